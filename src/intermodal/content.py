@@ -1,0 +1,143 @@
+"""What a request is made of: parts and where their bytes come from. Values only, no I/O.
+
+A part's class is what its *sender* declared; the true kind, digest and size are facts that probing
+finds (``plans/facts.py``). ``File`` declares nothing: the bytes decide.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+Kind = Literal["text", "image", "audio", "video", "document"]
+KINDS: tuple[Kind, ...] = ("text", "image", "audio", "video", "document")
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all nouns: frozen, compared by value, defaults left out of JSON."""
+
+
+class BytesSource(Value, tag_field="from", tag="bytes"):
+    """Bytes in memory. ``name`` is shown to people only."""
+
+    data: bytes
+    name: str = ""
+
+
+class PathSource(Value, tag_field="from", tag="path"):
+    """A file on this machine."""
+
+    path: str
+
+
+class UrlSource(Value, tag_field="from", tag="url"):
+    """An http(s) or data URL; fetched only by ``media/fetch.py``."""
+
+    url: str
+
+
+Source = BytesSource | PathSource | UrlSource
+
+
+class Text(Value, tag_field="kind", tag="text"):
+    """Words of the sender. ``name`` is set when they come from a file: then they are data, not an instruction."""
+
+    text: str
+    name: str = ""
+
+
+class File(Value, tag_field="kind", tag="file"):
+    """A file whose kind nobody declared: sniffed from its bytes."""
+
+    source: Source
+
+
+class Image(Value, tag_field="kind", tag="image"):
+    source: Source
+    detail: Literal["auto", "low", "high", "original"] = "auto"
+
+
+class Audio(Value, tag_field="kind", tag="audio"):
+    source: Source
+
+
+class Video(Value, tag_field="kind", tag="video"):
+    source: Source
+
+
+class Document(Value, tag_field="kind", tag="document"):
+    source: Source
+
+
+class ToolCall(Value, tag_field="kind", tag="tool_call"):
+    """A call the model asks for. ``arguments`` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolResult(Value, tag_field="kind", tag="tool_result"):
+    id: str
+    text: str
+    is_error: bool = False
+
+
+class Reasoning(Value, tag_field="kind", tag="reasoning"):
+    """Thinking of a model, kept verbatim with its signature, so that the next turn can return it."""
+
+    text: str
+    signature: str = ""
+
+
+class Refusal(Value, tag_field="kind", tag="refusal"):
+    text: str
+
+
+class Opaque(Value, tag_field="kind", tag="opaque"):
+    """A provider's block that only the same wire understands, kept as it came. ``body`` is its JSON text."""
+
+    wire: str
+    body: str
+
+
+Part = Text | File | Image | Audio | Video | Document | ToolCall | ToolResult | Reasoning | Refusal | Opaque
+MediaPart = File | Image | Audio | Video | Document
+
+
+class Segment(Value):
+    """A stretch of speech. Times in seconds from the start of the recording."""
+
+    start: float
+    end: float
+    text: str
+
+
+class Transcript(Value):
+    """Speech turned into words.
+
+    Attributes:
+        language: ISO 639-1 code the ear recognised, "" when there was no speech.
+        confidence: the ear's probability of that language, 0..1.
+        seconds: length of the recording.
+        segments: in time order; empty when there was no speech.
+    """
+
+    language: str = ""
+    confidence: float = 0.0
+    seconds: float = 0.0
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return " ".join(segment.text.strip() for segment in self.segments).strip()
+
+
+class ReadLine(Value):
+    """One line of text read from a picture. ``box`` is x0, y0, x1, y1 in pixels of the original."""
+
+    text: str
+    confidence: float
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)

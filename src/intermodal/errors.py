@@ -1,0 +1,227 @@
+"""Every error intermodal raises, in one tree.
+
+    IntermodalError
+    ├── UsageError                 the call itself is wrong                     exit 2
+    │   ├── UnknownModel           no such model or endpoint in the catalog
+    │   ├── SchemaInvalid          the answer schema is not usable
+    │   └── ConfigError            intermodal.toml cannot be used
+    ├── InputError                 a file, URL or text cannot be taken          exit 3
+    │   ├── InputMissing           nothing there, or not readable
+    │   ├── InputEmpty             zero bytes, zero seconds, zero pages
+    │   ├── InputBroken            truncated or undecodable
+    │   ├── InputEncrypted         locked by a password
+    │   ├── InputUnsupported       a kind that is not taken (yet)
+    │   ├── InputTooLarge          over a limit on pixels, pages, seconds, bytes
+    │   └── UrlBlocked             a URL that must not be fetched
+    ├── NoRoute                    no plan satisfies request and policy         exit 4
+    │   └── PlanStale              an approved plan no longer fits its inputs
+    ├── CallError                  an endpoint failed                           exit 5
+    │   ├── Unreachable            DNS, connect, TLS: nothing was sent
+    │   ├── CredentialsRefused     401 / 403
+    │   ├── RateLimited            429
+    │   ├── Overloaded             503 / 529
+    │   ├── ContextExceeded        the prompt does not fit
+    │   ├── UnsupportedModality    the endpoint cannot take this kind of part
+    │   ├── ContentRefused         a content policy said no
+    │   ├── StreamCut              the stream ended without its proper end
+    │   └── RuntimeCrashed         a local runtime died
+    ├── OutputInvalid              the answer breaks the schema, after repair   exit 6
+    ├── NotInstalled               a runtime or weights are missing             exit 7
+    │   └── WeightsError           download or checksum failed
+    └── BudgetExceeded             the run would cost more than allowed         exit 8
+
+Interrupted by the user (Ctrl-C): exit 130.
+
+Each error says *what* happened, *where*, and what to *do*; ``str(error)`` is one clear sentence
+built from the three.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class IntermodalError(Exception):
+    """Root of the tree.
+
+    Args:
+        what: what happened, without a full stop.
+        where: file, URL, option or endpoint it happened at; "" when there is none.
+        todo: what the user can do about it; "" when there is nothing.
+        step: id of the plan step that failed, "" outside a run.
+    """
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "", step: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.todo = todo
+        self.step = step
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}; {self.todo}" if self.todo else text
+
+
+class UsageError(IntermodalError):
+    exit_code = 2
+    code = "usage"
+
+
+class UnknownModel(UsageError):
+    code = "unknown_model"
+
+
+class SchemaInvalid(UsageError):
+    code = "schema_invalid"
+
+
+class ConfigError(UsageError):
+    code = "config"
+
+
+class InputError(IntermodalError):
+    exit_code = 3
+    code = "input"
+
+
+class InputMissing(InputError):
+    code = "input_missing"
+
+
+class InputEmpty(InputError):
+    code = "input_empty"
+
+
+class InputBroken(InputError):
+    code = "input_broken"
+
+
+class InputEncrypted(InputError):
+    code = "input_encrypted"
+
+
+class InputUnsupported(InputError):
+    code = "input_unsupported"
+
+
+class InputTooLarge(InputError):
+    code = "input_too_large"
+
+
+class UrlBlocked(InputError):
+    code = "url_blocked"
+
+
+class NoRoute(IntermodalError):
+    """``reasons`` has one sentence per rule that rejected something, the nearest miss first."""
+
+    exit_code = 4
+    code = "no_route"
+
+    def __init__(
+        self, what: str, *, where: str = "", todo: str = "", step: str = "", reasons: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(what, where=where, todo=todo, step=step)
+        self.reasons = reasons
+
+
+class PlanStale(NoRoute):
+    code = "plan_stale"
+
+
+class CallError(IntermodalError):
+    """An endpoint failed. ``sent`` says whether the request body may have reached it (and cost money)."""
+
+    exit_code = 5
+    code = "call"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        todo: str = "",
+        step: str = "",
+        status: int = 0,
+        retry_after: float | None = None,
+        sent: bool = True,
+    ) -> None:
+        super().__init__(what, where=where, todo=todo, step=step)
+        self.status = status
+        self.retry_after = retry_after
+        self.sent = sent
+
+
+class Unreachable(CallError):
+    code = "unreachable"
+    retryable = True
+
+
+class CredentialsRefused(CallError):
+    code = "credentials_refused"
+
+
+class RateLimited(CallError):
+    code = "rate_limited"
+    retryable = True
+
+
+class Overloaded(CallError):
+    code = "overloaded"
+    retryable = True
+
+
+class ContextExceeded(CallError):
+    code = "context_exceeded"
+
+
+class UnsupportedModality(CallError):
+    code = "unsupported_modality"
+
+
+class ContentRefused(CallError):
+    code = "content_refused"
+
+
+class StreamCut(CallError):
+    code = "stream_cut"
+
+
+class RuntimeCrashed(CallError):
+    code = "runtime_crashed"
+    retryable = True
+
+
+class OutputInvalid(IntermodalError):
+    exit_code = 6
+    code = "output_invalid"
+
+
+class NotInstalled(IntermodalError):
+    exit_code = 7
+    code = "not_installed"
+
+
+class WeightsError(NotInstalled):
+    code = "weights"
+
+
+class BudgetExceeded(IntermodalError):
+    exit_code = 8
+    code = "budget_exceeded"
+
+
+def by_code(code: str) -> type[IntermodalError]:
+    """The class whose ``code`` this is; the root when there is none (codes cross process boundaries as words)."""
+    waiting: list[type[IntermodalError]] = [IntermodalError]
+    while waiting:
+        found = waiting.pop()
+        if found.code == code:
+            return found
+        waiting.extend(found.__subclasses__())
+    return IntermodalError

@@ -1,0 +1,181 @@
+"""What a run says while it goes. A ``Result`` is a fold over events: there is no other way to get one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from intermodal.content import ReadLine, Transcript, Value
+
+
+class Usage(Value):
+    """What an endpoint reported, in tokens. None where it reported nothing."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Actual(Value):
+    """What one step really took.
+
+    Attributes:
+        seconds: wall time of the step, loading of a runtime left out.
+        load_seconds: time spent starting or loading its runtime; 0 when it was there.
+        cost: USD; None when it cannot be known.
+        peak_memory: bytes of the runtime's resident set at its peak; None when not measured.
+        cached: the derived result was there already.
+    """
+
+    step: str
+    seconds: float
+    load_seconds: float = 0.0
+    usage: Usage = Usage()
+    cost: float | None = 0.0
+    peak_memory: int | None = None
+    cached: bool = False
+
+
+class Derived(Value):
+    """What a conversion produced, kept for inspection (``--save-derived``).
+
+    ``name`` is the part it came from; exactly one of the other fields is the content.
+    """
+
+    step: str
+    name: str
+    op: str
+    text: str = ""
+    transcript: Transcript | None = None
+    lines: tuple[ReadLine, ...] = ()
+
+
+class StepStarted(Value, tag_field="event", tag="step_started"):
+    step: str
+    title: str
+
+
+class StepProgress(Value, tag_field="event", tag="step_progress"):
+    """``fraction`` is 0..1, or None when the length is not known."""
+
+    step: str
+    fraction: float | None = None
+    note: str = ""
+
+
+class StepFinished(Value, tag_field="event", tag="step_finished"):
+    actual: Actual
+    derived: tuple[Derived, ...] = ()
+
+
+class Retrying(Value, tag_field="event", tag="retrying"):
+    step: str
+    reason: str
+    delay: float = 0.0
+
+
+class Note(Value, tag_field="event", tag="note"):
+    """Something the user should know: a loss, a check that spoke, a route that changed."""
+
+    text: str
+    step: str = ""
+
+
+class Committed(Value, tag_field="event", tag="committed"):
+    """The first meaningful output is next: from here on no other model may speak."""
+
+    endpoint: str
+
+
+class TextDelta(Value, tag_field="event", tag="text"):
+    text: str
+
+
+class Finished(Value, tag_field="event", tag="finished"):
+    """The last event of a run that worked.
+
+    ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output;
+    ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter").
+    """
+
+    endpoint: str
+    finish_reason: str = "stop"
+    data: Any = None
+    transcript: Transcript | None = None
+    embedding: tuple[float, ...] = ()
+    cost: float | None = 0.0
+    seconds: float = 0.0
+
+
+Event = (
+    StepStarted | StepProgress | StepFinished | Retrying | Note | Committed | TextDelta | Finished
+)
+
+
+class Result(Value):
+    """The outcome of a run.
+
+    Attributes:
+        text: the answer (for JSON the text as generated, for a transcript its words).
+        data: the parsed JSON answer, None otherwise.
+        endpoint: who answered.
+        actuals: one per step, in the order they finished.
+        derived: every conversion's product, in that order.
+        notes: what the user should know.
+        cost: USD; None when unknown.
+        seconds: wall time of the whole run.
+    """
+
+    text: str = ""
+    data: Any = None
+    transcript: Transcript | None = None
+    embedding: tuple[float, ...] = ()
+    endpoint: str = ""
+    finish_reason: str = ""
+    actuals: tuple[Actual, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    notes: tuple[str, ...] = ()
+    cost: float | None = 0.0
+    seconds: float = 0.0
+
+
+def fold(events: Iterable[Event]) -> Result:
+    """Add up a finished run. Events of a run that raised fold to what there was until then."""
+    text: list[str] = []
+    actuals: list[Actual] = []
+    derived: list[Derived] = []
+    notes: list[str] = []
+    finished: Finished | None = None
+    for event in events:
+        if isinstance(event, TextDelta):
+            text.append(event.text)
+        elif isinstance(event, StepFinished):
+            actuals.append(event.actual)
+            derived.extend(event.derived)
+        elif isinstance(event, Note):
+            notes.append(event.text)
+        elif isinstance(event, Finished):
+            finished = event
+    if finished is None:
+        return Result(
+            text="".join(text), actuals=tuple(actuals), derived=tuple(derived), notes=tuple(notes)
+        )
+    return Result(
+        text="".join(text),
+        data=finished.data,
+        transcript=finished.transcript,
+        embedding=finished.embedding,
+        endpoint=finished.endpoint,
+        finish_reason=finished.finish_reason,
+        actuals=tuple(actuals),
+        derived=tuple(derived),
+        notes=tuple(notes),
+        cost=finished.cost,
+        seconds=finished.seconds,
+    )
+
+
+AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
+__all__ = [
+    "Actual", "AttemptState", "Committed", "Derived", "Event", "Finished", "Note",
+    "Result", "Retrying", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Usage", "fold",
+]  # fmt: skip

@@ -1,0 +1,136 @@
+"""A plan: the chosen route, its fallbacks, and what was not taken and why. Frozen, ordered, content-hashed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from intermodal.catalog.nouns import Catalog
+from intermodal.content import Kind, Value
+from intermodal.plans.facts import Facts
+from intermodal.plans.machine import Machine
+from intermodal.plans.statistics import Statistics
+from intermodal.plans.step import Estimate, Step
+from intermodal.request import Aspect, Objective, Request, Tier, Zone
+
+PLAN_VERSION = 1
+INPUTS_VERSION = 1
+
+
+class Send(Value):
+    """One thing that leaves this machine. ``what`` is an amount in words ("171 tok text", "1 image 1240x1754")."""
+
+    what: str
+    kind: Kind
+    origin: str
+    host: str
+    url: str
+    zone: Zone
+
+
+class Candidate(Value):
+    """One complete route.
+
+    Attributes:
+        steps: in an order in which they can run; the last answers the request.
+        endpoint: of the last step.
+        total: cost and tokens summed; seconds scheduled over the machine's resources; memory the peak.
+        score: what the objective minimises, in its unit.
+        tier: the weakest link.
+        keeps, loses: aspects, with inferred needs that are lost in ``warnings``.
+        sends: everything that leaves the machine.
+    """
+
+    id: str
+    steps: tuple[Step, ...]
+    endpoint: str
+    total: Estimate
+    score: float
+    tier: Tier
+    keeps: tuple[Aspect, ...] = ()
+    loses: tuple[Aspect, ...] = ()
+    sends: tuple[Send, ...] = ()
+    warnings: tuple[str, ...] = ()
+    summary: str = ""
+
+
+class Outranked(Value):
+    """A route that could, but is not the best. ``reason`` compares it with the chosen one."""
+
+    endpoint: str
+    summary: str
+    total: Estimate
+    reason: str
+
+
+class Rejected(Value):
+    """Why some endpoints cannot serve. One row per (rule, class of endpoints); ``count`` of them, a few by id.
+
+    ``rule`` is a stable word ("consent", "privacy", "floor", "modality", "context", "not_ready", …).
+    """
+
+    rule: str
+    reason: str
+    count: int = 1
+    endpoints: tuple[str, ...] = ()
+
+
+class Plan(Value):
+    """What will be done.
+
+    Attributes:
+        id: SHA-256 over the other fields, first 12 hex digits.
+        headline: what kind of call this is ("LLM call after two conversions") and why.
+        policy_line: the policy in words, as EXPLAIN prints it.
+        inputs: digest of the planner's inputs. catalog: its version. statistics: its epoch.
+        as_of: the date the plan was made for (prices are dated), ISO.
+        frontier: the Pareto frontier over cost, seconds and tier, for ``explain --all``.
+        notes: sentences that need saying (floor not reached, language assumed, aspect lost).
+    """
+
+    id: str
+    headline: str
+    policy_line: str
+    objective: Objective
+    chosen: Candidate
+    fallbacks: tuple[Candidate, ...] = ()
+    outranked: tuple[Outranked, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    frontier: tuple[Candidate, ...] = ()
+    notes: tuple[str, ...] = ()
+    inputs: str = ""
+    catalog: str = ""
+    statistics: int = 0
+    as_of: str = ""
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows a plan: the EXPLAIN text, escaped."""
+        from html import escape
+
+        from intermodal.plans.explain import explain
+
+        return f"<pre>{escape(explain(self))}</pre>"
+
+
+class Inputs(Value):
+    """Everything the planner reads. Saved and replayed by ``explain --inputs``; same inputs, same bytes."""
+
+    request: Request
+    facts: Facts
+    catalog: Catalog
+    machine: Machine
+    statistics: Statistics
+    as_of: str
+    version: int = INPUTS_VERSION
+
+
+class SavedPlan(Value):
+    """An approved plan on disk: the plan, and the request and facts it was made for.
+
+    Bytes of in-memory parts travel along; files are named by path and checked by digest when run.
+    """
+
+    plan: Plan
+    request: Request
+    facts: Facts
+    kind: Literal["intermodal.plan"] = "intermodal.plan"
+    version: int = PLAN_VERSION

@@ -1,0 +1,18 @@
+"""What earlier runs really cost, as the planner reads it. Filled from the store."""
+
+from __future__ import annotations
+
+from intermodal.content import Value
+from intermodal.quantity import Quantity
+
+
+class Statistics(Value):
+    """``rows`` is keyed ``endpoint|figure``: figures are those of ``catalog.nouns.Speed`` by name,
+    and ``tokens_per_second_of_speech``, ``tokens_per_megapixel``, ``output_tokens``.
+    ``epoch`` counts the refreshes; plans name it."""
+
+    epoch: int = 0
+    rows: dict[str, Quantity] = {}
+
+    def get(self, endpoint: str, figure: str) -> Quantity | None:
+        return self.rows.get(f"{endpoint}|{figure}")

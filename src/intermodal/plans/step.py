@@ -1,0 +1,91 @@
+"""A step of a plan: what is done, to what, with what it keeps and loses, and its estimate.
+
+Inputs are references: ``part:0`` (a part of the request, as it came) or ``step:<id>`` (what another
+step made). A step carries sizes and parameters; ``costing`` prices it; it never prices itself.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from intermodal.catalog.nouns import Task
+from intermodal.content import Value
+from intermodal.quantity import Quantity
+from intermodal.request import Aspect
+
+# Transform ops are deterministic and weightless; call ops have weights or a price.
+TransformOp = Literal["extract", "render", "select", "resample", "frame"]
+CallOp = Literal["read", "transcribe", "describe", "generate", "embed"]
+CheckOp = Literal["not_empty", "valid_json"]
+
+
+class Estimate(Value):
+    """What a step is expected to take.
+
+    Attributes:
+        input_tokens, output_tokens: tokens.
+        cost: USD. seconds: wall time without loading. load_seconds: of a cold runtime.
+        memory: bytes resident while it runs.
+        text: characters of text it makes (for a conversion).
+    """
+
+    input_tokens: Quantity = Quantity()
+    output_tokens: Quantity = Quantity()
+    cost: Quantity = Quantity()
+    seconds: Quantity = Quantity()
+    load_seconds: Quantity = Quantity()
+    memory: Quantity = Quantity()
+    text: Quantity = Quantity()
+
+
+class Transform(Value, tag_field="step", tag="transform"):
+    """A deterministic, weightless conversion done in the media worker.
+
+    ``params`` are ordered name-value pairs ("dpi", "150"; "pages", "1,3").
+    """
+
+    id: str
+    op: TransformOp
+    inputs: tuple[str, ...]
+    part: int
+    title: str
+    params: tuple[tuple[str, str], ...] = ()
+    keeps: tuple[Aspect, ...] = ()
+    loses: tuple[Aspect, ...] = ()
+    note: str = ""
+    estimate: Estimate = Estimate()
+
+
+class Call(Value, tag_field="step", tag="call"):
+    """Anything with weights or a price, embedded or remote.
+
+    ``part`` is the part it converts, -1 for the last step, which answers the request.
+    """
+
+    id: str
+    op: CallOp
+    task: Task
+    endpoint: str
+    inputs: tuple[str, ...]
+    part: int = -1
+    title: str = ""
+    params: tuple[tuple[str, str], ...] = ()
+    keeps: tuple[Aspect, ...] = ()
+    loses: tuple[Aspect, ...] = ()
+    note: str = ""
+    estimate: Estimate = Estimate()
+
+
+class Check(Value, tag_field="step", tag="check"):
+    """Looks at what a step made and says something when it is not as it should be."""
+
+    id: str
+    op: CheckOp
+    inputs: tuple[str, ...]
+    part: int = -1
+    title: str = ""
+    note: str = ""
+    estimate: Estimate = Estimate()
+
+
+Step = Transform | Call | Check

@@ -1,0 +1,127 @@
+"""A number that says how sure it is.
+
+Hard limits use ``high``, objectives use ``mid``; an unknown fails a limit the user set, otherwise
+sorts last and is said. Sums of mixed certainty are estimated; a sum with an unknown is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from msgspec import Struct
+
+Certainty = Literal["exact", "estimated", "unknown"]
+
+
+class Quantity(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A low / mid / high triple. Units are those of the field that holds it.
+
+    Attributes:
+        low, mid, high: 0 <= low <= mid <= high; all 0 when unknown.
+        certainty: ``exact``, ``estimated`` or ``unknown``.
+        basis: the words EXPLAIN prints for where the number comes from.
+    """
+
+    low: float = 0.0
+    mid: float = 0.0
+    high: float = 0.0
+    certainty: Certainty = "exact"
+    basis: str = ""
+
+    def __add__(self, other: Quantity) -> Quantity:
+        if self.certainty == "exact" and self.mid == 0:
+            return other
+        if other.certainty == "exact" and other.mid == 0:
+            return self
+        certainty: Certainty = "estimated"
+        if "unknown" in (self.certainty, other.certainty):
+            certainty = "unknown"
+        elif self.certainty == other.certainty == "exact":
+            certainty = "exact"
+        return Quantity(
+            low=self.low + other.low,
+            mid=self.mid + other.mid,
+            high=self.high + other.high,
+            certainty=certainty,
+            basis=self.basis if self.basis == other.basis else "sum",
+        )
+
+    def scaled(self, factor: float, *, basis: str = "") -> Quantity:
+        """This quantity times a known, non-negative factor."""
+        return Quantity(
+            low=self.low * factor,
+            mid=self.mid * factor,
+            high=self.high * factor,
+            certainty=self.certainty,
+            basis=basis or self.basis,
+        )
+
+    def times(self, other: Quantity, *, basis: str = "") -> Quantity:
+        """The product of two non-negative quantities."""
+        certainty: Certainty = "estimated"
+        if "unknown" in (self.certainty, other.certainty):
+            certainty = "unknown"
+        elif self.certainty == other.certainty == "exact":
+            certainty = "exact"
+        return Quantity(
+            low=self.low * other.low,
+            mid=self.mid * other.mid,
+            high=self.high * other.high,
+            certainty=certainty,
+            basis=basis or self.basis,
+        )
+
+    @property
+    def known(self) -> bool:
+        return self.certainty != "unknown"
+
+    def for_limit(self) -> float:
+        """The value a hard limit compares with: ``high``, infinity when unknown."""
+        return self.high if self.known else math.inf
+
+    def for_ranking(self) -> float:
+        """The value an objective compares with: ``mid``, infinity when unknown."""
+        return self.mid if self.known else math.inf
+
+
+ZERO = Quantity()
+
+
+def exact(value: float, basis: str = "") -> Quantity:
+    """A counted or measured value."""
+    return Quantity(low=value, mid=value, high=value, certainty="exact", basis=basis)
+
+
+def between(low: float, mid: float, high: float, basis: str) -> Quantity:
+    """An estimate with its range. Raises ValueError unless ``0 <= low <= mid <= high``."""
+    if not 0 <= low <= mid <= high:
+        raise ValueError(f"not a range: {low}, {mid}, {high}")
+    return Quantity(low=low, mid=mid, high=high, certainty="estimated", basis=basis)
+
+
+def unknown(basis: str) -> Quantity:
+    """Nobody knows; ``basis`` says why."""
+    return Quantity(certainty="unknown", basis=basis)
+
+
+def total(quantities: list[Quantity] | tuple[Quantity, ...]) -> Quantity:
+    """The sum; exact 0 for none."""
+    result = ZERO
+    for quantity in quantities:
+        result = result + quantity
+    return result
+
+
+def q_error(estimate: float, actual: float) -> float:
+    """``max(estimate / actual, actual / estimate)``, the way databases grade cardinalities.
+
+    1.0 is perfect; infinity when exactly one of the two is 0.
+    Source: Moerkotte, Neumann, Steidl, "Preventing Bad Plans by Bounding the Impact of
+    Cardinality Estimation Errors", VLDB 2009.
+    """
+    if estimate == actual:
+        return 1.0
+    if estimate <= 0 or actual <= 0:
+        return math.inf
+    return max(estimate / actual, actual / estimate)

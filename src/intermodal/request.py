@@ -1,0 +1,120 @@
+"""What is asked: messages, the output wanted, and the policy that bounds how it may be answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from intermodal.content import Part, Role, Value
+
+Objective = Literal["default", "cheapest", "fastest", "best"]
+OBJECTIVES: tuple[Objective, ...] = ("default", "cheapest", "fastest", "best")
+Tier = Literal["tiny", "small", "medium", "large", "frontier"]
+TIERS: tuple[Tier, ...] = ("tiny", "small", "medium", "large", "frontier")
+Zone = Literal["process", "machine", "network", "internet"]
+ZONES: tuple[Zone, ...] = ("process", "machine", "network", "internet")  # nearest first
+Aspect = Literal[
+    "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment"
+]
+ASPECTS: tuple[Aspect, ...] = (
+    "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment",
+)  # fmt: skip
+DEFAULT_MAX_COST = 0.05  # USD per ask
+DEFAULT_TIME_VALUE = 0.002  # USD per second waited
+
+
+class Message(Value):
+    role: Role
+    parts: tuple[Part, ...]
+
+
+class TextOutput(Value, tag_field="kind", tag="text"):
+    """An answer in words."""
+
+
+class JsonOutput(Value, tag_field="kind", tag="json"):
+    """An answer that validates against a JSON Schema (draft 2020-12)."""
+
+    schema: dict[str, Any]
+    name: str = "answer"
+
+
+class TranscriptOutput(Value, tag_field="kind", tag="transcript"):
+    """Speech with times, in the format people asked for."""
+
+    format: Literal["text", "json", "srt", "vtt"] = "text"
+
+
+class EmbeddingOutput(Value, tag_field="kind", tag="embedding"):
+    """A vector for the whole input."""
+
+
+Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput
+
+
+class Sampling(Value):
+    """How the answer is drawn. None leaves the endpoint's own default."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+class Policy(Value):
+    """What the user allows and prefers.
+
+    Attributes:
+        objective: what to minimise or maximise among routes that are allowed.
+        at_least: strength floor; None means the default floor ``medium``, which gives way to the
+            strongest reachable when nothing is that strong. A stated floor rejects.
+        model: the generating endpoint or model the user named; "" lets the planner choose.
+        max_cost: USD for the whole request, compared with the high estimate.
+        deadline: seconds for the whole request, compared with the high estimate.
+        farthest: nothing leaves this zone. ``--local`` is ``machine``.
+        private: labels: kinds ("audio") or part names ("call.wav") that may not leave the machine,
+            and neither may what is derived from them.
+        release: "audio:text" pairs: text derived from audio may leave although audio may not.
+        keep: aspects the route must keep (stated: they reject).
+        language: ISO 639-1 code of the speech, "" when nobody said.
+        hosts: names of hosts the user consented to, in addition to the config; () for none.
+        pages: page numbers (1-based) to which documents are restricted; () for all.
+        time_value: USD one second of waiting is worth.
+    """
+
+    objective: Objective = "default"
+    at_least: Tier | None = None
+    model: str = ""
+    max_cost: float = DEFAULT_MAX_COST
+    deadline: float | None = None
+    farthest: Zone = "internet"
+    private: tuple[str, ...] = ()
+    release: tuple[str, ...] = ()
+    keep: tuple[Aspect, ...] = ()
+    language: str = ""
+    hosts: tuple[str, ...] = ()
+    pages: tuple[int, ...] = ()
+    time_value: float = DEFAULT_TIME_VALUE
+
+
+class Request(Value):
+    """A whole request.
+
+    ``messages`` is the conversation, oldest first. ``previous_endpoint`` is the endpoint that
+    answered the last turn, "" on the first.
+    """
+
+    messages: tuple[Message, ...]
+    output: Output = TextOutput()
+    sampling: Sampling = Sampling()
+    policy: Policy = Policy()
+    previous_endpoint: str = ""
+
+    def parts(self) -> Iterator[tuple[int, Role, Part]]:
+        """Every part with its index: 0, 1, … through all messages. ``Facts.parts`` has the same order."""
+        index = 0
+        for message in self.messages:
+            for part in message.parts:
+                yield index, message.role, part
+                index += 1
