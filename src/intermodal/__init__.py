@@ -1,1 +1,69 @@
-"""placeholder"""
+"""intermodal plans and runs any request on whatever foundation models you have.
+
+    import intermodal
+
+    answer = intermodal.ask("What is the total?", "invoice.png")
+    print(answer.text)
+
+Everything is imported on first use, so that ``import intermodal`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from intermodal._version import __version__
+
+if TYPE_CHECKING:
+    from intermodal.asking import request
+    from intermodal.client import Answer, AsyncClient, Client
+    from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
+    from intermodal.errors import IntermodalError, NoRoute
+    from intermodal.events import Event, Result, fold
+    from intermodal.plans.explain import explain
+    from intermodal.plans.plan import Inputs, Plan, SavedPlan
+    from intermodal.quickly import ask
+    from intermodal.request import (
+        EmbeddingOutput,
+        JsonOutput,
+        Message,
+        Policy,
+        Request,
+        Sampling,
+        TextOutput,
+        TranscriptOutput,
+    )
+
+_HOME = {
+    "Answer": "client", "AsyncClient": "client", "Client": "client",
+    "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
+    "PathSource": "content", "Text": "content", "UrlSource": "content",
+    "IntermodalError": "errors", "NoRoute": "errors",
+    "Event": "events", "Result": "events", "fold": "events",
+    "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
+    "EmbeddingOutput": "request", "JsonOutput": "request", "Message": "request", "Policy": "request",
+    "Request": "request", "Sampling": "request", "TextOutput": "request", "TranscriptOutput": "request",
+    "ask": "quickly", "explain": "plans.explain", "request": "asking",
+}  # fmt: skip
+
+__all__ = [
+    "Answer", "AsyncClient", "Audio", "BytesSource", "Client", "Document", "EmbeddingOutput", "Event", "File",
+    "Image", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoRoute", "PathSource", "Plan", "Policy",
+    "Request", "Result", "Sampling", "SavedPlan", "Text", "TextOutput", "TranscriptOutput", "UrlSource",
+    "__version__", "ask", "explain", "fold", "request",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'intermodal' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"intermodal.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -26,10 +26,18 @@ from intermodal.content import Value
 
 _LENGTH = struct.Struct(">I")
 MAX_FRAME = 1 << 30
+_PIECE = 1 << 18
 
 
 class Limits(Value):
-    """Fences of a child. 0 leaves one open. ``memory`` bytes of address space, ``cpu`` seconds, ``files`` bytes written."""
+    """Fences of a child. 0 leaves one open.
+
+    Attributes:
+        memory: bytes of address space.
+        cpu: processor seconds of one call (not of the child's whole life: a worker that decoded a
+            thousand good files must not die on the next).
+        read_only: files may not be written (the child's own small log excepted).
+    """
 
     memory: int = 0
     cpu: int = 0
@@ -37,7 +45,11 @@ class Limits(Value):
 
 
 class Reply(Value):
-    """What a handler returned, with the child's own measurements: seconds in the handler, peak bytes resident."""
+    """What a handler returned, with the child's own measurements.
+
+    ``seconds`` in the handler; ``peak_memory`` is the highest resident set, in bytes, while it ran
+    (on Linux; elsewhere since the child started).
+    """
 
     value: Any = None
     seconds: float = 0.0
@@ -56,12 +68,20 @@ class Worker:
     """
 
     def __init__(
-        self, module: str, *, limits: Limits | None = None, env: Mapping[str, str] | None = None, name: str = ""
+        self,
+        module: str,
+        *,
+        limits: Limits | None = None,
+        env: Mapping[str, str] | None = None,
+        name: str = "",
+        inherit: tuple[str, ...] | None = None,
     ) -> None:
+        """``inherit`` names the variables of our environment the child may see; None for all of them."""
         self.module = module
         self.name = name or module
         self._limits = limits or Limits()
         self._env = dict(env or {})
+        self._inherit = inherit
         self._process: Any = None
         self._out: Any = None
         self._log: Any = None
@@ -97,7 +117,9 @@ class Worker:
                     frame = msgspec.msgpack.encode([method, dict(arguments)])
                     try:
                         await self._process.stdin.send(_LENGTH.pack(len(frame)))
-                        await self._process.stdin.send(frame)
+                        view = memoryview(frame)  # in pieces: one send would copy the whole file once more
+                        for start in range(0, len(frame), _PIECE):
+                            await self._process.stdin.send(view[start : start + _PIECE])
                         while True:
                             size = _LENGTH.unpack(await self._out.receive_exactly(4))[0]
                             kind, *rest = msgspec.msgpack.decode(await self._out.receive_exactly(size))
@@ -115,7 +137,7 @@ class Worker:
                 ) from None
             finally:
                 if not finished:
-                    self.kill()
+                    await self._discard()
             if kind == "ok":
                 return Reply(value=rest[0], seconds=rest[1], peak_memory=rest[2])
             code, what, where, todo = rest
@@ -125,10 +147,15 @@ class Worker:
         import anyio
         import anyio.streams.buffered
 
+        await self._discard()
+        if self._log is not None:
+            self._log.close()
         self._log = tempfile.TemporaryFile()
-        env = {**os.environ, **self._env, "INTERMODAL_WORKER_LIMITS": msgspec.json.encode(self._limits).decode()}
+        kept = os.environ if self._inherit is None else {k: os.environ[k] for k in self._inherit if k in os.environ}
+        env = {**kept, **self._env, "INTERMODAL_WORKER_LIMITS": msgspec.json.encode(self._limits).decode()}
         self._process = await anyio.open_process(
-            [sys.executable, "-m", self.module],
+            # -P: the folder the user happens to be in must not be able to replace a module of the child.
+            [sys.executable, "-P", "-m", self.module],
             stdin=-1,
             stdout=-1,
             stderr=self._log,
@@ -163,21 +190,26 @@ class Worker:
         if self.alive:
             self._process.kill()
 
-    async def close(self) -> None:
-        """End the child and reap it."""
+    async def _discard(self) -> None:
+        """Kill and reap the child, its log kept: the next call must find no half-dead process."""
         import anyio
 
         if self._process is None:
             return
-        self.kill()
+        process, self._process, self._out = self._process, None, None
+        if process.returncode is None:
+            process.kill()
         with anyio.CancelScope(shield=True):
-            await self._process.aclose()
-        self._process = None
+            await process.aclose()
+
+    async def close(self) -> None:
+        """End the child and reap it."""
+        await self._discard()
         if self._log is not None:
             self._log.close()
             self._log = None
 
-    async def __aenter__(self) -> Worker:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -198,18 +230,63 @@ def report(fraction: float | None, note: str = "") -> None:
 
 def _send(message: list[Any]) -> None:
     frame = msgspec.msgpack.encode(message)
-    data = _LENGTH.pack(len(frame)) + frame
     with _reply_lock:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(_reply_fd, view) :]
+        for data in (_LENGTH.pack(len(frame)), frame):  # not joined: a frame may be hundreds of megabytes
+            view = memoryview(data)
+            while view:
+                view = view[os.write(_reply_fd, view) :]
 
 
-def _peak_memory() -> int:
-    import resource
+class Gauge:
+    """The child's own memory, by descriptors opened once: a fenced child may open no file later.
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    Linux tells the peak since its last reset in ``/proc/self/status`` (VmHWM); resetting it is
+    writing 5 to ``/proc/self/clear_refs`` (proc(5)). Elsewhere the peak of the whole life is used.
+    """
+
+    def __init__(self) -> None:
+        self._status = self._open("/proc/self/status", os.O_RDONLY)
+        self._reset = self._open("/proc/self/clear_refs", os.O_WRONLY)
+
+    @staticmethod
+    def _open(path: str, flags: int) -> int:
+        try:
+            return os.open(path, flags)
+        except OSError:
+            return -1
+
+    def _field(self, name: bytes) -> int:
+        if self._status < 0:
+            return 0
+        for line in os.pread(self._status, 8192, 0).splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024
+        return 0
+
+    def address_space(self) -> int:
+        """Bytes of address space in use; 0 where the system does not say."""
+        return self._field(b"VmSize:")
+
+    def resident(self) -> int:
+        """Bytes resident now; 0 where the system does not say."""
+        return self._field(b"VmRSS:")
+
+    def start(self) -> None:
+        """Forget the peak so far."""
+        if self._reset >= 0:
+            try:
+                os.write(self._reset, b"5")
+            except OSError:
+                self._reset = -1
+
+    def peak(self) -> int:
+        import resource
+
+        found = self._field(b"VmHWM:")
+        if found:
+            return found
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _apply(limits: Limits) -> None:
@@ -217,65 +294,93 @@ def _apply(limits: Limits) -> None:
 
     if limits.memory:
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
-    if limits.cpu:
-        resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu, limits.cpu + 1))
     if limits.read_only:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # room for the log only
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _read_exactly(size: int) -> bytes | None:
-    chunks = []
-    while size:
-        chunk = os.read(0, min(size, 1 << 20))
-        if not chunk:
+def _allow_cpu(seconds: int) -> None:
+    """Let the child use ``seconds`` more than it has used until now."""
+    import math
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + seconds, hard))
+
+
+def _read_exactly(size: int) -> bytearray | None:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        got = os.readv(0, [view[: 1 << 20]])
+        if not got:
             return None
-        chunks.append(chunk)
-        size -= len(chunk)
-    return b"".join(chunks)
+        view = view[got:]
+    return data
 
 
-def serve(handlers: Mapping[str, Handler]) -> None:
+def _read_call() -> tuple[str, dict[str, Any]]:
+    """The next call; ends the process when the parent is gone."""
+    head = _read_exactly(4)
+    if head is None:
+        os._exit(0)
+    size = _LENGTH.unpack(head)[0]
+    body = _read_exactly(size) if size <= MAX_FRAME else None
+    if body is None:
+        os._exit(0)
+    method, arguments = msgspec.msgpack.decode(body)
+    return method, arguments
+
+
+def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge) -> list[Any]:
+    started = time.perf_counter()
+    try:
+        value = handler(**arguments)
+    except errors.IntermodalError as error:
+        return ["error", error.code, error.what, error.where, error.todo]
+    except MemoryError:
+        return ["error", "input_too_large", "needs more memory to decode than is allowed", "", "try a smaller file"]
+    except Exception as error:
+        import traceback  # there already: ``serve`` imports it before any fence stands
+
+        traceback.print_exc()
+        return ["error", "input_broken", f"cannot be decoded ({type(error).__name__})", "", "check that the file opens elsewhere"]
+    return ["ok", value, time.perf_counter() - started, gauge.peak()]
+
+
+def serve(handlers: Mapping[str, Handler], *, before: Callable[[], None] | None = None) -> None:
     """The child's main loop: answer calls until standard input closes.
 
     Standard input is read on its own thread, so that a closed pipe ends even a busy child.
+    ``before`` runs once, when everything the loop itself needs is open.
     """
     global _reply_fd
     import queue
     import signal
+    import traceback  # noqa: F401 - while files can still be opened
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _reply_fd = os.dup(1)
     os.dup2(2, 1)
-    _apply(msgspec.json.decode(os.environ.pop("INTERMODAL_WORKER_LIMITS", "{}"), type=Limits))
+    limits = msgspec.json.decode(os.environ.pop("INTERMODAL_WORKER_LIMITS", "{}"), type=Limits)
+    gauge = Gauge()
+    _apply(limits)
     calls: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
 
     def read() -> None:
         while True:
-            head = _read_exactly(4)
-            if head is None:
-                os._exit(0)
-            size = _LENGTH.unpack(head)[0]
-            body = _read_exactly(size) if size <= MAX_FRAME else None
-            if body is None:
-                os._exit(0)
-            method, arguments = msgspec.msgpack.decode(body)
-            calls.put((method, arguments))
+            calls.put(_read_call())
+
+    def answer_next() -> None:  # a function, so that nothing of a call outlives it
+        method, arguments = calls.get()
+        if limits.cpu:
+            _allow_cpu(limits.cpu)
+        gauge.start()
+        _send(_answer(handlers[method], arguments, gauge))
 
     threading.Thread(target=read, daemon=True).start()
+    if before is not None:
+        before()
     while True:
-        method, arguments = calls.get()
-        started = time.perf_counter()
-        try:
-            value = handlers[method](**arguments)
-        except errors.IntermodalError as error:
-            _send(["error", error.code, error.what, error.where, error.todo])
-        except MemoryError:
-            _send(["error", "input_too_large", "needs more memory to decode than is allowed", "", "try a smaller file"])
-        except Exception as error:
-            import traceback
-
-            traceback.print_exc()
-            _send(["error", "input_broken", f"cannot be decoded ({type(error).__name__})", "", "check that the file opens elsewhere"])
-        else:
-            _send(["ok", value, time.perf_counter() - started, _peak_memory()])
+        answer_next()

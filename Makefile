@@ -1,0 +1,61 @@
+# Needs Python 3.11+ and make, nothing else. `make` lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types check bench gates bless clean weights
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEFAULT_WEIGHTS := smollm2-135m-instruct whisper-base whisper-tiny.en
+# The first of these that is 3.11 or newer; say `make PYTHON=/path/to/python` to choose.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: $(INSTALLED) weights ## virtual environment, dependencies, weights; puts intermodal into .venv/bin
+
+$(INSTALLED): pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "intermodal needs Python 3.11 or newer, and none was found; install one or say: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > $(VENV)/dev-requirements.txt
+	@echo "Installing intermodal, the embedded runtimes and the tools into $(VENV) (about 1 GB, a minute or two) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded]' -r $(VENV)/dev-requirements.txt
+	@touch $@
+
+# Kept outside the repository, checked against their SHA-256; says nothing when all are there.
+weights: $(INSTALLED)
+	@$(BIN)/intermodal pull $(DEFAULT_WEIGHTS)
+
+demo: setup ## ask real speech, a real picture and a real PDF; plan, answer, estimate beside actual
+	@$(BIN)/python examples/demo.py
+
+test: setup check ## lint, types, import contract, every test; real models included
+	@$(BIN)/python -m pytest -q -n 2
+
+check: lint types ## lint, types, import contract
+
+lint: $(INSTALLED) ## ruff and the import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
+
+types: $(INSTALLED) ## mypy --strict and pyright
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+bench: setup ## measure; writes benchmarks/results/
+	@$(BIN)/python benchmarks/run.py
+
+gates: setup ## the reliability gates in full; writes out/gates.txt
+	@mkdir -p out
+	@$(BIN)/python -m pytest -q -rA tests/gates --full-gates > out/gates.txt; status=$$?; tail -n 1 out/gates.txt; exit $$status
+
+bless: $(INSTALLED) ## rewrite tests/plans/*.case and the blocks in docs/ from what the code says now; review the diff
+	@$(BIN)/python -m pytest -q tests/plans tests/docs --bless
+	@git diff --stat -- tests/plans docs README.md
+
+clean: ## remove the virtual environment and every cache in the tree (not the weights)
+	@rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

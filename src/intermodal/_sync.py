@@ -1,0 +1,93 @@
+"""The one bridge from synchronous to asynchronous code: an event loop on its own thread.
+
+A whole ``async for`` runs in one task and feeds a bounded queue, so that cancel scopes opened by the
+generator are left in the task that entered them. Ctrl-C in the calling thread cancels that task and
+waits until it has settled.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_DONE = object()
+
+
+class Bridge:
+    """Runs coroutines for a synchronous caller. Started on first use, ended by :meth:`close`."""
+
+    def __init__(self) -> None:
+        self._manager: Any = None
+        self._portal: Any = None
+
+    def _start(self) -> Any:
+        if self._portal is None:
+            from anyio.from_thread import start_blocking_portal
+
+            self._manager = start_blocking_portal("asyncio")
+            self._portal = self._manager.__enter__()
+        return self._portal
+
+    def run(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """Call an async function and wait; an interrupt cancels it and waits for its clean-up."""
+        future = self._start().start_task_soon(function, *arguments)
+        try:
+            result: T = future.result()
+            return result
+        except KeyboardInterrupt:
+            _cancel_and_wait(future)
+            raise
+
+    def iterate(self, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
+        """Consume an async iterator made by ``make``. Closing the returned iterator cancels it."""
+        items: queue.Queue[Any] = queue.Queue(maxsize=256)
+
+        async def feed() -> None:
+            import anyio
+
+            async for item in make():
+                while True:
+                    try:
+                        items.put_nowait(item)
+                        break
+                    except queue.Full:
+                        await anyio.sleep(0.01)  # a slow reader slows the source, never the memory
+
+        future = self._start().start_task_soon(feed)
+        future.add_done_callback(lambda _: _put_last(items))
+        try:
+            while True:
+                item = items.get()
+                if item is _DONE:
+                    future.result()
+                    return
+                yield item
+        finally:
+            if not future.done():
+                _cancel_and_wait(future)
+
+    def close(self) -> None:
+        if self._manager is not None:
+            manager, self._manager, self._portal = self._manager, None, None
+            manager.__exit__(None, None, None)
+
+
+def _put_last(items: queue.Queue[Any]) -> None:
+    try:
+        items.put_nowait(_DONE)
+    except queue.Full:
+        items.get_nowait()  # nobody reads any more, or the reader will drain and meet the end
+        items.put_nowait(_DONE)
+
+
+def _cancel_and_wait(future: Any) -> None:
+    """Cancel the task and let its shielded clean-up end (rows settled, children killed)."""
+    import concurrent.futures
+
+    future.cancel()
+    try:
+        concurrent.futures.wait([future], timeout=2)
+    except KeyboardInterrupt:
+        return  # a second Ctrl-C: leave at once

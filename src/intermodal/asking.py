@@ -1,0 +1,121 @@
+"""From what people have in hand (a prompt, files, a few options) to a ``Request``. Nothing is opened here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from intermodal import schema as schemas
+from intermodal.content import BytesSource, File, Part, PathSource, Source, Text, UrlSource
+from intermodal.errors import PlanStale, UsageError
+from intermodal.events import Result
+from intermodal.plans.plan import Inputs, SavedPlan
+from intermodal.plans.step import Call
+from intermodal.request import Message, Output, Policy, Request, Sampling, TextOutput
+
+FileLike = str | os.PathLike[str] | bytes | Part | Source
+_POLICY = frozenset(Policy.__struct_fields__)
+_SAMPLING = frozenset(Sampling.__struct_fields__)
+
+
+def request(
+    prompt: str,
+    *files: FileLike,
+    schema: type[Any] | Mapping[str, Any] | None = None,
+    output: Output | None = None,
+    system: str = "",
+    history: Iterable[Message] = (),
+    **options: Any,
+) -> Request:
+    """Build a request.
+
+    Args:
+        prompt: the question; "" when the output needs none (a transcript, an embedding of a file).
+        files: paths, http(s) URLs, bytes, or parts.
+        schema: a pydantic class, a dataclass or a JSON Schema: the answer is JSON of that shape.
+        output: another output than text, when there is no schema.
+        system: instruction for the whole conversation.
+        history: earlier turns, oldest first.
+        options: fields of ``Policy`` and ``Sampling`` by name (``objective="fastest"``, ``max_tokens=64``).
+
+    Raises:
+        UsageError: an option that neither Policy nor Sampling has, or a wrong value for one.
+        SchemaInvalid: the schema is not usable.
+    """
+    unknown = sorted(set(options) - _POLICY - _SAMPLING)
+    if unknown:
+        raise UsageError(
+            f"no option named {', '.join(unknown)}", todo=f"options are {', '.join(sorted(_POLICY | _SAMPLING))}"
+        )
+    parts: list[Part] = [Text(text=prompt)] if prompt else []
+    parts += [as_part(file) for file in files]
+    if not parts:
+        raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
+    messages = [Message(role="system", parts=(Text(text=system),))] if system else []
+    messages += [*history, Message(role="user", parts=tuple(parts))]
+    if schema is not None:
+        output = schemas.json_output(schema)
+    return Request(
+        messages=tuple(messages),
+        output=output or TextOutput(),
+        policy=_values(Policy, {key: value for key, value in options.items() if key in _POLICY}),
+        sampling=_values(Sampling, {key: value for key, value in options.items() if key in _SAMPLING}),
+    )
+
+
+def _values(cls: Any, given: dict[str, Any]) -> Any:
+    """A noun from keyword values, lists taken for tuples, each value checked against its type."""
+    try:
+        return msgspec.convert(given, cls)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"wrong value: {error}", todo="see the fields of Policy and Sampling") from None
+
+
+def as_part(file: FileLike) -> Part:
+    """One file as a part whose kind the bytes will tell."""
+    if isinstance(file, BytesSource | PathSource | UrlSource):
+        return File(source=file)
+    if isinstance(file, bytes):
+        return File(source=BytesSource(data=file))
+    if isinstance(file, str) and file.split(":", 1)[0].lower() in ("http", "https", "data") and ":" in file:
+        return File(source=UrlSource(url=file))
+    if isinstance(file, str | os.PathLike):
+        return File(source=PathSource(path=str(Path(file))))
+    return file
+
+
+def with_answer(messages: tuple[Message, ...], answer: str) -> tuple[Message, ...]:
+    """The conversation after this turn."""
+    return (*messages, Message(role="assistant", parts=(Text(text=answer),)))
+
+
+def value_of(result: Result, schema: Any) -> Any:
+    """The typed value of an answer: None without a schema, the JSON data for a schema given as a dict."""
+    if schema is None:
+        return None
+    if isinstance(schema, Mapping):
+        return result.data
+    return schemas.parse(result.data, schema)
+
+
+def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
+    """Raise PlanStale unless the media are the approved ones and every endpoint of the plan can still be called."""
+    for before, now in zip(saved.facts.parts, inputs.facts.parts, strict=True):
+        if before.digest != now.digest:
+            raise PlanStale(
+                "changed since the plan was approved", where=now.name, todo="run intermodal explain --save again"
+            )
+    for step in saved.plan.chosen.steps:
+        if isinstance(step, Call):
+            endpoint = inputs.catalog.by_id.get(step.endpoint)
+            if endpoint is None or not endpoint.ready:
+                why = endpoint.missing if endpoint is not None else "no longer in the catalog"
+                raise PlanStale(
+                    f"the approved plan needs it, but: {why}",
+                    where=step.endpoint,
+                    todo=(endpoint.todo if endpoint is not None else "") or "run intermodal explain --save again",
+                )

@@ -1,0 +1,378 @@
+"""Rows of the catalog as people write them: hosts with what they serve, models with what they are.
+
+A shipped file ``data/hosts/*.toml`` holds one host row, ``data/models/*.toml`` model rows, and
+``[hosts.NAME]`` of ``intermodal.toml`` is a host row of the user's own. Decoding is strict: a key that
+nobody knows is an error that names it, never ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from intermodal.catalog.nouns import (
+    FREE,
+    Auth,
+    Evidence,
+    Framing,
+    Host,
+    Model,
+    Price,
+    Protocol,
+    Speed,
+    Strength,
+    Task,
+)
+from intermodal.content import Kind, Value
+from intermodal.errors import ConfigError
+from intermodal.quantity import Quantity, between
+from intermodal.request import Tier, Zone
+
+Range = tuple[float, float, float]
+T = TypeVar("T")
+
+# What a model of unknown strength is taken for, by its parameters. A proxy, and said to be one.
+_TIER_BY_PARAMETERS: tuple[tuple[float, Tier], ...] = ((1e9, "tiny"), (5e9, "small"), (20e9, "medium"))
+_NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([bm])(?![a-z0-9])", re.IGNORECASE)
+
+
+class SpeedRow(Value, forbid_unknown_fields=True):
+    """``catalog.nouns.Speed`` as [low, mid, high]; ``basis`` says where the numbers come from."""
+
+    overhead: Range | None = None
+    load: Range | None = None
+    prompt: Range | None = None
+    decode: Range | None = None
+    realtime_factor: Range | None = None
+    megapixel: Range | None = None
+    page: Range | None = None
+    basis: str = "declared"
+
+    def speed(self, fallback: Speed) -> Speed:
+        """The speed, figures that are not given taken from ``fallback``."""
+        given = {
+            name: between(*value, self.basis)
+            for name in Speed.__struct_fields__
+            if (value := getattr(self, name)) is not None
+        }
+        return msgspec.structs.replace(fallback, **given)
+
+
+class ModelRow(Value, forbid_unknown_fields=True):
+    """A model. ``tier`` holds for each of its tasks, by proxy unless ``tier_level`` says better."""
+
+    id: str
+    name: str = ""
+    tasks: tuple[Task, ...] = ("text-generation",)
+    input: tuple[Kind, ...] = ("text",)
+    output: tuple[Literal["text", "embedding"], ...] = ("text",)
+    objective: str = ""
+    parameters: float | None = None
+    context: int | None = None
+    max_output: int | None = None
+    languages: tuple[str, ...] = ()
+    tokenizer: str = ""
+    image_tokens: str = ""
+    tier: Tier | None = None
+    tier_level: Literal["proxy", "benchmark", "measured"] = "proxy"
+    tier_source: str = ""
+    licence: str = ""
+    source: str = ""
+    checked: str = ""
+
+    def model(self) -> Model:
+        return Model(
+            id=self.id,
+            name=self.name or self.id,
+            tasks=self.tasks,
+            input=self.input,
+            output=self.output,
+            objective=self.objective,
+            parameters=self.parameters,
+            context=self.context,
+            max_output=self.max_output,
+            languages=self.languages,
+            tokenizer=self.tokenizer,
+            image_tokens=self.image_tokens,
+            strength=self._strength(),
+            licence=self.licence,
+            evidence=Evidence(level="declared", source=self.source, checked=self.checked),
+        )
+
+    def _strength(self) -> tuple[Strength, ...]:
+        tier, source = self.tier, self.tier_source
+        if tier is None:
+            tier, source = tier_by_size(self.parameters or size_in_name(self.id))
+        evidence = Evidence(level=self.tier_level, source=source, checked=self.checked)
+        return tuple(Strength(task=task, tier=tier, evidence=evidence) for task in self.tasks)
+
+
+class ServedRow(Value, forbid_unknown_fields=True):
+    """A model at a host: what is different from, or not known by, the model's own row.
+
+    Attributes:
+        id: ``vendor/model``; one that has no model row is described by this row alone.
+        served_as: the host's own name for it; ``id`` when "".
+        input_mtok, …: USD, as in ``catalog.nouns.Price``.
+        memory: bytes resident, [low, mid, high]. weights: name in the weights store.
+    """
+
+    id: str
+    served_as: str = ""
+    name: str = ""
+    tasks: tuple[Task, ...] = ()
+    input: tuple[Kind, ...] = ()
+    context: int | None = None
+    max_output: int | None = None
+    languages: tuple[str, ...] = ()
+    tokenizer: str = ""
+    image_tokens: str = ""
+    parameters: float | None = None
+    tier: Tier | None = None
+    input_mtok: float | None = None
+    output_mtok: float | None = None
+    input_image_mtok: float | None = None
+    input_audio_mtok: float | None = None
+    second: float | None = None
+    page: float | None = None
+    request: float = 0.0
+    memory: Range | None = None
+    weights: str = ""
+    speed: SpeedRow | None = None
+    source: str = ""
+    checked: str = ""
+
+    @property
+    def called(self) -> str:
+        return self.served_as or self.id
+
+    def described(self, known: Model | None) -> Model:
+        """The model: its own row where there is one, overlaid with what this row says."""
+        if known is None:
+            return self._alone().model()
+        changes: dict[str, Any] = {
+            name: value
+            for name in ("name", "tasks", "languages", "tokenizer", "image_tokens", "parameters", "max_output")
+            if (value := getattr(self, name)) not in ("", (), None)
+        }
+        if self.tier is not None:
+            tasks = self.tasks or known.tasks
+            evidence = Evidence(level="declared", source="stated in the host's row")
+            changes["strength"] = tuple(Strength(task=task, tier=self.tier, evidence=evidence) for task in tasks)
+        return msgspec.structs.replace(known, **changes) if changes else known
+
+    def _alone(self) -> ModelRow:
+        tasks = self.tasks or _tasks_for(self.input)
+        embedding = tasks == ("feature-extraction",)
+        return ModelRow(
+            id=self.id,
+            name=self.name,
+            tasks=tasks,
+            input=self.input or ("text",),
+            output=("embedding",) if embedding else ("text",),
+            parameters=self.parameters,
+            context=self.context,
+            max_output=self.max_output,
+            languages=self.languages,
+            tokenizer=self.tokenizer,
+            image_tokens=self.image_tokens,
+            tier=self.tier,
+            tier_source="stated in the host's row" if self.tier else "",
+            source=self.source,
+            checked=self.checked,
+        )
+
+    def price(self, zone: Zone) -> Price:
+        """What this row says it costs. Nothing said: free on hardware of one's own, unknown on the internet."""
+        stated = (self.input_mtok, self.output_mtok, self.second, self.page, self.request or None)
+        if all(value is None for value in stated) and zone != "internet":
+            if zone == "process":
+                return FREE
+            own = Evidence(level="declared", source="runs on hardware of your own; no price is stated")
+            return msgspec.structs.replace(FREE, evidence=own)
+        return Price(
+            input_mtok=self.input_mtok,
+            output_mtok=self.output_mtok,
+            input_image_mtok=self.input_image_mtok,
+            input_audio_mtok=self.input_audio_mtok,
+            second=self.second,
+            page=self.page,
+            request=self.request,
+            evidence=Evidence(level="declared", source=self.source or "the host's row", checked=self.checked),
+        )
+
+
+class HostRow(Value, forbid_unknown_fields=True):
+    """A host and what it serves. A new OpenAI-compatible host is one such row and no code.
+
+    Attributes:
+        id: its name; the table's name in ``intermodal.toml``.
+        base_url: up to and including the version ("http://127.0.0.1:8080/v1").
+        zone: how far away it computes; derived from ``base_url`` when not stated. State it where the
+            address misleads: a proxy on this machine to a hosted API is ``internet``.
+        key_env: environment variable that holds its key.
+        key: where the key is: in ``key_env``, or in the system's keyring.
+        prices: id of the provider in ``data/prices.toml``; only shipped rows have it.
+    """
+
+    id: str = ""
+    name: str = ""
+    base_url: str = ""
+    protocol: Protocol = "openai"
+    auth: Auth | None = None
+    framing: Framing = "sse"
+    key_env: str = ""
+    key: Literal["env", "keyring"] = "env"
+    zone: Zone | None = None
+    forced_json: bool | None = None
+    quirks: tuple[str, ...] = ()
+    max_images: int | None = None
+    prices: str = ""
+    speed: SpeedRow | None = None
+    models: tuple[ServedRow, ...] = ()
+    source: str = ""
+    checked: str = ""
+
+    @property
+    def keyed(self) -> bool:
+        """It wants a key."""
+        return bool(self.key_env) or self.key == "keyring"
+
+    def host(self) -> Host:
+        return Host(
+            id=self.id,
+            name=self.name or self.id,
+            base_url=self.base_url,
+            protocol=self.protocol,
+            auth=self.auth or ("bearer" if self.keyed else "none"),
+            framing=self.framing,
+            key_env=self.key_env,
+            zone=self.zone or zone_of(self.base_url),
+            forced_json=bool(self.forced_json),
+            quirks=self.quirks,
+            max_images=self.max_images,
+            evidence=Evidence(level="declared", source=self.source, checked=self.checked),
+        )
+
+    def overlaid(self, own: HostRow) -> HostRow:
+        """This shipped row with what the user's row of the same name says; a model they both name is the user's."""
+        changes: dict[str, Any] = {
+            name: value
+            for name in HostRow.__struct_fields__
+            if name not in ("id", "models") and (value := getattr(own, name)) not in ("", (), None)
+        }
+        named = {row.called for row in own.models}
+        kept = tuple(row for row in self.models if row.called not in named)
+        if own.base_url and own.zone is None:
+            changes["zone"] = None  # the shipped zone was that of another address
+        return msgspec.structs.replace(self, **changes, models=(*own.models, *kept))
+
+
+def _tasks_for(kinds: tuple[Kind, ...]) -> tuple[Task, ...]:
+    """What an undescribed model can do, from what it takes."""
+    tasks: list[Task] = ["text-generation"]
+    if "image" in kinds:
+        tasks.append("image-text-to-text")
+    if "audio" in kinds:
+        tasks.append("audio-text-to-text")
+    return tuple(tasks)
+
+
+def size_in_name(name: str) -> float | None:
+    """Parameters as a model's name states them ("qwen3-8b"), None when it does not. Of several (a mixture
+    of experts: "30b-a3b") the first is the total."""
+    found = _NAMED_SIZE.search(name.replace("-", " ").replace("_", " ").replace(":", " ").replace("/", " "))
+    if found is None:
+        return None
+    return float(found[1]) * (1e9 if found[2].lower() == "b" else 1e6)
+
+
+def tier_by_size(parameters: float | None) -> tuple[Tier, str]:
+    """A tier by parameters alone, and the words that say so. ``small`` when nothing is known, never more than ``large``."""
+    if parameters is None:
+        return "small", "its size is not known"
+    words = f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:g}M"
+    for limit, tier in _TIER_BY_PARAMETERS:
+        if parameters < limit:
+            return tier, words
+    return "large", words
+
+
+def zone_of(base_url: str) -> Zone:
+    """How far away an address is, as far as the address tells: a name is internet unless it is this machine."""
+    name = (urlsplit(base_url).hostname or "").rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return "machine"
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return "internet"
+    if address.is_loopback or address.is_unspecified:
+        return "machine"
+    return "network" if address.is_private or address.is_link_local else "internet"
+
+
+def decode(data: Mapping[str, Any], cls: type[T], *, where: str, place: str) -> T:
+    """A row from parsed TOML.
+
+    Raises:
+        ConfigError: an unknown key, a missing one or a wrong value, by name.
+    """
+    try:
+        return msgspec.convert(data, cls)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), cls, where, place) from None
+
+
+def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigError:
+    """msgspec's sentence in ours: which key, in which table, and what to do."""
+    text, _, path = message.partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    table = f"[{place}]" + (f" at {path}" if path else "")
+    unknown = re.match(r"Object contains unknown field `(.*)`", text)
+    if unknown:
+        known = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
+        close = difflib.get_close_matches(unknown[1], known, n=1)
+        todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(known)))}"
+        return ConfigError(f"unknown key {unknown[1]} in {table}", where=where, todo=todo)
+    missing = re.match(r"Object missing required field `(.*)`", text)
+    if missing:
+        return ConfigError(f"{table} lacks {missing[1]}", where=where, todo=f"add {missing[1]} = …")
+    return ConfigError(f"wrong value in {table}: {text[:1].lower()}{text[1:]}", where=where, todo="correct it")
+
+
+def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:
+    """Rows below a row, for the list of keys that are known at ``path``."""
+    below: dict[str, type[Any]] = {"models": ServedRow, "speed": SpeedRow}
+    return tuple(row for name, row in below.items() if name in path and name in getattr(cls, "__struct_fields__", ()))
+
+
+# What is assumed of a host nobody has timed. Real runs replace it after a few calls.
+_UNTIMED = "nobody timed it yet"
+UNTIMED: Mapping[Zone, Speed] = {
+    zone: Speed(
+        overhead=between(*overhead, _UNTIMED),
+        prompt=between(*prompt, _UNTIMED),
+        decode=between(*decode, _UNTIMED),
+        realtime_factor=between(0.01, 0.1, 0.6, _UNTIMED),
+        megapixel=between(0.1, 0.5, 4, _UNTIMED),
+        page=between(0.3, 1.5, 8, _UNTIMED),
+    )
+    for zone, (overhead, prompt, decode) in {
+        "process": ((0.0, 0.0, 0.05), (50, 300, 3000), (5, 30, 150)),
+        "machine": ((0.0, 0.02, 0.2), (50, 300, 3000), (5, 30, 150)),
+        "network": ((0.01, 0.1, 0.6), (100, 1000, 8000), (10, 40, 200)),
+        "internet": ((0.3, 0.9, 4.0), (500, 3000, 20000), (20, 60, 250)),
+    }.items()
+}  # type: ignore[assignment]
+
+
+def memory_of(row: ServedRow) -> Quantity:
+    """Bytes resident on this machine; none when it runs elsewhere."""
+    return between(*row.memory, "resident when loaded") if row.memory else Quantity()

@@ -1,0 +1,145 @@
+"""The ``intermodal`` command: verbs that load when they are called, and one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from intermodal import errors
+from intermodal._version import __version__
+
+# verb -> (module, one line of help); the module holds a click command of the same name
+VERBS: dict[str, tuple[str, str]] = {
+    "ask": ("ask", "Ask anything of any files; the answer streams."),
+    "explain": ("explain", "Show the plan for a request; spends nothing, contacts no model."),
+    "models": ("models", "List the models and endpoints that plans choose from."),
+    "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),
+    "pull": ("pull", "Fetch model weights, pinned by checksum."),
+    "init": ("init", "Set up intermodal, guided: hosts, keys, consent."),
+    "hosts": ("hosts", "Add, allow and list the hosts that may be used."),
+    "usage": ("usage", "What was run: attempts, tokens, money, seconds, and how good the estimates were."),
+    "completion": ("completion", "Print the shell completion script for bash, zsh or fish."),
+}
+
+EPILOG = """\b
+Exit codes
+  0  done                     5  an endpoint failed
+  1  unexpected failure       6  the answer breaks the schema, after repair
+  2  wrong usage or config    7  a runtime or weights are missing
+  3  an input cannot be taken 8  the run would cost more than allowed
+  4  no route is allowed    130  interrupted
+
+\b
+Examples
+  intermodal ask "What does the caller want?" call.wav
+  intermodal explain "Does the invoice agree?" call.wav invoice.png
+  intermodal doctor
+"""
+
+
+class _Verbs(click.Group):
+    """Imports a verb's module only when that verb is called, so that ``--version`` costs nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"intermodal.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"verbs are {', '.join(VERBS)}"
+            raise click.UsageError(f"{error.message.rstrip('.')}; {hint}", ctx) from None
+
+
+@click.group(cls=_Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="intermodal")
+def app() -> None:
+    """Plan and run any request - text, images, audio, PDF - on the models you have.
+
+    Nothing is sent to a hosted service before you consented to it. No telemetry.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code that the error tree documents."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in arguments
+    try:
+        code = app.main(arguments, prog_name="intermodal", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("intermodal: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader left; nothing more to say to it
+        sys.exit(0)
+    except click.UsageError as error:
+        _fail(errors.UsageError(error.format_message()), as_json, hint=_help_hint(error))
+    except click.ClickException as error:
+        _fail(errors.UsageError(error.format_message()), as_json)
+    except errors.IntermodalError as error:
+        _fail(error, as_json)
+    except ExceptionGroup as group:
+        first = _first(group)
+        if first is None:
+            raise
+        _fail(first, as_json)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> errors.IntermodalError | None:
+    for error in group.exceptions:
+        if isinstance(error, errors.IntermodalError):
+            return error
+        if isinstance(error, BaseExceptionGroup) and (found := _first(error)) is not None:
+            return found
+    return None
+
+
+def _help_hint(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx is not None else "intermodal"
+    return f"see {path} --help"
+
+
+def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> None:
+    """Say it once: a sentence on stderr, or the error document on stdout; then exit."""
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        body: dict[str, Any] = {"code": error.code, "what": error.what, "where": error.where, "todo": error.todo}
+        if isinstance(error, errors.NoRoute):
+            body["reasons"] = list(error.reasons)
+        print_document("error", body)
+    else:
+        click.echo(f"intermodal: {error}", err=True)
+        for reason in getattr(error, "reasons", ()):
+            click.echo(f"  - {reason}", err=True)
+        if hint:
+            click.echo(hint, err=True)
+    sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

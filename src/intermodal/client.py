@@ -1,0 +1,314 @@
+"""THE page: how a request becomes an answer. Read ``AsyncClient`` from top to bottom and you know the project.
+
+    request ─ open ─▶ facts ┐
+    config, weights ─▶ catalog ├─ plan() ─▶ Plan ─ explain ─▶ text
+    machine, statistics ──────┘               └── run() ─▶ events ─ fold ─▶ Result
+
+Planning is pure; everything that touches the world happens before it (``_inputs``) or after it
+(``stream``). ``Client`` is the same, synchronous, through one bridge.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+from intermodal import asking
+from intermodal._sync import Bridge
+from intermodal.catalog.load import load_catalog
+from intermodal.catalog.nouns import Catalog
+from intermodal.config import Config, cache_dir, data_dir, load_config
+from intermodal.events import Event, Finished, Result, TextDelta, fold
+from intermodal.planner import plan as make_plan
+from intermodal.planner import why_not
+from intermodal.plans import analyze, explain
+from intermodal.plans.plan import Inputs, Plan, SavedPlan
+from intermodal.request import Request
+
+if TYPE_CHECKING:
+    from intermodal.executor.world import World
+    from intermodal.media.opened import Opened
+    from intermodal.store.database import Store
+    from intermodal.weights.store import WeightsStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What ``ask`` returns: the words, the typed value (with a schema), and how it came about."""
+
+    value: T
+    result: Result
+    plan: Plan
+
+    @property
+    def text(self) -> str:
+        return self.result.text
+
+    def __str__(self) -> str:
+        return self.result.text
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request with everything planning needs, and its opened media."""
+
+    inputs: Inputs
+    opened: Opened
+
+
+class AsyncClient:
+    """Plans and runs requests. Use it as ``async with AsyncClient() as client``.
+
+    Args:
+        config: what the user allows and has; read from the config file when None.
+        env: environment for keys and folders; ``os.environ`` when None.
+        remember: keep conversations in the local store, for ``continued``.
+    """
+
+    def __init__(
+        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
+    ) -> None:
+        self.env: Mapping[str, str] = os.environ if env is None else env
+        self.config = load_config(self.env) if config is None else config
+        self._remember = remember
+        self._media: Any = None
+        self._runtimes: Any = None
+        self._transport: Any = None
+        self._store: Store | None = None
+        self._weights: WeightsStore | None = None
+
+    # ---- the five things it does ----------------------------------------------------------------
+
+    async def plan(self, request: Request) -> Plan:
+        """Choose a route. Spends nothing, contacts no model.
+
+        Raises:
+            InputError: a file or URL cannot be taken.
+            NoRoute: nothing reachable satisfies request and policy; ``reasons`` say why.
+        """
+        return self._plan((await self.prepare(request)).inputs)
+
+    async def explain(self, request: Request) -> str:
+        """The plan as text: routes, numbers, what is lost, what was rejected and why, what leaves the machine."""
+        return explain.explain(await self.plan(request))
+
+    async def stream(self, request: Request, plan: Plan | None = None) -> AsyncIterator[Event]:
+        """Plan (unless a plan is given) and run; events as they happen."""
+        prepared = await self.prepare(request)
+        chosen = plan or self._plan(prepared.inputs)
+        async for event in self.execute(prepared, chosen):
+            yield event
+
+    async def run(self, request: Request, plan: Plan | None = None) -> Result:
+        """Plan (unless a plan is given), run, and add up the events."""
+        return fold([event async for event in self.stream(request, plan)])
+
+    async def execute(self, prepared: Prepared, plan: Plan) -> AsyncIterator[Event]:
+        """Run a plan over what was prepared: what ``stream`` does after planning."""
+        from intermodal.executor.run import run
+
+        world = await self._world(prepared.inputs.catalog)
+        answer: list[str] = []
+        async for event in run(plan, prepared.inputs.request, prepared.opened, world):
+            if isinstance(event, TextDelta):
+                answer.append(event.text)
+            if isinstance(event, Finished) and self._remember:
+                messages = asking.with_answer(prepared.inputs.request.messages, "".join(answer))
+                self.store.save_conversation(messages, event.endpoint)
+            yield event
+
+    # ---- what leads to a plan -------------------------------------------------------------------
+
+    async def prepare(self, request: Request) -> Prepared:
+        """Open the request's media and gather what the planner reads."""
+        from intermodal.media.decode import MediaWorker
+        from intermodal.media.opened import open_request
+        from intermodal.runtimes.machine import snapshot
+        from intermodal.runtimes.vocabulary import count_tokens
+
+        if self._media is None:
+            self._media = MediaWorker()
+        opened = await open_request(request, self._media)
+        opened = count_tokens(opened, self.weights)
+        loaded = self._runtimes.loaded() if self._runtimes is not None else ()
+        inputs = Inputs(
+            request=request,
+            facts=opened.facts,
+            catalog=self.catalog,
+            machine=snapshot(loaded),
+            statistics=self.store.statistics(),
+            as_of=datetime.now(UTC).date().isoformat(),
+        )
+        return Prepared(inputs=inputs, opened=opened)
+
+    def _plan(self, inputs: Inputs) -> Plan:
+        return make_plan(
+            inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
+        )
+
+    @property
+    def catalog(self) -> Catalog:
+        """Every endpoint known now: shipped rows, the user's rows, what is installed and pulled."""
+        from intermodal.runtimes.installed import installed
+
+        return load_catalog(
+            user=self.config.hosts,
+            consent=self.config.consent,
+            installed=installed(),
+            weights=self.weights.present(),
+            env=self.env,
+        )
+
+    async def approved(self, saved: SavedPlan) -> Prepared:
+        """Open the media of an approved plan again, and make sure it is what was approved.
+
+        Raises PlanStale when a file changed, or an endpoint of the plan is no longer ready.
+        """
+        prepared = await self.prepare(saved.request)
+        asking.check_approved(saved, prepared.inputs)
+        return prepared
+
+    async def ask(
+        self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Any
+    ) -> Answer[Any]:
+        """One question, one answer; see :func:`intermodal.ask`."""
+        request = asking.request(prompt, *files, schema=schema, **options)
+        prepared = await self.prepare(request)
+        plan = self._plan(prepared.inputs)
+        result = fold([event async for event in self.execute(prepared, plan)])
+        return Answer(value=asking.value_of(result, schema), result=result, plan=plan)
+
+    # ---- what it works with ----------------------------------------------------------------------
+
+    @property
+    def weights(self) -> WeightsStore:
+        if self._weights is None:
+            from intermodal.weights.store import WeightsStore
+
+            self._weights = WeightsStore(cache_dir(self.env) / "weights")
+        return self._weights
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            from intermodal.store.database import Store
+
+            self._store = Store(data_dir(self.env) / "store.sqlite3")
+        return self._store
+
+    async def _world(self, catalog: Catalog) -> World:
+        from intermodal.executor.transport import Transport
+        from intermodal.executor.world import World
+        from intermodal.keys import find_key
+        from intermodal.runtimes.runtimes import Runtimes
+        from intermodal.store.derived import DerivedCache
+
+        if self._runtimes is None:
+            self._runtimes = Runtimes(self.weights)
+        if self._transport is None:
+            self._transport = Transport()
+        return World(
+            catalog=catalog,
+            media=self._media,
+            runtimes=self._runtimes,
+            store=self.store,
+            derived=DerivedCache(cache_dir(self.env) / "derived"),
+            transport=self._transport,
+            find_key=lambda host: find_key(host, self.env),
+        )
+
+    async def aclose(self) -> None:
+        """End every child process and connection."""
+        import anyio
+
+        with anyio.CancelScope(shield=True):
+            if self._runtimes is not None:
+                await self._runtimes.close()
+            if self._media is not None:
+                await self._media.close()
+            if self._transport is not None:
+                await self._transport.aclose()
+        if self._store is not None:
+            self._store.close()
+        self._runtimes = self._media = self._transport = self._store = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Client:
+    """:class:`AsyncClient` for synchronous code: same verbs, same arguments, one background event loop."""
+
+    def __init__(
+        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
+    ) -> None:
+        self.asynchronous = AsyncClient(config, env=env, remember=remember)
+        self._bridge = Bridge()
+
+    def plan(self, request: Request) -> Plan:
+        return self._bridge.run(self.asynchronous.plan, request)
+
+    def explain(self, request: Request) -> str:
+        return self._bridge.run(self.asynchronous.explain, request)
+
+    def run(self, request: Request, plan: Plan | None = None) -> Result:
+        return self._bridge.run(self.asynchronous.run, request, plan)
+
+    def stream(self, request: Request, plan: Plan | None = None) -> Iterator[Event]:
+        return self._bridge.iterate(lambda: self.asynchronous.stream(request, plan))
+
+    def execute(self, prepared: Prepared, plan: Plan) -> Iterator[Event]:
+        return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan))
+
+    def prepare(self, request: Request) -> Prepared:
+        return self._bridge.run(self.asynchronous.prepare, request)
+
+    def approved(self, saved: SavedPlan) -> Prepared:
+        return self._bridge.run(self.asynchronous.approved, saved)
+
+    @overload
+    def ask(self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Any) -> Answer[T]: ...
+
+    @overload
+    def ask(
+        self, prompt: str, *files: asking.FileLike, schema: Mapping[str, Any] | None = None, **options: Any
+    ) -> Answer[Any]: ...
+
+    def ask(self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Any) -> Answer[Any]:
+        """One question, one answer; see :func:`intermodal.ask`."""
+
+        async def call() -> Answer[Any]:
+            return await self.asynchronous.ask(prompt, *files, schema=schema, **options)
+
+        return self._bridge.run(call)
+
+    def close(self) -> None:
+        self._bridge.run(self.asynchronous.aclose)
+        self._bridge.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def explain_analyze(plan: Plan, result: Result) -> str:
+    """Estimate beside actual, per step, with q-errors."""
+    return analyze.explain_analyze(plan, result)
+
+
+__all__ = ["Answer", "AsyncClient", "Client", "Prepared", "explain_analyze", "why_not"]

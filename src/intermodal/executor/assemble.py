@@ -1,0 +1,159 @@
+"""From representations to messages: pure.
+
+Text that came out of media is data: it stands in the user's message, in a block with a label that
+says where it is from, never in a system or tool message. Invisible characters are taken out of it.
+Data first, the question last: small models answer what they read last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from intermodal.content import Text
+from intermodal.executor.pieces import Piece, Pixels, Sound, Words
+from intermodal.request import JsonOutput, Request
+from intermodal.wire.call import WireAudio, WireImage, WireMessage, WireText
+
+NOTHING_HEARD = "(no speech)"
+NOTHING_READ = "(no text)"
+
+# Characters nobody sees, which can carry instructions past a reader: controls (but tab and newline), soft hyphen,
+# zero-width space, marks and overrides of direction, invisible operators, byte-order mark, Mongolian separator,
+# interlinear marks, tags and variation selectors of plane 14. https://www.unicode.org/reports/tr36/ and tr9
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# Joiners are letters' business in Persian, Hindi and emoji; between ASCII they only hide something.
+_JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f])")
+
+
+def visible(text: str) -> str:
+    """The text without characters that cannot be seen; line ends as newlines.
+
+    >>> visible("total\\u200b 7\\u202e42\\r\\n")
+    'total 742\\n'
+    """
+    return _JOINERS.sub("", _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def label(what: str, name: str, page: int = 0) -> str:
+    """The first line of a block of data. The name is the sender's, so it gets one line and 80 characters.
+
+    >>> label("Text", "report.pdf", 2)
+    'Text of report.pdf, page 2'
+    """
+    short = " ".join(visible(name).split())
+    short = short if len(short) <= 80 else f"{short[:77]}..."
+    joined = f"{what} {'from' if what.endswith('read') else 'of'} {short}"
+    return f"{joined}, page {page}" if page else joined
+
+
+def block(words: Words) -> str:
+    """A piece of text as the model gets it."""
+    text = visible(words.text).strip()
+    return f"{words.label}:\n{text}" if words.label else text
+
+
+def messages(request: Request, stands_for: Mapping[int, tuple[Piece, ...]]) -> tuple[WireMessage, ...]:
+    """The conversation as messages; ``stands_for`` has the pieces of every part that is not sent as it is.
+
+    Text parts of the sender need no entry. A part without pieces is left out.
+    """
+    made: list[WireMessage] = []
+    index = 0
+    for message in request.messages:
+        data: list[Piece] = []
+        said: list[str] = []
+        for part in message.parts:
+            if isinstance(part, Text):
+                (
+                    data.append(Words(text=part.text, label=label("Text", part.name)))
+                    if part.name
+                    else said.append(part.text)
+                )
+            else:
+                data.extend(sorted(stands_for.get(index, ()), key=_page))
+            index += 1
+        parts = _message_parts(data, said)
+        if parts:
+            made.append(WireMessage(role=message.role, parts=parts))
+    return tuple(made)
+
+
+def _page(piece: Piece) -> int:
+    return 0 if isinstance(piece, Sound) else piece.page
+
+
+def _message_parts(data: list[Piece], said: list[str]) -> tuple[WireText | WireImage | WireAudio, ...]:
+    """Media and blocks of data in their order, then what the sender says; neighbouring text in one part."""
+    parts: list[WireText | WireImage | WireAudio] = []
+    waiting: list[str] = []
+    for piece in data:
+        if isinstance(piece, Words):
+            waiting.append(block(piece))
+            continue
+        if waiting:
+            parts.append(WireText(text="\n\n".join(waiting)))
+            waiting = []
+        parts.append(_media(piece))
+    waiting += [text for text in said if text.strip()]
+    if waiting:
+        parts.append(WireText(text="\n\n".join(waiting)))
+    return tuple(parts)
+
+
+def _media(piece: Pixels | Sound) -> WireImage | WireAudio:
+    if isinstance(piece, Pixels):
+        return WireImage(data=piece.data, media_type=piece.media_type, detail=piece.detail)
+    return WireAudio(data=piece.data, format=AUDIO_FORMATS[piece.media_type])
+
+
+AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+
+
+def asking_for_json(output: JsonOutput) -> str:
+    """The instruction for an endpoint whose wire cannot force a schema."""
+    import msgspec
+
+    schema = msgspec.json.encode(output.schema).decode()
+    return f"Answer with one JSON value that matches this JSON Schema, and with nothing else:\n{schema}"
+
+
+def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[WireMessage, ...]:
+    """The messages with one more instruction at the end of the last user message."""
+    *before, last = made
+    parts = list(last.parts)
+    if parts and isinstance(parts[-1], WireText):
+        parts[-1] = WireText(text=f"{parts[-1].text}\n\n{instruction}")
+    else:
+        parts.append(WireText(text=instruction))
+    return (*before, WireMessage(role=last.role, parts=tuple(parts)))
+
+
+def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tuple[WireMessage, ...]:
+    """The messages of the one repair call: what was answered, and what is wrong with it."""
+    ask = f"That is not valid: {problem}. Answer again, with only the corrected JSON."
+    return (
+        *made,
+        WireMessage(role="assistant", parts=(WireText(text=answer),)),
+        WireMessage(role="user", parts=(WireText(text=ask),)),
+    )
+
+
+def text_of(made: tuple[WireMessage, ...]) -> str:
+    """All text of the messages, for counting."""
+    return "\n".join(part.text for message in made for part in message.parts if isinstance(part, WireText))
+
+
+def text_to_embed(request: Request, stands_for: Mapping[int, tuple[Piece, ...]]) -> str:
+    """One text for an embedding: the words alone, in order, without labels."""
+    texts = []
+    for index, _, part in request.parts():
+        if isinstance(part, Text):
+            texts.append(part.text)
+        else:
+            pieces = sorted(stands_for.get(index, ()), key=_page)
+            texts += [visible(piece.text) for piece in pieces if isinstance(piece, Words)]
+    return "\n\n".join(text.strip() for text in texts if text.strip())

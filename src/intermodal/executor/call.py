@@ -1,0 +1,281 @@
+"""Making calls: the driver by the host's protocol, a row before and after, sending again where the table says so."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from intermodal import errors
+from intermodal.catalog.nouns import Protocol
+from intermodal.content import Value
+from intermodal.events import Actual, Event, Retrying, StepProgress, Usage
+from intermodal.executor.bill import bill
+from intermodal.executor.job import Driver, Job, Made
+from intermodal.executor.ledger import Entry, Ledger
+from intermodal.executor.retry import decide, row_of
+from intermodal.executor.world import World
+from intermodal.store.rows import Outcome
+from intermodal.wire import call as wire
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# A new protocol is a row here and a file beside the others.
+DRIVERS: Mapping[Protocol, str] = {
+    "openai": "intermodal.executor.drivers.openai",
+    "llama": "intermodal.executor.drivers.llama",
+    "whisper": "intermodal.executor.drivers.whisper",
+    "ocr": "intermodal.executor.drivers.ocr",
+    "e5": "intermodal.executor.drivers.e5",
+}
+
+
+def driver_of(protocol: Protocol) -> Driver:
+    module: ModuleType | Any = import_module(DRIVERS[protocol])
+    driver: Driver = module
+    return driver
+
+
+class Reroute(Exception):
+    """An endpoint could not do it and another may. ``reason`` continues a sentence that began with its name."""
+
+    def __init__(self, error: errors.IntermodalError, job: Job, reason: str) -> None:
+        super().__init__(reason)
+        self.error = error
+        self.endpoint = job.endpoint.id
+        self.step = job.step.id
+        self.reason = reason
+
+
+class Done(Value, frozen=True):
+    """A job that worked: what came back, and what it took over all its attempts."""
+
+    made: Made
+    actual: Actual
+
+
+class Caller:
+    """Makes the calls of one run.
+
+    Args:
+        emit: where events go. hint: the same for progress, which may be dropped when nobody reads.
+        deadline: on ``world.clock``, None for none.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        ledger: Ledger,
+        emit: Callable[[Event], Awaitable[None]],
+        hint: Callable[[Event], None],
+        deadline: float | None,
+    ) -> None:
+        self.world = world
+        self.ledger = ledger
+        self.emit = emit
+        self.hint = hint
+        self.deadline = deadline
+
+    @property
+    def remaining(self) -> float | None:
+        return None if self.deadline is None else self.deadline - self.world.clock()
+
+    async def call(
+        self,
+        job: Job,
+        *,
+        say: Callable[[str], Awaitable[None]] | None = None,
+        committed: Callable[[], bool] = lambda: False,
+        retract: Callable[[], None] = lambda: None,
+    ) -> Done:
+        """Do the job, sending again where that is right.
+
+        Args:
+            say: gets the pieces of the answer.
+            committed: whether something of it was shown; from then on nothing is tried again.
+            retract: forget what a failed attempt said.
+
+        Raises Reroute where another endpoint may do it, else the error of the last attempt.
+        """
+        number = 0
+        spent: list[float | None] = []
+        while True:
+            number += 1
+            attempt = Attempt(self, job, say)
+            try:
+                return Done(made=await attempt.make(), actual=attempt.actual(tuple(spent)))
+            except errors.IntermodalError as error:
+                error.step = error.step or job.step.id
+                if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
+                    raise
+                spent.append(attempt.cost)
+                self.ledger.maybe_paid += row_of(error).paid
+                decision = decide(
+                    error,
+                    attempt=number,
+                    committed=committed(),
+                    pay_twice=self.world.pay_twice,
+                    remaining=self.remaining,
+                    jitter=self.world.jitter(),
+                    paid=self.ledger.maybe_paid,
+                )
+                if decision.kind == "reroute":
+                    raise Reroute(error, job, decision.reason) from error
+                if decision.kind == "stop":
+                    raise
+                retract()
+                reason = f"{job.endpoint.id} {decision.reason}"
+                await self.emit(Retrying(step=job.step.id, reason=reason, delay=round(decision.delay, 3)))
+                await self._sleep(decision.delay)
+
+    async def _sleep(self, seconds: float) -> None:
+        import anyio
+
+        await (self.world.sleep or anyio.sleep)(seconds)
+
+
+class Attempt:
+    """One attempt, and the line its driver holds."""
+
+    def __init__(self, caller: Caller, job: Job, say: Callable[[str], Awaitable[None]] | None) -> None:
+        self.key = caller.world.find_key(job.endpoint.host) or ""
+        self.cost: float | None = 0.0
+        self._caller = caller
+        self._job = job
+        self._say = say
+        self._entry: Entry | None = None
+        self._clock = caller.world.clock
+        self._begun = self._clock()
+        self._sent_at = self._begun
+        self._first_at: float | None = None
+        self._load_seconds = 0.0
+        self._outcome = Outcome()
+        self._peak: int | None = None
+
+    # ---- what the driver calls (job.Line) -----------------------------------------------------
+
+    @property
+    def remaining(self) -> float | None:
+        return self._caller.remaining
+
+    async def sending(self) -> None:
+        assert self._entry is not None
+        await self._entry.sending()
+        self._sent_at = self._clock()
+
+    async def say(self, text: str) -> None:
+        if self._first_at is None and text:
+            self._first_at = self._clock()
+        if self._say is not None:
+            await self._say(text)
+
+    def loaded(self, seconds: float) -> None:
+        self._load_seconds = seconds
+
+    def progress(self, fraction: float | None, note: str = "") -> None:
+        self._caller.hint(StepProgress(step=self._job.step.id, fraction=fraction, note=note))
+
+    # ---- the attempt --------------------------------------------------------------------------
+
+    async def make(self) -> Made:
+        """Reserve, call, settle. Whatever happens, the row is closed when this returns or raises."""
+        import anyio
+
+        job = self._job
+        entry = self._entry = await self._caller.ledger.open(job.step, job.endpoint, job.work)
+        try:
+            self._begun = self._clock()
+            made = await driver_of(job.endpoint.host.protocol).drive(job, self._caller.world, self)
+        except errors.IntermodalError as error:
+            await self._failed(entry, error)
+            raise _without(self.key, error) from None
+        except anyio.get_cancelled_exc_class():
+            await self._close_unknown(entry, "cancelled")
+            raise
+        except BaseException:
+            await self._close_unknown(entry, "internal")
+            raise
+        refused = made.finish_reason == "content_filter" and not made.text.strip()
+        usage = self._counted(made)
+        self.cost = bill(job.endpoint.price, made.usage, job.work)
+        self._peak = made.peak_memory
+        self._outcome = self._took(usage, made.usage, "content_refused" if refused else "")
+        if self.cost is None and job.step.estimate.cost.high > 0:
+            await entry.estimate(self._outcome)  # no usage came back: the amount set aside counts
+        else:
+            await entry.settle(self._outcome)
+        return made
+
+    def actual(self, before: tuple[float | None, ...]) -> Actual:
+        """What the step took. ``before`` are the costs of the attempts that failed."""
+        costs = (*before, self.cost)
+        known = [cost for cost in costs if cost is not None]
+        return Actual(
+            step=self._job.step.id,
+            seconds=self._outcome.seconds,
+            load_seconds=self._outcome.load_seconds,
+            usage=self._outcome.usage,
+            cost=sum(known) if len(known) == len(costs) else None,
+            peak_memory=self._peak or None,
+        )
+
+    async def _failed(self, entry: Entry, error: errors.IntermodalError) -> None:
+        sent = entry.sent and getattr(error, "sent", True)
+        outcome = self._took(Usage(), wire.Usage(), error.code)
+        if sent and row_of(error).paid:
+            self.cost = None if self._job.step.estimate.cost.high > 0 else 0.0
+            await entry.estimate(_replaced(outcome, cost=self.cost))
+            return
+        await entry.void(_replaced(outcome, cost=0.0))
+
+    async def _close_unknown(self, entry: Entry, code: str) -> None:
+        outcome = self._took(Usage(), wire.Usage(), code)
+        if entry.sent:
+            paid = self._job.step.estimate.cost.high > 0
+            await entry.estimate(_replaced(outcome, cost=None if paid else 0.0))
+        else:
+            await entry.void(_replaced(outcome, cost=0.0))
+
+    def _took(self, usage: Usage, reported: wire.Usage, error: str) -> Outcome:
+        seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
+        first = None if self._first_at is None else max(0.0, self._first_at - self._sent_at)
+        cached = bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0))
+        return Outcome(
+            usage=usage,
+            cost=self.cost,
+            seconds=seconds,
+            first_seconds=first,
+            load_seconds=self._load_seconds,
+            cached=cached,
+            error=error,
+        )
+
+    def _counted(self, made: Made) -> Usage:
+        """Usage as reported; for a conversion, output tokens are those of the text it made."""
+        given, out = made.usage.input_tokens, made.usage.output_tokens
+        if made.transcript is not None:
+            out = self._tokens(made.transcript.text)
+        elif self._job.step.op == "read":
+            out = self._tokens("\n".join(line.text for lines in made.lines for line in lines))
+        return Usage(input_tokens=given, output_tokens=out)
+
+    def _tokens(self, text: str) -> int:
+        """Counted by the vocabulary that ships with the embedded model: one yardstick for every ear and eye."""
+        counted = self._caller.world.count("smollm2", text)
+        return round(len(text) / 4) if counted is None else counted
+
+
+def _replaced(outcome: Outcome, *, cost: float | None) -> Outcome:
+    import msgspec
+
+    return msgspec.structs.replace(outcome, cost=cost)
+
+
+def _without(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
+    """The error, with the key taken out of its words should an upstream have quoted it."""
+    if key:
+        error.what = error.what.replace(key, "(hidden)")
+        error.todo = error.todo.replace(key, "(hidden)")
+        error.args = (error.what,)
+    return error

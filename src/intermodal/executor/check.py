@@ -1,0 +1,54 @@
+"""Looking at what a step made, and saying something when it is not as it should be. Pure."""
+
+from __future__ import annotations
+
+from intermodal.content import Transcript
+from intermodal.executor.pieces import Pixels, Product, Words
+
+_LOOP = 4  # the same sentence so often in a row is a stuck ear, not a speaker
+
+
+def remarks(op: str, product: Product, name: str) -> tuple[str, ...]:
+    """What the user should know about a conversion of the part called ``name``."""
+    check = _CHECKS.get(op)
+    return tuple(check(product, name)) if check is not None else ()
+
+
+def _heard(product: Product, name: str) -> list[str]:
+    transcript = product.transcript
+    if transcript is None or not transcript.text:
+        return [f"no speech found in {name}"]
+    if looped(transcript):
+        return [f"the transcript of {name} repeats itself: the ear may have been stuck"]
+    return []
+
+
+def _read(product: Product, name: str) -> list[str]:
+    blank = [piece.page for piece in product.pieces if isinstance(piece, Words) and not piece.text.strip()]
+    if len(blank) < len(product.pieces):
+        return [f"no text found on page {page} of {name}" for page in blank if page]
+    return [f"no text found in {name}"]
+
+
+def _extracted(product: Product, name: str) -> list[str]:
+    if any(isinstance(piece, Words) and piece.text.strip() for piece in product.pieces):
+        return []
+    return [f"no text found in {name}"]
+
+
+def _rendered(product: Product, name: str) -> list[str]:
+    return [] if any(isinstance(piece, Pixels) for piece in product.pieces) else [f"no page of {name} could be drawn"]
+
+
+_CHECKS = {"transcribe": _heard, "read": _read, "extract": _extracted, "render": _rendered}
+
+
+def looped(transcript: Transcript) -> bool:
+    """The same segment at least four times in a row, the way a stuck ear speaks."""
+    run = 1
+    words = [segment.text.strip().lower() for segment in transcript.segments]
+    for before, after in zip(words, words[1:], strict=False):
+        run = run + 1 if after and after == before else 1
+        if run >= _LOOP:
+            return True
+    return False

@@ -1,0 +1,119 @@
+"""Conversions on the way to the last call: taken from the cache, or made by a transform or a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from intermodal.catalog.nouns import Catalog
+from intermodal.content import ReadLine, Transcript
+from intermodal.events import Derived
+from intermodal.executor.assemble import NOTHING_HEARD, NOTHING_READ, label
+from intermodal.executor.job import Made
+from intermodal.executor.pieces import Pixels, Product, Words
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.step import Call, Step, Transform
+from intermodal.store.derived import Origin, key_of
+
+CACHED_OPS = ("transcribe", "read")  # worth keeping; a transform is made again in milliseconds
+
+
+def from_transcript(step: Call, facts: PartFacts, transcript: Transcript) -> Product:
+    """What an ear made. Silence is said, so that a model does not take a missing block for a missing file."""
+    words = Words(text=transcript.text or NOTHING_HEARD, label=label("Transcript", facts.name))
+    derived = Derived(step=step.id, name=facts.name, op=step.op, text=transcript.text, transcript=transcript)
+    return Product(part=step.part, pieces=(words,), derived=(derived,), transcript=transcript)
+
+
+def from_lines(
+    step: Call, facts: PartFacts, pages: tuple[int, ...], lines: tuple[tuple[ReadLine, ...], ...]
+) -> Product:
+    """What an eye read, one block a picture. ``pages`` has 0 for a picture that is no page."""
+    texts = ["\n".join(line.text for line in of_page) for of_page in lines]
+    single = len(facts.pages) <= 1
+    pieces = tuple(
+        Words(text=text or NOTHING_READ, label=label("Text read", facts.name, 0 if single else page), page=page)
+        for page, text in zip(pages, texts, strict=True)
+    )
+    every_line = tuple(line for of_page in lines for line in of_page)
+    derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)
+    return Product(part=step.part, pieces=pieces, derived=(derived,), lines=lines)
+
+
+def from_made(step: Call, facts: PartFacts, pictures: tuple[Pixels, ...], made: Made) -> Product:
+    """A finished call's product."""
+    if made.transcript is not None:
+        return from_transcript(step, facts, made.transcript)
+    return from_lines(step, facts, tuple(picture.page for picture in pictures), made.lines)
+
+
+# ---- the cache ------------------------------------------------------------------------------------
+
+
+def keys_of(steps: tuple[Step, ...], facts: Facts, catalog: Catalog, language: str) -> dict[str, str]:
+    """The cache key of every conversion, from the bytes it starts with through all it went through."""
+    keys: dict[str, str] = {}
+    for step in steps:
+        if isinstance(step, Transform | Call):
+            origins = tuple(_origin(reference, keys, facts) for reference in step.inputs)
+            keys[step.id] = key_of(origins, step.op, step.params, _maker(step, catalog, language))
+    return keys
+
+
+def _origin(reference: str, keys: Mapping[str, str], facts: Facts) -> Origin:
+    kind, _, name = reference.partition(":")
+    if kind == "step":
+        return Origin(digest=keys[name])
+    part = facts.parts[int(name)]
+    shape = (part.width, part.height, part.frames, part.seconds.mid, part.sample_rate, part.channels, len(part.pages))
+    return Origin(digest=part.digest, shape=tuple(map(float, shape)))
+
+
+def _maker(step: Transform | Call, catalog: Catalog, language: str) -> str:
+    if isinstance(step, Transform):
+        return "media"
+    endpoint = catalog.by_id.get(step.endpoint)
+    weights = endpoint.weights if endpoint is not None else ""
+    return " ".join((step.endpoint, weights, language if step.op == "transcribe" else ""))
+
+
+def kept(step: Call, facts: PartFacts, find: Callable[[], Derived | None]) -> Product | None:
+    """The product of a cached value, None for a miss.
+
+    The value may have been made for the same bytes under another name: names are those of now.
+    """
+    value = find()
+    if value is None:
+        return None
+    if step.op == "transcribe" and value.transcript is not None:
+        return from_transcript(step, facts, value.transcript)
+    if step.op == "read":
+        return from_lines(step, facts, *unpacked(value))
+    return None
+
+
+def packed(product: Product) -> Derived:
+    """A product as a cached value: of pictures that are pages, ``text`` says how many lines are on which page."""
+    derived = product.derived[0]
+    if product.transcript is not None:
+        return msgspec.structs.replace(derived, name="")
+    pages = [
+        (piece.page, len(lines))
+        for piece, lines in zip(product.pieces, product.lines, strict=True)
+        if isinstance(piece, Words)
+    ]
+    return msgspec.structs.replace(derived, name="", text=msgspec.json.encode(pages).decode())
+
+
+def unpacked(value: Derived) -> tuple[tuple[int, ...], tuple[tuple[ReadLine, ...], ...]]:
+    """Pages and their lines, the way :func:`packed` put them away."""
+    try:
+        counts = msgspec.json.decode(value.text, type=list[tuple[int, int]])
+    except msgspec.DecodeError:
+        counts = [(0, len(value.lines))]
+    lines = iter(value.lines)
+    return (
+        tuple(page for page, _ in counts),
+        tuple(tuple(line for line, _ in zip(lines, range(count), strict=False)) for _, count in counts),
+    )

@@ -1,0 +1,21 @@
+"""The embedded eye for text: pictures in, lines with places out, one picture after the other."""
+
+from __future__ import annotations
+
+from intermodal.executor.job import Job, Line, Made
+from intermodal.executor.world import World
+
+
+async def drive(job: Job, world: World, line: Line) -> Made:
+    await line.sending()
+    lines = []
+    load_seconds = 0.0
+    peak = 0
+    for number, picture in enumerate(job.pictures):
+        seen = await world.runtimes.read(job.endpoint, picture.data)
+        lines.append(seen.lines)
+        load_seconds += seen.load_seconds
+        peak = max(peak, seen.peak_memory)
+        line.loaded(load_seconds)
+        line.progress((number + 1) / len(job.pictures), "")
+    return Made(lines=tuple(lines), peak_memory=peak)

@@ -1,0 +1,73 @@
+"""One call as a driver gets it, and what a driver gives back."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.content import ReadLine, Transcript, Value
+from intermodal.executor.pieces import Pixels, Sound
+from intermodal.executor.world import World
+from intermodal.plans.step import Call
+from intermodal.store.rows import Work
+from intermodal.wire.call import ChatCall, Usage
+
+
+class Job(Value, frozen=True):
+    """What is to be done. One of ``chat``, ``sound``, ``pictures`` and ``text`` is set, by ``step.op``.
+
+    ``language`` is the speech's, ISO 639-1, "" when nobody said.
+    """
+
+    step: Call
+    endpoint: Endpoint
+    chat: ChatCall | None = None
+    sound: Sound | None = None
+    pictures: tuple[Pixels, ...] = ()
+    text: str = ""
+    language: str = ""
+    work: Work = Work()
+
+
+class Made(Value, frozen=True):
+    """What came back. ``lines`` are those of each picture, in order; ``refusal`` the model's words for why not."""
+
+    text: str = ""
+    refusal: str = ""
+    finish_reason: str = "stop"
+    transcript: Transcript | None = None
+    lines: tuple[tuple[ReadLine, ...], ...] = ()
+    vector: tuple[float, ...] = ()
+    usage: Usage = Usage()
+    peak_memory: int | None = None
+
+
+class Line(Protocol):
+    """A driver's way back to the run. ``key`` is the host's, "" when it needs none."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the run's deadline, None when there is none."""
+
+    async def sending(self) -> None:
+        """Call it right before the first byte leaves: it records that money may be spent, or raises StoreError."""
+
+    async def say(self, text: str) -> None:
+        """A piece of the answer, as it comes."""
+
+    def loaded(self, seconds: float) -> None:
+        """The runtime had to be started or loaded, which took so long."""
+
+    def progress(self, fraction: float | None, note: str = "") -> None: ...
+
+
+class Driver(Protocol):
+    """A protocol's way to do a job: a module with this function, named in ``call.DRIVERS``.
+
+    Raises CallError, with ``sent`` False when it certainly cost nothing.
+    """
+
+    async def drive(self, job: Job, world: World, line: Line) -> Made: ...

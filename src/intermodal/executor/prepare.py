@@ -1,0 +1,142 @@
+"""From a call step to a job: the media it needs, in the form its endpoint may have.
+
+Nothing near gets the user's file: embedded runtimes and servers of this machine get PCM and pixels we
+made. A host elsewhere that takes the file's own format gets the file, because packing it again would
+cost quality and bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from intermodal import errors
+from intermodal.catalog.nouns import Endpoint
+from intermodal.content import Image, Part, Text
+from intermodal.executor.assemble import AUDIO_FORMATS, label
+from intermodal.executor.pieces import Piece, Pixels, Product, Sound, Words
+from intermodal.executor.world import Media, OpenedLike
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.step import Call
+from intermodal.store.rows import Work
+from intermodal.wire.openai_audio import ENDINGS
+from intermodal.wire.openai_chat import IMAGE_TYPES
+
+_NEAR = ("process", "machine")
+_RATE = 16_000  # Hz, of the media worker's PCM
+
+
+class Preparer:
+    """Makes pieces of parts, once each."""
+
+    def __init__(self, opened: OpenedLike, media: Media, parts: Mapping[int, Part]) -> None:
+        self._opened = opened
+        self._media = media
+        self._parts = parts
+        self._pcm: dict[int, Sound] = {}
+
+    async def sound(self, index: int, endpoint: Endpoint) -> Sound:
+        """A recording for an ear: PCM for one of ours, else a file its wire carries."""
+        facts = self._facts(index)
+        if endpoint.host.protocol != "openai":
+            return await self._decoded(index, facts)
+        return await self._file(index, facts, endpoint, ENDINGS)
+
+    async def native(self, index: int, endpoint: Endpoint, max_side: int | None) -> tuple[Piece, ...]:
+        """A part as the last call gets it when nothing was converted."""
+        facts = self._facts(index)
+        if facts.kind == "text":
+            # The sender's own words are put in by assemble.py; a text file is data.
+            if isinstance(self._parts[index], Text):
+                return ()
+            return (Words(text=self._opened.text(index), label=label("Text", facts.name)),)
+        if facts.kind == "image":
+            return (await self._picture(index, facts, endpoint, max_side),)
+        if facts.kind == "audio":
+            return (await self._file(index, facts, endpoint, AUDIO_FORMATS),)
+        raise errors.UnsupportedModality(
+            f"cannot be sent {facts.name} as it is ({facts.kind})", where=endpoint.id, sent=False
+        )
+
+    async def pictures(self, step: Call, products: Mapping[str, Product]) -> tuple[Pixels, ...]:
+        """What an eye reads: a picture part, or the pages that were drawn."""
+        found: list[Pixels] = []
+        for reference in step.inputs:
+            kind, _, name = reference.partition(":")
+            if kind == "part":
+                found.append(await self._clean(int(name), None))
+            else:
+                found += [piece for piece in products[name].pieces if isinstance(piece, Pixels)]
+        return tuple(found)
+
+    def _facts(self, index: int) -> PartFacts:
+        facts: PartFacts = self._opened.facts.parts[index]
+        return facts
+
+    async def _decoded(self, index: int, facts: PartFacts) -> Sound:
+        if index not in self._pcm:
+            pcm = await self._media.pcm(self._opened.data(index))
+            self._pcm[index] = Sound(seconds=pcm.seconds, pcm=pcm.samples, name=facts.name)
+        return self._pcm[index]
+
+    async def _file(self, index: int, facts: PartFacts, endpoint: Endpoint, carried: Mapping[str, str]) -> Sound:
+        if endpoint.host.zone not in _NEAR and facts.media_type in carried:
+            return Sound(
+                seconds=facts.seconds.mid, data=self._opened.data(index), media_type=facts.media_type, name=facts.name
+            )
+        sound = await self._decoded(index, facts)
+        return Sound(seconds=sound.seconds, data=wav(sound.pcm), media_type="audio/wav", name=facts.name)
+
+    async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint, max_side: int | None) -> Pixels:
+        as_it_is = endpoint.host.zone not in _NEAR and facts.media_type in IMAGE_TYPES and facts.frames == 1
+        if max_side is not None and max(facts.width, facts.height) > max_side:
+            as_it_is = False
+        part = self._parts[index]
+        detail = part.detail if isinstance(part, Image) else "auto"
+        if not as_it_is:
+            made = await self._clean(index, max_side)
+            return Pixels(
+                data=made.data, media_type=made.media_type, width=made.width, height=made.height, detail=detail
+            )
+        return Pixels(
+            data=self._opened.data(index),
+            media_type=facts.media_type,
+            width=facts.width,
+            height=facts.height,
+            detail=detail,
+        )
+
+    async def _clean(self, index: int, max_side: int | None) -> Pixels:
+        """Decoded, turned upright, stripped of everything but pixels, encoded again."""
+        picture = await self._media.picture(self._opened.data(index), max_side=max_side)
+        return Pixels(data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height)
+
+
+def work_of(pictures: tuple[Pixels, ...] = (), sounds: tuple[Sound, ...] = ()) -> Work:
+    """How much a call is given to do."""
+    return Work(
+        audio_seconds=round(sum(sound.seconds for sound in sounds), 3),
+        megapixels=round(sum(picture.width * picture.height for picture in pictures) / 1e6, 4),
+        pages=sum(picture.page > 0 for picture in pictures),
+    )
+
+
+def wav(pcm: bytes) -> bytes:
+    """16 kHz mono 16-bit PCM in a WAV file. Layout: Microsoft and IBM, Multimedia Programming Interface, 1991, chapter 3."""
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + len(pcm),
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        _RATE,
+        2 * _RATE,
+        2,
+        16,
+        b"data",
+        len(pcm),
+    )
+    return head + pcm

@@ -1,0 +1,319 @@
+"""Bytes to a host and back: a streaming POST over HTTP. Knows no protocol and no provider.
+
+A key goes to the host it was configured for and nowhere else: it comes with its base_url, redirects are
+not followed, and ``.netrc`` is not read. Proxies of the environment are used for hosts on the internet
+only. A reply is closed however its block is left; cancelling closes the connection at once, so that the
+host stops working (and charging) for nobody.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Literal, cast
+
+from intermodal import errors
+from intermodal._version import __version__
+from intermodal.content import Value
+from intermodal.wire.call import Encoded
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_TIMEOUT = 10.0  # seconds
+FIRST_BYTE_TIMEOUT = 300.0  # seconds; a local model may read a long prompt for minutes
+IDLE_TIMEOUT = 60.0  # seconds between two chunks of a reply that has begun
+KEEP_ALIVE = 4.0  # seconds; below the 5 s after which common servers close, so that a reuse does not race with it
+MAX_CONNECTIONS = 100
+MAX_ERROR_BODY = 1 << 20  # bytes
+
+# When a failure happened decides what it means and whether it may have cost money.
+Phase = Literal["connecting", "sending", "waiting", "answering"]
+
+# httpx's exception classes -> (phase it proves, or "" when the state of the request tells; words).
+FAILURES: Mapping[str, tuple[Phase | Literal[""], str]] = {
+    "ConnectTimeout": ("connecting", "cannot be connected to in time"),
+    "ConnectError": ("connecting", "cannot be connected to"),
+    "PoolTimeout": ("connecting", "has too many requests of ours open"),
+    "ProxyError": ("connecting", "cannot be reached through the proxy"),
+    "UnsupportedProtocol": ("connecting", "has an address that is neither http nor https"),
+    "InvalidURL": ("connecting", "has an address that is not a URL"),
+    "LocalProtocolError": ("", "cannot be sent a request like this"),
+    "WriteTimeout": ("", "takes the request too slowly"),
+    "WriteError": ("", "closed the connection while the request was sent"),
+    "ReadTimeout": ("", "is silent"),
+    "ReadError": ("", "closed the connection"),
+    "CloseError": ("", "closed the connection"),
+    "RemoteProtocolError": ("", "closed the connection"),
+    "DecodingError": ("answering", "sent a reply whose compression is broken"),
+    "TooManyRedirects": ("", "redirects"),
+    # Families, for what httpx may add to them, and what only misuse of a reply raises.
+    "TimeoutException": ("", "is silent"),
+    "NetworkError": ("", "cannot be reached"),
+    "ProtocolError": ("", "does not speak HTTP as agreed"),
+    "TransportError": ("", "cannot be reached"),
+    "RequestError": ("", "cannot be reached"),
+    "HTTPStatusError": ("answering", "answered with an error"),
+    "HTTPError": ("", "cannot be reached"),
+    "StreamError": ("answering", "sent a reply that cannot be read"),
+    "StreamConsumed": ("answering", "sent a reply that cannot be read"),
+    "StreamClosed": ("answering", "sent a reply that cannot be read"),
+    "ResponseNotRead": ("answering", "sent a reply that cannot be read"),
+    "RequestNotRead": ("connecting", "cannot be sent a request like this"),
+    "CookieConflict": ("answering", "sent a reply that cannot be read"),
+}
+
+
+class Response:
+    """A reply whose headers have come. Valid inside its ``async with`` block.
+
+    Attributes:
+        status: of HTTP.
+        headers: with lower-case names.
+    """
+
+    def __init__(self, raw: httpx.Response, request: _Request) -> None:
+        self.status = raw.status_code
+        self.headers: dict[str, str] = {name.lower(): value for name, value in raw.headers.items()}
+        self._raw = raw
+        self._request = request
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives. Raises StreamCut (after the first byte) or Unreachable (before it)."""
+        import anyio
+
+        request = self._request
+        # httpx makes it with a generator and declares less.
+        async with aclosing(cast("AsyncGenerator[bytes, None]", self._raw.aiter_bytes())) as source:
+            while True:
+                answering = request.phase == "answering"
+                seconds = request.timeouts.idle if answering else request.first_byte_deadline - anyio.current_time()
+                try:
+                    with anyio.fail_after(max(0.0, seconds)):
+                        chunk = await anext(source, None)
+                except TimeoutError:
+                    raise request.silent() from None
+                except Exception as error:
+                    raise request.failure(error) from None
+                if chunk is None:
+                    return
+                if chunk:
+                    request.phase = "answering"
+                    yield chunk
+
+    async def read(self, limit: int = MAX_ERROR_BODY) -> bytes:
+        """The body, at most ``limit`` bytes of it."""
+        body = bytearray()
+        async with aclosing(self.chunks()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) >= limit:
+                    break
+        return bytes(body[:limit])
+
+
+class _Request:
+    """What is known about a request on its way: how far it came, and how to say that it failed."""
+
+    def __init__(self, segments: Sequence[bytes], where: str, timeouts: Timeouts) -> None:
+        import anyio
+
+        self.phase: Phase = "connecting"
+        self.where = where
+        self.timeouts = timeouts
+        self.first_byte_deadline = math.inf  # known when the last byte of the request was taken
+        self.scope = anyio.CancelScope()
+        self._left = deque(segments)
+
+    def __aiter__(self) -> _Request:
+        """The body, as httpx takes it. Not a generator, which a cancelled send would leave hanging."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            self.begin_waiting()
+            raise StopAsyncIteration
+        segment = self._left.popleft()
+        # With the last segment the host may have everything it needs to work and to charge.
+        self.phase = "sending" if self._left else "waiting"
+        return segment
+
+    def begin_waiting(self) -> None:
+        """The host's turn: from now on its time is counted."""
+        import anyio
+
+        if self.first_byte_deadline == math.inf:
+            self.first_byte_deadline = self.scope.deadline = anyio.current_time() + self.timeouts.first_byte
+
+    @property
+    def sent(self) -> bool:
+        """The whole body may have arrived: half a body is not worked on, and not paid."""
+        return self.phase in ("waiting", "answering")
+
+    def silent(self) -> errors.CallError:
+        if self.phase == "answering":
+            what = f"went silent for {self.timeouts.idle:g} s in the middle of its answer"
+            return errors.StreamCut(what, where=self.where, todo="ask again")
+        what = f"gave no answer within {self.timeouts.first_byte:g} s"
+        return errors.Unreachable(what, where=self.where, todo="allow more time", sent=self.sent)
+
+    def failure(self, error: Exception) -> errors.CallError:
+        """Our error for one of httpx's (or of what lies below it)."""
+        names = [kind.__name__ for kind in type(error).__mro__]
+        phase, what = next((FAILURES[name] for name in names if name in FAILURES), ("", "cannot be reached"))
+        phase = phase or self.phase
+        if phase == "answering":
+            return errors.StreamCut(f"{what} in the middle of its answer", where=self.where, todo="ask again")
+        if phase == "connecting":
+            reason, todo = _why(error)
+            return errors.Unreachable(what + reason, where=self.where, todo=todo, sent=False)
+        after = " without an answer" if phase == "waiting" else ""
+        return errors.Unreachable(what + after, where=self.where, sent=phase == "waiting")
+
+
+def _why(error: BaseException) -> tuple[str, str]:
+    """What lies below a failed connection, in words, and what to do about it. Never the system's own
+    message, which may name addresses and paths."""
+    import socket
+
+    waiting: list[BaseException | None] = [error]
+    seen: list[BaseException] = []
+    while waiting:
+        found = waiting.pop()
+        if found is None or found in seen:
+            continue
+        seen.append(found)
+        waiting += [found.__cause__, found.__context__, *getattr(found, "exceptions", ())]
+    text = " ".join(str(found) for found in seen)
+    if any(isinstance(found, ssl.SSLCertVerificationError) for found in seen) or "CERTIFICATE_VERIFY_FAILED" in text:
+        return ": its certificate is not trusted", "check the address, or set SSL_CERT_FILE to your own authority"
+    if any(isinstance(found, ssl.SSLError) for found in seen):
+        return ": no TLS connection could be made", "check whether the address should begin with http: or https:"
+    if any(isinstance(found, socket.gaierror) for found in seen):
+        return ": its name is not known", "check the host's base_url and the network"
+    if any(isinstance(found, ConnectionRefusedError) for found in seen) or "refused" in text.lower():
+        return ": nothing listens there", "start the server, or check the host's base_url"
+    return "", "check the host's base_url and the network"
+
+
+class Timeouts(Value, frozen=True):
+    """Seconds: to connect; from the end of the request to the first byte of the reply's body; between two chunks."""
+
+    connect: float = CONNECT_TIMEOUT
+    first_byte: float = FIRST_BYTE_TIMEOUT
+    idle: float = IDLE_TIMEOUT
+
+
+_DEFAULT = Timeouts()
+
+
+def _address(base_url: str, path: str) -> httpx.URL:
+    """Where a request goes. Raises ConfigError for a base_url that is no plain http(s) address."""
+    import httpx
+
+    try:
+        address = httpx.URL(base_url.rstrip("/") + path)
+    except httpx.InvalidURL:
+        address = httpx.URL("")
+    plain = address.scheme in ("http", "https") and bool(address.host) and not address.userinfo
+    if not plain or not path.startswith("/"):
+        raise errors.ConfigError(
+            "a host's base_url must be an http: or https: address without a user in it",
+            todo="correct it in intermodal.toml (for example http://127.0.0.1:8080/v1)",
+        )
+    return address
+
+
+def _own_headers(address: httpx.URL, key: str) -> dict[str, str]:
+    # Asking for no compression: a stream then comes as it is made, and nothing can unpack to gigabytes.
+    headers = {"user-agent": f"intermodal/{__version__}", "accept-encoding": "identity"}
+    if not key:
+        return headers
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise errors.ConfigError("the key has characters that no key has", where=address.host, todo="enter it again")
+    return {**headers, "authorization": f"Bearer {key}"}
+
+
+class Transport:
+    """One connection pool for a whole run or client. ``aclose`` it when done."""
+
+    def __init__(self) -> None:
+        self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
+
+    @asynccontextmanager
+    async def post(
+        self,
+        base_url: str,
+        encoded: Encoded,
+        *,
+        key: str = "",
+        where: str = "",
+        proxied: bool = False,
+        timeouts: Timeouts = _DEFAULT,
+    ) -> AsyncIterator[Response]:
+        """POST a request to ``base_url`` + its path; the block gets the reply as soon as its headers are there.
+
+        Args:
+            base_url: the host's; the key is its own.
+            key: sent as a bearer token.
+            where: how errors name the host; its address when "".
+            proxied: use the proxies of the environment (hosts of zone internet).
+
+        Raises Unreachable, with ``sent`` True when the request may have been worked on; ConfigError for
+        an address or key that cannot be used. The status is the caller's to judge.
+        """
+        import anyio
+        import httpx
+
+        address = _address(base_url, encoded.path)
+        request = _Request(encoded.segments, where or f"{address.host}:{address.port or address.scheme}", timeouts)
+        headers = {**dict(encoded.headers), **_own_headers(address, key), "content-length": str(encoded.size)}
+        # Reads are timed here and not by httpx, which starts anew with each of them.
+        limits = httpx.Timeout(connect=timeouts.connect, pool=timeouts.connect, write=timeouts.idle, read=None)
+        raw: httpx.Response | None = None
+        try:
+            client = self._client(address, proxied)
+            built = client.build_request("POST", address, headers=headers, content=request, timeout=limits)
+            with anyio.CancelScope() as request.scope:
+                raw = await client.send(built, stream=True)
+            if raw is None:
+                raise request.silent()
+            request.begin_waiting()  # a host may answer before it has taken everything
+            yield Response(raw, request)
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            if raw is not None:
+                raise
+            raise request.failure(error) from None
+        finally:
+            if raw is not None:
+                with anyio.move_on_after(1, shield=True):
+                    await raw.aclose()
+
+    def _client(self, address: httpx.URL, proxied: bool) -> httpx.AsyncClient:
+        import httpx
+
+        secure = address.scheme != "http"
+        if (secure, proxied) not in self._clients:
+            self._clients[secure, proxied] = httpx.AsyncClient(
+                # Reading the certificates takes 20 to 50 ms, so a client for plain http goes without.
+                verify=httpx.create_ssl_context() if secure or proxied else False,
+                trust_env=proxied,
+                follow_redirects=False,
+                limits=httpx.Limits(
+                    max_connections=MAX_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=KEEP_ALIVE
+                ),
+            )
+        return self._clients[secure, proxied]
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        import anyio
+
+        clients = list(self._clients.values())
+        self._clients.clear()
+        with anyio.CancelScope(shield=True):
+            for client in clients:
+                await client.aclose()

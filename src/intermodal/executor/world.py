@@ -1,0 +1,143 @@
+"""Everything a run touches, handed in: catalog, media, runtimes, store, network, keys, clock. Tests hand in others."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from intermodal.catalog.nouns import Catalog, Endpoint, Host
+    from intermodal.content import ReadLine, Transcript
+    from intermodal.store.database import Store
+    from intermodal.store.derived import DerivedCache
+    from intermodal.wire.call import Encoded
+
+Progress = Callable[[float | None, str], None]
+
+
+class PictureLike(Protocol):
+    """What ``media.decode.Picture`` has."""
+
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+
+class PcmLike(Protocol):
+    """What ``media.decode.Pcm`` has: signed 16-bit samples, 16 kHz, mono."""
+
+    @property
+    def samples(self) -> bytes: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+class Media(Protocol):
+    """The part of ``media.decode.MediaWorker`` that a run uses."""
+
+    async def pcm(self, data: bytes) -> PcmLike: ...
+    async def page_text(self, data: bytes, pages: tuple[int, ...]) -> tuple[str, ...]: ...
+    async def page_pictures(self, data: bytes, pages: tuple[int, ...], dpi: int) -> tuple[PictureLike, ...]: ...
+    async def picture(self, data: bytes, *, max_side: int | None = None) -> PictureLike: ...
+
+
+class ServedLike(Protocol):
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def load_seconds(self) -> float: ...
+
+
+class HeardLike(Protocol):
+    @property
+    def transcript(self) -> Transcript: ...
+    @property
+    def load_seconds(self) -> float: ...
+    @property
+    def peak_memory(self) -> int: ...
+
+
+class SeenLike(Protocol):
+    @property
+    def lines(self) -> tuple[ReadLine, ...]: ...
+    @property
+    def load_seconds(self) -> float: ...
+    @property
+    def peak_memory(self) -> int: ...
+
+
+class EmbeddedLike(Protocol):
+    @property
+    def vector(self) -> tuple[float, ...]: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def load_seconds(self) -> float: ...
+    @property
+    def peak_memory(self) -> int: ...
+
+
+class LocalRuntimes(Protocol):
+    """The part of ``runtimes.runtimes.Runtimes`` that a run uses."""
+
+    async def chat_url(self, endpoint: Endpoint) -> ServedLike: ...
+    async def transcribe(
+        self, endpoint: Endpoint, pcm: bytes, *, language: str = "", progress: Progress | None = None
+    ) -> HeardLike: ...
+    async def read(self, endpoint: Endpoint, png: bytes) -> SeenLike: ...
+    async def embed(self, endpoint: Endpoint, text: str) -> EmbeddedLike: ...
+
+
+class OpenedLike(Protocol):
+    """The part of ``media.opened.Opened`` that a run uses."""
+
+    @property
+    def facts(self) -> Any: ...
+    def data(self, index: int) -> bytes: ...
+    def text(self, index: int) -> str: ...
+
+
+class Sender(Protocol):
+    """The part of ``executor.transport.Transport`` that a run uses."""
+
+    def post(
+        self, base_url: str, encoded: Encoded, **options: Any
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+
+
+def _nothing_counted(tokenizer: str, text: str) -> int | None:
+    return None
+
+
+@dataclass(frozen=True)
+class World:
+    """What a run works with.
+
+    Attributes:
+        find_key: the key of a host, None when there is none.
+        count: exact tokens of a text by tokenizer name, None when that vocabulary is not here.
+        pay_twice: after a request that may be paid, another endpoint may be asked.
+        clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
+    """
+
+    catalog: Catalog
+    media: Media
+    runtimes: LocalRuntimes
+    store: Store
+    derived: DerivedCache
+    transport: Any
+    find_key: Callable[[Host], str | None] = lambda host: None
+    count: Callable[[str, str], int | None] = _nothing_counted
+    pay_twice: bool = True
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] | None = None
+    jitter: Callable[[], float] = field(default=random.random)

@@ -1,0 +1,100 @@
+"""The parent's side of the media worker: calls in words of the domain, errors that name the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from intermodal import errors
+from intermodal._process import Limits, Reply, Worker
+from intermodal.media.probed import Pcm, Picture, Probed
+
+__all__ = ["MediaWorker", "Pcm", "Picture", "Probed"]
+
+Progress = Callable[[float | None, str], None]
+
+LIMITS = Limits(memory=3 << 30, cpu=300, read_only=True)
+# What a decoder needs of our environment: to find Python, nothing else. Keys stay out of its reach.
+_INHERIT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
+_ENV = {"MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+_PROBE_SECONDS = 30.0
+
+
+class MediaWorker:
+    """Decodes media in a fenced child process, one job at a time.
+
+    A job that crashes the child, runs over its time or is cancelled costs that child; the next job gets a
+    new one. Methods raise the ``InputError`` that fits, with ``name`` as its ``where``.
+    """
+
+    def __init__(self, *, limits: Limits = LIMITS) -> None:
+        self._worker = Worker("intermodal.media.worker", limits=limits, env=_ENV, name="media worker", inherit=_INHERIT)
+        self.last = Reply()
+
+    @property
+    def pid(self) -> int | None:
+        return self._worker.pid
+
+    async def start(self) -> None:
+        """Start the child ahead of its first job."""
+        await self._call("ready", {}, name="", timeout=_PROBE_SECONDS)
+
+    async def probe(self, data: bytes, *, name: str = "") -> Probed:
+        """Facts of a picture, a recording or a document. Refuses what is over a limit or cannot be decoded."""
+        found = await self._call("probe", {"data": data, "name": name}, name=name, timeout=_PROBE_SECONDS)
+        return msgspec.convert(found, Probed)
+
+    async def pcm(self, data: bytes, *, name: str = "", progress: Progress | None = None) -> Pcm:
+        """A recording as 16 kHz mono PCM."""
+        arguments = {"data": data, "name": name}
+        return msgspec.convert(await self._call("pcm", arguments, name=name, timeout=600, progress=progress), Pcm)
+
+    async def page_text(
+        self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
+    ) -> tuple[str, ...]:
+        """The text layer of the given pages (1-based), in that order."""
+        arguments = {"data": data, "pages": list(pages)}
+        timeout = 30 + 0.5 * len(pages)
+        return tuple(await self._call("page_text", arguments, name=name, timeout=timeout, progress=progress))
+
+    async def page_pictures(
+        self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = "", progress: Progress | None = None
+    ) -> tuple[Picture, ...]:
+        """The given pages (1-based) as pictures. A page too large for ``dpi`` is made at less."""
+        arguments = {"data": data, "pages": list(pages), "dpi": dpi}
+        timeout = 30 + 10.0 * len(pages)
+        made = await self._call("page_pictures", arguments, name=name, timeout=timeout, progress=progress)
+        return msgspec.convert(made, tuple[Picture, ...])
+
+    async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> Picture:
+        """The first frame, upright, re-encoded as PNG without metadata; shrunk to ``max_side`` pixels if longer."""
+        arguments = {"data": data, "name": name, "max_side": max_side}
+        return msgspec.convert(await self._call("picture", arguments, name=name, timeout=60), Picture)
+
+    async def _call(
+        self, method: str, arguments: Mapping[str, Any], *, name: str, timeout: float, progress: Progress | None = None
+    ) -> Any:
+        try:
+            self.last = await self._worker.call(method, arguments, timeout=timeout, progress=progress)
+        except errors.RuntimeCrashed:
+            # The child's end is the file's doing: everything else it does was done before without harm.
+            raise errors.InputBroken(
+                "cannot be decoded: it is damaged, or needs more memory than is allowed", where=name, todo="try another copy"
+            ) from None
+        except errors.InputError as error:
+            if error.where or not name:
+                raise
+            raise type(error)(error.what, where=name, todo=error.todo) from None
+        return self.last.value
+
+    async def close(self) -> None:
+        await self._worker.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()

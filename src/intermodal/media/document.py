@@ -1,0 +1,210 @@
+"""Documents, opened inside the worker with pdfium: probe, text, pictures. Only this module opens one.
+
+Scripts, launch actions, embedded files and forms are never run or opened: the library is built
+without them, and the process may open nothing anyway.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pypdfium2
+import pypdfium2.raw as raw
+
+from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
+from intermodal.media import fence
+from intermodal.media.probed import Probed
+from intermodal.media.steps import MAX_PAGES, MAX_PAGES_WITH_WORDS, MAX_WORDS_OF_PAGE, POINTS_PER_INCH, page_size
+from intermodal.plans.facts import PageFacts
+
+T = TypeVar("T")
+Encode = Callable[[Any], T]
+Report = Callable[[float | None, str], None]
+
+_ENCRYPTED, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (fpdfview.h)
+_GRID = 32  # cells a side on which the area under figures is counted
+_MAX_OBJECTS = 20_000  # of a page that are looked at for figures
+_THIN = 3.0  # points: rules and borders are no figures
+_BACKGROUND = 0.9  # share of the page from which a drawn path is its background
+_TODO = "check that the file is complete and opens elsewhere"
+
+_WORD = re.compile(r"[^\W_]{2,40}")
+_INVISIBLE = re.compile(r"[\x00\ufffe\uffff\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
+_HYPHEN = re.compile(r"\x02\n?")  # pdfium's mark for a hyphen at the end of a line
+
+
+def probe(data: bytes, media_type: str) -> Probed:
+    """Size, characters, figures and words of every page.
+
+    ``media_type`` is always PDF, so far. Words and figures are looked for on the first ``MAX_PAGES_WITH_WORDS`` pages; characters on all.
+    """
+    with fence.room(3 * len(data) + (160 << 20)), _opened(data) as document:
+        count = len(document)
+        return Probed(pages=tuple(_page_facts(document, number) for number in range(1, count + 1)))
+
+
+def text(data: bytes, pages: list[int], report: Report) -> list[str]:
+    """The text layer of each page, in the order asked."""
+    found = []
+    with fence.room(3 * len(data) + (256 << 20)), _opened(data) as document:
+        for done, number in enumerate(_existing(document, pages)):
+            with _page(document, number) as page:
+                found.append(_text(page))
+            if done % 20 == 19:
+                report((done + 1) / len(pages), "")
+    return found
+
+
+def pictures(data: bytes, pages: list[int], dpi: float, encode: Encode[T], report: Report) -> list[T]:
+    """Each page, rendered at ``dpi`` or at less where it would have too many pixels, and encoded by ``encode``."""
+    made = []
+    with fence.room(3 * len(data) + (768 << 20)), _opened(data) as document:
+        for done, number in enumerate(_existing(document, pages)):
+            with _page(document, number) as page:
+                _, _, used = page_size(*_size(page), dpi)
+                bitmap = page.render(scale=used / POINTS_PER_INCH, may_draw_forms=False, rev_byteorder=True)
+                try:
+                    made.append(encode(bitmap.to_pil()))
+                finally:
+                    bitmap.close()
+            report((done + 1) / len(pages), "")
+    return made
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code in (_ENCRYPTED, _SECURITY):
+            raise InputEncrypted("is locked by a password", todo="save an unlocked copy") from None
+        raise InputBroken("cannot be opened as PDF", todo=_TODO) from None
+    try:
+        count = len(document)
+        if count == 0:
+            raise InputEmpty("has no pages", todo="check what wrote this file")
+        if count > MAX_PAGES:
+            raise InputTooLarge(f"has {count:,} pages, more than {MAX_PAGES:,}", todo="save the pages you need as a PDF")
+        yield document
+    finally:
+        document.close()
+
+
+@contextmanager
+def _page(document: pypdfium2.PdfDocument, number: int) -> Iterator[pypdfium2.PdfPage]:
+    try:
+        page = document[number - 1]
+    except pypdfium2.PdfiumError:
+        raise InputBroken(f"page {number} is damaged", todo=_TODO) from None
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+def _existing(document: pypdfium2.PdfDocument, pages: list[int]) -> list[int]:
+    for number in pages:
+        if not 1 <= number <= len(document):
+            raise InputBroken(f"has no page {number}", todo=f"its pages are 1 to {len(document)}")
+    return pages
+
+
+def _size(page: pypdfium2.PdfPage) -> tuple[float, float]:
+    """Points, turned as shown, at least one each."""
+    return max(1.0, page.get_width()), max(1.0, page.get_height())
+
+
+def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
+    with _page(document, number) as page:
+        width, height = _size(page)
+        if number > MAX_PAGES_WITH_WORDS:
+            textpage = page.get_textpage()
+            chars = textpage.count_chars()
+            textpage.close()
+            return PageFacts(number=number, width=width, height=height, chars=chars)
+        words = _text(page)
+        return PageFacts(
+            number=number,
+            width=width,
+            height=height,
+            chars=len(words),
+            figure_share=round(_figure_share(page, width, height), 3),
+            words=_distinct(words),
+        )
+
+
+def _text(page: pypdfium2.PdfPage) -> str:
+    """The text layer: plain line ends, hyphenated words joined, invisible characters left out."""
+    textpage = page.get_textpage()
+    try:
+        words = textpage.get_text_range()
+    finally:
+        textpage.close()
+    return _INVISIBLE.sub("", _HYPHEN.sub("", words.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def _distinct(words: str) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for match in _WORD.finditer(words.lower()):
+        found[match.group()] = None
+        if len(found) >= MAX_WORDS_OF_PAGE:
+            break
+    return tuple(found)
+
+
+def _figure_share(page: pypdfium2.PdfPage, width: float, height: float) -> float:
+    """Share of the page under raster images, shadings and drawn paths, counted on a grid of 32 x 32 cells.
+
+    Thin paths are rules and borders, paths as large as the page its background: neither is a figure.
+    """
+    rows = [0] * _GRID
+    seen = 0
+    for thing, kind in _objects(page.raw):
+        seen += 1
+        if seen > _MAX_OBJECTS:
+            break
+        box = _bounds(thing)
+        if box is None:
+            continue
+        left, bottom, right, top = box
+        if kind == raw.FPDF_PAGEOBJ_PATH and (
+            min(right - left, top - bottom) < _THIN or (right - left) * (top - bottom) > _BACKGROUND * width * height
+        ):
+            continue
+        _mark(rows, (left / width, bottom / height, right / width, top / height))
+    return sum(row.bit_count() for row in rows) / (_GRID * _GRID)
+
+
+def _objects(page: Any) -> Iterator[tuple[Any, int]]:
+    """Images, shadings and paths of a page. A form counts as a figure by its own bounds when it holds one of these."""
+    for index in range(raw.FPDFPage_CountObjects(page)):
+        thing = raw.FPDFPage_GetObject(page, index)
+        kind = raw.FPDFPageObj_GetType(thing)
+        if kind == raw.FPDF_PAGEOBJ_FORM:
+            inner = min(raw.FPDFFormObj_CountObjects(thing), 200)
+            kinds = {raw.FPDFPageObj_GetType(raw.FPDFFormObj_GetObject(thing, i)) for i in range(max(0, inner))}
+            if kinds - {raw.FPDF_PAGEOBJ_TEXT}:
+                yield thing, raw.FPDF_PAGEOBJ_PATH if raw.FPDF_PAGEOBJ_IMAGE not in kinds else raw.FPDF_PAGEOBJ_IMAGE
+        elif kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_SHADING, raw.FPDF_PAGEOBJ_PATH):
+            yield thing, kind
+
+
+def _bounds(thing: Any) -> tuple[float, float, float, float] | None:
+    numbers = [ctypes.c_float() for _ in range(4)]
+    if not raw.FPDFPageObj_GetBounds(thing, *(ctypes.byref(number) for number in numbers)):
+        return None
+    left, bottom, right, top = (number.value for number in numbers)
+    return left, bottom, right, top
+
+
+def _mark(rows: list[int], box: tuple[float, float, float, float]) -> None:
+    """Set the cells whose middle lies under ``box`` (shares of width and height)."""
+    left, bottom, right, top = (min(1.0, max(0.0, value)) * _GRID for value in box)
+    first, last = int(left + 0.5), int(right + 0.5)
+    bits = (1 << max(0, last - first)) - 1 << first
+    for row in range(int(bottom + 0.5), min(_GRID, int(top + 0.5))):
+        rows[row] |= bits

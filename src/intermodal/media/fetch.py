@@ -1,0 +1,299 @@
+"""The one door: the only module that opens a user's path or URL.
+
+A URL is read by a strict grammar, its host resolved once, **every** address it resolves to checked,
+and then one of the checked addresses is dialled: nothing is resolved a second time (DNS rebinding),
+no proxy of the environment steps between, and each redirect goes through the same checks. Bytes are
+counted while they arrive, because ``Content-Length`` may lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes, urljoin
+
+from intermodal.content import BytesSource, PathSource, Source, UrlSource, Value
+from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, InputUnsupported, UrlBlocked
+from intermodal.media.address import Address, Target, blocked_address, check_address, is_public, parse_url, printable
+from intermodal.media.steps import MAX_FILE_BYTES, MAX_REDIRECTS, MAX_URL_BYTES, MAX_URL_SECONDS
+
+if TYPE_CHECKING:
+    import ssl
+
+Resolve = Callable[[str, int], Awaitable[Iterable[str]]]
+
+_DATA_TYPES = {
+    "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif", "application/pdf": "pdf",
+    "audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac",
+    "audio/mp4": "m4a", "audio/x-m4a": "m4a", "audio/aac": "aac", "audio/ogg": "ogg", "audio/opus": "opus",
+}  # fmt: skip
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+class Loaded(Value):
+    """Bytes that came in. ``name`` is for people; ``digest`` is their SHA-256 in hex."""
+
+    name: str
+    data: bytes
+    digest: str
+
+
+async def load(source: Source) -> Loaded:
+    """Read a source with the default limits. Raises an ``InputError`` of the matching kind."""
+    return await Fetcher().load(source)
+
+
+class Fetcher:
+    """Reads sources.
+
+    Args:
+        resolve: ``(host, port) -> addresses``; the system's resolver when None.
+        allow_private: dial any address. Only for tests against a server on this machine: nothing in a
+            request, the configuration or the environment can set it.
+        max_bytes, max_seconds: of a URL, redirects included.
+        verify: TLS context; the default one when None.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolve: Resolve | None = None,
+        allow_private: bool = False,
+        max_bytes: int = MAX_URL_BYTES,
+        max_seconds: float = MAX_URL_SECONDS,
+        verify: ssl.SSLContext | None = None,
+    ) -> None:
+        self._resolve = resolve or _system_resolve
+        self._allow_private = allow_private
+        self._max_bytes = max_bytes
+        self._max_seconds = max_seconds
+        self._verify = verify
+
+    async def load(self, source: Source) -> Loaded:
+        match source:
+            case BytesSource():
+                name, data = source.name or "bytes", source.data
+                if len(data) > MAX_FILE_BYTES:
+                    raise _too_large(name, MAX_FILE_BYTES)
+            case PathSource():
+                import anyio.to_thread
+
+                name = printable(os.path.basename(source.path.rstrip("/"))) or source.path
+                data = await anyio.to_thread.run_sync(_read_file, source.path)
+            case UrlSource(url=url):
+                name, data = _read_data_url(url) if url[:5].lower() == "data:" else await self._read_url(url)
+        if not data:
+            raise InputEmpty("is empty", where=name, todo="check that it was written completely")
+        return Loaded(name=name, data=data, digest=await _digest(data))
+
+    # ---- URLs ----------------------------------------------------------------------------------
+
+    async def _read_url(self, url: str) -> tuple[str, bytes]:
+        import anyio
+
+        target = parse_url(url)
+        first = target
+        try:
+            with anyio.fail_after(self._max_seconds):
+                for _ in range(MAX_REDIRECTS + 1):
+                    found = await self._get(target)
+                    if isinstance(found, bytes):
+                        return first.shown, found
+                    target = self._follow(target, found)
+        except TimeoutError:
+            raise InputTooLarge(
+                f"did not arrive within {self._max_seconds:g} s", where=first.shown, todo="download it and pass the file"
+            ) from None
+        raise UrlBlocked(f"redirects more than {MAX_REDIRECTS} times", where=first.shown, todo="pass the final URL")
+
+    def _follow(self, target: Target, location: str) -> Target:
+        """The next hop, checked as the first was. ``location`` is what the server said."""
+        if any(ord(letter) <= 32 or letter == "\\" for letter in location):
+            raise UrlBlocked("redirects to a malformed URL", where=target.shown, todo="pass the final URL")
+        following = parse_url(urljoin(target.url, location))
+        if target.scheme == "https" and following.scheme == "http":
+            raise UrlBlocked("redirects from https to http", where=target.shown, todo="pass the final URL")
+        return following
+
+    async def _addresses(self, target: Target) -> list[str]:
+        """Where the host lives. All of its addresses must be public: a mixed answer is an attack or a mistake."""
+        literal = check_address(target.host)
+        if literal is not None:
+            found: list[Address] = [literal]
+        else:
+            try:
+                answers = await self._resolve(target.host, target.port)
+            except (OSError, UnicodeError):
+                answers = ()
+            found = [address for address in (check_address(answer) for answer in answers) if address is not None]
+        if not found:
+            raise InputMissing("the host of the URL cannot be found", where=target.shown, todo="check the URL and the network")
+        if not self._allow_private and not all(is_public(address) for address in found):
+            raise blocked_address(target.shown)
+        return [str(address) for address in found]
+
+    async def _get(self, target: Target) -> bytes | str:
+        """One request: the body, or where it redirects to."""
+        import httpcore
+
+        from intermodal.media._dial import pinned_backend, tls_context
+
+        addresses = await self._addresses(target)
+        tls = None if target.scheme == "http" else (self._verify or tls_context())
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "intermodal"}
+        timeouts = {"connect": self._max_seconds, "read": self._max_seconds, "write": self._max_seconds, "pool": 5.0}
+        pool = httpcore.AsyncConnectionPool(ssl_context=tls, max_connections=1, network_backend=pinned_backend(addresses))
+        try:
+            async with pool, pool.stream("GET", target.url, headers=_host(target, headers), extensions={"timeout": timeouts}) as answer:
+                if answer.status in _REDIRECTS:
+                    return _header(answer.headers, b"location") or ""
+                _check_status(answer.status, target)
+                return await self._body(answer, target)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout):
+            raise InputMissing("cannot be reached", where=target.shown, todo="check the URL and the network") from None
+        except httpcore.RemoteProtocolError:
+            raise InputBroken("broke off before it was complete", where=target.shown, todo="try again") from None
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError):
+            raise InputMissing("the connection failed", where=target.shown, todo="try again") from None
+
+    async def _body(self, answer: Any, target: Target) -> bytes:
+        """The body, counted as it comes in; a compressed one (which was not asked for) is counted unpacked."""
+        declared = _header(answer.headers, b"content-length") or ""
+        if declared.isdigit() and int(declared) > self._max_bytes:
+            raise _too_large(target.shown, self._max_bytes)
+        coding = (_header(answer.headers, b"content-encoding") or "identity").strip().lower()
+        if coding not in ("identity", "gzip", "x-gzip", "deflate"):
+            raise InputUnsupported("arrives in a compression that is not taken", where=target.shown, todo="pass the file")
+        chunks: AsyncIterator[bytes] = answer.aiter_stream()
+        kept, size = [], 0
+        async for chunk in chunks if coding == "identity" else _inflate(chunks, coding, self._max_bytes, target):
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise _too_large(target.shown, self._max_bytes)
+            kept.append(chunk)
+        return b"".join(kept)
+
+
+async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target: Target) -> AsyncIterator[bytes]:
+    """Unpack gzip or deflate in pieces of 64 KiB, and never more than ``room`` bytes and one piece."""
+    machine = zlib.decompressobj(wbits=31 if coding.endswith("gzip") else 15)
+    made = 0
+    try:
+        async for chunk in chunks:
+            while chunk and not machine.eof:
+                piece = machine.decompress(chunk, 1 << 16)
+                made += len(piece)
+                chunk = machine.unconsumed_tail
+                if piece:
+                    yield piece
+                if made > room:
+                    return
+    except zlib.error:
+        raise InputBroken("arrives damaged", where=target.shown, todo="try again") from None
+    if not machine.eof:
+        raise InputBroken("broke off before it was complete", where=target.shown, todo="try again")
+
+
+def _host(target: Target, headers: dict[str, str]) -> dict[str, str]:
+    """The Host header as browsers write it: the name the user gave, the port only when it is not the usual one."""
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    usual = target.port == (443 if target.scheme == "https" else 80)
+    return {"Host": host if usual else f"{host}:{target.port}", **headers}
+
+
+def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in headers if key.lower() == name), None)
+
+
+def _check_status(status: int, target: Target) -> None:
+    if status in (200, 203):
+        return
+    from http import HTTPStatus
+
+    try:
+        phrase = f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        phrase = str(status)
+    todo = "it needs a login: download it and pass the file" if status in (401, 403, 407) else "check the URL"
+    raise InputMissing(f"the server answers {phrase}", where=target.shown, todo="try again later" if status >= 500 else todo)
+
+
+async def _system_resolve(host: str, port: int) -> Iterable[str]:
+    import socket
+
+    import anyio
+
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for _, _, _, _, sockaddr in found]
+
+
+# ---- data URLs, files ------------------------------------------------------------------------------
+
+
+def _read_data_url(url: str) -> tuple[str, bytes]:
+    """``data:image/png;base64,…``: media only. Text belongs in the prompt, where it is seen for what it is."""
+    import base64
+    import binascii
+
+    head, comma, body = url[5:].partition(",")
+    media_type, *marks = head.lower().split(";")
+    if not comma or media_type not in _DATA_TYPES:
+        raise UrlBlocked("only data URLs of pictures, sound and PDF are taken", where="data URL", todo="pass text as text")
+    name = f"inline.{_DATA_TYPES[media_type]}"
+    if len(body) > MAX_URL_BYTES * 4 // 3 + 4:
+        raise _too_large(name, MAX_URL_BYTES)
+    if "base64" not in marks:
+        return name, unquote_to_bytes(body)
+    try:
+        return name, base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputBroken("is not valid base64", where=name, todo="encode it again") from None
+
+
+def _read_file(path: str) -> bytes:
+    """A regular file, whole. Opened first and looked at through the descriptor, so that it cannot be swapped between."""
+    try:
+        # O_NONBLOCK: opening a pipe nobody writes to must not hang.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise InputMissing("there is no such file", where=path, todo="check the path") from None
+    except NotADirectoryError:
+        raise InputMissing("there is no such file", where=path, todo="check the path") from None
+    except PermissionError:
+        raise InputMissing("may not be read", where=path, todo="check its permissions") from None
+    except ValueError:
+        raise InputMissing("is not a path", where=printable(path), todo="check the path") from None
+    except OSError as error:
+        raise InputMissing(f"cannot be opened ({error.strerror or 'system error'})", where=path[:200], todo="check the path") from None
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise InputMissing("is a folder", where=path, todo="name the files in it")
+        if not stat.S_ISREG(mode):
+            raise InputMissing("is not a regular file", where=path, todo="pipe it in and pass - instead")
+        if os.fstat(descriptor).st_size > MAX_FILE_BYTES:
+            raise _too_large(path, MAX_FILE_BYTES)
+        try:
+            data = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise InputMissing(f"cannot be read ({error.strerror or 'system error'})", where=path, todo="check the disk") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise _too_large(path, MAX_FILE_BYTES)
+    return data
+
+
+def _too_large(where: str, limit: int) -> InputTooLarge:
+    return InputTooLarge(f"is larger than {limit >> 20} MiB", where=where, todo="pass a smaller part of it")
+
+
+async def _digest(data: bytes) -> str:
+    """SHA-256; off the event loop when it would hold it up (about 1 ms per MiB)."""
+    if len(data) < 1 << 20:
+        return hashlib.sha256(data).hexdigest()
+    import anyio.to_thread
+
+    return await anyio.to_thread.run_sync(lambda: hashlib.sha256(data).hexdigest())

@@ -1,0 +1,155 @@
+"""From a request to its facts and bytes: everything fetched, recognised and probed, side by side."""
+
+from __future__ import annotations
+
+import hashlib
+
+from intermodal.content import (
+    Audio,
+    Document,
+    File,
+    Image,
+    Kind,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Video,
+)
+from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
+from intermodal.media.decode import MediaWorker
+from intermodal.media.fetch import Fetcher, Loaded
+from intermodal.media.sniff import read_text, sniff
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.request import Request
+
+MAX_REQUEST_BYTES = 1 << 30  # of all parts together
+_AT_ONCE = 8
+
+_TEXT_NAMES: dict[Role, str] = {"user": "prompt", "system": "system prompt", "assistant": "answer", "tool": "tool result"}
+
+
+class Opened:
+    """A request's parts, opened: ``facts`` for the planner, bytes and words for the executor."""
+
+    def __init__(self, facts: Facts, data: tuple[bytes, ...]) -> None:
+        self.facts = facts
+        self._data = data
+
+    def data(self, index: int) -> bytes:
+        """The original bytes of a part; of text given in the request, its UTF-8."""
+        return self._data[index]
+
+    def text(self, index: int) -> str:
+        """The words of a text part. Raises InputUnsupported for a part that is not text."""
+        part = self.facts.parts[index]
+        if part.kind != "text":
+            raise InputUnsupported(f"is {part.kind}, not text", where=part.name)
+        return read_text(self._data[index], part.name)
+
+
+async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetcher | None = None) -> Opened:
+    """Fetch, recognise and probe every part. The first part that cannot be taken raises its ``InputError``."""
+    import anyio
+
+    fetcher = fetcher or Fetcher()
+    parts = list(request.parts())
+    found: list[tuple[PartFacts, bytes] | None] = [None] * len(parts)
+    failed: dict[int, Exception] = {}
+    limiter = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def open_one(index: int, role: Role, part: Part) -> None:
+        try:
+            async with limiter:
+                found[index] = await _open_part(index, role, part, fetcher, worker)
+        except Exception as error:
+            failed[index] = error
+            group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for index, role, part in parts:
+            group.start_soon(open_one, index, role, part)
+    if failed:
+        raise failed[min(failed)]
+    opened = [pair for pair in found if pair is not None]
+    if sum(len(data) for _, data in opened) > MAX_REQUEST_BYTES:
+        raise InputTooLarge(f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together", todo="ask about fewer files at once")
+    return Opened(Facts(parts=_named_apart([facts for facts, _ in opened])), tuple(data for _, data in opened))
+
+
+async def _open_part(index: int, role: Role, part: Part, fetcher: Fetcher, worker: MediaWorker) -> tuple[PartFacts, bytes]:
+    if isinstance(part, File | Image | Audio | Video | Document):
+        loaded = await fetcher.load(part.source)
+        return await _probed(index, part, loaded, worker), loaded.data
+    name, words = _words(role, part)
+    try:
+        data = words.encode()
+    except UnicodeEncodeError:
+        raise InputBroken("holds characters that are not text", where=name, todo="check the encoding of your terminal") from None
+    facts = PartFacts(
+        index=index, name=name, kind="text", digest=hashlib.sha256(data).hexdigest(), size=len(data), chars=len(words)
+    )
+    return facts, data
+
+
+async def _probed(index: int, part: Part, loaded: Loaded, worker: MediaWorker) -> PartFacts:
+    kind, media_type = sniff(loaded.data, loaded.name)
+    _check_declared(part, kind, loaded.name)
+    common = PartFacts(
+        index=index, name=loaded.name, kind=kind, media_type=media_type, digest=loaded.digest, size=len(loaded.data)
+    )
+    import msgspec
+
+    if kind == "text":
+        return msgspec.structs.replace(common, chars=len(read_text(loaded.data, loaded.name)))
+    seen = await worker.probe(loaded.data, name=loaded.name)
+    return msgspec.structs.replace(common, **{name: getattr(seen, name) for name in seen.__struct_fields__})
+
+
+def _check_declared(part: Part, kind: Kind, name: str) -> None:
+    """The bytes decide; a declaration that cannot be meant is said. A document may be text, and a file anything."""
+    if isinstance(part, Video):
+        raise InputUnsupported("was given as video; video is not taken yet", where=name, todo="pass its sound or a frame")
+    if kind == "text" and isinstance(part, Image | Audio):
+        declared = "a picture" if isinstance(part, Image) else "sound"
+        raise InputBroken(f"was given as {declared} but holds text", where=name, todo="pass it as a file or a document")
+
+
+def _words(role: Role, part: Part) -> tuple[str, str]:
+    """Name and words of a part that carries its content in the request."""
+    match part:
+        case Text(text=text, name=name):
+            return name or _TEXT_NAMES[role], text
+        case ToolCall(name=name, arguments=arguments):
+            return f"call of {name}", arguments
+        case ToolResult(text=text):
+            return "tool result", text
+        case Reasoning(text=text):
+            return "reasoning", text
+        case Refusal(text=text):
+            return "refusal", text
+        case Opaque(body=body):
+            return "provider block", body
+    raise InputUnsupported("is a part of an unknown kind")
+
+
+def _named_apart(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
+    """Names people can point at: the second of a name is called "name (2)"."""
+    import msgspec
+
+    taken: set[str] = set()
+    renamed = []
+    for part in parts:
+        name, count = part.name, 1
+        while name in taken:
+            count += 1
+            name = f"{part.name} ({count})"
+        taken.add(name)
+        renamed.append(part if name == part.name else msgspec.structs.replace(part, name=name))
+    return tuple(renamed)
+
+

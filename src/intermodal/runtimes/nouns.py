@@ -1,0 +1,48 @@
+"""What the embedded runtimes give back. Values only."""
+
+from __future__ import annotations
+
+from intermodal.content import ReadLine, Transcript, Value
+
+
+class Served(Value):
+    """A chat server of ours that is up.
+
+    Attributes:
+        base_url: append ``/chat/completions``. Only this machine reaches it.
+        key: bearer token it asks for, so that other users of the machine cannot use it.
+        load_seconds: what starting it took; 0 when it was up already.
+    """
+
+    base_url: str
+    key: str = ""
+    load_seconds: float = 0.0
+
+
+class Heard(Value):
+    """Speech recognised. ``seconds`` is the work, ``load_seconds`` what loading took before it (0 when warm);
+    ``peak_memory`` bytes resident in the runtime's process at its peak."""
+
+    transcript: Transcript
+    seconds: float
+    load_seconds: float = 0.0
+    peak_memory: int = 0
+
+
+class Seen(Value):
+    """Text read from a picture, in reading order."""
+
+    lines: tuple[ReadLine, ...]
+    seconds: float
+    load_seconds: float = 0.0
+    peak_memory: int = 0
+
+
+class Embedded(Value):
+    """A text as a vector of length 1. ``tokens`` includes the special ones."""
+
+    vector: tuple[float, ...]
+    tokens: int
+    seconds: float
+    load_seconds: float = 0.0
+    peak_memory: int = 0

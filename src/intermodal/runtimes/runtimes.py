@@ -1,0 +1,230 @@
+"""The embedded runtimes: one child process per endpoint, started when it is needed, restarted after a crash.
+
+Which child serves an endpoint follows from the protocol of its host: a table, not a branch. Loading is its
+own call, so that it is timed apart from the work and a cold start never spoils a statistic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from intermodal._process import Reply, Worker
+from intermodal.content import ReadLine, Segment, Transcript, Value
+from intermodal.errors import NotInstalled, RuntimeCrashed
+from intermodal.runtimes.installed import missing
+from intermodal.runtimes.machine import cores
+from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served
+from intermodal.runtimes.reading import in_order
+
+if TYPE_CHECKING:
+    import anyio
+
+    from intermodal.catalog.nouns import Endpoint
+    from intermodal.weights.store import WeightsStore
+
+Progress = Callable[[float | None, str], None]
+DEFAULT_CONTEXT: Final = 2048
+
+
+class Child(Value):
+    """How a protocol's child is started. ``env`` is set for the child alone."""
+
+    module: str
+    env: dict[str, str] = {}
+
+
+# OpenMP threads that wait for work by spinning eat the cores the others need: on a busy 2-core machine a
+# token took a second instead of 10 ms. e5 gains nothing from spinning; llama.cpp loses half its decoding
+# speed without any, so it may spin for a moment (measured: benchmarks/results).
+_CHILDREN: Final[dict[str, Child]] = {
+    "llama": Child(module="intermodal.runtimes.embedded.llama", env={"GOMP_SPINCOUNT": "2000"}),
+    "whisper": Child(module="intermodal.runtimes.embedded.whisper"),
+    "ocr": Child(module="intermodal.runtimes.embedded.ocr"),
+    "e5": Child(module="intermodal.runtimes.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE"}),
+}
+_OFFLINE: Final = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+# What a child may see of our environment: how to find Python and its libraries, no keys.
+_INHERIT: Final = (
+    "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT",
+)  # fmt: skip
+
+
+class Runtimes:
+    """Every embedded runtime of one client. Cancelling a call kills its child; the next call starts another.
+
+    Every method raises ``NotInstalled`` when the package or the weights are not there (with the command
+    that brings them) and ``RuntimeCrashed`` when the child died.
+    """
+
+    def __init__(self, weights: WeightsStore) -> None:
+        self._weights = weights
+        self._slots: dict[str, _Slot] = {}
+
+    async def chat_url(self, endpoint: Endpoint) -> Served:
+        """A chat server for the endpoint, started if it is not up."""
+        slot = self._slot(endpoint)
+        try:
+            reply, load_seconds = await slot.ready()
+        except RuntimeCrashed:
+            if not slot.was_up:
+                raise
+            reply, load_seconds = await slot.ready()  # it died while nobody looked: that is not this call's failure
+        return Served(base_url=reply["base_url"], key=reply["key"], load_seconds=load_seconds)
+
+    async def transcribe(
+        self, endpoint: Endpoint, pcm: bytes, *, language: str = "", progress: Progress | None = None
+    ) -> Heard:
+        """Words of signed 16-bit 16 kHz mono samples. ``language`` is ISO 639-1, "" to recognise it.
+
+        Recordings without speech give an empty transcript. ``progress`` gets the fraction heard and the last words.
+        """
+        reply, load_seconds = await self._work(
+            endpoint, "transcribe", {"pcm": pcm, "language": language}, progress=progress
+        )
+        value = reply.value
+        transcript = Transcript(
+            language=value["language"],
+            confidence=value["confidence"],
+            seconds=value["seconds"],
+            segments=tuple(Segment(start=start, end=end, text=text) for start, end, text in value["segments"]),
+        )
+        return Heard(
+            transcript=transcript, seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory
+        )
+
+    async def read(self, endpoint: Endpoint, png: bytes) -> Seen:
+        """Lines of text in a picture, in reading order (``reading.in_rows`` says how)."""
+        reply, load_seconds = await self._work(endpoint, "read", {"png": png})
+        lines = tuple(
+            ReadLine(text=text, confidence=confidence, box=tuple(box))
+            for text, confidence, box in reply.value["lines"]
+        )
+        return Seen(
+            lines=in_order(lines), seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory
+        )
+
+    async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> Embedded:
+        """The text as a unit vector. ``query`` False for a passage that is to be searched."""
+        reply, load_seconds = await self._work(endpoint, "embed", {"text": text, "query": query})
+        return Embedded(
+            vector=tuple(reply.value["vector"]),
+            tokens=reply.value["tokens"],
+            seconds=reply.seconds,
+            load_seconds=load_seconds,
+            peak_memory=reply.peak_memory,
+        )
+
+    def loaded(self) -> tuple[str, ...]:
+        """Ids of the endpoints whose model is in memory now."""
+        return tuple(sorted(name for name, slot in self._slots.items() if slot.up))
+
+    def peak_memory(self, endpoint_id: str) -> int | None:
+        """Highest resident set of an endpoint's child in its life, in bytes; None when it is not up."""
+        slot = self._slots.get(endpoint_id)
+        return slot.peak_memory() if slot is not None else None
+
+    async def unload(self, endpoint_id: str) -> None:
+        """End an endpoint's child, if it has one."""
+        slot = self._slots.pop(endpoint_id, None)
+        if slot is not None:
+            await slot.worker.close()
+
+    async def close(self) -> None:
+        """End every child."""
+        for endpoint_id in tuple(self._slots):
+            await self.unload(endpoint_id)
+
+    async def _work(
+        self, endpoint: Endpoint, method: str, arguments: dict[str, Any], *, progress: Progress | None = None
+    ) -> tuple[Reply, float]:
+        slot = self._slot(endpoint)
+        _, load_seconds = await slot.ready()
+        reply = await slot.worker.call(method, {**slot.model, **arguments}, progress=progress)
+        return reply, load_seconds
+
+    def _slot(self, endpoint: Endpoint) -> _Slot:
+        slot = self._slots.get(endpoint.id)
+        if slot is not None and slot.worker.alive:
+            return slot
+        child = _CHILDREN.get(endpoint.host.protocol)
+        if child is None:
+            raise NotInstalled("no embedded runtime speaks this protocol", where=endpoint.id)
+        todo = missing(endpoint.host.protocol)
+        if todo:
+            raise NotInstalled("its runtime is not installed", where=endpoint.id, todo=f"run: {todo}")
+        model = {"path": self._model_path(endpoint), "name": endpoint.weights or endpoint.served_as or endpoint.id}
+        if slot is None:
+            slot = _Slot(endpoint, child)
+            self._slots[endpoint.id] = slot
+        slot.model = model
+        return slot
+
+    def _model_path(self, endpoint: Endpoint) -> str:
+        if not endpoint.weights:
+            return ""
+        path = self._weights.path(endpoint.weights)
+        if path is None:
+            raise NotInstalled(
+                "its weights are not on this machine", where=endpoint.id, todo=f"run: intermodal pull {endpoint.weights}"
+            )
+        return str(path)
+
+
+class _Slot:
+    """One endpoint's child and whether its model is in memory."""
+
+    def __init__(self, endpoint: Endpoint, child: Child) -> None:
+        env = {**_OFFLINE, "OMP_NUM_THREADS": str(cores()), **child.env}
+        self.worker = Worker(child.module, env=env, name=endpoint.id, inherit=_INHERIT)
+        self.model: dict[str, Any] = {}
+        self.was_up = False
+        self._extra = {"context": endpoint.context or DEFAULT_CONTEXT} if endpoint.host.protocol == "llama" else {}
+        self._pid: int | None = None  # of the child that has the model in memory
+        self._reply: Any = None
+        self._lock: anyio.Lock | None = None
+
+    @property
+    def up(self) -> bool:
+        return self._pid is not None and self.worker.pid == self._pid
+
+    async def ready(self) -> tuple[Any, float]:
+        """Have the model in memory. Returns what the child said, and the seconds it took (0 when it was there)."""
+        import anyio
+
+        if self._lock is None:
+            self._lock = anyio.Lock()
+        async with self._lock:
+            if self.up:
+                return self._reply, 0.0
+            self.was_up = self._pid is not None
+            self._pid = None
+            started = time.perf_counter()
+            reply = await self.worker.call("load", {**self.model, **self._extra})
+            self._pid, self._reply = self.worker.pid, reply.value
+            return reply.value, time.perf_counter() - started
+
+    def peak_memory(self) -> int | None:
+        import psutil
+
+        pid = self.worker.pid
+        if pid is None:
+            return None
+        try:
+            for line in open(f"/proc/{pid}/status", encoding="ascii", errors="replace"):  # noqa: SIM115
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        except OSError:
+            pass
+        try:
+            return int(psutil.Process(pid).memory_info().rss)
+        except psutil.Error:
+            return None

@@ -1,0 +1,90 @@
+"""An answer's shape, from what Python people have: a pydantic class, a dataclass, a TypedDict, a msgspec Struct, or JSON Schema itself.
+
+The schema is what the wire is asked for; ``parse`` turns the JSON answer into the user's own type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from intermodal.errors import OutputInvalid, SchemaInvalid
+from intermodal.request import JsonOutput
+
+T = TypeVar("T")
+
+
+def json_output(schema: type[Any] | Mapping[str, Any]) -> JsonOutput:
+    """The output that asks for ``schema``.
+
+    Raises:
+        SchemaInvalid: the class has no JSON Schema, or the schema itself is not valid (draft 2020-12).
+    """
+    if isinstance(schema, Mapping):
+        body = dict(schema)
+        name = str(body.get("title") or "answer")
+    else:
+        body, name = _schema_of(schema), getattr(schema, "__name__", "answer")
+    check(body)
+    return JsonOutput(schema=body, name=re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "answer")
+
+
+def _schema_of(cls: type[Any]) -> dict[str, Any]:
+    pydantic_schema = getattr(cls, "model_json_schema", None)
+    if callable(pydantic_schema):
+        made = pydantic_schema()
+        return dict(made)
+    try:
+        body = msgspec.json.schema(cls)
+    except (TypeError, RuntimeError, NameError) as error:
+        raise SchemaInvalid(
+            f"no JSON Schema can be made of {getattr(cls, '__name__', cls)!r}: {error}",
+            todo="pass a pydantic class, a dataclass, a TypedDict, or a JSON Schema as a dict",
+        ) from None
+    return inline_root(body)
+
+
+def inline_root(body: dict[str, Any]) -> dict[str, Any]:
+    """The same schema with its root spelled out: several servers want ``type`` at the top, not a ``$ref``."""
+    reference = body.get("$ref", "")
+    if not reference.startswith("#/$defs/"):
+        return body
+    name = reference.removeprefix("#/$defs/")
+    root: dict[str, Any] = dict(body["$defs"][name])
+    rest = {key: value for key, value in body["$defs"].items() if key != name}
+    if f'"{reference}"' in msgspec.json.encode(root).decode() or any(
+        f'"{reference}"' in msgspec.json.encode(value).decode() for value in rest.values()
+    ):
+        rest = dict(body["$defs"])  # recursive: the definition must stay reachable
+    if rest:
+        root["$defs"] = rest
+    return root
+
+
+def check(body: Mapping[str, Any]) -> None:
+    """Raise SchemaInvalid unless ``body`` is a JSON Schema, naming the place that is wrong."""
+    import jsonschema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(dict(body))
+    except jsonschema.SchemaError as error:
+        place = "/".join(str(key) for key in error.absolute_path) or "(top)"
+        raise SchemaInvalid(
+            f"the schema is not valid JSON Schema at {place}: {error.message}", todo="correct the schema"
+        ) from None
+
+
+def parse(data: Any, schema: type[T]) -> T:
+    """The answer as the user's type. Raises OutputInvalid when it does not fit."""
+    validate = getattr(schema, "model_validate", None)
+    try:
+        if callable(validate):
+            value: T = validate(data)
+            return value
+        return msgspec.convert(data, schema)
+    except (ValueError, msgspec.ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise OutputInvalid(f"the answer does not fit {schema.__name__}: {first}") from None

@@ -1,0 +1,185 @@
+"""The SQLite file: opening, schema, and every way it can fail told in one sentence.
+
+Write-ahead log, so that readers and one writer do not wait for each other; full synchronisation,
+because a row written before money is spent must survive the machine; owner-only file mode;
+deleted content is overwritten. All SQL of the store is parametrised.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from intermodal.errors import IntermodalError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 2.0
+_HAS_SCHEMA = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'"
+
+# Attempts: the state machine of store/attempts.py. `sequence` numbers rows in the order they ended, so that the first n
+# ended rows are the same n rows for ever: statistics of an epoch never change.
+_SCHEMA = """
+CREATE TABLE schema (version INTEGER NOT NULL);
+CREATE TABLE attempts (
+    id TEXT PRIMARY KEY,
+    run TEXT NOT NULL, step TEXT NOT NULL, op TEXT NOT NULL, task TEXT NOT NULL,
+    endpoint TEXT NOT NULL, zone TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('reserved', 'sent', 'settled', 'estimated', 'void')),
+    process TEXT NOT NULL, sequence INTEGER UNIQUE,
+    started TEXT NOT NULL, finished TEXT NOT NULL DEFAULT '',
+    size_bucket INTEGER NOT NULL, audio_seconds REAL NOT NULL, megapixels REAL NOT NULL, pages INTEGER NOT NULL,
+    est_input_tokens REAL, est_output_tokens REAL, est_cost REAL, est_seconds REAL, est_load_seconds REAL,
+    cost_high REAL NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER, cost REAL,
+    seconds REAL, first_seconds REAL, load_seconds REAL,
+    cold INTEGER NOT NULL DEFAULT 0, cached INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT '', provider_id TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX attempts_open ON attempts (state) WHERE state IN ('reserved', 'sent');
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, plan TEXT NOT NULL, inputs TEXT NOT NULL, endpoint TEXT NOT NULL, objective TEXT NOT NULL,
+    parts TEXT NOT NULL, started TEXT NOT NULL, finished TEXT NOT NULL DEFAULT '', outcome TEXT NOT NULL,
+    cost REAL, seconds REAL
+);
+CREATE TABLE conversation (
+    one INTEGER PRIMARY KEY CHECK (one = 1), messages BLOB NOT NULL, endpoint TEXT NOT NULL, updated TEXT NOT NULL
+);
+"""
+
+
+class StoreError(IntermodalError):
+    """The store cannot be read or written: nothing was sent, because nothing could be recorded."""
+
+    exit_code = 9
+    code = "store"
+
+
+class Database:
+    """One connection, used under a lock; opened by the first call that needs it.
+
+    Reading a store that does not exist yet finds nothing and creates nothing; the first write makes it.
+    Raises StoreError for a file that cannot be opened, read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """The connection, or None where there is no store yet."""
+        with self._lock, self._told():
+            if self._connection is None and not self.path.exists():
+                yield None
+            else:
+                yield self._open()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection inside one transaction: committed at the end, rolled back on any error."""
+        with self._lock, self._told():
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            return self._connection
+        import os
+        import sqlite3
+
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Made by us before SQLite sees it: its log files take over the mode of the database.
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise self._error(
+                f"cannot be opened for writing ({error.strerror or type(error).__name__})", _WRITABLE
+            ) from None
+        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            connection.row_factory = sqlite3.Row
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        if not connection.execute(_HAS_SCHEMA).fetchone():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if not connection.execute(_HAS_SCHEMA).fetchone():  # another process may have been first
+                    for statement in filter(str.strip, _SCHEMA.split(";")):
+                        connection.execute(statement)
+                    connection.execute("INSERT INTO schema VALUES (?)", (SCHEMA_VERSION,))
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        version = connection.execute("SELECT version FROM schema").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise self._error(
+                f"was written by a newer intermodal (store version {version}, this one knows {SCHEMA_VERSION})",
+                "upgrade with: pip install -U intermodal",
+            )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        import sqlite3
+
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            what, todo = _FAILURES.get(code, (f"cannot be used ({error.__class__.__name__})", _ASIDE))
+            raise self._error(what, todo) from None
+
+    def _error(self, what: str, todo: str) -> StoreError:
+        return StoreError(what, where=shown(self.path), todo=todo)
+
+
+def shown(path: Path) -> str:
+    """A path as people write it: the home directory as ``~``."""
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except (ValueError, RuntimeError):
+        return str(path)
+
+
+_ASIDE = "move the file away and run again: a new one is made"
+_WRITABLE = "make its folder writable, or choose another with INTERMODAL_HOME"
+# Primary result codes of SQLite: https://www.sqlite.org/rescode.html
+_FAILURES: dict[int, tuple[str, str]] = {
+    5: ("is locked by another process", "wait for it to finish, or end it"),
+    6: ("is locked by another process", "wait for it to finish, or end it"),
+    8: ("cannot be written", _WRITABLE),
+    10: ("cannot be read or written (disk error)", "check the disk it is on"),
+    11: ("is damaged", _ASIDE),
+    13: ("cannot be written: the disk is full", "free some space"),
+    14: ("cannot be opened", _WRITABLE),
+    26: ("is not a database", _ASIDE),
+}

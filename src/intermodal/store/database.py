@@ -1,0 +1,155 @@
+"""The store: one row per attempt, one per run, and the last conversation. One SQLite file of the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.plans.statistics import Statistics
+from intermodal.request import Message
+from intermodal.store import attempts, figures
+from intermodal.store.connection import Database, StoreError
+from intermodal.store.rows import Attempt, Conversation, Outcome, Reservation, RunRow, Summary
+
+MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not kept
+
+
+class Store:
+    """What was spent and how long it took. Never content, with one exception: the last conversation.
+
+    A store that was never written is empty, and reading it creates no file. Rows that processes left
+    open when they died are closed at their upper bound before anything is read or reserved.
+
+    Every method raises StoreError when the file cannot be used. Methods block for milliseconds
+    (2 s at most, waiting for a lock); asynchronous callers run them in a thread.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._database = Database(path)
+        self._recovered = False
+
+    # ---- attempts: see store/attempts.py for the states ---------------------------------------
+
+    def reserve(self, reservation: Reservation) -> str:
+        """Write the row of an attempt before anything is sent; returns its id."""
+        self._once()
+        return attempts.reserve(self._database, reservation)
+
+    def sent(self, attempt: str) -> None:
+        """The next thing that happens is the first byte. Raises WrongState unless the row is reserved."""
+        attempts.move(self._database, attempt, "sent")
+
+    def settle(self, attempt: str, outcome: Outcome) -> None:
+        """It ended and what it took is known."""
+        attempts.move(self._database, attempt, "settled", outcome)
+
+    def estimate(self, attempt: str, outcome: Outcome) -> None:
+        """It ended, may have been billed, and nobody said how much: ``outcome.cost`` None counts as the reserved amount."""
+        attempts.move(self._database, attempt, "estimated", outcome)
+
+    def void(self, attempt: str, outcome: Outcome | None = None) -> None:
+        """It ended and was certainly not billed."""
+        attempts.move(self._database, attempt, "void", outcome or Outcome())
+
+    def recover(self) -> int:
+        """Close rows of dead processes as estimated, at their upper bound; returns how many."""
+        self._recovered = True
+        return attempts.recover(self._database)
+
+    def attempts(self, limit: int = 100) -> tuple[Attempt, ...]:
+        """The newest attempts, newest first."""
+        self._once()
+        return attempts.newest(self._database, limit)
+
+    # ---- what they add up to ------------------------------------------------------------------
+
+    def statistics(self) -> Statistics:
+        """What earlier attempts took, for the planner.
+
+        Refreshed every ``EPOCH_ROWS`` closed rows: an epoch reads the first ``10 * epoch`` of them and
+        nothing later, so that planning twice, with a run or two between, gives the same bytes.
+        """
+        self._once()
+        epoch = attempts.count_ended(self._database) // figures.EPOCH_ROWS
+        if epoch == 0:
+            return Statistics()
+        return figures.statistics(epoch, attempts.ended(self._database, epoch * figures.EPOCH_ROWS))
+
+    def summary(self) -> Summary:
+        """Everything the store knows, added up: ``intermodal usage``."""
+        self._once()
+        with self._database.reading() as connection:
+            runs = connection.execute("SELECT COUNT(*) FROM runs").fetchone()[0] if connection is not None else 0
+        rows = attempts.newest(self._database, -1)  # SQLite: no limit
+        epoch = attempts.count_ended(self._database) // figures.EPOCH_ROWS
+        return figures.summary(rows, runs=runs, epoch=epoch)
+
+    # ---- runs ---------------------------------------------------------------------------------
+
+    def start_run(self, row: RunRow) -> None:
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT INTO runs (id, plan, inputs, endpoint, objective, parts, started, outcome)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    row.id, row.plan, row.inputs, row.endpoint, row.objective,
+                    msgspec.json.encode(row.parts).decode(), row.started or attempts.now(), row.outcome,
+                ),
+            )  # fmt: skip
+
+    def finish_run(self, row: RunRow) -> None:
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE runs SET finished = ?, outcome = ?, endpoint = ?, cost = ?, seconds = ? WHERE id = ?",
+                (row.finished or attempts.now(), row.outcome, row.endpoint, row.cost, row.seconds, row.id),
+            )
+
+    def runs(self, limit: int = 100) -> tuple[RunRow, ...]:
+        """The newest runs, newest first."""
+        with self._database.reading() as connection:
+            if connection is None:
+                return ()
+            rows = connection.execute("SELECT * FROM runs ORDER BY rowid DESC LIMIT ?", (limit,)).fetchall()
+        return tuple(msgspec.convert({**dict(row), "parts": msgspec.json.decode(row["parts"])}, RunRow) for row in rows)
+
+    # ---- the last conversation ----------------------------------------------------------------
+
+    def save_conversation(self, messages: tuple[Message, ...], endpoint: str) -> bool:
+        """Keep this conversation in place of the last one. False when it is too long to keep."""
+        body = msgspec.json.encode(_Messages(messages=messages))
+        if len(body) > MAX_CONVERSATION:
+            return False
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO conversation VALUES (1, ?, ?, ?)", (body, endpoint, attempts.now())
+            )
+        return True
+
+    def last_conversation(self) -> Conversation | None:
+        """The last conversation that was kept, None when there is none or an older version wrote it."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT * FROM conversation").fetchone() if connection is not None else None
+        if row is None:
+            return None
+        try:
+            messages = msgspec.json.decode(row["messages"], type=_Messages).messages
+        except msgspec.DecodeError:
+            return None
+        return Conversation(messages=messages, endpoint=row["endpoint"], updated=row["updated"])
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _once(self) -> None:
+        if not self._recovered:
+            self.recover()
+
+
+class _Messages(Value, frozen=True):
+    messages: tuple[Message, ...] = ()
+
+
+__all__ = ["Store", "StoreError"]

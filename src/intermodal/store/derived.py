@@ -1,0 +1,110 @@
+"""What conversions made, kept by content: the same recording is transcribed once.
+
+A key is SHA-256, all 256 bits, over the digest of the original bytes, its shape, and every step and
+parameter on the way. Values are files of the user alone. A value that cannot be read is a miss, one
+that cannot be written is forgotten: this is a cache, nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.events import Derived
+
+CAPACITY = 1 << 30  # bytes
+_VERSION = 1  # of keys and values: raise it when a conversion changes what it makes
+
+
+class Origin(Value, frozen=True):
+    """What a step was given: an original part (``digest`` of its bytes, ``shape`` as probed), or another step's key."""
+
+    digest: str
+    shape: tuple[float, ...] = ()
+
+
+def key_of(origins: tuple[Origin, ...], op: str, params: tuple[tuple[str, str], ...], maker: str) -> str:
+    """The key of what ``op`` makes. ``maker`` names who makes it: endpoint, weights, language asked for."""
+    import hashlib
+
+    parts = [
+        _VERSION,
+        [[origin.digest, list(origin.shape)] for origin in origins],
+        op,
+        [list(p) for p in params],
+        maker,
+    ]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+class DerivedCache:
+    """Values on disk under ``root``, at most ``capacity`` bytes, the least recently used leave first."""
+
+    def __init__(self, root: Path, *, capacity: int = CAPACITY) -> None:
+        self.root = root
+        self.capacity = capacity
+
+    def get(self, key: str) -> Derived | None:
+        path = self._path(key)
+        try:
+            value = msgspec.json.decode(path.read_bytes(), type=Derived)
+            os.utime(path)  # its turn to leave comes later
+        except (OSError, msgspec.DecodeError):
+            return None
+        return value
+
+    def put(self, key: str, value: Derived) -> None:
+        """Keep a value: whole or not at all, whatever happens meanwhile."""
+        import contextlib
+        import tempfile
+
+        path = self._path(key)
+        body = msgspec.json.encode(value)
+        if len(body) > self.capacity:
+            return
+        temporary = ""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")  # mode 0600
+            with os.fdopen(handle, "wb") as file:
+                file.write(body)
+            os.replace(temporary, path)
+            temporary = ""
+            self._evict()
+        except OSError:
+            return
+        finally:
+            if temporary:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+
+    def clear(self) -> int:
+        """Forget everything; returns how many values there were."""
+        files = list(self._files())
+        for _, _, path in files:
+            path.unlink(missing_ok=True)
+        return len(files)
+
+    def _path(self, key: str) -> Path:
+        return self.root / key[:2] / f"{key}.json"
+
+    def _files(self) -> Iterable[tuple[float, int, Path]]:
+        for path in self.root.glob("??/*.json"):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            yield stat.st_mtime, stat.st_size, path
+
+    def _evict(self) -> None:
+        files = sorted(self._files(), key=lambda item: (item[0], item[2].name))
+        size = sum(item[1] for item in files)
+        for _, bytes_, path in files:
+            if size <= self.capacity:
+                return
+            path.unlink(missing_ok=True)
+            size -= bytes_

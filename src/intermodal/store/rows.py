@@ -1,0 +1,155 @@
+"""What the store keeps of one attempt: the row as a value. No content, ever: identifiers, sizes, money, times."""
+
+from __future__ import annotations
+
+from intermodal.content import Value
+from intermodal.events import AttemptState, Usage
+from intermodal.request import Message, Zone
+
+
+class Work(Value, frozen=True):
+    """How much an attempt was given to do: what its time is measured against.
+
+    Attributes:
+        audio_seconds: seconds of sound heard.
+        megapixels: of all pictures looked at.
+        pages: pages read, 0 for a picture that is no page.
+    """
+
+    audio_seconds: float = 0.0
+    megapixels: float = 0.0
+    pages: int = 0
+
+
+class Reservation(Value, frozen=True):
+    """An attempt about to be made, with what it is expected to take (mid estimates) and may take at most.
+
+    Attributes:
+        run, step: ids of the run and of the plan's step.
+        op, task, endpoint: what is called.
+        zone: where the endpoint computes; statistics split waiting from work by it.
+        input_tokens, output_tokens, cost, seconds, load_seconds: mid estimates; None when unknown.
+        cost_high: USD set aside; what an unsettled attempt is taken to have cost.
+        work: what it is given to do.
+    """
+
+    run: str
+    step: str
+    op: str
+    task: str
+    endpoint: str
+    zone: Zone = "process"
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    cost: float | None = None
+    seconds: float | None = None
+    load_seconds: float | None = None
+    cost_high: float = 0.0
+    work: Work = Work()
+
+
+class Outcome(Value, frozen=True):
+    """What an attempt really took.
+
+    Attributes:
+        usage: tokens as reported (for a conversion: tokens of the text it made).
+        cost: USD; None when nobody can know it, then the reserved amount counts.
+        seconds: wall time without loading. first_seconds: until the first output, None when not streamed.
+        load_seconds: loading of a cold runtime; more than 0 makes the row a cold one.
+        cached: the endpoint answered from a cache of its own, so that its times say nothing.
+        error: code of the error it ended with, "" when it worked.
+        provider_id: the id the provider gave it; may be missing, repeated or reused.
+    """
+
+    usage: Usage = Usage()
+    cost: float | None = 0.0
+    seconds: float = 0.0
+    first_seconds: float | None = None
+    load_seconds: float = 0.0
+    cached: bool = False
+    error: str = ""
+    provider_id: str = ""
+
+
+class Attempt(Value, frozen=True):
+    """One row. ``started`` and ``finished`` are ISO 8601, UTC."""
+
+    id: str
+    state: AttemptState
+    reservation: Reservation
+    started: str
+    finished: str = ""
+    outcome: Outcome | None = None
+
+    @property
+    def size_bucket(self) -> int:
+        """Power of two of the size that drives its time: input tokens, else deciseconds of sound, else kilopixels."""
+        tokens = self.outcome.usage.input_tokens if self.outcome else None
+        work = self.reservation.work
+        size = tokens or self.reservation.input_tokens or work.audio_seconds * 10 or work.megapixels * 1000
+        return int(size).bit_length()
+
+    @property
+    def spent(self) -> float:
+        """USD this row counts for: what it cost, or what was set aside while nobody knows."""
+        if self.outcome is not None and self.outcome.cost is not None:
+            return self.outcome.cost
+        return self.reservation.cost_high
+
+
+class RunRow(Value, frozen=True):
+    """One run: names and digests, no content. ``outcome`` is "running", "finished", "cancelled" or an error code."""
+
+    id: str
+    plan: str
+    inputs: str = ""
+    endpoint: str = ""
+    objective: str = ""
+    parts: tuple[str, ...] = ()
+    started: str = ""
+    finished: str = ""
+    outcome: str = "running"
+    cost: float | None = None
+    seconds: float | None = None
+
+
+class Conversation(Value, frozen=True):
+    """The last conversation, for ``--continue``: the only place of the store that holds content."""
+
+    messages: tuple[Message, ...]
+    endpoint: str = ""
+    updated: str = ""
+
+
+class Grade(Value, frozen=True):
+    """How good estimates were, over ``count`` attempts: q-error, median and 90th percentile (1.0 is perfect)."""
+
+    op: str
+    figure: str
+    count: int
+    median: float
+    p90: float
+
+
+class EndpointUsage(Value, frozen=True):
+    """What one endpoint was used for. ``cost`` in USD, open and unknown attempts at their upper bound."""
+
+    endpoint: str
+    attempts: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+    seconds: float
+
+
+class Summary(Value, frozen=True):
+    """``intermodal usage``: everything the store knows, added up."""
+
+    endpoints: tuple[EndpointUsage, ...] = ()
+    grades: tuple[Grade, ...] = ()
+    attempts: int = 0
+    runs: int = 0
+    cost: float = 0.0
+    open: int = 0
+    epoch: int = 0

@@ -1,0 +1,160 @@
+"""What arrived at the fake host, taken apart without any of ``wire/``, and what it is worth."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import wave
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from email.parser import BytesParser
+from typing import Any
+
+TOKENS_PER_IMAGE = 85
+TOKENS_PER_AUDIO = 50
+DIMENSIONS = 8  # of a fake embedding
+
+
+@dataclass
+class Attempt:
+    """One request, as it arrived.
+
+    Attributes:
+        headers: lower-case names; the value of ``authorization`` is replaced by "(seen)".
+        key: a key came along.
+        body: the bytes. json: parsed, None for a form. form: fields of a form, the file left out.
+        texts, images, audios: what the messages (or the form, or the input) held, in order.
+        began, ended: milliseconds since the host started; ``ended`` is 0 while it runs.
+        client_left: when the client closed the connection before the answer was over; None if it did not.
+        paid: the host would charge for it. cost: USD.
+    """
+
+    path: str
+    headers: dict[str, str]
+    key: bool
+    body: bytes
+    began: float
+    json: Any = None
+    form: dict[str, str] = field(default_factory=dict)
+    model: str = ""
+    texts: tuple[str, ...] = ()
+    images: tuple[bytes, ...] = ()
+    audios: tuple[bytes, ...] = ()
+    fault: str = ""
+    status: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    paid: bool = False
+    cost: float = 0.0
+    ended: float = 0.0
+    client_left: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The last text of the request: what was asked, when the question comes last."""
+        return self.texts[-1] if self.texts else ""
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """The JSON schema the answer was forced into, None when it was not."""
+        wanted = self.json.get("response_format") if isinstance(self.json, dict) else None
+        return wanted["json_schema"]["schema"] if wanted and wanted.get("type") == "json_schema" else None
+
+
+Answer = str | Callable[[Attempt], str]
+
+
+def echo(attempt: Attempt) -> str:
+    """The default answer: what arrived, in words; a minimal document when a schema was forced."""
+    if attempt.schema is not None:
+        return json.dumps(minimal(attempt.schema))
+    return f"I got {len(attempt.images)} images, {len(attempt.audios)} recordings and these words: {attempt.text}"
+
+
+def minimal(schema: Mapping[str, Any]) -> Any:
+    """The smallest value of a simple schema: no conditions, no references."""
+    if "const" in schema or "enum" in schema:
+        return schema.get("const", next(iter(schema.get("enum", [None]))))
+    if "anyOf" in schema:
+        return minimal(schema["anyOf"][0])
+    kind = schema.get("type", "object")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "object":
+        return {name: minimal(inner) for name, inner in schema.get("properties", {}).items()}
+    if kind == "array":
+        return [minimal(schema.get("items", {}))] * int(schema.get("minItems", 0))
+    return {"string": "fake", "integer": 1, "number": 1.5, "boolean": True, "null": None}[kind]
+
+
+def understand(attempt: Attempt) -> None:
+    """Fill in what the body holds. Raises ValueError, KeyError or TypeError for a body that is not understood."""
+    kind = attempt.headers.get("content-type", "")
+    if kind.startswith("multipart/form-data"):
+        _understand_form(attempt, kind)
+    else:
+        attempt.json = json.loads(attempt.body)
+        attempt.model = attempt.json["model"]
+        if "input" in attempt.json:
+            given = attempt.json["input"]
+            attempt.texts = (given,) if isinstance(given, str) else tuple(given)
+        else:
+            _understand_messages(attempt)
+    words = sum(len(re.findall(r"\S+", text)) for text in attempt.texts)
+    attempt.input_tokens = words + TOKENS_PER_IMAGE * len(attempt.images) + TOKENS_PER_AUDIO * len(attempt.audios)
+
+
+def _understand_messages(attempt: Attempt) -> None:
+    texts: list[str] = []
+    images: list[bytes] = []
+    audios: list[bytes] = []
+    for message in attempt.json["messages"]:
+        content = message["content"]
+        parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        for part in parts:
+            if part["type"] == "text":
+                texts.append(part["text"])
+            elif part["type"] == "image_url":
+                found = re.fullmatch(r"data:image/[a-z]+;base64,(.*)", part["image_url"]["url"], re.DOTALL)
+                if found is None:
+                    raise ValueError("only data URIs")
+                images.append(b64decode(found[1], validate=True))
+            elif part["type"] == "input_audio":
+                audios.append(b64decode(part["input_audio"]["data"], validate=True))
+            else:
+                raise ValueError(part["type"])
+    attempt.texts, attempt.images, attempt.audios = tuple(texts), tuple(images), tuple(audios)
+
+
+def _understand_form(attempt: Attempt, kind: str) -> None:
+    form = BytesParser().parsebytes(b"content-type: " + kind.encode() + b"\r\n\r\n" + attempt.body)
+    parts = form.get_payload()
+    for part in parts if isinstance(parts, list) else ():
+        data = part.get_payload(decode=True) if isinstance(part, Message) else None
+        if not isinstance(part, Message) or not isinstance(data, bytes):
+            raise ValueError("not a form")
+        if part.get_filename():
+            attempt.audios = (data,)
+        else:
+            attempt.form[str(part.get_param("name", header="content-disposition"))] = data.decode()
+    attempt.model = attempt.form["model"]
+
+
+def vector_of(text: str) -> list[float]:
+    """A vector that is the same for the same text, of length 1."""
+    digest = hashlib.sha256(text.encode()).digest()[:DIMENSIONS]
+    numbers = [byte - 127.5 for byte in digest]
+    length = sum(number * number for number in numbers) ** 0.5
+    return [number / length for number in numbers]
+
+
+def duration(audio: bytes) -> float:
+    """Seconds of a WAV file; 1 for anything else."""
+    try:
+        with wave.open(io.BytesIO(audio)) as file:
+            return float(file.getnframes() / file.getframerate())
+    except (wave.Error, EOFError):
+        return 1.0

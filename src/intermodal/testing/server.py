@@ -1,0 +1,388 @@
+"""The fake host itself: an HTTP server in a thread."""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, cast
+
+from intermodal.catalog.nouns import Endpoint, Evidence, Host, Model, Price, Strength, Task
+from intermodal.content import Kind
+from intermodal.request import Tier, Zone
+from intermodal.testing.arrived import Answer, Attempt, duration, echo, understand, vector_of
+from intermodal.testing.faults import CUTS, MAYBE_PAID, REFUSALS, Fault, in_name
+
+
+class FakeHost:
+    """The server. Use as a context manager; ``base_url`` is what clients are given.
+
+    Args:
+        answer: what the chat says, or a function of the :class:`Attempt` that says it.
+        transcript: what the ear hears, in the same two forms.
+        models: the names ``GET /models`` lists; every name is answered.
+        fault: hits every request (see :class:`Fault`), besides those hit by their model's name.
+        key: when set, requests without it get a 401.
+        input_price, output_price: USD per million tokens.
+    """
+
+    def __init__(
+        self,
+        answer: Answer = echo,
+        *,
+        transcript: Answer = "hello from the fake host",
+        models: tuple[str, ...] = ("fake/model",),
+        fault: Fault | None = None,
+        key: str = "",
+        input_price: float = 1.0,
+        output_price: float = 2.0,
+    ) -> None:
+        self.answer = answer
+        self.transcript = transcript
+        self.models = models
+        self.fault = fault
+        self.key = key
+        self.input_price = input_price
+        self.output_price = output_price
+        self.attempts: list[Attempt] = []
+        self.stopping = threading.Event()
+        self._hits: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.fake = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    @property
+    def bill(self) -> float:
+        """USD for everything that was paid, as this host counts."""
+        return sum(attempt.cost for attempt in self.attempts)
+
+    def now(self) -> float:
+        """Milliseconds since the host started."""
+        return (time.monotonic() - self._began) * 1000
+
+    def endpoint(
+        self,
+        model: str = "fake/model",
+        *,
+        host: str = "fake",
+        input: tuple[Kind, ...] = ("text",),
+        tier: Tier = "medium",
+        zone: Zone = "internet",
+        context: int | None = 8192,
+    ) -> Endpoint:
+        """A chat endpoint at this host, as a catalog has it."""
+        tasks: tuple[Task, ...] = ("text-generation", "image-text-to-text") if "image" in input else ("text-generation",)
+        strength = Strength(task="text-generation", tier=tier, evidence=Evidence(level="declared", source="a fake"))
+        return Endpoint(
+            id=f"{host}:{model}",
+            model=Model(
+                id=model,
+                tasks=tasks,
+                input=input,
+                context=context,
+                strength=(strength,),
+                ),
+            ),
+            host=Host(
+                id=host,
+                base_url=self.base_url,
+                zone=zone,
+                auth="bearer" if self.key else "none",
+                key_env="FAKE_API_KEY" if self.key else "",
+                forced_json=True,
+            ),
+            served_as=model,
+            input=input,
+            context=context,
+            price=Price(input_mtok=self.input_price, output_mtok=self.output_price),
+        )
+
+    def next_fault(self, model: str) -> Fault | None:
+        """The fault that hits this request, counted."""
+        fault = in_name(model) or self.fault
+        if fault is None:
+            return None
+        with self._lock:
+            hits = self._hits[model] = self._hits.get(model, 0) + 1
+        return fault if fault.times is None or hits <= fault.times else None
+
+    def close(self) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __enter__(self) -> FakeHost:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    fake: FakeHost
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is what tests are about, not a failure of this server."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    @property
+    def fake(self) -> FakeHost:
+        return cast("_Server", self.server).fake
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+    def do_GET(self) -> None:
+        rows = [{"id": name, "object": "model", "owned_by": "fake"} for name in self.fake.models]
+        found = self.path == "/v1/models"
+        self._send_json(200 if found else 404, {"object": "list", "data": rows} if found else {"error": "not found"})
+
+    def do_POST(self) -> None:
+        fake = self.fake
+        began = fake.now()
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        key = headers.get("authorization", "")
+        if key:
+            headers["authorization"] = "(seen)"
+        attempt = Attempt(path=self.path, headers=headers, key=bool(key), body=body, began=began)
+        fake.attempts.append(attempt)
+        try:
+            self._answer(attempt, good_key=not fake.key or key == f"Bearer {fake.key}")
+        except (BrokenPipeError, ConnectionResetError):
+            attempt.client_left = attempt.client_left or fake.now()
+        finally:
+            attempt.cost = (
+                (attempt.input_tokens * fake.input_price + attempt.output_tokens * fake.output_price) / 1e6
+                if attempt.paid
+                else 0.0
+            )
+            attempt.ended = fake.now()
+
+    def _answer(self, attempt: Attempt, *, good_key: bool) -> None:
+        fake = self.fake
+        handle = {
+            "/v1/chat/completions": self._chat,
+            "/v1/audio/transcriptions": self._transcription,
+            "/v1/embeddings": self._embeddings,
+        }.get(attempt.path)
+        try:
+            understand(attempt)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return self._refuse(attempt, 400, {"error": {"message": f"not understood: {type(error).__name__}"}})
+        if not good_key:
+            return self._refuse(attempt, *REFUSALS["key"])
+        if handle is None:
+            return self._refuse(attempt, 404, {"error": {"message": "no such path"}})
+        fault = fake.next_fault(attempt.model)
+        attempt.fault = fault.name if fault else ""
+        if fault and fault.name in REFUSALS:
+            attempt.paid = fault.name in MAYBE_PAID
+            return self._refuse(attempt, *REFUSALS[fault.name], fault=fault)
+        if fault and fault.name == "blind" and attempt.images:
+            message = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
+            return self._refuse(attempt, 500, {"error": {"code": 500, "message": message, "type": "server_error"}})
+        attempt.paid = True
+        if fault and fault.name == "gone":
+            self.close_connection = True
+            return None
+        if fault and fault.name in ("slow", "silent"):
+            self._hold(attempt, fault.value if fault.name == "slow" else None)
+        return handle(attempt, fault)
+
+    def _refuse(self, attempt: Attempt, status: int, body: dict[str, Any], *, fault: Fault | None = None) -> None:
+        attempt.status = status
+        extra = {}
+        if fault and fault.name == "limited":
+            extra["retry-after"] = f"{fault.value:g}"
+        if fault and fault.name == "redirect":
+            extra["location"] = f"{self.fake.base_url}/elsewhere"
+        self._send_json(status, body, extra)
+
+    # ---- the three services
+
+    def _chat(self, attempt: Attempt, fault: Fault | None) -> None:
+        answer = self.fake.answer
+        words = answer if isinstance(answer, str) else answer(attempt)
+        tokens = re.findall(r"\s*\S+|\s+$", words)
+        limit = attempt.json.get("max_tokens") or attempt.json.get("max_completion_tokens")
+        reason = "stop"
+        if limit is not None and len(tokens) > limit:
+            tokens, reason = tokens[:limit], "length"
+        attempt.status = 200
+        attempt.output_tokens = len(tokens)
+        if attempt.json.get("stream") is True and not (fault and fault.name == "json"):
+            return self._stream(attempt, tokens, reason, fault)
+        message = {"role": "assistant", "content": "".join(tokens)}
+        reply = _head(attempt, "chat.completion") | {
+            "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+            "usage": _usage(attempt),
+        }
+        if fault and fault.name in CUTS:
+            return self._cut_document(attempt, json.dumps(reply).encode(), fault)
+        return self._send_json(200, reply)
+
+    def _transcription(self, attempt: Attempt, fault: Fault | None) -> None:
+        heard = self.fake.transcript
+        text = heard if isinstance(heard, str) else heard(attempt)
+        attempt.status = 200
+        attempt.output_tokens = len(text.split())
+        seconds = duration(attempt.audios[0])
+        reply: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": seconds}}
+        if attempt.form.get("response_format") == "verbose_json":
+            segment = {"id": 0, "start": 0.0, "end": seconds, "text": f" {text}"}
+            reply |= {"task": "transcribe", "language": "english", "duration": seconds, "segments": [segment]}
+        if fault and fault.name in CUTS:
+            return self._cut_document(attempt, json.dumps(reply).encode(), fault)
+        return self._send_json(200, reply)
+
+    def _embeddings(self, attempt: Attempt, fault: Fault | None) -> None:
+        rows = [
+            {"object": "embedding", "index": index, "embedding": vector_of(text)}
+            for index, text in enumerate(attempt.texts)
+        ]
+        attempt.status = 200
+        usage = {"prompt_tokens": attempt.input_tokens, "total_tokens": attempt.input_tokens}
+        reply = {"object": "list", "data": rows, "model": attempt.model, "usage": usage}
+        if fault and fault.name in CUTS:
+            return self._cut_document(attempt, json.dumps(reply).encode(), fault)
+        return self._send_json(200, reply)
+
+    # ---- how it is sent
+
+    def _stream(self, attempt: Attempt, tokens: list[str], reason: str, fault: Fault | None) -> None:
+        name = fault.name if fault else ""
+        stop_at = int(fault.number or 0) if fault and name in CUTS else len(tokens)
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        self._event(attempt, {"role": "assistant", "content": ""}, None, name)
+        for token in tokens[:stop_at]:
+            self._event(attempt, {"content": token}, None, name)
+        if name in CUTS:
+            attempt.output_tokens = min(stop_at, len(tokens))
+            return self._cut_stream(attempt, name)
+        self._event(attempt, {}, reason, name)
+        options = attempt.json.get("stream_options") or {}
+        if options.get("include_usage"):
+            self._chunk(_sse(_head(attempt, "chat.completion.chunk") | {"choices": [], "usage": _usage(attempt)}), name)
+        if name not in ("nodone", "open"):
+            self._chunk(b"data: [DONE]\n\n", name)
+        if name == "open":
+            self._hold(attempt, None)
+        self._chunk(b"")
+        return None
+
+    def _event(self, attempt: Attempt, delta: dict[str, Any], reason: str | None, manner: str) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        event = _sse(_head(attempt, "chat.completion.chunk") | {"choices": [choice]})
+        self._chunk(b": ping\n\n" + event if manner == "pings" else event, manner)
+
+    def _chunk(self, data: bytes, manner: str = "") -> None:
+        pieces = [data[at : at + 1] for at in range(len(data))] if manner == "split" else [data]
+        for piece in pieces:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+
+    def _cut_stream(self, attempt: Attempt, name: str) -> None:
+        if name == "inband":
+            self._chunk(_sse({"error": {"message": "the provider failed", "type": "server_error", "code": 500}}))
+        elif name == "malformed":
+            self._chunk(b'data: {"choices":[{"delta":{"cont\n\n')
+        elif name == "stall":
+            self._hold(attempt, None)
+        if name == "reset":
+            self._reset()
+        elif name != "cut":
+            self._chunk(b"")
+        self.close_connection = True
+
+    def _cut_document(self, attempt: Attempt, body: bytes, fault: Fault) -> None:
+        """A document loses its second half, whatever the number says."""
+        half = body[: len(body) // 2]
+        whole = fault.name in ("end", "malformed", "inband")
+        if fault.name == "inband":
+            half = b'{"error": {"message": "the provider failed", "type": "server_error", "code": 500}}'
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(half) if whole else len(body)))
+        self.end_headers()
+        self.wfile.write(half)
+        if fault.name == "stall":
+            self._hold(attempt, None)
+        if fault.name == "reset":
+            self._reset()
+        self.close_connection = True
+
+    def _send_json(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _hold(self, attempt: Attempt, seconds: float | None) -> None:
+        """Do nothing for so long (None: for ever), noticing when the client hangs up."""
+        fake = self.fake
+        until = None if seconds is None else time.monotonic() + seconds
+        while not fake.stopping.is_set() and (until is None or time.monotonic() < until):
+            readable, _, _ = select.select([self.connection], [], [], 0.005)
+            if readable:
+                try:
+                    left = self.connection.recv(1, socket.MSG_PEEK) == b""
+                except OSError:
+                    left = True
+                if left:
+                    attempt.client_left = fake.now()
+                    self.close_connection = True
+                    raise BrokenPipeError
+                time.sleep(0.005)
+
+    def _reset(self) -> None:
+        """Close so that the other side gets a reset: linger on, for zero seconds."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(self.connection.detach())
+        self.close_connection = True
+
+
+def _head(attempt: Attempt, kind: str) -> dict[str, Any]:
+    return {"id": "fake-1", "object": kind, "created": 1700000000, "model": attempt.model}
+
+
+def _usage(attempt: Attempt) -> dict[str, int]:
+    total = attempt.input_tokens + attempt.output_tokens
+    return {
+        "prompt_tokens": attempt.input_tokens,
+        "completion_tokens": attempt.output_tokens,
+        "total_tokens": total,
+    }
+
+
+def _sse(tree: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(tree).encode() + b"\n\n"

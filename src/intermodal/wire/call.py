@@ -1,0 +1,175 @@
+"""What a wire carries and what comes back, before any protocol has put it into bytes. Values only.
+
+The calls are already routed: a model by the name its host knows, media as bytes that we re-encoded.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from intermodal.content import Role, Transcript, Value
+from intermodal.errors import CallError, UnsupportedModality
+from intermodal.request import Output, Sampling, TextOutput
+
+Detail = Literal["auto", "low", "high", "original"]
+AudioFormat = Literal["wav", "mp3"]
+
+
+class NotExpressible(UnsupportedModality):
+    """This wire, or this host, has no words for that part. Raised before anything is sent."""
+
+    code = "not_expressible"
+
+    def __init__(self, part: str, wire: str, *, where: str = "", todo: str = "") -> None:
+        super().__init__(f"{wire} cannot carry {part}", where=where, todo=todo, sent=False)
+        self.part = part
+        self.wire = wire
+
+
+# ---- what goes out -----------------------------------------------------------------------------
+
+
+class WireText(Value, frozen=True, tag_field="kind", tag="text"):
+    text: str
+
+
+class WireImage(Value, frozen=True, tag_field="kind", tag="image"):
+    """``media_type`` is one of image/png, image/jpeg, image/webp, image/gif."""
+
+    data: bytes
+    media_type: str = "image/png"
+    detail: Detail = "auto"
+
+
+class WireAudio(Value, frozen=True, tag_field="kind", tag="audio"):
+    data: bytes
+    format: AudioFormat = "wav"
+
+
+WirePart = WireText | WireImage | WireAudio
+
+
+class WireMessage(Value, frozen=True):
+    role: Role
+    parts: tuple[WirePart, ...]
+
+
+class ChatCall(Value, frozen=True):
+    """One chat completion. ``model`` is the name the host knows (``Endpoint.served_as``)."""
+
+    model: str
+    messages: tuple[WireMessage, ...]
+    output: Output = TextOutput()
+    sampling: Sampling = Sampling()
+    stream: bool = True
+
+
+class TranscriptionCall(Value, frozen=True):
+    """One transcription of one recording.
+
+    ``media_type`` is what ``data`` is ("audio/wav"); ``language`` ISO 639-1, "" lets the ear find out;
+    ``prompt`` words that may occur.
+    """
+
+    model: str
+    data: bytes
+    media_type: str = "audio/wav"
+    language: str = ""
+    prompt: str = ""
+
+
+class EmbeddingCall(Value, frozen=True):
+    """Vectors for some texts. ``dimensions`` None leaves the model's own."""
+
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+
+
+class Encoded(Value, frozen=True):
+    """A request in bytes.
+
+    Attributes:
+        path: appended to the host's ``base_url`` (which ends in its version: ``…/v1``).
+        headers: lower-case names; never a key.
+        segments: the body in order; media are segments of their own, so that nothing joins them.
+    """
+
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    segments: tuple[bytes, ...]
+
+    @property
+    def size(self) -> int:
+        """Length of the body in bytes."""
+        return sum(map(len, self.segments))
+
+
+# ---- what comes back ---------------------------------------------------------------------------
+
+
+class TextDelta(Value, frozen=True, tag_field="wire_event", tag="text"):
+    text: str
+
+
+class ReasoningDelta(Value, frozen=True, tag_field="wire_event", tag="reasoning"):
+    text: str
+
+
+class RefusalDelta(Value, frozen=True, tag_field="wire_event", tag="refusal"):
+    """The model's own words for why it will not answer."""
+
+    text: str
+
+
+class ToolCallDelta(Value, frozen=True, tag_field="wire_event", tag="tool_call"):
+    """A piece of a tool call; ``id`` and ``name`` come with the first piece of each ``index``."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
+    """What the host says it counted; None where it said nothing.
+
+    ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` are part of
+    ``input_tokens``, ``reasoning_tokens`` part of ``output_tokens``; ``seconds`` of audio billed.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    seconds: float | None = None
+    input_by_modality: tuple[tuple[str, int], ...] = ()
+
+
+class Finish(Value, frozen=True, tag_field="wire_event", tag="finish"):
+    """The proper end; always the last event. ``reason`` in OpenTelemetry GenAI's words."""
+
+    reason: str
+
+
+class Error(Value, frozen=True, tag_field="wire_event", tag="error"):
+    """The end that was not proper; always the last event."""
+
+    error: CallError
+
+
+WireEvent = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Usage | Finish | Error
+
+
+class Transcription(Value, frozen=True):
+    """The reply to a :class:`TranscriptionCall`."""
+
+    transcript: Transcript
+    usage: Usage = Usage()
+
+
+class Embeddings(Value, frozen=True):
+    """The reply to an :class:`EmbeddingCall`: one vector per text, in its order, all of one length."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage = Usage()

@@ -1,0 +1,95 @@
+"""OpenAI audio transcriptions: a multipart form out, a transcript with times back.
+
+Source: OpenAI's OpenAPI document for ``POST /audio/transcriptions``. Spoken also by vLLM and Ollama,
+which know the plain ``json`` form only (quirk ``no_verbose_json``): then there is one segment without times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from intermodal import errors
+from intermodal.catalog.nouns import Host
+from intermodal.content import Segment, Transcript
+from intermodal.wire import status
+from intermodal.wire._json import loads, whole
+from intermodal.wire.call import Encoded, NotExpressible, Transcription, TranscriptionCall, Usage
+from intermodal.wire.languages import code_of
+from intermodal.wire.openai_reply import read_usage
+
+WIRE = "OpenAI transcription"
+PATH = "/audio/transcriptions"
+QUIRKS: Mapping[str, str] = {"no_verbose_json": "only the plain json form is known: a transcript without times"}
+
+# Media types these endpoints take, with the file ending by which they tell them apart.
+ENDINGS: Mapping[str, str] = {
+    "audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac",
+    "audio/ogg": "ogg", "audio/mp4": "m4a", "audio/m4a": "m4a", "audio/webm": "webm",
+}  # fmt: skip
+
+
+def encode_request(call: TranscriptionCall, host: Host) -> Encoded:
+    """The call as a form. The recording is a segment of its own, not copied. Raises NotExpressible."""
+    ending = ENDINGS.get(call.media_type)
+    if ending is None:
+        raise NotExpressible(f"audio of type {call.media_type}", WIRE, where=host.id, todo="convert it to WAV")
+    plain = "no_verbose_json" in host.quirks
+    fields = {
+        "model": call.model,
+        "response_format": "json" if plain else "verbose_json",
+        "language": call.language,
+        "prompt": call.prompt,
+    }
+    # Drawn from the content: the same call gives the same bytes, and no recording contains its own hash.
+    boundary = hashlib.sha256(call.data).hexdigest()[:40]
+    head = bytearray()
+    for name, value in fields.items():
+        if value:
+            head += f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{whole(value)}\r\n'.encode()
+    head += (
+        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="audio.{ending}"\r\n'
+        f"content-type: {call.media_type}\r\n\r\n"
+    ).encode()
+    headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
+    return Encoded(path=PATH, headers=headers, segments=(bytes(head), call.data, f"\r\n--{boundary}--\r\n".encode()))
+
+
+def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Transcription:
+    """The transcript in a 2xx reply. Raises CallError for an error inside it, StreamCut for half a reply."""
+    try:
+        tree = loads(body)
+    except ValueError:
+        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
+    if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("text"), str):
+        # vLLM has answered an error with a 200 here.
+        raise status.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    usage = tree.get("usage")
+    seconds = _seconds(tree.get("duration"))
+    segments = tuple(filter(None, map(_segment, tree.get("segments") or ())))
+    if not segments and tree["text"].strip():
+        segments = (Segment(start=0.0, end=seconds, text=tree["text"].strip()),)
+    language = tree.get("language")
+    transcript = Transcript(
+        language=code_of(language) if isinstance(language, str) else "",
+        seconds=seconds or (segments[-1].end if segments else 0.0),
+        segments=segments,
+    )
+    return Transcription(transcript=transcript, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
+
+
+def _segment(row: Any) -> Segment | None:
+    if not isinstance(row, Mapping) or not isinstance(row.get("text"), str) or not row["text"].strip():
+        return None
+    start = _seconds(row.get("start"))
+    return Segment(start=start, end=max(start, _seconds(row.get("end"))), text=row["text"].strip())
+
+
+def _seconds(value: Any) -> float:
+    """Seconds as a number (older replies have a string); 0 for nonsense."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return seconds if 0 <= seconds < 1e9 else 0.0

@@ -1,0 +1,131 @@
+"""Guards that every test runs under, and the few fixtures that all share.
+
+On by default: nothing but loopback can be reached, every file intermodal writes goes to a folder of
+the test, no key of the developer's environment is seen, warnings are errors. Models are real where a
+test is marked ``e2e``; their weights come from the developer's cache and are never skipped over:
+``make setup`` pulled them, so a missing one is a failure.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+try:
+    from intermodal.config import cache_dir
+except ModuleNotFoundError:  # TODO remove once config.py is there
+
+    def cache_dir(env: Any) -> Path:
+        return Path(env["INTERMODAL_HOME"]) / "cache" if "INTERMODAL_HOME" in env else Path.home() / ".cache/intermodal"
+
+
+ROOT = Path(__file__).parent.parent
+DEFAULT_WEIGHTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
+REAL_WEIGHTS = Path(cache_dir(os.environ)) / "weights"
+SECRET = re.compile(r"(_API_KEY|_TOKEN|_SECRET)$")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bless", action="store_true", help="rewrite expected texts from what the code says now")
+    parser.addoption("--full-gates", action="store_true", help="run the reliability gates at full size")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """The folder of real speech, pictures, music and PDFs; ``examples/media/README.md`` says what is in them."""
+    return ROOT / "examples" / "media"
+
+
+@pytest.fixture
+def bless(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--bless"))
+
+
+@pytest.fixture
+def full_gates(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--full-gates"))
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Config, data and cache in a folder of this test; no keys; the weights of the real cache, linked in."""
+    home = tmp_path_factory.mktemp("intermodal-home")
+    for name in list(os.environ):
+        if name.startswith("INTERMODAL_") or SECRET.search(name):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("INTERMODAL_HOME", str(home))
+    cache = Path(cache_dir(os.environ))
+    assert home in (cache, *cache.parents), "INTERMODAL_HOME must move the cache too, or tests write to yours"
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / "weights").symlink_to(REAL_WEIGHTS, target_is_directory=True)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def weights_are_here(request: pytest.FixtureRequest) -> None:
+    """An ``e2e`` test without its weights fails and says what to do; it does not pass by being skipped."""
+    if request.node.get_closest_marker("e2e") is None:
+        return
+    from intermodal.weights.store import WeightsStore
+
+    missing = [name for name in DEFAULT_WEIGHTS if WeightsStore(REAL_WEIGHTS).path(name) is None]
+    if missing:
+        pytest.fail(f"weights are missing: {', '.join(missing)}; run `make setup`", pytrace=False)
+
+
+class NetworkUsed(AssertionError):
+    """A test tried to reach something other than this machine."""
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sockets reach this machine only, and no name but localhost is looked up."""
+    if request.node.get_closest_marker("network"):
+        yield
+        return
+    connect, connect_ex, lookup = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        _only_loopback(self.family, address)
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        _only_loopback(self.family, address)
+        return connect_ex(self, address)
+
+    def guarded_lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name is not None and not _is_loopback(name):
+            raise NetworkUsed(f"a test looked up {name!r}; use a fake host on loopback")
+        return lookup(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_lookup)
+    yield
+
+
+def _only_loopback(family: int, address: Any) -> None:
+    if family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(str(address[0])):
+        raise NetworkUsed(f"a test connected to {address[0]!r}; use a fake host on loopback")
+
+
+def _is_loopback(host: str) -> bool:
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,167 @@
+"""The documents cannot rot: what they show is run, and what exists is in them.
+
+Every ```` ```console ```` block is run with the example media at hand, line by line; ``--help`` output
+must be the very text (``make bless`` rewrites it). ```` ```python ```` blocks of docs/python.md are run
+in order, in one namespace. Blocks marked ``sh`` or ``text`` are for reading only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+
+import intermodal
+from intermodal import errors
+from intermodal.cli.main import main
+from intermodal.config import Config
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "examples" / "media" / "README.md"])
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+VERBS = sorted(main.commands) if isinstance(main, click.Group) else []
+
+
+class Shown(NamedTuple):
+    """A command as a document shows it, with the output under it."""
+
+    document: Path
+    command: str
+    output: str
+
+
+def shown() -> list[Shown]:
+    found = []
+    for document in DOCUMENTS:
+        for block in CONSOLE.findall(document.read_text()):
+            for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+                command, _, output = part.partition("\n")
+                while command.endswith("\\"):
+                    more, _, output = output.partition("\n")
+                    command = command[:-1] + more.strip()
+                found.append(Shown(document, command, output))
+    return found
+
+
+SHOWN = shown()
+HELP = [item for item in SHOWN if item.command.endswith("--help")]
+RUN = [item for item in SHOWN if not item.command.endswith("--help")]
+
+
+def name(item: Shown) -> str:
+    return f"{item.document.name}: {item.command}"
+
+
+def call(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one line as a reader would, in ``folder``, with this environment's ``intermodal``."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("item", HELP, ids=name)
+def test_help_is_shown_as_it_is(item: Shown, tmp_path: Path, bless: bool) -> None:
+    done = call(item.command, tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = "".join(line.rstrip() + "\n" for line in done.stdout.splitlines())
+    if bless:
+        text = item.document.read_text()
+        item.document.write_text(text.replace(f"$ {item.command}\n{item.output}", f"$ {item.command}\n{said}"))
+    else:
+        assert item.output == said
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("item", RUN, ids=name)
+def test_shell_examples_run(item: Shown, tmp_path: Path, media: Path) -> None:
+    for file in media.iterdir():
+        shutil.copy(file, tmp_path)
+    done = call(item.command, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.e2e
+def test_python_examples_run(tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in media.iterdir():
+        shutil.copy(file, tmp_path)
+    script = "\n".join(PYTHON.findall((ROOT / "docs" / "python.md").read_text()))
+    (tmp_path / "example.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_documented_with_its_help(verb: str) -> None:
+    assert f"$ intermodal {verb} --help\n" in (ROOT / "docs" / "cli.md").read_text()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_shows_examples(verb: str, tmp_path: Path) -> None:
+    assert f"intermodal {verb}" in call(f"intermodal {verb} --help", tmp_path).stdout.split("Examples", 1)[-1]
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    settings = [field for field in Config.__struct_fields__ if field != "path"]
+    assert not [setting for setting in settings if f"`{setting}`" not in text]
+
+
+def test_every_environment_variable_is_documented() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    used = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        used |= set(re.findall(r"\"(INTERMODAL_[A-Z_]+)\"", path.read_text()))
+    internal = {"INTERMODAL_WORKER_LIMITS"}  # from a parent process to its worker
+    assert not sorted(variable for variable in used - internal if f"`{variable}`" not in text)
+
+
+def kinds(cls: type[errors.IntermodalError]) -> list[type[errors.IntermodalError]]:
+    return [cls, *(deeper for child in cls.__subclasses__() for deeper in kinds(child))]
+
+
+@pytest.mark.parametrize("error", kinds(errors.IntermodalError), ids=lambda error: str(error.__name__))
+def test_every_error_is_documented_with_its_exit_code(error: type[errors.IntermodalError]) -> None:
+    text = (ROOT / "docs" / "exit-codes.md").read_text()
+    assert re.search(rf"^\| {error.exit_code} \|.*`{error.__name__}`", text, re.M)
+
+
+@pytest.mark.parametrize("public", sorted(set(intermodal.__all__) - {"__version__"}))
+def test_every_public_name_is_documented(public: str) -> None:
+    assert re.search(rf"\b{public}\b", (ROOT / "docs" / "python.md").read_text())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_links_inside_the_repository_lead_somewhere(document: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.M | re.S)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path = target.split("#")[0]
+        if path and not re.match(r"[a-z]+:", path) and not (document.parent / path).exists():
+            broken.append(target)
+    assert not broken
+
+
+def test_files_that_the_architecture_names_exist() -> None:
+    """Paths in backticks that look like modules of the package are modules of the package."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    package = ROOT / "src" / "intermodal"
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_0-9]+)*\.py)`", text))
+    assert not sorted(path for path in named if not (package / path).exists() and not (ROOT / path).exists())

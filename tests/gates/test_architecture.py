@@ -1,0 +1,137 @@
+"""The shape of the code base, held by tests: layers, one door for media, planning without a world."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "intermodal"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Who may open a connection, and why. Everything else that needs the network goes through one of these.
+NETWORK = {
+    "httpx": {"media/fetch.py", "executor/transport.py", "weights/"},
+    "socket": {"media/fetch.py", "media/addresses.py", "store/process.py"},  # the store asks for this machine's name
+    "urllib.request": set(),
+    "http.client": set(),
+    "requests": set(),
+    "aiohttp": set(),
+    "urllib3": set(),
+    "huggingface_hub": set(),
+}
+
+# Who may decode media (D4). Runtimes see pictures only as pixels or PNG that media/ made.
+DECODERS = {
+    "PIL": {"media/"},
+    "av": {"media/"},
+    "pypdfium2": {"media/"},
+    "cv2": set(),
+    "wave": {"media/"},
+}
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every absolute module name a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module, node.lineno
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno
+
+
+def outsiders(allowed: dict[str, set[str]]) -> list[str]:
+    """``file:line imports X`` for each import of a guarded module outside the files that may."""
+    found = set()
+    for path in MODULES:
+        here = path.relative_to(PACKAGE).as_posix()
+        for name, line in imports(path):
+            for guarded, places in allowed.items():
+                guards = name == guarded or name.startswith(guarded + ".")
+                if guards and not any(here.startswith(place) for place in places):
+                    found.add(f"{here}:{line} imports {guarded}")
+    return sorted(found)
+
+
+def test_the_import_contract_holds() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_module_has_its_place_in_the_layers() -> None:
+    """A new top-level module must be put into the contract; none lives outside it."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    placed = {name.strip() for layer in contract["layers"] for name in layer.split("|")}
+    missing = []
+    for path in MODULES:
+        module = ".".join(("intermodal", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        if module in ("intermodal", "intermodal.catalog"):
+            continue
+        if not any(module == name or module.startswith(name + ".") for name in placed):
+            missing.append(module)
+    assert not missing
+
+
+def test_no_telemetry_only_named_modules_can_reach_the_network() -> None:
+    assert outsiders(NETWORK) == []
+
+
+def test_d4_only_media_decodes_media() -> None:
+    assert outsiders(DECODERS) == []
+
+
+def test_d4_only_fetch_opens_what_a_user_names() -> None:
+    """``media/`` decodes bytes; the one module that turns a path or URL into bytes is ``fetch``."""
+    opened = []
+    for path in sorted((PACKAGE / "media").rglob("*.py")):
+        if path.name == "fetch.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func)
+            reads = name.split(".")[-1] in ("read_bytes", "read_text", "open_file")
+            if reads or name in ("open", "io.open", "os.open"):
+                opened.append(f"{path.name}:{node.lineno} {name}")
+    assert not opened
+
+
+def test_client_page_reads_in_one_sitting() -> None:
+    """``client.py`` stays a page, and each of the verbs in it a paragraph."""
+    source = (PACKAGE / "client.py").read_text()
+    assert len(source.splitlines()) <= 400
+    verbs = {"plan", "explain", "stream", "run", "execute", "prepare"}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.AsyncFunctionDef) and node.name in verbs:
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < 40, node.name
+
+
+@pytest.mark.parametrize("package", ["planner", "costing"])
+def test_planning_reads_no_world(package: str) -> None:
+    """No clock, environment, file or chance by any spelling, beyond what the import contract can see."""
+    calls = re.compile(r"^(open|input|print|id|hash|globals)\(|\.(now|today|utcnow|getenv)\(")
+    found = []
+    for path in sorted((PACKAGE / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                text = ast.unparse(node.func) + "("
+                if calls.search(text):
+                    found.append(f"{path.name}:{node.lineno} {text}")
+    assert not found

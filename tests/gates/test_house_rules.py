@@ -1,0 +1,161 @@
+"""House rules, as ratchets: a rule that a machine can hold is not left to reviewers."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "intermodal"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+PYTHON = sorted(path for folder in ("src", "tests", "examples", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+FILE_LINES, FUNCTION_LINES, PARAMETERS = 600, 80, 8
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def place(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def tracked_texts() -> Iterator[tuple[Path, str]]:
+    """Every text file git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in sorted(set(listed)):
+        path = ROOT / name
+        if path.is_file():
+            data = path.read_bytes()
+            if b"\0" not in data[:4096]:
+                yield path, data.decode("utf-8", "replace")
+
+
+def test_no_code_is_made_from_data() -> None:
+    """No eval, exec, pickle, marshal or shell: data stays data."""
+    bad = []
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                if name in ("eval", "exec", "compile", "__import__", "os.system", "os.popen"):
+                    bad.append(f"{place(path, node)} {name}()")
+                if any(word.arg == "shell" and ast.unparse(word.value) != "False" for word in node.keywords):
+                    bad.append(f"{place(path, node)} shell=")
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {getattr(node, "module", "") or ""}
+                if names & {"pickle", "marshal", "shelve", "dill", "cloudpickle"}:
+                    bad.append(f"{place(path, node)} imports {sorted(names)}")
+    assert not bad
+
+
+def test_no_drawer_for_odds_and_ends() -> None:
+    """A module is named for what it is; utils, helpers, common, misc and base say nothing."""
+    names = {"utils", "util", "helpers", "helper", "common", "misc", "base", "core"}
+    assert not [str(path) for path in MODULES if path.stem.strip("_") in names or path.parent.name in names]
+
+
+def test_files_and_functions_stay_small() -> None:
+    long_files = [
+        f"{path.relative_to(ROOT)}: {count} lines"
+        for path in PYTHON
+        if (count := len(path.read_text().splitlines())) > FILE_LINES
+    ]
+    long_functions, wide_functions = [], []
+    for path in MODULES:
+        for node in functions(path):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > FUNCTION_LINES:
+                long_functions.append(f"{place(path, node)} {node.name}: {length} lines")
+            arguments = node.args
+            count = len(arguments.posonlyargs) + len(arguments.args) + len(arguments.kwonlyargs)
+            if count > PARAMETERS and not node.decorator_list:
+                wide_functions.append(f"{place(path, node)} {node.name}: {count} parameters")
+    assert not long_files
+    assert not long_functions
+    assert not wide_functions
+
+
+def test_no_branch_on_a_name_of_a_host_or_model() -> None:
+    """What a host does differently is a field of its row; no code asks who it is."""
+    asks = re.compile(r"\b(provider|vendor|host_id|base_url|(host|model|endpoint)(\.(id|name))?)$")
+    bad = []
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [node.left, *node.comparators]
+            words = [side.value for side in sides if isinstance(side, ast.Constant) and isinstance(side.value, str)]
+            named = any(re.search(r"[A-Za-z0-9]", word) for word in words)  # "" and ":" ask for a shape, not a name
+            asked = any(asks.search(ast.unparse(side)) for side in sides if not isinstance(side, ast.Constant))
+            if named and asked:
+                bad.append(f"{place(path, node)} {ast.unparse(node)}")
+    assert not bad
+
+
+def test_every_error_can_be_told_apart_from_silence() -> None:
+    """No bare ``except:`` and no ``except Exception: pass``."""
+    bad = []
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ExceptHandler):
+                if node.type is None:
+                    bad.append(f"{place(path, node)} bare except")
+                elif ast.unparse(node.type) in ("Exception", "BaseException") and all(
+                    isinstance(line, ast.Pass) for line in node.body
+                ):
+                    bad.append(f"{place(path, node)} swallows {ast.unparse(node.type)}")
+    assert not bad
+
+
+def test_printing_is_left_to_the_command_line() -> None:
+    bad = []
+    for path in MODULES:
+        if path.relative_to(PACKAGE).parts[0] == "cli":
+            continue
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write", "click.echo"):
+                bad.append(place(path, node))
+    assert not bad
+
+
+@pytest.mark.parametrize("folder", ["/work/", "/root/", "/home/", "/Users/", "C:\\\\Users"])
+def test_nothing_in_the_tree_names_a_folder_of_one_machine(folder: str) -> None:
+    this = Path(__file__)
+    pattern = re.compile(rf"(?<![\w.~]){re.escape(folder)}[A-Za-z]")
+    bad = []
+    for path, text in tracked_texts():
+        if path == this:
+            continue
+        bad += [f"{path.relative_to(ROOT)}:{text[: hit.start()].count(chr(10)) + 1}" for hit in pattern.finditer(text)]
+    assert not bad
+
+
+def test_every_package_says_what_it_is_for() -> None:
+    """The first line of a module tells a newcomer why it exists."""
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if path.read_text().strip() and not ast.get_docstring(tree(path))
+    ]
+    assert not silent
+
+
+def test_no_secret_is_in_the_tree() -> None:
+    shapes = re.compile(r"\b(sk-[A-Za-z0-9]{20,}|ghp_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,})\b")
+    bad = [f"{path}: {hit[:6]}..." for path, text in tracked_texts() for hit in shapes.findall(text)]
+    assert not bad

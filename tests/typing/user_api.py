@@ -1,0 +1,122 @@
+"""How a user's program sees intermodal. Never run: mypy --strict and pyright check it (``make types``)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_type
+
+from pydantic import BaseModel
+
+import intermodal
+from intermodal.events import Finished, StepFinished, TextDelta
+
+
+class Invoice(BaseModel):
+    number: str
+    total: float
+
+
+@dataclass
+class Caller:
+    name: str
+    wants: str
+
+
+def one_line() -> str:
+    answer = intermodal.ask("What is the total?", "invoice.png")
+    assert_type(answer.text, str)
+    assert_type(answer.plan, intermodal.Plan)
+    assert_type(answer.result, intermodal.Result)
+    return answer.text
+
+
+def typed_answers() -> None:
+    invoice = intermodal.ask("Read the invoice.", Path("invoice.png"), schema=Invoice)
+    assert_type(invoice, intermodal.Answer[Invoice])
+    assert_type(invoice.value.total, float)
+    caller = intermodal.ask("Who calls?", b"RIFF...", schema=Caller, objective="fastest", max_tokens=64)
+    assert_type(caller.value, Caller)
+    free = intermodal.ask("Read it.", "invoice.png", schema={"type": "object"})
+    assert_type(free, intermodal.Answer[Any])
+
+
+def plan_first() -> intermodal.Result:
+    request = intermodal.request("What is said?", "call.wav", private=("audio",), release=("audio:text",))
+    assert_type(request, intermodal.Request)
+    with intermodal.Client() as client:
+        plan = client.plan(request)
+        assert_type(plan, intermodal.Plan)
+        assert_type(client.explain(request), str)
+        for send in plan.chosen.sends:
+            assert_type(send.host, str)
+        return client.run(request, plan)
+
+
+def parts_by_hand() -> intermodal.Request:
+    return intermodal.Request(
+        messages=(
+            intermodal.Message(
+                role="user",
+                parts=(
+                    intermodal.Text(text="Compare them."),
+                    intermodal.Image(source=intermodal.PathSource(path="a.png"), detail="high"),
+                    intermodal.Audio(source=intermodal.BytesSource(data=b"...", name="call")),
+                    intermodal.Document(source=intermodal.UrlSource(url="https://example.org/report.pdf")),
+                ),
+            ),
+        ),
+        output=intermodal.JsonOutput(schema={"type": "object"}),
+        policy=intermodal.Policy(objective="cheapest", at_least="small", max_cost=0.01),
+        sampling=intermodal.Sampling(max_tokens=100, temperature=0.0),
+    )
+
+
+def streaming(request: intermodal.Request) -> Iterator[str]:
+    with intermodal.Client() as client:
+        for event in client.stream(request):
+            if isinstance(event, TextDelta):
+                assert_type(event.text, str)
+                yield event.text
+            elif isinstance(event, StepFinished):
+                assert_type(event.actual.seconds, float)
+            elif isinstance(event, Finished):
+                assert_type(event.endpoint, str)
+
+
+async def streaming_async(request: intermodal.Request) -> AsyncIterator[str]:
+    async with intermodal.AsyncClient() as client:
+        assert_type(await client.plan(request), intermodal.Plan)
+        assert_type(await client.explain(request), str)
+        assert_type(await client.run(request), intermodal.Result)
+        async for event in client.stream(request):
+            if isinstance(event, TextDelta):
+                yield event.text
+
+
+async def asking_async() -> float:
+    async with intermodal.AsyncClient() as client:
+        answer = await client.ask("Read the invoice.", "invoice.png", schema=Invoice)
+        assert_type(answer, intermodal.Answer[Invoice])
+        return answer.value.total
+
+
+def other_outputs() -> None:
+    transcript = intermodal.ask("", "call.wav", output=intermodal.TranscriptOutput(format="srt"))
+    if transcript.result.transcript is not None:
+        for segment in transcript.result.transcript.segments:
+            assert_type(segment.start, float)
+    vector = intermodal.ask("", "report.pdf", output=intermodal.EmbeddingOutput())
+    assert_type(vector.result.embedding, tuple[float, ...])
+
+
+def handled() -> str:
+    try:
+        return intermodal.ask("What is it?", "missing.png").text
+    except intermodal.NoRoute as error:
+        assert_type(error.reasons, tuple[str, ...])
+        return "; ".join(error.reasons)
+    except intermodal.IntermodalError as error:
+        assert_type(error.exit_code, int)
+        return f"{error.what}: {error.todo}"

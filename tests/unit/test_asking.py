@@ -1,0 +1,62 @@
+"""From a prompt and files to a request: everything is checked before anything is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from intermodal import asking
+from intermodal.content import BytesSource, File, PathSource, Text, UrlSource
+from intermodal.errors import UsageError
+from intermodal.request import JsonOutput, Message
+
+
+def test_paths_urls_and_bytes_become_files_whose_kind_the_bytes_will_tell() -> None:
+    made = asking.request("What is this?", "a.png", Path("b.wav"), "https://example.org/c.pdf", b"%PDF-1.7")
+    parts = made.messages[-1].parts
+    assert parts == (
+        Text(text="What is this?"),
+        File(source=PathSource(path="a.png")),
+        File(source=PathSource(path="b.wav")),
+        File(source=UrlSource(url="https://example.org/c.pdf")),
+        File(source=BytesSource(data=b"%PDF-1.7")),
+    )
+
+
+def test_options_land_in_policy_and_sampling_by_name() -> None:
+    made = asking.request("Hi", objective="fastest", keep=["words"], max_tokens=7)
+    assert made.policy.objective == "fastest"
+    assert made.policy.keep == ("words",)
+    assert made.sampling.max_tokens == 7
+
+
+def test_an_unknown_option_is_named_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="no option named colour.*max_cost"):
+        asking.request("Hi", colour="red")
+
+
+def test_a_wrong_value_is_refused_where_it_is_given() -> None:
+    with pytest.raises(UsageError, match="wrong value.*objective"):
+        asking.request("Hi", objective="luck")
+
+
+def test_asking_nothing_is_an_error() -> None:
+    with pytest.raises(UsageError, match="nothing was asked"):
+        asking.request("")
+
+
+def test_history_comes_before_the_question_and_after_the_system_instruction() -> None:
+    earlier = asking.with_answer((Message(role="user", parts=(Text(text="One?"),)),), "1")
+    made = asking.request("Two?", system="Be short.", history=earlier)
+    assert [message.role for message in made.messages] == ["system", "user", "assistant", "user"]
+
+
+def test_a_schema_asks_for_json() -> None:
+    made = asking.request("Total?", schema={"type": "object", "properties": {"total": {"type": "number"}}})
+    assert isinstance(made.output, JsonOutput)
+
+
+def test_parts_are_counted_through_all_messages() -> None:
+    made = asking.request("Q", "x.txt", system="S")
+    assert [(index, role) for index, role, _ in made.parts()] == [(0, "system"), (1, "user"), (2, "user")]

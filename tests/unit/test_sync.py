@@ -1,0 +1,67 @@
+"""The bridge: sync callers get the same items, errors and clean-up as async ones."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import anyio
+import pytest
+
+from intermodal._sync import Bridge
+
+
+@pytest.fixture
+def bridge() -> Iterator[Bridge]:
+    made = Bridge()
+    yield made
+    made.close()
+
+
+def test_a_coroutine_runs_and_returns(bridge: Bridge) -> None:
+    async def double(x: int) -> int:
+        await anyio.sleep(0)
+        return 2 * x
+
+    assert bridge.run(double, 21) == 42
+
+
+def test_items_arrive_in_order_even_when_there_are_more_than_the_queue_holds(bridge: Bridge) -> None:
+    async def count() -> AsyncIterator[int]:
+        for number in range(2000):
+            yield number
+
+    assert list(bridge.iterate(count)) == list(range(2000))
+
+
+def test_an_error_after_some_items_reaches_the_caller(bridge: Bridge) -> None:
+    async def fail() -> AsyncIterator[int]:
+        yield 1
+        raise ValueError("broke")
+
+    items = bridge.iterate(fail)
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="broke"):
+        next(items)
+
+
+def test_closing_early_runs_the_generators_clean_up(bridge: Bridge) -> None:
+    cleaned = threading.Event()
+
+    async def forever() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+                await anyio.sleep(0.01)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.05)
+                cleaned.set()
+
+    items = bridge.iterate(forever)
+    next(items)
+    started = time.monotonic()
+    items.close()  # type: ignore[attr-defined]
+    assert cleaned.wait(1)
+    assert time.monotonic() - started < 1
