@@ -15,7 +15,6 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import inputs
 import report
@@ -60,9 +59,9 @@ def main() -> None:
     inside: dict[Figure, list[bool]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as home:
         env = {"INTERMODAL_HOME": home, "PATH": os.environ["PATH"]}
-        cache = Path(cache_dir(env))
+        cache = cache_dir(env)
         cache.mkdir(parents=True, exist_ok=True)
-        (cache / "weights").symlink_to(Path(cache_dir(os.environ)) / "weights")
+        (cache / "weights").symlink_to(cache_dir(os.environ) / "weights")
         second = list(inputs.cases(2, count))
         with intermodal.Client(env=env) as client:
             before = [client.plan(case.request) for case in second]
@@ -100,8 +99,8 @@ def body(
     head = ("step", "figure", "n", "shipped: median", "p90", "fitted: median", "p90", "within the range")
     return (
         f"q-error per step over {count} requests of each of 6 shapes (transcript, question about speech, text, picture "
-        f"and PDF, embedding). *Shipped*: before anything ran. *Fitted*: after {count} other requests of each shape had run. "
-        "*Within the range*: the share of actuals between the low and the high of the fitted estimate.\n\n"
+        f"and PDF, embedding). *Shipped*: before anything ran. *Fitted*: after {count} other requests of each shape "
+        "had run. *Within the range*: the share of actuals between the low and the high of the fitted estimate.\n\n"
         + report.table(head, rows)
     )
 

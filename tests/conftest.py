@@ -18,17 +18,11 @@ from typing import Any
 
 import pytest
 
-try:
-    from intermodal.config import cache_dir
-except ModuleNotFoundError:  # TODO remove once config.py is there
-
-    def cache_dir(env: Any) -> Path:
-        return Path(env["INTERMODAL_HOME"]) / "cache" if "INTERMODAL_HOME" in env else Path.home() / ".cache/intermodal"
-
+from intermodal.config import cache_dir
 
 ROOT = Path(__file__).parent.parent
 DEFAULT_WEIGHTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
-REAL_WEIGHTS = Path(cache_dir(os.environ)) / "weights"
+REAL_WEIGHTS = cache_dir(os.environ) / "weights"
 SECRET = re.compile(r"(_API_KEY|_TOKEN|_SECRET)$")
 
 
@@ -66,7 +60,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
         if name.startswith("INTERMODAL_") or SECRET.search(name):
             monkeypatch.delenv(name)
     monkeypatch.setenv("INTERMODAL_HOME", str(home))
-    cache = Path(cache_dir(os.environ))
+    cache = cache_dir(os.environ)
     assert home in (cache, *cache.parents), "INTERMODAL_HOME must move the cache too, or tests write to yours"
     cache.mkdir(parents=True, exist_ok=True)
     (cache / "weights").symlink_to(REAL_WEIGHTS, target_is_directory=True)

@@ -100,7 +100,7 @@ class Worker:
         method: str,
         arguments: Mapping[str, Any],
         *,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the child must be killed when it ends, not left
         progress: Callable[[float | None, str], None] | None = None,
     ) -> Reply:
         """Run ``method(**arguments)`` in the child. ``timeout`` in seconds."""
@@ -129,7 +129,12 @@ class Worker:
                                 continue
                             finished = True
                             break
-                    except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    except (
+                        anyio.IncompleteRead,
+                        anyio.EndOfStream,
+                        anyio.BrokenResourceError,
+                        anyio.ClosedResourceError,
+                    ):
                         raise await self._post_mortem() from None
             except TimeoutError:
                 raise errors.InputTooLarge(
@@ -150,7 +155,7 @@ class Worker:
         await self._discard()
         if self._log is not None:
             self._log.close()
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         kept = os.environ if self._inherit is None else {k: os.environ[k] for k in self._inherit if k in os.environ}
         env = {**kept, **self._env, "INTERMODAL_WORKER_LIMITS": msgspec.json.encode(self._limits).decode()}
         self._process = await anyio.open_process(
@@ -212,7 +217,9 @@ class Worker:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.close()
 
 
@@ -345,7 +352,13 @@ def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge) -> list[A
         import traceback  # there already: ``serve`` imports it before any fence stands
 
         traceback.print_exc()
-        return ["error", "input_broken", f"cannot be decoded ({type(error).__name__})", "", "check that the file opens elsewhere"]
+        return [
+            "error",
+            "input_broken",
+            f"cannot be decoded ({type(error).__name__})",
+            "",
+            "check that the file opens elsewhere",
+        ]
     return ["ok", value, time.perf_counter() - started, gauge.peak()]
 
 

@@ -1,6 +1,6 @@
 """The one bridge from synchronous to asynchronous code: an event loop on its own thread.
 
-A whole ``async for`` runs in one task and feeds a bounded queue, so that cancel scopes opened by the
+A whole ``async for`` runs in one task and feeds a queue, at most a few hundred items ahead, so that cancel scopes opened by the
 generator are left in the task that entered them. Ctrl-C in the calling thread cancels that task and
 waits until it has settled.
 """
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _DONE = object()
+_AHEAD = 256  # items made before the reader has taken them
 
 
 class Bridge:
@@ -42,21 +43,18 @@ class Bridge:
 
     def iterate(self, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
         """Consume an async iterator made by ``make``. Closing the returned iterator cancels it."""
-        items: queue.Queue[Any] = queue.Queue(maxsize=256)
+        items: queue.Queue[Any] = queue.Queue()
 
         async def feed() -> None:
             import anyio
 
             async for item in make():
-                while True:
-                    try:
-                        items.put_nowait(item)
-                        break
-                    except queue.Full:
-                        await anyio.sleep(0.01)  # a slow reader slows the source, never the memory
+                while items.qsize() >= _AHEAD:
+                    await anyio.sleep(0.01)  # a slow reader slows the source, never fills the memory
+                items.put_nowait(item)
 
         future = self._start().start_task_soon(feed)
-        future.add_done_callback(lambda _: _put_last(items))
+        future.add_done_callback(lambda _: items.put_nowait(_DONE))
         try:
             while True:
                 item = items.get()
@@ -72,14 +70,6 @@ class Bridge:
         if self._manager is not None:
             manager, self._manager, self._portal = self._manager, None, None
             manager.__exit__(None, None, None)
-
-
-def _put_last(items: queue.Queue[Any]) -> None:
-    try:
-        items.put_nowait(_DONE)
-    except queue.Full:
-        items.get_nowait()  # nobody reads any more, or the reader will drain and meet the end
-        items.put_nowait(_DONE)
 
 
 def _cancel_and_wait(future: Any) -> None:

@@ -174,6 +174,14 @@ class AsyncClient:
         asking.check_approved(saved, prepared.inputs)
         return prepared
 
+    @overload
+    async def ask(self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Any) -> Answer[T]: ...
+
+    @overload
+    async def ask(
+        self, prompt: str, *files: asking.FileLike, schema: Mapping[str, Any] | None = None, **options: Any
+    ) -> Answer[Any]: ...
+
     async def ask(
         self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Any
     ) -> Answer[Any]:

@@ -6,8 +6,9 @@ finds (``plans/facts.py``). ``File`` declares nothing: the bytes decide.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, dataclass_transform
 
+import msgspec
 from msgspec import Struct
 
 Kind = Literal["text", "image", "audio", "video", "document"]
@@ -15,6 +16,7 @@ KINDS: tuple[Kind, ...] = ("text", "image", "audio", "video", "document")
 Role = Literal["system", "user", "assistant", "tool"]
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all nouns: frozen, compared by value, defaults left out of JSON."""
 

@@ -15,19 +15,17 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import click
 import pytest
 
 import intermodal
 from intermodal import errors
-from intermodal.cli.main import main
+from intermodal.cli.main import VERBS
 from intermodal.config import Config
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "examples" / "media" / "README.md"])
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
-VERBS = sorted(main.commands) if isinstance(main, click.Group) else []
 
 
 class Shown(NamedTuple):
@@ -108,12 +106,12 @@ def test_python_examples_run(tmp_path: Path, media: Path, monkeypatch: pytest.Mo
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_is_documented_with_its_help(verb: str) -> None:
     assert f"$ intermodal {verb} --help\n" in (ROOT / "docs" / "cli.md").read_text()
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_shows_examples(verb: str, tmp_path: Path) -> None:
     assert f"intermodal {verb}" in call(f"intermodal {verb} --help", tmp_path).stdout.split("Examples", 1)[-1]
 
@@ -161,7 +159,7 @@ def test_links_inside_the_repository_lead_somewhere(document: Path) -> None:
 
 def test_files_that_the_architecture_names_exist() -> None:
     """Paths in backticks that look like modules of the package are modules of the package."""
-    text = (ROOT / "ARCHITECTURE.md").read_text()
+    text = (ROOT / "ARCHITECTURE.md").read_text().split("## Where this departs")[0]
     package = ROOT / "src" / "intermodal"
     named = set(re.findall(r"`([a-z_]+(?:/[a-z_0-9]+)*\.py)`", text))
     assert not sorted(path for path in named if not (package / path).exists() and not (ROOT / path).exists())

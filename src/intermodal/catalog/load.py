@@ -49,11 +49,17 @@ class Shipped(Value):
 def read_toml(path: Path, where: str) -> dict[str, Any]:
     """A TOML file. Raises ConfigError that names the line that is not TOML."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not TOML: {error}", where=where, todo="correct that line") from None
+        return parse_toml(path.read_text("utf-8"), where)
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text", where=where, todo="save it as UTF-8") from None
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """TOML. Raises ConfigError that names the line that is not."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"is not TOML: {error}", where=where, todo="correct that line") from None
 
 
 @cache
@@ -68,7 +74,7 @@ def shipped(root: Path = DATA) -> Shipped:
                 raise ConfigError(f"{row.id} has two rows", where=where, todo="keep one")
             models[row.id] = row.model()
     hosts = tuple(
-        decode(read_toml(path, f"catalog/hosts/{path.name}"), HostRow, where=f"catalog/hosts/{path.name}", place="top")
+        decode(read_toml(path, f"catalog/hosts/{path.name}"), HostRow, where=f"catalog/hosts/{path.name}", place="")
         for path in sorted((root / "hosts").glob("*.toml"))
     )
     table = read_toml(root / "prices.toml", "catalog/prices.toml")

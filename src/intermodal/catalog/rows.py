@@ -56,11 +56,11 @@ class SpeedRow(Value, forbid_unknown_fields=True):
 
     def speed(self, fallback: Speed) -> Speed:
         """The speed, figures that are not given taken from ``fallback``."""
-        given = {
-            name: between(*value, self.basis)
-            for name in Speed.__struct_fields__
-            if (value := getattr(self, name)) is not None
-        }
+        given: dict[str, Quantity] = {}
+        for name in Speed.__struct_fields__:
+            value: Range | None = getattr(self, name)
+            if value is not None:
+                given[name] = between(*value, self.basis)
         return msgspec.structs.replace(fallback, **given)
 
 
@@ -294,7 +294,7 @@ def size_in_name(name: str) -> float | None:
 
 
 def tier_by_size(parameters: float | None) -> tuple[Tier, str]:
-    """A tier by parameters alone, and the words that say so. ``small`` when nothing is known, never more than ``large``."""
+    """A tier by parameters alone, and the words that say so. ``small`` when nothing is known; at most ``large``."""
     if parameters is None:
         return "small", "its size is not known"
     words = f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:g}M"
@@ -334,7 +334,7 @@ def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigEr
     """msgspec's sentence in ours: which key, in which table, and what to do."""
     text, _, path = message.partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
-    table = f"[{place}]" + (f" at {path}" if path else "")
+    table = (f"[{place}]" if place else "the top level") + (f" at {path}" if path else "")
     unknown = re.match(r"Object contains unknown field `(.*)`", text)
     if unknown:
         known = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
@@ -355,8 +355,10 @@ def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:
 
 # What is assumed of a host nobody has timed. Real runs replace it after a few calls.
 _UNTIMED = "nobody timed it yet"
-UNTIMED: Mapping[Zone, Speed] = {
-    zone: Speed(
+
+
+def _untimed(overhead: Range, prompt: Range, decode: Range) -> Speed:
+    return Speed(
         overhead=between(*overhead, _UNTIMED),
         prompt=between(*prompt, _UNTIMED),
         decode=between(*decode, _UNTIMED),
@@ -364,13 +366,14 @@ UNTIMED: Mapping[Zone, Speed] = {
         megapixel=between(0.1, 0.5, 4, _UNTIMED),
         page=between(0.3, 1.5, 8, _UNTIMED),
     )
-    for zone, (overhead, prompt, decode) in {
-        "process": ((0.0, 0.0, 0.05), (50, 300, 3000), (5, 30, 150)),
-        "machine": ((0.0, 0.02, 0.2), (50, 300, 3000), (5, 30, 150)),
-        "network": ((0.01, 0.1, 0.6), (100, 1000, 8000), (10, 40, 200)),
-        "internet": ((0.3, 0.9, 4.0), (500, 3000, 20000), (20, 60, 250)),
-    }.items()
-}  # type: ignore[assignment]
+
+
+UNTIMED: Mapping[Zone, Speed] = {
+    "process": _untimed((0, 0, 0.05), (50, 300, 3000), (5, 30, 150)),
+    "machine": _untimed((0, 0.02, 0.2), (50, 300, 3000), (5, 30, 150)),
+    "network": _untimed((0.01, 0.1, 0.6), (100, 1000, 8000), (10, 40, 200)),
+    "internet": _untimed((0.3, 0.9, 4), (500, 3000, 20000), (20, 60, 250)),
+}
 
 
 def memory_of(row: ServedRow) -> Quantity:

@@ -29,8 +29,21 @@ Examples
 @click.command(epilog=EPILOG)
 @request_options
 @click.option("--analyze", is_flag=True, help="EXPLAIN ANALYZE after the answer: estimate beside actual.")
-@click.option("--plan", "plan_file", type=click.Path(), default=None, metavar="FILE", help="Run exactly this approved plan (from explain --save).")
-@click.option("--save-derived", type=click.Path(), default=None, metavar="DIR", help="Write the transcripts and texts that conversions made.")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(),
+    default=None,
+    metavar="FILE",
+    help="Run exactly this approved plan (from explain --save).",
+)
+@click.option(
+    "--save-derived",
+    type=click.Path(),
+    default=None,
+    metavar="DIR",
+    help="Write the transcripts and texts that conversions made.",
+)
 @click.option("--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no plan, no notes, no progress.")
 def ask(**given: Any) -> None:
@@ -94,7 +107,9 @@ def _load_plan(path: Path) -> SavedPlan:
     except msgspec.DecodeError as error:
         raise InputBroken(f"does not hold a saved plan ({error})", where=str(path), todo=todo) from None
     if saved.version != PLAN_VERSION:
-        raise InputBroken(f"holds a plan of version {saved.version}, this is version {PLAN_VERSION}", where=str(path), todo=todo)
+        raise InputBroken(
+            f"holds a plan of version {saved.version}, this is version {PLAN_VERSION}", where=str(path), todo=todo
+        )
     return saved
 
 

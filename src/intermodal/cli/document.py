@@ -21,3 +21,16 @@ def print_document(kind: str, body: Any) -> None:
     encoded = msgspec.json.format(msgspec.json.encode(document), indent=2)
     sys.stdout.write(encoded.decode() + "\n")
     sys.stdout.flush()
+
+
+def plainly(value: Any) -> Any:
+    """A noun as plain data with every field there: who reads a document need not know what was left out."""
+    if isinstance(value, msgspec.Struct):
+        config = value.__struct_config__
+        tag = {config.tag_field: config.tag} if config.tag_field else {}
+        return {**tag, **{name: plainly(getattr(value, name)) for name in value.__struct_fields__}}
+    if isinstance(value, list | tuple):
+        return [plainly(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plainly(item) for key, item in value.items()}
+    return value

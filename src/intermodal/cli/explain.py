@@ -21,10 +21,26 @@ Examples
 
 @click.command(epilog=EPILOG)
 @request_options
-@click.option("--all", "show_all", is_flag=True, help="The Pareto frontier: every route that nothing beats on all of money, time and strength.")
-@click.option("--why-not", "why_not_name", default="", metavar="NAME", help="Why this model or endpoint was not chosen.")
-@click.option("--save", type=click.Path(), default=None, metavar="FILE", help="Save the plan, for `intermodal ask --plan FILE`.")
-@click.option("--inputs", "inputs_file", type=click.Path(), default=None, metavar="FILE", help="Save what the planner read; without a prompt: plan again from a saved FILE.")
+@click.option(
+    "--all",
+    "show_all",
+    is_flag=True,
+    help="The Pareto frontier: every route that nothing beats on all of money, time and strength.",
+)
+@click.option(
+    "--why-not", "why_not_name", default="", metavar="NAME", help="Why this model or endpoint was not chosen."
+)
+@click.option(
+    "--save", type=click.Path(), default=None, metavar="FILE", help="Save the plan, for `intermodal ask --plan FILE`."
+)
+@click.option(
+    "--inputs",
+    "inputs_file",
+    type=click.Path(),
+    default=None,
+    metavar="FILE",
+    help="Save what the planner read; without a prompt: plan again from a saved FILE.",
+)
 def explain(**given: Any) -> None:
     """Show how a request would be answered: routes, numbers, what is lost, what was rejected and why, what leaves the machine.
 
@@ -73,11 +89,21 @@ def _load_inputs(path: Path) -> Any:
     try:
         inputs = msgspec.json.decode(path.read_bytes(), type=Inputs)
     except OSError as error:
-        raise InputMissing(f"cannot be read ({error.strerror})", where=str(path), todo="save it first: intermodal explain PROMPT FILES --inputs FILE") from None
+        raise InputMissing(
+            f"cannot be read ({error.strerror})",
+            where=str(path),
+            todo="save it first: intermodal explain PROMPT FILES --inputs FILE",
+        ) from None
     except msgspec.DecodeError as error:
-        raise InputBroken(f"does not hold planner inputs ({error})", where=str(path), todo="save it again with explain --inputs") from None
+        raise InputBroken(
+            f"does not hold planner inputs ({error})", where=str(path), todo="save it again with explain --inputs"
+        ) from None
     if inputs.version != INPUTS_VERSION:
-        raise InputBroken(f"holds planner inputs of version {inputs.version}, this is version {INPUTS_VERSION}", where=str(path), todo="save it again")
+        raise InputBroken(
+            f"holds planner inputs of version {inputs.version}, this is version {INPUTS_VERSION}",
+            where=str(path),
+            todo="save it again",
+        )
     return inputs
 
 

@@ -24,7 +24,9 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise UsageError(f"cannot be written ({error.strerror})", where=str(path), todo="check the folder and its permissions") from None
+        raise UsageError(
+            f"cannot be written ({error.strerror})", where=str(path), todo="check the folder and its permissions"
+        ) from None
 
 
 def save_derived(folder: Path, derived: tuple[Derived, ...]) -> list[Path]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intermodal.errors import SchemaInvalid, UsageError
+from intermodal.content import KINDS
+from intermodal.errors import InputBroken, InputTooLarge, SchemaInvalid, UsageError
 from intermodal.request import (
     ASPECTS,
-    DEFAULT_MAX_COST,
     OBJECTIVES,
     TIERS,
     EmbeddingOutput,
@@ -24,30 +24,89 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
+if TYPE_CHECKING:
+    from intermodal.config import Config
+
 F = TypeVar("F", bound=Callable[..., Any])
+MAX_STDIN = 512 << 20  # bytes, as for a file
+FORMATS = ("text", "json", "srt", "vtt")
+
+
+class Listed(click.ParamType):
+    """A comma-separated list; the option may also be given several times."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        return value if isinstance(value, tuple) else tuple(word.strip() for word in value.split(",") if word.strip())
+
+
+class Amount(click.ParamType):
+    """A number of 0 or more with a unit that may be written out: $0.05, 90s, 2m."""
+
+    def __init__(self, name: str, units: Mapping[str, float], prefix: str = "") -> None:
+        self.name = name
+        self._units = units
+        self._prefix = prefix
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        text = value.strip().lower().removeprefix(self._prefix)
+        factor = 1.0
+        for unit, size in self._units.items():
+            if text.endswith(unit):
+                text, factor = text.removesuffix(unit).strip(), size
+                break
+        try:
+            number = float(text) * factor
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < float("inf"):
+            self.fail(f"{value!r} is not a number of {self.name} (0 or more)", param, ctx)
+        return number
+
+
+MONEY = Amount("dollars", {"usd": 1.0}, prefix="$")
+SECONDS = Amount("seconds", {"ms": 0.001, "min": 60.0, "s": 1.0, "m": 60.0, "h": 3600.0})
 
 _SHARED = [
     click.argument("prompt", required=False),
     click.argument("files", nargs=-1),
-    click.option("-m", "--model", default="", metavar="NAME", help="Answer with this model or endpoint (vendor/model, host:vendor/model, or a short name)."),
-    click.option("--objective", type=click.Choice(OBJECTIVES), default="default", show_default=True, help="What to prefer among the routes that are allowed."),
-    click.option("--at-least", type=click.Choice(TIERS), default=None, help="Strength floor; a stated floor rejects weaker routes."),
-    click.option("--max-cost", type=float, default=None, metavar="USD", help=f"Money limit for this request.  [default: {DEFAULT_MAX_COST}]"),
-    click.option("--deadline", type=float, default=None, metavar="SECONDS", help="Time limit for this request."),
+    click.option("-m", "--model", default="", metavar="NAME",
+                 help="Answer with this model or endpoint (vendor/model, host:vendor/model, or a short name)."),
+    click.option("--objective", type=click.Choice(OBJECTIVES), default="default", show_default=True,
+                 help="What to prefer among the routes that are allowed."),
+    click.option("--at-least", type=click.Choice(TIERS), default=None,
+                 help="Strength floor; a stated floor rejects weaker routes."),
+    click.option("--max-cost", type=MONEY, default=None, metavar="USD",
+                 help="Money limit for this request.  [default: 0.05, or max_cost of the config]"),
+    click.option("--deadline", type=SECONDS, default=None, metavar="SECONDS",
+                 help="Time limit for this request (30, 90s, 2m)."),
     click.option("--local", is_flag=True, help="Nothing leaves this machine."),
-    click.option("--private", default="", metavar="LIST", help="Kinds or files that may not leave this machine, nor what is made of them: audio,call.wav"),
-    click.option("--release", default="", metavar="LIST", help="What made of something private may leave: audio:text"),
-    click.option("--keep", default="", metavar="ASPECTS", help=f"What the route must keep: {', '.join(ASPECTS)}."),
-    click.option("--schema", "schema_file", type=click.Path(), default=None, metavar="FILE", help="The answer is JSON of this JSON Schema."),
-    click.option("--output", "output_kind", type=click.Choice(["text", "json", "transcript", "embedding"]), default=None, help="What comes out.  [default: text, or json with --schema]"),
-    click.option("--format", "transcript_format", type=click.Choice(["text", "json", "srt", "vtt"]), default="text", show_default=True, help="Format of a transcript."),
-    click.option("--language", default="", metavar="CODE", help="Language of the speech (en, fr, …); found out when not given."),
-    click.option("--pages", default="", metavar="LIST", help="Pages of documents to use: 1-3,7"),
+    click.option("--private", type=Listed(), multiple=True, metavar="LIST",
+                 help="Kinds or files that may not leave this machine, nor what is made of them: audio,call.wav"),
+    click.option("--release", type=Listed(), multiple=True, metavar="LIST",
+                 help="What made of something private may leave: audio:text"),
+    click.option("--keep", type=Listed(), multiple=True, metavar="ASPECTS",
+                 help=f"What the route must keep: {', '.join(ASPECTS)}."),
+    click.option("--host", "hosts", multiple=True, metavar="NAME",
+                 help="Consent to this host for this one request; repeatable."),
+    click.option("--schema", "schema_file", type=click.Path(), default=None, metavar="FILE",
+                 help="The answer is JSON of this JSON Schema."),
+    click.option("--output", "output_kind", type=click.Choice(["text", "json", "transcript", "embedding"]),
+                 default=None, help="What comes out.  [default: text, or json with --schema]"),
+    click.option("--format", "form", type=click.Choice(FORMATS), default=None,
+                 help="Format of a transcript.  [default: text]"),
+    click.option("--language", default="", metavar="CODE",
+                 help="Language of the speech (en, fr, …); found out when not given."),
+    click.option("--pages", type=Listed(), multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
     click.option("--system", default="", metavar="TEXT", help="Instruction for the whole conversation."),
-    click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Most tokens to answer with."),
-    click.option("--temperature", type=click.FloatRange(min=0), default=None, metavar="T", help="Sampling temperature."),
-    click.option("--seed", type=int, default=None, help="Sampling seed."),
-    click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this one request; repeatable."),
+    click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N",
+                 help="Most tokens to answer with."),
+    click.option("--temperature", type=click.FloatRange(min=0), default=None, metavar="T",
+                 help="Sampling temperature."),
+    click.option("--seed", type=int, default=None, metavar="N", help="Sampling seed."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
 ]  # fmt: skip
 
@@ -59,56 +118,106 @@ def request_options(function: F) -> F:
     return function
 
 
-def build_request(given: Mapping[str, Any], history: tuple[Message, ...] = (), previous: str = "") -> Request:
-    """The request that the options describe. ``given`` are click's parameters by name.
+def build_request(
+    given: Mapping[str, Any], config: Config, history: tuple[Message, ...] = (), previous: str = ""
+) -> Request:
+    """The request that the options and the config's defaults describe. ``given`` are click's parameters by name.
 
     Raises UsageError and SchemaInvalid; opens only the schema file and standard input.
     """
     import msgspec
 
     from intermodal import asking
-    from intermodal.content import BytesSource, File
 
-    prompt: str = given["prompt"] or ""
-    files: list[Any] = list(given["files"])
     output = _output(given)
-    if prompt == "-":
-        prompt = sys.stdin.read()
-    elif prompt and not files and not isinstance(output, TextOutput | JsonOutput):
-        files, prompt = [prompt], ""  # `ask --output transcript call.wav`: the only word is the file
-    if "-" in files:
-        piped = File(source=BytesSource(data=sys.stdin.buffer.read(), name="stdin"))
-        files = [piped if file == "-" else file for file in files]
+    prompt, files = _asked(given["prompt"] or "", list(given["files"]), output)
     options: dict[str, Any] = {
         "objective": given["objective"],
         "model": given["model"],
-        "private": _words(given["private"]),
-        "release": _releases(given["release"]),
-        "keep": _aspects(given["keep"]),
-        "language": given["language"].lower(),
-        "pages": _pages(given["pages"]),
-        "hosts": tuple(given["hosts"]),
+        "private": (*config.private, *_labels(_flat(given["private"]), given["files"])),
+        "release": _releases(_flat(given["release"])),
+        "keep": _aspects(_flat(given["keep"])),
+        "language": _language(given["language"]),
+        "pages": _pages(_flat(given["pages"])),
+        "hosts": _hosts(given["hosts"], config),
+        "max_cost": config.max_cost,
+        "time_value": config.time_value,
     }
     if given["local"]:
         options["farthest"] = "machine"
     for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed"):
         if given[name] is not None:
             options[name] = given[name]
-    for name in ("max_cost", "deadline"):
-        if not 0 <= options.get(name, 0) < float("inf"):
-            raise UsageError(f"{options[name]} is not a limit", where=f"--{name.replace('_', '-')}", todo="give a number of 0 or more")
-    made = asking.request(prompt, *files, output=output, system=given["system"], history=history, **options)
+    made = asking.request(
+        prompt, *map(_opened, files), output=output, system=given["system"], history=history, **options
+    )
     return msgspec.structs.replace(made, previous_endpoint=previous) if previous else made
 
 
+# ---- prompt and files ------------------------------------------------------------------------------
+
+
+def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str]]:
+    """Prompt and files as they were meant. ``ask --output transcript call.wav`` has no prompt, only a file."""
+    if [prompt, *files].count("-") > 1:
+        raise UsageError("standard input can be read once", where="-", todo="write - for the prompt or for one file")
+    if prompt and not files and (isinstance(output, TranscriptOutput) or _names_a_file(prompt)):
+        if isinstance(output, TextOutput | JsonOutput):
+            raise UsageError(
+                "is a file; nothing was asked about it",
+                where=prompt,
+                todo=f'say what you want to know first: intermodal ask "What is this about?" {prompt}',
+            )
+        return "", [prompt]
+    if prompt == "-":
+        try:
+            prompt = _piped().decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise InputBroken(
+                "is not text", where="standard input", todo='ask about it as a file: intermodal ask "…" -'
+            ) from None
+        if not prompt:
+            raise UsageError("standard input held no prompt", where="-", todo="pipe the question in")
+    return prompt, files
+
+
+def _names_a_file(word: str) -> bool:
+    """A single word that is a file here: hardly a question."""
+    try:
+        return " " not in word.strip() and word != "-" and Path(word).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _opened(file: str) -> Any:
+    from intermodal.content import BytesSource
+
+    return BytesSource(data=_piped(), name="stdin") if file == "-" else file
+
+
+def _piped() -> bytes:
+    if sys.stdin.isatty():
+        click.echo("reading standard input; end it with Ctrl-D", err=True)
+    data = sys.stdin.buffer.read(MAX_STDIN + 1)
+    if len(data) > MAX_STDIN:
+        raise InputTooLarge(f"is larger than {MAX_STDIN >> 20} MiB", where="standard input", todo="pass a smaller file")
+    return data
+
+
+# ---- what comes out --------------------------------------------------------------------------------
+
+
 def _output(given: Mapping[str, Any]) -> Output:
-    kind = given["output_kind"] or ("json" if given["schema_file"] else "text")
+    form = given["form"]
+    kind = given["output_kind"] or ("json" if given["schema_file"] else "transcript" if form else "text")
     if given["schema_file"] and kind != "json":
         raise UsageError(f"--schema asks for JSON, --output for {kind}", todo="leave one of them out")
+    if form and kind != "transcript":
+        raise UsageError("--format is for transcripts", where=f"--format {form}", todo="add --output transcript")
     if kind == "json":
         return _json_output(given["schema_file"])
     if kind == "transcript":
-        return TranscriptOutput(format=given["transcript_format"])
+        return TranscriptOutput(format=form or "text")
     return EmbeddingOutput() if kind == "embedding" else TextOutput()
 
 
@@ -122,43 +231,102 @@ def _json_output(path: str | None) -> JsonOutput:
     try:
         body = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SchemaInvalid(f"cannot be read ({error.strerror})", where=path, todo="check the path of --schema") from None
+        reason = (error.strerror or "unreadable").lower()
+        raise SchemaInvalid(f"cannot be read ({reason})", where=path, todo="check the path of --schema") from None
     except ValueError as error:
         raise SchemaInvalid(f"is not JSON ({error})", where=path, todo="correct the schema file") from None
     if not isinstance(body, dict):
-        raise SchemaInvalid("is not a JSON Schema: the top must be an object", where=path, todo="correct the schema file")
+        raise SchemaInvalid(
+            "is not a JSON Schema: the top must be an object", where=path, todo="correct the schema file"
+        )
     return json_output(body)
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+# ---- single options --------------------------------------------------------------------------------
 
 
-def _releases(text: str) -> tuple[str, ...]:
-    pairs = _words(text)
+def _flat(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word for words in lists for word in words))
+
+
+def part_names(files: tuple[str, ...]) -> set[str]:
+    """What the parts made of these arguments are called in a plan."""
+    from urllib.parse import urlsplit
+
+    names = {"prompt"}
+    for file in files:
+        names.add("stdin" if file == "-" else file)
+        address = urlsplit(file) if "://" in file else None
+        names.add(file if address is None else Path(address.path).name)
+        names.add(Path(file).name)
+    return names - {""}
+
+
+def _labels(words: tuple[str, ...], files: tuple[str, ...]) -> tuple[str, ...]:
+    """Privacy labels. One that fits nothing is an error: a slip of the pen must not send a recording out."""
+    names = part_names(files)
+    for word in words:
+        if word not in KINDS and word not in names:
+            raise UsageError(
+                f"nothing in this request is called {word!r}",
+                where="--private",
+                todo=f"name a kind ({', '.join(KINDS)}) or one of the files",
+            )
+    return tuple(word if word in KINDS or word in ("prompt", "stdin") else Path(word).name for word in words)
+
+
+def _releases(pairs: tuple[str, ...]) -> tuple[str, ...]:
     for pair in pairs:
-        if pair.count(":") != 1 or not all(pair.split(":")):
-            raise UsageError(f"{pair!r} is not a release", where="--release", todo="write what it is made of and what may leave, as audio:text")
+        origin, _, made = pair.rpartition(":")
+        if not origin or made not in KINDS:
+            raise UsageError(
+                f"{pair!r} is not a release",
+                where="--release",
+                todo="write what is private and what made of it may leave, as audio:text or call.wav:text",
+            )
     return pairs
 
 
-def _aspects(text: str) -> tuple[str, ...]:
-    words = _words(text)
+def _aspects(words: tuple[str, ...]) -> tuple[str, ...]:
     for word in words:
         if word not in ASPECTS:
             raise UsageError(f"no aspect named {word!r}", where="--keep", todo=f"aspects are {', '.join(ASPECTS)}")
     return words
 
 
-def _pages(text: str) -> tuple[int, ...]:
+def _language(code: str) -> str:
+    code = code.strip().lower()
+    if code and not (len(code) in (2, 3) and code.isascii() and code.isalpha()):
+        raise UsageError(f"{code!r} is not a language code", where="--language", todo="write en, fr, de, …")
+    return code
+
+
+def _pages(words: tuple[str, ...]) -> tuple[int, ...]:
     """``1-3,7`` as page numbers, in order, each once."""
     pages: set[int] = set()
-    for word in _words(text):
+    for word in words:
         first, dash, last = word.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        digits = first.isdecimal() and first.isascii() and (not dash or (last.isdecimal() and last.isascii()))
+        if not digits or len(word) > 20:
             raise UsageError(f"{word!r} is not a page or a range of pages", where="--pages", todo="write 1-3,7")
         low, high = int(first), int(last) if dash else int(first)
-        if not 1 <= low <= high or high - low > 100_000:
-            raise UsageError(f"{word!r} is not a range of pages", where="--pages", todo="pages count from 1, the smaller first")
+        if not 1 <= low <= high or high > 100_000:
+            raise UsageError(
+                f"{word!r} is not a range of pages", where="--pages", todo="pages count from 1, the smaller first"
+            )
         pages.update(range(low, high + 1))
     return tuple(sorted(pages))
+
+
+def _hosts(names: tuple[str, ...], config: Config) -> tuple[str, ...]:
+    from intermodal.catalog.load import known_hosts
+
+    known = sorted({row.id for row in known_hosts()} | {row.id for row in config.hosts})
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"no host named {name!r}",
+                where="--host",
+                todo=f"hosts are {', '.join(known)}; a new one: intermodal hosts add {name} --base-url URL",
+            )
+    return names

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from intermodal.content import Text
 from intermodal.executor.pieces import Piece, Pixels, Sound, Words
 from intermodal.request import JsonOutput, Request
-from intermodal.wire.call import WireAudio, WireImage, WireMessage, WireText
+from intermodal.wire.call import AudioFormat, WireAudio, WireImage, WireMessage, WireText
 
 NOTHING_HEARD = "(no speech)"
 NOTHING_READ = "(no text)"
@@ -67,12 +67,10 @@ def messages(request: Request, stands_for: Mapping[int, tuple[Piece, ...]]) -> t
         data: list[Piece] = []
         said: list[str] = []
         for part in message.parts:
-            if isinstance(part, Text):
-                (
-                    data.append(Words(text=part.text, label=label("Text", part.name)))
-                    if part.name
-                    else said.append(part.text)
-                )
+            if isinstance(part, Text) and part.name:
+                data.append(Words(text=part.text, label=label("Text", part.name)))
+            elif isinstance(part, Text):
+                said.append(part.text)
             else:
                 data.extend(sorted(stands_for.get(index, ()), key=_page))
             index += 1
@@ -110,7 +108,9 @@ def _media(piece: Pixels | Sound) -> WireImage | WireAudio:
     return WireAudio(data=piece.data, format=AUDIO_FORMATS[piece.media_type])
 
 
-AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+AUDIO_FORMATS: Mapping[str, AudioFormat] = {
+    "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3",
+}  # fmt: skip
 
 
 def asking_for_json(output: JsonOutput) -> str:

@@ -15,6 +15,7 @@ from intermodal.executor.job import Driver, Job, Made
 from intermodal.executor.ledger import Entry, Ledger
 from intermodal.executor.retry import decide, row_of
 from intermodal.executor.world import World
+from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
 from intermodal.wire import call as wire
 
@@ -40,11 +41,12 @@ def driver_of(protocol: Protocol) -> Driver:
 class Reroute(Exception):
     """An endpoint could not do it and another may. ``reason`` continues a sentence that began with its name."""
 
-    def __init__(self, error: errors.IntermodalError, job: Job, reason: str) -> None:
+    def __init__(self, error: errors.IntermodalError, step: Call, reason: str) -> None:
         super().__init__(reason)
         self.error = error
-        self.endpoint = job.endpoint.id
-        self.step = job.step.id
+        self.endpoint = step.endpoint
+        self.step = step.id
+        self.op = step.op
         self.reason = reason
 
 
@@ -110,7 +112,7 @@ class Caller:
                 if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
                     raise
                 spent.append(attempt.cost)
-                self.ledger.maybe_paid += row_of(error).paid
+                self.ledger.maybe_paid += attempt.maybe_paid(error)
                 decision = decide(
                     error,
                     attempt=number,
@@ -121,7 +123,7 @@ class Caller:
                     paid=self.ledger.maybe_paid,
                 )
                 if decision.kind == "reroute":
-                    raise Reroute(error, job, decision.reason) from error
+                    raise Reroute(error, job.step, decision.reason) from error
                 if decision.kind == "stop":
                     raise
                 retract()
@@ -220,10 +222,19 @@ class Attempt:
             peak_memory=self._peak or None,
         )
 
+    def maybe_paid(self, error: errors.IntermodalError) -> bool:
+        """Whether a failed attempt may have cost money."""
+        if self._entry is None or not self._entry.sent:
+            return False
+        if self._first_at is not None:
+            return True  # whatever ended it, tokens were made before
+        if isinstance(error, errors.CallError) and (not error.sent or 400 <= error.status < 500):
+            return False  # turned away at the door
+        return row_of(error).paid
+
     async def _failed(self, entry: Entry, error: errors.IntermodalError) -> None:
-        sent = entry.sent and getattr(error, "sent", True)
         outcome = self._took(Usage(), wire.Usage(), error.code)
-        if sent and row_of(error).paid:
+        if self.maybe_paid(error):
             self.cost = None if self._job.step.estimate.cost.high > 0 else 0.0
             await entry.estimate(_replaced(outcome, cost=self.cost))
             return

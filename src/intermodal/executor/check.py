@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from intermodal.content import Transcript
 from intermodal.executor.pieces import Pixels, Product, Words
 
@@ -24,10 +26,13 @@ def _heard(product: Product, name: str) -> list[str]:
 
 
 def _read(product: Product, name: str) -> list[str]:
-    blank = [piece.page for piece in product.pieces if isinstance(piece, Words) and not piece.text.strip()]
-    if len(blank) < len(product.pieces):
-        return [f"no text found on page {page} of {name}" for page in blank if page]
-    return [f"no text found in {name}"]
+    read = [any(line.text.strip() for line in lines) for lines in product.lines]
+    if not any(read):
+        return [f"no text found in {name}"]
+    pages = [piece.page for piece in product.pieces if isinstance(piece, Words)]
+    return [
+        f"no text found on page {page} of {name}" for page, found in zip(pages, read, strict=True) if not found and page
+    ]
 
 
 def _extracted(product: Product, name: str) -> list[str]:
@@ -47,7 +52,7 @@ def looped(transcript: Transcript) -> bool:
     """The same segment at least four times in a row, the way a stuck ear speaks."""
     run = 1
     words = [segment.text.strip().lower() for segment in transcript.segments]
-    for before, after in zip(words, words[1:], strict=False):
+    for before, after in pairwise(words):
         run = run + 1 if after and after == before else 1
         if run >= _LOOP:
             return True

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-import msgspec
+from collections.abc import Mapping
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import ReadLine, Transcript
@@ -14,7 +12,7 @@ from intermodal.executor.job import Made
 from intermodal.executor.pieces import Pixels, Product, Words
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Step, Transform
-from intermodal.store.derived import Origin, key_of
+from intermodal.store.derived import Kept, Origin, key_of
 
 CACHED_OPS = ("transcribe", "read")  # worth keeping; a transform is made again in milliseconds
 
@@ -78,42 +76,19 @@ def _maker(step: Transform | Call, catalog: Catalog, language: str) -> str:
     return " ".join((step.endpoint, weights, language if step.op == "transcribe" else ""))
 
 
-def kept(step: Call, facts: PartFacts, find: Callable[[], Derived | None]) -> Product | None:
-    """The product of a cached value, None for a miss.
+def kept(step: Call, facts: PartFacts, value: Kept) -> Product | None:
+    """The product of a cached value, None for one of another shape.
 
     The value may have been made for the same bytes under another name: names are those of now.
     """
-    value = find()
-    if value is None:
-        return None
     if step.op == "transcribe" and value.transcript is not None:
         return from_transcript(step, facts, value.transcript)
-    if step.op == "read":
-        return from_lines(step, facts, *unpacked(value))
+    if step.op == "read" and len(value.pages) == len(value.lines) > 0:
+        return from_lines(step, facts, value.pages, value.lines)
     return None
 
 
-def packed(product: Product) -> Derived:
-    """A product as a cached value: of pictures that are pages, ``text`` says how many lines are on which page."""
-    derived = product.derived[0]
-    if product.transcript is not None:
-        return msgspec.structs.replace(derived, name="")
-    pages = [
-        (piece.page, len(lines))
-        for piece, lines in zip(product.pieces, product.lines, strict=True)
-        if isinstance(piece, Words)
-    ]
-    return msgspec.structs.replace(derived, name="", text=msgspec.json.encode(pages).decode())
-
-
-def unpacked(value: Derived) -> tuple[tuple[int, ...], tuple[tuple[ReadLine, ...], ...]]:
-    """Pages and their lines, the way :func:`packed` put them away."""
-    try:
-        counts = msgspec.json.decode(value.text, type=list[tuple[int, int]])
-    except msgspec.DecodeError:
-        counts = [(0, len(value.lines))]
-    lines = iter(value.lines)
-    return (
-        tuple(page for page, _ in counts),
-        tuple(tuple(line for line, _ in zip(lines, range(count), strict=False)) for _, count in counts),
-    )
+def to_keep(product: Product) -> Kept:
+    """What the cache keeps of a product."""
+    pages = tuple(piece.page for piece in product.pieces if isinstance(piece, Words))
+    return Kept(transcript=product.transcript, pages=pages, lines=product.lines)

@@ -119,7 +119,8 @@ async def written(write: Callable[[], T]) -> T:
     import anyio.to_thread
 
     with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(write)
+        result = await anyio.to_thread.run_sync(write)
+    return result
 
 
 def _mid(quantity: Quantity) -> float | None:

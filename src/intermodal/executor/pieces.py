@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
+from intermodal.wire.call import Detail
 
 
 class Words(Value, frozen=True, tag_field="piece", tag="words"):
@@ -25,7 +26,7 @@ class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):
     width: int = 0
     height: int = 0
     page: int = 0
-    detail: str = "auto"
+    detail: Detail = "auto"
 
 
 class Sound(Value, frozen=True, tag_field="piece", tag="sound"):

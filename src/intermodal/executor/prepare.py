@@ -10,6 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+import msgspec
+
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Part, Text
@@ -38,7 +40,7 @@ class Preparer:
     async def sound(self, index: int, endpoint: Endpoint) -> Sound:
         """A recording for an ear: PCM for one of ours, else a file its wire carries."""
         facts = self._facts(index)
-        if endpoint.host.protocol != "openai":
+        if endpoint.host.zone == "process":
             return await self._decoded(index, facts)
         return await self._file(index, facts, endpoint, ENDINGS)
 
@@ -94,17 +96,9 @@ class Preparer:
         part = self._parts[index]
         detail = part.detail if isinstance(part, Image) else "auto"
         if not as_it_is:
-            made = await self._clean(index, max_side)
-            return Pixels(
-                data=made.data, media_type=made.media_type, width=made.width, height=made.height, detail=detail
-            )
-        return Pixels(
-            data=self._opened.data(index),
-            media_type=facts.media_type,
-            width=facts.width,
-            height=facts.height,
-            detail=detail,
-        )
+            return msgspec.structs.replace(await self._clean(index, max_side), detail=detail)
+        data = self._opened.data(index)
+        return Pixels(data=data, media_type=facts.media_type, width=facts.width, height=facts.height, detail=detail)
 
     async def _clean(self, index: int, max_side: int | None) -> Pixels:
         """Decoded, turned upright, stripped of everything but pixels, encoded again."""
@@ -122,21 +116,9 @@ def work_of(pictures: tuple[Pixels, ...] = (), sounds: tuple[Sound, ...] = ()) -
 
 
 def wav(pcm: bytes) -> bytes:
-    """16 kHz mono 16-bit PCM in a WAV file. Layout: Microsoft and IBM, Multimedia Programming Interface, 1991, chapter 3."""
-    head = struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF",
-        36 + len(pcm),
-        b"WAVE",
-        b"fmt ",
-        16,
-        1,
-        1,
-        _RATE,
-        2 * _RATE,
-        2,
-        16,
-        b"data",
-        len(pcm),
-    )
-    return head + pcm
+    """16 kHz mono 16-bit PCM in a WAV file.
+
+    Layout: Microsoft and IBM, Multimedia Programming Interface and Data Specifications 1.0, 1991, chapter 3.
+    """
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, _RATE, 2 * _RATE, 2, 16)
+    return b"RIFF" + struct.pack("<I", 36 + len(pcm)) + b"WAVE" + form + struct.pack("<4sI", b"data", len(pcm)) + pcm

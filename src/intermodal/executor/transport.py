@@ -9,7 +9,7 @@ host stops working (and charging) for nobody.
 from __future__ import annotations
 
 import math
-import ssl
+import re
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -178,6 +178,7 @@ def _why(error: BaseException) -> tuple[str, str]:
     """What lies below a failed connection, in words, and what to do about it. Never the system's own
     message, which may name addresses and paths."""
     import socket
+    import ssl
 
     waiting: list[BaseException | None] = [error]
     seen: list[BaseException] = []
@@ -218,13 +219,22 @@ def _address(base_url: str, path: str) -> httpx.URL:
         address = httpx.URL(base_url.rstrip("/") + path)
     except httpx.InvalidURL:
         address = httpx.URL("")
-    plain = address.scheme in ("http", "https") and bool(address.host) and not address.userinfo
-    if not plain or not path.startswith("/"):
+    plain = re.fullmatch(r"[\w.:-]+", address.host) and not address.userinfo and (address.port or 1) < 65536
+    if not plain or address.scheme not in ("http", "https") or not path.startswith("/"):
         raise errors.ConfigError(
             "a host's base_url must be an http: or https: address without a user in it",
             todo="correct it in intermodal.toml (for example http://127.0.0.1:8080/v1)",
         )
     return address
+
+
+def _is_this_machine(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
 
 
 def _own_headers(address: httpx.URL, key: str) -> dict[str, str]:
@@ -260,7 +270,7 @@ class Transport:
             base_url: the host's; the key is its own.
             key: sent as a bearer token.
             where: how errors name the host; its address when "".
-            proxied: use the proxies of the environment (hosts of zone internet).
+            proxied: use the proxies of the environment (hosts of zone internet), except to this machine.
 
         Raises Unreachable, with ``sent`` True when the request may have been worked on; ConfigError for
         an address or key that cannot be used. The status is the caller's to judge.
@@ -275,7 +285,7 @@ class Transport:
         limits = httpx.Timeout(connect=timeouts.connect, pool=timeouts.connect, write=timeouts.idle, read=None)
         raw: httpx.Response | None = None
         try:
-            client = self._client(address, proxied)
+            client = self._client(address, proxied and not _is_this_machine(address.host))
             built = client.build_request("POST", address, headers=headers, content=request, timeout=limits)
             with anyio.CancelScope() as request.scope:
                 raw = await client.send(built, stream=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog, Endpoint, Host
     from intermodal.content import ReadLine, Transcript
+    from intermodal.executor.transport import Transport
+    from intermodal.plans.facts import Facts
     from intermodal.store.database import Store
     from intermodal.store.derived import DerivedCache
-    from intermodal.wire.call import Encoded
 
 Progress = Callable[[float | None, str], None]
 
@@ -53,6 +53,8 @@ class Media(Protocol):
 class ServedLike(Protocol):
     @property
     def base_url(self) -> str: ...
+    @property
+    def key(self) -> str: ...
     @property
     def load_seconds(self) -> float: ...
 
@@ -101,17 +103,9 @@ class OpenedLike(Protocol):
     """The part of ``media.opened.Opened`` that a run uses."""
 
     @property
-    def facts(self) -> Any: ...
+    def facts(self) -> Facts: ...
     def data(self, index: int) -> bytes: ...
     def text(self, index: int) -> str: ...
-
-
-class Sender(Protocol):
-    """The part of ``executor.transport.Transport`` that a run uses."""
-
-    def post(
-        self, base_url: str, encoded: Encoded, **options: Any
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
 
 
 def _nothing_counted(tokenizer: str, text: str) -> int | None:
@@ -134,7 +128,7 @@ class World:
     runtimes: LocalRuntimes
     store: Store
     derived: DerivedCache
-    transport: Any
+    transport: Transport
     find_key: Callable[[Host], str | None] = lambda host: None
     count: Callable[[str, str], int | None] = _nothing_counted
     pay_twice: bool = True

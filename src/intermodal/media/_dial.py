@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 
@@ -18,12 +18,15 @@ def tls_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
+# ruff: noqa: ASYNC109 - httpcore's interface
+
+
 class _Pinned(httpcore.AsyncNetworkBackend):
     """Connects to the given addresses in turn; the host it is asked for serves TLS and the Host header only."""
 
     def __init__(self, addresses: list[str]) -> None:
         self._addresses = addresses
-        self._backend = httpcore.AnyIOBackend()
+        self._backend = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,

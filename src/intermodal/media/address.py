@@ -119,7 +119,9 @@ def check_address(host: str) -> Address | None:
 
 def blocked_address(shown: str) -> UrlBlocked:
     """The error for an address that is not public. It does not say which: that would map the network for a stranger."""
-    return _blocked("the URL leads to an address that is not on the open internet", shown, "pass a local file by its path")
+    return _blocked(
+        "the URL leads to an address that is not on the open internet", shown, "pass a local file by its path"
+    )
 
 
 def printable(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import av
 import av.audio.resampler
 import av.error
+import av.subtitles.stream  # PyAV imports it on the first container
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
 from intermodal.media import boxes, fence
@@ -24,8 +25,13 @@ from intermodal.quantity import Quantity, between, exact
 Report = Callable[[float | None, str], None]
 
 _DEMUXERS = {
-    "audio/wav": "wav", "audio/mpeg": "mp3", "audio/flac": "flac", "audio/mp4": "mp4", "audio/aac": "aac", "audio/ogg": "ogg",
-}  # fmt: skip
+    "audio/wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/flac": "flac",
+    "audio/mp4": "mp4",
+    "audio/aac": "aac",
+    "audio/ogg": "ogg",
+}
 _MIN_RATE, _MAX_RATE, _MAX_CHANNELS = 4_000, 384_000, 16
 _WALK_PACKETS = 400_000  # about 2 h 50 of MP3; counted in work, not in time, so that facts are the same each time
 _MAX_DECODED = 16 << 30  # bytes of sound at its own rate and channels, before resampling
@@ -42,9 +48,7 @@ def probe(data: bytes, media_type: str) -> Probed:
         rate, channels = _check_stream(stream)
         seconds = _length(container, stream, media_type, data)
     if seconds.for_limit() > MAX_SECONDS:
-        raise InputTooLarge(
-            f"lasts {seconds.mid / 3600:.1f} h, more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings"
-        )
+        raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
     return Probed(seconds=seconds, sample_rate=rate, channels=channels)
@@ -87,7 +91,11 @@ def _opened(data: bytes, media_type: str) -> Iterator[tuple[Any, Any]]:
         container = av.open(
             io.BytesIO(data),
             format=_DEMUXERS[media_type],
-            options={"protocol_whitelist": "pipe", "format_whitelist": _DEMUXERS[media_type] + ",mov", "max_streams": "64"},
+            options={
+                "protocol_whitelist": "pipe",
+                "format_whitelist": _DEMUXERS[media_type] + ",mov",
+                "max_streams": "64",
+            },
             io_open=_refuse,
         )
     except (av.error.FFmpegError, ValueError):

@@ -40,49 +40,51 @@ class MediaWorker:
 
     async def start(self) -> None:
         """Start the child ahead of its first job."""
-        await self._call("ready", {}, name="", timeout=_PROBE_SECONDS)
+        await self._call("ready", {}, name="", seconds=_PROBE_SECONDS)
 
     async def probe(self, data: bytes, *, name: str = "") -> Probed:
         """Facts of a picture, a recording or a document. Refuses what is over a limit or cannot be decoded."""
-        found = await self._call("probe", {"data": data, "name": name}, name=name, timeout=_PROBE_SECONDS)
+        found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
         return msgspec.convert(found, Probed)
 
     async def pcm(self, data: bytes, *, name: str = "", progress: Progress | None = None) -> Pcm:
         """A recording as 16 kHz mono PCM."""
         arguments = {"data": data, "name": name}
-        return msgspec.convert(await self._call("pcm", arguments, name=name, timeout=600, progress=progress), Pcm)
+        return msgspec.convert(await self._call("pcm", arguments, name=name, seconds=600, progress=progress), Pcm)
 
     async def page_text(
         self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
     ) -> tuple[str, ...]:
         """The text layer of the given pages (1-based), in that order."""
         arguments = {"data": data, "pages": list(pages)}
-        timeout = 30 + 0.5 * len(pages)
-        return tuple(await self._call("page_text", arguments, name=name, timeout=timeout, progress=progress))
+        seconds = 30 + 0.5 * len(pages)
+        return tuple(await self._call("page_text", arguments, name=name, seconds=seconds, progress=progress))
 
     async def page_pictures(
         self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = "", progress: Progress | None = None
     ) -> tuple[Picture, ...]:
         """The given pages (1-based) as pictures. A page too large for ``dpi`` is made at less."""
         arguments = {"data": data, "pages": list(pages), "dpi": dpi}
-        timeout = 30 + 10.0 * len(pages)
-        made = await self._call("page_pictures", arguments, name=name, timeout=timeout, progress=progress)
+        seconds = 30 + 10.0 * len(pages)
+        made = await self._call("page_pictures", arguments, name=name, seconds=seconds, progress=progress)
         return msgspec.convert(made, tuple[Picture, ...])
 
     async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> Picture:
         """The first frame, upright, re-encoded as PNG without metadata; shrunk to ``max_side`` pixels if longer."""
         arguments = {"data": data, "name": name, "max_side": max_side}
-        return msgspec.convert(await self._call("picture", arguments, name=name, timeout=60), Picture)
+        return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), Picture)
 
     async def _call(
-        self, method: str, arguments: Mapping[str, Any], *, name: str, timeout: float, progress: Progress | None = None
+        self, method: str, arguments: Mapping[str, Any], *, name: str, seconds: float, progress: Progress | None = None
     ) -> Any:
         try:
-            self.last = await self._worker.call(method, arguments, timeout=timeout, progress=progress)
+            self.last = await self._worker.call(method, arguments, timeout=seconds, progress=progress)
         except errors.RuntimeCrashed:
             # The child's end is the file's doing: everything else it does was done before without harm.
             raise errors.InputBroken(
-                "cannot be decoded: it is damaged, or needs more memory than is allowed", where=name, todo="try another copy"
+                "cannot be decoded: it is damaged, or needs more memory than is allowed",
+                where=name,
+                todo="try another copy",
             ) from None
         except errors.InputError as error:
             if error.where or not name:
@@ -96,5 +98,7 @@ class MediaWorker:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.close()

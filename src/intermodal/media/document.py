@@ -7,6 +7,7 @@ without them, and the process may open nothing anyway.
 from __future__ import annotations
 
 import ctypes
+import encodings.utf_16_le  # noqa: F401 - pdfium's strings; a codec is imported on its first use
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +41,8 @@ _HYPHEN = re.compile(r"\x02\n?")  # pdfium's mark for a hyphen at the end of a l
 def probe(data: bytes, media_type: str) -> Probed:
     """Size, characters, figures and words of every page.
 
-    ``media_type`` is always PDF, so far. Words and figures are looked for on the first ``MAX_PAGES_WITH_WORDS`` pages; characters on all.
+    Words and figures are looked for on the first ``MAX_PAGES_WITH_WORDS`` pages, characters on all.
+    ``media_type`` is PDF, so far.
     """
     with fence.room(3 * len(data) + (160 << 20)), _opened(data) as document:
         count = len(document)
@@ -66,7 +68,8 @@ def pictures(data: bytes, pages: list[int], dpi: float, encode: Encode[T], repor
         for done, number in enumerate(_existing(document, pages)):
             with _page(document, number) as page:
                 _, _, used = page_size(*_size(page), dpi)
-                bitmap = page.render(scale=used / POINTS_PER_INCH, may_draw_forms=False, rev_byteorder=True)
+                scale: Any = used / POINTS_PER_INCH  # a float; the binding's default makes checkers think otherwise
+                bitmap = page.render(scale=scale, may_draw_forms=False, rev_byteorder=True)
                 try:
                     made.append(encode(bitmap.to_pil()))
                 finally:
@@ -88,7 +91,9 @@ def _opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
         if count == 0:
             raise InputEmpty("has no pages", todo="check what wrote this file")
         if count > MAX_PAGES:
-            raise InputTooLarge(f"has {count:,} pages, more than {MAX_PAGES:,}", todo="save the pages you need as a PDF")
+            raise InputTooLarge(
+                f"has {count:,} pages, more than {MAX_PAGES:,}", todo="save the pages you need as a PDF"
+            )
         yield document
     finally:
         document.close()

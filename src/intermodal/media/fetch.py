@@ -52,8 +52,8 @@ class Fetcher:
 
     Args:
         resolve: ``(host, port) -> addresses``; the system's resolver when None.
-        allow_private: dial any address. Only for tests against a server on this machine: nothing in a
-            request, the configuration or the environment can set it.
+        may_dial: which addresses are public. Tests let in their own server on this machine; nothing
+            in a request, the configuration or the environment reaches this.
         max_bytes, max_seconds: of a URL, redirects included.
         verify: TLS context; the default one when None.
     """
@@ -62,13 +62,13 @@ class Fetcher:
         self,
         *,
         resolve: Resolve | None = None,
-        allow_private: bool = False,
+        may_dial: Callable[[Address], bool] = is_public,
         max_bytes: int = MAX_URL_BYTES,
         max_seconds: float = MAX_URL_SECONDS,
         verify: ssl.SSLContext | None = None,
     ) -> None:
         self._resolve = resolve or _system_resolve
-        self._allow_private = allow_private
+        self._may_dial = may_dial
         self._max_bytes = max_bytes
         self._max_seconds = max_seconds
         self._verify = verify
@@ -106,7 +106,9 @@ class Fetcher:
                     target = self._follow(target, found)
         except TimeoutError:
             raise InputTooLarge(
-                f"did not arrive within {self._max_seconds:g} s", where=first.shown, todo="download it and pass the file"
+                f"did not arrive within {self._max_seconds:g} s",
+                where=first.shown,
+                todo="download it and pass the file",
             ) from None
         raise UrlBlocked(f"redirects more than {MAX_REDIRECTS} times", where=first.shown, todo="pass the final URL")
 
@@ -131,8 +133,10 @@ class Fetcher:
                 answers = ()
             found = [address for address in (check_address(answer) for answer in answers) if address is not None]
         if not found:
-            raise InputMissing("the host of the URL cannot be found", where=target.shown, todo="check the URL and the network")
-        if not self._allow_private and not all(is_public(address) for address in found):
+            raise InputMissing(
+                "the host of the URL cannot be found", where=target.shown, todo="check the URL and the network"
+            )
+        if not all(self._may_dial(address) for address in found):
             raise blocked_address(target.shown)
         return [str(address) for address in found]
 
@@ -146,9 +150,16 @@ class Fetcher:
         tls = None if target.scheme == "http" else (self._verify or tls_context())
         headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "intermodal"}
         timeouts = {"connect": self._max_seconds, "read": self._max_seconds, "write": self._max_seconds, "pool": 5.0}
-        pool = httpcore.AsyncConnectionPool(ssl_context=tls, max_connections=1, network_backend=pinned_backend(addresses))
+        pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls, max_connections=1, network_backend=pinned_backend(addresses)
+        )
         try:
-            async with pool, pool.stream("GET", target.url, headers=_host(target, headers), extensions={"timeout": timeouts}) as answer:
+            async with (
+                pool,
+                pool.stream(
+                    "GET", target.url, headers=_host(target, headers), extensions={"timeout": timeouts}
+                ) as answer,
+            ):
                 if answer.status in _REDIRECTS:
                     return _header(answer.headers, b"location") or ""
                 _check_status(answer.status, target)
@@ -167,7 +178,9 @@ class Fetcher:
             raise _too_large(target.shown, self._max_bytes)
         coding = (_header(answer.headers, b"content-encoding") or "identity").strip().lower()
         if coding not in ("identity", "gzip", "x-gzip", "deflate"):
-            raise InputUnsupported("arrives in a compression that is not taken", where=target.shown, todo="pass the file")
+            raise InputUnsupported(
+                "arrives in a compression that is not taken", where=target.shown, todo="pass the file"
+            )
         chunks: AsyncIterator[bytes] = answer.aiter_stream()
         kept, size = [], 0
         async for chunk in chunks if coding == "identity" else _inflate(chunks, coding, self._max_bytes, target):
@@ -198,11 +211,11 @@ async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target:
         raise InputBroken("broke off before it was complete", where=target.shown, todo="try again")
 
 
-def _host(target: Target, headers: dict[str, str]) -> dict[str, str]:
+def _host(target: Target, headers: dict[str, str]) -> list[tuple[bytes | str, bytes | str]]:
     """The Host header as browsers write it: the name the user gave, the port only when it is not the usual one."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     usual = target.port == (443 if target.scheme == "https" else 80)
-    return {"Host": host if usual else f"{host}:{target.port}", **headers}
+    return [("Host", host if usual else f"{host}:{target.port}"), *headers.items()]
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
@@ -219,7 +232,9 @@ def _check_status(status: int, target: Target) -> None:
     except ValueError:
         phrase = str(status)
     todo = "it needs a login: download it and pass the file" if status in (401, 403, 407) else "check the URL"
-    raise InputMissing(f"the server answers {phrase}", where=target.shown, todo="try again later" if status >= 500 else todo)
+    raise InputMissing(
+        f"the server answers {phrase}", where=target.shown, todo="try again later" if status >= 500 else todo
+    )
 
 
 async def _system_resolve(host: str, port: int) -> Iterable[str]:
@@ -242,7 +257,9 @@ def _read_data_url(url: str) -> tuple[str, bytes]:
     head, comma, body = url[5:].partition(",")
     media_type, *marks = head.lower().split(";")
     if not comma or media_type not in _DATA_TYPES:
-        raise UrlBlocked("only data URLs of pictures, sound and PDF are taken", where="data URL", todo="pass text as text")
+        raise UrlBlocked(
+            "only data URLs of pictures, sound and PDF are taken", where="data URL", todo="pass text as text"
+        )
     name = f"inline.{_DATA_TYPES[media_type]}"
     if len(body) > MAX_URL_BYTES * 4 // 3 + 4:
         raise _too_large(name, MAX_URL_BYTES)
@@ -255,7 +272,7 @@ def _read_data_url(url: str) -> tuple[str, bytes]:
 
 
 def _read_file(path: str) -> bytes:
-    """A regular file, whole. Opened first and looked at through the descriptor, so that it cannot be swapped between."""
+    """A regular file, whole. Opened first, then looked at through the descriptor: it cannot be swapped between."""
     try:
         # O_NONBLOCK: opening a pipe nobody writes to must not hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -268,19 +285,24 @@ def _read_file(path: str) -> bytes:
     except ValueError:
         raise InputMissing("is not a path", where=printable(path), todo="check the path") from None
     except OSError as error:
-        raise InputMissing(f"cannot be opened ({error.strerror or 'system error'})", where=path[:200], todo="check the path") from None
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
+        raise InputMissing(
+            f"cannot be opened ({error.strerror or 'system error'})", where=path[:200], todo="check the path"
+        ) from None
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISDIR(found.st_mode):
             raise InputMissing("is a folder", where=path, todo="name the files in it")
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(found.st_mode):
             raise InputMissing("is not a regular file", where=path, todo="pipe it in and pass - instead")
-        if os.fstat(descriptor).st_size > MAX_FILE_BYTES:
+        if found.st_size > MAX_FILE_BYTES:
             raise _too_large(path, MAX_FILE_BYTES)
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise InputMissing(f"cannot be read ({error.strerror or 'system error'})", where=path, todo="check the disk") from None
+    except OSError as error:
+        what = f"cannot be read ({error.strerror or 'system error'})"
+        raise InputMissing(what, where=path, todo="check the disk") from None
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_FILE_BYTES:
         raise _too_large(path, MAX_FILE_BYTES)
     return data

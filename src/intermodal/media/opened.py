@@ -30,7 +30,12 @@ from intermodal.request import Request
 MAX_REQUEST_BYTES = 1 << 30  # of all parts together
 _AT_ONCE = 8
 
-_TEXT_NAMES: dict[Role, str] = {"user": "prompt", "system": "system prompt", "assistant": "answer", "tool": "tool result"}
+_TEXT_NAMES: dict[Role, str] = {
+    "user": "prompt",
+    "system": "system prompt",
+    "assistant": "answer",
+    "tool": "tool result",
+}
 
 
 class Opened:
@@ -77,11 +82,15 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
         raise failed[min(failed)]
     opened = [pair for pair in found if pair is not None]
     if sum(len(data) for _, data in opened) > MAX_REQUEST_BYTES:
-        raise InputTooLarge(f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together", todo="ask about fewer files at once")
+        raise InputTooLarge(
+            f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together", todo="ask about fewer files at once"
+        )
     return Opened(Facts(parts=_named_apart([facts for facts, _ in opened])), tuple(data for _, data in opened))
 
 
-async def _open_part(index: int, role: Role, part: Part, fetcher: Fetcher, worker: MediaWorker) -> tuple[PartFacts, bytes]:
+async def _open_part(
+    index: int, role: Role, part: Part, fetcher: Fetcher, worker: MediaWorker
+) -> tuple[PartFacts, bytes]:
     if isinstance(part, File | Image | Audio | Video | Document):
         loaded = await fetcher.load(part.source)
         return await _probed(index, part, loaded, worker), loaded.data
@@ -89,7 +98,9 @@ async def _open_part(index: int, role: Role, part: Part, fetcher: Fetcher, worke
     try:
         data = words.encode()
     except UnicodeEncodeError:
-        raise InputBroken("holds characters that are not text", where=name, todo="check the encoding of your terminal") from None
+        raise InputBroken(
+            "holds characters that are not text", where=name, todo="check the encoding of your terminal"
+        ) from None
     facts = PartFacts(
         index=index, name=name, kind="text", digest=hashlib.sha256(data).hexdigest(), size=len(data), chars=len(words)
     )
@@ -113,7 +124,9 @@ async def _probed(index: int, part: Part, loaded: Loaded, worker: MediaWorker) -
 def _check_declared(part: Part, kind: Kind, name: str) -> None:
     """The bytes decide; a declaration that cannot be meant is said. A document may be text, and a file anything."""
     if isinstance(part, Video):
-        raise InputUnsupported("was given as video; video is not taken yet", where=name, todo="pass its sound or a frame")
+        raise InputUnsupported(
+            "was given as video; video is not taken yet", where=name, todo="pass its sound or a frame"
+        )
     if kind == "text" and isinstance(part, Image | Audio):
         declared = "a picture" if isinstance(part, Image) else "sound"
         raise InputBroken(f"was given as {declared} but holds text", where=name, todo="pass it as a file or a document")
@@ -151,5 +164,3 @@ def _named_apart(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
         taken.add(name)
         renamed.append(part if name == part.name else msgspec.structs.replace(part, name=name))
     return tuple(renamed)
-
-

@@ -13,9 +13,10 @@ _PICTURE_TODO = "convert it to PNG or JPEG"
 _OFFICE_TODO = "save it as PDF"
 
 # Endings that promise media, to say so when the bytes are words.
-_MEDIA_ENDINGS = frozenset(
-    "png jpg jpeg webp gif wav mp3 flac m4a aac ogg oga opus pdf mp4 mov webm mkv avi tif tiff bmp heic docx xlsx pptx".split()
-)
+_MEDIA_ENDINGS = frozenset((
+    "png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "wav", "mp3", "flac", "m4a", "aac",
+    "ogg", "oga", "opus", "mp4", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx",
+))  # fmt: skip
 _TEXT_TYPES = {
     "md": "text/markdown", "csv": "text/csv", "json": "application/json", "html": "text/html", "htm": "text/html",
     "xml": "application/xml", "yaml": "application/yaml", "yml": "application/yaml",

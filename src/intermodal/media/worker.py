@@ -63,7 +63,14 @@ def ready() -> bool:
 def main() -> None:
     fence.begin()
     _process.serve(
-        {"probe": probe, "pcm": pcm, "page_text": page_text, "page_pictures": page_pictures, "picture": picture, "ready": ready},
+        {
+            "probe": probe,
+            "pcm": pcm,
+            "page_text": page_text,
+            "page_pictures": page_pictures,
+            "picture": picture,
+            "ready": ready,
+        },
         before=fence.seal,
     )
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from intermodal._process import Reply, Worker
@@ -29,17 +31,19 @@ DEFAULT_CONTEXT: Final = 2048
 
 
 class Child(Value):
-    """How a protocol's child is started. ``env`` is set for the child alone."""
+    """How a protocol's child is started: ``env`` is set for it alone, ``context`` says it is told how many tokens
+    of context to keep room for."""
 
     module: str
     env: dict[str, str] = {}
+    context: bool = False
 
 
 # OpenMP threads that wait for work by spinning eat the cores the others need: on a busy 2-core machine a
 # token took a second instead of 10 ms. e5 gains nothing from spinning; llama.cpp loses half its decoding
 # speed without any, so it may spin for a moment (measured: benchmarks/results).
 _CHILDREN: Final[dict[str, Child]] = {
-    "llama": Child(module="intermodal.runtimes.embedded.llama", env={"GOMP_SPINCOUNT": "2000"}),
+    "llama": Child(module="intermodal.runtimes.embedded.llama", env={"GOMP_SPINCOUNT": "2000"}, context=True),
     "whisper": Child(module="intermodal.runtimes.embedded.whisper"),
     "ocr": Child(module="intermodal.runtimes.embedded.ocr"),
     "e5": Child(module="intermodal.runtimes.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE"}),
@@ -72,12 +76,10 @@ class Runtimes:
     async def chat_url(self, endpoint: Endpoint) -> Served:
         """A chat server for the endpoint, started if it is not up."""
         slot = self._slot(endpoint)
-        try:
-            reply, load_seconds = await slot.ready()
-        except RuntimeCrashed:
-            if not slot.was_up:
-                raise
-            reply, load_seconds = await slot.ready()  # it died while nobody looked: that is not this call's failure
+        if slot.up:
+            with suppress(RuntimeCrashed):  # it died while nobody looked: that is not this call's failure
+                await slot.worker.call("ping", {})
+        reply, load_seconds = await slot.ready()
         return Served(base_url=reply["base_url"], key=reply["key"], load_seconds=load_seconds)
 
     async def transcribe(
@@ -186,8 +188,7 @@ class _Slot:
         env = {**_OFFLINE, "OMP_NUM_THREADS": str(cores()), **child.env}
         self.worker = Worker(child.module, env=env, name=endpoint.id, inherit=_INHERIT)
         self.model: dict[str, Any] = {}
-        self.was_up = False
-        self._extra = {"context": endpoint.context or DEFAULT_CONTEXT} if endpoint.host.protocol == "llama" else {}
+        self._extra = {"context": endpoint.context or DEFAULT_CONTEXT} if child.context else {}
         self._pid: int | None = None  # of the child that has the model in memory
         self._reply: Any = None
         self._lock: anyio.Lock | None = None
@@ -205,7 +206,6 @@ class _Slot:
         async with self._lock:
             if self.up:
                 return self._reply, 0.0
-            self.was_up = self._pid is not None
             self._pid = None
             started = time.perf_counter()
             reply = await self.worker.call("load", {**self.model, **self._extra})
@@ -213,13 +213,14 @@ class _Slot:
             return reply.value, time.perf_counter() - started
 
     def peak_memory(self) -> int | None:
+        """Of the child's whole life where the system tells (Linux), else what it holds now."""
         import psutil
 
         pid = self.worker.pid
         if pid is None:
             return None
         try:
-            for line in open(f"/proc/{pid}/status", encoding="ascii", errors="replace"):  # noqa: SIM115
+            for line in Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines():
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) * 1024
         except OSError:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.content import Value
-from intermodal.events import Derived
+from intermodal.content import ReadLine, Transcript, Value
 
 CAPACITY = 1 << 30  # bytes
 _VERSION = 1  # of keys and values: raise it when a conversion changes what it makes
@@ -25,6 +24,14 @@ class Origin(Value, frozen=True):
 
     digest: str
     shape: tuple[float, ...] = ()
+
+
+class Kept(Value, frozen=True):
+    """A cached product: what an ear heard, or what an eye read (lines of each picture, and its page or 0)."""
+
+    transcript: Transcript | None = None
+    pages: tuple[int, ...] = ()
+    lines: tuple[tuple[ReadLine, ...], ...] = ()
 
 
 def key_of(origins: tuple[Origin, ...], op: str, params: tuple[tuple[str, str], ...], maker: str) -> str:
@@ -48,16 +55,16 @@ class DerivedCache:
         self.root = root
         self.capacity = capacity
 
-    def get(self, key: str) -> Derived | None:
+    def get(self, key: str) -> Kept | None:
         path = self._path(key)
         try:
-            value = msgspec.json.decode(path.read_bytes(), type=Derived)
+            value = msgspec.json.decode(path.read_bytes(), type=Kept)
             os.utime(path)  # its turn to leave comes later
         except (OSError, msgspec.DecodeError):
             return None
         return value
 
-    def put(self, key: str, value: Derived) -> None:
+    def put(self, key: str, value: Kept) -> None:
         """Keep a value: whole or not at all, whatever happens meanwhile."""
         import contextlib
         import tempfile

@@ -30,7 +30,7 @@ class Attempt:
         texts, images, audios: what the messages (or the form, or the input) held, in order.
         began, ended: milliseconds since the host started; ``ended`` is 0 while it runs.
         client_left: when the client closed the connection before the answer was over; None if it did not.
-        paid: the host would charge for it. cost: USD.
+        paid: the host would charge for it.
     """
 
     path: str
@@ -49,7 +49,6 @@ class Attempt:
     input_tokens: int = 0
     output_tokens: int = 0
     paid: bool = False
-    cost: float = 0.0
     ended: float = 0.0
     client_left: float | None = None
 

@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, cast
@@ -30,7 +31,7 @@ class FakeHost:
         models: the names ``GET /models`` lists; every name is answered.
         fault: hits every request (see :class:`Fault`), besides those hit by their model's name.
         key: when set, requests without it get a 401.
-        input_price, output_price: USD per million tokens.
+        prices: USD per million input and output tokens.
     """
 
     def __init__(
@@ -41,16 +42,14 @@ class FakeHost:
         models: tuple[str, ...] = ("fake/model",),
         fault: Fault | None = None,
         key: str = "",
-        input_price: float = 1.0,
-        output_price: float = 2.0,
+        prices: tuple[float, float] = (1.0, 2.0),
     ) -> None:
         self.answer = answer
         self.transcript = transcript
         self.models = models
         self.fault = fault
         self.key = key
-        self.input_price = input_price
-        self.output_price = output_price
+        self.input_price, self.output_price = prices
         self.attempts: list[Attempt] = []
         self.stopping = threading.Event()
         self._hits: dict[str, int] = {}
@@ -67,7 +66,12 @@ class FakeHost:
     @property
     def bill(self) -> float:
         """USD for everything that was paid, as this host counts."""
-        return sum(attempt.cost for attempt in self.attempts)
+        return sum(map(self.cost, self.attempts))
+
+    def cost(self, attempt: Attempt) -> float:
+        """USD this host charges for one attempt."""
+        tokens = attempt.input_tokens * self.input_price + attempt.output_tokens * self.output_price
+        return tokens / 1e6 if attempt.paid else 0.0
 
     def now(self) -> float:
         """Milliseconds since the host started."""
@@ -84,7 +88,8 @@ class FakeHost:
         context: int | None = 8192,
     ) -> Endpoint:
         """A chat endpoint at this host, as a catalog has it."""
-        tasks: tuple[Task, ...] = ("text-generation", "image-text-to-text") if "image" in input else ("text-generation",)
+        seeing: tuple[Task, ...] = ("image-text-to-text",) if "image" in input else ()
+        tasks: tuple[Task, ...] = ("text-generation", *seeing)
         strength = Strength(task="text-generation", tier=tier, evidence=Evidence(level="declared", source="a fake"))
         return Endpoint(
             id=f"{host}:{model}",
@@ -94,7 +99,6 @@ class FakeHost:
                 input=input,
                 context=context,
                 strength=(strength,),
-                ),
             ),
             host=Host(
                 id=host,
@@ -120,9 +124,11 @@ class FakeHost:
         return fault if fault.times is None or hits <= fault.times else None
 
     def close(self) -> None:
+        """Stop, and hang up on everybody who is still connected."""
         self.stopping.set()
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
 
     def __enter__(self) -> FakeHost:
         self._thread.start()
@@ -139,6 +145,25 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
     fake: FakeHost
+
+    def __init__(self, *arguments: Any) -> None:
+        self.connections: set[socket.socket] = set()
+        super().__init__(*arguments)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self.connections.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.connections.discard(request)
+
+    def hang_up(self) -> None:
+        until = time.monotonic() + 1
+        while self.connections and time.monotonic() < until:
+            for connection in tuple(self.connections):
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            time.sleep(0.002)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is what tests are about, not a failure of this server."""
@@ -175,11 +200,6 @@ class _Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             attempt.client_left = attempt.client_left or fake.now()
         finally:
-            attempt.cost = (
-                (attempt.input_tokens * fake.input_price + attempt.output_tokens * fake.output_price) / 1e6
-                if attempt.paid
-                else 0.0
-            )
             attempt.ended = fake.now()
 
     def _answer(self, attempt: Attempt, *, good_key: bool) -> None:

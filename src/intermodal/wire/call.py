@@ -19,11 +19,15 @@ class NotExpressible(UnsupportedModality):
     """This wire, or this host, has no words for that part. Raised before anything is sent."""
 
     code = "not_expressible"
+    part: str = ""
+    wire: str = ""
 
-    def __init__(self, part: str, wire: str, *, where: str = "", todo: str = "") -> None:
-        super().__init__(f"{wire} cannot carry {part}", where=where, todo=todo, sent=False)
-        self.part = part
-        self.wire = wire
+    @classmethod
+    def of(cls, part: str, wire: str, *, where: str = "", todo: str = "") -> NotExpressible:
+        error = cls(f"{wire} cannot carry {part}", where=where, todo=todo, sent=False)
+        error.part = part
+        error.wire = wire
+        return error
 
 
 # ---- what goes out -----------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def encode_request(call: TranscriptionCall, host: Host) -> Encoded:
     """The call as a form. The recording is a segment of its own, not copied. Raises NotExpressible."""
     ending = ENDINGS.get(call.media_type)
     if ending is None:
-        raise NotExpressible(f"audio of type {call.media_type}", WIRE, where=host.id, todo="convert it to WAV")
+        raise NotExpressible.of(f"audio of type {call.media_type}", WIRE, where=host.id, todo="convert it to WAV")
     plain = "no_verbose_json" in host.quirks
     fields = {
         "model": call.model,
@@ -67,7 +67,8 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
         raise status.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
     usage = tree.get("usage")
     seconds = _seconds(tree.get("duration"))
-    segments = tuple(filter(None, map(_segment, tree.get("segments") or ())))
+    rows = tree.get("segments")
+    segments = tuple(filter(None, map(_segment, rows if isinstance(rows, list) else ())))
     if not segments and tree["text"].strip():
         segments = (Segment(start=0.0, end=seconds, text=tree["text"].strip()),)
     language = tree.get("language")

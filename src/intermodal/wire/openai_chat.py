@@ -103,24 +103,24 @@ def _schema_name(name: str) -> str:
 
 def _check(call: ChatCall, host: Host) -> None:
     if not isinstance(call.output, (TextOutput, JsonOutput)):
-        raise NotExpressible("an output that is not text", WIRE, where=host.id)
+        raise NotExpressible.of("an output that is not text", WIRE, where=host.id)
     if len(call.sampling.stop) > MAX_STOP:
-        raise NotExpressible(f"more than {MAX_STOP} stop words", WIRE, where=host.id, todo="give fewer")
+        raise NotExpressible.of(f"more than {MAX_STOP} stop words", WIRE, where=host.id, todo="give fewer")
     images = 0
     for message in call.messages:
         if message.role == "tool":
-            raise NotExpressible("a tool result", WIRE, where=host.id)
+            raise NotExpressible.of("a tool result", WIRE, where=host.id)
         for part in message.parts:
             if not isinstance(part, WireText) and message.role != "user":
-                raise NotExpressible(f"{_name(part)} in a {message.role} message", WIRE, where=host.id)
+                raise NotExpressible.of(f"{_name(part)} in a {message.role} message", WIRE, where=host.id)
             if isinstance(part, WireImage):
                 images += 1
                 if part.media_type not in IMAGE_TYPES:
-                    raise NotExpressible(f"an image of type {part.media_type}", WIRE, where=host.id)
+                    raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
             if isinstance(part, WireAudio) and "no_audio" in host.quirks:
-                raise NotExpressible("audio", WIRE, where=host.id, todo="transcribe it first")
+                raise NotExpressible.of("audio", WIRE, where=host.id, todo="transcribe it first")
     if host.max_images is not None and images > host.max_images:
-        raise NotExpressible(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
 
 
 def _name(part: WirePart) -> str:

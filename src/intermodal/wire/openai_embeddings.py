@@ -28,9 +28,7 @@ def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
     return Encoded(path=PATH, headers=headers, segments=(dumps(body),))
 
 
-def decode_reply(
-    body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None
-) -> Embeddings:
+def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
     """The vectors in a 2xx reply to ``texts`` texts, in their order.
 
     Raises CallError for an error inside it or vectors that cannot be used, StreamCut for half a reply.

@@ -100,9 +100,10 @@ class Decoder:
         for event in events:
             if self.done:
                 return
-            if event.data.strip() == "[DONE]":
+            data = event.data.strip()
+            if data == "[DONE]":
                 self._finish()
-            else:
+            elif data:  # an event of nothing keeps a connection alive
                 self._read_json(event.data, failed=event.event == "error")
 
     def _read_json(self, data: bytes | str, *, failed: bool = False) -> None:

@@ -166,7 +166,7 @@ _STATUS_OF_CODE: Mapping[str, int] = {
     "not_found_error": 404, "notfounderror": 404, "rate_limit_error": 429, "rate_limit_exceeded": 429, "tokens": 429,
     "server_error": 500, "api_error": 500, "internalservererror": 500, "not_supported_error": 501,
     "overloaded_error": 529, "unavailable_error": 503, "exceed_context_size_error": 400, "context_length_exceeded": 400,
-    "insufficient_quota": 429,
+    "insufficient_quota": 429, "content_filter": 400, "content_policy_violation": 400,
 }  # fmt: skip
 
 

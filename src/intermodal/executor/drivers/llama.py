@@ -10,4 +10,4 @@ from intermodal.executor.world import World
 async def drive(job: Job, world: World, line: Line) -> Made:
     served = await world.runtimes.chat_url(job.endpoint)
     line.loaded(served.load_seconds)
-    return await openai.chat(job, world, line, served.base_url)
+    return await openai.chat(job, world, line, openai.Server(served.base_url, served.key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal import errors
 from intermodal.executor.job import Job, Line, Made
@@ -30,12 +30,18 @@ MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
 _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 
+class Server(NamedTuple):
+    """Where to send, and the key for it."""
+
+    base_url: str
+    key: str = ""
+
+
 async def drive(job: Job, world: World, line: Line) -> Made:
-    endpoint = job.endpoint
-    return await _BY_OP[job.step.op](job, world, line, endpoint.host.base_url)
+    return await _BY_OP[job.step.op](job, world, line, Server(job.endpoint.host.base_url, line.key))
 
 
-async def chat(job: Job, world: World, line: Line, base_url: str) -> Made:
+async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     """A chat completion, streamed."""
     assert isinstance(job.chat, ChatCall)
     encoded = openai_chat.encode_request(job.chat, job.endpoint.host)
@@ -43,7 +49,7 @@ async def chat(job: Job, world: World, line: Line, base_url: str) -> Made:
     refusal: list[str] = []
     usage = Usage()
     reason = ""
-    async with _posted(job, world, line, base_url, encoded) as response:
+    async with _posted(job, world, line, server, encoded) as response:
         decoder = openai_reply.Decoder(job.endpoint.id, headers=response.headers)
         async for event in _events(response, decoder):
             if isinstance(event, TextDelta):
@@ -77,21 +83,21 @@ async def _events(response: Response, decoder: openai_reply.Decoder) -> AsyncIte
         yield event
 
 
-async def transcribe(job: Job, world: World, line: Line, base_url: str) -> Made:
+async def transcribe(job: Job, world: World, line: Line, server: Server) -> Made:
     assert job.sound is not None
     call = TranscriptionCall(
         model=_model(job), data=job.sound.data, media_type=job.sound.media_type, language=job.language
     )
     encoded = openai_audio.encode_request(call, job.endpoint.host)
-    async with _posted(job, world, line, base_url, encoded) as response:
+    async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = openai_audio.decode_reply(body, job.endpoint.id, headers=response.headers)
     return Made(transcript=reply.transcript, usage=reply.usage)
 
 
-async def embed(job: Job, world: World, line: Line, base_url: str) -> Made:
+async def embed(job: Job, world: World, line: Line, server: Server) -> Made:
     encoded = openai_embeddings.encode_request(EmbeddingCall(model=_model(job), texts=(job.text,)), job.endpoint.host)
-    async with _posted(job, world, line, base_url, encoded) as response:
+    async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = openai_embeddings.decode_reply(body, job.endpoint.id, headers=response.headers)
     return Made(vector=reply.vectors[0], usage=reply.usage)
@@ -105,28 +111,28 @@ def _model(job: Job) -> str:
 
 
 @asynccontextmanager
-async def _posted(job: Job, world: World, line: Line, base_url: str, encoded: Encoded) -> AsyncIterator[Response]:
+async def _posted(job: Job, world: World, line: Line, server: Server, encoded: Encoded) -> AsyncIterator[Response]:
     """The reply to a POST, once it says 2xx; any other is raised as the error it stands for."""
+    from intermodal.executor.transport import FIRST_BYTE_TIMEOUT, Timeouts
+
     endpoint = job.endpoint
-    options: dict[str, float] = {}
+    timeouts = Timeouts()
     if line.remaining is not None:
         # An attempt never gets more time than the whole run has left.
-        options["first_byte_timeout"] = max(0.1, line.remaining)
+        timeouts = Timeouts(first_byte=min(FIRST_BYTE_TIMEOUT, max(0.1, line.remaining)))
     await line.sending()
     async with world.transport.post(
-        base_url.rstrip("/") + encoded.path,
-        dict(encoded.headers),
-        encoded.segments,
-        key=line.key,
-        origin=base_url,
+        server.base_url,
+        encoded,
+        key=server.key,
         where=endpoint.id,
         proxied=endpoint.host.zone == "internet",
-        **options,
+        timeouts=timeouts,
     ) as response:
         if not 200 <= response.status < 300:
             try:
                 body = await response.read()
             except errors.CallError:
                 body = b""  # the status alone must do
-            raise status.classify(response.status, response.headers, body, endpoint.id, secrets=(line.key,))
+            raise status.classify(response.status, response.headers, body, endpoint.id, secrets=(server.key,))
         yield response

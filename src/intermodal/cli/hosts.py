@@ -1,0 +1,313 @@
+"""``intermodal hosts``: which hosts may be used, and what they serve."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from intermodal.errors import IntermodalError, UsageError
+
+if TYPE_CHECKING:
+    from intermodal.catalog.rows import HostRow, ServedRow
+    from intermodal.cli.reach import Listed
+
+LIST_EPILOG = """\b
+Examples
+  intermodal hosts
+  intermodal hosts add openai
+  intermodal hosts add mybox --base-url http://127.0.0.1:8080/v1
+  intermodal hosts remove openai
+"""
+ADD_EPILOG = """\b
+Examples
+  intermodal hosts add openai
+  intermodal hosts add openai --yes
+  intermodal hosts add mybox --base-url http://127.0.0.1:11434/v1 --model qwen3:8b
+  intermodal hosts add proxy --base-url http://127.0.0.1:4000/v1 --zone internet --key-env PROXY_KEY
+"""
+MOST_MODELS = 50  # of one host, when none are named
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+@click.group(epilog=LIST_EPILOG, invoke_without_command=True)
+@_JSON
+@click.pass_context
+def hosts(context: click.Context, as_json: bool) -> None:
+    """Add, allow and list the hosts that may be used."""
+    if context.invoked_subcommand is None:
+        _list(as_json)
+
+
+@hosts.command("list", epilog=LIST_EPILOG)
+@_JSON
+def list_hosts(as_json: bool) -> None:
+    """List the hosts, how far away they are, and whether they are allowed."""
+    _list(as_json)
+
+
+@hosts.command(epilog=ADD_EPILOG)
+@click.argument("name")
+@click.option("--base-url", default="", metavar="URL", help="Address of an OpenAI-compatible server, up to /v1.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME[=VENDOR/MODEL]",
+    help="A model it serves, by its own name there; repeatable.  [default: all it lists]",
+)
+@click.option("--key-env", default="", metavar="VARIABLE", help="Environment variable that holds its key.")
+@click.option("--keyring", is_flag=True, help="Ask for the key and keep it in the system's keyring.")
+@click.option(
+    "--zone",
+    type=click.Choice(["machine", "network", "internet"]),
+    default=None,
+    help="How far away it computes, where the address misleads: a local proxy to a hosted API is internet.",
+)
+@click.option("--forced-json", is_flag=True, help="It can force a JSON schema (response_format).")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; consent.")
+@_JSON
+def add(**given: Any) -> None:
+    """Allow a known host (openai, groq, …), or add a server of your own.
+
+    Content is sent to a host only when a plan chooses it, and every plan says what it sends. A key in the
+    environment alone allows nothing.
+    """
+    from intermodal.catalog.load import known_hosts
+
+    shipped = {row.id: row for row in known_hosts()}.get(given["name"])
+    if shipped is not None and not given["base_url"]:
+        _allow(shipped, given)
+    else:
+        _add(given)
+
+
+@hosts.command(epilog=LIST_EPILOG)
+@click.argument("name")
+@_JSON
+def remove(name: str, as_json: bool) -> None:
+    """Take back the consent to a host; one of your own is forgotten."""
+    from intermodal import config
+
+    if not config.remove_host(os.environ, name):
+        raise UsageError(f"no host {name!r} was added or allowed", todo="see: intermodal hosts")
+    _said(f"{name}: no longer allowed", as_json, {"host": name, "allowed": False})
+
+
+# ---- list ------------------------------------------------------------------------------------------
+
+
+def _list(as_json: bool) -> None:
+    from intermodal.catalog.load import known_hosts
+    from intermodal.config import load_config
+
+    config = load_config(os.environ)
+    own = {row.id: row for row in config.hosts}
+    shipped = {row.id for row in known_hosts()}
+    rows = [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
+    rows += [row for row in config.hosts if row.id not in shipped]
+    told = [_told(row, row.id in config.consent or bool(row.id in own and own[row.id].base_url)) for row in rows]
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("hosts", {"hosts": told, "config": config.path})
+        return
+    from intermodal.cli.table import echo_table
+
+    echo_table(
+        ("host", "address", "zone", "key", "allowed", "models"),
+        [
+            (h["host"], h["base_url"], h["zone"], h["key"], "yes" if h["allowed"] else "no", str(h["models"]))
+            for h in told
+        ],
+    )
+
+
+def _told(row: HostRow, allowed: bool) -> dict[str, Any]:
+    there = row.key == "keyring" or bool(row.key_env and os.environ.get(row.key_env, "").strip())
+    place = "keyring" if row.key == "keyring" else row.key_env
+    key = f"{place} ({'set' if there else 'not set'})" if place else "none needed"
+    return {"host": row.id, "base_url": row.base_url, "zone": row.host().zone, "key": key, "allowed": allowed,
+            "models": len(row.models)}  # fmt: skip
+
+
+# ---- allow a shipped host ---------------------------------------------------------------------------
+
+
+def _allow(row: HostRow, given: dict[str, Any]) -> None:
+    """Consent to a host that ships with intermodal."""
+    from intermodal import config
+
+    for option in ("models", "zone", "forced_json"):
+        if given[option]:
+            raise UsageError(
+                f"{row.id} has its row already", where=f"--{option.replace('_', '-').rstrip('s')}",
+                todo="leave that option out, or give --base-url too to replace its address",
+            )  # fmt: skip
+    if not agreed(row, given["yes"]):
+        _said(f"{row.id}: not allowed", given["as_json"], {"host": row.id, "allowed": False})
+        return
+    changed = _key(row.id, row.key_env, given)
+    if changed:
+        from intermodal.catalog.rows import HostRow
+
+        config.add_host(os.environ, HostRow(id=row.id, **changed))
+    path = config.consent(os.environ, row.id)
+    _said(
+        f"{row.id}: allowed, written to {path}",
+        given["as_json"],
+        {"host": row.id, "allowed": True, "config": str(path)},
+    )
+    _hint_key(changed.get("key_env") or row.key_env, keyring=changed.get("key") == "keyring")
+
+
+def agreed(row: HostRow, yes: bool) -> bool:
+    """Whether the user consents. Without a terminal only ``--yes`` is a yes."""
+    from urllib.parse import urlsplit
+
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"consent to {row.id} cannot be asked for here: there is no terminal", todo="if you mean it, add --yes"
+        )
+    address = urlsplit(row.base_url).hostname or row.base_url
+    click.echo(f"Plans may then send prompts and files to {row.name or row.id} ({address}).", err=True)
+    click.echo("Each plan says what it sends before it sends it; --private and --local keep things here.", err=True)
+    return click.confirm(f"Allow {row.id}?", default=False, err=True)
+
+
+def _key(name: str, key_env: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Fields of the host's row that say where its key is."""
+    if given["keyring"]:
+        from intermodal.keys import store_key
+
+        secret = (
+            click.prompt(f"Key of {name}", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+        )
+        store_key(name, secret)
+        return {"key": "keyring"}
+    if given["key_env"] and given["key_env"] != key_env:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", given["key_env"]):
+            raise UsageError(
+                "is not the name of an environment variable", where="--key-env",
+                todo="name the variable that holds the key, never the key itself",
+            )  # fmt: skip
+        return {"key_env": given["key_env"]}
+    return {}
+
+
+def _hint_key(key_env: str, *, keyring: bool) -> None:
+    if key_env and not keyring and not os.environ.get(key_env, "").strip():
+        click.echo(f"its key is looked for in {key_env}, which is not set: export {key_env}=…", err=True)
+
+
+# ---- add one of the user's own -----------------------------------------------------------------------
+
+
+def _add(given: dict[str, Any]) -> None:
+    from intermodal import config
+    from intermodal.catalog.rows import HostRow
+
+    name = config.check_name(given["name"])
+    if not given["base_url"]:
+        from intermodal.catalog.load import known_hosts
+
+        known = ", ".join(row.id for row in known_hosts())
+        raise UsageError(
+            f"{name} is not a host that intermodal knows ({known})", todo="give its address: --base-url http://…/v1"
+        )
+    url = config.check_url(given["base_url"].rstrip("/"), "--base-url")
+    found = HostRow(
+        id=name, base_url=url, zone=given["zone"], forced_json=True if given["forced_json"] else None,
+        **_key(name, "", given),
+    )  # fmt: skip
+    zone = found.host().zone
+    if zone == "internet" and not agreed(found, given["yes"]):
+        _said(f"{name}: not added", given["as_json"], {"host": name, "allowed": False})
+        return
+    models = _models(found, given["models"])
+    import msgspec
+
+    row = msgspec.structs.replace(found, models=models)
+    path = config.add_host(os.environ, row)
+    ids = [f"{name}:{model.id}" for model in models]
+    body = {"host": name, "allowed": True, "zone": zone, "models": ids, "config": str(path)}
+    words = f"{name}: {config.zone_words(zone)}; {len(models)} models, written to {path}"
+    _said(words, given["as_json"], body)
+    if not given["as_json"]:
+        for line in ids[:10]:
+            click.echo(f"  {line}", err=True)
+        click.echo("what they can do and cost can be stated there; see: intermodal models", err=True)
+    _hint_key(row.key_env, keyring=row.key == "keyring")
+
+
+def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
+    """The models it serves: those named, with what it says about them, or all it lists."""
+    import anyio
+
+    from intermodal.cli.reach import listed_models
+    from intermodal.keys import find_key
+
+    async def ask() -> tuple[Listed, ...]:
+        return await listed_models(
+            row.base_url, key=find_key(row.host(), os.environ) or "", where=row.base_url, timeout=3
+        )
+
+    try:
+        listed = anyio.run(ask)
+    except IntermodalError as error:
+        if not named:
+            raise UsageError(
+                f"{error.what}, so its models are not known", where=row.base_url,
+                todo="start the server, or name them: --model NAME",
+            ) from None  # fmt: skip
+        click.echo(f"note: {error}; what you named is taken as it is", err=True)
+        listed = ()
+    known = {model.id: model for model in listed}
+    if not named:
+        return tuple(served_row(row.id, model.id, "", model) for model in listed[:MOST_MODELS])
+    pairs = [word.partition("=")[::2] for word in named]
+    for called, _ in pairs:
+        if known and called not in known:
+            click.echo(f"note: {row.base_url} does not list {called}", err=True)
+    return tuple(served_row(row.id, called, model, known.get(called)) for called, model in pairs)
+
+
+def served_row(host: str, called: str, model: str, listed: Listed | None) -> ServedRow:
+    """A row for a model by its host's own name. Its id is ``vendor/model``: the host stands in for a vendor nobody named."""
+    from intermodal.catalog.load import shipped
+    from intermodal.catalog.rows import ServedRow
+
+    plain = re.sub(r"[^a-z0-9./_-]+", "-", (model or called).lower()).strip("-/")
+    if "/" not in plain:
+        known = [id for id in shipped().models if id.rsplit("/", 1)[-1] == plain]
+        plain = known[0] if len(known) == 1 else f"{host}/{plain}"
+    embeds = "embed" in called.lower()
+    hears = "whisper" in called.lower()
+    task = "feature-extraction" if embeds else "automatic-speech-recognition" if hears else ""
+    return ServedRow(
+        id=plain,
+        served_as="" if called == plain else called,
+        tasks=(task,) if task in get_args(_task_type()) else (),
+        input=("audio",) if hears else (listed.input if listed is not None else ()),
+        context=listed.context if listed is not None else None,
+    )
+
+
+def _task_type() -> Any:
+    from intermodal.catalog.nouns import Task
+
+    return Task
+
+
+def _said(words: str, as_json: bool, body: dict[str, Any]) -> None:
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("host", body)
+    else:
+        click.echo(words, err=True)

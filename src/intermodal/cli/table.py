@@ -1,0 +1,34 @@
+"""Tables and amounts as people read them. Plain text: aligned columns, no frames, no colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+
+def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their heads, columns aligned; the last column may be as long as it likes."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    for row in (head, *rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())
+
+
+def size(count: float) -> str:
+    """Bytes: 98 MB, 1.6 GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def money(amount: float | None) -> str:
+    """USD: free, unknown, $0.0123."""
+    if amount is None:
+        return "unknown"
+    if amount == 0:
+        return "$0"
+    return f"${amount:.2f}" if amount >= 1 else f"${amount:.6f}".rstrip("0").rstrip(".") or "<$0.000001"
+
+
+def count(number: float | None) -> str:
+    """12,345; "-" for nothing known."""
+    return "-" if number is None else f"{number:,.0f}"

@@ -1,0 +1,325 @@
+"""What the user allows and has: ``intermodal.toml``, and the folders intermodal writes to.
+
+    $INTERMODAL_CONFIG                     this file and no other
+    $INTERMODAL_HOME/config/…              config, data and cache together, wherever the user wants them
+    the system's config folder             otherwise
+
+Never the current folder: a cloned repository must not be able to grant consent. Keys are not in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from intermodal.catalog.load import known_hosts, parse_toml, read_toml
+from intermodal.catalog.rows import HostRow, decode
+from intermodal.content import Value
+from intermodal.errors import ConfigError
+from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Zone
+
+if TYPE_CHECKING:
+    import tomlkit
+
+FILE = "intermodal.toml"
+HEADER = """\
+# What intermodal may use and what it may spend. Keys are not kept here.
+# consent = ["openai"]     hosted services that content may be sent to
+# max_cost = 0.05          USD per request, at most
+# time_value = 0.002       USD one second of waiting is worth
+# private = ["audio"]      kinds or file names that never leave this machine
+"""
+
+
+class Config(Value):
+    """The user's config.
+
+    Attributes:
+        path: the file it came from, "" when there is none.
+        consent: shipped hosts that content may be sent to.
+        hosts: host rows of the user's own.
+        max_cost: USD per request, unless the request says otherwise.
+        time_value: USD one second of waiting is worth.
+        private: labels every request gets in addition to its own.
+    """
+
+    path: str = ""
+    consent: tuple[str, ...] = ()
+    hosts: tuple[HostRow, ...] = ()
+    max_cost: float = DEFAULT_MAX_COST
+    time_value: float = DEFAULT_TIME_VALUE
+    private: tuple[str, ...] = ()
+
+
+class _File(Value, forbid_unknown_fields=True):
+    """The file's top level, as TOML."""
+
+    consent: tuple[str, ...] = ()
+    max_cost: float = DEFAULT_MAX_COST
+    time_value: float = DEFAULT_TIME_VALUE
+    private: tuple[str, ...] = ()
+    hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+
+
+# ---- where things are ------------------------------------------------------------------------------
+
+
+def config_path(env: Mapping[str, str]) -> Path:
+    """The config file, whether it is there or not."""
+    if env.get("INTERMODAL_CONFIG"):
+        return Path(env["INTERMODAL_CONFIG"]).expanduser()
+    return _folder(env, "config") / FILE
+
+
+def data_dir(env: Mapping[str, str]) -> Path:
+    """What must not be lost: the store."""
+    return _folder(env, "data")
+
+
+def cache_dir(env: Mapping[str, str]) -> Path:
+    """What can be fetched or made again: weights, derived media."""
+    return _folder(env, "cache")
+
+
+def _folder(env: Mapping[str, str], kind: str) -> Path:
+    home = env.get("INTERMODAL_HOME")
+    if home:
+        return Path(home).expanduser() / kind
+    import platformdirs
+
+    folders: dict[str, Callable[[str], Path]] = {
+        "config": platformdirs.user_config_path,
+        "data": platformdirs.user_data_path,
+        "cache": platformdirs.user_cache_path,
+    }
+    return folders[kind]("intermodal")
+
+
+# ---- reading ---------------------------------------------------------------------------------------
+
+
+def load_config(env: Mapping[str, str] | None = None) -> Config:
+    """The config; defaults when there is no file.
+
+    Raises:
+        ConfigError: the file cannot be read or used, or INTERMODAL_CONFIG names one that is not there
+            (going on without it could send out what it forbids).
+    """
+    env = os.environ if env is None else env
+    path = config_path(env)
+    where = str(path)
+    try:
+        table = read_toml(path, where)
+    except FileNotFoundError:
+        if env.get("INTERMODAL_CONFIG"):
+            raise ConfigError(
+                "INTERMODAL_CONFIG names a file that is not there", where=where, todo="run: intermodal init"
+            ) from None
+        return Config()
+    except OSError as error:
+        reason = (error.strerror or "unreadable").lower()
+        raise ConfigError(f"cannot be read ({reason})", where=where, todo="correct its permissions") from None
+    return parse(table, where)
+
+
+def parse(table: Mapping[str, Any], where: str) -> Config:
+    """A config from parsed TOML. Raises ConfigError that names the key."""
+    file = decode(table, _File, where=where, place="")
+    hosts = tuple(_host(name, row, where) for name, row in sorted(file.hosts.items()))
+    names = {row.id for row in known_hosts()} | {row.id for row in hosts}
+    for name in file.consent:
+        if name not in names:
+            raise ConfigError(
+                f"consent names a host that is not known: {name}",
+                where=where,
+                todo=f"hosts are {', '.join(sorted(names))}; a new one: intermodal hosts add {name} --base-url URL",
+            )
+    for key in ("max_cost", "time_value"):
+        value = getattr(file, key)
+        if not 0 <= value < float("inf"):
+            raise ConfigError(f"{key} must be 0 or more, is {value:g}", where=where, todo="correct it")
+    return Config(
+        path=where,
+        consent=file.consent,
+        hosts=hosts,
+        max_cost=file.max_cost,
+        time_value=file.time_value,
+        private=file.private,
+    )
+
+
+def _host(name: str, table: Mapping[str, Any], where: str) -> HostRow:
+    """One ``[hosts.NAME]``."""
+    place = f"hosts.{name}"
+    row = decode({**table, "id": name}, HostRow, where=where, place=place)
+    check_name(name, where)
+    if table.get("id", name) != name:
+        raise ConfigError(f"[{place}] has another name inside: {table['id']}", where=where, todo="leave id out")
+    if row.protocol != "openai" or row.zone == "process" or row.prices:
+        raise ConfigError(
+            f"[{place}] sets protocol, zone or prices to what only built-in rows may have",
+            where=where,
+            todo="leave protocol and prices out; zone is machine, network or internet",
+        )
+    shipped = {known.id for known in known_hosts()}
+    if name not in shipped and not row.base_url:
+        raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')
+    if row.base_url:
+        check_url(row.base_url, f"{where} [{place}]")
+    return row
+
+
+def check_name(name: str, where: str = "") -> str:
+    """A host's name, which endpoint ids begin with. Raises ConfigError."""
+    plain = name.replace("-", "").replace("_", "").replace(".", "")
+    if not (plain.isascii() and plain.isalnum()) or name in ("embedded", "prompt", "policy"):
+        raise ConfigError(
+            f"a host cannot be called {name!r}",
+            where=where,
+            todo="use letters, digits, dots and dashes",
+        )
+    return name
+
+
+def check_url(base_url: str, where: str = "") -> str:
+    """A base URL: http(s), with a host, without a user, a query or a fragment. Raises ConfigError."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(base_url)
+        plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        plain = False
+    if not plain or parts.username is not None or parts.query or parts.fragment:
+        raise ConfigError(
+            "base_url must be an http or https address without user, query or fragment",
+            where=where,
+            todo="for example http://127.0.0.1:8080/v1",
+        )
+    return base_url
+
+
+# ---- writing: the user's own text, comments and order are kept ----------------------------------------
+
+
+def consent(env: Mapping[str, str], host: str, *, granted: bool = True) -> Path:
+    """Allow content to be sent to a shipped host, or take that back. Returns the file."""
+
+    def edit(document: tomlkit.TOMLDocument) -> None:
+        names = [str(name) for name in document.get("consent", ())]
+        kept = [name for name in names if name != host] + ([host] if granted else [])
+        if kept or "consent" in document:
+            _set_top(document, "consent", kept)
+
+    return _edit(env, edit)
+
+
+def add_host(env: Mapping[str, str], row: HostRow) -> Path:
+    """Write ``[hosts.NAME]``, in place of one of that name. Returns the file."""
+    fields = {key: value for key, value in msgspec.to_builtins(row).items() if key != "id"}
+
+    def edit(document: tomlkit.TOMLDocument) -> None:
+        import tomlkit
+
+        hosts = document.setdefault("hosts", tomlkit.table(is_super_table=True))
+        models = fields.pop("models", ())
+        table = tomlkit.item(fields)
+        if models:
+            rows = tomlkit.aot()
+            for model in models:
+                rows.append(tomlkit.item(model))
+            table["models"] = rows
+        hosts[row.id] = table
+
+    return _edit(env, edit)
+
+
+def remove_host(env: Mapping[str, str], name: str) -> bool:
+    """Take a host out of the config, its row and its consent. False when it was in neither."""
+    found = False
+
+    def edit(document: tomlkit.TOMLDocument) -> None:
+        nonlocal found
+        names = [str(other) for other in document.get("consent", ())]
+        if name in names:
+            found = True
+            _set_top(document, "consent", [other for other in names if other != name])
+        if name in document.get("hosts", {}):
+            found = True
+            del document["hosts"][name]
+
+    _edit(env, edit, touch=False)
+    return found
+
+
+def create(env: Mapping[str, str]) -> Path:
+    """Make sure the file is there."""
+    return _edit(env, lambda document: None)
+
+
+def _set_top(document: tomlkit.TOMLDocument, key: str, value: list[str]) -> None:
+    """Set a top-level key; a new one goes before the first table, where TOML wants it."""
+    if key in document:
+        document[key] = value
+        return
+    rest = [(name, document[name]) for name in list(document)]
+    tables = [name for name, item in rest if isinstance(item, dict)]
+    held = {name: document.pop(name) for name in tables}
+    document[key] = value
+    for name, item in held.items():
+        document[name] = item
+
+
+def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None], *, touch: bool = True) -> Path:
+    """Change the file in one step: a reader sees the old text or the new, and a crash leaves the old."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    path = config_path(env)
+    path = path.resolve() if path.is_symlink() else path
+    try:
+        before = path.read_text("utf-8") if path.exists() else ""
+        document = tomlkit.parse(before or HEADER)
+        change(document)
+        text = tomlkit.dumps(document)
+        parse(parse_toml(text, str(path)), str(path))  # never leave a file that cannot be read back
+        if text != before and (before or touch):
+            _write(path, text)
+    except TOMLKitError as error:
+        raise ConfigError(f"is not TOML: {error}", where=str(path), todo="correct that line") from None
+    except OSError as error:
+        reason = (error.strerror or "unwritable").lower()
+        raise ConfigError(f"cannot be written ({reason})", where=str(path), todo="correct its permissions") from None
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, "utf-8")
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o600)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def zone_words(zone: Zone) -> str:
+    """How far content goes, for people."""
+    words: dict[Zone, str] = {
+        "process": "stays inside this process",
+        "machine": "stays on this machine",
+        "network": "goes to another machine of this network",
+        "internet": "leaves this network",
+    }
+    return words[zone]
+
+
+__all__ = [
+    "Config", "add_host", "cache_dir", "config_path", "consent", "create", "data_dir",
+    "load_config", "parse", "remove_host", "zone_words",
+]  # fmt: skip

@@ -1,0 +1,53 @@
+"""Three floats for low, mid and high, and the one way they become a ``Quantity``.
+
+Search compares hundreds of routes, so prices and times are computed on plain floats by formulas that
+take one level at a time; what is shown is the same formula at all three levels, put into a ``Quantity``.
+An unknown is infinity while it is a float.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from intermodal.quantity import Quantity, unknown
+
+Levels = tuple[float, float, float]  # low, mid, high
+Level = Literal[0, 1, 2]
+LOW: Level = 0
+MID: Level = 1
+HIGH: Level = 2
+LEVELS: tuple[Level, Level, Level] = (0, 1, 2)
+ZEROS: Levels = (0.0, 0.0, 0.0)
+
+
+def levels(quantity: Quantity) -> Levels:
+    """The three floats of a quantity; all infinite when it is unknown."""
+    if quantity.certainty == "unknown":
+        return (math.inf, math.inf, math.inf)
+    return (quantity.low, quantity.mid, quantity.high)
+
+
+def plus(a: Levels, b: Levels) -> Levels:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
+
+
+def times(a: Levels, factor: float) -> Levels:
+    return (a[0] * factor, a[1] * factor, a[2] * factor)
+
+
+def product(a: Levels, b: Levels) -> Levels:
+    return (a[0] * b[0], a[1] * b[1], a[2] * b[2])
+
+
+def quantity(values: Levels, basis: str, digits: int) -> Quantity:
+    """Levels as a quantity rounded to ``digits`` decimals, so that a plan reads well and compares by value.
+
+    >>> quantity((1.0, 1.0, 1.0), "counted", 0).certainty
+    'exact'
+    """
+    low, mid, high = values
+    if high == math.inf or mid == math.inf:
+        return unknown(basis)
+    low, mid, high = round(low, digits), round(mid, digits), round(high, digits)
+    return Quantity(low=low, mid=mid, high=high, certainty="exact" if low == mid == high else "estimated", basis=basis)

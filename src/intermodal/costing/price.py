@@ -1,0 +1,29 @@
+"""Money of one call, at one level. Nothing times an unknown price is nothing; something times it is unknown."""
+
+from __future__ import annotations
+
+from intermodal.costing.rates import Rates
+
+
+def token_price(rates: Rates, text: float, image: float, audio: float, out: float) -> float:
+    """USD of a call billed by tokens, each modality at its own rate. Infinite: the price is not known."""
+    cost = rates.request
+    if text and rates.text:
+        cost += text * rates.text
+    if image and rates.image:
+        cost += image * rates.image
+    if audio and rates.audio:
+        cost += audio * rates.audio
+    if out and rates.out:
+        cost += out * rates.out
+    return cost
+
+
+def hearing_price(rates: Rates, seconds: float) -> float:
+    """USD of a transcription billed by seconds of audio."""
+    return rates.request + (seconds * rates.second if seconds and rates.second else 0.0)
+
+
+def reading_price(rates: Rates, pages: float) -> float:
+    """USD of text recognition billed by page or picture."""
+    return rates.request + (pages * rates.page if pages and rates.page else 0.0)

@@ -1,0 +1,160 @@
+"""What one endpoint asks per unit, in money and time, ready to be multiplied: floats, resolved once.
+
+Statistics of real runs outrank the catalog's speeds. A speed nobody stated becomes the wide range of its
+kind of place, never zero. A price nobody stated is infinity until it meets a count (see ``price.py``);
+on this machine there is nothing to pay.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.levels import Levels
+from intermodal.plans.statistics import Statistics
+from intermodal.quantity import Quantity, between
+
+UNKNOWN_CONTEXT = 4_096  # what a server that does not say is trusted with: the smallest common default
+HERE = ("process", "machine")
+
+_NOT_MEASURED = "not measured here"
+_ELSEWHERE: dict[str, Quantity] = {  # hosted models as a whole, when nothing is known of this one
+    "overhead": between(0.2, 0.8, 3.0, _NOT_MEASURED),
+    "prompt": between(500.0, 3_000.0, 20_000.0, _NOT_MEASURED),
+    "decode": between(15.0, 60.0, 250.0, _NOT_MEASURED),
+    "realtime_factor": between(0.005, 0.04, 0.3, _NOT_MEASURED),
+    "megapixel": between(0.1, 0.7, 3.0, _NOT_MEASURED),
+    "page": between(0.2, 1.5, 6.0, _NOT_MEASURED),
+}
+_HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
+    "overhead": between(0.0, 0.05, 0.3, _NOT_MEASURED),
+    "prompt": between(20.0, 150.0, 2_000.0, _NOT_MEASURED),
+    "decode": between(2.0, 10.0, 80.0, _NOT_MEASURED),
+    "realtime_factor": between(0.03, 0.3, 1.5, _NOT_MEASURED),
+    "megapixel": between(0.2, 0.8, 4.0, _NOT_MEASURED),
+    "page": between(0.5, 2.0, 8.0, _NOT_MEASURED),
+}
+
+
+class Rates(Struct, frozen=True, gc=False):
+    """Attributes:
+    text, image, audio, out: USD per token. second: USD per second of audio. page: USD per page or picture.
+    request: USD per call. All infinite where unknown.
+    overhead, load: seconds. read_in, write_out: seconds per input and output token.
+    hear: seconds per second of audio. see: seconds per megapixel. leaf: seconds per page.
+    context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
+    """
+
+    text: float
+    image: float
+    audio: float
+    out: float
+    second: float
+    page: float
+    request: float
+    overhead: Levels
+    load: Levels
+    read_in: Levels
+    write_out: Levels
+    hear: Levels
+    see: Levels
+    leaf: Levels
+    context: float
+    most_out: float
+    memory: Levels
+
+
+def rates(endpoint: Endpoint, statistics: Statistics, as_of: str) -> Rates:
+    """Resolve an endpoint's price of that day and its speeds."""
+    text, image, audio, out, second, page, request = _prices(endpoint, as_of)
+    overhead, load, prompt, decode, hear, see, leaf = (
+        _speed(endpoint, figure, statistics)
+        for figure in ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page")
+    )
+    return Rates(
+        text=text, image=image, audio=audio, out=out, second=second, page=page, request=request,
+        overhead=_of(overhead), load=_of(load), read_in=_inverse(prompt), write_out=_inverse(decode),
+        hear=_of(hear), see=_of(see), leaf=_of(leaf),
+        context=float(endpoint.context or endpoint.model.context or UNKNOWN_CONTEXT),
+        most_out=float(endpoint.model.max_output) if endpoint.model.max_output else math.inf,
+        memory=_of(endpoint.memory),
+    )  # fmt: skip
+
+
+def _prices(endpoint: Endpoint, as_of: str) -> tuple[float, float, float, float, float, float, float]:
+    price = endpoint.price
+    nothing = 0.0 if endpoint.host.zone in HERE else math.inf
+    if price.effective_from and as_of and price.effective_from > as_of:
+        return (nothing, nothing, nothing, nothing, nothing, nothing, 0.0)  # not yet the price
+
+    def per(value: float | None, unit: float) -> float:
+        return nothing if value is None else value / unit
+
+    text = per(price.input_mtok, 1e6)
+    image = text if price.input_image_mtok is None else price.input_image_mtok / 1e6
+    audio = text if price.input_audio_mtok is None else price.input_audio_mtok / 1e6
+    return (
+        text, image, audio, per(price.output_mtok, 1e6),
+        per(price.second, 1.0), per(price.page, 1.0), price.request,
+    )  # fmt: skip
+
+
+def _speed(endpoint: Endpoint, figure: str, statistics: Statistics) -> Quantity:
+    seen = statistics.get(endpoint.id, figure)
+    if seen is not None:
+        return seen
+    stated: Quantity = getattr(endpoint.speed, figure)
+    if figure == "load" or stated.mid > 0:
+        return stated
+    if figure == "overhead" and _says_anything(endpoint):
+        return stated
+    if figure == "page" and endpoint.speed.megapixel.mid > 0:
+        return stated  # 0: pages are then timed by their pixels
+    return (_HERE if endpoint.host.zone in HERE else _ELSEWHERE)[figure]
+
+
+def _says_anything(endpoint: Endpoint) -> bool:
+    speed = endpoint.speed
+    return any(q.mid > 0 for q in (speed.prompt, speed.decode, speed.realtime_factor, speed.megapixel, speed.page))
+
+
+def _of(quantity: Quantity) -> Levels:
+    return (quantity.low, quantity.mid, quantity.high)
+
+
+def _inverse(quantity: Quantity) -> Levels:
+    """Seconds per token from tokens per second: the fastest pace is the lowest time."""
+    low = quantity.low or quantity.mid / 4
+    return (1 / quantity.high, 1 / quantity.mid, 1 / low)
+
+
+def ideal(many: list[Rates]) -> Rates:
+    """The best of each figure over many endpoints: no member can do better, so what it fails all fail."""
+
+    def least(name: str) -> float:
+        return min(getattr(one, name) for one in many)
+
+    def least_levels(name: str) -> Levels:
+        columns = list(zip(*(getattr(one, name) for one in many), strict=True))
+        return (min(columns[0]), min(columns[1]), min(columns[2]))
+
+    return Rates(
+        **{name: least(name) for name in ("text", "image", "audio", "out", "second", "page", "request")},
+        **{
+            name: least_levels(name)
+            for name in ("overhead", "load", "read_in", "write_out", "hear", "see", "leaf", "memory")
+        },
+        context=max(one.context for one in many),
+        most_out=max(one.most_out for one in many),
+    )
+
+
+def dimensions(one: Rates) -> tuple[float, ...]:
+    """Everything in which one endpoint can be better than another, smaller is better."""
+    return (
+        one.text, one.image, one.audio, one.out, one.second, one.page, one.request,
+        *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],
+        *one.hear[1:], *one.see[1:], *one.leaf[1:], *one.memory[1:], -one.context, -one.most_out,
+    )  # fmt: skip

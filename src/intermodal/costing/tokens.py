@@ -1,0 +1,95 @@
+"""Tokens of every kind of content, as quantities: counted where that is possible, a range with its reason where not."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from intermodal.plans.facts import PartFacts
+from intermodal.quantity import Quantity, between, exact
+
+# English prose is 4 to 4.5 characters a token in today's vocabularies, code near 3, small vocabularies less.
+CHARS_PER_TOKEN: tuple[float, float, float] = (2.5, 4.0, 5.0)  # most tokens, typical, fewest
+CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts whose letters take 2 bytes and more
+DENSE_BYTES_PER_CHAR = 1.3
+
+# Speech: 150 words a minute is 2.5 words a second of talk, pauses taken off; 11 s of a slow speech gave 2.4.
+SPEECH: tuple[float, float, float] = (0.4, 2.7, 4.5)  # tokens per second
+
+# Reading: a dense A4 page of 2.17 megapixels holds 450 to 700 tokens with a quarter of its area text.
+READ_PER_DENSE_MEGAPIXEL: tuple[float, float, float] = (250.0, 900.0, 2600.0)  # times text density
+READ_PER_MEGAPIXEL: tuple[float, float, float] = (0.0, 120.0, 650.0)  # density not sampled
+READ_PER_PAGE: tuple[float, float, float] = (30.0, 450.0, 1400.0)  # a scanned page of letter size
+
+# Audio as a model hears it. OpenAI 10 a second (realtime guide), Gemini 25 to 32, local encoders 6 to 25.
+AUDIO: tuple[float, float, float] = (6.0, 10.0, 32.0)
+# A page sent whole: its text and one picture. Gemini 258 to 560 and text, Anthropic 1,500 to 3,000 and a picture.
+DOCUMENT_PAGE: tuple[float, float, float] = (258.0, 1000.0, 2600.0)
+
+BLOCK: tuple[float, float, float] = (8.0, 16.0, 32.0)  # label of one block of derived text
+MESSAGE: tuple[float, float, float] = (3.0, 5.0, 8.0)  # role and turn markers of a chat template
+TEMPLATE: tuple[float, float, float] = (1.0, 10.0, 40.0)  # start tokens, a template's own system line
+REPAIR: tuple[float, float, float] = (0.0, 40.0, 120.0)  # the instruction of a repair call
+
+
+@lru_cache(maxsize=16_384)
+def text_tokens(chars: int, size: int = 0) -> Quantity:
+    """Tokens of ``chars`` characters in ``size`` bytes of UTF-8, when no vocabulary is at hand.
+
+    >>> text_tokens(400).mid
+    100.0
+    """
+    if chars <= 0:
+        return exact(0.0, "no text")
+    dense = size > chars * DENSE_BYTES_PER_CHAR
+    most, typical, fewest = CHARS_PER_TOKEN_DENSE if dense else CHARS_PER_TOKEN
+    return between(
+        max(1.0, chars // fewest), max(1.0, -(-chars // typical)), max(1.0, -(-chars // most)),
+        f"characters / {typical:g}",
+    )  # fmt: skip
+
+
+def part_tokens(part: PartFacts, tokenizer: str) -> Quantity:
+    """Tokens of a text part: exact when this vocabulary counted it."""
+    counted = part.tokens.get(tokenizer) if tokenizer else None
+    if counted is not None:
+        return exact(float(counted), "counted")
+    return text_tokens(part.chars, part.size)
+
+
+def speech_tokens(seconds: Quantity, seen: Quantity | None = None) -> Quantity:
+    """Tokens of a transcript. ``seen``: tokens per second of speech that this ear's earlier runs gave."""
+    if seconds.certainty == "exact" and seconds.mid == 0:
+        return seconds
+    if seen is not None:
+        return seconds.times(seen, basis=seen.basis)
+    return seconds.times(between(*SPEECH, f"{SPEECH[1]:g} tokens a second of speech"))
+
+
+def read_tokens(megapixels: float, density: Quantity, seen: Quantity | None = None) -> Quantity:
+    """Tokens of the text in a picture, from its size and the share of it that looks like text."""
+    if seen is not None:
+        return seen.scaled(megapixels, basis=seen.basis)
+    if not density.known:
+        return between(*READ_PER_MEGAPIXEL, "per megapixel, text not sampled").scaled(megapixels)
+    rate = between(*READ_PER_DENSE_MEGAPIXEL, "per megapixel of text")
+    return density.times(rate, basis=rate.basis).scaled(megapixels)
+
+
+def page_tokens(megapixels: float, seen: Quantity | None = None) -> Quantity:
+    """Tokens of the text on one scanned page."""
+    if seen is not None:
+        return seen.scaled(megapixels, basis=seen.basis)
+    return between(*READ_PER_PAGE, "per scanned page")
+
+
+def audio_tokens(seconds: Quantity) -> Quantity:
+    """Tokens of sound that a model hears itself."""
+    return seconds.times(between(*AUDIO, "10 tokens a second (OpenAI); other families up to 32"))
+
+
+def document_tokens(pages: int, chars: int) -> Quantity:
+    """Tokens of a document that a model takes whole."""
+    if pages <= 0:
+        return exact(0.0, "no pages")
+    pictures = between(*DOCUMENT_PAGE, "text and a picture per page, rules not published").scaled(float(pages))
+    return pictures + text_tokens(chars)

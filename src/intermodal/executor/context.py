@@ -1,0 +1,45 @@
+"""The last look before sending: does the prompt that was really made fit? Nothing is cut in silence."""
+
+from __future__ import annotations
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.nouns import Endpoint
+from intermodal.executor.world import World
+from intermodal.plans.step import Call
+from intermodal.quantity import exact
+
+# Chat templates put a few tokens around each message; a whole conversation's worth, generously.
+TEMPLATE_TOKENS = 32
+
+
+def fitting(step: Call, endpoint: Endpoint, text: str, limit: int | None, world: World) -> Call:
+    """The step with its real prompt size in its estimate, where it can be counted.
+
+    Raises ContextExceeded with the numbers when prompt and reserved answer do not fit. Where only the
+    host can count, the host says so itself: its refusal costs nothing.
+    """
+    counted = world.count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
+    if counted is None:
+        return step
+    context = endpoint.context or endpoint.model.context
+    needed = counted + TEMPLATE_TOKENS + (limit or 0)
+    if context is not None and needed > context:
+        raise errors.ContextExceeded(
+            f"the prompt has {counted:,} tokens and the answer may take {limit or 0:,}, "
+            f"together more than the {context:,} it can hold",
+            where=endpoint.id,
+            todo="ask about fewer pages (--pages), or let a model with a longer context answer (--model)",
+            step=step.id,
+            sent=False,
+        )
+    # Only a larger prompt changes anything: a reservation is never lowered below what was approved.
+    estimate = step.estimate
+    if not estimate.input_tokens.known or counted <= estimate.input_tokens.high:
+        return step
+    cost = estimate.cost
+    rate = endpoint.price.input_mtok
+    if cost.known and rate:
+        cost = cost + exact((counted - estimate.input_tokens.high) * rate / 1e6, cost.basis)
+    return msgspec.structs.replace(step, estimate=msgspec.structs.replace(estimate, cost=cost))

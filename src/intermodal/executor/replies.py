@@ -1,0 +1,194 @@
+"""The call that answers: assembled, checked, streamed through a gate, and for JSON held against its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.nouns import Endpoint
+from intermodal.events import Actual, Committed, Event, Finished, Note, Retrying, StepFinished, TextDelta
+from intermodal.executor import answer, assemble
+from intermodal.executor.call import Done, Reroute
+from intermodal.executor.context import fitting
+from intermodal.executor.job import Job
+from intermodal.executor.pieces import Pixels, Sound
+from intermodal.executor.prepare import work_of
+from intermodal.plans.step import Call
+from intermodal.request import JsonOutput, Request, TextOutput
+from intermodal.wire.call import ChatCall, WireMessage
+
+if TYPE_CHECKING:
+    from intermodal.executor.course import Course
+
+
+async def _generate(course: Course, step: Call) -> Finished:
+    endpoint = course.shop.endpoint(step)
+    request = course.shop.request
+    stands_for = await course.stands_for(step, endpoint)
+    messages = assemble.messages(request, stands_for)
+    schema = request.output if isinstance(request.output, JsonOutput) else None
+    prompted = schema is not None and not endpoint.host.forced_json
+    if schema is not None and prompted:
+        messages = assemble.with_instruction(messages, assemble.asking_for_json(schema))
+    limit = _output_limit(step, request)
+    try:
+        step = fitting(step, endpoint, assemble.text_of(messages), limit, course.shop.world)
+    except errors.ContextExceeded as error:
+        raise Reroute(error, step, "cannot hold what was made of the files") from error
+    speaker = Speaker(endpoint.id, course.shop.emit, live=not prompted)
+    work = work_of(
+        tuple(piece for pieces in stands_for.values() for piece in pieces if isinstance(piece, Pixels)),
+        tuple(piece for pieces in stands_for.values() for piece in pieces if isinstance(piece, Sound)),
+    )
+    call = ChatCall(
+        model=endpoint.served_as or endpoint.model.id,
+        messages=messages,
+        output=TextOutput() if prompted or schema is None else schema,
+        sampling=msgspec.structs.replace(request.sampling, max_tokens=limit),
+    )
+    job = Job(step=step, endpoint=endpoint, chat=call, work=work)
+    done = await course.do(job, speaker)
+    _refuse_refusal(done, endpoint, speaker)
+    data = None
+    if schema is not None:
+        done, data = await _valid(course, job, done, schema, speaker, messages)
+    await speaker.finish()
+    await course.shop.emit(StepFinished(actual=done.actual))
+    await _remark(course, done, step, limit)
+    return course.finished(step, finish_reason=done.made.finish_reason or "stop", data=data)
+
+
+def _refuse_refusal(done: Done, endpoint: Endpoint, speaker: Speaker) -> None:
+    """A refusal with nothing said is an error with the model's reason; nobody else is asked instead."""
+    made = done.made
+    if made.finish_reason == "content_filter" and not speaker.committed and not made.text.strip():
+        reason = " ".join(made.refusal.split())[:300]
+        said = f': "{reason}"' if reason else ""
+        raise errors.ContentRefused(
+            f"refused to answer{said}", where=endpoint.id, todo="ask differently", status=200, step=done.actual.step
+        )
+
+
+async def _valid(
+    course: Course, job: Job, done: Done, schema: JsonOutput, speaker: Speaker, messages: tuple[WireMessage, ...]
+) -> tuple[Done, object]:
+    """The data of a JSON answer. An answer nobody has seen gets one repair call."""
+    parsed = answer.parse(done.made.text, schema.schema)
+    cut = done.made.finish_reason == "length"
+    if parsed.problem and not speaker.committed and not cut and job.chat is not None:
+        reason = f"{job.endpoint.id} gave an answer that breaks the schema"
+        await course.shop.emit(Retrying(step=job.step.id, reason=reason))
+        speaker.retract()
+        repair = msgspec.structs.replace(
+            job.chat, messages=assemble.with_repair(messages, done.made.text, parsed.problem)
+        )
+        first = done.actual
+        done = await course.do(msgspec.structs.replace(job, chat=repair), speaker)
+        done = msgspec.structs.replace(done, actual=_both(first, done.actual))
+        parsed = answer.parse(done.made.text, schema.schema)
+        cut = done.made.finish_reason == "length"
+    if parsed.problem:
+        raise errors.OutputInvalid(
+            "the answer was cut at the length limit before its JSON was whole" if cut
+            else f"the answer breaks the schema: {parsed.problem}",
+            where=job.endpoint.id,
+            todo="allow more tokens (--max-tokens)" if cut else "use a stronger model, or a simpler schema",
+            step=job.step.id,
+        )  # fmt: skip
+    return done, parsed.data
+
+
+async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> None:
+    made = done.made
+    if made.finish_reason == "length":
+        tokens = done.actual.usage.output_tokens or limit
+        what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
+        await course.shop.emit(Note(text=f"{what}; allow more with --max-tokens", step=step.id))
+    elif made.finish_reason == "content_filter":
+        await course.shop.emit(Note(text="the answer was stopped by the host's content filter", step=step.id))
+    elif not made.text.strip():
+        await course.shop.emit(Note(text="the answer is empty", step=step.id))
+
+
+async def _transcribe(course: Course, step: Call) -> Finished:
+    product = course.shop.products.get(step.id) or await course.convert_by_call(step)
+    transcript = product.transcript
+    assert transcript is not None
+    if transcript.text:
+        await course.shop.emit(Committed(endpoint=step.endpoint))
+        await course.shop.emit(TextDelta(text=transcript.text))
+    return course.finished(step, transcript=transcript)
+
+
+async def _embed(course: Course, step: Call) -> Finished:
+    endpoint = course.shop.endpoint(step)
+    text = assemble.text_to_embed(course.shop.request, await course.stands_for(step, endpoint))
+    if not text:
+        raise errors.InputEmpty("there is no text to embed", todo="give a file with words in it", step=step.id)
+    done = await course.do(Job(step=step, endpoint=endpoint, text=text))
+    await course.shop.emit(StepFinished(actual=done.actual))
+    return course.finished(step, embedding=done.made.vector)
+
+
+REPLIES: Mapping[str, Callable[[Course, Call], Awaitable[Finished]]] = {
+    "generate": _generate,
+    "transcribe": _transcribe,
+    "embed": _embed,
+}
+
+
+class Speaker:
+    """The gate before the user: nothing of an attempt is shown before its first visible word, then everything is."""
+
+    def __init__(self, endpoint: str, emit: Callable[[Event], Awaitable[None]], *, live: bool) -> None:
+        self.committed = False
+        self._endpoint = endpoint
+        self._emit = emit
+        self._live = live
+        self._held: list[str] = []
+
+    async def say(self, text: str) -> None:
+        if self.committed:
+            await self._emit(TextDelta(text=text))
+            return
+        self._held.append(text)
+        if self._live and text.strip():
+            await self._commit()
+
+    def retract(self) -> None:
+        self._held.clear()
+
+    async def finish(self) -> None:
+        """What was held until the whole answer was found good."""
+        if not self.committed and any(text.strip() for text in self._held):
+            await self._commit()
+
+    async def _commit(self) -> None:
+        self.committed = True
+        await self._emit(Committed(endpoint=self._endpoint))
+        await self._emit(TextDelta(text="".join(self._held)))
+        self._held.clear()
+
+
+def _output_limit(step: Call, request: Request) -> int | None:
+    """The cap that is sent, so that the highest estimate is a promise and not a hope."""
+    if request.sampling.max_tokens is not None:
+        return request.sampling.max_tokens
+    high = step.estimate.output_tokens
+    return int(high.high) if high.known and high.high >= 1 else None
+
+
+def _both(first: Actual, second: Actual) -> Actual:
+    """One step, two calls."""
+    known = first.cost is not None and second.cost is not None
+    return Actual(
+        step=second.step,
+        seconds=first.seconds + second.seconds,
+        load_seconds=first.load_seconds + second.load_seconds,
+        usage=second.usage,
+        cost=(first.cost or 0.0) + (second.cost or 0.0) if known else None,
+        peak_memory=max(first.peak_memory or 0, second.peak_memory or 0) or None,
+    )

@@ -1,0 +1,183 @@
+"""Driving a plan: conversions as they become ready, the last call streamed, fallbacks until the first word is out."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from intermodal import errors
+from intermodal.events import Event, Finished, Note
+from intermodal.executor.call import Caller, Reroute
+from intermodal.executor.course import Course, Workshop
+from intermodal.executor.ledger import Ledger, written
+from intermodal.executor.world import OpenedLike, World
+from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.step import Call
+from intermodal.request import Request
+from intermodal.store.rows import RunRow
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectSendStream
+
+_WAITING_EVENTS = 64  # a slow reader slows the run, it does not fill the memory
+
+
+async def run(plan: Plan, request: Request, opened: OpenedLike, world: World) -> AsyncIterator[Event]:
+    """Run a plan; events as they happen, ``Finished`` last.
+
+    Closing the iterator cancels the run within a second: calls stop, children end, rows are closed.
+    Consume it in one task, and close it there (``contextlib.aclosing``).
+
+    Raises:
+        CallError: an endpoint failed and no fallback could take over.
+        OutputInvalid, BudgetExceeded, InputError: see ``intermodal.errors``.
+        StoreError: the attempt could not be recorded, so nothing was sent.
+    """
+    import anyio
+
+    send, receive = anyio.create_memory_object_stream[Event](_WAITING_EVENTS)
+    failed: list[Exception] = []
+    trip = Trip(plan, request, opened, world, send)
+
+    async def drive() -> None:
+        async with send:
+            try:
+                await trip.go()
+            except Exception as error:
+                failed.append(error)
+
+    async with receive, anyio.create_task_group() as group:
+        group.start_soon(drive)
+        try:
+            async for event in receive:
+                yield event
+        except GeneratorExit:
+            group.cancel_scope.cancel()
+    if failed:
+        raise failed[0]
+
+
+class Trip:
+    """One run of one plan."""
+
+    def __init__(
+        self, plan: Plan, request: Request, opened: OpenedLike, world: World, send: MemoryObjectSendStream[Event]
+    ) -> None:
+        self._plan = plan
+        self._request = request
+        self._opened = opened
+        self._world = world
+        self._send = send
+        self._id = uuid.uuid4().hex
+        self._started = world.clock()
+        self._finished: Finished | None = None
+        deadline = request.policy.deadline
+        self._ledger = Ledger(world.store, self._id, request.policy.max_cost)
+        self._caller = Caller(
+            world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline
+        )
+
+    async def go(self) -> None:
+        """The whole run, with its row in the store around it."""
+        import anyio
+
+        row = RunRow(
+            id=self._id,
+            plan=self._plan.id,
+            inputs=self._plan.inputs,
+            endpoint=self._plan.chosen.endpoint,
+            objective=self._plan.objective,
+            parts=tuple(part.name for part in self._opened.facts.parts),
+        )
+        await written(lambda: self._world.store.start_run(row))
+        outcome = "cancelled"
+        try:
+            await self._in_time()
+            outcome = "finished"
+        except errors.IntermodalError as error:
+            outcome = error.code
+            raise
+        except Exception:
+            outcome = "internal"
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._close_row(row, outcome)
+        if self._finished is not None:
+            await self._emit(self._finished)
+
+    async def _close_row(self, row: RunRow, outcome: str) -> None:
+        import msgspec
+
+        closed = msgspec.structs.replace(
+            row,
+            outcome=outcome,
+            endpoint=self._finished.endpoint if self._finished is not None else row.endpoint,
+            cost=None if self._ledger.unknown else self._ledger.spent,
+            seconds=round(self._world.clock() - self._started, 3),
+        )
+        try:
+            await written(lambda: self._world.store.finish_run(closed))
+        except errors.IntermodalError:
+            # The rows that count money are closed already; an answer is not withheld for this one.
+            return
+
+    async def _in_time(self) -> None:
+        import anyio
+
+        limit = self._request.policy.deadline
+        with anyio.move_on_after(limit) as scope:
+            await self._routes()
+        if scope.cancelled_caught:
+            raise errors.CallError(
+                f"took longer than the deadline of {limit:g} s",
+                where=self._plan.chosen.endpoint,
+                todo="allow more time (--deadline), or plan for speed (--objective fastest)",
+            )
+
+    async def _routes(self) -> None:
+        """The chosen route, then fallbacks, each with what was converted already."""
+        shop = Workshop(self._request, self._opened, self._world, self._caller, self._emit)
+        failures: list[Reroute] = []
+        for candidate in (self._plan.chosen, *self._plan.fallbacks):
+            if failures:
+                if not _may_replace(candidate, failures, shop, self._world):
+                    continue
+                last = failures[-1]
+                reason = f"{last.endpoint} {last.reason}: going on with the fallback {candidate.endpoint}"
+                await self._emit(Note(text=reason, step=last.step))
+            try:
+                self._finished = await Course(candidate, shop, self._ledger, self._started).go()
+                return
+            except Reroute as failure:
+                failures.append(failure)
+        raise failures[-1].error
+
+    async def _emit(self, event: Event) -> None:
+        await self._send.send(event)
+
+    def _hint(self, event: Event) -> None:
+        """Progress nobody has room for is dropped."""
+        import anyio
+
+        try:
+            self._send.send_nowait(event)
+        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return
+
+
+def _may_replace(candidate: Candidate, failures: list[Reroute], shop: Workshop, world: World) -> bool:
+    """Whether a fallback does without the calls that failed, and is larger where size was the failure."""
+    failed = {(failure.endpoint, failure.op) for failure in failures}
+    todo = [step for step in candidate.steps if isinstance(step, Call) and step.id not in shop.products]
+    if any((step.endpoint, step.op) in failed for step in todo):
+        return False
+    after = world.catalog.by_id.get(candidate.endpoint)
+    for failure in failures:
+        before = world.catalog.by_id.get(failure.endpoint)
+        too_long = isinstance(failure.error, errors.ContextExceeded)
+        if too_long and before and after and (after.context or math.inf) <= (before.context or 0):
+            return False
+    return True

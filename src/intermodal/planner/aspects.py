@@ -1,0 +1,106 @@
+"""What a request seems to need of its media, and what each way keeps of them.
+
+Stated aspects (``Policy.keep``) reject. Inferred ones only rank, by a small price, and annotate: a
+question can be misread, and a picture's text density is a presumption.
+"""
+
+from __future__ import annotations
+
+import re
+
+from intermodal.content import Kind
+from intermodal.plans.facts import PartFacts
+from intermodal.request import ASPECTS, Aspect
+
+QUESTION_PENALTY = 0.01  # USD for losing what the question's words ask for: five seconds of waiting by default
+FACT_PENALTY = 0.001  # USD for losing what the media's own facts suggest
+
+HAS: dict[Kind, tuple[Aspect, ...]] = {  # what there is to keep in each kind
+    "text": ("words",),
+    "image": ("words", "layout", "appearance", "figures"),
+    "audio": ("words", "speakers", "tone", "timing"),
+    "video": ASPECTS,
+    "document": ("words", "layout", "appearance", "figures"),
+}
+KEEPS: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # way -> kind -> what it keeps
+    "transcribe": {"audio": ("words", "timing")},
+    "read": {"image": ("words",), "document": ("words",)},
+    "extract": {"document": ("words",)},
+    "mixed": {"document": ("words", "appearance", "figures")},
+}
+
+# Whole words of the question, each with the aspect it asks for. English only, and said so in the docs.
+_WORDS: dict[Aspect, str] = {
+    "appearance": (
+        "colour colours color colors coloured colored shape shapes look looks looking wearing wears appearance visible "
+        "photo photograph picture pictured scene logo face faces background bright dark style"
+    ),
+    "figures": "chart charts graph graphs figure figures diagram diagrams plot plots curve axis bar bars trend",
+    "layout": "layout column columns table tables row rows position heading header footer top bottom",
+    "speakers": "speaker speakers who voice voices",
+    "tone": "tone angry anger mood emotion emotional upset sarcastic happy sad nervous shouting whisper calm",
+    "timing": "when minute minutes second seconds timestamp timestamps",
+    "motion": "moves moving motion movement gesture gestures",
+}
+_ASKS: dict[str, tuple[Aspect, ...]] = {}
+for _aspect, _words in _WORDS.items():
+    for _word in _words.split():
+        _ASKS[_word] = (*_ASKS.get(_word, ()), _aspect)
+
+# "look at the total" asks for no appearance; "who is the supplier" asks for no speaker unless there is speech.
+_NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
+_WORD = re.compile(r"[^\W_]+")
+
+DENSE = 0.12  # share of a picture's area that is text, from which on the words are what matters
+SPARSE = 0.04  # below it, the rest is
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Words of a text, lower case, in order."""
+    return tuple(_WORD.findall(text.lower()))
+
+
+def asked(question: str) -> frozenset[Aspect]:
+    """Aspects the question's words ask for.
+
+    >>> sorted(asked("What colour is the car, and what does the chart show?"))
+    ['appearance', 'figures']
+    >>> sorted(asked("Look at the invoice: what is the total?"))
+    []
+    """
+    cleaned = _NOT_ABOUT_LOOKS.sub(" ", question.lower())
+    return frozenset(aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ()))
+
+
+def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:
+    """What this part is probably needed for, and the price of losing it."""
+    there = HAS[part.kind]
+    needs: dict[Aspect, float] = {aspect: QUESTION_PENALTY for aspect in there if aspect in question}
+    for aspect in _suggested(part):
+        needs.setdefault(aspect, FACT_PENALTY)
+    return needs
+
+
+def _suggested(part: PartFacts) -> tuple[Aspect, ...]:
+    if part.kind == "audio":
+        return ("words",)
+    if part.kind == "image" and part.text_density.known:
+        if part.text_density.mid >= DENSE:
+            return ("words", "layout")
+        if part.text_density.mid <= SPARSE:
+            return ("appearance",)
+    return ()
+
+
+def kept(way: str, kind: Kind) -> tuple[Aspect, ...]:
+    """What a way keeps of a kind; a part that goes in as it is, or as pictures of its pages, keeps everything."""
+    return KEEPS.get(way, {}).get(kind, HAS[kind])
+
+
+def lost(way: str, part: PartFacts) -> tuple[Aspect, ...]:
+    """What a way loses of this part. A page without drawings has no figures to lose."""
+    keeps = kept(way, part.kind)
+    gone = tuple(aspect for aspect in HAS[part.kind] if aspect not in keeps)
+    if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
+        gone = tuple(aspect for aspect in gone if aspect != "figures")
+    return gone

@@ -1,0 +1,355 @@
+"""A request as the planner sees it: parts bundled by what they have in common, labels resolved, needs inferred.
+
+A bundle is a set of parts that go one way: same kind, same labels, same needs, about the same size. That is
+what keeps planning proportional to distinct shapes and not to parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.content import KINDS, Image, Kind, Text
+from intermodal.costing.levels import ZEROS, Levels, levels, plus
+from intermodal.costing.rates import HERE, Rates, rates
+from intermodal.costing.tokens import part_tokens
+from intermodal.errors import UsageError
+from intermodal.plans.facts import Facts, PageFacts, PartFacts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import INPUTS_VERSION
+from intermodal.plans.statistics import Statistics
+from intermodal.planner.aspects import asked, needed, words_of
+from intermodal.planner.index import Index, Job, index
+from intermodal.planner.names import resolve
+from intermodal.planner.pages import asked_pages
+from intermodal.request import Aspect, EmbeddingOutput, JsonOutput, Policy, Request, TranscriptOutput
+
+FINE_BUNDLES = 12  # distinct shapes up to which each shape is a bundle of its own
+QUESTION_CHARS = 4_000  # of the question are looked at for words
+Shape = tuple[object, ...]
+
+
+class Bundle(Struct):
+    """Parts that go one way.
+
+    Attributes:
+        private: as they came they may not leave this machine.
+        text_private, picture_private: neither may the text, or the pictures of pages, made from them.
+        needs: aspects they are probably needed for, with the price of losing each.
+        pages: per part, the pages wanted (documents only). whole: they are all the pages there are.
+    """
+
+    kind: Kind
+    parts: list[PartFacts]
+    shapes: list[Shape]
+    details: list[str]
+    private: bool
+    text_private: bool
+    picture_private: bool
+    needs: dict[Aspect, float]
+    pages: list[tuple[PageFacts, ...]]
+    whole: bool = True
+
+    @property
+    def title(self) -> str:
+        """How a sentence calls these parts."""
+        first = self.parts[0].name
+        return first if len(self.parts) == 1 else f"{first} and {len(self.parts) - 1} more"
+
+
+class Case(Struct):
+    """Everything rules and costs read, resolved once per plan."""
+
+    request: Request
+    facts: Facts
+    index: Index
+    machine: Machine
+    statistics: Statistics
+    as_of: str
+    job: Job
+    output: str
+    texts: list[PartFacts]
+    labelled: int
+    private_text: str
+    bundles: list[Bundle]
+    ignored: tuple[str, ...]
+    question: str
+    asked: frozenset[Aspect]
+    asked_pages: frozenset[int]
+    named: frozenset[str] | None
+    consented: frozenset[str]
+    measured: frozenset[str]
+    loaded: frozenset[str]
+    loaded_memory: Levels
+    languages: frozenset[str]
+    schema_chars: int
+    text_cache: dict[str, Levels]
+    rates_cache: dict[str, Rates]
+    selections: dict[object, object]
+
+    @property
+    def policy(self) -> Policy:
+        return self.request.policy
+
+    def rates(self, endpoint: Endpoint) -> Rates:
+        """Rates of an endpoint, what its earlier runs took included."""
+        if endpoint.id not in self.measured:
+            return self.index.rates(endpoint, self.as_of)
+        found = self.rates_cache.get(endpoint.id)
+        if found is None:
+            found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of)
+        return found
+
+    def text(self, tokenizer: str) -> Levels:
+        """Tokens of all text parts in one vocabulary."""
+        found = self.text_cache.get(tokenizer)
+        if found is None:
+            found = ZEROS
+            for part in self.texts:
+                found = plus(found, levels(part_tokens(part, tokenizer)))
+            self.text_cache[tokenizer] = found
+        return found
+
+
+def make_case(
+    request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
+) -> Case:
+    """Digest a request.
+
+    Raises:
+        UsageError: a label or page that fits nothing, a transcript of no or several recordings, no content.
+        UnknownModel: ``Policy.model`` names nothing, or several models.
+    """
+    policy = request.policy
+    if len(facts.parts) != sum(1 for _ in request.parts()):
+        raise UsageError("facts and parts of the request differ in number", todo="probe the request again")
+    if not facts.parts:
+        raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
+    check_labels(policy, facts)
+    job, output = _job(request)
+    question = _question(request)
+    aspects = asked(question)
+    texts, media = _split(request, facts)
+    ignored: tuple[str, ...] = ()
+    if job == "transcribe":
+        media, ignored = _recording(media, texts)
+        texts = []
+    known = index(catalog)
+    loaded = frozenset(machine.loaded)
+    memory = ZEROS
+    for endpoint_id in machine.loaded:
+        if endpoint_id in catalog.by_id:
+            memory = plus(memory, levels(catalog.by_id[endpoint_id].memory))
+    named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
+    return Case(
+        request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
+        job=job, output=output, texts=texts, labelled=sum(1 for _, _, p in request.parts() if _is_named(p)),
+        private_text=next((t.name for t in texts if is_private(policy, t)), ""),
+        bundles=_bundles(media, policy, aspects), ignored=ignored,
+        question=question, asked=aspects, asked_pages=asked_pages(question),
+        named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
+        measured=frozenset(key.partition("|")[0] for key in statistics.rows),
+        loaded=loaded, loaded_memory=memory,
+        languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
+        text_cache={}, rates_cache={}, selections={},
+        schema_chars=len(msgspec.json.encode(request.output.schema)) if isinstance(request.output, JsonOutput) else 0,
+    )  # fmt: skip
+
+
+def is_private(policy: Policy, part: PartFacts) -> bool:
+    """A label by kind, by name, or by the last part of a path."""
+    return bool(policy.private) and any(
+        label == part.kind or _same_name(label, part.name) for label in policy.private
+    )
+
+
+def released(policy: Policy, part: PartFacts, into: str) -> bool:
+    """Whether what is made ``into`` that kind from this part may leave."""
+    for pair in policy.release:
+        label, _, kind = pair.rpartition(":")
+        if kind == into and (label == part.kind or _same_name(label, part.name)):
+            return True
+    return False
+
+
+def check_labels(policy: Policy, facts: Facts) -> None:
+    """A label with a slip of the pen must not leak what it was to protect."""
+    names = [part.name for part in facts.parts]
+    pairs = []
+    for pair in policy.release:
+        label, colon, kind = pair.rpartition(":")
+        if not colon or kind not in KINDS:
+            raise UsageError(f"{pair} releases nothing", where="--release", todo="write it as audio:text")
+        pairs.append(("--release", label))
+    for option, label in [*(("--private", label) for label in policy.private), *pairs]:
+        if label not in KINDS and not any(_same_name(label, name) for name in names):
+            raise UsageError(
+                f"no part is named {label}", where=option, todo=f"name a kind ({', '.join(KINDS)}) or one of the files"
+            )
+
+
+def _same_name(label: str, name: str) -> bool:
+    return label == name or label.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
+
+
+def _is_named(part: object) -> bool:
+    return isinstance(part, Text) and bool(part.name)
+
+
+def _job(request: Request) -> tuple[Job, str]:
+    output = request.output
+    if isinstance(output, TranscriptOutput):
+        return "transcribe", "transcript"
+    if isinstance(output, EmbeddingOutput):
+        return "embed", "embedding"
+    return "generate", "json" if isinstance(output, JsonOutput) else "text"
+
+
+def _question(request: Request) -> str:
+    """What the sender says in the last message, its two ends if it is long."""
+    if not request.messages:
+        return ""
+    text = " ".join(part.text for part in request.messages[-1].parts if isinstance(part, Text) and not part.name)
+    half = QUESTION_CHARS // 2
+    return text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
+
+
+def question_words(case: Case) -> tuple[str, ...]:
+    return words_of(case.question)
+
+
+def _split(request: Request, facts: Facts) -> tuple[list[PartFacts], list[tuple[PartFacts, str]]]:
+    texts: list[PartFacts] = []
+    media: list[tuple[PartFacts, str]] = []
+    for (_, _, part), found in zip(request.parts(), facts.parts, strict=True):
+        if found.kind == "text":
+            texts.append(found)
+        else:
+            media.append((found, part.detail if isinstance(part, Image) else "auto"))
+    return texts, media
+
+
+def _recording(
+    media: list[tuple[PartFacts, str]], texts: list[PartFacts]
+) -> tuple[list[tuple[PartFacts, str]], tuple[str, ...]]:
+    """The one recording a transcript is made of, and the names of what is left aside."""
+    heard = [pair for pair in media if pair[0].kind == "audio"]
+    if not heard:
+        raise UsageError("a transcript needs a recording, and there is none", todo="add an audio file")
+    if len(heard) > 1:
+        raise UsageError(
+            f"a transcript is made of one recording, and there are {len(heard)}", todo="ask once for each"
+        )
+    others = [part.name for part, _ in media if part.kind != "audio"] + [text.name for text in texts]
+    return heard, tuple(others)
+
+
+# ---- bundles ----------------------------------------------------------------------------------
+
+
+def _bundles(media: list[tuple[PartFacts, str]], policy: Policy, question: frozenset[Aspect]) -> list[Bundle]:
+    fine: dict[Shape, Bundle] = {}
+    shapes = [_shape(part, detail) for part, detail in media]
+    coarse = len(set(shapes)) > FINE_BUNDLES
+    needs_by_shape: dict[Shape, dict[Aspect, float]] = {}
+    for (part, detail), shape in zip(media, shapes, strict=True):
+        needs = needs_by_shape.get(shape)
+        if needs is None:
+            needs = needs_by_shape[shape] = needed(part, question)
+        private = is_private(policy, part)
+        key: Shape = (part.kind, private, private and part.name, tuple(needs), _size_class(part) if coarse else shape)
+        bundle = fine.get(key)
+        if bundle is None:
+            bundle = fine[key] = _bundle(part, private, policy, needs)
+        bundle.parts.append(part)
+        bundle.shapes.append(shape)
+        bundle.details.append(detail)
+        if part.kind == "document":
+            pages = _wanted_pages(part, policy)
+            bundle.pages.append(pages)
+            bundle.whole = bundle.whole and len(pages) == len(part.pages)
+    return list(fine.values())
+
+
+def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, float]) -> Bundle:
+    return Bundle(
+        kind=part.kind,
+        parts=[],
+        shapes=[],
+        details=[],
+        private=private,
+        text_private=private and not released(policy, part, "text"),
+        picture_private=private and not released(policy, part, "image"),
+        needs=needs,
+        pages=[],
+    )
+
+
+def _shape(part: PartFacts, detail: str) -> Shape:
+    """What two parts share when they cost the same."""
+    if part.kind == "image":
+        return ("image", part.width, part.height, detail, part.text_density.mid, part.text_density.certainty)
+    if part.kind == "audio":
+        return ("audio", part.seconds.low, part.seconds.mid, part.seconds.high, part.seconds.certainty)
+    return (part.kind, part.digest or part.index, part.index if not part.digest else -1, len(part.pages))
+
+
+def _size_class(part: PartFacts) -> object:
+    """Shapes within a factor of four share a class when there are too many to look at each."""
+    if part.kind == "image":
+        return ((part.width * part.height).bit_length() // 2, part.text_density.known)
+    if part.kind == "audio":
+        return int(part.seconds.mid).bit_length() // 2
+    chars = sum(page.chars for page in part.pages)
+    return (chars.bit_length() // 2, len(part.pages).bit_length() // 2, chars == 0)
+
+
+def _wanted_pages(part: PartFacts, policy: Policy) -> tuple[PageFacts, ...]:
+    if not policy.pages:
+        return part.pages
+    wanted = frozenset(policy.pages)
+    found = tuple(page for page in part.pages if page.number in wanted)
+    if not found:
+        asked_for = ", ".join(map(str, policy.pages[:5]))
+        raise UsageError(
+            f"has {len(part.pages)} pages, none of them among {asked_for}", where=part.name, todo="change --pages"
+        )
+    return found
+
+
+# ---- identity of the inputs ---------------------------------------------------------------------
+
+
+def digest(case: Case) -> str:
+    """SHA-256 over everything the plan depends on. Media count by their own digest, so no bytes are read again."""
+    request = case.request
+    head = (
+        INPUTS_VERSION, request.output, request.sampling, request.policy, request.previous_endpoint,
+        case.machine, case.statistics.epoch, sorted(case.statistics.rows.items()), case.as_of, case.index.digest,
+    )  # fmt: skip
+    hashed = hashlib.sha256(_ENCODER.encode(head))
+    hashed.update(_ENCODER.encode(case.facts))
+    hashed.update(_ENCODER.encode(list(_said(request))))
+    return hashed.hexdigest()[:12]
+
+
+def _said(request: Request) -> Iterator[tuple[str, object]]:
+    for _, role, part in request.parts():
+        if isinstance(part, Text):
+            yield role, (part.text, part.name)
+        elif isinstance(part, Image):
+            yield role, part.detail
+        else:
+            yield role, type(part).__name__
+
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def is_here(endpoint: Endpoint) -> bool:
+    """It computes on this machine."""
+    return endpoint.host.zone in HERE

@@ -1,0 +1,196 @@
+"""The catalog, digested once: endpoints that every rule treats alike, and in each class those worth pricing.
+
+Rules read classes, not endpoints, so planning grows with kinds of endpoints and not with their number.
+Within a class, an endpoint that three others beat in every price and every speed can be neither the best
+nor one of the fallbacks whatever the request is, so it is not priced (the k-skyband of Papadias et al.,
+"Progressive Skyline Computation in Database Systems", TODS 2005). The index is kept on the catalog it
+belongs to; it is a cache of a pure function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.catalog.nouns import Catalog, Endpoint, Task
+from intermodal.costing.rates import HERE, Rates, dimensions, ideal, rates
+from intermodal.plans.statistics import Statistics
+from intermodal.request import TIERS, Tier
+
+Job = Literal["generate", "transcribe", "read", "embed"]
+BAND = 4  # the chosen one and three fallbacks
+_KEY = "_planner_index"
+
+JOBS: dict[Task, Job] = {
+    "text-generation": "generate",
+    "image-text-to-text": "generate",
+    "audio-text-to-text": "generate",
+    "automatic-speech-recognition": "transcribe",
+    "image-to-text": "read",
+    "feature-extraction": "embed",
+}
+
+
+class Group(Struct):
+    """Endpoints alike in everything a rule reads.
+
+    Attributes:
+        first: one of them, to read those things from.
+        members: all, by id.
+        host: the host's id where all members share it, else "".
+        jobs: what they can do. inputs: the kinds they take. remote: beyond this machine.
+        tiers: strength by task, as a place in ``TIERS``.
+    """
+
+    number: int
+    first: Endpoint
+    members: list[Endpoint]
+    host: str
+    jobs: tuple[Job, ...]
+    inputs: frozenset[str]
+    remote: bool
+    tiers: dict[str, int]
+
+    def tier(self, *tasks: Task) -> int:
+        """The weakest of the strengths for these tasks.
+
+        A task without a figure is judged by the model's general strength, and a model without any is
+        taken for the weakest there is.
+        """
+        general = self.tiers.get("text-generation", max(self.tiers.values(), default=0))
+        return min((self.tiers.get(task, general) for task in tasks), default=general)
+
+
+class Index:
+    """Groups of one catalog, their undominated members, and small caches that belong to it."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.groups = _groups(catalog)
+        self.group_of: dict[str, Group] = {e.id: group for group in self.groups for e in group.members}
+        self.digest = hashlib.sha256(msgspec.json.encode(catalog)).hexdigest()[:16]
+        self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
+        self._rates: dict[tuple[str, str], Rates] = {}
+        self._bands: dict[tuple[int, str], tuple[Endpoint, ...]] = {}
+        self._ideals: dict[tuple[int, str], Rates] = {}
+        self.survivors: dict[object, object] = {}  # request shape -> what the endpoint rules left (see search)
+
+    def rates(self, endpoint: Endpoint, as_of: str) -> Rates:
+        """Rates as the catalog knows them; only the date matters, so they are kept."""
+        key = (endpoint.id, as_of)
+        found = self._rates.get(key)
+        if found is None:
+            if len(self._rates) > 50_000:
+                self._rates.clear()
+            found = self._rates[key] = rates(endpoint, _NO_STATISTICS, as_of)
+        return found
+
+    def band(self, group: Group, as_of: str) -> tuple[Endpoint, ...]:
+        """Members worth pricing, by id."""
+        key = (group.number, as_of)
+        found = self._bands.get(key)
+        if found is None:
+            if len(self._bands) > 20_000:
+                self._bands.clear()
+                self._ideals.clear()
+            found = self._bands[key] = _band(group.members, [self.rates(e, as_of) for e in group.members])
+        return found
+
+    def ideal(self, group: Group, as_of: str) -> Rates:
+        """The best of each figure over the group, as the catalog knows them."""
+        key = (group.number, as_of)
+        found = self._ideals.get(key)
+        if found is None:
+            members = [self.rates(e, as_of) for e in self.band(group, as_of)]
+            found = self._ideals[key] = ideal(members)
+        return found
+
+
+_NO_STATISTICS = Statistics()
+
+
+def index(catalog: Catalog) -> Index:
+    """The index of this catalog, made on first use."""
+    kept = catalog.__dict__
+    found = kept.get(_KEY)
+    if not isinstance(found, Index):
+        found = kept[_KEY] = Index(catalog)
+    return found
+
+
+def needs_consent(endpoint: Endpoint) -> bool:
+    """Hosts on this machine need none."""
+    return endpoint.host.zone not in HERE
+
+
+def _groups(catalog: Catalog) -> list[Group]:
+    consented = frozenset(catalog.consent)
+    found: dict[tuple[object, ...], Group] = {}
+    for endpoint in catalog.endpoints:
+        host, model = endpoint.host, endpoint.model
+        own = host.id if needs_consent(endpoint) and host.id not in consented else ""
+        key = (
+            own, host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
+            model.strength and tuple((s.task, s.tier) for s in model.strength), host.forced_json, host.max_images,
+            model.languages, model.tokenizer, model.image_tokens, host.protocol,
+        )  # fmt: skip
+        group = found.get(key)
+        if group is None:
+            found[key] = _group(len(found), endpoint, own)
+        else:
+            group.members.append(endpoint)
+    for group in found.values():
+        group.members.sort(key=lambda e: e.id)
+        hosts = {e.host.id for e in group.members}
+        group.host = next(iter(hosts)) if len(hosts) == 1 else ""
+    return list(found.values())
+
+
+def _group(number: int, endpoint: Endpoint, host: str) -> Group:
+    jobs = tuple(dict.fromkeys(JOBS[task] for task in endpoint.model.tasks if task in JOBS))
+    return Group(
+        number=number,
+        first=endpoint,
+        members=[endpoint],
+        host=host,
+        jobs=jobs,
+        inputs=frozenset(endpoint.input),
+        remote=endpoint.host.zone not in HERE,
+        tiers={strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength},
+    )
+
+
+def tier_name(place: int) -> Tier:
+    return TIERS[place]
+
+
+def _band(members: list[Endpoint], figures: list[Rates]) -> tuple[Endpoint, ...]:
+    """Those that fewer than ``BAND`` others dominate. Ties in everything go to the smaller id."""
+    if len(members) <= BAND:
+        return tuple(members)
+    points = [dimensions(one) for one in figures]
+    # Only what differs can decide; most endpoints share most figures.
+    varying = [place for place, column in enumerate(zip(*points, strict=True)) if len(set(column)) > 1]
+    slim = [tuple(point[place] for place in varying) for point in points]
+    order = sorted(range(len(members)), key=lambda place: (_sum(slim[place]), slim[place], members[place].id))
+    kept: list[int] = []
+    for place in order:
+        point = slim[place]
+        beaten = 0
+        for other in kept:
+            if all(a <= b for a, b in zip(slim[other], point, strict=True)):
+                beaten += 1
+                if beaten >= BAND:
+                    break
+        if beaten < BAND:
+            kept.append(place)
+    return tuple(sorted((members[place] for place in kept), key=lambda e: e.id))
+
+
+def _sum(point: tuple[float, ...]) -> float:
+    """A monotone order in which no point is dominated by a later one; unknown prices last."""
+    return math.fsum(value if value < math.inf else 1e18 for value in point)

@@ -1,0 +1,75 @@
+"""The one grammar of names: ``vendor/model``, ``host:vendor/model``, and short names where they are unambiguous."""
+
+from __future__ import annotations
+
+from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.errors import UnknownModel
+
+_MAX_LISTED = 5
+
+
+def resolve(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
+    """The endpoints a name stands for: one for ``host:vendor/model``, every host's for ``vendor/model``.
+
+    Raises:
+        UnknownModel: no such name (near ones are listed), or a short name that several models share.
+    """
+    wanted = name.strip().lower()
+    exact = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
+    if exact:
+        return exact
+    host, model = _split(wanted, catalog)
+    there = [e for e in catalog.endpoints if not host or e.host.id.lower() == host or e.id.lower().startswith(f"{host}:")]
+    for match in (_is_model, _is_served_as, _is_last_word, _starts_last_word):
+        found = tuple(e for e in there if match(e, model))
+        if found:
+            return _one_model(name, found)
+    raise UnknownModel(f"there is no model named {name}", todo=_near(catalog, wanted))
+
+
+def _split(wanted: str, catalog: Catalog) -> tuple[str, str]:
+    """Host and model; a colon inside a model's own name ("llama3.2:3b") is not a host's."""
+    host, colon, model = wanted.partition(":")
+    if colon and any(e.host.id.lower() == host or e.id.lower().startswith(f"{host}:") for e in catalog.endpoints):
+        return host, model
+    return "", wanted
+
+
+def _is_model(endpoint: Endpoint, name: str) -> bool:
+    return endpoint.model.id.lower() == name
+
+
+def _is_served_as(endpoint: Endpoint, name: str) -> bool:
+    return bool(name) and endpoint.served_as.lower() == name
+
+
+def _is_last_word(endpoint: Endpoint, name: str) -> bool:
+    return endpoint.model.id.lower().rsplit("/", 1)[-1] == name
+
+
+def _starts_last_word(endpoint: Endpoint, name: str) -> bool:
+    return len(name) >= 3 and endpoint.model.id.lower().rsplit("/", 1)[-1].startswith(name)
+
+
+def _one_model(name: str, found: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    models = sorted({endpoint.model.id for endpoint in found})
+    if len(models) == 1:
+        return found
+    listed = ", ".join(models[:_MAX_LISTED]) + (", …" if len(models) > _MAX_LISTED else "")
+    raise UnknownModel(f"{name} could be any of {len(models)} models", todo=f"say which: {listed}")
+
+
+def _near(catalog: Catalog, wanted: str) -> str:
+    from difflib import get_close_matches
+
+    model = wanted.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    names: dict[str, str] = {}
+    for endpoint in catalog.endpoints:
+        names.setdefault(endpoint.id.lower(), endpoint.id)
+        names.setdefault(endpoint.model.id.lower(), endpoint.model.id)
+        names.setdefault(endpoint.model.id.lower().rsplit("/", 1)[-1], endpoint.model.id)
+    close = [*get_close_matches(wanted, names, 3, 0.5), *get_close_matches(model, names, 3, 0.5)]
+    found = list(dict.fromkeys(names[match] for match in close))[:3]
+    if found:
+        return f"did you mean {' or '.join(found)}? See intermodal models"
+    return "see intermodal models"

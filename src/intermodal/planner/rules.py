@@ -1,0 +1,268 @@
+"""What keeps an endpoint out of a plan: plain functions in one ordered tuple, ``RULES``.
+
+A rule returns "" when all is well, otherwise the reason in words. Rules have three stages, because they
+know different things:
+
+    endpoint   a class of endpoints doing one job              before any route is looked at
+    way        a bundle of parts reaching a class of endpoints   one way of many
+    route      a complete route with its numbers               after pricing
+
+The first rule that speaks is the reason. Adding a rule is a function and a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from intermodal.costing.memory import fits
+from intermodal.planner.case import Bundle, Case
+from intermodal.planner.index import Group, Job, needs_consent, tier_name
+from intermodal.planner.ways import Way
+from intermodal.request import DEFAULT_MAX_COST, ZONES, Zone
+
+_MAKES: dict[str, str] = {
+    "generate": "it answers in text",
+    "transcribe": "it turns speech into text",
+    "read": "it reads text from pictures",
+    "embed": "it makes embeddings",
+}
+_FARTHEST: dict[Zone, str] = {
+    "process": "in a process of this machine",
+    "machine": "on this machine",
+    "network": "in your network",
+    "internet": "on the internet",
+}
+
+
+class Priced(Struct):
+    """A complete route's numbers, as the route rules read them (low levels play no part in a limit).
+
+    ``tokens`` and ``answer`` are the high estimate of what goes in and the room kept for the answer.
+    ``context_known`` is False where the endpoint does not say how much it holds. ``own_tier`` is the
+    answering endpoint's strength, ``tier`` the weakest link's; ``floor`` what the former is held against.
+    """
+
+    cost: float
+    cost_high: float
+    seconds: float
+    seconds_high: float
+    tokens: float
+    answer: float
+    context: float
+    context_known: bool
+    pictures: int
+    max_pictures: int | None
+    memory: float
+    tier: int
+    own_tier: int
+    floor: int
+
+
+# ---- endpoint ---------------------------------------------------------------------------------
+
+
+def output(group: Group, job: Job, case: Case) -> str:
+    """It must be able to do a job of this request; others are not considered at all."""
+    if job in group.jobs:
+        return ""
+    made = _MAKES.get(group.jobs[0], "it does something else") if group.jobs else "it has no task intermodal can drive"
+    return f"{made}; not what is wanted here"
+
+
+def model(group: Group, job: Job, case: Case) -> str:
+    """A named model answers, and no other."""
+    if case.named is None or job != case.job or any(e.id in case.named for e in group.members):
+        return ""
+    return f"another model was named ({case.policy.model})"
+
+
+def not_ready(group: Group, job: Job, case: Case) -> str:
+    first = group.first
+    if first.ready:
+        return ""
+    return f"{first.missing or 'not ready'}{f': {first.todo}' if first.todo else ''}"
+
+
+def consent(group: Group, job: Job, case: Case) -> str:
+    """A key in the environment is discovery, not consent."""
+    if not needs_consent(group.first) or group.first.host.id in case.consented:
+        return ""
+    return f"no consent for host {group.first.host.id}"
+
+
+def zone(group: Group, job: Job, case: Case) -> str:
+    place, farthest = group.first.host.zone, case.policy.farthest
+    if ZONES.index(place) <= ZONES.index(farthest):
+        return ""
+    return f"computes {_FARTHEST[place]}, and nothing may go farther than {_FARTHEST[farthest]}"
+
+
+def language(group: Group, job: Job, case: Case) -> str:
+    """A monolingual ear writes fluent nonsense about any other language, so somebody must say which it is."""
+    languages = group.first.model.languages
+    if job != "transcribe" or not languages or (case.named is not None and case.job == "transcribe"):
+        return ""
+    heard = case.languages
+    if heard and heard <= frozenset(languages):
+        return ""
+    name = next((bundle.title for bundle in case.bundles if bundle.kind == "audio"), "the recording")
+    known = ", ".join(languages)
+    if heard:
+        return f"hears only {known}, and {name} is {', '.join(sorted(heard))}"
+    return f"hears only {known}, and nothing says {name} is (--language {languages[0]})"
+
+
+# ---- way --------------------------------------------------------------------------------------
+
+
+def modality(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
+    missing = sorted(way.hands - group.inputs)
+    if not missing:
+        return ""
+    article = "an" if bundle.kind in ("image", "audio") else "a"
+    return f"takes {', '.join(sorted(group.inputs))}; {bundle.title} is {article} {bundle.kind}"
+
+
+def privacy(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
+    """Labels flow to what is derived; release is explicit."""
+    if not bundle.private or not group.remote:
+        return ""
+    if way.name == "native":
+        return f"{bundle.kind} may not leave this machine ({bundle.title} is private)"
+    if "text" in way.hands and bundle.text_private:
+        return f"{bundle.title} is private, and so is its text (release it with --release {bundle.kind}:text)"
+    if "image" in way.hands and bundle.picture_private:
+        return f"{bundle.title} is private, and so are pictures of its pages"
+    return ""
+
+
+def keep(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
+    """Stated aspects reject."""
+    gone = [aspect for aspect in case.policy.keep if aspect in way.loses]
+    if not gone:
+        return ""
+    verb = {"transcribe": "transcribing", "read": "reading", "extract": "extracting text", "mixed": "this way"}
+    return f"{verb.get(way.name, way.name)} loses {' and '.join(gone)} of {bundle.title}, which --keep asks for"
+
+
+# ---- route ------------------------------------------------------------------------------------
+
+
+def images(priced: Priced, case: Case) -> str:
+    if priced.max_pictures is None or priced.pictures <= priced.max_pictures:
+        return ""
+    return f"takes {priced.max_pictures} pictures a request, and there are {priced.pictures}"
+
+
+def context(priced: Priced, case: Case) -> str:
+    """Counted before sending, never cut in silence."""
+    if priced.tokens + priced.answer <= priced.context:
+        return ""
+    said = "" if priced.context_known else " (taken for granted, it does not say)"
+    if priced.tokens == float("inf"):
+        return f"nobody knows how many tokens this is, and it holds {priced.context:,.0f}{said}"
+    return f"needs up to {priced.tokens:,.0f} tokens and {priced.answer:,.0f} for the answer; holds {priced.context:,.0f}{said}"
+
+
+def memory(priced: Priced, case: Case) -> str:
+    if fits(case.machine, priced.memory):
+        return ""
+    gib = 2**30
+    return f"needs {priced.memory / gib:.1f} GiB of memory, and {case.machine.free / gib:.1f} GiB are free"
+
+
+def unknown_price(priced: Priced, case: Case) -> str:
+    """An unknown fails a limit the user set; under the default limit it sorts last and is said."""
+    limit = case.policy.max_cost
+    if priced.cost_high < float("inf") or limit in (DEFAULT_MAX_COST, float("inf")):
+        return ""
+    return f"its price is not known, and the limit is ${limit:g}"
+
+
+def max_cost(priced: Priced, case: Case) -> str:
+    if priced.cost_high <= case.policy.max_cost or priced.cost_high == float("inf"):
+        return ""
+    return f"would cost up to ${priced.cost_high:.4g}, and the limit is ${case.policy.max_cost:g} (--max-cost)"
+
+
+def deadline(priced: Priced, case: Case) -> str:
+    limit = case.policy.deadline
+    if limit is None or priced.seconds_high <= limit:
+        return ""
+    return f"would take up to {priced.seconds_high:.3g} s, and the deadline is {limit:g} s"
+
+
+def floor(priced: Priced, case: Case) -> str:
+    """Stated by the user, or the default as far as it had to come down (see ``floors.py``)."""
+    return "" if priced.own_tier >= priced.floor else below(priced.floor)
+
+
+def below(place: int) -> str:
+    return f"below the floor {tier_name(place)}"
+
+
+class Rule(Struct, frozen=True):
+    """``name`` is the stable word that ``Rejected.rule`` carries."""
+
+    name: str
+    stage: Literal["endpoint", "way", "route"]
+    check: Callable[..., str]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("output", "endpoint", output),
+    Rule("model", "endpoint", model),
+    Rule("not_ready", "endpoint", not_ready),
+    Rule("consent", "endpoint", consent),
+    Rule("zone", "endpoint", zone),
+    Rule("language", "endpoint", language),
+    Rule("modality", "way", modality),
+    Rule("privacy", "way", privacy),
+    Rule("keep", "way", keep),
+    Rule("floor", "route", floor),
+    Rule("images", "route", images),
+    Rule("context", "route", context),
+    Rule("memory", "route", memory),
+    Rule("unknown_price", "route", unknown_price),
+    Rule("max_cost", "route", max_cost),
+    Rule("deadline", "route", deadline),
+)
+_ORDER = {rule.name: place for place, rule in enumerate(RULES)}
+_ENDPOINT = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "endpoint")
+_WAY = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "way")
+_ROUTE = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "route")
+
+Reason = tuple[str, str]  # rule, words
+
+
+def of_endpoint(group: Group, job: Job, case: Case) -> Reason | None:
+    """Why this class cannot do this job, None when it can."""
+    for name, check in _ENDPOINT:
+        reason = check(group, job, case)
+        if reason:
+            return name, reason
+    return None
+
+
+def of_way(group: Group, way: Way, bundle: Bundle, case: Case) -> Reason | None:
+    for name, check in _WAY:
+        reason = check(group, way, bundle, case)
+        if reason:
+            return name, reason
+    return None
+
+
+def of_route(priced: Priced, case: Case) -> Reason | None:
+    for name, check in _ROUTE:
+        reason = check(priced, case)
+        if reason:
+            return name, reason
+    return None
+
+
+def order(rule: str) -> int:
+    """Place of a rule; the later it speaks, the nearer the miss."""
+    return _ORDER.get(rule, -1)

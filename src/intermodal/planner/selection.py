@@ -1,0 +1,88 @@
+"""Fewer pages, openly: when documents do not fit into a context, keep the pages that matter to the question."""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.costing.levels import HIGH
+from intermodal.costing.tokens import BLOCK, READ_PER_PAGE, text_tokens
+from intermodal.plans.facts import PageFacts
+from intermodal.planner.case import Bundle, Case, question_words
+from intermodal.planner.pages import is_scanned, scores, select
+from intermodal.planner.routes import DEFAULT_ANSWER, Assignment, assign
+from intermodal.planner.ways import Conversions, Kept, Way, ways
+
+_SELECTABLE = ("extract", "mixed")  # ways that turn pages into text
+
+
+def selected(
+    case: Case, assignment: Assignment, image_rule: str, conversions: Conversions,
+    context: float, tokens: float, cap: float,
+) -> Assignment | None:  # fmt: skip
+    """The same ways over fewer pages, or None where that cannot help.
+
+    Args:
+        context: tokens the endpoint holds. tokens: high estimate of what goes in now. cap: room for the answer.
+    """
+    places = [
+        place
+        for place, (bundle, way) in enumerate(zip(case.bundles, assignment.ways, strict=True))
+        if bundle.kind == "document" and way.name in _SELECTABLE and any(len(pages) > 1 for pages in bundle.pages)
+    ]
+    if not places or case.job != "generate" or context == math.inf:
+        return None
+    of_documents = sum(assignment.ways[place].text[HIGH] + BLOCK[HIGH] * assignment.ways[place].blocks for place in places)
+    answer = max(cap, min(DEFAULT_ANSWER[case.output], context // 4)) if case.request.sampling.max_tokens is None else cap
+    budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
+    key = (tuple(id(way) for way in assignment.ways), image_rule, budget)
+    found = case.selections.get(key, _UNSET)
+    if isinstance(found, Assignment) or found is None:
+        return found
+    made = _select(case, assignment, image_rule, conversions, places, budget)
+    case.selections[key] = made
+    return made
+
+
+_UNSET = object()
+
+
+def _select(
+    case: Case, assignment: Assignment, image_rule: str, conversions: Conversions, places: list[int], budget: float
+) -> Assignment | None:
+    """Every document keeps its best page, then the best pages of all, as long as they fit."""
+    pages: list[tuple[int, PageFacts]] = []
+    worth: list[float] = []
+    words = question_words(case)
+    for place in places:
+        bundle = case.bundles[place]
+        for part, wanted in zip(bundle.parts, bundle.pages, strict=True):
+            points = scores(wanted, words, case.asked_pages)
+            best = max(range(len(wanted)), key=lambda at: (points[at], -at), default=-1)  # noqa: B023 - used at once
+            pages += [(part.index, page) for page in wanted]
+            worth += [point + (1e6 if at == best else 0.0) for at, point in enumerate(points)]
+    sizes = [_size(page) for _, page in pages]
+    taken = select(sizes, worth, budget)
+    kept: Kept = {}
+    for at in taken:
+        index, page = pages[at]
+        kept[index] = (*kept.get(index, ()), page)
+    if any(part.index not in kept for place in places for part in case.bundles[place].parts) or len(taken) == len(pages):
+        return None
+    chosen: list[Way] = list(assignment.ways)
+    for place in places:
+        fewer = _same_way(case, case.bundles[place], chosen[place], conversions, kept)
+        if fewer is None:
+            return None
+        chosen[place] = fewer
+    return assign(case, tuple(chosen), image_rule)
+
+
+def _same_way(case: Case, bundle: Bundle, way: Way, conversions: Conversions, kept: Kept) -> Way | None:
+    found = [other for other in ways(case, bundle, conversions, kept) if other.name in _SELECTABLE]
+    same = [other for other in found if other.name == way.name and other.endpoint in (way.endpoint, None)]
+    return next(iter(same), None)
+
+
+def _size(page: PageFacts) -> float:
+    """High estimate of a page's tokens, its label included."""
+    return BLOCK[HIGH] + (READ_PER_PAGE[HIGH] if is_scanned(page) else text_tokens(page.chars).high)

@@ -1,0 +1,114 @@
+"""What the endpoint rules leave: for each job the classes that may do it, and the rejections with their counts.
+
+The outcome depends on the shape of a request and not on its sizes, so it is kept per shape on the index:
+a second request of the same shape starts at pricing.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.planner import rules
+from intermodal.planner.case import Case
+from intermodal.planner.index import Group, Job
+from intermodal.planner.pages import is_scanned
+
+MAX_SHAPES = 256
+LISTED = 4  # ids a rejection names
+
+
+class Refused(Struct):
+    """Endpoints kept out for one reason. ``miss`` says by how much, where that is a number; small is near."""
+
+    rule: str
+    reason: str
+    count: int
+    ids: tuple[str, ...]
+    miss: float = 0.0
+
+
+class Survivors(Struct):
+    """``by_job`` has classes in catalog order."""
+
+    by_job: dict[Job, list[Group]]
+    refused: list[Refused]
+
+
+class Only(Struct, frozen=True):
+    """Ask about one endpoint: nobody else may do this job."""
+
+    endpoint: str
+    job: Job
+
+
+def jobs_needed(case: Case) -> tuple[Job, ...]:
+    """The answering job first, then the conversions that could be of use."""
+    found: list[Job] = [case.job]
+    if case.job != "transcribe" and any(bundle.kind == "audio" for bundle in case.bundles):
+        found.append("transcribe")
+    if any(
+        bundle.kind == "image" or any(is_scanned(page) for pages in bundle.pages for page in pages)
+        for bundle in case.bundles
+    ):
+        found.append("read")
+    return tuple(found)
+
+
+def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
+    """Apply the endpoint rules, once per shape of request."""
+    policy = case.policy
+    recording = next((bundle.title for bundle in case.bundles if bundle.kind == "audio"), "")
+    key = (jobs, policy.model, policy.farthest, case.consented, case.languages, recording)
+    kept = case.index.survivors
+    found = kept.get(key)
+    if not isinstance(found, Survivors):
+        if len(kept) >= MAX_SHAPES:
+            kept.clear()
+        found = kept[key] = _apply(case, jobs)
+    return found
+
+
+def _apply(case: Case, jobs: tuple[Job, ...]) -> Survivors:
+    by_job: dict[Job, list[Group]] = {job: [] for job in jobs}
+    merged: dict[tuple[str, str], list[Group]] = {}
+    for group in case.index.groups:
+        reasons = []
+        for job in jobs:
+            reason = rules.of_endpoint(group, job, case)
+            if reason is None:
+                by_job[job].append(group)
+            else:
+                reasons.append(reason)
+        if len(reasons) == len(jobs):
+            nearest = max(reasons, key=lambda reason: rules.order(reason[0]))
+            merged.setdefault(nearest, []).append(group)
+    refused = [
+        Refused(rule, reason, sum(len(g.members) for g in groups), first_ids([e for g in groups for e in g.members]))
+        for (rule, reason), groups in merged.items()
+    ]
+    return Survivors(by_job=by_job, refused=refused)
+
+
+def first_ids(endpoints: list[Endpoint]) -> tuple[str, ...]:
+    """The first few ids in alphabetical order."""
+    import heapq
+
+    return tuple(heapq.nsmallest(LISTED, (endpoint.id for endpoint in endpoints)))
+
+
+def members(case: Case, group: Group, job: Job, only: Only | None) -> tuple[Endpoint, ...]:
+    """Endpoints of a class worth pricing for a job: its band, and those about which more is known than the catalog says.
+
+    Measured, loaded, named and previous endpoints are always among them.
+    """
+    if only is not None and only.job == job:
+        return tuple(e for e in group.members if e.id == only.endpoint)
+    if case.named is not None and job == case.job:
+        return tuple(e for e in group.members if e.id in case.named)
+    band = case.index.band(group, case.as_of)
+    if len(band) == len(group.members):
+        return band
+    special = case.measured | case.loaded | frozenset((case.request.previous_endpoint,))
+    extra = [e for e in group.members if e.id in special and e not in band] if special else []
+    return (*band, *extra)

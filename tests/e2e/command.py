@@ -1,0 +1,32 @@
+"""Running ``intermodal`` as a user does: a fresh process, its own home, stdout and stderr apart."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """stdout as the one JSON document it must be."""
+        made = json.loads(self.out)
+        assert isinstance(made, dict)
+        assert made["version"] == 1
+        return made
+
+
+def intermodal(*arguments: str, stdin: bytes = b"", timeout: float = 120) -> Ran:
+    """Run the command in the environment the test has (home, config and keys are the test's own)."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "intermodal.cli.main", *arguments], input=stdin, capture_output=True, timeout=timeout
+    )
+    return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())

@@ -1,0 +1,114 @@
+"""A6 and C1 over real HTTP: what a host charges for is in our rows, whatever goes wrong, and budgets hold."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import anyio
+import pytest
+
+from intermodal import errors
+from intermodal.plans.step import Call, Estimate
+from intermodal.quantity import between
+from intermodal.request import Policy
+from intermodal.testing import FakeHost
+from tests.unit.executor.routes import Bench, asked, plan, rename, route, say
+
+pytestmark = pytest.mark.anyio
+MAYBE_PAID = ("settled", "estimated")
+
+# Where a request can fail, by the model's name: before anything is worked on, after the body, after headers,
+# after one token, after the last token, and not at all.
+FAULTS = (
+    "limited-0", "limited-0-x1", "quota", "unavailable", "unavailable-x1", "overloaded", "broken", "broken-x1",
+    "gateway", "key", "context", "policy", "gone", "cut-0", "cut-1", "cut-99", "reset-0", "reset-1", "end-0",
+    "end-1", "end-99", "inband-0", "inband-1", "malformed-0", "malformed-1", "nodone", "split", "pings", "json",
+)  # fmt: skip
+
+
+async def test_a6_no_double_pay(tmp_path: Path, full_gates: bool) -> None:
+    """Paid attempts at the host == rows that may be paid, over random routes of random faults."""
+    random_ = random.Random(6)
+    for number in range(1000 if full_gates else 60):
+        with FakeHost(answer="one two three") as host:
+            # Some names are unique, so that the host's fault counters start anew.
+            models = [
+                host.endpoint(f"m{number}-{place}" + (f"-fault-{fault}" if fault else ""))
+                for place, fault in enumerate(random_.choices([*FAULTS, "", "", ""], k=random_.randint(1, 3)))
+            ]
+            gone = rename(models[0], host=rename(models[0].host, base_url="http://127.0.0.1:9/v1"), id="gone:m")
+            if random_.random() < 0.2:
+                models.insert(random_.randrange(len(models)), gone)
+            bench = Bench(tmp_path / str(number), endpoints=tuple(models))
+            bench.folder.mkdir()
+            request, opened = asked("?")
+            failed: errors.IntermodalError | None = None
+            try:
+                await bench.run(plan(*(route(say(model)) for model in models)), request, opened)
+            except errors.IntermodalError as error:
+                failed = error
+            rows = bench.store.attempts(100)
+            seen = [attempt.model for attempt in host.attempts]
+            rows_seen = [row for row in rows if row.reservation.endpoint != "gone:m"]
+            case = f"run {number}: {seen} {[row.state for row in rows]} {failed}"
+            assert len(host.attempts) == len(rows_seen), case
+            paid = sum(attempt.paid for attempt in host.attempts)
+            assert paid == sum(row.state in MAYBE_PAID for row in rows), case
+            assert host.bill <= sum(row.spent for row in rows) + 1e-9, case
+            assert paid <= 3, case
+            if any(attempt.status == 400 and attempt.fault == "policy" for attempt in host.attempts):
+                assert host.attempts[-1].fault == "policy", f"{case}: a refusal is the end"
+            bench.store.close()
+
+
+async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Path, full_gates: bool) -> None:
+    """Calls that each may cost 1 % of the budget: what is admitted never exceeds it, and what was not used comes back."""
+    from intermodal.executor.ledger import Ledger
+    from intermodal.store.rows import Outcome, Work
+
+    bench = Bench(tmp_path)
+    with FakeHost() as host:
+        endpoint = host.endpoint()
+    ledger = Ledger(bench.store, "r", max_cost=1.0)
+    estimate = Estimate(cost=between(0, 0.005, 0.01, "t"))
+    step = Call(id="s", op="generate", task="text-generation", endpoint=endpoint.id, inputs=(), estimate=estimate)
+    admitted, refused, most = 0, 0, 0.0
+
+    async def one() -> None:
+        nonlocal admitted, refused, most
+        try:
+            entry = await ledger.open(step, endpoint, Work())
+        except errors.BudgetExceeded:
+            refused += 1
+            return
+        admitted += 1
+        most = max(most, ledger.spent + ledger.reserved)
+        await entry.sending()
+        await anyio.sleep(0)
+        await entry.settle(Outcome(cost=0.004))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(1000 if full_gates else 300):
+            group.start_soon(one)
+    assert most <= 1.0 + 1e-9 and ledger.reserved == pytest.approx(0)
+    assert refused > 0 and ledger.spent == pytest.approx(0.004 * admitted)
+    before = admitted
+    await one()
+    assert admitted == before + 1, "what was set aside and not used can be spent"
+
+
+async def test_a12_a_deadline_is_one_for_all_stages(tmp_path: Path) -> None:
+    """Three slow stages under one deadline: the whole run ends in time, not each of them."""
+    with FakeHost() as host:
+        slow = [host.endpoint(f"m{number}-fault-slow-5") for number in range(3)]
+        bench = Bench(tmp_path, endpoints=tuple(slow))
+        bench.runtimes.wait = lambda: anyio.sleep(0.3)
+        request, opened = asked("?", "a.wav", policy=Policy(deadline=0.8))
+        from tests.unit.executor.routes import hear
+
+        began = anyio.current_time()
+        with pytest.raises(errors.CallError):
+            await bench.run(plan(*(route(hear(1), say(model, "step:hear1r")) for model in slow)), request, opened)
+        assert anyio.current_time() - began < 1.5
+        assert "reserved" not in bench.states() and "sent" not in bench.states()

@@ -1,0 +1,264 @@
+"""Plans written by hand, and fakes of what a run touches.
+
+Hosts are real HTTP servers (``intermodal.testing.FakeHost``); the media worker and the embedded
+runtimes are fakes that say what they are told to: what they do is tested with the real ones elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Host, Model
+from intermodal.content import BytesSource, File, ReadLine, Segment, Text, Transcript
+from intermodal.events import Event, Result, TextDelta, fold
+from intermodal.executor.run import run
+from intermodal.executor.transport import Transport
+from intermodal.executor.world import World
+from intermodal.media.probed import Pcm, Picture
+from intermodal.plans.facts import Facts, PageFacts, PartFacts
+from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.step import Call, Estimate, Step, Transform
+from intermodal.quantity import between, exact
+from intermodal.request import Message, Output, Policy, Request, Sampling, TextOutput
+from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served
+from intermodal.store.database import Store
+from intermodal.store.derived import DerivedCache
+
+WORDS = "ask not what your country can do for you"
+PRICED = Estimate(
+    input_tokens=between(5, 20, 200, "t"),
+    output_tokens=between(1, 10, 64, "t"),
+    cost=between(0, 0.0001, 0.001, "t"),
+    seconds=between(0.1, 1, 5, "t"),
+)
+HERE = Estimate(output_tokens=between(1, 10, 64, "t"), seconds=between(0.1, 1, 5, "t"))
+
+
+# ---- fakes ------------------------------------------------------------------------------------
+
+
+class FakeMedia:
+    """Says pages and pixels; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def pcm(self, data: bytes, *, name: str = "") -> Pcm:
+        self.asked.append("pcm")
+        return Pcm(samples=b"\0\0" * 16, seconds=11.0)
+
+    async def page_text(self, data: bytes, pages: tuple[int, ...], *, name: str = "") -> tuple[str, ...]:
+        self.asked.append("page_text")
+        return tuple(f"text of page {page}" for page in pages)
+
+    async def page_pictures(
+        self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = ""
+    ) -> tuple[Picture, ...]:
+        self.asked.append("page_pictures")
+        return tuple(Picture(data=b"page %d" % page, width=1000, height=1000) for page in pages)
+
+    async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> Picture:
+        self.asked.append("picture")
+        return Picture(data=b"png of " + data, width=100, height=50)
+
+
+class FakeRuntimes:
+    """An ear, an eye and a vector that answer by script. ``wait`` is awaited before each answer."""
+
+    def __init__(self, transcript: str = WORDS, chat_url: str = "") -> None:
+        self.calls: list[str] = []
+        self.running = 0
+        self.most_running = 0
+        self.transcript = transcript
+        self.url = chat_url
+        self.wait: Callable[[], Any] | None = None
+        self.error: list[Exception] = []
+
+    async def _work(self, what: str) -> None:
+        import anyio
+
+        self.calls.append(what)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await (self.wait() if self.wait is not None else anyio.sleep(0))
+        finally:
+            self.running -= 1
+        if self.error:
+            raise self.error.pop(0)
+
+    async def chat_url(self, endpoint: Endpoint) -> Served:
+        await self._work("chat_url")
+        return Served(base_url=self.url, load_seconds=0.25)
+
+    async def transcribe(self, endpoint: Endpoint, pcm: bytes, *, language: str = "", progress: Any = None) -> Heard:
+        await self._work(f"transcribe {endpoint.id}")
+        if progress is not None:
+            progress(0.5, "")
+        segments = (Segment(start=0, end=11, text=f" {self.transcript}"),) if self.transcript else ()
+        heard = Transcript(language="en" if self.transcript else "", seconds=11.0, segments=segments)
+        return Heard(transcript=heard, seconds=1.0, load_seconds=0.5, peak_memory=1000)
+
+    async def read(self, endpoint: Endpoint, png: bytes) -> Seen:
+        await self._work(f"read {png.decode()}")
+        return Seen(lines=(ReadLine(text=f"read from {png.decode()}", confidence=0.9),), seconds=1.0)
+
+    async def embed(self, endpoint: Endpoint, text: str) -> Embedded:
+        await self._work(f"embed {text}")
+        return Embedded(vector=(0.6, 0.8), tokens=3, seconds=0.01)
+
+
+@dataclass
+class FakeOpened:
+    facts: Facts
+    bodies: tuple[bytes, ...]
+
+    def data(self, index: int) -> bytes:
+        return self.bodies[index]
+
+    def text(self, index: int) -> str:
+        return self.bodies[index].decode()
+
+
+def local(name: str, protocol: Any) -> Endpoint:
+    """An endpoint in this process."""
+    return Endpoint(
+        id=f"embedded:{name}", model=Model(id=name), host=Host(id="embedded", protocol=protocol, zone="process"), price=FREE
+    )
+
+
+EAR = local("ear", "whisper")
+EYE = local("eye", "ocr")
+VECTOR = local("vector", "e5")
+
+
+# ---- a request with its files -----------------------------------------------------------------
+
+_FILES: dict[str, dict[str, Any]] = {
+    "wav": {"kind": "audio", "media_type": "audio/wav", "seconds": exact(11.0), "sample_rate": 16000, "channels": 1},
+    "png": {"kind": "image", "media_type": "image/png", "width": 100, "height": 50},
+    "pdf": {
+        "kind": "document",
+        "media_type": "application/pdf",
+        "pages": tuple(PageFacts(number=number, width=612, height=792) for number in (1, 2, 3)),
+    },
+    "txt": {"kind": "text", "media_type": "text/plain"},
+}
+
+
+def asked(prompt: str, *names: str, output: Output | None = None, policy: Policy | None = None, sampling: Sampling | None = None) -> tuple[Request, FakeOpened]:
+    """A request of a prompt and files by name; a file's bytes are its name."""
+    parts = [Text(text=prompt), *(File(source=BytesSource(data=name.encode(), name=name)) for name in names)]
+    request = Request(
+        messages=(Message(role="user", parts=tuple(parts)),),
+        output=output or TextOutput(),
+        policy=policy or Policy(),
+        sampling=sampling or Sampling(),
+    )
+    facts = [PartFacts(index=0, name="prompt", kind="text", chars=len(prompt))]
+    for index, name in enumerate(names, 1):
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        facts.append(PartFacts(index=index, name=name, digest=digest, **_FILES[name.rpartition(".")[2]]))
+    return request, FakeOpened(Facts(parts=tuple(facts)), (prompt.encode(), *(name.encode() for name in names)))
+
+
+# ---- steps and plans --------------------------------------------------------------------------
+
+
+def hear(part: int = 1, endpoint: Endpoint = EAR, estimate: Estimate = HERE) -> Call:
+    task = "automatic-speech-recognition"
+    return Call(id=f"hear{part}{endpoint.id[-1]}", op="transcribe", task=task, endpoint=endpoint.id, inputs=(f"part:{part}",), part=part, title="Transcribe", estimate=estimate)  # fmt: skip
+
+
+def look(part: int = 1, source: str = "") -> Call:
+    return Call(id=f"look{part}", op="read", task="image-to-text", endpoint=EYE.id, inputs=(source or f"part:{part}",), part=part, title="Read", estimate=HERE)  # fmt: skip
+
+
+def pages(op: Any, numbers: str, part: int = 1) -> Transform:
+    return Transform(id=f"{op}{part}", op=op, inputs=(f"part:{part}",), part=part, title=op, params=(("pages", numbers), ("dpi", "150")))  # fmt: skip
+
+
+def say(endpoint: Endpoint, *inputs: str, estimate: Estimate = PRICED, **fields: Any) -> Call:
+    values: dict[str, Any] = {"op": "generate", "task": "text-generation", "title": "Generate", **fields}
+    return Call(id=f"say {endpoint.id}", endpoint=endpoint.id, inputs=("part:0", *inputs), estimate=estimate, **values)
+
+
+def route(*steps: Step) -> Candidate:
+    last = steps[-1]
+    assert isinstance(last, Call)
+    return Candidate(id=last.endpoint, steps=steps, endpoint=last.endpoint, total=Estimate(), score=0.0, tier="medium")
+
+
+def plan(chosen: Candidate, *fallbacks: Candidate) -> Plan:
+    return Plan(id="p", headline="", policy_line="", objective="default", chosen=chosen, fallbacks=fallbacks)
+
+
+# ---- running ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Bench:
+    """A world in a folder, and what happened in it."""
+
+    folder: Path
+    endpoints: tuple[Endpoint, ...] = ()
+    media: FakeMedia = field(default_factory=FakeMedia)
+    runtimes: FakeRuntimes = field(default_factory=FakeRuntimes)
+    events: list[Event] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.folder / "store.sqlite3")
+
+    async def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    def world(self, transport: Transport) -> World:
+        catalog = Catalog(endpoints=(EAR, EYE, VECTOR, *self.endpoints))
+        values: dict[str, Any] = {
+            "catalog": catalog,
+            "media": self.media,
+            "runtimes": self.runtimes,
+            "store": self.store,
+            "derived": DerivedCache(self.folder / "derived"),
+            "transport": transport,
+            "sleep": self._sleep,
+            "jitter": lambda: 0.5,
+        }
+        return World(**{**values, **self.options})
+
+    async def run(self, plan: Plan, request: Request, opened: FakeOpened) -> Result:
+        """Run to the end; ``events`` has what was said even when it raises."""
+        self.events = []
+        transport = Transport()
+        try:
+            async with aclosing(run(plan, request, opened, self.world(transport))) as events:
+                async for event in events:
+                    self.events.append(event)
+        finally:
+            await transport.aclose()
+        return fold(self.events)
+
+    def states(self) -> list[str]:
+        """States of the attempts, oldest first."""
+        return [row.state for row in reversed(self.store.attempts(10_000))]
+
+    @property
+    def shown(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, TextDelta))
+
+
+def rename(endpoint: Endpoint, **fields: Any) -> Endpoint:
+    return msgspec.structs.replace(endpoint, **fields)
+
+
+def kinds(events: Iterable[Event]) -> list[str]:
+    return [type(event).__name__ for event in events]

@@ -1,0 +1,497 @@
+"""Routes run end to end: against a real HTTP server that misbehaves on demand, and fakes of what runs on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from intermodal import errors
+from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
+from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
+from intermodal.testing import FakeHost
+from tests.unit.executor.routes import (
+    EAR,
+    VECTOR,
+    WORDS,
+    Bench,
+    asked,
+    hear,
+    kinds,
+    local,
+    look,
+    pages,
+    plan,
+    rename,
+    route,
+    say,
+)
+
+pytestmark = pytest.mark.anyio
+SCHEMA = JsonOutput(schema={"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]})
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    with FakeHost(answer="The caller wants 42 apples.") as fake:
+        yield fake
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def using(bench: Bench, host: FakeHost, *models: str, **fields: object) -> list[object]:
+    bench.endpoints = tuple(host.endpoint(model) for model in models or ("fake/model",))
+    bench.endpoints = tuple(rename(endpoint, **fields) for endpoint in bench.endpoints)
+    return list(bench.endpoints)
+
+
+async def test_speech_a_picture_and_pages_reach_the_model_as_labelled_data_before_the_question(
+    bench: Bench, host: FakeHost
+) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("What is wanted?", "call.wav", "invoice.png", "report.pdf", "notes.txt")
+    steps = (hear(1), look(2), pages("extract", "1-2", 3), pages("render", "3", 3), look(3, "step:render3"))
+    last = say(model, "step:hear1r", "step:look2", "step:extract3", "step:look3", "part:4")
+    result = await bench.run(plan(route(*steps, last)), request, opened)
+    assert result.text == "The caller wants 42 apples." and result.finish_reason == "stop"
+    (message,) = host.attempts[0].json["messages"]
+    assert message == {
+        "role": "user",
+        "content": (
+            f"Transcript of call.wav:\n{WORDS}\n\n"
+            "Text read from invoice.png:\nread from png of invoice.png\n\n"
+            "Text of report.pdf, page 1:\ntext of page 1\n\n"
+            "Text of report.pdf, page 2:\ntext of page 2\n\n"
+            "Text read from report.pdf, page 3:\nread from page 3\n\n"
+            "Text of notes.txt:\nnotes.txt\n\n"
+            "What is wanted?"
+        ),
+    }
+    assert sorted((derived.name, derived.op) for derived in result.derived) == [
+        ("call.wav", "transcribe"), ("invoice.png", "read"), ("report.pdf", "extract"), ("report.pdf", "read"),
+    ]  # fmt: skip
+    assert {actual.step for actual in result.actuals} == {"hear1r", "look2", "extract3", "render3", "look3", last.id}
+
+
+async def test_every_attempt_has_its_row_and_usage_and_money_come_back(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("What is wanted?", "call.wav")
+    result = await bench.run(plan(route(hear(1), say(model, "step:hear1r"))), request, opened)
+    spoken, heard = bench.store.attempts()
+    assert heard.reservation.op == "transcribe" and heard.reservation.work.audio_seconds == 11
+    assert heard.outcome is not None and heard.outcome.load_seconds == 0.5 and heard.outcome.cost == 0
+    assert spoken.state == "settled" and spoken.reservation.cost_high == 0.001
+    assert spoken.outcome is not None and spoken.outcome.usage.output_tokens == 5
+    assert spoken.outcome.cost == pytest.approx(host.bill) and result.cost == pytest.approx(host.bill) and host.bill > 0
+    assert spoken.outcome.first_seconds is not None
+    (row,) = bench.store.runs()
+    assert (row.outcome, row.parts, row.cost) == ("finished", ("prompt", "call.wav"), pytest.approx(host.bill))
+
+
+async def test_events_come_in_an_order_a_reader_can_follow(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("?", "call.wav")
+    await bench.run(plan(route(hear(1), say(model, "step:hear1r"))), request, opened)
+    seen = [kind for kind in kinds(bench.events) if kind != "StepProgress"]
+    assert seen[:3] == ["StepStarted", "StepFinished", "StepStarted"]
+    assert seen[3:5] == ["Committed", "TextDelta"] and seen[-2:] == ["StepFinished", "Finished"]
+
+
+async def test_a_recording_is_transcribed_once(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("?", "call.wav")
+    course = plan(route(hear(1), say(model, "step:hear1r")))
+    first = await bench.run(course, request, opened)
+    second = await bench.run(course, request, opened)
+    assert bench.runtimes.calls == [f"transcribe {EAR.id}"] and bench.media.asked == ["pcm"]
+    assert first.derived == second.derived
+    assert [actual.cached for actual in second.actuals] == [True, False]
+    assert len(bench.store.attempts()) == 3, "nothing was attempted, so there is no row"
+
+
+async def test_pages_are_not_drawn_again_for_text_that_is_known(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("?", "scan.pdf")
+    course = plan(route(pages("render", "1,3"), look(1, "step:render1"), say(model, "step:look1")))
+    first = await bench.run(course, request, opened)
+    second = await bench.run(course, request, opened)
+    assert bench.media.asked == ["page_pictures"]
+    assert first.derived == second.derived and len(first.derived[0].lines) == 2
+    assert host.attempts[0].body == host.attempts[1].body
+
+
+async def test_the_same_bytes_under_another_name_are_called_by_that_name(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    course = plan(route(hear(1), say(model, "step:hear1r")))
+    request, opened = asked("?", "call.wav")
+    await bench.run(course, request, opened)
+    renamed = opened.facts.parts[1]
+    opened.facts = type(opened.facts)(parts=(opened.facts.parts[0], rename(renamed, name="other.wav")))  # type: ignore[arg-type]
+    result = await bench.run(course, request, opened)
+    assert result.derived[0].name == "other.wav" and "Transcript of other.wav" in host.attempts[1].text
+
+
+async def test_models_of_this_machine_take_turns(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    bench.runtimes.wait = lambda: anyio.sleep(0.02)
+    request, opened = asked("?", "a.wav", "b.wav", "c.png")
+    steps = (hear(1), hear(2), look(3))
+    await bench.run(plan(route(*steps, say(model, "step:hear1r", "step:hear2r", "step:look3"))), request, opened)
+    assert len(bench.runtimes.calls) == 3 and bench.runtimes.most_running == 1
+
+
+async def test_a_silent_recording_is_said_and_told_to_the_model(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    bench.runtimes.transcript = ""
+    request, opened = asked("?", "music.wav")
+    result = await bench.run(plan(route(hear(1), say(model, "step:hear1r"))), request, opened)
+    assert "no speech found in music.wav" in result.notes
+    assert "Transcript of music.wav:\n(no speech)" in host.attempts[0].text
+
+
+async def test_an_empty_picture_is_said(bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    from intermodal.runtimes.nouns import Seen
+
+    async def blank(endpoint: object, png: bytes) -> Seen:
+        return Seen(lines=(), seconds=0.1)
+
+    monkeypatch.setattr(bench.runtimes, "read", blank)
+    (model,) = using(bench, host)
+    request, opened = asked("?", "blank.png")
+    result = await bench.run(plan(route(look(1), say(model, "step:look1"))), request, opened)
+    assert "no text found in blank.png" in result.notes and "(no text)" in host.attempts[0].text
+
+
+# ---- other outputs ----------------------------------------------------------------------------
+
+
+async def test_a_transcript_is_an_answer(bench: Bench) -> None:
+    request, opened = asked("", "call.wav", output=TranscriptOutput())
+    result = await bench.run(plan(route(hear(1))), request, opened)
+    assert result.text == WORDS and result.transcript is not None and result.transcript.language == "en"
+    again = await bench.run(plan(route(hear(1))), request, opened)
+    assert again.text == WORDS and again.actuals[0].cached
+
+
+async def test_a_vector_is_an_answer(bench: Bench) -> None:
+    request, opened = asked("", "notes.txt", output=EmbeddingOutput())
+    last = say(VECTOR, "part:1", op="embed", task="feature-extraction")
+    result = await bench.run(plan(route(last)), request, opened)
+    assert result.embedding == (0.6, 0.8) and bench.runtimes.calls == ["embed notes.txt"]
+
+
+async def test_a_hosted_ear_and_a_hosted_vector_are_driven_over_http(bench: Bench, host: FakeHost) -> None:
+    ear, vector = using(bench, host, "fake/ear", "fake/vector")
+    request, opened = asked("", "call.wav", output=TranscriptOutput())
+    result = await bench.run(plan(route(hear(1, ear))), request, opened)  # type: ignore[arg-type]
+    assert result.text == "hello from the fake host"
+    assert host.attempts[0].audios == (b"call.wav",), "a hosted ear gets the file as it is"
+    request, opened = asked("", "notes.txt", output=EmbeddingOutput())
+    last = say(vector, "part:1", op="embed", task="feature-extraction")
+    assert len((await bench.run(plan(route(last)), request, opened)).embedding) == 8
+
+
+async def test_an_endpoint_of_this_machine_never_gets_the_users_file(bench: Bench, host: FakeHost) -> None:
+    near = host.endpoint("fake/eyes", input=("text", "image", "audio"), zone="machine")
+    bench.endpoints = (near,)
+    request, opened = asked("?", "cat.png", "call.wav")
+    await bench.run(plan(route(say(near, "part:1", "part:2"))), request, opened)
+    (attempt,) = host.attempts
+    assert attempt.images == (b"png of cat.png",) and attempt.audios[0].startswith(b"RIFF")
+
+
+async def test_a_far_endpoint_gets_the_picture_as_it_is(bench: Bench, host: FakeHost) -> None:
+    bench.endpoints = (host.endpoint("fake/eyes", input=("text", "image")),)
+    request, opened = asked("?", "cat.png")
+    await bench.run(plan(route(say(bench.endpoints[0], "part:1"))), request, opened)
+    assert host.attempts[0].images == (b"cat.png",) and host.attempts[0].text == "?"
+
+
+async def test_an_own_chat_server_is_started_then_asked(bench: Bench, host: FakeHost) -> None:
+    bench.endpoints = (local("llm", "llama"),)
+    bench.runtimes.url = host.base_url
+    request, opened = asked("?")
+    result = await bench.run(plan(route(say(bench.endpoints[0]))), request, opened)
+    assert result.text.startswith("The caller") and result.actuals[0].load_seconds == 0.25
+    (row,) = bench.store.attempts()
+    assert row.outcome is not None and row.outcome.load_seconds == 0.25 and row.outcome.cost == 0
+
+
+# ---- JSON -------------------------------------------------------------------------------------
+
+
+async def test_forced_json_streams_and_is_checked(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    host.answer = '{"total": 42}'
+    request, opened = asked("total?", output=SCHEMA)
+    result = await bench.run(plan(route(say(model))), request, opened)
+    assert result.data == {"total": 42} and host.attempts[0].json["response_format"]["type"] == "json_schema"
+    host.answer = '{"total": "many"}'
+    with pytest.raises(errors.OutputInvalid, match="breaks the schema"):
+        await bench.run(plan(route(say(model))), request, opened)
+    assert len(host.attempts) == 2, "what was shown is not repaired"
+
+
+def unforced(host: FakeHost) -> object:
+    endpoint = host.endpoint()
+    return rename(endpoint, host=rename(endpoint.host, forced_json=False))  # type: ignore[arg-type]
+
+
+async def test_prompted_json_is_asked_for_repaired_once_and_shown_only_when_good(bench: Bench, host: FakeHost) -> None:
+    model = unforced(host)
+    bench.endpoints = (model,)  # type: ignore[assignment]
+    answers = iter(["the total is 42", 'Here you are:\n```json\n{"total": 42}\n```'])
+    host.answer = lambda attempt: next(answers)
+    request, opened = asked("total?", output=SCHEMA)
+    result = await bench.run(plan(route(say(model))), request, opened)
+    assert result.data == {"total": 42} and "the total is" not in bench.shown
+    first, second = host.attempts
+    assert '"required":["total"]' in first.text and first.json.get("response_format") is None
+    assert [message["role"] for message in second.json["messages"]] == ["user", "assistant", "user"]
+    assert "not valid" in second.text
+    assert bench.states() == ["settled", "settled"] and result.cost == pytest.approx(host.bill)
+    assert sum(isinstance(event, StepFinished) for event in bench.events) == 1
+    assert any(isinstance(event, Retrying) for event in bench.events)
+
+
+async def test_json_that_stays_wrong_is_an_error_and_never_shown(bench: Bench, host: FakeHost) -> None:
+    model = unforced(host)
+    bench.endpoints = (model,)  # type: ignore[assignment]
+    request, opened = asked("total?", output=SCHEMA)
+    with pytest.raises(errors.OutputInvalid) as caught:
+        await bench.run(plan(route(say(model))), request, opened)
+    assert caught.value.exit_code == 6 and bench.shown == "" and len(host.attempts) == 2
+
+
+async def test_an_answer_cut_at_its_limit_says_so(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("?", sampling=Sampling(max_tokens=2))
+    result = await bench.run(plan(route(say(model))), request, opened)
+    assert result.finish_reason == "length" and any("cut after 2 tokens" in note for note in result.notes)
+    assert host.attempts[0].json["max_tokens"] == 2
+
+
+async def test_the_highest_estimate_is_sent_as_the_limit(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("?")
+    await bench.run(plan(route(say(model))), request, opened)
+    assert host.attempts[0].json["max_tokens"] == 64
+
+
+# ---- failures and fallbacks -------------------------------------------------------------------
+
+
+async def test_a_fallback_goes_on_with_what_was_converted(bench: Bench, host: FakeHost) -> None:
+    first, second = using(bench, host, "fake/m-fault-unavailable", "fake/ok")
+    request, opened = asked("?", "call.wav")
+    routes = [route(hear(1), say(model, "step:hear1r")) for model in (first, second)]
+    result = await bench.run(plan(*routes), request, opened)
+    assert result.endpoint == "fake:fake/ok" and result.text.startswith("The caller")
+    assert bench.runtimes.calls == [f"transcribe {EAR.id}"]
+    assert any("going on with the fallback fake:fake/ok" in note for note in result.notes)
+    assert bench.states() == ["settled", "void", "void", "void", "settled"]
+
+
+async def test_a_failed_conversion_is_replaced_by_a_fallback_with_another_ear(bench: Bench, host: FakeHost) -> None:
+    ear, model = using(bench, host, "fake/ear-fault-unavailable", "fake/ok")
+    request, opened = asked("?", "call.wav", "invoice.png")
+    bad, good = hear(1, ear), hear(1)  # type: ignore[arg-type]
+    result = await bench.run(
+        plan(
+            route(bad, look(2), say(model, f"step:{bad.id}", "step:look2")),
+            route(good, look(2), say(model, f"step:{good.id}", "step:look2")),
+        ),
+        request,
+        opened,
+    )
+    assert WORDS in host.attempts[-1].text and result.endpoint == "fake:fake/ok"
+    assert sum(call.startswith("read") for call in bench.runtimes.calls) == 1, "what was read stays read"
+
+
+async def test_a_fallback_that_needs_the_failed_call_is_passed_over(bench: Bench, host: FakeHost) -> None:
+    ear, one, two = using(bench, host, "fake/ear-fault-unavailable", "fake/one", "fake/two")
+    request, opened = asked("?", "call.wav")
+    bad = hear(1, ear)  # type: ignore[arg-type]
+    with pytest.raises(errors.Overloaded):
+        await bench.run(
+            plan(route(bad, say(one, f"step:{bad.id}")), route(bad, say(two, f"step:{bad.id}"))), request, opened
+        )
+    assert len(host.attempts) == 3
+
+
+async def test_a_refusal_is_passed_on_and_nobody_else_is_asked(bench: Bench, host: FakeHost) -> None:
+    """A9"""
+    first, second = using(bench, host, "fake/m-fault-policy", "fake/ok")
+    request, opened = asked("?")
+    with pytest.raises(errors.ContentRefused, match="safety"):
+        await bench.run(plan(route(say(first)), route(say(second))), request, opened)
+    assert len(host.attempts) == 1
+
+
+async def test_too_long_for_the_host_is_not_sent_again_and_goes_only_to_a_larger_one(
+    bench: Bench, host: FakeHost
+) -> None:
+    small = host.endpoint("fake/m-fault-context", context=64)
+    same = host.endpoint("fake/same", context=64)
+    large = host.endpoint("fake/large", context=64_000)
+    bench.endpoints = (small, same, large)
+    request, opened = asked("?")
+    result = await bench.run(plan(*(route(say(model)) for model in bench.endpoints)), request, opened)
+    assert result.endpoint == "fake:fake/large"
+    assert [attempt.model for attempt in host.attempts] == ["fake/m-fault-context", "fake/large"]
+
+
+async def test_a_prompt_counted_as_too_long_is_refused_with_the_numbers_before_anything_is_sent(
+    bench: Bench, host: FakeHost
+) -> None:
+    (model,) = using(bench, host, "fake/model", context=128, model=rename(host.endpoint().model, tokenizer="words"))  # type: ignore[arg-type]
+    bench.options["count"] = lambda tokenizer, text: len(text.split()) if tokenizer == "words" else None
+    request, opened = asked("word " * 100)
+    with pytest.raises(errors.ContextExceeded, match="100 tokens and the answer may take 64.*128"):
+        await bench.run(plan(route(say(model))), request, opened)
+    assert host.attempts == [] and bench.states() == []
+
+
+async def test_an_answer_that_breaks_off_is_an_error_and_no_second_model_goes_on(bench: Bench, host: FakeHost) -> None:
+    first, second = using(bench, host, "fake/m-fault-cut-3", "fake/ok")
+    request, opened = asked("?")
+    with pytest.raises(errors.StreamCut):
+        await bench.run(plan(route(say(first)), route(say(second))), request, opened)
+    assert bench.shown == "The caller wants" and len(host.attempts) == 1 and bench.states() == ["estimated"]
+    assert bench.store.attempts()[0].spent == 0.001
+
+
+async def test_nothing_is_shown_of_an_attempt_that_failed_before_its_first_word(bench: Bench, host: FakeHost) -> None:
+    first, second = using(bench, host, "fake/m-fault-inband-0", "fake/ok")
+    request, opened = asked("?")
+    result = await bench.run(plan(route(say(first)), route(say(second))), request, opened)
+    assert bench.shown == result.text == "The caller wants 42 apples."
+    assert [event.endpoint for event in bench.events if isinstance(event, Committed)] == ["fake:fake/ok"]
+
+
+async def test_a_host_that_asks_to_wait_is_given_its_time(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host, "fake/m-fault-limited-7-x1")
+    request, opened = asked("?")
+    await bench.run(plan(route(say(model))), request, opened)
+    assert bench.slept and bench.slept[0] >= 7 and bench.states() == ["void", "settled"]
+
+
+async def test_without_leave_to_pay_twice_a_silent_failure_is_the_end(bench: Bench, host: FakeHost) -> None:
+    bench.options["pay_twice"] = False
+    first, second = using(bench, host, "fake/m-fault-gone", "fake/ok")
+    request, opened = asked("?")
+    with pytest.raises(errors.Unreachable):
+        await bench.run(plan(route(say(first)), route(say(second))), request, opened)
+    assert len(host.attempts) == 1 and bench.states() == ["estimated"]
+
+
+async def test_a_host_that_is_not_there_costs_nothing(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    gone = rename(model, id="gone:m", host=rename(model.host, id="gone", base_url="http://127.0.0.1:9/v1"))  # type: ignore[attr-defined]
+    bench.endpoints = (gone, model)  # type: ignore[assignment]
+    request, opened = asked("?")
+    result = await bench.run(plan(route(say(gone)), route(say(model))), request, opened)
+    assert result.cost == pytest.approx(host.bill) and bench.states() == ["void", "void", "void", "settled"]
+
+
+async def test_a_run_over_its_budget_stops_before_it_sends(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("?", policy=Policy(max_cost=0.0005))
+    with pytest.raises(errors.BudgetExceeded, match=r"\$0.0010"):
+        await bench.run(plan(route(say(model))), request, opened)
+    assert host.attempts == [] and bench.states() == []
+
+
+async def test_a_failed_attempt_that_may_be_paid_counts_against_the_budget(bench: Bench, host: FakeHost) -> None:
+    first, second = using(bench, host, "fake/m-fault-gone", "fake/ok")
+    request, opened = asked("?", policy=Policy(max_cost=0.0015))
+    with pytest.raises(errors.BudgetExceeded):
+        await bench.run(plan(route(say(first)), route(say(second))), request, opened)
+    assert len(host.attempts) == 1
+
+
+async def test_the_deadline_ends_a_slow_run_and_says_so(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host, "fake/m-fault-slow-20")
+    request, opened = asked("?", policy=Policy(deadline=0.3))
+    with anyio.fail_after(2), pytest.raises(errors.CallError, match="deadline of 0.3 s|no answer within"):
+        await bench.run(plan(route(say(model))), request, opened)
+    assert bench.states() == ["estimated"]
+
+
+async def test_a_store_that_cannot_be_written_means_nothing_is_sent(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C4"""
+    from intermodal.store.connection import StoreError
+
+    (model,) = using(bench, host)
+    (bench.folder / "store.sqlite3").mkdir()
+    request, opened = asked("?")
+    with pytest.raises(StoreError):
+        await bench.run(plan(route(say(model))), request, opened)
+    assert host.attempts == []
+
+
+async def test_a_run_that_is_cancelled_settles_its_row_within_a_second(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host, "fake/m-fault-silent")
+    request, opened = asked("?")
+    with anyio.move_on_after(0.3) as scope:
+        await bench.run(plan(route(say(model))), request, opened)
+    assert scope.cancelled_caught
+    assert anyio.current_time() - scope.deadline < 1
+    assert bench.states() == ["estimated"] and bench.store.runs()[0].outcome == "cancelled"
+
+
+async def test_closing_the_iterator_early_cancels_and_settles(bench: Bench, host: FakeHost) -> None:
+    from contextlib import aclosing
+
+    from intermodal.executor.run import run
+    from intermodal.executor.transport import Transport
+
+    (model,) = using(bench, host, "fake/m-fault-stall-2")
+    request, opened = asked("?")
+    transport = Transport()
+    async with aclosing(run(plan(route(say(model))), request, opened, bench.world(transport))) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                break
+    await transport.aclose()
+    assert bench.states() == ["estimated"]
+
+
+async def test_a_reader_that_never_came_back_leaves_no_finished_event(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host, "fake/m-fault-end-2")
+    request, opened = asked("?")
+    with pytest.raises(errors.StreamCut):
+        await bench.run(plan(route(say(model))), request, opened)
+    assert not any(isinstance(event, Finished) for event in bench.events)
+
+
+async def test_no_key_and_no_content_gets_into_the_store_an_event_or_an_error(bench: Bench, host: FakeHost) -> None:
+    """E5"""
+    canary = "sk-canary-0123456789abcdef0123"
+    host.key = "another"
+    bench.options["find_key"] = lambda found: canary
+    bench.runtimes.transcript = "the secret of the recording"
+    (model,) = using(bench, host)
+    request, opened = asked("my private question", "call.wav")
+    with pytest.raises(errors.CredentialsRefused) as caught:
+        await bench.run(plan(route(hear(1), say(model, "step:hear1r"))), request, opened)
+    bench.store.close()
+    stored = bench.store.path.read_bytes()
+    for secret in (canary, "secret of the recording", "private question"):
+        assert secret.encode() not in stored
+    assert canary not in str(caught.value) + repr(bench.events)
+
+
+async def test_a_note_is_a_sentence_for_people(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    host.answer = ""
+    request, opened = asked("?")
+    await bench.run(plan(route(say(model))), request, opened)
+    assert [event.text for event in bench.events if isinstance(event, Note)] == ["the answer is empty"]

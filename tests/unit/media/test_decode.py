@@ -1,0 +1,298 @@
+"""The worker's answers about real media, and what it makes of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from PIL import Image
+from tests.gates import corpus
+
+from intermodal import errors
+from intermodal.media.decode import MediaWorker
+from intermodal.media.steps import MAX_PAGE_PIXELS, PCM_BYTES_PER_SECOND, page_size
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+async def worker(anyio_backend: str) -> AsyncIterator[MediaWorker]:
+    async with MediaWorker() as worker:
+        yield worker
+
+
+def drawn(mode: str, size: tuple[int, int] = (40, 30), **save: Any) -> bytes:
+    """A picture of that mode: left half dark, right half light."""
+    image = Image.new("L", size, 20)
+    image.paste(230, (size[0] // 2, 0, *size))
+    if mode == "I;16":
+        converted = image.convert("I").point(lambda value: value * 257).convert("I;16")
+    else:
+        converted = image.convert("RGB").convert(mode)
+    out = io.BytesIO()
+    converted.save(out, **save)
+    return out.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=["PNG"])
+
+
+# ---- sound ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "rate", "channels"),
+    [
+        ("jfk.wav", 11.0, 16_000, 1),
+        ("jfk.mp3", 11.0, 16_000, 1),
+        ("two_cities_25s.flac", 25.0, 16_000, 1),
+        ("music.m4a", 5.3, 48_000, 6),
+    ],
+)
+async def test_length_is_known_before_decoding_and_true_after(
+    worker: MediaWorker, media: Path, name: str, seconds: float, rate: int, channels: int
+) -> None:
+    data = (media / name).read_bytes()
+    found = await worker.probe(data)
+    assert found.seconds.certainty == "exact"
+    assert found.seconds.mid == pytest.approx(seconds, abs=0.1)
+    assert (found.sample_rate, found.channels) == (rate, channels)
+    made = await worker.pcm(data)
+    assert made.seconds == pytest.approx(seconds, abs=0.1)
+    assert len(made.samples) == round(made.seconds * PCM_BYTES_PER_SECOND)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [("mp4", "aac", 0), ("adts", "aac", 0), ("ogg", "libopus", 48_000), ("flac", "flac", 0)],
+)
+async def test_the_same_speech_in_other_containers_is_as_long_and_as_loud(
+    worker: MediaWorker, media: Path, container: str, codec: str, rate: int
+) -> None:
+    data = corpus.encode(media / "jfk.wav", container, codec, rate=rate)
+    original = await worker.pcm((media / "jfk.wav").read_bytes())
+    made = await worker.pcm(data)
+    assert made.seconds == pytest.approx(original.seconds, abs=0.15)
+    assert loudness(made.samples) == pytest.approx(loudness(original.samples), rel=0.1)
+
+
+def loudness(samples: bytes) -> float:
+    values = memoryview(samples).cast("h")
+    return float((sum(value * value for value in values[::7]) / (len(values) / 7)) ** 0.5)
+
+
+async def test_decoding_reports_how_far_it_is(worker: MediaWorker) -> None:
+    told: list[float] = []
+    await worker.pcm(corpus.wav(200), progress=lambda fraction, note: told.append(fraction or 0))
+    assert told == sorted(told)
+    assert len(told) >= 5
+    assert 0 < told[0] < told[-1] <= 1
+
+
+async def test_a_wave_that_was_piped_has_no_length_and_is_taken(worker: MediaWorker) -> None:
+    assert (await worker.probe(corpus.wav(2, claimed_bytes=0xFFFFFFFF))).seconds.mid == 2
+    assert (await worker.probe(corpus.wav(2, claimed_bytes=0))).seconds.mid == 2
+
+
+# ---- pictures ------------------------------------------------------------------------------------
+
+
+MODES = {
+    "PNG": ("1", "L", "P", "RGB", "I;16"),
+    "JPEG": ("L", "RGB", "CMYK"),
+    "WEBP": ("L", "RGB"),
+    "GIF": ("1", "L", "P", "RGB"),
+}
+
+
+@pytest.mark.parametrize(("form", "mode"), [(form, mode) for form, modes in MODES.items() for mode in modes])
+async def test_every_mode_becomes_the_same_plain_picture(worker: MediaWorker, form: str, mode: str) -> None:
+    data = drawn(mode, format=form)
+    assert (await worker.probe(data)).width == 40
+    made = await worker.picture(data)
+    image = opened(made.data)
+    assert image.mode in ("L", "RGB")
+    left, right = (image.convert("L").getpixel(at) for at in ((5, 15), (35, 15)))
+    assert isinstance(left, int)
+    assert isinstance(right, int)
+    assert left < 60
+    assert right > 190
+
+
+async def test_transparency_is_laid_on_white(worker: MediaWorker) -> None:
+    for mode, clear in (("RGBA", (0, 0, 0, 0)), ("LA", (0, 0))):
+        out = io.BytesIO()
+        Image.new(mode, (4, 4), clear).save(out, "PNG")
+        assert opened((await worker.picture(out.getvalue())).data).convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([9, 9, 9])
+    out = io.BytesIO()
+    palette.save(out, "PNG", transparency=0)
+    assert opened((await worker.picture(out.getvalue())).data).convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+async def test_a_picture_is_stood_upright(worker: MediaWorker, orientation: int) -> None:
+    upright = Image.new("L", (48, 32), 255)
+    upright.paste(0, (0, 0, 24, 16))  # dark corner, top left
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transposition that undoes each orientation
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose(back[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    stored.save(out, "PNG", exif=exif)
+    found = await worker.probe(out.getvalue())
+    assert (found.width, found.height) == (48, 32)
+    made = await worker.picture(out.getvalue())
+    image = opened(made.data)
+    assert (made.width, made.height) == image.size == (48, 32)
+    assert image.getpixel((5, 5)) == 0
+    assert image.getpixel((40, 5)) == image.getpixel((5, 28)) == 255
+
+
+async def test_nothing_but_pixels_is_kept(worker: MediaWorker) -> None:
+    from PIL import PngImagePlugin
+
+    secret = PngImagePlugin.PngInfo()
+    secret.add_text("Comment", "GPS 52.5 13.4")
+    exif = Image.Exif()
+    exif[0x010E] = "GPS 52.5 13.4"
+    out = io.BytesIO()
+    Image.new("RGB", (30, 30), "red").save(
+        out, "PNG", pnginfo=secret, exif=exif, icc_profile=b"GPS 52.5 13.4", dpi=(72, 72)
+    )
+    made = await worker.picture(out.getvalue())
+    assert b"GPS" not in made.data
+    assert [made.data[i : i + 4] for i in (12, 37)] == [b"IHDR", b"IDAT"]
+    assert opened(made.data).info == {}
+
+
+async def test_a_picture_is_shrunk_to_the_side_asked_for_and_never_blown_up(worker: MediaWorker, media: Path) -> None:
+    data = (media / "screenshot-invoice.png").read_bytes()
+    assert (await worker.picture(data, max_side=300)).width == 300
+    assert (await worker.picture(data, max_side=5000)).width == 900
+    jpeg = await worker.picture((media / "photo-cat.jpg").read_bytes(), max_side=50)
+    assert (jpeg.width, jpeg.height) == (50, 33)
+
+
+async def test_writing_is_told_from_photographs(worker: MediaWorker, media: Path) -> None:
+    density = {
+        name: (await worker.probe((media / name).read_bytes())).text_density
+        for name in ("screenshot-invoice.png", "photo-cat.jpg", "photo-coffee.jpg")
+    }
+    assert density["screenshot-invoice.png"].mid > 0.1
+    assert density["photo-cat.jpg"].high < 0.05
+    assert density["photo-coffee.jpg"].high < 0.05
+    page = (await worker.page_pictures((media / "scanned.pdf").read_bytes(), (1,), 150))[0]
+    assert (await worker.probe(page.data)).text_density.mid > 0.08
+
+
+async def test_frames_of_an_animation_are_counted_and_the_first_is_taken(worker: MediaWorker) -> None:
+    assert (await worker.probe(corpus.gif(7))).frames == 7
+    assert (await worker.probe(corpus.apng(4))).frames == 4
+    assert (await worker.picture(corpus.gif(7))).width == 1
+
+
+# ---- documents -----------------------------------------------------------------------------------
+
+
+async def test_pages_of_a_report_are_known_by_size_words_and_figures(worker: MediaWorker, media: Path) -> None:
+    data = (media / "report.pdf").read_bytes()
+    pages = (await worker.probe(data)).pages
+    assert [page.number for page in pages] == list(range(1, len(pages) + 1))
+    texts = await worker.page_text(data, tuple(page.number for page in pages))
+    for page, text in zip(pages, texts, strict=True):
+        assert page.chars == len(text)
+        assert set(page.words) <= set(text.lower().split()) | set(
+            "".join(c if c.isalnum() else " " for c in text.lower()).split()
+        )
+    assert pages[0].chars > 300
+    assert any(page.figure_share > 0.02 for page in pages), "the chart is a figure"
+
+
+async def test_scanned_pages_have_no_words_and_are_all_picture(worker: MediaWorker, media: Path) -> None:
+    for page in (await worker.probe((media / "scanned.pdf").read_bytes())).pages:
+        assert (page.chars, page.words) == (0, ())
+        assert page.figure_share > 0.9
+
+
+async def test_text_comes_in_the_order_of_the_pages_asked_for(worker: MediaWorker) -> None:
+    data = corpus.pdf_of_text(["alpha", "beta", "gamma"])
+    assert await worker.page_text(data, (3, 1)) == ("gamma", "alpha")
+    with pytest.raises(errors.InputBroken, match="has no page 4"):
+        await worker.page_text(data, (4,))
+
+
+async def test_a_page_is_rendered_at_the_size_that_was_planned(worker: MediaWorker) -> None:
+    data = corpus.pdf_of_text(["alpha"])
+    for dpi in (72, 150, 200):
+        width, height, _ = page_size(595, 842, dpi)
+        made = (await worker.page_pictures(data, (1,), dpi))[0]
+        assert (made.width, made.height) == (width, height)
+        assert opened(made.data).size == (width, height)
+
+
+async def test_a_giant_page_is_rendered_at_a_lower_dpi(worker: MediaWorker) -> None:
+    made = (await worker.page_pictures(corpus.pdf_giant_page(14_400), (1,), 300))[0]
+    assert made.width * made.height <= MAX_PAGE_PIXELS * 1.01
+    assert made.width > 3_900
+
+
+# ---- bad media -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.9, 0.5, 0.1])
+@pytest.mark.parametrize(
+    "name", ["jfk.wav", "two_cities_25s.flac", "music.m4a", "photo-cat.jpg", "screenshot-invoice.png", "report.pdf"]
+)
+async def test_a_file_cut_short_is_refused_by_name(worker: MediaWorker, media: Path, name: str, share: float) -> None:
+    data = (media / name).read_bytes()
+    with pytest.raises(errors.InputBroken) as caught:
+        await worker.probe(data[: int(len(data) * share)], name=name)
+    assert caught.value.where == name
+    assert caught.value.todo
+    assert "0x" not in str(caught.value)
+
+
+async def test_a_wave_cut_short_says_truncated_and_by_how_much(worker: MediaWorker, media: Path) -> None:
+    with pytest.raises(
+        errors.InputBroken, match=r"is truncated: its header promises 352,000 bytes of sound and 99,\d\d\d are there"
+    ):
+        await worker.probe((media / "jfk.wav").read_bytes()[:100_000])
+
+
+@pytest.mark.parametrize("data", [corpus.wav(0), corpus.opus(0)])
+async def test_a_recording_of_no_seconds_is_empty(worker: MediaWorker, data: bytes) -> None:
+    with pytest.raises((errors.InputEmpty, errors.InputBroken)):
+        await worker.probe(data)
+
+
+async def test_a_locked_pdf_says_so(worker: MediaWorker) -> None:
+    with pytest.raises(errors.InputEncrypted, match=r"^secret\.pdf: is locked by a password"):
+        await worker.probe(corpus.pdf_of_text(["x"], password="swordfish"), name="secret.pdf")
+
+
+async def test_a_file_that_kills_the_decoder_costs_only_itself(worker: MediaWorker, media: Path) -> None:
+    """Its memory fence ends the child; the next file finds a new one."""
+    before = worker.pid
+    with pytest.raises((errors.InputBroken, errors.InputTooLarge)):
+        await worker.probe(corpus.pdf_double_deflated(700 << 20), name="bomb.pdf")
+    assert (await worker.probe((media / "jfk.wav").read_bytes())).seconds.mid == 11.0
+    assert worker.pid != before
+
+
+async def test_cancelling_a_job_ends_its_process_at_once(media: Path) -> None:
+    async with MediaWorker() as worker:
+        await worker.start()
+        before = worker.pid
+        with anyio.fail_after(2):
+            with anyio.move_on_after(0.05):
+                await worker.pcm(corpus.opus(5 * 3600))
+            assert worker.pid is None
+        assert (await worker.probe((media / "jfk.wav").read_bytes())).seconds.mid == 11.0
+        assert worker.pid != before

@@ -1,0 +1,123 @@
+"""Bytes decide what a part is; what is not taken is named, with what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from intermodal.errors import InputBroken, InputEmpty, InputUnsupported
+from intermodal.media.sniff import read_text, sniff
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("jfk.wav", ("audio", "audio/wav")),
+        ("jfk.mp3", ("audio", "audio/mpeg")),
+        ("two_cities_25s.flac", ("audio", "audio/flac")),
+        ("music.m4a", ("audio", "audio/mp4")),
+        ("music.ogg", ("audio", "audio/ogg")),
+        ("photo-cat.jpg", ("image", "image/jpeg")),
+        ("screenshot-invoice.png", ("image", "image/png")),
+        ("report.pdf", ("document", "application/pdf")),
+    ],
+)
+def test_real_media_is_recognised_whatever_it_is_called(media: Path, name: str, expected: tuple[str, str]) -> None:
+    data = (media / name).read_bytes()
+    for called in (name, "noname", "misleading.txt", "x.png"):
+        assert sniff(data, called) == expected
+
+
+def test_mp3_is_recognised_with_and_without_a_tag(media: Path) -> None:
+    data = (media / "jfk.mp3").read_bytes()
+    size = 10 + sum((data[6 + i] & 127) << (7 * (3 - i)) for i in range(4)) if data[:3] == b"ID3" else 0
+    assert sniff(data[size:], "x") == ("audio", "audio/mpeg")
+    assert sniff(b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + data[size:], "x") == ("audio", "audio/mpeg")
+
+
+def test_pdf_may_have_rubbish_before_its_header(media: Path) -> None:
+    data = (media / "report.pdf").read_bytes()
+    assert sniff(b"\0" * 1000 + data, "x") == ("document", "application/pdf")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x1aE\xdf\xa3" + bytes(40), "video"),
+        (b"RIFF\x10\0\0\0AVI LIST", "video"),
+        (b"OggS" + bytes(24) + b"\x80theora" + bytes(40), "video"),
+        (b"FLV\x01" + bytes(20), "video"),
+        (b"G" + bytes(187) + b"G" + bytes(187) + b"G" + bytes(187), "video"),
+        (b"FORM\0\0\0\x10AIFFCOMM", "AIFF"),
+        (b"II*\0" + bytes(20), "TIFF"),
+        (b"BM" + b"\x46\0\0\0" + bytes(4) + bytes(40), "BMP"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- x -->\n<svg/>", "SVG"),
+        (b"PK\x03\x04" + bytes(26) + b"word/document.xml", "Word"),
+        (b"PK\x03\x04" + bytes(26) + b"xl/workbook.xml", "spreadsheet"),
+        (b"PK\x03\x04" + bytes(26) + b"anything", "ZIP"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(20), "Office"),
+        (b"\x1f\x8b\x08" + bytes(20), "gzip"),
+        (b"\x7fELF\x02\x01\x01" + bytes(20), "program"),
+        (bytes(range(256)) * 4, "no kind"),
+    ],
+)  # fmt: skip
+def test_what_is_not_taken_is_named_with_what_to_do(data: bytes, words: str) -> None:
+    with pytest.raises(InputUnsupported) as caught:
+        sniff(data, "thing.bin")
+    assert words in caught.value.what
+    assert caught.value.where == "thing.bin"
+    assert caught.value.todo
+
+
+def test_video_is_not_taken_yet_and_says_so(media: Path) -> None:
+    with pytest.raises(InputUnsupported, match="video is not taken yet"):
+        sniff((media / "bigbuckbunny.mp4").read_bytes(), "film.mp4")
+
+
+def test_an_mp4_without_its_index_is_cut_short(media: Path) -> None:
+    with pytest.raises(InputBroken, match="cut short"):
+        sniff((media / "music.m4a").read_bytes()[:3000], "song.m4a")
+
+
+def test_nothing_is_an_empty_input() -> None:
+    with pytest.raises(InputEmpty):
+        sniff(b"", "nothing.txt")
+
+
+@pytest.mark.parametrize("ending", ["png", "PNG", "wav", "pdf", "mp4", "docx"])
+def test_words_named_as_media_are_refused_by_name(ending: str) -> None:
+    with pytest.raises(InputBroken, match=rf"is named \.{ending.lower()} but holds text"):
+        sniff(b"just some words\n", f"folder.d/picture.{ending}")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [("utf-8", b""), ("utf-8", b"\xef\xbb\xbf"), ("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff"),
+     ("utf-32-le", b"\xff\xfe\0\0"), ("utf-32-be", b"\0\0\xfe\xff")],
+)  # fmt: skip
+def test_text_is_read_in_its_encoding_and_without_the_mark(encoding: str, mark: bytes) -> None:
+    data = mark + "Straße 5 € 中文".encode(encoding)
+    assert sniff(data, "a.txt") == ("text", "text/plain")
+    assert read_text(data, "a.txt") == "Straße 5 € 中文"
+
+
+def test_text_in_another_encoding_says_how_to_convert_it() -> None:
+    with pytest.raises(InputBroken, match="iconv"):
+        sniff("Die Straße ist lang und trägt viele Bäume am Weg.".encode("latin-1"), "brief.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"), [("a.md", "text/markdown"), ("a.csv", "text/csv"), ("Makefile", "text/plain")]
+)
+def test_the_ending_of_a_text_refines_its_media_type(name: str, media_type: str) -> None:
+    assert sniff(b"a,b\n1,2\n", name) == ("text", media_type)
+
+
+@pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WAVE"])
+def test_a_polyglot_is_what_its_first_bytes_say(head: bytes) -> None:
+    assert sniff(head + b"PK\x03\x04 %PDF-1.4 <svg>", "x")[0] in ("image", "audio")

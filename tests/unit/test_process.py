@@ -1,0 +1,137 @@
+"""A worker process can crash, hang, run out of memory or be cancelled, and the parent only ever sees a clear error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from intermodal import errors
+from intermodal._process import Limits, Worker
+
+pytestmark = pytest.mark.anyio
+
+CHILD = '''
+import os, sys, time
+from intermodal import errors
+from intermodal._process import report, serve
+
+def add(a, b):
+    return a + b
+
+def pid():
+    return os.getpid()
+
+def chat():
+    print("a library prints to stdout")
+    os.system("echo so does its child")
+    return "clean"
+
+def steps(count):
+    for number in range(count):
+        report(number / count, str(number))
+    return count
+
+def die():
+    os._exit(3)
+
+def sleep(seconds):
+    time.sleep(seconds)
+
+def hog():
+    return len(bytearray(4 << 30))
+
+def refuse():
+    raise errors.InputEmpty("has no pages", where="a.pdf", todo="send another")
+
+def stumble():
+    raise RuntimeError("at 0x7f00deadbeef")
+
+serve({name: value for name, value in list(globals().items()) if callable(value)})
+'''
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
+    (tmp_path / "fragile_child.py").write_text(CHILD)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    async with Worker("fragile_child", limits=Limits(memory=2 << 30)) as made:
+        yield made
+
+
+async def test_a_call_returns_the_handlers_value_and_what_it_took(worker: Worker) -> None:
+    reply = await worker.call("add", {"a": 40, "b": 2})
+    assert reply.value == 42
+    assert reply.peak_memory > 1 << 20
+
+
+async def test_what_libraries_print_never_corrupts_a_reply(worker: Worker) -> None:
+    assert (await worker.call("chat", {})).value == "clean"
+    assert (await worker.call("add", {"a": 1, "b": 1})).value == 2
+
+
+async def test_progress_arrives_in_order(worker: Worker) -> None:
+    seen: list[str] = []
+    await worker.call("steps", {"count": 4}, progress=lambda fraction, note: seen.append(note))
+    assert seen == ["0", "1", "2", "3"]
+
+
+async def test_a_crash_is_an_error_and_the_next_call_gets_a_new_child(worker: Worker) -> None:
+    with pytest.raises(errors.RuntimeCrashed):
+        await worker.call("die", {})
+    assert (await worker.call("add", {"a": 1, "b": 2})).value == 3
+
+
+async def test_memory_over_the_limit_is_too_large_an_input(worker: Worker) -> None:
+    with pytest.raises(errors.InputTooLarge):
+        await worker.call("hog", {})
+
+
+async def test_a_timeout_kills_the_child_and_says_so(worker: Worker) -> None:
+    with pytest.raises(errors.InputTooLarge, match="longer than"):
+        await worker.call("sleep", {"seconds": 30}, timeout=0.3)
+    assert not worker.alive or worker.pid is None or await _gone(worker.pid)
+
+
+async def test_an_error_of_ours_crosses_with_its_class_and_words(worker: Worker) -> None:
+    with pytest.raises(errors.InputEmpty) as caught:
+        await worker.call("refuse", {})
+    assert str(caught.value) == "a.pdf: has no pages; send another"
+
+
+async def test_an_unexpected_error_crosses_without_its_insides(worker: Worker) -> None:
+    with pytest.raises(errors.InputBroken) as caught:
+        await worker.call("stumble", {})
+    assert "0x" not in str(caught.value)
+
+
+async def test_cancelling_a_call_ends_the_child_within_a_second(worker: Worker) -> None:
+    pid = (await worker.call("pid", {})).value
+    started = time.monotonic()
+    with anyio.move_on_after(0.2):
+        await worker.call("sleep", {"seconds": 30})
+    assert await _gone(pid)
+    assert time.monotonic() - started < 1.2
+
+
+async def test_closing_leaves_no_process_behind(worker: Worker) -> None:
+    pid = (await worker.call("pid", {})).value
+    await worker.close()
+    assert await _gone(pid)
+
+
+async def _gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{pid}/stat").exists() and " Z " in Path(f"/proc/{pid}/stat").read_text():
+            return True
+        await anyio.sleep(0.01)
+    return False
