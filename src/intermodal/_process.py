@@ -9,6 +9,7 @@ input closes, so that it never outlives the parent; anything a library prints go
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import sys
@@ -351,7 +352,8 @@ def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge) -> list[A
     except Exception as error:
         import traceback  # there already: ``serve`` imports it before any fence stands
 
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log may be full
+            traceback.print_exc()
         return [
             "error",
             "input_broken",

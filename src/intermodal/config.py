@@ -32,6 +32,7 @@ HEADER = """\
 # max_cost = 0.05          USD per request, at most
 # time_value = 0.002       USD one second of waiting is worth
 # private = ["audio"]      kinds or file names that never leave this machine
+# declined = ["groq"]      hosted services that are not asked about again
 """
 
 
@@ -45,6 +46,7 @@ class Config(Value):
         max_cost: USD per request, unless the request says otherwise.
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
+        declined: shipped hosts the user does not want to be asked about again.
     """
 
     path: str = ""
@@ -53,6 +55,7 @@ class Config(Value):
     max_cost: float = DEFAULT_MAX_COST
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
+    declined: tuple[str, ...] = ()
 
 
 class _File(Value, forbid_unknown_fields=True):
@@ -62,6 +65,7 @@ class _File(Value, forbid_unknown_fields=True):
     max_cost: float = DEFAULT_MAX_COST
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
+    declined: tuple[str, ...] = ()
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
 
@@ -149,6 +153,7 @@ def parse(table: Mapping[str, Any], where: str) -> Config:
         max_cost=file.max_cost,
         time_value=file.time_value,
         private=file.private,
+        declined=file.declined,
     )
 
 
@@ -206,16 +211,14 @@ def check_url(base_url: str, where: str = "") -> str:
 # ---- writing: the user's own text, comments and order are kept ----------------------------------------
 
 
-def consent(env: Mapping[str, str], host: str, *, granted: bool = True) -> Path:
-    """Allow content to be sent to a shipped host, or take that back. Returns the file."""
+def consent(env: Mapping[str, str], host: str) -> Path:
+    """Allow content to be sent to a shipped host. Returns the file."""
+    return _edit(env, lambda document: _list(document, "consent", host, present=True))
 
-    def edit(document: tomlkit.TOMLDocument) -> None:
-        names = [str(name) for name in document.get("consent", ())]
-        kept = [name for name in names if name != host] + ([host] if granted else [])
-        if kept or "consent" in document:
-            _set_top(document, "consent", kept)
 
-    return _edit(env, edit)
+def decline(env: Mapping[str, str], host: str) -> Path:
+    """Do not ask about this host again. Returns the file."""
+    return _edit(env, lambda document: _list(document, "declined", host, present=True))
 
 
 def add_host(env: Mapping[str, str], row: HostRow) -> Path:
@@ -244,10 +247,9 @@ def remove_host(env: Mapping[str, str], name: str) -> bool:
 
     def edit(document: tomlkit.TOMLDocument) -> None:
         nonlocal found
-        names = [str(other) for other in document.get("consent", ())]
-        if name in names:
+        if name in document.get("consent", ()):
             found = True
-            _set_top(document, "consent", [other for other in names if other != name])
+            _list(document, "consent", name, present=False)
         if name in document.get("hosts", {}):
             found = True
             del document["hosts"][name]
@@ -261,17 +263,17 @@ def create(env: Mapping[str, str]) -> Path:
     return _edit(env, lambda document: None)
 
 
-def _set_top(document: tomlkit.TOMLDocument, key: str, value: list[str]) -> None:
-    """Set a top-level key; a new one goes before the first table, where TOML wants it."""
+def _list(document: tomlkit.TOMLDocument, key: str, name: str, *, present: bool) -> None:
+    """Put a name into a top-level list, or take it out. A new key goes before the first table, where TOML wants it."""
+    names = [str(other) for other in document.get(key, ()) if other != name] + ([name] if present else [])
     if key in document:
-        document[key] = value
+        document[key] = names
         return
-    rest = [(name, document[name]) for name in list(document)]
-    tables = [name for name, item in rest if isinstance(item, dict)]
-    held = {name: document.pop(name) for name in tables}
-    document[key] = value
-    for name, item in held.items():
-        document[name] = item
+    tables = [other for other in list(document) if isinstance(document[other], dict)]
+    held = {other: document.pop(other) for other in tables}
+    document[key] = names
+    for other, item in held.items():
+        document[other] = item
 
 
 def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None], *, touch: bool = True) -> Path:
@@ -320,6 +322,6 @@ def zone_words(zone: Zone) -> str:
 
 
 __all__ = [
-    "Config", "add_host", "cache_dir", "config_path", "consent", "create", "data_dir",
+    "Config", "add_host", "cache_dir", "config_path", "consent", "create", "data_dir", "decline",
     "load_config", "parse", "remove_host", "zone_words",
 ]  # fmt: skip

@@ -97,6 +97,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+@pytest.mark.timeout(900)
 def test_c3_ledger_invariants(full_gates: bool) -> None:
     examples = 2000 if full_gates else 25
     run_state_machine_as_test(

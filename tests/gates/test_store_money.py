@@ -27,6 +27,7 @@ FAULTS = (
 )  # fmt: skip
 
 
+@pytest.mark.timeout(900)
 async def test_a6_no_double_pay(tmp_path: Path, full_gates: bool) -> None:
     """Paid attempts at the host == rows that may be paid, over random routes of random faults."""
     random_ = random.Random(6)

@@ -39,7 +39,7 @@ Examples
 )
 @click.option(
     "--save-derived",
-    type=click.Path(),
+    type=click.Path(file_okay=False),
     default=None,
     metavar="DIR",
     help="Write the transcripts and texts that conversions made.",
@@ -47,28 +47,35 @@ Examples
 @click.option("--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no plan, no notes, no progress.")
 def ask(**given: Any) -> None:
-    """Ask PROMPT of FILES (paths, URLs, or - for standard input). Kinds are read from the bytes, not the names."""
+    """Ask PROMPT of FILES (paths, URLs, or - for standard input). Kinds are read from the bytes, not the names.
+
+    The answer goes to standard output, everything else to standard error.
+    """  # fmt: skip
     from intermodal.client import Client, explain_analyze
     from intermodal.events import fold
     from intermodal.plans.explain import explain as as_text
 
     quiet = given["quiet"] or given["as_json"]
+    events: list[Event] = []
     with Client(remember=True) as client:
         prepared, plan = _approved(client, given) if given["plan_file"] else _planned(client, given)
         if not quiet:
             click.echo(as_text(plan) + "\n", err=True)
-        events = _show(client, prepared, plan, stream=_streams(prepared, given), quiet=quiet)
-        result = fold(events)
-        if given["save_derived"]:
-            _save_derived(Path(given["save_derived"]), result, quiet)
-        _finish(given, prepared, plan, result)
-    if given["analyze"] and not given["as_json"]:
-        click.echo("\n" + explain_analyze(plan, result), err=True)
+        try:
+            _show(client, prepared, plan, events, stream=_streams(prepared, given), quiet=quiet)
+        finally:  # what was made is the user's also when the last call failed
+            result = fold(events)
+            if given["save_derived"] and result.derived:
+                _save_derived(Path(given["save_derived"]), result, quiet)
+    analysis = explain_analyze(plan, result) if given["analyze"] else ""
+    _finish(given, prepared, plan, result, analysis)
+    if analysis and not given["as_json"]:
+        click.echo("\n" + analysis, err=True)
 
 
 def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
+    from intermodal.cli.consent import plan_or_ask
     from intermodal.errors import UsageError
-    from intermodal.planner import plan
 
     history: Any = ()
     previous = ""
@@ -76,40 +83,40 @@ def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
         last = client.asynchronous.store.last_conversation()
         if last is None:
             raise UsageError("there is no conversation to go on with", where="--continue", todo="ask something first")
-        history, previous = last
-    prepared = client.prepare(build_request(given, history, previous))
-    inputs = prepared.inputs
-    return prepared, plan(
-        inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
-    )  # fmt: skip
+        history, previous = last.messages, last.endpoint
+    config = client.asynchronous.config
+    prepared = client.prepare(build_request(given, config, history, previous))
+    return plan_or_ask(prepared, config, may_ask=not (given["quiet"] or given["as_json"]))
 
 
 def _approved(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
+    """A saved plan, its media opened and compared. It is run as it is, so no other option of the request fits."""
     from intermodal.errors import UsageError
 
-    if given["prompt"] or given["files"]:
+    if given["prompt"] or given["files"] or given["go_on"]:
         raise UsageError("an approved plan has its own prompt and files", where="--plan", todo="leave the others out")
-    saved = _load_plan(Path(given["plan_file"]))
+    context = click.get_current_context()
+    own = ("plan_file", "as_json", "quiet", "analyze", "save_derived", "go_on", "prompt", "files")
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in own and source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
+            raise UsageError(
+                f"{parameter.opts[-1]} cannot change an approved plan", where="--plan",
+                todo="leave it out, or plan again with: intermodal explain --save",
+            )  # fmt: skip
+    saved = load_plan(Path(given["plan_file"]))
     return client.approved(saved), saved.plan
 
 
-def _load_plan(path: Path) -> SavedPlan:
-    import msgspec
-
-    from intermodal.errors import InputBroken, InputMissing
+def load_plan(path: Path) -> SavedPlan:
+    """An approved plan from its file. Raises InputMissing or InputBroken."""
+    from intermodal.cli.files import load_json
     from intermodal.plans.plan import PLAN_VERSION, SavedPlan
 
     todo = "save one with: intermodal explain PROMPT FILES --save FILE"
-    try:
-        saved = msgspec.json.decode(path.read_bytes(), type=SavedPlan)
-    except OSError as error:
-        raise InputMissing(f"cannot be read ({error.strerror})", where=str(path), todo=todo) from None
-    except msgspec.DecodeError as error:
-        raise InputBroken(f"does not hold a saved plan ({error})", where=str(path), todo=todo) from None
-    if saved.version != PLAN_VERSION:
-        raise InputBroken(
-            f"holds a plan of version {saved.version}, this is version {PLAN_VERSION}", where=str(path), todo=todo
-        )
+    saved = load_json(path, SavedPlan, PLAN_VERSION, what="a saved plan", todo=todo)
+    assert isinstance(saved, SavedPlan)
     return saved
 
 
@@ -123,31 +130,29 @@ def _streams(prepared: Prepared, given: dict[str, Any]) -> bool:
     return isinstance(output, TextOutput) or (isinstance(output, TranscriptOutput) and output.format == "text")
 
 
-def _show(client: Client, prepared: Prepared, plan: Plan, *, stream: bool, quiet: bool) -> list[Event]:
-    """Run, showing words on stdout and progress and notes on stderr; all events come back."""
-    from intermodal.cli.render import Progress
+def _show(client: Client, prepared: Prepared, plan: Plan, events: list[Event], *, stream: bool, quiet: bool) -> None:
+    """Run, showing words on stdout and progress and notes on stderr; every event is added to ``events``."""
+    from intermodal.cli.render import Progress, for_terminal
     from intermodal.events import TextDelta
 
-    events: list[Event] = []
     progress = Progress(quiet=quiet)
-    ended_with_newline = True
+    terminal = sys.stdout.isatty()
+    last = "\n"
     try:
         for event in client.execute(prepared, plan):
             events.append(event)
-            if isinstance(event, TextDelta):
-                progress.clear()
-                if stream:
-                    sys.stdout.write(event.text)
-                    sys.stdout.flush()
-                    ended_with_newline = event.text.endswith("\n")
-            else:
+            if not isinstance(event, TextDelta):
                 progress.show(event)
+            elif stream and event.text:
+                progress.clear()
+                sys.stdout.write(for_terminal(event.text) if terminal else event.text)
+                sys.stdout.flush()
+                last = event.text
     finally:
         progress.clear()
-        if not ended_with_newline:
+        if not last.endswith("\n"):
             sys.stdout.write("\n")
             sys.stdout.flush()
-    return events
 
 
 def _save_derived(folder: Path, result: Result, quiet: bool) -> None:
@@ -158,7 +163,7 @@ def _save_derived(folder: Path, result: Result, quiet: bool) -> None:
             click.echo(f"wrote {path}", err=True)
 
 
-def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Result) -> None:
+def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Result, analysis: str) -> None:
     """What stdout gets after the run: a document, subtitles, a vector, or nothing more."""
     import json
 
@@ -168,13 +173,29 @@ def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Resul
 
     output = prepared.inputs.request.output
     if given["as_json"]:
-        print_document("answer", {"result": result, "plan": plan})
+        print_document("answer", _answer(plan, result, analysis))
     elif isinstance(output, JsonOutput):
         click.echo(json.dumps(result.data, ensure_ascii=False, indent=2))
     elif isinstance(output, EmbeddingOutput):
         click.echo(json.dumps(list(result.embedding)))
     elif isinstance(output, TranscriptOutput) and result.transcript is not None:
         if output.format == "json":
-            print_document("transcript", result.transcript)
+            print_document("transcript", transcript(result.transcript))
         elif output.format in ("srt", "vtt"):
             click.echo(subtitles(result.transcript, output.format), nl=False)
+
+
+def _answer(plan: Plan, result: Result, analysis: str) -> dict[str, Any]:
+    """The document of ``ask --json``: every field there, whatever its value; ``plan`` as explain prints it."""
+    from intermodal.cli.document import plainly
+
+    body: dict[str, Any] = plainly(result)
+    body["transcript"] = transcript(result.transcript) if result.transcript is not None else None
+    body["steps"] = body.pop("actuals")
+    return {**body, "plan": plan, **({"analyze": analysis} if analysis else {})}
+
+
+def transcript(heard: Any) -> dict[str, Any]:
+    from intermodal.cli.document import plainly
+
+    return {**plainly(heard), "text": heard.text}

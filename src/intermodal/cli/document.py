@@ -18,8 +18,13 @@ def print_document(kind: str, body: Any) -> None:
     else:
         plain = {"items": plain}
     document = {"kind": f"intermodal.{kind}", "version": DOCUMENT_VERSION, **plain}
-    encoded = msgspec.json.format(msgspec.json.encode(document), indent=2)
-    sys.stdout.write(encoded.decode() + "\n")
+    try:
+        text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    except UnicodeEncodeError:  # a file name that is not text; ASCII can still say it
+        import json
+
+        text = json.dumps(document, indent=2)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

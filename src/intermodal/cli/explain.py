@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from intermodal.cli.options import build_request, request_options
+
+if TYPE_CHECKING:
+    from intermodal.plans.plan import Inputs, Plan
 
 EPILOG = """\b
 Examples
@@ -31,36 +34,31 @@ Examples
     "--why-not", "why_not_name", default="", metavar="NAME", help="Why this model or endpoint was not chosen."
 )
 @click.option(
-    "--save", type=click.Path(), default=None, metavar="FILE", help="Save the plan, for `intermodal ask --plan FILE`."
+    "--save",
+    type=click.Path(dir_okay=False),
+    default=None,
+    metavar="FILE",
+    help="Save the plan, for `intermodal ask --plan FILE`.",
 )
 @click.option(
     "--inputs",
     "inputs_file",
-    type=click.Path(),
+    type=click.Path(dir_okay=False),
     default=None,
     metavar="FILE",
     help="Save what the planner read; without a prompt: plan again from a saved FILE.",
 )
 def explain(**given: Any) -> None:
-    """Show how a request would be answered: routes, numbers, what is lost, what was rejected and why, what leaves the machine.
+    """Show how a request would be answered: routes, numbers, what is lost, what was rejected, what leaves the machine.
 
     Spends nothing and contacts no model.
-    """
+    """  # fmt: skip
     from intermodal.cli.document import print_document
-    from intermodal.client import Client, why_not
-    from intermodal.planner import plan as make_plan
+    from intermodal.client import why_not
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
-    from intermodal.plans.plan import SavedPlan
 
-    replay = given["inputs_file"] and not given["prompt"] and not given["files"]
-    if replay:
-        inputs = _load_inputs(Path(given["inputs_file"]))
-    else:
-        with Client() as client:
-            inputs = client.prepare(build_request(given)).inputs
-        if given["inputs_file"]:
-            _save(Path(given["inputs_file"]), inputs)
+    inputs = _inputs(given)
     if given["why_not_name"]:
         reason = why_not(inputs, given["why_not_name"])
         if given["as_json"]:
@@ -68,49 +66,51 @@ def explain(**given: Any) -> None:
         else:
             click.echo(reason)
         return
-    plan = make_plan(
-        inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
-    )  # fmt: skip
+    plan = _plan(inputs)
     if given["save"]:
-        _save(Path(given["save"]), SavedPlan(plan=plan, request=inputs.request, facts=inputs.facts))
+        _save_plan(Path(given["save"]), plan, inputs)
         click.echo(f"saved {given['save']}; run it with: intermodal ask --plan {given['save']}", err=True)
+    text = explain_all(plan) if given["show_all"] else as_text(plan)
     if given["as_json"]:
-        print_document("plan", plan)
+        print_document("explain", {"plan": plan, "text": text})
     else:
-        click.echo(explain_all(plan) if given["show_all"] else as_text(plan))
+        click.echo(text)
 
 
-def _load_inputs(path: Path) -> Any:
-    import msgspec
+def _plan(inputs: Inputs) -> Plan:
+    from intermodal.planner import plan
 
-    from intermodal.errors import InputBroken, InputMissing
+    return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+
+
+def _inputs(given: dict[str, Any]) -> Inputs:
+    """What the planner reads: gathered now (and saved), or replayed from a file."""
+    from intermodal.cli.files import load_json, write_json
+    from intermodal.client import Client
+    from intermodal.errors import UsageError
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
 
-    try:
-        inputs = msgspec.json.decode(path.read_bytes(), type=Inputs)
-    except OSError as error:
-        raise InputMissing(
-            f"cannot be read ({error.strerror})",
-            where=str(path),
-            todo="save it first: intermodal explain PROMPT FILES --inputs FILE",
-        ) from None
-    except msgspec.DecodeError as error:
-        raise InputBroken(
-            f"does not hold planner inputs ({error})", where=str(path), todo="save it again with explain --inputs"
-        ) from None
-    if inputs.version != INPUTS_VERSION:
-        raise InputBroken(
-            f"holds planner inputs of version {inputs.version}, this is version {INPUTS_VERSION}",
-            where=str(path),
-            todo="save it again",
+    file = Path(given["inputs_file"]) if given["inputs_file"] else None
+    asked = bool(given["prompt"] or given["files"])
+    if file is not None and not asked:
+        todo = "save it first: intermodal explain PROMPT FILES --inputs FILE"
+        inputs = load_json(file, Inputs, INPUTS_VERSION, what="the planner's inputs", todo=todo)
+        assert isinstance(inputs, Inputs)
+        return inputs
+    if file is not None and file.exists():
+        raise UsageError(
+            "is there already", where=str(file), todo="name a new file, or leave the prompt out to plan from this one"
         )
+    with Client() as client:
+        inputs = client.prepare(build_request(given, client.asynchronous.config)).inputs
+    if file is not None:
+        write_json(file, inputs)
+        click.echo(f"saved {file}; plan from it with: intermodal explain --inputs {file}", err=True)
     return inputs
 
 
-def _save(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of one."""
-    import msgspec
+def _save_plan(path: Path, plan: Plan, inputs: Inputs) -> None:
+    from intermodal.cli.files import placed, write_json
+    from intermodal.plans.plan import SavedPlan
 
-    from intermodal.cli.files import write_atomically
-
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+    write_json(path, SavedPlan(plan=plan, request=placed(inputs.request), facts=inputs.facts))

@@ -1,4 +1,4 @@
-"""Files the command line writes: whole or not at all."""
+"""Files the command line reads and writes: whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,61 +6,133 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from intermodal.content import Transcript
-from intermodal.errors import UsageError
+import msgspec
+
+from intermodal.content import Audio, Document, File, Image, Part, PathSource, Transcript, Video
+from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
+from intermodal.request import Request
+
+MAX_JSON = 1 << 30  # bytes; a saved plan carries the bytes that came through standard input
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write beside the target and rename. Raises UsageError naming the path when that cannot be done."""
+    target = path.resolve() if path.is_symlink() else path
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent or Path(), prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".intermodal-")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-            os.replace(temporary, path)
+            os.replace(temporary, target)
         except BaseException:
             os.unlink(temporary)
             raise
     except OSError as error:
         raise UsageError(
-            f"cannot be written ({error.strerror})", where=str(path), todo="check the folder and its permissions"
+            f"cannot be written ({_reason(error)})", where=str(path), todo="check the folder and its permissions"
         ) from None
 
 
+def write_json(path: Path, value: Any) -> None:
+    """A noun as JSON. The file is its owner's only: it may hold what was asked."""
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        raise UsageError("a file name here is not text, so it cannot be saved", todo="rename that file") from None
+    write_atomically(path, msgspec.json.format(encoded, indent=1) + b"\n")
+
+
+def load_json(path: Path, cls: type[Any], version: int, *, what: str, todo: str) -> Any:
+    """A noun from its file. Raises InputMissing, or InputBroken for another version or something else."""
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise InputBroken(f"is too large to hold {what}", where=str(path), todo=todo)
+        value = msgspec.json.decode(path.read_bytes(), type=cls)
+    except OSError as error:
+        raise InputMissing(f"cannot be read ({_reason(error)})", where=str(path), todo=todo) from None
+    except msgspec.DecodeError as error:
+        raise InputBroken(f"does not hold {what} ({error})", where=str(path), todo=todo) from None
+    if value.version != version:
+        raise InputBroken(f"holds {what} of version {value.version}, not {version}", where=str(path), todo=todo)
+    return value
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def placed(request: Request) -> Request:
+    """The request with absolute paths, so that a plan saved here runs from any folder."""
+
+    def moved(part: Part) -> Part:
+        if isinstance(part, File | Image | Audio | Video | Document) and isinstance(part.source, PathSource):
+            source = PathSource(path=os.path.abspath(part.source.path))
+            return msgspec.structs.replace(part, source=source)
+        return part
+
+    messages = tuple(
+        msgspec.structs.replace(message, parts=tuple(map(moved, message.parts))) for message in request.messages
+    )
+    return msgspec.structs.replace(request, messages=messages)
+
+
 def save_derived(folder: Path, derived: tuple[Derived, ...]) -> list[Path]:
-    """Write what conversions made, one or two files each, named after the part they came from."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write what conversions made into ``folder``, named after the parts they came from.
+
+    Text as ``.txt``; a transcript also as ``.srt`` and, with its times, ``.json``; read lines also as ``.json``
+    with their boxes. Files of the same names are replaced; nothing outside the folder is touched.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be made ({_reason(error)})", where=str(folder), todo="name a folder of yours"
+        ) from None
     written: list[Path] = []
+    taken: set[str] = set()
     for item in derived:
-        stem = re.sub(r"[^\w.-]+", "_", item.name).strip("._") or "part"
-        base = f"{stem}.{item.op}"
-        number = 2
-        while (folder / f"{base}.txt") in written:
+        stem = re.sub(r"[^\w.-]+", "_", Path(item.name).name).strip("._")[:100] or "part"
+        base, number = f"{stem}.{item.op}", 2
+        while base in taken:
             base, number = f"{stem}.{item.op}.{number}", number + 1
-        text = item.text or (item.transcript.text if item.transcript else "\n".join(line.text for line in item.lines))
-        written.append(folder / f"{base}.txt")
-        write_atomically(written[-1], text.encode() + b"\n")
-        if item.transcript is not None:
-            written.append(folder / f"{base}.srt")
-            write_atomically(written[-1], subtitles(item.transcript, "srt").encode())
+        taken.add(base)
+        for suffix, data in _contents(item):
+            written.append(folder / f"{base}.{suffix}")
+            write_atomically(written[-1], data)
     return written
 
 
+def _contents(item: Derived) -> list[tuple[str, bytes]]:
+    """Suffix and bytes of each file a derived item becomes."""
+    lines = "\n".join(line.text for line in item.lines)
+    text = item.text or (item.transcript.text if item.transcript is not None else lines)
+    files = [("txt", text.encode("utf-8", "replace") + b"\n")]
+    if item.transcript is not None:
+        files.append(("srt", subtitles(item.transcript, "srt").encode("utf-8", "replace")))
+        files.append(("json", msgspec.json.format(msgspec.json.encode(item.transcript), indent=2) + b"\n"))
+    if item.lines:
+        files.append(("json", msgspec.json.format(msgspec.json.encode(item.lines), indent=2) + b"\n"))
+    return files
+
+
 def subtitles(transcript: Transcript, form: str) -> str:
-    """A transcript as SRT or WebVTT."""
+    """A transcript as SRT or WebVTT. Blank lines and arrows inside a segment would end it early: they are replaced."""
     comma = "," if form == "srt" else "."
     blocks = [] if form == "srt" else ["WEBVTT\n"]
     for number, segment in enumerate(transcript.segments, start=1):
-        times = f"{_clock(segment.start, comma)} --> {_clock(segment.end, comma)}"
-        text = segment.text.strip().replace("-->", "→")
+        times = f"{_clock(segment.start, comma)} --> {_clock(max(segment.start, segment.end), comma)}"
+        text = " ".join(segment.text.split()).replace("-->", "→")
+        if form == "vtt":
+            text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         blocks.append(f"{number}\n{times}\n{text}\n" if form == "srt" else f"{times}\n{text}\n")
     return "\n".join(blocks)
 
 
 def _clock(seconds: float, comma: str) -> str:
-    thousandths = round(seconds * 1000)
+    thousandths = round(max(0.0, seconds) * 1000)
     return (
         f"{thousandths // 3_600_000:02}:{thousandths // 60_000 % 60:02}:"
         f"{thousandths // 1000 % 60:02}{comma}{thousandths % 1000:03}"

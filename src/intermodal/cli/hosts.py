@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from intermodal.errors import IntermodalError, UsageError
 
 if TYPE_CHECKING:
+    from intermodal.catalog.nouns import Task
     from intermodal.catalog.rows import HostRow, ServedRow
     from intermodal.cli.reach import Listed
 
@@ -254,7 +255,7 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
 
     async def ask() -> tuple[Listed, ...]:
         return await listed_models(
-            row.base_url, key=find_key(row.host(), os.environ) or "", where=row.base_url, timeout=3
+            row.base_url, key=find_key(row.host(), os.environ) or "", where=row.base_url, wait=3
         )
 
     try:
@@ -278,7 +279,7 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
 
 
 def served_row(host: str, called: str, model: str, listed: Listed | None) -> ServedRow:
-    """A row for a model by its host's own name. Its id is ``vendor/model``: the host stands in for a vendor nobody named."""
+    """A row for a model by its host's own name. Where nobody names a vendor, the host stands in for it."""
     from intermodal.catalog.load import shipped
     from intermodal.catalog.rows import ServedRow
 
@@ -286,22 +287,18 @@ def served_row(host: str, called: str, model: str, listed: Listed | None) -> Ser
     if "/" not in plain:
         known = [id for id in shipped().models if id.rsplit("/", 1)[-1] == plain]
         plain = known[0] if len(known) == 1 else f"{host}/{plain}"
-    embeds = "embed" in called.lower()
     hears = "whisper" in called.lower()
-    task = "feature-extraction" if embeds else "automatic-speech-recognition" if hears else ""
+    tasks: tuple[Task, ...] = ("automatic-speech-recognition",) if hears else ()
+    if "embed" in called.lower():
+        tasks = ("feature-extraction",)
+    said = listed.input if listed is not None else ()
     return ServedRow(
         id=plain,
         served_as="" if called == plain else called,
-        tasks=(task,) if task in get_args(_task_type()) else (),
-        input=("audio",) if hears else (listed.input if listed is not None else ()),
+        tasks=tasks,
+        input=("audio",) if hears else said,
         context=listed.context if listed is not None else None,
     )
-
-
-def _task_type() -> Any:
-    from intermodal.catalog.nouns import Task
-
-    return Task
 
 
 def _said(words: str, as_json: bool, body: dict[str, Any]) -> None:

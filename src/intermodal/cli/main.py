@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
@@ -58,6 +61,12 @@ class _Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would take it for a failure of its own
+            raise _ReaderLeft from None
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -71,7 +80,7 @@ class _Verbs(click.Group):
             raise click.UsageError(f"{error.message.rstrip('.')}; {hint}", ctx) from None
 
 
-@click.group(cls=_Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Verbs, epilog=EPILOG, subcommand_metavar="VERB …", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="intermodal")
 def app() -> None:
     """Plan and run any request - text, images, audio, PDF - on the models you have.
@@ -83,7 +92,12 @@ def app() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code that the error tree documents."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    as_json = "--json" in arguments
+    as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
+    stopped = _stop_on_sigterm()
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a file name that is not text must not end in a traceback
+            reconfigure(errors="backslashreplace")
     try:
         code = app.main(arguments, prog_name="intermodal", standalone_mode=False)
         sys.stdout.flush()
@@ -91,25 +105,75 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("intermodal: interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader left; nothing more to say to it
+        _interrupted(as_json, terminated=bool(stopped))
+    except (_ReaderLeft, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing more to say to a reader who left
         sys.exit(0)
     except click.UsageError as error:
-        _fail(errors.UsageError(error.format_message()), as_json, hint=_help_hint(error))
+        _fail(errors.UsageError(_sentence(error)), as_json, hint=_help_hint(error))
     except click.ClickException as error:
-        _fail(errors.UsageError(error.format_message()), as_json)
+        _fail(errors.UsageError(_sentence(error)), as_json)
     except errors.IntermodalError as error:
         _fail(error, as_json)
-    except ExceptionGroup as group:
-        first = _first(group)
-        if first is None:
+    except Exception as error:
+        known = _first(error) if isinstance(error, ExceptionGroup) else None
+        if known is None and os.environ.get("INTERMODAL_DEBUG"):
             raise
-        _fail(first, as_json)
+        _fail(known or _unexpected(error), as_json)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> errors.IntermodalError | None:
+class _ReaderLeft(Exception):
+    """Whoever read standard output is gone (``| head``)."""
+
+
+def _stop_on_sigterm() -> list[int]:
+    """Make SIGTERM stop as Ctrl-C does, children ended and store settled. The list gets the signal."""
+    stopped: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    with contextlib.suppress(ValueError):  # not the main thread: its caller has signals of its own
+        signal.signal(signal.SIGTERM, stop)
+    return stopped
+
+
+def _interrupted(as_json: bool, *, terminated: bool) -> NoReturn:
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("error", {"code": "interrupted", "what": "interrupted", "where": "", "todo": ""})
+    else:
+        click.echo("intermodal: interrupted", err=True)
+    sys.exit(143 if terminated else 130)
+
+
+def _sentence(error: click.ClickException) -> str:
+    """click's words in our manner: no full stop, first letter small unless it is a name."""
+    text = error.format_message().strip().rstrip(".")
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _unexpected(error: BaseException) -> errors.IntermodalError:
+    """What to say of a mistake in intermodal itself: where, but no values, which may be anything."""
+    import traceback
+
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
+    place = ""
+    if ours:
+        _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
+        place = f" in {path} line {ours[-1].lineno}"
+    return errors.IntermodalError(
+        f"unexpected {type(error).__name__}{place}", todo="please report it; INTERMODAL_DEBUG=1 shows all of it"
+    )
+
+
+def _first(group: BaseExceptionGroup[Any]) -> errors.IntermodalError | None:
+    """The error of ours inside a task group's."""
     for error in group.exceptions:
         if isinstance(error, errors.IntermodalError):
             return error
@@ -123,7 +187,7 @@ def _help_hint(error: click.UsageError) -> str:
     return f"see {path} --help"
 
 
-def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> None:
+def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoReturn:
     """Say it once: a sentence on stderr, or the error document on stdout; then exit."""
     if as_json:
         from intermodal.cli.document import print_document
@@ -133,12 +197,17 @@ def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> None:
             body["reasons"] = list(error.reasons)
         print_document("error", body)
     else:
-        click.echo(f"intermodal: {error}", err=True)
+        click.echo(f"intermodal: {_line(str(error))}", err=True)
         for reason in getattr(error, "reasons", ()):
-            click.echo(f"  - {reason}", err=True)
+            click.echo(f"  - {_line(reason)}", err=True)
         if hint:
             click.echo(hint, err=True)
     sys.exit(error.exit_code)
+
+
+def _line(text: str) -> str:
+    """One line, without control characters: file names and replies of hosts may hold any."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 if __name__ == "__main__":

@@ -32,43 +32,31 @@ MAX_STDIN = 512 << 20  # bytes, as for a file
 FORMATS = ("text", "json", "srt", "vtt")
 
 
-class Listed(click.ParamType):
+def listed(text: str) -> tuple[str, ...]:
     """A comma-separated list; the option may also be given several times."""
-
-    name = "list"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        return value if isinstance(value, tuple) else tuple(word.strip() for word in value.split(",") if word.strip())
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-class Amount(click.ParamType):
-    """A number of 0 or more with a unit that may be written out: $0.05, 90s, 2m."""
-
-    def __init__(self, name: str, units: Mapping[str, float], prefix: str = "") -> None:
-        self.name = name
-        self._units = units
-        self._prefix = prefix
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        text = value.strip().lower().removeprefix(self._prefix)
-        factor = 1.0
-        for unit, size in self._units.items():
-            if text.endswith(unit):
-                text, factor = text.removesuffix(unit).strip(), size
-                break
-        try:
-            number = float(text) * factor
-        except ValueError:
-            number = -1.0
-        if not 0 <= number < float("inf"):
-            self.fail(f"{value!r} is not a number of {self.name} (0 or more)", param, ctx)
-        return number
+def money(text: str) -> float:
+    """Dollars: 0.05, $0.05."""
+    return _amount(text, text.strip().removeprefix("$"), {}, "dollars")
 
 
-MONEY = Amount("dollars", {"usd": 1.0}, prefix="$")
-SECONDS = Amount("seconds", {"ms": 0.001, "min": 60.0, "s": 1.0, "m": 60.0, "h": 3600.0})
+def seconds(text: str) -> float:
+    """Seconds: 30, 90s, 2m."""
+    return _amount(text, text.strip().lower(), {"min": 60.0, "m": 60.0, "s": 1.0, "h": 3600.0}, "seconds")
+
+
+def _amount(said: str, text: str, units: Mapping[str, float], what: str) -> float:
+    unit = next((unit for unit in units if text.endswith(unit)), "")
+    try:
+        number = float(text.removesuffix(unit)) * units.get(unit, 1.0)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise click.BadParameter(f"{said!r} is not a number of {what} (0 or more)")
+    return number
+
 
 _SHARED = [
     click.argument("prompt", required=False),
@@ -79,16 +67,16 @@ _SHARED = [
                  help="What to prefer among the routes that are allowed."),
     click.option("--at-least", type=click.Choice(TIERS), default=None,
                  help="Strength floor; a stated floor rejects weaker routes."),
-    click.option("--max-cost", type=MONEY, default=None, metavar="USD",
+    click.option("--max-cost", type=money, default=None, metavar="USD",
                  help="Money limit for this request.  [default: 0.05, or max_cost of the config]"),
-    click.option("--deadline", type=SECONDS, default=None, metavar="SECONDS",
+    click.option("--deadline", type=seconds, default=None, metavar="SECONDS",
                  help="Time limit for this request (30, 90s, 2m)."),
     click.option("--local", is_flag=True, help="Nothing leaves this machine."),
-    click.option("--private", type=Listed(), multiple=True, metavar="LIST",
+    click.option("--private", type=listed, multiple=True, metavar="LIST",
                  help="Kinds or files that may not leave this machine, nor what is made of them: audio,call.wav"),
-    click.option("--release", type=Listed(), multiple=True, metavar="LIST",
+    click.option("--release", type=listed, multiple=True, metavar="LIST",
                  help="What made of something private may leave: audio:text"),
-    click.option("--keep", type=Listed(), multiple=True, metavar="ASPECTS",
+    click.option("--keep", type=listed, multiple=True, metavar="ASPECTS",
                  help=f"What the route must keep: {', '.join(ASPECTS)}."),
     click.option("--host", "hosts", multiple=True, metavar="NAME",
                  help="Consent to this host for this one request; repeatable."),
@@ -100,7 +88,7 @@ _SHARED = [
                  help="Format of a transcript.  [default: text]"),
     click.option("--language", default="", metavar="CODE",
                  help="Language of the speech (en, fr, …); found out when not given."),
-    click.option("--pages", type=Listed(), multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
+    click.option("--pages", type=listed, multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
     click.option("--system", default="", metavar="TEXT", help="Instruction for the whole conversation."),
     click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N",
                  help="Most tokens to answer with."),

@@ -19,11 +19,11 @@ class Listed(Value):
     context: int | None = None
 
 
-async def listed_models(base_url: str, *, key: str = "", where: str = "", timeout: float = 1.0) -> tuple[Listed, ...]:
+async def listed_models(base_url: str, *, key: str = "", where: str = "", wait: float = 1.0) -> tuple[Listed, ...]:
     """The models of an OpenAI-compatible host.
 
     Raises:
-        Unreachable: nothing answers in ``timeout`` seconds. CredentialsRefused: it wants a (different) key.
+        Unreachable: nothing answers in ``wait`` seconds. CredentialsRefused: it wants a (different) key.
         CallError: it answers, but not with a list of models.
     """
     import anyio
@@ -32,10 +32,10 @@ async def listed_models(base_url: str, *, key: str = "", where: str = "", timeou
 
     transport = transports.Transport()
     try:
-        with anyio.fail_after(timeout):
+        with anyio.fail_after(wait):
             return await _get(transport, base_url, key, where)
     except TimeoutError:
-        raise Unreachable(f"gave no answer within {timeout:g} s", where=where, todo="start the server") from None
+        raise Unreachable(f"gave no answer within {wait:g} s", where=where, todo="start the server") from None
     finally:
         with anyio.CancelScope(shield=True):
             await transport.aclose()
@@ -91,7 +91,8 @@ def _kinds(item: dict[str, Any]) -> tuple[Kind, ...]:
 
 def _context(item: dict[str, Any]) -> int | None:
     """vLLM's ``max_model_len``, OpenRouter's ``context_length``, llama.cpp's ``meta``: what it really has first."""
-    meta = item.get("meta") if isinstance(item.get("meta"), dict) else {}
+    meta = item.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
     for value in (item.get("max_model_len"), item.get("context_length"), meta.get("n_ctx"), meta.get("n_ctx_train")):
         if isinstance(value, int) and value > 0:
             return value

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 
 import click
 
-from intermodal.events import Event, Note, Retrying, StepProgress, StepStarted
+from intermodal.events import Event, Note, Retrying, StepFinished, StepProgress, StepStarted
 
 _BAR = 24
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def for_terminal(text: str) -> str:
+    """Text without control characters: a model or a file name must not be able to drive the terminal."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 class Progress:
@@ -28,20 +36,29 @@ class Progress:
             self._line(f"{event.title} …")
         elif isinstance(event, StepProgress):
             self._line(f"{self._titles.get(event.step, '')} {_bar(event.fraction)} {event.note}".rstrip())
+        elif isinstance(event, StepFinished):
+            self._titles.pop(event.actual.step, None)
+            if self._titles:  # another one goes on beside it
+                self._line(f"{next(iter(self._titles.values()))} …")
         elif isinstance(event, Note):
-            self.clear()
-            click.echo(f"note: {event.text}", err=True)
+            self._say(f"note: {event.text}")
         elif isinstance(event, Retrying):
-            self.clear()
-            click.echo(f"retrying: {event.reason}", err=True)
+            wait = f", in {event.delay:.1f} s" if event.delay else ""
+            self._say(f"retrying: {event.reason}{wait}")
+
+    def _say(self, text: str) -> None:
+        self.clear()
+        click.echo(for_terminal(text), err=True)
 
     def _line(self, text: str) -> None:
         if self._moves:
-            sys.stderr.write(f"\r\033[K{text[:110]}")
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\033[K{for_terminal(text)[:width]}")
             sys.stderr.flush()
             self._shown = True
 
     def clear(self) -> None:
+        """Take the moving line away: something else is about to be written."""
         if self._shown:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
@@ -51,5 +68,5 @@ class Progress:
 def _bar(fraction: float | None) -> str:
     if fraction is None:
         return ""
-    full = round(_BAR * min(max(fraction, 0.0), 1.0))
-    return f"[{'█' * full}{' ' * (_BAR - full)}] {fraction:4.0%}"
+    share = min(max(fraction, 0.0), 1.0)
+    return f"[{'█' * round(_BAR * share):<{_BAR}}] {share:4.0%}"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from intermodal.catalog.nouns import Price
+import msgspec
+
+from intermodal.catalog.nouns import Endpoint, Price
 from intermodal.store.rows import Work
 from intermodal.wire.call import Usage
 
 
-def bill(price: Price, usage: Usage, work: Work) -> float | None:
+def bill(endpoint: Endpoint, usage: Usage, work: Work) -> float | None:
     """USD, None when a price or a count that it needs is not known.
+
+    What runs on this machine and has no price is free.
 
     A price per second or page settles alone where there is one for this kind of work; otherwise
     tokens do. Where the usage tells modalities apart each has its price; where it does not, the
     highest price among those sent is taken, so that no budget is overdrawn unseen. Provider discounts
     for cached tokens are not counted: the bill is an upper bound then.
     """
+    price = endpoint.price
+    if endpoint.host.zone in ("process", "machine") and price.input_mtok is None and price.output_mtok is None:
+        price = msgspec.structs.replace(price, input_mtok=0.0, output_mtok=0.0)
     if work.audio_seconds and price.second is not None:
         return price.request + (usage.seconds or work.audio_seconds) * price.second
     if (work.pages or work.megapixels) and price.page is not None:

@@ -200,7 +200,7 @@ class Attempt:
             raise
         refused = made.finish_reason == "content_filter" and not made.text.strip()
         usage = self._counted(made)
-        self.cost = bill(job.endpoint.price, made.usage, job.work)
+        self.cost = bill(job.endpoint, made.usage, job.work)
         self._peak = made.peak_memory
         self._outcome = self._took(usage, made.usage, "content_refused" if refused else "")
         if self.cost is None and job.step.estimate.cost.high > 0:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import ReadLine, Transcript
 from intermodal.events import Derived
@@ -11,7 +9,7 @@ from intermodal.executor.assemble import NOTHING_HEARD, NOTHING_READ, label
 from intermodal.executor.job import Made
 from intermodal.executor.pieces import Pixels, Product, Words
 from intermodal.plans.facts import Facts, PartFacts
-from intermodal.plans.step import Call, Step, Transform
+from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.store.derived import Kept, Origin, key_of
 
 CACHED_OPS = ("transcribe", "read")  # worth keeping; a transform is made again in milliseconds
@@ -21,7 +19,7 @@ def from_transcript(step: Call, facts: PartFacts, transcript: Transcript) -> Pro
     """What an ear made. Silence is said, so that a model does not take a missing block for a missing file."""
     words = Words(text=transcript.text or NOTHING_HEARD, label=label("Transcript", facts.name))
     derived = Derived(step=step.id, name=facts.name, op=step.op, text=transcript.text, transcript=transcript)
-    return Product(part=step.part, pieces=(words,), derived=(derived,), transcript=transcript)
+    return Product(part=facts.index, pieces=(words,), derived=(derived,), transcript=transcript)
 
 
 def from_lines(
@@ -36,7 +34,7 @@ def from_lines(
     )
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)
-    return Product(part=step.part, pieces=pieces, derived=(derived,), lines=lines)
+    return Product(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
 
 
 def from_made(step: Call, facts: PartFacts, pictures: tuple[Pixels, ...], made: Made) -> Product:
@@ -50,20 +48,27 @@ def from_made(step: Call, facts: PartFacts, pictures: tuple[Pixels, ...], made: 
 
 
 def keys_of(steps: tuple[Step, ...], facts: Facts, catalog: Catalog, language: str) -> dict[str, str]:
-    """The cache key of every conversion, from the bytes it starts with through all it went through."""
+    """The cache key of every conversion, from the bytes it starts with through all it went through.
+
+    How an answer is printed is no part of it, nor is a selection of pages: the steps behind it name
+    the pages they take.
+    """
     keys: dict[str, str] = {}
+    origins: dict[str, Origin] = {f"part:{part.index}": _origin(part) for part in facts.parts}
     for step in steps:
-        if isinstance(step, Transform | Call):
-            origins = tuple(_origin(reference, keys, facts) for reference in step.inputs)
-            keys[step.id] = key_of(origins, step.op, step.params, _maker(step, catalog, language))
+        if isinstance(step, Check):
+            continue
+        given = tuple(origins[reference] for reference in step.inputs)
+        params = tuple(pair for pair in step.params if pair[0] not in _MEANINGLESS)
+        keys[step.id] = key_of(given, step.op, params, _maker(step, catalog, language))
+        origins[f"step:{step.id}"] = given[0] if step.op == "select" else Origin(digest=keys[step.id])
     return keys
 
 
-def _origin(reference: str, keys: Mapping[str, str], facts: Facts) -> Origin:
-    kind, _, name = reference.partition(":")
-    if kind == "step":
-        return Origin(digest=keys[name])
-    part = facts.parts[int(name)]
+_MEANINGLESS = ("format", "language")  # parameters that change no words, and one that ``_maker`` names already
+
+
+def _origin(part: PartFacts) -> Origin:
     shape = (part.width, part.height, part.frames, part.seconds.mid, part.sample_rate, part.channels, len(part.pages))
     return Origin(digest=part.digest, shape=tuple(map(float, shape)))
 
@@ -73,7 +78,12 @@ def _maker(step: Transform | Call, catalog: Catalog, language: str) -> str:
         return "media"
     endpoint = catalog.by_id.get(step.endpoint)
     weights = endpoint.weights if endpoint is not None else ""
-    return " ".join((step.endpoint, weights, language if step.op == "transcribe" else ""))
+    return " ".join((step.endpoint, weights, language_of(step, language) if step.op == "transcribe" else ""))
+
+
+def language_of(step: Call, language: str) -> str:
+    """What an ear is told the speech is in: by the plan, else by the policy; "" lets it find out."""
+    return dict(step.params).get("language", language)
 
 
 def kept(step: Call, facts: PartFacts, value: Kept) -> Product | None:

@@ -70,17 +70,18 @@ class Course:
         self.shop = shop
         self.ledger = ledger
         self.started = started
-        self._last = candidate.steps[-1]
+        # Checks of an answer may stand behind the call that makes it.
+        self._last = next((step for step in reversed(candidate.steps) if isinstance(step, Call)), None)
         facts, catalog = shop.opened.facts, shop.world.catalog
         self._keys = convert.keys_of(candidate.steps, facts, catalog, shop.request.policy.language)
 
     async def go(self) -> Finished:
         """Raises Reroute where a fallback may take over."""
         last = self._last
-        if not isinstance(last, Call):
-            raise errors.PlanStale("ends in a step that answers nothing", where="plan", todo="plan again")
+        if last is None:
+            raise errors.PlanStale("has no step that answers", where="plan", todo="plan again")
         await self._take_from_cache()
-        await self._convert([step for step in self._needed() if step is not last])
+        await self._convert([step for step in self._needed(last) if step is not last])
         return await REPLIES[last.op](self, last)
 
     # ---- conversions --------------------------------------------------------------------------
@@ -96,11 +97,11 @@ class Course:
                     shop.products[step.id] = product
                     await self._made(step, product, Actual(step=step.id, seconds=0.0, cached=True))
 
-    def _needed(self) -> list[Step]:
+    def _needed(self, last: Call) -> list[Step]:
         """Steps that something still to be done depends on, in the plan's order."""
         by_id = {step.id: step for step in self._candidate.steps}
         needed: set[str] = set()
-        waiting = [self._last.id]
+        waiting = [last.id]
         while waiting:
             step = by_id[waiting.pop()]
             if step.id in needed or step.id in self.shop.products:
@@ -169,7 +170,7 @@ class Course:
             endpoint=endpoint,
             sound=sounds[0] if sounds else None,
             pictures=pictures,
-            language=shop.request.policy.language,
+            language=convert.language_of(step, shop.request.policy.language),
             work=work_of(pictures, sounds),
         )
         done = await self.do(job)

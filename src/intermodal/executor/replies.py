@@ -17,6 +17,7 @@ from intermodal.executor.job import Job
 from intermodal.executor.pieces import Pixels, Sound
 from intermodal.executor.prepare import work_of
 from intermodal.plans.step import Call
+from intermodal.quantity import between
 from intermodal.request import JsonOutput, Request, TextOutput
 from intermodal.wire.call import ChatCall, WireMessage
 
@@ -86,7 +87,8 @@ async def _valid(
             job.chat, messages=assemble.with_repair(messages, done.made.text, parsed.problem)
         )
         first = done.actual
-        done = await course.do(msgspec.structs.replace(job, chat=repair), speaker)
+        again = msgspec.structs.replace(job, chat=repair, step=_without_first(job.step, first))
+        done = await course.do(again, speaker)
         done = msgspec.structs.replace(done, actual=_both(first, done.actual))
         parsed = answer.parse(done.made.text, schema.schema)
         cut = done.made.finish_reason == "length"
@@ -177,8 +179,21 @@ def _output_limit(step: Call, request: Request) -> int | None:
     """The cap that is sent, so that the highest estimate is a promise and not a hope."""
     if request.sampling.max_tokens is not None:
         return request.sampling.max_tokens
+    planned = dict(step.params).get("max_tokens", "")
+    if planned:
+        return int(planned)
     high = step.estimate.output_tokens
     return int(high.high) if high.known and high.high >= 1 else None
+
+
+def _without_first(step: Call, first: Actual) -> Call:
+    """The step of a repair call: the plan's highest cost is for both calls, so what the first took is gone."""
+    cost = step.estimate.cost
+    if not cost.known or first.cost is None:
+        return step
+    left = max(0.0, cost.high - first.cost)
+    rest = between(0.0, min(cost.mid, left), left, cost.basis)
+    return msgspec.structs.replace(step, estimate=msgspec.structs.replace(step.estimate, cost=rest))
 
 
 def _both(first: Actual, second: Actual) -> Actual:

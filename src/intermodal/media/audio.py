@@ -107,7 +107,10 @@ def _opened(data: bytes, media_type: str) -> Iterator[tuple[Any, Any]]:
         if stream.codec_context is None:
             raise InputUnsupported("holds sound in a codec that is not known", todo="convert it to WAV")
         stream.codec_context.thread_count = 1
-        yield container, stream
+        try:
+            yield container, stream
+        except (av.error.FFmpegError, ValueError):  # PyAV says ValueError for streams that contradict themselves
+            raise InputBroken("cannot be decoded as sound", todo=_TODO) from None
 
 
 def _refuse(url: str, flags: int, options: object) -> object:

@@ -82,7 +82,7 @@ class Fetcher:
             case PathSource():
                 import anyio.to_thread
 
-                name = printable(os.path.basename(source.path.rstrip("/"))) or source.path
+                name = printable(os.path.basename(source.path.rstrip("/"))) or "file"
                 data = await anyio.to_thread.run_sync(_read_file, source.path)
             case UrlSource(url=url):
                 name, data = _read_data_url(url) if url[:5].lower() == "data:" else await self._read_url(url)
@@ -273,38 +273,37 @@ def _read_data_url(url: str) -> tuple[str, bytes]:
 
 def _read_file(path: str) -> bytes:
     """A regular file, whole. Opened first, then looked at through the descriptor: it cannot be swapped between."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in path[:300])
     try:
         # O_NONBLOCK: opening a pipe nobody writes to must not hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise InputMissing("there is no such file", where=path, todo="check the path") from None
-    except NotADirectoryError:
-        raise InputMissing("there is no such file", where=path, todo="check the path") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputMissing("there is no such file", where=shown, todo="check the path") from None
     except PermissionError:
-        raise InputMissing("may not be read", where=path, todo="check its permissions") from None
+        raise InputMissing("may not be read", where=shown, todo="check its permissions") from None
     except ValueError:
-        raise InputMissing("is not a path", where=printable(path), todo="check the path") from None
+        raise InputMissing("is not a path", where=shown, todo="check the path") from None
     except OSError as error:
         raise InputMissing(
-            f"cannot be opened ({error.strerror or 'system error'})", where=path[:200], todo="check the path"
+            f"cannot be opened ({error.strerror or 'system error'})", where=shown, todo="check the path"
         ) from None
     try:
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):
-            raise InputMissing("is a folder", where=path, todo="name the files in it")
+            raise InputMissing("is a folder", where=shown, todo="name the files in it")
         if not stat.S_ISREG(found.st_mode):
-            raise InputMissing("is not a regular file", where=path, todo="pipe it in and pass - instead")
+            raise InputMissing("is not a regular file", where=shown, todo="pipe it in and pass - instead")
         if found.st_size > MAX_FILE_BYTES:
-            raise _too_large(path, MAX_FILE_BYTES)
+            raise _too_large(shown, MAX_FILE_BYTES)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         what = f"cannot be read ({error.strerror or 'system error'})"
-        raise InputMissing(what, where=path, todo="check the disk") from None
+        raise InputMissing(what, where=shown, todo="check the disk") from None
     finally:
         os.close(descriptor)
     if len(data) > MAX_FILE_BYTES:
-        raise _too_large(path, MAX_FILE_BYTES)
+        raise _too_large(shown, MAX_FILE_BYTES)
     return data
 
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Kind
-from intermodal.costing.levels import ZEROS, Level, Levels, levels, plus
+from intermodal.costing.levels import ZEROS, Level, Levels, levels, plus, times
 from intermodal.costing.price import hearing_price, reading_price, token_price
 from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.speed import extract_seconds, hear_seconds, leaf_seconds, render_seconds, see_seconds
@@ -72,7 +72,8 @@ class Way(Struct):
         endpoint: the ear or reader, None when nothing with weights is used.
         hands: kinds the last endpoint must take, and which therefore reach it.
         keeps, loses: aspects. penalty: USD for the inferred needs among the lost ones, which are ``missed``.
-        text, cost, transforms, local, network: sums over the parts (``network`` is the longest).
+        text, cost, transforms, local, network: sums over the parts (``network`` is the longest). made: the part
+            of the text that converters with weights write.
         blocks: labelled blocks of derived text. pictures, sound, document: what goes in as it is.
         tier: of the converter. passages: one per part of the bundle.
     """
@@ -85,6 +86,7 @@ class Way(Struct):
     penalty: float
     missed: tuple[Aspect, ...]
     text: Levels
+    made: Levels
     cost: Levels
     transforms: Levels
     local: Levels
@@ -171,7 +173,7 @@ def _way(
     made = Way(
         name=name, endpoint=endpoint, hands=hands, keeps=kept(name, bundle.kind), loses=loses,
         penalty=sum(bundle.needs[aspect] for aspect in missed), missed=missed,
-        text=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
+        text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
         blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages,
     )  # fmt: skip
     _add_up(made)
@@ -199,24 +201,23 @@ def _add_up(way: Way) -> None:
         for picture in passage.pictures:
             way.pictures[picture] = way.pictures.get(picture, 0) + count
         sound = levels(passage.sound)
-        way.sound = (
-            way.sound[0] + sound[0] * count, way.sound[1] + sound[1] * count, way.sound[2] + sound[2] * count
-        )  # fmt: skip
+        way.sound = plus(way.sound, times(sound, count))
         way.blocks += passage.blocks * count
         if passage.pages:
             text = levels(document_tokens(passage.pages, passage.chars))
-            way.text = plus(way.text, (text[0] * count, text[1] * count, text[2] * count))
+            way.text = plus(way.text, times(text, count))
 
 
 def _add_piece(way: Way, piece: Piece, count: int) -> None:
     tokens, seconds, cost = levels(piece.tokens), piece.seconds, piece.cost
     if tokens != ZEROS:
-        way.text = (
-            way.text[0] + tokens[0] * count, way.text[1] + tokens[1] * count, way.text[2] + tokens[2] * count
-        )  # fmt: skip
+        tokens = times(tokens, count)
+        way.text = plus(way.text, tokens)
+        if piece.endpoint is not None:
+            way.made = plus(way.made, tokens)
     if cost != ZEROS:
-        way.cost = (way.cost[0] + cost[0] * count, way.cost[1] + cost[1] * count, way.cost[2] + cost[2] * count)
-    many = (seconds[0] * count, seconds[1] * count, seconds[2] * count)
+        way.cost = plus(way.cost, times(cost, count))
+    many = times(seconds, count)
     if piece.endpoint is None:
         way.transforms = plus(way.transforms, many)
     elif piece.endpoint.host.zone in HERE:

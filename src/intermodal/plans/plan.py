@@ -9,7 +9,8 @@ from intermodal.content import Kind, Value
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
-from intermodal.plans.step import Estimate, Step
+from intermodal.plans.step import Check, Estimate, Step
+from intermodal.quantity import Quantity
 from intermodal.request import Aspect, Objective, Request, Tier, Zone
 
 PLAN_VERSION = 1
@@ -27,17 +28,31 @@ class Send(Value):
     zone: Zone
 
 
+class Taken(Value):
+    """A part, or ``count`` parts alike, that the last endpoint gets as it is or as pictures of its pages."""
+
+    part: int
+    title: str
+    kind: Kind
+    tokens: Quantity = Quantity()
+    count: int = 1
+
+
 class Candidate(Value):
     """One complete route.
 
     Attributes:
         steps: in an order in which they can run; the last answers the request.
         endpoint: of the last step.
-        total: cost and tokens summed; seconds scheduled over the machine's resources; memory the peak.
+        total: cost and tokens summed; seconds scheduled over the machine's resources, loading included; memory
+            the peak, with what is loaded already.
         score: what the objective minimises, in its unit.
         tier: the weakest link.
         keeps, loses: aspects, with inferred needs that are lost in ``warnings``.
         sends: everything that leaves the machine.
+        takes: parts that reach the last endpoint without becoming text.
+        checks: what is looked at after the last step, each with the price of its escalation.
+        summary: the route in a few words ("transcript + picture as it is").
     """
 
     id: str
@@ -51,6 +66,8 @@ class Candidate(Value):
     sends: tuple[Send, ...] = ()
     warnings: tuple[str, ...] = ()
     summary: str = ""
+    takes: tuple[Taken, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 class Outranked(Value):
@@ -78,7 +95,7 @@ class Plan(Value):
     """What will be done.
 
     Attributes:
-        id: SHA-256 over the other fields, first 12 hex digits.
+        id: SHA-256 over the other fields (candidates by their own content ids), first 12 hex digits.
         headline: what kind of call this is ("LLM call after two conversions") and why.
         policy_line: the policy in words, as EXPLAIN prints it.
         inputs: digest of the planner's inputs. catalog: its version. statistics: its epoch.

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from intermodal._process import Reply, Worker
 from intermodal.content import ReadLine, Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
@@ -35,7 +37,7 @@ class Child(Value):
     of context to keep room for."""
 
     module: str
-    env: dict[str, str] = {}
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     context: bool = False
 
 
@@ -107,8 +109,7 @@ class Runtimes:
         """Lines of text in a picture, in reading order (``reading.in_rows`` says how)."""
         reply, load_seconds = await self._work(endpoint, "read", {"png": png})
         lines = tuple(
-            ReadLine(text=text, confidence=confidence, box=tuple(box))
-            for text, confidence, box in reply.value["lines"]
+            ReadLine(text=text, confidence=confidence, box=tuple(box)) for text, confidence, box in reply.value["lines"]
         )
         return Seen(
             lines=in_order(lines), seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory
@@ -176,7 +177,9 @@ class Runtimes:
         path = self._weights.path(endpoint.weights)
         if path is None:
             raise NotInstalled(
-                "its weights are not on this machine", where=endpoint.id, todo=f"run: intermodal pull {endpoint.weights}"
+                "its weights are not on this machine",
+                where=endpoint.id,
+                todo=f"run: intermodal pull {endpoint.weights}",
             )
         return str(path)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from intermodal.errors import WeightsError
 
 if TYPE_CHECKING:
+    from intermodal.media.opened import Opened
     from intermodal.weights.gguf import GgufHeader
     from intermodal.weights.store import WeightsStore
 
@@ -91,9 +92,9 @@ class Vocabularies:
         return built
 
 
-def count_tokens(opened: Any, weights: WeightsStore) -> Any:
+def count_tokens(opened: Opened, weights: WeightsStore) -> Opened:
     """``opened`` with the exact counts of its text parts, for every vocabulary that is here."""
-    import dataclasses
+    import copy
 
     import msgspec
 
@@ -106,9 +107,9 @@ def count_tokens(opened: Any, weights: WeightsStore) -> Any:
             known = {name: count for name, count in counts.items() if count is not None}
             part = msgspec.structs.replace(part, tokens={**part.tokens, **known})
         parts.append(part)
-    facts = msgspec.structs.replace(opened.facts, parts=tuple(parts))
-    replace: Any = dataclasses.replace if dataclasses.is_dataclass(opened) else msgspec.structs.replace
-    return replace(opened, facts=facts)
+    counted = copy.copy(opened)
+    counted.facts = msgspec.structs.replace(opened.facts, parts=tuple(parts))
+    return counted
 
 
 def _whole(text: str) -> str:

@@ -44,16 +44,15 @@ class Hub:
         url = f"{self.base}/{origin.repo}/resolve/{quote(origin.revision)}/{quote(origin.file)}"
         idle = 0
         while True:
-            before = part.stat().st_size if part.exists() else 0
+            before = _size(part)
             try:
                 await self._stream(url, file, part, progress)
                 return
             except _Cut as cut:
-                gained = part.exists() and part.stat().st_size > before
-                idle = 0 if gained else idle + 1
+                idle = 0 if _size(part) > before else idle + 1
                 if idle >= TRIES:
                     raise SourceFailed(f"{self.name} {cut.reason}") from None
-                progress(file.name, part.stat().st_size if part.exists() else 0, file.size, f"{self.name} again")
+                progress(file.name, _size(part), file.size, f"{self.name} again")
                 await anyio.sleep(min(cut.wait or self._pause * 2**idle, 30.0))
 
     async def close(self) -> None:
@@ -77,7 +76,7 @@ class Hub:
     async def _stream(self, url: str, file: WeightsFile, part: Path, progress: Progress) -> None:
         import httpx
 
-        have = part.stat().st_size if part.exists() else 0
+        have = _size(part)
         if file.size and have >= file.size:
             return
         progress(file.name, have, file.size, self.name)
@@ -85,7 +84,7 @@ class Hub:
         try:
             async with self._http().stream("GET", url, headers=headers) as response:
                 if response.status_code == 416 and have:
-                    part.unlink()  # not a prefix of what the hub has: start over
+                    _forget(part)  # not a prefix of what the hub has: start over
                     raise _Cut("did not accept the resumed download")
                 total = self._expect(response, have, file)
                 resumed = response.status_code == 206
@@ -136,6 +135,14 @@ class _Cut(Exception):
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -48,7 +48,7 @@ class FetchedFile(Value):
 
 class Marker(Value):
     version: int = 1
-    files: dict[str, FetchedFile] = {}
+    files: dict[str, FetchedFile] = msgspec.field(default_factory=dict)
 
 
 class WeightsStore:
@@ -171,7 +171,8 @@ class WeightsStore:
                     found = await self._sum(part)
                 except SourceFailed as failed:
                     reasons.append(failed.reason)
-                    progress(file.name, 0, file.size, f"{failed.reason}; trying the next source")
+                    if not doors.said(failed):
+                        progress(file.name, 0, file.size, f"{failed.reason}; trying the next source")
                     break
                 size = part.stat().st_size
                 if not file.sha256 or found == file.sha256:
@@ -242,6 +243,14 @@ class _Doors:
     def __init__(self, hub: Hub, wheels: Wheels) -> None:
         self._hub = hub
         self._wheels = wheels
+        self._unreachable: set[str] = set()
+
+    def said(self, failed: SourceFailed) -> bool:
+        """Whether the user has heard of this already: a hub out of reach is told once, not for each file."""
+        known = failed.reason in self._unreachable
+        if failed.unreachable:
+            self._unreachable.add(failed.reason)
+        return known
 
     async def fetch(self, origin: FileOrigin, file: WeightsFile, part: Path, progress: Progress) -> None:
         match origin:
@@ -252,7 +261,7 @@ class _Doors:
             case FileSource():
                 import anyio.to_thread
 
-                await anyio.to_thread.run_sync(_copy, Path(origin.path).expanduser(), file, part, progress)
+                await anyio.to_thread.run_sync(_copy, origin, file, part, progress)
 
 
 def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRow:
@@ -283,7 +292,8 @@ def _by_hand(folder: str, row: WeightsRow, file: WeightsFile) -> tuple[FileSourc
     return tuple(FileSource(path=str(place)) for place in places if place.is_file())
 
 
-def _copy(source: Path, file: WeightsFile, part: Path, progress: Progress) -> None:
+def _copy(origin: FileSource, file: WeightsFile, part: Path, progress: Progress) -> None:
+    source = Path(origin.path).expanduser()
     try:
         size = source.stat().st_size
         if file.size and size != file.size:

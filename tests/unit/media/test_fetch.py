@@ -47,13 +47,14 @@ async def test_each_unusable_path_has_its_own_sentence(tmp_path: Path) -> None:
         (tmp_path / ("x" * 300), InputMissing, "cannot be opened"),
         (tmp_path / "empty.txt", InputEmpty, "is empty"),
         (Path("a\0b"), InputMissing, "is not a path"),
+        (Path("bad \udcff \n name"), InputMissing, "there is no such file"),
     ]:
         with pytest.raises(kind, match=words) as caught:
             await load(PathSource(path=str(path)))
         assert type(caught.value) is kind
         assert caught.value.where
         assert caught.value.todo
-        assert "\0" not in str(caught.value)
+        assert str(caught.value).isprintable()
 
 
 async def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

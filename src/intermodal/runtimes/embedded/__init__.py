@@ -1,1 +1,1 @@
-"""Runtimes that live in child processes of ours. Each module is a child: ``python -m intermodal.runtimes.embedded.X``."""
+"""Runtimes in child processes of ours. Each module is one: ``python -m intermodal.runtimes.embedded.X``."""

@@ -35,7 +35,7 @@ def loading(what: str, load: Callable[[], T]) -> T:
     except (NotInstalled, MemoryError):
         raise
     except Exception as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
         raise RuntimeCrashed(
             f"the model could not be loaded ({type(error).__name__})",
             where=what,

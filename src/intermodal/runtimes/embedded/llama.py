@@ -20,7 +20,8 @@ def start(path: str, name: str, context: int) -> dict[str, Any]:
     if path not in _servers:
         xllamacpp = library("xllamacpp")
         key = secrets.token_urlsafe(24)
-        _servers[path] = (loading(name, lambda: xllamacpp.Server(_parameters(xllamacpp, path, name, context, key))), key)
+        parameters = _parameters(xllamacpp, path, name, context, key)
+        _servers[path] = (loading(name, lambda: xllamacpp.Server(parameters)), key)
     server, key = _servers[path]
     return {"base_url": f"{server.listening_address}/v1", "key": key}
 

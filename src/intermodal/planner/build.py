@@ -1,0 +1,391 @@
+"""From a priced route to a ``Candidate``: steps with ids, estimates with ranges, and what leaves the machine.
+
+The same parts going the same way make the same steps, whoever answers, so steps are made once per plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import msgspec
+
+from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.costing.images import image_tokens
+from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, levels, plus, quantity
+from intermodal.costing.memory import peak
+from intermodal.costing.rates import HERE
+from intermodal.costing.schedule import finish
+from intermodal.costing.tokens import audio_tokens, document_tokens
+from intermodal.media.steps import DEFAULT_DPI
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.plan import Candidate, Send, Taken
+from intermodal.plans.step import Call, Check, Estimate, Step, Transform
+from intermodal.planner.case import Bundle, Case
+from intermodal.planner.index import Job, tier_name
+from intermodal.planner.pages import listed
+from intermodal.planner.routes import Assignment, Route, answer, input_text, last_call, repair, sound_of, tier_of
+from intermodal.planner.sends import sends_of
+from intermodal.planner.ways import Passage, Piece, Way, pages_title
+from intermodal.planner.words import strength, summary, warnings
+from intermodal.quantity import Quantity, exact
+from intermodal.request import ASPECTS, TranscriptOutput
+
+TASK_OF: dict[str, Task] = {
+    "transcribe": "automatic-speech-recognition",
+    "read": "image-to-text",
+    "generate": "text-generation",
+    "embed": "feature-extraction",
+}
+TITLES: dict[str, str] = {"text": "answer", "json": "JSON answer", "embedding": "embedding", "transcript": "transcript"}
+CHARS_PER_TOKEN = 4.0
+TOGETHER = 8  # parts of one bundle up to which each is listed by itself
+Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
+Params = tuple[tuple[str, str], ...]
+_encode = msgspec.json.Encoder().encode
+
+
+def step_id(op: str, endpoint: str, params: Params, inputs: tuple[str, ...]) -> str:
+    """First 8 hex digits of SHA-256 over what the step does, with what and to what."""
+    return hashlib.sha256(_encode((op, endpoint, params, inputs))).hexdigest()[:8]
+
+
+class Builder:
+    """Makes candidates of one plan."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self._steps: dict[tuple[int, int, bool], Steps] = {}
+        self._estimates: dict[tuple[int, bool], Estimate] = {}
+        self._keep: list[object] = []  # ways, so that their identities stay theirs
+        self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
+
+    def candidate(self, route: Route) -> Candidate:
+        """The candidate of a route."""
+        self._keep.append(route.assignment)
+        key = (route.endpoint.id, tuple(id(way) for way in route.assignment.ways))
+        found = self._candidates.get(key)
+        if found is None:
+            found = self._candidates[key] = self._make(route)
+        return found
+
+    def _make(self, route: Route) -> Candidate:
+        steps, refs = self._conversions(route.assignment)
+        last = self._last(route, refs)
+        total = self._total(route, last)
+        loses = {aspect for way in route.assignment.ways for aspect in way.loses}
+        keeps = {aspect for way in route.assignment.ways for aspect in way.keeps} - loses
+        names = (*(step.id for step in steps), last.id)
+        hashed = hashlib.sha256(_encode((names, total, round(route.score, 9))))
+        return Candidate(
+            id=hashed.hexdigest()[:12],
+            steps=(*steps, last),
+            endpoint=route.endpoint.id,
+            total=total,
+            score=round(route.score, 9),
+            tier=tier_name(route.priced.tier),
+            keeps=tuple(aspect for aspect in ASPECTS if aspect in keeps),
+            loses=tuple(aspect for aspect in ASPECTS if aspect in loses),
+            sends=sends_of(self.case, route),
+            warnings=warnings(self.case, route.assignment),
+            summary=summary(self.case, route.assignment),
+            takes=self._takes(route),
+            checks=self._checks(route, last),
+        )
+
+    # ---- conversions --------------------------------------------------------------------------
+
+    def _conversions(self, assignment: Assignment) -> tuple[list[Step], list[tuple[str, ...]]]:
+        """Steps in part order, and per part the references that stand for it."""
+        case = self.case
+        by_part: dict[int, Steps] = {}
+        first: set[str] = set()
+        for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+            for place, (part, passage) in enumerate(zip(bundle.parts, way.passages, strict=True)):
+                if not passage.pieces:
+                    by_part[part.index] = ((), (f"part:{part.index}",))
+                    continue
+                cold = way.endpoint is not None and way.endpoint.id in assignment.cold and way.endpoint.id not in first
+                if way.endpoint is not None:
+                    first.add(way.endpoint.id)
+                by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
+        if case.job != "transcribe":
+            for text in case.texts:
+                by_part[text.index] = ((), (f"part:{text.index}",))
+        steps: list[Step] = []
+        refs: list[tuple[str, ...]] = []
+        for index in sorted(by_part):
+            some, stands_for = by_part[index]
+            steps.extend(some)
+            refs.append(stands_for)
+        return steps, refs
+
+    def _part(self, bundle: Bundle, way: Way, place: int, part: PartFacts, passage: Passage, cold: bool) -> Steps:
+        key = (id(way), part.index, cold)
+        found = self._steps.get(key)
+        if found is None:
+            found = self._steps[key] = self._make_part(bundle, way, place, part, passage, cold)
+        return found
+
+    def _make_part(self, bundle: Bundle, way: Way, place: int, part: PartFacts, passage: Passage, cold: bool) -> Steps:
+        steps: list[Step] = []
+        ends: list[str] = []
+        source = f"part:{part.index}"
+        keeps, loses = way.keeps, tuple(aspect for aspect in way.loses)
+        if bundle.kind == "document" and way.left_out:
+            steps.append(_select_step(part, source, passage, bundle, place))
+            source = f"step:{steps[0].id}"
+        for piece in passage.pieces:
+            if isinstance(piece.endpoint, Endpoint):
+                of = ends.pop() if piece.pages else source  # scanned pages are read from the pictures just rendered
+                made: Step = self._call(piece, piece.endpoint, part, of, keeps, loses, cold)
+            else:
+                made = self._transform(piece, part, source, keeps, loses)
+            steps.append(made)
+            ends.append(f"step:{made.id}")
+        return tuple(steps), tuple(ends)
+
+    def _call(
+        self, piece: Piece, endpoint: Endpoint, part: PartFacts, source: str,
+        keeps: tuple[str, ...], loses: tuple[str, ...], cold: bool,
+    ) -> Call:  # fmt: skip
+        language = self.case.policy.language
+        params: Params = (("language", language),) if piece.op == "transcribe" and language else ()
+        task = TASK_OF[piece.op]
+        return Call(
+            id=step_id(piece.op, endpoint.id, params, (source,)), op=piece.op, task=task, endpoint=endpoint.id,  # type: ignore[arg-type]
+            inputs=(source,), part=part.index, title=f"{part.name} {piece.title}", params=params,
+            keeps=keeps, loses=loses, note=strength(endpoint, task),  # type: ignore[arg-type]
+            estimate=self._estimate(piece, cold),
+        )  # fmt: skip
+
+    def _transform(
+        self, piece: Piece, part: PartFacts, source: str, keeps: tuple[str, ...], loses: tuple[str, ...]
+    ) -> Transform:
+        params: Params = (("pages", listed(piece.pages)),)
+        if piece.op == "render":
+            params, keeps, loses = (*params, ("dpi", str(DEFAULT_DPI))), (), ()
+        return Transform(
+            id=step_id(piece.op, "", params, (source,)), op=piece.op, inputs=(source,), part=part.index,  # type: ignore[arg-type]
+            title=f"{part.name} {piece.title}", params=params, keeps=keeps, loses=loses,  # type: ignore[arg-type]
+            estimate=self._estimate(piece, False),
+        )  # fmt: skip
+
+    def _estimate(self, piece: Piece, cold: bool) -> Estimate:
+        key = (id(piece), cold)
+        found = self._estimates.get(key)
+        if found is None:
+            endpoint = piece.endpoint
+            rates = self.case.rates(endpoint) if endpoint is not None else None
+            found = self._estimates[key] = Estimate(
+                output_tokens=piece.tokens if endpoint is not None else Quantity(),
+                cost=quantity(piece.cost, "price list", 8),
+                seconds=quantity(piece.seconds, "speed", 3),
+                load_seconds=quantity(rates.load, "cold start", 3) if rates is not None and cold else Quantity(),
+                memory=quantity(rates.memory, "resident when loaded", 0) if rates is not None else Quantity(),
+                text=quantity(_chars(piece.tokens), "4 characters a token", 0),
+            )
+        return found
+
+    # ---- the last step ------------------------------------------------------------------------
+
+    def _last(self, route: Route, refs: list[tuple[str, ...]]) -> Call:
+        case, endpoint = self.case, route.endpoint
+        inputs = tuple(ref for some in refs for ref in some)
+        op = case.job
+        task: Task = TASK_OF[op]
+        if route.assignment.pictures:
+            task = "image-text-to-text"
+        elif op == "generate" and route.assignment.audio != ZEROS:
+            task = "audio-text-to-text"
+        params = self._params(route)
+        title = TITLES[case.output]
+        if op == "transcribe":
+            title = f"{case.bundles[0].title} {case.bundles[0].parts[0].seconds.mid:.3g} s"
+        return Call(
+            id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
+            title=title, params=params, note=strength(endpoint, task, tier_of(case, route.group, route.assignment)),
+            keeps=("words", "timing") if op == "transcribe" else (), loses=("speakers", "tone") if op == "transcribe" else (),
+            estimate=self._last_estimate(route),
+        )  # fmt: skip
+
+    def _params(self, route: Route) -> Params:
+        case = self.case
+        if case.job == "transcribe":
+            output = case.request.output
+            wanted = output.format if isinstance(output, TranscriptOutput) else "text"
+            language = case.policy.language
+            return (("format", wanted), *((("language", language),) if language else ()))
+        if case.job == "embed":
+            return ()
+        found: Params = (("max_tokens", str(int(route.cap))),)
+        if case.output == "json":
+            forced = route.group.first.host.forced_json
+            found += (("json", "forced"),) if forced else (("json", "prompted"), ("repair", "1"))
+        return found
+
+    def _last_estimate(self, route: Route) -> Estimate:
+        case, assignment, rates = self.case, route.assignment, route.rates
+        text = input_text(case, route.group, assignment)
+        into = plus(plus(text, assignment.image), assignment.audio)
+        out = answer(case, route.endpoint, route.cap, sound_of(assignment))
+        cost, seconds = _levels_of(case, route, text, out)
+        here = route.endpoint.host.zone in HERE
+        cold = here and route.endpoint.id not in case.loaded and route.endpoint.id not in assignment.cold
+        return Estimate(
+            input_tokens=quantity(into, "counted and estimated", 0) if case.job != "transcribe" else Quantity(),
+            output_tokens=quantity(out, "output kind and limit", 0),
+            cost=quantity(cost, "price not known" if cost[HIGH] == math.inf else "price list", 8),
+            seconds=quantity(seconds, "speed", 3),
+            load_seconds=quantity(rates.load, "cold start", 3) if cold else Quantity(),
+            memory=quantity(rates.memory, "resident when loaded", 0) if here else Quantity(),
+            text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
+        )
+
+    def _total(self, route: Route, last: Call) -> Estimate:
+        case, assignment, estimate = self.case, route.assignment, last.estimate
+        load, memory = assignment.load, assignment.memory
+        own = levels(estimate.load_seconds)
+        here = route.endpoint.host.zone in HERE
+        if here and route.endpoint.id not in case.loaded and route.endpoint.id not in assignment.cold:
+            memory = plus(memory, route.rates.memory)
+        cost, seconds = _levels_of(
+            case, route, input_text(case, route.group, assignment),
+            answer(case, route.endpoint, route.cap, sound_of(assignment)),
+        )  # fmt: skip
+        ends = [
+            finish(
+                assignment.transforms[level], assignment.local[level] + load[level], assignment.network[level],
+                seconds[level] + own[level],
+            )
+            for level in LEVELS
+        ]  # fmt: skip
+        made: Levels = assignment_made(assignment)
+        return Estimate(
+            input_tokens=estimate.input_tokens,
+            output_tokens=quantity(plus(levels(estimate.output_tokens), made), "sum", 0),
+            cost=quantity(plus(cost, assignment.cost), estimate.cost.basis, 8),
+            seconds=quantity((ends[0], ends[1], ends[2]), "schedule over cores and network", 3),
+            load_seconds=quantity(plus(load, own), "cold start", 3),
+            memory=quantity(peak(case.loaded_memory, memory), "peak of what is loaded together", 0),
+        )
+
+    def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
+        """Prompted JSON is checked, and repaired at most once: priced, and only in the high estimate."""
+        case = self.case
+        out = answer(case, route.endpoint, route.cap, ZEROS)
+        if not repair(case, route.group, out[HIGH]):
+            return ()
+        cost, seconds = again(case, route, out)
+        inputs = (f"step:{last.id}",)
+        return (
+            Check(
+                id=step_id("valid_json", "", (), inputs), op="valid_json", inputs=inputs, title="answer against its schema",
+                note="one repair call at most",
+                estimate=Estimate(cost=quantity((0.0, 0.0, cost), "only if invalid", 8),
+                                  seconds=quantity((0.0, 0.0, seconds), "only if invalid", 3)),
+            ),
+        )  # fmt: skip
+
+    def _takes(self, route: Route) -> tuple[Taken, ...]:
+        if self.case.job == "transcribe":
+            return ()
+        found: list[Taken] = []
+        rule = route.group.first.model.image_tokens
+        for bundle, way in zip(self.case.bundles, route.assignment.ways, strict=True):
+            if way.name == "native" or way.pictures:
+                found += taken(bundle, way, rule)
+        return tuple(sorted(found, key=lambda each: each.part))
+
+
+def again(case: Case, route: Route, out: Levels) -> tuple[float, float]:
+    """USD and seconds of the repair call, at the high level."""
+    assignment = route.assignment
+    text = input_text(case, route.group, assignment)[HIGH] + repair(case, route.group, out[HIGH])
+    return last_call(case, route.rates, HIGH, text, assignment.image[HIGH], assignment.audio[HIGH], 0.0, out[HIGH])
+
+
+def _levels_of(case: Case, route: Route, text: Levels, out: Levels) -> tuple[Levels, Levels]:
+    """Cost and seconds of the last call at all levels, the repair in the high ones."""
+    assignment, sound = route.assignment, sound_of(route.assignment)
+    pairs = [
+        last_call(case, route.rates, level, text[level], assignment.image[level], assignment.audio[level], sound[level], out[level])
+        for level in LEVELS
+    ]  # fmt: skip
+    cost, seconds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if repair(case, route.group, out[HIGH]):
+        more_cost, more_seconds = again(case, route, out)
+        cost[HIGH] += more_cost
+        seconds[HIGH] += more_seconds
+    return (cost[0], cost[1], cost[2]), (seconds[0], seconds[1], seconds[2])
+
+
+def assignment_made(assignment: Assignment) -> Levels:
+    """Tokens the converters write."""
+    made = ZEROS
+    for way in assignment.ways:
+        made = plus(made, way.made)
+    return made
+
+
+def _select_step(part: PartFacts, source: str, passage: Passage, bundle: Bundle, place: int) -> Transform:
+    kept = sorted({page for piece in passage.pieces for page in piece.pages})
+    out = [page.number for page in bundle.pages[place] if page.number not in kept]
+    params: Params = (("pages", listed(kept)), ("left_out", listed(out)))
+    return Transform(
+        id=step_id("select", "", params, (source,)), op="select", inputs=(source,), part=part.index,
+        title=f"{part.name} {pages_title(tuple(kept))}", params=params,
+        note=f"leaves out {pages_title(tuple(out))}" if out else "",
+    )  # fmt: skip
+
+
+def taken(bundle: Bundle, way: Way, rule: str) -> list[Taken]:
+    """Parts that go in without becoming text; many alike as one."""
+    found: list[Taken] = []
+    many = len(bundle.parts) > TOGETHER
+    tokens = Quantity()
+    for part, passage in zip(bundle.parts, way.passages, strict=True):
+        each = _taken_tokens(passage, rule)
+        if many:
+            tokens = tokens + each
+        else:
+            found.append(Taken(part=part.index, title=f"{part.name} {_size_words(part, passage)}", kind=bundle.kind, tokens=each))
+    if many:
+        first = bundle.parts[0]
+        found.append(
+            Taken(
+                part=first.index, title=f"{bundle.title}", kind=bundle.kind, tokens=tokens, count=len(bundle.parts)
+            )
+        )
+    return found
+
+
+def _taken_tokens(passage: Passage, rule: str) -> Quantity:
+    if passage.pages:
+        return document_tokens(passage.pages, passage.chars)
+    if not passage.pictures:
+        return audio_tokens(passage.sound)
+    tokens = exact(0.0)
+    for width, height, detail in passage.pictures:
+        tokens = tokens + image_tokens(rule, width, height, detail)
+    return tokens
+
+
+def _size_words(part: PartFacts, passage: Passage) -> str:
+    if part.kind == "audio":
+        return f"{part.seconds.mid:.3g} s"
+    if part.kind == "image":
+        return f"{part.width}x{part.height}"
+    count = passage.pages or len(passage.pictures)
+    return f"{count} page{'s' if count != 1 else ''}" if passage.pages else f"{count} picture{'s' if count != 1 else ''} of pages"
+
+
+def _chars(tokens: Quantity) -> Levels:
+    return _plain_chars(levels(tokens))
+
+
+def _plain_chars(tokens: Levels) -> Levels:
+    return (tokens[0] * CHARS_PER_TOKEN, tokens[1] * CHARS_PER_TOKEN, tokens[2] * CHARS_PER_TOKEN)
+
+
+__all__ = ["Builder", "Job", "step_id"]

@@ -1,0 +1,158 @@
+"""Sentences a plan says about itself. English, plain, stable: EXPLAIN is a test format."""
+
+from __future__ import annotations
+
+from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.content import Kind
+from intermodal.costing.levels import ZEROS
+from intermodal.planner.case import Case
+from intermodal.planner.index import tier_name
+from intermodal.planner.routes import Assignment
+from intermodal.planner.ways import pages_title
+from intermodal.request import DEFAULT_MAX_COST
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NATIVE: dict[Kind, str] = {
+    "image": "picture as it is", "audio": "sound as it is", "document": "document as it is", "video": "video", "text": "text",
+}  # fmt: skip
+_WAYS: dict[str, str] = {
+    "transcribe": "transcript",
+    "read": "text read from the picture",
+    "extract": "text of the document",
+    "render": "pictures of its pages",
+    "mixed": "text and pictures of its pages",
+}
+_GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document"}
+MAX_SOURCE = 48
+
+
+def number(count: int) -> str:
+    return NUMBERS[count] if count < len(NUMBERS) else f"{count:,}"
+
+
+def strength(endpoint: Endpoint, task: Task, place: int | None = None) -> str:
+    """A tier with its evidence: "medium (proxy: 8B, Q4_K_M)"."""
+    found = endpoint.tier(task) or endpoint.tier("text-generation")
+    if found is None:
+        return f"{tier_name(place)} (strength not known)" if place is not None else "strength not known"
+    source = found.evidence.source
+    if not source or "://" in source:
+        return f"{found.tier} ({found.evidence.level})"
+    short = source if len(source) <= MAX_SOURCE else f"{source[: MAX_SOURCE - 1].rstrip()}…"
+    return f"{found.tier} ({found.evidence.level}: {short})"
+
+
+def joined(names: list[str]) -> str:
+    """Names as a sentence has them.
+
+    >>> joined(["a", "b", "c"])
+    'a, b and c'
+    """
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def summary(case: Case, assignment: Assignment) -> str:
+    """The route in a few words."""
+    if case.job == "transcribe":
+        return "speech recognition alone"
+    if not case.bundles:
+        return "text only"
+    found = [
+        _NATIVE[bundle.kind] if way.name == "native" else _WAYS[way.name]
+        for bundle, way in zip(case.bundles, assignment.ways, strict=True)
+    ]
+    return " + ".join(dict.fromkeys(found))
+
+
+def headline(case: Case, assignment: Assignment) -> str:
+    """What kind of call this is, and why: is a language model enough?"""
+    conversions = sum(
+        any(piece.endpoint is not None or piece.op == "extract" for piece in passage.pieces)
+        for way in assignment.ways
+        for passage in way.passages
+    )
+    after = f" after {number(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
+    if case.job == "transcribe":
+        return "no language model needed: speech recognition"
+    if case.job == "embed":
+        return f"no language model needed: an embedding model{after}"
+    seen = [
+        (bundle.title, bundle.kind, way)
+        for bundle, way in zip(case.bundles, assignment.ways, strict=True)
+        if way.name == "native" or way.pictures
+    ]
+    if seen:
+        title, kind, way = seen[0]
+        goes = "goes in as" if way.name == "native" else "is shown as"
+        what = _GOES_IN.get(kind, kind) if way.name == "native" else "pictures of its pages"
+        more = f", {number(len(seen) - 1)} more too" if len(seen) > 1 else ""
+        return f"multimodal call{after}: {title} {goes} {what}{more}{_because(case, assignment)}"
+    turned = [bundle.title for bundle, way in zip(case.bundles, assignment.ways, strict=True) if way.name != "native"]
+    if turned:
+        verb = "become" if len(turned) > 1 or len(case.bundles[0].parts) > 1 else "becomes"
+        return f"LLM call{after}: a language model is enough, {joined(turned)} {verb} text first"
+    return "LLM call: a language model is enough, text goes in and text comes out"
+
+
+def _because(case: Case, assignment: Assignment) -> str:
+    """The need that only a direct look serves, when one was noticed."""
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        if way.name == "native" or way.pictures:
+            for aspect in (*case.policy.keep, *bundle.needs):
+                if aspect in way.keeps and aspect not in ("words", "timing"):
+                    return f"; text would lose its {aspect}"
+    return ""
+
+
+def warnings(case: Case, assignment: Assignment) -> tuple[str, ...]:
+    """What a route loses that the question or the media seem to need, and pages it leaves out."""
+    found: list[str] = []
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        for aspect in way.missed:
+            why = "the question seems to need it" if aspect in case.asked else f"{bundle.title} seems to be about it"
+            found.append(f"loses {aspect} of {bundle.title}: {why}")
+        if way.left_out:
+            found += _left_out(case, bundle.parts, bundle.pages, way.passages)
+    return tuple(found)
+
+
+def _left_out(case: Case, parts: list[object], pages: list[object], passages: list[object]) -> list[str]:
+    found: list[str] = []
+    for part, wanted, passage in zip(parts, pages, passages, strict=True):
+        kept = {page for piece in passage.pieces for page in piece.pages}  # type: ignore[attr-defined]
+        out = tuple(page.number for page in wanted if page.number not in kept)  # type: ignore[attr-defined]
+        if out:
+            total = len(wanted)  # type: ignore[arg-type]
+            found.append(
+                f"leaves out {pages_title(out)} of {part.name}: the text of all {total} does not fit"  # type: ignore[attr-defined]
+            )
+    return found
+
+
+def policy_line(case: Case, floor: str, stated: bool) -> str:
+    """The policy in words, only what bounds or prefers something."""
+    policy = case.policy
+    words = [f"time_value ${policy.time_value:g}/s"] if policy.objective == "default" else []
+    words.append(f"floor {floor}" + (" stated" if stated else ""))
+    words.append(f"max cost ${policy.max_cost:g}" + ("" if policy.max_cost != DEFAULT_MAX_COST else " by default"))
+    if policy.deadline is not None:
+        words.append(f"deadline {policy.deadline:g} s")
+    if policy.farthest != "internet":
+        words.append(f"nothing beyond {policy.farthest}")
+    for label, values in (
+        ("private", policy.private), ("release", policy.release), ("keep", policy.keep),
+        ("pages", tuple(map(str, policy.pages))), ("host", policy.hosts),
+    ):  # fmt: skip
+        if values:
+            words.append(f"{label} {', '.join(values)}")
+    if policy.language:
+        words.append(f"language {policy.language}")
+    if policy.model:
+        words.append(f"model {policy.model}")
+    return f"{policy.objective} ({', '.join(words)})"
+
+
+def uses_sound(assignment: Assignment) -> bool:
+    return assignment.audio != ZEROS

@@ -1,0 +1,53 @@
+"""How these tests call the command line: through ``main``, as a shell does, in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from intermodal.cli.main import main
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one JSON document on stdout."""
+        loaded: dict[str, Any] = json.loads(self.out)
+        return loaded
+
+
+Cli = Callable[..., Done]
+
+
+class Piped(io.TextIOWrapper):
+    """Standard input as a pipe (or, for guided verbs, as a terminal)."""
+
+    def __init__(self, data: bytes, terminal: bool) -> None:
+        super().__init__(io.BytesIO(data), encoding="utf-8")
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    def run(*arguments: str, input: str | bytes = b"", terminal: bool = False) -> Done:
+        data = input.encode() if isinstance(input, str) else input
+        monkeypatch.setattr(sys, "stdin", Piped(data, terminal))
+        with pytest.raises(SystemExit) as stopped:
+            main(list(arguments))
+        said = capsys.readouterr()
+        code = stopped.value.code
+        return Done(code if isinstance(code, int) else 1, said.out, said.err)
+
+    return run

@@ -1,0 +1,122 @@
+"""A child process is fenced, killable, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from intermodal._process import Limits, Worker
+from intermodal.errors import InputBroken, InputTooLarge, RuntimeCrashed
+
+pytestmark = pytest.mark.anyio
+
+CHILD = """
+import os, time
+from intermodal._process import report, serve
+
+def spin(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+def tell():
+    report(0.5, "half")
+    print("noise on standard output", flush=True)
+    return dict(os.environ)
+
+def fail():
+    raise RuntimeError("unforeseen")
+
+def write():
+    with open(os.environ["TARGET"], "wb") as file:
+        file.write(bytes(2 << 20))
+
+if __name__ == "__main__":
+    serve({
+        "spin": spin, "tell": tell, "fail": fail, "write": write, "die": lambda: os._exit(3), "size": len,
+        "take": lambda size: len(bytearray(size)), "echo": lambda data: data,
+    })
+"""
+
+
+@pytest.fixture
+async def child(tmp_path: Path) -> AsyncIterator[Worker]:
+    (tmp_path / "child.py").write_text(CHILD)
+    env = {"PYTHONPATH": str(tmp_path), "TARGET": str(tmp_path / "out")}
+    limits = Limits(memory=1 << 30, cpu=1, read_only=True)
+    async with Worker("child", limits=limits, env=env, inherit=("PATH",)) as worker:
+        yield worker
+
+
+async def test_a_call_is_answered_with_its_measurements(child: Worker) -> None:
+    told: list[tuple[float | None, str]] = []
+    reply = await child.call("tell", {}, progress=lambda fraction, note: told.append((fraction, note)))
+    assert told == [(0.5, "half")]
+    assert set(reply.value) <= {"PATH", "PYTHONPATH", "TARGET", "LC_CTYPE"}
+    assert 0 < reply.seconds < 1
+    assert reply.peak_memory > 1 << 20
+    assert "noise" in child.log_tail()
+
+
+async def test_peak_memory_is_of_the_call_alone(child: Worker) -> None:
+    before = (await child.call("take", {"size": 10})).peak_memory
+    assert (await child.call("take", {"size": 100 << 20})).peak_memory > before + (90 << 20)
+    assert (await child.call("take", {"size": 10})).peak_memory < before + (20 << 20)
+
+
+async def test_processor_time_is_limited_by_call_not_by_life(child: Worker) -> None:
+    for _ in range(3):
+        await child.call("spin", {"seconds": 0.5})
+    with pytest.raises(InputTooLarge, match="more time"):
+        await child.call("spin", {"seconds": 60})
+
+
+async def test_memory_and_disk_are_limited(child: Worker) -> None:
+    with pytest.raises(InputTooLarge, match="more memory"):
+        await child.call("take", {"size": 2 << 30})
+    with pytest.raises(InputBroken, match="OSError"):
+        await child.call("write", {})
+    assert (await child.call("take", {"size": 1})).value == 1
+
+
+async def test_a_crash_is_told_and_the_next_call_finds_a_new_child(child: Worker) -> None:
+    with pytest.raises(RuntimeCrashed, match="status 3"):
+        await child.call("die", {})
+    assert (await child.call("echo", {"data": b"x"})).value == b"x"
+
+
+async def test_a_timeout_or_a_cancel_ends_the_child_and_reaps_it(child: Worker) -> None:
+    for stop in ("timeout", "cancel"):
+        await child.call("take", {"size": 1})
+        pid = child.pid
+        assert pid
+        if stop == "timeout":
+            with pytest.raises(InputTooLarge, match=r"longer than 0\.1 s"):
+                await child.call("spin", {"seconds": 0.9}, timeout=0.1)
+        else:
+            with anyio.move_on_after(0.1):
+                await child.call("spin", {"seconds": 0.9})
+        assert child.pid is None
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_large_frames_pass_both_ways(child: Worker) -> None:
+    data = os.urandom(5 << 20)
+    assert (await child.call("echo", {"data": data})).value == data
+
+
+async def test_calls_queue_for_one_child(child: Worker) -> None:
+    found: list[int] = []
+
+    async def ask(number: int) -> None:
+        found.append((await child.call("take", {"size": number})).value)
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(ask, number)
+    assert sorted(found) == list(range(20))

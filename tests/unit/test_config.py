@@ -1,0 +1,292 @@
+"""The config file: strict to read, edited in place, in the user's folder and nowhere else; and where keys are found."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from intermodal import config, keys
+from intermodal.catalog.nouns import Host
+from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.config import Config, cache_dir, config_path, data_dir, load_config
+from intermodal.errors import ConfigError, NotInstalled
+
+Env = dict[str, str]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Env:
+    return {"INTERMODAL_HOME": str(tmp_path / "home")}
+
+
+def written(env: Env, text: str) -> Path:
+    path = config_path(env)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+# ---- where -----------------------------------------------------------------------------------------
+
+
+def test_one_variable_moves_config_data_and_cache_together(tmp_path: Path) -> None:
+    env = {"INTERMODAL_HOME": str(tmp_path)}
+    assert {config_path(env).parent.parent, data_dir(env).parent, cache_dir(env).parent} == {tmp_path}
+
+
+def test_the_config_variable_wins(tmp_path: Path) -> None:
+    env = {"INTERMODAL_HOME": str(tmp_path), "INTERMODAL_CONFIG": "~/other.toml"}
+    assert config_path(env) == Path.home() / "other.toml"
+
+
+def test_a_file_in_the_current_folder_grants_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: Env) -> None:
+    (tmp_path / "intermodal.toml").write_text('consent = ["openai"]')
+    monkeypatch.chdir(tmp_path)
+    assert load_config(env).consent == ()
+    assert config_path({}).is_absolute()
+    assert tmp_path not in config_path({}).parents
+
+
+def test_no_file_is_the_defaults(env: Env) -> None:
+    assert load_config(env) == Config()
+
+
+def test_a_config_that_was_named_must_be_there(tmp_path: Path) -> None:
+    """Going on without it could send out what it forbids."""
+    with pytest.raises(ConfigError, match="not there"):
+        load_config({"INTERMODAL_CONFIG": str(tmp_path / "slip.toml")})
+
+
+# ---- reading ---------------------------------------------------------------------------------------
+
+
+def test_everything_a_config_can_say_is_read(env: Env) -> None:
+    written(env, """
+        consent = ["openai"]
+        max_cost = 1
+        time_value = 0.01
+        private = ["audio"]
+        declined = ["groq"]
+        [hosts.box]
+        base_url = "http://127.0.0.1:8080/v1"
+        forced_json = true
+        [[hosts.box.models]]
+        id = "qwen/qwen3-8b"
+        served_as = "qwen3:8b"
+        context = 4096
+    """)
+    read = load_config(env)
+    assert (read.consent, read.max_cost, read.time_value) == (("openai",), 1.0, 0.01)
+    assert (read.private, read.declined) == (("audio",), ("groq",))
+    assert read.hosts[0].id == "box"
+    assert read.hosts[0].models == (ServedRow(id="qwen/qwen3-8b", served_as="qwen3:8b", context=4096),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("consnt = []", "unknown key consnt in the top level; did you mean consent?"),
+        ("max_cost = 'a'", "wrong value in the top level at max_cost"),
+        ("max_cost = -1", "max_cost must be 0 or more"),
+        ("max_cost = nan", "max_cost must be 0 or more"),
+        ("time_value = inf", "time_value must be 0 or more"),
+        ("a = [", "is not TOML"),
+        ('consent = ["nobody"]', "consent names a host that is not known: nobody"),
+        ("[hosts.a]", "lacks base_url"),
+        ('[hosts.a]\nbase_url = "ftp://x/v1"', "http or https"),
+        ('[hosts.a]\nbase_url = "http://u:p@x/v1"', "without user"),
+        ('[hosts.a]\nbase_url = "http://x/v1?key=1"', "without user, query"),
+        ('[hosts.a]\nbase_url = "http://x:99999/v1"', "http or https"),
+        ('[hosts.embedded]\nbase_url = "http://x/v1"', "cannot be called 'embedded'"),
+        ('[hosts."a:b"]\nbase_url = "http://x/v1"', "cannot be called"),
+        ('[hosts.a]\nbase_url = "http://x/v1"\nprotocol = "llama"', "only built-in rows"),
+        ('[hosts.a]\nbase_url = "http://x/v1"\nzone = "process"', "only built-in rows"),
+        ('[hosts.a]\nbase_url = "http://x/v1"\nprices = "openai"', "only built-in rows"),
+    ],
+)  # fmt: skip
+def test_a_wrong_config_is_one_clear_sentence(env: Env, text: str, said: str) -> None:
+    path = written(env, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(env)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_config_that_is_not_text_is_said(env: Env) -> None:
+    written(env, "").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        load_config(env)
+
+
+def test_a_config_that_is_a_folder_is_said(env: Env) -> None:
+    config_path(env).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(env)
+
+
+# ---- writing ---------------------------------------------------------------------------------------
+
+
+def test_consent_is_written_once_and_read_back(env: Env) -> None:
+    config.consent(env, "openai")
+    path = config.consent(env, "openai")
+    assert load_config(env).consent == ("openai",)
+    assert path.read_text().count('"openai"') == 2  # one of them in the comment of the head
+
+
+def test_consent_goes_above_the_tables_and_keeps_the_users_words(env: Env) -> None:
+    path = written(env, '# mine\nmax_cost = 0.1 # little\n\n[hosts.box] # mine too\nbase_url = "http://10.0.0.1/v1"\n')
+    config.consent(env, "groq")
+    text = path.read_text()
+    assert load_config(env).consent == ("groq",)
+    assert "# mine\n" in text
+    assert "max_cost = 0.1 # little" in text
+    assert "[hosts.box] # mine too" in text
+    assert text.index("consent") < text.index("[hosts.box]")
+
+
+def test_a_host_is_written_and_read_back_as_it_was(env: Env) -> None:
+    row = HostRow(
+        id="box", base_url="http://10.0.0.1:8000/v1", zone="network", forced_json=True, key_env="BOX_KEY",
+        models=(ServedRow(id="acme/a-7b", served_as="a:7b", input=("text", "image")), ServedRow(id="acme/b")),
+    )  # fmt: skip
+    config.consent(env, "openai")
+    config.add_host(env, row)
+    assert load_config(env).hosts == (row,)
+    assert load_config(env).consent == ("openai",)
+    other = HostRow(id="other", base_url="http://127.0.0.1/v1")
+    config.add_host(env, other)
+    assert load_config(env).hosts == (row, other)
+
+
+def test_a_host_added_again_takes_the_place_of_the_old_one(env: Env) -> None:
+    config.add_host(env, HostRow(id="box", base_url="http://127.0.0.1:1/v1", key_env="OLD"))
+    config.add_host(env, HostRow(id="box", base_url="http://127.0.0.1:2/v1"))
+    assert load_config(env).hosts == (HostRow(id="box", base_url="http://127.0.0.1:2/v1"),)
+
+
+def test_removing_takes_back_row_and_consent(env: Env) -> None:
+    config.consent(env, "openai")
+    config.add_host(env, HostRow(id="box", base_url="http://127.0.0.1:1/v1"))
+    assert config.remove_host(env, "openai")
+    assert config.remove_host(env, "box")
+    assert not config.remove_host(env, "box")
+    assert (load_config(env).consent, load_config(env).hosts) == ((), ())
+
+
+def test_removing_what_is_not_there_writes_nothing(env: Env) -> None:
+    assert not config.remove_host(env, "openai")
+    assert not config_path(env).exists()
+
+
+def test_an_edit_that_would_break_the_file_leaves_it_as_it_was(env: Env) -> None:
+    path = written(env, "max_cost = 0.1\n")
+    with pytest.raises(ConfigError):
+        config.consent(env, "nobody")
+    with pytest.raises(ConfigError):
+        config.add_host(env, HostRow(id="bad name", base_url="http://127.0.0.1/v1"))
+    assert path.read_text() == "max_cost = 0.1\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_new_file_is_its_owners_only_and_an_old_one_keeps_its_mode(env: Env) -> None:
+    path = config.create(env)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o640)
+    config.consent(env, "openai")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_config_behind_a_link_stays_behind_it(env: Env, tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles.toml"
+    real.write_text("max_cost = 0.2\n")
+    link = config_path(env)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(real)
+    config.consent(env, "openai")
+    assert link.is_symlink()
+    assert 'consent = ["openai"]' in real.read_text()
+
+
+def test_creating_twice_changes_nothing(env: Env) -> None:
+    before = config.create(env).read_text()
+    assert config.create(env).read_text() == before
+    assert load_config(env) == Config(path=str(config_path(env)))
+
+
+# ---- keys ------------------------------------------------------------------------------------------
+
+HOST = Host(id="box", key_env="BOX_KEY", auth="bearer")
+
+
+class Ring:
+    """A keyring in memory."""
+
+    errors = SimpleNamespace(KeyringError=RuntimeError)
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.kept: dict[tuple[str, str], str] = {}
+        self.broken = broken
+
+    def get_password(self, service: str, user: str) -> str | None:
+        if self.broken:
+            raise RuntimeError("locked")
+        return self.kept.get((service, user))
+
+    def set_password(self, service: str, user: str, secret: str) -> None:
+        if self.broken:
+            raise RuntimeError("locked")
+        self.kept[service, user] = secret
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> Ring:
+    made = Ring()
+    monkeypatch.setitem(sys.modules, "keyring", made)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "keyring.errors", made.errors)  # type: ignore[arg-type]
+    return made
+
+
+def test_a_key_comes_from_its_variable_first(ring: Ring) -> None:
+    keys.store_key("box", "from-ring")
+    assert keys.find_key(HOST, {"BOX_KEY": " from-env\n"}) == "from-env"
+    assert keys.find_key(HOST, {}) == "from-ring"
+
+
+def test_a_host_without_auth_gets_no_key(ring: Ring) -> None:
+    keys.store_key("box", "from-ring")
+    assert keys.find_key(Host(id="box"), {"BOX_KEY": "x", "": "y"}) is None
+
+
+def test_no_keyring_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert keys.find_key(HOST, {}) is None
+    with pytest.raises(NotInstalled, match=r"intermodal\[keyring\]"):
+        keys.store_key("box", "secret")
+
+
+def test_a_locked_keyring_is_no_key(ring: Ring) -> None:
+    ring.broken = True
+    assert keys.find_key(HOST, {}) is None
+    with pytest.raises(NotInstalled):
+        keys.store_key("box", "secret")
+
+
+@pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel"])
+def test_a_key_that_cannot_be_one_is_refused_without_being_shown(ring: Ring, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        keys.find_key(HOST, {"BOX_KEY": key})
+    assert key not in str(caught.value)
+    assert "BOX_KEY" in str(caught.value)
+
+
+def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch, env: Env) -> None:
+    config.consent(env, "openai")
+    monkeypatch.setenv("INTERMODAL_HOME", env["INTERMODAL_HOME"])
+    assert load_config().consent == load_config(os.environ).consent == ("openai",)
