@@ -28,7 +28,7 @@ SCENES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "intermodal",
             "explain",
-            "Who is the managing director, and what is the total due?",
+            "What is the total due, and which terminal was the busiest?",
             *EVERYTHING,
         ),
     ),

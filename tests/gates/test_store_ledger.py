@@ -68,9 +68,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def die(self) -> None:
         """The process that wrote the open rows was killed."""
         with self.store._database.writing() as connection:
-            connection.execute(
-                "UPDATE attempts SET process = process || '0' WHERE state IN ('reserved', 'sent')"
-            )
+            connection.execute("UPDATE attempts SET process = process || '0' WHERE state IN ('reserved', 'sent')")
         self.store.close()
         self.store = Store(self.path)
         for key, (state, high, _) in self.model.items():

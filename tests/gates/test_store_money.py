@@ -7,13 +7,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.unit.executor.routes import Bench, asked, plan, rename, route, say
 
 from intermodal import errors
 from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import between
 from intermodal.request import Policy
 from intermodal.testing import FakeHost
-from tests.unit.executor.routes import Bench, asked, plan, rename, route, say
 
 pytestmark = pytest.mark.anyio
 MAYBE_PAID = ("settled", "estimated")
@@ -64,7 +64,7 @@ async def test_a6_no_double_pay(tmp_path: Path, full_gates: bool) -> None:
 
 
 async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Path, full_gates: bool) -> None:
-    """Calls that each may cost 1 % of the budget: what is admitted never exceeds it, and what was not used comes back."""
+    """Calls that each may cost 1 % of the budget: never more than it is set aside, and what was not used comes back."""
     from intermodal.executor.ledger import Ledger
     from intermodal.store.rows import Outcome, Work
 

@@ -173,7 +173,7 @@ def _missing_of_host(row: HostRow, installed: Mapping[str, str], env: Mapping[st
     if not row.base_url:
         return f"no base_url for host {row.id}", f"intermodal hosts add {row.id} --base-url URL"
     if row.key == "env" and row.key_env and not env.get(row.key_env, "").strip():
-        return f"no key in {row.key_env}", f"export {row.key_env}=… or run: intermodal hosts add {row.id}"
+        return f"no key in {row.key_env}", f"intermodal hosts add {row.id}"
     return None
 
 

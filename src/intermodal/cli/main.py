@@ -34,7 +34,8 @@ Exit codes
   1  unexpected failure       6  the answer breaks the schema, after repair
   2  wrong usage or config    7  a runtime or weights are missing
   3  an input cannot be taken 8  the run would cost more than allowed
-  4  no route is allowed    130  interrupted
+  4  no route is allowed      9  the store cannot be used
+                            130  interrupted
 
 \b
 Examples

@@ -20,6 +20,8 @@ Examples
   intermodal models --host openai --json
 """
 
+FEW = 8  # as many rows are shown with what to do
+
 
 @click.command(epilog=EPILOG)
 @click.argument("name", required=False, default="")
@@ -31,10 +33,11 @@ Examples
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def models(**given: Any) -> None:
     """List the endpoints plans choose from; with NAME, those whose id contains it."""
+    _check_task(given["task"])
+
     from intermodal.cli.table import count, echo_table
     from intermodal.client import AsyncClient
 
-    _check_task(given["task"])
     catalog = AsyncClient().catalog
     found = [endpoint for endpoint in catalog.endpoints if _wanted(endpoint, catalog, given)]
     if given["as_json"]:
@@ -51,12 +54,14 @@ def models(**given: Any) -> None:
             tier_of(endpoint),
             price_words(endpoint.price),
             count(endpoint.context),
-            state(endpoint, catalog),
+            state(endpoint, catalog, briefly=len(found) > FEW),
         )
         for endpoint in found
     ]
     if rows:
         echo_table(("endpoint", "kind", "takes", "tier", "price", "context", "state"), rows)
+        if len(found) > FEW:
+            click.echo("\nwhat to do about one that is not ready: intermodal models NAME", err=True)
     else:
         click.echo("no endpoint is like that", err=True)
 
@@ -86,11 +91,14 @@ def allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
     return endpoint.host.zone in ("process", "machine") or endpoint.host.id in catalog.consent
 
 
-def state(endpoint: Endpoint, catalog: Catalog) -> str:
-    """ready, or what to do to make it so."""
-    if not endpoint.ready:
-        return f"{endpoint.missing}: {endpoint.todo}"
-    return "ready" if allowed(endpoint, catalog) else f"no consent: intermodal hosts add {endpoint.host.id}"
+def state(endpoint: Endpoint, catalog: Catalog, *, briefly: bool) -> str:
+    """ready, or why not and (in a short list) what to do about it."""
+    if endpoint.ready and allowed(endpoint, catalog):
+        return "ready"
+    missing, todo = endpoint.missing, endpoint.todo
+    if endpoint.ready:
+        missing, todo = "no consent", f"intermodal hosts add {endpoint.host.id}"
+    return missing if briefly else f"{missing}: {todo}"
 
 
 def tier_of(endpoint: Endpoint) -> str:

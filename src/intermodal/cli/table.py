@@ -26,7 +26,10 @@ def money(amount: float | None) -> str:
         return "unknown"
     if amount == 0:
         return "$0"
-    return f"${amount:.2f}" if amount >= 1 else f"${amount:.6f}".rstrip("0").rstrip(".") or "<$0.000001"
+    if amount < 0.000001:
+        return "<$0.000001"
+    whole, _, part = f"{amount:.6f}".rstrip("0").partition(".")
+    return f"${int(whole):,}.{part:<02}"
 
 
 def count(number: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from intermodal import errors
 from intermodal.catalog.nouns import Protocol
@@ -19,9 +19,6 @@ from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
 from intermodal.wire import call as wire
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
 # A new protocol is a row here and a file beside the others.
 DRIVERS: Mapping[Protocol, str] = {
     "openai": "intermodal.executor.drivers.openai",
@@ -33,9 +30,8 @@ DRIVERS: Mapping[Protocol, str] = {
 
 
 def driver_of(protocol: Protocol) -> Driver:
-    module: ModuleType | Any = import_module(DRIVERS[protocol])
-    driver: Driver = module
-    return driver
+    driver: Any = import_module(DRIVERS[protocol])
+    return cast("Driver", driver)
 
 
 class Reroute(Exception):

@@ -118,9 +118,10 @@ async def written(write: Callable[[], T]) -> T:
     import anyio
     import anyio.to_thread
 
+    results: list[T] = []
     with anyio.CancelScope(shield=True):
-        result = await anyio.to_thread.run_sync(write)
-    return result
+        results.append(await anyio.to_thread.run_sync(write))
+    return results[0]
 
 
 def _mid(quantity: Quantity) -> float | None:

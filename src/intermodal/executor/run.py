@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from intermodal import errors
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _WAITING_EVENTS = 64  # a slow reader slows the run, it does not fill the memory
 
 
-async def run(plan: Plan, request: Request, opened: OpenedLike, world: World) -> AsyncIterator[Event]:
+async def run(plan: Plan, request: Request, opened: OpenedLike, world: World) -> AsyncGenerator[Event, None]:
     """Run a plan; events as they happen, ``Finished`` last.
 
     Closing the iterator cancels the run within a second: calls stop, children end, rows are closed.

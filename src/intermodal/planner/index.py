@@ -35,7 +35,7 @@ JOBS: dict[Task, Job] = {
 }
 
 
-class Group(Struct):
+class Group(Struct, eq=False):
     """Endpoints alike in everything a rule reads.
 
     Attributes:

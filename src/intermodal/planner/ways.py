@@ -64,7 +64,7 @@ class Passage(Struct, frozen=True):
     blocks: int = 0
 
 
-class Way(Struct):
+class Way(Struct, eq=False):
     """One choice for a bundle.
 
     Attributes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.costing.levels import ZEROS
 from intermodal.planner.case import Case
 from intermodal.planner.index import tier_name
 from intermodal.planner.routes import Assignment
 from intermodal.planner.ways import pages_title
-from intermodal.request import DEFAULT_MAX_COST
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NATIVE: dict[Kind, str] = {
@@ -131,12 +131,13 @@ def _left_out(case: Case, parts: list[object], pages: list[object], passages: li
     return found
 
 
-def policy_line(case: Case, floor: str, stated: bool) -> str:
+def policy_line(case: Case, default_floor: str) -> str:
     """The policy in words, only what bounds or prefers something."""
     policy = case.policy
+    floor = f"{policy.at_least} stated" if policy.at_least is not None else default_floor
     words = [f"time_value ${policy.time_value:g}/s"] if policy.objective == "default" else []
-    words.append(f"floor {floor}" + (" stated" if stated else ""))
-    words.append(f"max cost ${policy.max_cost:g}" + ("" if policy.max_cost != DEFAULT_MAX_COST else " by default"))
+    words.append(f"floor {floor}")
+    words.append(f"max cost ${policy.max_cost:g}" if policy.max_cost < math.inf else "no limit on cost")
     if policy.deadline is not None:
         words.append(f"deadline {policy.deadline:g} s")
     if policy.farthest != "internet":
@@ -152,7 +153,3 @@ def policy_line(case: Case, floor: str, stated: bool) -> str:
     if policy.model:
         words.append(f"model {policy.model}")
     return f"{policy.objective} ({', '.join(words)})"
-
-
-def uses_sound(assignment: Assignment) -> bool:
-    return assignment.audio != ZEROS

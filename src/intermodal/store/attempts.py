@@ -95,7 +95,8 @@ def _close(connection: sqlite3.Connection, row: sqlite3.Row, state: AttemptState
         cost = row["cost_high"]
     closed = Attempt(id=row["id"], state=state, reservation=_reservation(row), started=row["started"], outcome=outcome)
     connection.execute(
-        """UPDATE attempts SET state = ?, finished = ?, sequence = (SELECT COALESCE(MAX(sequence), 0) + 1 FROM attempts),
+        """UPDATE attempts SET state = ?, finished = ?,
+           sequence = (SELECT COALESCE(MAX(sequence), 0) + 1 FROM attempts),
            input_tokens = ?, output_tokens = ?, cost = ?, seconds = ?, first_seconds = ?, load_seconds = ?,
            cold = ?, cached = ?, error = ?, provider_id = ?, size_bucket = ? WHERE id = ?""",
         (

@@ -47,7 +47,7 @@ class Store:
         attempts.move(self._database, attempt, "settled", outcome)
 
     def estimate(self, attempt: str, outcome: Outcome) -> None:
-        """It ended, may have been billed, and nobody said how much: ``outcome.cost`` None counts as the reserved amount."""
+        """It ended and may have been billed; with ``outcome.cost`` None the reserved amount counts."""
         attempts.move(self._database, attempt, "estimated", outcome)
 
     def void(self, attempt: str, outcome: Outcome | None = None) -> None:

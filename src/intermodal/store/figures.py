@@ -70,7 +70,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     place = share * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
-    if ordered[above] == ordered[below]:
+    if place == below or ordered[above] == ordered[below]:
         return ordered[below]  # also keeps infinities from making a NaN
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
@@ -198,15 +198,21 @@ def _grades(rows: Sequence[Attempt]) -> Iterable[Grade]:
     graded: dict[tuple[str, str], list[float]] = {}
     for row in filter(_counts, rows):
         assert row.outcome is not None
+        expected, usage = row.reservation, row.outcome.usage
         pairs = (
-            ("input_tokens", row.reservation.input_tokens, row.outcome.usage.input_tokens),
-            ("output_tokens", row.reservation.output_tokens, row.outcome.usage.output_tokens),
-            ("seconds", row.reservation.seconds, row.outcome.seconds),
+            ("input_tokens", _at_least_one(expected.input_tokens), _at_least_one(usage.input_tokens)),
+            ("output_tokens", _at_least_one(expected.output_tokens), _at_least_one(usage.output_tokens)),
+            ("seconds", expected.seconds, row.outcome.seconds),
         )
         for figure, estimate, actual in pairs:
-            if estimate is not None and actual is not None and (estimate or actual):
+            if estimate is not None and actual is not None:
                 graded.setdefault((row.reservation.op, figure), []).append(q_error(estimate, actual))
     for (op, figure), errors in sorted(graded.items()):
         yield Grade(
             op=op, figure=figure, count=len(errors), median=percentile(errors, 0.5), p90=percentile(errors, 0.9)
         )
+
+
+def _at_least_one(tokens: float | None) -> float | None:
+    """Counts below 1 are graded as 1, as is usual for cardinalities: silence is no infinite error."""
+    return None if tokens is None else max(1.0, tokens)

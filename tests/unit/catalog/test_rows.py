@@ -249,6 +249,13 @@ def test_the_same_things_give_the_same_catalog() -> None:
     assert catalog(user=rows) == catalog(user=rows)
 
 
+def test_a_catalog_is_the_same_bytes_after_it_was_saved_and_read() -> None:
+    import msgspec
+
+    made = msgspec.json.encode(catalog(user=(box(ServedRow(id="a/b")),)))
+    assert msgspec.json.encode(msgspec.json.decode(made, type=Catalog)) == made
+
+
 def test_shipped_hosts_that_need_consent_all_have_a_key_variable() -> None:
     assert known_hosts()
     assert all(row.key_env.endswith("_API_KEY") for row in known_hosts())

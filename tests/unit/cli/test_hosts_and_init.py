@@ -54,7 +54,7 @@ def test_a_host_of_ones_own_is_asked_for_its_models(cli: Cli) -> None:
     assert row.base_url == fake.base_url
     rows = {model.called: (model.id, model.tasks) for model in row.models}
     assert rows == {
-        "qwen3:8b": ("box/qwen3-8b", ()),
+        "qwen3:8b": ("qwen/qwen3-8b", ()),  # known by that name to the catalog
         "acme/eyes-7b": ("acme/eyes-7b", ()),
         "nomic-embed-text": ("box/nomic-embed-text", ("feature-extraction",)),
         "whisper-large-v3": ("openai/whisper-large-v3", ("automatic-speech-recognition",)),
@@ -65,7 +65,10 @@ def test_only_the_models_named_are_added(cli: Cli) -> None:
     with FakeHost(models=("a", "b", "c")) as fake:
         done = cli("hosts", "add", "box", "--base-url", fake.base_url, "--model", "b=qwen/qwen3-8b", "--model", "z")
     assert done.code == 0
-    assert [(m.called, m.id) for m in load_config(os.environ).hosts[0].models] == [("b", "qwen/qwen3-8b"), ("z", "box/z")]
+    assert [(m.called, m.id) for m in load_config(os.environ).hosts[0].models] == [
+        ("b", "qwen/qwen3-8b"),
+        ("z", "box/z"),
+    ]
     assert "does not list z" in done.err
 
 
@@ -94,7 +97,10 @@ def test_a_proxy_on_this_machine_can_be_stated_as_internet_and_then_needs_consen
         (("nobody",), "--base-url"),
         (("box", "--base-url", "box:8080"), "http or https"),
         (("embedded", "--base-url", "http://127.0.0.1/v1"), "cannot be called"),
-        (("box", "--base-url", "http://127.0.0.1/v1", "--key-env", "sk-this-is-a-key", "--model", "m"), "never the key"),
+        (
+            ("box", "--base-url", "http://127.0.0.1/v1", "--key-env", "sk-this-is-a-key", "--model", "m"),
+            "never the key",
+        ),
         (("openai", "--zone", "machine", "--yes"), "has its row already"),
     ],
 )

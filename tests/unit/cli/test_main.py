@@ -66,7 +66,19 @@ def test_the_version_is_said_without_importing_anything_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert __version__ in done.stdout
-    heavy = {"anyio", "asyncio", "av", "httpx", "jsonschema", "msgspec", "numpy", "PIL", "platformdirs", "rich", "tomlkit"}
+    heavy = {
+        "anyio",
+        "asyncio",
+        "av",
+        "httpx",
+        "jsonschema",
+        "msgspec",
+        "numpy",
+        "PIL",
+        "platformdirs",
+        "rich",
+        "tomlkit",
+    }
     assert not heavy & set(done.stderr.split())
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Host, Model
-from intermodal.content import BytesSource, File, ReadLine, Segment, Text, Transcript
+from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Host, Model, Task
+from intermodal.content import BytesSource, File, Part, ReadLine, Segment, Text, Transcript
 from intermodal.events import Event, Result, TextDelta, fold
 from intermodal.executor.run import run
 from intermodal.executor.transport import Transport
@@ -31,6 +31,7 @@ from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served
 from intermodal.store.database import Store
 from intermodal.store.derived import DerivedCache
 
+V = TypeVar("V", bound=msgspec.Struct)
 WORDS = "ask not what your country can do for you"
 PRICED = Estimate(
     input_tokens=between(5, 20, 200, "t"),
@@ -130,7 +131,10 @@ class FakeOpened:
 def local(name: str, protocol: Any) -> Endpoint:
     """An endpoint in this process."""
     return Endpoint(
-        id=f"embedded:{name}", model=Model(id=name), host=Host(id="embedded", protocol=protocol, zone="process"), price=FREE
+        id=f"embedded:{name}",
+        model=Model(id=name),
+        host=Host(id="embedded", protocol=protocol, zone="process"),
+        price=FREE,
     )
 
 
@@ -153,9 +157,16 @@ _FILES: dict[str, dict[str, Any]] = {
 }
 
 
-def asked(prompt: str, *names: str, output: Output | None = None, policy: Policy | None = None, sampling: Sampling | None = None) -> tuple[Request, FakeOpened]:
+def asked(
+    prompt: str,
+    *names: str,
+    output: Output | None = None,
+    policy: Policy | None = None,
+    sampling: Sampling | None = None,
+) -> tuple[Request, FakeOpened]:
     """A request of a prompt and files by name; a file's bytes are its name."""
-    parts = [Text(text=prompt), *(File(source=BytesSource(data=name.encode(), name=name)) for name in names)]
+    parts: list[Part] = [Text(text=prompt)]
+    parts += [File(source=BytesSource(data=name.encode(), name=name)) for name in names]
     request = Request(
         messages=(Message(role="user", parts=tuple(parts)),),
         output=output or TextOutput(),
@@ -173,16 +184,25 @@ def asked(prompt: str, *names: str, output: Output | None = None, policy: Policy
 
 
 def hear(part: int = 1, endpoint: Endpoint = EAR, estimate: Estimate = HERE) -> Call:
-    task = "automatic-speech-recognition"
-    return Call(id=f"hear{part}{endpoint.id[-1]}", op="transcribe", task=task, endpoint=endpoint.id, inputs=(f"part:{part}",), part=part, title="Transcribe", estimate=estimate)  # fmt: skip
+    task: Task = "automatic-speech-recognition"
+    return Call(
+        id=f"hear{part}{endpoint.id[-1]}", op="transcribe", task=task, endpoint=endpoint.id, inputs=(f"part:{part}",),
+        part=part, title="Transcribe", estimate=estimate,
+    )  # fmt: skip
 
 
 def look(part: int = 1, source: str = "") -> Call:
-    return Call(id=f"look{part}", op="read", task="image-to-text", endpoint=EYE.id, inputs=(source or f"part:{part}",), part=part, title="Read", estimate=HERE)  # fmt: skip
+    return Call(
+        id=f"look{part}", op="read", task="image-to-text", endpoint=EYE.id, inputs=(source or f"part:{part}",),
+        part=part, title="Read", estimate=HERE,
+    )  # fmt: skip
 
 
 def pages(op: Any, numbers: str, part: int = 1) -> Transform:
-    return Transform(id=f"{op}{part}", op=op, inputs=(f"part:{part}",), part=part, title=op, params=(("pages", numbers), ("dpi", "150")))  # fmt: skip
+    return Transform(
+        id=f"{op}{part}", op=op, inputs=(f"part:{part}",), part=part, title=op,
+        params=(("pages", numbers), ("dpi", "150")),
+    )  # fmt: skip
 
 
 def say(endpoint: Endpoint, *inputs: str, estimate: Estimate = PRICED, **fields: Any) -> Call:
@@ -256,8 +276,9 @@ class Bench:
         return "".join(event.text for event in self.events if isinstance(event, TextDelta))
 
 
-def rename(endpoint: Endpoint, **fields: Any) -> Endpoint:
-    return msgspec.structs.replace(endpoint, **fields)
+def rename(value: V, **fields: Any) -> V:
+    """A value with other fields."""
+    return msgspec.structs.replace(value, **fields)
 
 
 def kinds(events: Iterable[Event]) -> list[str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.unit.executor.routes import Bench, asked, plan, route, say
 
 from intermodal import errors
 from intermodal.testing import FakeHost
-from tests.unit.executor.routes import Bench, asked, plan, route, say
 
 pytestmark = pytest.mark.anyio
 WORDS = [f"word{number}" for number in range(12)]

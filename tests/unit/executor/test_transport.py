@@ -293,7 +293,7 @@ async def test_B4_each_attempt_has_its_own_window(sender: Transport) -> None:
 async def until(happened: Callable[[], bool]) -> None:
     """Wait for something in the host's thread, two seconds at most."""
     with anyio.fail_after(2):
-        while not happened():  # noqa: ASYNC110 - the host lives in a thread and knows no event loop
+        while not happened():
             await anyio.sleep(0.001)
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,14 @@ from intermodal.store.rows import Outcome, Reservation, RunRow
 
 
 def reservation(**fields: object) -> Reservation:
-    values = {"run": "r", "step": "s", "op": "generate", "task": "text-generation", "endpoint": "wall:m", "cost_high": 0.01}
+    values = {
+        "run": "r",
+        "step": "s",
+        "op": "generate",
+        "task": "text-generation",
+        "endpoint": "wall:m",
+        "cost_high": 0.01,
+    }
     return Reservation(**{**values, **fields})  # type: ignore[arg-type]
 
 
@@ -67,7 +75,9 @@ def test_a_closed_row_never_changes(store: Store) -> None:
     store.sent(key)
     store.settle(key, Outcome(cost=0.002))
     before = store.attempts()
-    for move in (lambda: store.sent(key), lambda: store.void(key), lambda: store.settle(key, Outcome(cost=9.0))):
+    moves: list[Callable[[], None]] = [lambda: store.sent(key), lambda: store.void(key)]
+    moves.append(lambda: store.settle(key, Outcome(cost=9.0)))
+    for move in moves:
         with pytest.raises(WrongState):
             move()
     assert store.attempts() == before

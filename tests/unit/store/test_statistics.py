@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +14,9 @@ from intermodal.store.database import Store
 from intermodal.store.rows import Outcome, Reservation, Work
 
 
-def add(store: Store, *, op: str = "generate", zone: str = "process", work: Work | None = None, **outcome: object) -> None:
+def add(
+    store: Store, *, op: str = "generate", zone: str = "process", work: Work | None = None, **outcome: object
+) -> None:
     key = store.reserve(
         Reservation(
             run="r", step="s", op=op, task="t", endpoint="e", zone=zone, work=work or Work(),  # type: ignore[arg-type]
@@ -24,7 +27,7 @@ def add(store: Store, *, op: str = "generate", zone: str = "process", work: Work
     store.settle(key, Outcome(**outcome))  # type: ignore[arg-type]
 
 
-def chat(store: Store, tokens: int, first: float, out: int = 11, decode: float = 10.0, **more: object) -> None:
+def chat(store: Store, tokens: int, first: float, out: int = 11, decode: float = 10.0, **more: Any) -> None:
     usage = Usage(input_tokens=tokens, output_tokens=out)
     add(store, usage=usage, first_seconds=first, seconds=first + (out - 1) / decode, **more)
 
@@ -114,12 +117,13 @@ def test_percentiles_of_known_series() -> None:
     assert figures.percentile([1.0, 2.0, 3.0, 4.0, 5.0], 0.5) == 3.0
     assert figures.percentile([0.0, 10.0], 0.9) == 9.0
     assert figures.percentile([7.0], 0.1) == 7.0
+    assert figures.percentile([1.0, 2.0, float("inf")], 0.5) == 2.0
 
 
 def test_usage_adds_up_tokens_money_and_grades_estimates(store: Store) -> None:
     add(store, usage=Usage(input_tokens=50, output_tokens=5), cost=0.25, seconds=4.0)
     add(store, usage=Usage(input_tokens=200, output_tokens=5), cost=0.5, seconds=1.0)
-    key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="other", cost_high=1.0))
+    store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="other", cost_high=1.0))
     summary = store.summary()
     assert summary.cost == 1.75 and summary.open == 1 and summary.attempts == 3
     first = next(usage for usage in summary.endpoints if usage.endpoint == "e")
@@ -127,5 +131,18 @@ def test_usage_adds_up_tokens_money_and_grades_estimates(store: Store) -> None:
     grades = {(grade.op, grade.figure): grade for grade in summary.grades}
     assert grades["generate", "input_tokens"].median == 2.0
     assert grades["generate", "seconds"].median == 2.0
+
+
+def test_an_empty_answer_is_graded_and_not_infinitely_wrong(store: Store) -> None:
+    key = store.reserve(Reservation(run="r", step="s", op="read", task="t", endpoint="e", output_tokens=8.0))
+    store.sent(key)
+    store.settle(key, Outcome(usage=Usage(output_tokens=0)))
+    (grade,) = (grade for grade in store.summary().grades if grade.figure == "output_tokens")
+    assert grade.median == 8.0
+
+
+def test_a_void_row_takes_its_reservation_back(store: Store) -> None:
+    key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e", cost_high=1.0))
+    assert store.summary().cost == 1.0
     store.void(key)
-    assert store.summary().cost == 0.75
+    assert store.summary().cost == 0.0

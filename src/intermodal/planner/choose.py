@@ -1,0 +1,255 @@
+"""``plan()``: digest, search, choose, and say what was not chosen and why."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.catalog.nouns import Catalog
+from intermodal.errors import NoRoute
+from intermodal.plans.facts import Facts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
+from intermodal.plans.statistics import Statistics
+from intermodal.planner import rules
+from intermodal.planner.build import Builder
+from intermodal.planner.case import Case, digest, make_case
+from intermodal.planner.floors import DEFAULT_FLOOR, Settled, floor_notes, settle
+from intermodal.planner.notes import notes
+from intermodal.planner.pin import pinned
+from intermodal.planner.routes import Route
+from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
+from intermodal.planner.words import headline, policy_line, summary
+from intermodal.request import Request, TIERS
+
+FALLBACKS = 3
+OUTRANKED = 5
+FRONTIER = 12
+
+
+class Decision(Struct):
+    """A finished search with its choice; ``why_not`` asks it further questions."""
+
+    case: Case
+    left: Survivors
+    settled: Settled
+    chosen: Route
+    fallbacks: list[Route]
+    said: list[str]
+
+
+def plan(
+    request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
+) -> Plan:
+    """Choose a route. Pure: no clock, network, environment or randomness; same inputs, same bytes.
+
+    Args:
+        facts: what probing found, one entry per part of the request.
+        as_of: the date the plan is for, ISO: prices are dated.
+
+    Raises:
+        NoRoute: nothing satisfies request and policy; ``reasons`` has one sentence per rule, nearest miss first.
+        UnknownModel: ``policy.model`` names nothing, or several models.
+        UsageError: a label or a page that fits no part, a transcript of no recording or of several.
+    """
+    return describe(decide(make_case(request, facts, catalog, machine, statistics, as_of)))
+
+
+def decide(case: Case) -> Decision:
+    """Search, and choose among what was found."""
+    left = survivors(case, jobs_needed(case))
+    settled = settle(case, left)
+    if not settled.found.routes:
+        raise no_route(case, [*left.refused, *settled.found.refused])
+    best = settled.found.routes[0]
+    chosen, said = pinned(case, left, settled, best)
+    others: dict[str, Route] = {}
+    for route in settled.found.routes:
+        if route.endpoint.id != chosen.endpoint.id and route.endpoint.id not in others:
+            others[route.endpoint.id] = route
+    return Decision(case, left, settled, chosen, list(others.values())[:FALLBACKS], said)
+
+
+def no_route(case: Case, refused: list[Refused]) -> NoRoute:
+    """The error, with every reason."""
+    rows = rejected(refused)
+    reasons = tuple(f"{_who(row)}: {row.reason}" for row in rows if row.rule != "output")
+    named = f" with {case.policy.model}" if case.policy.model else ""
+    what = {"text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this"}.get(
+        case.output, "embed this"
+    )
+    nearest = f": {reasons[0]}" if reasons else ""
+    todo = _remedy(rows[0]) if rows else "run intermodal doctor"
+    return NoRoute(f"nothing reachable can {what}{named}{nearest}", todo=todo, reasons=reasons)
+
+
+_REMEDIES: dict[str, str] = {
+    "not_ready": "install or pull what is missing (intermodal doctor)",
+    "consent": "allow a host with --host NAME or intermodal hosts add",
+    "zone": "drop --local, or add a nearer host",
+    "privacy": "release the text (--release), or add a stronger local model (intermodal pull)",
+    "keep": "keep fewer aspects, or allow a host whose models take such parts (intermodal hosts add)",
+    "floor": "lower --at-least, or add a stronger model (intermodal pull, intermodal hosts add)",
+    "context": "give less text (--pages), or allow a model with a longer context",
+    "memory": "free some memory, or use a smaller model",
+    "unknown_price": "give the host's price in intermodal.toml, or drop --max-cost",
+    "max_cost": "raise --max-cost",
+    "deadline": "raise --deadline",
+    "images": "send fewer pictures",
+    "language": "say the language of the speech (--language)",
+    "pages": "choose pages (--pages)",
+}
+
+
+def _remedy(row: Rejected) -> str:
+    return _REMEDIES.get(row.rule, "run intermodal doctor to see what is reachable")
+
+
+def _who(row: Rejected) -> str:
+    if row.count == 1 and row.endpoints:
+        return row.endpoints[0]
+    return f"{row.count:,} endpoints"
+
+
+# ---- the plan ---------------------------------------------------------------------------------
+
+
+def describe(decision: Decision) -> Plan:
+    """The decision as a plan: candidates with steps, the lists, the sentences."""
+    case, chosen, found = decision.case, decision.chosen, decision.settled.found
+    builder = Builder(case)
+    head = builder.candidate(chosen)
+    fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
+    said = [
+        *decision.said,
+        *floor_notes(case, decision.settled.floors, decision.left),
+        *notes(case, chosen, head, found.routes),
+    ]
+    frontier = tuple(builder.candidate(route) for route in pareto(found.routes))
+    made = Plan(
+        id="",
+        headline=headline(case, chosen.assignment),
+        policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]),
+        objective=case.policy.objective,
+        chosen=head,
+        fallbacks=fallbacks,
+        outranked=outranked(case, chosen, decision.fallbacks, found.routes, builder),
+        rejected=rejected([*decision.left.refused, *found.refused]),
+        frontier=frontier,
+        notes=tuple(dict.fromkeys(said)),
+        inputs=digest(case),
+        catalog=case.index.catalog.version,
+        statistics=case.statistics.epoch,
+        as_of=case.as_of,
+    )
+    return msgspec.structs.replace(made, id=plan_id(made))
+
+
+def plan_id(made: Plan) -> str:
+    """First 12 hex digits of SHA-256 over the plan, its candidates standing for themselves by their content ids."""
+    parts = (
+        made.headline, made.policy_line, made.objective, made.chosen.id, [c.id for c in made.fallbacks],
+        made.outranked, made.rejected, [c.id for c in made.frontier], made.notes, made.inputs, made.catalog,
+        made.statistics, made.as_of,
+    )  # fmt: skip
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
+
+
+def outranked(
+    case: Case, chosen: Route, fallbacks: list[Route], routes: list[Route], builder: Builder
+) -> tuple[Outranked, ...]:
+    """The next best routes, each compared with the chosen one."""
+    taken = {_identity(case, route) for route in (chosen, *fallbacks)}
+    found: list[Outranked] = []
+    for route in routes:
+        identity = _identity(case, route)
+        if identity in taken:
+            continue
+        taken.add(identity)
+        candidate = builder.candidate(route)
+        found.append(
+            Outranked(
+                endpoint=route.endpoint.id,
+                summary=candidate.summary,
+                total=candidate.total,
+                reason=compare(case, route, chosen),
+            )
+        )
+        if len(found) == OUTRANKED:
+            break
+    return tuple(found)
+
+
+def _identity(case: Case, route: Route) -> tuple[str, str]:
+    return route.endpoint.id, summary(case, route.assignment)
+
+
+def compare(case: Case, route: Route, chosen: Route) -> str:
+    """Why a route that could is not the one, in the objective's own numbers."""
+    if route.key < chosen.key:
+        return "better by the objective, but the conversation stays with the endpoint of its last turn"
+    objective = case.policy.objective
+    mine, best = route.priced, chosen.priced
+    if objective == "fastest" and mine.seconds != best.seconds:
+        return f"{_seconds(mine.seconds)} > {_seconds(best.seconds)}"
+    if objective == "best" and mine.tier != best.tier:
+        return f"{TIERS[mine.tier]} < {TIERS[best.tier]}"
+    if objective == "best" and route.assignment.missed != chosen.assignment.missed:
+        return "loses more of what the question seems to need"
+    if mine.cost == math.inf:
+        return "its price is not known, so it sorts last"
+    if objective == "default":
+        return f"{_sum(case, route)} > {_money(chosen.score)}" if route.score > chosen.score else "equal, and slower or later by name"
+    if mine.cost != best.cost:
+        return f"{_money(mine.cost)} > {_money(best.cost)}"
+    if mine.seconds != best.seconds:
+        return f"same cost, {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
+    return "equal, keeps less or later by name"
+
+
+def _sum(case: Case, route: Route) -> str:
+    parts = [_money(route.priced.cost), _seconds(route.priced.seconds)]
+    if route.assignment.penalty:
+        parts.append(f"{_money(route.assignment.penalty)} for what is lost")
+    return f"{' + '.join(parts)} = {_money(route.score)}"
+
+
+def _money(value: float) -> str:
+    return f"${value:.3g}" if value < 1000 else f"${value:,.0f}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2g} s" if value < 10 else f"{value:,.0f} s"
+
+
+def rejected(refused: list[Refused]) -> tuple[Rejected, ...]:
+    """Nearest miss first: the later a rule comes in ``RULES``, the farther the endpoint came."""
+    ordered = sorted(refused, key=lambda each: (-rules.order(each.rule), each.reason, each.ids))
+    return tuple(
+        Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids) for each in ordered
+    )
+
+
+def pareto(routes: list[Route]) -> list[Route]:
+    """Routes that no other beats in cost, seconds and strength at once, cheapest first."""
+    points = sorted(
+        routes, key=lambda route: (route.priced.cost, route.priced.seconds, -route.priced.tier, route.key)
+    )
+    kept: list[Route] = []
+    for route in points:
+        mine = route.priced
+        beaten = any(
+            other.priced.cost <= mine.cost
+            and other.priced.seconds <= mine.seconds
+            and other.priced.tier >= mine.tier
+            for other in kept
+        )
+        if not beaten:
+            kept.append(route)
+    return kept[:FRONTIER]
+
+
+__all__ = ["Candidate", "Decision", "decide", "describe", "plan"]

@@ -1,0 +1,41 @@
+"""Sentences that need saying about the chosen route."""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.plans.plan import Candidate
+from intermodal.planner.case import Case
+from intermodal.planner.routes import DEFAULT_ANSWER, Route
+from intermodal.planner.words import joined
+from intermodal.request import DEFAULT_MAX_COST
+
+
+def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) -> list[str]:
+    """In order of weight: losses, pages left out, prices, room, what is not used."""
+    found = [f"{warning}{_remedy(case, warning, routes)}" for warning in candidate.warnings]
+    if chosen.priced.cost == math.inf:
+        limit = case.policy.max_cost
+        ends = f", so the default limit of ${limit:g} cannot be checked" if limit == DEFAULT_MAX_COST else ""
+        found.append(f"the price of {chosen.endpoint.id} is not known{ends}")
+    wanted = min(DEFAULT_ANSWER[case.output], chosen.rates.most_out)
+    if case.job == "generate" and case.request.sampling.max_tokens is None and chosen.cap < wanted:
+        found.append(
+            f"room for {chosen.cap:,.0f} tokens of answer: the rest of the context of {chosen.rates.context:,.0f} is taken"
+        )
+    if not chosen.priced.context_known and case.job == "generate":
+        found.append(f"{chosen.endpoint.id} does not say how much it holds; {chosen.rates.context:,.0f} tokens are taken for granted")
+    if case.ignored:
+        found.append(f"not used for a transcript: {joined(list(case.ignored))}")
+    return found
+
+
+def _remedy(case: Case, warning: str, routes: list[Route]) -> str:
+    """Who would keep it, or that nobody reachable does. Only for what the question's words ask for."""
+    if not warning.startswith("loses ") or not warning.endswith("seems to need it"):
+        return ""
+    aspect = warning.split(" ", 2)[1]
+    for route in routes:
+        if not any(aspect in way.loses for way in route.assignment.ways):
+            return f"; {route.endpoint.id} would keep it"
+    return "; no reachable endpoint would keep it"

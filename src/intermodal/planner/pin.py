@@ -1,0 +1,61 @@
+"""In a conversation the plan switches endpoints only for a stated need or a real saving."""
+
+from __future__ import annotations
+
+from intermodal.planner.case import Case
+from intermodal.planner.floors import Settled
+from intermodal.planner.routes import Route
+from intermodal.planner.search import Search
+from intermodal.planner.survivors import Only, Survivors
+from intermodal.request import Objective
+
+SAVING = 0.5  # switch when the other costs less than half ...
+LEAST: dict[Objective, float] = {"default": 0.002, "cheapest": 0.002, "fastest": 1.0, "best": 0.0}  # ... and by this much
+_UNIT: dict[Objective, str] = {"default": "$", "cheapest": "$", "fastest": "", "best": ""}
+
+
+def pinned(case: Case, left: Survivors, settled: Settled, best: Route) -> tuple[Route, list[str]]:
+    """The route to take, and what to say about staying or switching."""
+    previous = case.request.previous_endpoint
+    if not previous or best.endpoint.id == previous:
+        return best, []
+    if previous not in case.index.group_of:
+        return best, [f"switches from {previous}, which is no longer in the catalog"]
+    mine = next((route for route in settled.found.routes if route.endpoint.id == previous), None)
+    if mine is None:
+        alone = Search(case, left, settled.floors, Only(previous, case.job)).run()
+        if not alone.routes:
+            return best, [f"switches from {previous}: {_why(alone.refused, left, previous, case)}"]
+        mine = alone.routes[0]
+        settled.found.routes.append(mine)
+        settled.found.routes.sort(key=lambda route: route.key)
+    if _worth_it(case, mine, best):
+        return best, [f"switches from {previous}: {_saving(case, mine, best)}"]
+    return mine, [f"stays with {previous}, which answered the last turn"]
+
+
+def _worth_it(case: Case, mine: Route, best: Route) -> bool:
+    objective = case.policy.objective
+    if objective == "best":
+        return best.priced.tier > mine.priced.tier
+    return best.score < mine.score * SAVING and mine.score - best.score >= LEAST[objective]
+
+
+def _saving(case: Case, mine: Route, best: Route) -> str:
+    if case.policy.objective == "best":
+        return f"{best.endpoint.id} is stronger"
+    if case.policy.objective == "fastest":
+        return f"saves {mine.score - best.score:.2g} s"
+    return f"saves ${mine.score - best.score:.3g}"
+
+
+def _why(refused: list[object], left: Survivors, previous: str, case: Case) -> str:
+    from intermodal.planner import rules
+
+    reason = rules.of_endpoint(case.index.group_of[previous], case.job, case)
+    if reason is not None:
+        return reason[1]
+    for each in refused:
+        if previous in each.ids:  # type: ignore[attr-defined]
+            return str(each.reason)  # type: ignore[attr-defined]
+    return "it cannot serve this turn"

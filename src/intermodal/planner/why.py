@@ -1,0 +1,106 @@
+"""``why_not``: ask the rules again about one endpoint. There is always an answer."""
+
+from __future__ import annotations
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.errors import NoRoute
+from intermodal.plans.plan import Inputs
+from intermodal.planner import rules
+from intermodal.planner.case import Case, make_case
+from intermodal.planner.choose import Decision, compare, decide
+from intermodal.planner.floors import settle
+from intermodal.planner.index import Job
+from intermodal.planner.names import resolve
+from intermodal.planner.search import Search
+from intermodal.planner.survivors import Only, Survivors, jobs_needed, survivors
+
+MOST = 5  # endpoints of one model that are answered for
+_DOES: dict[str, str] = {"transcribe": "transcribes", "read": "reads", "generate": "answers", "embed": "embeds"}
+
+
+def why_not(inputs: Inputs, name: str) -> str:
+    """Why an endpoint or model is not the chosen one, one line per endpoint.
+
+    Raises UnknownModel, with near names, when the catalog has nothing of that name.
+    """
+    endpoints = resolve(inputs.catalog, name)
+    case = make_case(
+        inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
+    )
+    try:
+        decision: Decision | None = decide(case)
+    except NoRoute:
+        decision = None
+    lines = [f"{endpoint.id}: {_answer(case, decision, endpoint)}" for endpoint in endpoints[:MOST]]
+    if len(endpoints) > MOST:
+        lines.append(f"… and {len(endpoints) - MOST} more hosts of it")
+    return "\n".join(lines)
+
+
+def _answer(case: Case, decision: Decision | None, endpoint: Endpoint) -> str:
+    """Used, outranked, or the rule that speaks."""
+    if decision is not None:
+        used = _used(decision, endpoint)
+        if used:
+            return used
+    jobs = jobs_needed(case)
+    left = survivors(case, jobs)
+    group = case.index.group_of[endpoint.id]
+    able: list[Job] = []
+    reasons: list[rules.Reason] = []
+    for job in jobs:
+        reason = rules.of_endpoint(group, job, case)
+        if reason is None and job == case.job and case.named is not None and endpoint.id not in case.named:
+            reason = ("model", f"another model was named ({case.policy.model})")
+        if reason is None:
+            able.append(job)
+        else:
+            reasons.append(reason)
+    if not able:
+        return _rejected(max(reasons, key=lambda reason: rules.order(reason[0])))
+    return next(filter(None, (_as(case, decision, left, endpoint, job) for job in able)))
+
+
+def _used(decision: Decision, endpoint: Endpoint) -> str:
+    if endpoint.id == decision.chosen.endpoint.id:
+        return "it is the chosen one"
+    for bundle, way in zip(decision.case.bundles, decision.chosen.assignment.ways, strict=True):
+        if way.endpoint is not None and way.endpoint.id == endpoint.id:
+            return f"it is in the plan: it {_DOES['transcribe' if way.name == 'transcribe' else 'read']} {bundle.title}"
+    for place, route in enumerate(decision.fallbacks, 1):
+        if route.endpoint.id == endpoint.id:
+            return f"it is fallback {place}: {compare(decision.case, route, decision.chosen)}"
+    return ""
+
+
+def _as(case: Case, decision: Decision | None, left: Survivors, endpoint: Endpoint, job: Job) -> str:
+    """The answer for one job it could do."""
+    floors = decision.settled.floors if decision is not None else settle(case, left).floors
+    found = Search(case, left, floors, Only(endpoint.id, job)).run()
+    mine = [route for route in found.routes if _uses(route, endpoint, job, case)]
+    if mine and decision is not None:
+        words = compare(case, mine[0], decision.chosen)
+        who = "outranked" if job == case.job else f"could {'hear' if job == 'transcribe' else 'read'}, but is outranked"
+        return f"{who}: {words}"
+    for refused in found.refused:
+        if endpoint.id in refused.ids or _is_of(case, refused.ids, endpoint):
+            return _rejected((refused.rule, refused.reason))
+    if job != case.job:
+        return f"could {'hear' if job == 'transcribe' else 'read'}, but no route that needs it is open"
+    return "could, but no complete route through it is open"
+
+
+def _uses(route: object, endpoint: Endpoint, job: Job, case: Case) -> bool:
+    if job == case.job:
+        return bool(route.endpoint.id == endpoint.id)  # type: ignore[attr-defined]
+    return any(way.endpoint is not None and way.endpoint.id == endpoint.id for way in route.assignment.ways)  # type: ignore[attr-defined]
+
+
+def _is_of(case: Case, ids: tuple[str, ...], endpoint: Endpoint) -> bool:
+    """The refusal is about this endpoint's class, which lists only a few of its ids."""
+    group = case.index.group_of[endpoint.id]
+    return any(case.index.group_of[each] is group for each in ids if each in case.index.group_of)
+
+
+def _rejected(reason: rules.Reason) -> str:
+    return f"rejected ({reason[0]}): {reason[1]}"

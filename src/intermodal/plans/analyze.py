@@ -1,0 +1,117 @@
+"""EXPLAIN ANALYZE: estimate beside actual, step by step, graded by q-error."""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.events import Actual, Result
+from intermodal.plans import numbers
+from intermodal.plans.plan import Plan
+from intermodal.plans.step import Call, Step
+from intermodal.quantity import Quantity, q_error
+
+_NEGLIGIBLE = 0.05  # seconds: below this a q-error grades the clock
+
+
+def explain_analyze(plan: Plan, result: Result) -> str:
+    """What each step was expected to take, what it took, and how far apart that is (1.0 is perfect).
+
+    Cached steps are marked and not graded: they say nothing about the estimate.
+    """
+    actuals = {actual.step: actual for actual in result.actuals}
+    steps = _steps(plan, result)
+    lines: list[str] = []
+    errors: list[float] = []
+    for step in steps:
+        actual = actuals.get(step.id)
+        head = f"{step.op.replace('_', ' ').capitalize()}  {_who(step)}"
+        if actual is None:
+            lines.append(f"{head}  did not run")
+        elif actual.cached:
+            lines.append(f"{head}  cached, not graded")
+        else:
+            rows = _rows(step, actual)
+            errors += [row[3] for row in rows if row[3] is not None]
+            lines.append(head)
+            lines += [_line(row) for row in rows]
+    unplanned = [actual for actual in result.actuals if actual.step not in {step.id for step in steps}]
+    lines += [f"not in the plan: {actual.seconds:.1f} s" for actual in unplanned]
+    lines.append(_total(plan, result))
+    if errors:
+        ordered = sorted(errors)
+        lines.append(f"q-error: median {ordered[len(ordered) // 2]:.2f}, worst {ordered[-1]:.2f}, over {len(ordered)} estimates")
+    return "\n".join(lines)
+
+
+def _steps(plan: Plan, result: Result) -> tuple[Step, ...]:
+    """Those of the route that answered: the chosen one, or the fallback that stepped in."""
+    for candidate in (plan.chosen, *plan.fallbacks):
+        if candidate.endpoint == result.endpoint:
+            return candidate.steps
+    return plan.chosen.steps
+
+
+def _who(step: Step) -> str:
+    if isinstance(step, Call):
+        return f"{step.endpoint}  {step.title}".rstrip()
+    return step.title
+
+
+Row = tuple[str, str, str, float | None]
+
+
+def _rows(step: Step, actual: Actual) -> list[Row]:
+    estimate = step.estimate
+    found: list[Row] = []
+    _tokens(found, "tokens in", estimate.input_tokens, actual.usage.input_tokens)
+    _tokens(found, "tokens out", estimate.output_tokens, actual.usage.output_tokens)
+    graded = estimate.seconds.known and max(estimate.seconds.mid, actual.seconds) >= _NEGLIGIBLE
+    found.append(
+        (
+            "seconds", numbers.seconds(estimate.seconds), f"{numbers.plain_seconds(actual.seconds)} s",
+            _graded(estimate.seconds, actual.seconds) if graded else None,
+        )
+    )  # fmt: skip
+    if estimate.load_seconds.high or actual.load_seconds:
+        found.append(
+            ("loading", numbers.seconds(estimate.load_seconds), f"{numbers.plain_seconds(actual.load_seconds)} s", None)
+        )
+    if estimate.cost.high or actual.cost or not estimate.cost.known:
+        spent = "unknown" if actual.cost is None else f"${numbers.plain_money(actual.cost)}"
+        error = None if actual.cost is None else _graded(estimate.cost, actual.cost)
+        found.append(("cost", numbers.money(estimate.cost), spent, error))
+    if actual.peak_memory:
+        found.append(("memory", numbers.memory(estimate.memory), f"{actual.peak_memory / 2**30:.1f} GiB", None))
+    return found
+
+
+def _tokens(found: list[Row], name: str, estimate: Quantity, actual: int | None) -> None:
+    if actual is None and not estimate.high:
+        return
+    said = "not reported" if actual is None else f"{actual:,}"
+    found.append((name, numbers.count(estimate), said, None if actual is None else _graded(estimate, float(actual))))
+
+
+def _graded(estimate: Quantity, actual: float) -> float | None:
+    """The q-error of the middle estimate; None where one of the two is nothing."""
+    if not estimate.known or not estimate.mid or not actual:
+        return None
+    error = q_error(estimate.mid, actual)
+    return error if error < math.inf else None
+
+
+def _line(row: Row) -> str:
+    name, estimate, actual, error = row
+    grade = f"q {error:.2f}" if error is not None else ""
+    return f"    {name:<11}{estimate:<28}-> {actual:<14}{grade}".rstrip()
+
+
+def _total(plan: Plan, result: Result) -> str:
+    estimate = plan.chosen.total
+    spent = "unknown" if result.cost is None else f"${numbers.plain_money(result.cost)}"
+    grade = _graded(estimate.seconds, result.seconds)
+    error = f", q {grade:.2f}" if grade is not None else ""
+    return (
+        f"total: {numbers.money(estimate.cost)} -> {spent}, "
+        f"{numbers.seconds(estimate.seconds)} -> {numbers.plain_seconds(result.seconds)} s{error}"
+    )

@@ -1,0 +1,86 @@
+"""Numbers as people read them, the same everywhere: "1,212 (1,180..1,240)", "$0.0011", "6.1 s", "unknown"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from intermodal.quantity import Quantity
+
+
+def count(quantity: Quantity) -> str:
+    """A count with its range.
+
+    >>> count(Quantity(low=1180, mid=1212, high=1240, certainty="estimated"))
+    '1,212 (1,180..1,240)'
+    """
+    return _ranged(quantity, lambda value: f"{value:,.0f}", "")
+
+
+def tokens(quantity: Quantity) -> str:
+    """A number of tokens with its range.
+
+    >>> tokens(Quantity(low=140, mid=171, high=210, certainty="estimated"))
+    '171 tok (140..210)'
+    """
+    return _ranged(quantity, lambda value: f"{value:,.0f}", " tok")
+
+
+def seconds(quantity: Quantity) -> str:
+    """A time with its range.
+
+    >>> seconds(Quantity(low=2.0, mid=4.04, high=11.6, certainty="estimated"))
+    '4.0 s (2.0..12)'
+    """
+    return _ranged(quantity, plain_seconds, " s")
+
+
+def money(quantity: Quantity) -> str:
+    """An amount of USD with its range.
+
+    >>> money(Quantity()), money(Quantity(low=0.0005, mid=0.0011, high=0.02, certainty="estimated"))
+    ('$0', '$0.0011 (0.0005..0.02)')
+    """
+    text = _ranged(quantity, plain_money, "")
+    return text if text == "unknown" else f"${text}"
+
+
+def memory(quantity: Quantity) -> str:
+    """Bytes at their high estimate, in GiB."""
+    return f"{quantity.high / 2**30:.1f} GiB" if quantity.known else "unknown"
+
+
+def plain_seconds(value: float) -> str:
+    if value == 0:
+        return "0"
+    if value < 0.095:
+        return f"{value:.2f}" if value >= 0.005 else "<0.01"
+    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+
+
+def plain_money(value: float) -> str:
+    """Up to 6 decimals, 3 significant digits."""
+    if value == 0:
+        return "0"
+    if value < 0.000001:
+        return "<0.000001"
+    digits = max(2, min(7, 3 - _exponent(value)))
+    text = f"{value:,.{digits}f}".rstrip("0").rstrip(".")
+    return text or "0"
+
+
+def _exponent(value: float) -> int:
+    exponent = 0
+    while value < 1:
+        value, exponent = value * 10, exponent - 1
+    while value >= 10:
+        value, exponent = value / 10, exponent + 1
+    return exponent + 1
+
+
+def _ranged(quantity: Quantity, form: Callable[[float], str], unit: str) -> str:
+    if not quantity.known:
+        return "unknown"
+    low, mid, high = form(quantity.low), form(quantity.mid), form(quantity.high)
+    if low == mid == high:
+        return f"{mid}{unit}"
+    return f"{mid}{unit} ({'' if quantity.low == 0 else low}..{high})"

@@ -1,0 +1,97 @@
+"""Real pictures through the real reader."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.unit.runtimes.bench import OCR, runtimes
+
+from intermodal.errors import InputBroken
+from intermodal.runtimes.reading import as_text
+from intermodal.runtimes.runtimes import Runtimes
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+INVOICE = [
+    "Invoice INV-20417 - Acme Rail Ltd",
+    "Date: 14 March 2026",
+    "Container MSKU 482913-7 Rotterdam to Milan",
+    "Freight EUR 1,284.50",
+    "Handling EUR 96.00",
+    "Total due EUR 1,380.50 by 28 March 2026",
+]
+
+
+@pytest.fixture(scope="module")
+async def eye() -> AsyncIterator[Runtimes]:
+    found = runtimes()
+    yield found
+    await found.close()
+
+
+async def test_the_invoice_is_read_line_by_line(eye: Runtimes, media: Path) -> None:
+    seen = await eye.read(OCR, (media / "screenshot-invoice.png").read_bytes())
+    assert [line.text for line in seen.lines] == INVOICE
+    assert all(0.9 < line.confidence <= 1 for line in seen.lines)
+    tops = [line.box[1] for line in seen.lines]
+    assert tops == sorted(tops)
+    assert all(0 <= x0 < x1 <= 900 and 0 <= y0 < y1 <= 420 for x0, y0, x1, y1 in (line.box for line in seen.lines))
+    assert seen.load_seconds > 0
+    again = await eye.read(OCR, (media / "screenshot-invoice.png").read_bytes())
+    assert again.load_seconds == 0
+    assert again.lines == seen.lines
+
+
+async def test_a_photograph_without_text_gives_no_lines(eye: Runtimes, media: Path) -> None:
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.open(media / "photo-coffee.jpg").save(data, "PNG")
+    assert (await eye.read(OCR, data.getvalue())).lines == ()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (2000, 2), (400, 300)])
+async def test_a_blank_picture_of_any_shape_gives_no_lines_and_takes_no_minute(
+    eye: Runtimes, size: tuple[int, int]
+) -> None:
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.new("RGB", size, "white").save(data, "PNG")
+    seen = await eye.read(OCR, data.getvalue())
+    assert seen.lines == ()
+    assert seen.seconds < 15
+
+
+async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(eye: Runtimes, media: Path) -> None:
+    from PIL import Image
+
+    strip = Image.open(media / "screenshot-invoice.png").crop((0, 300, 900, 345))
+    data = io.BytesIO()
+    strip.save(data, "PNG")
+    (line,) = (await eye.read(OCR, data.getvalue())).lines
+    assert line.text == INVOICE[-1]
+    assert line.box[2] <= 900
+    assert line.box[3] <= 45
+
+
+async def test_bytes_that_are_no_picture_are_one_clear_error(eye: Runtimes) -> None:
+    with pytest.raises(InputBroken, match="not a picture"):
+        await eye.read(OCR, b"\x89PNG\r\n\x1a\n nothing")
+
+
+async def test_a_scanned_page_is_read_nearly_whole(eye: Runtimes, media: Path) -> None:
+    import pypdfium2
+
+    truth = json.loads((media / "report.json").read_text())
+    page = pypdfium2.PdfDocument(media / "scanned.pdf")[0].render(scale=150 / 72).to_pil()
+    data = io.BytesIO()
+    page.save(data, "PNG")
+    text = as_text((await eye.read(OCR, data.getvalue())).lines).replace("\t", " ").split()
+    expected = str(truth).split()
+    hit = sum(1 for word in text if any(word in other for other in expected))
+    assert len(text) > 30
+    assert hit / len(text) > 0.9

@@ -1,0 +1,102 @@
+"""Token counts without a runtime are the runtime's own, id for id."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from tests.unit.runtimes.bench import REAL_WEIGHTS, SMOLLM2, runtimes
+
+from intermodal.runtimes.nouns import Served
+from intermodal.runtimes.vocabulary import Vocabularies
+from intermodal.weights.store import WeightsStore
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+TEXTS = (
+    "Hello", "  two  spaces ", "tab\there\n\n\nnew\r\nline", "12345 67.89 ½ ² ٣٤", "日本語のテキスト", "Привет, мир!",
+    "été déjà cafe\u0301", "🎉👩\u200d👩\u200d👧 emoji", "<|im_start|>user\nhi<|im_end|>", "don't they're I'LL it'S",
+    " \n \n ", "x" * 1000, "\u200b\u00a0nbsp\u3000ideo", "</s><|endoftext|>", "\x00nul\x01", "नमस्ते",
+    "\u2028ls\u0085nel",    "Total due EUR 1,380.50 by 28 March 2026", "def f(x):\n\treturn x ** 2  # ok\n", "\x0b\x0c", "ﬁ ligature",
+)  # fmt: skip
+POOL = "abc XYZ 019 \n\t.,!?'\"-_éüß漢字🎉½²\u00a0\u0301٣ <|im_end|>#@$\r\u2009Ⅳ"
+RANGES = ((0x01, 0x7F), (0x80, 0x2FFF), (0x3000, 0xD7FF), (0xE000, 0xFFFD), (0x10000, 0x1FFFF))
+
+
+@pytest.fixture(scope="module")
+async def served() -> AsyncIterator[Served]:
+    models = runtimes()
+    yield await models.chat_url(SMOLLM2)
+    await models.close()
+
+
+@pytest.fixture(scope="module")
+def vocabularies() -> Vocabularies:
+    return Vocabularies(WeightsStore(REAL_WEIGHTS))
+
+
+def random_texts(count: int) -> list[str]:
+    chance = random.Random(7)
+    texts = ["".join(chance.choices(POOL, k=chance.randint(1, 60))) for _ in range(count)]
+    for _ in range(count):
+        texts.append("".join(chr(chance.randint(*chance.choice(RANGES))) for _ in range(chance.randint(1, 30))))
+    return texts
+
+
+async def test_ids_equal_those_of_llama_cpp(served: Served, vocabularies: Vocabularies) -> None:
+    url = served.base_url.removesuffix("/v1") + "/tokenize"
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {served.key}"}) as client:
+        for text in (*TEXTS, *random_texts(200)):
+            theirs = (await client.post(url, json={"content": text})).json()["tokens"]
+            assert vocabularies.encode("smollm2", text) == theirs, ascii(text)
+            assert vocabularies.count("smollm2", text) == len(theirs)
+
+
+async def test_a_prompt_counts_as_the_server_bills_it(served: Served, vocabularies: Vocabularies) -> None:
+    text = "What does the caller want, and does the invoice agree?"
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {served.key}"}, timeout=60) as client:
+        body = {"messages": [{"role": "user", "content": text}], "max_tokens": 1}
+        usage = (await client.post(f"{served.base_url}/chat/completions", json=body)).json()["usage"]
+    framed = (
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert vocabularies.count("smollm2", framed) == usage["prompt_tokens"]
+
+
+def test_what_cannot_be_known_exactly_is_none(vocabularies: Vocabularies, tmp_path: object) -> None:
+    assert vocabularies.count("o200k", "hello") is None
+    assert vocabularies.count("smollm2", "") == 0
+    assert vocabularies.count("smollm2", "x" * 4_000_001) is None
+    assert vocabularies.count("smollm2", "lone \ud800 surrogate") is not None
+    nowhere = Vocabularies(WeightsStore(REAL_WEIGHTS / "nowhere"))
+    assert nowhere.names() == ()
+    assert nowhere.count("smollm2", "hello") is None
+
+
+def test_a_broken_fast_copy_is_built_anew(vocabularies: Vocabularies) -> None:
+    vocabularies.count("smollm2", "hello")
+    copy = REAL_WEIGHTS / "smollm2-135m-instruct" / ".vocabulary-1.json"
+    kept = copy.read_bytes()
+    copy.write_bytes(b"{")
+    try:
+        assert Vocabularies(WeightsStore(REAL_WEIGHTS)).count("smollm2", "hello world") == 2
+    finally:
+        copy.write_bytes(kept)
+
+
+def test_the_first_count_of_a_process_is_quick() -> None:
+    code = (
+        "import time, sys; from pathlib import Path\n"
+        "from intermodal.weights.store import WeightsStore\n"
+        "started = time.perf_counter()\n"
+        "from intermodal.runtimes.vocabulary import Vocabularies\n"
+        "Vocabularies(WeightsStore(Path(sys.argv[1]))).count('smollm2', 'How long does this take?')\n"
+        "print(time.perf_counter() - started)"
+    )
+    command = [sys.executable, "-c", code, str(REAL_WEIGHTS)]
+    times = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)]
+    assert min(times) < 0.3  # 0.07 s on a quiet machine

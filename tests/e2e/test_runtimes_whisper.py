@@ -1,0 +1,175 @@
+"""Real speech through the real ears."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.unit.runtimes.bench import BASE, TINY_EN, pcm, runtimes, words
+
+from intermodal.errors import RuntimeCrashed
+from intermodal.runtimes.runtimes import Runtimes
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+JFK = words(
+    "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
+)
+    "and",
+    "so",
+    "my",
+    "fellow",
+    "americans",
+    "ask",
+    "not",
+    "what",
+    "your",
+    "country",
+    "can",
+    "do",
+    "for",
+    "you",
+    "ask",
+    "what",
+    "you",
+    "can",
+    "do",
+    "for",
+    "your",
+    "country",
+]
+
+
+@pytest.fixture(scope="module")
+async def ears() -> AsyncIterator[Runtimes]:
+    found = runtimes()
+    yield found
+    await found.close()
+
+
+@pytest.mark.parametrize("ear", [BASE, TINY_EN], ids=["base", "tiny.en"])
+@pytest.mark.parametrize("name", ["jfk.wav", "jfk.mp3"])
+async def test_kennedy_is_heard_word_for_word(ears: Runtimes, media: Path, ear: object, name: str) -> None:
+    seen: list[float] = []
+    heard = await ears.transcribe(
+        ear,  # type: ignore[arg-type]
+        pcm(media / name),
+        language="en",
+        progress=lambda fraction, words: seen.append(fraction or 0.0),
+    )
+    assert words(heard.transcript.text) == JFK
+    assert heard.transcript.language == "en"
+    assert 10.9 < heard.transcript.seconds < 11.2
+    times = [(segment.start, segment.end) for segment in heard.transcript.segments]
+    assert times == sorted(times)
+    assert all(0 <= start < end <= heard.transcript.seconds for start, end in times)
+    assert seen == sorted(seen)
+    assert seen[-1] > 0.9
+    assert heard.seconds > 0
+    assert 100e6 < heard.peak_memory < 2e9
+
+
+async def test_loading_is_told_apart_from_work_and_paid_once(ears: Runtimes, media: Path) -> None:
+    samples = pcm(media / "jfk.wav")
+    fresh = runtimes()
+    try:
+        first = await fresh.transcribe(TINY_EN, samples)
+        again = await fresh.transcribe(TINY_EN, samples)
+    finally:
+        await fresh.close()
+    assert first.load_seconds > 0
+    assert again.load_seconds == 0
+    assert first.transcript == again.transcript
+
+
+@pytest.mark.parametrize("ear", [BASE, TINY_EN], ids=["base", "tiny.en"])
+@pytest.mark.parametrize("name", ["music.m4a", "music.ogg", "bigbuckbunny.mp4"])
+async def test_nobody_speaks_in_music(ears: Runtimes, media: Path, ear: object, name: str) -> None:
+    heard = await ears.transcribe(ear, pcm(media / name))  # type: ignore[arg-type]
+    assert heard.transcript.text == ""
+    assert heard.transcript.segments == ()
+    assert heard.transcript.language == ""
+    assert heard.transcript.seconds > 5
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.5, 3.0])
+async def test_nobody_speaks_in_silence(ears: Runtimes, seconds: float) -> None:
+    heard = await ears.transcribe(BASE, bytes(int(seconds * 16_000) * 2))
+    assert heard.transcript.segments == ()
+
+
+async def test_words_between_music_are_still_heard(ears: Runtimes, media: Path) -> None:
+    music, speech = pcm(media / "music.m4a"), pcm(media / "jfk.wav")
+    heard = await ears.transcribe(BASE, music + speech)
+    said = words(heard.transcript.text)
+    assert [word for word in said if "country" in word] == ["country", "country"]
+    assert not any("mm" in word for word in said if word != "americans" and word != "summer")
+
+
+async def test_faint_speech_over_a_telephone_is_not_taken_for_music(ears: Runtimes, media: Path) -> None:
+    import numpy as np
+
+    speech = np.frombuffer(pcm(media / "jfk.wav"), "<i2").astype(np.float64)
+    spectrum, frequency = np.fft.rfft(speech), np.fft.rfftfreq(len(speech), 1 / 16_000)
+    spectrum[(frequency < 300) | (frequency > 3400)] = 0
+    line = np.fft.irfft(spectrum, len(speech)) * 0.1
+    line += np.random.default_rng(0).normal(size=len(line)) * np.sqrt((line**2).mean() / 10)
+    heard = await ears.transcribe(BASE, line.astype("<i2").tobytes())
+    assert words(heard.transcript.text).count("country") == 2
+
+
+async def test_french_is_recognised_as_french(ears: Runtimes, media: Path) -> None:
+    heard = await ears.transcribe(BASE, pcm(media / "french.flac"))
+    assert heard.transcript.language == "fr"
+    assert heard.transcript.confidence > 0.5
+    assert "merci" in words(heard.transcript.text)
+
+
+async def test_a_monolingual_ear_claims_no_confidence_in_a_language_it_presumes(ears: Runtimes, media: Path) -> None:
+    heard = await ears.transcribe(TINY_EN, pcm(media / "jfk.wav"))
+    assert heard.transcript.language == "en"
+    assert heard.transcript.confidence == 0.0
+
+
+async def test_an_ear_that_dies_is_one_clear_error_and_the_next_call_works(media: Path) -> None:
+    ears = runtimes()
+    samples = pcm(media / "jfk.wav")
+    try:
+        await ears.transcribe(TINY_EN, samples)
+        assert ears.loaded() == (TINY_EN.id,)
+        child = ears._slots[TINY_EN.id].worker.pid
+        assert child is not None
+
+        async def murder() -> None:
+            await anyio.sleep(0.1)
+            os.kill(child, signal.SIGKILL)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(murder)
+            with pytest.raises(RuntimeCrashed, match="died"):
+                await ears.transcribe(TINY_EN, samples * 5)
+        assert ears.loaded() == ()
+        heard = await ears.transcribe(TINY_EN, samples, language="en")
+        assert words(heard.transcript.text) == JFK
+        assert heard.load_seconds > 0
+    finally:
+        await ears.close()
+
+
+async def test_cancelling_stops_the_ear_within_a_second(media: Path) -> None:
+    ears = runtimes()
+    samples = pcm(media / "two_cities_25s.flac") * 4
+    try:
+        await ears.transcribe(TINY_EN, pcm(media / "jfk.wav"))
+        child = ears._slots[TINY_EN.id].worker.pid
+        with anyio.move_on_after(0.3):
+            await ears.transcribe(TINY_EN, samples)
+        started = anyio.current_time()
+        assert ears.loaded() == ()
+        assert not Path(f"/proc/{child}/exe").exists()
+        assert anyio.current_time() - started < 1
+    finally:
+        await ears.close()

