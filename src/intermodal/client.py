@@ -11,7 +11,8 @@ Planning is pure; everything that touches the world happens before it (``_inputs
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -32,6 +33,7 @@ from intermodal.request import Request
 if TYPE_CHECKING:
     from intermodal.executor.world import World
     from intermodal.media.opened import Opened
+    from intermodal.runtimes.vocabulary import Vocabularies
     from intermodal.store.database import Store
     from intermodal.weights.store import WeightsStore
 
@@ -81,6 +83,7 @@ class AsyncClient:
         self._runtimes: Any = None
         self._transport: Any = None
         self._store: Store | None = None
+        self._vocabularies: Vocabularies | None = None
         self._weights: WeightsStore | None = None
 
     # ---- the five things it does ----------------------------------------------------------------
@@ -98,30 +101,30 @@ class AsyncClient:
         """The plan as text: routes, numbers, what is lost, what was rejected and why, what leaves the machine."""
         return explain.explain(await self.plan(request))
 
-    async def stream(self, request: Request, plan: Plan | None = None) -> AsyncIterator[Event]:
+    async def stream(self, request: Request, plan: Plan | None = None) -> AsyncGenerator[Event]:
         """Plan (unless a plan is given) and run; events as they happen."""
         prepared = await self.prepare(request)
-        chosen = plan or self._plan(prepared.inputs)
-        async for event in self.execute(prepared, chosen):
-            yield event
+        async with aclosing(self.execute(prepared, plan or self._plan(prepared.inputs))) as events:
+            async for event in events:
+                yield event
 
     async def run(self, request: Request, plan: Plan | None = None) -> Result:
         """Plan (unless a plan is given), run, and add up the events."""
         return fold([event async for event in self.stream(request, plan)])
 
-    async def execute(self, prepared: Prepared, plan: Plan) -> AsyncIterator[Event]:
+    async def execute(self, prepared: Prepared, plan: Plan) -> AsyncGenerator[Event]:
         """Run a plan over what was prepared: what ``stream`` does after planning."""
         from intermodal.executor.run import run
 
-        world = await self._world(prepared.inputs.catalog)
+        request = prepared.inputs.request
         answer: list[str] = []
-        async for event in run(plan, prepared.inputs.request, prepared.opened, world):
-            if isinstance(event, TextDelta):
-                answer.append(event.text)
-            if isinstance(event, Finished) and self._remember:
-                messages = asking.with_answer(prepared.inputs.request.messages, "".join(answer))
-                self.store.save_conversation(messages, event.endpoint)
-            yield event
+        async with aclosing(run(plan, request, prepared.opened, self._world(prepared.inputs))) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    answer.append(event.text)
+                if isinstance(event, Finished) and self._remember:
+                    self.store.save_conversation(asking.with_answer(request.messages, "".join(answer)), event.endpoint)
+                yield event
 
     # ---- what leads to a plan -------------------------------------------------------------------
 
@@ -130,12 +133,11 @@ class AsyncClient:
         from intermodal.media.decode import MediaWorker
         from intermodal.media.opened import open_request
         from intermodal.runtimes.machine import snapshot
-        from intermodal.runtimes.vocabulary import count_tokens
 
         if self._media is None:
             self._media = MediaWorker()
         opened = await open_request(request, self._media)
-        opened = count_tokens(opened, self.weights)
+        opened = self.vocabularies.counted(opened)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
             request=request,
@@ -203,6 +205,14 @@ class AsyncClient:
         return self._weights
 
     @property
+    def vocabularies(self) -> Vocabularies:
+        if self._vocabularies is None:
+            from intermodal.runtimes.vocabulary import Vocabularies
+
+            self._vocabularies = Vocabularies(self.weights)
+        return self._vocabularies
+
+    @property
     def store(self) -> Store:
         if self._store is None:
             from intermodal.store.database import Store
@@ -210,7 +220,7 @@ class AsyncClient:
             self._store = Store(data_dir(self.env) / "store.sqlite3")
         return self._store
 
-    async def _world(self, catalog: Catalog) -> World:
+    def _world(self, inputs: Inputs) -> World:
         from intermodal.executor.transport import Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
@@ -222,13 +232,15 @@ class AsyncClient:
         if self._transport is None:
             self._transport = Transport()
         return World(
-            catalog=catalog,
+            catalog=inputs.catalog,
             media=self._media,
             runtimes=self._runtimes,
             store=self.store,
             derived=DerivedCache(cache_dir(self.env) / "derived"),
             transport=self._transport,
             find_key=lambda host: find_key(host, self.env),
+            count=self.vocabularies.count,
+            pay_twice=inputs.request.policy.pay_twice,
         )
 
     async def aclose(self) -> None:

@@ -197,9 +197,10 @@ def check_url(base_url: str, where: str = "") -> str:
     try:
         parts = urlsplit(base_url)
         plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        plain = False
-    if not plain or parts.username is not None or parts.query or parts.fragment:
+        extra = parts.username is not None or parts.query or parts.fragment
+    except ValueError:  # a port that is none, half an IPv6 address
+        plain, extra = False, False
+    if not plain or extra:
         raise ConfigError(
             "base_url must be an http or https address without user, query or fragment",
             where=where,

@@ -28,7 +28,8 @@
     ├── OutputInvalid              the answer breaks the schema, after repair   exit 6
     ├── NotInstalled               a runtime or weights are missing             exit 7
     │   └── WeightsError           download or checksum failed
-    └── BudgetExceeded             the run would cost more than allowed         exit 8
+    ├── BudgetExceeded             the run would cost more than allowed         exit 8
+    └── StoreError                 the local store cannot be read or written    exit 9
 
 Interrupted by the user (Ctrl-C): exit 130.
 
@@ -214,6 +215,13 @@ class WeightsError(NotInstalled):
 class BudgetExceeded(IntermodalError):
     exit_code = 8
     code = "budget_exceeded"
+
+
+class StoreError(IntermodalError):
+    """The store cannot be read or written: nothing was sent, because nothing could be recorded."""
+
+    exit_code = 9
+    code = "store"
 
 
 def by_code(code: str) -> type[IntermodalError]:

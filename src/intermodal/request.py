@@ -81,6 +81,7 @@ class Policy(Value):
         hosts: names of hosts the user consented to, in addition to the config; () for none.
         pages: page numbers (1-based) to which documents are restricted; () for all.
         time_value: USD one second of waiting is worth.
+        pay_twice: when a call failed that may have been paid, a fallback may be paid too.
     """
 
     objective: Objective = "default"
@@ -96,6 +97,7 @@ class Policy(Value):
     hosts: tuple[str, ...] = ()
     pages: tuple[int, ...] = ()
     time_value: float = DEFAULT_TIME_VALUE
+    pay_twice: bool = True
 
 
 class Request(Value):

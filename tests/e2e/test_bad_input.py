@@ -63,7 +63,7 @@ def _make(case: str, folder: Path, media: Path) -> tuple[list[str], int, list[st
             return ["Q", "--at-least", "frontier"], 4, ["frontier"]
         case "transcript-of-text":
             path.write_text("words")
-            return ["Q", str(path), "--output", "transcript"], 4, ["audio"]
+            return ["Q", str(path), "--output", "transcript"], 2, ["audio"]
         case "nothing":
             return [], 2, ["nothing"]
         case _:

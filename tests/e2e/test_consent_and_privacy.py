@@ -75,8 +75,8 @@ def test_a_key_in_the_environment_changes_nothing_until_consent(monkeypatch: pyt
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-0123456789")
     ran = intermodal(*arguments)
     after = ran.document
-    assert after["chosen"]["steps"] == before["chosen"]["steps"]
-    assert after["chosen"].get("sends", []) == []
+    assert after["plan"]["chosen"]["steps"] == before["plan"]["chosen"]["steps"]
+    assert after["plan"]["chosen"].get("sends", []) == []
     assert "canary" not in ran.out + ran.err
     why = intermodal("explain", "What does he ask?", str(media / "jfk.wav"), "--why-not", "openai:openai/gpt-4o")
     assert "consent" in why.out
@@ -86,8 +86,8 @@ def test_consent_for_one_call_is_enough_for_that_call(monkeypatch: pytest.Monkey
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-0123456789")
     ran = intermodal("explain", "Say hello.", "--host", "openai", "--json")
     assert ran.code == 0, ran.out
-    assert ran.document["chosen"]["endpoint"].startswith("openai:")
-    assert intermodal("explain", "Say hello.", "--json").document["chosen"]["endpoint"].startswith("embedded:")
+    assert ran.document["plan"]["chosen"]["endpoint"].startswith("openai:")
+    assert intermodal("explain", "Say hello.", "--json").document["plan"]["chosen"]["endpoint"].startswith("embedded:")
 
 
 def test_the_answer_of_a_hosted_model_is_billed_in_the_store(hosted: FakeHost) -> None:

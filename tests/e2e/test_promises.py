@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_music_does_not_turn_into_words(media: Path, name: str) -> None:
 def test_french_is_recognised_as_french(media: Path) -> None:
     ran = intermodal("ask", "--output", "transcript", "--json", str(media / "french.flac"))
     assert ran.code == 0, ran.out + ran.err
-    heard = ran.document["result"]["transcript"]
+    heard = ran.document["transcript"]
     assert heard["language"] == "fr"
     assert "bonjour" in words(" ".join(segment["text"] for segment in heard["segments"]))
 
@@ -105,8 +106,6 @@ def test_three_kinds_of_files_are_answered_together(media: Path) -> None:
 
 
 def test_an_embedding_is_a_unit_vector_of_384(media: Path) -> None:
-    import json
-
     ran = intermodal("ask", "--output", "embedding", "-q", "a freight train")
     assert ran.code == 0, ran.err
     vector = json.loads(ran.out)
@@ -115,8 +114,6 @@ def test_an_embedding_is_a_unit_vector_of_384(media: Path) -> None:
 
 
 def test_json_by_schema_validates(media: Path, tmp_path: Path) -> None:
-    import json
-
     schema = tmp_path / "s.json"
     schema.write_text(json.dumps({
         "type": "object",
@@ -144,7 +141,9 @@ def test_an_approved_plan_is_run_exactly(media: Path, tmp_path: Path) -> None:
     assert saved.code == 0, saved.err
     ran = intermodal("ask", "--plan", str(plan), "--json")
     assert ran.code == 0, ran.out + ran.err
-    assert ran.document["plan"]["id"] in saved.out
+    approved = json.loads(plan.read_text())["plan"]
+    assert ran.document["plan"] == approved
+    assert [step["step"] for step in ran.document["steps"]] == [step["id"] for step in approved["chosen"]["steps"]]
 
 
 def test_an_approved_plan_is_refused_when_its_file_changed(media: Path, tmp_path: Path) -> None:

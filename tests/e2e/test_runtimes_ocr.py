@@ -63,7 +63,7 @@ async def test_a_blank_picture_of_any_shape_gives_no_lines_and_takes_no_minute(
     Image.new("RGB", size, "white").save(data, "PNG")
     seen = await eye.read(OCR, data.getvalue())
     assert seen.lines == ()
-    assert seen.seconds < 15
+    assert seen.seconds < 40
 
 
 async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(eye: Runtimes, media: Path) -> None:

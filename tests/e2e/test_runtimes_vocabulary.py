@@ -20,7 +20,8 @@ TEXTS = (
     "Hello", "  two  spaces ", "tab\there\n\n\nnew\r\nline", "12345 67.89 ½ ² ٣٤", "日本語のテキスト", "Привет, мир!",
     "été déjà cafe\u0301", "🎉👩\u200d👩\u200d👧 emoji", "<|im_start|>user\nhi<|im_end|>", "don't they're I'LL it'S",
     " \n \n ", "x" * 1000, "\u200b\u00a0nbsp\u3000ideo", "</s><|endoftext|>", "\x00nul\x01", "नमस्ते",
-    "\u2028ls\u0085nel",    "Total due EUR 1,380.50 by 28 March 2026", "def f(x):\n\treturn x ** 2  # ok\n", "\x0b\x0c", "ﬁ ligature",
+    "\u2028ls\u0085nel", "Total due EUR 1,380.50 by 28 March 2026",
+    "def f(x):\n\treturn x ** 2  # ok\n", "\x0b\x0c", "ﬁ ligature",
 )  # fmt: skip
 POOL = "abc XYZ 019 \n\t.,!?'\"-_éüß漢字🎉½²\u00a0\u0301٣ <|im_end|>#@$\r\u2009Ⅳ"
 RANGES = ((0x01, 0x7F), (0x80, 0x2FFF), (0x3000, 0xD7FF), (0xE000, 0xFFFD), (0x10000, 0x1FFFF))

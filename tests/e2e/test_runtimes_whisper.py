@@ -18,29 +18,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 JFK = words(
     "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
 )
-    "and",
-    "so",
-    "my",
-    "fellow",
-    "americans",
-    "ask",
-    "not",
-    "what",
-    "your",
-    "country",
-    "can",
-    "do",
-    "for",
-    "you",
-    "ask",
-    "what",
-    "you",
-    "can",
-    "do",
-    "for",
-    "your",
-    "country",
-]
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,9 @@ def test_a_config_that_was_named_must_be_there(tmp_path: Path) -> None:
 
 
 def test_everything_a_config_can_say_is_read(env: Env) -> None:
-    written(env, """
+    written(
+        env,
+        """
         consent = ["openai"]
         max_cost = 1
         time_value = 0.01
@@ -79,7 +81,8 @@ def test_everything_a_config_can_say_is_read(env: Env) -> None:
         id = "qwen/qwen3-8b"
         served_as = "qwen3:8b"
         context = 4096
-    """)
+    """,
+    )
     read = load_config(env)
     assert (read.consent, read.max_cost, read.time_value) == (("openai",), 1.0, 0.01)
     assert (read.private, read.declined) == (("audio",), ("groq",))

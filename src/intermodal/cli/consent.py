@@ -83,15 +83,18 @@ def _better(prepared: Prepared, config: Config, now: Plan | None) -> tuple[Prepa
 
 
 def _agreed(plan: Plan, config: Config) -> bool:
+    from urllib.parse import urlsplit
+
     from intermodal import config as configs
     from intermodal.cli.table import money
 
     chosen = plan.chosen
     used = sorted({send.host for send in chosen.sends} - set(config.consent))
+    places = {send.host: urlsplit(send.url).hostname or send.url for send in chosen.sends}
     sends = ", ".join(f"{send.what} (from {send.origin})" for send in chosen.sends)
     click.echo(
-        f"{chosen.endpoint} ({chosen.tier}) would answer for about {money(chosen.total.cost.for_ranking())}, "
-        f"if this may be sent to {', '.join(used)}: {sends}.",
+        f"{chosen.endpoint} ({chosen.tier}) would answer for {money(chosen.total.cost.for_ranking())}, "
+        f"if this may go to {', '.join(f'{host} ({places[host]})' for host in used)}: {sends}.",
         err=True,
     )
     said: Any = click.prompt("Send it? [y]es, [a]lways, [N]o, never", default="n", show_default=False, err=True)

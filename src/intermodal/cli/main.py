@@ -81,7 +81,9 @@ class _Verbs(click.Group):
             raise click.UsageError(f"{error.message.rstrip('.')}; {hint}", ctx) from None
 
 
-@click.group(cls=_Verbs, epilog=EPILOG, subcommand_metavar="VERB …", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Verbs, epilog=EPILOG, subcommand_metavar="VERB …", context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="intermodal")
 def app() -> None:
     """Plan and run any request - text, images, audio, PDF - on the models you have.

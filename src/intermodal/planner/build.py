@@ -15,7 +15,6 @@ from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, levels, plus, quantity
 from intermodal.costing.memory import peak
 from intermodal.costing.rates import HERE
-from intermodal.costing.schedule import finish
 from intermodal.costing.tokens import audio_tokens, document_tokens
 from intermodal.media.steps import DEFAULT_DPI
 from intermodal.plans.facts import PartFacts
@@ -24,7 +23,7 @@ from intermodal.plans.step import Call, Check, Estimate, Step, Transform
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pages import listed
-from intermodal.planner.routes import Assignment, Route, answer, input_text, last_call, repair, sound_of, tier_of
+from intermodal.planner.routes import Assignment, Route, answer, last_call, repair_call
 from intermodal.planner.sends import sends_of
 from intermodal.planner.ways import Passage, Piece, Way, pages_title
 from intermodal.planner.words import strength, summary, warnings
@@ -83,7 +82,7 @@ class Builder:
             endpoint=route.endpoint.id,
             total=total,
             score=round(route.score, 9),
-            tier=tier_name(route.priced.tier),
+            tier=tier_name(route.tier),
             keeps=tuple(aspect for aspect in ASPECTS if aspect in keeps),
             loses=tuple(aspect for aspect in ASPECTS if aspect in loses),
             sends=sends_of(self.case, route),
@@ -204,7 +203,7 @@ class Builder:
             title = f"{case.bundles[0].title} {case.bundles[0].parts[0].seconds.mid:.3g} s"
         return Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
-            title=title, params=params, note=strength(endpoint, task, tier_of(case, route.group, route.assignment)),
+            title=title, params=params, note=strength(endpoint, task, route.own_tier),
             keeps=("words", "timing") if op == "transcribe" else (), loses=("speakers", "tone") if op == "transcribe" else (),
             estimate=self._last_estimate(route),
         )  # fmt: skip
@@ -218,72 +217,65 @@ class Builder:
             return (("format", wanted), *((("language", language),) if language else ()))
         if case.job == "embed":
             return ()
-        found: Params = (("max_tokens", str(int(route.cap))),)
+        found: Params = (("max_tokens", str(int(route.numbers.cap))),)
         if case.output == "json":
             forced = route.group.first.host.forced_json
             found += (("json", "forced"),) if forced else (("json", "prompted"), ("repair", "1"))
         return found
 
     def _last_estimate(self, route: Route) -> Estimate:
-        case, assignment, rates = self.case, route.assignment, route.rates
-        text = input_text(case, route.group, assignment)
-        into = plus(plus(text, assignment.image), assignment.audio)
-        out = answer(case, route.endpoint, route.cap, sound_of(assignment))
-        cost, seconds = _levels_of(case, route, text, out)
+        case, rates, needs = self.case, route.rates, route.demand
+        out = answer(case, route.endpoint, route.numbers.cap, needs.sound)
+        cost, seconds = _levels_of(case, route, out)
         here = route.endpoint.host.zone in HERE
-        cold = here and route.endpoint.id not in case.loaded and route.endpoint.id not in assignment.cold
         return Estimate(
-            input_tokens=quantity(into, "counted and estimated", 0) if case.job != "transcribe" else Quantity(),
+            input_tokens=quantity(needs.total, "counted and estimated", 0) if case.job != "transcribe" else Quantity(),
             output_tokens=quantity(out, "output kind and limit", 0),
             cost=quantity(cost, "price not known" if cost[HIGH] == math.inf else "price list", 8),
             seconds=quantity(seconds, "speed", 3),
-            load_seconds=quantity(rates.load, "cold start", 3) if cold else Quantity(),
+            load_seconds=quantity(rates.load, "cold start", 3) if self._is_cold(route) else Quantity(),
             memory=quantity(rates.memory, "resident when loaded", 0) if here else Quantity(),
             text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
         )
 
+    def _is_cold(self, route: Route) -> bool:
+        """The answering runtime has to be loaded, and no conversion did."""
+        endpoint = route.endpoint
+        here = endpoint.host.zone in HERE
+        return here and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
+
     def _total(self, route: Route, last: Call) -> Estimate:
         case, assignment, estimate = self.case, route.assignment, last.estimate
-        load, memory = assignment.load, assignment.memory
-        own = levels(estimate.load_seconds)
-        here = route.endpoint.host.zone in HERE
-        if here and route.endpoint.id not in case.loaded and route.endpoint.id not in assignment.cold:
-            memory = plus(memory, route.rates.memory)
-        cost, seconds = _levels_of(
-            case, route, input_text(case, route.group, assignment),
-            answer(case, route.endpoint, route.cap, sound_of(assignment)),
-        )  # fmt: skip
-        ends = [
-            finish(
-                assignment.transforms[level], assignment.local[level] + load[level], assignment.network[level],
-                seconds[level] + own[level],
-            )
-            for level in LEVELS
-        ]  # fmt: skip
-        made: Levels = assignment_made(assignment)
+        cold = self._is_cold(route)
+        own = route.rates.load if cold else ZEROS
+        memory = plus(assignment.memory, route.rates.memory) if cold else assignment.memory
+        out = answer(case, route.endpoint, route.numbers.cap, route.demand.sound)
+        cost, seconds = _levels_of(case, route, out)
         return Estimate(
             input_tokens=estimate.input_tokens,
-            output_tokens=quantity(plus(levels(estimate.output_tokens), made), "sum", 0),
+            output_tokens=quantity(plus(out, assignment.made), "sum", 0),
             cost=quantity(plus(cost, assignment.cost), estimate.cost.basis, 8),
-            seconds=quantity((ends[0], ends[1], ends[2]), "schedule over cores and network", 3),
-            load_seconds=quantity(plus(load, own), "cold start", 3),
+            seconds=quantity(plus(assignment.before, plus(seconds, own)), "schedule over cores and network", 3),
+            load_seconds=quantity(plus(assignment.load, own), "cold start", 3),
             memory=quantity(peak(case.loaded_memory, memory), "peak of what is loaded together", 0),
         )
 
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
         """Prompted JSON is checked, and repaired at most once: priced, and only in the high estimate."""
         case = self.case
-        out = answer(case, route.endpoint, route.cap, ZEROS)
-        if not repair(case, route.group, out[HIGH]):
+        if not route.demand.again:
             return ()
-        cost, seconds = again(case, route, out)
+        out = answer(case, route.endpoint, route.numbers.cap, ZEROS)
+        cost, seconds = repair_call(case, route.rates, route.demand, out[HIGH])
         inputs = (f"step:{last.id}",)
         return (
             Check(
                 id=step_id("valid_json", "", (), inputs), op="valid_json", inputs=inputs, title="answer against its schema",
                 note="one repair call at most",
-                estimate=Estimate(cost=quantity((0.0, 0.0, cost), "only if invalid", 8),
-                                  seconds=quantity((0.0, 0.0, seconds), "only if invalid", 3)),
+                estimate=Estimate(
+                    cost=quantity((0.0, 0.0, cost), "only if invalid", 8),
+                    seconds=quantity((0.0, 0.0, seconds), "only if invalid", 3),
+                ),
             ),
         )  # fmt: skip
 
@@ -298,34 +290,12 @@ class Builder:
         return tuple(sorted(found, key=lambda each: each.part))
 
 
-def again(case: Case, route: Route, out: Levels) -> tuple[float, float]:
-    """USD and seconds of the repair call, at the high level."""
-    assignment = route.assignment
-    text = input_text(case, route.group, assignment)[HIGH] + repair(case, route.group, out[HIGH])
-    return last_call(case, route.rates, HIGH, text, assignment.image[HIGH], assignment.audio[HIGH], 0.0, out[HIGH])
-
-
-def _levels_of(case: Case, route: Route, text: Levels, out: Levels) -> tuple[Levels, Levels]:
+def _levels_of(case: Case, route: Route, out: Levels) -> tuple[Levels, Levels]:
     """Cost and seconds of the last call at all levels, the repair in the high ones."""
-    assignment, sound = route.assignment, sound_of(route.assignment)
-    pairs = [
-        last_call(case, route.rates, level, text[level], assignment.image[level], assignment.audio[level], sound[level], out[level])
-        for level in LEVELS
-    ]  # fmt: skip
-    cost, seconds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if repair(case, route.group, out[HIGH]):
-        more_cost, more_seconds = again(case, route, out)
-        cost[HIGH] += more_cost
-        seconds[HIGH] += more_seconds
-    return (cost[0], cost[1], cost[2]), (seconds[0], seconds[1], seconds[2])
-
-
-def assignment_made(assignment: Assignment) -> Levels:
-    """Tokens the converters write."""
-    made = ZEROS
-    for way in assignment.ways:
-        made = plus(made, way.made)
-    return made
+    pairs = [last_call(case, route.rates, level, route.demand, out[level]) for level in LEVELS]
+    more_cost, more_seconds = repair_call(case, route.rates, route.demand, out[HIGH])
+    cost = (pairs[0][0], pairs[1][0], pairs[2][0] + more_cost)
+    return cost, (pairs[0][1], pairs[1][1], pairs[2][1] + more_seconds)
 
 
 def _select_step(part: PartFacts, source: str, passage: Passage, bundle: Bundle, place: int) -> Transform:

@@ -86,7 +86,10 @@ class Case(Struct):
     loaded: frozenset[str]
     loaded_memory: Levels
     languages: frozenset[str]
+    # low and mid tokens of an answer; a JSON value is about half as long as the schema that describes it
     schema_chars: int
+    typical_answer: tuple[float, float]
+    vocabularies: frozenset[str]
     text_cache: dict[str, Levels]
     rates_cache: dict[str, Rates]
     selections: dict[object, object]
@@ -104,8 +107,13 @@ class Case(Struct):
             found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of)
         return found
 
+    def vocabulary(self, tokenizer: str) -> str:
+        """The vocabulary's name if it counted anything here, otherwise "": the others all estimate alike."""
+        return tokenizer if tokenizer in self.vocabularies else ""
+
     def text(self, tokenizer: str) -> Levels:
         """Tokens of all text parts in one vocabulary."""
+        tokenizer = self.vocabulary(tokenizer)
         found = self.text_cache.get(tokenizer)
         if found is None:
             found = ZEROS
@@ -144,6 +152,7 @@ def make_case(
     for endpoint_id in machine.loaded:
         if endpoint_id in catalog.by_id:
             memory = plus(memory, levels(catalog.by_id[endpoint_id].memory))
+    schema = len(msgspec.json.encode(request.output.schema)) if isinstance(request.output, JsonOutput) else 0
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
@@ -155,8 +164,9 @@ def make_case(
         measured=frozenset(key.partition("|")[0] for key in statistics.rows),
         loaded=loaded, loaded_memory=memory,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
+        schema_chars=schema, typical_answer=(10.0, max(80.0, schema / 8)) if schema else (8.0, 120.0),
+        vocabularies=frozenset(name for text in texts for name in text.tokens),
         text_cache={}, rates_cache={}, selections={},
-        schema_chars=len(msgspec.json.encode(request.output.schema)) if isinstance(request.output, JsonOutput) else 0,
     )  # fmt: skip
 
 

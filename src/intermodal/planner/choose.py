@@ -192,12 +192,12 @@ def compare(case: Case, route: Route, chosen: Route) -> str:
     if route.key < chosen.key:
         return "better by the objective, but the conversation stays with the endpoint of its last turn"
     objective = case.policy.objective
-    mine, best = route.priced, chosen.priced
+    mine, best = route, chosen
     if objective == "fastest" and mine.seconds != best.seconds:
         return f"{_seconds(mine.seconds)} > {_seconds(best.seconds)}"
     if objective == "best" and mine.tier != best.tier:
         return f"{TIERS[mine.tier]} < {TIERS[best.tier]}"
-    if objective == "best" and route.assignment.missed != chosen.assignment.missed:
+    if objective == "best" and route.demand.missed != chosen.demand.missed:
         return "loses more of what the question seems to need"
     if mine.cost == math.inf:
         return "its price is not known, so it sorts last"
@@ -211,9 +211,9 @@ def compare(case: Case, route: Route, chosen: Route) -> str:
 
 
 def _sum(case: Case, route: Route) -> str:
-    parts = [_money(route.priced.cost), _seconds(route.priced.seconds)]
-    if route.assignment.penalty:
-        parts.append(f"{_money(route.assignment.penalty)} for what is lost")
+    parts = [_money(route.cost), _seconds(route.seconds)]
+    if route.demand.penalty:
+        parts.append(f"{_money(route.demand.penalty)} for what is lost")
     return f"{' + '.join(parts)} = {_money(route.score)}"
 
 
@@ -236,16 +236,12 @@ def rejected(refused: list[Refused]) -> tuple[Rejected, ...]:
 def pareto(routes: list[Route]) -> list[Route]:
     """Routes that no other beats in cost, seconds and strength at once, cheapest first."""
     points = sorted(
-        routes, key=lambda route: (route.priced.cost, route.priced.seconds, -route.priced.tier, route.key)
+        routes, key=lambda route: (route.cost, route.seconds, -route.tier, route.key)
     )
     kept: list[Route] = []
     for route in points:
-        mine = route.priced
         beaten = any(
-            other.priced.cost <= mine.cost
-            and other.priced.seconds <= mine.seconds
-            and other.priced.tier >= mine.tier
-            for other in kept
+            other.cost <= route.cost and other.seconds <= route.seconds and other.tier >= route.tier for other in kept
         )
         if not beaten:
             kept.append(route)

@@ -6,12 +6,11 @@ import itertools
 import math
 from collections.abc import Callable
 
-from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, MID
 from intermodal.costing.rates import Rates
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
-from intermodal.planner.routes import Assignment, assign
+from intermodal.planner.routes import Assignment, assign, picture_tokens
 from intermodal.planner.ways import Way
 
 ALL_COMBINATIONS = 16  # up to which every combination of ways is tried
@@ -33,10 +32,6 @@ def assignments(case: Case, usable: list[list[Way]], group: Group) -> list[Assig
     return _undominated(made) if len(made) > 1 else made
 
 
-def _image_tokens(way: Way, rule: str) -> float:
-    return sum(image_tokens(rule, w, h, d).mid * count for (w, h, d), count in way.pictures.items())
-
-
 def _time(way: Way) -> float:
     return way.transforms[MID] + way.local[MID] + way.network[MID]
 
@@ -49,7 +44,7 @@ def _overall(factor: float) -> Callable[[Case, Rates, str], Weigh]:
         text = (max(ideal.text, 1e-9) if ideal.text < math.inf else 1e-6) * factor + value * ideal.read_in[MID]
 
         def weigh(way: Way) -> tuple[float, ...]:
-            tokens = way.text[MID] + _image_tokens(way, rule) + way.sound[MID] * 10.0
+            tokens = way.text[MID] + picture_tokens(way, rule)[MID] + way.sound[MID] * 10.0
             return (way.cost[MID] + value * _time(way) + tokens * text + way.penalty,)
 
         return weigh
@@ -70,7 +65,7 @@ WEIGHTINGS: tuple[Callable[[Case, Rates, str], Weigh], ...] = (
     _overall(100.0),
     _least(lambda way, rule: (_time(way), way.cost[MID])),
     _least(lambda way, rule: (way.cost[MID], _time(way))),
-    _least(lambda way, rule: (way.text[HIGH] + _image_tokens(way, rule) + way.sound[HIGH] * 32.0,)),
+    _least(lambda way, rule: (way.text[HIGH] + picture_tokens(way, rule)[MID] + way.sound[HIGH] * 32.0,)),
     _least(lambda way, rule: (float(sum(way.pictures.values())), _time(way))),
     _least(lambda way, rule: (-float(way.tier), float(len(way.missed)), way.cost[MID], _time(way))),
     _least(lambda way, rule: (float(way.endpoint is not None), way.penalty, _time(way))),
@@ -79,9 +74,7 @@ WEIGHTINGS: tuple[Callable[[Case, Rates, str], Weigh], ...] = (
 
 def _figures(one: Assignment) -> tuple[float, ...]:
     return (
-        *one.text[1:], *one.image[1:], *one.audio[1:], *one.cost[1:], *one.transforms[1:], *one.local[1:],
-        *one.network[1:], *one.load[1:], one.memory[HIGH], float(one.pictures), one.penalty, float(one.missed),
-        -float(one.kept), -float(one.tier),
+        *one.text[1:], *one.image[1:], *one.audio[1:], *one.cost[1:], *one.before[1:], one.memory[HIGH], float(one.pictures), one.penalty, float(one.missed), -float(one.kept), -float(one.tier),
     )  # fmt: skip
 
 

@@ -14,16 +14,16 @@ from intermodal.request import DEFAULT_MAX_COST
 def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) -> list[str]:
     """In order of weight: losses, pages left out, prices, room, what is not used."""
     found = [f"{warning}{_remedy(case, warning, routes)}" for warning in candidate.warnings]
-    if chosen.priced.cost == math.inf:
+    if chosen.cost == math.inf:
         limit = case.policy.max_cost
         ends = f", so the default limit of ${limit:g} cannot be checked" if limit == DEFAULT_MAX_COST else ""
         found.append(f"the price of {chosen.endpoint.id} is not known{ends}")
     wanted = min(DEFAULT_ANSWER[case.output], chosen.rates.most_out)
-    if case.job == "generate" and case.request.sampling.max_tokens is None and chosen.cap < wanted:
+    if case.job == "generate" and case.request.sampling.max_tokens is None and chosen.numbers.cap < wanted:
         found.append(
-            f"room for {chosen.cap:,.0f} tokens of answer: the rest of the context of {chosen.rates.context:,.0f} is taken"
+            f"room for {chosen.numbers.cap:,.0f} tokens of answer: the rest of the context of {chosen.rates.context:,.0f} is taken"
         )
-    if not chosen.priced.context_known and case.job == "generate":
+    if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
         found.append(f"{chosen.endpoint.id} does not say how much it holds; {chosen.rates.context:,.0f} tokens are taken for granted")
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")

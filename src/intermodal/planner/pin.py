@@ -37,7 +37,7 @@ def pinned(case: Case, left: Survivors, settled: Settled, best: Route) -> tuple[
 def _worth_it(case: Case, mine: Route, best: Route) -> bool:
     objective = case.policy.objective
     if objective == "best":
-        return best.priced.tier > mine.priced.tier
+        return best.tier > mine.tier
     return best.score < mine.score * SAVING and mine.score - best.score >= LEAST[objective]
 
 

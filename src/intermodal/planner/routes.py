@@ -1,7 +1,9 @@
 """Complete routes and their numbers: an assignment (one way per bundle) in front of an endpoint.
 
-Everything here is floats at two levels, mid for ranking and high for limits; ``build`` turns the few routes
-that are shown into steps with quantities, by the same formulas.
+Search prices hundreds of routes, so what does not depend on the endpoint is added up once: an *assignment*
+per rule of counting pictures, and from it a *demand* per vocabulary. ``price`` then is a handful of
+multiplications at two levels, mid for ranking and high for limits; ``build`` shows the chosen few at all
+three levels by the same formulas.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, levels, plus, times
+from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus, times
 from intermodal.costing.price import hearing_price, token_price
 from intermodal.costing.rates import Rates
 from intermodal.costing.schedule import finish
@@ -22,29 +24,32 @@ from intermodal.planner.case import Case
 from intermodal.planner.index import Group
 from intermodal.planner.rules import Priced
 from intermodal.planner.ways import NO_TIER, Way
-from intermodal.quantity import Quantity, between
+from intermodal.quantity import Quantity
 
 DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "embedding": 0, "transcript": 0}
 SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "embedding": 0, "transcript": 0}
-TYPICAL_ANSWER: dict[str, tuple[float, float]] = {"text": (8.0, 120.0), "json": (10.0, 80.0)}  # low, mid
 LEFT_OUT_PENALTY = 0.01  # USD for not reading every page: as much as losing what the question asks for
 
 
-class Assignment(Struct):
+class Assignment(Struct, eq=False):
     """One way per bundle, added up for one rule of counting pictures.
 
-    ``cold`` are the local converters to be loaded, ``memory`` what they need. ``missed`` counts inferred
-    needs that are lost; ``kept`` the aspects that no part loses.
+    Attributes:
+        text, image, audio: tokens of the media for the last call, labels of blocks included. sound: seconds.
+        made: tokens that converters write. cost: USD of the conversions.
+        before: seconds until all conversions are done, loading included. load: that loading.
+        memory: bytes of the local converters that are not loaded yet, which are ``cold``.
+        missed: inferred needs that are lost. kept: aspects that no part loses. tier: the weakest converter.
     """
 
     ways: tuple[Way, ...]
     text: Levels
     image: Levels
     audio: Levels
+    sound: Levels
+    made: Levels
     cost: Levels
-    transforms: Levels
-    local: Levels
-    network: Levels
+    before: Levels
     load: Levels
     memory: Levels
     pictures: int
@@ -56,34 +61,79 @@ class Assignment(Struct):
     left_out: int
 
 
-class Route(Struct):
-    """An endpoint behind an assignment, priced. ``cap`` is the room kept for the answer."""
+class Demand(Struct, frozen=True, gc=False):
+    """What the last call has to take, whoever takes it. ``total`` sums the tokens of all kinds.
+
+    ``again`` are the extra input tokens of the one repair that prompted JSON may need, 0 without.
+    """
+
+    text: Levels
+    image: Levels
+    audio: Levels
+    sound: Levels
+    total: Levels
+    cost: Levels
+    before: Levels
+    memory: float
+    pictures: int
+    penalty: float
+    missed: int
+    kept: int
+    tier: int
+    again: float
+    cold: frozenset[str]
+
+
+class Numbers(Struct, gc=False):
+    """A route's numbers, as ranking and limits read them."""
+
+    cost: float
+    cost_high: float
+    seconds: float
+    seconds_high: float
+    memory: float
+    cap: float
+
+
+class Route(Struct, eq=False):
+    """An endpoint behind an assignment, priced. ``key`` orders routes, ``score`` is its number."""
 
     endpoint: Endpoint
     group: Group
     rates: Rates
     assignment: Assignment
-    priced: Priced
-    cap: float
+    demand: Demand
+    numbers: Numbers
+    tier: int
+    own_tier: int
     key: tuple[float | str, ...]
     score: float
+
+    @property
+    def cost(self) -> float:
+        return self.numbers.cost
+
+    @property
+    def seconds(self) -> float:
+        return self.numbers.seconds
+
+
+# ---- before the last call ---------------------------------------------------------------------
 
 
 def assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
     """Add up one way per bundle."""
-    text = image = audio = cost = transforms = local = network = load = memory = ZEROS
+    text = image = sound = made = cost = transforms = local = network = load = memory = ZEROS
     pictures = blocks = 0
     cold: set[str] = set()
     for way in chosen:
-        text, cost = plus(text, way.text), plus(cost, way.cost)
-        transforms, local = plus(transforms, way.transforms), plus(local, way.local)
+        text, cost, made = plus(text, way.text), plus(cost, way.cost), plus(made, way.made)
+        transforms, local, sound = plus(transforms, way.transforms), plus(local, way.local), plus(sound, way.sound)
         network = (max(network[0], way.network[0]), max(network[1], way.network[1]), max(network[2], way.network[2]))
         blocks += way.blocks
-        for (width, height, detail), count in way.pictures.items():
-            image = plus(image, times(levels(image_tokens(image_rule, width, height, detail)), count))
-            pictures += count
-        if way.sound != ZEROS:
-            audio = plus(audio, levels(audio_tokens(_as_quantity(way.sound))))
+        if way.pictures:
+            image = plus(image, picture_tokens(way, image_rule))
+            pictures += sum(way.pictures.values())
         used = way.endpoint
         if used is not None and way.local != ZEROS and used.id not in cold and used.id not in case.loaded:
             cold.add(used.id)
@@ -93,9 +143,10 @@ def assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
         text = plus(text, times(BLOCK, blocks))
     lost = {aspect for way in chosen for aspect in way.loses}
     left_out = sum(way.left_out for way in chosen)
+    ends = [finish(transforms[level], local[level] + load[level], network[level], 0.0) for level in LEVELS]
     return Assignment(
-        ways=chosen, text=text, image=image, audio=audio, cost=cost, transforms=transforms, local=local,
-        network=network, load=load, memory=memory, pictures=pictures,
+        ways=chosen, text=text, image=image, audio=levels(audio_tokens(as_quantity(sound))), sound=sound, made=made,
+        cost=cost, before=(ends[0], ends[1], ends[2]), load=load, memory=memory, pictures=pictures,
         penalty=sum(way.penalty for way in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
         missed=sum(len(way.missed) for way in chosen) + (1 if left_out else 0),
         kept=len({aspect for way in chosen for aspect in way.keeps} - lost),
@@ -103,26 +154,33 @@ def assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
     )  # fmt: skip
 
 
-def _as_quantity(sound: Levels) -> Quantity:
+def picture_tokens(way: Way, image_rule: str) -> Levels:
+    """Tokens of a way's pictures under one rule; kept with the way, since many assignments share it."""
+    found = way.by_rule.get(image_rule)
+    if found is None:
+        low = mid = high = 0.0
+        for (width, height, detail), count in way.pictures.items():
+            tokens = image_tokens(image_rule, width, height, detail)
+            low, mid, high = low + tokens.low * count, mid + tokens.mid * count, high + tokens.high * count
+        found = way.by_rule[image_rule] = (low, mid, high)
+    return found
+
+
+def as_quantity(sound: Levels) -> Quantity:
+    """Seconds of sound as a quantity; infinite is not known."""
     if sound[2] == math.inf:
         return Quantity(certainty="unknown", basis="length not known")
-    return between(sound[0], sound[1], sound[2], "length")
+    exact = sound[0] == sound[2]
+    return Quantity(low=sound[0], mid=sound[1], high=sound[2], certainty="exact" if exact else "estimated", basis="length")
 
 
-def tier_of(case: Case, group: Group, assignment: Assignment) -> int:
-    """Strength of the answering endpoint for what it is given here."""
-    if case.job != "generate":
-        return group.tier("automatic-speech-recognition" if case.job == "transcribe" else "feature-extraction")
-    if assignment.pictures:
-        return group.tier("image-text-to-text")
-    return group.tier("audio-text-to-text") if assignment.audio != ZEROS else group.tier("text-generation")
-
-
-# ---- tokens of the last call ------------------------------------------------------------------
+# ---- the last call ----------------------------------------------------------------------------
 
 
 def framing(case: Case, forced: bool) -> Levels:
     """Tokens nobody wrote: chat template, labels of named text, the schema where it is sent."""
+    if case.job == "embed":
+        return (2.0, 3.0, 8.0)
     found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
     if case.labelled:
         found = plus(found, times(BLOCK, case.labelled))
@@ -132,117 +190,138 @@ def framing(case: Case, forced: bool) -> Levels:
     return found
 
 
-def input_text(case: Case, group: Group, assignment: Assignment) -> Levels:
-    """Text tokens of the last call: the sender's words, derived text, framing."""
-    model = group.first.model
+def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
+    """What endpoints of this class would have to take."""
+    model, forced = group.first.model, group.first.host.forced_json
+    text, image, audio = assignment.text, assignment.image, assignment.audio
     if case.job == "transcribe":
-        return ZEROS
-    said = plus(case.text(model.tokenizer), assignment.text)
-    if case.job == "embed":
-        return plus(said, (2.0, 3.0, 8.0))
-    return plus(said, framing(case, group.first.host.forced_json))
+        text = image = audio = ZEROS
+    else:
+        text = plus(plus(case.text(model.tokenizer), text), framing(case, forced))
+    repaired = case.output == "json" and not forced
+    return Demand(
+        text=text, image=image, audio=audio, sound=assignment.sound, total=plus(plus(text, image), audio),
+        cost=assignment.cost, before=assignment.before, memory=assignment.memory[HIGH], pictures=assignment.pictures,
+        penalty=assignment.penalty, missed=assignment.missed, kept=assignment.kept, tier=assignment.tier,
+        again=answer_wanted(case) + REPAIR[HIGH] if repaired else 0.0, cold=assignment.cold,
+    )  # fmt: skip
 
 
-def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
-    """Output tokens under a cap. Reservations use the cap, ranking the mid."""
-    if case.job == "embed":
-        return ZEROS
-    seen = case.statistics.get(endpoint.id, "tokens_per_second_of_speech" if case.job == "transcribe" else "output_tokens")
-    if case.job == "transcribe":
-        return levels(speech_tokens(_as_quantity(sound), seen))
-    if seen is not None:
-        return (min(seen.low, cap), min(seen.mid, cap), cap)
-    low, mid = TYPICAL_ANSWER[case.output]
-    if case.output == "json":
-        mid = max(mid, case.schema_chars / 8)  # a value is about half as long as the schema that describes it
-    return (min(low, cap), min(mid, cap), cap)
+def optimist(demands: list[Demand]) -> Demand:
+    """The least of everything over several demands: what no route of theirs can go below."""
+    if len(demands) == 1:
+        return demands[0]
+
+    def least(name: str) -> Levels:
+        columns = list(zip(*(getattr(one, name) for one in demands), strict=True))
+        return (min(columns[0]), min(columns[1]), min(columns[2]))
+
+    return Demand(
+        text=least("text"), image=least("image"), audio=least("audio"), sound=least("sound"), total=least("total"),
+        cost=least("cost"), before=least("before"), memory=min(one.memory for one in demands),
+        pictures=min(one.pictures for one in demands), penalty=min(one.penalty for one in demands),
+        missed=min(one.missed for one in demands), kept=max(one.kept for one in demands),
+        tier=max(one.tier for one in demands), again=min(one.again for one in demands), cold=demands[0].cold,
+    )  # fmt: skip
+
+
+def tier_of(case: Case, group: Group, needs: Demand | Assignment) -> int:
+    """Strength of the answering endpoint for what it is given here."""
+    if case.job != "generate":
+        return group.tier("automatic-speech-recognition" if case.job == "transcribe" else "feature-extraction")
+    if needs.pictures:
+        return group.tier("image-text-to-text")
+    return group.tier("audio-text-to-text") if needs.audio[HIGH] else group.tier("text-generation")
+
+
+def answer_wanted(case: Case) -> float:
+    """Room for the answer when the context leaves it."""
+    stated = case.request.sampling.max_tokens
+    return float(DEFAULT_ANSWER[case.output] if stated is None else stated)
 
 
 def answer_cap(case: Case, rates: Rates, tokens_high: float) -> float:
     """Room for the answer: as stated, or the default shrunk to what the context leaves, never below the smallest."""
     if case.job != "generate":
         return 0.0
-    stated = case.request.sampling.max_tokens
-    if stated is not None:
-        return float(min(stated, rates.most_out))
-    wanted = min(float(DEFAULT_ANSWER[case.output]), rates.most_out)
+    wanted = min(answer_wanted(case), rates.most_out)
+    if case.request.sampling.max_tokens is not None:
+        return wanted
     room = rates.context - tokens_high
-    return max(float(SMALLEST_ANSWER[case.output]), min(wanted, math.floor(room) if room < math.inf else wanted))
+    if room >= wanted:
+        return wanted
+    smallest = float(SMALLEST_ANSWER[case.output])
+    return smallest if room < smallest else float(math.floor(room))
 
 
-# ---- numbers ----------------------------------------------------------------------------------
+def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
+    """Output tokens under a cap. Reservations use the cap, ranking the mid."""
+    job = case.job
+    if job == "embed":
+        return ZEROS
+    if job == "transcribe":
+        return levels(speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech")))
+    seen = case.statistics.get(endpoint.id, "output_tokens") if endpoint.id in case.measured else None
+    if seen is not None:
+        return (min(seen.low, cap), min(seen.mid, cap), cap)
+    low, mid = case.typical_answer
+    return (min(low, cap), min(mid, cap), cap)
 
 
-def last_call(
-    case: Case, rates: Rates, level: Level, text: float, image: float, audio: float, sound: float, out: float
-) -> tuple[float, float]:
-    """USD and seconds of the call that answers."""
+def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float) -> tuple[float, float]:
+    """USD and seconds of the call that answers, without loading and without a repair."""
     if case.job == "transcribe":
-        if rates.second == math.inf and rates.audio < math.inf:
-            heard = levels(audio_tokens(_as_quantity((sound, sound, sound))))[level]
+        sound = needs.sound[level]
+        if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
+            heard = levels(audio_tokens(as_quantity(needs.sound)))[level]
             return token_price(rates, 0.0, 0.0, heard, out), hear_seconds(rates, level, sound)
         return hearing_price(rates, sound), hear_seconds(rates, level, sound)
-    return token_price(rates, text, image, audio, out), generate_seconds(rates, level, text + image + audio, out)
-
-
-def repair(case: Case, group: Group, out: float) -> float:
-    """Extra input tokens of the one repair call that prompted JSON may need; 0 where there can be none."""
-    if case.output != "json" or group.first.host.forced_json:
-        return 0.0
-    return out + REPAIR[HIGH]
-
-
-def price(
-    case: Case, endpoint: Endpoint, group: Group, rates: Rates, assignment: Assignment, floor: int
-) -> tuple[Priced, float]:
-    """Numbers of a route, and the room for its answer."""
-    text = input_text(case, group, assignment)
-    image, audio = assignment.image, assignment.audio
-    sound = sound_of(assignment) if case.job == "transcribe" else ZEROS
-    tokens_high = text[HIGH] + image[HIGH] + audio[HIGH]
-    cap = answer_cap(case, rates, tokens_high)
-    out = answer(case, endpoint, cap, sound)
-    cost, seconds = last_call(case, rates, MID, text[MID], image[MID], audio[MID], sound[MID], out[MID])
-    cost_high, seconds_high = last_call(case, rates, HIGH, text[HIGH], image[HIGH], audio[HIGH], sound[HIGH], out[HIGH])
-    again = repair(case, group, out[HIGH])
-    if again:
-        more_cost, more_seconds = last_call(
-            case, rates, HIGH, text[HIGH] + again, image[HIGH], audio[HIGH], sound[HIGH], out[HIGH]
-        )
-        cost_high, seconds_high = cost_high + more_cost, seconds_high + more_seconds
-    memory, load = assignment.memory[HIGH], assignment.load
-    own = ZEROS
-    if not group.remote and endpoint.id not in case.loaded and endpoint.id not in assignment.cold:
-        own = rates.load
-        memory += rates.memory[HIGH]
-    own_tier = tier_of(case, group, assignment)
-    return Priced(
-        cost=cost + assignment.cost[MID],
-        cost_high=cost_high + assignment.cost[HIGH],
-        seconds=_ends(assignment, load, MID, seconds + own[MID]),
-        seconds_high=_ends(assignment, load, HIGH, seconds_high + own[HIGH]),
-        tokens=tokens_high if case.job != "transcribe" else 0.0,
-        answer=cap,
-        context=rates.context if case.job != "transcribe" else math.inf,
-        context_known=bool(endpoint.context or endpoint.model.context),
-        pictures=assignment.pictures,
-        max_pictures=group.first.host.max_images,
-        memory=memory,
-        tier=min(assignment.tier, own_tier),
-        own_tier=own_tier,
-        floor=floor,
-    ), cap
-
-
-def _ends(assignment: Assignment, load: Levels, level: Level, last: float) -> float:
-    return finish(
-        assignment.transforms[level], assignment.local[level] + load[level], assignment.network[level], last
+    return (
+        token_price(rates, needs.text[level], needs.image[level], needs.audio[level], out),
+        generate_seconds(rates, level, needs.total[level], out),
     )
 
 
-def sound_of(assignment: Assignment) -> Levels:
-    found = ZEROS
-    for way in assignment.ways:
-        found = plus(found, way.sound)
-    return found
+def repair_call(case: Case, rates: Rates, needs: Demand, out: float) -> tuple[float, float]:
+    """USD and seconds of the one repair that prompted JSON may need, at the high level; nothing without."""
+    if not needs.again:
+        return 0.0, 0.0
+    return (
+        token_price(rates, needs.text[HIGH] + needs.again, needs.image[HIGH], needs.audio[HIGH], out),
+        generate_seconds(rates, HIGH, needs.total[HIGH] + needs.again, out),
+    )
 
+
+def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand) -> Numbers:
+    """Numbers of a route."""
+    cap = answer_cap(case, rates, needs.total[HIGH])
+    out = answer(case, endpoint, cap, needs.sound)
+    cost, seconds = last_call(case, rates, MID, needs, out[MID])
+    cost_high, seconds_high = last_call(case, rates, HIGH, needs, out[HIGH])
+    if needs.again:
+        more_cost, more_seconds = repair_call(case, rates, needs, out[HIGH])
+        cost_high, seconds_high = cost_high + more_cost, seconds_high + more_seconds
+    memory = needs.memory
+    if not remote and endpoint.id not in case.loaded and endpoint.id not in needs.cold:
+        memory += rates.memory[HIGH]
+        seconds += rates.load[MID]
+        seconds_high += rates.load[HIGH]
+    return Numbers(
+        cost + needs.cost[MID], cost_high + needs.cost[HIGH],
+        needs.before[MID] + seconds, needs.before[HIGH] + seconds_high, memory, cap,
+    )  # fmt: skip
+
+
+def priced(
+    case: Case, endpoint: Endpoint, group: Group, rates: Rates, needs: Demand, numbers: Numbers, floor: int
+) -> Priced:
+    """The numbers as the route rules read them."""
+    own_tier = tier_of(case, group, needs)
+    heard = case.job == "transcribe"
+    return Priced(
+        cost=numbers.cost, cost_high=numbers.cost_high, seconds=numbers.seconds, seconds_high=numbers.seconds_high,
+        tokens=0.0 if heard else needs.total[HIGH], answer=numbers.cap, context=math.inf if heard else rates.context,
+        context_known=bool(endpoint.context or endpoint.model.context), pictures=needs.pictures,
+        max_pictures=group.first.host.max_images, memory=numbers.memory,
+        tier=min(needs.tier, own_tier), own_tier=own_tier, floor=floor,
+    )  # fmt: skip

@@ -12,43 +12,47 @@ import math
 from collections.abc import Callable
 
 from intermodal.planner.case import Case
-from intermodal.planner.routes import Assignment
-from intermodal.planner.rules import Priced
+from intermodal.planner.routes import Demand, Numbers
 from intermodal.request import Objective
 
 UNKNOWN = 1e6  # USD: after every known price, and still a number that JSON can carry
 Key = tuple[float | str, ...]
 
 
-def _default(money: float, priced: Priced, assignment: Assignment, time_value: float) -> tuple[float, ...]:
-    return (round(money + priced.seconds * time_value + assignment.penalty, 9),)
+def _default(money: float, numbers: Numbers, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
+    return (round(money + numbers.seconds * time_value + needs.penalty, 9),)
 
 
-def _cheapest(money: float, priced: Priced, assignment: Assignment, time_value: float) -> tuple[float, ...]:
+def _cheapest(money: float, numbers: Numbers, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
     return (round(money, 9),)
 
 
-def _fastest(money: float, priced: Priced, assignment: Assignment, time_value: float) -> tuple[float, ...]:
-    return (round(priced.seconds, 6), 1.0 if money >= UNKNOWN else 0.0)
+def _fastest(money: float, numbers: Numbers, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
+    return (round(numbers.seconds, 6),)
 
 
-def _best(money: float, priced: Priced, assignment: Assignment, time_value: float) -> tuple[float, ...]:
-    return (-float(priced.tier), float(assignment.missed), round(money, 9))
+def _best(money: float, numbers: Numbers, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
+    return (-float(tier), float(needs.missed), round(money, 9))
 
 
-_FIRST: dict[Objective, Callable[[float, Priced, Assignment, float], tuple[float, ...]]] = {
+_FIRST: dict[Objective, Callable[[float, Numbers, Demand, int, float], tuple[float, ...]]] = {
     "default": _default,
     "cheapest": _cheapest,
     "fastest": _fastest,
     "best": _best,
 }
-# The number a candidate shows as its score: the first part of the key, for "best" the money it comes down to.
-_SHOWN: dict[Objective, int] = {"default": 0, "cheapest": 0, "fastest": 0, "best": 2}
 
 
-def key(case: Case, endpoint_id: str, priced: Priced, assignment: Assignment) -> tuple[Key, float]:
-    """The key of a route, and its score."""
-    policy = case.policy
-    money = priced.cost if priced.cost < math.inf else UNKNOWN
-    first = _FIRST[policy.objective](money, priced, assignment, policy.time_value)
-    return (*first, round(priced.seconds, 6), -float(assignment.kept), endpoint_id), first[_SHOWN[policy.objective]]
+def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int) -> Key:
+    """The key of a route; ``tier`` is its weakest link's."""
+    policy = case.request.policy
+    money = numbers.cost if numbers.cost < math.inf else UNKNOWN
+    first = _FIRST[policy.objective](money, numbers, needs, tier, policy.time_value)
+    return (*first, round(numbers.seconds, 6), -float(needs.kept), endpoint_id)
+
+
+def score(case: Case, ordered: Key) -> float:
+    """The number a candidate shows: what its objective minimises; for "best" the money it comes down to."""
+    shown = ordered[2 if case.policy.objective == "best" else 0]
+    assert isinstance(shown, float)
+    return shown

@@ -1,17 +1,17 @@
 """Find the routes worth comparing: few assignments per kind of endpoint, priced class by class, best first.
 
-1. Converters: for each bundle the ears and readers that are best under some weighting.
-2. Lanes: endpoints with the same inputs, zone and picture rule share their assignments.
-3. Classes of a lane are ordered by what an ideal member would score; members are priced until no class
-   that is left can enter the list or the frontier. A class whose ideal member fails a limit fails it whole.
-4. Limits that couple the bundles (context, pictures a request) are repaired by other assignments and, for
-   documents, by selecting pages.
+1. Converters: the ears and readers that are best under some weighting.
+2. Lanes: endpoints with the same inputs, zone and picture rule share their assignments of ways to bundles.
+3. Classes stand in line by a bound: what a member with the best of every figure would score if it had the least
+   of every demand. Members are priced until no class left in line can enter the list.
+4. A class whose bound fails a limit is refused whole. Limits that couple the bundles (context, pictures a
+   request) are met by other assignments and, for documents, by selecting pages.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
+from bisect import insort
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -24,15 +24,34 @@ from intermodal.planner.case import Bundle, Case
 from intermodal.planner.combine import ALL_COMBINATIONS, assignments
 from intermodal.planner.converters import Floors, shortlist
 from intermodal.planner.index import Group
-from intermodal.planner.routes import Assignment, Route, assign, input_text, price
+from intermodal.planner.limits import Limits, limits
+from intermodal.planner.routes import Assignment, Demand, Numbers, Route, assign, demand, optimist, price, priced, tier_of
 from intermodal.planner.rules import Priced, Reason
-from intermodal.planner.score import key as key_of
+from intermodal.planner.score import Key, key, score
 from intermodal.planner.selection import selected
 from intermodal.planner.survivors import Only, Refused, Survivors, first_ids, members
 from intermodal.planner.ways import Conversions, Way, ways
 
-ENOUGH = 9  # routes to other endpoints worth knowing: the chosen, three fallbacks, five outranked
-Lane = tuple[frozenset[str], bool, str]  # inputs, remote, picture rule
+ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
+FIRST: Key = (-math.inf,)
+
+
+class Lane(Struct, eq=False):
+    """Assignments for endpoints alike, with their demands, and the least of those."""
+
+    assignments: list[Assignment]
+    demands: list[Demand]
+    least: Demand
+
+
+class InLine(Struct, eq=False):
+    """A class waiting to be priced, with its bound."""
+
+    bound: Key
+    group: Group
+    lane: Lane
+    numbers: Numbers | None
+    tier: int
 
 
 class Found(Struct):
@@ -40,112 +59,137 @@ class Found(Struct):
 
     routes: list[Route]
     refused: list[Refused]
-    conversions: Conversions
 
 
 class Search:
-    """One search, under one set of floors."""
+    """One search, under one set of floors; ``only`` asks about one endpoint."""
 
     def __init__(self, case: Case, left: Survivors, floors: Floors, only: Only | None = None) -> None:
         self.case = case
         self.left = left
         self.floors = floors
         self.only = only
+        self.limits: Limits = limits(case, floors.answer)
         self.routes: list[Route] = []
         self.misses: dict[tuple[str, str], Refused] = {}
         self.conversions: Conversions = {}
-        self._lanes: dict[Lane, list[Assignment] | Reason] = {}
-        self._ways: list[list[Way]] = []
+        self.choices: list[list[Way]] = []
+        self._assignments: dict[tuple[frozenset[str], bool, str], list[Assignment] | Reason] = {}
+        self._lanes: dict[tuple[int, str, bool], Lane] = {}
+        self._top: list[Key] = []  # keys of the best routes of the best ``ENOUGH`` endpoints
 
     def run(self) -> Found:
+        """All of it."""
         case = self.case
         self.conversions, refused = shortlist(case, self.left, self.floors, self.only)
         for each in refused:
-            self.misses[(each.rule, each.reason)] = each
-        self._ways = [ways(case, bundle, self.conversions) for bundle in case.bundles]
-        waiting: list[tuple[tuple[object, ...], int, Group, list[Assignment]]] = []
-        for group in self.left.by_job[case.job]:
-            self._enter(group, waiting)
-        heapq.heapify(waiting)
-        done: list[tuple[float, float, int]] = []
-        while waiting:
-            ideal_key, _, group, assignments = heapq.heappop(waiting)
-            if len(self.routes) >= ENOUGH and self._cannot_help(ideal_key, group, assignments, done):
-                continue
-            before = len(self.routes)
-            for endpoint in members(case, group, case.job, self.only):
-                self._price(endpoint, group, case.rates(endpoint), assignments)
-            done += [(r.priced.cost, r.priced.seconds, -r.priced.tier) for r in self.routes[before:]]
+            self._add(each)
+        self.choices = [ways(case, bundle, self.conversions) for bundle in case.bundles]
+        line = [entry for group in self.left.by_job[case.job] if (entry := self._enter(group)) is not None]
+        line.sort(key=lambda entry: (entry.bound, entry.group.number))
+        passed: list[InLine] = []
+        for entry in line:
+            if len(self._top) >= ENOUGH and entry.bound >= self._top[-1]:
+                passed.append(entry)
+            else:
+                self._price_all(entry)
+        for entry in _extremes(passed):
+            self._price_all(entry, everything=True)
         self.routes.sort(key=lambda route: route.key)
-        improve(self)
-        return Found(self.routes, list(self.misses.values()), self.conversions)
+        self._improve()
+        return Found(self.routes, list(self.misses.values()))
 
     # ---- classes ------------------------------------------------------------------------------
 
-    def _enter(self, group: Group, waiting: list[tuple[tuple[object, ...], int, Group, list[Assignment]]]) -> None:
-        """Put a class in line by its ideal member, or refuse it whole."""
-        case = self.case
-        if self.only is not None and self.only.job == case.job and not any(
-            endpoint.id == self.only.endpoint for endpoint in group.members
-        ):
-            return
-        lane = self._lane(group)
-        if isinstance(lane, tuple):
-            self._refuse(lane, group.members)
-            return
-        some = members(case, group, case.job, self.only)
-        if len(some) <= 2 or len(some) < len(group.members) and some is not case.index.band(group, case.as_of):
-            waiting.append(((-math.inf,), group.number, group, lane))
-            return
+    def _enter(self, group: Group) -> InLine | None:
+        """A class's place in line, or None when it is refused whole."""
+        case, only = self.case, self.only
+        special = case.named is not None or (only is not None and only.job == case.job)
+        if special and not members(case, group, case.job, only):
+            return None
+        found = self._assigned(group)
+        if isinstance(found, tuple):
+            self._refuse(found, list(members(case, group, case.job, only)) if special else group.members)
+            return None
+        lane = self._lane(group, found)
+        if special:
+            return InLine(FIRST, group, lane, None, 0)
         ideal = case.index.ideal(group, case.as_of)
-        best: tuple[object, ...] | None = None
-        reasons: list[tuple[Reason, Priced]] = []
-        for assignment in lane:
-            route = self._route(group.first, group, ideal, assignment, reasons)
-            if route is not None and (best is None or route.key[:-1] < best):
-                best = route.key[:-1]
-        if best is None:
-            self._refuse_nearest(reasons, group.members)
-        else:
-            waiting.append((best, group.number, group, lane))
+        numbers = price(case, group.first, group.remote, ideal, lane.least)
+        tier = min(max(group.tiers.values(), default=0), lane.least.tier)
+        bound = key(case, "", numbers, lane.least, tier)
+        if self._fails_whole(group, lane, ideal, numbers):
+            return None
+        return InLine(bound[:-1], group, lane, numbers, tier)
 
-    def _cannot_help(
-        self, ideal_key: tuple[object, ...], group: Group, lane: list[Assignment],
-        done: list[tuple[float, float, int]],
-    ) -> bool:  # fmt: skip
-        """The ideal member is behind the list and inside the frontier already."""
-        distinct: dict[str, tuple[float | str, ...]] = {}
-        for route in self.routes:
-            held = distinct.get(route.endpoint.id)
-            if held is None or route.key < held:
-                distinct[route.endpoint.id] = route.key
-        last = heapq.nsmallest(ENOUGH, distinct.values())
-        if len(last) < ENOUGH or tuple(ideal_key) < last[-1][:-1]:  # type: ignore[operator]
+    def _fails_whole(self, group: Group, lane: Lane, ideal: Rates, numbers: Numbers) -> bool:
+        """Whether not even the bound is within the limits, page selection apart; then the class is refused."""
+        case = self.case
+        if len(members(case, group, case.job, None)) != len(case.index.band(group, case.as_of)):
+            return False  # more is known of some member than the catalog says
+        if self.limits.allow(group, ideal, lane.least, numbers, max(group.tiers.values(), default=0)):
             return False
-        ideal = self.case.index.ideal(group, self.case.as_of)
-        for assignment in lane:
-            priced, _ = price(self.case, group.first, group, ideal, assignment, 0)
-            point = (priced.cost, priced.seconds, -priced.tier)
-            if not any(a <= point[0] and b <= point[1] and c <= point[2] for a, b, c in done):
-                return False
+        reason, held = self._reason(group.first, group, ideal, lane.least, numbers)
+        if reason[0] == "context" and any(bundle.kind == "document" for bundle in case.bundles):
+            return False
+        if reason[0] == "floor" and max(group.tiers.values(), default=0) >= self.floors.answer:
+            return False
+        self._refuse(reason, group.members, _miss(reason, held, case))
         return True
+
+    def _price_all(self, entry: InLine, *, everything: bool = False) -> None:
+        """Price the members of a class, those that cannot enter the list by their bound alone."""
+        case, group, lane = self.case, entry.group, entry.lane
+        several = len(lane.demands) > 2 and not everything and entry.numbers is not None
+        for endpoint in members(case, group, case.job, self.only):
+            rates = case.rates(endpoint)
+            if several and len(self._top) >= ENOUGH:
+                numbers = price(case, endpoint, group.remote, rates, lane.least)
+                if key(case, "", numbers, lane.least, entry.tier)[:-1] >= self._top[-1]:
+                    continue
+            self._price(endpoint, group, rates, lane)
+
+    def _price(self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane) -> None:
+        reasons: list[tuple[Reason, Priced]] = []
+        best: Key | None = None
+        for assignment, needs in zip(lane.assignments, lane.demands, strict=True):
+            route = self.route(endpoint, group, rates, assignment, needs, reasons)
+            if route is not None:
+                self.routes.append(route)
+                if best is None or route.key < best:
+                    best = route.key
+        if best is not None:
+            insort(self._top, best)
+            del self._top[ENOUGH:]
+        elif reasons:
+            self._refuse_nearest(reasons, [endpoint])
 
     # ---- lanes --------------------------------------------------------------------------------
 
-    def _lane(self, group: Group) -> list[Assignment] | Reason:
+    def _assigned(self, group: Group) -> list[Assignment] | Reason:
         """Assignments for endpoints like these, or why there are none."""
-        key = (group.inputs, group.remote, group.first.model.image_tokens)
-        found = self._lanes.get(key)
+        rule = group.first.model.image_tokens
+        key_ = (group.inputs, group.remote, rule)
+        found = self._assignments.get(key_)
         if found is None:
-            found = self._lanes[key] = self._make_lane(group)
+            found = self._assignments[key_] = self._assign(group)
         return found
 
-    def _make_lane(self, group: Group) -> list[Assignment] | Reason:
+    def _lane(self, group: Group, found: list[Assignment]) -> Lane:
+        model = group.first.model
+        key_ = (id(found), self.case.vocabulary(model.tokenizer), group.first.host.forced_json)
+        lane = self._lanes.get(key_)
+        if lane is None:
+            demands = [demand(self.case, group, assignment) for assignment in found]
+            lane = self._lanes[key_] = Lane(found, demands, optimist(demands))
+        return lane
+
+    def _assign(self, group: Group) -> list[Assignment] | Reason:
         case = self.case
         if group.remote and case.private_text:
             return ("privacy", f"text may not leave this machine ({case.private_text} is private)")
         usable: list[list[Way]] = []
-        for bundle, choices in zip(case.bundles, self._ways, strict=True):
+        for bundle, choices in zip(case.bundles, self.choices, strict=True):
             reasons: list[Reason] = []
             good: list[Way] = []
             for way in choices:
@@ -155,122 +199,142 @@ class Search:
                 else:
                     reasons.append(reason)
             if not good:
-                return self._no_way(group, bundle, reasons)
+                return self._no_way(bundle, reasons)
             usable.append(good)
         return assignments(case, usable, group)
 
-    def _no_way(self, group: Group, bundle: Bundle, reasons: list[Reason]) -> Reason:
+    def _no_way(self, bundle: Bundle, reasons: list[Reason]) -> Reason:
         if not reasons:
             return ("pages", f"{bundle.title} has more pages to look at than one plan takes (--pages)")
         rule, words = max(reasons, key=lambda reason: rules.order(reason[0]))
         wanted = "transcribe" if bundle.kind == "audio" else "read"
         if rule != "modality" or self.conversions.get(wanted):
             return (rule, words)
-        near = [each for each in self.left.refused if each.rule != "output" and self._does(each.ids, wanted)]
+        near = [
+            each
+            for each in (*self.left.refused, *self.misses.values())
+            if each.rule != "output" and each.ids and wanted in self.case.index.group_of[each.ids[0]].jobs
+        ]
         why = f": {near[0].ids[0]} is out, {near[0].reason}" if near else ""
         return (rule, f"{words}, and nothing reachable can {'hear' if wanted == 'transcribe' else 'read'} it{why}")
 
-    def _does(self, ids: tuple[str, ...], job: str) -> bool:
-        return bool(ids) and job in self.case.index.group_of[ids[0]].jobs
-
     # ---- routes -------------------------------------------------------------------------------
 
-    def _price(self, endpoint: Endpoint, group: Group, rates: Rates, lane: list[Assignment]) -> None:
-        reasons: list[tuple[Reason, Priced]] = []
-        before = len(self.routes)
-        for assignment in lane:
-            route = self._route(endpoint, group, rates, assignment, reasons)
-            if route is not None:
-                self.routes.append(route)
-        if len(self.routes) == before and reasons:
-            self._refuse_nearest(reasons, [endpoint])
-
-    def _route(
-        self, endpoint: Endpoint, group: Group, rates: Rates, assignment: Assignment,
+    def route(
+        self, endpoint: Endpoint, group: Group, rates: Rates, assignment: Assignment, needs: Demand,
         reasons: list[tuple[Reason, Priced]],
     ) -> Route | None:  # fmt: skip
-        """Price one route; where only the context is too short, with fewer pages."""
+        """Price one route; where only the context is too short, with fewer pages. None when a limit fails."""
         case = self.case
-        priced, cap = price(case, endpoint, group, rates, assignment, self.floors.answer)
-        reason = rules.of_route(priced, case)
-        if reason is not None and reason[0] == "context":
+        numbers = price(case, endpoint, group.remote, rates, needs)
+        own_tier = tier_of(case, group, needs)
+        if not self.limits.allow(group, rates, needs, numbers, own_tier):
+            reason = self._reason(endpoint, group, rates, needs, numbers)
+            reasons.append(reason)
+            if reason[0][0] != "context":
+                return None
             fewer = selected(
                 case, assignment, group.first.model.image_tokens, self.conversions, rates.context,
-                input_text(case, group, assignment)[HIGH] + assignment.image[HIGH] + assignment.audio[HIGH], cap,
+                needs.total[HIGH], numbers.cap,
             )  # fmt: skip
-            if fewer is not None:
-                assignment = fewer
-                priced, cap = price(case, endpoint, group, rates, assignment, self.floors.answer)
-                reason = rules.of_route(priced, case)
-        if reason is not None:
-            reasons.append((reason, priced))
-            return None
-        key, score = key_of(case, endpoint.id, priced, assignment)
-        return Route(endpoint, group, rates, assignment, priced, cap, key, score)
+            if fewer is None:
+                return None
+            assignment, needs = fewer, demand(case, group, fewer)
+            numbers = price(case, endpoint, group.remote, rates, needs)
+            if not self.limits.allow(group, rates, needs, numbers, own_tier):
+                reasons.append(self._reason(endpoint, group, rates, needs, numbers))
+                return None
+        tier = min(needs.tier, own_tier)
+        key_ = key(case, endpoint.id, numbers, needs, tier)
+        return Route(endpoint, group, rates, assignment, needs, numbers, tier, own_tier, key_, score(case, key_))
+
+    def _reason(
+        self, endpoint: Endpoint, group: Group, rates: Rates, needs: Demand, numbers: Numbers
+    ) -> tuple[Reason, Priced]:
+        held = priced(self.case, endpoint, group, rates, needs, numbers, self.floors.answer)
+        reason = rules.of_route(held, self.case)
+        assert reason is not None, "limits and rules disagree"
+        return reason, held
+
+    def _improve(self) -> None:
+        """Where not all combinations were tried: change one bundle at a time in the best routes, while that helps."""
+        if not self.routes or math.prod(len(choices) for choices in self.choices) <= ALL_COMBINATIONS:
+            return
+        better: list[Route] = []
+        for start in self.routes[:2]:
+            current, found = start, self._neighbour(start)
+            while found is not None:
+                current, found = found, self._neighbour(found)
+            if current is not start:
+                better.append(current)
+        if better:
+            self.routes = sorted([*self.routes, *better], key=lambda route: route.key)
+
+    def _neighbour(self, route: Route) -> Route | None:
+        best: Route | None = None
+        rule = route.group.first.model.image_tokens
+        for place, bundle in enumerate(self.case.bundles):
+            for way in self.choices[place]:
+                if way is route.assignment.ways[place] or rules.of_way(route.group, way, bundle, self.case) is not None:
+                    continue
+                chosen = (*route.assignment.ways[:place], way, *route.assignment.ways[place + 1 :])
+                made = assign(self.case, chosen, rule)
+                other = self.route(
+                    route.endpoint, route.group, route.rates, made, demand(self.case, route.group, made), []
+                )
+                if other is not None and other.key < (best or route).key:
+                    best = other
+        return best
 
     # ---- refusals -----------------------------------------------------------------------------
 
     def _refuse_nearest(self, reasons: list[tuple[Reason, Priced]], endpoints: list[Endpoint]) -> None:
         """Of all routes that failed, the one that came farthest speaks."""
-        reason, priced = max(
-            reasons, key=lambda each: (rules.order(each[0][0]), -_MISS.get(each[0][0], _no_miss)(each[1], self.case))
+        reason, held = max(
+            reasons, key=lambda each: (rules.order(each[0][0]), -_miss(each[0], each[1], self.case))
         )
-        self._refuse(reason, endpoints, _MISS.get(reason[0], _no_miss)(priced, self.case))
+        self._refuse(reason, endpoints, _miss(reason, held, self.case))
 
     def _refuse(self, reason: Reason, endpoints: list[Endpoint], miss: float = 0.0) -> None:
+        self._add(Refused(reason[0], reason[1], len(endpoints), first_ids(endpoints), miss))
+
+    def _add(self, new: Refused) -> None:
         """One row per rule with numbers (the nearest miss speaks for all), one per reason without."""
-        rule, words = reason
-        key = (rule, "") if rule in _MISS else reason
-        held = self.misses.get(key)
+        key_ = (new.rule, "" if new.rule in _MISS else new.reason)
+        held = self.misses.get(key_)
         if held is None:
-            self.misses[key] = Refused(rule, words, len(endpoints), first_ids(endpoints), miss)
+            self.misses[key_] = new
             return
-        near = held if held.miss <= miss else Refused(rule, words, 0, (), miss)
-        ids = tuple(sorted({*held.ids, *first_ids(endpoints)}))[:4]
-        self.misses[key] = Refused(rule, near.reason, held.count + len(endpoints), ids, near.miss)
+        near = held if held.miss <= new.miss else new
+        ids = tuple(sorted({*held.ids, *new.ids}))[:4]
+        self.misses[key_] = Refused(new.rule, near.reason, held.count + new.count, ids, near.miss)
 
 
-def _no_miss(priced: Priced, case: Case) -> float:
-    return 0.0
+def _extremes(passed: list[InLine]) -> list[InLine]:
+    """Per strength the classes that could be cheapest and fastest: the ends of the frontier."""
+    cheapest: dict[int, InLine] = {}
+    fastest: dict[int, InLine] = {}
+    for entry in passed:
+        numbers = entry.numbers
+        if numbers is None:
+            continue
+        for best, name in ((cheapest, "cost"), (fastest, "seconds")):
+            held = best.get(entry.tier)
+            if held is None or held.numbers is None or getattr(numbers, name) < getattr(held.numbers, name):
+                best[entry.tier] = entry
+    found = {entry.group.number: entry for entry in (*cheapest.values(), *fastest.values())}
+    return [found[number] for number in sorted(found)]
 
 
 _MISS: dict[str, Callable[[Priced, Case], float]] = {  # by how much a limit was missed
-    "images": lambda priced, case: float(priced.pictures - (priced.max_pictures or 0)),
-    "context": lambda priced, case: priced.tokens + priced.answer - priced.context,
-    "memory": lambda priced, case: priced.memory,
-    "max_cost": lambda priced, case: priced.cost_high,
-    "deadline": lambda priced, case: priced.seconds_high,
+    "images": lambda held, case: float(held.pictures - (held.max_pictures or 0)),
+    "context": lambda held, case: held.tokens + held.answer - held.context,
+    "memory": lambda held, case: held.memory,
+    "max_cost": lambda held, case: held.cost_high,
+    "deadline": lambda held, case: held.seconds_high,
 }
 
 
-def improve(search: Search) -> None:
-    """Where not all combinations were tried: change one bundle at a time in the best route, while that helps."""
-    if not search.routes or math.prod(len(choices) for choices in search._ways) <= ALL_COMBINATIONS:
-        return
-    for start in search.routes[:3]:
-        current = start
-        for _ in range(3):
-            better = _neighbour(search, current)
-            if better is None:
-                break
-            current = better
-        if current is not start:
-            search.routes.append(current)
-    search.routes.sort(key=lambda route: route.key)
-
-
-def _neighbour(search: Search, route: Route) -> Route | None:
-    best: Route | None = None
-    rule = route.group.first.model.image_tokens
-    for place, bundle in enumerate(search.case.bundles):
-        for way in search._ways[place]:
-            if way is route.assignment.ways[place] or rules.of_way(route.group, way, bundle, search.case) is not None:
-                continue
-            chosen = (*route.assignment.ways[:place], way, *route.assignment.ways[place + 1 :])
-            other = search._route(route.endpoint, route.group, route.rates, assign(search.case, chosen, rule), [])
-            if other is not None and other.key < (best or route).key:
-                best = other
-    return best
-
-
-__all__ = ["ENOUGH", "Found", "Search"]
+def _miss(reason: Reason, held: Priced, case: Case) -> float:
+    measure = _MISS.get(reason[0])
+    return measure(held, case) if measure is not None else 0.0

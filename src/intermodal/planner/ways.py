@@ -75,7 +75,7 @@ class Way(Struct, eq=False):
         text, cost, transforms, local, network: sums over the parts (``network`` is the longest). made: the part
             of the text that converters with weights write.
         blocks: labelled blocks of derived text. pictures, sound, document: what goes in as it is.
-        tier: of the converter. passages: one per part of the bundle.
+        tier: of the converter. passages: one per part of the bundle. by_rule: tokens of the pictures, once counted.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Way(Struct, eq=False):
     sound: Levels
     tier: int
     passages: list[Passage]
+    by_rule: dict[str, Levels]
     left_out: int = 0
 
 
@@ -174,7 +175,7 @@ def _way(
         name=name, endpoint=endpoint, hands=hands, keeps=kept(name, bundle.kind), loses=loses,
         penalty=sum(bundle.needs[aspect] for aspect in missed), missed=missed,
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
-        blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages,
+        blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, by_rule={},
     )  # fmt: skip
     _add_up(made)
     if endpoint is not None and any(piece.endpoint is not None for passage in passages for piece in passage.pieces):

@@ -71,6 +71,24 @@ class Vocabularies:
         ids: list[int] = found.encode(_whole(text), add_special_tokens=False).ids
         return ids
 
+    def counted(self, opened: Opened) -> Opened:
+        """``opened`` with the exact counts of its text parts, for every vocabulary that is here."""
+        import copy
+
+        import msgspec
+
+        names = self.names()
+        parts = []
+        for part in opened.facts.parts:
+            if part.kind == "text" and names:
+                counts = {name: self.count(name, opened.text(part.index)) for name in names}
+                known = {name: count for name, count in counts.items() if count is not None}
+                part = msgspec.structs.replace(part, tokens={**part.tokens, **known})
+            parts.append(part)
+        made = copy.copy(opened)
+        made.facts = msgspec.structs.replace(opened.facts, parts=tuple(parts))
+        return made
+
     def _load(self, tokenizer: str) -> Any:
         row = SOURCES.get(tokenizer)
         path = self._weights.path(row) if row is not None else None
@@ -90,26 +108,6 @@ class Vocabularies:
         if built is not None:
             _keep(built, copy)
         return built
-
-
-def count_tokens(opened: Opened, weights: WeightsStore) -> Opened:
-    """``opened`` with the exact counts of its text parts, for every vocabulary that is here."""
-    import copy
-
-    import msgspec
-
-    vocabularies = Vocabularies(weights)
-    names = vocabularies.names()
-    parts = []
-    for part in opened.facts.parts:
-        if part.kind == "text" and names:
-            counts = {name: vocabularies.count(name, opened.text(part.index)) for name in names}
-            known = {name: count for name, count in counts.items() if count is not None}
-            part = msgspec.structs.replace(part, tokens={**part.tokens, **known})
-        parts.append(part)
-    counted = copy.copy(opened)
-    counted.facts = msgspec.structs.replace(opened.facts, parts=tuple(parts))
-    return counted
 
 
 def _whole(text: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from intermodal.errors import IntermodalError
+from intermodal.errors import StoreError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -51,13 +51,6 @@ CREATE TABLE conversation (
     one INTEGER PRIMARY KEY CHECK (one = 1), messages BLOB NOT NULL, endpoint TEXT NOT NULL, updated TEXT NOT NULL
 );
 """
-
-
-class StoreError(IntermodalError):
-    """The store cannot be read or written: nothing was sent, because nothing could be recorded."""
-
-    exit_code = 9
-    code = "store"
 
 
 class Database:

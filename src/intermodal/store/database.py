@@ -10,7 +10,8 @@ from intermodal.content import Value
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message
 from intermodal.store import attempts, figures
-from intermodal.store.connection import Database, StoreError
+from intermodal.errors import StoreError
+from intermodal.store.connection import Database
 from intermodal.store.rows import Attempt, Conversation, Outcome, Reservation, RunRow, Summary
 
 MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not kept

@@ -69,7 +69,8 @@ def test_a_tier_by_size_never_claims_the_frontier() -> None:
     ("table", "said"),
     [
         ({"base_ur": "x"}, "unknown key base_ur in [hosts.box]; did you mean base_url?"),
-        ({"models": [{"id": "a/b", "contxt": 1}]}, "unknown key contxt in [hosts.box] at models[0]; did you mean context?"),
+        ({"models": [{"id": "a/b", "contxt": 1}]},
+         "unknown key contxt in [hosts.box] at models[0]; did you mean context?"),
         ({"models": [{"served_as": "b"}]}, "[hosts.box] at models[0] lacks id"),
         ({"zone": "near"}, "wrong value in [hosts.box] at zone: invalid enum value 'near'"),
         ({"speed": {"decode": [1, 2]}}, "wrong value in [hosts.box] at speed.decode"),
@@ -200,7 +201,13 @@ def test_a_shipped_host_moved_to_another_address_is_as_far_as_that_address() -> 
 
 
 def test_a_known_model_at_a_host_of_ones_own_keeps_its_facts() -> None:
-    made = catalog(user=(box(ServedRow(id="qwen/qwen3-8b", served_as="qwen3:8b"),),))
+    made = catalog(
+        user=(
+            box(
+                ServedRow(id="qwen/qwen3-8b", served_as="qwen3:8b"),
+            ),
+        )
+    )
     endpoint = made.by_id["box:qwen/qwen3-8b"]
     assert endpoint.model.parameters == 8.2e9
     assert endpoint.served_as == "qwen3:8b"
@@ -209,7 +216,13 @@ def test_a_known_model_at_a_host_of_ones_own_keeps_its_facts() -> None:
 
 
 def test_an_unknown_model_is_described_by_its_row_and_its_name() -> None:
-    endpoint = catalog(user=(box(ServedRow(id="acme/eyes-7b", input=("text", "image")),),)).by_id["box:acme/eyes-7b"]
+    endpoint = catalog(
+        user=(
+            box(
+                ServedRow(id="acme/eyes-7b", input=("text", "image")),
+            ),
+        )
+    ).by_id["box:acme/eyes-7b"]
     assert endpoint.model.kind == "vision-language"
     strength = endpoint.tier("image-text-to-text")
     assert strength is not None

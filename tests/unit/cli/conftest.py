@@ -44,6 +44,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     def run(*arguments: str, input: str | bytes = b"", terminal: bool = False) -> Done:
         data = input.encode() if isinstance(input, str) else input
         monkeypatch.setattr(sys, "stdin", Piped(data, terminal))
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
         with pytest.raises(SystemExit) as stopped:
             main(list(arguments))
         said = capsys.readouterr()

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.cli.conftest import Cli
 
 from intermodal import config
 from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.plans.machine import Machine
 from intermodal.request import Zone
 from intermodal.store.database import Store
-from intermodal.testing import Fault, FakeHost
-from tests.unit.cli.conftest import Cli
+from intermodal.testing import FakeHost, Fault
 
 EAR = ServedRow(id="openai/whisper-large-v3", served_as="ear", second=0.00001)
 
@@ -60,7 +61,11 @@ def test_json_is_one_document_with_every_field(cli: Cli, fake: FakeHost) -> None
     assert "q-error" in document["analyze"]
 
 
-def test_explain_contacts_nobody_and_says_the_same_twice(cli: Cli, fake: FakeHost, media: Path) -> None:
+def test_explain_contacts_nobody_and_says_the_same_twice(
+    cli: Cli, fake: FakeHost, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(cores=2, memory=8 << 30, free=6 << 30)  # other tests come and go on the real one
+    monkeypatch.setattr("intermodal.runtimes.machine.snapshot", lambda loaded: machine)
     question = ("explain", "What is said?", str(media / "jfk.wav"), "--at-least", "large")
     first, second = cli(*question), cli(*question)
     assert first.code == 0, first.err
@@ -236,7 +241,6 @@ def hosted(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     )
     monkeypatch.setattr(load, "shipped", lambda: msgspec.structs.replace(base, hosts=hosts))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     config.remove_host(os.environ, "box")
     return fake
 
@@ -256,7 +260,7 @@ def test_on_a_terminal_one_question_decides_whether_it_is_sent(
     cli: Cli, hosted: FakeHost, said: str, sent: bool, consent: tuple[str, ...], declined: tuple[str, ...]
 ) -> None:
     done = cli("ask", "q", "--output", "embedding", input=said, terminal=True)
-    assert "would answer for about $" in done.err
+    assert "would answer for <$0.000001, if this may go to openai (127.0.0.1): 1 tok text (from prompt)." in done.err
     assert "Send it?" in done.err
     assert "sk-test" not in done.err
     assert [attempt.key for attempt in hosted.attempts] == [True] * sent

@@ -6,12 +6,12 @@ import os
 import socket
 
 import pytest
+from tests.unit.cli.conftest import Cli
 
 from intermodal.cli.reach import read_listing
 from intermodal.config import config_path, load_config
 from intermodal.errors import CallError
 from intermodal.testing import FakeHost
-from tests.unit.cli.conftest import Cli
 
 
 def test_consent_cannot_be_given_by_a_pipe(cli: Cli) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.unit.cli.conftest import Cli
 
 from intermodal import errors
 from intermodal._version import __version__
 from intermodal.cli import main as frame
 from intermodal.cli.main import VERBS, app
-from tests.unit.cli.conftest import Cli
 
 COMMAND = (sys.executable, "-m", "intermodal.cli.main")
 

@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from tests.unit.cli.conftest import Cli
 
 from intermodal.weights.rows import WeightsRow, parse_registry
 from intermodal.weights.store import WeightsStore
-from tests.unit.cli.conftest import Cli
 
 DATA = b"weights " * 1000
 

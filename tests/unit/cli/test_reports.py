@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from tests.unit.cli.conftest import Cli, Done
 
 from intermodal import config
 from intermodal.catalog.rows import HostRow, ServedRow
@@ -14,7 +15,6 @@ from intermodal.events import Usage
 from intermodal.store.database import Store
 from intermodal.store.rows import Outcome, Reservation
 from intermodal.testing import FakeHost
-from tests.unit.cli.conftest import Cli, Done
 
 KEY = "sk-secret-of-the-test"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ def test_every_protocol_is_answered_and_here_all_are_usable() -> None:
 
 
 def test_a_missing_package_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = module.find_spec
+    real = importlib.util.find_spec
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "xllamacpp" else real(name))
     assert installed()["llama"] == missing("llama") == "pip install 'intermodal[embedded]'"
     assert installed()["whisper"] == missing("whisper") == ""

@@ -29,9 +29,8 @@ def wheel(folder: Path, package: str, members: dict[str, bytes], *, corrupt: boo
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     if corrupt:
-        data = bytearray(path.read_bytes())
-        data[60:90] = bytes(30)
-        path.write_bytes(data)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:60] + bytes(30) + whole[90:])
     return path
 
 

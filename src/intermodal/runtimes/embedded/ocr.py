@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from intermodal._process import serve
-from intermodal.errors import InputBroken
+from intermodal.errors import InputBroken, NotInstalled
 from intermodal.runtimes.embedded._child import library, loading, threads
 
 MAX_RATIO = 4
+MIN_SIDE = 6  # pixels; no letter is smaller
 _engine: Any = None
 
 
@@ -23,8 +25,22 @@ def load(path: str, name: str) -> None:
             "Global.log_level": "critical",
             "EngineConfig.onnxruntime.intra_op_num_threads": threads(),
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            **_bundled(Path(rapidocr.__file__).parent / "models"),
         }
         _engine = loading(name, lambda: _woken(rapidocr.RapidOCR(params=parameters)))
+
+
+def _bundled(folder: Path) -> dict[str, str]:
+    """The networks inside the package, by path: asked for by name, RapidOCR would fetch one that is not there."""
+    found = {}
+    for step, pattern in (("Det", "*_det_*.onnx"), ("Cls", "*_cls_*.onnx"), ("Rec", "*_rec_*.onnx")):
+        models = sorted(folder.glob(pattern))
+        if not models:
+            raise NotInstalled(
+                f"rapidocr came without its {step} model", todo="run: pip install --force-reinstall 'rapidocr>=3.9,<4'"
+            )
+        found[f"{step}.model_path"] = str(models[0])
+    return found
 
 
 def _woken(engine: Any) -> Any:
@@ -44,6 +60,8 @@ def read(path: str, name: str, png: bytes) -> dict[str, Any]:
     if picture is None:
         raise InputBroken("is not a picture that can be read")
     height, width = picture.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        return {"lines": []}
     found = _engine(_squarer(picture))
     if found.boxes is None or found.txts is None:
         return {"lines": []}

@@ -1,0 +1,52 @@
+"""The route rules as plain comparisons, for the hundreds of routes that are looked at and not shown.
+
+``rules`` says why in words; this says only whether, by the same limits. A test holds the two together.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from intermodal.costing.levels import HIGH
+from intermodal.costing.rates import Rates
+from intermodal.planner.case import Case
+from intermodal.planner.index import Group
+from intermodal.planner.routes import Demand, Numbers
+from intermodal.request import DEFAULT_MAX_COST
+
+
+class Limits(Struct, frozen=True):
+    """``cost`` and ``seconds`` infinite when there is no limit; ``unknown``: an unknown price is let through."""
+
+    cost: float
+    unknown: bool
+    seconds: float
+    free: float
+    floor: int
+    counts_context: bool
+
+    def allow(self, group: Group, rates: Rates, needs: Demand, numbers: Numbers, own_tier: int) -> bool:
+        """Whether a route is within every limit."""
+        if own_tier < self.floor or numbers.seconds_high > self.seconds or numbers.memory > self.free:
+            return False
+        if numbers.cost_high > self.cost and not (self.unknown and numbers.cost_high == math.inf):
+            return False
+        most = group.first.host.max_images
+        if most is not None and needs.pictures > most:
+            return False
+        return not self.counts_context or needs.total[HIGH] + numbers.cap <= rates.context
+
+
+def limits(case: Case, floor: int) -> Limits:
+    """The limits of a request on this machine."""
+    policy, machine = case.policy, case.machine
+    return Limits(
+        cost=policy.max_cost,
+        unknown=policy.max_cost in (DEFAULT_MAX_COST, math.inf),
+        seconds=math.inf if policy.deadline is None else policy.deadline,
+        free=math.inf if machine.memory == 0 else float(machine.free),
+        floor=floor,
+        counts_context=case.job != "transcribe",
+    )
