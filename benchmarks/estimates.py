@@ -10,17 +10,15 @@ seconds leave out the loading of a runtime, which has its own row.
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 
 import inputs
 import report
+from home import fresh_home
 
 import intermodal
-from intermodal.config import cache_dir
 from intermodal.events import Actual, Result
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Estimate
@@ -57,11 +55,7 @@ def main() -> None:
     shipped: dict[Figure, list[float]] = defaultdict(list)
     fitted: dict[Figure, list[float]] = defaultdict(list)
     inside: dict[Figure, list[bool]] = defaultdict(list)
-    with tempfile.TemporaryDirectory() as home:
-        env = {"INTERMODAL_HOME": home, "PATH": os.environ["PATH"]}
-        cache = cache_dir(env)
-        cache.mkdir(parents=True, exist_ok=True)
-        (cache / "weights").symlink_to(cache_dir(os.environ) / "weights")
+    with fresh_home() as env:
         second = list(inputs.cases(2, count))
         with intermodal.Client(env=env) as client:
             before = [client.plan(case.request) for case in second]

@@ -42,7 +42,7 @@ def cases(seed: int, count: int) -> Iterator[Case]:
         yield Case(f"question about text {number}", _request("What happened first?", words.encode(), "notes.txt"))
         yield Case(f"question about a picture {number}", _request("What was moved?", picture(page, chance), "page.png"))
         yield Case(f"question about a PDF {number}", _request("Who received something?", pdf(words), "notes.pdf"))
-        yield Case(f"embedding {number}", _request("", words.encode(), "notes.txt", EmbeddingOutput()))
+        yield Case(f"embedding {number}", _request("", page.encode(), "notes.txt", EmbeddingOutput()))
 
 
 def _request(prompt: str, data: bytes, name: str, output: Output | None = None) -> Request:

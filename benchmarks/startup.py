@@ -8,14 +8,13 @@ the disk cache and the byte code, which an installed package has too).
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import report
+from home import fresh_home
 
 MEDIA = Path(__file__).parent.parent / "examples" / "media"
 INTERMODAL = str(Path(sys.executable).parent / "intermodal")
@@ -39,15 +38,14 @@ def inside(env: dict[str, str]) -> float:
 
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 21
-    with tempfile.TemporaryDirectory() as home:
-        env = {**os.environ, "INTERMODAL_HOME": home}
+    with fresh_home() as env:
         rows = [
             row("an empty Python process", 0, [wall([sys.executable, "-c", "pass"], env) for _ in range(runs + 1)]),
             row("`import intermodal`, inside the process", 0.1, [inside(env) for _ in range(runs + 1)]),
             row("`intermodal --version`", 0.15, [wall([INTERMODAL, "--version"], env) for _ in range(runs + 1)]),
             row("`intermodal explain` of speech, picture, PDF", 1, [wall(EXPLAIN, env) for _ in range(runs + 1)]),
         ]
-    body = report.table(("what, whole process", "median", "p90", "first run", "goal"), rows)
+    body = report.table(("what", "median", "p90", "first run", "goal"), rows)
     report.write("startup", "Starting", f"{body}\n\n{runs} runs each, one process per run.")
 
 

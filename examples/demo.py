@@ -21,24 +21,23 @@ from intermodal.config import cache_dir
 MEDIA = Path(__file__).parent / "media"
 COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
-EVERYTHING = ("jfk.wav", "screenshot-invoice.png", "report.pdf")
+EVERYTHING = ("What is the total due on the invoice?", "jfk.wav", "screenshot-invoice.png", "report.pdf")
 SCENES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
-        "A question about speech, a picture and a PDF. First only the plan: it contacts no model and spends nothing.",
-        (
-            "intermodal",
-            "explain",
-            "What is the total due, and which terminal was the busiest?",
-            *EVERYTHING,
-        ),
+        "Speech, a picture and a PDF in one question. First only the plan: it contacts no model and spends nothing.",
+        ("intermodal", "explain", *EVERYTHING),
     ),
     (
-        "Now run it. The plan was just seen (-q leaves it out); --analyze shows afterwards what each step really took.",
-        ("intermodal", "ask", "-q", "--analyze", "What is the total due on the invoice?", *EVERYTHING),
+        "Now run it. -q leaves the plan out, it was just seen; --analyze says afterwards what each step really took.",
+        ("intermodal", "ask", "-q", "--analyze", *EVERYTHING),
     ),
     (
-        "A PDF alone: its text layer is extracted, nothing has to be read.",
+        "A PDF with a text layer: its words are extracted, nothing has to be read.",
         ("intermodal", "ask", "-q", "Who is the managing director?", "report.pdf"),
+    ),
+    (
+        "A scanned PDF, pictures only: its pages are rendered and read.",
+        ("intermodal", "ask", "-q", "What is the storage fee per day?", "scanned.pdf"),
     ),
     (
         "Speech as subtitles.",
@@ -46,11 +45,14 @@ SCENES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "Music: nobody speaks, and no words are invented.",
-        ("intermodal", "ask", "-q", "--output", "transcript", "--format", "srt", "music.ogg"),
+        ("intermodal", "ask", "-q", "--output", "transcript", "--format", "json", "music.ogg"),
     ),
     (
-        "Why not a model that can see? Hosted services need consent: a key alone is not consent.",
-        ("intermodal", "explain", "What is in the picture?", "photo-cat.jpg", "--why-not", "openai:openai/gpt-4o-mini"),
+        "Why not a model that sees? A key in the environment (this one is made up) is not consent.",
+        (
+            *("env", "OPENAI_API_KEY=made-up"),
+            *("intermodal", "explain", "What is in the picture?", "photo-cat.jpg", "--why-not", "openai:openai/gpt-4o"),
+        ),
     ),
     (
         "What was spent: one row per attempt, estimate beside actual.",

@@ -197,7 +197,7 @@ def check_url(base_url: str, where: str = "") -> str:
     try:
         parts = urlsplit(base_url)
         plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        extra = parts.username is not None or parts.query or parts.fragment
+        extra = bool(parts.username is not None or parts.query or parts.fragment)
     except ValueError:  # a port that is none, half an IPv6 address
         plain, extra = False, False
     if not plain or extra:

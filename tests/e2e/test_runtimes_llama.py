@@ -14,6 +14,7 @@ import httpx
 import pytest
 from tests.unit.runtimes.bench import REAL_WEIGHTS, SMOLLM2, runtimes
 
+from intermodal.errors import RuntimeCrashed
 from intermodal.runtimes.nouns import Served
 from intermodal.runtimes.runtimes import Runtimes
 from intermodal.weights.gguf import read_header
@@ -142,3 +143,26 @@ def test_the_header_of_the_real_file_accounts_for_every_byte() -> None:
     assert header.context_length == 8192
     assert len(header.tensors) == 272
     assert header.size + header.weight_bytes == path.stat().st_size
+
+
+class BrokenWeights:
+    """A store whose file is no model."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def path(self, name: str) -> Path:
+        return self._path
+
+
+@pytest.mark.parametrize("data", [b"", b"GGUF", b"not a model" * 1000])
+async def test_a_file_that_is_no_model_is_one_clear_error(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.gguf").write_bytes(data)
+    models = Runtimes(BrokenWeights(tmp_path / "x.gguf"))  # type: ignore[arg-type]
+    try:
+        with pytest.raises(RuntimeCrashed, match=r"could not be loaded|died") as caught:
+            await models.chat_url(SMOLLM2)
+        assert str(tmp_path) not in str(caught.value)
+        assert models.loaded() == ()
+    finally:
+        await models.close()

@@ -28,7 +28,7 @@ from intermodal.planner.names import resolve
 from intermodal.planner.pages import asked_pages
 from intermodal.request import Aspect, EmbeddingOutput, JsonOutput, Policy, Request, TranscriptOutput
 
-FINE_BUNDLES = 12  # distinct shapes up to which each shape is a bundle of its own
+FINE_BUNDLES = 8  # distinct shapes up to which each shape is a bundle of its own
 QUESTION_CHARS = 4_000  # of the question are looked at for words
 Shape = tuple[object, ...]
 
@@ -62,7 +62,16 @@ class Bundle(Struct):
 
 
 class Case(Struct):
-    """Everything rules and costs read, resolved once per plan."""
+    """Everything rules and costs read, resolved once per plan.
+
+    Attributes:
+        named: ids ``Policy.model`` stands for, None when nobody named one.
+        measured: ids with statistics of real runs. loaded: ids that are warm.
+        special: by class, the ids about which more is known than the catalog says.
+        typical_answer: low and mid tokens of an answer; a JSON value is about half as long as its schema.
+        ranked_answer: tokens of the answer that ranking counts, before any endpoint's own limits.
+        vocabularies: tokenizers that counted something of this request.
+    """
 
     request: Request
     facts: Facts
@@ -83,16 +92,18 @@ class Case(Struct):
     named: frozenset[str] | None
     consented: frozenset[str]
     measured: frozenset[str]
+    special: dict[int, set[str]]
     loaded: frozenset[str]
     loaded_memory: Levels
     languages: frozenset[str]
-    # low and mid tokens of an answer; a JSON value is about half as long as the schema that describes it
     schema_chars: int
     typical_answer: tuple[float, float]
+    ranked_answer: float
     vocabularies: frozenset[str]
     text_cache: dict[str, Levels]
     rates_cache: dict[str, Rates]
-    selections: dict[object, object]
+    assignments: dict[object, object]
+    page_worth: dict[int, list[float]]
 
     @property
     def policy(self) -> Policy:
@@ -152,7 +163,9 @@ def make_case(
     for endpoint_id in machine.loaded:
         if endpoint_id in catalog.by_id:
             memory = plus(memory, levels(catalog.by_id[endpoint_id].memory))
+    measured = frozenset(key.partition("|")[0] for key in statistics.rows)
     schema = len(msgspec.json.encode(request.output.schema)) if isinstance(request.output, JsonOutput) else 0
+    typical = (10.0, max(80.0, schema / 8)) if schema else (8.0, 120.0)
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
@@ -161,13 +174,29 @@ def make_case(
         bundles=_bundles(media, policy, aspects), ignored=ignored,
         question=question, asked=aspects, asked_pages=asked_pages(question),
         named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
-        measured=frozenset(key.partition("|")[0] for key in statistics.rows),
+        measured=measured, special=_special(known, measured | loaded | {request.previous_endpoint}),
         loaded=loaded, loaded_memory=memory,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
-        schema_chars=schema, typical_answer=(10.0, max(80.0, schema / 8)) if schema else (8.0, 120.0),
+        schema_chars=schema, typical_answer=typical, ranked_answer=_ranked_answer(request, job, typical[1]),
         vocabularies=frozenset(name for text in texts for name in text.tokens),
-        text_cache={}, rates_cache={}, selections={},
+        text_cache={}, rates_cache={}, assignments={}, page_worth={},
     )  # fmt: skip
+
+
+def _ranked_answer(request: Request, job: Job, typical: float) -> float:
+    stated = request.sampling.max_tokens
+    if job != "generate":
+        return 0.0
+    return typical if stated is None else min(typical, float(stated))
+
+
+def _special(known: Index, ids: frozenset[str]) -> dict[int, set[str]]:
+    found: dict[int, set[str]] = {}
+    for each in ids:
+        group = known.group_of.get(each)
+        if group is not None:
+            found.setdefault(group.number, set()).add(each)
+    return found
 
 
 def is_private(policy: Policy, part: PartFacts) -> bool:

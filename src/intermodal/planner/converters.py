@@ -16,7 +16,7 @@ from intermodal.planner import rules
 from intermodal.planner.case import Case, is_here
 from intermodal.planner.index import Group, Job
 from intermodal.planner.pages import is_scanned
-from intermodal.planner.survivors import Only, Refused, Survivors, first_ids, members
+from intermodal.planner.survivors import Only, Refused, Survivors, members
 from intermodal.planner.ways import Conversions, read_megapixels
 
 SHORTLIST = 6  # converters up to which all are considered
@@ -64,7 +64,7 @@ def shortlist(case: Case, left: Survivors, floors: Floors, only: Only | None) ->
         for group in groups:
             reason = _reason(case, group, job, floors)
             if reason is not None:
-                refused.append(Refused(reason[0], reason[1], len(group.members), first_ids(group.members)))
+                refused.append(Refused(reason[0], reason[1], len(group.members), group.ids))
                 continue
             tier = group.tier(TASKS[job])
             scored += [_score(case, e, job, work, tier) for e in members(case, group, job, only)]

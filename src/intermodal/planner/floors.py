@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from intermodal.planner.case import Case
 from intermodal.planner.converters import TASKS, Floors
-from intermodal.planner.index import Group, Job, tier_name
+from intermodal.planner.index import Job, tier_name
 from intermodal.planner.search import Found, Search
 from intermodal.planner.survivors import Survivors
 from intermodal.request import TIERS
@@ -41,7 +41,7 @@ def settle(case: Case, left: Survivors) -> Settled:
 
 def _strongest(case: Case, left: Survivors) -> Floors:
     """The default floor, or the strongest reachable of each task where nothing is that strong."""
-    answer = max((_best_tier(group) for group in left.by_job[case.job]), default=0)
+    answer = max((group.strongest for group in left.by_job[case.job]), default=0)
     if case.named is not None:
         answer = 0  # the user named the model: it is as strong as it is
     return Floors(
@@ -55,10 +55,6 @@ def _of(case: Case, left: Survivors, job: Job) -> int:
     all_private = all(bundle.private for bundle in case.bundles if bundle.kind in kinds)
     tiers = [group.tier(TASKS[job]) for group in groups if not (group.remote and all_private)]
     return min(DEFAULT_FLOOR, max(tiers, default=0))
-
-
-def _best_tier(group: Group) -> int:
-    return max(group.tiers.values(), default=0)
 
 
 def _downwards(top: Floors) -> list[Floors]:

@@ -22,6 +22,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
 
 Job = Literal["generate", "transcribe", "read", "embed"]
+LISTED = 4  # ids a rejection names
 BAND = 4  # the chosen one and three fallbacks
 _KEY = "_planner_index"
 
@@ -43,7 +44,8 @@ class Group(Struct, eq=False):
         members: all, by id.
         host: the host's id where all members share it, else "".
         jobs: what they can do. inputs: the kinds they take. remote: beyond this machine.
-        tiers: strength by task, as a place in ``TIERS``.
+        tiers: strength by task, as a place in ``TIERS``. strongest: the best of them.
+        ids: the first few, for a rejection to name.
     """
 
     number: int
@@ -54,15 +56,17 @@ class Group(Struct, eq=False):
     inputs: frozenset[str]
     remote: bool
     tiers: dict[str, int]
+    strongest: int
+    ids: tuple[str, ...] = ()
 
-    def tier(self, *tasks: Task) -> int:
-        """The weakest of the strengths for these tasks.
+    def tier(self, task: Task) -> int:
+        """Strength for a task.
 
         A task without a figure is judged by the model's general strength, and a model without any is
         taken for the weakest there is.
         """
-        general = self.tiers.get("text-generation", max(self.tiers.values(), default=0))
-        return min((self.tiers.get(task, general) for task in tasks), default=general)
+        general = self.tiers.get("text-generation", self.strongest)
+        return self.tiers.get(task, general)
 
 
 class Index:
@@ -145,6 +149,7 @@ def _groups(catalog: Catalog) -> list[Group]:
             group.members.append(endpoint)
     for group in found.values():
         group.members.sort(key=lambda e: e.id)
+        group.ids = tuple(e.id for e in group.members[:LISTED])
         hosts = {e.host.id for e in group.members}
         group.host = next(iter(hosts)) if len(hosts) == 1 else ""
     return list(found.values())
@@ -152,6 +157,7 @@ def _groups(catalog: Catalog) -> list[Group]:
 
 def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     jobs = tuple(dict.fromkeys(JOBS[task] for task in endpoint.model.tasks if task in JOBS))
+    tiers = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
     return Group(
         number=number,
         first=endpoint,
@@ -160,7 +166,8 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
         jobs=jobs,
         inputs=frozenset(endpoint.input),
         remote=endpoint.host.zone not in HERE,
-        tiers={strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength},
+        tiers=tiers,
+        strongest=max(tiers.values(), default=0),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
@@ -122,7 +123,25 @@ class Route(Struct, eq=False):
 
 
 def assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
-    """Add up one way per bundle."""
+    """Add up one way per bundle; without pictures the same for every rule."""
+    pictured = any(way.pictures for way in chosen)
+    key = (chosen, image_rule if pictured else "")
+    found = case.assignments.get(key)
+    if isinstance(found, Assignment):
+        return found
+    base = case.assignments.get(chosen) if pictured else None
+    if isinstance(base, Assignment):
+        image = ZEROS
+        for way in chosen:
+            image = plus(image, picture_tokens(way, image_rule)) if way.pictures else image
+        made = msgspec.structs.replace(base, image=image)
+    else:
+        made = _assign(case, chosen, image_rule)
+    case.assignments[key] = case.assignments[chosen] = made
+    return made
+
+
+def _assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
     text = image = sound = made = cost = transforms = local = network = load = memory = ZEROS
     pictures = blocks = 0
     cold: set[str] = set()
@@ -290,6 +309,23 @@ def repair_call(case: Case, rates: Rates, needs: Demand, out: float) -> tuple[fl
         token_price(rates, needs.text[HIGH] + needs.again, needs.image[HIGH], needs.audio[HIGH], out),
         generate_seconds(rates, HIGH, needs.total[HIGH] + needs.again, out),
     )
+
+
+def bound(case: Case, rates: Rates, needs: Demand) -> tuple[float, float]:
+    """USD and seconds below which no route with these figures can come: the mid of ``price``, loading left out."""
+    if case.job == "transcribe":
+        cost, seconds = last_call(case, rates, MID, needs, 0.0)
+        return cost + needs.cost[MID], needs.before[MID] + seconds
+    out = min(case.ranked_answer, rates.most_out)
+    total = needs.total[MID]
+    cost = needs.cost[MID] + rates.request + out * rates.out if out else needs.cost[MID] + rates.request
+    if total:
+        cost += needs.text[MID] * rates.text
+        if needs.image[MID]:
+            cost += needs.image[MID] * rates.image
+        if needs.audio[MID]:
+            cost += needs.audio[MID] * rates.audio
+    return cost, needs.before[MID] + rates.overhead[MID] + total * rates.read_in[MID] + out * rates.write_out[MID]
 
 
 def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand) -> Numbers:

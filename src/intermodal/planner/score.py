@@ -19,23 +19,23 @@ UNKNOWN = 1e6  # USD: after every known price, and still a number that JSON can 
 Key = tuple[float | str, ...]
 
 
-def _default(money: float, numbers: Numbers, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
-    return (round(money + numbers.seconds * time_value + needs.penalty, 9),)
+def _default(money: float, seconds: float, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
+    return (round(money + seconds * time_value + needs.penalty, 9),)
 
 
-def _cheapest(money: float, numbers: Numbers, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
+def _cheapest(money: float, seconds: float, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
     return (round(money, 9),)
 
 
-def _fastest(money: float, numbers: Numbers, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
-    return (round(numbers.seconds, 6),)
+def _fastest(money: float, seconds: float, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
+    return (round(seconds, 6),)
 
 
-def _best(money: float, numbers: Numbers, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
+def _best(money: float, seconds: float, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
     return (-float(tier), float(needs.missed), round(money, 9))
 
 
-_FIRST: dict[Objective, Callable[[float, Numbers, Demand, int, float], tuple[float, ...]]] = {
+_FIRST: dict[Objective, Callable[[float, float, Demand, int, float], tuple[float, ...]]] = {
     "default": _default,
     "cheapest": _cheapest,
     "fastest": _fastest,
@@ -43,12 +43,17 @@ _FIRST: dict[Objective, Callable[[float, Numbers, Demand, int, float], tuple[flo
 }
 
 
-def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int) -> Key:
-    """The key of a route; ``tier`` is its weakest link's."""
+def bound_key(case: Case, cost: float, seconds: float, needs: Demand, tier: int) -> Key:
+    """The part of a key that does not depend on who it is; ``tier`` is the weakest link's."""
     policy = case.request.policy
-    money = numbers.cost if numbers.cost < math.inf else UNKNOWN
-    first = _FIRST[policy.objective](money, numbers, needs, tier, policy.time_value)
-    return (*first, round(numbers.seconds, 6), -float(needs.kept), endpoint_id)
+    money = cost if cost < math.inf else UNKNOWN
+    first = _FIRST[policy.objective](money, seconds, needs, tier, policy.time_value)
+    return (*first, round(seconds, 6), -float(needs.kept))
+
+
+def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int) -> Key:
+    """The key of a route."""
+    return (*bound_key(case, numbers.cost, numbers.seconds, needs, tier), endpoint_id)
 
 
 def score(case: Case, ordered: Key) -> float:

@@ -4,8 +4,8 @@
 2. Lanes: endpoints with the same inputs, zone and picture rule share their assignments of ways to bundles.
 3. Classes stand in line by a bound: what a member with the best of every figure would score if it had the least
    of every demand. Members are priced until no class left in line can enter the list.
-4. A class whose bound fails a limit is refused whole. Limits that couple the bundles (context, pictures a
-   request) are met by other assignments and, for documents, by selecting pages.
+4. A class whose best possible member fails a limit is refused whole. Limits that couple the bundles (context,
+   pictures a request) are met by other assignments; pages of documents are selected only where nobody takes all.
 """
 
 from __future__ import annotations
@@ -23,13 +23,25 @@ from intermodal.planner import rules
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.combine import ALL_COMBINATIONS, assignments
 from intermodal.planner.converters import Floors, shortlist
-from intermodal.planner.index import Group
+from intermodal.planner.index import LISTED, Group
 from intermodal.planner.limits import Limits, limits
-from intermodal.planner.routes import Assignment, Demand, Numbers, Route, assign, demand, optimist, price, priced, tier_of
+from intermodal.planner.routes import (
+    Assignment,
+    Demand,
+    Numbers,
+    Route,
+    assign,
+    bound,
+    demand,
+    optimist,
+    price,
+    priced,
+    tier_of,
+)
 from intermodal.planner.rules import Priced, Reason
-from intermodal.planner.score import Key, key, score
+from intermodal.planner.score import Key, bound_key, key, score
 from intermodal.planner.selection import selected
-from intermodal.planner.survivors import Only, Refused, Survivors, first_ids, members
+from intermodal.planner.survivors import Only, Refused, Survivors, members
 from intermodal.planner.ways import Conversions, Way, ways
 
 ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
@@ -45,12 +57,13 @@ class Lane(Struct, eq=False):
 
 
 class InLine(Struct, eq=False):
-    """A class waiting to be priced, with its bound."""
+    """A class waiting to be priced, with the key, USD and seconds no member can come below."""
 
     bound: Key
     group: Group
     lane: Lane
-    numbers: Numbers | None
+    cost: float
+    seconds: float
     tier: int
 
 
@@ -74,12 +87,13 @@ class Search:
         self.misses: dict[tuple[str, str], Refused] = {}
         self.conversions: Conversions = {}
         self.choices: list[list[Way]] = []
+        self.select_pages = False
         self._assignments: dict[tuple[frozenset[str], bool, str], list[Assignment] | Reason] = {}
         self._lanes: dict[tuple[int, str, bool], Lane] = {}
-        self._top: list[Key] = []  # keys of the best routes of the best ``ENOUGH`` endpoints
+        self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
 
     def run(self) -> Found:
-        """All of it."""
+        """All of it. Pages are left out only where nobody takes them all."""
         case = self.case
         self.conversions, refused = shortlist(case, self.left, self.floors, self.only)
         for each in refused:
@@ -87,17 +101,27 @@ class Search:
         self.choices = [ways(case, bundle, self.conversions) for bundle in case.bundles]
         line = [entry for group in self.left.by_job[case.job] if (entry := self._enter(group)) is not None]
         line.sort(key=lambda entry: (entry.bound, entry.group.number))
+        self._go_through(line)
+        if not self.routes and any(bundle.kind == "document" for bundle in case.bundles):
+            before, self.misses = self.misses, {}
+            for each in refused:
+                self._add(each)
+            self.select_pages = True
+            self._go_through(line)
+            self.misses = {**before, **self.misses} if not self.routes else {**_without_context(before), **self.misses}
+        self.routes.sort(key=lambda route: route.key)
+        self._improve()
+        return Found(self.routes, list(self.misses.values()))
+
+    def _go_through(self, line: list[InLine]) -> None:
         passed: list[InLine] = []
         for entry in line:
             if len(self._top) >= ENOUGH and entry.bound >= self._top[-1]:
                 passed.append(entry)
-            else:
+            elif not self._fails_whole(entry):
                 self._price_all(entry)
-        for entry in _extremes(passed):
-            self._price_all(entry, everything=True)
-        self.routes.sort(key=lambda route: route.key)
-        self._improve()
-        return Found(self.routes, list(self.misses.values()))
+        for entry, measure in _extremes(passed):
+            self._price_extreme(entry, measure)
 
     # ---- classes ------------------------------------------------------------------------------
 
@@ -107,47 +131,52 @@ class Search:
         special = case.named is not None or (only is not None and only.job == case.job)
         if special and not members(case, group, case.job, only):
             return None
+        if group.strongest < self.floors.answer:
+            self._refuse(("floor", rules.below(self.floors.answer)), group)
+            return None
         found = self._assigned(group)
         if isinstance(found, tuple):
-            self._refuse(found, list(members(case, group, case.job, only)) if special else group.members)
+            self._refuse(found, group)
             return None
         lane = self._lane(group, found)
-        if special:
-            return InLine(FIRST, group, lane, None, 0)
+        tier = min(group.strongest, lane.least.tier)
+        if special or group.number in case.special:
+            return InLine(FIRST, group, lane, 0.0, 0.0, tier)
+        cost, seconds = bound(case, case.index.ideal(group, case.as_of), lane.least)
+        return InLine(bound_key(case, cost, seconds, lane.least, tier), group, lane, cost, seconds, tier)
+
+    def _fails_whole(self, entry: InLine) -> bool:
+        """Whether not even the best of every figure with the least of every demand is within the limits."""
+        case, group, lane = self.case, entry.group, entry.lane
+        if entry.bound == FIRST or len(group.members) == 1:
+            return False
         ideal = case.index.ideal(group, case.as_of)
         numbers = price(case, group.first, group.remote, ideal, lane.least)
-        tier = min(max(group.tiers.values(), default=0), lane.least.tier)
-        bound = key(case, "", numbers, lane.least, tier)
-        if self._fails_whole(group, lane, ideal, numbers):
-            return None
-        return InLine(bound[:-1], group, lane, numbers, tier)
-
-    def _fails_whole(self, group: Group, lane: Lane, ideal: Rates, numbers: Numbers) -> bool:
-        """Whether not even the bound is within the limits, page selection apart; then the class is refused."""
-        case = self.case
-        if len(members(case, group, case.job, None)) != len(case.index.band(group, case.as_of)):
-            return False  # more is known of some member than the catalog says
-        if self.limits.allow(group, ideal, lane.least, numbers, max(group.tiers.values(), default=0)):
+        if self.limits.allow(group, ideal, lane.least, numbers, group.strongest):
             return False
         reason, held = self._reason(group.first, group, ideal, lane.least, numbers)
-        if reason[0] == "context" and any(bundle.kind == "document" for bundle in case.bundles):
+        if reason[0] == "floor" or (reason[0] == "context" and self.select_pages):
             return False
-        if reason[0] == "floor" and max(group.tiers.values(), default=0) >= self.floors.answer:
-            return False
-        self._refuse(reason, group.members, _miss(reason, held, case))
+        self._refuse(reason, group, _miss(reason, held, case))
         return True
 
-    def _price_all(self, entry: InLine, *, everything: bool = False) -> None:
-        """Price the members of a class, those that cannot enter the list by their bound alone."""
+    def _price_all(self, entry: InLine) -> None:
+        """Price the members of a class, but for those that cannot enter the list by their bound alone."""
         case, group, lane = self.case, entry.group, entry.lane
-        several = len(lane.demands) > 2 and not everything and entry.numbers is not None
         for endpoint in members(case, group, case.job, self.only):
             rates = case.rates(endpoint)
-            if several and len(self._top) >= ENOUGH:
-                numbers = price(case, endpoint, group.remote, rates, lane.least)
-                if key(case, "", numbers, lane.least, entry.tier)[:-1] >= self._top[-1]:
+            if len(self._top) >= ENOUGH and entry.bound != FIRST:
+                cost, seconds = bound(case, rates, lane.least)
+                if bound_key(case, cost, seconds, lane.least, entry.tier) >= self._top[-1]:
                     continue
             self._price(endpoint, group, rates, lane)
+
+    def _price_extreme(self, entry: InLine, measure: int) -> None:
+        """Price the member of a class that could be cheapest (0) or fastest (1)."""
+        case, group, lane = self.case, entry.group, entry.lane
+        some = members(case, group, case.job, self.only)
+        best = min(some, key=lambda endpoint: (bound(case, case.rates(endpoint), lane.least)[measure], endpoint.id))
+        self._price(best, group, case.rates(best), lane)
 
     def _price(self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane) -> None:
         reasons: list[tuple[Reason, Priced]] = []
@@ -162,7 +191,7 @@ class Search:
             insort(self._top, best)
             del self._top[ENOUGH:]
         elif reasons:
-            self._refuse_nearest(reasons, [endpoint])
+            self._refuse_nearest(reasons, endpoint)
 
     # ---- lanes --------------------------------------------------------------------------------
 
@@ -231,7 +260,7 @@ class Search:
         if not self.limits.allow(group, rates, needs, numbers, own_tier):
             reason = self._reason(endpoint, group, rates, needs, numbers)
             reasons.append(reason)
-            if reason[0][0] != "context":
+            if reason[0][0] != "context" or not self.select_pages:
                 return None
             fewer = selected(
                 case, assignment, group.first.model.image_tokens, self.conversions, rates.context,
@@ -288,15 +317,21 @@ class Search:
 
     # ---- refusals -----------------------------------------------------------------------------
 
-    def _refuse_nearest(self, reasons: list[tuple[Reason, Priced]], endpoints: list[Endpoint]) -> None:
+    def _refuse_nearest(self, reasons: list[tuple[Reason, Priced]], endpoint: Endpoint) -> None:
         """Of all routes that failed, the one that came farthest speaks."""
         reason, held = max(
             reasons, key=lambda each: (rules.order(each[0][0]), -_miss(each[0], each[1], self.case))
         )
-        self._refuse(reason, endpoints, _miss(reason, held, self.case))
+        self._add(Refused(reason[0], reason[1], 1, (endpoint.id,), _miss(reason, held, self.case)))
 
-    def _refuse(self, reason: Reason, endpoints: list[Endpoint], miss: float = 0.0) -> None:
-        self._add(Refused(reason[0], reason[1], len(endpoints), first_ids(endpoints), miss))
+    def _refuse(self, reason: Reason, group: Group, miss: float = 0.0) -> None:
+        """Refuse a class, or those of it that are looked at."""
+        case, only = self.case, self.only
+        if case.named is None and (only is None or only.job != case.job):
+            self._add(Refused(reason[0], reason[1], len(group.members), group.ids, miss))
+            return
+        some = members(case, group, case.job, only)
+        self._add(Refused(reason[0], reason[1], len(some), tuple(e.id for e in some[:LISTED]), miss))
 
     def _add(self, new: Refused) -> None:
         """One row per rule with numbers (the nearest miss speaks for all), one per reason without."""
@@ -310,20 +345,20 @@ class Search:
         self.misses[key_] = Refused(new.rule, near.reason, held.count + new.count, ids, near.miss)
 
 
-def _extremes(passed: list[InLine]) -> list[InLine]:
-    """Per strength the classes that could be cheapest and fastest: the ends of the frontier."""
-    cheapest: dict[int, InLine] = {}
-    fastest: dict[int, InLine] = {}
+def _extremes(passed: list[InLine]) -> list[tuple[InLine, int]]:
+    """Per strength the classes that could be cheapest (0) and fastest (1): the ends of the frontier."""
+    best: dict[tuple[int, int], InLine] = {}
     for entry in passed:
-        numbers = entry.numbers
-        if numbers is None:
-            continue
-        for best, name in ((cheapest, "cost"), (fastest, "seconds")):
-            held = best.get(entry.tier)
-            if held is None or held.numbers is None or getattr(numbers, name) < getattr(held.numbers, name):
-                best[entry.tier] = entry
-    found = {entry.group.number: entry for entry in (*cheapest.values(), *fastest.values())}
-    return [found[number] for number in sorted(found)]
+        for measure, value in enumerate((entry.cost, entry.seconds)):
+            held = best.get((entry.tier, measure))
+            if held is None or value < (held.cost, held.seconds)[measure]:
+                best[(entry.tier, measure)] = entry
+    return [(best[key_], key_[1]) for key_ in sorted(best)]
+
+
+def _without_context(misses: dict[tuple[str, str], Refused]) -> dict[tuple[str, str], Refused]:
+    """What was refused for other reasons, once pages are left out so that contexts suffice."""
+    return {key_: each for key_, each in misses.items() if key_[0] != "context"}
 
 
 _MISS: dict[str, Callable[[Priced, Case], float]] = {  # by how much a limit was missed

@@ -34,16 +34,11 @@ def selected(
     of_documents = sum(assignment.ways[place].text[HIGH] + BLOCK[HIGH] * assignment.ways[place].blocks for place in places)
     answer = max(cap, min(DEFAULT_ANSWER[case.output], context // 4)) if case.request.sampling.max_tokens is None else cap
     budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
-    key = (tuple(id(way) for way in assignment.ways), image_rule, budget)
-    found = case.selections.get(key, _UNSET)
-    if isinstance(found, Assignment) or found is None:
-        return found
-    made = _select(case, assignment, image_rule, conversions, places, budget)
-    case.selections[key] = made
-    return made
-
-
-_UNSET = object()
+    key = ("selected", assignment.ways, image_rule, budget)
+    if key not in case.assignments:
+        case.assignments[key] = _select(case, assignment, image_rule, conversions, places, budget)
+    found = case.assignments[key]
+    return found if isinstance(found, Assignment) else None
 
 
 def _select(
@@ -52,14 +47,11 @@ def _select(
     """Every document keeps its best page, then the best pages of all, as long as they fit."""
     pages: list[tuple[int, PageFacts]] = []
     worth: list[float] = []
-    words = question_words(case)
     for place in places:
         bundle = case.bundles[place]
         for part, wanted in zip(bundle.parts, bundle.pages, strict=True):
-            points = scores(wanted, words, case.asked_pages)
-            best = max(range(len(wanted)), key=lambda at: (points[at], -at), default=-1)  # noqa: B023 - used at once
             pages += [(part.index, page) for page in wanted]
-            worth += [point + (1e6 if at == best else 0.0) for at, point in enumerate(points)]
+            worth += _worth(case, part.index, wanted)
     sizes = [_size(page) for _, page in pages]
     taken = select(sizes, worth, budget)
     kept: Kept = {}
@@ -75,6 +67,17 @@ def _select(
             return None
         chosen[place] = fewer
     return assign(case, tuple(chosen), image_rule)
+
+
+def _worth(case: Case, index: int, wanted: tuple[PageFacts, ...]) -> list[float]:
+    """How much each page of a document is worth; its best page more than any other document's second."""
+    found = case.page_worth.get(index)
+    if found is None:
+        found = scores(wanted, question_words(case), case.asked_pages)
+        if found:
+            found[found.index(max(found))] += 1e6
+        case.page_worth[index] = found
+    return found
 
 
 def _same_way(case: Case, bundle: Bundle, way: Way, conversions: Conversions, kept: Kept) -> Way | None:

@@ -11,11 +11,10 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint
 from intermodal.planner import rules
 from intermodal.planner.case import Case
-from intermodal.planner.index import Group, Job
+from intermodal.planner.index import LISTED, Group, Job
 from intermodal.planner.pages import is_scanned
 
 MAX_SHAPES = 256
-LISTED = 4  # ids a rejection names
 
 
 class Refused(Struct):
@@ -84,17 +83,15 @@ def _apply(case: Case, jobs: tuple[Job, ...]) -> Survivors:
             nearest = max(reasons, key=lambda reason: rules.order(reason[0]))
             merged.setdefault(nearest, []).append(group)
     refused = [
-        Refused(rule, reason, sum(len(g.members) for g in groups), first_ids([e for g in groups for e in g.members]))
+        Refused(rule, reason, sum(len(g.members) for g in groups), first_ids(groups))
         for (rule, reason), groups in merged.items()
     ]
     return Survivors(by_job=by_job, refused=refused)
 
 
-def first_ids(endpoints: list[Endpoint]) -> tuple[str, ...]:
+def first_ids(groups: list[Group]) -> tuple[str, ...]:
     """The first few ids in alphabetical order."""
-    import heapq
-
-    return tuple(heapq.nsmallest(LISTED, (endpoint.id for endpoint in endpoints)))
+    return tuple(sorted(name for group in groups for name in group.ids)[:LISTED])
 
 
 def members(case: Case, group: Group, job: Job, only: Only | None) -> tuple[Endpoint, ...]:
@@ -107,8 +104,7 @@ def members(case: Case, group: Group, job: Job, only: Only | None) -> tuple[Endp
     if case.named is not None and job == case.job:
         return tuple(e for e in group.members if e.id in case.named)
     band = case.index.band(group, case.as_of)
-    if len(band) == len(group.members):
-        return band
-    special = case.measured | case.loaded | frozenset((case.request.previous_endpoint,))
-    extra = [e for e in group.members if e.id in special and e not in band] if special else []
-    return (*band, *extra)
+    if group.number in case.special and len(band) < len(group.members):
+        wanted = case.special[group.number]
+        return (*band, *(e for e in group.members if e.id in wanted and e not in band))
+    return band

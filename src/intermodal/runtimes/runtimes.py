@@ -43,7 +43,7 @@ class Child(Value):
 
 # OpenMP threads that wait for work by spinning eat the cores the others need: on a busy 2-core machine a
 # token took a second instead of 10 ms. e5 gains nothing from spinning; llama.cpp loses half its decoding
-# speed without any, so it may spin for a moment (measured: benchmarks/results).
+# speed without any, so it may spin for a moment.
 _CHILDREN: Final[dict[str, Child]] = {
     "llama": Child(module="intermodal.runtimes.embedded.llama", env={"GOMP_SPINCOUNT": "2000"}, context=True),
     "whisper": Child(module="intermodal.runtimes.embedded.whisper"),

@@ -14,6 +14,7 @@ import errno
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -172,7 +173,7 @@ class WeightsStore:
                     found = await self._sum(part)
                 except SourceFailed as failed:
                     reasons.append(failed.reason)
-                    if not doors.said(failed):
+                    if not doors.said(failed) and origin is not origins[-1]:
                         progress(file.name, 0, file.size, f"{failed.reason}; trying the next source")
                     break
                 size = part.stat().st_size
@@ -193,7 +194,11 @@ class WeightsStore:
     async def _sum(self, path: Path) -> str:
         import anyio.to_thread
 
-        return await anyio.to_thread.run_sync(_sha256, path, abandon_on_cancel=True)
+        stop = threading.Event()
+        try:
+            return await anyio.to_thread.run_sync(_sha256, path, stop, abandon_on_cancel=True)
+        finally:
+            stop.set()  # Ctrl-C must not wait for five gigabytes to be hashed
 
     def _marker(self, row: WeightsRow) -> Marker | None:
         """The marker, if it agrees with the row and with the sizes on disk."""
@@ -262,7 +267,11 @@ class _Doors:
             case FileSource():
                 import anyio.to_thread
 
-                await anyio.to_thread.run_sync(_copy, origin, file, part, progress)
+                stop = threading.Event()
+                try:
+                    await anyio.to_thread.run_sync(_copy, origin, file, part, progress, stop, abandon_on_cancel=True)
+                finally:
+                    stop.set()
 
 
 def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRow:
@@ -293,7 +302,7 @@ def _by_hand(folder: str, row: WeightsRow, file: WeightsFile) -> tuple[FileSourc
     return tuple(FileSource(path=str(place)) for place in places if place.is_file())
 
 
-def _copy(origin: FileSource, file: WeightsFile, part: Path, progress: Progress) -> None:
+def _copy(origin: FileSource, file: WeightsFile, part: Path, progress: Progress, stop: threading.Event) -> None:
     source = Path(origin.path).expanduser()
     try:
         size = source.stat().st_size
@@ -301,7 +310,7 @@ def _copy(origin: FileSource, file: WeightsFile, part: Path, progress: Progress)
             raise SourceFailed(f"{source} has {size:,} bytes, expected {file.size:,}")
         with source.open("rb") as inp, part.open("wb") as out:
             done = 0
-            while chunk := inp.read(CHUNK):
+            while not stop.is_set() and (chunk := inp.read(CHUNK)):
                 out.write(chunk)
                 done += len(chunk)
                 progress(file.name, done, size, str(source))
@@ -309,9 +318,12 @@ def _copy(origin: FileSource, file: WeightsFile, part: Path, progress: Progress)
         raise SourceFailed(f"{source} cannot be read") from None
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, stop: threading.Event) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while not stop.is_set() and (chunk := file.read(CHUNK)):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _write(path: Path, data: bytes) -> None:

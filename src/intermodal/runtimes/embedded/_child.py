@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from intermodal.errors import NotInstalled, RuntimeCrashed
 
@@ -48,5 +48,5 @@ def threads() -> int:
     return max(1, int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
-def _short(error: ImportError) -> Any:
+def _short(error: ImportError) -> str:
     return str(error).splitlines()[0].split(": ")[0][:120] if str(error) else type(error).__name__

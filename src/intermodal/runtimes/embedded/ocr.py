@@ -25,7 +25,7 @@ def load(path: str, name: str) -> None:
             "Global.log_level": "critical",
             "EngineConfig.onnxruntime.intra_op_num_threads": threads(),
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-            **_bundled(Path(rapidocr.__file__).parent / "models"),
+            **_bundled(Path(str(rapidocr.__file__)).parent / "models"),
         }
         _engine = loading(name, lambda: _woken(rapidocr.RapidOCR(params=parameters)))
 

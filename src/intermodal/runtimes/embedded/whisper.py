@@ -1,6 +1,6 @@
 """Child: speech recognition by faster-whisper on PCM we decoded ourselves. Silence and music are filtered out first.
 
-Choices, measured on 2 cores (benchmarks/results): beam 5, because beam 1 saves a quarter of the time and
+Choices, measured on 2 cores: beam 5, because beam 1 saves a quarter of the time and
 costs words ("au France"); ``condition_on_previous_text`` off, because one slip must not be carried through a
 recording; three temperatures instead of six, because what loops at 0.8 loops at 1.0 too and each try takes seconds.
 """
