@@ -13,6 +13,7 @@ from intermodal import schema as schemas
 from intermodal.content import BytesSource, File, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import PlanStale, UsageError
 from intermodal.events import Result
+from intermodal.planner.index import needs_consent
 from intermodal.plans.plan import Inputs, SavedPlan
 from intermodal.plans.step import Call
 from intermodal.request import Message, Output, Policy, Request, Sampling, TextOutput
@@ -88,6 +89,15 @@ def as_part(file: FileLike) -> Part:
     return file
 
 
+def guarded(request: Request, private: tuple[str, ...]) -> Request:
+    """The request with the labels of the user's config, which no caller can leave out."""
+    missing = tuple(label for label in private if label not in request.policy.private)
+    if not missing:
+        return request
+    policy = msgspec.structs.replace(request.policy, private=(*request.policy.private, *missing))
+    return msgspec.structs.replace(request, policy=policy)
+
+
 def with_answer(messages: tuple[Message, ...], answer: str) -> tuple[Message, ...]:
     """The conversation after this turn."""
     return (*messages, Message(role="assistant", parts=(Text(text=answer),)))
@@ -103,7 +113,7 @@ def value_of(result: Result, schema: Any) -> Any:
 
 
 def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
-    """Raise PlanStale unless the media are the approved ones and every endpoint of the plan can still be called."""
+    """Raise PlanStale unless the media are the approved ones and every endpoint of the plan may still be called."""
     for before, now in zip(saved.facts.parts, inputs.facts.parts, strict=True):
         if before.digest != now.digest:
             raise PlanStale(
@@ -118,4 +128,11 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
                     f"the approved plan needs it, but: {why}",
                     where=step.endpoint,
                     todo=(endpoint.todo if endpoint is not None else "") or "run intermodal explain --save again",
+                )
+            allowed = (*inputs.catalog.consent, *saved.request.policy.hosts)
+            if needs_consent(endpoint) and endpoint.host.id not in allowed:
+                raise PlanStale(
+                    f"the approved plan needs it, but there is no consent for host {endpoint.host.id} any more",
+                    where=step.endpoint,
+                    todo=f"run: intermodal hosts add {endpoint.host.id}",
                 )

@@ -64,6 +64,13 @@ class Prepared:
     opened: Opened
 
 
+def plan_from(inputs: Inputs) -> Plan:
+    """The plan for these inputs: pure, so a saved ``Inputs`` gives the same plan on any machine. Raises NoRoute."""
+    return make_plan(
+        inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
+    )
+
+
 class AsyncClient:
     """Plans and runs requests. Use it as ``async with AsyncClient() as client``.
 
@@ -95,7 +102,7 @@ class AsyncClient:
             InputError: a file or URL cannot be taken.
             NoRoute: nothing reachable satisfies request and policy; ``reasons`` say why.
         """
-        return self._plan((await self.prepare(request)).inputs)
+        return plan_from((await self.prepare(request)).inputs)
 
     async def explain(self, request: Request) -> str:
         """The plan as text: routes, numbers, what is lost, what was rejected and why, what leaves the machine."""
@@ -104,7 +111,7 @@ class AsyncClient:
     async def stream(self, request: Request, plan: Plan | None = None) -> AsyncGenerator[Event]:
         """Plan (unless a plan is given) and run; events as they happen."""
         prepared = await self.prepare(request)
-        async with aclosing(self.execute(prepared, plan or self._plan(prepared.inputs))) as events:
+        async with aclosing(self.execute(prepared, plan or plan_from(prepared.inputs))) as events:
             async for event in events:
                 yield event
 
@@ -136,6 +143,7 @@ class AsyncClient:
 
         if self._media is None:
             self._media = MediaWorker()
+        request = asking.guarded(request, self.config.private)
         opened = await open_request(request, self._media)
         opened = self.vocabularies.counted(opened)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
@@ -148,11 +156,6 @@ class AsyncClient:
             as_of=datetime.now(UTC).date().isoformat(),
         )
         return Prepared(inputs=inputs, opened=opened)
-
-    def _plan(self, inputs: Inputs) -> Plan:
-        return make_plan(
-            inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
-        )
 
     @property
     def catalog(self) -> Catalog:
@@ -188,9 +191,10 @@ class AsyncClient:
         self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Any
     ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
+        options = {"max_cost": self.config.max_cost, "time_value": self.config.time_value, **options}
         request = asking.request(prompt, *files, schema=schema, **options)
         prepared = await self.prepare(request)
-        plan = self._plan(prepared.inputs)
+        plan = plan_from(prepared.inputs)
         result = fold([event async for event in self.execute(prepared, plan)])
         return Answer(value=asking.value_of(result, schema), result=result, plan=plan)
 
@@ -331,4 +335,4 @@ def explain_analyze(plan: Plan, result: Result) -> str:
     return analyze.explain_analyze(plan, result)
 
 
-__all__ = ["Answer", "AsyncClient", "Client", "Prepared", "explain_analyze", "why_not"]
+__all__ = ["Answer", "AsyncClient", "Client", "Prepared", "explain_analyze", "plan_from", "why_not"]

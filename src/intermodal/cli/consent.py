@@ -25,10 +25,11 @@ _WORDS = {"y": "once", "yes": "once", "a": "always", "always": "always", "never"
 
 def plan_or_ask(prepared: Prepared, config: Config, *, may_ask: bool) -> tuple[Prepared, Plan]:
     """The plan; a better one when the user, asked, allows its host. Raises as the planner does."""
+    from intermodal.client import plan_from
     from intermodal.errors import NoRoute
 
     try:
-        chosen, refused = plan_of(prepared), None
+        chosen, refused = plan_from(prepared.inputs), None
     except NoRoute as error:
         chosen, refused = None, error
     if may_ask and sys.stdin.isatty() and sys.stderr.isatty():
@@ -41,17 +42,11 @@ def plan_or_ask(prepared: Prepared, config: Config, *, may_ask: bool) -> tuple[P
     return prepared, chosen
 
 
-def plan_of(prepared: Prepared) -> Plan:
-    from intermodal.planner import plan
-
-    inputs = prepared.inputs
-    return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
-
-
 def _better(prepared: Prepared, config: Config, now: Plan | None) -> tuple[Prepared, Plan] | None:
     """The plan with every keyed host allowed, if it is stronger."""
     import msgspec
 
+    from intermodal.client import plan_from
     from intermodal.errors import NoRoute
 
     inputs = prepared.inputs
@@ -67,7 +62,7 @@ def _better(prepared: Prepared, config: Config, now: Plan | None) -> tuple[Prepa
     request = msgspec.structs.replace(inputs.request, policy=wider)
     asked = dataclasses.replace(prepared, inputs=msgspec.structs.replace(inputs, request=request))
     try:
-        plan = plan_of(asked)
+        plan = plan_from(asked.inputs)
     except NoRoute:
         return None
     if now is not None and TIERS.index(plan.chosen.tier) <= TIERS.index(now.chosen.tier):
@@ -79,7 +74,7 @@ def _better(prepared: Prepared, config: Config, now: Plan | None) -> tuple[Prepa
     narrow = msgspec.structs.replace(policy, hosts=(*policy.hosts, *used))
     request = msgspec.structs.replace(inputs.request, policy=narrow)
     asked = dataclasses.replace(prepared, inputs=msgspec.structs.replace(inputs, request=request))
-    return asked, plan_of(asked)
+    return asked, plan_from(asked.inputs)
 
 
 def _agreed(plan: Plan, config: Config) -> bool:

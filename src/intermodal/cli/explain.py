@@ -54,7 +54,7 @@ def explain(**given: Any) -> None:
     Spends nothing and contacts no model.
     """  # fmt: skip
     from intermodal.cli.document import print_document
-    from intermodal.client import why_not
+    from intermodal.client import plan_from, why_not
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
 
@@ -66,7 +66,7 @@ def explain(**given: Any) -> None:
         else:
             click.echo(reason)
         return
-    plan = _plan(inputs)
+    plan = plan_from(inputs)
     if given["save"]:
         _save_plan(Path(given["save"]), plan, inputs)
         click.echo(f"saved {given['save']}; run it with: intermodal ask --plan {given['save']}", err=True)
@@ -75,12 +75,6 @@ def explain(**given: Any) -> None:
         print_document("explain", {"plan": plan, "text": text})
     else:
         click.echo(text)
-
-
-def _plan(inputs: Inputs) -> Plan:
-    from intermodal.planner import plan
-
-    return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
 
 
 def _inputs(given: dict[str, Any]) -> Inputs:

@@ -28,41 +28,21 @@ async def listed_models(base_url: str, *, key: str = "", where: str = "", wait: 
     """
     import anyio
 
-    from intermodal.executor import transport as transports
+    from intermodal.executor.transport import Transport
 
-    transport = transports.Transport()
+    transport = Transport()
     try:
         with anyio.fail_after(wait):
-            return await _get(transport, base_url, key, where)
+            async with transport.get(base_url, "/models", key=key, where=where) as response:
+                status, body = response.status, await response.read(MAX_LISTING)
     except TimeoutError:
         raise Unreachable(f"gave no answer within {wait:g} s", where=where, todo="start the server") from None
     finally:
         with anyio.CancelScope(shield=True):
             await transport.aclose()
-
-
-async def _get(transport: Any, base_url: str, key: str, where: str) -> tuple[Listed, ...]:
-    from intermodal.executor.transport import _address, _own_headers
-
-    address = _address(base_url, "/models")
-    client = transport._client(address, False)
-    try:
-        async with client.stream("GET", address, headers=_own_headers(address, key)) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_LISTING:
-                    break
-            status = response.status_code
-    except OSError as error:
-        raise Unreachable("cannot be connected to", where=where, todo="start the server") from error
-    except Exception as error:  # httpx's tree, which only the transport may name
-        if type(error).__module__.partition(".")[0] != "httpx":
-            raise
-        raise Unreachable("cannot be connected to", where=where, todo="start the server") from None
     if status in (401, 403):
         raise CredentialsRefused("wants a key, or another one", where=where, todo="see intermodal hosts add --help")
-    return read_listing(status, bytes(body), where)
+    return read_listing(status, body, where)
 
 
 def read_listing(status: int, body: bytes, where: str = "") -> tuple[Listed, ...]:

@@ -12,7 +12,7 @@ import math
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Literal, cast
 
 from intermodal import errors
@@ -253,8 +253,14 @@ class Transport:
     def __init__(self) -> None:
         self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
 
-    @asynccontextmanager
-    async def post(
+    def get(
+        self, base_url: str, path: str, *, key: str = "", where: str = "", proxied: bool = False
+    ) -> AbstractAsyncContextManager[Response]:
+        """GET ``base_url`` + ``path``; see :meth:`post`."""
+        nothing = Encoded(path=path, headers=(), segments=())
+        return self._exchange("GET", base_url, nothing, key=key, where=where, proxied=proxied)
+
+    def post(
         self,
         base_url: str,
         encoded: Encoded,
@@ -263,7 +269,7 @@ class Transport:
         where: str = "",
         proxied: bool = False,
         timeouts: Timeouts = _DEFAULT,
-    ) -> AsyncIterator[Response]:
+    ) -> AbstractAsyncContextManager[Response]:
         """POST a request to ``base_url`` + its path; the block gets the reply as soon as its headers are there.
 
         Args:
@@ -275,18 +281,38 @@ class Transport:
         Raises Unreachable, with ``sent`` True when the request may have been worked on; ConfigError for
         an address or key that cannot be used. The status is the caller's to judge.
         """
+        return self._exchange(
+            "POST", base_url, encoded, key=key, where=where, proxied=proxied, timeouts=timeouts
+        )
+
+    @asynccontextmanager
+    async def _exchange(
+        self,
+        method: str,
+        base_url: str,
+        encoded: Encoded,
+        *,
+        key: str,
+        where: str,
+        proxied: bool,
+        timeouts: Timeouts = _DEFAULT,
+    ) -> AsyncIterator[Response]:
         import anyio
         import httpx
 
         address = _address(base_url, encoded.path)
         request = _Request(encoded.segments, where or f"{address.host}:{address.port or address.scheme}", timeouts)
-        headers = {**dict(encoded.headers), **_own_headers(address, key), "content-length": str(encoded.size)}
+        headers = {**dict(encoded.headers), **_own_headers(address, key)}
+        if encoded.segments:
+            headers["content-length"] = str(encoded.size)
         # Reads are timed here and not by httpx, which starts anew with each of them.
         limits = httpx.Timeout(connect=timeouts.connect, pool=timeouts.connect, write=timeouts.idle, read=None)
         raw: httpx.Response | None = None
         try:
             client = self._client(address, proxied and not _is_this_machine(address.host))
-            built = client.build_request("POST", address, headers=headers, content=request, timeout=limits)
+            built = client.build_request(
+                method, address, headers=headers, content=request if encoded.segments else None, timeout=limits
+            )
             with anyio.CancelScope() as request.scope:
                 raw = await client.send(built, stream=True)
             if raw is None:

@@ -17,9 +17,6 @@ from intermodal.costing.memory import peak
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import audio_tokens, document_tokens
 from intermodal.media.steps import DEFAULT_DPI
-from intermodal.plans.facts import PartFacts
-from intermodal.plans.plan import Candidate, Send, Taken
-from intermodal.plans.step import Call, Check, Estimate, Step, Transform
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pages import listed
@@ -27,6 +24,9 @@ from intermodal.planner.routes import Assignment, Route, answer, last_call, repa
 from intermodal.planner.sends import sends_of
 from intermodal.planner.ways import Passage, Piece, Way, pages_title
 from intermodal.planner.words import strength, summary, warnings
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.plan import Candidate, Taken
+from intermodal.plans.step import Call, Check, Estimate, Step, Transform
 from intermodal.quantity import Quantity, exact
 from intermodal.request import ASPECTS, TranscriptOutput
 

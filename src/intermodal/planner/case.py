@@ -18,17 +18,17 @@ from intermodal.costing.levels import ZEROS, Levels, levels, plus
 from intermodal.costing.rates import HERE, Rates, rates
 from intermodal.costing.tokens import part_tokens
 from intermodal.errors import UsageError
-from intermodal.plans.facts import Facts, PageFacts, PartFacts
-from intermodal.plans.machine import Machine
-from intermodal.plans.plan import INPUTS_VERSION
-from intermodal.plans.statistics import Statistics
 from intermodal.planner.aspects import asked, needed, words_of
 from intermodal.planner.index import Index, Job, index
 from intermodal.planner.names import resolve
 from intermodal.planner.pages import asked_pages
+from intermodal.plans.facts import Facts, PageFacts, PartFacts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import INPUTS_VERSION
+from intermodal.plans.statistics import Statistics
 from intermodal.request import Aspect, EmbeddingOutput, JsonOutput, Policy, Request, TranscriptOutput
 
-FINE_BUNDLES = 8  # distinct shapes up to which each shape is a bundle of its own
+FINE_BUNDLES = 4  # distinct shapes up to which each shape is a bundle of its own
 QUESTION_CHARS = 4_000  # of the question are looked at for words
 Shape = tuple[object, ...]
 

@@ -10,10 +10,6 @@ from msgspec import Struct
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.errors import NoRoute
-from intermodal.plans.facts import Facts
-from intermodal.plans.machine import Machine
-from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
-from intermodal.plans.statistics import Statistics
 from intermodal.planner import rules
 from intermodal.planner.build import Builder
 from intermodal.planner.case import Case, digest, make_case
@@ -23,11 +19,15 @@ from intermodal.planner.pin import pinned
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
 from intermodal.planner.words import headline, policy_line, summary
-from intermodal.request import Request, TIERS
+from intermodal.plans.facts import Facts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
+from intermodal.plans.statistics import Statistics
+from intermodal.request import TIERS, Request
 
 FALLBACKS = 3
 OUTRANKED = 5
-FRONTIER = 12
+FRONTIER = 8
 
 
 class Decision(Struct):
@@ -235,15 +235,12 @@ def rejected(refused: list[Refused]) -> tuple[Rejected, ...]:
 
 def pareto(routes: list[Route]) -> list[Route]:
     """Routes that no other beats in cost, seconds and strength at once, cheapest first."""
-    points = sorted(
-        routes, key=lambda route: (route.cost, route.seconds, -route.tier, route.key)
-    )
+    points = sorted(routes, key=lambda route: (route.cost, route.seconds, -route.tier, route.key))
+    fastest = [math.inf] * len(TIERS)  # by strength, among the cheaper ones
     kept: list[Route] = []
     for route in points:
-        beaten = any(
-            other.cost <= route.cost and other.seconds <= route.seconds and other.tier >= route.tier for other in kept
-        )
-        if not beaten:
+        if route.seconds < min(fastest[route.tier :]):
+            fastest[route.tier] = route.seconds
             kept.append(route)
     return kept[:FRONTIER]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from intermodal.plans.plan import Candidate
 from intermodal.planner.case import Case
 from intermodal.planner.routes import DEFAULT_ANSWER, Route
 from intermodal.planner.words import joined
+from intermodal.plans.plan import Candidate
 from intermodal.request import DEFAULT_MAX_COST
 
 

@@ -11,9 +11,7 @@ from intermodal.plans.facts import PageFacts
 SCANNED_BELOW = 16  # characters: a page number or a stamp is not a text layer
 _PAGE_ASKED = re.compile(r"\bpages?\s+(\d{1,5})(?:\s*(?:-|to|and|,)\s*(\d{1,5}))?", re.IGNORECASE)
 _COMMON = frozenset(
-    "a an and are as at be by can could did do does for from had has have he her his how i if in into is it its me my "
-    "not of on or our she so that the their them there these they this to up us was we were what when where which who "
-    "why will with would you your page pages say says tell show give please document report file".split()
+    ["a", "an", "and", "are", "as", "at", "be", "by", "can", "could", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "me", "my", "not", "of", "on", "or", "our", "she", "so", "that", "the", "their", "them", "there", "these", "they", "this", "to", "up", "us", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will", "with", "would", "you", "your", "page", "pages", "say", "says", "tell", "show", "give", "please", "document", "report", "file"]
 )
 
 

@@ -226,24 +226,6 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     )  # fmt: skip
 
 
-def optimist(demands: list[Demand]) -> Demand:
-    """The least of everything over several demands: what no route of theirs can go below."""
-    if len(demands) == 1:
-        return demands[0]
-
-    def least(name: str) -> Levels:
-        columns = list(zip(*(getattr(one, name) for one in demands), strict=True))
-        return (min(columns[0]), min(columns[1]), min(columns[2]))
-
-    return Demand(
-        text=least("text"), image=least("image"), audio=least("audio"), sound=least("sound"), total=least("total"),
-        cost=least("cost"), before=least("before"), memory=min(one.memory for one in demands),
-        pictures=min(one.pictures for one in demands), penalty=min(one.penalty for one in demands),
-        missed=min(one.missed for one in demands), kept=max(one.kept for one in demands),
-        tier=max(one.tier for one in demands), again=min(one.again for one in demands), cold=demands[0].cold,
-    )  # fmt: skip
-
-
 def tier_of(case: Case, group: Group, needs: Demand | Assignment) -> int:
     """Strength of the answering endpoint for what it is given here."""
     if case.job != "generate":
@@ -309,23 +291,6 @@ def repair_call(case: Case, rates: Rates, needs: Demand, out: float) -> tuple[fl
         token_price(rates, needs.text[HIGH] + needs.again, needs.image[HIGH], needs.audio[HIGH], out),
         generate_seconds(rates, HIGH, needs.total[HIGH] + needs.again, out),
     )
-
-
-def bound(case: Case, rates: Rates, needs: Demand) -> tuple[float, float]:
-    """USD and seconds below which no route with these figures can come: the mid of ``price``, loading left out."""
-    if case.job == "transcribe":
-        cost, seconds = last_call(case, rates, MID, needs, 0.0)
-        return cost + needs.cost[MID], needs.before[MID] + seconds
-    out = min(case.ranked_answer, rates.most_out)
-    total = needs.total[MID]
-    cost = needs.cost[MID] + rates.request + out * rates.out if out else needs.cost[MID] + rates.request
-    if total:
-        cost += needs.text[MID] * rates.text
-        if needs.image[MID]:
-            cost += needs.image[MID] * rates.image
-        if needs.audio[MID]:
-            cost += needs.audio[MID] * rates.audio
-    return cost, needs.before[MID] + rates.overhead[MID] + total * rates.read_in[MID] + out * rates.write_out[MID]
 
 
 def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand) -> Numbers:

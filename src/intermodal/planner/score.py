@@ -43,6 +43,23 @@ _FIRST: dict[Objective, Callable[[float, float, Demand, int, float], tuple[float
 }
 
 
+_WEIGHTS: dict[Objective, tuple[float, float, float]] = {
+    "cheapest": (1.0, 0.0, 0.0),
+    "fastest": (0.0, 1.0, 0.0),
+    "best": (1.0, 0.0, 0.0),
+}
+
+
+def weights(case: Case) -> tuple[float, float, float]:
+    """What a USD, a second and a USD of penalty weigh in the objective's number."""
+    return _WEIGHTS.get(case.policy.objective, (1.0, case.policy.time_value, 1.0))
+
+
+def least_key(case: Case, number: float, tier: int) -> Key:
+    """A key no route of a class can come below, from the least number and the best tier it can have."""
+    return (-float(tier), 0.0, number) if case.policy.objective == "best" else (number,)
+
+
 def bound_key(case: Case, cost: float, seconds: float, needs: Demand, tier: int) -> Key:
     """The part of a key that does not depend on who it is; ``tier`` is the weakest link's."""
     policy = case.request.policy

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -21,9 +21,10 @@ from intermodal.costing.levels import HIGH
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
 from intermodal.planner.case import Bundle, Case
-from intermodal.planner.combine import ALL_COMBINATIONS, assignments
+from intermodal.planner.combine import ALL_COMBINATIONS
 from intermodal.planner.converters import Floors, shortlist
 from intermodal.planner.index import LISTED, Group
+from intermodal.planner.lanes import CHEAP, QUICK, Lane, Lanes, Weights, bounds
 from intermodal.planner.limits import Limits, limits
 from intermodal.planner.routes import (
     Assignment,
@@ -31,29 +32,19 @@ from intermodal.planner.routes import (
     Numbers,
     Route,
     assign,
-    bound,
     demand,
-    optimist,
     price,
     priced,
     tier_of,
 )
 from intermodal.planner.rules import Priced, Reason
-from intermodal.planner.score import Key, bound_key, key, score
+from intermodal.planner.score import Key, key, least_key, score, weights
 from intermodal.planner.selection import selected
-from intermodal.planner.survivors import Only, Refused, Survivors, members
-from intermodal.planner.ways import Conversions, Way, ways
+from intermodal.planner.survivors import Only, Refused, Survivors, members, rows
+from intermodal.planner.ways import NO_TIER, Conversions, Way, ways
 
 ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
 FIRST: Key = (-math.inf,)
-
-
-class Lane(Struct, eq=False):
-    """Assignments for endpoints alike, with their demands, and the least of those."""
-
-    assignments: list[Assignment]
-    demands: list[Demand]
-    least: Demand
 
 
 class InLine(Struct, eq=False):
@@ -61,10 +52,8 @@ class InLine(Struct, eq=False):
 
     bound: Key
     group: Group
-    lane: Lane
     cost: float
     seconds: float
-    tier: int
 
 
 class Found(Struct):
@@ -82,14 +71,14 @@ class Search:
         self.left = left
         self.floors = floors
         self.only = only
+        self.weights = weights(case)
         self.limits: Limits = limits(case, floors.answer)
         self.routes: list[Route] = []
         self.misses: dict[tuple[str, str], Refused] = {}
         self.conversions: Conversions = {}
         self.choices: list[list[Way]] = []
+        self.lanes = Lanes(case, [])
         self.select_pages = False
-        self._assignments: dict[tuple[frozenset[str], bool, str], list[Assignment] | Reason] = {}
-        self._lanes: dict[tuple[int, str, bool], Lane] = {}
         self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
 
     def run(self) -> Found:
@@ -99,7 +88,8 @@ class Search:
         for each in refused:
             self._add(each)
         self.choices = [ways(case, bundle, self.conversions) for bundle in case.bundles]
-        line = [entry for group in self.left.by_job[case.job] if (entry := self._enter(group)) is not None]
+        self.lanes = Lanes(case, self.choices)
+        line = self._named_line() if self._is_special() else self._line()
         line.sort(key=lambda entry: (entry.bound, entry.group.number))
         self._go_through(line)
         if not self.routes and any(bundle.kind == "document" for bundle in case.bundles):
@@ -114,125 +104,143 @@ class Search:
         return Found(self.routes, list(self.misses.values()))
 
     def _go_through(self, line: list[InLine]) -> None:
-        passed: list[InLine] = []
+        case, passed = self.case, list[InLine]()
         for entry in line:
             if len(self._top) >= ENOUGH and entry.bound >= self._top[-1]:
                 passed.append(entry)
             elif not self._fails_whole(entry):
                 self._price_all(entry)
-        for entry, measure in _extremes(passed):
-            self._price_extreme(entry, measure)
+        if case.job != "transcribe":
+            for entry, weighed in _extremes(passed):
+                if not self._fails_whole(entry):
+                    self._price_extreme(entry, weighed)
 
     # ---- classes ------------------------------------------------------------------------------
 
-    def _enter(self, group: Group) -> InLine | None:
-        """A class's place in line, or None when it is refused whole."""
-        case, only = self.case, self.only
-        special = case.named is not None or (only is not None and only.job == case.job)
-        if special and not members(case, group, case.job, only):
-            return None
-        if group.strongest < self.floors.answer:
-            self._refuse(("floor", rules.below(self.floors.answer)), group)
-            return None
-        found = self._assigned(group)
-        if isinstance(found, tuple):
-            self._refuse(found, group)
-            return None
-        lane = self._lane(group, found)
-        tier = min(group.strongest, lane.least.tier)
-        if special or group.number in case.special:
-            return InLine(FIRST, group, lane, 0.0, 0.0, tier)
-        cost, seconds = bound(case, case.index.ideal(group, case.as_of), lane.least)
-        return InLine(bound_key(case, cost, seconds, lane.least, tier), group, lane, cost, seconds, tier)
+    def _is_special(self) -> bool:
+        """Only some endpoints are looked at, by name."""
+        return self.case.named is not None or (self.only is not None and self.only.job == self.case.job)
+
+    def _named_line(self) -> list[InLine]:
+        """The classes of the named endpoints, unordered: all of them are priced."""
+        case = self.case
+        found: list[InLine] = []
+        for group in self.left.by_job[case.job]:
+            if not members(case, group, case.job, self.only):
+                continue
+            if group.strongest < self.floors.answer:
+                self._refuse(("floor", rules.below(self.floors.answer)), group)
+            elif self._has_ways(group):
+                found.append(InLine(FIRST, group, 0.0, 0.0))
+        return found
+
+    def _line(self) -> list[InLine]:
+        """All classes with their bounds; those of endpoints we know more about than the catalog come first."""
+        case = self.case
+        found: list[InLine] = []
+        every, weak = rows(case, self.left, self.floors.answer)
+        if weak is not None:
+            self._add(weak)
+        for row in every:
+            usable = self.lanes.usable(row.inputs, row.remote, row.groups[0])
+            if not isinstance(usable, list) or (row.remote and case.private_text):
+                for group in row.groups:
+                    self._has_ways(group)
+                continue
+            best = min(max(way.tier for way in choices) for choices in usable) if usable else NO_TIER
+            for group, (number, cost, seconds) in zip(row.groups, bounds(case, row, usable), strict=True):
+                least = FIRST if group.number in case.special else least_key(case, number, min(group.strongest, best))
+                found.append(InLine(least, group, cost, seconds))
+        return found
+
+    def _has_ways(self, group: Group) -> bool:
+        """Whether every bundle can reach this class; it is refused otherwise."""
+        case = self.case
+        if group.remote and case.private_text:
+            self._refuse(("privacy", f"text may not leave this machine ({case.private_text} is private)"), group)
+            return False
+        usable = self.lanes.usable(group.inputs, group.remote, group)
+        if isinstance(usable, list):
+            return True
+        self._refuse(self._no_way(*usable), group)
+        return False
 
     def _fails_whole(self, entry: InLine) -> bool:
-        """Whether not even the best of every figure with the least of every demand is within the limits."""
-        case, group, lane = self.case, entry.group, entry.lane
+        """Whether a member with the best of every figure would fail a limit on every assignment."""
+        case, group = self.case, entry.group
         if entry.bound == FIRST or len(group.members) == 1:
             return False
+        lane = self.lanes.lane(group)
         ideal = case.index.ideal(group, case.as_of)
-        numbers = price(case, group.first, group.remote, ideal, lane.least)
-        if self.limits.allow(group, ideal, lane.least, numbers, group.strongest):
-            return False
-        reason, held = self._reason(group.first, group, ideal, lane.least, numbers)
-        if reason[0] == "floor" or (reason[0] == "context" and self.select_pages):
-            return False
-        self._refuse(reason, group, _miss(reason, held, case))
+        reasons: list[tuple[Reason, Priced]] = []
+        for assignment, needs in zip(lane.assignments, lane.demands, strict=True):
+            if self.route(group.first, group, ideal, assignment, needs, reasons) is not None:
+                return False
+        self._refuse_nearest(reasons, group.ids, len(group.members))
         return True
 
     def _price_all(self, entry: InLine) -> None:
-        """Price the members of a class, but for those that cannot enter the list by their bound alone."""
-        case, group, lane = self.case, entry.group, entry.lane
+        """Price the members of a class, but for those that by a first look cannot enter the list."""
+        case, group = self.case, entry.group
+        lane = self.lanes.lane(group)
+        simple = case.job != "transcribe" and case.policy.objective != "best" and entry.bound != FIRST
         for endpoint in members(case, group, case.job, self.only):
             rates = case.rates(endpoint)
-            if len(self._top) >= ENOUGH and entry.bound != FIRST:
-                cost, seconds = bound(case, rates, lane.least)
-                if bound_key(case, cost, seconds, lane.least, entry.tier) >= self._top[-1]:
-                    continue
-            self._price(endpoint, group, rates, lane)
+            if not simple:
+                self._price(endpoint, group, rates, lane, range(len(lane.demands)))
+                continue
+            numbers = lane.numbers(case, rates, self.weights)
+            least = min(numbers)
+            if len(self._top) >= ENOUGH and (least,) >= self._top[-1]:
+                continue
+            self._price(endpoint, group, rates, lane, self._worth_pricing(lane, rates, numbers))
 
-    def _price_extreme(self, entry: InLine, measure: int) -> None:
-        """Price the member of a class that could be cheapest (0) or fastest (1)."""
-        case, group, lane = self.case, entry.group, entry.lane
-        some = members(case, group, case.job, self.only)
-        best = min(some, key=lambda endpoint: (bound(case, case.rates(endpoint), lane.least)[measure], endpoint.id))
-        self._price(best, group, case.rates(best), lane)
+    def _worth_pricing(self, lane: Lane, rates: Rates, numbers: list[float]) -> list[int]:
+        """The assignments that look best by the objective, by money and by time."""
+        found = [_least(numbers)]
+        if len(numbers) > 1:
+            found += [_second(numbers, found[0])]
+            found += [_least(lane.numbers(self.case, rates, weighed)) for weighed in (CHEAP, QUICK)]
+        return list(dict.fromkeys(found))
 
-    def _price(self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane) -> None:
+    def _price_extreme(self, entry: InLine, weighed: Weights) -> None:
+        """Price the one route of a class that looks cheapest, or fastest."""
+        case, group = self.case, entry.group
+        lane = self.lanes.lane(group)
+        some = [(endpoint, case.rates(endpoint)) for endpoint in members(case, group, case.job, self.only)]
+        looks = [lane.numbers(case, rates, weighed) for _, rates in some]
+        best = _least([min(numbers) for numbers in looks])
+        self._price(some[best][0], group, some[best][1], lane, [_least(looks[best])])
+
+    def _price(self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane, places: Iterable[int]) -> None:
+        """Price some assignments of a lane; all the others too where none of those is within the limits."""
         reasons: list[tuple[Reason, Priced]] = []
-        best: Key | None = None
-        for assignment, needs in zip(lane.assignments, lane.demands, strict=True):
-            route = self.route(endpoint, group, rates, assignment, needs, reasons)
-            if route is not None:
-                self.routes.append(route)
-                if best is None or route.key < best:
-                    best = route.key
+        tried = list(places)
+        best = self._price_these(endpoint, group, rates, lane, tried, reasons)
+        if best is None and len(tried) < len(lane.demands):
+            others = [place for place in range(len(lane.demands)) if place not in tried]
+            best = self._price_these(endpoint, group, rates, lane, others, reasons)
         if best is not None:
             insort(self._top, best)
             del self._top[ENOUGH:]
         elif reasons:
-            self._refuse_nearest(reasons, endpoint)
+            self._refuse_nearest(reasons, (endpoint.id,), 1)
 
-    # ---- lanes --------------------------------------------------------------------------------
-
-    def _assigned(self, group: Group) -> list[Assignment] | Reason:
-        """Assignments for endpoints like these, or why there are none."""
-        rule = group.first.model.image_tokens
-        key_ = (group.inputs, group.remote, rule)
-        found = self._assignments.get(key_)
-        if found is None:
-            found = self._assignments[key_] = self._assign(group)
-        return found
-
-    def _lane(self, group: Group, found: list[Assignment]) -> Lane:
-        model = group.first.model
-        key_ = (id(found), self.case.vocabulary(model.tokenizer), group.first.host.forced_json)
-        lane = self._lanes.get(key_)
-        if lane is None:
-            demands = [demand(self.case, group, assignment) for assignment in found]
-            lane = self._lanes[key_] = Lane(found, demands, optimist(demands))
-        return lane
-
-    def _assign(self, group: Group) -> list[Assignment] | Reason:
-        case = self.case
-        if group.remote and case.private_text:
-            return ("privacy", f"text may not leave this machine ({case.private_text} is private)")
-        usable: list[list[Way]] = []
-        for bundle, choices in zip(case.bundles, self.choices, strict=True):
-            reasons: list[Reason] = []
-            good: list[Way] = []
-            for way in choices:
-                reason = rules.of_way(group, way, bundle, case)
-                if reason is None:
-                    good.append(way)
-                else:
-                    reasons.append(reason)
-            if not good:
-                return self._no_way(bundle, reasons)
-            usable.append(good)
-        return assignments(case, usable, group)
+    def _price_these(
+        self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane, places: list[int],
+        reasons: list[tuple[Reason, Priced]],
+    ) -> Key | None:  # fmt: skip
+        best: Key | None = None
+        for place in places:
+            route = self.route(endpoint, group, rates, lane.assignments[place], lane.demands[place], reasons)
+            if route is not None:
+                self.routes.append(route)
+                if best is None or route.key < best:
+                    best = route.key
+        return best
 
     def _no_way(self, bundle: Bundle, reasons: list[Reason]) -> Reason:
+        """Why no way of a bundle is open; where a conversion is missing, why its endpoints are out."""
         if not reasons:
             return ("pages", f"{bundle.title} has more pages to look at than one plan takes (--pages)")
         rule, words = max(reasons, key=lambda reason: rules.order(reason[0]))
@@ -317,20 +325,19 @@ class Search:
 
     # ---- refusals -----------------------------------------------------------------------------
 
-    def _refuse_nearest(self, reasons: list[tuple[Reason, Priced]], endpoint: Endpoint) -> None:
+    def _refuse_nearest(self, reasons: list[tuple[Reason, Priced]], ids: tuple[str, ...], count: int) -> None:
         """Of all routes that failed, the one that came farthest speaks."""
         reason, held = max(
             reasons, key=lambda each: (rules.order(each[0][0]), -_miss(each[0], each[1], self.case))
         )
-        self._add(Refused(reason[0], reason[1], 1, (endpoint.id,), _miss(reason, held, self.case)))
+        self._add(Refused(reason[0], reason[1], count, ids, _miss(reason, held, self.case)))
 
     def _refuse(self, reason: Reason, group: Group, miss: float = 0.0) -> None:
         """Refuse a class, or those of it that are looked at."""
-        case, only = self.case, self.only
-        if case.named is None and (only is None or only.job != case.job):
+        if not self._is_special():
             self._add(Refused(reason[0], reason[1], len(group.members), group.ids, miss))
             return
-        some = members(case, group, case.job, only)
+        some = members(self.case, group, self.case.job, self.only)
         self._add(Refused(reason[0], reason[1], len(some), tuple(e.id for e in some[:LISTED]), miss))
 
     def _add(self, new: Refused) -> None:
@@ -345,15 +352,24 @@ class Search:
         self.misses[key_] = Refused(new.rule, near.reason, held.count + new.count, ids, near.miss)
 
 
-def _extremes(passed: list[InLine]) -> list[tuple[InLine, int]]:
-    """Per strength the classes that could be cheapest (0) and fastest (1): the ends of the frontier."""
+def _least(numbers: list[float]) -> int:
+    return numbers.index(min(numbers))
+
+
+def _second(numbers: list[float], first: int) -> int:
+    return min((place for place in range(len(numbers)) if place != first), key=numbers.__getitem__)
+
+
+def _extremes(passed: list[InLine]) -> list[tuple[InLine, Weights]]:
+    """Per strength the classes that could be cheapest and fastest: the ends of the frontier."""
     best: dict[tuple[int, int], InLine] = {}
     for entry in passed:
         for measure, value in enumerate((entry.cost, entry.seconds)):
-            held = best.get((entry.tier, measure))
+            key_ = (entry.group.strongest, measure)
+            held = best.get(key_)
             if held is None or value < (held.cost, held.seconds)[measure]:
-                best[(entry.tier, measure)] = entry
-    return [(best[key_], key_[1]) for key_ in sorted(best)]
+                best[key_] = entry
+    return [(best[key_], (CHEAP, QUICK)[key_[1]]) for key_ in sorted(best)]
 
 
 def _without_context(misses: dict[tuple[str, str], Refused]) -> dict[tuple[str, str], Refused]:

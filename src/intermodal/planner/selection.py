@@ -6,11 +6,11 @@ import math
 
 from intermodal.costing.levels import HIGH
 from intermodal.costing.tokens import BLOCK, READ_PER_PAGE, text_tokens
-from intermodal.plans.facts import PageFacts
 from intermodal.planner.case import Bundle, Case, question_words
 from intermodal.planner.pages import is_scanned, scores, select
 from intermodal.planner.routes import DEFAULT_ANSWER, Assignment, assign
 from intermodal.planner.ways import Conversions, Kept, Way, ways
+from intermodal.plans.facts import PageFacts
 
 _SELECTABLE = ("extract", "mixed")  # ways that turn pages into text
 

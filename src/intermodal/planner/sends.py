@@ -7,11 +7,11 @@ from intermodal.content import Kind
 from intermodal.costing.levels import MID, levels
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import part_tokens
-from intermodal.plans.facts import PartFacts
-from intermodal.plans.plan import Send
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.routes import Route
 from intermodal.planner.ways import Passage, Way
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.plan import Send
 
 TOGETHER = 8  # parts alike up to which each is listed by itself
 

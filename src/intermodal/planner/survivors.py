@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.rates import Rates
 from intermodal.planner import rules
 from intermodal.planner.case import Case
 from intermodal.planner.index import LISTED, Group, Job
@@ -27,11 +28,52 @@ class Refused(Struct):
     miss: float = 0.0
 
 
+class Row(Struct, eq=False):
+    """Classes whose members take the same kinds, in the same place, and count alike: a row of the line.
+
+    ``ideals`` has the best of every figure per class.
+    """
+
+    inputs: frozenset[str]
+    remote: bool
+    picture_rule: str
+    tokenizer: str
+    forced_json: bool
+    groups: list[Group]
+    ideals: list[Rates]
+
+
 class Survivors(Struct):
-    """``by_job`` has classes in catalog order."""
+    """``by_job`` has classes in catalog order; ``rows`` those of the answering job, by floor, once asked for."""
 
     by_job: dict[Job, list[Group]]
     refused: list[Refused]
+    rows: dict[int, tuple[list[Row], Refused | None]]
+
+
+def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | None]:
+    """The answering classes of some strength, in rows; and the refusal of the weaker ones."""
+    found = left.rows.get(floor)
+    if found is None:
+        by_key: dict[tuple[object, ...], Row] = {}
+        weak: list[Group] = []
+        for group in left.by_job[case.job]:
+            if group.strongest < floor:
+                weak.append(group)
+                continue
+            model, forced = group.first.model, group.first.host.forced_json
+            key = (group.inputs, group.remote, model.image_tokens, model.tokenizer, forced)
+            row = by_key.get(key)
+            if row is None:
+                row = by_key[key] = Row(group.inputs, group.remote, model.image_tokens, model.tokenizer, forced, [], [])
+            row.groups.append(group)
+            row.ideals.append(case.index.ideal(group, case.as_of))
+        refusal = None
+        if weak:
+            count = sum(len(group.members) for group in weak)
+            refusal = Refused("floor", rules.below(floor), count, first_ids(weak))
+        found = left.rows[floor] = (list(by_key.values()), refusal)
+    return found
 
 
 class Only(Struct, frozen=True):
@@ -58,7 +100,7 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     """Apply the endpoint rules, once per shape of request."""
     policy = case.policy
     recording = next((bundle.title for bundle in case.bundles if bundle.kind == "audio"), "")
-    key = (jobs, policy.model, policy.farthest, case.consented, case.languages, recording)
+    key = (jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of)
     kept = case.index.survivors
     found = kept.get(key)
     if not isinstance(found, Survivors):
@@ -86,7 +128,7 @@ def _apply(case: Case, jobs: tuple[Job, ...]) -> Survivors:
         Refused(rule, reason, sum(len(g.members) for g in groups), first_ids(groups))
         for (rule, reason), groups in merged.items()
     ]
-    return Survivors(by_job=by_job, refused=refused)
+    return Survivors(by_job=by_job, refused=refused, rows={})
 
 
 def first_ids(groups: list[Group]) -> tuple[str, ...]:

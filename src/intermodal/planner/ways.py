@@ -22,13 +22,20 @@ from intermodal.costing.levels import ZEROS, Level, Levels, levels, plus, times
 from intermodal.costing.price import hearing_price, reading_price, token_price
 from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.speed import extract_seconds, hear_seconds, leaf_seconds, render_seconds, see_seconds
-from intermodal.costing.tokens import audio_tokens, document_tokens, page_tokens, read_tokens, speech_tokens, text_tokens
+from intermodal.costing.tokens import (
+    audio_tokens,
+    document_tokens,
+    page_tokens,
+    read_tokens,
+    speech_tokens,
+    text_tokens,
+)
 from intermodal.media.steps import DEFAULT_DPI, MAX_OCR_SIDE, MAX_PAGES_IN_PLAN, page_size
-from intermodal.plans.facts import PageFacts, PartFacts
-from intermodal.plans.step import CallOp, TransformOp
 from intermodal.planner.aspects import kept, lost
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.pages import is_scanned, numbers
+from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.plans.step import CallOp, TransformOp
 from intermodal.quantity import Quantity, exact, total
 from intermodal.request import Aspect
 
@@ -75,7 +82,8 @@ class Way(Struct, eq=False):
         text, cost, transforms, local, network: sums over the parts (``network`` is the longest). made: the part
             of the text that converters with weights write.
         blocks: labelled blocks of derived text. pictures, sound, document: what goes in as it is.
-        tier: of the converter. passages: one per part of the bundle. by_rule: tokens of the pictures, once counted.
+        tier: of the converter. passages: one per part of the bundle. by_rule: tokens of the pictures,
+            weighed: how it does under each weighting; both kept once computed.
     """
 
     name: str
@@ -97,6 +105,7 @@ class Way(Struct, eq=False):
     tier: int
     passages: list[Passage]
     by_rule: dict[str, Levels]
+    weighed: dict[str, tuple[tuple[float, ...], ...]]
     left_out: int = 0
 
 
@@ -175,7 +184,7 @@ def _way(
         name=name, endpoint=endpoint, hands=hands, keeps=kept(name, bundle.kind), loses=loses,
         penalty=sum(bundle.needs[aspect] for aspect in missed), missed=missed,
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
-        blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, by_rule={},
+        blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, by_rule={}, weighed={},
     )  # fmt: skip
     _add_up(made)
     if endpoint is not None and any(piece.endpoint is not None for passage in passages for piece in passage.pieces):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.errors import NoRoute
-from intermodal.plans.plan import Inputs
 from intermodal.planner import rules
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import Decision, compare, decide
@@ -13,6 +12,7 @@ from intermodal.planner.index import Job
 from intermodal.planner.names import resolve
 from intermodal.planner.search import Search
 from intermodal.planner.survivors import Only, Survivors, jobs_needed, survivors
+from intermodal.plans.plan import Inputs
 
 MOST = 5  # endpoints of one model that are answered for
 _DOES: dict[str, str] = {"transcribe": "transcribes", "read": "reads", "generate": "answers", "embed": "embeds"}

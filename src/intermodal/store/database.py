@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from intermodal.content import Value
+from intermodal.errors import StoreError
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message
 from intermodal.store import attempts, figures
-from intermodal.errors import StoreError
 from intermodal.store.connection import Database
 from intermodal.store.rows import Attempt, Conversation, Outcome, Reservation, RunRow, Summary
 
