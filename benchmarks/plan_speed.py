@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
-from plans import catalogs  # noqa: E402
+from tests.plans import catalogs  # noqa: E402
 
 from intermodal.catalog.nouns import Catalog  # noqa: E402
 from intermodal.content import File, PathSource, Text  # noqa: E402
@@ -96,7 +96,7 @@ def new_shape(parts: int, catalog: Catalog, repeat: int) -> float:
 
 FIRST = """
 import json, sys, time
-sys.path.insert(0, "tests"); sys.path.insert(0, "benchmarks")
+sys.path.insert(0, "."); sys.path.insert(0, "benchmarks")
 import plan_speed
 catalog = plan_speed.catalogs.many(int(sys.argv[1])) if int(sys.argv[1]) > 100 else plan_speed.catalogs.catalog("all", ("acme",))
 request, facts = plan_speed.request_of(10)

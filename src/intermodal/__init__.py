@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from intermodal._version import __version__
 
 if TYPE_CHECKING:
-    from intermodal.asking import request
+    from intermodal.asking import make_request
     from intermodal.client import Answer, AsyncClient, Client
     from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
     from intermodal.errors import IntermodalError, NoRoute
@@ -43,14 +43,14 @@ _HOME = {
     "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
     "EmbeddingOutput": "request", "JsonOutput": "request", "Message": "request", "Policy": "request",
     "Request": "request", "Sampling": "request", "TextOutput": "request", "TranscriptOutput": "request",
-    "ask": "quickly", "explain": "plans.explain", "request": "asking",
+    "ask": "quickly", "explain": "plans.explain", "make_request": "asking",
 }  # fmt: skip
 
 __all__ = [
     "Answer", "AsyncClient", "Audio", "BytesSource", "Client", "Document", "EmbeddingOutput", "Event", "File",
     "Image", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoRoute", "PathSource", "Plan", "Policy",
     "Request", "Result", "Sampling", "SavedPlan", "Text", "TextOutput", "TranscriptOutput", "UrlSource",
-    "__version__", "ask", "explain", "fold", "request",
+    "__version__", "ask", "explain", "fold", "make_request",
 ]  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """The one bridge from synchronous to asynchronous code: an event loop on its own thread.
 
-A whole ``async for`` runs in one task and feeds a queue, at most a few hundred items ahead, so that cancel scopes opened by the
-generator are left in the task that entered them. Ctrl-C in the calling thread cancels that task and
-waits until it has settled.
+A whole ``async for`` runs in one task and feeds a queue, at most a few hundred items ahead, so that
+cancel scopes opened by the generator are left in the task that entered them. Ctrl-C in the calling
+thread cancels that task and waits until it has settled.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Bridge:
             import anyio
 
             async for item in make():
-                while items.qsize() >= _AHEAD:
+                while items.qsize() >= _AHEAD:  # noqa: ASYNC110 - the reader is a thread, it sets no event
                     await anyio.sleep(0.01)  # a slow reader slows the source, never fills the memory
                 items.put_nowait(item)
 

@@ -23,7 +23,7 @@ _POLICY = frozenset(Policy.__struct_fields__)
 _SAMPLING = frozenset(Sampling.__struct_fields__)
 
 
-def request(
+def make_request(
     prompt: str,
     *files: FileLike,
     schema: type[Any] | Mapping[str, Any] | None = None,

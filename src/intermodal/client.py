@@ -192,7 +192,7 @@ class AsyncClient:
     ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
         options = {"max_cost": self.config.max_cost, "time_value": self.config.time_value, **options}
-        request = asking.request(prompt, *files, schema=schema, **options)
+        request = asking.make_request(prompt, *files, schema=schema, **options)
         prepared = await self.prepare(request)
         plan = plan_from(prepared.inputs)
         result = fold([event async for event in self.execute(prepared, plan)])

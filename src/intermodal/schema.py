@@ -1,4 +1,4 @@
-"""An answer's shape, from what Python people have: a pydantic class, a dataclass, a TypedDict, a msgspec Struct, or JSON Schema itself.
+"""An answer's shape, from what Python people have: a pydantic class, a dataclass, a TypedDict, or JSON Schema itself.
 
 The schema is what the wire is asked for; ``parse`` turns the JSON answer into the user's own type.
 """

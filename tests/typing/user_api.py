@@ -10,6 +10,7 @@ from typing import Any, assert_type
 from pydantic import BaseModel
 
 import intermodal
+from intermodal import make_request
 from intermodal.events import Finished, StepFinished, TextDelta
 
 
@@ -43,7 +44,7 @@ def typed_answers() -> None:
 
 
 def plan_first() -> intermodal.Result:
-    request = intermodal.request("What is said?", "call.wav", private=("audio",), release=("audio:text",))
+    request = make_request("What is said?", "call.wav", private=("audio",), release=("audio:text",))
     assert_type(request, intermodal.Request)
     with intermodal.Client() as client:
         plan = client.plan(request)

@@ -13,7 +13,7 @@ from intermodal.request import JsonOutput, Message
 
 
 def test_paths_urls_and_bytes_become_files_whose_kind_the_bytes_will_tell() -> None:
-    made = asking.request("What is this?", "a.png", Path("b.wav"), "https://example.org/c.pdf", b"%PDF-1.7")
+    made = asking.make_request("What is this?", "a.png", Path("b.wav"), "https://example.org/c.pdf", b"%PDF-1.7")
     parts = made.messages[-1].parts
     assert parts == (
         Text(text="What is this?"),
@@ -25,7 +25,7 @@ def test_paths_urls_and_bytes_become_files_whose_kind_the_bytes_will_tell() -> N
 
 
 def test_options_land_in_policy_and_sampling_by_name() -> None:
-    made = asking.request("Hi", objective="fastest", keep=["words"], max_tokens=7)
+    made = asking.make_request("Hi", objective="fastest", keep=["words"], max_tokens=7)
     assert made.policy.objective == "fastest"
     assert made.policy.keep == ("words",)
     assert made.sampling.max_tokens == 7
@@ -33,30 +33,30 @@ def test_options_land_in_policy_and_sampling_by_name() -> None:
 
 def test_an_unknown_option_is_named_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="no option named colour.*max_cost"):
-        asking.request("Hi", colour="red")
+        asking.make_request("Hi", colour="red")
 
 
 def test_a_wrong_value_is_refused_where_it_is_given() -> None:
     with pytest.raises(UsageError, match="wrong value.*objective"):
-        asking.request("Hi", objective="luck")
+        asking.make_request("Hi", objective="luck")
 
 
 def test_asking_nothing_is_an_error() -> None:
     with pytest.raises(UsageError, match="nothing was asked"):
-        asking.request("")
+        asking.make_request("")
 
 
 def test_history_comes_before_the_question_and_after_the_system_instruction() -> None:
     earlier = asking.with_answer((Message(role="user", parts=(Text(text="One?"),)),), "1")
-    made = asking.request("Two?", system="Be short.", history=earlier)
+    made = asking.make_request("Two?", system="Be short.", history=earlier)
     assert [message.role for message in made.messages] == ["system", "user", "assistant", "user"]
 
 
 def test_a_schema_asks_for_json() -> None:
-    made = asking.request("Total?", schema={"type": "object", "properties": {"total": {"type": "number"}}})
+    made = asking.make_request("Total?", schema={"type": "object", "properties": {"total": {"type": "number"}}})
     assert isinstance(made.output, JsonOutput)
 
 
 def test_parts_are_counted_through_all_messages() -> None:
-    made = asking.request("Q", "x.txt", system="S")
+    made = asking.make_request("Q", "x.txt", system="S")
     assert [(index, role) for index, role, _ in made.parts()] == [(0, "system"), (1, "user"), (2, "user")]

@@ -136,7 +136,7 @@ def build_request(
     for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed"):
         if given[name] is not None:
             options[name] = given[name]
-    made = asking.request(
+    made = asking.make_request(
         prompt, *map(_opened, files), output=output, system=given["system"], history=history, **options
     )
     return msgspec.structs.replace(made, previous_endpoint=previous) if previous else made

@@ -20,7 +20,7 @@ from intermodal.media.steps import DEFAULT_DPI
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pages import listed
-from intermodal.planner.routes import Assignment, Route, answer, last_call, repair_call
+from intermodal.planner.routes import Assignment, Route, answer, as_quantity, last_call, picture_tokens, repair_call
 from intermodal.planner.sends import sends_of
 from intermodal.planner.ways import Passage, Piece, Way, pages_title
 from intermodal.planner.words import strength, summary, warnings
@@ -311,23 +311,20 @@ def _select_step(part: PartFacts, source: str, passage: Passage, bundle: Bundle,
 
 def taken(bundle: Bundle, way: Way, rule: str) -> list[Taken]:
     """Parts that go in without becoming text; many alike as one."""
-    found: list[Taken] = []
-    many = len(bundle.parts) > TOGETHER
-    tokens = Quantity()
-    for part, passage in zip(bundle.parts, way.passages, strict=True):
-        each = _taken_tokens(passage, rule)
-        if many:
-            tokens = tokens + each
-        else:
-            found.append(Taken(part=part.index, title=f"{part.name} {_size_words(part, passage)}", kind=bundle.kind, tokens=each))
-    if many:
-        first = bundle.parts[0]
-        found.append(
-            Taken(
-                part=first.index, title=f"{bundle.title}", kind=bundle.kind, tokens=tokens, count=len(bundle.parts)
-            )
+    if len(bundle.parts) > TOGETHER:
+        tokens = quantity(picture_tokens(way, rule), "sum", 0) + audio_tokens(as_quantity(way.sound))
+        pages = sum(passage.pages for passage in way.passages)
+        tokens = tokens + document_tokens(pages, sum(passage.chars for passage in way.passages))
+        return [
+            Taken(part=bundle.parts[0].index, title=bundle.title, kind=bundle.kind, tokens=tokens, count=len(bundle.parts))
+        ]
+    return [
+        Taken(
+            part=part.index, title=f"{part.name} {_size_words(part, passage)}", kind=bundle.kind,
+            tokens=_taken_tokens(passage, rule),
         )
-    return found
+        for part, passage in zip(bundle.parts, way.passages, strict=True)
+    ]  # fmt: skip
 
 
 def _taken_tokens(passage: Passage, rule: str) -> Quantity:

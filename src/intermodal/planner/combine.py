@@ -11,7 +11,7 @@ from intermodal.planner.routes import Assignment, assign, picture_tokens
 from intermodal.planner.ways import Way
 
 ALL_COMBINATIONS = 16  # up to which every combination of ways is tried
-TOKEN_PRICES = (0.0, 3e-7, 3e-6, 3e-5)  # USD per input token, from free to the dearest: which way is best depends on it
+TOKEN_PRICES = (1e-7, 2e-6, 2e-5)  # USD per input token, from cheap to dear: which way is best depends on it
 READING = 3e-4  # seconds per input token, typical
 
 

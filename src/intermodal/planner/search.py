@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ from intermodal.planner.case import Bundle, Case
 from intermodal.planner.combine import ALL_COMBINATIONS
 from intermodal.planner.converters import Floors, shortlist
 from intermodal.planner.index import LISTED, Group
-from intermodal.planner.lanes import CHEAP, QUICK, Lane, Lanes, Weights, bounds
+from intermodal.planner.lanes import CHEAP, QUICK, Hull, Lane, Lanes, Weights, fill, hull
 from intermodal.planner.limits import Limits, limits
 from intermodal.planner.routes import (
     Assignment,
@@ -52,6 +52,7 @@ class InLine(Struct, eq=False):
 
     bound: Key
     group: Group
+    hull: Hull | None
     cost: float
     seconds: float
 
@@ -72,6 +73,7 @@ class Search:
         self.floors = floors
         self.only = only
         self.weights = weights(case)
+        self.by_number = case.policy.objective != "best" and case.job != "transcribe"  # one number ranks routes
         self.limits: Limits = limits(case, floors.answer)
         self.routes: list[Route] = []
         self.misses: dict[tuple[str, str], Refused] = {}
@@ -112,7 +114,7 @@ class Search:
                 self._price_all(entry)
         if case.job != "transcribe":
             for entry, weighed in _extremes(passed):
-                if not self._fails_whole(entry):
+                if not self._is_inside(entry) and not self._fails_whole(entry):
                     self._price_extreme(entry, weighed)
 
     # ---- classes ------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ class Search:
             if group.strongest < self.floors.answer:
                 self._refuse(("floor", rules.below(self.floors.answer)), group)
             elif self._has_ways(group):
-                found.append(InLine(FIRST, group, 0.0, 0.0))
+                found.append(InLine(FIRST, group, None, 0.0, 0.0))
         return found
 
     def _line(self) -> list[InLine]:
@@ -148,9 +150,11 @@ class Search:
                     self._has_ways(group)
                 continue
             best = min(max(way.tier for way in choices) for choices in usable) if usable else NO_TIER
-            for group, (number, cost, seconds) in zip(row.groups, bounds(case, row, usable), strict=True):
+            shape = hull(case, row, usable, self.weights)
+            for group, ideal in zip(row.groups, row.ideals, strict=True):
+                number, cost, seconds = shape.bound(ideal, self.weights)
                 least = FIRST if group.number in case.special else least_key(case, number, min(group.strongest, best))
-                found.append(InLine(least, group, cost, seconds))
+                found.append(InLine(least, group, shape, cost, seconds))
         return found
 
     def _has_ways(self, group: Group) -> bool:
@@ -173,53 +177,74 @@ class Search:
         lane = self.lanes.lane(group)
         ideal = case.index.ideal(group, case.as_of)
         reasons: list[tuple[Reason, Priced]] = []
-        for assignment, needs in zip(lane.assignments, lane.demands, strict=True):
-            if self.route(group.first, group, ideal, assignment, needs, reasons) is not None:
+        for assignment in self._tries(entry, ideal, lane):
+            if self.route(group.first, group, ideal, assignment, lane.demand(assignment), reasons) is not None:
                 return False
         self._refuse_nearest(reasons, group.ids, len(group.members))
         return True
 
+    def _tries(self, entry: InLine, rates: Rates, lane: Lane) -> Iterator[Assignment]:
+        """The likeliest assignment first, those of the lane after it."""
+        if entry.hull is not None and self.by_number:
+            yield assign(self.case, entry.hull.picks(rates, self.weights), entry.group.first.model.image_tokens)
+        yield from fill(lane, self.lanes)
+
     def _price_all(self, entry: InLine) -> None:
         """Price the members of a class, but for those that by a first look cannot enter the list."""
         case, group = self.case, entry.group
-        lane = self.lanes.lane(group)
-        simple = case.job != "transcribe" and case.policy.objective != "best" and entry.bound != FIRST
         for endpoint in members(case, group, case.job, self.only):
             rates = case.rates(endpoint)
-            if not simple:
-                self._price(endpoint, group, rates, lane, range(len(lane.demands)))
-                continue
-            numbers = lane.numbers(case, rates, self.weights)
-            least = min(numbers)
-            if len(self._top) >= ENOUGH and (least,) >= self._top[-1]:
-                continue
-            self._price(endpoint, group, rates, lane, self._worth_pricing(lane, rates, numbers))
+            if entry.bound != FIRST and entry.hull is not None and len(self._top) >= ENOUGH:
+                least = entry.hull.bound(rates, self.weights)[0]
+                if self.by_number and (least,) >= self._top[-1]:
+                    continue
+            self._price(entry, endpoint, rates, self._picked(entry, rates))
 
-    def _worth_pricing(self, lane: Lane, rates: Rates, numbers: list[float]) -> list[int]:
-        """The assignments that look best by the objective, by money and by time."""
-        found = [_least(numbers)]
-        if len(numbers) > 1:
-            found += [_second(numbers, found[0])]
-            found += [_least(lane.numbers(self.case, rates, weighed)) for weighed in (CHEAP, QUICK)]
-        return list(dict.fromkeys(found))
+    def _picked(self, entry: InLine, rates: Rates) -> list[Assignment]:
+        """The assignments that look best by the objective, by money and by time; all where there are few."""
+        group, shape = entry.group, entry.hull
+        few = math.prod(map(len, self.choices)) <= ALL_COMBINATIONS
+        if shape is None or not self.by_number:
+            return fill(self.lanes.lane(group), self.lanes)
+        if few:
+            lane = self.lanes.lane(group)
+            every = fill(lane, self.lanes)
+            if len(every) <= 2:
+                return every
+            numbers = lane.numbers(rates, self.weights)
+            order = sorted(range(len(every)), key=numbers.__getitem__)[:3]
+            return [every[place] for place in order]
+        rule = group.first.model.image_tokens
+        picks = dict.fromkeys(shape.picks(rates, weighed) for weighed in (self.weights, CHEAP, QUICK))
+        return [assign(self.case, chosen, rule) for chosen in picks]
+
+    def _is_inside(self, entry: InLine) -> bool:
+        """Some route is as cheap, as fast and as strong as any of this class could be."""
+        strongest, cost, seconds = entry.group.strongest, entry.cost, entry.seconds
+        return any(
+            route.tier >= strongest and route.numbers.cost <= cost and route.numbers.seconds <= seconds
+            for route in self.routes
+        )
 
     def _price_extreme(self, entry: InLine, weighed: Weights) -> None:
         """Price the one route of a class that looks cheapest, or fastest."""
-        case, group = self.case, entry.group
-        lane = self.lanes.lane(group)
+        case, group, shape = self.case, entry.group, entry.hull
+        if shape is None:
+            return
         some = [(endpoint, case.rates(endpoint)) for endpoint in members(case, group, case.job, self.only)]
-        looks = [lane.numbers(case, rates, weighed) for _, rates in some]
-        best = _least([min(numbers) for numbers in looks])
-        self._price(some[best][0], group, some[best][1], lane, [_least(looks[best])])
+        measure = 1 if weighed == CHEAP else 2
+        endpoint, rates = min(some, key=lambda pair: (shape.bound(pair[1], weighed)[measure], pair[0].id))
+        chosen = assign(case, shape.picks(rates, weighed), group.first.model.image_tokens)
+        self._price(entry, endpoint, rates, [chosen])
 
-    def _price(self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane, places: Iterable[int]) -> None:
-        """Price some assignments of a lane; all the others too where none of those is within the limits."""
+    def _price(self, entry: InLine, endpoint: Endpoint, rates: Rates, picked: list[Assignment]) -> None:
+        """Price some assignments; all of the lane's where none of those is within the limits."""
         reasons: list[tuple[Reason, Priced]] = []
-        tried = list(places)
-        best = self._price_these(endpoint, group, rates, lane, tried, reasons)
-        if best is None and len(tried) < len(lane.demands):
-            others = [place for place in range(len(lane.demands)) if place not in tried]
-            best = self._price_these(endpoint, group, rates, lane, others, reasons)
+        lane = self.lanes.lane(entry.group)
+        best = self._price_these(endpoint, entry.group, rates, lane, picked, reasons)
+        if best is None:
+            others = [each for each in fill(lane, self.lanes) if each not in picked]
+            best = self._price_these(endpoint, entry.group, rates, lane, others, reasons)
         if best is not None:
             insort(self._top, best)
             del self._top[ENOUGH:]
@@ -227,12 +252,12 @@ class Search:
             self._refuse_nearest(reasons, (endpoint.id,), 1)
 
     def _price_these(
-        self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane, places: list[int],
+        self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane, some: list[Assignment],
         reasons: list[tuple[Reason, Priced]],
     ) -> Key | None:  # fmt: skip
         best: Key | None = None
-        for place in places:
-            route = self.route(endpoint, group, rates, lane.assignments[place], lane.demands[place], reasons)
+        for assignment in some:
+            route = self.route(endpoint, group, rates, assignment, lane.demand(assignment), reasons)
             if route is not None:
                 self.routes.append(route)
                 if best is None or route.key < best:
@@ -350,14 +375,6 @@ class Search:
         near = held if held.miss <= new.miss else new
         ids = tuple(sorted({*held.ids, *new.ids}))[:4]
         self.misses[key_] = Refused(new.rule, near.reason, held.count + new.count, ids, near.miss)
-
-
-def _least(numbers: list[float]) -> int:
-    return numbers.index(min(numbers))
-
-
-def _second(numbers: list[float], first: int) -> int:
-    return min((place for place in range(len(numbers)) if place != first), key=numbers.__getitem__)
 
 
 def _extremes(passed: list[InLine]) -> list[tuple[InLine, Weights]]:

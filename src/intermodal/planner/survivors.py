@@ -61,7 +61,7 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
             if group.strongest < floor:
                 weak.append(group)
                 continue
-            model, forced = group.first.model, group.first.host.forced_json
+            model, forced = group.first.model, group.first.host.forced_json or not case.schema_chars
             key = (group.inputs, group.remote, model.image_tokens, model.tokenizer, forced)
             row = by_key.get(key)
             if row is None:
@@ -100,7 +100,7 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     """Apply the endpoint rules, once per shape of request."""
     policy = case.policy
     recording = next((bundle.title for bundle in case.bundles if bundle.kind == "audio"), "")
-    key = (jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of)
+    key = (jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output)
     kept = case.index.survivors
     found = kept.get(key)
     if not isinstance(found, Survivors):

@@ -83,7 +83,7 @@ class Way(Struct, eq=False):
             of the text that converters with weights write.
         blocks: labelled blocks of derived text. pictures, sound, document: what goes in as it is.
         tier: of the converter. passages: one per part of the bundle. by_rule: tokens of the pictures,
-            weighed: how it does under each weighting; both kept once computed.
+            weighed, options: how it does under each weighting; all kept once computed.
     """
 
     name: str
@@ -106,6 +106,7 @@ class Way(Struct, eq=False):
     passages: list[Passage]
     by_rule: dict[str, Levels]
     weighed: dict[str, tuple[tuple[float, ...], ...]]
+    options: dict[object, tuple[float, float, float, float, float, float]]
     left_out: int = 0
 
 
@@ -184,7 +185,7 @@ def _way(
         name=name, endpoint=endpoint, hands=hands, keeps=kept(name, bundle.kind), loses=loses,
         penalty=sum(bundle.needs[aspect] for aspect in missed), missed=missed,
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
-        blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, by_rule={}, weighed={},
+        blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, by_rule={}, weighed={}, options={},
     )  # fmt: skip
     _add_up(made)
     if endpoint is not None and any(piece.endpoint is not None for passage in passages for piece in passage.pieces):

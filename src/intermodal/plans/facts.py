@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import field
+
 from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 
@@ -59,7 +61,7 @@ class PartFacts(Value):
     channels: int = 0
     pages: tuple[PageFacts, ...] = ()
     chars: int = 0
-    tokens: dict[str, int] = {}
+    tokens: dict[str, int] = field(default_factory=dict)
     language: str = ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import field
+
 from intermodal.content import Value
 from intermodal.quantity import Quantity
 
@@ -12,7 +14,7 @@ class Statistics(Value):
     ``epoch`` counts the refreshes; plans name it."""
 
     epoch: int = 0
-    rows: dict[str, Quantity] = {}
+    rows: dict[str, Quantity] = field(default_factory=dict)
 
     def get(self, endpoint: str, figure: str) -> Quantity | None:
         return self.rows.get(f"{endpoint}|{figure}")

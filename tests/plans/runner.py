@@ -1,0 +1,171 @@
+"""Plan cases: a request in a few lines of TOML, ``----``, and the EXPLAIN text it must give.
+
+    # What the case shows.
+    catalog = "acme"                     a slice of catalogs.py
+    consent = ["acme"]
+    ask = "What is the total?"           the prompt; its tokens are counted for smollm2
+    output = "json"                      text (default), json, transcript, embedding
+    previous = "acme:acme/vista"         who answered the last turn
+    all = true                           the frontier and every rejection too
+    why_not = ["acme/sonata"]            appended, one answer each
+    [policy]                             fields of Policy
+    [sampling]                           fields of Sampling
+    [machine]                            cores, memory and free in GiB, loaded
+    [statistics]                         "endpoint|figure" = [low, mid, high]
+    [[part]]                             kind, name, and what probing would find
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from intermodal.content import BytesSource, File, Image, Part, Text
+from intermodal.errors import IntermodalError, NoRoute
+from intermodal.planner import plan, why_not
+from intermodal.plans.explain import explain, explain_all
+from intermodal.plans.facts import Facts, PageFacts, PartFacts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import Inputs
+from intermodal.plans.statistics import Statistics
+from intermodal.quantity import Quantity, between, exact, unknown
+from intermodal.request import (
+    EmbeddingOutput,
+    JsonOutput,
+    Message,
+    Output,
+    Policy,
+    Request,
+    Sampling,
+    TextOutput,
+    TranscriptOutput,
+)
+from tests.plans import catalogs
+
+FOLDER = Path(__file__).parent
+SPLIT = "\n----\n"
+AS_OF = "2026-11-24"
+SCHEMA = {"type": "object", "properties": {"total": {"type": "number"}, "currency": {"type": "string"}}, "required": ["total"]}
+OUTPUTS: dict[str, Output] = {
+    "text": TextOutput(),
+    "json": JsonOutput(schema=SCHEMA),
+    "transcript": TranscriptOutput(format="srt"),
+    "embedding": EmbeddingOutput(),
+}
+
+
+def cases() -> list[Path]:
+    return sorted(FOLDER.glob("*.case"))
+
+
+def parse(path: Path) -> tuple[dict[str, Any], str]:
+    """The header and the expected text of a case."""
+    head, _, expected = path.read_text().partition(SPLIT)
+    return tomllib.loads(head), expected.rstrip("\n")
+
+
+def rewrite(path: Path) -> None:
+    """Make the case expect what the planner says now."""
+    head, _, _ = path.read_text().partition(SPLIT)
+    path.write_text(f"{head.rstrip()}{SPLIT}{run(tomllib.loads(head))}\n")
+
+
+def run(case: Mapping[str, Any]) -> str:
+    """EXPLAIN, or the error in its own words with every reason."""
+    inputs = inputs_of(case)
+    arguments = (inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+    try:
+        made = plan(*arguments)
+        text = explain_all(made) if case.get("all") else explain(made)
+    except NoRoute as error:
+        reasons = "\n".join(f"- {reason}" for reason in error.reasons)
+        text = f"NoRoute: {error}\n{reasons}"
+    except IntermodalError as error:
+        text = f"{type(error).__name__}: {error}"
+    asked = [f"why not {name}?\n{_why(inputs, name)}" for name in case.get("why_not", [])]
+    return "\n".join([text, *asked])
+
+
+def _why(inputs: Inputs, name: str) -> str:
+    try:
+        return why_not(inputs, name)
+    except IntermodalError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def inputs_of(case: Mapping[str, Any]) -> Inputs:
+    """What a case describes, as the planner reads it."""
+    parts: list[Part] = []
+    facts: list[PartFacts] = []
+    ask = case.get("ask", "")
+    if ask:
+        parts.append(Text(text=ask))
+        facts.append(_text(0, "prompt", ask))
+    for given in case.get("part", []):
+        part, found = _part(len(parts), given)
+        parts.append(part)
+        facts.append(found)
+    request = Request(
+        messages=(Message(role="user", parts=tuple(parts)),),
+        output=OUTPUTS[case.get("output", "text")],
+        sampling=msgspec.convert(case.get("sampling", {}), Sampling),
+        policy=msgspec.convert(case.get("policy", {}), Policy),
+        previous_endpoint=case.get("previous", ""),
+    )
+    machine = case.get("machine", {})
+    return Inputs(
+        request=request,
+        facts=Facts(parts=tuple(facts)),
+        catalog=catalogs.catalog(case.get("catalog", "embedded"), tuple(case.get("consent", ()))),
+        machine=Machine(
+            cores=machine.get("cores", 2),
+            memory=machine.get("memory", 16) * catalogs.GIB,
+            free=int(machine.get("free", 12) * catalogs.GIB),
+            loaded=tuple(machine.get("loaded", ())),
+        ),
+        statistics=Statistics(
+            epoch=case.get("epoch", 0),
+            rows={key: between(*values, "median of 9 runs") for key, values in case.get("statistics", {}).items()},
+        ),
+        as_of=case.get("as_of", AS_OF),
+    )
+
+
+def _text(index: int, name: str, text: str) -> PartFacts:
+    words = len(text.split())
+    return PartFacts(
+        index=index, name=name, kind="text", chars=len(text), size=len(text.encode()), tokens={"smollm2": words + words // 5}
+    )
+
+
+def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
+    name, kind = given["name"], given["kind"]
+    if kind == "text":
+        text = "word " * given["words"]
+        return Text(text=text, name=name), PartFacts(index=index, name=name, kind="text", chars=len(text), size=len(text))
+    source = BytesSource(data=name.encode(), name=name)
+    density = given.get("density")
+    found = PartFacts(
+        index=index, name=name, kind=kind, digest=name, width=given.get("width", 0), height=given.get("height", 0),
+        text_density=_density(density), seconds=exact(float(given.get("seconds", 0))),
+        pages=tuple(_page(number, page) for number, page in enumerate(given.get("pages", []), 1)),
+        language=given.get("language", ""),
+    )  # fmt: skip
+    return (Image(source=source, detail=given["detail"]) if "detail" in given else File(source=source)), found
+
+
+def _density(density: float | None) -> Quantity:
+    if density is None:
+        return unknown("not sampled")
+    return between(density * 0.8, density, density * 1.2, "sampled")
+
+
+def _page(number: int, page: Mapping[str, Any]) -> PageFacts:
+    return PageFacts(
+        number=number, width=595, height=842, chars=page.get("chars", 0), figure_share=page.get("figures", 0.0),
+        words=tuple(sorted(set(page.get("words", "").split()))),
+    )  # fmt: skip
