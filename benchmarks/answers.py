@@ -35,7 +35,7 @@ def main() -> None:
     with fresh_home() as env, intermodal.Client(env=env) as client:
         for name, answers in questions.items():
             for question, known in answers.items():
-                result = client.run(asking.request(question, str(MEDIA / name), max_tokens=120))
+                result = client.run(asking.make_request(question, str(MEDIA / name), max_tokens=120))
                 there = known in " ".join(" ".join(derived.text for derived in result.derived).split())
                 good = known in result.text
                 total, right, given = total + 1, right + good, given + there

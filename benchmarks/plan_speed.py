@@ -40,12 +40,18 @@ def request_of(parts: int, shapes: int = 20, policy: Policy | None = None) -> tu
     for index in range(1, parts):
         size = index % shapes
         if index % 5 == 4:
-            facts.append(PartFacts(index=index, name=f"note{index}.txt", kind="text", chars=900 + size, size=900 + size))
+            facts.append(
+                PartFacts(index=index, name=f"note{index}.txt", kind="text", chars=900 + size, size=900 + size)
+            )
         elif index % 5 == 3:
             pages = tuple(PageFacts(number=n, width=595, height=842, chars=1800 + size) for n in (1, 2))
             facts.append(PartFacts(index=index, name=f"r{index}.pdf", kind="document", pages=pages, digest=f"d{size}"))
         elif index % 5 == 2:
-            facts.append(PartFacts(index=index, name=f"c{index}.wav", kind="audio", seconds=exact(4.0 + size), digest=f"a{index}"))
+            facts.append(
+                PartFacts(
+                    index=index, name=f"c{index}.wav", kind="audio", seconds=exact(4.0 + size), digest=f"a{index}"
+                )
+            )
         else:
             facts.append(
                 PartFacts(
@@ -55,7 +61,11 @@ def request_of(parts: int, shapes: int = 20, policy: Policy | None = None) -> tu
             )  # fmt: skip
     content = [Text(text="What do these say about the order, and do they agree with each other? " * 1)]
     for part in facts[1:]:
-        content.append(Text(text="x" * part.chars, name=part.name) if part.kind == "text" else File(source=PathSource(path=part.name)))  # type: ignore[arg-type]
+        content.append(
+            Text(text="x" * part.chars, name=part.name)
+            if part.kind == "text"
+            else File(source=PathSource(path=part.name))
+        )  # type: ignore[arg-type]
     request = Request(messages=(Message(role="user", parts=tuple(content)),), policy=policy or Policy(max_cost=1e9))
     return request, Facts(parts=tuple(facts))
 
@@ -145,7 +155,13 @@ def main() -> None:
     for parts in (1, 3, 10, 100, 1000):
         times = [warm(parts, each, max(5, repeat // (4 if parts > 99 else 1))) for each in sizes]
         lines.append(f"| {parts:,} | " + " | ".join(f"{each:.2f}" for each in times) + " |")
-    lines += ["", "First plan of a process (10 parts):", "", "| endpoints | import planner | first plan | second |", "|---|---|---|---|"]
+    lines += [
+        "",
+        "First plan of a process (10 parts):",
+        "",
+        "| endpoints | import planner | first plan | second |",
+        "|---|---|---|---|",
+    ]
     for count in (15, 5000):
         imported, first, second = first_plan(count, 3 if quick else 7)
         lines.append(f"| {count:,} | {imported:.1f} | {first:.1f} | {second:.2f} |")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -33,10 +33,9 @@ def json_output(schema: type[Any] | Mapping[str, Any]) -> JsonOutput:
 
 
 def _schema_of(cls: type[Any]) -> dict[str, Any]:
-    pydantic_schema = getattr(cls, "model_json_schema", None)
+    pydantic_schema: Any = getattr(cls, "model_json_schema", None)
     if callable(pydantic_schema):
-        made = pydantic_schema()
-        return dict(made)
+        return cast("dict[str, Any]", pydantic_schema())
     try:
         body = msgspec.json.schema(cls)
     except (TypeError, RuntimeError, NameError) as error:
@@ -79,11 +78,10 @@ def check(body: Mapping[str, Any]) -> None:
 
 def parse(data: Any, schema: type[T]) -> T:
     """The answer as the user's type. Raises OutputInvalid when it does not fit."""
-    validate = getattr(schema, "model_validate", None)
+    validate: Any = getattr(schema, "model_validate", None)
     try:
         if callable(validate):
-            value: T = validate(data)
-            return value
+            return cast("T", validate(data))
         return msgspec.convert(data, schema)
     except (ValueError, msgspec.ValidationError) as error:
         first = str(error).splitlines()[0]

@@ -32,7 +32,9 @@ def smollm2(*, ready: bool = True) -> Endpoint:
     )  # fmt: skip
 
 
-def ear(name: str = "whisper-base", tier: Tier = "small", rtf: float = 0.13, languages: tuple[str, ...] = ()) -> Endpoint:
+def ear(
+    name: str = "whisper-base", tier: Tier = "small", rtf: float = 0.13, languages: tuple[str, ...] = ()
+) -> Endpoint:
     return Endpoint(
         id=f"embedded:openai/{name}",
         model=Model(
@@ -73,7 +75,14 @@ def embedded(*, chat: bool = True) -> tuple[Endpoint, ...]:
 
 
 def host(name: str, **fields: object) -> Host:
-    values = {"base_url": f"https://api.{name}.test/v1", "zone": "internet", "forced_json": True, "auth": "bearer", "key_env": "KEY", **fields}
+    values = {
+        "base_url": f"https://api.{name}.test/v1",
+        "zone": "internet",
+        "forced_json": True,
+        "auth": "bearer",
+        "key_env": "KEY",
+        **fields,
+    }
     return Host(id=name, **values)  # type: ignore[arg-type]
 
 
@@ -155,7 +164,14 @@ def many(count: int, seed: int = 7, hosts: int = 40, consented: int | None = Non
     """A large catalog shaped like the real ones: few tiers, contexts and picture rules, prices of all sizes."""
     rng = random.Random(seed)
     where = [host(f"host{i:02d}", forced_json=i % 2 == 0, max_images=(None, 20)[i % 2]) for i in range(hosts)]
-    rules = ("openai_tile:85:170", "openai_patch:1536:2048:1.62", "anthropic:1568:1568", "gemini_tile:258", "qwen:28:12845056", "")
+    rules = (
+        "openai_tile:85:170",
+        "openai_patch:1536:2048:1.62",
+        "anthropic:1568:1568",
+        "gemini_tile:258",
+        "qwen:28:12845056",
+        "",
+    )
     tiers: tuple[Tier, ...] = ("tiny", "small", "medium", "large", "frontier")
     found: list[Endpoint] = list(embedded())
     for i in range(count - len(found)):

@@ -1,18 +1,18 @@
 """Plan cases: a request in a few lines of TOML, ``----``, and the EXPLAIN text it must give.
 
-    # What the case shows.
-    catalog = "acme"                     a slice of catalogs.py
-    consent = ["acme"]
-    ask = "What is the total?"           the prompt; its tokens are counted for smollm2
-    output = "json"                      text (default), json, transcript, embedding
-    previous = "acme:acme/vista"         who answered the last turn
-    all = true                           the frontier and every rejection too
-    why_not = ["acme/sonata"]            appended, one answer each
-    [policy]                             fields of Policy
-    [sampling]                           fields of Sampling
-    [machine]                            cores, memory and free in GiB, loaded
-    [statistics]                         "endpoint|figure" = [low, mid, high]
-    [[part]]                             kind, name, and what probing would find
+# What the case shows.
+catalog = "acme"                     a slice of catalogs.py
+consent = ["acme"]
+ask = "What is the total?"           the prompt; its tokens are counted for smollm2
+output = "json"                      text (default), json, transcript, embedding
+previous = "acme:acme/vista"         who answered the last turn
+all = true                           the frontier and every rejection too
+why_not = ["acme/sonata"]            appended, one answer each
+[policy]                             fields of Policy
+[sampling]                           fields of Sampling
+[machine]                            cores, memory and free in GiB, loaded
+[statistics]                         "endpoint|figure" = [low, mid, high]
+[[part]]                             kind, name, and what probing would find
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.plans import catalogs
 
 from intermodal.content import BytesSource, File, Image, Part, Text
 from intermodal.errors import IntermodalError, NoRoute
@@ -44,12 +45,15 @@ from intermodal.request import (
     TextOutput,
     TranscriptOutput,
 )
-from tests.plans import catalogs
 
 FOLDER = Path(__file__).parent
 SPLIT = "\n----\n"
 AS_OF = "2026-11-24"
-SCHEMA = {"type": "object", "properties": {"total": {"type": "number"}, "currency": {"type": "string"}}, "required": ["total"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {"total": {"type": "number"}, "currency": {"type": "string"}},
+    "required": ["total"],
+}
 OUTPUTS: dict[str, Output] = {
     "text": TextOutput(),
     "json": JsonOutput(schema=SCHEMA),
@@ -138,7 +142,12 @@ def inputs_of(case: Mapping[str, Any]) -> Inputs:
 def _text(index: int, name: str, text: str) -> PartFacts:
     words = len(text.split())
     return PartFacts(
-        index=index, name=name, kind="text", chars=len(text), size=len(text.encode()), tokens={"smollm2": words + words // 5}
+        index=index,
+        name=name,
+        kind="text",
+        chars=len(text),
+        size=len(text.encode()),
+        tokens={"smollm2": words + words // 5},
     )
 
 
@@ -146,7 +155,9 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
     name, kind = given["name"], given["kind"]
     if kind == "text":
         text = "word " * given["words"]
-        return Text(text=text, name=name), PartFacts(index=index, name=name, kind="text", chars=len(text), size=len(text))
+        return Text(text=text, name=name), PartFacts(
+            index=index, name=name, kind="text", chars=len(text), size=len(text)
+        )
     source = BytesSource(data=name.encode(), name=name)
     density = given.get("density")
     found = PartFacts(

@@ -17,6 +17,7 @@ from intermodal.costing.memory import peak
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import audio_tokens, document_tokens
 from intermodal.media.steps import DEFAULT_DPI
+from intermodal.planner.aspects import kept
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pages import listed
@@ -26,7 +27,7 @@ from intermodal.planner.ways import Passage, Piece, Way, pages_title
 from intermodal.planner.words import strength, summary, warnings
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Taken
-from intermodal.plans.step import Call, Check, Estimate, Step, Transform
+from intermodal.plans.step import Call, CallOp, Check, Estimate, Step, Transform, TransformOp
 from intermodal.quantity import Quantity, exact
 from intermodal.request import ASPECTS, TranscriptOutput
 
@@ -42,6 +43,16 @@ TOGETHER = 8  # parts of one bundle up to which each is listed by itself
 Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
 Params = tuple[tuple[str, str], ...]
 _encode = msgspec.json.Encoder().encode
+
+
+def as_call(op: str) -> CallOp:
+    assert op == "read" or op == "transcribe"
+    return op
+
+
+def as_transform(op: str) -> TransformOp:
+    assert op == "extract" or op == "render"
+    return op
 
 
 def step_id(op: str, endpoint: str, params: Params, inputs: tuple[str, ...]) -> str:
@@ -130,43 +141,43 @@ class Builder:
         steps: list[Step] = []
         ends: list[str] = []
         source = f"part:{part.index}"
-        keeps, loses = way.keeps, tuple(aspect for aspect in way.loses)
         if bundle.kind == "document" and way.left_out:
             steps.append(_select_step(part, source, passage, bundle, place))
             source = f"step:{steps[0].id}"
         for piece in passage.pieces:
             if isinstance(piece.endpoint, Endpoint):
                 of = ends.pop() if piece.pages else source  # scanned pages are read from the pictures just rendered
-                made: Step = self._call(piece, piece.endpoint, part, of, keeps, loses, cold)
+                made: Step = self._call(piece, piece.endpoint, part, of, way, cold)
             else:
-                made = self._transform(piece, part, source, keeps, loses)
+                made = self._transform(piece, part, source, way)
             steps.append(made)
             ends.append(f"step:{made.id}")
         return tuple(steps), tuple(ends)
 
     def _call(
-        self, piece: Piece, endpoint: Endpoint, part: PartFacts, source: str,
-        keeps: tuple[str, ...], loses: tuple[str, ...], cold: bool,
+        self, piece: Piece, endpoint: Endpoint, part: PartFacts, source: str, way: Way, cold: bool
     ) -> Call:  # fmt: skip
         language = self.case.policy.language
         params: Params = (("language", language),) if piece.op == "transcribe" and language else ()
         task = TASK_OF[piece.op]
         return Call(
-            id=step_id(piece.op, endpoint.id, params, (source,)), op=piece.op, task=task, endpoint=endpoint.id,  # type: ignore[arg-type]
+            id=step_id(piece.op, endpoint.id, params, (source,)), op=as_call(piece.op), task=task, endpoint=endpoint.id,
             inputs=(source,), part=part.index, title=f"{part.name} {piece.title}", params=params,
-            keeps=keeps, loses=loses, note=strength(endpoint, task),  # type: ignore[arg-type]
+            keeps=way.keeps, loses=way.loses, note=strength(endpoint, task),
             estimate=self._estimate(piece, cold),
         )  # fmt: skip
 
-    def _transform(
-        self, piece: Piece, part: PartFacts, source: str, keeps: tuple[str, ...], loses: tuple[str, ...]
-    ) -> Transform:
+    def _transform(self, piece: Piece, part: PartFacts, source: str, way: Way) -> Transform:
         params: Params = (("pages", listed(piece.pages)),)
+        keeps, loses = way.keeps, way.loses
         if piece.op == "render":
-            params, keeps, loses = (*params, ("dpi", str(DEFAULT_DPI))), (), ()
+            params = (*params, ("dpi", str(DEFAULT_DPI)))
+            keeps, loses = (way.keeps if way.name == "render" else ()), ()
+        elif way.name == "mixed":  # what the text does not keep, the pictures beside it do
+            keeps = kept("extract", part.kind)
         return Transform(
-            id=step_id(piece.op, "", params, (source,)), op=piece.op, inputs=(source,), part=part.index,  # type: ignore[arg-type]
-            title=f"{part.name} {piece.title}", params=params, keeps=keeps, loses=loses,  # type: ignore[arg-type]
+            id=step_id(piece.op, "", params, (source,)), op=as_transform(piece.op), inputs=(source,), part=part.index,
+            title=f"{part.name} {piece.title}", params=params, keeps=keeps, loses=loses,
             estimate=self._estimate(piece, False),
         )  # fmt: skip
 
@@ -316,7 +327,9 @@ def taken(bundle: Bundle, way: Way, rule: str) -> list[Taken]:
         pages = sum(passage.pages for passage in way.passages)
         tokens = tokens + document_tokens(pages, sum(passage.chars for passage in way.passages))
         return [
-            Taken(part=bundle.parts[0].index, title=bundle.title, kind=bundle.kind, tokens=tokens, count=len(bundle.parts))
+            Taken(
+                part=bundle.parts[0].index, title=bundle.title, kind=bundle.kind, tokens=tokens, count=len(bundle.parts)
+            )
         ]
     return [
         Taken(
@@ -344,7 +357,11 @@ def _size_words(part: PartFacts, passage: Passage) -> str:
     if part.kind == "image":
         return f"{part.width}x{part.height}"
     count = passage.pages or len(passage.pictures)
-    return f"{count} page{'s' if count != 1 else ''}" if passage.pages else f"{count} picture{'s' if count != 1 else ''} of pages"
+    return (
+        f"{count} page{'s' if count != 1 else ''}"
+        if passage.pages
+        else f"{count} picture{'s' if count != 1 else ''} of pages"
+    )
 
 
 def _chars(tokens: Quantity) -> Levels:

@@ -201,9 +201,7 @@ def _special(known: Index, ids: frozenset[str]) -> dict[int, set[str]]:
 
 def is_private(policy: Policy, part: PartFacts) -> bool:
     """A label by kind, by name, or by the last part of a path."""
-    return bool(policy.private) and any(
-        label == part.kind or _same_name(label, part.name) for label in policy.private
-    )
+    return bool(policy.private) and any(label == part.kind or _same_name(label, part.name) for label in policy.private)
 
 
 def released(policy: Policy, part: PartFacts, into: str) -> bool:
@@ -280,9 +278,7 @@ def _recording(
     if not heard:
         raise UsageError("a transcript needs a recording, and there is none", todo="add an audio file")
     if len(heard) > 1:
-        raise UsageError(
-            f"a transcript is made of one recording, and there are {len(heard)}", todo="ask once for each"
-        )
+        raise UsageError(f"a transcript is made of one recording, and there are {len(heard)}", todo="ask once for each")
     others = [part.name for part, _ in media if part.kind != "audio"] + [text.name for text in texts]
     return heard, tuple(others)
 

@@ -19,6 +19,7 @@ from intermodal.planner.pin import pinned
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
 from intermodal.planner.words import headline, policy_line, summary
+from intermodal.plans import numbers
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
@@ -125,7 +126,7 @@ def describe(decision: Decision) -> Plan:
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
     said = [
         *decision.said,
-        *floor_notes(case, decision.settled.floors, decision.left),
+        *floor_notes(case, decision.settled.floors, chosen),
         *notes(case, chosen, head, found.routes),
     ]
     frontier = tuple(builder.candidate(route) for route in pareto(found.routes))
@@ -202,7 +203,11 @@ def compare(case: Case, route: Route, chosen: Route) -> str:
     if mine.cost == math.inf:
         return "its price is not known, so it sorts last"
     if objective == "default":
-        return f"{_sum(case, route)} > {_money(chosen.score)}" if route.score > chosen.score else "equal, and slower or later by name"
+        return (
+            f"{_sum(case, route)} > {_money(chosen.score)}"
+            if route.score > chosen.score
+            else "equal, and slower or later by name"
+        )
     if mine.cost != best.cost:
         return f"{_money(mine.cost)} > {_money(best.cost)}"
     if mine.seconds != best.seconds:
@@ -218,19 +223,17 @@ def _sum(case: Case, route: Route) -> str:
 
 
 def _money(value: float) -> str:
-    return f"${value:.3g}" if value < 1000 else f"${value:,.0f}"
+    return f"${numbers.plain_money(value)}"
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.2g} s" if value < 10 else f"{value:,.0f} s"
+    return f"{numbers.plain_seconds(value)} s"
 
 
 def rejected(refused: list[Refused]) -> tuple[Rejected, ...]:
     """Nearest miss first: the later a rule comes in ``RULES``, the farther the endpoint came."""
     ordered = sorted(refused, key=lambda each: (-rules.order(each.rule), each.reason, each.ids))
-    return tuple(
-        Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids) for each in ordered
-    )
+    return tuple(Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids) for each in ordered)
 
 
 def pareto(routes: list[Route]) -> list[Route]:

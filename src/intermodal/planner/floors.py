@@ -9,6 +9,7 @@ from msgspec import Struct
 from intermodal.planner.case import Case
 from intermodal.planner.converters import TASKS, Floors
 from intermodal.planner.index import Job, tier_name
+from intermodal.planner.routes import Route
 from intermodal.planner.search import Found, Search
 from intermodal.planner.survivors import Survivors
 from intermodal.request import TIERS
@@ -44,9 +45,7 @@ def _strongest(case: Case, left: Survivors) -> Floors:
     answer = max((group.strongest for group in left.by_job[case.job]), default=0)
     if case.named is not None:
         answer = 0  # the user named the model: it is as strong as it is
-    return Floors(
-        answer=min(DEFAULT_FLOOR, answer), hear=_of(case, left, "transcribe"), read=_of(case, left, "read")
-    )
+    return Floors(answer=min(DEFAULT_FLOOR, answer), hear=_of(case, left, "transcribe"), read=_of(case, left, "read"))
 
 
 def _of(case: Case, left: Survivors, job: Job) -> int:
@@ -64,7 +63,7 @@ def _downwards(top: Floors) -> list[Floors]:
     return [Floors(top.answer - answer, top.hear - hear, top.read - read) for answer, hear, read in ordered]
 
 
-def floor_notes(case: Case, floors: Floors, left: Survivors) -> list[str]:
+def floor_notes(case: Case, floors: Floors, chosen: Route) -> list[str]:
     """One sentence where the default floor had to come down, and how to get better."""
     if case.policy.at_least is not None:
         return []
@@ -75,7 +74,11 @@ def floor_notes(case: Case, floors: Floors, left: Survivors) -> list[str]:
     if floors.answer < DEFAULT_FLOOR and case.named is None and case.job == "generate":
         short.append(f"{words[case.job]} {tier_name(floors.answer)}")
     for job in ("transcribe", "read"):
-        if job in left.by_job and job != case.job and floors.of(job) < DEFAULT_FLOOR and left.by_job[job]:
+        used = any(
+            way.endpoint is not None and (way.name == "transcribe") == (job == "transcribe")
+            for way in chosen.assignment.ways
+        )
+        if used and floors.of(job) < DEFAULT_FLOOR:
             short.append(f"{words[job]} {tier_name(floors.of(job))}")
     if not short:
         return []

@@ -58,7 +58,9 @@ class Lane(Struct, eq=False):
             _dear(rates.text) * money + read, _dear(rates.image) * money + read, _dear(rates.audio) * money + read
         )  # fmt: skip
         out = min(self.case.ranked_answer, rates.most_out)
-        base = (rates.request + out * _dear(rates.out)) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time
+        base = (rates.request + out * _dear(rates.out)) * money + (
+            rates.overhead[MID] + out * rates.write_out[MID]
+        ) * time
         base += self.text * text
         return [base + fixed + words * text + pixels * image + sound * audio for fixed, words, pixels, sound in lines]
 
@@ -87,7 +89,9 @@ class Lanes:
         self._assignments: dict[tuple[frozenset[str], bool, str], list[Assignment]] = {}
         self._lanes: dict[tuple[frozenset[str], bool, str, str, bool], Lane] = {}
 
-    def usable(self, inputs: frozenset[str], remote: bool, group: Group) -> list[list[Way]] | tuple[Bundle, list[Reason]]:
+    def usable(
+        self, inputs: frozenset[str], remote: bool, group: Group
+    ) -> list[list[Way]] | tuple[Bundle, list[Reason]]:
         """Per bundle the ways that are open to such endpoints, or the first bundle with none and why."""
         key = (inputs, remote)
         found = self._usable.get(key)
@@ -165,7 +169,11 @@ class Hull(Struct, eq=False):
             cost = UNKNOWN
         score = cost * money + seconds * time
         text, image, audio = _dear(rates.text), _dear(rates.image), _dear(rates.audio)
-        by_text, by_image, by_audio = text * money + read * time, image * money + read * time, audio * money + read * time
+        by_text, by_image, by_audio = (
+            text * money + read * time,
+            image * money + read * time,
+            audio * money + read * time,
+        )
         for options in self.options:
             least = math.inf
             best = options[0]

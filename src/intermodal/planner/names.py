@@ -19,7 +19,9 @@ def resolve(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     if exact:
         return exact
     host, model = _split(wanted, catalog)
-    there = [e for e in catalog.endpoints if not host or e.host.id.lower() == host or e.id.lower().startswith(f"{host}:")]
+    there = [
+        e for e in catalog.endpoints if not host or e.host.id.lower() == host or e.id.lower().startswith(f"{host}:")
+    ]
     for match in (_is_model, _is_served_as, _is_last_word, _starts_last_word):
         found = tuple(e for e in there if match(e, model))
         if found:

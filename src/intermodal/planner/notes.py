@@ -6,7 +6,7 @@ import math
 
 from intermodal.planner.case import Case
 from intermodal.planner.routes import DEFAULT_ANSWER, Route
-from intermodal.planner.words import joined
+from intermodal.planner.words import NEEDED, joined
 from intermodal.plans.plan import Candidate
 from intermodal.request import DEFAULT_MAX_COST
 
@@ -24,7 +24,9 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
             f"room for {chosen.numbers.cap:,.0f} tokens of answer: the rest of the context of {chosen.rates.context:,.0f} is taken"
         )
     if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
-        found.append(f"{chosen.endpoint.id} does not say how much it holds; {chosen.rates.context:,.0f} tokens are taken for granted")
+        found.append(
+            f"{chosen.endpoint.id} does not say how much it holds; {chosen.rates.context:,.0f} tokens are taken for granted"
+        )
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
     return found
@@ -32,7 +34,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
 
 def _remedy(case: Case, warning: str, routes: list[Route]) -> str:
     """Who would keep it, or that nobody reachable does. Only for what the question's words ask for."""
-    if not warning.startswith("loses ") or not warning.endswith("seems to need it"):
+    if not warning.startswith("loses ") or not warning.endswith(NEEDED):
         return ""
     aspect = warning.split(" ", 2)[1]
     for route in routes:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from intermodal.planner import rules
 from intermodal.planner.case import Case
 from intermodal.planner.floors import Settled
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
-from intermodal.planner.survivors import Only, Survivors
+from intermodal.planner.survivors import Only, Refused, Survivors
 from intermodal.request import Objective
 
 SAVING = 0.5  # switch when the other costs less than half ...
-LEAST: dict[Objective, float] = {"default": 0.002, "cheapest": 0.002, "fastest": 1.0, "best": 0.0}  # ... and by this much
+LEAST: dict[Objective, float] = {
+    "default": 0.002,
+    "cheapest": 0.002,
+    "fastest": 1.0,
+    "best": 0.0,
+}  # ... and by this much
 _UNIT: dict[Objective, str] = {"default": "$", "cheapest": "$", "fastest": "", "best": ""}
 
 
@@ -25,7 +31,7 @@ def pinned(case: Case, left: Survivors, settled: Settled, best: Route) -> tuple[
     if mine is None:
         alone = Search(case, left, settled.floors, Only(previous, case.job)).run()
         if not alone.routes:
-            return best, [f"switches from {previous}: {_why(alone.refused, left, previous, case)}"]
+            return best, [f"switches from {previous}: {_why(alone.refused, previous, case)}"]
         mine = alone.routes[0]
         settled.found.routes.append(mine)
         settled.found.routes.sort(key=lambda route: route.key)
@@ -49,13 +55,11 @@ def _saving(case: Case, mine: Route, best: Route) -> str:
     return f"saves ${mine.score - best.score:.3g}"
 
 
-def _why(refused: list[object], left: Survivors, previous: str, case: Case) -> str:
-    from intermodal.planner import rules
-
+def _why(refused: list[Refused], previous: str, case: Case) -> str:
     reason = rules.of_endpoint(case.index.group_of[previous], case.job, case)
     if reason is not None:
         return reason[1]
     for each in refused:
-        if previous in each.ids:  # type: ignore[attr-defined]
-            return str(each.reason)  # type: ignore[attr-defined]
+        if previous in each.ids:
+            return each.reason
     return "it cannot serve this turn"

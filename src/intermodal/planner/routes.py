@@ -190,7 +190,9 @@ def as_quantity(sound: Levels) -> Quantity:
     if sound[2] == math.inf:
         return Quantity(certainty="unknown", basis="length not known")
     exact = sound[0] == sound[2]
-    return Quantity(low=sound[0], mid=sound[1], high=sound[2], certainty="exact" if exact else "estimated", basis="length")
+    return Quantity(
+        low=sound[0], mid=sound[1], high=sound[2], certainty="exact" if exact else "estimated", basis="length"
+    )
 
 
 # ---- the last call ----------------------------------------------------------------------------
@@ -261,7 +263,9 @@ def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
     if job == "embed":
         return ZEROS
     if job == "transcribe":
-        return levels(speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech")))
+        return levels(
+            speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
+        )
     seen = case.statistics.get(endpoint.id, "output_tokens") if endpoint.id in case.measured else None
     if seen is not None:
         return (min(seen.low, cap), min(seen.mid, cap), cap)

@@ -17,6 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from intermodal.content import Kind
 from intermodal.costing.memory import fits
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
@@ -29,6 +30,9 @@ _MAKES: dict[str, str] = {
     "read": "it reads text from pictures",
     "embed": "it makes embeddings",
 }
+_IS: dict[Kind, str] = {
+    "text": "text", "image": "a picture", "audio": "a recording", "video": "a video", "document": "a document",
+}  # fmt: skip
 _FARTHEST: dict[Zone, str] = {
     "process": "in a process of this machine",
     "machine": "on this machine",
@@ -122,8 +126,7 @@ def modality(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     missing = sorted(way.hands - group.inputs)
     if not missing:
         return ""
-    article = "an" if bundle.kind in ("image", "audio") else "a"
-    return f"takes {', '.join(sorted(group.inputs))}; {bundle.title} is {article} {bundle.kind}"
+    return f"takes {', '.join(sorted(group.inputs))}; {bundle.title} is {_IS[bundle.kind]}"
 
 
 def privacy(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
@@ -164,7 +167,8 @@ def context(priced: Priced, case: Case) -> str:
     said = "" if priced.context_known else " (taken for granted, it does not say)"
     if priced.tokens == float("inf"):
         return f"nobody knows how many tokens this is, and it holds {priced.context:,.0f}{said}"
-    return f"needs up to {priced.tokens:,.0f} tokens and {priced.answer:,.0f} for the answer; holds {priced.context:,.0f}{said}"
+    answer = f" and {priced.answer:,.0f} for the answer" if priced.answer else ""
+    return f"needs up to {priced.tokens:,.0f} tokens{answer}; holds {priced.context:,.0f}{said}"
 
 
 def memory(priced: Priced, case: Case) -> str:
@@ -200,8 +204,11 @@ def floor(priced: Priced, case: Case) -> str:
     return "" if priced.own_tier >= priced.floor else below(priced.floor)
 
 
-def below(place: int) -> str:
-    return f"below the floor {tier_name(place)}"
+def below(place: int, job: Job = "generate") -> str:
+    return f"below the floor {tier_name(place)}{_AS.get(job, '')}"
+
+
+_AS: dict[Job, str] = {"transcribe": " as an ear", "read": " as a reader"}
 
 
 class Rule(Struct, frozen=True):

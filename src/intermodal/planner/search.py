@@ -277,7 +277,8 @@ class Search:
             for each in (*self.left.refused, *self.misses.values())
             if each.rule != "output" and each.ids and wanted in self.case.index.group_of[each.ids[0]].jobs
         ]
-        why = f": {near[0].ids[0]} is out, {near[0].reason}" if near else ""
+        nearest = max(near, key=lambda each: rules.order(each.rule), default=None)
+        why = f": {nearest.ids[0]} is out, {nearest.reason}" if nearest is not None else ""
         return (rule, f"{words}, and nothing reachable can {'hear' if wanted == 'transcribe' else 'read'} it{why}")
 
     # ---- routes -------------------------------------------------------------------------------
@@ -352,9 +353,7 @@ class Search:
 
     def _refuse_nearest(self, reasons: list[tuple[Reason, Priced]], ids: tuple[str, ...], count: int) -> None:
         """Of all routes that failed, the one that came farthest speaks."""
-        reason, held = max(
-            reasons, key=lambda each: (rules.order(each[0][0]), -_miss(each[0], each[1], self.case))
-        )
+        reason, held = max(reasons, key=lambda each: (rules.order(each[0][0]), -_miss(each[0], each[1], self.case)))
         self._add(Refused(reason[0], reason[1], count, ids, _miss(reason, held, self.case)))
 
     def _refuse(self, reason: Reason, group: Group, miss: float = 0.0) -> None:

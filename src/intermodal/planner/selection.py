@@ -31,8 +31,12 @@ def selected(
     ]
     if not places or case.job != "generate" or context == math.inf:
         return None
-    of_documents = sum(assignment.ways[place].text[HIGH] + BLOCK[HIGH] * assignment.ways[place].blocks for place in places)
-    answer = max(cap, min(DEFAULT_ANSWER[case.output], context // 4)) if case.request.sampling.max_tokens is None else cap
+    of_documents = sum(
+        assignment.ways[place].text[HIGH] + BLOCK[HIGH] * assignment.ways[place].blocks for place in places
+    )
+    answer = (
+        max(cap, min(DEFAULT_ANSWER[case.output], context // 4)) if case.request.sampling.max_tokens is None else cap
+    )
     budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
     key = ("selected", assignment.ways, image_rule, budget)
     if key not in case.assignments:
@@ -58,7 +62,9 @@ def _select(
     for at in taken:
         index, page = pages[at]
         kept[index] = (*kept.get(index, ()), page)
-    if any(part.index not in kept for place in places for part in case.bundles[place].parts) or len(taken) == len(pages):
+    if any(part.index not in kept for place in places for part in case.bundles[place].parts) or len(taken) == len(
+        pages
+    ):
         return None
     chosen: list[Way] = list(assignment.ways)
     for place in places:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Kind
 from intermodal.costing.levels import MID, levels
@@ -45,8 +47,10 @@ def _texts(case: Case, endpoint: Endpoint) -> list[Send]:
     ]
 
 
-def _each(bundle: Bundle, way: Way, endpoint: Endpoint, words: object) -> list[Send]:
-    assert callable(words)
+Words = Callable[[Bundle, PartFacts, Passage], tuple[str, Kind]]
+
+
+def _each(bundle: Bundle, way: Way, endpoint: Endpoint, words: Words) -> list[Send]:
     found: list[Send] = []
     if len(bundle.parts) > TOGETHER:
         what, kind = words(bundle, bundle.parts[0], way.passages[0])

@@ -10,6 +10,7 @@ from intermodal.planner.choose import Decision, compare, decide
 from intermodal.planner.floors import settle
 from intermodal.planner.index import Job
 from intermodal.planner.names import resolve
+from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
 from intermodal.planner.survivors import Only, Survivors, jobs_needed, survivors
 from intermodal.plans.plan import Inputs
@@ -24,9 +25,7 @@ def why_not(inputs: Inputs, name: str) -> str:
     Raises UnknownModel, with near names, when the catalog has nothing of that name.
     """
     endpoints = resolve(inputs.catalog, name)
-    case = make_case(
-        inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
-    )
+    case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
     try:
         decision: Decision | None = decide(case)
     except NoRoute:
@@ -86,14 +85,19 @@ def _as(case: Case, decision: Decision | None, left: Survivors, endpoint: Endpoi
         if endpoint.id in refused.ids or _is_of(case, refused.ids, endpoint):
             return _rejected((refused.rule, refused.reason))
     if job != case.job:
-        return f"could {'hear' if job == 'transcribe' else 'read'}, but no route that needs it is open"
+        verb = "hear" if job == "transcribe" else "read"
+        nearest = max(found.refused, key=lambda each: rules.order(each.rule), default=None)
+        why = (
+            f"every route through it is rejected ({nearest.rule}: {nearest.reason})" if nearest else "no route needs it"
+        )
+        return f"could {verb}, but {why}"
     return "could, but no complete route through it is open"
 
 
-def _uses(route: object, endpoint: Endpoint, job: Job, case: Case) -> bool:
+def _uses(route: Route, endpoint: Endpoint, job: Job, case: Case) -> bool:
     if job == case.job:
-        return bool(route.endpoint.id == endpoint.id)  # type: ignore[attr-defined]
-    return any(way.endpoint is not None and way.endpoint.id == endpoint.id for way in route.assignment.ways)  # type: ignore[attr-defined]
+        return route.endpoint.id == endpoint.id
+    return any(way.endpoint is not None and way.endpoint.id == endpoint.id for way in route.assignment.ways)
 
 
 def _is_of(case: Case, ids: tuple[str, ...], endpoint: Endpoint) -> bool:

@@ -6,10 +6,11 @@ import math
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.planner.case import Case
+from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import tier_name
 from intermodal.planner.routes import Assignment
-from intermodal.planner.ways import pages_title
+from intermodal.planner.ways import Way, pages_title
+from intermodal.request import Aspect
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NATIVE: dict[Kind, str] = {
@@ -23,6 +24,9 @@ _WAYS: dict[str, str] = {
     "mixed": "text and pictures of its pages",
 }
 _GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document"}
+_GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "documents"}
+NEEDED = "the question seems to need it"
+_SUGGESTED: dict[Aspect, str] = {"layout": "it is dense with text", "appearance": "there is little text in it"}
 MAX_SOURCE = 48
 
 
@@ -85,10 +89,13 @@ def headline(case: Case, assignment: Assignment) -> str:
     ]
     if seen:
         title, kind, way = seen[0]
-        goes = "goes in as" if way.name == "native" else "is shown as"
-        what = _GOES_IN.get(kind, kind) if way.name == "native" else "pictures of its pages"
+        many = len(way.passages) > 1
+        if way.name == "native":
+            goes = f"{'go' if many else 'goes'} in as {(_GO_IN if many else _GOES_IN).get(kind, kind)}"
+        else:
+            goes = f"{'are' if many else 'is'} shown as pictures of {'their' if many else 'its'} pages"
         more = f", {number(len(seen) - 1)} more too" if len(seen) > 1 else ""
-        return f"multimodal call{after}: {title} {goes} {what}{more}{_because(case, assignment)}"
+        return f"multimodal call{after}: {title} {goes}{more}{_because(case, assignment)}"
     turned = [bundle.title for bundle, way in zip(case.bundles, assignment.ways, strict=True) if way.name != "native"]
     if turned:
         verb = "become" if len(turned) > 1 or len(case.bundles[0].parts) > 1 else "becomes"
@@ -111,23 +118,20 @@ def warnings(case: Case, assignment: Assignment) -> tuple[str, ...]:
     found: list[str] = []
     for bundle, way in zip(case.bundles, assignment.ways, strict=True):
         for aspect in way.missed:
-            why = "the question seems to need it" if aspect in case.asked else f"{bundle.title} seems to be about it"
+            why = NEEDED if aspect in case.asked else _SUGGESTED.get(aspect, "it seems to be about that")
             found.append(f"loses {aspect} of {bundle.title}: {why}")
         if way.left_out:
-            found += _left_out(case, bundle.parts, bundle.pages, way.passages)
+            found += _left_out(bundle, way)
     return tuple(found)
 
 
-def _left_out(case: Case, parts: list[object], pages: list[object], passages: list[object]) -> list[str]:
+def _left_out(bundle: Bundle, way: Way) -> list[str]:
     found: list[str] = []
-    for part, wanted, passage in zip(parts, pages, passages, strict=True):
-        kept = {page for piece in passage.pieces for page in piece.pages}  # type: ignore[attr-defined]
-        out = tuple(page.number for page in wanted if page.number not in kept)  # type: ignore[attr-defined]
+    for part, wanted, passage in zip(bundle.parts, bundle.pages, way.passages, strict=True):
+        kept = {page for piece in passage.pieces for page in piece.pages}
+        out = tuple(page.number for page in wanted if page.number not in kept)
         if out:
-            total = len(wanted)  # type: ignore[arg-type]
-            found.append(
-                f"leaves out {pages_title(out)} of {part.name}: the text of all {total} does not fit"  # type: ignore[attr-defined]
-            )
+            found.append(f"leaves out {pages_title(out)} of {part.name}: the text of all {len(wanted)} does not fit")
     return found
 
 

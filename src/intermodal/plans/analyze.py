@@ -39,7 +39,9 @@ def explain_analyze(plan: Plan, result: Result) -> str:
     lines.append(_total(plan, result))
     if errors:
         ordered = sorted(errors)
-        lines.append(f"q-error: median {ordered[len(ordered) // 2]:.2f}, worst {ordered[-1]:.2f}, over {len(ordered)} estimates")
+        lines.append(
+            f"q-error: median {ordered[len(ordered) // 2]:.2f}, worst {ordered[-1]:.2f}, over {len(ordered)} estimates"
+        )
     return "\n".join(lines)
 
 

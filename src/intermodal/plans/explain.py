@@ -1,12 +1,12 @@
 """EXPLAIN: a plan as stable text, from the plan alone. It is the format of ``tests/plans/*.case``.
 
-    LLM call after one conversion: ...
-    policy: ...
-    Generate  host:vendor/model   tier (evidence)
-    │         in 1,212 (1,180..1,240)  out 120 (..256)  $0  6.1 s
-    └─ Transcribe  host:vendor/model  call.wav 63 s -> 171 tok (140..210)
-                   keeps words, timing; loses speakers, tone  $0  4.0 s
-    total ... / sends: ... / note ... / fallback ... / outranked ... / rejected ...
+LLM call after one conversion: ...
+policy: ...
+Generate  host:vendor/model   tier (evidence)
+│         in 1,212 (1,180..1,240)  out 120 (..256)  $0  6.1 s
+└─ Transcribe  host:vendor/model  call.wav 63 s -> 171 tok (140..210)
+               keeps words, timing; loses speakers, tone  $0  4.0 s
+total ... / sends: ... / note ... / fallback ... / outranked ... / rejected ...
 """
 
 from __future__ import annotations
