@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 from tests.plans import catalogs  # noqa: E402
 
 from intermodal.catalog.nouns import Catalog  # noqa: E402
-from intermodal.content import File, PathSource, Text  # noqa: E402
+from intermodal.content import File, Part, PathSource, Text  # noqa: E402
 from intermodal.plans.facts import Facts, PageFacts, PartFacts  # noqa: E402
 from intermodal.plans.statistics import Statistics  # noqa: E402
 from intermodal.quantity import between, exact  # noqa: E402
@@ -59,13 +59,13 @@ def request_of(parts: int, shapes: int = 20, policy: Policy | None = None) -> tu
                     text_density=between(0.1, 0.15, 0.2, "sampled"),
                 )
             )  # fmt: skip
-    content = [Text(text="What do these say about the order, and do they agree with each other? " * 1)]
+    content: list[Part] = [Text(text="What do these say about the order, and do they agree with each other? ")]
     for part in facts[1:]:
         content.append(
             Text(text="x" * part.chars, name=part.name)
             if part.kind == "text"
             else File(source=PathSource(path=part.name))
-        )  # type: ignore[arg-type]
+        )
     request = Request(messages=(Message(role="user", parts=tuple(content)),), policy=policy or Policy(max_cost=1e9))
     return request, Facts(parts=tuple(facts))
 
@@ -74,9 +74,9 @@ def median_ms(call: Callable[[], object], repeat: int) -> float:
     """Median wall time of a call, in milliseconds."""
     call()
     call()
+    gc.collect()
     times = []
     for _ in range(repeat):
-        gc.collect()
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
@@ -108,7 +108,9 @@ FIRST = """
 import json, sys, time
 sys.path.insert(0, "."); sys.path.insert(0, "benchmarks")
 import plan_speed
-catalog = plan_speed.catalogs.many(int(sys.argv[1])) if int(sys.argv[1]) > 100 else plan_speed.catalogs.catalog("all", ("acme",))
+count = int(sys.argv[1])
+few = plan_speed.catalogs.catalog("all", ("acme",))
+catalog = plan_speed.catalogs.many(count) if count > 100 else few
 request, facts = plan_speed.request_of(10)
 start = time.perf_counter()
 from intermodal.planner import plan
@@ -130,7 +132,7 @@ def first_plan(endpoints: int, runs: int = 5) -> tuple[float, float, float]:
         )  # fmt: skip
         rows.append(json.loads(done.stdout))
     columns = list(zip(*rows, strict=True))
-    return tuple(statistics.median(column) * 1e3 for column in columns)  # type: ignore[return-value]
+    return tuple(statistics.median(column) * 1e3 for column in columns)
 
 
 def main() -> None:
@@ -140,8 +142,9 @@ def main() -> None:
     few_hosts = catalogs.many(5000, consented=2)
     lines = [
         "# Planning time", "",
-        f"Medians in milliseconds, {os.cpu_count()} cores, Python {sys.version.split()[0]}. Written by `benchmarks/plan_speed.py`.",
-        "Requests mix pictures, recordings, documents and texts; the catalogs are synthetic (`tests/plans/catalogs.py`).", "",
+        f"Medians in milliseconds, {os.cpu_count()} cores, Python {sys.version.split()[0]}.",
+        "Requests mix pictures, recordings, documents and texts; the catalogs are synthetic (`tests/plans/catalogs.py`).",
+        "Written by `python benchmarks/plan_speed.py`.", "",
         "| case | target | ms |", "|---|---|---|",
         f"| 10 parts, 5,000 endpoints, all hosts consented | 2 | {warm(10, big, repeat):.2f} |",
         f"| the same, a request shape not seen before | - | {new_shape(10, big, repeat):.2f} |",

@@ -7,9 +7,12 @@ thread cancels that task and waits until it has settled.
 
 from __future__ import annotations
 
+import os
 import queue
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
+
+from intermodal.errors import UsageError
 
 T = TypeVar("T")
 _DONE = object()
@@ -22,14 +25,25 @@ class Bridge:
     def __init__(self) -> None:
         self._manager: Any = None
         self._portal: Any = None
+        self._process = os.getpid()
 
     def _start(self) -> Any:
+        if self._process != os.getpid():
+            raise UsageError(
+                "this client was made before the process was forked, and its threads did not come along",
+                todo="make a Client in the child process",
+            )
         if self._portal is None:
             from anyio.from_thread import start_blocking_portal
 
             self._manager = start_blocking_portal("asyncio")
             self._portal = self._manager.__enter__()
         return self._portal
+
+    @property
+    def started(self) -> bool:
+        """There is a loop, and it is this process's."""
+        return self._portal is not None and self._process == os.getpid()
 
     def run(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Call an async function and wait; an interrupt cancels it and waits for its clean-up."""
@@ -67,7 +81,7 @@ class Bridge:
                 _cancel_and_wait(future)
 
     def close(self) -> None:
-        if self._manager is not None:
+        if self._manager is not None and self._process == os.getpid():
             manager, self._manager, self._portal = self._manager, None, None
             manager.__exit__(None, None, None)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
@@ -16,11 +17,58 @@ from intermodal.events import Result
 from intermodal.planner.index import needs_consent
 from intermodal.plans.plan import Inputs, SavedPlan
 from intermodal.plans.step import Call
-from intermodal.request import Message, Output, Policy, Request, Sampling, TextOutput
+from intermodal.request import (
+    Aspect,
+    Message,
+    Objective,
+    Output,
+    Policy,
+    Request,
+    Sampling,
+    TextOutput,
+    Tier,
+    Zone,
+)
 
 FileLike = str | os.PathLike[str] | bytes | Part | Source
 _POLICY = frozenset(Policy.__struct_fields__)
 _SAMPLING = frozenset(Sampling.__struct_fields__)
+_SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop"})
+
+
+class Options(TypedDict, total=False):
+    """What may be said about a request: the fields of ``Policy`` and ``Sampling``, which document them.
+
+    A label, an aspect or a page may be given alone where several are allowed.
+    """
+
+    objective: Objective
+    at_least: Tier | None
+    model: str
+    max_cost: float
+    deadline: float | None
+    farthest: Zone
+    private: str | Sequence[str]
+    release: str | Sequence[str]
+    keep: Aspect | Sequence[Aspect]
+    language: str
+    hosts: str | Sequence[str]
+    pages: int | Sequence[int]
+    time_value: float
+    pay_twice: bool
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    stop: str | Sequence[str]
+    seed: int | None
+
+
+class AskOptions(Options, total=False):
+    """What ``ask`` takes besides prompt, files and schema: see :func:`make_request`."""
+
+    output: Output | None
+    system: str
+    history: Iterable[Message]
 
 
 def make_request(
@@ -30,7 +78,7 @@ def make_request(
     output: Output | None = None,
     system: str = "",
     history: Iterable[Message] = (),
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Request:
     """Build a request.
 
@@ -47,6 +95,9 @@ def make_request(
         UsageError: an option that neither Policy nor Sampling has, or a wrong value for one.
         SchemaInvalid: the schema is not usable.
     """
+    if not isinstance(prompt, str):
+        what = f"the prompt is {type(prompt).__name__}, not text"
+        raise UsageError(what, todo='write make_request("question", file, …)')
     unknown = sorted(set(options) - _POLICY - _SAMPLING)
     if unknown:
         raise UsageError(
@@ -69,7 +120,13 @@ def make_request(
 
 
 def _values(cls: Any, given: dict[str, Any]) -> Any:
-    """A noun from keyword values, lists taken for tuples, each value checked against its type."""
+    """A noun from keyword values, each checked against its type; one value stands for a tuple of one."""
+    for name in _SEVERAL & given.keys():
+        if isinstance(given[name], str | int):
+            given[name] = (given[name],)
+    for name in ("max_cost", "deadline", "time_value"):
+        if given.get(name) is not None and not 0 <= given[name] < math.inf:
+            raise UsageError(f"{name}={given[name]} is not a limit", todo="give a number of 0 or more")
     try:
         return msgspec.convert(given, cls)
     except msgspec.ValidationError as error:

@@ -16,13 +16,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from intermodal import asking
+from intermodal.asking import AskOptions
 from intermodal._sync import Bridge
 from intermodal.catalog.load import load_catalog
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config
+from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Result, TextDelta, fold
 from intermodal.planner import plan as make_plan
 from intermodal.planner import why_not
@@ -66,9 +68,7 @@ class Prepared:
 
 def plan_from(inputs: Inputs) -> Plan:
     """The plan for these inputs: pure, so a saved ``Inputs`` gives the same plan on any machine. Raises NoRoute."""
-    return make_plan(
-        inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
-    )
+    return make_plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
 
 
 class AsyncClient:
@@ -141,6 +141,10 @@ class AsyncClient:
         from intermodal.media.opened import open_request
         from intermodal.runtimes.machine import snapshot
 
+        if not isinstance(request, Request):
+            raise UsageError(
+                f"this takes a Request, not {type(request).__name__}", todo="make one with intermodal.make_request"
+            )
         if self._media is None:
             self._media = MediaWorker()
         request = asking.guarded(request, self.config.private)
@@ -180,18 +184,25 @@ class AsyncClient:
         return prepared
 
     @overload
-    async def ask(self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Any) -> Answer[T]: ...
+    async def ask(
+        self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Unpack[AskOptions]
+    ) -> Answer[T]: ...
 
     @overload
     async def ask(
-        self, prompt: str, *files: asking.FileLike, schema: Mapping[str, Any] | None = None, **options: Any
+        self,
+        prompt: str,
+        *files: asking.FileLike,
+        schema: Mapping[str, Any] | None = None,
+        **options: Unpack[AskOptions],
     ) -> Answer[Any]: ...
 
     async def ask(
-        self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Any
+        self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Unpack[AskOptions]
     ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
-        options = {"max_cost": self.config.max_cost, "time_value": self.config.time_value, **options}
+        options.setdefault("max_cost", self.config.max_cost)
+        options.setdefault("time_value", self.config.time_value)
         request = asking.make_request(prompt, *files, schema=schema, **options)
         prepared = await self.prepare(request)
         plan = plan_from(prepared.inputs)
@@ -302,14 +313,22 @@ class Client:
         return self._bridge.run(self.asynchronous.approved, saved)
 
     @overload
-    def ask(self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Any) -> Answer[T]: ...
+    def ask(
+        self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Unpack[AskOptions]
+    ) -> Answer[T]: ...
 
     @overload
     def ask(
-        self, prompt: str, *files: asking.FileLike, schema: Mapping[str, Any] | None = None, **options: Any
+        self,
+        prompt: str,
+        *files: asking.FileLike,
+        schema: Mapping[str, Any] | None = None,
+        **options: Unpack[AskOptions],
     ) -> Answer[Any]: ...
 
-    def ask(self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Any) -> Answer[Any]:
+    def ask(
+        self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Unpack[AskOptions]
+    ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
 
         async def call() -> Answer[Any]:
@@ -318,7 +337,9 @@ class Client:
         return self._bridge.run(call)
 
     def close(self) -> None:
-        self._bridge.run(self.asynchronous.aclose)
+        """End every child process and connection. A copy in a forked child has none of its own."""
+        if self._bridge.started:
+            self._bridge.run(self.asynchronous.aclose)
         self._bridge.close()
 
     def __enter__(self) -> Self:

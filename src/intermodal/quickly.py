@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
-from intermodal.asking import FileLike
+from intermodal.asking import AskOptions, FileLike
 from intermodal.client import Answer, Client
 
 T = TypeVar("T")
 
 
 @overload
-def ask(prompt: str, *files: FileLike, schema: type[T], **options: Any) -> Answer[T]: ...
+def ask(prompt: str, *files: FileLike, schema: type[T], **options: Unpack[AskOptions]) -> Answer[T]: ...
 
 
 @overload
 def ask(
-    prompt: str, *files: FileLike, schema: Mapping[str, Any] | None = None, **options: Any
+    prompt: str, *files: FileLike, schema: Mapping[str, Any] | None = None, **options: Unpack[AskOptions]
 ) -> Answer[Any]: ...
 
 
-def ask(prompt: str, *files: FileLike, schema: Any = None, **options: Any) -> Answer[Any]:
+def ask(prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]) -> Answer[Any]:
     """Ask anything of any files.
 
     Args:

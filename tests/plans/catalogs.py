@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Price, Speed, Strength, Task
+from intermodal.content import Kind
 from intermodal.plans.machine import Machine
 from intermodal.quantity import between, exact
 from intermodal.request import Tier
@@ -23,13 +24,26 @@ def smollm2(*, ready: bool = True) -> Endpoint:
     return Endpoint(
         id="embedded:huggingfacetb/smollm2-135m-instruct",
         model=Model(
-            id="huggingfacetb/smollm2-135m-instruct", tasks=("text-generation",), context=2048, tokenizer="smollm2",
-            parameters=135e6, strength=(strength("text-generation", "tiny", "135M parameters, Q4_1"),),
+            id="huggingfacetb/smollm2-135m-instruct",
+            tasks=("text-generation",),
+            context=2048,
+            tokenizer="smollm2",
+            parameters=135e6,
+            strength=(strength("text-generation", "tiny", "135M parameters, Q4_1"),),
         ),
-        host=HERE, context=2048, price=FREE, memory=exact(220 * MIB), ready=ready,
-        missing="" if ready else "weights not pulled", todo="" if ready else "intermodal pull smollm2-135m-instruct",
-        speed=Speed(load=between(0.3, 0.5, 1.5, "start"), prompt=between(150, 340, 500, "measured"), decode=between(60, 120, 150, "measured")),
-    )  # fmt: skip
+        host=HERE,
+        context=2048,
+        price=FREE,
+        memory=exact(220 * MIB),
+        ready=ready,
+        missing="" if ready else "weights not pulled",
+        todo="" if ready else "intermodal pull smollm2-135m-instruct",
+        speed=Speed(
+            load=between(0.3, 0.5, 1.5, "start"),
+            prompt=between(150, 340, 500, "measured"),
+            decode=between(60, 120, 150, "measured"),
+        ),
+    )
 
 
 def ear(
@@ -38,36 +52,53 @@ def ear(
     return Endpoint(
         id=f"embedded:openai/{name}",
         model=Model(
-            id=f"openai/{name}", tasks=("automatic-speech-recognition",), input=("audio",), languages=languages,
+            id=f"openai/{name}",
+            tasks=("automatic-speech-recognition",),
+            input=("audio",),
+            languages=languages,
             strength=(strength("automatic-speech-recognition", tier, "Whisper"),),
         ),
-        host=HERE, input=("audio",), price=FREE, memory=exact(300 * MIB),
+        host=HERE,
+        input=("audio",),
+        price=FREE,
+        memory=exact(300 * MIB),
         speed=Speed(load=between(0.3, 0.6, 2.0, "start"), realtime_factor=between(rtf / 2, rtf, rtf * 3, "measured")),
-    )  # fmt: skip
+    )
 
 
 def reader() -> Endpoint:
     return Endpoint(
         id="embedded:paddlepaddle/ppocr-v6-small",
         model=Model(
-            id="paddlepaddle/ppocr-v6-small", tasks=("image-to-text",), input=("image",),
+            id="paddlepaddle/ppocr-v6-small",
+            tasks=("image-to-text",),
+            input=("image",),
             strength=(strength("image-to-text", "small", "PP-OCR"),),
         ),
-        host=HERE, input=("image",), price=FREE, memory=exact(420 * MIB),
+        host=HERE,
+        input=("image",),
+        price=FREE,
+        memory=exact(420 * MIB),
         speed=Speed(load=between(0.5, 1.0, 3.0, "start"), megapixel=between(0.3, 0.7, 2.4, "measured")),
-    )  # fmt: skip
+    )
 
 
 def embedder() -> Endpoint:
     return Endpoint(
         id="embedded:intfloat/multilingual-e5-small",
         model=Model(
-            id="intfloat/multilingual-e5-small", tasks=("feature-extraction",), output=("embedding",), context=512,
+            id="intfloat/multilingual-e5-small",
+            tasks=("feature-extraction",),
+            output=("embedding",),
+            context=512,
             strength=(strength("feature-extraction", "small", "E5"),),
         ),
-        host=HERE, context=512, price=FREE, memory=exact(126 * MIB),
+        host=HERE,
+        context=512,
+        price=FREE,
+        memory=exact(126 * MIB),
         speed=Speed(load=between(0.2, 0.4, 1.0, "start"), prompt=between(200, 500, 2000, "measured")),
-    )  # fmt: skip
+    )
 
 
 def embedded(*, chat: bool = True) -> tuple[Endpoint, ...]:
@@ -87,10 +118,20 @@ def host(name: str, **fields: object) -> Host:
 
 
 def hosted(
-    where: Host, model: str, tier: Tier, prices: tuple[float | None, float | None], *,
-    inputs: tuple[str, ...] = ("text",), context: int | None = 128_000, image_tokens: str = "", tokenizer: str = "",
-    decode: float = 80.0, second: float | None = None, tasks: tuple[Task, ...] = (), max_output: int | None = 4096,
-) -> Endpoint:  # fmt: skip
+    where: Host,
+    model: str,
+    tier: Tier,
+    prices: tuple[float | None, float | None],
+    *,
+    inputs: tuple[Kind, ...] = ("text",),
+    context: int | None = 128_000,
+    image_tokens: str = "",
+    tokenizer: str = "",
+    decode: float = 80.0,
+    second: float | None = None,
+    tasks: tuple[Task, ...] = (),
+    max_output: int | None = 4096,
+) -> Endpoint:
     if not tasks:
         tasks = ("text-generation",)
         tasks += ("image-text-to-text",) if "image" in inputs else ()
@@ -99,17 +140,28 @@ def hosted(
     return Endpoint(
         id=f"{where.id}:{model}",
         model=Model(
-            id=model, tasks=tasks, input=inputs, context=context, max_output=max_output, tokenizer=tokenizer,
-            image_tokens=image_tokens, strength=tuple(strength(task, tier, "synthetic") for task in tasks),
+            id=model,
+            tasks=tasks,
+            input=inputs,
+            context=context,
+            max_output=max_output,
+            tokenizer=tokenizer,
+            image_tokens=image_tokens,
+            strength=tuple(strength(task, tier, "synthetic") for task in tasks),
         ),
-        host=where, served_as=model.rsplit("/", 1)[-1], input=inputs, context=context,
+        host=where,
+        served_as=model.rsplit("/", 1)[-1],
+        input=inputs,
+        context=context,
         price=Price(input_mtok=prices[0], output_mtok=prices[1], second=second),
         memory=exact(6 * GIB) if local else exact(0),
         speed=Speed(
-            overhead=between(0.2, 0.6, 2.0, "typical"), prompt=between(1000, 4000, 20000, "typical"),
-            decode=between(decode / 2, decode, decode * 2, "typical"), realtime_factor=between(0.01, 0.03, 0.1, "typical"),
+            overhead=between(0.2, 0.6, 2.0, "typical"),
+            prompt=between(1000, 4000, 20000, "typical"),
+            decode=between(decode / 2, decode, decode * 2, "typical"),
+            realtime_factor=between(0.01, 0.03, 0.1, "typical"),
         ),
-    )  # fmt: skip
+    )
 
 
 ACME = host("acme")
@@ -121,11 +173,29 @@ def acme() -> tuple[Endpoint, ...]:
     """A hosted family: a big one that sees, a small one that sees, one that hears, an ear, an embedder."""
     return (
         hosted(ACME, "acme/vista", "large", (2.5, 10.0), inputs=("text", "image"), image_tokens="openai_tile:85:170"),
-        hosted(ACME, "acme/vista-mini", "medium", (0.15, 0.6), inputs=("text", "image"), image_tokens="openai_tile:2833:5667"),
+        hosted(
+            ACME,
+            "acme/vista-mini",
+            "medium",
+            (0.15, 0.6),
+            inputs=("text", "image"),
+            image_tokens="openai_tile:2833:5667",
+        ),
         hosted(ACME, "acme/sonata", "large", (2.5, 10.0), inputs=("text", "audio")),
-        hosted(ACME, "acme/hark", "medium", (None, None), inputs=("audio",), second=0.0001, tasks=("automatic-speech-recognition",), context=None),
-        hosted(ACME, "acme/vector", "medium", (0.02, 0.0), tasks=("feature-extraction",), context=8192, max_output=None),
-    )  # fmt: skip
+        hosted(
+            ACME,
+            "acme/hark",
+            "medium",
+            (None, None),
+            inputs=("audio",),
+            second=0.0001,
+            tasks=("automatic-speech-recognition",),
+            context=None,
+        ),
+        hosted(
+            ACME, "acme/vector", "medium", (0.02, 0.0), tasks=("feature-extraction",), context=8192, max_output=None
+        ),
+    )
 
 
 def plain() -> tuple[Endpoint, ...]:
@@ -141,14 +211,24 @@ def desk() -> tuple[Endpoint, ...]:
     """A server on this machine."""
     return (
         hosted(DESK, "qwen/qwen3-8b", "medium", (0.0, 0.0), context=8192, decode=12.0),
-        hosted(DESK, "llava/llava-7b", "small", (0.0, 0.0), inputs=("text", "image"), image_tokens="fixed:576", context=4096, decode=10.0),
-    )  # fmt: skip
+        hosted(
+            DESK,
+            "llava/llava-7b",
+            "small",
+            (0.0, 0.0),
+            inputs=("text", "image"),
+            image_tokens="fixed:576",
+            context=4096,
+            decode=10.0,
+        ),
+    )
 
 
 SLICES = {
     "embedded": lambda: embedded(),
     "unpulled": lambda: embedded(chat=False),
     "acme": lambda: (*embedded(), *acme()),
+    "acme_unpulled": lambda: (*embedded(chat=False), *acme()),
     "desk": lambda: (*embedded(), *desk()),
     "all": lambda: (*embedded(), *acme(), *plain(), *desk()),
     "chat": lambda: (smollm2(), *desk(), *plain()),
@@ -176,7 +256,7 @@ def many(count: int, seed: int = 7, hosts: int = 40, consented: int | None = Non
     found: list[Endpoint] = list(embedded())
     for i in range(count - len(found)):
         family = rng.randrange(len(rules))
-        inputs: tuple[str, ...] = ("text",)
+        inputs: tuple[Kind, ...] = ("text",)
         if rng.random() < 0.45:
             inputs += ("image",)
             if rng.random() < 0.15:
@@ -186,11 +266,16 @@ def many(count: int, seed: int = 7, hosts: int = 40, consented: int | None = Non
         price = round(10 ** rng.uniform(-1.5, 1.3), 3)
         found.append(
             hosted(
-                where[i % hosts], f"vendor{family}/model-{i:04d}", rng.choices(tiers, (1, 2, 4, 3, 1))[0],
-                (price, round(price * rng.choice((1, 3, 4, 5)), 3)), inputs=inputs, image_tokens=rules[family] if "image" in inputs else "",
-                context=rng.choice((8_192, 32_768, 131_072, 200_000, 1_000_000)), tokenizer=("", "o200k", "cl100k")[family % 3],
+                where[i % hosts],
+                f"vendor{family}/model-{i:04d}",
+                rng.choices(tiers, (1, 2, 4, 3, 1))[0],
+                (price, round(price * rng.choice((1, 3, 4, 5)), 3)),
+                inputs=inputs,
+                image_tokens=rules[family] if "image" in inputs else "",
+                context=rng.choice((8_192, 32_768, 131_072, 200_000, 1_000_000)),
+                tokenizer=("", "o200k", "cl100k")[family % 3],
                 decode=rng.choice((30.0, 60.0, 120.0)),
             )
-        )  # fmt: skip
+        )
     allowed = where if consented is None else where[:consented]
     return Catalog(endpoints=tuple(found), consent=tuple(h.id for h in allowed), version="2026-11-20")

@@ -6,6 +6,7 @@ consent = ["acme"]
 ask = "What is the total?"           the prompt; its tokens are counted for smollm2
 output = "json"                      text (default), json, transcript, embedding
 previous = "acme:acme/vista"         who answered the last turn
+history = ["Hello", "Hi."]           earlier turns, the user's first; a number stands for so many words
 all = true                           the frontier and every rejection too
 why_not = ["acme/sonata"]            appended, one answer each
 [policy]                             fields of Policy
@@ -17,6 +18,7 @@ why_not = ["acme/sonata"]            appended, one answer each
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,9 +75,11 @@ def parse(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def rewrite(path: Path) -> None:
-    """Make the case expect what the planner says now."""
+    """Make the case expect what the planner says now. The header stays as it is; a crash leaves the old case."""
     head, _, _ = path.read_text().partition(SPLIT)
-    path.write_text(f"{head.rstrip()}{SPLIT}{run(tomllib.loads(head))}\n")
+    fresh = path.with_suffix(".case.new")
+    fresh.write_text(f"{head.rstrip()}{SPLIT}{run(tomllib.loads(head))}\n")
+    os.replace(fresh, path)
 
 
 def run(case: Mapping[str, Any]) -> str:
@@ -105,16 +109,21 @@ def inputs_of(case: Mapping[str, Any]) -> Inputs:
     """What a case describes, as the planner reads it."""
     parts: list[Part] = []
     facts: list[PartFacts] = []
+    earlier: list[Message] = []
+    for turn in case.get("history", []):
+        text = "word " * turn if isinstance(turn, int) else turn
+        facts.append(_text(len(facts), "prompt" if len(earlier) % 2 == 0 else "answer", text))
+        earlier.append(Message(role="user" if len(earlier) % 2 == 0 else "assistant", parts=(Text(text=text),)))
     ask = case.get("ask", "")
     if ask:
         parts.append(Text(text=ask))
-        facts.append(_text(0, "prompt", ask))
+        facts.append(_text(len(facts), "prompt", ask))
     for given in case.get("part", []):
-        part, found = _part(len(parts), given)
+        part, found = _part(len(facts), given)
         parts.append(part)
         facts.append(found)
     request = Request(
-        messages=(Message(role="user", parts=tuple(parts)),),
+        messages=(*earlier, Message(role="user", parts=tuple(parts))),
         output=OUTPUTS[case.get("output", "text")],
         sampling=msgspec.convert(case.get("sampling", {}), Sampling),
         policy=msgspec.convert(case.get("policy", {}), Policy),

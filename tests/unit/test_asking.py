@@ -60,3 +60,14 @@ def test_a_schema_asks_for_json() -> None:
 def test_parts_are_counted_through_all_messages() -> None:
     made = asking.make_request("Q", "x.txt", system="S")
     assert [(index, role) for index, role, _ in made.parts()] == [(0, "system"), (1, "user"), (2, "user")]
+
+
+def test_one_label_may_be_given_alone_and_a_limit_must_be_one() -> None:
+    assert asking.make_request("Hi", private="audio").policy.private == ("audio",)
+    with pytest.raises(UsageError, match="max_cost"):
+        asking.make_request("Hi", max_cost=-1)
+
+
+def test_something_else_than_text_as_a_prompt_is_refused() -> None:
+    with pytest.raises(UsageError, match="not text"):
+        asking.make_request(5)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from intermodal._sync import Bridge
+from intermodal.errors import UsageError
 
 
 @pytest.fixture
@@ -65,3 +66,20 @@ def test_closing_early_runs_the_generators_clean_up(bridge: Bridge) -> None:
     items.close()  # type: ignore[attr-defined]
     assert cleaned.wait(1)
     assert time.monotonic() - started < 1
+
+
+def test_a_client_in_a_forked_child_says_so_instead_of_hanging(bridge: Bridge) -> None:
+    import os
+
+    async def one() -> int:
+        return 1
+
+    assert bridge.run(one) == 1
+    child = os.fork()
+    if child == 0:
+        try:
+            bridge.run(one)
+        except UsageError:
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import build_request, request_options
+from intermodal.cli.options import build_request, request_options, stated
 
 if TYPE_CHECKING:
     from intermodal.client import Client, Prepared
@@ -95,16 +95,12 @@ def _approved(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
 
     if given["prompt"] or given["files"] or given["go_on"]:
         raise UsageError("an approved plan has its own prompt and files", where="--plan", todo="leave the others out")
-    context = click.get_current_context()
     own = ("plan_file", "as_json", "quiet", "analyze", "save_derived", "go_on", "prompt", "files")
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        source = context.get_parameter_source(name)
-        if name not in own and source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
-            raise UsageError(
-                f"{parameter.opts[-1]} cannot change an approved plan", where="--plan",
-                todo="leave it out, or plan again with: intermodal explain --save",
-            )  # fmt: skip
+    for option in stated(but=own):
+        raise UsageError(
+            f"{option} cannot change an approved plan", where="--plan",
+            todo="leave it out, or plan again with: intermodal explain --save",
+        )  # fmt: skip
     saved = load_plan(Path(given["plan_file"]))
     return client.approved(saved), saved.plan
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import build_request, request_options
+from intermodal.cli.options import build_request, request_options, stated
+from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
     from intermodal.plans.plan import Inputs, Plan
@@ -58,6 +59,9 @@ def explain(**given: Any) -> None:
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
 
+    if given["why_not_name"] and (given["show_all"] or given["save"]):
+        other = "--all" if given["show_all"] else "--save"
+        raise UsageError(f"--why-not answers one question, {other} is about the plan", todo="ask for one of them")
     inputs = _inputs(given)
     if given["why_not_name"]:
         reason = why_not(inputs, given["why_not_name"])
@@ -81,12 +85,17 @@ def _inputs(given: dict[str, Any]) -> Inputs:
     """What the planner reads: gathered now (and saved), or replayed from a file."""
     from intermodal.cli.files import load_json, write_json
     from intermodal.client import Client
-    from intermodal.errors import UsageError
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
 
     file = Path(given["inputs_file"]) if given["inputs_file"] else None
     asked = bool(given["prompt"] or given["files"])
     if file is not None and not asked:
+        for option in stated(but=("inputs_file", "as_json", "show_all", "why_not_name", "save", "prompt", "files")):
+            raise UsageError(
+                f"{option} cannot change saved inputs",
+                where="--inputs",
+                todo="leave it out, or ask again with a prompt",
+            )
         todo = "save it first: intermodal explain PROMPT FILES --inputs FILE"
         inputs = load_json(file, Inputs, INPUTS_VERSION, what="the planner's inputs", todo=todo)
         assert isinstance(inputs, Inputs)

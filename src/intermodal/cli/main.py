@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import signal
@@ -96,7 +97,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code that the error tree documents."""
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments
-    stopped = _stop_on_sigterm()
+    stopped = _stop_on_signals()
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # a file name that is not text must not end in a traceback
@@ -108,9 +110,9 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        _interrupted(as_json, terminated=bool(stopped))
+        _interrupted(as_json, stopped)
     except (_ReaderLeft, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing more to say to a reader who left
+        _drop_stdout()  # nothing more to say to a reader who left
         sys.exit(0)
     except click.UsageError as error:
         _fail(errors.UsageError(_sentence(error)), as_json, hint=_help_hint(error))
@@ -118,6 +120,12 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(errors.UsageError(_sentence(error)), as_json)
     except errors.IntermodalError as error:
         _fail(error, as_json)
+    except OSError as error:
+        if not _is_of_stdout(error):
+            _fail(_unexpected(error), as_json)
+        click.echo(f"intermodal: standard output cannot be written ({error.strerror})", err=True)
+        _drop_stdout()
+        sys.exit(errors.IntermodalError.exit_code)
     except Exception as error:
         known = _first(error) if isinstance(error, ExceptionGroup) else None
         if known is None and os.environ.get("INTERMODAL_DEBUG"):
@@ -129,8 +137,24 @@ class _ReaderLeft(Exception):
     """Whoever read standard output is gone (``| head``)."""
 
 
-def _stop_on_sigterm() -> list[int]:
-    """Make SIGTERM stop as Ctrl-C does, children ended and store settled. The list gets the signal."""
+def _open_closed_streams() -> None:
+    """A caller may close what it does not need (``>&-``); reading then finds nothing and writing goes nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the life of the process
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """A full or broken standard output: it fails again when flushed, or the error names no file."""
+    return error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF) and error.filename is None
+
+
+def _drop_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _stop_on_signals() -> list[int]:
+    """Make SIGTERM and SIGHUP stop as Ctrl-C does, children ended and store settled. The list gets the signal."""
     stopped: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -139,17 +163,18 @@ def _stop_on_sigterm() -> list[int]:
 
     with contextlib.suppress(ValueError):  # not the main thread: its caller has signals of its own
         signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGHUP, stop)
     return stopped
 
 
-def _interrupted(as_json: bool, *, terminated: bool) -> NoReturn:
+def _interrupted(as_json: bool, stopped: list[int]) -> NoReturn:
     if as_json:
         from intermodal.cli.document import print_document
 
         print_document("error", {"code": "interrupted", "what": "interrupted", "where": "", "todo": ""})
     else:
         click.echo("intermodal: interrupted", err=True)
-    sys.exit(143 if terminated else 130)
+    sys.exit(128 + (stopped[0] if stopped else signal.SIGINT))
 
 
 def _sentence(error: click.ClickException) -> str:

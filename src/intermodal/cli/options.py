@@ -106,6 +106,17 @@ def request_options(function: F) -> F:
     return function
 
 
+def stated(*, but: tuple[str, ...]) -> list[str]:
+    """Options somebody wrote for the running verb, besides those in ``but`` (by parameter name)."""
+    context = click.get_current_context()
+    found = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in but and source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT"):
+            found.append(parameter.opts[-1])
+    return found
+
+
 def build_request(
     given: Mapping[str, Any], config: Config, history: tuple[Message, ...] = (), previous: str = ""
 ) -> Request:

@@ -78,11 +78,12 @@ def fetch(
     import anyio
 
     rows = [store.row(name) for name in names]  # a wrong name stops before the first download
+    told: set[str] = set()
     done: list[dict[str, Any]] = []
     for row in rows:
         was_here = store.path(row.name) is not None
         if not was_here:
-            bar = Bar(row, quiet=quiet)
+            bar = Bar(row, quiet=quiet, told=told)
 
             async def go(name: str = row.name, bar: Bar = bar) -> None:
                 await store.pull(name, bar.show, sums=sums, accept_unpinned=accept_unpinned)
@@ -134,10 +135,14 @@ def _list(store: WeightsStore, as_json: bool) -> None:
 
 
 class Bar:
-    """How far a pull is: one moving line on a terminal, a line per source elsewhere."""
+    """How far a pull is: one moving line on a terminal, a line per source elsewhere.
 
-    def __init__(self, row: WeightsRow, *, quiet: bool) -> None:
+    ``told`` holds the troubles said so far in this command, so that one hub out of reach is no news for the next row.
+    """
+
+    def __init__(self, row: WeightsRow, *, quiet: bool, told: set[str]) -> None:
         self._row = row
+        self._told = told
         self._quiet = quiet
         self._moves = sys.stderr.isatty()
         self._source = ""
@@ -148,8 +153,12 @@ class Bar:
         if self._quiet:
             return
         if not self._moves:
-            if source != self._source:
-                click.echo(f"{self._row.name}: {file} from {source}", err=True)
+            from intermodal.weights.sources import NEXT_SOURCE
+
+            if source != self._source and source not in self._told:
+                trouble = source.endswith(NEXT_SOURCE)
+                click.echo(f"{self._row.name}: {source}" if trouble else f"{self._row.name}: {file} from {source}", err=True)
+                self._told.update({source} if trouble else ())
                 self._source = source
             return
         now = time.monotonic()

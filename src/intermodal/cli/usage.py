@@ -61,7 +61,7 @@ def _show(summary: Summary) -> None:
         ],
     )  # fmt: skip
     click.echo(
-        f"\n{summary.runs:,} runs, {summary.attempts:,} attempts ({summary.open} open), {money(summary.cost)} in all; "
+        f"\n{_many(summary.runs, 'run')}, {_many(summary.attempts, 'attempt')} ({summary.open} open), {money(summary.cost)} in all; "
         f"plans use statistics of epoch {summary.epoch}"
     )
     if summary.grades:
@@ -70,6 +70,10 @@ def _show(summary: Summary) -> None:
             ("step", "figure", "runs", "median", "p90"),
             [(g.op, g.figure, count(g.count), f"{g.median:.2f}", f"{g.p90:.2f}") for g in summary.grades],
         )
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _show_attempts(attempts: tuple[Attempt, ...]) -> None:

@@ -25,7 +25,7 @@ def levels(quantity: Quantity) -> Levels:
     """The three floats of a quantity; all infinite when it is unknown."""
     if quantity.certainty == "unknown":
         return (math.inf, math.inf, math.inf)
-    return (quantity.low, quantity.mid, quantity.high)
+    return (float(quantity.low), float(quantity.mid), float(quantity.high))
 
 
 def plus(a: Levels, b: Levels) -> Levels:

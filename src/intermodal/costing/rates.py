@@ -121,7 +121,7 @@ def _says_anything(endpoint: Endpoint) -> bool:
 
 
 def _of(quantity: Quantity) -> Levels:
-    return (quantity.low, quantity.mid, quantity.high)
+    return (float(quantity.low), float(quantity.mid), float(quantity.high))
 
 
 def _inverse(quantity: Quantity) -> Levels:
@@ -132,23 +132,29 @@ def _inverse(quantity: Quantity) -> Levels:
 
 def ideal(many: list[Rates]) -> Rates:
     """The best of each figure over many endpoints: no member can do better, so what it fails all fail."""
-
-    def least(name: str) -> float:
-        return min(getattr(one, name) for one in many)
-
-    def least_levels(name: str) -> Levels:
-        columns = list(zip(*(getattr(one, name) for one in many), strict=True))
-        return (min(columns[0]), min(columns[1]), min(columns[2]))
-
     return Rates(
-        **{name: least(name) for name in ("text", "image", "audio", "out", "second", "page", "request")},
-        **{
-            name: least_levels(name)
-            for name in ("overhead", "load", "read_in", "write_out", "hear", "see", "leaf", "memory")
-        },
+        text=min(one.text for one in many),
+        image=min(one.image for one in many),
+        audio=min(one.audio for one in many),
+        out=min(one.out for one in many),
+        second=min(one.second for one in many),
+        page=min(one.page for one in many),
+        request=min(one.request for one in many),
+        overhead=_least([one.overhead for one in many]),
+        load=_least([one.load for one in many]),
+        read_in=_least([one.read_in for one in many]),
+        write_out=_least([one.write_out for one in many]),
+        hear=_least([one.hear for one in many]),
+        see=_least([one.see for one in many]),
+        leaf=_least([one.leaf for one in many]),
         context=max(one.context for one in many),
         most_out=max(one.most_out for one in many),
+        memory=_least([one.memory for one in many]),
     )
+
+
+def _least(many: list[Levels]) -> Levels:
+    return (min(one[0] for one in many), min(one[1] for one in many), min(one[2] for one in many))
 
 
 def dimensions(one: Rates) -> tuple[float, ...]:

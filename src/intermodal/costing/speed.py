@@ -5,10 +5,11 @@ from __future__ import annotations
 from intermodal.costing.levels import Level, Levels
 from intermodal.costing.rates import Rates
 
-# The media worker on one core, its start included. Source: pdfium 1.7 ms a page of text, 4.4 ms (96 dpi) to
-# 24 ms (150 dpi) a page of pixels, measured on 2 cores; a fresh process takes 0.1 to 0.4 s.
-WORKER: Levels = (0.0, 0.1, 0.6)
-EXTRACT_PAGE: Levels = (0.0005, 0.002, 0.02)
+# The media worker on one core. Probing has started it, and loaded its libraries, before anything is planned, so
+# what is left of its cost is one message there and back. Source: pdfium 0.3 to 1.7 ms a page of text, 4.4 ms
+# (96 dpi) to 24 ms (150 dpi) a page of pixels, measured on 2 cores.
+WORKER: Levels = (0.0, 0.001, 0.05)
+EXTRACT_PAGE: Levels = (0.0002, 0.0006, 0.02)
 RENDER_MEGAPIXEL: Levels = (0.002, 0.015, 0.15)
 
 

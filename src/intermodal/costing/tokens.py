@@ -15,10 +15,20 @@ DENSE_BYTES_PER_CHAR = 1.3
 # Speech: 150 words a minute is 2.5 words a second of talk, pauses taken off; 11 s of a slow speech gave 2.4.
 SPEECH: tuple[float, float, float] = (0.4, 2.7, 4.5)  # tokens per second
 
-# Reading: a dense A4 page of 2.17 megapixels holds 450 to 700 tokens with a quarter of its area text.
+# Reading: a dense A4 page of 2.17 megapixels holds 450 to 900 tokens with a quarter of its area text; a screenshot
+# of an invoice (0.38 megapixels, 16 % text) held 65.
 READ_PER_DENSE_MEGAPIXEL: tuple[float, float, float] = (250.0, 900.0, 2600.0)  # times text density
 READ_PER_MEGAPIXEL: tuple[float, float, float] = (0.0, 120.0, 650.0)  # density not sampled
-READ_PER_PAGE: tuple[float, float, float] = (30.0, 450.0, 1400.0)  # a scanned page of letter size
+READ_PER_PAGE: tuple[float, float, float] = (30.0, 300.0, 1400.0)  # a scanned page: a short letter 80, a dense page 900
+# A sampled scanned page: tokens a megapixel at 150 dpi = density * (first + second * density), for a page that holds
+# more writing has it in smaller letters. Measured with PP-OCR and SmolLM2's vocabulary on 14 pages: sparse notices
+# 88 to 116 tokens at density 0.09 to 0.11, half a page 410 at 0.33, full pages of 10 to 12 points 709 to 1,365 at
+# 0.57 to 0.67, a slide of large letters 162 at 0.34. PAGE_MOST is a full page of 10 to 12 points: small print and
+# narrow columns hold more (9 points 2,173) and look the same from afar; they are counted before they are sent.
+PAGE_SLOPE, PAGE_CURVE = 300.0, 900.0
+PAGE_SPREAD: tuple[float, float] = (0.3, 4.0)  # fewest and most, times the typical
+PAGE_OVERLOOKED = 30.0  # tokens a megapixel of writing too small or too faint to be sampled
+PAGE_TYPICAL_MOST, PAGE_MOST = 620.0, 650.0  # tokens a megapixel
 
 # Audio as a model hears it. OpenAI 10 a second (realtime guide), Gemini 25 to 32, local encoders 6 to 25.
 AUDIO: tuple[float, float, float] = (6.0, 10.0, 32.0)
@@ -75,11 +85,15 @@ def read_tokens(megapixels: float, density: Quantity, seen: Quantity | None = No
     return density.times(rate, basis=rate.basis).scaled(megapixels)
 
 
-def page_tokens(megapixels: float, seen: Quantity | None = None) -> Quantity:
-    """Tokens of the text on one scanned page."""
+def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quantity | None = None) -> Quantity:
+    """Tokens of the text on one scanned page of ``megapixels`` at 150 dpi, ``density`` of whose area looks like text."""
     if seen is not None:
         return seen.scaled(megapixels, basis=seen.basis)
-    return between(*READ_PER_PAGE, "per scanned page")
+    if density is None or not density.known:
+        return between(*READ_PER_PAGE, "per scanned page")
+    typical = min(PAGE_TYPICAL_MOST, density.mid * (PAGE_SLOPE + PAGE_CURVE * density.mid))
+    most = min(PAGE_MOST, typical * PAGE_SPREAD[1] + PAGE_OVERLOOKED)
+    return between(typical * PAGE_SPREAD[0], typical, most, "by the text seen on the page").scaled(megapixels)
 
 
 def audio_tokens(seconds: Quantity) -> Quantity:

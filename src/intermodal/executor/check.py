@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import re
+from itertools import groupby, pairwise
 
 from intermodal.content import Transcript
 from intermodal.executor.pieces import Pixels, Product, Words
 
 _LOOP = 4  # the same sentence so often in a row is a stuck ear, not a speaker
+_LINES = 6  # the same line so often in a row is a stuck writer
+_PHRASES = 8  # and so is the same phrase of three words and more
+_PHRASE_WORDS = range(3, 41)
+_LETTERS = re.compile(r"[^\W_]")
+REPEATS = "the answer repeats itself; the model may be stuck: ask differently, or use a stronger one"
 
 
 def remarks(op: str, product: Product, name: str) -> tuple[str, ...]:
@@ -20,7 +26,7 @@ def _heard(product: Product, name: str) -> list[str]:
     transcript = product.transcript
     if transcript is None or not transcript.text:
         return [f"no speech found in {name}"]
-    if looped(transcript):
+    if looped(transcript) or repeats(transcript.text):
         return [f"the transcript of {name} repeats itself: the ear may have been stuck"]
     return []
 
@@ -46,6 +52,30 @@ def _rendered(product: Product, name: str) -> list[str]:
 
 
 _CHECKS = {"transcribe": _heard, "read": _read, "extract": _extracted, "render": _rendered}
+
+
+def repeats(text: str) -> bool:
+    """A line at least six times in a row, or a phrase of 3 to 40 words at least eight times in a row.
+
+    Lines without a letter or digit (rules, blanks) and phrases of one word ("ha ha ha") are no loop.
+    """
+    lines = (" ".join(line.lower().split()) for line in text.splitlines() if line.strip())
+    if any(_LETTERS.search(line) and sum(1 for _ in same) >= _LINES for line, same in groupby(lines)):
+        return True
+    words = text.lower().split()
+    return any(_repeats_every(words, size) for size in _PHRASE_WORDS if size * _PHRASES <= len(words))
+
+
+def _repeats_every(words: list[str], size: int) -> bool:
+    """Whether some phrase of ``size`` words, not one word over and over, stands eight times in a row."""
+    run = 0
+    for place in range(size, len(words)):
+        run = run + 1 if words[place] == words[place - size] else 0
+        if run >= size * (_PHRASES - 1):
+            phrase = words[place - size + 1 : place + 1]
+            if len(set(phrase)) > 1 and _LETTERS.search(" ".join(phrase)):
+                return True
+    return False
 
 
 def looped(transcript: Transcript) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Actual, Committed, Event, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor import answer, assemble
+from intermodal.executor import answer, assemble, check
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting
 from intermodal.executor.job import Job
@@ -113,6 +113,8 @@ async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> 
         await course.shop.emit(Note(text="the answer was stopped by the host's content filter", step=step.id))
     elif not made.text.strip():
         await course.shop.emit(Note(text="the answer is empty", step=step.id))
+    if check.repeats(made.text):
+        await course.shop.emit(Note(text=check.REPEATS, step=step.id))
 
 
 async def _transcribe(course: Course, step: Call) -> Finished:

@@ -9,18 +9,31 @@ from __future__ import annotations
 import ctypes
 import encodings.utf_16_le  # noqa: F401 - pdfium's strings; a codec is imported on its first use
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import msgspec
 import pypdfium2
 import pypdfium2.raw as raw
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media import fence
 from intermodal.media.probed import Probed
-from intermodal.media.steps import MAX_PAGES, MAX_PAGES_WITH_WORDS, MAX_WORDS_OF_PAGE, POINTS_PER_INCH, page_size
+from intermodal.media.steps import (
+    MAX_PAGES,
+    MAX_PAGES_SAMPLED,
+    MAX_PAGES_WITH_WORDS,
+    MAX_PIXELS,
+    MAX_WORDS_OF_PAGE,
+    POINTS_PER_INCH,
+    SAMPLE_SIDE,
+    SCANNED_BELOW,
+    page_size,
+)
 from intermodal.plans.facts import PageFacts
+from intermodal.quantity import Quantity
 
 T = TypeVar("T")
 Encode = Callable[[Any], T]
@@ -30,6 +43,7 @@ _ENCRYPTED, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (fpdfview.h
 _GRID = 32  # cells a side on which the area under figures is counted
 _MAX_OBJECTS = 20_000  # of a page that are looked at for figures
 _THIN = 3.0  # points: rules and borders are no figures
+_SAMPLE_SECONDS = 5.0  # for all sampled pages: probing has to end though a page is slow to draw
 _BACKGROUND = 0.9  # share of the page from which a drawn path is its background
 _TODO = "check that the file is complete and opens elsewhere"
 
@@ -47,6 +61,38 @@ def probe(data: bytes, media_type: str) -> Probed:
     with fence.room(3 * len(data) + (160 << 20)), _opened(data) as document:
         count = len(document)
         return Probed(pages=tuple(_page_facts(document, number) for number in range(1, count + 1)))
+
+
+def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> Probed:
+    """``probed`` with the text density of its first ``MAX_PAGES_SAMPLED`` scanned pages, measured by ``density``.
+
+    Pages are drawn as small as pictures are sampled, so that one measure serves both. A page of very many pixels,
+    or one that cannot be drawn, stays unknown: sampling refuses nothing.
+    """
+    scans = [page for page in probed.pages if page.chars < SCANNED_BELOW][:MAX_PAGES_SAMPLED]
+    found: dict[int, Quantity] = {}
+    until = time.monotonic() + _SAMPLE_SECONDS
+    with fence.room(3 * len(data) + (768 << 20)), _opened(data) as document:
+        for scan in scans:
+            if time.monotonic() > until:
+                break
+            with _page(document, scan.number) as page:
+                if _pixels_inside(page) > MAX_PIXELS:
+                    continue
+                scale: Any = SAMPLE_SIDE / max(scan.width, scan.height)
+                try:
+                    bitmap = page.render(scale=scale, may_draw_forms=False, grayscale=True)
+                except pypdfium2.PdfiumError:
+                    continue
+                try:
+                    found[scan.number] = density(bitmap.to_pil())
+                finally:
+                    bitmap.close()
+    pages = tuple(
+        msgspec.structs.replace(page, text_density=found[page.number]) if page.number in found else page
+        for page in probed.pages
+    )
+    return msgspec.structs.replace(probed, pages=pages)
 
 
 def text(data: bytes, pages: list[int], report: Report) -> list[str]:
@@ -196,6 +242,19 @@ def _objects(page: Any) -> Iterator[tuple[Any, int]]:
                 yield thing, raw.FPDF_PAGEOBJ_PATH if raw.FPDF_PAGEOBJ_IMAGE not in kinds else raw.FPDF_PAGEOBJ_IMAGE
         elif kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_SHADING, raw.FPDF_PAGEOBJ_PATH):
             yield thing, kind
+
+
+def _pixels_inside(page: pypdfium2.PdfPage) -> int:
+    """Pixels of the raster images that lie directly on the page: what drawing it, however small, has to decode."""
+    pixels = 0
+    for index in range(min(raw.FPDFPage_CountObjects(page.raw), _MAX_OBJECTS)):
+        thing = raw.FPDFPage_GetObject(page.raw, index)
+        width, height = ctypes.c_uint(), ctypes.c_uint()
+        if raw.FPDFPageObj_GetType(thing) == raw.FPDF_PAGEOBJ_IMAGE and raw.FPDFImageObj_GetImagePixelSize(
+            thing, ctypes.byref(width), ctypes.byref(height)
+        ):
+            pixels += width.value * height.value
+    return pixels
 
 
 def _bounds(thing: Any) -> tuple[float, float, float, float] | None:

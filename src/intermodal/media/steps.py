@@ -14,9 +14,12 @@ MAX_PAGES: Final = 2_000  # of a document that is taken at all
 MAX_PAGES_IN_PLAN: Final = 100  # that one plan renders and reads
 MAX_WORDS_OF_PAGE: Final = 400  # distinct words kept for lexical page selection
 MAX_PAGES_WITH_WORDS: Final = 500
+SCANNED_BELOW: Final = 16  # characters: a page number or a stamp is not a text layer
+MAX_PAGES_SAMPLED: Final = 50  # scanned pages whose text density is looked at
 
 # Pictures.
 MAX_PIXELS: Final = 40_000_000
+SAMPLE_SIDE: Final = 640  # pixels of the longer side at which text density is sampled
 MAX_FRAMES: Final = 5_000
 MAX_OCR_SIDE: Final = 2_600  # longer sides are shrunk before reading: A4 at 220 dpi
 

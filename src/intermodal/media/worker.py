@@ -15,7 +15,7 @@ from intermodal import _process
 from intermodal.errors import InputUnsupported
 from intermodal.media import fence
 from intermodal.media.sniff import sniff
-from intermodal.media.steps import PCM_BYTES_PER_SECOND
+from intermodal.media.steps import PCM_BYTES_PER_SECOND, SCANNED_BELOW
 
 
 def _decoder(name: str) -> Any:
@@ -29,7 +29,10 @@ def probe(data: bytes, name: str) -> dict[str, Any]:
     kind, media_type = sniff(data, name)
     if kind not in ("image", "audio", "document"):
         raise InputUnsupported("holds nothing to decode", where=name)
-    found: dict[str, Any] = msgspec.to_builtins(_decoder(kind).probe(data, media_type))
+    probed = _decoder(kind).probe(data, media_type)
+    if kind == "document" and any(page.chars < SCANNED_BELOW for page in probed.pages):
+        probed = _decoder("document").sampled(data, probed, _decoder("image").text_density)
+    found: dict[str, Any] = msgspec.to_builtins(probed)
     return found
 
 

@@ -100,7 +100,7 @@ def kept(way: str, kind: Kind) -> tuple[Aspect, ...]:
 def lost(way: str, part: PartFacts) -> tuple[Aspect, ...]:
     """What a way loses of this part. A page without drawings has no figures to lose."""
     keeps = kept(way, part.kind)
-    gone = tuple(aspect for aspect in HAS[part.kind] if aspect not in keeps)
+    gone: tuple[Aspect, ...] = tuple(aspect for aspect in HAS[part.kind] if aspect not in keeps)
     if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
-        gone = tuple(aspect for aspect in gone if aspect != "figures")
+        return tuple(aspect for aspect in gone if aspect != "figures")
     return gone

@@ -45,14 +45,18 @@ Params = tuple[tuple[str, str], ...]
 _encode = msgspec.json.Encoder().encode
 
 
-def as_call(op: str) -> CallOp:
-    assert op == "read" or op == "transcribe"
-    return op
+def as_call(op: TransformOp | CallOp) -> CallOp:
+    """The op of a piece with an endpoint."""
+    if op == "read" or op == "transcribe":
+        return op
+    raise AssertionError(f"{op} has no endpoint")
 
 
-def as_transform(op: str) -> TransformOp:
-    assert op == "extract" or op == "render"
-    return op
+def as_transform(op: TransformOp | CallOp) -> TransformOp:
+    """The op of a piece without one."""
+    if op == "extract" or op == "render":
+        return op
+    raise AssertionError(f"{op} needs an endpoint")
 
 
 def step_id(op: str, endpoint: str, params: Params, inputs: tuple[str, ...]) -> str:
@@ -67,6 +71,7 @@ class Builder:
         self.case = case
         self._steps: dict[tuple[int, int, bool], Steps] = {}
         self._estimates: dict[tuple[int, bool], Estimate] = {}
+        self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
         self._keep: list[object] = []  # ways, so that their identities stay theirs
         self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
 
@@ -79,10 +84,14 @@ class Builder:
             found = self._candidates[key] = self._make(route)
         return found
 
+    def total(self, route: Route) -> Estimate:
+        """The estimate of a route without its steps."""
+        return self._total(route, self._last_estimate(route))
+
     def _make(self, route: Route) -> Candidate:
         steps, refs = self._conversions(route.assignment)
         last = self._last(route, refs)
-        total = self._total(route, last)
+        total = self._total(route, last.estimate)
         loses = {aspect for way in route.assignment.ways for aspect in way.loses}
         keeps = {aspect for way in route.assignment.ways for aspect in way.keeps} - loses
         names = (*(step.id for step in steps), last.id)
@@ -215,7 +224,8 @@ class Builder:
         return Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
             title=title, params=params, note=strength(endpoint, task, route.own_tier),
-            keeps=("words", "timing") if op == "transcribe" else (), loses=("speakers", "tone") if op == "transcribe" else (),
+            keeps=kept("transcribe", "audio") if op == "transcribe" else (),
+            loses=("speakers", "tone") if op == "transcribe" else (),
             estimate=self._last_estimate(route),
         )  # fmt: skip
 
@@ -236,8 +246,7 @@ class Builder:
 
     def _last_estimate(self, route: Route) -> Estimate:
         case, rates, needs = self.case, route.rates, route.demand
-        out = answer(case, route.endpoint, route.numbers.cap, needs.sound)
-        cost, seconds = _levels_of(case, route, out)
+        out, cost, seconds = self._levels(route)
         here = route.endpoint.host.zone in HERE
         return Estimate(
             input_tokens=quantity(needs.total, "counted and estimated", 0) if case.job != "transcribe" else Quantity(),
@@ -249,19 +258,26 @@ class Builder:
             text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
         )
 
+    def _levels(self, route: Route) -> tuple[Levels, Levels, Levels]:
+        """Output tokens, cost and seconds of the last call, worked out once per route."""
+        found = self._numbers.get(route)
+        if found is None:
+            out = answer(self.case, route.endpoint, route.numbers.cap, route.demand.sound)
+            found = self._numbers[route] = (out, *_levels_of(self.case, route, out))
+        return found
+
     def _is_cold(self, route: Route) -> bool:
         """The answering runtime has to be loaded, and no conversion did."""
         endpoint = route.endpoint
         here = endpoint.host.zone in HERE
         return here and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
 
-    def _total(self, route: Route, last: Call) -> Estimate:
-        case, assignment, estimate = self.case, route.assignment, last.estimate
+    def _total(self, route: Route, estimate: Estimate) -> Estimate:
+        case, assignment = self.case, route.assignment
         cold = self._is_cold(route)
         own = route.rates.load if cold else ZEROS
         memory = plus(assignment.memory, route.rates.memory) if cold else assignment.memory
-        out = answer(case, route.endpoint, route.numbers.cap, route.demand.sound)
-        cost, seconds = _levels_of(case, route, out)
+        out, cost, seconds = self._levels(route)
         return Estimate(
             input_tokens=estimate.input_tokens,
             output_tokens=quantity(plus(out, assignment.made), "sum", 0),
@@ -281,8 +297,8 @@ class Builder:
         inputs = (f"step:{last.id}",)
         return (
             Check(
-                id=step_id("valid_json", "", (), inputs), op="valid_json", inputs=inputs, title="answer against its schema",
-                note="one repair call at most",
+                id=step_id("valid_json", "", (), inputs), op="valid_json", inputs=inputs,
+                title="answer against its schema", note="one repair call at most",
                 estimate=Estimate(
                     cost=quantity((0.0, 0.0, cost), "only if invalid", 8),
                     seconds=quantity((0.0, 0.0, seconds), "only if invalid", 3),

@@ -19,7 +19,8 @@ from intermodal.costing.rates import HERE, Rates, rates
 from intermodal.costing.tokens import part_tokens
 from intermodal.errors import UsageError
 from intermodal.planner.aspects import asked, needed, words_of
-from intermodal.planner.index import Index, Job, index
+from intermodal.planner.index import ENCODER as _ENCODER
+from intermodal.planner.index import Index, Job, canonical, index
 from intermodal.planner.names import resolve
 from intermodal.planner.pages import asked_pages
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
@@ -327,7 +328,8 @@ def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, 
 def _shape(part: PartFacts, detail: str) -> Shape:
     """What two parts share when they cost the same."""
     if part.kind == "image":
-        return ("image", part.width, part.height, detail, part.text_density.mid, part.text_density.certainty)
+        density = part.text_density
+        return ("image", part.width, part.height, detail, density.low, density.mid, density.high, density.certainty)
     if part.kind == "audio":
         return ("audio", part.seconds.low, part.seconds.mid, part.seconds.high, part.seconds.certainty)
     return (part.kind, part.digest or part.index, part.index if not part.digest else -1, len(part.pages))
@@ -363,11 +365,13 @@ def digest(case: Case) -> str:
     """SHA-256 over everything the plan depends on. Media count by their own digest, so no bytes are read again."""
     request = case.request
     head = (
-        INPUTS_VERSION, request.output, request.sampling, request.policy, request.previous_endpoint,
-        case.machine, case.statistics.epoch, sorted(case.statistics.rows.items()), case.as_of, case.index.digest,
+        INPUTS_VERSION, request.output, request.sampling, request.previous_endpoint, case.machine,
+        case.statistics.epoch, case.as_of, case.index.digest,
     )  # fmt: skip
     hashed = hashlib.sha256(_ENCODER.encode(head))
-    hashed.update(_ENCODER.encode(case.facts))
+    hashed.update(canonical(request.policy, Policy))
+    hashed.update(canonical(case.statistics, Statistics))
+    hashed.update(canonical(case.facts, Facts))
     hashed.update(_ENCODER.encode(list(_said(request))))
     return hashed.hexdigest()[:12]
 
@@ -380,9 +384,6 @@ def _said(request: Request) -> Iterator[tuple[str, object]]:
             yield role, part.detail
         else:
             yield role, type(part).__name__
-
-
-_ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 def is_here(endpoint: Endpoint) -> bool:

@@ -28,7 +28,7 @@ from intermodal.request import TIERS, Request
 
 FALLBACKS = 3
 OUTRANKED = 5
-FRONTIER = 8
+FRONTIER = 6
 
 
 class Decision(Struct):
@@ -77,14 +77,14 @@ def decide(case: Case) -> Decision:
 def no_route(case: Case, refused: list[Refused]) -> NoRoute:
     """The error, with every reason."""
     rows = rejected(refused)
-    reasons = tuple(f"{_who(row)}: {row.reason}" for row in rows if row.rule != "output")
+    telling = [row for row in rows if row.rule != "output"] or list(rows)
+    reasons = tuple(f"{_who(row)}: {row.reason}" for row in telling) or ("no endpoint is known",)
     named = f" with {case.policy.model}" if case.policy.model else ""
     what = {"text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this"}.get(
         case.output, "embed this"
     )
-    nearest = f": {reasons[0]}" if reasons else ""
-    todo = _remedy(rows[0]) if rows else "run intermodal doctor"
-    return NoRoute(f"nothing reachable can {what}{named}{nearest}", todo=todo, reasons=reasons)
+    todo = _remedy(telling[0]) if telling else "run intermodal doctor"
+    return NoRoute(f"nothing reachable can {what}{named}: {reasons[0]}", todo=todo, reasons=reasons)
 
 
 _REMEDIES: dict[str, str] = {
@@ -170,12 +170,11 @@ def outranked(
         if identity in taken:
             continue
         taken.add(identity)
-        candidate = builder.candidate(route)
         found.append(
             Outranked(
                 endpoint=route.endpoint.id,
-                summary=candidate.summary,
-                total=candidate.total,
+                summary=identity[1],
+                total=builder.total(route),
                 reason=compare(case, route, chosen),
             )
         )

@@ -1,4 +1,4 @@
-"""Which ways of the bundles to put together: all combinations where they are few, the best of each weighting where not."""
+"""Which ways of the bundles to put together: all of them where they are few, the best of each weighting where not."""
 
 from __future__ import annotations
 

@@ -36,6 +36,14 @@ JOBS: dict[Task, Job] = {
 }
 
 
+ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def canonical(value: Struct, cls: type[Struct]) -> bytes:
+    """A noun's JSON as it would be after a journey through JSON: an integer in a field of floats is a float."""
+    return ENCODER.encode(msgspec.json.decode(ENCODER.encode(value), type=cls))
+
+
 class Group(Struct, eq=False):
     """Endpoints alike in everything a rule reads.
 
@@ -76,7 +84,7 @@ class Index:
         self.catalog = catalog
         self.groups = _groups(catalog)
         self.group_of: dict[str, Group] = {e.id: group for group in self.groups for e in group.members}
-        self.digest = hashlib.sha256(msgspec.json.encode(catalog)).hexdigest()[:16]
+        self.digest = hashlib.sha256(canonical(catalog, Catalog)).hexdigest()[:16]
         self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
         self._rates: dict[tuple[str, str], Rates] = {}
         self._bands: dict[tuple[int, str], tuple[Endpoint, ...]] = {}
@@ -119,7 +127,7 @@ _NO_STATISTICS = Statistics()
 
 def index(catalog: Catalog) -> Index:
     """The index of this catalog, made on first use."""
-    kept = catalog.__dict__
+    kept: dict[str, object] = vars(catalog)  # the struct has dict=True for this: as cached_property does
     found = kept.get(_KEY)
     if not isinstance(found, Index):
         found = kept[_KEY] = Index(catalog)
@@ -139,7 +147,7 @@ def _groups(catalog: Catalog) -> list[Group]:
         own = host.id if needs_consent(endpoint) and host.id not in consented else ""
         key = (
             own, host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
-            model.strength and tuple((s.task, s.tier) for s in model.strength), host.forced_json, host.max_images,
+            tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.max_images,
             model.languages, model.tokenizer, model.image_tokens, host.protocol,
         )  # fmt: skip
         group = found.get(key)
@@ -156,8 +164,8 @@ def _groups(catalog: Catalog) -> list[Group]:
 
 
 def _group(number: int, endpoint: Endpoint, host: str) -> Group:
-    jobs = tuple(dict.fromkeys(JOBS[task] for task in endpoint.model.tasks if task in JOBS))
-    tiers = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
+    jobs: tuple[Job, ...] = tuple(dict.fromkeys(JOBS[task] for task in endpoint.model.tasks if task in JOBS))
+    tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
     return Group(
         number=number,
         first=endpoint,

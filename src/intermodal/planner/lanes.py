@@ -18,13 +18,12 @@ from intermodal.planner.combine import assignments
 from intermodal.planner.index import Group
 from intermodal.planner.routes import Assignment, Demand, demand, framing, picture_tokens
 from intermodal.planner.rules import Reason
-from intermodal.planner.score import UNKNOWN
+from intermodal.planner.score import UNKNOWN, weights
 from intermodal.planner.survivors import Row
 from intermodal.planner.ways import Way
 
-Option = tuple[float, float, float, float, float, float]  # fixed score, text, image and audio tokens, USD, seconds
-
-
+Coefficients = tuple[float, float, float, float]  # score of a call, and per token of text, of pictures, of sound
+Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
 Weights = tuple[float, float, float]  # of a USD, a second, a USD of penalty
 CHEAP: Weights = (1.0, 0.0, 0.0)
 QUICK: Weights = (0.0, 1.0, 0.0)
@@ -38,7 +37,7 @@ class Lane(Struct, eq=False):
     assignments: list[Assignment]
     demands: dict[Assignment, Demand]
     text: float
-    lines: dict[Weights, list[tuple[float, float, float, float]]]
+    lines: list[tuple[float, float, float, float]]
 
     def demand(self, assignment: Assignment) -> Demand:
         """What an assignment demands here, worked out when first asked for."""
@@ -47,22 +46,41 @@ class Lane(Struct, eq=False):
             found = self.demands[assignment] = demand(self.case, self.group, assignment)
         return found
 
-    def numbers(self, rates: Rates, weighed: Weights) -> list[float]:
+    def numbers(self, rates: Rates) -> list[float]:
         """What each assignment would score at this endpoint, to compare them: loading and small print left out."""
-        money, time, _ = weighed
-        lines = self.lines.get(weighed)
-        if lines is None:
-            lines = self.lines[weighed] = [_line(each, weighed) for each in self.assignments]
-        read = rates.read_in[MID] * time
-        text, image, audio = (
-            _dear(rates.text) * money + read, _dear(rates.image) * money + read, _dear(rates.audio) * money + read
-        )  # fmt: skip
-        out = min(self.case.ranked_answer, rates.most_out)
-        base = (rates.request + out * _dear(rates.out)) * money + (
-            rates.overhead[MID] + out * rates.write_out[MID]
-        ) * time
+        weighed = weights(self.case)
+        if not self.lines:
+            self.lines = [_line(each, weighed) for each in self.assignments]
+        base, text, image, audio = coefficients(self.case, rates, weighed)
         base += self.text * text
-        return [base + fixed + words * text + pixels * image + sound * audio for fixed, words, pixels, sound in lines]
+        return [
+            base + fixed + words * text + pixels * image + sound * audio for fixed, words, pixels, sound in self.lines
+        ]
+
+
+def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
+    """Score of a call before any input, and of each token of text, of pictures and of sound."""
+    money, time, _ = weighed
+    read = rates.read_in[MID] * time
+    out = min(case.ranked_answer, rates.most_out)
+    cost = rates.request + (out * rates.out if out else 0.0)
+    return (
+        _dear(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time,
+        _dear(rates.text) * money + read,
+        _dear(rates.image) * money + read,
+        _dear(rates.audio) * money + read,
+    )
+
+
+def known_coefficients(case: Case, row: Row, weighed: Weights) -> list[Coefficients]:
+    """Coefficients of the ideal of each class of a row; they do not depend on the request's sizes, so they are kept."""
+    key = (weighed, case.ranked_answer)
+    found = row.coefficients.get(key)
+    if found is None:
+        if len(row.coefficients) > 64:
+            row.coefficients.clear()
+        found = row.coefficients[key] = [coefficients(case, ideal, weighed) for ideal in row.ideals]
+    return found
 
 
 def fill(lane: Lane, lanes: Lanes) -> list[Assignment]:
@@ -133,7 +151,7 @@ class Lanes:
         found = self._lanes.get(key)
         if found is None:
             text = 0.0 if self.case.job == "transcribe" else _own_text(self.case, model.tokenizer, forced)
-            found = self._lanes[key] = Lane(self.case, group, [], {}, text, {})
+            found = self._lanes[key] = Lane(self.case, group, [], {}, text, [])
         return found
 
 
@@ -143,64 +161,54 @@ def _own_text(case: Case, tokenizer: str, forced: bool) -> float:
 
 
 class Hull(Struct, eq=False):
-    """What every member of a row must take, and per bundle what each way would add."""
+    """What every member of a row must take, and what each open way would add.
+
+    ``base`` sums the bundles with one way only; ``open`` has the options of the others.
+    """
 
     case: Case
-    text: float
+    base: Option
     sound: float
     picture_rule: str
     usable: list[list[Way]]
-    options: list[list[Option]]
+    open: list[list[Option]]
 
-    def bound(self, rates: Rates, weighed: Weights) -> tuple[float, float, float]:
-        """The least score, USD and seconds of a route to an endpoint with these rates.
+    def bound(self, rates: Rates, weighed: Weights) -> float:
+        """The least score of a route to an endpoint with these rates.
 
         Every bundle goes its own best way; loading, and conversions over a network, are taken for nothing.
         """
-        money, time, _ = weighed
-        out = min(self.case.ranked_answer, rates.most_out)
-        read = rates.read_in[MID]
-        cost = rates.request + (self.text * rates.text if self.text else 0.0) + (out * rates.out if out else 0.0)
-        seconds = rates.overhead[MID] + self.text * read + out * rates.write_out[MID]
+        score = self.bound_of(coefficients(self.case, rates, weighed))
         if self.sound:
-            cost += min(self.sound * rates.second, self.sound * 6.0 * rates.audio)
-            seconds += self.sound * rates.hear[MID]
-        if cost == math.inf:
-            cost = UNKNOWN
-        score = cost * money + seconds * time
-        text, image, audio = _dear(rates.text), _dear(rates.image), _dear(rates.audio)
-        by_text, by_image, by_audio = (
-            text * money + read * time,
-            image * money + read * time,
-            audio * money + read * time,
-        )
-        for options in self.options:
+            heard = min(self.sound * rates.second, self.sound * 6.0 * rates.audio)
+            score += _dear(heard) * weighed[0] + self.sound * rates.hear[MID] * weighed[1]
+        return score
+
+    def bound_of(self, known: Coefficients) -> float:
+        """The same from coefficients, for jobs that take tokens."""
+        score, text, image, audio = known
+        fixed, words, pixels, sound = self.base
+        score += fixed + words * text + pixels * image + sound * audio
+        for options in self.open:
             least = math.inf
-            best = options[0]
-            for option in options:
-                added = option[0] + option[1] * by_text + option[2] * by_image + option[3] * by_audio
+            for fixed, words, pixels, sound in options:
+                added = fixed + words * text + pixels * image + sound * audio
                 if added < least:
-                    least, best = added, option
+                    least = added
             score += least
-            cost += best[4] + best[1] * text + best[2] * image + best[3] * audio
-            seconds += best[5] + (best[1] + best[2] + best[3]) * read
-        return score, cost, seconds
+        return score
 
     def picks(self, rates: Rates, weighed: Weights) -> tuple[Way, ...]:
         """The best way of each bundle under some weights."""
-        money, time, _ = weighed
-        read = rates.read_in[MID] * time
-        text, image, audio = (
-            _dear(rates.text) * money + read, _dear(rates.image) * money + read, _dear(rates.audio) * money + read
-        )  # fmt: skip
+        _, text, image, audio = coefficients(self.case, rates, weighed)
         found: list[Way] = []
         for ways in self.usable:
             best = ways[0]
             if len(ways) > 1:
                 least = math.inf
                 for way in ways:
-                    option = _option(way, self.picture_rule, weighed)
-                    added = option[0] + option[1] * text + option[2] * image + option[3] * audio
+                    fixed, words, pixels, sound = _option(way, self.picture_rule, weighed)
+                    added = fixed + words * text + pixels * image + sound * audio
                     if added < least:
                         least, best = added, way
             found.append(best)
@@ -215,7 +223,12 @@ def hull(case: Case, row: Row, usable: list[list[Way]], weighed: Weights) -> Hul
     some = [] if heard else usable
     rule = row.picture_rule
     options = [[_option(way, rule, weighed) for way in choices] for choices in some]
-    return Hull(case, text, sound, rule, some, options)
+    single = [each[0] for each in options if len(each) == 1]
+    base = (
+        sum(each[0] for each in single), text + sum(each[1] for each in single),
+        sum(each[2] for each in single), sum(each[3] for each in single),
+    )  # fmt: skip
+    return Hull(case, base, sound, rule, usable, [each for each in options if len(each) > 1])
 
 
 def _dear(price: float) -> float:
@@ -232,5 +245,5 @@ def _option(way: Way, rule: str, weighed: Weights) -> Option:
         cost = way.cost[MID] if way.cost[MID] < math.inf else UNKNOWN
         image = picture_tokens(way, rule)[MID] if way.pictures else 0.0
         fixed = cost * money + seconds * time + way.penalty * loss
-        found = way.options[key] = (fixed, way.text[MID], image, way.sound[MID] * 10.0, cost, seconds)
+        found = way.options[key] = (fixed, way.text[MID], image, way.sound[MID] * 10.0)
     return found

@@ -21,11 +21,13 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
     wanted = min(DEFAULT_ANSWER[case.output], chosen.rates.most_out)
     if case.job == "generate" and case.request.sampling.max_tokens is None and chosen.numbers.cap < wanted:
         found.append(
-            f"room for {chosen.numbers.cap:,.0f} tokens of answer: the rest of the context of {chosen.rates.context:,.0f} is taken"
+            f"room for {chosen.numbers.cap:,.0f} tokens of answer: "
+            f"the rest of the context of {chosen.rates.context:,.0f} is taken"
         )
     if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
         found.append(
-            f"{chosen.endpoint.id} does not say how much it holds; {chosen.rates.context:,.0f} tokens are taken for granted"
+            f"{chosen.endpoint.id} does not say how much it holds; "
+            f"{chosen.rates.context:,.0f} tokens are taken for granted"
         )
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")

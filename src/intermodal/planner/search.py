@@ -24,7 +24,7 @@ from intermodal.planner.case import Bundle, Case
 from intermodal.planner.combine import ALL_COMBINATIONS
 from intermodal.planner.converters import Floors, shortlist
 from intermodal.planner.index import LISTED, Group
-from intermodal.planner.lanes import CHEAP, QUICK, Hull, Lane, Lanes, Weights, fill, hull
+from intermodal.planner.lanes import CHEAP, QUICK, Hull, Lane, Lanes, Weights, fill, hull, known_coefficients
 from intermodal.planner.limits import Limits, limits
 from intermodal.planner.routes import (
     Assignment,
@@ -48,13 +48,12 @@ FIRST: Key = (-math.inf,)
 
 
 class InLine(Struct, eq=False):
-    """A class waiting to be priced, with the key, USD and seconds no member can come below."""
+    """A class waiting to be priced, with its best figures and the key no member can come below."""
 
     bound: Key
     group: Group
     hull: Hull | None
-    cost: float
-    seconds: float
+    ideal: Rates | None
 
 
 class Found(Struct):
@@ -114,7 +113,7 @@ class Search:
                 self._price_all(entry)
         if case.job != "transcribe":
             for entry, weighed in _extremes(passed):
-                if not self._is_inside(entry) and not self._fails_whole(entry):
+                if not self._is_inside(entry):
                     self._price_extreme(entry, weighed)
 
     # ---- classes ------------------------------------------------------------------------------
@@ -133,7 +132,7 @@ class Search:
             if group.strongest < self.floors.answer:
                 self._refuse(("floor", rules.below(self.floors.answer)), group)
             elif self._has_ways(group):
-                found.append(InLine(FIRST, group, None, 0.0, 0.0))
+                found.append(InLine(FIRST, group, None, None))
         return found
 
     def _line(self) -> list[InLine]:
@@ -151,10 +150,12 @@ class Search:
                 continue
             best = min(max(way.tier for way in choices) for choices in usable) if usable else NO_TIER
             shape = hull(case, row, usable, self.weights)
-            for group, ideal in zip(row.groups, row.ideals, strict=True):
-                number, cost, seconds = shape.bound(ideal, self.weights)
+            numbers = [shape.bound_of(each) for each in known_coefficients(case, row, self.weights)]
+            if case.job == "transcribe":
+                numbers = [shape.bound(ideal, self.weights) for ideal in row.ideals]
+            for group, ideal, number in zip(row.groups, row.ideals, numbers, strict=True):
                 least = FIRST if group.number in case.special else least_key(case, number, min(group.strongest, best))
-                found.append(InLine(least, group, shape, cost, seconds))
+                found.append(InLine(least, group, shape, ideal))
         return found
 
     def _has_ways(self, group: Group) -> bool:
@@ -172,8 +173,8 @@ class Search:
     def _fails_whole(self, entry: InLine) -> bool:
         """Whether a member with the best of every figure would fail a limit on every assignment."""
         case, group = self.case, entry.group
-        if entry.bound == FIRST or len(group.members) == 1:
-            return False
+        if entry.bound == FIRST or self._top or len(group.members) <= LISTED:
+            return False  # where something is feasible, members speak for themselves
         lane = self.lanes.lane(group)
         ideal = case.index.ideal(group, case.as_of)
         reasons: list[tuple[Reason, Priced]] = []
@@ -191,17 +192,16 @@ class Search:
 
     def _price_all(self, entry: InLine) -> None:
         """Price the members of a class, but for those that by a first look cannot enter the list."""
-        case, group = self.case, entry.group
+        case, group, shape = self.case, entry.group, entry.hull
+        looks = self.by_number and entry.bound != FIRST
         for endpoint in members(case, group, case.job, self.only):
             rates = case.rates(endpoint)
-            if entry.bound != FIRST and entry.hull is not None and len(self._top) >= ENOUGH:
-                least = entry.hull.bound(rates, self.weights)[0]
-                if self.by_number and (least,) >= self._top[-1]:
-                    continue
+            if looks and shape and len(self._top) >= ENOUGH and (shape.bound(rates, self.weights),) >= self._top[-1]:
+                continue
             self._price(entry, endpoint, rates, self._picked(entry, rates))
 
     def _picked(self, entry: InLine, rates: Rates) -> list[Assignment]:
-        """The assignments that look best by the objective, by money and by time; all where there are few."""
+        """The assignment that looks best; two of them, or all there are, where combinations are few."""
         group, shape = entry.group, entry.hull
         few = math.prod(map(len, self.choices)) <= ALL_COMBINATIONS
         if shape is None or not self.by_number:
@@ -211,16 +211,17 @@ class Search:
             every = fill(lane, self.lanes)
             if len(every) <= 2:
                 return every
-            numbers = lane.numbers(rates, self.weights)
-            order = sorted(range(len(every)), key=numbers.__getitem__)[:3]
+            numbers = lane.numbers(rates)
+            order = sorted(range(len(every)), key=numbers.__getitem__)[:2]
             return [every[place] for place in order]
-        rule = group.first.model.image_tokens
-        picks = dict.fromkeys(shape.picks(rates, weighed) for weighed in (self.weights, CHEAP, QUICK))
-        return [assign(self.case, chosen, rule) for chosen in picks]
+        return [assign(self.case, shape.picks(rates, self.weights), group.first.model.image_tokens)]
 
     def _is_inside(self, entry: InLine) -> bool:
         """Some route is as cheap, as fast and as strong as any of this class could be."""
-        strongest, cost, seconds = entry.group.strongest, entry.cost, entry.seconds
+        shape, ideal, strongest = entry.hull, entry.ideal, entry.group.strongest
+        if shape is None or ideal is None:
+            return True
+        cost, seconds = shape.bound(ideal, CHEAP), shape.bound(ideal, QUICK)
         return any(
             route.tier >= strongest and route.numbers.cost <= cost and route.numbers.seconds <= seconds
             for route in self.routes
@@ -229,11 +230,9 @@ class Search:
     def _price_extreme(self, entry: InLine, weighed: Weights) -> None:
         """Price the one route of a class that looks cheapest, or fastest."""
         case, group, shape = self.case, entry.group, entry.hull
-        if shape is None:
-            return
+        assert shape is not None
         some = [(endpoint, case.rates(endpoint)) for endpoint in members(case, group, case.job, self.only)]
-        measure = 1 if weighed == CHEAP else 2
-        endpoint, rates = min(some, key=lambda pair: (shape.bound(pair[1], weighed)[measure], pair[0].id))
+        endpoint, rates = min(some, key=lambda pair: (shape.bound(pair[1], weighed), pair[0].id))
         chosen = assign(case, shape.picks(rates, weighed), group.first.model.image_tokens)
         self._price(entry, endpoint, rates, [chosen])
 
@@ -320,34 +319,35 @@ class Search:
         return reason, held
 
     def _improve(self) -> None:
-        """Where not all combinations were tried: change one bundle at a time in the best routes, while that helps."""
-        if not self.routes or math.prod(len(choices) for choices in self.choices) <= ALL_COMBINATIONS:
+        """Change one bundle at a time in the best routes, as long as that helps; what was looked at stays known."""
+        if not self.routes or not self.choices:
             return
-        better: list[Route] = []
+        known = {(route.endpoint.id, route.assignment) for route in self.routes}
         for start in self.routes[:2]:
-            current, found = start, self._neighbour(start)
-            while found is not None:
-                current, found = found, self._neighbour(found)
-            if current is not start:
-                better.append(current)
-        if better:
-            self.routes = sorted([*self.routes, *better], key=lambda route: route.key)
+            current: Route | None = start
+            while current is not None:
+                near = [route for route in self._near(current) if (route.endpoint.id, route.assignment) not in known]
+                known.update((route.endpoint.id, route.assignment) for route in near)
+                self.routes += near
+                best = min(near, key=lambda route: route.key, default=None)
+                current = best if best is not None and best.key < current.key else None
+        self.routes.sort(key=lambda route: route.key)
 
-    def _neighbour(self, route: Route) -> Route | None:
-        best: Route | None = None
+    def _near(self, route: Route) -> Iterator[Route]:
+        """Routes to the same endpoint with one bundle going another way."""
         rule = route.group.first.model.image_tokens
-        for place, bundle in enumerate(self.case.bundles):
-            for way in self.choices[place]:
-                if way is route.assignment.ways[place] or rules.of_way(route.group, way, bundle, self.case) is not None:
-                    continue
-                chosen = (*route.assignment.ways[:place], way, *route.assignment.ways[place + 1 :])
-                made = assign(self.case, chosen, rule)
-                other = self.route(
-                    route.endpoint, route.group, route.rates, made, demand(self.case, route.group, made), []
-                )
-                if other is not None and other.key < (best or route).key:
-                    best = other
-        return best
+        lane = self.lanes.lane(route.group)
+        usable = self.lanes.usable(route.group.inputs, route.group.remote, route.group)
+        if route.assignment.left_out or not isinstance(usable, list):
+            return
+        ways_now = route.assignment.ways
+        for place, choices in enumerate(usable):
+            for way in choices:
+                if way is not ways_now[place]:
+                    made = assign(self.case, (*ways_now[:place], way, *ways_now[place + 1 :]), rule)
+                    other = self.route(route.endpoint, route.group, route.rates, made, lane.demand(made), [])
+                    if other is not None:
+                        yield other
 
     # ---- refusals -----------------------------------------------------------------------------
 
@@ -377,15 +377,17 @@ class Search:
 
 
 def _extremes(passed: list[InLine]) -> list[tuple[InLine, Weights]]:
-    """Per strength the classes that could be cheapest and fastest: the ends of the frontier."""
-    best: dict[tuple[int, int], InLine] = {}
+    """Per strength the classes with the lowest prices and with the shortest times: the ends of the frontier."""
+    best: dict[tuple[int, int], tuple[float, InLine]] = {}
     for entry in passed:
-        for measure, value in enumerate((entry.cost, entry.seconds)):
+        ideal = entry.ideal
+        if ideal is None:
+            continue
+        for measure, value in enumerate((ideal.text, ideal.overhead[1] + 100 * ideal.write_out[1])):
             key_ = (entry.group.strongest, measure)
-            held = best.get(key_)
-            if held is None or value < (held.cost, held.seconds)[measure]:
-                best[key_] = entry
-    return [(best[key_], (CHEAP, QUICK)[key_[1]]) for key_ in sorted(best)]
+            if key_ not in best or value < best[key_][0]:
+                best[key_] = (value, entry)
+    return [(best[key_][1], (CHEAP, QUICK)[key_[1]]) for key_ in sorted(best)]
 
 
 def _without_context(misses: dict[tuple[str, str], Refused]) -> dict[tuple[str, str], Refused]:

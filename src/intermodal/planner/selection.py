@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from msgspec import Struct
+
 from intermodal.costing.levels import HIGH
 from intermodal.costing.tokens import BLOCK, READ_PER_PAGE, text_tokens
 from intermodal.planner.case import Bundle, Case, question_words
@@ -34,37 +36,60 @@ def selected(
     of_documents = sum(
         assignment.ways[place].text[HIGH] + BLOCK[HIGH] * assignment.ways[place].blocks for place in places
     )
-    answer = (
-        max(cap, min(DEFAULT_ANSWER[case.output], context // 4)) if case.request.sampling.max_tokens is None else cap
-    )
-    budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
-    key = ("selected", assignment.ways, image_rule, budget)
-    if key not in case.assignments:
-        case.assignments[key] = _select(case, assignment, image_rule, conversions, places, budget)
-    found = case.assignments[key]
-    return found if isinstance(found, Assignment) else None
+    # Room for a full answer first; a page that leaves only the least room is still better than a refusal.
+    full = cap if case.request.sampling.max_tokens is not None else min(DEFAULT_ANSWER[case.output], context // 4)
+    for answer in sorted({max(cap, full), cap}, reverse=True):
+        budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
+        key = ("selected", assignment.ways, image_rule, budget)
+        if key not in case.assignments:
+            case.assignments[key] = _select(case, assignment, image_rule, conversions, places, budget)
+        found = case.assignments[key]
+        if isinstance(found, Assignment):
+            return found
+    return None
+
+
+class Pool(Struct, eq=False):
+    """All pages there are to choose from: part index and page, tokens, worth; and what the least choice takes."""
+
+    pages: list[tuple[int, PageFacts]]
+    sizes: list[float]
+    worth: list[float]
+    least: float
+
+
+def _pool(case: Case, places: list[int]) -> Pool:
+    key = ("pool", *places)
+    found = case.assignments.get(key)
+    if not isinstance(found, Pool):
+        found = Pool([], [], [], 0.0)
+        for place in places:
+            bundle = case.bundles[place]
+            for part, wanted in zip(bundle.parts, bundle.pages, strict=True):
+                worth = _worth(case, part.index, wanted)
+                sizes = [_size(page) for page in wanted]
+                found.pages += [(part.index, page) for page in wanted]
+                found.sizes += sizes
+                found.worth += worth
+                found.least += sizes[worth.index(max(worth))] if sizes else 0.0
+        case.assignments[key] = found
+    return found
 
 
 def _select(
     case: Case, assignment: Assignment, image_rule: str, conversions: Conversions, places: list[int], budget: float
 ) -> Assignment | None:
     """Every document keeps its best page, then the best pages of all, as long as they fit."""
-    pages: list[tuple[int, PageFacts]] = []
-    worth: list[float] = []
-    for place in places:
-        bundle = case.bundles[place]
-        for part, wanted in zip(bundle.parts, bundle.pages, strict=True):
-            pages += [(part.index, page) for page in wanted]
-            worth += _worth(case, part.index, wanted)
-    sizes = [_size(page) for _, page in pages]
-    taken = select(sizes, worth, budget)
+    pool = _pool(case, places)
+    if budget < pool.least:
+        return None
+    taken = select(pool.sizes, pool.worth, budget)
     kept: Kept = {}
     for at in taken:
-        index, page = pages[at]
+        index, page = pool.pages[at]
         kept[index] = (*kept.get(index, ()), page)
-    if any(part.index not in kept for place in places for part in case.bundles[place].parts) or len(taken) == len(
-        pages
-    ):
+    every = all(part.index in kept for place in places for part in case.bundles[place].parts)
+    if not every or len(taken) == len(pool.pages):
         return None
     chosen: list[Way] = list(assignment.ways)
     for place in places:

@@ -31,7 +31,7 @@ class Refused(Struct):
 class Row(Struct, eq=False):
     """Classes whose members take the same kinds, in the same place, and count alike: a row of the line.
 
-    ``ideals`` has the best of every figure per class.
+    ``ideals`` has the best of every figure per class, ``coefficients`` what follows from them.
     """
 
     inputs: frozenset[str]
@@ -41,6 +41,7 @@ class Row(Struct, eq=False):
     forced_json: bool
     groups: list[Group]
     ideals: list[Rates]
+    coefficients: dict[object, list[tuple[float, float, float, float]]]
 
 
 class Survivors(Struct):
@@ -65,7 +66,9 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
             key = (group.inputs, group.remote, model.image_tokens, model.tokenizer, forced)
             row = by_key.get(key)
             if row is None:
-                row = by_key[key] = Row(group.inputs, group.remote, model.image_tokens, model.tokenizer, forced, [], [])
+                row = by_key[key] = Row(
+                    group.inputs, group.remote, model.image_tokens, model.tokenizer, forced, [], [], {}
+                )
             row.groups.append(group)
             row.ideals.append(case.index.ideal(group, case.as_of))
         refusal = None
@@ -137,7 +140,7 @@ def first_ids(groups: list[Group]) -> tuple[str, ...]:
 
 
 def members(case: Case, group: Group, job: Job, only: Only | None) -> tuple[Endpoint, ...]:
-    """Endpoints of a class worth pricing for a job: its band, and those about which more is known than the catalog says.
+    """Endpoints of a class worth pricing for a job: its band, and those of which more is known than the catalog says.
 
     Measured, loaded, named and previous endpoints are always among them.
     """

@@ -106,7 +106,7 @@ class Way(Struct, eq=False):
     passages: list[Passage]
     by_rule: dict[str, Levels]
     weighed: dict[str, tuple[tuple[float, ...], ...]]
-    options: dict[object, tuple[float, float, float, float, float, float]]
+    options: dict[object, tuple[float, float, float, float]]
     left_out: int = 0
 
 
@@ -179,8 +179,9 @@ def _way(
         if passage is None:
             passage = memo[key] = _passage(case, part, bundle.details[place], name, endpoint, rates, some)
         passages.append(passage)
-    loses = tuple(dict.fromkeys(aspect for part in _distinct(bundle) for aspect in lost(name, part)))
-    missed = tuple(aspect for aspect in bundle.needs if aspect in loses)
+    gone: list[Aspect] = [aspect for part in _distinct(bundle) for aspect in lost(name, part)]
+    loses = tuple(dict.fromkeys(gone))
+    missed: tuple[Aspect, ...] = tuple(aspect for aspect in bundle.needs if aspect in loses)
     made = Way(
         name=name, endpoint=endpoint, hands=hands, keeps=kept(name, bundle.kind), loses=loses,
         penalty=sum(bundle.needs[aspect] for aspect in missed), missed=missed,
@@ -305,7 +306,7 @@ def _read_pages(case: Case, pages: tuple[PageFacts, ...], reader: Endpoint, rate
     price = reading_price(rates, len(pages))
     return Piece(
         op="read", endpoint=reader, title=_pages_title(numbers(pages)), pages=numbers(pages),
-        tokens=total([page_tokens(each, seen) for each in megapixels]), cost=(price, price, price),
+        tokens=total([page_tokens(each, seen, page.text_density) for each, page in zip(megapixels, pages, strict=True)]), cost=(price, price, price),
         seconds=_at_each(lambda level: leaf_seconds(rates, level, len(pages), sum(megapixels))),
     )  # fmt: skip
 

@@ -87,9 +87,9 @@ def _as(case: Case, decision: Decision | None, left: Survivors, endpoint: Endpoi
     if job != case.job:
         verb = "hear" if job == "transcribe" else "read"
         nearest = max(found.refused, key=lambda each: rules.order(each.rule), default=None)
-        why = (
-            f"every route through it is rejected ({nearest.rule}: {nearest.reason})" if nearest else "no route needs it"
-        )
+        why = "nothing reachable can answer"
+        if nearest is not None:
+            why = f"every route through it is rejected ({nearest.rule}: {nearest.reason})"
         return f"could {verb}, but {why}"
     return "could, but no complete route through it is open"
 

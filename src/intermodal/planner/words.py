@@ -14,8 +14,12 @@ from intermodal.request import Aspect
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NATIVE: dict[Kind, str] = {
-    "image": "picture as it is", "audio": "sound as it is", "document": "document as it is", "video": "video", "text": "text",
-}  # fmt: skip
+    "text": "text",
+    "image": "picture as it is",
+    "audio": "sound as it is",
+    "document": "document as it is",
+    "video": "video as it is",
+}
 _WAYS: dict[str, str] = {
     "transcribe": "transcript",
     "read": "text read from the picture",

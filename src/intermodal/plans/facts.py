@@ -17,6 +17,7 @@ class PageFacts(Value):
         chars: characters in the text layer; 0 on a scanned page.
         figure_share: share of the page's area under raster images or drawn paths, 0..1.
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
+        text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
     """
 
     number: int
@@ -25,6 +26,7 @@ class PageFacts(Value):
     chars: int = 0
     figure_share: float = 0.0
     words: tuple[str, ...] = ()
+    text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
 
 
 class PartFacts(Value):

@@ -195,17 +195,18 @@ def _usage(endpoint: str, rows: Sequence[Attempt]) -> EndpointUsage:
 
 
 def _grades(rows: Sequence[Attempt]) -> Iterable[Grade]:
+    """A q-error needs something on both sides: an actual of 0 (music has no words) is left out of the grade."""
     graded: dict[tuple[str, str], list[float]] = {}
     for row in filter(_counts, rows):
         assert row.outcome is not None
         expected, usage = row.reservation, row.outcome.usage
         pairs = (
-            ("input_tokens", _at_least_one(expected.input_tokens), _at_least_one(usage.input_tokens)),
-            ("output_tokens", _at_least_one(expected.output_tokens), _at_least_one(usage.output_tokens)),
+            ("input_tokens", _at_least_one(expected.input_tokens), usage.input_tokens),
+            ("output_tokens", _at_least_one(expected.output_tokens), usage.output_tokens),
             ("seconds", expected.seconds, row.outcome.seconds),
         )
         for figure, estimate, actual in pairs:
-            if estimate is not None and actual is not None:
+            if estimate is not None and actual:
                 graded.setdefault((row.reservation.op, figure), []).append(q_error(estimate, actual))
     for (op, figure), errors in sorted(graded.items()):
         yield Grade(
@@ -214,5 +215,5 @@ def _grades(rows: Sequence[Attempt]) -> Iterable[Grade]:
 
 
 def _at_least_one(tokens: float | None) -> float | None:
-    """Counts below 1 are graded as 1, as is usual for cardinalities: silence is no infinite error."""
+    """Estimated counts below 1 are graded as 1, as is usual for cardinalities."""
     return None if tokens is None else max(1.0, tokens)

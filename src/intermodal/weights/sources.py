@@ -8,6 +8,7 @@ from collections.abc import Callable
 Progress = Callable[[str, int, int, str], None]
 
 CHUNK = 1 << 20
+NEXT_SOURCE = "trying the next source"  # how a trouble that is not the end is said
 
 
 class SourceFailed(Exception):

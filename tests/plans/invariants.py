@@ -1,0 +1,228 @@
+"""What must hold for every planned case, whatever its text says: a blessed text could hide any of these.
+
+Everything here is worked out from the request, the facts, the catalog and the plan's own steps; the planner's
+helpers are not asked, so that a mistake in them is not repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from intermodal.catalog.nouns import Host
+from intermodal.errors import IntermodalError
+from intermodal.planner import plan, why_not
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.plan import Candidate, Inputs, Plan
+from intermodal.plans.step import Call, Step
+from intermodal.quantity import Quantity
+from intermodal.request import Policy
+
+HERE = ("process", "machine")
+CENT_OF_A_CENT = 1e-6  # estimates are rounded to 8 decimals, step by step
+MADE = {"extract": "text", "read": "text", "transcribe": "text", "render": "image"}
+
+
+def plan_of(inputs: Inputs) -> Plan:
+    return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+
+
+def check(inputs: Inputs, made: Plan) -> None:
+    """All of them, on the plan as it is."""
+    same_bytes_again(inputs, made)
+    for candidate in (made.chosen, *made.fallbacks, *made.frontier):
+        steps_can_run(inputs, candidate)
+        last_step_answers(inputs, candidate)
+        sums_are_right(candidate)
+        nothing_private_leaves(inputs, candidate)
+        all_that_leaves_is_said(inputs, candidate)
+        within_limits(inputs, candidate)
+    everyone_has_an_answer(inputs, made)
+
+
+def same_refusal_again(inputs: Inputs, error: IntermodalError) -> None:
+    """A refusal is as reproducible as a plan, and its inputs can be replayed too."""
+    for again in (inputs, replayed(inputs)):
+        try:
+            plan_of(again)
+        except IntermodalError as other:
+            assert type(other) is type(error) and str(other) == str(error)
+        else:
+            raise AssertionError(f"refused once, then planned: {error}")
+
+
+def replayed(inputs: Inputs) -> Inputs:
+    """The inputs as ``explain --inputs`` reads them back."""
+    return msgspec.json.decode(msgspec.json.encode(inputs), type=Inputs)
+
+
+def same_bytes_again(inputs: Inputs, made: Plan) -> None:
+    assert msgspec.json.encode(plan_of(inputs)) == msgspec.json.encode(made), "the same inputs, other bytes"
+    assert plan_of(replayed(inputs)).id == made.id, "replayed from JSON, another plan"
+
+
+# ---- steps ------------------------------------------------------------------------------------
+
+
+def steps_can_run(inputs: Inputs, candidate: Candidate) -> None:
+    """Every step reads parts of the request or what an earlier step made, on an endpoint that exists and is ready."""
+    made: set[str] = set()
+    for step in candidate.steps:
+        assert step.inputs, f"{step.op} reads nothing"
+        for ref in step.inputs:
+            kind, _, name = ref.partition(":")
+            assert name in made if kind == "step" else int(name) < len(inputs.facts.parts), f"{step.op} cannot read {ref}"
+        if isinstance(step, Call):
+            assert inputs.catalog.by_id[step.endpoint].ready, f"{step.endpoint} is not ready"
+        assert step.id not in made, f"two steps have the id {step.id}"
+        made.add(step.id)
+
+
+def last_step_answers(inputs: Inputs, candidate: Candidate) -> None:
+    """The last step is a call at the route's endpoint over every part, in part order; every step leads to it."""
+    last = candidate.steps[-1]
+    assert isinstance(last, Call) and last.part == -1 and last.endpoint == candidate.endpoint
+    by_id = {step.id: step for step in candidate.steps}
+    stands_for = [_part_of(ref, by_id) for ref in last.inputs]
+    assert stands_for == sorted(stands_for), "parts out of order"
+    every = {part.index for part in inputs.facts.parts}
+    if last.op == "transcribe":
+        every = {part.index for part in inputs.facts.parts if part.kind == "audio"}
+    assert set(stands_for) == every, f"stands for parts {stands_for}, asked were {sorted(every)}"
+    used = {last.id}
+    for step in reversed(candidate.steps):
+        assert step.id in used, f"{step.op} is not used"
+        used.update(ref.partition(":")[2] for ref in step.inputs if ref.startswith("step:"))
+
+
+def _part_of(ref: str, by_id: dict[str, Step]) -> int:
+    kind, _, name = ref.partition(":")
+    return int(name) if kind == "part" else by_id[name].part
+
+
+def sums_are_right(candidate: Candidate) -> None:
+    """Cost and loading are the sum of the steps; time is no less than its longest step, no more than all in a row."""
+    total, steps = candidate.total, candidate.steps
+    costs = [step.estimate.cost for step in steps]
+    assert total.cost.known == all(cost.known for cost in costs), "an unknown price is part of the sum"
+    if total.cost.known:
+        _equal(total.cost, costs, CENT_OF_A_CENT * len(steps), "cost")
+    _equal(total.load_seconds, [step.estimate.load_seconds for step in steps], 0.002 * len(steps), "loading")
+    for level in ("low", "mid", "high"):
+        each = [getattr(step.estimate.seconds, level) for step in steps]
+        loading = sum(getattr(step.estimate.load_seconds, level) for step in steps)
+        slack = 0.002 * len(steps)
+        assert max(each) - slack <= getattr(total.seconds, level) <= sum(each) + loading + slack, "seconds do not add up"
+    last = steps[-1].estimate
+    assert total.input_tokens == last.input_tokens
+    for quantity in (total.cost, total.seconds, total.memory, last.input_tokens, last.output_tokens):
+        assert not quantity.known or 0 <= quantity.low <= quantity.mid <= quantity.high
+
+
+def _equal(total: Quantity, parts: list[Quantity], slack: float, what: str) -> None:
+    for level in ("low", "mid", "high"):
+        added, said = sum(getattr(part, level) for part in parts), getattr(total, level)
+        assert abs(added - said) <= slack, f"{what} ({level}): steps make {added}, the total says {said}"
+
+
+def within_limits(inputs: Inputs, candidate: Candidate) -> None:
+    """Hard limits are held against the high estimate."""
+    policy, total = inputs.request.policy, candidate.total
+    assert not total.cost.known or total.cost.high <= policy.max_cost + CENT_OF_A_CENT
+    assert policy.deadline is None or total.seconds.high <= policy.deadline + 0.01
+    assert not set(policy.keep) & set(candidate.loses), "a stated aspect is lost"
+    answering, last = inputs.catalog.by_id[candidate.endpoint], candidate.steps[-1].estimate
+    holds = answering.context or answering.model.context
+    assert not (holds and last.input_tokens.known) or last.input_tokens.high <= holds
+
+
+# ---- what leaves ------------------------------------------------------------------------------
+
+
+def nothing_private_leaves(inputs: Inputs, candidate: Candidate) -> None:
+    """Neither by what the plan says it sends, nor by what its steps read at endpoints elsewhere."""
+    policy = inputs.request.policy
+    private = [part for part in inputs.facts.parts if labelled(policy.private, part)]
+    for sent in candidate.sends:
+        for part in private:
+            if _is_from(sent.origin, part.name):
+                assert may_leave(policy, part, sent.kind), f"sends {sent.what} from {part.name}, which is private"
+    for step, host in _elsewhere(inputs, candidate):
+        for part, kind in _read_by(step, inputs, candidate):
+            if part in private:
+                assert may_leave(policy, part, kind), f"{step.op} at {host.id} reads {kind} of {part.name}: private"
+
+
+def all_that_leaves_is_said(inputs: Inputs, candidate: Candidate) -> None:
+    """Whatever a step elsewhere reads is a ``Send`` to that host; nothing is said to leave that does not."""
+    leaving = {
+        (host.id, part.name or "prompt", kind)
+        for step, host in _elsewhere(inputs, candidate)
+        for part, kind in _read_by(step, inputs, candidate)
+    }
+    said = [(sent.host, sent.origin, sent.kind) for sent in candidate.sends]
+    for host, name, kind in leaving:
+        assert any(h == host and k == kind and _is_from(o, name) for h, o, k in said), f"{kind} of {name} goes unsaid"
+    for host, origin, kind in said:
+        assert any(h == host and k == kind and _is_from(origin, n) for h, n, k in leaving), f"{origin} is not sent"
+    assert {sent.zone for sent in candidate.sends}.isdisjoint(HERE)
+
+
+def labelled(labels: Iterable[str], part: PartFacts) -> bool:
+    """By kind, by name, or by the last part of a path."""
+    names = {part.kind, part.name, part.name.rpartition("/")[2]}
+    return any(label in names or label.rpartition("/")[2] in names for label in labels)
+
+
+def may_leave(policy: Policy, part: PartFacts, kind: str) -> bool:
+    """Only what was derived, and only as released. A part as it came never may."""
+    if kind == part.kind:
+        return False
+    return any(labelled([pair.rpartition(":")[0]], part) for pair in policy.release if pair.endswith(f":{kind}"))
+
+
+def _elsewhere(inputs: Inputs, candidate: Candidate) -> list[tuple[Call, Host]]:
+    calls = [step for step in candidate.steps if isinstance(step, Call)]
+    hosts = [inputs.catalog.by_id[step.endpoint].host for step in calls]
+    return [(step, host) for step, host in zip(calls, hosts, strict=True) if host.zone not in HERE]
+
+
+def _read_by(step: Step, inputs: Inputs, candidate: Candidate) -> list[tuple[PartFacts, str]]:
+    """The parts a step reads, each with the kind of what it gets of it."""
+    by_id = {other.id: other for other in candidate.steps}
+    found: list[tuple[PartFacts, str]] = []
+    for ref in step.inputs:
+        part = inputs.facts.parts[_part_of(ref, by_id)]
+        kind, _, name = ref.partition(":")
+        found.append((part, part.kind if kind == "part" else MADE[by_id[name].op]))
+    return found
+
+
+def _is_from(origin: str, name: str) -> bool:
+    """``origin`` is a part's name, or stands for a part among many alike ("a.png and 8 more", "9 texts")."""
+    return origin == name or " more" in origin or origin.endswith(" texts")
+
+
+# ---- everyone ---------------------------------------------------------------------------------
+
+
+def everyone_has_an_answer(inputs: Inputs, made: Plan) -> None:
+    """Chosen, fallback, outranked, rejected: each endpoint is one of them, and ``why_not`` agrees with the plan."""
+    used = {step.endpoint for step in made.chosen.steps if isinstance(step, Call)}
+    fallbacks = {candidate.endpoint for candidate in made.fallbacks}
+    for endpoint in inputs.catalog.endpoints:
+        answer = why_not(inputs, endpoint.id)
+        assert answer.startswith(f"{endpoint.id}: ") and "\n" not in answer, answer
+        words = answer.removeprefix(f"{endpoint.id}: ")
+        assert len(words) > 12 and words.strip() == words, answer
+        if endpoint.id in used:
+            assert words == "it is the chosen one" or words.startswith("it is in the plan: "), answer
+        elif endpoint.id in fallbacks:
+            assert words.startswith("it is fallback "), answer
+        else:
+            assert not words.startswith("it is "), answer
+    assert made.chosen.endpoint not in fallbacks, "a fallback is another endpoint"
+    assert len(fallbacks) == len(made.fallbacks)
+    for row in made.rejected:
+        assert row.reason and row.count >= max(1, len(row.endpoints)), row

@@ -1,0 +1,126 @@
+"""Names, pages and aspects: the small judgements a plan rests on."""
+
+from __future__ import annotations
+
+import pytest
+from tests.plans import catalogs
+
+from intermodal.errors import UnknownModel
+from intermodal.planner.aspects import FACT_PENALTY, QUESTION_PENALTY, asked, needed
+from intermodal.planner.names import resolve
+from intermodal.planner.pages import asked_pages, is_scanned, scores, select
+from intermodal.planner.rules import RULES
+from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.quantity import exact
+
+ALL = catalogs.catalog("all")
+
+
+# ---- names ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint"),
+    [
+        ("acme:acme/vista", "acme:acme/vista"),
+        ("acme/vista", "acme:acme/vista"),
+        ("ACME/Vista", "acme:acme/vista"),
+        ("vista", "acme:acme/vista"),
+        ("vista-mini", "acme:acme/vista-mini"),
+        ("smollm2", "embedded:huggingfacetb/smollm2-135m-instruct"),
+        ("acme:vista", "acme:acme/vista"),
+        ("embedded:whisper-base", "embedded:openai/whisper-base"),
+    ],
+)
+def test_a_name_in_any_of_its_forms_is_the_same_endpoint(name: str, endpoint: str) -> None:
+    assert [found.id for found in resolve(ALL, name)] == [endpoint]
+
+
+def test_a_model_at_several_hosts_is_all_of_them() -> None:
+    where = catalogs.host("other")
+    twin = catalogs.hosted(where, "acme/vista", "large", (1.0, 2.0))
+    both = catalogs.Catalog(endpoints=(*catalogs.acme(), twin))
+    assert [found.id for found in resolve(both, "acme/vista")] == ["acme:acme/vista", "other:acme/vista"]
+    assert [found.id for found in resolve(both, "other:acme/vista")] == ["other:acme/vista"]
+
+
+def test_an_ambiguous_name_lists_the_models() -> None:
+    with pytest.raises(UnknownModel, match=r"2 models; say which: openai/whisper-base, openai/whisper-tiny\.en"):
+        resolve(ALL, "whisper")
+
+
+def test_an_unknown_name_gets_near_ones() -> None:
+    with pytest.raises(UnknownModel, match="did you mean acme/vista"):
+        resolve(ALL, "acme/vitsa")
+    with pytest.raises(UnknownModel, match="see intermodal models"):
+        resolve(ALL, "zzzzzz")
+
+
+# ---- pages ------------------------------------------------------------------------------------
+
+
+def page(number: int, words: str = "", chars: int = 500) -> PageFacts:
+    return PageFacts(number=number, width=595, height=842, chars=chars, words=tuple(words.split()))
+
+
+def test_the_page_that_shares_rare_words_with_the_question_comes_first() -> None:
+    pages = [page(1, "contract parties"), page(2, "contract penalties late"), page(3, "contract annex")]
+    points = scores(pages, ("what", "penalty", "penalties", "contract"), frozenset())
+    assert points.index(max(points)) == 1
+    assert points[0] == points[2] > 0
+
+
+def test_a_page_named_in_the_question_comes_before_all() -> None:
+    points = scores([page(1, "penalty"), page(2)], ("penalty",), asked_pages("What does page 2 say about the penalty?"))
+    assert points[1] > points[0]
+
+
+def test_selection_fills_the_budget_and_keeps_reading_order() -> None:
+    assert select([300, 300, 300, 100], [0.0, 2.0, 1.0, 0.0], 650) == (1, 2)
+    assert select([300, 300], [1.0, 2.0], 250) == ()
+
+
+def test_a_page_number_is_no_text_layer() -> None:
+    assert is_scanned(page(1, chars=3)) and not is_scanned(page(1, chars=300))
+
+
+# ---- aspects ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("question", "aspects"),
+    [
+        ("What colour is the car?", {"appearance"}),
+        ("What does the chart show?", {"figures"}),
+        ("Who says that?", {"speakers"}),
+        ("Is she angry?", {"tone"}),
+        ("At which minute is the price named?", {"timing"}),
+        ("Look at the invoice and tell me the total.", set()),
+        ("What is the total?", set()),
+    ],
+)
+def test_the_words_of_a_question_say_what_it_needs(question: str, aspects: set[str]) -> None:
+    assert asked(question) == aspects
+
+
+def test_a_part_is_asked_only_for_what_it_can_have() -> None:
+    speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
+    assert needed(speech, asked("What colour is the angry caller's car?")) == {
+        "tone": QUESTION_PENALTY, "words": FACT_PENALTY,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("density", "aspects"), [(0.3, {"words", "layout"}), (0.0, {"appearance"}), (0.08, set())])
+def test_density_suggests_what_a_picture_is_about(density: float, aspects: set[str]) -> None:
+    picture = PartFacts(index=0, name="x.png", kind="image", width=9, height=9, text_density=exact(density))
+    assert set(needed(picture, frozenset())) == aspects
+
+
+# ---- rules ------------------------------------------------------------------------------------
+
+
+def test_rules_have_unique_names_and_come_in_stages() -> None:
+    names = [rule.name for rule in RULES]
+    assert len(set(names)) == len(names)
+    stages = [rule.stage for rule in RULES]
+    assert stages == sorted(stages, key=("endpoint", "way", "route").index)
