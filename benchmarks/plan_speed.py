@@ -55,8 +55,8 @@ def request_of(parts: int, shapes: int = 20, policy: Policy | None = None) -> tu
         else:
             facts.append(
                 PartFacts(
-                    index=index, name=f"p{index}.png", kind="image", width=640 + 16 * size, height=480, digest=f"i{index}",
-                    text_density=between(0.1, 0.15, 0.2, "sampled"),
+                    index=index, name=f"p{index}.png", kind="image", digest=f"i{index}",
+                    width=640 + 16 * size, height=480, text_density=between(0.1, 0.15, 0.2, "sampled"),
                 )
             )  # fmt: skip
     content: list[Part] = [Text(text="What do these say about the order, and do they agree with each other? ")]
@@ -143,7 +143,8 @@ def main() -> None:
     lines = [
         "# Planning time", "",
         f"Medians in milliseconds, {os.cpu_count()} cores, Python {sys.version.split()[0]}.",
-        "Requests mix pictures, recordings, documents and texts; the catalogs are synthetic (`tests/plans/catalogs.py`).",
+        "Requests mix pictures, recordings, documents and texts; the catalogs are synthetic, see",
+        "`tests/plans/catalogs.py`. The same machine also did other work.",
         "Written by `python benchmarks/plan_speed.py`.", "",
         "| case | target | ms |", "|---|---|---|",
         f"| 10 parts, 5,000 endpoints, all hosts consented | 2 | {warm(10, big, repeat):.2f} |",

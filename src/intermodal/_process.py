@@ -10,6 +10,7 @@ input closes, so that it never outlives the parent; anything a library prints go
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 import sys
@@ -341,12 +342,29 @@ def _read_call() -> tuple[str, dict[str, Any]]:
     return method, arguments
 
 
+def _not_loaded(error: BaseException | None) -> list[Any] | None:
+    """The answer for a failure that began with something the fence kept from being loaded: ours, not the input's.
+
+    A library may wrap that failure in its own, and we that in "cannot be decoded": so the whole chain is looked at.
+    The type of the OSError is exact, because a file that makes its decoder open others fails with a kind of its own.
+    """
+    for _ in range(20):
+        if error is None:
+            return None
+        full = type(error) is OSError and error.errno in (errno.EMFILE, errno.ENFILE)
+        if full or isinstance(error, ImportError):
+            what = f"the worker could not load a part of its own ({type(error).__name__})"
+            return ["error", "runtime_crashed", what, "", "the input is not to blame; please report it"]
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge) -> list[Any]:
     started = time.perf_counter()
     try:
         value = handler(**arguments)
     except errors.IntermodalError as error:
-        return ["error", error.code, error.what, error.where, error.todo]
+        return _not_loaded(error) or ["error", error.code, error.what, error.where, error.todo]
     except MemoryError:
         return ["error", "input_too_large", "needs more memory to decode than is allowed", "", "try a smaller file"]
     except Exception as error:
@@ -354,7 +372,7 @@ def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge) -> list[A
 
         with contextlib.suppress(OSError):  # the log may be full
             traceback.print_exc()
-        return [
+        return _not_loaded(error) or [
             "error",
             "input_broken",
             f"cannot be decoded ({type(error).__name__})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -33,6 +34,7 @@ from intermodal.request import (
 FileLike = str | os.PathLike[str] | bytes | Part | Source
 _POLICY = frozenset(Policy.__struct_fields__)
 _SAMPLING = frozenset(Sampling.__struct_fields__)
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|data):", re.IGNORECASE)  # not C://: a drive is no scheme
 _SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop"})
 
 
@@ -139,7 +141,7 @@ def as_part(file: FileLike) -> Part:
         return File(source=file)
     if isinstance(file, bytes):
         return File(source=BytesSource(data=file))
-    if isinstance(file, str) and file.split(":", 1)[0].lower() in ("http", "https", "data") and ":" in file:
+    if isinstance(file, str) and _URL.match(file):  # of whatever scheme: the one door says which are fetched
         return File(source=UrlSource(url=file))
     if isinstance(file, str | os.PathLike):
         return File(source=PathSource(path=str(Path(file))))

@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from intermodal import asking
-from intermodal.asking import AskOptions
 from intermodal._sync import Bridge
+from intermodal.asking import AskOptions
 from intermodal.catalog.load import load_catalog
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config
@@ -154,7 +154,7 @@ class AsyncClient:
         inputs = Inputs(
             request=request,
             facts=opened.facts,
-            catalog=self.catalog,
+            catalog=self._catalog(request.policy.hosts),
             machine=snapshot(loaded),
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
@@ -164,11 +164,15 @@ class AsyncClient:
     @property
     def catalog(self) -> Catalog:
         """Every endpoint known now: shipped rows, the user's rows, what is installed and pulled."""
+        return self._catalog(())
+
+    def _catalog(self, hosts: tuple[str, ...]) -> Catalog:
+        """The catalog, with consent for a few more hosts."""
         from intermodal.runtimes.installed import installed
 
         return load_catalog(
             user=self.config.hosts,
-            consent=self.config.consent,
+            consent=(*self.config.consent, *hosts),
             installed=installed(),
             weights=self.weights.present(),
             env=self.env,

@@ -17,8 +17,8 @@ from intermodal.request import JsonOutput
 T = TypeVar("T")
 
 
-def json_output(schema: type[Any] | Mapping[str, Any]) -> JsonOutput:
-    """The output that asks for ``schema``.
+def json_output(schema: type[Any] | Mapping[str, Any], *, where: str = "") -> JsonOutput:
+    """The output that asks for ``schema``. ``where`` is the file it came from, for the error.
 
     Raises:
         SchemaInvalid: the class has no JSON Schema, or the schema itself is not valid (draft 2020-12).
@@ -28,7 +28,7 @@ def json_output(schema: type[Any] | Mapping[str, Any]) -> JsonOutput:
         name = str(body.get("title") or "answer")
     else:
         body, name = _schema_of(schema), getattr(schema, "__name__", "answer")
-    check(body)
+    check(body, where=where)
     return JsonOutput(schema=body, name=re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "answer")
 
 
@@ -63,8 +63,8 @@ def inline_root(body: dict[str, Any]) -> dict[str, Any]:
     return root
 
 
-def check(body: Mapping[str, Any]) -> None:
-    """Raise SchemaInvalid unless ``body`` is a JSON Schema, naming the place that is wrong."""
+def check(body: Mapping[str, Any], *, where: str = "") -> None:
+    """Raise SchemaInvalid unless ``body`` is a JSON Schema, naming the place that is wrong, and ``where`` it came from."""
     import jsonschema
 
     try:
@@ -72,7 +72,7 @@ def check(body: Mapping[str, Any]) -> None:
     except jsonschema.SchemaError as error:
         place = "/".join(str(key) for key in error.absolute_path) or "(top)"
         raise SchemaInvalid(
-            f"the schema is not valid JSON Schema at {place}: {error.message}", todo="correct the schema"
+            f"the schema is not valid JSON Schema at {place}: {error.message}", where=where, todo="correct the schema"
         ) from None
 
 

@@ -75,7 +75,7 @@ def test_a_key_in_the_environment_changes_nothing_until_consent(monkeypatch: pyt
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-0123456789")
     ran = intermodal(*arguments)
     after = ran.document
-    assert after["plan"]["chosen"]["steps"] == before["plan"]["chosen"]["steps"]
+    assert after == before
     assert after["plan"]["chosen"].get("sends", []) == []
     assert "canary" not in ran.out + ran.err
     why = intermodal("explain", "What does he ask?", str(media / "jfk.wav"), "--why-not", "openai:openai/gpt-4o")

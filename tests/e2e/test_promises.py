@@ -94,6 +94,13 @@ def test_a_scanned_pdf_nobody_has_seen_is_rendered_and_read(tmp_path: Path) -> N
     assert "90817" in read
 
 
+def test_every_page_of_a_sparse_scan_is_read(media: Path, tmp_path: Path) -> None:
+    ran = intermodal("ask", "Who signed the notice?", str(media / "scanned.pdf"), "--save-derived", str(tmp_path))
+    assert ran.code == 0, ran.err
+    assert "leaves out" not in ran.err
+    assert "Haugen" in "".join(path.read_text() for path in tmp_path.glob("*.txt")), "the signature is on page 2"
+
+
 def test_three_kinds_of_files_are_answered_together(media: Path) -> None:
     ran = intermodal(
         "ask", "What is asked of the Americans?", str(media / "jfk.wav"), str(media / "screenshot-invoice.png"),

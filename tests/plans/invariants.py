@@ -72,7 +72,9 @@ def steps_can_run(inputs: Inputs, candidate: Candidate) -> None:
         assert step.inputs, f"{step.op} reads nothing"
         for ref in step.inputs:
             kind, _, name = ref.partition(":")
-            assert name in made if kind == "step" else int(name) < len(inputs.facts.parts), f"{step.op} cannot read {ref}"
+            assert name in made if kind == "step" else int(name) < len(inputs.facts.parts), (
+                f"{step.op} cannot read {ref}"
+            )
         if isinstance(step, Call):
             assert inputs.catalog.by_id[step.endpoint].ready, f"{step.endpoint} is not ready"
         assert step.id not in made, f"two steps have the id {step.id}"
@@ -113,7 +115,9 @@ def sums_are_right(candidate: Candidate) -> None:
         each = [getattr(step.estimate.seconds, level) for step in steps]
         loading = sum(getattr(step.estimate.load_seconds, level) for step in steps)
         slack = 0.002 * len(steps)
-        assert max(each) - slack <= getattr(total.seconds, level) <= sum(each) + loading + slack, "seconds do not add up"
+        assert max(each) - slack <= getattr(total.seconds, level) <= sum(each) + loading + slack, (
+            "seconds do not add up"
+        )
     last = steps[-1].estimate
     assert total.input_tokens == last.input_tokens
     for quantity in (total.cost, total.seconds, total.memory, last.input_tokens, last.output_tokens):

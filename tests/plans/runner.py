@@ -142,7 +142,10 @@ def inputs_of(case: Mapping[str, Any]) -> Inputs:
         ),
         statistics=Statistics(
             epoch=case.get("epoch", 0),
-            rows={key: between(*values, "median of 9 runs") for key, values in case.get("statistics", {}).items()},
+            rows={
+                key: between(low, mid, high, "median of 9 runs")
+                for key, (low, mid, high) in case.get("statistics", {}).items()
+            },
         ),
         as_of=case.get("as_of", AS_OF),
     )

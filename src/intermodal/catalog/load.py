@@ -111,16 +111,16 @@ def load_catalog(
     known = {row.id for row in base.hosts}
     rows += [row for row in user if row.id not in known]
     endpoints: dict[str, Endpoint] = {}
+    allowed = {*consent, *(row.id for row in user if row.base_url)}
     for row in rows:
         host = row.host()
-        missing = _missing_of_host(row, installed, env or {})
+        missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
         for served in row.models:
             endpoint = _endpoint(base, row, host, served)
             gap = missing or _missing_weights(served, weights)
             if gap:
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
             endpoints.setdefault(endpoint.id, endpoint)
-    allowed = {*consent, *(row.id for row in user if row.base_url)}
     return Catalog(endpoints=tuple(endpoints.values()), consent=tuple(sorted(allowed)), version=base.checked)
 
 
@@ -165,14 +165,19 @@ def _listed_price(listed: PriceRow, base: Shipped) -> Price:
     )
 
 
-def _missing_of_host(row: HostRow, installed: Mapping[str, str], env: Mapping[str, str]) -> tuple[str, str] | None:
-    """What keeps the whole host from being called, and what to do."""
+def _missing_of_host(
+    row: HostRow, installed: Mapping[str, str], env: Mapping[str, str], *, allowed: bool
+) -> tuple[str, str] | None:
+    """What keeps the whole host from being called, and what to do.
+
+    No key is looked for before there is consent, so that a key in the environment changes nothing.
+    """
     if row.protocol in _INSTALLABLE:
         todo = installed.get(row.protocol, "pip install 'intermodal[embedded]'")
         return (f"its {row.protocol} runtime is not installed", todo) if todo else None
     if not row.base_url:
         return f"no base_url for host {row.id}", f"intermodal hosts add {row.id} --base-url URL"
-    if row.key == "env" and row.key_env and not env.get(row.key_env, "").strip():
+    if allowed and row.key == "env" and row.key_env and not env.get(row.key_env, "").strip():
         return f"no key in {row.key_env}", f"intermodal hosts add {row.id}"
     return None
 

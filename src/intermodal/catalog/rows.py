@@ -55,8 +55,11 @@ class SpeedRow(Value, forbid_unknown_fields=True):
     basis: str = "declared"
 
     def speed(self, fallback: Speed) -> Speed:
-        """The speed, figures that are not given taken from ``fallback``."""
-        given: dict[str, Quantity] = {}
+        """The speed, figures that are not given taken from ``fallback``.
+
+        Where megapixels are timed and pages are not, pages stay 0: they are timed by their pixels.
+        """
+        given: dict[str, Quantity] = {"page": Quantity()} if self.megapixel is not None else {}
         for name in Speed.__struct_fields__:
             value: Range | None = getattr(self, name)
             if value is not None:
@@ -338,7 +341,7 @@ def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigEr
     unknown = re.match(r"Object contains unknown field `(.*)`", text)
     if unknown:
         known = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
-        close = difflib.get_close_matches(unknown[1], known, n=1)
+        close = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.75)
         todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(known)))}"
         return ConfigError(f"unknown key {unknown[1]} in {table}", where=where, todo=todo)
     missing = re.match(r"Object missing required field `(.*)`", text)

@@ -48,13 +48,17 @@ def _better(prepared: Prepared, config: Config, now: Plan | None) -> tuple[Prepa
 
     from intermodal.client import plan_from
     from intermodal.errors import NoRoute
+    from intermodal.keys import find_key
 
     inputs = prepared.inputs
     policy = inputs.request.policy
     waiting = {
         e.host.id
         for e in inputs.catalog.endpoints
-        if e.ready and e.host.key_env and e.host.id not in (*inputs.catalog.consent, *policy.hosts, *config.declined)
+        if e.ready
+        and e.host.key_env
+        and e.host.id not in (*inputs.catalog.consent, *policy.hosts, *config.declined)
+        and find_key(e.host, os.environ)
     }
     if not waiting or policy.farthest != "internet":
         return None

@@ -13,6 +13,7 @@ from intermodal.content import Value
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog
     from intermodal.catalog.rows import HostRow
+    from intermodal.client import AsyncClient
     from intermodal.config import Config
     from intermodal.plans.machine import Machine
 
@@ -43,19 +44,18 @@ def doctor(as_json: bool) -> None:
     Asks only hosts on this machine and its network whether they are there, 1 second each; hosted services are
     not contacted.
     """
-    from intermodal.client import AsyncClient
     from intermodal.runtimes.machine import snapshot
 
-    client = AsyncClient()
+    client, about_config = _client()
     machine = snapshot()
     catalog = client.catalog
     found = [
-        *_about_config(client.config),
+        about_config,
         _about_machine(machine),
         *_about_runtimes(),
-        *_about_weights(catalog, machine),
+        *_about_weights(machine),
         *_about_hosts(client.config, os.environ),
-        *_about_store(client),
+        _about_store(client),
         *_what_works(catalog),
     ]
     if as_json:
@@ -69,15 +69,32 @@ def doctor(as_json: bool) -> None:
     echo_table(("", "", "state", "what, and what to do"), rows)
 
 
-def _about_config(config: Config) -> Iterator[Finding]:
+def _client() -> tuple[AsyncClient, Finding]:
+    """A client, and what is to be said of its config. One that cannot be used is left out, and everything else
+    looked at as if there were none: nothing hosted is allowed then."""
+    from intermodal.client import AsyncClient
+    from intermodal.config import Config
+    from intermodal.errors import ConfigError
+
+    try:
+        client = AsyncClient()
+        _ = client.catalog  # the user's host rows are read here
+    except ConfigError as error:
+        what = f"{error.where} {error.what}" if error.where else error.what
+        todo = error.todo or "correct the file"
+        broken = Finding(area="config", name="intermodal.toml", state="broken", what=what, todo=todo)
+        return AsyncClient(Config()), broken
+    return client, _about_config(client.config)
+
+
+def _about_config(config: Config) -> Finding:
     if not config.path:
-        yield Finding(
+        return Finding(
             area="config", name="intermodal.toml", state="ok", what="none: nothing hosted is allowed",
             todo="to set it up: intermodal init",
         )  # fmt: skip
-        return
     allowed = ", ".join((*config.consent, *(row.id for row in config.hosts if row.base_url))) or "none"
-    yield Finding(area="config", name="intermodal.toml", state="ok", what=f"{config.path}; hosts allowed: {allowed}")
+    return Finding(area="config", name="intermodal.toml", state="ok", what=f"{config.path}; hosts allowed: {allowed}")
 
 
 def _about_machine(machine: Machine) -> Finding:
@@ -104,26 +121,26 @@ def _about_runtimes() -> Iterator[Finding]:
         yield Finding(area="runtime", name=name, state=state, what=does.get(name, name), todo=todo)
 
 
-def _about_weights(catalog: Catalog, machine: Machine) -> Iterator[Finding]:
+def _about_weights(machine: Machine) -> Iterator[Finding]:
     """Default weights that are missing, and all that are here; too big for the memory is said of each."""
-    from intermodal.cli.pull import DEFAULTS, weights_store
-    from intermodal.cli.table import size
+    from intermodal.cli.pull import DEFAULTS, memory_needs, weights_store
+    from intermodal.cli.table import memory, size
 
     store = weights_store()
     present = store.present()
-    needs = {e.weights: e.memory for e in catalog.endpoints if e.weights}
+    needs = memory_needs(store)
     for row in store.rows():
         if row.name not in present and row.name not in DEFAULTS:
             continue
-        memory = needs[row.name].high if row.name in needs else float(row.needs)
-        if machine.memory and memory > machine.memory:
+        words, peak = memory(needs[row.name]), needs[row.name].high
+        if machine.memory and peak > machine.memory:
             yield Finding(
                 area="weights", name=row.name, state="too big",
-                what=f"needs up to {size(memory)}, this machine has {size(machine.memory)}", todo="pull a smaller one",
+                what=f"needs {words}, this machine has {size(machine.memory)}", todo="pull a smaller one",
             )  # fmt: skip
         elif row.name in present:
-            tight = machine.memory and memory > machine.free
-            what = f"needs up to {size(memory)}" + (f", only {size(machine.free)} are free now" if tight else "")
+            tight = machine.memory and peak > machine.free
+            what = f"needs {words}" + (f", only {size(machine.free)} are free now" if tight else "")
             yield Finding(area="weights", name=row.name, state="too big" if tight else "ok", what=what,
                           todo="close something" if tight else "")  # fmt: skip
         else:
@@ -205,20 +222,20 @@ async def _ask(row: HostRow, key: str) -> Finding:
     return Finding(area="host", name=row.id, state="ok", what=what)
 
 
-def _about_store(client: object) -> Iterator[Finding]:
-    from intermodal.client import AsyncClient
-    from intermodal.errors import IntermodalError
+def _about_store(client: AsyncClient) -> Finding:
+    """Broken where a run could not be recorded: it would be refused before anything is sent."""
+    from intermodal.errors import StoreError
 
-    assert isinstance(client, AsyncClient)
     try:
+        client.store.check()
         summary = client.store.summary()
-    except IntermodalError as error:
-        yield Finding(area="store", name="", state="broken", what=str(error), todo="move that file away")
-        return
+    except StoreError as error:
+        todo = error.todo or "move that file away"
+        return Finding(area="store", name="", state="broken", what=f"{error.where} {error.what}", todo=todo)
     finally:
         client.store.close()
     what = f"{client.store.path}; {summary.attempts:,} attempts, {summary.open} open"
-    yield Finding(area="store", name="", state="ok", what=what)
+    return Finding(area="store", name="", state="ok", what=what)
 
 
 def _what_works(catalog: Catalog) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from intermodal.request import TIERS
 
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog, Endpoint, Price
+    from intermodal.config import Config
 
 EPILOG = """\b
 Examples
@@ -38,7 +39,10 @@ def models(**given: Any) -> None:
     from intermodal.cli.table import count, echo_table
     from intermodal.client import AsyncClient
 
-    catalog = AsyncClient().catalog
+    client = AsyncClient()
+    catalog = client.catalog
+    _check_hosts(given["hosts"], catalog, client.config)
+    _check_name(given["name"], catalog)
     found = [endpoint for endpoint in catalog.endpoints if _wanted(endpoint, catalog, given)]
     if given["as_json"]:
         from intermodal.cli.document import print_document
@@ -74,6 +78,34 @@ def _check_task(task: str) -> None:
         raise UsageError(f"no task named {task!r}", where="--task", todo=f"tasks are {', '.join(get_args(Task))}")
 
 
+def _check_hosts(names: tuple[str, ...], catalog: Catalog, config: Config) -> None:
+    from intermodal.catalog.load import known_hosts
+    from intermodal.errors import UsageError
+
+    rows = (*known_hosts(), *config.hosts)
+    known = sorted({endpoint.host.id for endpoint in catalog.endpoints} | {row.id for row in rows})
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no host named {name!r}", where="--host", todo=f"hosts are {', '.join(known)}")
+
+
+def _check_name(name: str, catalog: Catalog) -> None:
+    """A name that no endpoint has is a slip; one that only the other filters leave out is an answer: none."""
+    from difflib import get_close_matches
+
+    from intermodal.errors import UsageError
+
+    if any(name.lower() in endpoint.id.lower() for endpoint in catalog.endpoints):
+        return
+    models: dict[str, str] = {}
+    for endpoint in catalog.endpoints:
+        models.setdefault(endpoint.model.id.lower(), endpoint.model.id)
+        models.setdefault(endpoint.model.id.lower().rpartition("/")[2], endpoint.model.id)
+    near = dict.fromkeys(models[match] for match in get_close_matches(name.lower(), models, 5, 0.6))
+    todo = f"did you mean {' or '.join(list(near)[:3])}?" if near else "all of them: intermodal models"
+    raise UsageError(f"no endpoint has {name!r} in its id", todo=todo)
+
+
 def _wanted(endpoint: Endpoint, catalog: Catalog, given: dict[str, Any]) -> bool:
     floor = given["at_least"]
     return (
@@ -95,10 +127,15 @@ def state(endpoint: Endpoint, catalog: Catalog, *, briefly: bool) -> str:
     """ready, or why not and (in a short list) what to do about it."""
     if endpoint.ready and allowed(endpoint, catalog):
         return "ready"
-    missing, todo = endpoint.missing, endpoint.todo
-    if endpoint.ready:
-        missing, todo = "no consent", f"intermodal hosts add {endpoint.host.id}"
+    missing, todo = _lacks(endpoint, catalog)
     return missing if briefly else f"{missing}: {todo}"
+
+
+def _lacks(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
+    """What keeps it from being called, and what to do; "" and "" when nothing does. Consent comes first."""
+    if not allowed(endpoint, catalog):
+        return "no consent", f"intermodal hosts add {endpoint.host.id}"
+    return endpoint.missing, endpoint.todo
 
 
 def tier_of(endpoint: Endpoint) -> str:
@@ -144,8 +181,8 @@ def describe(endpoint: Endpoint, catalog: Catalog) -> dict[str, Any]:
             "source": price.evidence.source,
             "checked": price.evidence.checked,
         },
-        "ready": endpoint.ready,
+        "ready": endpoint.ready and allowed(endpoint, catalog),
         "allowed": allowed(endpoint, catalog),
-        "missing": endpoint.missing,
-        "todo": endpoint.todo,
+        "missing": _lacks(endpoint, catalog)[0],
+        "todo": _lacks(endpoint, catalog)[1],
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from intermodal.quantity import Quantity
     from intermodal.weights.rows import WeightsRow
     from intermodal.weights.store import WeightsStore
 
@@ -114,13 +115,14 @@ def _sums(words: tuple[str, ...]) -> dict[str, str]:
 
 def _list(store: WeightsStore, as_json: bool) -> None:
     from intermodal.cli.document import print_document
-    from intermodal.cli.table import echo_table, size
+    from intermodal.cli.table import echo_table, memory, size
 
     present = store.present()
+    needs = memory_needs(store)
     if as_json:
         body = [
             {"name": row.name, "title": row.title, "runtime": row.runtime, "licence": row.licence, "size": row.size,
-             "memory": row.needs, "here": row.name in present}
+             "memory": needs[row.name].mid, "peak_memory": needs[row.name].high, "here": row.name in present}
             for row in store.rows()
         ]  # fmt: skip
         print_document("weights", {"weights": body, "folder": str(store.root)})
@@ -128,10 +130,23 @@ def _list(store: WeightsStore, as_json: bool) -> None:
     echo_table(
         ("name", "size", "memory", "licence", "here", "what it is"),
         [
-            (row.name, size(row.size), size(row.needs), row.licence, "yes" if row.name in present else "no", row.title)
+            (
+                row.name, size(row.size), memory(needs[row.name]), row.licence,
+                "yes" if row.name in present else "no", row.title,
+            )
             for row in store.rows()
         ],
-    )
+    )  # fmt: skip
+
+
+def memory_needs(store: WeightsStore) -> dict[str, Quantity]:
+    """Bytes each row takes when loaded, by name: as plans reckon, or the row's own figure where no endpoint uses it."""
+    from intermodal.catalog.load import load_catalog
+    from intermodal.quantity import exact
+
+    shipped = load_catalog(installed={}, weights=frozenset())
+    used = {endpoint.weights: endpoint.memory for endpoint in shipped.endpoints if endpoint.weights}
+    return {row.name: used.get(row.name, exact(row.needs)) for row in store.rows()}
 
 
 class Bar:
@@ -157,7 +172,9 @@ class Bar:
 
             if source != self._source and source not in self._told:
                 trouble = source.endswith(NEXT_SOURCE)
-                click.echo(f"{self._row.name}: {source}" if trouble else f"{self._row.name}: {file} from {source}", err=True)
+                click.echo(
+                    f"{self._row.name}: {source}" if trouble else f"{self._row.name}: {file} from {source}", err=True
+                )
                 self._told.update({source} if trouble else ())
                 self._source = source
             return

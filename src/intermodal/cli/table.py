@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from intermodal.quantity import Quantity
 
 
 def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -18,6 +22,11 @@ def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def size(count: float) -> str:
     """Bytes: 98 MB, 1.6 GB."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def memory(need: Quantity) -> str:
+    """Memory it takes, and takes at most: 400 MB (peak 560 MB)."""
+    return size(need.mid) if need.high <= need.mid else f"{size(need.mid)} (peak {size(need.high)})"
 
 
 def money(amount: float | None) -> str:

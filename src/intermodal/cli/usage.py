@@ -61,7 +61,8 @@ def _show(summary: Summary) -> None:
         ],
     )  # fmt: skip
     click.echo(
-        f"\n{_many(summary.runs, 'run')}, {_many(summary.attempts, 'attempt')} ({summary.open} open), {money(summary.cost)} in all; "
+        f"\n{_many(summary.runs, 'run')}, {_many(summary.attempts, 'attempt')} ({summary.open} open), "
+        f"{money(summary.cost)} in all; "
         f"plans use statistics of epoch {summary.epoch}"
     )
     if summary.grades:

@@ -139,7 +139,7 @@ def mistral(width: int, height: int, detail: str, numbers: tuple[float, ...]) ->
     patch, merge, longest = numbers
     ratio = max(height / longest, width / longest)
     if ratio > 1:
-        width, height = round(width / ratio), round(height / ratio)
+        width, height = max(1, round(width / ratio)), max(1, round(height / ratio))
     unit = patch * merge
     columns, rows = int((width - 1) // unit) + 1, int((height - 1) // unit) + 1
     return exact(float((columns + 1) * rows), "Mistral's patch rule")

@@ -47,7 +47,15 @@ def quantity(values: Levels, basis: str, digits: int) -> Quantity:
     'exact'
     """
     low, mid, high = values
+    if high == 0.0:
+        found = _NOTHING.get(basis)
+        if found is None:
+            found = _NOTHING[basis] = Quantity(basis=basis)
+        return found
     if high == math.inf or mid == math.inf:
         return unknown(basis)
     low, mid, high = round(low, digits), round(mid, digits), round(high, digits)
     return Quantity(low=low, mid=mid, high=high, certainty="exact" if low == mid == high else "estimated", basis=basis)
+
+
+_NOTHING: dict[str, Quantity] = {}  # a cache: most costs and loads are nothing, for one of a handful of reasons

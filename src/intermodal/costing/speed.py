@@ -28,10 +28,10 @@ def see_seconds(rates: Rates, level: Level, megapixels: float) -> float:
 
 
 def leaf_seconds(rates: Rates, level: Level, pages: int, megapixels: float) -> float:
-    """Reading rendered pages: by the page where that was measured, else by their pixels."""
+    """Reading rendered pages: by the page where that was measured, else as so many pictures of their size."""
     if rates.leaf[1] > 0:
         return rates.overhead[level] + pages * rates.leaf[level]
-    return rates.overhead[level] + megapixels * rates.see[level]
+    return pages * rates.overhead[level] + megapixels * rates.see[level]
 
 
 def extract_seconds(level: Level, pages: int) -> float:

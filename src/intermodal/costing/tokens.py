@@ -37,7 +37,7 @@ DOCUMENT_PAGE: tuple[float, float, float] = (258.0, 1000.0, 2600.0)
 
 BLOCK: tuple[float, float, float] = (8.0, 16.0, 32.0)  # label of one block of derived text
 MESSAGE: tuple[float, float, float] = (3.0, 5.0, 8.0)  # role and turn markers of a chat template
-TEMPLATE: tuple[float, float, float] = (1.0, 10.0, 40.0)  # start tokens, a template's own system line
+TEMPLATE: tuple[float, float, float] = (1.0, 20.0, 40.0)  # start tokens, a template's own system line
 REPAIR: tuple[float, float, float] = (0.0, 40.0, 120.0)  # the instruction of a repair call
 
 
@@ -86,7 +86,7 @@ def read_tokens(megapixels: float, density: Quantity, seen: Quantity | None = No
 
 
 def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quantity | None = None) -> Quantity:
-    """Tokens of the text on one scanned page of ``megapixels`` at 150 dpi, ``density`` of whose area looks like text."""
+    """Tokens of the text on one scanned page of ``megapixels`` (at 150 dpi), ``density`` of it text."""
     if seen is not None:
         return seen.scaled(megapixels, basis=seen.basis)
     if density is None or not density.known:

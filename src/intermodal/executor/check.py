@@ -57,7 +57,7 @@ _CHECKS = {"transcribe": _heard, "read": _read, "extract": _extracted, "render":
 def repeats(text: str) -> bool:
     """A line at least six times in a row, or a phrase of 3 to 40 words at least eight times in a row.
 
-    Lines without a letter or digit (rules, blanks) and phrases of one word ("ha ha ha") are no loop.
+    Lines and phrases without a letter or digit (rules of tables, blanks) are no loop.
     """
     lines = (" ".join(line.lower().split()) for line in text.splitlines() if line.strip())
     if any(_LETTERS.search(line) and sum(1 for _ in same) >= _LINES for line, same in groupby(lines)):
@@ -67,14 +67,12 @@ def repeats(text: str) -> bool:
 
 
 def _repeats_every(words: list[str], size: int) -> bool:
-    """Whether some phrase of ``size`` words, not one word over and over, stands eight times in a row."""
+    """Whether some phrase of ``size`` words stands eight times in a row."""
     run = 0
     for place in range(size, len(words)):
         run = run + 1 if words[place] == words[place - size] else 0
-        if run >= size * (_PHRASES - 1):
-            phrase = words[place - size + 1 : place + 1]
-            if len(set(phrase)) > 1 and _LETTERS.search(" ".join(phrase)):
-                return True
+        if run >= size * (_PHRASES - 1) and _LETTERS.search(" ".join(words[place - size + 1 : place + 1])):
+            return True
     return False
 
 

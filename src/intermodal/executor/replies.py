@@ -113,7 +113,7 @@ async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> 
         await course.shop.emit(Note(text="the answer was stopped by the host's content filter", step=step.id))
     elif not made.text.strip():
         await course.shop.emit(Note(text="the answer is empty", step=step.id))
-    if check.repeats(made.text):
+    if isinstance(course.shop.request.output, TextOutput) and check.repeats(made.text):  # JSON may hold equal lines
         await course.shop.emit(Note(text=check.REPEATS, step=step.id))
 
 

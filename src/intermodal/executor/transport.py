@@ -281,9 +281,7 @@ class Transport:
         Raises Unreachable, with ``sent`` True when the request may have been worked on; ConfigError for
         an address or key that cannot be used. The status is the caller's to judge.
         """
-        return self._exchange(
-            "POST", base_url, encoded, key=key, where=where, proxied=proxied, timeouts=timeouts
-        )
+        return self._exchange("POST", base_url, encoded, key=key, where=where, proxied=proxied, timeouts=timeouts)
 
     @asynccontextmanager
     async def _exchange(

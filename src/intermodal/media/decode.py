@@ -79,7 +79,9 @@ class MediaWorker:
     ) -> Any:
         try:
             self.last = await self._worker.call(method, arguments, timeout=seconds, progress=progress)
-        except errors.RuntimeCrashed:
+        except errors.RuntimeCrashed as error:
+            if self._worker.alive:  # it answered, and says that the fault is ours
+                raise errors.RuntimeCrashed(error.what, where=name, todo=error.todo, sent=False) from None
             # The child's end is the file's doing: everything else it does was done before without harm.
             raise errors.InputBroken(
                 "cannot be decoded: it is damaged, or needs more memory than is allowed",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import colorsys
+import copy
 import io
 import warnings
 from itertools import accumulate
 from typing import Any
 
-from PIL import (  # every plugin and helper that Pillow would otherwise import in the middle of decoding
+from PIL import (
     ExifTags,
     GifImagePlugin,
     Image,
@@ -28,7 +30,11 @@ from intermodal.media.probed import Probed
 from intermodal.media.steps import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
 from intermodal.quantity import Quantity, between
 
+# What Pillow would otherwise import in the middle of decoding, when nothing can be opened any more: every plugin
+# and helper, ``copy`` for a GIF with a palette of its own, ``colorsys`` for colours by name.
 _LOADED = (
+    colorsys,
+    copy,
     GifImagePlugin,
     ImageColor,
     ImagePalette,
@@ -205,8 +211,8 @@ def text_density(image: Image.Image) -> Quantity:
     steps = ImageChops.difference(grey, ImageChops.offset(grey, 1, 0)).point([0] * 29 + [255] * 227)
     columns, rows = grey.width // _BLOCK, grey.height // _BLOCK
     written = 0
-    shares = steps.reduce(_BLOCK, (0, 0, columns * _BLOCK, rows * _BLOCK)).tobytes()  # of each block that changes, 0..255
-    for place, changes in enumerate(shares):
+    shares = steps.reduce(_BLOCK, (0, 0, columns * _BLOCK, rows * _BLOCK)).tobytes()
+    for place, changes in enumerate(shares):  # 0..255: how much of the block changes
         if 0.12 * 255 < changes < 0.75 * 255 - 0.5:
             left, top = place % columns * _BLOCK, place // columns * _BLOCK
             written += _has_paper_and_ink(grey.crop((left, top, left + _BLOCK, top + _BLOCK)).histogram())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from intermodal.content import Kind
 from intermodal.errors import InputBroken, InputEmpty, InputUnsupported
 from intermodal.media import boxes
 
 _TAKEN = "take text, PNG, JPEG, WebP, GIF, WAV, MP3, FLAC, M4A, Ogg or PDF"
-_VIDEO_TODO = "until then, extract its sound as WAV or a frame as PNG"
 _SOUND_TODO = "convert it to WAV, MP3, FLAC, M4A or Ogg"
 _PICTURE_TODO = "convert it to PNG or JPEG"
 _OFFICE_TODO = "save it as PDF"
@@ -33,14 +34,13 @@ _PLAIN: tuple[tuple[int, bytes, Kind, str], ...] = (
 
 # (offset, bytes, what it is, what to do): what is recognised and not taken.
 _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"\x1aE\xdf\xa3", "video (WebM or Matroska)", _VIDEO_TODO),
-    (0, b"FLV\x01", "video (Flash)", _VIDEO_TODO),
-    (0, b"\x00\x00\x01\xba", "video (MPEG)", _VIDEO_TODO),
-    (0, b"\x00\x00\x01\xb3", "video (MPEG)", _VIDEO_TODO),
+    (0, b"FLV\x01", "video (Flash)", ""),
+    (0, b"\x00\x00\x01\xba", "video (MPEG)", ""),
+    (0, b"\x00\x00\x01\xb3", "video (MPEG)", ""),
     (0, b"0&\xb2u\x8ef\xcf\x11\xa6\xd9", "Windows Media", _SOUND_TODO),
-    (4, b"moov", "video (QuickTime)", _VIDEO_TODO),
-    (4, b"mdat", "video (QuickTime)", _VIDEO_TODO),
-    (4, b"wide", "video (QuickTime)", _VIDEO_TODO),
+    (4, b"moov", "video (QuickTime)", ""),
+    (4, b"mdat", "video (QuickTime)", ""),
+    (4, b"wide", "video (QuickTime)", ""),
     (0, b"II*\0", "a TIFF picture", _PICTURE_TODO),
     (0, b"MM\0*", "a TIFF picture", _PICTURE_TODO),
     (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture", _PICTURE_TODO),
@@ -77,6 +77,8 @@ _ZIPPED = (
     (b"application/epub+zip", "an e-book (EPUB)", _OFFICE_TODO),
     (b"opendocument", "an OpenDocument file", _OFFICE_TODO),
 )
+_HEAD = 65_536  # bytes in which the tracks of a film are told
+_CUT_WITHIN = 8_192  # the largest Layer III frame has 1,441 bytes
 _SOUND_BRANDS = frozenset((b"M4A ", b"M4B ", b"M4P "))
 _PICTURE_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"))
 
@@ -97,13 +99,15 @@ def sniff(data: bytes, name: str) -> tuple[Kind, str]:
     for at, magic, kind, media_type in _PLAIN:
         if data.startswith(magic, at):
             return kind, media_type
-    for recognise in (_riff, _ogg, _iso, _mpeg_sound):
+    for recognise in (_riff, _ogg, _iso, _matroska, _mpeg_sound):
         found = recognise(data, name)
         if found is not None:
             return found
     if b"%PDF-" in data[:1024]:  # readers accept rubbish before the header (ISO 32000-1, annex H, note 13)
         return "document", "application/pdf"
     _refuse_known(data, name)
+    if _cut_mp3(data):
+        return "audio", "audio/mpeg"
     return "text", _text_type(data, name)
 
 
@@ -125,7 +129,7 @@ def _riff(data: bytes, name: str) -> tuple[Kind, str] | None:
 def _ogg(data: bytes, name: str) -> tuple[Kind, str] | None:
     if not data.startswith(b"OggS"):
         return None
-    if b"\x80theora" in data[:65536]:
+    if b"\x80theora" in data[:_HEAD]:
         raise _not_yet("video (Ogg Theora)", name)
     return "audio", "audio/ogg"
 
@@ -147,6 +151,19 @@ def _iso(data: bytes, name: str) -> tuple[Kind, str] | None:
     return "audio", "audio/mp4"
 
 
+_CODEC = re.compile(rb"\x86[\x80-\xff]([VA])_[A-Z]")  # the CodecID of a track entry (RFC 9559, 5.1.4.1.21)
+
+
+def _matroska(data: bytes, name: str) -> None:
+    """WebM and Matroska, which are not taken; what is in one is told by the codecs of its tracks."""
+    if not data.startswith(b"\x1aE\xdf\xa3"):
+        return
+    called = "WebM" if b"\x42\x82\x84webm" in data[:64] else "Matroska"
+    if {found[1] for found in _CODEC.finditer(data[:_HEAD])} == {b"A"}:
+        raise InputUnsupported(f"is sound in {called}; {called} is not taken yet", where=name, todo=_SOUND_TODO)
+    raise _not_yet(f"video ({called})", name)
+
+
 # Layer III bit rates in kbit/s by index, for MPEG-1 and for MPEG-2/2.5 (ISO/IEC 11172-3 2.4.2.3, 13818-3 2.4.2.3).
 _RATES_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _RATES_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -165,6 +182,17 @@ def _mpeg_sound(data: bytes, name: str) -> tuple[Kind, str] | None:
         if size and (at + size >= len(data) or measure(data, at + size)):
             return "audio", media_type
     return ("audio", "audio/mpeg") if at else None
+
+
+def _cut_mp3(data: bytes) -> bool:
+    """Whether it is MP3 that begins in the middle of a frame, as streams and cuts do: two frames in a row, soon."""
+    at = -1 if data.startswith(tuple(mark for mark, _ in _MARKS)) else data.find(b"\xff", 0, _CUT_WITHIN)
+    while at >= 0:
+        size = _mp3_frame(data, at)
+        if size and _mp3_frame(data, at + size) and data[at + 1] == data[at + size + 1]:  # of one version and layer
+            return True
+        at = data.find(b"\xff", at + 1, _CUT_WITHIN)
+    return False
 
 
 def _mp3_frame(data: bytes, at: int) -> int:
@@ -190,7 +218,7 @@ def _adts_frame(data: bytes, at: int) -> int:
 
 def _refuse_known(data: bytes, name: str) -> None:
     if data.startswith(b"PK\x03\x04"):
-        head = data[:4096] + data[-65536:]
+        head = data[:4096] + data[-_HEAD:]
         for mark, what, todo in _ZIPPED:
             if mark in head:
                 raise InputUnsupported(f"is {what}, which is not taken yet", where=name, todo=todo)
@@ -210,7 +238,15 @@ def _refuse_known(data: bytes, name: str) -> None:
 
 
 def _not_yet(what: str, name: str) -> InputUnsupported:
-    return InputUnsupported(f"is {what}; video is not taken yet", where=name, todo=_VIDEO_TODO)
+    return InputUnsupported(f"is {what}; video is not taken yet", where=name, todo=_video_todo(name))
+
+
+def _video_todo(name: str) -> str:
+    """What to do about a film, until films are taken."""
+    import shlex
+
+    film = shlex.quote(name or "FILE")
+    return f"extract its sound: ffmpeg -i {film} sound.wav (or a frame: frame.png); video comes in a later version"
 
 
 # ---- text ----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from intermodal.plans import numbers
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
+from intermodal.plans.rejections import folded
 from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Request
 
@@ -76,29 +77,42 @@ def decide(case: Case) -> Decision:
 
 def no_route(case: Case, refused: list[Refused]) -> NoRoute:
     """The error, with every reason."""
-    rows = rejected(refused)
-    telling = [row for row in rows if row.rule != "output"] or list(rows)
+    named = _named(case)
+    said = {row.ids for row in named}
+    rows = folded(rejected([*named, *(row for row in refused if row.ids not in said)]))
+    telling = [row for row in rows if row.rule not in ("output", "model")] or list(rows)
     reasons = tuple(f"{_who(row)}: {row.reason}" for row in telling) or ("no endpoint is known",)
-    named = f" with {case.policy.model}" if case.policy.model else ""
+    by = f" with {case.policy.model}" if case.policy.model else ""
     what = {"text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this"}.get(
         case.output, "embed this"
     )
     todo = _remedy(telling[0]) if telling else "run intermodal doctor"
-    return NoRoute(f"nothing reachable can {what}{named}: {reasons[0]}", todo=todo, reasons=reasons)
+    return NoRoute(f"nothing reachable can {what}{by}: {reasons[0]}", todo=todo, reasons=reasons)
+
+
+def _named(case: Case) -> list[Refused]:
+    """What keeps the models that the user named from being called at all: that comes before anybody else's reason."""
+    found = []
+    for name in sorted(case.named or ()):
+        reason = rules.of_endpoint(case.index.group_of[name], case.job, case)
+        if reason is not None:
+            found.append(Refused("named", reason[1], 1, (name,)))
+    return found
 
 
 _REMEDIES: dict[str, str] = {
-    "not_ready": "install or pull what is missing (intermodal doctor)",
+    "named": "name another model (intermodal models), or none",
+    "not_ready": "bring what is missing (intermodal pull --defaults for the small models; intermodal doctor)",
     "consent": "allow a host with --host NAME or intermodal hosts add",
     "zone": "drop --local, or add a nearer host",
     "privacy": "release the text (--release), or add a stronger local model (intermodal pull)",
     "keep": "keep fewer aspects, or allow a host whose models take such parts (intermodal hosts add)",
     "floor": "lower --at-least, or add a stronger model (intermodal pull, intermodal hosts add)",
-    "context": "give less text (--pages), or allow a model with a longer context",
+    "context": "give less text (of a PDF: --pages), or allow a model with a longer context",
     "memory": "free some memory, or use a smaller model",
     "unknown_price": "give the host's price in intermodal.toml, or drop --max-cost",
     "max_cost": "raise --max-cost",
-    "deadline": "raise --deadline",
+    "deadline": "raise --deadline, or allow a shorter answer (--max-tokens)",
     "images": "send fewer pictures",
     "language": "say the language of the speech (--language)",
     "pages": "choose pages (--pages)",
@@ -231,7 +245,7 @@ def _seconds(value: float) -> str:
 
 def rejected(refused: list[Refused]) -> tuple[Rejected, ...]:
     """Nearest miss first: the later a rule comes in ``RULES``, the farther the endpoint came."""
-    ordered = sorted(refused, key=lambda each: (-rules.order(each.rule), each.reason, each.ids))
+    ordered = sorted(refused, key=lambda each: (-rules.order(each.rule), each.miss, each.reason, each.ids))
     return tuple(Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids) for each in ordered)
 
 

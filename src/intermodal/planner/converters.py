@@ -74,7 +74,7 @@ def shortlist(case: Case, left: Survivors, floors: Floors, only: Only | None) ->
 
 def _reason(case: Case, group: Group, job: Job, floors: Floors) -> rules.Reason | None:
     if group.tier(TASKS[job]) < floors.of(job):
-        return ("floor", rules.below(floors.of(job), job))
+        return ("floor", rules.below(case, floors.of(job), job))
     bundles = [bundle for bundle in case.bundles if bundle.kind in _KINDS[job]]
     if group.remote and bundles and all(bundle.private for bundle in bundles):
         return ("privacy", f"may not {_VERB[job]} {bundles[0].title}, which is private")

@@ -72,14 +72,21 @@ def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
     )
 
 
-def known_coefficients(case: Case, row: Row, weighed: Weights) -> list[Coefficients]:
-    """Coefficients of the ideal of each class of a row; they do not depend on the request's sizes, so they are kept."""
-    key = (weighed, case.ranked_answer)
+def known_coefficients(case: Case, row: Row, weighed: Weights, group: Group | None = None) -> list[Coefficients]:
+    """Coefficients of the ideal of each class of a row, or of each member of one class's band.
+
+    They do not depend on the request's sizes, so they are kept.
+    """
+    key = (weighed, case.ranked_answer, -1 if group is None else group.number)
     found = row.coefficients.get(key)
     if found is None:
-        if len(row.coefficients) > 64:
+        if len(row.coefficients) > 1024:
             row.coefficients.clear()
-        found = row.coefficients[key] = [coefficients(case, ideal, weighed) for ideal in row.ideals]
+        if group is None:
+            some = row.ideals
+        else:
+            some = [case.index.rates(e, case.as_of) for e in case.index.band(group, case.as_of)]
+        found = row.coefficients[key] = [coefficients(case, each, weighed) for each in some]
     return found
 
 
@@ -160,36 +167,53 @@ def _own_text(case: Case, tokenizer: str, forced: bool) -> float:
     return case.text(tokenizer)[MID] + framing(case, forced)[MID]
 
 
+Shape = tuple[Option, list[list[Option]]]
+
+
 class Hull(Struct, eq=False):
     """What every member of a row must take, and what each open way would add.
 
-    ``base`` sums the bundles with one way only; ``open`` has the options of the others.
+    ``shapes`` has, per weights, the sum of the bundles with one way only and the options of the others.
     """
 
     case: Case
-    base: Option
+    text: float
     sound: float
     picture_rule: str
     usable: list[list[Way]]
-    open: list[list[Option]]
+    shapes: dict[Weights, Shape]
+
+    def shape(self, weighed: Weights) -> Shape:
+        """The bundles under some weights."""
+        found = self.shapes.get(weighed)
+        if found is None:
+            some = [] if self.case.job == "transcribe" else self.usable
+            options = [[_option(way, self.picture_rule, weighed) for way in choices] for choices in some]
+            fixed, words, pixels, sound = 0.0, self.text, 0.0, 0.0
+            for each in options:
+                if len(each) == 1:
+                    only = each[0]
+                    fixed, words, pixels, sound = fixed + only[0], words + only[1], pixels + only[2], sound + only[3]
+            found = self.shapes[weighed] = ((fixed, words, pixels, sound), [each for each in options if len(each) > 1])
+        return found
 
     def bound(self, rates: Rates, weighed: Weights) -> float:
         """The least score of a route to an endpoint with these rates.
 
         Every bundle goes its own best way; loading, and conversions over a network, are taken for nothing.
         """
-        score = self.bound_of(coefficients(self.case, rates, weighed))
+        score = self.bound_of(coefficients(self.case, rates, weighed), weighed)
         if self.sound:
             heard = min(self.sound * rates.second, self.sound * 6.0 * rates.audio)
             score += _dear(heard) * weighed[0] + self.sound * rates.hear[MID] * weighed[1]
         return score
 
-    def bound_of(self, known: Coefficients) -> float:
+    def bound_of(self, known: Coefficients, weighed: Weights) -> float:
         """The same from coefficients, for jobs that take tokens."""
         score, text, image, audio = known
-        fixed, words, pixels, sound = self.base
+        (fixed, words, pixels, sound), several = self.shape(weighed)
         score += fixed + words * text + pixels * image + sound * audio
-        for options in self.open:
+        for options in several:
             least = math.inf
             for fixed, words, pixels, sound in options:
                 added = fixed + words * text + pixels * image + sound * audio
@@ -215,20 +239,12 @@ class Hull(Struct, eq=False):
         return tuple(found)
 
 
-def hull(case: Case, row: Row, usable: list[list[Way]], weighed: Weights) -> Hull:
+def hull(case: Case, row: Row, usable: list[list[Way]]) -> Hull:
     """The hull of a row."""
     heard = case.job == "transcribe"
     text = 0.0 if heard else _own_text(case, row.tokenizer, row.forced_json)
     sound = sum(choices[0].sound[MID] for choices in usable) if heard else 0.0
-    some = [] if heard else usable
-    rule = row.picture_rule
-    options = [[_option(way, rule, weighed) for way in choices] for choices in some]
-    single = [each[0] for each in options if len(each) == 1]
-    base = (
-        sum(each[0] for each in single), text + sum(each[1] for each in single),
-        sum(each[2] for each in single), sum(each[3] for each in single),
-    )  # fmt: skip
-    return Hull(case, base, sound, rule, usable, [each for each in options if len(each) > 1])
+    return Hull(case, text, sound, row.picture_rule, usable, {})
 
 
 def _dear(price: float) -> float:

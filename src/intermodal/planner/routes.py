@@ -32,7 +32,7 @@ SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "embedding": 0, "tra
 LEFT_OUT_PENALTY = 0.01  # USD for not reading every page: as much as losing what the question asks for
 
 
-class Assignment(Struct, eq=False):
+class Assignment(Struct, eq=False, gc=False):
     """One way per bundle, added up for one rule of counting pictures.
 
     Attributes:
@@ -96,7 +96,7 @@ class Numbers(Struct, gc=False):
     cap: float
 
 
-class Route(Struct, eq=False):
+class Route(Struct, eq=False, gc=False):
     """An endpoint behind an assignment, priced. ``key`` orders routes, ``score`` is its number."""
 
     endpoint: Endpoint

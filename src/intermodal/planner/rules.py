@@ -41,7 +41,7 @@ _FARTHEST: dict[Zone, str] = {
 }
 
 
-class Priced(Struct):
+class Priced(Struct, gc=False):
     """A complete route's numbers, as the route rules read them (low levels play no part in a limit).
 
     ``tokens`` and ``answer`` are the high estimate of what goes in and the room kept for the answer.
@@ -94,7 +94,8 @@ def consent(group: Group, job: Job, case: Case) -> str:
     """A key in the environment is discovery, not consent."""
     if not needs_consent(group.first) or group.first.host.id in case.consented:
         return ""
-    return f"no consent for host {group.first.host.id}"
+    name = group.first.host.id
+    return f"no consent for host {name}: intermodal hosts add {name}"
 
 
 def zone(group: Group, job: Job, case: Case) -> str:
@@ -201,11 +202,15 @@ def deadline(priced: Priced, case: Case) -> str:
 
 def floor(priced: Priced, case: Case) -> str:
     """Stated by the user, or the default as far as it had to come down (see ``floors.py``)."""
-    return "" if priced.own_tier >= priced.floor else below(priced.floor)
+    return "" if priced.own_tier >= priced.floor else below(case, priced.floor)
 
 
-def below(place: int, job: Job = "generate") -> str:
-    return f"below the floor {tier_name(place)}{_AS.get(job, '')}"
+def below(case: Case, place: int, job: Job = "generate") -> str:
+    """A stated floor is said; the default one names the option that lets a weaker endpoint in."""
+    name = tier_name(place)
+    if case.policy.at_least is not None:
+        return f"below the floor {name}{_AS.get(job, '')}"
+    return f"weaker than {name}, the strongest reachable up to the default floor{_AS.get(job, '')} (--at-least)"
 
 
 _AS: dict[Job, str] = {"transcribe": " as an ear", "read": " as a reader"}
@@ -222,8 +227,8 @@ class Rule(Struct, frozen=True):
 RULES: tuple[Rule, ...] = (
     Rule("output", "endpoint", output),
     Rule("model", "endpoint", model),
+    Rule("consent", "endpoint", consent),  # first: without it nothing else about a host is looked at
     Rule("not_ready", "endpoint", not_ready),
-    Rule("consent", "endpoint", consent),
     Rule("zone", "endpoint", zone),
     Rule("language", "endpoint", language),
     Rule("modality", "way", modality),
@@ -272,4 +277,4 @@ def of_route(priced: Priced, case: Case) -> Reason | None:
 
 def order(rule: str) -> int:
     """Place of a rule; the later it speaks, the nearer the miss."""
-    return _ORDER.get(rule, -1)
+    return len(RULES) if rule == "named" else _ORDER.get(rule, -1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ from intermodal.planner.converters import Floors, shortlist
 from intermodal.planner.index import LISTED, Group
 from intermodal.planner.lanes import CHEAP, QUICK, Hull, Lane, Lanes, Weights, fill, hull, known_coefficients
 from intermodal.planner.limits import Limits, limits
+from intermodal.planner.refusals import Refusals
 from intermodal.planner.routes import (
     Assignment,
     Demand,
@@ -40,18 +41,19 @@ from intermodal.planner.routes import (
 from intermodal.planner.rules import Priced, Reason
 from intermodal.planner.score import Key, key, least_key, score, weights
 from intermodal.planner.selection import selected
-from intermodal.planner.survivors import Only, Refused, Survivors, members, rows
+from intermodal.planner.survivors import Only, Refused, Row, Survivors, members, rows
 from intermodal.planner.ways import NO_TIER, Conversions, Way, ways
 
 ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
 FIRST: Key = (-math.inf,)
 
 
-class InLine(Struct, eq=False):
+class InLine(Struct, eq=False, gc=False):
     """A class waiting to be priced, with its best figures and the key no member can come below."""
 
     bound: Key
     group: Group
+    row: Row | None
     hull: Hull | None
     ideal: Rates | None
 
@@ -75,10 +77,11 @@ class Search:
         self.by_number = case.policy.objective != "best" and case.job != "transcribe"  # one number ranks routes
         self.limits: Limits = limits(case, floors.answer)
         self.routes: list[Route] = []
-        self.misses: dict[tuple[str, str], Refused] = {}
+        self.misses = Refusals(case)
         self.conversions: Conversions = {}
         self.choices: list[list[Way]] = []
         self.lanes = Lanes(case, [])
+        self.few = True  # combinations of ways, so that all of them are tried
         self.select_pages = False
         self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
 
@@ -87,22 +90,23 @@ class Search:
         case = self.case
         self.conversions, refused = shortlist(case, self.left, self.floors, self.only)
         for each in refused:
-            self._add(each)
+            self.misses.add(each)
         self.choices = [ways(case, bundle, self.conversions) for bundle in case.bundles]
         self.lanes = Lanes(case, self.choices)
+        self.few = math.prod(map(len, self.choices)) <= ALL_COMBINATIONS
         line = self._named_line() if self._is_special() else self._line()
         line.sort(key=lambda entry: (entry.bound, entry.group.number))
         self._go_through(line)
         if not self.routes and any(bundle.kind == "document" for bundle in case.bundles):
-            before, self.misses = self.misses, {}
+            before, self.misses = self.misses, Refusals(case)
             for each in refused:
-                self._add(each)
+                self.misses.add(each)
             self.select_pages = True
             self._go_through(line)
-            self.misses = {**before, **self.misses} if not self.routes else {**_without_context(before), **self.misses}
+            self.misses.take_over(before, contexts=not self.routes)
         self.routes.sort(key=lambda route: route.key)
         self._improve()
-        return Found(self.routes, list(self.misses.values()))
+        return Found(self.routes, self.misses.rows())
 
     def _go_through(self, line: list[InLine]) -> None:
         case, passed = self.case, list[InLine]()
@@ -130,9 +134,9 @@ class Search:
             if not members(case, group, case.job, self.only):
                 continue
             if group.strongest < self.floors.answer:
-                self._refuse(("floor", rules.below(self.floors.answer)), group)
+                self._refuse(("floor", rules.below(self.case, self.floors.answer)), group)
             elif self._has_ways(group):
-                found.append(InLine(FIRST, group, None, None))
+                found.append(InLine(FIRST, group, None, None, None))
         return found
 
     def _line(self) -> list[InLine]:
@@ -141,7 +145,7 @@ class Search:
         found: list[InLine] = []
         every, weak = rows(case, self.left, self.floors.answer)
         if weak is not None:
-            self._add(weak)
+            self.misses.add(weak)
         for row in every:
             usable = self.lanes.usable(row.inputs, row.remote, row.groups[0])
             if not isinstance(usable, list) or (row.remote and case.private_text):
@@ -149,14 +153,26 @@ class Search:
                     self._has_ways(group)
                 continue
             best = min(max(way.tier for way in choices) for choices in usable) if usable else NO_TIER
-            shape = hull(case, row, usable, self.weights)
-            numbers = [shape.bound_of(each) for each in known_coefficients(case, row, self.weights)]
+            shape = hull(case, row, usable)
+            known = known_coefficients(case, row, self.weights)
+            numbers = [shape.bound_of(each, self.weights) for each in known]
             if case.job == "transcribe":
                 numbers = [shape.bound(ideal, self.weights) for ideal in row.ideals]
+            by_number = self.by_number
             for group, ideal, number in zip(row.groups, row.ideals, numbers, strict=True):
-                least = FIRST if group.number in case.special else least_key(case, number, min(group.strongest, best))
-                found.append(InLine(least, group, shape, ideal))
+                least: Key = (number,) if by_number else least_key(case, number, min(group.strongest, best))
+                if group.number in case.special:
+                    least = FIRST
+                found.append(InLine(least, group, row, shape, ideal))
         return found
+
+    def _refuse(self, reason: Reason, group: Group) -> None:
+        """Refuse a class, or those of it that are looked at."""
+        count, ids = len(group.members), group.ids
+        if self._is_special():
+            some = members(self.case, group, self.case.job, self.only)
+            count, ids = len(some), tuple(endpoint.id for endpoint in some[:LISTED])
+        self.misses.add(Refused(reason[0], reason[1], count, ids))
 
     def _has_ways(self, group: Group) -> bool:
         """Whether every bundle can reach this class; it is refused otherwise."""
@@ -181,7 +197,7 @@ class Search:
         for assignment in self._tries(entry, ideal, lane):
             if self.route(group.first, group, ideal, assignment, lane.demand(assignment), reasons) is not None:
                 return False
-        self._refuse_nearest(reasons, group.ids, len(group.members))
+        self.misses.add_nearest(reasons, group.ids, len(group.members))
         return True
 
     def _tries(self, entry: InLine, rates: Rates, lane: Lane) -> Iterator[Assignment]:
@@ -192,21 +208,24 @@ class Search:
 
     def _price_all(self, entry: InLine) -> None:
         """Price the members of a class, but for those that by a first look cannot enter the list."""
-        case, group, shape = self.case, entry.group, entry.hull
-        looks = self.by_number and entry.bound != FIRST
-        for endpoint in members(case, group, case.job, self.only):
-            rates = case.rates(endpoint)
-            if looks and shape and len(self._top) >= ENOUGH and (shape.bound(rates, self.weights),) >= self._top[-1]:
-                continue
-            self._price(entry, endpoint, rates, self._picked(entry, rates))
+        case, group, row, shape = self.case, entry.group, entry.row, entry.hull
+        some = members(case, group, case.job, self.only)
+        if row is None or shape is None or not self.by_number or entry.bound == FIRST:
+            for endpoint in some:
+                rates = case.rates(endpoint)
+                self._price(entry, endpoint, rates, self._picked(entry, rates))
+            return
+        for endpoint, known in zip(some, known_coefficients(case, row, self.weights, group), strict=True):
+            if len(self._top) < ENOUGH or (shape.bound_of(known, self.weights),) < self._top[-1]:
+                rates = case.rates(endpoint)
+                self._price(entry, endpoint, rates, self._picked(entry, rates))
 
     def _picked(self, entry: InLine, rates: Rates) -> list[Assignment]:
         """The assignment that looks best; two of them, or all there are, where combinations are few."""
         group, shape = entry.group, entry.hull
-        few = math.prod(map(len, self.choices)) <= ALL_COMBINATIONS
         if shape is None or not self.by_number:
             return fill(self.lanes.lane(group), self.lanes)
-        if few:
+        if self.few:
             lane = self.lanes.lane(group)
             every = fill(lane, self.lanes)
             if len(every) <= 2:
@@ -248,7 +267,7 @@ class Search:
             insort(self._top, best)
             del self._top[ENOUGH:]
         elif reasons:
-            self._refuse_nearest(reasons, (endpoint.id,), 1)
+            self.misses.add_nearest(reasons, (endpoint.id,), 1)
 
     def _price_these(
         self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane, some: list[Assignment],
@@ -273,7 +292,7 @@ class Search:
             return (rule, words)
         near = [
             each
-            for each in (*self.left.refused, *self.misses.values())
+            for each in (*self.left.refused, *self.misses.rows())
             if each.rule != "output" and each.ids and wanted in self.case.index.group_of[each.ids[0]].jobs
         ]
         nearest = max(near, key=lambda each: rules.order(each.rule), default=None)
@@ -349,32 +368,6 @@ class Search:
                     if other is not None:
                         yield other
 
-    # ---- refusals -----------------------------------------------------------------------------
-
-    def _refuse_nearest(self, reasons: list[tuple[Reason, Priced]], ids: tuple[str, ...], count: int) -> None:
-        """Of all routes that failed, the one that came farthest speaks."""
-        reason, held = max(reasons, key=lambda each: (rules.order(each[0][0]), -_miss(each[0], each[1], self.case)))
-        self._add(Refused(reason[0], reason[1], count, ids, _miss(reason, held, self.case)))
-
-    def _refuse(self, reason: Reason, group: Group, miss: float = 0.0) -> None:
-        """Refuse a class, or those of it that are looked at."""
-        if not self._is_special():
-            self._add(Refused(reason[0], reason[1], len(group.members), group.ids, miss))
-            return
-        some = members(self.case, group, self.case.job, self.only)
-        self._add(Refused(reason[0], reason[1], len(some), tuple(e.id for e in some[:LISTED]), miss))
-
-    def _add(self, new: Refused) -> None:
-        """One row per rule with numbers (the nearest miss speaks for all), one per reason without."""
-        key_ = (new.rule, "" if new.rule in _MISS else new.reason)
-        held = self.misses.get(key_)
-        if held is None:
-            self.misses[key_] = new
-            return
-        near = held if held.miss <= new.miss else new
-        ids = tuple(sorted({*held.ids, *new.ids}))[:4]
-        self.misses[key_] = Refused(new.rule, near.reason, held.count + new.count, ids, near.miss)
-
 
 def _extremes(passed: list[InLine]) -> list[tuple[InLine, Weights]]:
     """Per strength the classes with the lowest prices and with the shortest times: the ends of the frontier."""
@@ -388,22 +381,3 @@ def _extremes(passed: list[InLine]) -> list[tuple[InLine, Weights]]:
             if key_ not in best or value < best[key_][0]:
                 best[key_] = (value, entry)
     return [(best[key_][1], (CHEAP, QUICK)[key_[1]]) for key_ in sorted(best)]
-
-
-def _without_context(misses: dict[tuple[str, str], Refused]) -> dict[tuple[str, str], Refused]:
-    """What was refused for other reasons, once pages are left out so that contexts suffice."""
-    return {key_: each for key_, each in misses.items() if key_[0] != "context"}
-
-
-_MISS: dict[str, Callable[[Priced, Case], float]] = {  # by how much a limit was missed
-    "images": lambda held, case: float(held.pictures - (held.max_pictures or 0)),
-    "context": lambda held, case: held.tokens + held.answer - held.context,
-    "memory": lambda held, case: held.memory,
-    "max_cost": lambda held, case: held.cost_high,
-    "deadline": lambda held, case: held.seconds_high,
-}
-
-
-def _miss(reason: Reason, held: Priced, case: Case) -> float:
-    measure = _MISS.get(reason[0])
-    return measure(held, case) if measure is not None else 0.0

@@ -18,7 +18,7 @@ from intermodal.planner.pages import is_scanned
 MAX_SHAPES = 256
 
 
-class Refused(Struct):
+class Refused(Struct, gc=False):
     """Endpoints kept out for one reason. ``miss`` says by how much, where that is a number; small is near."""
 
     rule: str
@@ -74,7 +74,7 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
         refusal = None
         if weak:
             count = sum(len(group.members) for group in weak)
-            refusal = Refused("floor", rules.below(floor), count, first_ids(weak))
+            refusal = Refused("floor", rules.below(case, floor), count, first_ids(weak))
         found = left.rows[floor] = (list(by_key.values()), refusal)
     return found
 
@@ -128,10 +128,17 @@ def _apply(case: Case, jobs: tuple[Job, ...]) -> Survivors:
             nearest = max(reasons, key=lambda reason: rules.order(reason[0]))
             merged.setdefault(nearest, []).append(group)
     refused = [
-        Refused(rule, reason, sum(len(g.members) for g in groups), first_ids(groups))
+        Refused(rule, reason, sum(len(g.members) for g in groups), first_ids(groups), _miss(rule, groups))
         for (rule, reason), groups in merged.items()
     ]
     return Survivors(by_job=by_job, refused=refused, rows={})
+
+
+def _miss(rule: str, groups: list[Group]) -> float:
+    """Of what is not ready, the smallest is the nearest: it is the quickest to bring."""
+    if rule != "not_ready":
+        return 0.0
+    return min(endpoint.memory.mid for group in groups for endpoint in group.members)
 
 
 def first_ids(groups: list[Group]) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ Picture = tuple[int, int, str]  # width, height, detail
 Conversions = dict[str, list[Endpoint]]  # "transcribe", "read" -> endpoints worth considering
 
 
-class Piece(Struct, frozen=True):
+class Piece(Struct, frozen=True, gc=False):
     """One step that a part goes through.
 
     ``seconds`` without loading; ``tokens`` of the text it makes, exact 0 for pictures.
@@ -60,7 +60,7 @@ class Piece(Struct, frozen=True):
     pages: tuple[int, ...] = ()
 
 
-class Passage(Struct, frozen=True):
+class Passage(Struct, frozen=True, gc=False):
     """What becomes of one part: its steps, and what the last endpoint gets of it as it is."""
 
     pieces: tuple[Piece, ...] = ()
@@ -71,7 +71,7 @@ class Passage(Struct, frozen=True):
     blocks: int = 0
 
 
-class Way(Struct, eq=False):
+class Way(Struct, eq=False, gc=False):
     """One choice for a bundle.
 
     Attributes:
@@ -306,7 +306,8 @@ def _read_pages(case: Case, pages: tuple[PageFacts, ...], reader: Endpoint, rate
     price = reading_price(rates, len(pages))
     return Piece(
         op="read", endpoint=reader, title=_pages_title(numbers(pages)), pages=numbers(pages),
-        tokens=total([page_tokens(each, seen, page.text_density) for each, page in zip(megapixels, pages, strict=True)]), cost=(price, price, price),
+        tokens=total([page_tokens(mp, seen, page.text_density) for mp, page in zip(megapixels, pages, strict=True)]),
+        cost=(price, price, price),
         seconds=_at_each(lambda level: leaf_seconds(rates, level, len(pages), sum(megapixels))),
     )  # fmt: skip
 

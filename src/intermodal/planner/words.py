@@ -152,10 +152,12 @@ def policy_line(case: Case, default_floor: str) -> str:
         words.append(f"nothing beyond {policy.farthest}")
     for label, values in (
         ("private", policy.private), ("release", policy.release), ("keep", policy.keep),
-        ("pages", tuple(map(str, policy.pages))), ("host", policy.hosts),
+        ("host", policy.hosts),
     ):  # fmt: skip
         if values:
             words.append(f"{label} {', '.join(values)}")
+    if policy.pages:
+        words.append(pages_title(policy.pages))
     if policy.language:
         words.append(f"language {policy.language}")
     if policy.model:

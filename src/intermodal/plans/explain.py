@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from intermodal.plans import numbers
 from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected, Send, Taken
+from intermodal.plans.rejections import folded
 from intermodal.plans.step import Call, Step, Transform
 from intermodal.quantity import Quantity, total
 
@@ -50,7 +51,7 @@ def _lines(plan: Plan, *, everything: bool) -> str:
         lines += _labelled(f"fallback {place}", _brief(candidate))
     for other in plan.outranked:
         lines += _labelled("outranked", _outranked(other))
-    for row in plan.rejected:
+    for row in plan.rejected if everything else folded(plan.rejected):
         if everything or row.rule not in _HIDDEN:
             lines += _labelled("rejected", _rejected(row))
     return "\n".join(line.rstrip() for line in lines)
@@ -257,17 +258,23 @@ def _labelled(label: str, text: str) -> list[str]:
 def _frontier(plan: Plan) -> str:
     rows = [("cost", "seconds", "weakest link", "endpoint", "route")]
     for candidate in plan.frontier:
-        mark = "  <- chosen" if candidate.id == plan.chosen.id else ""
+        total = candidate.total
         rows.append(
             (
-                numbers.money(candidate.total.cost), numbers.seconds(candidate.total.seconds), candidate.tier,
-                candidate.endpoint, f"{candidate.summary}{mark}",
+                f"${numbers.plain_money(total.cost.mid)}" if total.cost.known else "unknown",
+                f"{numbers.plain_seconds(total.seconds.mid)} s" if total.seconds.known else "unknown",
+                candidate.tier,
+                candidate.endpoint,
+                f"{candidate.summary}{'  <- chosen' if candidate.id == plan.chosen.id else ''}",
             )
-        )  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    indent = " " * (sum(widths[:3]) + 6)
     lines = ["frontier: no route is cheaper, faster and stronger than one of these"]
-    lines += ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(lines)
+    for row in rows:
+        cells = "  ".join(f"{cell:<{width}}" for cell, width in zip(row[:4], widths, strict=True))
+        lines += wrapped(f"{cells}  {row[4]}", f"{indent}  ")
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def wrapped(text: str, indent: str) -> list[str]:

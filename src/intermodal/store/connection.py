@@ -88,6 +88,19 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    def check(self) -> None:
+        """Raise StoreError if a write would fail; creates nothing."""
+        import os
+
+        if os.path.lexists(self.path):
+            with self.writing():
+                return
+        folder = next(parent for parent in self.path.absolute().parents if os.path.lexists(parent))
+        if not folder.is_dir():
+            raise self._error(f"cannot be made: {shown(folder)} is not a folder", _NO_FOLDER)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise self._error(f"cannot be made: {shown(folder)} is not writable", _WRITABLE)
+
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:
@@ -164,6 +177,7 @@ def shown(path: Path) -> str:
 
 
 _ASIDE = "move the file away and run again: a new one is made"
+_NO_FOLDER = "move that file away, or choose another place with INTERMODAL_HOME"
 _WRITABLE = "make its folder writable, or choose another with INTERMODAL_HOME"
 # Primary result codes of SQLite: https://www.sqlite.org/rescode.html
 _FAILURES: dict[int, tuple[str, str]] = {

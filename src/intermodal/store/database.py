@@ -141,6 +141,10 @@ class Store:
             return None
         return Conversation(messages=messages, endpoint=row["endpoint"], updated=row["updated"])
 
+    def check(self) -> None:
+        """Raise StoreError if a run could not be recorded. Makes no file and writes no row."""
+        self._database.check()
+
     def close(self) -> None:
         self._database.close()
 

@@ -166,13 +166,16 @@ def test_an_endpoint_without_its_runtime_says_what_to_install() -> None:
     assert eye.todo == "pip install 'intermodal[embedded]'"
 
 
-def test_a_key_makes_an_endpoint_ready_but_consents_to_nothing() -> None:
-    without, keyed = catalog(), catalog(env={"OPENAI_API_KEY": "sk-x"})
+def test_a_key_changes_nothing_before_there_is_consent() -> None:
+    assert catalog() == catalog(env={"OPENAI_API_KEY": "sk-x"})
+
+
+def test_an_allowed_host_is_ready_with_its_key_only() -> None:
     endpoint = "openai:openai/gpt-4o-mini"
+    without, keyed = catalog(consent=("openai",)), catalog(consent=("openai",), env={"OPENAI_API_KEY": "sk-x"})
     assert without.by_id[endpoint].missing == "no key in OPENAI_API_KEY"
-    assert not catalog(env={"OPENAI_API_KEY": "  "}).by_id[endpoint].ready
+    assert not catalog(consent=("openai",), env={"OPENAI_API_KEY": "  "}).by_id[endpoint].ready
     assert keyed.by_id[endpoint].ready
-    assert without.consent == keyed.consent == ()
 
 
 def test_a_key_never_gets_into_the_catalog() -> None:

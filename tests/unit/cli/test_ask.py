@@ -81,7 +81,7 @@ def test_all_and_why_not_answer_about_other_routes(cli: Cli, fake: FakeHost) -> 
     assert cli("explain", "q", "--all").code == 0
     why = cli("explain", "q", "--why-not", "openai:openai/gpt-4o-mini")
     assert why.code == 0
-    assert "OPENAI_API_KEY" in why.out
+    assert "no consent for host openai" in why.out
     assert cli("explain", "q", "--why-not", "gpt-4o-mini", "--host", "openai", "--json").document["reason"]
     assert cli("explain", "q", "--why-not", "no-such-model").code == 2
 

@@ -13,7 +13,7 @@ from intermodal import config
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.events import Usage
 from intermodal.store.database import Store
-from intermodal.store.rows import Outcome, Reservation
+from intermodal.store.rows import Outcome, Reservation, RunRow
 from intermodal.testing import FakeHost
 
 KEY = "sk-secret-of-the-test"
@@ -59,7 +59,7 @@ def test_a_model_says_its_kind_price_source_and_what_is_missing(cli: Cli) -> Non
     assert (row["kind"], row["zone"], row["ready"], row["allowed"]) == ("vision-language", "internet", False, False)
     assert row["price"]["source"].startswith("genai-prices")
     assert row["strength"][0]["by"] == "proxy"
-    assert row["missing"] == "no key in OPENAI_API_KEY"
+    assert row["missing"] == "no consent"
 
 
 def test_a_host_of_ones_own_is_in_the_list(cli: Cli) -> None:
@@ -183,8 +183,10 @@ def test_usage_adds_up_tokens_money_seconds_and_q_error(cli: Cli, own_home: Path
                                             endpoint="box:a/b", output_tokens=20, cost_high=0.5))  # fmt: skip
         store.sent(attempt)
         store.settle(attempt, Outcome(usage=Usage(input_tokens=100, output_tokens=10), cost=0.25, seconds=1.5))
+    store.start_run(RunRow(id="r", plan="p", objective="default"))
     store.close()
     done = cli("usage")
+    assert "\n1 run, 2 attempts (0 open)" in done.out, "one is not plural"
     assert "box:a/b   2         0       200        20          $0.50  3.0" in done.out
     assert "generate  output_tokens  2     2.00    2.00" in done.out
     document = cli("usage", "--json", "--last", "1").document

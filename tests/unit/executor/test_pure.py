@@ -115,6 +115,31 @@ def test_a_stuck_ear_is_noticed_and_a_chorus_is_not() -> None:
     assert not check.looped(spoken("", "", "", "", ""))
 
 
+@pytest.mark.parametrize(
+    ("text", "stuck"),
+    [
+        ("So: " + "it is a cat. " * 8, True),
+        ("So: " + "it is a cat. " * 7, False),
+        ("Yes. The end of the line.\n" * 6, True),
+        ("Yes.\n" * 5, False),
+        ("the " * 24, True),
+        ("|---|---|\n" * 9 + "- - - " * 30, False),
+        ("\n".join(f"{n}. step {n}" for n in range(40)), False),
+        ("one two three " + " ".join(f"w{n}" for n in range(500)), False),
+        ("", False),
+    ],
+)
+def test_a_text_that_goes_round_in_circles_is_told_from_a_list(text: str, stuck: bool) -> None:
+    assert check.repeats(text) is stuck
+
+
+def test_a_transcript_that_loops_inside_one_segment_is_noticed() -> None:
+    product = Product(part=0, transcript=spoken("thank you very much " * 9))
+    assert check.remarks("transcribe", product, "a.wav") == (
+        "the transcript of a.wav repeats itself: the ear may have been stuck",
+    )
+
+
 def test_only_pages_without_text_are_named() -> None:
     product = Product(
         part=0,

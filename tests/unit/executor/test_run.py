@@ -27,6 +27,7 @@ from tests.unit.executor.routes import (
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
+from intermodal.executor import check
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.testing import FakeHost
 
@@ -275,6 +276,14 @@ async def test_an_answer_cut_at_its_limit_says_so(bench: Bench, host: FakeHost) 
     result = await bench.run(plan(route(say(model))), request, opened)
     assert result.finish_reason == "length" and any("cut after 2 tokens" in note for note in result.notes)
     assert host.attempts[0].json["max_tokens"] == 2
+
+
+async def test_an_answer_that_goes_round_in_circles_says_so(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    host.answer = "The end is near. " * 12
+    request, opened = asked("?")
+    result = await bench.run(plan(route(say(model))), request, opened)
+    assert [note for note in result.notes if "repeats itself" in note] == [check.REPEATS]
 
 
 async def test_the_highest_estimate_is_sent_as_the_limit(bench: Bench, host: FakeHost) -> None:

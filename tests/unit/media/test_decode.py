@@ -14,7 +14,7 @@ from tests.gates import corpus
 
 from intermodal import errors
 from intermodal.media.decode import MediaWorker
-from intermodal.media.steps import MAX_PAGE_PIXELS, PCM_BYTES_PER_SECOND, page_size
+from intermodal.media.steps import MAX_PAGE_PIXELS, MAX_PAGES_SAMPLED, PCM_BYTES_PER_SECOND, page_size
 
 pytestmark = pytest.mark.anyio
 
@@ -219,6 +219,20 @@ async def test_scanned_pages_have_no_words_and_are_all_picture(worker: MediaWork
     for page in (await worker.probe((media / "scanned.pdf").read_bytes())).pages:
         assert (page.chars, page.words) == (0, ())
         assert page.figure_share > 0.9
+        assert 0.05 < page.text_density.mid < 0.2, "a few lines of text each"
+    assert not any(page.text_density.known for page in (await worker.probe((media / "report.pdf").read_bytes())).pages)
+
+
+async def test_a_scanned_page_is_sampled_like_the_picture_it_shows(worker: MediaWorker, media: Path) -> None:
+    data = (media / "scanned.pdf").read_bytes()
+    for page in (await worker.probe(data)).pages:
+        picture = (await worker.page_pictures(data, (page.number,), 150))[0]
+        assert page.text_density.mid == pytest.approx((await worker.probe(picture.data)).text_density.mid, abs=0.01)
+
+
+async def test_only_the_first_scanned_pages_are_sampled(worker: MediaWorker) -> None:
+    pages = (await worker.probe(corpus.pdf_many_pages(MAX_PAGES_SAMPLED + 2))).pages
+    assert [page.text_density.known for page in pages] == [True] * MAX_PAGES_SAMPLED + [False] * 2
 
 
 async def test_text_comes_in_the_order_of_the_pages_asked_for(worker: MediaWorker) -> None:

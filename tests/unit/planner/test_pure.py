@@ -43,4 +43,4 @@ def test_a_plan_is_made_without_clock_environment_files_network_or_chance(monkey
         text = explain_all(made)
         answer = why_not(fresh, "smollm2")
     assert made.chosen.endpoint == "desk:qwen/qwen3-8b"
-    assert "Transcribe" in text and "below the floor" in answer
+    assert "Transcribe" in text and "rejected (floor)" in answer

@@ -133,12 +133,13 @@ def test_usage_adds_up_tokens_money_and_grades_estimates(store: Store) -> None:
     assert grades["generate", "seconds"].median == 2.0
 
 
-def test_an_empty_answer_is_graded_and_not_infinitely_wrong(store: Store) -> None:
-    key = store.reserve(Reservation(run="r", step="s", op="read", task="t", endpoint="e", output_tokens=8.0))
-    store.sent(key)
-    store.settle(key, Outcome(usage=Usage(output_tokens=0)))
+def test_an_actual_of_nothing_is_left_out_of_the_grade(store: Store) -> None:
+    for tokens in (0, 16, 0):
+        key = store.reserve(Reservation(run="r", step="s", op="read", task="t", endpoint="e", output_tokens=8.0))
+        store.sent(key)
+        store.settle(key, Outcome(usage=Usage(output_tokens=tokens)))
     (grade,) = (grade for grade in store.summary().grades if grade.figure == "output_tokens")
-    assert grade.median == 8.0
+    assert (grade.count, grade.median, grade.p90) == (1, 2.0, 2.0)
 
 
 def test_a_void_row_takes_its_reservation_back(store: Store) -> None:

@@ -187,6 +187,28 @@ async def test_a_hub_out_of_reach_is_tried_once_not_for_every_file(tmp_path: Pat
     ]
 
 
+async def test_a_hub_out_of_reach_is_said_once_for_all_rows_of_a_store(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: refused at once
+        dead = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        (tmp_path / "a").write_bytes(b"aa")
+        file = WeightsFile(
+            name="a",
+            size=2,
+            sha256=hashlib.sha256(b"aa").hexdigest(),
+            sources=("hf:owner/repo/a@main", f"file:{tmp_path / 'a'}"),
+        )
+        rows = tuple(
+            WeightsRow(name=name, title="t", runtime="whisper", licence="MIT", files=(file,)) for name in ("one", "two")
+        )
+        weights = WeightsStore(tmp_path / "weights", rows=rows, env={"INTERMODAL_HUB": dead})
+        said: list[str] = []
+        for row in rows:
+            await weights.pull(row.name, lambda file, done, total, source: said.append(source))
+    assert said.count("127.0.0.1 cannot be reached; trying the next source") == 1
+    assert said.count("127.0.0.1") == 1, "the second row does not wait for it again"
+
+
 async def test_no_source_at_all_is_one_sentence_that_says_what_to_do(tmp_path: Path, hub: FakeHub) -> None:
     hub.tricks = [("status", 404)]
     with pytest.raises(WeightsError) as caught:

@@ -1,0 +1,45 @@
+"""Rejections as people want to read them: hosts nobody allowed in one line, models nobody pulled in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from intermodal.plans.plan import Rejected
+
+LISTED = 4  # endpoints a folded line names
+
+
+def folded(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
+    """The same rejections, those of a rule that has many reasons of one kind as one row where the first stood."""
+    ordered = list(rows)
+    found: list[Rejected] = []
+    done: set[str] = set()
+    for row in ordered:
+        words = _FOLDED.get(row.rule)
+        alike = [each for each in ordered if each.rule == row.rule]
+        if words is None or len(alike) == 1:
+            found.append(row)
+        elif row.rule not in done:
+            done.add(row.rule)
+            names = [name for each in alike for name in each.endpoints]
+            found.append(
+                Rejected(
+                    rule=row.rule,
+                    reason=words(alike),
+                    count=sum(each.count for each in alike),
+                    endpoints=tuple(names[:LISTED]) if row.rule != "consent" else (),
+                )
+            )
+    return tuple(found)
+
+
+def _consent(rows: list[Rejected]) -> str:
+    hosts = sorted({name.partition(":")[0] for row in rows for name in row.endpoints})
+    return f"no consent for hosts {', '.join(hosts)}: intermodal hosts add NAME"
+
+
+def _not_ready(rows: list[Rejected]) -> str:
+    return f"not ready: {rows[0].reason}, and so on (intermodal models NAME)"
+
+
+_FOLDED: dict[str, Callable[[list[Rejected]], str]] = {"consent": _consent, "not_ready": _not_ready}
