@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from intermodal.errors import UsageError
@@ -55,17 +56,18 @@ class Bridge:
             _cancel_and_wait(future)
             raise
 
-    def iterate(self, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
+    def iterate(self, make: Callable[[], AsyncGenerator[T]]) -> Iterator[T]:
         """Consume an async iterator made by ``make``. Closing the returned iterator cancels it."""
         items: queue.Queue[Any] = queue.Queue()
 
         async def feed() -> None:
             import anyio
 
-            async for item in make():
-                while items.qsize() >= _AHEAD:  # noqa: ASYNC110 - the reader is a thread, it sets no event
-                    await anyio.sleep(0.01)  # a slow reader slows the source, never fills the memory
-                items.put_nowait(item)
+            async with aclosing(make()) as source:
+                async for item in source:
+                    while items.qsize() >= _AHEAD:  # noqa: ASYNC110 - the reader is a thread, it sets no event
+                        await anyio.sleep(0.01)  # a slow reader slows the source, never fills the memory
+                    items.put_nowait(item)
 
         future = self._start().start_task_soon(feed)
         future.add_done_callback(lambda _: items.put_nowait(_DONE))

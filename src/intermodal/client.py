@@ -267,6 +267,10 @@ class AsyncClient:
         import anyio
 
         with anyio.CancelScope(shield=True):
+            if self._store is not None and self._transport is not None:
+                from intermodal.executor.detached import settled
+
+                await settled(self._store)
             if self._runtimes is not None:
                 await self._runtimes.close()
             if self._media is not None:

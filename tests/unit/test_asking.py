@@ -24,6 +24,16 @@ def test_paths_urls_and_bytes_become_files_whose_kind_the_bytes_will_tell() -> N
     )
 
 
+@pytest.mark.parametrize("url", ["ftp://x/f", "file:///etc/passwd", "HTTPS://x/f", "s3://b/k", "data:text/plain,x"])
+def test_every_scheme_is_a_url_and_never_a_mangled_path(url: str) -> None:
+    assert asking.as_part(url) == File(source=UrlSource(url=url))
+
+
+@pytest.mark.parametrize("path", ["a:b.png", "C://films/a.png", "no/such://x", "/a//b.png"])
+def test_a_colon_or_two_slashes_make_no_url(path: str) -> None:
+    assert asking.as_part(path) == File(source=PathSource(path=str(Path(path))))
+
+
 def test_options_land_in_policy_and_sampling_by_name() -> None:
     made = asking.make_request("Hi", objective="fastest", keep=["words"], max_tokens=7)
     assert made.policy.objective == "fastest"

@@ -83,6 +83,12 @@ def test_a_broken_schema_names_the_place() -> None:
         schema.json_output({"type": "object", "properties": {"total": {"type": "money"}}})
 
 
+def test_a_broken_schema_names_the_file_it_came_from() -> None:
+    with pytest.raises(SchemaInvalid, match="objekt") as caught:
+        schema.json_output({"type": "objekt"}, where="answer.json")
+    assert caught.value.where == "answer.json"
+
+
 def test_a_class_without_a_schema_says_what_to_pass_instead() -> None:
     with pytest.raises(SchemaInvalid, match="pass a pydantic class"):
         schema.json_output(type("Odd", (), {"__init__": lambda self, x: None, "__module__": __name__}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 import anyio
 import pytest
@@ -29,7 +29,7 @@ def test_a_coroutine_runs_and_returns(bridge: Bridge) -> None:
 
 
 def test_items_arrive_in_order_even_when_there_are_more_than_the_queue_holds(bridge: Bridge) -> None:
-    async def count() -> AsyncIterator[int]:
+    async def count() -> AsyncGenerator[int]:
         for number in range(2000):
             yield number
 
@@ -37,7 +37,7 @@ def test_items_arrive_in_order_even_when_there_are_more_than_the_queue_holds(bri
 
 
 def test_an_error_after_some_items_reaches_the_caller(bridge: Bridge) -> None:
-    async def fail() -> AsyncIterator[int]:
+    async def fail() -> AsyncGenerator[int]:
         yield 1
         raise ValueError("broke")
 
@@ -50,7 +50,7 @@ def test_an_error_after_some_items_reaches_the_caller(bridge: Bridge) -> None:
 def test_closing_early_runs_the_generators_clean_up(bridge: Bridge) -> None:
     cleaned = threading.Event()
 
-    async def forever() -> AsyncIterator[int]:
+    async def forever() -> AsyncGenerator[int]:
         try:
             while True:
                 yield 1

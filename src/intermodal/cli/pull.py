@@ -122,7 +122,7 @@ def _list(store: WeightsStore, as_json: bool) -> None:
     if as_json:
         body = [
             {"name": row.name, "title": row.title, "runtime": row.runtime, "licence": row.licence, "size": row.size,
-             "memory": needs[row.name].mid, "peak_memory": needs[row.name].high, "here": row.name in present}
+             "memory": int(needs[row.name].mid), "peak_memory": int(needs[row.name].high), "here": row.name in present}
             for row in store.rows()
         ]  # fmt: skip
         print_document("weights", {"weights": body, "folder": str(store.root)})

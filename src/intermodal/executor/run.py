@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.events import Event, Finished, Note
 from intermodal.executor.call import Caller, Reroute
 from intermodal.executor.course import Course, Workshop
+from intermodal.executor.detached import produced
 from intermodal.executor.ledger import Ledger, written
 from intermodal.executor.world import OpenedLike, World
 from intermodal.plans.plan import Candidate, Plan
@@ -27,36 +29,21 @@ _WAITING_EVENTS = 64  # a slow reader slows the run, it does not fill the memory
 async def run(plan: Plan, request: Request, opened: OpenedLike, world: World) -> AsyncGenerator[Event, None]:
     """Run a plan; events as they happen, ``Finished`` last.
 
-    Closing the iterator cancels the run within a second: calls stop, children end, rows are closed.
-    Consume it in one task, and close it there (``contextlib.aclosing``).
+    The work runs in a task of its own. Leaving the iterator (``break``, ``aclose``, a cancelled reader) cancels it
+    within a second: calls stop, children end, rows are closed. ``contextlib.aclosing`` waits for that; a mere
+    ``break`` goes on at once. asyncio only.
 
     Raises:
         CallError: an endpoint failed and no fallback could take over.
         OutputInvalid, BudgetExceeded, InputError: see ``intermodal.errors``.
         StoreError: the attempt could not be recorded, so nothing was sent.
     """
-    import anyio
+    async def drive(send: MemoryObjectSendStream[Event]) -> None:
+        await Trip(plan, request, opened, world, send).go()
 
-    send, receive = anyio.create_memory_object_stream[Event](_WAITING_EVENTS)
-    failed: list[Exception] = []
-    trip = Trip(plan, request, opened, world, send)
-
-    async def drive() -> None:
-        async with send:
-            try:
-                await trip.go()
-            except Exception as error:
-                failed.append(error)
-
-    async with receive, anyio.create_task_group() as group:
-        group.start_soon(drive)
-        try:
-            async for event in receive:
-                yield event
-        except GeneratorExit:
-            group.cancel_scope.cancel()
-    if failed:
-        raise failed[0]
+    async with aclosing(produced(drive, ahead=_WAITING_EVENTS, owner=world.store)) as events:
+        async for event in events:
+            yield event
 
 
 class Trip:

@@ -91,7 +91,8 @@ def parse_url(text: str) -> Target:
     scheme, colon, rest = text.partition("://")
     scheme = scheme.lower()
     if not colon or scheme not in _PORTS:
-        raise _blocked("only http and https URLs are fetched", _shown(text), "download it and pass the file")
+        todo = "pass the path itself" if scheme == "file" else "download it and pass the file"
+        raise _blocked("only http and https URLs are fetched", _shown(text), todo)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in authority:
         raise _blocked("the URL carries a user name or password", _shown(text), "download it and pass the file")

@@ -246,7 +246,10 @@ def _video_todo(name: str) -> str:
     import shlex
 
     film = shlex.quote(name or "FILE")
-    return f"extract its sound: ffmpeg -i {film} sound.wav (or a frame: frame.png); video comes in a later version"
+    return (
+        f"extract its sound: ffmpeg -i {film} sound.wav, or a frame: ffmpeg -i {film} -frames:v 1 frame.png; "
+        "video comes in a later version"
+    )
 
 
 # ---- text ----------------------------------------------------------------------------------------

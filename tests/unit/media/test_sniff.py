@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.gates import corpus
 
 from intermodal.errors import InputBroken, InputEmpty, InputUnsupported
 from intermodal.media.sniff import read_text, sniff
@@ -36,6 +37,15 @@ def test_mp3_is_recognised_with_and_without_a_tag(media: Path) -> None:
     assert sniff(b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + data[size:], "x") == ("audio", "audio/mpeg")
 
 
+def test_mp3_cut_in_the_middle_of_a_frame_is_still_mp3(media: Path) -> None:
+    data = (media / "jfk.mp3").read_bytes()
+    for start in (700, 1000, 1333):
+        assert sniff(data[start:], "cut.mp3") == ("audio", "audio/mpeg")
+    frame = b"\xff\xfb\x90\x00"  # one header alone is chance
+    with pytest.raises(InputUnsupported, match="no kind"):
+        sniff(b"\0" * 99 + frame + b"\0" * 2000, "chance.mp3")
+
+
 def test_pdf_may_have_rubbish_before_its_header(media: Path) -> None:
     data = (media / "report.pdf").read_bytes()
     assert sniff(b"\0" * 1000 + data, "x") == ("document", "application/pdf")
@@ -45,6 +55,9 @@ def test_pdf_may_have_rubbish_before_its_header(media: Path) -> None:
     ("data", "words"),
     [
         (b"\x1aE\xdf\xa3" + bytes(40), "video"),
+        (b"\x1aE\xdf\xa3\x42\x82\x84webm" + b"\x86\x86A_OPUS\x86\x85V_VP9", "video (WebM)"),
+        (b"\x1aE\xdf\xa3\x42\x82\x84webm" + b"\x86\x86A_OPUS", "sound in WebM; WebM is not taken yet"),
+        (b"\x1aE\xdf\xa3\x42\x82\x88matroska" + b"\x86\x86A_FLAC", "sound in Matroska; Matroska is not taken yet"),
         (b"RIFF\x10\0\0\0AVI LIST", "video"),
         (b"OggS" + bytes(24) + b"\x80theora" + bytes(40), "video"),
         (b"FLV\x01" + bytes(20), "video"),
@@ -75,8 +88,17 @@ def test_what_is_not_taken_is_named_with_what_to_do(data: bytes, words: str) -> 
 
 
 def test_video_is_not_taken_yet_and_says_so(media: Path) -> None:
-    with pytest.raises(InputUnsupported, match="video is not taken yet"):
-        sniff((media / "bigbuckbunny.mp4").read_bytes(), "film.mp4")
+    with pytest.raises(InputUnsupported, match="video is not taken yet") as caught:
+        sniff((media / "bigbuckbunny.mp4").read_bytes(), "a film.mp4")
+    assert "ffmpeg -i 'a film.mp4' sound.wav" in caught.value.todo
+    assert "video comes in a later version" in caught.value.todo
+
+
+def test_a_recording_in_webm_is_no_video(media: Path) -> None:
+    data = corpus.encode(media / "jfk.wav", "webm", "libopus", rate=48_000)
+    with pytest.raises(InputUnsupported, match="WebM is not taken yet") as caught:
+        sniff(data, "voice.webm")
+    assert "video" not in str(caught.value)
 
 
 def test_an_mp4_without_its_index_is_cut_short(media: Path) -> None:

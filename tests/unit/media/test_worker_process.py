@@ -31,13 +31,25 @@ def tell():
 def fail():
     raise RuntimeError("unforeseen")
 
+def full(kind):
+    import errno
+    from intermodal.errors import InputBroken
+    error = OSError(errno.EMFILE, "too many open files") if kind == "EMFILE" else ImportError("no module named x")
+    try:
+        try:
+            raise error
+        except Exception:
+            raise ValueError("a library's own words") from None
+    except ValueError:
+        raise InputBroken("is damaged") from None
+
 def write():
     with open(os.environ["TARGET"], "wb") as file:
         file.write(bytes(2 << 20))
 
 if __name__ == "__main__":
     serve({
-        "spin": spin, "tell": tell, "fail": fail, "write": write, "die": lambda: os._exit(3), "size": len,
+        "spin": spin, "tell": tell, "fail": fail, "full": full, "write": write, "die": lambda: os._exit(3), "size": len,
         "take": lambda size: len(bytearray(size)), "echo": lambda data: data,
     })
 """
@@ -81,6 +93,14 @@ async def test_memory_and_disk_are_limited(child: Worker) -> None:
     with pytest.raises(InputBroken, match="OSError"):
         await child.call("write", {})
     assert (await child.call("take", {"size": 1})).value == 1
+
+
+@pytest.mark.parametrize("kind", ["EMFILE", "ImportError"])
+async def test_what_the_child_could_not_load_is_never_called_a_damaged_file(child: Worker, kind: str) -> None:
+    with pytest.raises(RuntimeCrashed, match="could not load") as caught:
+        await child.call("full", {"kind": kind})
+    assert "report" in caught.value.todo
+    assert child.alive
 
 
 async def test_a_crash_is_told_and_the_next_call_finds_a_new_child(child: Worker) -> None:

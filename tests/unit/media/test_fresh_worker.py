@@ -1,0 +1,143 @@
+"""Every format that is taken is decoded by a worker that has decoded nothing before it.
+
+A library may import something only when it meets a certain format, and by then nothing can be opened:
+a worker that is shared by tests hides that, because another format may have brought the import along.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tests.gates import corpus
+
+from intermodal.media.decode import MediaWorker
+
+SIZE = (48, 32)
+
+
+def _drawn(form: str, mode: str = "RGB", *, frames: int = 1, **save: Any) -> Callable[[Path], bytes]:
+    def make(media: Path) -> bytes:
+        photo = Image.open(media / "photo-cat.jpg").convert("RGB")
+        made = [photo.resize(SIZE).rotate(15 * turn) for turn in range(frames)]
+        if mode == "I;16":
+            made = [one.convert("L").convert("I").point(lambda value: value * 257).convert("I;16") for one in made]
+        else:
+            made = [one.convert(mode) for one in made]
+        out = io.BytesIO()
+        several = {"save_all": True, "append_images": made[1:], "duration": 40} if frames > 1 else {}
+        made[0].save(out, form, **several, **save)
+        return out.getvalue()
+
+    return make
+
+
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+PICTURES = {
+    "gif": _drawn("GIF"),
+    "gif-animated": _drawn("GIF", frames=3, disposal=2),
+    "gif-palettes": _drawn("GIF", frames=3, disposal=3),
+    "webp": _drawn("WEBP"),
+    "webp-lossless-alpha": _drawn("WEBP", "RGBA", lossless=True),
+    "webp-animated": _drawn("WEBP", frames=3),
+    "png": _drawn("PNG"),
+    "png-palette": _drawn("PNG", "P", transparency=bytes(range(256))),
+    "png-alpha": _drawn("PNG", "LA"),
+    "png-16-bit": _drawn("PNG", "I;16"),
+    "png-animated": _drawn("PNG", frames=3),
+    "jpeg": _drawn("JPEG"),
+    "jpeg-cmyk": _drawn("JPEG", "CMYK"),
+    "jpeg-turned": _drawn("JPEG", exif=_turned()),
+    "png-turned": _drawn("PNG", exif=_turned()),
+    "webp-turned": _drawn("WEBP", exif=_turned()),
+    "jpeg-several": _drawn("MPO", frames=2),
+}  # fmt: skip
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", PICTURES)
+async def test_a_picture_of_each_format_is_the_first_a_worker_sees(form: str, media: Path) -> None:
+    data = PICTURES[form](media)
+    turned = SIZE[::-1] if form.endswith("turned") else SIZE
+    async with MediaWorker() as worker:
+        made = await worker.picture(data, name=form)
+        assert (made.width, made.height) == turned
+        assert len(Image.open(io.BytesIO(made.data)).convert("RGB").getcolors(10_000) or ()) > 100  # a photograph
+    async with MediaWorker() as worker:
+        found = await worker.probe(data, name=form)
+    assert (found.width, found.height) == turned
+    assert found.frames == (3 if form.split("-")[-1] in ("animated", "palettes") else 1)
+
+
+SOUNDS = {
+    "wav": ("wav", "pcm_s16le", 0), "mp3": ("mp3", "mp3", 0), "flac": ("flac", "flac", 0), "m4a": ("mp4", "aac", 0),
+    "aac": ("adts", "aac", 0), "opus": ("ogg", "libopus", 48_000),
+}  # fmt: skip
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", SOUNDS)
+async def test_a_recording_of_each_codec_is_the_first_a_worker_sees(form: str, media: Path) -> None:
+    container, codec, rate = SOUNDS[form]
+    data = corpus.encode(media / "jfk.wav", container, codec, rate=rate)
+    async with MediaWorker() as worker:
+        assert (await worker.pcm(data, name=form)).seconds == pytest.approx(11, abs=0.2)
+
+
+@pytest.mark.anyio
+async def test_mp3_cut_in_mid_frame_is_decoded(media: Path) -> None:
+    async with MediaWorker() as worker:
+        data = (media / "jfk.mp3").read_bytes()
+        assert (await worker.pcm(data[1333:], name="cut.mp3")).seconds == pytest.approx(11, abs=0.3)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["report.pdf", "scanned.pdf"])
+async def test_a_document_is_read_and_drawn_by_a_worker_that_did_nothing_else(name: str, media: Path) -> None:
+    data = (media / name).read_bytes()
+    async with MediaWorker() as worker:
+        (page,) = await worker.page_pictures(data, (1,), 50)
+        assert page.width > 300
+    async with MediaWorker() as worker:
+        assert (await worker.probe(data)).pages
+
+
+LATE = """
+import sys
+from intermodal import _process
+from intermodal.media import worker
+_process.report = lambda *a: None
+seen, real = set(), worker._decoder
+def decoder(name):
+    loaded = real(name)
+    seen.update(sys.modules)
+    return loaded
+worker._decoder = decoder
+data = sys.stdin.buffer.read()
+worker.probe(data, "x")
+if data[:4] != b"%PDF":
+    (worker.pcm if sys.argv[1] in ("sound",) else lambda d, n: worker.picture(d, n, 16))(data, "x")
+print(*sorted(set(sys.modules) - seen))
+"""
+
+
+@pytest.mark.parametrize("form", ["gif-palettes", "webp-animated", "png-16-bit", "jpeg-turned", "sound", "pdf"])
+def test_decoding_imports_nothing_once_files_cannot_be_opened(form: str, media: Path) -> None:
+    data = (
+        (media / "jfk.mp3").read_bytes() if form == "sound"
+        else (media / "report.pdf").read_bytes() if form == "pdf"
+        else PICTURES[form](media)
+    )  # fmt: skip
+    ran = subprocess.run([sys.executable, "-c", LATE, form], input=data, capture_output=True, check=True)
+    assert ran.stdout.decode().split() == []
