@@ -30,6 +30,7 @@ from intermodal.request import (
     Tier,
     Zone,
 )
+from intermodal.wire import languages
 
 FileLike = str | os.PathLike[str] | bytes | Part | Source
 _POLICY = frozenset(Policy.__struct_fields__)
@@ -129,6 +130,8 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
     for name in ("max_cost", "deadline", "time_value"):
         if given.get(name) is not None and not 0 <= given[name] < math.inf:
             raise UsageError(f"{name}={given[name]} is not a limit", todo="give a number of 0 or more")
+    if isinstance(given.get("language"), str):
+        given["language"] = languages.checked(given["language"])
     try:
         return msgspec.convert(given, cls)
     except msgspec.ValidationError as error:

@@ -91,6 +91,7 @@ class AsyncClient:
         self._transport: Any = None
         self._store: Store | None = None
         self._vocabularies: Vocabularies | None = None
+        self._last_catalog = Catalog()
         self._weights: WeightsStore | None = None
 
     # ---- the five things it does ----------------------------------------------------------------
@@ -170,13 +171,16 @@ class AsyncClient:
         """The catalog, with consent for a few more hosts."""
         from intermodal.runtimes.installed import installed
 
-        return load_catalog(
+        made = load_catalog(
             user=self.config.hosts,
             consent=(*self.config.consent, *hosts),
             installed=installed(),
             weights=self.weights.present(),
             env=self.env,
         )
+        if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
+            self._last_catalog = made
+        return self._last_catalog
 
     async def approved(self, saved: SavedPlan) -> Prepared:
         """Open the media of an approved plan again, and make sure it is what was approved.

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
+from urllib.parse import unquote
 
 import msgspec
 
 from intermodal.errors import OutputInvalid, SchemaInvalid
 from intermodal.request import JsonOutput
+from intermodal.wire.schemas import references
 
 T = TypeVar("T")
 
@@ -64,7 +66,7 @@ def inline_root(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(body: Mapping[str, Any], *, where: str = "") -> None:
-    """Raise SchemaInvalid unless ``body`` is a JSON Schema, naming the place that is wrong, and ``where`` it came from."""
+    """Raise SchemaInvalid unless ``body`` is a JSON Schema; it names the place, and ``where`` that came from."""
     import jsonschema
 
     try:
@@ -74,6 +76,30 @@ def check(body: Mapping[str, Any], *, where: str = "") -> None:
         raise SchemaInvalid(
             f"the schema is not valid JSON Schema at {place}: {error.message}", where=where, todo="correct the schema"
         ) from None
+    for reference in references(body):
+        if not reference.startswith("#"):
+            raise SchemaInvalid(
+                f"the schema refers to {reference[:120]}, outside of itself, and nothing is fetched",
+                where=where,
+                todo="put what it refers to under $defs",
+            )
+        if reference.startswith("#/") and not _defined(body, reference):
+            what = f"the schema refers to {reference[:120]}, which it does not define"
+            raise SchemaInvalid(what, where=where, todo="correct the schema")
+
+
+def _defined(body: Mapping[str, Any], reference: str) -> bool:
+    """Whether a JSON Pointer (RFC 6901) names something in the schema."""
+    node: Any = body
+    for word in unquote(reference.removeprefix("#/")).split("/"):
+        key = word.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
+            node = node[int(key)]
+        elif isinstance(node, Mapping) and key in node:
+            node = node[key]
+        else:
+            return False
+    return True
 
 
 def parse(data: Any, schema: type[T]) -> T:

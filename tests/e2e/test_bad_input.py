@@ -44,13 +44,15 @@ def _make(case: str, folder: Path, media: Path) -> tuple[list[str], int, list[st
             path.write_bytes(_encrypted_pdf())
             return ["Q", str(path)], 3, ["password"]
         case "video":
-            return ["Q", str(media / "bigbuckbunny.mp4")], 3, ["video", "not"]
+            return ["Q", str(media / "bigbuckbunny.mp4")], 3, ["video", "not", "extract its sound", "later version"]
         case "random-bytes":
             path.write_bytes(bytes(range(256)) * 40)
         case "unreachable-url":
             return ["Q", "http://127.0.0.1:9/x.png"], 3, ["127.0.0.1"]
         case "file-url":
-            return ["Q", "file:///etc/passwd"], 3, ["passwd"]
+            return ["Q", "file:///etc/passwd"], 3, ["file:///etc/passwd", "only http and https"]
+        case "ftp-url":
+            return ["Q", "ftp://x/f"], 3, ["ftp://x/f", "only http and https"]
         case "unknown-model":
             return ["Q", "--model", "gpt-99"], 2, ["gpt-99"]
         case "broken-schema":
@@ -86,7 +88,7 @@ def _encrypted_pdf() -> bytes:
 
 CASES = [
     "missing", "empty", "folder", "truncated-png", "truncated-pdf", "zero-seconds", "text-named-png", "encrypted-pdf",
-    "video", "random-bytes", "unreachable-url", "file-url", "unknown-model", "broken-schema", "wrong-schema",
+    "video", "random-bytes", "unreachable-url", "file-url", "ftp-url", "unknown-model", "broken-schema", "wrong-schema",
     "no-route", "transcript-of-text", "nothing",
 ]  # fmt: skip
 

@@ -341,7 +341,7 @@ def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigEr
     unknown = re.match(r"Object contains unknown field `(.*)`", text)
     if unknown:
         known = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
-        close = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.75)
+        close = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.8)
         todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(known)))}"
         return ConfigError(f"unknown key {unknown[1]} in {table}", where=where, todo=todo)
     missing = re.match(r"Object missing required field `(.*)`", text)

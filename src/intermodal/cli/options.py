@@ -238,7 +238,7 @@ def _json_output(path: str | None) -> JsonOutput:
         raise SchemaInvalid(
             "is not a JSON Schema: the top must be an object", where=path, todo="correct the schema file"
         )
-    return json_output(body)
+    return json_output(body, where=path)
 
 
 # ---- single options --------------------------------------------------------------------------------

@@ -50,9 +50,14 @@ def label(what: str, name: str, page: int = 0) -> str:
     return f"{joined}, page {page}" if page else joined
 
 
+def empty(piece: Piece) -> bool:
+    """Whether nothing was found in what this piece stands for."""
+    return isinstance(piece, Words) and visible(piece.text).strip() in ("", NOTHING_HEARD, NOTHING_READ)
+
+
 def block(words: Words) -> str:
     """A piece of text as the model gets it."""
-    text = visible(words.text).strip()
+    text = visible(words.text).strip() or NOTHING_READ
     return f"{words.label}:\n{text}" if words.label else text
 
 
@@ -155,5 +160,5 @@ def text_to_embed(request: Request, stands_for: Mapping[int, tuple[Piece, ...]])
             texts.append(part.text)
         else:
             pieces = sorted(stands_for.get(index, ()), key=_page)
-            texts += [visible(piece.text) for piece in pieces if isinstance(piece, Words)]
+            texts += [visible(piece.text) for piece in pieces if isinstance(piece, Words) and not empty(piece)]
     return "\n\n".join(text.strip() for text in texts if text.strip())

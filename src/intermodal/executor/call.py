@@ -199,7 +199,7 @@ class Attempt:
         self.cost = bill(job.endpoint, made.usage, job.work)
         self._peak = made.peak_memory
         self._outcome = self._took(usage, made.usage, "content_refused" if refused else "")
-        if self.cost is None and job.step.estimate.cost.high > 0:
+        if made.looped or (self.cost is None and job.step.estimate.cost.high > 0):
             await entry.estimate(self._outcome)  # no usage came back: the amount set aside counts
         else:
             await entry.settle(self._outcome)
@@ -263,6 +263,8 @@ class Attempt:
         given, out = made.usage.input_tokens, made.usage.output_tokens
         if made.transcript is not None:
             out = self._tokens(made.transcript.text)
+        elif made.looped:
+            out = self._tokens(made.text)
         elif self._job.step.op == "read":
             out = self._tokens("\n".join(line.text for lines in made.lines for line in lines))
         return Usage(input_tokens=given, output_tokens=out)

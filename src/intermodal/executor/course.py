@@ -23,6 +23,7 @@ from intermodal.executor.world import OpenedLike, World
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.request import Request
+from intermodal.wire.languages import checked
 
 if TYPE_CHECKING:
     import anyio
@@ -161,6 +162,7 @@ class Course:
         endpoint = shop.endpoint(step)
         pictures: tuple[Pixels, ...] = ()
         sounds: tuple[Sound, ...] = ()
+        language = checked(convert.language_of(step, shop.request.policy.language))  # before anything is decoded
         if step.op == "transcribe":
             sounds = (await shop.prepare.sound(_part_of(step), endpoint),)
         else:
@@ -170,7 +172,7 @@ class Course:
             endpoint=endpoint,
             sound=sounds[0] if sounds else None,
             pictures=pictures,
-            language=convert.language_of(step, shop.request.policy.language),
+            language=language,
             work=work_of(pictures, sounds),
         )
         done = await self.do(job)

@@ -16,7 +16,8 @@ from intermodal.wire.call import ChatCall, Usage
 class Job(Value, frozen=True):
     """What is to be done. One of ``chat``, ``sound``, ``pictures`` and ``text`` is set, by ``step.op``.
 
-    ``language`` is the speech's, ISO 639-1, "" when nobody said.
+    ``language`` is the speech's, ISO 639-1, "" when nobody said. ``stop_loops`` leaves a model that says the same
+    over and over.
     """
 
     step: Call
@@ -26,11 +27,15 @@ class Job(Value, frozen=True):
     pictures: tuple[Pixels, ...] = ()
     text: str = ""
     language: str = ""
+    stop_loops: bool = False
     work: Work = Work()
 
 
 class Made(Value, frozen=True):
-    """What came back. ``lines`` are those of each picture, in order; ``refusal`` the model's words for why not."""
+    """What came back. ``lines`` are those of each picture, in order; ``refusal`` the model's words for why not.
+
+    ``looped`` says that we stopped reading an answer that repeated itself; no usage came with it then.
+    """
 
     text: str = ""
     refusal: str = ""
@@ -38,6 +43,7 @@ class Made(Value, frozen=True):
     transcript: Transcript | None = None
     lines: tuple[tuple[ReadLine, ...], ...] = ()
     vector: tuple[float, ...] = ()
+    looped: bool = False
     usage: Usage = Usage()
     peak_memory: int | None = None
 

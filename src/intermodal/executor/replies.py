@@ -13,13 +13,16 @@ from intermodal.events import Actual, Committed, Event, Finished, Note, Retrying
 from intermodal.executor import answer, assemble, check
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting
+from intermodal.executor.empty import nothing_found
+from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
-from intermodal.executor.pieces import Pixels, Sound
+from intermodal.executor.pieces import Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
 from intermodal.plans.step import Call
 from intermodal.quantity import between
 from intermodal.request import JsonOutput, Request, TextOutput
 from intermodal.wire.call import ChatCall, WireMessage
+from intermodal.wire.status import SchemaRefused
 
 if TYPE_CHECKING:
     from intermodal.executor.course import Course
@@ -30,36 +33,77 @@ async def _generate(course: Course, step: Call) -> Finished:
     request = course.shop.request
     stands_for = await course.stands_for(step, endpoint)
     messages = assemble.messages(request, stands_for)
+    if nothing := nothing_found(request, stands_for, course.shop.opened.facts):
+        return await _nothing_to_ask_about(course, step, nothing)
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    prompted = schema is not None and not endpoint.host.forced_json
-    if schema is not None and prompted:
+    forced = schema is not None and endpoint.host.forced_json
+    job = _job(course, step, endpoint, messages, stands_for, forced=forced)
+    speaker = Speaker(endpoint.id, course.shop.emit, live=schema is None or forced)
+    try:
+        done = await course.do(job, speaker)
+    except SchemaRefused:
+        if not forced or speaker.committed:
+            raise
+        what = f"{endpoint.id} cannot be held to this schema: it is asked for in words, and the answer is checked"
+        await course.shop.emit(Note(text=what, step=step.id))
+        job = _job(course, step, endpoint, messages, stands_for, forced=False)
+        speaker = Speaker(endpoint.id, course.shop.emit, live=False)
+        done = await course.do(job, speaker)
+    _refuse_refusal(done, endpoint, speaker)
+    data = None
+    if schema is not None:
+        done, data = await _valid(course, job, done, schema, speaker)
+    await speaker.finish()
+    await course.shop.emit(StepFinished(actual=done.actual))
+    await _remark(course, done, step, _output_limit(step, request))
+    return course.finished(step, finish_reason=done.made.finish_reason or "stop", data=data)
+
+
+def _job(
+    course: Course,
+    step: Call,
+    endpoint: Endpoint,
+    messages: tuple[WireMessage, ...],
+    stands_for: Mapping[int, tuple[Piece, ...]],
+    *,
+    forced: bool,
+) -> Job:
+    """The call that answers: a schema either forced on the wire or asked for in words."""
+    request = course.shop.request
+    schema = request.output if isinstance(request.output, JsonOutput) else None
+    if schema is not None and not forced:
         messages = assemble.with_instruction(messages, assemble.asking_for_json(schema))
     limit = _output_limit(step, request)
     try:
         step = fitting(step, endpoint, assemble.text_of(messages), limit, course.shop.world)
     except errors.ContextExceeded as error:
         raise Reroute(error, step, "cannot hold what was made of the files") from error
-    speaker = Speaker(endpoint.id, course.shop.emit, live=not prompted)
+    pieces = [piece for found in stands_for.values() for piece in found]
     work = work_of(
-        tuple(piece for pieces in stands_for.values() for piece in pieces if isinstance(piece, Pixels)),
-        tuple(piece for pieces in stands_for.values() for piece in pieces if isinstance(piece, Sound)),
+        tuple(piece for piece in pieces if isinstance(piece, Pixels)),
+        tuple(piece for piece in pieces if isinstance(piece, Sound)),
     )
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,
         messages=messages,
-        output=TextOutput() if prompted or schema is None else schema,
+        output=schema if schema is not None and forced else TextOutput(),
         sampling=msgspec.structs.replace(request.sampling, max_tokens=limit),
     )
-    job = Job(step=step, endpoint=endpoint, chat=call, work=work)
-    done = await course.do(job, speaker)
-    _refuse_refusal(done, endpoint, speaker)
-    data = None
-    if schema is not None:
-        done, data = await _valid(course, job, done, schema, speaker, messages)
-    await speaker.finish()
-    await course.shop.emit(StepFinished(actual=done.actual))
-    await _remark(course, done, step, limit)
-    return course.finished(step, finish_reason=done.made.finish_reason or "stop", data=data)
+    return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=isinstance(request.output, TextOutput))
+
+
+async def _nothing_to_ask_about(course: Course, step: Call, nothing: str) -> Finished:
+    """Files in which nothing was found: a model would make something up, so it is not asked."""
+    if isinstance(course.shop.request.output, JsonOutput):
+        raise errors.InputEmpty(
+            f"{nothing[:-1]}, so there is nothing to fill the schema with",
+            todo="check the file, or ask without it",
+            step=step.id,
+        )
+    await course.shop.emit(TextDelta(text=nothing))
+    what = f"{step.endpoint} was not asked: a model that is given nothing makes something up"
+    await course.shop.emit(Note(text=what, step=step.id))
+    return course.finished(step, endpoint="")
 
 
 def _refuse_refusal(done: Done, endpoint: Endpoint, speaker: Speaker) -> None:
@@ -74,7 +118,7 @@ def _refuse_refusal(done: Done, endpoint: Endpoint, speaker: Speaker) -> None:
 
 
 async def _valid(
-    course: Course, job: Job, done: Done, schema: JsonOutput, speaker: Speaker, messages: tuple[WireMessage, ...]
+    course: Course, job: Job, done: Done, schema: JsonOutput, speaker: Speaker
 ) -> tuple[Done, object]:
     """The data of a JSON answer. An answer nobody has seen gets one repair call."""
     parsed = answer.parse(done.made.text, schema.schema)
@@ -84,7 +128,7 @@ async def _valid(
         await course.shop.emit(Retrying(step=job.step.id, reason=reason))
         speaker.retract()
         repair = msgspec.structs.replace(
-            job.chat, messages=assemble.with_repair(messages, done.made.text, parsed.problem)
+            job.chat, messages=assemble.with_repair(job.chat.messages, done.made.text, parsed.problem)
         )
         first = done.actual
         again = msgspec.structs.replace(job, chat=repair, step=_without_first(job.step, first))
@@ -105,6 +149,9 @@ async def _valid(
 
 async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> None:
     made = done.made
+    if made.looped:
+        await course.shop.emit(Note(text=STOPPED, step=step.id))
+        return
     if made.finish_reason == "length":
         tokens = done.actual.usage.output_tokens or limit
         what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"

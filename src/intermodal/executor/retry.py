@@ -12,6 +12,7 @@ from typing import Literal
 
 from intermodal import errors
 from intermodal.content import Value
+from intermodal.wire.status import SchemaRefused
 
 MAX_PAID = 3  # attempts of one user call that may have cost money
 MAX_WAIT = 60.0  # seconds an endpoint may ask us to wait; asked for more, another route is better
@@ -60,6 +61,7 @@ _BY_CLASS: tuple[tuple[type[errors.IntermodalError], Row], ...] = (
     (errors.CredentialsRefused, Row(resends=0, reroute=True, paid=False, reason="refused our credentials")),
     # Routing around a safety refusal would be evasion: the reason is passed on instead.
     (errors.ContentRefused, Row(resends=0, reroute=False, paid=True, reason="refused the content")),
+    (SchemaRefused, _CALLERS_FAULT),  # asked for in words instead, by the same endpoint (replies.py)
     (errors.NotInstalled, Row(resends=0, reroute=True, paid=False, reason="is not installed")),
 )
 

@@ -125,7 +125,9 @@ def _check_declared(part: Part, kind: Kind, name: str) -> None:
     """The bytes decide; a declaration that cannot be meant is said. A document may be text, and a file anything."""
     if isinstance(part, Video):
         raise InputUnsupported(
-            "was given as video; video is not taken yet", where=name, todo="pass its sound or a frame; video comes in a later version"
+            "was given as video; video is not taken yet",
+            where=name,
+            todo="pass its sound or a frame; video comes in a later version",
         )
     if kind == "text" and isinstance(part, Image | Audio):
         declared = "a picture" if isinstance(part, Image) else "sound"

@@ -8,7 +8,7 @@ from intermodal.events import Actual, Result
 from intermodal.plans import numbers
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call, Step
-from intermodal.quantity import Quantity, q_error
+from intermodal.quantity import Quantity, q_error, total
 
 _NEGLIGIBLE = 0.05  # seconds: below this a q-error grades the clock
 
@@ -16,7 +16,8 @@ _NEGLIGIBLE = 0.05  # seconds: below this a q-error grades the clock
 def explain_analyze(plan: Plan, result: Result) -> str:
     """What each step was expected to take, what it took, and how far apart that is (1.0 is perfect).
 
-    Cached steps are marked and not graded: they say nothing about the estimate.
+    Cached steps are marked and not graded: they say nothing about the estimate. Where there are any, or steps that
+    did not run, the total is that of the steps that ran, estimate and actual alike.
     """
     actuals = {actual.step: actual for actual in result.actuals}
     steps = _steps(plan, result)
@@ -36,7 +37,7 @@ def explain_analyze(plan: Plan, result: Result) -> str:
             lines += [_line(row) for row in rows]
     unplanned = [actual for actual in result.actuals if actual.step not in {step.id for step in steps}]
     lines += [f"not in the plan: {actual.seconds:.1f} s" for actual in unplanned]
-    lines.append(_total(plan, result))
+    lines.append(_total(plan, result, steps, actuals))
     if errors:
         ordered = sorted(errors)
         lines.append(
@@ -108,12 +109,21 @@ def _line(row: Row) -> str:
     return f"    {name:<11}{estimate:<28}-> {actual:<14}{grade}".rstrip()
 
 
-def _total(plan: Plan, result: Result) -> str:
-    estimate = plan.chosen.total
+def _total(plan: Plan, result: Result, steps: tuple[Step, ...], actuals: dict[str, Actual]) -> str:
+    """Everything against everything; with steps that were cached or skipped, only what ran against what it took."""
+    ran = [step for step in steps if step.id in actuals and not actuals[step.id].cached]
     spent = "unknown" if result.cost is None else f"${numbers.plain_money(result.cost)}"
-    grade = _graded(estimate.seconds, result.seconds)
+    if not ran:
+        return f"total: nothing had to run, {spent}, {numbers.plain_seconds(result.seconds)} s"
+    cost, expected, took, of = plan.chosen.total.cost, plan.chosen.total.seconds, result.seconds, ""
+    if len(ran) < len(steps):
+        cost = total([step.estimate.cost for step in ran])
+        expected = total([step.estimate.seconds + step.estimate.load_seconds for step in ran])
+        took = sum(actuals[step.id].seconds + actuals[step.id].load_seconds for step in ran)
+        of = " of the steps that ran"
+    grade = _graded(expected, took)
     error = f", q {grade:.2f}" if grade is not None else ""
     return (
-        f"total: {numbers.money(estimate.cost)} -> {spent}, "
-        f"{numbers.seconds(estimate.seconds)} -> {numbers.plain_seconds(result.seconds)} s{error}"
+        f"total{of}: {numbers.money(cost)} -> {spent}, "
+        f"{numbers.seconds(expected)} -> {numbers.plain_seconds(took)} s{error}"
     )

@@ -5,6 +5,8 @@ Source: the language list of OpenAI's Whisper (``whisper/tokenizer.py``); ISO 63
 
 from __future__ import annotations
 
+from intermodal.errors import UsageError
+
 _ROWS = """
 afrikaans af; albanian sq; amharic am; arabic ar; armenian hy; assamese as; azerbaijani az; bashkir ba; basque eu;
 belarusian be; bengali bn; bosnian bs; breton br; bulgarian bg; burmese my; cantonese yue; castilian es; catalan ca;
@@ -32,3 +34,44 @@ def code_of(language: str) -> str:
         return CODES[word]
     base = word.replace("_", "-").partition("-")[0]
     return base if 2 <= len(base) <= 3 and base.isascii() and base.isalpha() else ""
+
+
+# ISO 639-1, every two-letter code. Source: the Library of Congress's code table (ISO 639-1 registration authority).
+_ISO_639_1 = """
+aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo
+es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg
+ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn
+no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta
+te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+"""
+_WHISPERS_OWN = {"jv": "jw"}  # Javanese, as Whisper's token calls it
+_EXAMPLES = "codes are ISO 639-1: en, fr, de, …"
+
+
+def checked(language: str) -> str:
+    """The code for what a person said the language is; "" stays "".
+
+    Raises UsageError when there is no such language.
+    """
+    if not language.strip():
+        return ""
+    code = code_of(language)
+    if code not in _ISO_639_1.split() and code not in CODES.values():
+        raise UsageError(f"there is no language {language.strip()[:40]!r}", todo=_EXAMPLES)
+    return code
+
+
+def whispers(language: str) -> str:
+    """The code as Whisper's own list has it. Raises UsageError for a language that Whisper was not taught."""
+    code = checked(language)
+    if code and code not in CODES.values():
+        raise UsageError(
+            f"Whisper was not taught the language {code!r}",
+            todo="leave --language out, or let another ear hear it (--model)",
+        )
+    return _WHISPERS_OWN.get(code, code)
+
+
+def iso(code: str) -> str:
+    """The ISO code for one of Whisper's."""
+    return next((ours for ours, whisper in _WHISPERS_OWN.items() if whisper == code), code)

@@ -28,6 +28,7 @@ from intermodal.wire.call import (
     WireText,
 )
 from intermodal.wire.openai_reply import Decoder
+from intermodal.wire.schemas import bounded, rooted
 
 __all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
 
@@ -42,6 +43,8 @@ QUIRKS: Mapping[str, str] = {
     "no_stream_options": "stream_options is refused, so no usage comes with a stream",
     "strict_subset": "a schema is forced strictly only within OpenAI's subset; others are sent as not strict",
     "no_audio": "input_audio parts are refused",
+    "bounded_schema": "strings and arrays without a limit are forced with one (schemas.bounded); answers are checked "
+    "against the schema as it was given",
 }
 _JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
@@ -76,7 +79,9 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """
     output = call.output
     if isinstance(output, JsonOutput) and host.forced_json:
-        output = JsonOutput(schema=output.schema, name=_schema_name(output.name))
+        schema = rooted(output.schema)
+        schema = bounded(schema) if "bounded_schema" in host.quirks else schema
+        output = JsonOutput(schema=schema, name=_schema_name(output.name))
     else:
         output = TextOutput()
     sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop)))

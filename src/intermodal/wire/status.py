@@ -22,6 +22,12 @@ MAX_RETRY_AFTER = 86_400.0  # seconds; more is said to be this
 MAX_BODY = 1 << 20  # bytes of an error body that are looked at
 
 
+class SchemaRefused(errors.CallError):
+    """The endpoint cannot be held to this schema. It said so before it wrote anything."""
+
+    code = "schema_refused"
+
+
 class Reply(Value, frozen=True):
     """A failed reply, taken apart.
 
@@ -100,6 +106,14 @@ RULES: tuple[Rule, ...] = (
         words=r"(image|audio|video) input is not supported|does not support (image|audio|video|vision)"
         r"|is not a multimodal model|no endpoints found that support \w+ input|invalid message format"
         r"|'?url'? field must be a base64|image_url is only supported by|not support(ed)? .{0,20}image_url",
+    ),
+    Rule(  # llama.cpp; OpenAI; vLLM with xgrammar, guidance or outlines
+        error=SchemaRefused,
+        what="cannot be held to this schema",
+        todo="use a simpler schema",
+        statuses=frozenset({400, 422}),
+        codes=_set("invalid_json_schema"),
+        words=r"json.?schema|grammar|response_format|guided decoding|structured output",
     ),
     Rule(  # OpenAI; llama.cpp; Anthropic through a gateway; vLLM
         error=errors.ContextExceeded,

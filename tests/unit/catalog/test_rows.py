@@ -68,6 +68,7 @@ def test_a_tier_by_size_never_claims_the_frontier() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
+        ({"max_price": 5}, "unknown key max_price in [hosts.box]; keys are "),
         ({"base_ur": "x"}, "unknown key base_ur in [hosts.box]; did you mean base_url?"),
         ({"models": [{"id": "a/b", "contxt": 1}]},
          "unknown key contxt in [hosts.box] at models[0]; did you mean context?"),

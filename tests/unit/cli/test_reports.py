@@ -67,10 +67,25 @@ def test_a_host_of_ones_own_is_in_the_list(cli: Cli) -> None:
     assert "box:qwen/qwen3-8b" in ids(cli("models", "--ready", "--json"))
 
 
-def test_nothing_like_that_is_said_and_is_no_error(cli: Cli) -> None:
+def test_a_name_that_nothing_has_is_a_slip_and_what_is_near_is_named(cli: Cli) -> None:
     done = cli("models", "no-such-thing")
+    assert (done.code, done.out) == (2, "")
+    assert "no endpoint has 'no-such-thing' in its id" in done.err
+    assert "did you mean openai/whisper-1" in cli("models", "whispr").err
+    assert cli("models", "whispr", "--json").document["code"] == "usage"
+
+
+def test_filters_that_leave_nothing_are_no_error(cli: Cli) -> None:
+    done = cli("models", "whisper", "--host", "openai", "--ready")
     assert (done.code, done.out) == (0, "")
     assert "no endpoint" in done.err
+
+
+def test_a_host_nobody_knows_is_a_slip_in_models_too(cli: Cli) -> None:
+    done = cli("models", "--host", "opena")
+    assert (done.code, done.out) == (2, "")
+    assert "no host named 'opena'" in done.err
+    assert "openai" in done.err
 
 
 # ---- doctor ----------------------------------------------------------------------------------------
@@ -164,6 +179,59 @@ def test_a_store_that_cannot_be_read_is_one_finding_and_no_failure(cli: Cli, own
     (own_home / "data" / "store.sqlite3").write_bytes(b"this is no database" * 100)
     row = findings(cli("doctor", "--json"))["store", ""]
     assert row["state"] == "broken"
+
+
+def test_a_config_that_cannot_be_used_is_one_finding_and_the_rest_is_looked_at(cli: Cli, own_home: Path) -> None:
+    (own_home / "config").mkdir()
+    for text, words in (("consnt = []", "unknown key consnt"), ("consent = [", "TOML"),
+                        ('[hosts.box]\nbase_url = "nonsense"', "base_url")):  # fmt: skip
+        (own_home / "config" / "intermodal.toml").write_text(text)
+        found = findings(cli("doctor", "--json"))
+        row = found["config", "intermodal.toml"]
+        assert row["state"] == "broken"
+        assert words in row["what"]
+        assert row["todo"]
+        assert found["able", "hears speech"]["state"] == "ok"
+
+
+def test_a_home_that_is_a_file_breaks_config_and_store_but_not_doctor(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").write_text("a plain file")
+    monkeypatch.setenv("INTERMODAL_HOME", str(tmp_path / "home"))
+    found = findings(cli("doctor", "--json"))
+    assert found["config", "intermodal.toml"]["state"] == "broken"
+    assert found["store", ""]["state"] == "broken"
+
+
+def test_a_store_that_cannot_be_written_is_broken_before_anybody_asks(
+    cli: Cli, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda path, mode: False)  # the tests may run as somebody who may write anywhere
+        row = findings(cli("doctor", "--json"))["store", ""]
+    assert (row["state"], "not writable" in row["what"], "INTERMODAL_HOME" in row["todo"]) == ("broken", True, True)
+    (own_home / "data").write_text("a plain file")
+    row = findings(cli("doctor", "--json"))["store", ""]
+    assert row["state"] == "broken"
+    assert "is not a folder" in row["what"]
+    asked = cli("ask", "Hi", "--max-tokens", "1")
+    assert (asked.code, asked.out) == (9, "")
+
+
+def test_looking_at_a_store_makes_none(cli: Cli, own_home: Path) -> None:
+    assert findings(cli("doctor", "--json"))["store", ""]["state"] == "ok"
+    assert not (own_home / "data").exists()
+
+
+def test_doctor_and_the_list_of_weights_say_the_same_memory(cli: Cli) -> None:
+    shown = cli("pull", "--list").out
+    for (area, name), row in findings(cli("doctor", "--json")).items():
+        if area == "weights":
+            need = row["what"].removeprefix("needs ").partition(",")[0]
+            assert "peak" in need
+            (line,) = (line for line in shown.splitlines() if line.startswith(f"{name} "))
+            assert f" {need} " in line
 
 
 # ---- usage -----------------------------------------------------------------------------------------

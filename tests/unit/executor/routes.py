@@ -50,6 +50,7 @@ class FakeMedia:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.page = "text of page {}"
 
     async def pcm(self, data: bytes, *, name: str = "") -> Pcm:
         self.asked.append("pcm")
@@ -57,7 +58,7 @@ class FakeMedia:
 
     async def page_text(self, data: bytes, pages: tuple[int, ...], *, name: str = "") -> tuple[str, ...]:
         self.asked.append("page_text")
-        return tuple(f"text of page {page}" for page in pages)
+        return tuple(self.page.format(page) for page in pages)
 
     async def page_pictures(
         self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = ""

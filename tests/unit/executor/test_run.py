@@ -27,7 +27,7 @@ from tests.unit.executor.routes import (
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor import check
+from intermodal.executor import guard
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.testing import FakeHost
 
@@ -147,12 +147,12 @@ async def test_models_of_this_machine_take_turns(bench: Bench, host: FakeHost) -
     assert len(bench.runtimes.calls) == 3 and bench.runtimes.most_running == 1
 
 
-async def test_a_silent_recording_is_said_and_told_to_the_model(bench: Bench, host: FakeHost) -> None:
+async def test_a_silent_recording_among_other_files_is_told_to_the_model(bench: Bench, host: FakeHost) -> None:
     (model,) = using(bench, host)
     bench.runtimes.transcript = ""
-    request, opened = asked("?", "music.wav")
-    result = await bench.run(plan(route(hear(1), say(model, "step:hear1r"))), request, opened)
-    assert "no speech found in music.wav" in result.notes
+    request, opened = asked("?", "music.wav", "notes.txt")
+    result = await bench.run(plan(route(hear(1), say(model, "step:hear1r", "part:2"))), request, opened)
+    assert "no speech found in music.wav" in result.notes and result.text == host.answer
     assert "Transcript of music.wav:\n(no speech)" in host.attempts[0].text
 
 
@@ -164,9 +164,46 @@ async def test_an_empty_picture_is_said(bench: Bench, host: FakeHost, monkeypatc
 
     monkeypatch.setattr(bench.runtimes, "read", blank)
     (model,) = using(bench, host)
-    request, opened = asked("?", "blank.png")
-    result = await bench.run(plan(route(look(1), say(model, "step:look1"))), request, opened)
+    request, opened = asked("?", "blank.png", "notes.txt")
+    result = await bench.run(plan(route(look(1), say(model, "step:look1", "part:2"))), request, opened)
     assert "no text found in blank.png" in result.notes and "(no text)" in host.attempts[0].text
+
+
+async def test_a_model_is_not_asked_about_files_in_which_nothing_was_found(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    bench.runtimes.transcript = ""
+    bench.media.page = ""
+    request, opened = asked("What does it say?", "silent.wav", "blank.pdf")
+    course = route(hear(1), pages("extract", "1-2", 2), say(model, "step:hear1r", "step:extract2"))
+    result = await bench.run(plan(course), request, opened)
+    assert result.text == "No speech was found in silent.wav. No text was found in blank.pdf."
+    assert result.finish_reason == "stop" and result.endpoint == "" and result.cost == 0
+    assert any("was not asked" in note for note in result.notes)
+    assert host.attempts == [] and [row.reservation.op for row in bench.store.attempts()] == ["transcribe"]
+
+
+async def test_a_schema_is_not_filled_from_files_in_which_nothing_was_found(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    bench.runtimes.transcript = ""
+    request, opened = asked("What is the total?", "silent.wav", output=SCHEMA)
+    with pytest.raises(errors.InputEmpty, match="No speech was found in silent.wav, so there is nothing"):
+        await bench.run(plan(route(hear(1), say(model, "step:hear1r"))), request, opened)
+    assert host.attempts == []
+
+
+async def test_silence_is_not_embedded_as_words(bench: Bench) -> None:
+    bench.runtimes.transcript = ""
+    request, opened = asked("A call", "silent.wav", output=EmbeddingOutput())
+    embed = say(VECTOR, "step:hear1r", op="embed")
+    await bench.run(plan(route(hear(1), embed)), request, opened)
+    assert bench.runtimes.calls[-1] == "embed A call"
+
+
+async def test_a_language_that_does_not_exist_is_refused_before_anything_is_decoded(bench: Bench) -> None:
+    request, opened = asked("", "call.wav", output=TranscriptOutput(), policy=Policy(language="xx"))
+    with pytest.raises(errors.UsageError, match="no language 'xx'.*en, fr"):
+        await bench.run(plan(route(hear(1))), request, opened)
+    assert not bench.media.asked and not bench.store.attempts()
 
 
 # ---- other outputs ----------------------------------------------------------------------------
@@ -278,12 +315,51 @@ async def test_an_answer_cut_at_its_limit_says_so(bench: Bench, host: FakeHost) 
     assert host.attempts[0].json["max_tokens"] == 2
 
 
-async def test_an_answer_that_goes_round_in_circles_says_so(bench: Bench, host: FakeHost) -> None:
+CIRCLES = [
+    "The end is near, they say. ",
+    "It was the end of the line.\n",
+    "I see the sea. The sea sees me. ",
+    "and then the sea ",
+]
+
+
+@pytest.mark.parametrize("circle", CIRCLES)
+async def test_an_answer_that_goes_round_in_circles_is_stopped(bench: Bench, host: FakeHost, circle: str) -> None:
     (model,) = using(bench, host)
-    host.answer = "The end is near. " * 12
-    request, opened = asked("?")
+    host.answer = "Once upon a time. " + circle * 200
+    request, opened = asked("?", sampling=Sampling(max_tokens=4000))
     result = await bench.run(plan(route(say(model))), request, opened)
-    assert [note for note in result.notes if "repeats itself" in note] == [check.REPEATS]
+    assert result.notes == (guard.STOPPED,) and result.finish_reason == "length"
+    assert host.answer.startswith(result.text) and len(result.text) < 20 + len(circle) * 4 + 400
+    assert bench.states() == ["estimated"] and result.actuals[-1].usage.output_tokens
+
+
+@pytest.mark.parametrize("answer", ["No. " * 7, "| --- | --- | --- | ---\n" * 5, "Row after row of it.\n" * 3 + "The end."])
+async def test_an_answer_that_repeats_only_a_little_is_left_alone(bench: Bench, host: FakeHost, answer: str) -> None:
+    (model,) = using(bench, host)
+    host.answer = answer
+    request, opened = asked("?", sampling=Sampling(max_tokens=4000))
+    result = await bench.run(plan(route(say(model))), request, opened)
+    assert result.text == answer and result.finish_reason == "stop"
+
+
+async def test_a_schema_the_endpoint_cannot_be_held_to_is_asked_for_in_words_once(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from intermodal.testing import faults
+
+    what = "Unable to generate parser for this template. JSON schema error at #: unsupported $ref"
+    refusal = (400, {"error": {"code": 400, "message": what, "type": "invalid_request_error"}})
+    monkeypatch.setattr(faults, "REFUSALS", {**faults.REFUSALS, "schema": refusal})
+    monkeypatch.setattr("intermodal.testing.server.REFUSALS", faults.REFUSALS, raising=False)
+    (model,) = using(bench, host, "fake/m-fault-schema-1-x1")
+    host.answer = '{"total": 7}'
+    request, opened = asked("?", output=SCHEMA)
+    result = await bench.run(plan(route(say(model))), request, opened)
+    assert result.data == {"total": 7} and bench.states() == ["void", "settled"]
+    assert any("asked for in words" in note for note in result.notes)
+    forced, asked_for = host.attempts
+    assert forced.schema is not None and asked_for.schema is None and "JSON Schema" in asked_for.text
 
 
 async def test_the_highest_estimate_is_sent_as_the_limit(bench: Bench, host: FakeHost) -> None:

@@ -73,7 +73,7 @@ async def test_a_picture_of_each_format_is_the_first_a_worker_sees(form: str, me
     async with MediaWorker() as worker:
         made = await worker.picture(data, name=form)
         assert (made.width, made.height) == turned
-        assert len(Image.open(io.BytesIO(made.data)).convert("RGB").getcolors(10_000) or ()) > 100  # a photograph
+        assert len(Image.open(io.BytesIO(made.data)).convert("RGB").getcolors(10_000) or ()) > 25  # a photograph
     async with MediaWorker() as worker:
         found = await worker.probe(data, name=form)
     assert (found.width, found.height) == turned
@@ -118,8 +118,9 @@ import sys
 from intermodal import _process
 from intermodal.media import worker
 _process.report = lambda *a: None
-seen, real = set(), worker._decoder
+seen, late, real = set(), set(), worker._decoder
 def decoder(name):
+    late.update(set(sys.modules) - seen if seen else ())  # of the handler that ran before
     loaded = real(name)
     seen.update(sys.modules)
     return loaded
@@ -128,7 +129,7 @@ data = sys.stdin.buffer.read()
 worker.probe(data, "x")
 if data[:4] != b"%PDF":
     (worker.pcm if sys.argv[1] in ("sound",) else lambda d, n: worker.picture(d, n, 16))(data, "x")
-print(*sorted(set(sys.modules) - seen))
+print(*sorted(late | set(sys.modules) - seen))
 """
 
 

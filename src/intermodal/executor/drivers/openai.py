@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal import errors
+from intermodal.executor.guard import LoopGuard
 from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.world import World
 from intermodal.wire import openai_audio, openai_chat, openai_embeddings, openai_reply, status
@@ -49,12 +50,16 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     refusal: list[str] = []
     usage = Usage()
     reason = ""
+    guard = LoopGuard() if job.stop_loops else None
     async with _posted(job, world, line, server, encoded) as response:
         decoder = openai_reply.Decoder(job.endpoint.id, headers=response.headers)
         async for event in _events(response, decoder):
             if isinstance(event, TextDelta):
                 text.append(event.text)
                 await line.say(event.text)
+                if guard is not None and guard.looped(event.text):
+                    # Leaving closes the connection, which is how a server learns that it may stop.
+                    return Made(text="".join(text), finish_reason="length", looped=True)
             elif isinstance(event, RefusalDelta):
                 refusal.append(event.text)
             elif isinstance(event, Usage):

@@ -13,6 +13,7 @@ from typing import Any
 from intermodal._process import report, serve
 from intermodal.runtimes.embedded._child import library, loading, threads
 from intermodal.runtimes.embedded._speech import RATE, without_music
+from intermodal.wire.languages import iso, whispers
 
 BEAM = 5
 TEMPERATURES = [0.0, 0.4, 0.8]
@@ -34,6 +35,7 @@ def load(path: str, name: str) -> None:
 
 def transcribe(path: str, name: str, pcm: bytes, language: str) -> dict[str, Any]:
     """Words of signed 16-bit little-endian 16 kHz mono samples. ``language`` "" recognises it."""
+    language = whispers(language)
     load(path, name)
     numpy = library("numpy")
     model = _models[path]
@@ -63,7 +65,7 @@ def transcribe(path: str, name: str, pcm: bytes, language: str) -> dict[str, Any
     # A monolingual ear does not recognise its language, it presumes it: nothing was measured.
     measured = model.model.is_multilingual or language
     return {
-        "language": info.language,
+        "language": iso(info.language),
         "confidence": float(info.language_probability) if measured else 0.0,
         "seconds": total,
         "segments": segments,

@@ -1,0 +1,95 @@
+"""The schema that is sent, made of the schema that was asked for. Answers are always held against the latter. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+Schema = dict[str, Any]
+MAX_LENGTH = 200  # characters of a string nobody limited: a line of an invoice, not a page
+MAX_ITEMS = 16  # items of an array nobody limited
+
+_VALUES = frozenset({"const", "enum", "default", "examples"})  # these hold data, which may look like a schema
+_NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+_SAYS_ITS_LENGTH = frozenset({"maxLength", "enum", "const", "pattern", "format"})
+_SAYS_ITS_NUMBER = frozenset({"maxItems", "enum", "const", "prefixItems"})
+
+
+def references(schema: Any) -> Iterator[str]:
+    """Every ``$ref`` and ``$dynamicRef`` of a schema, those in data (an ``enum``, a default) left out."""
+    for node in _nodes(schema):
+        for key in ("$ref", "$dynamicRef"):
+            if isinstance(node.get(key), str):
+                yield node[key]
+
+
+def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _nodes(item)
+    elif isinstance(schema, Mapping):
+        yield schema
+        for key, value in schema.items():
+            if key in _NAMED and isinstance(value, Mapping):
+                for named in value.values():
+                    yield from _nodes(named)
+            elif key not in _VALUES:
+                yield from _nodes(value)
+
+
+def rooted(schema: Schema) -> Schema:
+    """The same schema without ``"$ref": "#"``, which llama.cpp refuses: the root is named in ``$defs`` as well.
+
+    >>> rooted({"items": {"$ref": "#"}})
+    {'items': {'$ref': '#/$defs/root'}, '$defs': {'root': {'items': {'$ref': '#/$defs/root'}}}}
+    """
+    if "#" not in references(schema):
+        return schema
+    name = "root"
+    while name in schema.get("$defs", {}):
+        name += "_"
+
+    def renamed(node: Schema) -> Schema:
+        return {**node, "$ref": f"#/$defs/{name}"} if node.get("$ref") == "#" else node
+
+    whole = _mapped(schema, renamed)
+    own = {key: value for key, value in whole.items() if key != "$defs"}
+    return {**own, "$defs": {**whole.get("$defs", {}), name: own}}
+
+
+def bounded(schema: Schema) -> Schema:
+    """The schema with a limit on every string and array that has none, so that a small model cannot write forever.
+
+    What validates against it validates against the schema itself.
+
+    >>> bounded({"type": "array", "items": {"type": "string"}})
+    {'type': 'array', 'items': {'type': 'string', 'maxLength': 200}, 'maxItems': 16}
+    """
+    made: Schema = _mapped(schema, _with_limits)
+    return made
+
+
+def _with_limits(node: Schema) -> Schema:
+    kinds = node.get("type", ())
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    limits: Schema = {}
+    if "string" in kinds and not _SAYS_ITS_LENGTH & node.keys() and node.get("minLength", 0) <= MAX_LENGTH:
+        limits["maxLength"] = MAX_LENGTH
+    if "array" in kinds and not _SAYS_ITS_NUMBER & node.keys() and node.get("minItems", 0) <= MAX_ITEMS:
+        limits["maxItems"] = MAX_ITEMS
+    return {**node, **limits}
+
+
+def _mapped(node: Any, change: Callable[[Schema], Schema]) -> Any:
+    """A copy with ``change`` done to every schema in it."""
+    if isinstance(node, list):
+        return [_mapped(item, change) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    made: Schema = {}
+    for key, value in node.items():
+        if key in _NAMED and isinstance(value, Mapping):
+            made[key] = {name: _mapped(named, change) for name, named in value.items()}
+        else:
+            made[key] = value if key in _VALUES else _mapped(value, change)
+    return change(made)
