@@ -82,7 +82,9 @@ def read_tokens(megapixels: float, density: Quantity, seen: Quantity | None = No
     if not density.known:
         return between(*READ_PER_MEGAPIXEL, "per megapixel, text not sampled").scaled(megapixels)
     rate = between(*READ_PER_DENSE_MEGAPIXEL, "per megapixel of text")
-    return density.times(rate, basis=rate.basis).scaled(megapixels)
+    found = density.times(rate, basis=rate.basis)
+    most = found.high + PAGE_OVERLOOKED
+    return between(found.low, found.mid, most, rate.basis).scaled(megapixels)
 
 
 def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quantity | None = None) -> Quantity:

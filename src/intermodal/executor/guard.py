@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 
-from intermodal.executor.check import repeats
-
 TIMES = 4  # so often in a row the same is said
-SHORTEST = 20  # characters of it; "No. No. No. No." is a style
+SHORTEST = 20  # characters of it, each sentence counted once: a column of thirty times "no" may be right
 _UNITS = 6  # sentences or lines that may alternate
+_WORDS = range(3, 41)  # of a phrase that no full stop ends
+_PHRASES = 6  # times in a row
 _END = re.compile(r"(?<=[.!?。！？])\s+|\n+|(?<=[。！？])")
 _LETTER = re.compile(r"[^\W\d_]")
 _LOOK_BACK = 4000  # characters
-_EVERY = 120  # characters between two looks for phrases that no full stop ends
+_EVERY = 120  # characters between two looks for phrases
 STOPPED = "the answer began to repeat itself and was stopped: ask differently, or use a stronger model"
 
 
 class LoopGuard:
     """Fed the pieces of an answer; true from the piece on that makes it a loop.
 
-    A loop is the same sentence or line, or the same few in turn, four times in a row (20 characters and
-    more, letters among them), or what ``check.repeats`` calls one.
+    A loop is the same sentence or line, or the same few in turn, four times in a row, whatever numbers
+    stand before them; or the same phrase of 3 to 40 words six times in a row. 20 characters and more.
     """
 
     def __init__(self) -> None:
@@ -35,16 +35,27 @@ class LoopGuard:
         if self._since < _EVERY:
             return False
         self._since = 0
-        return repeats(self._tail)
+        return self._phrases()
 
     def _sentences(self) -> bool:
         *whole, _ = _END.split(self._tail)  # the last one is not finished
-        said = [" ".join(unit.lower().split()) for unit in whole if unit and unit.strip()]
+        # Without letters it is the number of a list's item, or the rule of a table.
+        said = [" ".join(unit.lower().split()) for unit in whole if unit and _LETTER.search(unit)]
         for size in range(1, _UNITS + 1):
             last = said[-size:]
-            text = " ".join(last)
             if len(said) < size * TIMES:
                 return False
-            if len(text) >= SHORTEST and _LETTER.search(text) and said[-size * TIMES :] == last * TIMES:
+            if said[-size * TIMES :] == last * TIMES and sum(map(len, set(last))) >= SHORTEST:
+                return True
+        return False
+
+    def _phrases(self) -> bool:
+        *words, _ = self._tail.lower().split(" ")  # the last one is not finished
+        for size in _WORDS:
+            last = words[-size:]
+            if len(words) < size * _PHRASES:
+                return False
+            long = len(" ".join(last)) >= SHORTEST and len(set(last)) >= _WORDS.start
+            if long and words[-size * _PHRASES :] == last * _PHRASES and _LETTER.search(" ".join(last)):
                 return True
         return False

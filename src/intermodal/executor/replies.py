@@ -117,9 +117,7 @@ def _refuse_refusal(done: Done, endpoint: Endpoint, speaker: Speaker) -> None:
         )
 
 
-async def _valid(
-    course: Course, job: Job, done: Done, schema: JsonOutput, speaker: Speaker
-) -> tuple[Done, object]:
+async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speaker: Speaker) -> tuple[Done, object]:
     """The data of a JSON answer. An answer nobody has seen gets one repair call."""
     parsed = answer.parse(done.made.text, schema.schema)
     cut = done.made.finish_reason == "length"

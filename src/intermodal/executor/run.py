@@ -38,6 +38,7 @@ async def run(plan: Plan, request: Request, opened: OpenedLike, world: World) ->
         OutputInvalid, BudgetExceeded, InputError: see ``intermodal.errors``.
         StoreError: the attempt could not be recorded, so nothing was sent.
     """
+
     async def drive(send: MemoryObjectSendStream[Event]) -> None:
         await Trip(plan, request, opened, world, send).go()
 

@@ -15,6 +15,8 @@ floors.py      the strength floor          pin.py     staying in a conversation
 routes.py      a route's numbers           score.py   what better means
 build.py       steps and estimates         sends.py   what leaves the machine
 words.py       what a plan says about itself          notes.py  what needs saying
+refusals.py    who was refused for what                 remedies.py  what to do about it
+takes.py       parts that go in as they are
 names.py       the grammar of model names  aspects.py what is needed, kept and lost
 """
 

@@ -37,8 +37,8 @@ _WORDS: dict[Aspect, str] = {
     ),
     "figures": "chart charts graph graphs figure figures diagram diagrams plot plots curve axis bar bars trend",
     "layout": "layout column columns table tables row rows position heading header footer top bottom",
-    "speakers": "speaker speakers who voice voices",
-    "tone": "tone angry anger mood emotion emotional upset sarcastic happy sad nervous shouting whisper calm",
+    "speakers": "speaker speakers who whose voices",
+    "tone": "tone voice angry anger mood emotion emotional upset sarcastic happy sad nervous shouting whisper calm",
     "timing": "when minute minutes second seconds timestamp timestamps",
     "motion": "moves moving motion movement gesture gestures",
 }

@@ -11,24 +11,23 @@ import math
 import msgspec
 
 from intermodal.catalog.nouns import Endpoint, Task
-from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, levels, plus, quantity
 from intermodal.costing.memory import peak
 from intermodal.costing.rates import HERE
-from intermodal.costing.tokens import audio_tokens, document_tokens
 from intermodal.media.steps import DEFAULT_DPI
 from intermodal.planner.aspects import kept
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pages import listed
-from intermodal.planner.routes import Assignment, Route, answer, as_quantity, last_call, picture_tokens, repair_call
+from intermodal.planner.routes import Assignment, Route, answer, last_call, repair_call
 from intermodal.planner.sends import sends_of
+from intermodal.planner.takes import named_texts, taken
 from intermodal.planner.ways import Passage, Piece, Way, pages_title
 from intermodal.planner.words import strength, summary, warnings
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Taken
 from intermodal.plans.step import Call, CallOp, Check, Estimate, Step, Transform, TransformOp
-from intermodal.quantity import Quantity, exact
+from intermodal.quantity import Quantity
 from intermodal.request import ASPECTS, TranscriptOutput
 
 TASK_OF: dict[str, Task] = {
@@ -39,7 +38,6 @@ TASK_OF: dict[str, Task] = {
 }
 TITLES: dict[str, str] = {"text": "answer", "json": "JSON answer", "embedding": "embedding", "transcript": "transcript"}
 CHARS_PER_TOKEN = 4.0
-TOGETHER = 8  # parts of one bundle up to which each is listed by itself
 Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
 Params = tuple[tuple[str, str], ...]
 _encode = msgspec.json.Encoder().encode
@@ -309,8 +307,9 @@ class Builder:
     def _takes(self, route: Route) -> tuple[Taken, ...]:
         if self.case.job == "transcribe":
             return ()
-        found: list[Taken] = []
-        rule = route.group.first.model.image_tokens
+        model = route.group.first.model
+        rule = model.image_tokens
+        found = named_texts(self.case, model.tokenizer)
         for bundle, way in zip(self.case.bundles, route.assignment.ways, strict=True):
             if way.name == "native" or way.pictures:
                 found += taken(bundle, way, rule)
@@ -334,50 +333,6 @@ def _select_step(part: PartFacts, source: str, passage: Passage, bundle: Bundle,
         title=f"{part.name} {pages_title(tuple(kept))}", params=params,
         note=f"leaves out {pages_title(tuple(out))}" if out else "",
     )  # fmt: skip
-
-
-def taken(bundle: Bundle, way: Way, rule: str) -> list[Taken]:
-    """Parts that go in without becoming text; many alike as one."""
-    if len(bundle.parts) > TOGETHER:
-        tokens = quantity(picture_tokens(way, rule), "sum", 0) + audio_tokens(as_quantity(way.sound))
-        pages = sum(passage.pages for passage in way.passages)
-        tokens = tokens + document_tokens(pages, sum(passage.chars for passage in way.passages))
-        return [
-            Taken(
-                part=bundle.parts[0].index, title=bundle.title, kind=bundle.kind, tokens=tokens, count=len(bundle.parts)
-            )
-        ]
-    return [
-        Taken(
-            part=part.index, title=f"{part.name} {_size_words(part, passage)}", kind=bundle.kind,
-            tokens=_taken_tokens(passage, rule),
-        )
-        for part, passage in zip(bundle.parts, way.passages, strict=True)
-    ]  # fmt: skip
-
-
-def _taken_tokens(passage: Passage, rule: str) -> Quantity:
-    if passage.pages:
-        return document_tokens(passage.pages, passage.chars)
-    if not passage.pictures:
-        return audio_tokens(passage.sound)
-    tokens = exact(0.0)
-    for width, height, detail in passage.pictures:
-        tokens = tokens + image_tokens(rule, width, height, detail)
-    return tokens
-
-
-def _size_words(part: PartFacts, passage: Passage) -> str:
-    if part.kind == "audio":
-        return f"{part.seconds.mid:.3g} s"
-    if part.kind == "image":
-        return f"{part.width}x{part.height}"
-    count = passage.pages or len(passage.pictures)
-    return (
-        f"{count} page{'s' if count != 1 else ''}"
-        if passage.pages
-        else f"{count} picture{'s' if count != 1 else ''} of pages"
-    )
 
 
 def _chars(tokens: Quantity) -> Levels:

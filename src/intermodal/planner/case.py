@@ -30,6 +30,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.request import Aspect, EmbeddingOutput, JsonOutput, Policy, Request, TranscriptOutput
 
 FINE_BUNDLES = 4  # distinct shapes up to which each shape is a bundle of its own
+TYPICAL_ANSWER = (8.0, 50.0)  # tokens, low and mid: answers to questions about files took 16 to 55, no statistics yet
 QUESTION_CHARS = 4_000  # of the question are looked at for words
 Shape = tuple[object, ...]
 
@@ -166,7 +167,7 @@ def make_case(
             memory = plus(memory, levels(catalog.by_id[endpoint_id].memory))
     measured = frozenset(key.partition("|")[0] for key in statistics.rows)
     schema = len(msgspec.json.encode(request.output.schema)) if isinstance(request.output, JsonOutput) else 0
-    typical = (10.0, max(80.0, schema / 8)) if schema else (8.0, 120.0)
+    typical = (10.0, max(80.0, schema / 8)) if schema else TYPICAL_ANSWER
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,

@@ -11,11 +11,13 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Catalog
 from intermodal.errors import NoRoute
 from intermodal.planner import rules
+from intermodal.planner.aspects import QUESTION_PENALTY
 from intermodal.planner.build import Builder
 from intermodal.planner.case import Case, digest, make_case
 from intermodal.planner.floors import DEFAULT_FLOOR, Settled, floor_notes, settle
 from intermodal.planner.notes import notes
 from intermodal.planner.pin import pinned
+from intermodal.planner.remedies import remedy
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
 from intermodal.planner.words import headline, policy_line, summary
@@ -68,11 +70,23 @@ def decide(case: Case) -> Decision:
         raise no_route(case, [*left.refused, *settled.found.refused])
     best = settled.found.routes[0]
     chosen, said = pinned(case, left, settled, best)
-    others: dict[str, Route] = {}
-    for route in settled.found.routes:
-        if route.endpoint.id != chosen.endpoint.id and route.endpoint.id not in others:
-            others[route.endpoint.id] = route
-    return Decision(case, left, settled, chosen, list(others.values())[:FALLBACKS], said)
+    return Decision(case, left, settled, chosen, _fallbacks(settled.found.routes, chosen), said)
+
+
+def _fallbacks(routes: list[Route], chosen: Route) -> list[Route]:
+    """The best route of each other endpoint; those that keep what the question asks for before those that do not.
+
+    A fallback is taken without anybody looking: one that would answer about a colour from text read in a photo
+    comes only after those that see.
+    """
+    most = chosen.demand.penalty + QUESTION_PENALTY / 2
+    good: dict[str, Route] = {}
+    rest: dict[str, Route] = {}
+    for route in routes:
+        if route.endpoint.id != chosen.endpoint.id:
+            (good if route.demand.penalty < most else rest).setdefault(route.endpoint.id, route)
+    found = [*good.values(), *(route for name, route in rest.items() if name not in good)]
+    return found[:FALLBACKS]
 
 
 def no_route(case: Case, refused: list[Refused]) -> NoRoute:
@@ -86,7 +100,7 @@ def no_route(case: Case, refused: list[Refused]) -> NoRoute:
     what = {"text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this"}.get(
         case.output, "embed this"
     )
-    todo = _remedy(telling[0]) if telling else "run intermodal doctor"
+    todo = remedy(case, telling[0], refused) if telling else "run intermodal doctor"
     return NoRoute(f"nothing reachable can {what}{by}: {reasons[0]}", todo=todo, reasons=reasons)
 
 
@@ -98,29 +112,6 @@ def _named(case: Case) -> list[Refused]:
         if reason is not None:
             found.append(Refused("named", reason[1], 1, (name,)))
     return found
-
-
-_REMEDIES: dict[str, str] = {
-    "named": "name another model (intermodal models), or none",
-    "not_ready": "bring what is missing (intermodal pull --defaults for the small models; intermodal doctor)",
-    "consent": "allow a host with --host NAME or intermodal hosts add",
-    "zone": "drop --local, or add a nearer host",
-    "privacy": "release the text (--release), or add a stronger local model (intermodal pull)",
-    "keep": "keep fewer aspects, or allow a host whose models take such parts (intermodal hosts add)",
-    "floor": "lower --at-least, or add a stronger model (intermodal pull, intermodal hosts add)",
-    "context": "give less text (of a PDF: --pages), or allow a model with a longer context",
-    "memory": "free some memory, or use a smaller model",
-    "unknown_price": "give the host's price in intermodal.toml, or drop --max-cost",
-    "max_cost": "raise --max-cost",
-    "deadline": "raise --deadline, or allow a shorter answer (--max-tokens)",
-    "images": "send fewer pictures",
-    "language": "say the language of the speech (--language)",
-    "pages": "choose pages (--pages)",
-}
-
-
-def _remedy(row: Rejected) -> str:
-    return _REMEDIES.get(row.rule, "run intermodal doctor to see what is reachable")
 
 
 def _who(row: Rejected) -> str:
@@ -140,7 +131,7 @@ def describe(decision: Decision) -> Plan:
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
     said = [
         *decision.said,
-        *floor_notes(case, decision.settled.floors, chosen),
+        *floor_notes(case, decision.left, decision.settled, chosen),
         *notes(case, chosen, head, found.routes),
     ]
     frontier = tuple(builder.candidate(route) for route in pareto(found.routes))
@@ -152,7 +143,7 @@ def describe(decision: Decision) -> Plan:
         chosen=head,
         fallbacks=fallbacks,
         outranked=outranked(case, chosen, decision.fallbacks, found.routes, builder),
-        rejected=rejected([*decision.left.refused, *found.refused]),
+        rejected=rejected([*decision.left.refused, *found.refused, *decision.settled.passed_over]),
         frontier=frontier,
         notes=tuple(dict.fromkeys(said)),
         inputs=digest(case),
@@ -203,6 +194,8 @@ def _identity(case: Case, route: Route) -> tuple[str, str]:
 
 def compare(case: Case, route: Route, chosen: Route) -> str:
     """Why a route that could is not the one, in the objective's own numbers."""
+    if route.key < chosen.key and route.key[:-1] == chosen.key[:-1]:
+        return "equal in every number, and the conversation stays with the endpoint of its last turn"
     if route.key < chosen.key:
         return "better by the objective, but the conversation stays with the endpoint of its last turn"
     objective = case.policy.objective
@@ -213,19 +206,32 @@ def compare(case: Case, route: Route, chosen: Route) -> str:
         return f"{TIERS[mine.tier]} < {TIERS[best.tier]}"
     if objective == "best" and route.demand.missed != chosen.demand.missed:
         return "loses more of what the question seems to need"
+    if objective == "fastest":
+        return _same_time(mine, best)
     if mine.cost == math.inf:
         return "its price is not known, so it sorts last"
     if objective == "default":
         return (
             f"{_sum(case, route)} > {_money(chosen.score)}"
             if route.score > chosen.score
-            else "equal, and slower or later by name"
+            else "equal, and slower, keeps less, dearer or later by name"
         )
     if mine.cost != best.cost:
         return f"{_money(mine.cost)} > {_money(best.cost)}"
     if mine.seconds != best.seconds:
         return f"same cost, {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
     return "equal, keeps less or later by name"
+
+
+def _same_time(mine: Route, best: Route) -> str:
+    """Two routes that take equally long: what is kept comes before money, and money before the name."""
+    if mine.demand.kept != best.demand.kept:
+        return "same time, keeps less"
+    if mine.cost == best.cost:
+        return "equal, later by name"
+    if mine.cost == math.inf:
+        return "same time, and its price is not known"
+    return f"same time, {_money(mine.cost)} > {_money(best.cost)}"
 
 
 def _sum(case: Case, route: Route) -> str:

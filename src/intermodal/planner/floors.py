@@ -6,22 +6,36 @@ import itertools
 
 from msgspec import Struct
 
+from intermodal.planner import rules
 from intermodal.planner.case import Case
 from intermodal.planner.converters import TASKS, Floors
-from intermodal.planner.index import Job, tier_name
+from intermodal.planner.index import LISTED, Group, Job, tier_name
+from intermodal.planner.remedies import hosts_without_consent
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Found, Search
-from intermodal.planner.survivors import Survivors
+from intermodal.planner.survivors import Only, Refused, Survivors, first_ids
 from intermodal.request import TIERS
 
 DEFAULT_FLOOR = TIERS.index("medium")
+CONVERSIONS: tuple[Job, ...] = ("transcribe", "read")
+_JOB_WORDS: dict[Job, str] = {
+    "generate": "answering",
+    "embed": "embedding",
+    "transcribe": "speech recognition",
+    "read": "text recognition",
+}
 
 
 class Settled(Struct):
-    """The floors under which routes were found (or nothing was, even under the lowest)."""
+    """The floors under which routes were found (or nothing was, even under the lowest).
+
+    ``top`` is where the search began; ``passed_over`` has the converters between the two, and what keeps them out.
+    """
 
     floors: Floors
     found: Found
+    top: Floors
+    passed_over: list[Refused]
 
 
 def settle(case: Case, left: Survivors) -> Settled:
@@ -29,12 +43,13 @@ def settle(case: Case, left: Survivors) -> Settled:
     stated = case.policy.at_least
     if stated is not None:
         floors = Floors(*[TIERS.index(stated)] * 3)
-        return Settled(floors, Search(case, left, floors).run())
+        return Settled(floors, Search(case, left, floors).run(), floors, [])
     top = _strongest(case, left)
     settled: Settled | None = None
     for floors in _downwards(top):
-        settled = Settled(floors, Search(case, left, floors).run())
+        settled = Settled(floors, Search(case, left, floors).run(), top, [])
         if settled.found.routes:
+            settled.passed_over = _passed_over(case, left, top, floors)
             return settled
     assert settled is not None
     return settled
@@ -63,26 +78,87 @@ def _downwards(top: Floors) -> list[Floors]:
     return [Floors(top.answer - answer, top.hear - hear, top.read - read) for answer, hear, read in ordered]
 
 
-def floor_notes(case: Case, floors: Floors, chosen: Route) -> list[str]:
-    """One sentence where the default floor had to come down, and how to get better."""
+def floor_notes(case: Case, left: Survivors, settled: Settled, chosen: Route) -> list[str]:
+    """One sentence where the default floor had to come down: what keeps stronger ones out, or how to get better."""
     if case.policy.at_least is not None:
         return []
-    words: dict[Job, str] = {
-        "generate": "answering", "embed": "embedding", "transcribe": "speech recognition", "read": "text recognition",
-    }  # fmt: skip
-    short: list[str] = []
-    if floors.answer < DEFAULT_FLOOR and case.named is None and case.job == "generate":
-        short.append(f"{words[case.job]} {tier_name(floors.answer)}")
-    for job in ("transcribe", "read"):
+    floors = settled.floors
+    low: list[tuple[Job, int]] = []
+    if floors.answer < DEFAULT_FLOOR and case.named is None:
+        low.append((case.job, floors.answer))
+    for job in CONVERSIONS:
         used = any(
             way.endpoint is not None and (way.name == "transcribe") == (job == "transcribe")
             for way in chosen.assignment.ways
         )
         if used and floors.of(job) < DEFAULT_FLOOR:
-            short.append(f"{words[job]} {tier_name(floors.of(job))}")
-    if not short:
+            low.append((job, floors.of(job)))
+    if not low:
         return []
+    short = [f"{_JOB_WORDS[job]} {tier_name(place)}" for job, place in low]
+    why = _kept_out(case, settled)
+    floor, weak = tier_name(DEFAULT_FLOOR), ", ".join(short)
+    if why:
+        return [f"floor {floor} not reached ({weak}): {why}"]
+    hosts = hosts_without_consent(
+        case,
+        left.refused,
+        lambda group: any(job in group.jobs and group.strongest > place for job, place in low),
+    )
+    add = f"--host {hosts[0]}" if len(hosts) == 1 else "intermodal hosts add"
     return [
-        f"floor {tier_name(DEFAULT_FLOOR)} not reached, the strongest reachable is taken ({', '.join(short)}); "
-        "for better: intermodal pull --list, or intermodal hosts add"
+        f"floor {floor} not reached, the strongest reachable is taken ({weak}); "
+        f"for better: intermodal pull --list, or {add}"
     ]
+
+
+def _kept_out(case: Case, settled: Settled) -> str:
+    """What keeps something stronger and reachable out, the nearest miss."""
+    if settled.passed_over:
+        nearest = max(settled.passed_over, key=lambda each: rules.order(each.rule))
+        return f"{nearest.ids[0]} {nearest.reason}"
+    if settled.floors.answer >= settled.top.answer:
+        return ""
+    stronger = [
+        each
+        for each in settled.found.refused
+        if any(_is_stronger(case, case.index.group_of[name], settled.floors.answer) for name in each.ids)
+    ]
+    if not stronger:
+        return ""
+    nearest = max(stronger, key=lambda each: rules.order(each.rule))
+    if nearest.reason.startswith("the nearest"):
+        return f"of the stronger ones {nearest.reason}"
+    return f"{nearest.ids[0]} is out: {nearest.reason}"
+
+
+def _is_stronger(case: Case, group: Group, floor: int) -> bool:
+    return case.job in group.jobs and group.strongest > floor
+
+
+def _nearest(refused: list[Refused]) -> Refused | None:
+    """The nearest miss; that others are weaker is no reason against this one."""
+    return max(refused, key=lambda each: (each.rule != "floor", rules.order(each.rule)), default=None)
+
+
+def _passed_over(case: Case, left: Survivors, top: Floors, floors: Floors) -> list[Refused]:
+    """Ears and readers that are stronger than what is taken, and why every route through them is out."""
+    found: list[Refused] = []
+    for job in CONVERSIONS:
+        if job == case.job or floors.of(job) >= top.of(job):
+            continue
+        groups = [g for g in left.by_job.get(job, []) if g.tier(TASKS[job]) > floors.of(job)]
+        if not groups:
+            continue
+        best = max(groups, key=lambda group: (group.tier(TASKS[job]), -group.number))
+        alone = Search(case, left, Floors(floors.answer, 0, 0), Only(best.ids[0], job)).run()
+        if alone.routes:
+            continue
+        nearest = _nearest(alone.refused)
+        if nearest is None:
+            continue
+        verb = "hear" if job == "transcribe" else "read"
+        words = f"could {verb}, but every route through it is out: {nearest.reason}"
+        ids = (best.ids[0], *(name for name in first_ids(groups) if name != best.ids[0]))[:LISTED]
+        found.append(Refused(nearest.rule, words, sum(len(group.members) for group in groups), ids))
+    return found

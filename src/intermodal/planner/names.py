@@ -65,13 +65,17 @@ def _near(catalog: Catalog, wanted: str) -> str:
     from difflib import get_close_matches
 
     model = wanted.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-    names: dict[str, str] = {}
+    names: dict[str, tuple[str, str]] = {}  # what may be near -> how to write it, and the model it is
     for endpoint in catalog.endpoints:
-        names.setdefault(endpoint.id.lower(), endpoint.id)
-        names.setdefault(endpoint.model.id.lower(), endpoint.model.id)
-        names.setdefault(endpoint.model.id.lower().rsplit("/", 1)[-1], endpoint.model.id)
+        names.setdefault(endpoint.id.lower(), (endpoint.id, endpoint.model.id))
+        names.setdefault(endpoint.model.id.lower(), (endpoint.model.id, endpoint.model.id))
+        names.setdefault(endpoint.model.id.lower().rsplit("/", 1)[-1], (endpoint.model.id, endpoint.model.id))
     close = [*get_close_matches(wanted, names, 3, 0.5), *get_close_matches(model, names, 3, 0.5)]
-    found = list(dict.fromkeys(names[match] for match in close))[:3]
+    by_model: dict[str, str] = {}
+    for match in close:
+        written, of = names[match]
+        by_model.setdefault(of, written)
+    found = list(by_model.values())[:3]
     if found:
         return f"did you mean {' or '.join(found)}? See intermodal models"
     return "see intermodal models"

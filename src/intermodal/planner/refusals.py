@@ -31,18 +31,31 @@ class Refusals:
     def __init__(self, case: Case) -> None:
         self.case = case
         self._rows: dict[tuple[str, str], Refused] = {}
+        self._nearest: dict[tuple[str, str], str] = {}  # whose reason a row has; "" for the best of a class
+        self._several: set[tuple[str, str]] = set()  # rows that stand for several reasons
 
     def rows(self) -> list[Refused]:
-        return list(self._rows.values())
+        """One number is never said of several: where reasons differ, it is the nearest one's, by name."""
+        found: list[Refused] = []
+        for key, row in self._rows.items():
+            if key in self._several:
+                who = f", {self._nearest[key]}," if self._nearest[key] else ""
+                row = Refused(row.rule, f"the nearest{who} {row.reason}", row.count, row.ids, row.miss)
+            found.append(row)
+        return found
 
     def add(self, new: Refused) -> None:
         """One row per rule with numbers (the nearest miss speaks for all), one per reason without."""
         key = (new.rule, "" if new.rule in _MISS else new.reason)
         held = self._rows.get(key)
+        near = held if held is not None and held.miss <= new.miss else new
+        if near is new:
+            self._nearest[key] = new.ids[0] if new.count == 1 and new.ids else ""
         if held is None:
             self._rows[key] = new
             return
-        near = held if held.miss <= new.miss else new
+        if held.reason != new.reason:
+            self._several.add(key)
         ids = tuple(sorted({*held.ids, *new.ids}))[:LISTED]
         self._rows[key] = Refused(new.rule, near.reason, held.count + new.count, ids, near.miss)
 
@@ -54,5 +67,7 @@ class Refusals:
     def take_over(self, before: Refusals, *, contexts: bool) -> None:
         """Rows of an earlier pass that this one has not; short contexts only where they still are (``contexts``)."""
         for key, row in before._rows.items():
-            if contexts or key[0] != "context":
-                self._rows.setdefault(key, row)
+            if (contexts or key[0] != "context") and key not in self._rows:
+                self._rows[key], self._nearest[key] = row, before._nearest[key]
+                if key in before._several:
+                    self._several.add(key)

@@ -22,6 +22,7 @@ from intermodal.costing.memory import fits
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
 from intermodal.planner.ways import Way
+from intermodal.plans.numbers import plain_money
 from intermodal.request import DEFAULT_MAX_COST, ZONES, Zone
 
 _MAKES: dict[str, str] = {
@@ -33,11 +34,16 @@ _MAKES: dict[str, str] = {
 _IS: dict[Kind, str] = {
     "text": "text", "image": "a picture", "audio": "a recording", "video": "a video", "document": "a document",
 }  # fmt: skip
-_FARTHEST: dict[Zone, str] = {
+_COMPUTES: dict[Zone, str] = {
     "process": "in a process of this machine",
     "machine": "on this machine",
     "network": "in your network",
     "internet": "on the internet",
+}
+_BOUND: dict[Zone, str] = {
+    "process": "intermodal's own processes",
+    "machine": "this machine",
+    "network": "your network",
 }
 
 
@@ -95,14 +101,14 @@ def consent(group: Group, job: Job, case: Case) -> str:
     if not needs_consent(group.first) or group.first.host.id in case.consented:
         return ""
     name = group.first.host.id
-    return f"no consent for host {name}: intermodal hosts add {name}"
+    return f"no consent for host {name}: --host {name} for this once, or intermodal hosts add {name}"
 
 
 def zone(group: Group, job: Job, case: Case) -> str:
     place, farthest = group.first.host.zone, case.policy.farthest
     if ZONES.index(place) <= ZONES.index(farthest):
         return ""
-    return f"computes {_FARTHEST[place]}, and nothing may go farther than {_FARTHEST[farthest]}"
+    return f"computes {_COMPUTES[place]}, and nothing may leave {_BOUND.get(farthest, farthest)}"
 
 
 def language(group: Group, job: Job, case: Case) -> str:
@@ -113,11 +119,13 @@ def language(group: Group, job: Job, case: Case) -> str:
     heard = case.languages
     if heard and heard <= frozenset(languages):
         return ""
-    name = next((bundle.title for bundle in case.bundles if bundle.kind == "audio"), "the recording")
+    first = next((bundle for bundle in case.bundles if bundle.kind == "audio"), None)
+    name = first.title if first is not None else "the recording"
+    verb = "are" if first is not None and len(first.parts) > 1 else "is"
     known = ", ".join(languages)
     if heard:
-        return f"hears only {known}, and {name} is {', '.join(sorted(heard))}"
-    return f"hears only {known}, and nothing says {name} is (--language {languages[0]})"
+        return f"hears only {known}, and {name} {verb} {', '.join(sorted(heard))}"
+    return f"hears only {known}, and nothing says {name} {verb} (--language {languages[0]})"
 
 
 # ---- way --------------------------------------------------------------------------------------
@@ -190,7 +198,7 @@ def unknown_price(priced: Priced, case: Case) -> str:
 def max_cost(priced: Priced, case: Case) -> str:
     if priced.cost_high <= case.policy.max_cost or priced.cost_high == float("inf"):
         return ""
-    return f"would cost up to ${priced.cost_high:.4g}, and the limit is ${case.policy.max_cost:g} (--max-cost)"
+    return f"would cost up to ${plain_money(priced.cost_high)}, and the limit is ${case.policy.max_cost:g} (--max-cost)"
 
 
 def deadline(priced: Priced, case: Case) -> str:

@@ -3,7 +3,8 @@
 default    money + seconds x time_value, and a small price for inferred needs that are lost
 cheapest   money          fastest   seconds          best   strength, then inferred needs kept, then money
 
-Ties fall to seconds, then kept aspects, then the id. A price nobody knows sorts last.
+Ties fall to seconds, then kept aspects, then money, then the id. A price nobody knows counts as more than any
+other; where money does not decide, it does not hold anybody back.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def bound_key(case: Case, cost: float, seconds: float, needs: Demand, tier: int)
     policy = case.request.policy
     money = cost if cost < math.inf else UNKNOWN
     first = _FIRST[policy.objective](money, seconds, needs, tier, policy.time_value)
-    return (*first, round(seconds, 6), -float(needs.kept))
+    return (*first, round(seconds, 6), -float(needs.kept), round(money, 9))
 
 
 def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int) -> Key:

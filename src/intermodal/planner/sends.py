@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Kind
-from intermodal.costing.levels import MID, levels
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import part_tokens
 from intermodal.planner.case import Bundle, Case
@@ -14,8 +13,10 @@ from intermodal.planner.routes import Route
 from intermodal.planner.ways import Passage, Way
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Send
+from intermodal.quantity import total
 
 TOGETHER = 8  # parts alike up to which each is listed by itself
+MAKES_TEXT = ("extract", "read", "transcribe")
 
 
 def sends_of(case: Case, route: Route) -> tuple[Send, ...]:
@@ -47,40 +48,63 @@ def _texts(case: Case, endpoint: Endpoint) -> list[Send]:
     ]
 
 
-Words = Callable[[Bundle, PartFacts, Passage], tuple[str, Kind]]
+Pairs = list[tuple[PartFacts, Passage]]
+Words = Callable[[Bundle, Pairs], tuple[str, Kind]]
 
 
 def _each(bundle: Bundle, way: Way, endpoint: Endpoint, words: Words) -> list[Send]:
+    """One entry per part; of many parts alike one for all, with their sum or range."""
+    pairs = list(zip(bundle.parts, way.passages, strict=True))
+    if len(pairs) > TOGETHER:
+        what, kind = words(bundle, pairs)
+        return [_send(what, kind, bundle.title, endpoint)] if what else []
     found: list[Send] = []
-    if len(bundle.parts) > TOGETHER:
-        what, kind = words(bundle, bundle.parts[0], way.passages[0])
-        return [_send(f"{len(bundle.parts)} times {what}", kind, bundle.title, endpoint)] if what else []
-    for part, passage in zip(bundle.parts, way.passages, strict=True):
-        what, kind = words(bundle, part, passage)
+    for pair in pairs:
+        what, kind = words(bundle, [pair])
         if what:
-            found.append(_send(what, kind, part.name, endpoint))
+            found.append(_send(what, kind, pair[0].name, endpoint))
     return found
 
 
-def _as_it_is(bundle: Bundle, part: PartFacts, passage: Passage) -> tuple[str, Kind]:
+def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    count = len(pairs)
     if bundle.kind == "audio":
-        return f"{part.seconds.mid:.3g} s audio", "audio"
+        seconds = f"{sum(part.seconds.mid for part, _ in pairs):.3g} s"
+        return (f"{seconds} audio" if count == 1 else f"{count} recordings, {seconds} in all"), "audio"
     if bundle.kind == "image":
-        return f"1 image {part.width}x{part.height}", "image"
-    if not passage.pages:  # a converter elsewhere gets pictures of the scanned pages
-        count = sum(len(piece.pages) for piece in passage.pieces if piece.op == "read")
-        return f"{count} page picture{'s' if count != 1 else ''}", "image"
-    return f"1 document of {passage.pages} page{'s' if passage.pages != 1 else ''}", "document"
+        return f"{_counted(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
+    if not pairs[0][1].pages:  # a converter elsewhere gets pictures of the scanned pages
+        scans = sum(len(piece.pages) for _, passage in pairs for piece in passage.pieces if piece.op == "read")
+        return (_counted(scans, "page picture") if scans else ""), "image"
+    pages = _counted(sum(passage.pages for _, passage in pairs), "page")
+    return f"{_counted(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
 
 
-def _derived(bundle: Bundle, part: PartFacts, passage: Passage) -> tuple[str, Kind]:
-    tokens = sum(levels(piece.tokens)[MID] for piece in passage.pieces)
-    return (f"{tokens:,.0f} tok text" if tokens else ""), "text"
+def _sizes(parts: list[PartFacts]) -> str:
+    """The size of pictures, of different ones from the smallest to the largest."""
+    sizes = sorted({(part.width * part.height, part.width, part.height) for part in parts})
+    ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
+    return " to ".join(f"{width}x{height}" for _, width, height in ends)
 
 
-def _pictures(bundle: Bundle, part: PartFacts, passage: Passage) -> tuple[str, Kind]:
-    count = len(passage.pictures)
-    return f"{count} page picture{'s' if count != 1 else ''}", "image"
+def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """What converters make of the parts; text of which nothing is expected is sent all the same."""
+    made = [piece.tokens for _, passage in pairs for piece in passage.pieces if piece.op in MAKES_TEXT]
+    if not made:
+        return "", "text"
+    tokens = total(made)
+    if tokens.known and tokens.mid < 0.5:
+        return (f"up to {tokens.high:,.0f} tok text" if tokens.high >= 0.5 else "text if any"), "text"
+    return f"{tokens.mid:,.0f} tok text", "text"
+
+
+def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    count = sum(len(passage.pictures) for _, passage in pairs)
+    return (_counted(count, "page picture") if count else ""), "image"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'s' if count != 1 else ''}"
 
 
 def _send(what: str, kind: Kind, origin: str, endpoint: Endpoint) -> Send:

@@ -12,7 +12,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
 from intermodal.planner.case import Case
-from intermodal.planner.index import LISTED, Group, Job
+from intermodal.planner.index import LISTED, Group, Job, tier_name
 from intermodal.planner.pages import is_scanned
 
 MAX_SHAPES = 256
@@ -49,12 +49,13 @@ class Survivors(Struct):
 
     by_job: dict[Job, list[Group]]
     refused: list[Refused]
-    rows: dict[int, tuple[list[Row], Refused | None]]
+    rows: dict[tuple[int, bool], tuple[list[Row], Refused | None]]
 
 
 def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | None]:
     """The answering classes of some strength, in rows; and the refusal of the weaker ones."""
-    found = left.rows.get(floor)
+    key_ = (floor, case.policy.at_least is not None)  # a stated floor is refused in other words
+    found = left.rows.get(key_)
     if found is None:
         by_key: dict[tuple[object, ...], Row] = {}
         weak: list[Group] = []
@@ -74,8 +75,13 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
         refusal = None
         if weak:
             count = sum(len(group.members) for group in weak)
-            refusal = Refused("floor", rules.below(case, floor), count, first_ids(weak))
-        found = left.rows[floor] = (list(by_key.values()), refusal)
+            words = rules.below(case, floor)
+            if not by_key:
+                best = max(weak, key=lambda group: (group.strongest, -group.number))
+                who = f"the strongest, {best.ids[0]}," if count > 1 else "it"
+                words += f"; {who} is {tier_name(best.strongest)}"
+            refusal = Refused("floor", words, count, first_ids(weak))
+        found = left.rows[key_] = (list(by_key.values()), refusal)
     return found
 
 

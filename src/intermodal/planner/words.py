@@ -9,7 +9,8 @@ from intermodal.content import Kind
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import tier_name
 from intermodal.planner.routes import Assignment
-from intermodal.planner.ways import Way, pages_title
+from intermodal.planner.ways import Passage, Way, pages_title
+from intermodal.plans.facts import PartFacts
 from intermodal.request import Aspect
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -86,25 +87,48 @@ def headline(case: Case, assignment: Assignment) -> str:
         return "no language model needed: speech recognition"
     if case.job == "embed":
         return f"no language model needed: an embedding model{after}"
-    seen = [
-        (bundle.title, bundle.kind, way)
-        for bundle, way in zip(case.bundles, assignment.ways, strict=True)
-        if way.name == "native" or way.pictures
-    ]
+    seen = _seen(case, assignment)
     if seen:
-        title, kind, way = seen[0]
-        many = len(way.passages) > 1
-        if way.name == "native":
-            goes = f"{'go' if many else 'goes'} in as {(_GO_IN if many else _GOES_IN).get(kind, kind)}"
-        else:
-            goes = f"{'are' if many else 'is'} shown as pictures of {'their' if many else 'its'} pages"
-        more = f", {number(len(seen) - 1)} more too" if len(seen) > 1 else ""
-        return f"multimodal call{after}: {title} {goes}{more}{_because(case, assignment)}"
-    turned = [bundle.title for bundle, way in zip(case.bundles, assignment.ways, strict=True) if way.name != "native"]
+        return f"multimodal call{after}: {seen}{_because(case, assignment)}"
+    turned = [
+        part
+        for bundle, way in zip(case.bundles, assignment.ways, strict=True)
+        if way.name != "native"
+        for part in bundle.parts
+    ]
     if turned:
-        verb = "become" if len(turned) > 1 or len(case.bundles[0].parts) > 1 else "becomes"
-        return f"LLM call{after}: a language model is enough, {joined(turned)} {verb} text first"
+        names = [part.name for part in sorted(turned, key=lambda part: part.index)]
+        verb = "become" if len(names) > 1 else "becomes"
+        return f"LLM call{after}: a language model is enough, {joined(names)} {verb} text first"
     return "LLM call: a language model is enough, text goes in and text comes out"
+
+
+def _seen(case: Case, assignment: Assignment) -> str:
+    """What goes in as more than text, parts that go the same way named together; "" when nothing does."""
+    alike: dict[tuple[Kind, str], list[tuple[PartFacts, Passage]]] = {}
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        if way.name == "native" or way.pictures:
+            alike.setdefault((bundle.kind, way.name), []).extend(zip(bundle.parts, way.passages, strict=True))
+    found: list[str] = []
+    for (kind, name), pairs in alike.items():
+        pairs.sort(key=lambda pair: pair[0].index)
+        many = len(pairs) > 1
+        goes = "go in as" if many else "goes in as"
+        if name == "native":
+            words = f"{goes} {(_GO_IN if many else _GOES_IN).get(kind, kind)}"
+        elif name == "mixed":
+            words = f"{goes} text with {_shown(pairs)}"
+        else:
+            words = f"{'are' if many else 'is'} shown as pictures of {'their' if many else 'its'} pages"
+        found.append(f"{joined([part.name for part, _ in pairs])} {words}")
+    return ", ".join(found)
+
+
+def _shown(pairs: list[tuple[PartFacts, Passage]]) -> str:
+    """Which pages are seen beside the text, of several documents how many."""
+    pages = [page for _, passage in pairs for piece in passage.pieces if piece.op == "render" for page in piece.pages]
+    which = pages_title(tuple(pages)) if len(pairs) == 1 else f"{number(len(pages))} pages"
+    return f"{'a picture' if len(pages) == 1 else 'pictures'} of {which}"
 
 
 def _because(case: Case, assignment: Assignment) -> str:

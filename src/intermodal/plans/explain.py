@@ -236,7 +236,10 @@ def _place(sent: Send) -> str:
 def _brief(candidate: Candidate) -> str:
     figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
     away = "" if not candidate.sends else f"  sends to {', '.join(dict.fromkeys(map(_place, candidate.sends)))}"
-    return f"{candidate.endpoint}  {candidate.summary}  {figures}{away}"
+    lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
+    fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
+    loses = f"; loses {', '.join(lost)}" if lost else ""
+    return f"{candidate.endpoint}  {candidate.summary}{loses}{fewer}  {figures}{away}"
 
 
 def _outranked(other: Outranked) -> str:
@@ -261,7 +264,7 @@ def _frontier(plan: Plan) -> str:
         total = candidate.total
         rows.append(
             (
-                f"${numbers.plain_money(total.cost.mid)}" if total.cost.known else "unknown",
+                f"${numbers.plain_money(total.cost.mid)}" if total.cost.known else "price unknown",
                 f"{numbers.plain_seconds(total.seconds.mid)} s" if total.seconds.known else "unknown",
                 candidate.tier,
                 candidate.endpoint,

@@ -35,13 +35,13 @@ def seconds(quantity: Quantity) -> str:
 
 
 def money(quantity: Quantity) -> str:
-    """An amount of USD with its range.
+    """An amount of USD with its range, "price unknown" where nobody knows.
 
     >>> money(Quantity()), money(Quantity(low=0.0005, mid=0.0011, high=0.02, certainty="estimated"))
     ('$0', '$0.0011 (0.0005..0.02)')
     """
     text = _ranged(quantity, plain_money, "")
-    return text if text == "unknown" else f"${text}"
+    return "price unknown" if text == "unknown" else f"${text}"
 
 
 def memory(quantity: Quantity) -> str:

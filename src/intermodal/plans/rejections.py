@@ -27,7 +27,7 @@ def folded(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
                     rule=row.rule,
                     reason=words(alike),
                     count=sum(each.count for each in alike),
-                    endpoints=tuple(names[:LISTED]) if row.rule != "consent" else (),
+                    endpoints=tuple(names[:LISTED]) if row.rule not in _NAMES_THEM else (),
                 )
             )
     return tuple(found)
@@ -35,11 +35,17 @@ def folded(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
 
 def _consent(rows: list[Rejected]) -> str:
     hosts = sorted({name.partition(":")[0] for row in rows for name in row.endpoints})
-    return f"no consent for hosts {', '.join(hosts)}: intermodal hosts add NAME"
+    return f"no consent for hosts {', '.join(hosts)}: --host NAME for this once, or intermodal hosts add NAME"
 
 
 def _not_ready(rows: list[Rejected]) -> str:
-    return f"not ready: {rows[0].reason}, and so on (intermodal models NAME)"
+    pulls = [row.reason.partition(_PULL) for row in rows]
+    if not all(pull for _, pull, _ in pulls):
+        return f"not ready: {rows[0].reason}, and so on (intermodal models NAME)"
+    names = list(dict.fromkeys(name for _, _, name in pulls))
+    return f"weights not here{_PULL}{', '.join(names[:LISTED])}{', …' if len(names) > LISTED else ''}"
 
 
+_PULL = ": intermodal pull "
+_NAMES_THEM = ("consent", "not_ready")  # rules whose words name what there is to name
 _FOLDED: dict[str, Callable[[list[Rejected]], str]] = {"consent": _consent, "not_ready": _not_ready}

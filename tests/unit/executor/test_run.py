@@ -320,6 +320,7 @@ CIRCLES = [
     "It was the end of the line.\n",
     "I see the sea. The sea sees me. ",
     "and then the sea ",
+    "1. The end is near, they say.\n2. ",
 ]
 
 
@@ -334,7 +335,9 @@ async def test_an_answer_that_goes_round_in_circles_is_stopped(bench: Bench, hos
     assert bench.states() == ["estimated"] and result.actuals[-1].usage.output_tokens
 
 
-@pytest.mark.parametrize("answer", ["No. " * 7, "| --- | --- | --- | ---\n" * 5, "Row after row of it.\n" * 3 + "The end."])
+@pytest.mark.parametrize(
+    "answer", ["No. " * 30, "| --- | --- | --- | ---\n" * 5, "Row after row of it.\n" * 3 + "The end."]
+)
 async def test_an_answer_that_repeats_only_a_little_is_left_alone(bench: Bench, host: FakeHost, answer: str) -> None:
     (model,) = using(bench, host)
     host.answer = answer

@@ -32,9 +32,17 @@ def test_each_step_has_its_estimate_beside_its_actual() -> None:
     assert "cached, not graded" in text
     assert "q-error: median" in text and "over 5 estimates" in text
     assert "$0 -> $0" in text
+    assert "total of the steps that ran: " in text and " -> 9.6 s" in text, "20 s on the clock, 9.6 s in two steps"
 
 
 def test_a_step_that_did_not_run_is_said() -> None:
     planned = made()
     text = explain_analyze(planned, Result(endpoint=planned.chosen.endpoint, actuals=()))
     assert text.count("did not run") == 3
+
+
+def test_a_total_grades_nothing_when_everything_came_from_the_cache() -> None:
+    planned = made()
+    cached = tuple(Actual(step=step.id, seconds=0.0, cached=True) for step in planned.chosen.steps)
+    text = explain_analyze(planned, Result(endpoint=planned.chosen.endpoint, seconds=0.06, actuals=cached))
+    assert "total: nothing had to run, $0, 0.06 s" in text and "q " not in text.splitlines()[-1]

@@ -80,7 +80,8 @@ def test_cached_failed_and_unsettled_rows_teach_nothing(store: Store) -> None:
         key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e"))
         store.sent(key)
         store.estimate(key, Outcome(cost=None, seconds=90.0, first_seconds=80.0, usage=Usage(input_tokens=100)))
-    assert store.statistics().rows["e|prompt"].high == pytest.approx(200)
+    learned = store.statistics().rows["e|prompt"]  # 4 runs at 200: a margin of 1 + 2 / sqrt(4)
+    assert (learned.low, learned.mid, learned.high) == (pytest.approx(100), pytest.approx(200), pytest.approx(400))
 
 
 def test_cold_rows_give_loading_and_speed_only_where_warm_ones_are_missing(store: Store) -> None:
@@ -147,3 +148,10 @@ def test_a_void_row_takes_its_reservation_back(store: Store) -> None:
     assert store.summary().cost == 1.0
     store.void(key)
     assert store.summary().cost == 0.0
+
+
+def test_a_range_from_few_runs_is_wider_than_one_from_many() -> None:
+    few, many = figures.spread([9.0, 10.0, 11.0], "few"), figures.spread([9.0, 10.0, 11.0] * 100, "many")
+    assert few.mid == many.mid == 10
+    assert few.low < many.low < 9
+    assert few.high > many.high > 11

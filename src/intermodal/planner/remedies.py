@@ -1,0 +1,67 @@
+"""What to do about a refusal, in the names of this request where they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from intermodal.planner.case import Case
+from intermodal.planner.index import Group
+from intermodal.planner.survivors import Refused
+from intermodal.plans.plan import Rejected
+from intermodal.request import TIERS
+
+MOST_NAMED = 2  # hosts a remedy names; of more, the general words
+_REMEDIES: dict[str, str] = {
+    "named": "name another model (intermodal models), or none",
+    "not_ready": "bring what is missing (intermodal pull --defaults for the small models; intermodal doctor)",
+    "consent": "or bring the small local models: intermodal pull --defaults",
+    "zone": "drop --local, or add a nearer host",
+    "privacy": "release the text (--release), or add a stronger local model (intermodal pull)",
+    "keep": "keep fewer aspects, or allow a host whose models take such parts (intermodal hosts add)",
+    "floor": "lower --at-least, or add a stronger model (intermodal pull, intermodal hosts add)",
+    "context": "give less text, or allow a model with a longer context",
+    "memory": "free some memory, or use a smaller model",
+    "unknown_price": "give the host's price in intermodal.toml, or drop --max-cost",
+    "max_cost": "raise --max-cost",
+    "deadline": "raise --deadline, or allow a shorter answer (--max-tokens)",
+    "images": "send fewer pictures",
+    "language": "say the language of the speech (--language)",
+    "pages": "choose pages (--pages)",
+}
+
+
+def remedy(case: Case, row: Rejected, refused: Iterable[Refused]) -> str:
+    """What to do about the nearest miss."""
+    general = _REMEDIES.get(row.rule, "run intermodal doctor to see what is reachable")
+    if row.rule == "named" and row.reason.startswith("no consent"):
+        return "or name another model (intermodal models)"
+    if row.rule == "context" and any(bundle.kind == "document" for bundle in case.bundles):
+        return "choose pages (--pages), or allow a model with a longer context"
+    helps = _HELPS.get(row.rule)
+    hosts = hosts_without_consent(case, refused, lambda group: helps(case, group)) if helps is not None else ()
+    if not 0 < len(hosts) <= MOST_NAMED:
+        return general
+    asked_less = {"keep": "keep fewer aspects, or ", "floor": "lower --at-least, or "}.get(row.rule, "")
+    return f"{asked_less}{_allowing(*hosts)}"
+
+
+def hosts_without_consent(case: Case, refused: Iterable[Refused], helps: Callable[[Group], bool]) -> tuple[str, ...]:
+    """Hosts that only want consent, and have an endpoint that would help."""
+    groups = [case.index.group_of[name] for row in refused if row.rule == "consent" for name in row.ids]
+    return tuple(sorted({group.first.host.id for group in groups if helps(group)}))
+
+
+def _allowing(*hosts: str) -> str:
+    options = " or ".join(f"--host {host}" for host in hosts)
+    return f"allow a host: {options} for this once, or intermodal hosts add {hosts[0] if len(hosts) == 1 else 'NAME'}"
+
+
+def _takes_all(case: Case, group: Group) -> bool:
+    return {bundle.kind for bundle in case.bundles} <= group.inputs and case.job in group.jobs
+
+
+_HELPS: dict[str, Callable[[Case, Group], bool]] = {
+    "keep": _takes_all,
+    "modality": _takes_all,
+    "floor": lambda case, group: group.strongest >= TIERS.index(case.policy.at_least or "medium"),
+}

@@ -1,0 +1,49 @@
+"""What is said of those that are kept out is true of each of them, and names what to do."""
+
+from __future__ import annotations
+
+from tests.plans import runner
+
+from intermodal.planner import plan
+from intermodal.plans.plan import Rejected
+from intermodal.plans.rejections import folded
+from intermodal.request import Policy
+
+
+def test_weights_that_are_missing_are_named_in_one_line() -> None:
+    rows = [
+        Rejected(rule="not_ready", reason=f"its weights are not here: intermodal pull {name}", endpoints=(f"e:{name}",))
+        for name in ("a", "b", "c", "d", "e")
+    ]
+    (row,) = folded(rows)
+    assert row.reason == "weights not here: intermodal pull a, b, c, d, …"
+    assert row.count == 5 and row.endpoints == ()
+
+
+def test_missing_things_of_different_kinds_keep_the_general_words() -> None:
+    rows = [
+        Rejected(rule="not_ready", reason="its weights are not here: intermodal pull a", endpoints=("e:a",)),
+        Rejected(rule="not_ready", reason="no key in A_KEY: intermodal hosts add a", endpoints=("a:m",)),
+    ]
+    (row,) = folded(rows)
+    assert row.reason.startswith("not ready: ") and row.endpoints == ("e:a", "a:m")
+
+
+def test_a_stated_floor_and_the_default_one_are_not_mixed_up_by_what_is_remembered() -> None:
+    inputs = runner.inputs_of({"catalog": "all", "consent": ["acme", "plain"], "ask": "Hello"})
+    stated = runner.inputs_of(
+        {"catalog": "all", "consent": ["acme", "plain"], "ask": "Hello", "policy": {"at_least": "medium"}}
+    )
+    assert isinstance(stated.request.policy, Policy)
+    for each, words in ((inputs, "weaker than medium"), (stated, "below the floor medium")):
+        made = plan(each.request, each.facts, inputs.catalog, each.machine, each.statistics, each.as_of)
+        reasons = [row.reason for row in made.rejected if row.rule == "floor"]
+        assert reasons and all(reason.startswith(words) for reason in reasons), reasons
+
+
+def test_one_number_is_said_of_the_one_it_belongs_to() -> None:
+    case = {"catalog": "all", "consent": ["acme", "plain"], "ask": "Hello", "policy": {"max_cost": 0}}
+    inputs = runner.inputs_of(case)
+    made = plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+    (row,) = [row for row in made.rejected if row.rule == "max_cost"]
+    assert row.count == 5 and row.reason.startswith("the nearest, plain:plain/longtext, would cost up to $")
