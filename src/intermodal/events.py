@@ -94,7 +94,8 @@ class Finished(Value, tag_field="event", tag="finished"):
     """The last event of a run that worked.
 
     ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output;
-    ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter").
+    ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter"); "length" also where
+    an answer was stopped because it repeated itself. ``endpoint`` is "" where nothing had to be called.
     """
 
     endpoint: str
@@ -106,9 +107,7 @@ class Finished(Value, tag_field="event", tag="finished"):
     seconds: float = 0.0
 
 
-Event = (
-    StepStarted | StepProgress | StepFinished | Retrying | Note | Committed | TextDelta | Finished
-)
+Event = StepStarted | StepProgress | StepFinished | Retrying | Note | Committed | TextDelta | Finished
 
 
 class Result(Value):
@@ -156,9 +155,7 @@ def fold(events: Iterable[Event]) -> Result:
         elif isinstance(event, Finished):
             finished = event
     if finished is None:
-        return Result(
-            text="".join(text), actuals=tuple(actuals), derived=tuple(derived), notes=tuple(notes)
-        )
+        return Result(text="".join(text), actuals=tuple(actuals), derived=tuple(derived), notes=tuple(notes))
     return Result(
         text="".join(text),
         data=finished.data,

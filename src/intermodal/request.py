@@ -13,9 +13,7 @@ Tier = Literal["tiny", "small", "medium", "large", "frontier"]
 TIERS: tuple[Tier, ...] = ("tiny", "small", "medium", "large", "frontier")
 Zone = Literal["process", "machine", "network", "internet"]
 ZONES: tuple[Zone, ...] = ("process", "machine", "network", "internet")  # nearest first
-Aspect = Literal[
-    "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment"
-]
+Aspect = Literal["words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment"]
 ASPECTS: tuple[Aspect, ...] = (
     "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment",
 )  # fmt: skip

@@ -128,7 +128,9 @@ def test_json_by_schema_validates(media: Path, tmp_path: Path) -> None:
         "required": ["invoice", "total"],
         "additionalProperties": False,
     }))  # fmt: skip
-    ran = intermodal("ask", "Invoice number and total", str(media / "screenshot-invoice.png"), "--schema", str(schema), "-q")
+    ran = intermodal(
+        "ask", "Invoice number and total", str(media / "screenshot-invoice.png"), "--schema", str(schema), "-q"
+    )
     assert ran.code == 0, ran.err
     assert set(json.loads(ran.out)) == {"invoice", "total"}
 
@@ -144,7 +146,9 @@ def test_explain_is_the_same_bytes_twice_and_contacts_nothing(media: Path) -> No
 
 def test_an_approved_plan_is_run_exactly(media: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
-    saved = intermodal("explain", "What does he ask?", str(media / "jfk.wav"), "--max-tokens", "24", "--save", str(plan))
+    saved = intermodal(
+        "explain", "What does he ask?", str(media / "jfk.wav"), "--max-tokens", "24", "--save", str(plan)
+    )
     assert saved.code == 0, saved.err
     ran = intermodal("ask", "--plan", str(plan), "--json")
     assert ran.code == 0, ran.out + ran.err

@@ -16,7 +16,7 @@ from intermodal._process import Limits, Worker
 
 pytestmark = pytest.mark.anyio
 
-CHILD = '''
+CHILD = """
 import os, sys, time
 from intermodal import errors
 from intermodal._process import report, serve
@@ -53,7 +53,7 @@ def stumble():
     raise RuntimeError("at 0x7f00deadbeef")
 
 serve({name: value for name, value in list(globals().items()) if callable(value)})
-'''
+"""
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from intermodal.plans.plan import Rejected
 
 LISTED = 4  # endpoints a folded line names
+_PULL = ": intermodal pull "
+Words = tuple[str, bool]  # a reason, and whether it names all there is to name, so that no endpoints need follow
 
 
 def folded(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
@@ -22,30 +24,27 @@ def folded(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
         elif row.rule not in done:
             done.add(row.rule)
             names = [name for each in alike for name in each.endpoints]
+            reason, named = words(alike)
             found.append(
                 Rejected(
                     rule=row.rule,
-                    reason=words(alike),
+                    reason=reason,
                     count=sum(each.count for each in alike),
-                    endpoints=tuple(names[:LISTED]) if row.rule not in _NAMES_THEM else (),
+                    endpoints=() if named else tuple(names[:LISTED]),
                 )
             )
     return tuple(found)
 
 
-def _consent(rows: list[Rejected]) -> str:
+def _consent(rows: list[Rejected]) -> Words:
     hosts = sorted({name.partition(":")[0] for row in rows for name in row.endpoints})
-    return f"no consent for hosts {', '.join(hosts)}: --host NAME for this once, or intermodal hosts add NAME"
+    return f"no consent for hosts {', '.join(hosts)}: --host NAME for this once, or intermodal hosts add NAME", True
 
 
-def _not_ready(rows: list[Rejected]) -> str:
+def _not_ready(rows: list[Rejected]) -> Words:
     pulls = [row.reason.partition(_PULL) for row in rows]
     if not all(pull for _, pull, _ in pulls):
-        return f"not ready: {rows[0].reason}, and so on (intermodal models NAME)"
+        return f"not ready: {rows[0].reason}, and so on (intermodal models NAME)", False
     names = list(dict.fromkeys(name for _, _, name in pulls))
-    return f"weights not here{_PULL}{', '.join(names[:LISTED])}{', …' if len(names) > LISTED else ''}"
-
-
-_PULL = ": intermodal pull "
-_NAMES_THEM = ("consent", "not_ready")  # rules whose words name what there is to name
-_FOLDED: dict[str, Callable[[list[Rejected]], str]] = {"consent": _consent, "not_ready": _not_ready}
+    return f"weights not here{_PULL}{', '.join(names[:LISTED])}{', …' if len(names) > LISTED else ''}", True
+_FOLDED: dict[str, Callable[[list[Rejected]], Words]] = {"consent": _consent, "not_ready": _not_ready}
