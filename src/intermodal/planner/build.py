@@ -69,6 +69,7 @@ class Builder:
         self.case = case
         self._steps: dict[tuple[int, int, bool], Steps] = {}
         self._estimates: dict[tuple[int, bool], Estimate] = {}
+        self._texts: dict[str, list[Taken]] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
         self._keep: list[object] = []  # ways, so that their identities stay theirs
         self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
@@ -309,7 +310,10 @@ class Builder:
             return ()
         model = route.group.first.model
         rule = model.image_tokens
-        found = named_texts(self.case, model.tokenizer)
+        tokenizer = self.case.vocabulary(model.tokenizer)
+        if tokenizer not in self._texts:
+            self._texts[tokenizer] = named_texts(self.case, tokenizer)
+        found = list(self._texts[tokenizer])
         for bundle, way in zip(self.case.bundles, route.assignment.ways, strict=True):
             if way.name == "native" or way.pictures:
                 found += taken(bundle, way, rule)

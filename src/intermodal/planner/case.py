@@ -171,7 +171,7 @@ def make_case(
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
-        job=job, output=output, texts=texts, labelled=sum(1 for _, _, p in request.parts() if _is_named(p)),
+        job=job, output=output, texts=texts, labelled=len(text_files(request, facts)),
         private_text=next((t.name for t in texts if is_private(policy, t)), ""),
         bundles=_bundles(media, policy, aspects), ignored=ignored,
         question=question, asked=aspects, asked_pages=asked_pages(question),
@@ -235,8 +235,12 @@ def _same_name(label: str, name: str) -> bool:
     return label == name or label.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
 
 
-def _is_named(part: object) -> bool:
-    return isinstance(part, Text) and bool(part.name)
+def text_files(request: Request, facts: Facts) -> list[PartFacts]:
+    """Text that is data and gets a label: it came as a file, or has a file's name."""
+    pairs = zip(request.parts(), facts.parts, strict=True)
+    return [
+        found for (_, _, part), found in pairs if found.kind == "text" and (not isinstance(part, Text) or part.name)
+    ]
 
 
 def _job(request: Request) -> tuple[Job, str]:

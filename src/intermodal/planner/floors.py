@@ -141,16 +141,23 @@ def _nearest(refused: list[Refused]) -> Refused | None:
     return max(refused, key=lambda each: (each.rule != "floor", rules.order(each.rule)), default=None)
 
 
+def _stronger(left: Survivors, job: Job, floors: Floors) -> list[Group]:
+    """Classes of ears or readers above the floor, the strongest first."""
+    task = TASKS[job]
+    found = [group for group in left.by_job.get(job, []) if group.tier(task) > floors.of(job)]
+    return sorted(found, key=lambda group: (-group.tier(task), group.number))
+
+
 def _passed_over(case: Case, left: Survivors, top: Floors, floors: Floors) -> list[Refused]:
     """Ears and readers that are stronger than what is taken, and why every route through them is out."""
     found: list[Refused] = []
     for job in CONVERSIONS:
         if job == case.job or floors.of(job) >= top.of(job):
             continue
-        groups = [g for g in left.by_job.get(job, []) if g.tier(TASKS[job]) > floors.of(job)]
+        groups = _stronger(left, job, floors)
         if not groups:
             continue
-        best = max(groups, key=lambda group: (group.tier(TASKS[job]), -group.number))
+        best = groups[0]
         alone = Search(case, left, Floors(floors.answer, 0, 0), Only(best.ids[0], job)).run()
         if alone.routes:
             continue

@@ -167,7 +167,7 @@ def _own_text(case: Case, tokenizer: str, forced: bool) -> float:
     return case.text(tokenizer)[MID] + framing(case, forced)[MID]
 
 
-Shape = tuple[Option, list[list[Option]]]
+Shape = tuple[Option, list[list[Option]], list[list[Option]]]  # of the only ways; of bundles with a choice; of all
 
 
 class Hull(Struct, eq=False):
@@ -194,7 +194,8 @@ class Hull(Struct, eq=False):
                 if len(each) == 1:
                     only = each[0]
                     fixed, words, pixels, sound = fixed + only[0], words + only[1], pixels + only[2], sound + only[3]
-            found = self.shapes[weighed] = ((fixed, words, pixels, sound), [each for each in options if len(each) > 1])
+            several = [each for each in options if len(each) > 1]
+            found = self.shapes[weighed] = ((fixed, words, pixels, sound), several, options)
         return found
 
     def bound(self, rates: Rates, weighed: Weights) -> float:
@@ -202,36 +203,38 @@ class Hull(Struct, eq=False):
 
         Every bundle goes its own best way; loading, and conversions over a network, are taken for nothing.
         """
-        score = self.bound_of(coefficients(self.case, rates, weighed), weighed)
+        score = self.bounds([coefficients(self.case, rates, weighed)], weighed)[0]
         if self.sound:
             heard = min(self.sound * rates.second, self.sound * 6.0 * rates.audio)
             score += _dear(heard) * weighed[0] + self.sound * rates.hear[MID] * weighed[1]
         return score
 
-    def bound_of(self, known: Coefficients, weighed: Weights) -> float:
-        """The same from coefficients, for jobs that take tokens."""
-        score, text, image, audio = known
-        (fixed, words, pixels, sound), several = self.shape(weighed)
-        score += fixed + words * text + pixels * image + sound * audio
-        for options in several:
-            least = math.inf
-            for fixed, words, pixels, sound in options:
-                added = fixed + words * text + pixels * image + sound * audio
-                if added < least:
-                    least = added
-            score += least
-        return score
+    def bounds(self, every: list[Coefficients], weighed: Weights) -> list[float]:
+        """The same from coefficients, for jobs that take tokens; many at once, for this is asked most of all."""
+        (fixed_, words_, pixels_, sound_), several, _ = self.shape(weighed)
+        found: list[float] = []
+        for score, text, image, audio in every:
+            score += fixed_ + words_ * text + pixels_ * image + sound_ * audio
+            for options in several:
+                least = math.inf
+                for fixed, words, pixels, sound in options:
+                    added = fixed + words * text + pixels * image + sound * audio
+                    if added < least:
+                        least = added
+                score += least
+            found.append(score)
+        return found
 
     def picks(self, rates: Rates, weighed: Weights) -> tuple[Way, ...]:
         """The best way of each bundle under some weights."""
         _, text, image, audio = coefficients(self.case, rates, weighed)
         found: list[Way] = []
-        for ways in self.usable:
+        options = self.shape(weighed)[2]
+        for place, ways in enumerate(self.usable):
             best = ways[0]
             if len(ways) > 1:
                 least = math.inf
-                for way in ways:
-                    fixed, words, pixels, sound = _option(way, self.picture_rule, weighed)
+                for way, (fixed, words, pixels, sound) in zip(ways, options[place], strict=True):
                     added = fixed + words * text + pixels * image + sound * audio
                     if added < least:
                         least, best = added, way

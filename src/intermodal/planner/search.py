@@ -155,7 +155,7 @@ class Search:
             best = min(max(way.tier for way in choices) for choices in usable) if usable else NO_TIER
             shape = hull(case, row, usable)
             known = known_coefficients(case, row, self.weights)
-            numbers = [shape.bound_of(each, self.weights) for each in known]
+            numbers = shape.bounds(known, self.weights)
             if case.job == "transcribe":
                 numbers = [shape.bound(ideal, self.weights) for ideal in row.ideals]
             by_number = self.by_number
@@ -215,8 +215,9 @@ class Search:
                 rates = case.rates(endpoint)
                 self._price(entry, endpoint, rates, self._picked(entry, rates))
             return
-        for endpoint, known in zip(some, known_coefficients(case, row, self.weights, group), strict=True):
-            if len(self._top) < ENOUGH or (shape.bound_of(known, self.weights),) < self._top[-1]:
+        bounds = shape.bounds(known_coefficients(case, row, self.weights, group), self.weights)
+        for endpoint, bound in zip(some, bounds, strict=True):
+            if len(self._top) < ENOUGH or (bound,) < self._top[-1]:
                 rates = case.rates(endpoint)
                 self._price(entry, endpoint, rates, self._picked(entry, rates))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from intermodal.content import Text
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import quantity
 from intermodal.costing.tokens import audio_tokens, document_tokens, part_tokens
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.case import Bundle, Case, text_files
 from intermodal.planner.routes import as_quantity, picture_tokens
 from intermodal.planner.ways import Passage, Way
 from intermodal.plans.facts import PartFacts
@@ -20,8 +19,7 @@ def named_texts(case: Case, tokenizer: str) -> list[Taken]:
     """Text that was given as a file, not what the sender says; many files as one."""
     if not case.labelled:
         return []
-    named = {place for place, (_, _, part) in enumerate(case.request.parts()) if isinstance(part, Text) and part.name}
-    texts = [part for part in case.texts if part.index in named]
+    texts = text_files(case.request, case.facts)
     if len(texts) > TOGETHER:
         chars = sum(part.chars for part in texts)
         title = f"{texts[0].name} and {len(texts) - 1} more, {chars:,} chars"
