@@ -60,6 +60,9 @@ def _strongest(case: Case, left: Survivors) -> Floors:
     answer = max((group.strongest for group in left.by_job[case.job]), default=0)
     if case.named is not None:
         answer = 0  # the user named the model: it is as strong as it is
+    if case.policy.objective == "fastest":
+        # Who asks for speed and nothing else gets the fast ear and the fast reader; the answer keeps its floor.
+        return Floors(answer=min(DEFAULT_FLOOR, answer) if case.job != "transcribe" else 0, hear=0, read=0)
     return Floors(answer=min(DEFAULT_FLOOR, answer), hear=_of(case, left, "transcribe"), read=_of(case, left, "read"))
 
 

@@ -267,7 +267,7 @@ def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
             speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
         )
     seen = case.statistics.get(endpoint.id, "output_tokens") if endpoint.id in case.measured else None
-    if seen is not None:
+    if seen is not None and not case.schema_chars:  # what answers in words took says nothing about a schema
         return (min(seen.low, cap), min(seen.mid, cap), cap)
     low, mid = case.typical_answer
     return (min(low, cap), min(mid, cap), cap)

@@ -7,11 +7,11 @@ import math
 from msgspec import Struct
 
 from intermodal.costing.levels import HIGH
-from intermodal.costing.tokens import BLOCK, READ_PER_PAGE, text_tokens
+from intermodal.costing.tokens import BLOCK, page_tokens, text_tokens
 from intermodal.planner.case import Bundle, Case, question_words
 from intermodal.planner.pages import is_scanned, scores, select
 from intermodal.planner.routes import DEFAULT_ANSWER, Assignment, assign
-from intermodal.planner.ways import Conversions, Kept, Way, ways
+from intermodal.planner.ways import Conversions, Kept, Way, page_megapixels, ways
 from intermodal.plans.facts import PageFacts
 
 _SELECTABLE = ("extract", "mixed")  # ways that turn pages into text
@@ -119,4 +119,6 @@ def _same_way(case: Case, bundle: Bundle, way: Way, conversions: Conversions, ke
 
 def _size(page: PageFacts) -> float:
     """High estimate of a page's tokens, its label included."""
-    return BLOCK[HIGH] + (READ_PER_PAGE[HIGH] if is_scanned(page) else text_tokens(page.chars).high)
+    if not is_scanned(page):
+        return BLOCK[HIGH] + text_tokens(page.chars).high
+    return BLOCK[HIGH] + page_tokens(page_megapixels(page), None, page.text_density).high

@@ -333,6 +333,12 @@ def _pixels(page: PageFacts) -> Picture:
     return (width, height, "auto")
 
 
+def page_megapixels(page: PageFacts) -> float:
+    """Megapixels of a page as it is rendered for a reader."""
+    width, height, _ = _pixels(page)
+    return read_megapixels(width, height)
+
+
 def read_megapixels(width: int, height: int) -> float:
     """Megapixels a reader gets: long sides are shrunk first."""
     shrink = min(1.0, MAX_OCR_SIDE / max(width, height, 1))
