@@ -24,7 +24,8 @@ READ_PER_PAGE: tuple[float, float, float] = (30.0, 300.0, 1400.0)  # a scanned p
 # more writing has it in smaller letters. Measured with PP-OCR and SmolLM2's vocabulary on 14 pages: sparse notices
 # 88 to 116 tokens at density 0.09 to 0.11, half a page 410 at 0.33, full pages of 10 to 12 points 709 to 1,365 at
 # 0.57 to 0.67, a slide of large letters 162 at 0.34. PAGE_MOST is a full page of 10 to 12 points: smaller print and
-# narrow columns hold more (9 points 2,173, 7 points 4,354) and look the same from afar; they are counted before they are sent.
+# narrow columns hold more (9 points 2,173, 7 points 4,354) and look the same from afar; they are counted before
+# they are sent.
 PAGE_SLOPE, PAGE_CURVE = 300.0, 900.0
 PAGE_SPREAD: tuple[float, float] = (0.3, 4.0)  # fewest and most, times the typical
 PAGE_OVERLOOKED = 30.0  # tokens a megapixel of writing too small or too faint to be sampled
