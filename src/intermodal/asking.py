@@ -12,13 +12,14 @@ from typing import Any, TypedDict, Unpack
 import msgspec
 
 from intermodal import schema as schemas
-from intermodal.content import BytesSource, File, Part, PathSource, Source, Text, UrlSource
+from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import PlanStale, UsageError
 from intermodal.events import Result
 from intermodal.planner.index import needs_consent
 from intermodal.plans.plan import Inputs, SavedPlan
 from intermodal.plans.step import Call
 from intermodal.request import (
+    ZONES,
     Aspect,
     Message,
     Objective,
@@ -151,13 +152,49 @@ def as_part(file: FileLike) -> Part:
     return file
 
 
+def continued(request: Request, before: Policy) -> Request:
+    """The next turn of a conversation, under what bounded the turns before it.
+
+    Labels, releases and the farthest zone stay, and may only get tighter; pages stay unless others are named.
+    What a model answered was made from what it was given, so where something is private and not released as
+    text, the answers are private too.
+    """
+    now = request.policy
+    private = tuple(dict.fromkeys((*before.private, *now.private)))
+    release = tuple(dict.fromkeys((*before.release, *now.release)))
+    if any(f"{label}:text" not in release for label in before.private):
+        turns = sum(message.role == "assistant" for message in request.messages)
+        answers = ("answer", *(f"answer ({turn})" for turn in range(2, turns + 1)))[:turns]
+        private = tuple(dict.fromkeys((*private, *answers)))
+    policy = msgspec.structs.replace(
+        now,
+        private=private,
+        release=release,
+        farthest=min(before.farthest, now.farthest, key=ZONES.index),
+        pages=now.pages or before.pages,
+    )
+    return msgspec.structs.replace(request, policy=policy)
+
+
 def guarded(request: Request, private: tuple[str, ...]) -> Request:
-    """The request with the labels of the user's config, which no caller can leave out."""
-    missing = tuple(label for label in private if label not in request.policy.private)
+    """The request with the labels of the user's config, which no caller can leave out. Names of files it has not
+    are left away: a label that fits nothing is an error where somebody wrote it for this request."""
+    there = {*KINDS, *(_name_of(part) for _, _, part in request.parts())}
+    missing = tuple(label for label in private if label in there and label not in request.policy.private)
     if not missing:
         return request
     policy = msgspec.structs.replace(request.policy, private=(*request.policy.private, *missing))
     return msgspec.structs.replace(request, policy=policy)
+
+
+def _name_of(part: Part) -> str:
+    """What a part will be called, as far as it is known before it is opened."""
+    source = getattr(part, "source", None)
+    if isinstance(source, PathSource):
+        return Path(source.path).name
+    if isinstance(source, UrlSource):
+        return source.url.partition("?")[0].rpartition("/")[2]
+    return str(getattr(source if source is not None else part, "name", ""))
 
 
 def with_answer(messages: tuple[Message, ...], answer: str) -> tuple[Message, ...]:

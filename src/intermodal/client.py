@@ -131,7 +131,9 @@ class AsyncClient:
                 if isinstance(event, TextDelta):
                     answer.append(event.text)
                 if isinstance(event, Finished) and self._remember:
-                    self.store.save_conversation(asking.with_answer(request.messages, "".join(answer)), event.endpoint)
+                    self.store.save_conversation(
+                        asking.with_answer(request.messages, "".join(answer)), event.endpoint, request.policy
+                    )
                 yield event
 
     # ---- what leads to a plan -------------------------------------------------------------------

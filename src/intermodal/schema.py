@@ -86,6 +86,13 @@ def check(body: Mapping[str, Any], *, where: str = "") -> None:
         if reference.startswith("#/") and not _defined(body, reference):
             what = f"the schema refers to {reference[:120]}, which it does not define"
             raise SchemaInvalid(what, where=where, todo="correct the schema")
+    try:
+        samples: tuple[Any, ...] = (None, {}, [], "", 0)
+        for sample in samples:
+            jsonschema.Draft202012Validator(dict(body)).is_valid(sample)
+    except RecursionError:
+        what = "the schema refers to itself and never says anything"
+        raise SchemaInvalid(what, where=where, todo="give the reference something to describe") from None
 
 
 def _defined(body: Mapping[str, Any], reference: str) -> bool:

@@ -94,3 +94,19 @@ def test_the_answer_of_a_hosted_model_is_billed_in_the_store(hosted: FakeHost) -
     assert intermodal("ask", "Say hello.", "-q").code == 0
     usage = intermodal("usage", "--json")
     assert "cloud:cloud/strong" in usage.out
+
+
+@pytest.mark.parametrize("bound", [("--private", "document"), ("--private", "report.pdf"), ("--local",)])
+def test_the_next_turn_of_a_private_conversation_does_not_leave_either(
+    hosted: FakeHost, media: Path, bound: tuple[str, ...]
+) -> None:
+    pdf = str(media / "report.pdf")
+    first = intermodal("ask", "-q", "Who is the director?", pdf, "--pages", "1", "--max-tokens", "16", *bound)
+    assert first.code == 0, first.err
+    second = intermodal("ask", "And where is the head office?", "--continue", "--max-tokens", "16")
+    assert second.code == 0, second.err
+    assert hosted.attempts == []
+    assert "sends: nothing leaves this machine" in second.err
+    named = intermodal("ask", "And who else?", "--continue", "-m", "cloud:cloud/strong")
+    assert named.code == 4
+    assert hosted.attempts == []

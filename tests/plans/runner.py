@@ -176,7 +176,7 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
         index=index, name=name, kind=kind, digest=name, width=given.get("width", 0), height=given.get("height", 0),
         text_density=_density(density), seconds=exact(float(given.get("seconds", 0))),
         pages=tuple(_page(number, page) for number, page in enumerate(given.get("pages", []), 1)),
-        language=given.get("language", ""),
+        language=given.get("language", ""), frames=given.get("frames", 1),
     )  # fmt: skip
     return (Image(source=source, detail=given["detail"]) if "detail" in given else File(source=source)), found
 

@@ -9,7 +9,7 @@ import pytest
 from intermodal import asking
 from intermodal.content import BytesSource, File, PathSource, Text, UrlSource
 from intermodal.errors import UsageError
-from intermodal.request import JsonOutput, Message
+from intermodal.request import JsonOutput, Message, Policy
 
 
 def test_paths_urls_and_bytes_become_files_whose_kind_the_bytes_will_tell() -> None:
@@ -81,3 +81,26 @@ def test_one_label_may_be_given_alone_and_a_limit_must_be_one() -> None:
 def test_something_else_than_text_as_a_prompt_is_refused() -> None:
     with pytest.raises(UsageError, match="not text"):
         asking.make_request(5)  # type: ignore[arg-type]
+
+
+def test_the_next_turn_of_a_conversation_is_bound_as_the_turns_before() -> None:
+    turns = asking.with_answer(asking.make_request("What is said?", "call.wav").messages, "A secret.")
+    before = Policy(private=("audio",), farthest="machine", pages=(1, 2))
+    policy = asking.continued(asking.make_request("And?", history=turns, pages=(3,)), before).policy
+    assert policy.private == ("audio", "answer")
+    assert policy.farthest == "machine"
+    assert policy.pages == (3,)
+
+
+def test_answers_made_of_released_text_may_leave_as_it_may() -> None:
+    turns = asking.with_answer(asking.make_request("What is said?", "call.wav").messages, "Words.")
+    before = Policy(private=("audio",), release=("audio:text",))
+    policy = asking.continued(asking.make_request("And?", history=turns), before).policy
+    assert policy.private == ("audio",)
+    assert policy.release == ("audio:text",)
+
+
+def test_labels_of_the_config_bind_every_request_and_names_only_the_file_they_name() -> None:
+    with_it = asking.guarded(asking.make_request("Hi", "/home/me/call.wav"), ("image", "call.wav"))
+    assert with_it.policy.private == ("image", "call.wav")
+    assert asking.guarded(asking.make_request("Hi"), ("image", "call.wav")).policy.private == ("image",)

@@ -92,3 +92,9 @@ def test_a_broken_schema_names_the_file_it_came_from() -> None:
 def test_a_class_without_a_schema_says_what_to_pass_instead() -> None:
     with pytest.raises(SchemaInvalid, match="pass a pydantic class"):
         schema.json_output(type("Odd", (), {"__init__": lambda self, x: None, "__module__": __name__}))
+
+
+@pytest.mark.parametrize("body", [{"$ref": "#"}, {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}])
+def test_a_schema_that_only_refers_to_itself_is_refused_before_anything_is_asked(body: dict[str, Any]) -> None:
+    with pytest.raises(SchemaInvalid, match="refers to itself"):
+        schema.json_output(body)

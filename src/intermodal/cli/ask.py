@@ -74,18 +74,19 @@ def ask(**given: Any) -> None:
 
 
 def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
+    from intermodal.asking import continued
     from intermodal.cli.consent import plan_or_ask
     from intermodal.errors import UsageError
 
-    history: Any = ()
-    previous = ""
+    config = client.asynchronous.config
     if given["go_on"]:
         last = client.asynchronous.store.last_conversation()
         if last is None:
             raise UsageError("there is no conversation to go on with", where="--continue", todo="ask something first")
-        history, previous = last.messages, last.endpoint
-    config = client.asynchronous.config
-    prepared = client.prepare(build_request(given, config, history, previous))
+        request = continued(build_request(given, config, last.messages, last.endpoint), last.policy)
+    else:
+        request = build_request(given, config)
+    prepared = client.prepare(request)
     return plan_or_ask(prepared, config, may_ask=not (given["quiet"] or given["as_json"]))
 
 
@@ -138,6 +139,10 @@ def _show(client: Client, prepared: Prepared, plan: Plan, events: list[Event], *
         for event in client.execute(prepared, plan):
             events.append(event)
             if not isinstance(event, TextDelta):
+                if terminal and not last.endswith("\n") and progress.speaks(event):
+                    sys.stdout.write("\n")  # a note does not continue the sentence before it
+                    sys.stdout.flush()
+                    last = "\n"
                 progress.show(event)
             elif stream and event.text:
                 progress.clear()

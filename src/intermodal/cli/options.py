@@ -133,7 +133,7 @@ def build_request(
     options: dict[str, Any] = {
         "objective": given["objective"],
         "model": given["model"],
-        "private": (*config.private, *_labels(_flat(given["private"]), given["files"])),
+        "private": _labels(_flat(given["private"]), given["files"]),
         "release": _releases(_flat(given["release"])),
         "keep": _aspects(_flat(given["keep"])),
         "language": _language(given["language"]),
@@ -264,6 +264,9 @@ def part_names(files: tuple[str, ...]) -> set[str]:
 def _labels(words: tuple[str, ...], files: tuple[str, ...]) -> tuple[str, ...]:
     """Privacy labels. One that fits nothing is an error: a slip of the pen must not send a recording out."""
     names = part_names(files)
+    words = tuple(
+        word.lower() if word.lower() in KINDS else Path(word).name if word in files else word for word in words
+    )
     for word in words:
         if word not in KINDS and word not in names:
             raise UsageError(

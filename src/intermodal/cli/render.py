@@ -28,6 +28,10 @@ class Progress:
         self._titles: dict[str, str] = {}
         self._shown = False
 
+    def speaks(self, event: Event) -> bool:
+        """Showing this event prints a line of its own."""
+        return not self._quiet and isinstance(event, Note | Retrying)
+
     def show(self, event: Event) -> None:
         if self._quiet:
             return

@@ -74,7 +74,7 @@ def asked(question: str) -> frozenset[Aspect]:
 
 def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:
     """What this part is probably needed for, and the price of losing it."""
-    there = HAS[part.kind]
+    there = HAS[part.kind] if part.frames <= 1 else (*HAS[part.kind], "motion")
     needs: dict[Aspect, float] = {aspect: QUESTION_PENALTY for aspect in there if aspect in question}
     for aspect in _suggested(part):
         needs.setdefault(aspect, FACT_PENALTY)
@@ -101,6 +101,8 @@ def lost(way: str, part: PartFacts) -> tuple[Aspect, ...]:
     """What a way loses of this part. A page without drawings has no figures to lose."""
     keeps = kept(way, part.kind)
     gone: tuple[Aspect, ...] = tuple(aspect for aspect in HAS[part.kind] if aspect not in keeps)
+    if part.kind == "image" and part.frames > 1:
+        gone = (*gone, "motion")  # whatever the way, it is the first frame that goes
     if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
         return tuple(aspect for aspect in gone if aspect != "figures")
     return gone

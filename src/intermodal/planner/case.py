@@ -334,7 +334,18 @@ def _shape(part: PartFacts, detail: str) -> Shape:
     """What two parts share when they cost the same."""
     if part.kind == "image":
         density = part.text_density
-        return ("image", part.width, part.height, detail, density.low, density.mid, density.high, density.certainty)
+        moves = part.frames > 1
+        return (
+            "image",
+            part.width,
+            part.height,
+            detail,
+            moves,
+            density.low,
+            density.mid,
+            density.high,
+            density.certainty,
+        )
     if part.kind == "audio":
         return ("audio", part.seconds.low, part.seconds.mid, part.seconds.high, part.seconds.certainty)
     return (part.kind, part.digest or part.index, part.index if not part.digest else -1, len(part.pages))
@@ -343,7 +354,7 @@ def _shape(part: PartFacts, detail: str) -> Shape:
 def _size_class(part: PartFacts) -> object:
     """Shapes within a factor of four share a class when there are too many to look at each."""
     if part.kind == "image":
-        return ((part.width * part.height).bit_length() // 2, part.text_density.known)
+        return ((part.width * part.height).bit_length() // 2, part.text_density.known, part.frames > 1)
     if part.kind == "audio":
         return int(part.seconds.mid).bit_length() // 2
     chars = sum(page.chars for page in part.pages)

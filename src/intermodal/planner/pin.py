@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from intermodal.planner import rules
 from intermodal.planner.case import Case
+from intermodal.planner.converters import Floors
 from intermodal.planner.floors import Settled
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
@@ -30,6 +31,8 @@ def pinned(case: Case, left: Survivors, settled: Settled, best: Route) -> tuple[
     mine = next((route for route in settled.found.routes if route.endpoint.id == previous), None)
     if mine is None:
         alone = Search(case, left, settled.floors, Only(previous, case.job)).run()
+        if not alone.routes and case.policy.at_least is None:  # the default floor is no stated need
+            alone = Search(case, left, Floors(0, 0, 0), Only(previous, case.job)).run()
         if not alone.routes:
             return best, [f"switches from {previous}: {_why(alone.refused, previous, case)}"]
         mine = alone.routes[0]

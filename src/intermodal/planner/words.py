@@ -150,6 +150,9 @@ def warnings(case: Case, assignment: Assignment) -> tuple[str, ...]:
             found.append(f"loses {aspect} of {bundle.title}: {why}")
         if way.left_out:
             found += _left_out(bundle, way)
+        for part in bundle.parts:
+            if part.kind == "image" and part.frames > 1:
+                found.append(f"takes only the first of {part.frames:,} frames of {part.name}")
     return tuple(found)
 
 

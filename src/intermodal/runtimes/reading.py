@@ -5,6 +5,14 @@ from __future__ import annotations
 from intermodal.content import ReadLine
 
 
+CRUMB = 0.8  # below this confidence a line of one letter is taken for a blob
+
+
+def without_crumbs(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
+    """The lines without single letters the reader doubts: in a photograph of a cat it reads "0" with 0.65."""
+    return tuple(line for line in lines if len(line.text.strip()) > 1 or line.confidence >= CRUMB)
+
+
 def in_rows(lines: tuple[ReadLine, ...]) -> tuple[tuple[ReadLine, ...], ...]:
     """Rows from top to bottom, each from left to right.
 

@@ -20,7 +20,7 @@ from intermodal.errors import NotInstalled, RuntimeCrashed
 from intermodal.runtimes.installed import missing
 from intermodal.runtimes.machine import cores
 from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served
-from intermodal.runtimes.reading import in_order
+from intermodal.runtimes.reading import in_order, without_crumbs
 
 if TYPE_CHECKING:
     import anyio
@@ -112,7 +112,10 @@ class Runtimes:
             ReadLine(text=text, confidence=confidence, box=tuple(box)) for text, confidence, box in reply.value["lines"]
         )
         return Seen(
-            lines=in_order(lines), seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory
+            lines=in_order(without_crumbs(lines)),
+            seconds=reply.seconds,
+            load_seconds=load_seconds,
+            peak_memory=reply.peak_memory,
         )
 
     async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> Embedded:

@@ -9,7 +9,7 @@ import msgspec
 from intermodal.content import Value
 from intermodal.errors import StoreError
 from intermodal.plans.statistics import Statistics
-from intermodal.request import Message
+from intermodal.request import Message, Policy
 from intermodal.store import attempts, figures
 from intermodal.store.connection import Database
 from intermodal.store.rows import Attempt, Conversation, Outcome, Reservation, RunRow, Summary
@@ -118,9 +118,9 @@ class Store:
 
     # ---- the last conversation ----------------------------------------------------------------
 
-    def save_conversation(self, messages: tuple[Message, ...], endpoint: str) -> bool:
-        """Keep this conversation in place of the last one. False when it is too long to keep."""
-        body = msgspec.json.encode(_Messages(messages=messages))
+    def save_conversation(self, messages: tuple[Message, ...], endpoint: str, policy: Policy) -> bool:
+        """Keep this conversation in place of the last one, with what bounds it. False when it is too long to keep."""
+        body = msgspec.json.encode(_Messages(messages=messages, policy=policy))
         if len(body) > MAX_CONVERSATION:
             return False
         with self._database.writing() as connection:
@@ -136,10 +136,12 @@ class Store:
         if row is None:
             return None
         try:
-            messages = msgspec.json.decode(row["messages"], type=_Messages).messages
+            kept = msgspec.json.decode(row["messages"], type=_Messages)
         except msgspec.DecodeError:
             return None
-        return Conversation(messages=messages, endpoint=row["endpoint"], updated=row["updated"])
+        return Conversation(
+            messages=kept.messages, endpoint=row["endpoint"], updated=row["updated"], policy=kept.policy
+        )
 
     def check(self) -> None:
         """Raise StoreError if a run could not be recorded. Makes no file and writes no row."""
@@ -155,6 +157,7 @@ class Store:
 
 class _Messages(Value, frozen=True):
     messages: tuple[Message, ...] = ()
+    policy: Policy = Policy()
 
 
 __all__ = ["Store", "StoreError"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from intermodal.content import Value
 from intermodal.events import AttemptState, Usage
-from intermodal.request import Message, Zone
+from intermodal.request import Message, Policy, Zone
 
 
 class Work(Value, frozen=True):
@@ -119,6 +119,7 @@ class Conversation(Value, frozen=True):
     messages: tuple[Message, ...]
     endpoint: str = ""
     updated: str = ""
+    policy: Policy = Policy()
 
 
 class Grade(Value, frozen=True):
