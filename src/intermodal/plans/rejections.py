@@ -46,7 +46,7 @@ def _not_ready(rows: list[Rejected]) -> Words:
     if not all(pull for _, pull, _ in pulls):
         return f"not ready: {rows[0].reason}, and so on (intermodal models NAME)", False
     names = list(dict.fromkeys(name for _, _, name in pulls))
-    return f"weights not here{_PULL}{', '.join(names[:LISTED])}{', …' if len(names) > LISTED else ''}", True
+    return f"weights not here{_PULL}{' '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}", True
 
 
 _FOLDED: dict[str, Callable[[list[Rejected]], Words]] = {"consent": _consent, "not_ready": _not_ready}
