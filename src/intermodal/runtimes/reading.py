@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from intermodal.content import ReadLine
 
-
 CRUMB = 0.8  # below this confidence a line of one letter is taken for a blob
 
 
