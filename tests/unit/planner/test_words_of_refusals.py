@@ -16,7 +16,7 @@ def test_weights_that_are_missing_are_named_in_one_line() -> None:
         for name in ("a", "b", "c", "d", "e")
     ]
     (row,) = folded(rows)
-    assert row.reason == "weights not here: intermodal pull a, b, c, d, …"
+    assert row.reason == "weights not here: intermodal pull a b c d …"
     assert row.count == 5 and row.endpoints == ()
 
 
