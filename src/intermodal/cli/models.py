@@ -120,7 +120,9 @@ def _wanted(endpoint: Endpoint, catalog: Catalog, given: dict[str, Any]) -> bool
 
 def allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
     """Whether a plan may use it without asking: it computes here, or the user consented to its host."""
-    return endpoint.host.zone in ("process", "machine") or endpoint.host.id in catalog.consent
+    from intermodal.planner.index import needs_consent
+
+    return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
 
 
 def state(endpoint: Endpoint, catalog: Catalog, *, briefly: bool) -> str:
