@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("plan_speed.py", "startup.py", "estimates.py", "answers.py")
+BENCHMARKS = ("plan_speed.py", "startup.py", "estimates.py", "answers.py", "scores.py")
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).parents[1] / "src" / "intermodal" / "catalog" / "data"
-PER_TOKEN = ("input_mtok", "output_mtok", "input_image_mtok", "input_audio_mtok")
+PER_TOKEN = ("input_mtok", "output_mtok", "input_image_mtok", "input_audio_mtok", "output_audio_mtok")
 
 
 def served() -> dict[str, list[str]]:
@@ -62,6 +62,9 @@ def row(model: Any, day: datetime) -> dict[str, float | int | str]:
     hours = plain(prices.input_audio_hours)[0] or plain(prices.audio_hours)[0]
     if hours is not None and "input_mtok" not in figures:
         figures["second"] = float(round(Decimal(str(hours)) / 3600, 12))
+    characters = plain(prices.input_mchars)[0]
+    if characters is not None:
+        figures["input_mchar"] = characters
     pages = plain(prices.input_document_kpages)[0]
     if pages is not None:
         figures["page"] = pages / 1000
@@ -96,7 +99,7 @@ def main(checked: str) -> None:
     day = datetime.fromisoformat(checked).replace(tzinfo=UTC)
     by_id = {provider.id: provider for provider in providers}
     lines = [
-        "# Written by scripts/catalog_prices.py; do not edit. USD per million tokens, second of audio, page.",
+        "# Written by scripts/catalog_prices.py; do not edit. USD per million tokens or characters, second, page.",
         f'source = "genai-prices {version("genai-prices")} (MIT)"',
         f'checked = "{checked}"',
     ]

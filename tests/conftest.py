@@ -21,7 +21,7 @@ import pytest
 from intermodal.config import cache_dir
 
 ROOT = Path(__file__).parent.parent
-DEFAULT_WEIGHTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
+DEFAULT_WEIGHTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en", "piper-en-us-joe-medium")
 REAL_WEIGHTS = cache_dir(os.environ) / "weights"
 SECRET = re.compile(r"(_API_KEY|_TOKEN|_SECRET)$")
 

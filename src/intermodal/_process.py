@@ -1,7 +1,8 @@
 """Worker processes: a child that decodes media or runs a model, fenced by limits and killable at any time.
 
 Both sides are here. The parent's :class:`Worker` starts ``python -m MODULE`` and calls its handlers;
-the child's :func:`serve` runs them. Frames on the pipes are a 4-byte big-endian length and msgpack.
+the child's :func:`serve` runs them. Frames on the pipes are a 4-byte big-endian length and msgpack; a call's
+largest argument follows as it is, so that a film is not copied once more on each side.
 
 A child has its own session, so that Ctrl-C reaches the parent alone; it ends when its standard
 input closes, so that it never outlives the parent; anything a library prints goes to its log.
@@ -29,6 +30,7 @@ from intermodal.content import Value
 _LENGTH = struct.Struct(">I")
 MAX_FRAME = 1 << 30
 _PIECE = 1 << 18
+_LARGE = 1 << 20  # bytes from which an argument is sent on its own
 
 
 class Limits(Value):
@@ -116,12 +118,12 @@ class Worker:
             finished = False
             try:
                 with anyio.fail_after(timeout):
-                    frame = msgspec.msgpack.encode([method, dict(arguments)])
+                    large, rest = _parted(arguments)
+                    frame = msgspec.msgpack.encode([method, rest, large])
                     try:
-                        await self._process.stdin.send(_LENGTH.pack(len(frame)))
-                        view = memoryview(frame)  # in pieces: one send would copy the whole file once more
-                        for start in range(0, len(frame), _PIECE):
-                            await self._process.stdin.send(view[start : start + _PIECE])
+                        await self._send_frame(frame)
+                        if large:
+                            await self._send_frame(arguments[large])
                         while True:
                             size = _LENGTH.unpack(await self._out.receive_exactly(4))[0]
                             kind, *rest = msgspec.msgpack.decode(await self._out.receive_exactly(size))
@@ -149,6 +151,12 @@ class Worker:
                 return Reply(value=rest[0], seconds=rest[1], peak_memory=rest[2])
             code, what, where, todo = rest
             raise errors.by_code(code)(what, where=where, todo=todo)
+
+    async def _send_frame(self, frame: bytes) -> None:
+        await self._process.stdin.send(_LENGTH.pack(len(frame)))
+        view = memoryview(frame)  # in pieces: one send would copy the whole file once more
+        for start in range(0, len(frame), _PIECE):
+            await self._process.stdin.send(view[start : start + _PIECE])
 
     async def _start(self) -> None:
         import anyio
@@ -329,6 +337,32 @@ def _read_exactly(size: int) -> bytearray | None:
     return data
 
 
+def _parted(arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name of the largest argument where that is large bytes, else ""; and the others."""
+    sizes = {name: len(value) for name, value in arguments.items() if isinstance(value, bytes | bytearray)}
+    large = max(sizes, key=lambda name: sizes[name], default="")
+    if not large or not _LARGE <= sizes[large] <= MAX_FRAME:
+        return "", dict(arguments)
+    return large, {name: value for name, value in arguments.items() if name != large}
+
+
+def _read_large() -> bytes | None:
+    """A frame that is an argument as it is: through one small buffer into the bytes that are handed on."""
+    import io
+
+    head = _read_exactly(4)
+    size = 0 if head is None else _LENGTH.unpack(head)[0]
+    if not 0 < size <= MAX_FRAME:
+        return None
+    made, buffer = io.BytesIO(), memoryview(bytearray(_LARGE))
+    while made.tell() < size:
+        got = os.readv(0, [buffer[: min(_LARGE, size - made.tell())]])
+        if not got:
+            return None
+        made.write(buffer[:got])
+    return made.getvalue()
+
+
 def _read_call() -> tuple[str, dict[str, Any]]:
     """The next call; ends the process when the parent is gone."""
     head = _read_exactly(4)
@@ -338,7 +372,11 @@ def _read_call() -> tuple[str, dict[str, Any]]:
     body = _read_exactly(size) if size <= MAX_FRAME else None
     if body is None:
         os._exit(0)
-    method, arguments = msgspec.msgpack.decode(body)
+    method, arguments, large = msgspec.msgpack.decode(body)
+    if large:
+        arguments[large] = _read_large()
+        if arguments[large] is None:
+            os._exit(0)
     return method, arguments
 
 

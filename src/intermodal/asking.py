@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -21,12 +22,15 @@ from intermodal.plans.step import Call
 from intermodal.request import (
     ZONES,
     Aspect,
+    EmbeddingOutput,
     Message,
     Objective,
     Output,
     Policy,
     Request,
     Sampling,
+    ScoresOutput,
+    SpeechOutput,
     TextOutput,
     Tier,
     Zone,
@@ -111,6 +115,7 @@ def make_request(
     parts += [as_part(file) for file in files]
     if not parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
+    _check_output(output)
     messages = [Message(role="system", parts=(Text(text=system),))] if system else []
     messages += [*history, Message(role="user", parts=tuple(parts))]
     if schema is not None:
@@ -121,6 +126,17 @@ def make_request(
         policy=_values(Policy, {key: value for key, value in options.items() if key in _POLICY}),
         sampling=_values(Sampling, {key: value for key, value in options.items() if key in _SAMPLING}),
     )
+
+
+def _check_output(output: Output | None) -> None:
+    """Labels must be two at least, and differ."""
+    if not isinstance(output, ScoresOutput):
+        return
+    labels = [label.strip() for label in output.labels]
+    if len(labels) < 2:
+        raise UsageError("one label has nothing to be compared with", todo="give two labels or more")
+    if not all(labels) or len(set(labels)) != len(labels):
+        raise UsageError("two labels are the same, or one is empty", todo="give labels that differ")
 
 
 def _values(cls: Any, given: dict[str, Any]) -> Any:
@@ -179,7 +195,7 @@ def continued(request: Request, before: Policy) -> Request:
 def guarded(request: Request, private: tuple[str, ...]) -> Request:
     """The request with the labels of the user's config, which no caller can leave out. Names of files it has not
     are left away: a label that fits nothing is an error where somebody wrote it for this request."""
-    there = {*KINDS, *(_name_of(part) for _, _, part in request.parts())}
+    there = {*KINDS, *(name for _, _, part in request.parts() for name in _names_of(part))}
     missing = tuple(label for label in private if label in there and label not in request.policy.private)
     if not missing:
         return request
@@ -187,14 +203,15 @@ def guarded(request: Request, private: tuple[str, ...]) -> Request:
     return msgspec.structs.replace(request, policy=policy)
 
 
-def _name_of(part: Part) -> str:
-    """What a part will be called, as far as it is known before it is opened."""
+def _names_of(part: Part) -> tuple[str, ...]:
+    """What a part will be called, as far as it is known before it is opened, and the files it was taken out of."""
     source = getattr(part, "source", None)
     if isinstance(source, PathSource):
-        return Path(source.path).name
+        return (Path(source.path).name,)
     if isinstance(source, UrlSource):
-        return source.url.partition("?")[0].rpartition("/")[2]
-    return str(getattr(source if source is not None else part, "name", ""))
+        return (source.url.partition("?")[0].rpartition("/")[2],)
+    held: Any = part if source is None else source
+    return (str(getattr(held, "name", "")), *getattr(held, "origins", ()))
 
 
 def with_answer(messages: tuple[Message, ...], answer: str) -> tuple[Message, ...]:
@@ -213,10 +230,14 @@ def value_of(result: Result, schema: Any) -> Any:
 
 def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
     """Raise PlanStale unless the media are the approved ones and every endpoint of the plan may still be called."""
-    for before, now in zip(saved.facts.parts, inputs.facts.parts, strict=True):
-        if before.digest != now.digest:
+    for before, now in zip_longest(saved.facts.parts, inputs.facts.parts):  # a file may hold more or fewer by now
+        if before is None or now is None or before.digest != now.digest:
+            known = now or before
+            assert known is not None
             raise PlanStale(
-                "changed since the plan was approved", where=now.name, todo="run intermodal explain --save again"
+                "changed since the plan was approved",
+                where=next(iter(known.origins), known.name),
+                todo="run intermodal explain --save again",
             )
     for step in saved.plan.chosen.steps:
         if isinstance(step, Call):
@@ -235,3 +256,10 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
                     where=step.endpoint,
                     todo=f"run: intermodal hosts add {endpoint.host.id}",
                 )
+
+
+def is_turn(output: Output) -> bool:
+    """Whether somebody answered, so that the conversation can go on from there."""
+    return not isinstance(output, EmbeddingOutput | ScoresOutput) and not (
+        isinstance(output, SpeechOutput) and output.verbatim
+    )

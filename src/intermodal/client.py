@@ -15,8 +15,11 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
+
+from msgspec.structs import replace
 
 from intermodal import asking
 from intermodal._sync import Bridge
@@ -26,9 +29,10 @@ from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Result, TextDelta, fold
+from intermodal.planner import frontier, why_not
 from intermodal.planner import plan as make_plan
-from intermodal.planner import why_not
 from intermodal.plans import analyze, explain
+from intermodal.plans.facts import Facts
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 
@@ -71,6 +75,11 @@ def plan_from(inputs: Inputs) -> Plan:
     return make_plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
 
 
+def _again(inputs: Inputs, request: Request, facts: Facts) -> Plan:
+    """The plan for the rest of a run: the same inputs, what is left of budget and time, and what is done already."""
+    return plan_from(replace(inputs, request=request, facts=facts))
+
+
 class AsyncClient:
     """Plans and runs requests. Use it as ``async with AsyncClient() as client``.
 
@@ -110,9 +119,10 @@ class AsyncClient:
         return explain.explain(await self.plan(request))
 
     async def stream(self, request: Request, plan: Plan | None = None) -> AsyncGenerator[Event]:
-        """Plan (unless a plan is given) and run; events as they happen."""
+        """Plan (unless a plan is given: then it is run exactly) and run; events as they happen."""
         prepared = await self.prepare(request)
-        async with aclosing(self.execute(prepared, plan or plan_from(prepared.inputs))) as events:
+        made = plan or plan_from(prepared.inputs)
+        async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
             async for event in events:
                 yield event
 
@@ -120,19 +130,24 @@ class AsyncClient:
         """Plan (unless a plan is given), run, and add up the events."""
         return fold([event async for event in self.stream(request, plan)])
 
-    async def execute(self, prepared: Prepared, plan: Plan) -> AsyncGenerator[Event]:
-        """Run a plan over what was prepared: what ``stream`` does after planning."""
+    async def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> AsyncGenerator[Event]:
+        """Run a plan over what was prepared: what ``stream`` does after planning.
+
+        ``exact``: this plan and no other; where what a step makes is not what was planned for, it is said, and the plan
+        is not made again.
+        """
         from intermodal.executor.run import run
 
         request = prepared.inputs.request
         answer: list[str] = []
-        async with aclosing(run(plan, request, prepared.opened, self._world(prepared.inputs))) as events:
+        async with aclosing(run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact))) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     answer.append(event.text)
-                if isinstance(event, Finished) and self._remember:
+                if isinstance(event, Finished) and self._remember and asking.is_turn(request.output):
+                    messages = prepared.inputs.original.messages
                     self.store.save_conversation(
-                        asking.with_answer(request.messages, "".join(answer)), event.endpoint, request.policy
+                        asking.with_answer(messages, "".join(answer)), event.endpoint, request.policy
                     )
                 yield event
 
@@ -141,6 +156,8 @@ class AsyncClient:
     async def prepare(self, request: Request) -> Prepared:
         """Open the request's media and gather what the planner reads."""
         from intermodal.media.decode import MediaWorker
+        from intermodal.media.expand import expand
+        from intermodal.media.fetch import Remembering
         from intermodal.media.opened import open_request
         from intermodal.runtimes.machine import snapshot
 
@@ -150,8 +167,11 @@ class AsyncClient:
             )
         if self._media is None:
             self._media = MediaWorker()
+        fetcher = Remembering()
+        whole, request = request, await expand(request, self._media, fetcher)
+        asked = whole.messages if request is not whole else ()
         request = asking.guarded(request, self.config.private)
-        opened = await open_request(request, self._media)
+        opened = await open_request(request, self._media, fetcher=fetcher)
         opened = self.vocabularies.counted(opened)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
@@ -161,6 +181,7 @@ class AsyncClient:
             machine=snapshot(loaded),
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
+            asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
 
@@ -172,6 +193,7 @@ class AsyncClient:
     def _catalog(self, hosts: tuple[str, ...]) -> Catalog:
         """The catalog, with consent for a few more hosts."""
         from intermodal.runtimes.installed import installed
+        from intermodal.store.measured import strengths
 
         made = load_catalog(
             user=self.config.hosts,
@@ -179,6 +201,7 @@ class AsyncClient:
             installed=installed(),
             weights=self.weights.present(),
             env=self.env,
+            measured=strengths(data_dir(self.env)),
         )
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
             self._last_catalog = made
@@ -245,7 +268,7 @@ class AsyncClient:
             self._store = Store(data_dir(self.env) / "store.sqlite3")
         return self._store
 
-    def _world(self, inputs: Inputs) -> World:
+    def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
         from intermodal.executor.transport import Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
@@ -266,6 +289,7 @@ class AsyncClient:
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,
             pay_twice=inputs.request.policy.pay_twice,
+            plan_again=None if exact else partial(_again, inputs),
         )
 
     async def aclose(self) -> None:
@@ -317,8 +341,8 @@ class Client:
     def stream(self, request: Request, plan: Plan | None = None) -> Iterator[Event]:
         return self._bridge.iterate(lambda: self.asynchronous.stream(request, plan))
 
-    def execute(self, prepared: Prepared, plan: Plan) -> Iterator[Event]:
-        return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan))
+    def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> Iterator[Event]:
+        return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan, exact=exact))
 
     def prepare(self, request: Request) -> Prepared:
         return self._bridge.run(self.asynchronous.prepare, request)
@@ -370,4 +394,4 @@ def explain_analyze(plan: Plan, result: Result) -> str:
     return analyze.explain_analyze(plan, result)
 
 
-__all__ = ["Answer", "AsyncClient", "Client", "Prepared", "explain_analyze", "plan_from", "why_not"]
+__all__ = ["Answer", "AsyncClient", "Client", "Prepared", "explain_analyze", "frontier", "plan_from", "why_not"]

@@ -22,10 +22,15 @@ class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class BytesSource(Value, tag_field="from", tag="bytes"):
-    """Bytes in memory. ``name`` is shown to people only."""
+    """Bytes in memory. ``name`` is shown to people only.
+
+    ``origins``: names and kinds of the files these were taken out of, the outermost first; a privacy label on any of
+    them holds for these too.
+    """
 
     data: bytes
     name: str = ""
+    origins: tuple[str, ...] = ()
 
 
 class PathSource(Value, tag_field="from", tag="path"):
@@ -44,10 +49,15 @@ Source = BytesSource | PathSource | UrlSource
 
 
 class Text(Value, tag_field="kind", tag="text"):
-    """Words of the sender. ``name`` is set when they come from a file: then they are data, not an instruction."""
+    """Words of the sender. ``name`` is set when they come from a file: then they are data, not an instruction.
+
+    ``origins`` as in ``BytesSource``; ``notes`` say what was left out when they were taken out of that file.
+    """
 
     text: str
     name: str = ""
+    origins: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class File(Value, tag_field="kind", tag="file"):
@@ -123,12 +133,14 @@ class Transcript(Value):
     Attributes:
         language: ISO 639-1 code the ear recognised, "" when there was no speech.
         confidence: the ear's probability of that language, 0..1.
+        certainty: the ear's probability of its words, 0..1 (geometric mean over tokens); 0 when it does not say.
         seconds: length of the recording.
         segments: in time order; empty when there was no speech.
     """
 
     language: str = ""
     confidence: float = 0.0
+    certainty: float = 0.0
     seconds: float = 0.0
     segments: tuple[Segment, ...] = ()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from msgspec import field
+
 from intermodal.content import ReadLine, Transcript, Value
 
 
@@ -24,6 +26,7 @@ class Actual(Value):
         cost: USD; None when it cannot be known.
         peak_memory: bytes of the runtime's resident set at its peak; None when not measured.
         cached: the derived result was there already.
+        began: seconds after the start of the run.
     """
 
     step: str
@@ -33,6 +36,7 @@ class Actual(Value):
     cost: float | None = 0.0
     peak_memory: int | None = None
     cached: bool = False
+    began: float = 0.0
 
 
 class Derived(Value):
@@ -68,9 +72,12 @@ class StepFinished(Value, tag_field="event", tag="step_finished"):
 
 
 class Retrying(Value, tag_field="event", tag="retrying"):
+    """A step is tried again. ``at``: seconds after the start of the run, 0 where nobody looked at the clock."""
+
     step: str
     reason: str
     delay: float = 0.0
+    at: float = 0.0
 
 
 class Note(Value, tag_field="event", tag="note"):
@@ -78,6 +85,42 @@ class Note(Value, tag_field="event", tag="note"):
 
     text: str
     step: str = ""
+
+
+class Checked(Value, tag_field="event", tag="checked"):
+    """A check looked at what a step made. ``problem`` is "" when all is well, else the check's word for it."""
+
+    step: str
+    check: str
+    problem: str = ""
+    said: str = ""
+
+
+class Replanned(Value, tag_field="event", tag="replanned"):
+    """The plan was made again, because what a step made is not what was planned for.
+
+    Attributes:
+        step: whose outcome it was. reason: in words.
+        before, after: ids of the candidates. endpoint: who answers now.
+        plan: id of the new plan. seconds: what planning again took. at: seconds after the start of the run.
+    """
+
+    step: str
+    reason: str
+    before: str
+    after: str
+    endpoint: str
+    plan: str
+    seconds: float = 0.0
+    at: float = 0.0
+
+
+class Speech(Value):
+    """An answer that is heard. ``data`` is a file of ``media_type``, ``seconds`` long."""
+
+    data: bytes
+    media_type: str = "audio/wav"
+    seconds: float = 0.0
 
 
 class Committed(Value, tag_field="event", tag="committed"):
@@ -93,7 +136,8 @@ class TextDelta(Value, tag_field="event", tag="text"):
 class Finished(Value, tag_field="event", tag="finished"):
     """The last event of a run that worked.
 
-    ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output;
+    ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output; ``speech`` the
+    sound of a speech output; ``scores`` those of the labels of a scores output, 0..1, together 1;
     ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter"); "length" also where
     an answer was stopped because it repeated itself. ``endpoint`` is "" where nothing had to be called.
     """
@@ -103,11 +147,15 @@ class Finished(Value, tag_field="event", tag="finished"):
     data: Any = None
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
+    speech: Speech | None = None
+    scores: dict[str, float] = field(default_factory=dict)
     cost: float | None = 0.0
     seconds: float = 0.0
 
 
-Event = StepStarted | StepProgress | StepFinished | Retrying | Note | Committed | TextDelta | Finished
+Event = (
+    StepStarted | StepProgress | StepFinished | Retrying | Note | Checked | Replanned | Committed | TextDelta | Finished
+)
 
 
 class Result(Value):
@@ -120,6 +168,8 @@ class Result(Value):
         actuals: one per step, in the order they finished.
         derived: every conversion's product, in that order.
         notes: what the user should know.
+        checks, replans: what checks found, and where the plan was made again, in order.
+        retries: where a step was tried again.
         cost: USD; None when unknown.
         seconds: wall time of the whole run.
     """
@@ -128,6 +178,11 @@ class Result(Value):
     data: Any = None
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
+    speech: Speech | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    checks: tuple[Checked, ...] = ()
+    replans: tuple[Replanned, ...] = ()
+    retries: tuple[Retrying, ...] = ()
     endpoint: str = ""
     finish_reason: str = ""
     actuals: tuple[Actual, ...] = ()
@@ -143,6 +198,9 @@ def fold(events: Iterable[Event]) -> Result:
     actuals: list[Actual] = []
     derived: list[Derived] = []
     notes: list[str] = []
+    checks: list[Checked] = []
+    replans: list[Replanned] = []
+    retries: list[Retrying] = []
     finished: Finished | None = None
     for event in events:
         if isinstance(event, TextDelta):
@@ -152,15 +210,29 @@ def fold(events: Iterable[Event]) -> Result:
             derived.extend(event.derived)
         elif isinstance(event, Note):
             notes.append(event.text)
+        elif isinstance(event, Checked):
+            checks.append(event)
+        elif isinstance(event, Replanned):
+            replans.append(event)
+        elif isinstance(event, Retrying):
+            retries.append(event)
         elif isinstance(event, Finished):
             finished = event
     if finished is None:
-        return Result(text="".join(text), actuals=tuple(actuals), derived=tuple(derived), notes=tuple(notes))
+        return Result(
+            text="".join(text), actuals=tuple(actuals), derived=tuple(derived), notes=tuple(notes),
+            checks=tuple(checks), replans=tuple(replans), retries=tuple(retries),
+        )  # fmt: skip
     return Result(
         text="".join(text),
         data=finished.data,
         transcript=finished.transcript,
         embedding=finished.embedding,
+        speech=finished.speech,
+        scores=finished.scores,
+        checks=tuple(checks),
+        replans=tuple(replans),
+        retries=tuple(retries),
         endpoint=finished.endpoint,
         finish_reason=finished.finish_reason,
         actuals=tuple(actuals),
@@ -173,6 +245,6 @@ def fold(events: Iterable[Event]) -> Result:
 
 AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
 __all__ = [
-    "Actual", "AttemptState", "Committed", "Derived", "Event", "Finished", "Note",
-    "Result", "Retrying", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Usage", "fold",
+    "Actual", "AttemptState", "Checked", "Committed", "Derived", "Event", "Finished", "Note", "Replanned",
+    "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Usage", "fold",
 ]  # fmt: skip

@@ -47,7 +47,24 @@ class EmbeddingOutput(Value, tag_field="kind", tag="embedding"):
     """A vector for the whole input."""
 
 
-Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput
+class SpeechOutput(Value, tag_field="kind", tag="speech"):
+    """An answer that is heard. ``verbatim``: the prompt itself is spoken, nobody answers it.
+
+    ``voice`` is a name the endpoint knows, "" its default.
+    """
+
+    format: Literal["wav", "mp3"] = "wav"
+    voice: str = ""
+    verbatim: bool = False
+
+
+class ScoresOutput(Value, tag_field="kind", tag="scores"):
+    """How well each label fits, 0..1, together 1: zero-shot classification."""
+
+    labels: tuple[str, ...]
+
+
+Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput | SpeechOutput | ScoresOutput
 
 
 class Sampling(Value):

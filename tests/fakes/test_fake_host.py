@@ -188,3 +188,48 @@ def test_openai_s_own_client_gets_along_with_it() -> None:
     assert said.choices[0].message.content == streamed == "Paris."
     assert heard.text == "bonjour"
     assert host.attempts[2].audios == (b"RIFF",)
+
+
+# ---- speech and probabilities -------------------------------------------------------------------------
+
+
+def openai_client(host: FakeHost) -> Any:
+    import openai
+
+    return openai.OpenAI(base_url=host.base_url, api_key="k", max_retries=0)
+
+
+def test_speech_is_a_beep_a_word_in_a_file_that_openai_s_client_can_save() -> None:
+    with FakeHost() as host, openai_client(host) as client:
+        reply = client.audio.speech.create(model="fake/voice", voice="alloy", input="one two", response_format="wav")
+        data = reply.read()
+        assert data[:4] == b"RIFF"
+        assert len(data) - 44 == pytest.approx(2 * 24_000 * 0.2, abs=8)
+        assert host.attempts[0].text == "one two"
+        assert post(host, "/audio/speech", {"model": "m", "input": "x" * 4097, "voice": "a"})[0] == 400
+
+
+def test_a_chat_speaks_when_it_is_asked_to() -> None:
+    with FakeHost(answer="one two") as host, openai_client(host) as client:
+        whole = client.chat.completions.create(
+            model="fake/model", modalities=["text", "audio"], audio={"voice": "alloy", "format": "wav"},
+            messages=[{"role": "user", "content": "hi"}],
+        )  # fmt: skip
+        audio = whole.choices[0].message.audio
+        assert audio.transcript == "one two"
+        stream = client.chat.completions.create(
+            model="fake/model", modalities=["text", "audio"], audio={"voice": "alloy", "format": "pcm16"}, stream=True,
+            messages=[{"role": "user", "content": "hi"}],
+        )  # fmt: skip
+        pieces = [(chunk.choices[0].delta.model_dump().get("audio") or {}) for chunk in stream if chunk.choices]
+    assert "".join(piece.get("transcript") or "" for piece in pieces) == "one two"
+    assert any(piece.get("data") for piece in pieces)
+
+
+def test_probabilities_come_only_when_they_are_asked_for_and_known() -> None:
+    with FakeHost(likely={"A": 0.7, "B": 0.3}) as host, openai_client(host) as client:
+        asked: Any = {"model": "fake/model", "messages": [{"role": "user", "content": "hi"}]}
+        told = client.chat.completions.create(**asked, logprobs=True, top_logprobs=2)
+        assert [row.token for row in told.choices[0].logprobs.content[0].top_logprobs] == ["A", "B"]
+        assert told.choices[0].message.content == "A"
+        assert client.chat.completions.create(**asked).choices[0].logprobs is None

@@ -11,7 +11,7 @@ import pytest
 from tests.gates import corpus
 
 from intermodal import errors
-from intermodal.media import audio, steps
+from intermodal.media import audio, container, steps
 from intermodal.media.decode import MediaWorker
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio]
@@ -221,6 +221,6 @@ async def test_d10_a_playlist_is_text_and_never_reaches_a_decoder(
     for name in ("list.m3u8", "speech.mp3"):
         with pytest.raises(errors.InputError):
             await media_worker.pcm(playlist, name=name)
-    for media_type in audio._DEMUXERS:
+    for media_type in container.DEMUXERS:
         with pytest.raises(errors.InputError):
             audio.probe(playlist, media_type)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.gates import corpus
+from tests.gates import corpus, films
 
 from intermodal.content import BytesSource, File
 from intermodal.errors import InputError
@@ -18,7 +18,7 @@ from intermodal.request import Message, Request
 pytestmark = [pytest.mark.gate, pytest.mark.anyio]
 NAMES = (
     "jfk.wav", "jfk.mp3", "two_cities_25s.flac", "music.m4a", "music.ogg", "photo-cat.jpg", "screenshot-invoice.png",
-    "report.pdf", "scanned.pdf",
+    "report.pdf", "scanned.pdf", "bigbuckbunny.mp4",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ async def test_d13_damaged_media_is_answered_or_refused(media: Path, full_gates:
     originals = {name: (media / name).read_bytes() for name in NAMES}
     originals["moving.gif"] = corpus.gif(30, width=20, height=20, frame=(2, 2))
     originals["moving.png"] = corpus.apng(30)
+    originals |= films.small_ones(media)
     taken = 0
     async with MediaWorker() as worker:
         for _ in range(5_000 if full_gates else 150):
@@ -57,6 +58,12 @@ async def test_d13_damaged_media_is_answered_or_refused(media: Path, full_gates:
                     kind = opened.facts.parts[0].kind
                     if kind == "audio":
                         await worker.pcm(data, name=name)
+                    elif kind == "video":
+                        await worker.frames(data, spread=chance.choice(("scenes", "1 fps")), most=4, name=name)
+                        if opened.facts.parts[0].channels:
+                            await worker.pcm(data, name=name)
+                    elif kind == "image" and opened.facts.parts[0].frames > 1:
+                        await worker.frames(data, spread="scenes", most=4, max_side=100, name=name)
                     elif kind == "image":
                         await worker.picture(data, name=name, max_side=500)
                     elif kind == "document":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import msgspec
+
 from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Price, Speed, Strength, Task
 from intermodal.content import Kind
 from intermodal.plans.machine import Machine
@@ -224,7 +226,38 @@ def desk() -> tuple[Endpoint, ...]:
     )
 
 
+def voices() -> tuple[Endpoint, ...]:
+    """Who speaks: a small voice here, a hosted one by the character, and a model that answers aloud by itself."""
+
+    def voice(id_: str, where: Host, tier: Tier, price: Price, factor: float) -> Endpoint:
+        return Endpoint(
+            id=f"{where.id}:{id_}",
+            model=Model(
+                id=id_, tasks=("text-to-speech",), output=("audio",),
+                strength=(strength("text-to-speech", tier, "voice"),),
+            ),
+            host=where,
+            price=price,
+            memory=exact(240 * MIB) if where is HERE else exact(0),
+            speed=Speed(
+                overhead=between(0.01, 0.05, 0.5, "measured"), load=between(0.5, 0.8, 1.3, "start"),
+                realtime_factor=between(factor / 2, factor, factor * 2, "measured"),
+            ),
+        )  # fmt: skip
+
+    talker = hosted(ACME, "acme/talker", "large", (2.5, 10.0), inputs=("text", "audio"))
+    model = msgspec.structs.replace(talker.model, output=("text", "audio"))
+    price = msgspec.structs.replace(talker.price, output_audio_mtok=64.0)
+    return (
+        voice("rhasspy/joe", HERE, "small", FREE, 0.15),
+        voice("acme/herald", ACME, "large", Price(input_mchar=15.0), 0.1),
+        msgspec.structs.replace(talker, model=model, price=price),
+    )
+
+
 SLICES = {
+    "voices": lambda: (*embedded(), *acme(), *voices()),
+    "voiceless": lambda: embedded(),
     "embedded": lambda: embedded(),
     "unpulled": lambda: embedded(chat=False),
     "acme": lambda: (*embedded(), *acme()),

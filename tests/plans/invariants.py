@@ -12,7 +12,7 @@ import msgspec
 
 from intermodal.catalog.nouns import Host
 from intermodal.errors import IntermodalError
-from intermodal.planner import plan, why_not
+from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
 from intermodal.plans.step import Call, Step
@@ -21,7 +21,10 @@ from intermodal.request import Policy
 
 HERE = ("process", "machine")
 CENT_OF_A_CENT = 1e-6  # estimates are rounded to 8 decimals, step by step
-MADE = {"extract": "text", "read": "text", "transcribe": "text", "render": "image"}
+MADE = {
+    "extract": "text", "read": "text", "transcribe": "text", "describe": "text",
+    "render": "image", "frames": "image", "demux": "audio",
+}  # fmt: skip
 
 
 def plan_of(inputs: Inputs) -> Plan:
@@ -31,7 +34,7 @@ def plan_of(inputs: Inputs) -> Plan:
 def check(inputs: Inputs, made: Plan) -> None:
     """All of them, on the plan as it is."""
     same_bytes_again(inputs, made)
-    for candidate in (made.chosen, *made.fallbacks, *made.frontier):
+    for candidate in (made.chosen, *made.fallbacks, *frontier(inputs)):
         steps_can_run(inputs, candidate)
         last_step_answers(inputs, candidate)
         sums_are_right(candidate)
@@ -83,16 +86,17 @@ def steps_can_run(inputs: Inputs, candidate: Candidate) -> None:
 
 def last_step_answers(inputs: Inputs, candidate: Candidate) -> None:
     """The last step is a call at the route's endpoint over every part, in part order; every step leads to it."""
-    last = candidate.steps[-1]
-    assert isinstance(last, Call) and last.part == -1 and last.endpoint == candidate.endpoint
+    last = candidate.answering
+    assert last.part == -1 and last.endpoint == candidate.endpoint
     by_id = {step.id: step for step in candidate.steps}
     stands_for = [_part_of(ref, by_id) for ref in last.inputs]
     assert stands_for == sorted(stands_for), "parts out of order"
     every = {part.index for part in inputs.facts.parts}
     if last.op == "transcribe":
-        every = {part.index for part in inputs.facts.parts if part.kind == "audio"}
+        every = {part.index for part in inputs.facts.parts if part.kind == "audio" or part.channels}
     assert set(stands_for) == every, f"stands for parts {stands_for}, asked were {sorted(every)}"
-    used = {last.id}
+    assert candidate.last is last or candidate.last.inputs == (f"step:{last.id}",), "a voice speaks the answer"
+    used = {candidate.last.id}
     for step in reversed(candidate.steps):
         assert step.id in used, f"{step.op} is not used"
         used.update(ref.partition(":")[2] for ref in step.inputs if ref.startswith("step:"))
@@ -118,7 +122,7 @@ def sums_are_right(candidate: Candidate) -> None:
         assert max(each) - slack <= getattr(total.seconds, level) <= sum(each) + loading + slack, (
             "seconds do not add up"
         )
-    last = steps[-1].estimate
+    last = candidate.answering.estimate
     assert total.input_tokens == last.input_tokens
     for quantity in (total.cost, total.seconds, total.memory, last.input_tokens, last.output_tokens):
         assert not quantity.known or 0 <= quantity.low <= quantity.mid <= quantity.high
@@ -136,7 +140,7 @@ def within_limits(inputs: Inputs, candidate: Candidate) -> None:
     assert not total.cost.known or total.cost.high <= policy.max_cost + CENT_OF_A_CENT
     assert policy.deadline is None or total.seconds.high <= policy.deadline + 0.01
     assert not set(policy.keep) & set(candidate.loses), "a stated aspect is lost"
-    answering, last = inputs.catalog.by_id[candidate.endpoint], candidate.steps[-1].estimate
+    answering, last = inputs.catalog.by_id[candidate.endpoint], candidate.answering.estimate
     holds = answering.context or answering.model.context
     assert not (holds and last.input_tokens.known) or last.input_tokens.high <= holds
 
@@ -197,6 +201,8 @@ def _read_by(step: Step, inputs: Inputs, candidate: Candidate) -> list[tuple[Par
     by_id = {other.id: other for other in candidate.steps}
     found: list[tuple[PartFacts, str]] = []
     for ref in step.inputs:
+        if _part_of(ref, by_id) < 0:
+            continue  # the answer itself: see ``answers_are_not_private``
         part = inputs.facts.parts[_part_of(ref, by_id)]
         kind, _, name = ref.partition(":")
         found.append((part, part.kind if kind == "part" else MADE[by_id[name].op]))

@@ -29,9 +29,9 @@ from tests.plans import catalogs
 
 from intermodal.content import BytesSource, File, Image, Part, Text
 from intermodal.errors import IntermodalError, NoRoute
-from intermodal.planner import plan, why_not
+from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.explain import explain, explain_all
-from intermodal.plans.facts import Facts, PageFacts, PartFacts
+from intermodal.plans.facts import Facts, Outcome, PageFacts, PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
@@ -44,6 +44,8 @@ from intermodal.request import (
     Policy,
     Request,
     Sampling,
+    ScoresOutput,
+    SpeechOutput,
     TextOutput,
     TranscriptOutput,
 )
@@ -61,6 +63,9 @@ OUTPUTS: dict[str, Output] = {
     "json": JsonOutput(schema=SCHEMA),
     "transcript": TranscriptOutput(format="srt"),
     "embedding": EmbeddingOutput(),
+    "speech": SpeechOutput(),
+    "verbatim": SpeechOutput(verbatim=True),
+    "scores": ScoresOutput(labels=("an invoice", "a letter", "a photo of a cat")),
 }
 
 
@@ -88,7 +93,7 @@ def run(case: Mapping[str, Any]) -> str:
     arguments = (inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
     try:
         made = plan(*arguments)
-        text = explain_all(made) if case.get("all") else explain(made)
+        text = explain_all(made, frontier(inputs)) if case.get("all") else explain(made)
     except NoRoute as error:
         reasons = "\n".join(f"- {reason}" for reason in error.reasons)
         text = f"NoRoute: {error}\n{reasons}"
@@ -176,7 +181,9 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
         index=index, name=name, kind=kind, digest=name, width=given.get("width", 0), height=given.get("height", 0),
         text_density=_density(density), seconds=exact(float(given.get("seconds", 0))),
         pages=tuple(_page(number, page) for number, page in enumerate(given.get("pages", []), 1)),
-        language=given.get("language", ""), frames=given.get("frames", 1),
+        language=given.get("language", ""), frames=given.get("frames", 1), fps=given.get("fps", 0.0),
+        channels=given.get("channels", 0), cuts=tuple(given.get("cuts", ())),
+        outcomes=tuple(msgspec.convert(each, Outcome) for each in given.get("outcomes", ())),
     )  # fmt: skip
     return (Image(source=source, detail=given["detail"]) if "detail" in given else File(source=source)), found
 

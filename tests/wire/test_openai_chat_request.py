@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from intermodal.catalog.nouns import Host
 from intermodal.request import EmbeddingOutput, JsonOutput, Sampling, TextOutput
-from intermodal.wire.call import ChatCall, NotExpressible, WireAudio, WireImage, WireMessage, WirePart, WireText
+from intermodal.wire.call import (
+    ChatCall,
+    NotExpressible,
+    WireAudio,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
 from intermodal.wire.openai_chat import QUIRKS, decode_request, encode_request, normalise
 
 PLAIN = Host(id="h")
@@ -82,6 +91,18 @@ def test_media_are_segments_of_their_own() -> None:
     assert encoded.size == len(b"".join(encoded.segments))
 
 
+@pytest.mark.parametrize(
+    ("quirks", "part"),
+    [
+        ((), {"type": "input_video", "input_video": {"data": "ZmlsbQ=="}}),
+        (("video_url",), {"type": "video_url", "video_url": {"url": "data:video/webm;base64,ZmlsbQ=="}}),
+    ],
+)
+def test_a_video_goes_as_bytes_in_the_words_of_its_host(quirks: tuple[str, ...], part: dict[str, Any]) -> None:
+    call = ChatCall(model="m", messages=user(WireVideo(data=b"film", media_type="video/webm"), WireText(text="?")))
+    assert said(call, Host(id="h", quirks=quirks))["messages"][0]["content"][0] == part
+
+
 def test_a_schema_that_the_host_cannot_force_is_left_to_the_prompt() -> None:
     call = ChatCall(model="m", messages=user(WireText(text="hi")), output=JsonOutput(schema=SCHEMA))
     assert "response_format" not in said(call, PLAIN)
@@ -131,6 +152,8 @@ def test_strict_is_asked_for_only_within_the_subset_where_a_host_has_one(schema:
             "2 images",
         ),
         (ChatCall(model="m", messages=user(WireAudio(data=b"x"))), Host(id="h", quirks=("no_audio",)), "audio"),
+        (ChatCall(model="m", messages=user(WireVideo(data=b"x"))), Host(id="h", quirks=("no_video",)), "video"),
+        (ChatCall(model="m", messages=(WireMessage(role="system", parts=(WireVideo(data=b"x"),)),)), PLAIN, "system"),
         (ChatCall(model="m", messages=(WireMessage(role="system", parts=(WireImage(data=b"x"),)),)), PLAIN, "system"),
         (ChatCall(model="m", messages=(WireMessage(role="tool", parts=()),)), PLAIN, "tool result"),
         (ChatCall(model="m", messages=(), output=EmbeddingOutput()), PLAIN, "output"),
@@ -172,6 +195,7 @@ PARTS = st.one_of(
         detail=st.sampled_from(["auto", "low", "high"]),
     ),
     st.builds(WireAudio, data=st.binary(max_size=50), format=st.sampled_from(["wav", "mp3"])),
+    st.builds(WireVideo, data=st.binary(max_size=50), media_type=st.sampled_from(["video/mp4", "video/webm"])),
 )
 MESSAGES = st.one_of(
     st.builds(WireMessage, role=st.just("user"), parts=st.lists(PARTS, max_size=4).map(tuple)),
@@ -204,7 +228,7 @@ HOSTS = st.builds(
     Host,
     id=st.just("h"),
     forced_json=st.booleans(),
-    quirks=st.lists(st.sampled_from(sorted(set(QUIRKS) - {"no_audio"})), unique=True).map(tuple),
+    quirks=st.lists(st.sampled_from(sorted(set(QUIRKS) - {"no_audio", "no_video"})), unique=True).map(tuple),
 )
 
 

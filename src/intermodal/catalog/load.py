@@ -13,14 +13,14 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Price
+from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Price, Strength
 from intermodal.catalog.rows import UNTIMED, HostRow, ModelRow, ServedRow, decode, memory_of
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 
 DATA = Path(__file__).parent / "data"
 # Protocols that run inside the process tree need something installed; the others need an address.
-_INSTALLABLE = ("llama", "whisper", "ocr", "e5")
+_INSTALLABLE = ("llama", "whisper", "ocr", "e5", "piper")
 
 
 class PriceRow(Value, forbid_unknown_fields=True):
@@ -30,6 +30,8 @@ class PriceRow(Value, forbid_unknown_fields=True):
     output_mtok: float | None = None
     input_image_mtok: float | None = None
     input_audio_mtok: float | None = None
+    output_audio_mtok: float | None = None
+    input_mchar: float | None = None
     second: float | None = None
     page: float | None = None
     effective_from: str = ""
@@ -95,6 +97,7 @@ def load_catalog(
     installed: Mapping[str, str],
     weights: frozenset[str],
     env: Mapping[str, str] | None = None,
+    measured: Mapping[str, tuple[Strength, ...]] | None = None,
 ) -> Catalog:
     """Every endpoint known now.
 
@@ -104,6 +107,7 @@ def load_catalog(
         installed: per protocol "" when usable, else what is missing.
         weights: names in the weights store that are complete.
         env: environment, in which keys are looked for by name.
+        measured: per endpoint, strength measured on the user's own labelled files: it outranks what rows say.
     """
     base = shipped()
     own = {row.id: row for row in user}
@@ -116,7 +120,7 @@ def load_catalog(
         host = row.host()
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
         for served in row.models:
-            endpoint = _endpoint(base, row, host, served)
+            endpoint = _as_measured(_endpoint(base, row, host, served), measured or {})
             gap = missing or _missing_weights(served, weights)
             if gap:
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
@@ -127,6 +131,8 @@ def load_catalog(
 def _endpoint(base: Shipped, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
     known = base.models.get(served.id)
     model = served.described(known)
+    if served.quirks:
+        host = msgspec.structs.replace(host, quirks=(*host.quirks, *served.quirks))
     context = served.context or model.context
     price = served.price(host.zone)
     listed = base.prices.get(row.prices, {}).get(served.called) if row.prices else None
@@ -152,12 +158,24 @@ def _endpoint(base: Shipped, row: HostRow, host: Host, served: ServedRow) -> End
     )
 
 
+def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]]) -> Endpoint:
+    """The endpoint with what was measured of it in place of what its rows say, task by task."""
+    found = {strength.task: strength for strength in measured.get(endpoint.id, ())}
+    if not found:
+        return endpoint
+    said = tuple(found.pop(strength.task, strength) for strength in endpoint.model.strength)
+    model = msgspec.structs.replace(endpoint.model, strength=(*said, *found.values()))
+    return msgspec.structs.replace(endpoint, model=model)
+
+
 def _listed_price(listed: PriceRow, base: Shipped) -> Price:
     return Price(
         input_mtok=listed.input_mtok,
         output_mtok=listed.output_mtok,
         input_image_mtok=listed.input_image_mtok,
         input_audio_mtok=listed.input_audio_mtok,
+        output_audio_mtok=listed.output_audio_mtok,
+        input_mchar=listed.input_mchar,
         second=listed.second,
         page=listed.page,
         effective_from=listed.effective_from,

@@ -15,7 +15,7 @@ from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
 
-Protocol = Literal["openai", "llama", "whisper", "ocr", "e5"]
+Protocol = Literal["openai", "llama", "whisper", "ocr", "e5", "piper"]
 Auth = Literal["none", "bearer"]
 Framing = Literal["sse", "local"]
 
@@ -27,6 +27,9 @@ Task = Literal[
     "automatic-speech-recognition",
     "image-to-text",
     "feature-extraction",
+    "text-to-speech",
+    "zero-shot-classification",
+    "zero-shot-image-classification",
 ]
 
 
@@ -55,7 +58,8 @@ class Price(Value):
     """USD per unit, from a date on. None means unknown, 0 means free.
 
     Units: ``input_mtok`` / ``output_mtok`` per million text tokens, ``input_image_mtok`` and
-    ``input_audio_mtok`` per million tokens of that modality (None: same as text),
+    ``input_audio_mtok`` per million tokens of that modality (None: same as text), ``output_audio_mtok`` per million
+    tokens of speech that a model makes (None: same as text), ``input_mchar`` per million characters to be spoken,
     ``second`` per second of audio, ``page`` per page, ``request`` per call.
     """
 
@@ -63,6 +67,8 @@ class Price(Value):
     output_mtok: float | None = None
     input_image_mtok: float | None = None
     input_audio_mtok: float | None = None
+    output_audio_mtok: float | None = None
+    input_mchar: float | None = None
     second: float | None = None
     page: float | None = None
     request: float = 0.0
@@ -71,7 +77,7 @@ class Price(Value):
 
 
 FREE = Price(
-    input_mtok=0.0, output_mtok=0.0, second=0.0, page=0.0,
+    input_mtok=0.0, output_mtok=0.0, input_mchar=0.0, second=0.0, page=0.0,
     evidence=Evidence(level="observed", source="runs on this machine"),
 )  # fmt: skip
 
@@ -83,7 +89,7 @@ class Speed(Value):
         overhead: seconds before anything happens on a warm endpoint (network, queue).
         load: seconds to load it when cold.
         prompt: input tokens per second. decode: output tokens per second.
-        realtime_factor: seconds of work per second of audio.
+        realtime_factor: seconds of work per second of audio, heard or made.
         megapixel: seconds per megapixel of image. page: seconds per page.
     """
 
@@ -108,7 +114,7 @@ class Model(Value):
     name: str = ""
     tasks: tuple[Task, ...] = ()
     input: tuple[Kind, ...] = ("text",)
-    output: tuple[Literal["text", "embedding"], ...] = ("text",)
+    output: tuple[Literal["text", "embedding", "audio", "scores"], ...] = ("text",)
     objective: str = ""
     parameters: float | None = None
     context: int | None = None
@@ -134,6 +140,8 @@ class Model(Value):
             return "speech recognition"
         if "image-to-text" in self.tasks:
             return "text recognition"
+        if "text-to-speech" in self.tasks:
+            return "speech synthesis"
         return "foundation model"
 
 
@@ -190,6 +198,17 @@ class Endpoint(Value):
     missing: str = ""
     todo: str = ""
     evidence: Evidence = Evidence(level="declared")
+
+    @property
+    def scoring(self) -> tuple[Task, ...]:
+        """The zero-shot tasks it can do: by vectors, or by the probabilities of a chat's next word where its host
+        tells them."""
+        if self.model.output == ("embedding",):
+            return ("zero-shot-classification",)
+        if "text-generation" not in self.model.tasks or "no_logprobs" in self.host.quirks:
+            return ()
+        seeing: tuple[Task, ...] = ("zero-shot-image-classification",) if "image" in self.input else ()
+        return ("zero-shot-classification", *seeing)
 
     def tier(self, task: Task) -> Strength | None:
         for strength in self.model.strength:

@@ -37,6 +37,9 @@ from intermodal.request import Tier, Zone
 Range = tuple[float, float, float]
 T = TypeVar("T")
 
+# What a model with this one task makes; text where none is named.
+_MADE: Mapping[str, Literal["embedding", "audio"]] = {"feature-extraction": "embedding", "text-to-speech": "audio"}
+
 # What a model of unknown strength is taken for, by its parameters. A proxy, and said to be one.
 _TIER_BY_PARAMETERS: tuple[tuple[float, Tier], ...] = ((1e9, "tiny"), (5e9, "small"), (20e9, "medium"))
 _NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([bm])(?![a-z0-9])", re.IGNORECASE)
@@ -74,7 +77,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
     name: str = ""
     tasks: tuple[Task, ...] = ("text-generation",)
     input: tuple[Kind, ...] = ("text",)
-    output: tuple[Literal["text", "embedding"], ...] = ("text",)
+    output: tuple[Literal["text", "embedding", "audio", "scores"], ...] = ("text",)
     objective: str = ""
     parameters: float | None = None
     context: int | None = None
@@ -124,11 +127,13 @@ class ServedRow(Value, forbid_unknown_fields=True):
         served_as: the host's own name for it; ``id`` when "".
         input_mtok, …: USD, as in ``catalog.nouns.Price``.
         memory: bytes resident, [low, mid, high]. weights: name in the weights store.
+        quirks: of this model alone, besides those of its host.
     """
 
     id: str
     served_as: str = ""
     name: str = ""
+    quirks: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
     input: tuple[Kind, ...] = ()
     context: int | None = None
@@ -142,6 +147,8 @@ class ServedRow(Value, forbid_unknown_fields=True):
     output_mtok: float | None = None
     input_image_mtok: float | None = None
     input_audio_mtok: float | None = None
+    output_audio_mtok: float | None = None
+    input_mchar: float | None = None
     second: float | None = None
     page: float | None = None
     request: float = 0.0
@@ -172,13 +179,13 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
     def _alone(self) -> ModelRow:
         tasks = self.tasks or _tasks_for(self.input)
-        embedding = tasks == ("feature-extraction",)
+        made: Literal["text", "embedding", "audio"] = _MADE.get(tasks[0], "text") if len(tasks) == 1 else "text"
         return ModelRow(
             id=self.id,
             name=self.name,
             tasks=tasks,
             input=self.input or ("text",),
-            output=("embedding",) if embedding else ("text",),
+            output=(made,),
             parameters=self.parameters,
             context=self.context,
             max_output=self.max_output,
@@ -193,7 +200,9 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
     def price(self, zone: Zone) -> Price:
         """What this row says it costs. Nothing said: free on hardware of one's own, unknown on the internet."""
-        stated = (self.input_mtok, self.output_mtok, self.second, self.page, self.request or None)
+        stated = (
+            self.input_mtok, self.output_mtok, self.input_mchar, self.second, self.page, self.request or None,
+        )  # fmt: skip
         if all(value is None for value in stated) and zone != "internet":
             if zone == "process":
                 return FREE
@@ -204,6 +213,8 @@ class ServedRow(Value, forbid_unknown_fields=True):
             output_mtok=self.output_mtok,
             input_image_mtok=self.input_image_mtok,
             input_audio_mtok=self.input_audio_mtok,
+            output_audio_mtok=self.output_audio_mtok,
+            input_mchar=self.input_mchar,
             second=self.second,
             page=self.page,
             request=self.request,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from intermodal.cli.options import build_request, request_options, stated
 
@@ -20,15 +21,20 @@ Examples
   intermodal ask "What does the caller want?" call.wav
   intermodal ask "Total?" invoice.png --schema total.schema.json
   intermodal ask --output transcript --format srt call.wav > call.srt
+  intermodal ask "What does the caller want?" call.wav --analyze --svg run.svg
   intermodal ask "Compare" a.pdf https://example.org/b.pdf --max-cost 0.01
   cat notes.txt | intermodal ask "Summarise" -
   intermodal ask "And the second one?" --continue
+  intermodal ask "What does the caller want?" call.wav --to answer.wav
+  intermodal ask --labels "invoice,letter,photo of a cat" scan.png
 """
 
 
 @click.command(epilog=EPILOG)
 @request_options
-@click.option("--analyze", is_flag=True, help="EXPLAIN ANALYZE after the answer: estimate beside actual.")
+@click.option(
+    "--analyze", is_flag=True, help="EXPLAIN ANALYZE after the answer: estimate beside actual, in numbers and in time."
+)
 @click.option(
     "--plan",
     "plan_file",
@@ -44,6 +50,15 @@ Examples
     metavar="DIR",
     help="Write the transcripts and texts that conversions made.",
 )
+@click.option(
+    "--svg",
+    "svg_file",
+    type=click.Path(dir_okay=False),
+    default=None,
+    metavar="FILE",
+    help="Draw the run beside its plan, on one axis of time, as an SVG picture.",
+)
+@click.option("--to", default=None, metavar="FILE", help="Write speech to this file (.wav or .mp3).")
 @click.option("--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no plan, no notes, no progress.")
 def ask(**given: Any) -> None:
@@ -51,26 +66,44 @@ def ask(**given: Any) -> None:
 
     The answer goes to standard output, everything else to standard error.
     """  # fmt: skip
+    from intermodal.cli.outputs import check_speech
+    from intermodal.cli.pictures import check_target, run_picture, run_text, write_picture
     from intermodal.client import Client, explain_analyze
+    from intermodal.errors import UsageError
     from intermodal.events import fold
     from intermodal.plans.explain import explain as as_text
 
+    if given["svg_file"] == "-":
+        raise UsageError("standard output is for the answer", where="--svg -", todo="name a file")
+    if given["svg_file"]:
+        check_target(Path(given["svg_file"]))
     quiet = given["quiet"] or given["as_json"]
     events: list[Event] = []
     with Client(remember=True) as client:
         prepared, plan = _approved(client, given) if given["plan_file"] else _planned(client, given)
+        check_speech(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
         if not quiet:
             click.echo(as_text(plan) + "\n", err=True)
         try:
-            _show(client, prepared, plan, events, stream=_streams(prepared, given), quiet=quiet)
+            _show(
+                client,
+                prepared,
+                plan,
+                events,
+                stream=_streams(prepared, given),
+                quiet=quiet,
+                exact=bool(given["plan_file"]),
+            )
         finally:  # what was made is the user's also when the last call failed
             result = fold(events)
             if given["save_derived"] and result.derived:
                 _save_derived(Path(given["save_derived"]), result, quiet)
+            if given["svg_file"] and result.actuals:
+                write_picture(given["svg_file"], run_picture(plan, result), quiet=quiet)
     analysis = explain_analyze(plan, result) if given["analyze"] else ""
     _finish(given, prepared, plan, result, analysis)
     if analysis and not given["as_json"]:
-        click.echo("\n" + analysis, err=True)
+        click.echo(f"\n{analysis}\n\n{run_text(plan, result)}", err=True)
 
 
 def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
@@ -96,7 +129,7 @@ def _approved(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
 
     if given["prompt"] or given["files"] or given["go_on"]:
         raise UsageError("an approved plan has its own prompt and files", where="--plan", todo="leave the others out")
-    own = ("plan_file", "as_json", "quiet", "analyze", "save_derived", "go_on", "prompt", "files")
+    own = ("plan_file", "to", "as_json", "quiet", "analyze", "save_derived", "svg_file", "go_on", "prompt", "files")
     for option in stated(but=own):
         raise UsageError(
             f"{option} cannot change an approved plan", where="--plan",
@@ -119,15 +152,19 @@ def load_plan(path: Path) -> SavedPlan:
 
 def _streams(prepared: Prepared, given: dict[str, Any]) -> bool:
     """Words go to stdout as they come, except where stdout gets a finished document."""
-    from intermodal.request import TextOutput, TranscriptOutput
+    from intermodal.request import SpeechOutput, TextOutput, TranscriptOutput
 
     output = prepared.inputs.request.output
     if given["as_json"]:
         return False
+    if isinstance(output, SpeechOutput):
+        return bool(given["to"])
     return isinstance(output, TextOutput) or (isinstance(output, TranscriptOutput) and output.format == "text")
 
 
-def _show(client: Client, prepared: Prepared, plan: Plan, events: list[Event], *, stream: bool, quiet: bool) -> None:
+def _show(
+    client: Client, prepared: Prepared, plan: Plan, events: list[Event], *, stream: bool, quiet: bool, exact: bool
+) -> None:
     """Run, showing words on stdout and progress and notes on stderr; every event is added to ``events``."""
     from intermodal.cli.render import Progress, for_terminal
     from intermodal.events import TextDelta
@@ -136,7 +173,7 @@ def _show(client: Client, prepared: Prepared, plan: Plan, events: list[Event], *
     terminal = sys.stdout.isatty()
     last = "\n"
     try:
-        for event in client.execute(prepared, plan):
+        for event in client.execute(prepared, plan, exact=exact):
             events.append(event)
             if not isinstance(event, TextDelta):
                 if terminal and not last.endswith("\n") and progress.speaks(event):
@@ -170,11 +207,18 @@ def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Resul
 
     from intermodal.cli.document import print_document
     from intermodal.cli.files import subtitles
-    from intermodal.request import EmbeddingOutput, JsonOutput, TranscriptOutput
+    from intermodal.cli.outputs import scores_table, speech_document, write_speech
+    from intermodal.request import EmbeddingOutput, JsonOutput, ScoresOutput, SpeechOutput, TranscriptOutput
 
     output = prepared.inputs.request.output
+    quiet = given["quiet"] or given["as_json"]
+    if isinstance(output, SpeechOutput) and (given["to"] or not given["as_json"]):
+        write_speech(result.speech, given["to"], quiet=quiet)
     if given["as_json"]:
-        print_document("answer", _answer(plan, result, analysis))
+        answer = _answer(plan, msgspec.structs.replace(result, speech=None), analysis)
+        print_document("answer", {**answer, "speech": speech_document(result.speech, given["to"])})
+    elif isinstance(output, ScoresOutput):
+        click.echo(scores_table(result.scores))
     elif isinstance(output, JsonOutput):
         click.echo(json.dumps(result.data, ensure_ascii=False, indent=2))
     elif isinstance(output, EmbeddingOutput):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from intermodal.content import Value
+from intermodal.store.rows import Drift
 
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog
@@ -23,17 +24,21 @@ Examples
   intermodal doctor --json
 """
 
-State = Literal["ok", "missing", "unused", "too big", "unreachable", "broken"]
+State = Literal["ok", "missing", "unused", "too big", "unreachable", "broken", "off"]
 
 
 class Finding(Value):
-    """One thing looked at. ``todo`` is "" when there is nothing to do."""
+    """One thing looked at.
+
+    ``todo`` is "" when there is nothing to do; ``drift`` is the evidence of a figure that is off.
+    """
 
     area: str
     name: str
     state: State
     what: str
     todo: str = ""
+    drift: Drift | None = None
 
 
 @click.command(epilog=EPILOG)
@@ -55,7 +60,7 @@ def doctor(as_json: bool) -> None:
         *_about_runtimes(),
         *_about_weights(machine),
         *_about_hosts(client.config, os.environ),
-        _about_store(client),
+        *_about_store(client),
         *_what_works(catalog),
     ]
     if as_json:
@@ -112,6 +117,7 @@ def _about_runtimes() -> Iterator[Finding]:
         "llama": "language models (llama.cpp)",
         "whisper": "speech to text (faster-whisper)",
         "ocr": "text in pictures (RapidOCR)",
+        "piper": "answers that are heard (Piper, a separate program)",
         "e5": "embeddings (e5)",
         "pdfium": "PDF",
         "openai": "OpenAI-compatible hosts",
@@ -222,20 +228,34 @@ async def _ask(row: HostRow, key: str) -> Finding:
     return Finding(area="host", name=row.id, state="ok", what=what)
 
 
-def _about_store(client: AsyncClient) -> Finding:
-    """Broken where a run could not be recorded: it would be refused before anything is sent."""
+def _about_store(client: AsyncClient) -> Iterator[Finding]:
+    """Broken where a run could not be recorded: it would be refused before anything is sent. Then what it shows."""
     from intermodal.errors import StoreError
 
     try:
         client.store.check()
-        summary = client.store.summary()
+        summary, drifts = client.store.summary(), client.store.drifts()
     except StoreError as error:
         todo = error.todo or "move that file away"
-        return Finding(area="store", name="", state="broken", what=f"{error.where} {error.what}", todo=todo)
+        yield Finding(area="store", name="", state="broken", what=f"{error.where} {error.what}", todo=todo)
+        return
     finally:
         client.store.close()
     what = f"{client.store.path}; {summary.attempts:,} attempts, {summary.open} open"
-    return Finding(area="store", name="", state="ok", what=what)
+    yield Finding(area="store", name="", state="ok", what=what)
+    yield from map(_about_drift, drifts)
+
+
+def _about_drift(drift: Drift) -> Finding:
+    """A figure or rule that is off by more than it says it may be."""
+    stated, seen = (f"{span.low:.3g} to {span.high:.3g}" for span in (drift.stated, drift.seen))
+    return Finding(
+        area="estimate", name=drift.endpoint, state="off", drift=drift,
+        what=f"{drift.figure}: stated {stated} {drift.unit}, seen {seen}; q-error {drift.q_error:.1f} "
+        f"over {drift.count} runs since {drift.since}",
+        todo="nothing to do: plans use what was seen" if drift.learned
+        else "plans learn it after a few more runs; if it stays, the row or rule is wrong: report it",
+    )  # fmt: skip
 
 
 def _what_works(catalog: Catalog) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ Examples
   intermodal explain "What does the caller want?" call.wav
   intermodal explain "Total?" invoice.png --all
   intermodal explain "Total?" invoice.png --why-not gpt-4o
+  intermodal explain "Total?" invoice.png --svg plan.svg
   intermodal explain "Summarise" report.pdf --save plan.json
   intermodal ask --plan plan.json
 """
@@ -49,19 +50,33 @@ Examples
     metavar="FILE",
     help="Save what the planner read; without a prompt: plan again from a saved FILE.",
 )
+@click.option(
+    "--svg",
+    "svg_file",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default=None,
+    metavar="FILE",
+    help="Draw the plan as an SVG picture; - for standard output.",
+)
 def explain(**given: Any) -> None:
     """Show how a request would be answered: routes, numbers, what is lost, what was rejected, what leaves the machine.
 
     Spends nothing and contacts no model.
     """  # fmt: skip
     from intermodal.cli.document import print_document
-    from intermodal.client import plan_from, why_not
+    from intermodal.cli.pictures import check_target, write_picture
+    from intermodal.client import frontier, plan_from, why_not
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
 
-    if given["why_not_name"] and (given["show_all"] or given["save"]):
-        other = "--all" if given["show_all"] else "--save"
+    if given["why_not_name"] and (given["show_all"] or given["save"] or given["svg_file"]):
+        other = "--all" if given["show_all"] else "--save" if given["save"] else "--svg"
         raise UsageError(f"--why-not answers one question, {other} is about the plan", todo="ask for one of them")
+    picture = given["svg_file"]
+    if picture == "-" and given["as_json"]:
+        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+    if picture and picture != "-":
+        check_target(Path(picture))
     inputs = _inputs(given)
     if given["why_not_name"]:
         reason = why_not(inputs, given["why_not_name"])
@@ -74,9 +89,14 @@ def explain(**given: Any) -> None:
     if given["save"]:
         _save_plan(Path(given["save"]), plan, inputs)
         click.echo(f"saved {given['save']}; run it with: intermodal ask --plan {given['save']}", err=True)
-    text = explain_all(plan) if given["show_all"] else as_text(plan)
+    if picture:
+        write_picture(picture, plan.svg())
+    if picture == "-":
+        return
+    routes = frontier(inputs) if given["show_all"] else ()
+    text = explain_all(plan, routes) if given["show_all"] else as_text(plan)
     if given["as_json"]:
-        print_document("explain", {"plan": plan, "text": text})
+        print_document("explain", {"plan": plan, "text": text, **({"frontier": routes} if routes else {})})
     else:
         click.echo(text)
 
@@ -90,7 +110,9 @@ def _inputs(given: dict[str, Any]) -> Inputs:
     file = Path(given["inputs_file"]) if given["inputs_file"] else None
     asked = bool(given["prompt"] or given["files"])
     if file is not None and not asked:
-        for option in stated(but=("inputs_file", "as_json", "show_all", "why_not_name", "save", "prompt", "files")):
+        for option in stated(
+            but=("inputs_file", "as_json", "show_all", "why_not_name", "save", "svg_file", "prompt", "files")
+        ):
             raise UsageError(
                 f"{option} cannot change saved inputs",
                 where="--inputs",
@@ -116,4 +138,4 @@ def _save_plan(path: Path, plan: Plan, inputs: Inputs) -> None:
     from intermodal.cli.files import placed, write_json
     from intermodal.plans.plan import SavedPlan
 
-    write_json(path, SavedPlan(plan=plan, request=placed(inputs.request), facts=inputs.facts))
+    write_json(path, SavedPlan(plan=plan, request=placed(inputs.original), facts=inputs.facts))

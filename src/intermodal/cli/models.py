@@ -141,7 +141,12 @@ def _lacks(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
 
 
 def tier_of(endpoint: Endpoint) -> str:
-    return endpoint.model.strength[0].tier if endpoint.model.strength else "unknown"
+    """The tier of its first task; with measured ones, those, and that they are."""
+    strengths = endpoint.model.strength
+    measured = dict.fromkeys(strength.tier for strength in strengths if strength.evidence.level == "measured")
+    if measured:
+        return f"{'/'.join(measured)} (measured)"
+    return strengths[0].tier if strengths else "unknown"
 
 
 def price_words(price: Price) -> str:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intermodal.content import KINDS
-from intermodal.errors import InputBroken, InputTooLarge, SchemaInvalid, UsageError
+from intermodal import content
+from intermodal.cli.outputs import FORMATS, KINDS, output_of
+from intermodal.errors import InputBroken, InputTooLarge, UsageError
 from intermodal.request import (
     ASPECTS,
     OBJECTIVES,
     TIERS,
-    EmbeddingOutput,
     JsonOutput,
     Message,
     Output,
     Request,
+    SpeechOutput,
     TextOutput,
     TranscriptOutput,
 )
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_STDIN = 512 << 20  # bytes, as for a file
-FORMATS = ("text", "json", "srt", "vtt")
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -82,10 +82,14 @@ _SHARED = [
                  help="Consent to this host for this one request; repeatable."),
     click.option("--schema", "schema_file", type=click.Path(), default=None, metavar="FILE",
                  help="The answer is JSON of this JSON Schema."),
-    click.option("--output", "output_kind", type=click.Choice(["text", "json", "transcript", "embedding"]),
-                 default=None, help="What comes out.  [default: text, or json with --schema]"),
+    click.option("--output", "output_kind", type=click.Choice(KINDS), default=None,
+                 help="What comes out.  [default: text, or what another option implies]"),
     click.option("--format", "form", type=click.Choice(FORMATS), default=None,
-                 help="Format of a transcript.  [default: text]"),
+                 help="Format of a transcript (text, json, srt, vtt) or of speech (wav, mp3)."),
+    click.option("--voice", default="", metavar="NAME", help="Voice of speech, by a name its endpoint knows."),
+    click.option("--verbatim", is_flag=True, help="Speak the prompt itself: nobody answers it."),
+    click.option("--labels", type=listed, multiple=True, metavar="LIST",
+                 help="Score how well each of these labels fits: invoice,letter,photo of a cat"),
     click.option("--language", default="", metavar="CODE",
                  help="Language of the speech (en, fr, …); found out when not given."),
     click.option("--pages", type=listed, multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
@@ -128,7 +132,7 @@ def build_request(
 
     from intermodal import asking
 
-    output = _output(given)
+    output = output_of(given)
     prompt, files = _asked(given["prompt"] or "", list(given["files"]), output)
     options: dict[str, Any] = {
         "objective": given["objective"],
@@ -138,7 +142,7 @@ def build_request(
         "keep": _aspects(_flat(given["keep"])),
         "language": _language(given["language"]),
         "pages": _pages(_flat(given["pages"])),
-        "hosts": _hosts(given["hosts"], config),
+        "hosts": chosen_hosts(given["hosts"], config),
         "max_cost": config.max_cost,
         "time_value": config.time_value,
     }
@@ -161,7 +165,7 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
     if [prompt, *files].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for the prompt or for one file")
     if prompt and not files and (isinstance(output, TranscriptOutput) or _names_a_file(prompt)):
-        if isinstance(output, TextOutput | JsonOutput):
+        if isinstance(output, TextOutput | JsonOutput) or (isinstance(output, SpeechOutput) and not output.verbatim):
             raise UsageError(
                 "is a file; nothing was asked about it",
                 where=prompt,
@@ -203,44 +207,6 @@ def _piped() -> bytes:
     return data
 
 
-# ---- what comes out --------------------------------------------------------------------------------
-
-
-def _output(given: Mapping[str, Any]) -> Output:
-    form = given["form"]
-    kind = given["output_kind"] or ("json" if given["schema_file"] else "transcript" if form else "text")
-    if given["schema_file"] and kind != "json":
-        raise UsageError(f"--schema asks for JSON, --output for {kind}", todo="leave one of them out")
-    if form and kind != "transcript":
-        raise UsageError("--format is for transcripts", where=f"--format {form}", todo="add --output transcript")
-    if kind == "json":
-        return _json_output(given["schema_file"])
-    if kind == "transcript":
-        return TranscriptOutput(format=form or "text")
-    return EmbeddingOutput() if kind == "embedding" else TextOutput()
-
-
-def _json_output(path: str | None) -> JsonOutput:
-    import json
-
-    from intermodal.schema import json_output
-
-    if path is None:
-        return JsonOutput(schema={"type": "object"})
-    try:
-        body = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = (error.strerror or "unreadable").lower()
-        raise SchemaInvalid(f"cannot be read ({reason})", where=path, todo="check the path of --schema") from None
-    except ValueError as error:
-        raise SchemaInvalid(f"is not JSON ({error})", where=path, todo="correct the schema file") from None
-    if not isinstance(body, dict):
-        raise SchemaInvalid(
-            "is not a JSON Schema: the top must be an object", where=path, todo="correct the schema file"
-        )
-    return json_output(body, where=path)
-
-
 # ---- single options --------------------------------------------------------------------------------
 
 
@@ -265,22 +231,22 @@ def _labels(words: tuple[str, ...], files: tuple[str, ...]) -> tuple[str, ...]:
     """Privacy labels. One that fits nothing is an error: a slip of the pen must not send a recording out."""
     names = part_names(files)
     words = tuple(
-        word.lower() if word.lower() in KINDS else Path(word).name if word in files else word for word in words
+        word.lower() if word.lower() in content.KINDS else Path(word).name if word in files else word for word in words
     )
     for word in words:
-        if word not in KINDS and word not in names:
+        if word not in content.KINDS and word not in names:
             raise UsageError(
                 f"nothing in this request is called {word!r}",
                 where="--private",
-                todo=f"name a kind ({', '.join(KINDS)}) or one of the files",
+                todo=f"name a kind ({', '.join(content.KINDS)}) or one of the files",
             )
-    return tuple(word if word in KINDS or word in ("prompt", "stdin") else Path(word).name for word in words)
+    return tuple(word if word in content.KINDS or word in ("prompt", "stdin") else Path(word).name for word in words)
 
 
 def _releases(pairs: tuple[str, ...]) -> tuple[str, ...]:
     for pair in pairs:
         origin, _, made = pair.rpartition(":")
-        if not origin or made not in KINDS:
+        if not origin or made not in content.KINDS:
             raise UsageError(
                 f"{pair!r} is not a release",
                 where="--release",
@@ -320,7 +286,7 @@ def _pages(words: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(sorted(pages))
 
 
-def _hosts(names: tuple[str, ...], config: Config) -> tuple[str, ...]:
+def chosen_hosts(names: tuple[str, ...], config: Config) -> tuple[str, ...]:
     from intermodal.catalog.load import known_hosts
 
     known = sorted({row.id for row in known_hosts()} | {row.id for row in config.hosts})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from intermodal.store.rows import Attempt, Summary
+    from intermodal.store.rows import Attempt, Grade, Summary
 
 EPILOG = """\b
 Examples
@@ -67,10 +67,20 @@ def _show(summary: Summary) -> None:
     )
     if summary.grades:
         click.echo("\nestimate beside actual: q-error = max(estimate / actual, actual / estimate), 1.00 is perfect")
-        echo_table(
-            ("step", "figure", "runs", "median", "p90"),
-            [(g.op, g.figure, count(g.count), f"{g.median:.2f}", f"{g.p90:.2f}") for g in summary.grades],
-        )
+        head = ("endpoint", "step", "figure", "before learning", "runs", "median", "p90", "as promised")
+        echo_table(head, [_graded(grade) for grade in summary.grades])
+
+
+def _graded(grade: Grade) -> tuple[str, ...]:
+    """``before learning`` is the median of plans made with nothing learned; the rest is of those made since."""
+    from intermodal.cli.table import count
+
+    return (
+        grade.endpoint, grade.op, grade.figure.replace("_", " "),
+        "-" if grade.before is None else f"{grade.before:.2f}",
+        count(grade.count), f"{grade.median:.2f}", f"{grade.p90:.2f}",
+        "-" if grade.inside is None else f"{100 * grade.inside:.0f} %",
+    )  # fmt: skip
 
 
 def _many(count: int, word: str) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from intermodal.costing.levels import Level
 from intermodal.costing.rates import Rates
+from intermodal.costing.tokens import CHARS_OF_TOKEN, CHARS_PER_SECOND, SPEECH_TOKENS
 
 
 def token_price(rates: Rates, text: float, image: float, audio: float, out: float) -> float:
@@ -27,3 +31,13 @@ def hearing_price(rates: Rates, seconds: float) -> float:
 def reading_price(rates: Rates, pages: float) -> float:
     """USD of text recognition billed by page or picture."""
     return rates.request + (pages * rates.page if pages and rates.page else 0.0)
+
+
+def speaking_price(rates: Rates, level: Level, chars: float) -> float:
+    """USD of speaking ``chars`` characters: by the character, or by the tokens of speech that come of them."""
+    if not chars:
+        return rates.request
+    if rates.character < math.inf:
+        return rates.request + chars * rates.character
+    spoken = chars / CHARS_PER_SECOND[level] * SPEECH_TOKENS
+    return rates.request + chars / CHARS_OF_TOKEN * rates.text + spoken * rates.speech

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from intermodal.costing.levels import Level, Levels
-from intermodal.costing.rates import Rates
+from intermodal.costing.rates import MediaRates, Rates
+from intermodal.costing.tokens import CHARS_PER_SECOND
 
-# The media worker on one core. Probing has started it, and loaded its libraries, before anything is planned, so
-# what is left of its cost is one message there and back. Source: pdfium 0.3 to 1.7 ms a page of text, 4.4 ms
-# (96 dpi) to 24 ms (150 dpi) a page of pixels, measured on 2 cores.
+# A message to the media worker and back. Probing has started it, and loaded its libraries, before anything is planned.
 WORKER: Levels = (0.0, 0.001, 0.05)
-EXTRACT_PAGE: Levels = (0.0002, 0.0006, 0.02)
-RENDER_MEGAPIXEL: Levels = (0.002, 0.015, 0.15)
 
 
 def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: float) -> float:
@@ -20,6 +17,11 @@ def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: f
 
 def hear_seconds(rates: Rates, level: Level, seconds: float) -> float:
     return rates.overhead[level] + seconds * rates.hear[level]
+
+
+def speak_seconds(rates: Rates, level: Level, chars: float) -> float:
+    """Speaking ``chars`` characters."""
+    return rates.overhead[level] + chars / CHARS_PER_SECOND[level] * rates.hear[level]
 
 
 def see_seconds(rates: Rates, level: Level, megapixels: float) -> float:
@@ -34,9 +36,21 @@ def leaf_seconds(rates: Rates, level: Level, pages: int, megapixels: float) -> f
     return pages * rates.overhead[level] + megapixels * rates.see[level]
 
 
-def extract_seconds(level: Level, pages: int) -> float:
-    return WORKER[level] + pages * EXTRACT_PAGE[level]
+def extract_seconds(media: MediaRates, level: Level, pages: int) -> float:
+    """Text layers of pages."""
+    return WORKER[level] + pages * media.extract_page[level]
 
 
-def render_seconds(level: Level, megapixels: float) -> float:
-    return WORKER[level] + megapixels * RENDER_MEGAPIXEL[level]
+def render_seconds(media: MediaRates, level: Level, megapixels: float) -> float:
+    """Pages drawn."""
+    return WORKER[level] + megapixels * media.render_megapixel[level]
+
+
+def frames_seconds(media: MediaRates, level: Level, seconds: float, megapixels: float) -> float:
+    """Frames chosen from ``seconds`` of video of ``megapixels`` a picture."""
+    return WORKER[level] + seconds * megapixels * media.frames_second[level]
+
+
+def demux_seconds(media: MediaRates, level: Level, seconds: float) -> float:
+    """The sound of a video, decoded."""
+    return WORKER[level] + seconds * media.demux_second[level]

@@ -36,6 +36,22 @@ AUDIO: tuple[float, float, float] = (6.0, 10.0, 32.0)
 # A page sent whole: its text and one picture. Gemini 258 to 560 and text, Anthropic 1,500 to 3,000 and a picture.
 DOCUMENT_PAGE: tuple[float, float, float] = (258.0, 1000.0, 2600.0)
 
+# A video sent whole: Gemini 258 a frame at one a second and 32 of sound; a small encoder at two a second 150; large
+# ones up to 600 a frame at two a second.
+VIDEO: tuple[float, float, float] = (64.0, 290.0, 1200.0)  # tokens a second
+
+# What an eye says of one picture, and what it is asked with, its picture and the question left out. Its answer is cut
+# at DESCRIPTION_MOST.
+DESCRIPTION: tuple[float, float, float] = (8.0, 60.0, 160.0)
+DESCRIPTION_MOST = 160
+DESCRIBE_ASK: tuple[float, float, float] = (20.0, 60.0, 120.0)
+
+CHARS_OF_TOKEN = 4.0  # of an answer, for what is made of its text
+# Speech made: 150 words of six characters a minute are 15 characters a second. Tokens of speech: one in 50 ms
+# (OpenAI, realtime guide).
+CHARS_PER_SECOND: tuple[float, float, float] = (20.0, 15.0, 11.0)
+SPEECH_TOKENS = 20.0  # a second
+
 BLOCK: tuple[float, float, float] = (8.0, 16.0, 32.0)  # label of one block of derived text
 MESSAGE: tuple[float, float, float] = (3.0, 5.0, 8.0)  # role and turn markers of a chat template
 TEMPLATE: tuple[float, float, float] = (1.0, 20.0, 40.0)  # start tokens, a template's own system line
@@ -102,6 +118,11 @@ def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quanti
 def audio_tokens(seconds: Quantity) -> Quantity:
     """Tokens of sound that a model hears itself."""
     return seconds.times(between(*AUDIO, "10 tokens a second (OpenAI); other families up to 32"))
+
+
+def video_tokens(seconds: Quantity) -> Quantity:
+    """Tokens of a video that a model watches itself."""
+    return seconds.times(between(*VIDEO, "290 tokens a second (Gemini); other families 64 to 1,200"))
 
 
 def document_tokens(pages: int, chars: int) -> Quantity:

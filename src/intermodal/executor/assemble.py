@@ -11,12 +11,14 @@ import re
 from collections.abc import Mapping
 
 from intermodal.content import Text
-from intermodal.executor.pieces import Piece, Pixels, Sound, Words
+from intermodal.executor import timeline
+from intermodal.executor.pieces import Film, Piece, Pixels, Sound, Words
 from intermodal.request import JsonOutput, Request
-from intermodal.wire.call import AudioFormat, WireAudio, WireImage, WireMessage, WireText
+from intermodal.wire.call import AudioFormat, WireAudio, WireImage, WireMessage, WirePart, WireText, WireVideo
 
-NOTHING_HEARD = "(no speech)"
-NOTHING_READ = "(no text)"
+NOTHING_HEARD = timeline.NOTHING["said"]
+NOTHING_READ = timeline.NOTHING["on screen"]
+NOTHING_SEEN = timeline.NOTHING["seen"]
 
 # Characters nobody sees, which can carry instructions past a reader: controls (but tab and newline), soft hyphen,
 # zero-width space, marks and overrides of direction, invisible operators, byte-order mark, Mongolian separator,
@@ -44,15 +46,22 @@ def label(what: str, name: str, page: int = 0) -> str:
     >>> label("Text", "report.pdf", 2)
     'Text of report.pdf, page 2'
     """
-    short = " ".join(visible(name).split())
-    short = short if len(short) <= 80 else f"{short[:77]}..."
-    joined = f"{what} {'from' if what.endswith('read') else 'of'} {short}"
+    joined = f"{what} {_LINKS.get(what.rpartition(' ')[2], 'of')} {shown_name(name)}"
     return f"{joined}, page {page}" if page else joined
+
+
+_LINKS = {"read": "from", "seen": "in"}  # by the last word of what it is
+
+
+def shown_name(name: str) -> str:
+    """A sender's name of a file, in one line of at most 80 characters that can be seen."""
+    short = " ".join(visible(name).split())
+    return short if len(short) <= 80 else f"{short[:77]}..."
 
 
 def empty(piece: Piece) -> bool:
     """Whether nothing was found in what this piece stands for."""
-    return isinstance(piece, Words) and visible(piece.text).strip() in ("", NOTHING_HEARD, NOTHING_READ)
+    return isinstance(piece, Words) and visible(piece.text).strip() in ("", *timeline.NOTHING.values())
 
 
 def block(words: Words) -> str:
@@ -61,10 +70,13 @@ def block(words: Words) -> str:
     return f"{words.label}:\n{text}" if words.label else text
 
 
-def messages(request: Request, stands_for: Mapping[int, tuple[Piece, ...]]) -> tuple[WireMessage, ...]:
+def messages(
+    request: Request, stands_for: Mapping[int, tuple[Piece, ...]], names: Mapping[int, str] | None = None
+) -> tuple[WireMessage, ...]:
     """The conversation as messages; ``stands_for`` has the pieces of every part that is not sent as it is.
 
-    Text parts of the sender need no entry. A part without pieces is left out.
+    Text parts of the sender need no entry. A part without pieces is left out. ``names`` are those of the parts, for
+    the heading of a video.
     """
     made: list[WireMessage] = []
     index = 0
@@ -77,7 +89,7 @@ def messages(request: Request, stands_for: Mapping[int, tuple[Piece, ...]]) -> t
             elif isinstance(part, Text):
                 said.append(part.text)
             else:
-                data.extend(sorted(stands_for.get(index, ()), key=_page))
+                data.extend(in_order(stands_for.get(index, ()), (names or {}).get(index, "")))
             index += 1
         parts = _message_parts(data, said)
         if parts:
@@ -85,13 +97,26 @@ def messages(request: Request, stands_for: Mapping[int, tuple[Piece, ...]]) -> t
     return tuple(made)
 
 
+def in_order(pieces: tuple[Piece, ...], name: str = "") -> tuple[Piece, ...]:
+    """The pieces of one part as a model gets them: by page, or a video's by time."""
+    if not any(map(timeline.timed, pieces)):
+        return tuple(sorted(pieces, key=_page))
+    seen = tuple(
+        Words(text=visible(piece.text), label=piece.label, how=piece.how, at=piece.at)
+        if isinstance(piece, Words)
+        else piece
+        for piece in pieces
+    )
+    return timeline.in_time(seen, shown_name(name or "the video"))
+
+
 def _page(piece: Piece) -> int:
-    return 0 if isinstance(piece, Sound) else piece.page
+    return piece.page if isinstance(piece, (Words, Pixels)) else 0
 
 
-def _message_parts(data: list[Piece], said: list[str]) -> tuple[WireText | WireImage | WireAudio, ...]:
+def _message_parts(data: list[Piece], said: list[str]) -> tuple[WirePart, ...]:
     """Media and blocks of data in their order, then what the sender says; neighbouring text in one part."""
-    parts: list[WireText | WireImage | WireAudio] = []
+    parts: list[WirePart] = []
     waiting: list[str] = []
     for piece in data:
         if isinstance(piece, Words):
@@ -107,9 +132,11 @@ def _message_parts(data: list[Piece], said: list[str]) -> tuple[WireText | WireI
     return tuple(parts)
 
 
-def _media(piece: Pixels | Sound) -> WireImage | WireAudio:
+def _media(piece: Pixels | Sound | Film) -> WirePart:
     if isinstance(piece, Pixels):
         return WireImage(data=piece.data, media_type=piece.media_type, detail=piece.detail)
+    if isinstance(piece, Film):
+        return WireVideo(data=piece.data, media_type=piece.media_type)
     return WireAudio(data=piece.data, format=AUDIO_FORMATS[piece.media_type])
 
 
@@ -159,6 +186,9 @@ def text_to_embed(request: Request, stands_for: Mapping[int, tuple[Piece, ...]])
         if isinstance(part, Text):
             texts.append(part.text)
         else:
-            pieces = sorted(stands_for.get(index, ()), key=_page)
-            texts += [visible(piece.text) for piece in pieces if isinstance(piece, Words) and not empty(piece)]
+            pieces = stands_for.get(index, ())
+            if any(map(timeline.timed, pieces)):
+                texts.append(visible(timeline.text_of(pieces)))
+                continue
+            texts += [visible(p.text) for p in sorted(pieces, key=_page) if isinstance(p, Words) and not empty(p)]
     return "\n\n".join(text.strip() for text in texts if text.strip())

@@ -14,7 +14,7 @@ def bill(endpoint: Endpoint, usage: Usage, work: Work) -> float | None:
 
     What runs on this machine and has no price is free.
 
-    A price per second or page settles alone where there is one for this kind of work; otherwise
+    A price per second, page or character settles alone where there is one for this kind of work; otherwise
     tokens do. Where the usage tells modalities apart each has its price; where it does not, the
     highest price among those sent is taken, so that no budget is overdrawn unseen. Provider discounts
     for cached tokens are not counted: the bill is an upper bound then.
@@ -26,8 +26,10 @@ def bill(endpoint: Endpoint, usage: Usage, work: Work) -> float | None:
         return price.request + (usage.seconds or work.audio_seconds) * price.second
     if (work.pages or work.megapixels) and price.page is not None:
         return price.request + max(1, work.pages) * price.page
+    if work.characters and price.input_mchar is not None:
+        return price.request + work.characters * price.input_mchar / 1e6
     into = _input(price, usage, work)
-    out = _amount(usage.output_tokens, price.output_mtok)
+    out = _output(price, usage)
     return None if into is None or out is None else price.request + into + out
 
 
@@ -42,6 +44,15 @@ def _input(price: Price, usage: Usage, work: Work) -> float | None:
     rates_sent = [price.input_mtok, *([audio] if work.audio_seconds else []), *([image] if work.megapixels else [])]
     known = [rate for rate in rates_sent if rate is not None]
     return _amount(usage.input_tokens, max(known) if known else None)
+
+
+def _output(price: Price, usage: Usage) -> float | None:
+    """Words and speech that a model made, each at its price."""
+    spoken = min(usage.audio_tokens or 0, usage.output_tokens or 0)
+    if not spoken or price.output_audio_mtok is None:
+        return _amount(usage.output_tokens, price.output_mtok)
+    words = _amount((usage.output_tokens or 0) - spoken, price.output_mtok)
+    return None if words is None else words + spoken * price.output_audio_mtok / 1e6
 
 
 def _amount(tokens: int | None, per_million: float | None) -> float | None:

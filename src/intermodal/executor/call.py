@@ -26,6 +26,7 @@ DRIVERS: Mapping[Protocol, str] = {
     "whisper": "intermodal.executor.drivers.whisper",
     "ocr": "intermodal.executor.drivers.ocr",
     "e5": "intermodal.executor.drivers.e5",
+    "piper": "intermodal.executor.drivers.piper",
 }
 
 
@@ -44,6 +45,23 @@ class Reroute(Exception):
         self.step = step.id
         self.op = step.op
         self.reason = reason
+
+
+class Surprise(Value, frozen=True):
+    """Why a plan may no longer be right. ``blocked``: the route as it is cannot go on."""
+
+    step: str
+    reason: str
+    only_size: bool = False
+    blocked: bool = False
+
+
+class Again(Exception):
+    """A route stops here, so that it can be planned again."""
+
+    def __init__(self, surprise: Surprise) -> None:
+        super().__init__(surprise.reason)
+        self.surprise = surprise
 
 
 class Done(Value, frozen=True):
@@ -256,6 +274,7 @@ class Attempt:
             load_seconds=self._load_seconds,
             cached=cached,
             error=error,
+            reasoning_tokens=reported.reasoning_tokens,
         )
 
     def _counted(self, made: Made) -> Usage:

@@ -1,17 +1,34 @@
-"""Looking at what a step made, and saying something when it is not as it should be. Pure."""
+"""Looking at what a step made, and saying something when it is not as it should be. Pure.
+
+``remarks`` are for people and are made of every conversion; ``inspect`` does the plan's checks, whose findings may
+change the plan.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from itertools import groupby, pairwise
 
-from intermodal.content import Transcript
+from intermodal.catalog.nouns import Endpoint
+from intermodal.content import Transcript, Value
+from intermodal.executor.assemble import empty
 from intermodal.executor.pieces import Pixels, Product, Words
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.step import Call, Transform
+from intermodal.quantity import Quantity
 
 _LOOP = 4  # the same sentence so often in a row is a stuck ear, not a speaker
 _LINES = 6  # the same line so often in a row is a stuck writer
 _PHRASES = 8  # and so is the same phrase of three words and more
 _PHRASE_WORDS = range(3, 41)
+# An ear's mean probability of its words. English speech read by whisper-tiny.en: 0.57 with loud noise to 0.79 clean;
+# French, German, Spanish and Italian read by it as English: 0.13 to 0.39. whisper-base in their own languages: 0.47
+# to 0.67, the lowest with wrong words.
+_FOREIGN = 0.45  # below it, an ear of one language was given another
+_UNSURE = 0.4  # below it, any ear was guessing
+_LEGIBLE = 0.7  # mean confidence of the characters an eye read, below which they are guesses
+_TEXT = 0.04  # share of a picture's area that is text, from which on there must be words to read
 _LETTERS = re.compile(r"[^\W_]")
 REPEATS = "the answer repeats itself; the model may be stuck: ask differently, or use a stronger one"
 
@@ -36,6 +53,8 @@ def _read(product: Product, name: str) -> list[str]:
     if not any(read):
         return [f"no text found in {name}"]
     pages = [piece.page for piece in product.pieces if isinstance(piece, Words)]
+    if len(pages) != len(read):
+        return []
     return [
         f"no text found on page {page} of {name}" for page, found in zip(pages, read, strict=True) if not found and page
     ]
@@ -51,7 +70,126 @@ def _rendered(product: Product, name: str) -> list[str]:
     return [] if any(isinstance(piece, Pixels) for piece in product.pieces) else [f"no page of {name} could be drawn"]
 
 
-_CHECKS = {"transcribe": _heard, "read": _read, "extract": _extracted, "render": _rendered}
+def _filmed(product: Product, name: str) -> list[str]:
+    return [] if product.pieces else [f"no frame of {name} could be drawn"]
+
+
+def _described(product: Product, name: str) -> list[str]:
+    if product.looped:
+        return [f"the description of {name} began to repeat itself and was stopped"]
+    return [f"nothing could be described in {name}"] if all(map(empty, product.pieces)) else []
+
+
+_CHECKS: Mapping[str, Callable[[Product, str], list[str]]] = {
+    "transcribe": _heard,
+    "read": _read,
+    "extract": _extracted,
+    "render": _rendered,
+    "frames": _filmed,
+    "describe": _described,
+}
+
+
+# ---- the plan's checks ----------------------------------------------------------------------------
+
+
+UNREMARKED = ("language", "confidence")  # problems that ``remarks`` does not see
+
+
+class Finding(Value, frozen=True):
+    """``problem`` is a word of ``Outcome.problem``, or "size", or "" when all is well; ``said`` says it."""
+
+    problem: str = ""
+    said: str = ""
+
+
+class Subject(Value, frozen=True):
+    """What a check looks at: the step, what it made, of which part, by whom.
+
+    ``endpoint`` is None for a transform; ``language`` what the user said the speech is in; ``tokens`` of the text.
+    """
+
+    step: Transform | Call
+    product: Product
+    facts: PartFacts
+    endpoint: Endpoint | None = None
+    language: str = ""
+    tokens: int = 0
+
+
+def inspect(op: str, made: Subject) -> Finding:
+    """The finding of a check of the plan. A check this version does not know finds nothing."""
+    look = _INSPECTIONS.get(op)
+    return look(made) if look is not None else Finding()
+
+
+def _transcript(made: Subject) -> Finding:
+    transcript, name = made.product.transcript, made.facts.name
+    if transcript is None or not transcript.text:
+        return Finding(problem="empty", said=f"no speech was found in {name}")
+    if looped(transcript) or repeats(transcript.text):
+        return Finding(problem="looped", said=f"the transcript of {name} repeats itself")
+    languages = made.endpoint.model.languages if made.endpoint is not None else ()
+    heard, stated = transcript.language, made.language
+    if stated and heard and heard != stated:
+        return Finding(problem="language", said=f"{name} was heard in {heard}, not in {stated}")
+    if languages and heard and heard not in languages:
+        return Finding(problem="language", said=f"{name} is in {heard}, which this ear was not made for")
+    if not transcript.certainty:
+        return Finding()
+    sure = f"(certain of its words to {transcript.certainty:.0%})"
+    if len(languages) == 1 and transcript.certainty < _FOREIGN:
+        return Finding(
+            problem="language", said=f"{name} may not be in {languages[0]}, the only language of this ear {sure}"
+        )
+    if transcript.certainty < _UNSURE:
+        return Finding(problem="confidence", said=f"the transcript of {name} is a guess {sure}")
+    return Finding()
+
+
+def _reading(made: Subject) -> Finding:
+    lines = [line for of_picture in made.product.lines for line in of_picture if line.text.strip()]
+    name = made.facts.name
+    if not lines:
+        promised = _promised(made)
+        if promised < _TEXT:
+            return Finding()
+        return Finding(problem="empty", said=f"no text was found in {name}, where {promised:.0%} looks like text")
+    characters = sum(len(line.text) for line in lines)
+    mean = sum(line.confidence * len(line.text) for line in lines) / characters
+    if mean < _LEGIBLE:
+        return Finding(problem="confidence", said=f"the text read from {name} is a guess (confidence {mean:.0%})")
+    return Finding()
+
+
+def _promised(made: Subject) -> float:
+    """The share of text in the densest of the pictures that were read, at its middle estimate; 0 where unknown."""
+    read = {piece.page for piece in made.product.pieces if isinstance(piece, Words) and piece.page}
+    densities = [page.text_density for page in made.facts.pages if page.number in read]
+    return max((density.mid for density in densities or [made.facts.text_density] if density.known), default=0.0)
+
+
+def _size(made: Subject) -> Finding:
+    """Tokens of what a call made, or characters of what a transform made, against what was planned."""
+    estimate = made.step.estimate
+    if isinstance(made.step, Call):
+        return _in_range(float(made.tokens), estimate.output_tokens, "tokens", made.facts.name)
+    characters = sum(len(piece.text) for piece in made.product.pieces if isinstance(piece, Words))
+    return _in_range(float(characters), estimate.text, "characters", made.facts.name)
+
+
+def _in_range(found: float, planned: Quantity, unit: str, name: str) -> Finding:
+    if not planned.known or not planned.high or planned.low <= found <= planned.high:
+        return Finding()
+    said = f"{name} became {found:,.0f} {unit} of text where {planned.low:,.0f} to {planned.high:,.0f} were planned"
+    return Finding(problem="size", said=said)
+
+
+_INSPECTIONS: Mapping[str, Callable[[Subject], Finding]] = {
+    "transcript": _transcript,
+    "reading": _reading,
+    "size": _size,
+}
 
 
 def repeats(text: str) -> bool:

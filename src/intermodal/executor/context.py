@@ -1,4 +1,4 @@
-"""The last look before sending: does the prompt that was really made fit? Nothing is cut in silence."""
+"""The last look before sending: can the endpoint take these parts, does the prompt fit? Nothing is cut in silence."""
 
 from __future__ import annotations
 
@@ -6,12 +6,34 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
+from intermodal.content import Kind
 from intermodal.executor.world import World
 from intermodal.plans.step import Call
 from intermodal.quantity import exact
+from intermodal.wire.call import ChatCall, WireAudio, WireImage, WirePart, WireVideo
 
 # Chat templates put a few tokens around each message; a whole conversation's worth, generously.
 TEMPLATE_TOKENS = 32
+
+
+_KINDS: tuple[tuple[type[WirePart], Kind, str], ...] = (
+    (WireImage, "image", "pictures"),
+    (WireAudio, "audio", "sound"),
+    (WireVideo, "video", "video"),
+)
+
+
+def refuse_what_it_cannot_take(endpoint: Endpoint, call: ChatCall, step: Call) -> None:
+    """Raises UnsupportedModality before a byte is sent where a part is of a kind the endpoint does not take.
+
+    The planner does not plan such a call; a plan that is old, or made by hand, may hold one all the same.
+    """
+    parts = [part for message in call.messages for part in message.parts]
+    for of_wire, kind, what in _KINDS:
+        if kind not in endpoint.input and any(isinstance(part, of_wire) for part in parts):
+            raise errors.UnsupportedModality(
+                f"takes no {what}", where=endpoint.id, todo="plan again", step=step.id, sent=False
+            )
 
 
 def fitting(step: Call, endpoint: Endpoint, text: str, limit: int | None, world: World) -> Call:

@@ -2,56 +2,98 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from intermodal.catalog.nouns import Catalog
-from intermodal.content import ReadLine, Transcript
+from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
-from intermodal.executor.assemble import NOTHING_HEARD, NOTHING_READ, label
+from intermodal.executor.assemble import NOTHING_HEARD, NOTHING_READ, NOTHING_SEEN, empty, label
 from intermodal.executor.job import Made
-from intermodal.executor.pieces import Pixels, Product, Words
+from intermodal.executor.pieces import How, Pixels, Product, Words
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.store.derived import Kept, Origin, key_of
 
-CACHED_OPS = ("transcribe", "read")  # worth keeping; a transform is made again in milliseconds
+CACHED_OPS = ("transcribe", "read", "describe")  # worth keeping; a transform is made again in milliseconds
 
 
 def from_transcript(step: Call, facts: PartFacts, transcript: Transcript) -> Product:
     """What an ear made. Silence is said, so that a model does not take a missing block for a missing file."""
-    words = Words(text=transcript.text or NOTHING_HEARD, label=label("Transcript", facts.name))
+    what = label("Transcript", facts.name)
+    words: tuple[Words, ...] = (Words(text=transcript.text or NOTHING_HEARD, label=what, how=_how(facts, "said")),)
+    if facts.kind == "video" and transcript.text:
+        words = tuple(
+            Words(text=segment.text.strip(), label=what, how="said", at=segment.start)
+            for segment in transcript.segments
+        )
     derived = Derived(step=step.id, name=facts.name, op=step.op, text=transcript.text, transcript=transcript)
-    return Product(part=facts.index, pieces=(words,), derived=(derived,), transcript=transcript)
+    return Product(part=facts.index, pieces=words, derived=(derived,), transcript=transcript)
+
+
+class Place(Value, frozen=True):
+    """Where a picture is from: a page, or a moment of a video in seconds; 0 and -1 for neither."""
+
+    page: int = 0
+    at: float = -1.0
+
+
+def places_of(pictures: tuple[Pixels, ...]) -> tuple[Place, ...]:
+    return tuple(Place(page=picture.page, at=picture.at) for picture in pictures)
 
 
 def from_lines(
-    step: Call, facts: PartFacts, pages: tuple[int, ...], lines: tuple[tuple[ReadLine, ...], ...]
+    step: Call, facts: PartFacts, places: tuple[Place, ...], lines: tuple[tuple[ReadLine, ...], ...]
 ) -> Product:
-    """What an eye read, one block a picture. ``pages`` has 0 for a picture that is no page."""
+    """What an eye read, one block a picture."""
     texts = ["\n".join(line.text for line in of_page) for of_page in lines]
-    single = len(facts.pages) <= 1
-    pieces = tuple(
-        Words(text=text or NOTHING_READ, label=label("Text read", facts.name, 0 if single else page), page=page)
-        for page, text in zip(pages, texts, strict=True)
-    )
+    pieces = _blocks(facts, "Text read", "on screen", places, [text or NOTHING_READ for text in texts])
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)
     return Product(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
+
+
+def from_texts(step: Call, facts: PartFacts, places: tuple[Place, ...], texts: tuple[str, ...]) -> Product:
+    """What an eye saw in each picture, in its words."""
+    pieces = _blocks(facts, "What is seen", "seen", places, [text.strip() or NOTHING_SEEN for text in texts])
+    derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts))
+    return Product(part=facts.index, pieces=pieces, derived=(derived,))
+
+
+def _blocks(facts: PartFacts, what: str, how: How, places: tuple[Place, ...], texts: list[str]) -> tuple[Words, ...]:
+    single = len(facts.pages) <= 1 and len(places) <= 1
+    return tuple(
+        Words(
+            text=text,
+            label=label(what, facts.name, 0 if single else place.page),
+            page=place.page,
+            how=how if place.at >= 0 else "",
+            at=place.at,
+        )
+        for place, text in zip(places, texts, strict=True)
+    )
+
+
+def _how(facts: PartFacts, how: How) -> How:
+    return how if facts.kind == "video" else ""
 
 
 def from_made(step: Call, facts: PartFacts, pictures: tuple[Pixels, ...], made: Made) -> Product:
     """A finished call's product."""
     if made.transcript is not None:
         return from_transcript(step, facts, made.transcript)
-    return from_lines(step, facts, tuple(picture.page for picture in pictures), made.lines)
+    return from_lines(step, facts, places_of(pictures), made.lines)
 
 
 # ---- the cache ------------------------------------------------------------------------------------
 
 
-def keys_of(steps: tuple[Step, ...], facts: Facts, catalog: Catalog, language: str) -> dict[str, str]:
+def keys_of(
+    steps: tuple[Step, ...], facts: Facts, catalog: Catalog, language: str, question: str = ""
+) -> dict[str, str]:
     """The cache key of every conversion, from the bytes it starts with through all it went through.
 
-    How an answer is printed is no part of it, nor is a selection of pages: the steps behind it name
-    the pages they take.
+    ``question`` is a part of what was described for it, and of nothing else. How an answer is printed is no part of
+    it, nor is a selection of pages: the steps behind it name the pages they take.
     """
     keys: dict[str, str] = {}
     origins: dict[str, Origin] = {f"part:{part.index}": _origin(part) for part in facts.parts}
@@ -60,7 +102,7 @@ def keys_of(steps: tuple[Step, ...], facts: Facts, catalog: Catalog, language: s
             continue
         given = tuple(origins[reference] for reference in step.inputs)
         params = tuple(pair for pair in step.params if pair[0] not in _MEANINGLESS)
-        keys[step.id] = key_of(given, step.op, params, _maker(step, catalog, language))
+        keys[step.id] = key_of(given, step.op, params, maker_of(step, catalog, language, question))
         origins[f"step:{step.id}"] = given[0] if step.op == "select" else Origin(digest=keys[step.id])
     return keys
 
@@ -73,12 +115,23 @@ def _origin(part: PartFacts) -> Origin:
     return Origin(digest=part.digest, shape=tuple(map(float, shape)))
 
 
-def _maker(step: Transform | Call, catalog: Catalog, language: str) -> str:
+def maker_of(step: Transform | Call, catalog: Catalog, language: str = "", question: str = "") -> str:
+    """Who makes it, and what it is told besides."""
     if isinstance(step, Transform):
         return "media"
     endpoint = catalog.by_id.get(step.endpoint)
     weights = endpoint.weights if endpoint is not None else ""
-    return " ".join((step.endpoint, weights, language_of(step, language) if step.op == "transcribe" else ""))
+    told = {"transcribe": language_of(step, language), "describe": hashlib.sha256(question.encode()).hexdigest()}
+    return " ".join((step.endpoint, weights, told.get(step.op, "")))
+
+
+def key_of_picture(step: Call, picture: Pixels, catalog: Catalog, question: str) -> str:
+    """The cache key of what is seen in one picture, wherever it is from."""
+    origin = Origin(
+        digest=hashlib.sha256(picture.data).hexdigest(), shape=(float(picture.width), float(picture.height))
+    )
+    params = tuple(pair for pair in step.params if pair[0] not in _MEANINGLESS)
+    return key_of((origin,), step.op, params, maker_of(step, catalog, question=question))
 
 
 def language_of(step: Call, language: str) -> str:
@@ -93,12 +146,23 @@ def kept(step: Call, facts: PartFacts, value: Kept) -> Product | None:
     """
     if step.op == "transcribe" and value.transcript is not None:
         return from_transcript(step, facts, value.transcript)
-    if step.op == "read" and len(value.pages) == len(value.lines) > 0:
-        return from_lines(step, facts, value.pages, value.lines)
+    if not value.pages or len(value.times) not in (0, len(value.pages)):
+        return None
+    times = value.times or (-1.0,) * len(value.pages)
+    places = tuple(Place(page=page, at=at) for page, at in zip(value.pages, times, strict=True))
+    if step.op == "read" and len(places) == len(value.lines):
+        return from_lines(step, facts, places, value.lines)
+    if step.op == "describe" and len(places) == len(value.texts):
+        return from_texts(step, facts, places, value.texts)
     return None
 
 
 def to_keep(product: Product) -> Kept:
     """What the cache keeps of a product."""
-    pages = tuple(piece.page for piece in product.pieces if isinstance(piece, Words))
-    return Kept(transcript=product.transcript, pages=pages, lines=product.lines)
+    if product.transcript is not None:
+        return Kept(transcript=product.transcript)
+    words = [piece for piece in product.pieces if isinstance(piece, Words)]
+    pages = tuple(piece.page for piece in words)
+    times = tuple(piece.at for piece in words) if any(piece.at >= 0 for piece in words) else ()
+    texts = () if product.lines else tuple("" if empty(piece) else piece.text for piece in words)
+    return Kept(pages=pages, lines=product.lines, texts=texts, times=times)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,16 +11,17 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part
-from intermodal.events import Actual, Event, Finished, Note, StepFinished, StepStarted
-from intermodal.executor import check, convert
-from intermodal.executor.call import Caller, Done, Reroute
+from intermodal.events import Actual, Checked, Event, Finished, Note, StepFinished, StepProgress, StepStarted
+from intermodal.executor import check, convert, describing, measured, replan
+from intermodal.executor.call import Again, Caller, Done, Surprise
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import Ledger, written
 from intermodal.executor.pieces import Piece, Pixels, Product, Sound
-from intermodal.executor.prepare import Preparer, work_of
+from intermodal.executor.prepare import Preparer, carried, work_of
 from intermodal.executor.replies import REPLIES, Speaker
+from intermodal.executor.together import NEAR, side_by_side
 from intermodal.executor.transform import transform
-from intermodal.executor.world import OpenedLike, World
+from intermodal.executor.world import OpenedLike, Progress, World
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.request import Request
@@ -48,6 +50,8 @@ class Workshop:
         self.caller = caller
         self.emit = emit
         self.products: dict[str, Product] = {}
+        self.finished: dict[str, replan.Conversion] = {}  # the same, with what was found out about them
+        self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
         self.parts: dict[int, Part] = {index: part for index, _, part in request.parts()}
         self.prepare = Preparer(opened, world.media, self.parts)
         # Two models on the same cores are slower than one after the other, and need both their memories.
@@ -66,23 +70,52 @@ class Workshop:
 class Course:
     """One candidate, driven. ``started`` is when the run began, on the world's clock."""
 
-    def __init__(self, candidate: Candidate, shop: Workshop, ledger: Ledger, started: float) -> None:
+    def __init__(
+        self, candidate: Candidate, shop: Workshop, ledger: Ledger, started: float, replanner: replan.Replanner
+    ) -> None:
         self._candidate = candidate
         self.shop = shop
         self.ledger = ledger
         self.started = started
+        self._replanner = replanner
+        self._surprise: Surprise | None = None
         # Checks of an answer may stand behind the call that makes it.
         self._last = next((step for step in reversed(candidate.steps) if isinstance(step, Call)), None)
         facts, catalog = shop.opened.facts, shop.world.catalog
-        self._keys = convert.keys_of(candidate.steps, facts, catalog, shop.request.policy.language)
+        question = describing.question_of(shop.request)
+        self._keys = convert.keys_of(candidate.steps, facts, catalog, shop.request.policy.language, question)
+
+    def step(self, reference: str) -> Step | None:
+        """The step that a reference names ("step:<id>")."""
+        name = reference.removeprefix("step:")
+        return next((step for step in self._candidate.steps if step.id == name), None)
+
+    def part_of(self, step: Call) -> int:
+        """The part a conversion is about; a last transcribe step may name it through its inputs only."""
+        if step.part >= 0:
+            return step.part
+        for kind, _, name in map(_split, step.inputs):
+            if kind == "part":
+                return int(name)
+            made = self.step(f"step:{name}")
+            if isinstance(made, (Transform, Call)) and made.part >= 0:
+                return made.part
+        raise errors.PlanStale("converts nothing that was given", where=step.endpoint, todo="plan again", step=step.id)
+
+    def answers(self, step: Call) -> bool:
+        """Whether nothing comes after this call."""
+        return step is self._last
 
     async def go(self) -> Finished:
-        """Raises Reroute where a fallback may take over."""
+        """Raises Reroute where a fallback may take over, Again where the plan is to be made again."""
         last = self._last
         if last is None:
             raise errors.PlanStale("has no step that answers", where="plan", todo="plan again")
         await self._take_from_cache()
-        await self._convert([step for step in self._needed(last) if step is not last])
+        self.stop_if_surprised()
+        # An answer that is spoken afterwards is no conversion: it streams while it is made.
+        await self._convert([step for step in self._needed(last) if step is not last and step.op != "generate"])
+        self.stop_if_surprised()
         return await REPLIES[last.op](self, last)
 
     # ---- conversions --------------------------------------------------------------------------
@@ -93,10 +126,11 @@ class Course:
         for step in self._candidate.steps:
             if isinstance(step, Call) and step.op in convert.CACHED_OPS and step.id not in shop.products:
                 kept = await written(lambda key=self._keys[step.id]: shop.world.derived.get(key))  # type: ignore[misc]
-                product = convert.kept(step, shop.opened.facts.parts[_part_of(step)], kept) if kept else None
+                product = convert.kept(step, shop.opened.facts.parts[self.part_of(step)], kept) if kept else None
                 if product is not None:
                     shop.products[step.id] = product
-                    await self._made(step, product, Actual(step=step.id, seconds=0.0, cached=True))
+                    actual = Actual(step=step.id, seconds=0.0, cached=True, began=self.now())
+                    await self._made(step, product, actual)
 
     def _needed(self, last: Call) -> list[Step]:
         """Steps that something still to be done depends on, in the plan's order."""
@@ -114,45 +148,40 @@ class Course:
     async def _convert(self, steps: list[Step]) -> None:
         """All of them, each as soon as what it needs is there. The first failure ends the course.
 
-        A failure that a fallback may mend lets running calls finish: what they make is used again.
+        What a fallback or another plan may mend lets running calls finish: what they make is used again.
         """
         import anyio
 
         done = {step.id: anyio.Event() for step in steps}
-        failed: list[Exception] = []
 
         async def one(step: Step) -> None:
-            for kind, _, name in map(_split, step.inputs):
-                if kind == "step" and name in done:
-                    await done[name].wait()
-            if failed:
-                done[step.id].set()
-                return
             try:
-                await self._convert_one(step)
-            except Reroute as error:
-                failed.append(error)
-            except Exception as error:
-                failed.insert(0, error)
-                group.cancel_scope.cancel()
+                for kind, _, name in map(_split, step.inputs):
+                    if kind == "step" and name in done:
+                        await done[name].wait()
+                        if name not in self.shop.products:
+                            return
+                if self._surprise is None:
+                    await self._convert_one(step)
             finally:
                 done[step.id].set()
 
-        async with anyio.create_task_group() as group:
-            for step in steps:
-                group.start_soon(one, step)
-        if failed:
-            raise failed[0]
+        await side_by_side([partial(one, step) for step in steps])
 
     async def _convert_one(self, step: Step) -> None:
         if isinstance(step, Transform):
             async with self.shop.cores:
+                self.stop_if_surprised()
                 await self.shop.emit(StepStarted(step=step.id, title=step.title))
-                began = self.shop.world.clock()
-                product = await transform(step, self.shop.opened, self.shop.world.media)
-                seconds = self.shop.world.clock() - began
+                began = self.now()
+                product = await transform(step, self.shop.opened, self.shop.world.media, self.progress(step))
+                seconds = self.now() - began
             self.shop.products[step.id] = product
-            await self._made(step, product, Actual(step=step.id, seconds=seconds))
+            facts = self.shop.opened.facts.parts[step.part]
+            row = measured.made(step, facts, product, seconds, self.ledger.run)
+            if row is not None:
+                await written(lambda: self.shop.world.store.transformed(row))
+            await self._made(step, product, Actual(step=step.id, seconds=seconds, began=began))
         elif isinstance(step, Call):
             await self.convert_by_call(step)
 
@@ -160,48 +189,108 @@ class Course:
         """An ear or an eye."""
         shop = self.shop
         endpoint = shop.endpoint(step)
+        if step.op == "describe":
+            product, actual = await describing.describe(self, step, endpoint)
+        else:
+            product, actual = await self._heard_or_read(step, endpoint)
+        shop.products[step.id] = product
+        if not product.looped:
+            await written(lambda: shop.world.derived.put(self._keys[step.id], convert.to_keep(product)))
+        await self._made(step, product, actual)
+        return product
+
+    async def _heard_or_read(self, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
+        shop = self.shop
         pictures: tuple[Pixels, ...] = ()
         sounds: tuple[Sound, ...] = ()
         language = checked(convert.language_of(step, shop.request.policy.language))  # before anything is decoded
         if step.op == "transcribe":
-            sounds = (await shop.prepare.sound(_part_of(step), endpoint),)
+            sounds = (await shop.prepare.sound(step, shop.products, endpoint, self.progress(step)),)
         else:
-            pictures = await shop.prepare.pictures(step, shop.products)
+            pictures = await shop.prepare.pictures(step, shop.products, endpoint)
+        facts = shop.opened.facts.parts[self.part_of(step)]
+        work = msgspec.structs.replace(work_of(pictures, sounds), letters=measured.letters(pictures, facts))
         job = Job(
             step=step,
             endpoint=endpoint,
             sound=sounds[0] if sounds else None,
             pictures=pictures,
             language=language,
-            work=work_of(pictures, sounds),
+            work=work,
         )
         done = await self.do(job)
-        product = convert.from_made(step, shop.opened.facts.parts[_part_of(step)], pictures, done.made)
-        shop.products[step.id] = product
-        await written(lambda: shop.world.derived.put(self._keys[step.id], convert.to_keep(product)))
-        await self._made(step, product, done.actual)
-        return product
+        product = convert.from_made(step, facts, pictures, done.made)
+        return product, done.actual
 
     async def do(self, job: Job, speaker: Speaker | None = None) -> Done:
-        """Make the call: near endpoints one at a time, far ones side by side."""
-        near = job.endpoint.host.zone in ("process", "machine")
-        if not near:
-            return await self._call(job, speaker)
-        async with self.shop.cores:
-            return await self._call(job, speaker)
+        """Make a step's call: near endpoints one at a time, far ones side by side."""
+        return await self.call(job, speaker, announced=False)
 
-    async def _call(self, job: Job, speaker: Speaker | None) -> Done:
-        await self.shop.emit(StepStarted(step=job.step.id, title=job.step.title or job.step.op))
+    async def call(self, job: Job, speaker: Speaker | None = None, *, announced: bool = True) -> Done:
+        """Make one call of a step. ``announced``: that the step began has been said."""
+        if job.endpoint.host.zone not in NEAR:
+            return await self._call(job, speaker, announced)
+        async with self.shop.cores:
+            return await self._call(job, speaker, announced)
+
+    async def _call(self, job: Job, speaker: Speaker | None, announced: bool) -> Done:
+        if not announced:
+            self.stop_if_surprised()
+            await self.shop.emit(StepStarted(step=job.step.id, title=job.step.title or job.step.op))
+        began = self.now()
         if speaker is None:
-            return await self.shop.caller.call(job)
-        return await self.shop.caller.call(
-            job, say=speaker.say, committed=lambda: speaker.committed, retract=speaker.retract
-        )
+            done = await self.shop.caller.call(job)
+        else:
+            done = await self.shop.caller.call(
+                job, say=speaker.say, committed=lambda: speaker.committed, retract=speaker.retract
+            )
+        return msgspec.structs.replace(done, actual=msgspec.structs.replace(done.actual, began=began))
+
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return self.shop.world.clock() - self.started
+
+    def progress(self, step: Step) -> Progress:
+        """Where a step's progress goes."""
+
+        def tell(fraction: float | None, note: str = "") -> None:
+            self.shop.caller.hint(StepProgress(step=step.id, fraction=fraction, note=note))
+
+        return tell
+
+    # ---- what was made, looked at -------------------------------------------------------------
 
     async def _made(self, step: Transform | Call, product: Product, actual: Actual) -> None:
         await self.shop.emit(StepFinished(actual=actual, derived=product.derived))
         for remark in check.remarks(step.op, product, self.shop.name(product.part)):
             await self.shop.emit(Note(text=remark, step=step.id))
+        if step.id not in self.shop.finished:
+            await self._judge(step, product)
+
+    async def _judge(self, step: Transform | Call, product: Product) -> None:
+        """The plan's checks of a conversion, and whether what it made is a reason to plan again."""
+        import anyio.to_thread
+
+        reference = f"step:{step.id}"
+        planned = (*self._candidate.steps, *self._candidate.checks)
+        checks = tuple(each for each in planned if isinstance(each, Check) and reference in each.inputs)
+        # Counting the tokens of a long document takes a tenth of a second.
+        judged = await anyio.to_thread.run_sync(replan.judged, step, product, checks, self.shop)
+        self.shop.finished[step.id] = judged.finished
+        for looked, finding in judged.looked:
+            await self.shop.emit(Checked(step=step.id, check=looked.op, problem=finding.problem, said=finding.said))
+        problem = judged.finished.problem
+        surprise = judged.surprise or self._replanner.limit(self._candidate, self.shop.products, step.id)
+        worse = self._surprise is None or self._surprise.only_size
+        if surprise is not None and worse and self._replanner.wants(surprise):
+            self._surprise = surprise
+        elif problem in check.UNREMARKED:
+            await self.shop.emit(Note(text=judged.finished.said, step=step.id))
+
+    def stop_if_surprised(self) -> None:
+        """Raises Again when something was made that the plan did not expect."""
+        if self._surprise is not None:
+            raise Again(self._surprise)
 
     async def stands_for(self, step: Call, endpoint: Endpoint) -> Mapping[int, tuple[Piece, ...]]:
         """What the last call gets for each part."""
@@ -212,7 +301,9 @@ class Course:
                 index = int(name)
                 pieces = await self.shop.prepare.native(index, endpoint, int(side) if side else None)
             else:
-                index, pieces = self.shop.products[name].part, self.shop.products[name].pieces
+                index = self.shop.products[name].part
+                made = self.shop.products[name].pieces
+                pieces = tuple(carried(piece) if isinstance(piece, Sound) else piece for piece in made)
             found[index] = (*found.get(index, ()), *pieces)
         return found
 
@@ -227,10 +318,3 @@ class Course:
 
 def _split(reference: str) -> tuple[str, str, str]:
     return reference.partition(":")
-
-
-def _part_of(step: Call) -> int:
-    """The part a conversion is about; a last transcribe step may name it as its input only."""
-    if step.part >= 0:
-        return step.part
-    return next(int(name) for kind, _, name in map(_split, step.inputs) if kind == "part")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from intermodal.content import Text
+from intermodal.content import Kind, Text
 from intermodal.executor.assemble import empty
-from intermodal.executor.pieces import Piece
+from intermodal.executor.pieces import Piece, Words
 from intermodal.plans.facts import Facts
 from intermodal.request import Request
 
@@ -27,6 +27,14 @@ def nothing_found(request: Request, stands_for: Mapping[int, tuple[Piece, ...]],
     said: list[str] = []
     for index, _ in given:
         if index >= first_of_question:
-            what = "speech" if facts.parts[index].kind == "audio" else "text"
-            said.append(f"No {what} was found in {facts.parts[index].name}.")
+            looked_for = dict.fromkeys(_what(piece, facts.parts[index].kind) for piece in stands_for[index])
+            said.append(f"No {' and no '.join(looked_for)} was found in {facts.parts[index].name}.")
     return " ".join(said)
+
+
+def _what(piece: Piece, kind: Kind) -> str:
+    """What a piece would hold if there were anything."""
+    how = piece.how if isinstance(piece, Words) else ""
+    if how == "said" or (not how and kind == "audio"):
+        return "speech"
+    return "picture that could be described" if how == "seen" else "text"

@@ -17,7 +17,8 @@ class Job(Value, frozen=True):
     """What is to be done. One of ``chat``, ``sound``, ``pictures`` and ``text`` is set, by ``step.op``.
 
     ``language`` is the speech's, ISO 639-1, "" when nobody said. ``stop_loops`` leaves a model that says the same
-    over and over.
+    over and over. ``lines`` are to be spoken, in ``voice`` ("" the usual one). ``labels`` are to be held against
+    ``text`` by their vectors.
     """
 
     step: Call
@@ -26,6 +27,9 @@ class Job(Value, frozen=True):
     sound: Sound | None = None
     pictures: tuple[Pixels, ...] = ()
     text: str = ""
+    lines: tuple[str, ...] = ()
+    voice: str = ""
+    labels: tuple[str, ...] = ()
     language: str = ""
     stop_loops: bool = False
     work: Work = Work()
@@ -35,6 +39,9 @@ class Made(Value, frozen=True):
     """What came back. ``lines`` are those of each picture, in order; ``refusal`` the model's words for why not.
 
     ``looped`` says that we stopped reading an answer that repeated itself; no usage came with it then.
+    ``pcm`` is speech (signed 16-bit, mono, ``rate`` samples per second), ``silent`` what has no sound in it.
+    ``candidates`` are the likeliest first words of an answer, each with its logarithm of probability; ``vectors`` are
+    those of a text and of the labels after it.
     """
 
     text: str = ""
@@ -43,6 +50,11 @@ class Made(Value, frozen=True):
     transcript: Transcript | None = None
     lines: tuple[tuple[ReadLine, ...], ...] = ()
     vector: tuple[float, ...] = ()
+    vectors: tuple[tuple[float, ...], ...] = ()
+    candidates: tuple[tuple[str, float], ...] = ()
+    pcm: bytes = b""
+    rate: int = 0
+    silent: tuple[str, ...] = ()
     looped: bool = False
     usage: Usage = Usage()
     peak_memory: int | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.errors import BudgetExceeded
+from intermodal.executor.measured import range_of
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
 from intermodal.store.rows import Outcome, Reservation, Work
@@ -24,6 +25,7 @@ class Ledger:
 
     def __init__(self, store: Store, run: str, max_cost: float) -> None:
         self.run = run
+        self.answer = "other"  # kind of answer that was asked for: ``costing/answers.py``
         self.max_cost = max_cost
         self.spent = 0.0
         self.reserved = 0.0
@@ -63,6 +65,10 @@ class Ledger:
                 load_seconds=_mid(estimate.load_seconds),
                 cost_high=high if math.isfinite(high) else 0.0,
                 work=work,
+                output=("json" if "json" in dict(step.params) else self.answer) if step.op == "generate" else "",
+                input_range=range_of(estimate.input_tokens),
+                output_range=range_of(estimate.output_tokens),
+                seconds_range=range_of(estimate.seconds),
             )
             key = await written(lambda: self._store.reserve(row))
         except BaseException:

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
 from intermodal.wire.call import Detail
+
+# What a text of a moving picture is: words heard, words on the screen, or what is to be seen.
+How = Literal["", "said", "on screen", "seen"]
 
 
 class Words(Value, frozen=True, tag_field="piece", tag="words"):
     """Text. ``label`` says what it is ("Transcript of call.wav"); without one it is the sender's own words.
 
     ``page`` orders the pages of a document that took different ways; 0 where there are none.
+    ``how`` is set for text of a video or an animation, which is put together in the order of time: ``at`` is
+    in seconds, -1 where there is no moment to name.
     """
 
     text: str
     label: str = ""
     page: int = 0
+    how: How = ""
+    at: float = -1.0
 
 
 class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):
-    """A picture, encoded. ``detail`` is the sender's wish."""
+    """A picture, encoded. ``detail`` is the sender's wish.
+
+    One of a video or an animation is at ``at`` seconds, and on the screen until ``until``; -1 for any other.
+    """
 
     data: bytes
     media_type: str
@@ -27,6 +39,8 @@ class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):
     height: int = 0
     page: int = 0
     detail: Detail = "auto"
+    at: float = -1.0
+    until: float = -1.0
 
 
 class Sound(Value, frozen=True, tag_field="piece", tag="sound"):
@@ -39,7 +53,17 @@ class Sound(Value, frozen=True, tag_field="piece", tag="sound"):
     name: str = ""
 
 
-Piece = Words | Pixels | Sound
+class Film(Value, frozen=True, tag_field="piece", tag="film"):
+    """A video as it is, sound and all, ``seconds`` long. ``width`` and ``height`` in pixels."""
+
+    data: bytes
+    media_type: str
+    seconds: float = 0.0
+    width: int = 0
+    height: int = 0
+
+
+Piece = Words | Pixels | Sound | Film
 
 
 class Product(Value, frozen=True):
@@ -49,13 +73,13 @@ class Product(Value, frozen=True):
         part: the part it stands for.
         pieces: what a later step gets.
         derived: what is kept for inspection; empty for pictures.
-        key: names this content in the cache of derived media, whoever makes it again.
         transcript, lines: what an ear or an eye returned.
+        looped: some of it was stopped because it repeated itself.
     """
 
     part: int
     pieces: tuple[Piece, ...] = ()
     derived: tuple[Derived, ...] = ()
-    key: str = ""
     transcript: Transcript | None = None
     lines: tuple[tuple[ReadLine, ...], ...] = ()
+    looped: bool = False

@@ -16,15 +16,15 @@ from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Part, Text
 from intermodal.executor.assemble import AUDIO_FORMATS, label
-from intermodal.executor.pieces import Piece, Pixels, Product, Sound, Words
-from intermodal.executor.world import Media, OpenedLike
+from intermodal.executor.pieces import Film, Piece, Pixels, Product, Sound, Words
+from intermodal.executor.together import NEAR
+from intermodal.executor.world import Media, OpenedLike, Progress
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
 from intermodal.store.rows import Work
 from intermodal.wire.openai_audio import ENDINGS
 from intermodal.wire.openai_chat import IMAGE_TYPES
 
-_NEAR = ("process", "machine")
 _RATE = 16_000  # Hz, of the media worker's PCM
 
 
@@ -37,12 +37,19 @@ class Preparer:
         self._parts = parts
         self._pcm: dict[int, Sound] = {}
 
-    async def sound(self, index: int, endpoint: Endpoint) -> Sound:
+    async def sound(
+        self, step: Call, products: Mapping[str, Product], endpoint: Endpoint, progress: Progress | None = None
+    ) -> Sound:
         """A recording for an ear: PCM for one of ours, else a file its wire carries."""
-        facts = self._facts(index)
-        if endpoint.host.zone == "process":
-            return await self._decoded(index, facts)
-        return await self._file(index, facts, endpoint, ENDINGS)
+        near = endpoint.host.zone == "process"
+        for kind, _, name in (reference.partition(":") for reference in step.inputs):
+            if kind == "step":  # the sound of a video, taken out of it
+                found = next(piece for piece in products[name].pieces if isinstance(piece, Sound))
+                return found if near else carried(found)
+            if near:
+                return await self._decoded(int(name), progress)
+            return await self._file(int(name), endpoint, ENDINGS, progress)
+        raise errors.PlanStale("has nothing to hear", where=step.endpoint, todo="plan again", step=step.id)
 
     async def native(self, index: int, endpoint: Endpoint, max_side: int | None) -> tuple[Piece, ...]:
         """A part as the last call gets it when nothing was converted."""
@@ -55,18 +62,27 @@ class Preparer:
         if facts.kind == "image":
             return (await self._picture(index, facts, endpoint, max_side),)
         if facts.kind == "audio":
-            return (await self._file(index, facts, endpoint, AUDIO_FORMATS),)
+            return (await self._file(index, endpoint, AUDIO_FORMATS),)
+        if facts.kind == "video" and endpoint.host.zone not in NEAR:
+            return (
+                Film(
+                    data=self._opened.data(index), media_type=facts.media_type, seconds=facts.seconds.mid,
+                    width=facts.width, height=facts.height,
+                ),
+            )  # fmt: skip
         raise errors.UnsupportedModality(
             f"cannot be sent {facts.name} as it is ({facts.kind})", where=endpoint.id, sent=False
         )
 
-    async def pictures(self, step: Call, products: Mapping[str, Product]) -> tuple[Pixels, ...]:
-        """What an eye reads: a picture part, or the pages that were drawn."""
+    async def pictures(self, step: Call, products: Mapping[str, Product], endpoint: Endpoint) -> tuple[Pixels, ...]:
+        """What an eye reads or describes: a picture part, pages that were drawn, frames of a video."""
+        side = dict(step.params).get("max_side", "")
+        most = int(side) if side else None
         found: list[Pixels] = []
         for reference in step.inputs:
             kind, _, name = reference.partition(":")
             if kind == "part":
-                found.append(await self._clean(int(name), None))
+                found.append(await self._picture(int(name), self._facts(int(name)), endpoint, most))
             else:
                 found += [piece for piece in products[name].pieces if isinstance(piece, Pixels)]
         return tuple(found)
@@ -75,22 +91,25 @@ class Preparer:
         facts: PartFacts = self._opened.facts.parts[index]
         return facts
 
-    async def _decoded(self, index: int, facts: PartFacts) -> Sound:
+    async def _decoded(self, index: int, progress: Progress | None = None) -> Sound:
         if index not in self._pcm:
-            pcm = await self._media.pcm(self._opened.data(index))
-            self._pcm[index] = Sound(seconds=pcm.seconds, pcm=pcm.samples, name=facts.name)
+            name = self._facts(index).name
+            pcm = await self._media.pcm(self._opened.data(index), name=name, progress=progress)
+            self._pcm[index] = Sound(seconds=pcm.seconds, pcm=pcm.samples, name=name)
         return self._pcm[index]
 
-    async def _file(self, index: int, facts: PartFacts, endpoint: Endpoint, carried: Mapping[str, str]) -> Sound:
-        if endpoint.host.zone not in _NEAR and facts.media_type in carried:
+    async def _file(
+        self, index: int, endpoint: Endpoint, taken: Mapping[str, str], progress: Progress | None = None
+    ) -> Sound:
+        facts = self._facts(index)
+        if endpoint.host.zone not in NEAR and facts.media_type in taken:
             return Sound(
                 seconds=facts.seconds.mid, data=self._opened.data(index), media_type=facts.media_type, name=facts.name
             )
-        sound = await self._decoded(index, facts)
-        return Sound(seconds=sound.seconds, data=wav(sound.pcm), media_type="audio/wav", name=facts.name)
+        return carried(await self._decoded(index, progress))
 
     async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint, max_side: int | None) -> Pixels:
-        as_it_is = endpoint.host.zone not in _NEAR and facts.media_type in IMAGE_TYPES and facts.frames == 1
+        as_it_is = endpoint.host.zone not in NEAR and facts.media_type in IMAGE_TYPES and facts.frames == 1
         if max_side is not None and max(facts.width, facts.height) > max_side:
             as_it_is = False
         part = self._parts[index]
@@ -102,8 +121,16 @@ class Preparer:
 
     async def _clean(self, index: int, max_side: int | None) -> Pixels:
         """Decoded, turned upright, stripped of everything but pixels, encoded again."""
-        picture = await self._media.picture(self._opened.data(index), max_side=max_side)
+        name = self._facts(index).name
+        picture = await self._media.picture(self._opened.data(index), max_side=max_side, name=name)
         return Pixels(data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height)
+
+
+def carried(sound: Sound) -> Sound:
+    """A recording as a file that every wire carries."""
+    if sound.data:
+        return sound
+    return Sound(seconds=sound.seconds, data=wav(sound.pcm), media_type="audio/wav", name=sound.name)
 
 
 def work_of(pictures: tuple[Pixels, ...] = (), sounds: tuple[Sound, ...] = ()) -> Work:
@@ -112,6 +139,7 @@ def work_of(pictures: tuple[Pixels, ...] = (), sounds: tuple[Sound, ...] = ()) -
         audio_seconds=round(sum(sound.seconds for sound in sounds), 3),
         megapixels=round(sum(picture.width * picture.height for picture in pictures) / 1e6, 4),
         pages=sum(picture.page > 0 for picture in pictures),
+        pictures=len(pictures),
     )
 
 

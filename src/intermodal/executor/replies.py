@@ -9,18 +9,18 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
-from intermodal.events import Actual, Committed, Event, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor import answer, assemble, check
+from intermodal.events import Committed, Event, Finished, Note, Retrying, StepFinished, TextDelta
+from intermodal.executor import answer, assemble, check, scoring, speaking
 from intermodal.executor.call import Done, Reroute
-from intermodal.executor.context import fitting
+from intermodal.executor.context import fitting, refuse_what_it_cannot_take
 from intermodal.executor.empty import nothing_found
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
+from intermodal.executor.sums import both, without_first
 from intermodal.plans.step import Call
-from intermodal.quantity import between
-from intermodal.request import JsonOutput, Request, TextOutput
+from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import ChatCall, WireMessage
 from intermodal.wire.status import SchemaRefused
 
@@ -32,7 +32,8 @@ async def _generate(course: Course, step: Call) -> Finished:
     endpoint = course.shop.endpoint(step)
     request = course.shop.request
     stands_for = await course.stands_for(step, endpoint)
-    messages = assemble.messages(request, stands_for)
+    names = {part.index: part.name for part in course.shop.opened.facts.parts}
+    messages = assemble.messages(request, stands_for, names)
     if nothing := nothing_found(request, stands_for, course.shop.opened.facts):
         return await _nothing_to_ask_about(course, step, nothing)
     schema = request.output if isinstance(request.output, JsonOutput) else None
@@ -56,7 +57,9 @@ async def _generate(course: Course, step: Call) -> Finished:
     await speaker.finish()
     await course.shop.emit(StepFinished(actual=done.actual))
     await _remark(course, done, step, _output_limit(step, request))
-    return course.finished(step, finish_reason=done.made.finish_reason or "stop", data=data)
+    speaking.keep(course, step, done.made.text)
+    speech = await speaking.native(course, step, done.made)
+    return course.finished(step, finish_reason=done.made.finish_reason or "stop", data=data, speech=speech)
 
 
 def _job(
@@ -86,10 +89,14 @@ def _job(
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,
         messages=messages,
-        output=schema if schema is not None and forced else TextOutput(),
+        output=schema if schema is not None and forced else speaking.output_of(course, step),
         sampling=msgspec.structs.replace(request.sampling, max_tokens=limit),
     )
-    return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=isinstance(request.output, TextOutput))
+    try:
+        refuse_what_it_cannot_take(endpoint, call, step)
+    except errors.UnsupportedModality as error:
+        raise Reroute(error, step, "cannot take this kind of part") from error
+    return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
 
 
 async def _nothing_to_ask_about(course: Course, step: Call, nothing: str) -> Finished:
@@ -100,6 +107,8 @@ async def _nothing_to_ask_about(course: Course, step: Call, nothing: str) -> Fin
             todo="check the file, or ask without it",
             step=step.id,
         )
+    speaking.refuse_silence(course, step, nothing)
+    speaking.keep(course, step, nothing)
     await course.shop.emit(TextDelta(text=nothing))
     what = f"{step.endpoint} was not asked: a model that is given nothing makes something up"
     await course.shop.emit(Note(text=what, step=step.id))
@@ -129,9 +138,9 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
             job.chat, messages=assemble.with_repair(job.chat.messages, done.made.text, parsed.problem)
         )
         first = done.actual
-        again = msgspec.structs.replace(job, chat=repair, step=_without_first(job.step, first))
+        again = msgspec.structs.replace(job, chat=repair, step=without_first(job.step, first))
         done = await course.do(again, speaker)
-        done = msgspec.structs.replace(done, actual=_both(first, done.actual))
+        done = msgspec.structs.replace(done, actual=both(first, done.actual))
         parsed = answer.parse(done.made.text, schema.schema)
         cut = done.made.finish_reason == "length"
     if parsed.problem:
@@ -158,12 +167,13 @@ async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> 
         await course.shop.emit(Note(text="the answer was stopped by the host's content filter", step=step.id))
     elif not made.text.strip():
         await course.shop.emit(Note(text="the answer is empty", step=step.id))
-    if isinstance(course.shop.request.output, TextOutput) and check.repeats(made.text):  # JSON may hold equal lines
+    if not isinstance(course.shop.request.output, JsonOutput) and check.repeats(made.text):  # JSON has equal lines
         await course.shop.emit(Note(text=check.REPEATS, step=step.id))
 
 
 async def _transcribe(course: Course, step: Call) -> Finished:
     product = course.shop.products.get(step.id) or await course.convert_by_call(step)
+    course.stop_if_surprised()
     transcript = product.transcript
     assert transcript is not None
     if transcript.text:
@@ -182,10 +192,16 @@ async def _embed(course: Course, step: Call) -> Finished:
     return course.finished(step, embedding=done.made.vector)
 
 
+async def _speak(course: Course, step: Call) -> Finished:
+    return await speaking.speak(course, step, _generate)
+
+
 REPLIES: Mapping[str, Callable[[Course, Call], Awaitable[Finished]]] = {
     "generate": _generate,
     "transcribe": _transcribe,
     "embed": _embed,
+    "speak": _speak,
+    "score": scoring.score,
 }
 
 
@@ -231,26 +247,3 @@ def _output_limit(step: Call, request: Request) -> int | None:
         return int(planned)
     high = step.estimate.output_tokens
     return int(high.high) if high.known and high.high >= 1 else None
-
-
-def _without_first(step: Call, first: Actual) -> Call:
-    """The step of a repair call: the plan's highest cost is for both calls, so what the first took is gone."""
-    cost = step.estimate.cost
-    if not cost.known or first.cost is None:
-        return step
-    left = max(0.0, cost.high - first.cost)
-    rest = between(0.0, min(cost.mid, left), left, cost.basis)
-    return msgspec.structs.replace(step, estimate=msgspec.structs.replace(step.estimate, cost=rest))
-
-
-def _both(first: Actual, second: Actual) -> Actual:
-    """One step, two calls."""
-    known = first.cost is not None and second.cost is not None
-    return Actual(
-        step=second.step,
-        seconds=first.seconds + second.seconds,
-        load_seconds=first.load_seconds + second.load_seconds,
-        usage=second.usage,
-        cost=(first.cost or 0.0) + (second.cost or 0.0) if known else None,
-        peak_memory=max(first.peak_memory or 0, second.peak_memory or 0) or None,
-    )

@@ -9,11 +9,13 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from intermodal import errors
-from intermodal.events import Event, Finished, Note
-from intermodal.executor.call import Caller, Reroute
+from intermodal.costing import answers
+from intermodal.events import Committed, Event, Finished, Note
+from intermodal.executor.call import Again, Caller, Reroute, Surprise
 from intermodal.executor.course import Course, Workshop
 from intermodal.executor.detached import produced
 from intermodal.executor.ledger import Ledger, written
+from intermodal.executor.replan import Replanner
 from intermodal.executor.world import OpenedLike, World
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call
@@ -61,8 +63,10 @@ class Trip:
         self._id = uuid.uuid4().hex
         self._started = world.clock()
         self._finished: Finished | None = None
+        self._committed = False
         deadline = request.policy.deadline
         self._ledger = Ledger(world.store, self._id, request.policy.max_cost)
+        self._ledger.answer = answers.kind_of(answers.asked(request))
         self._caller = Caller(
             world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline
         )
@@ -126,10 +130,16 @@ class Trip:
             )
 
     async def _routes(self) -> None:
-        """The chosen route, then fallbacks, each with what was converted already."""
+        """The chosen route, then fallbacks, or routes planned again; each with what was converted already."""
         shop = Workshop(self._request, self._opened, self._world, self._caller, self._emit)
+        replanner = Replanner(
+            self._plan, self._request, self._opened.facts, self._world, self._ledger,
+            started=self._started, emit=self._emit,
+        )  # fmt: skip
         failures: list[Reroute] = []
-        for candidate in (self._plan.chosen, *self._plan.fallbacks):
+        waiting = [self._plan.chosen, *self._plan.fallbacks]
+        while waiting:
+            candidate = waiting.pop(0)
             if failures:
                 if not _may_replace(candidate, failures, shop, self._world):
                     continue
@@ -137,13 +147,34 @@ class Trip:
                 reason = f"{last.endpoint} {last.reason}: going on with the fallback {candidate.endpoint}"
                 await self._emit(Note(text=reason, step=last.step))
             try:
-                self._finished = await Course(candidate, shop, self._ledger, self._started).go()
+                self._finished = await Course(candidate, shop, self._ledger, self._started, replanner).go()
                 return
-            except Reroute as failure:
-                failures.append(failure)
+            except Again as again:
+                routes = await replanner.again(again.surprise, candidate, shop)
+                waiting = list(routes) or [candidate, *waiting]
+            except (Reroute, errors.BudgetExceeded) as failure:
+                surprise = self._blocked(failure)
+                routes = ()
+                if surprise is not None and replanner.wants(surprise):
+                    routes = await replanner.again(surprise, candidate, shop)
+                if routes:
+                    waiting = list(routes)
+                elif isinstance(failure, Reroute):
+                    failures.append(failure)
+                else:
+                    raise
         raise failures[-1].error
 
+    def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> Surprise | None:
+        """A limit that was met before anything was sent, which another way may keep; None for any other failure."""
+        error = failure.error if isinstance(failure, Reroute) else failure
+        if self._committed or not isinstance(error, (errors.ContextExceeded, errors.BudgetExceeded)):
+            return None
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        return Surprise(step=error.step, reason=what, blocked=True)
+
     async def _emit(self, event: Event) -> None:
+        self._committed |= isinstance(event, Committed)
         await self._send.send(event)
 
     def _hint(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Deterministic, weightless conversions, done in the media worker: pages to text, pages to pictures."""
+"""Deterministic, weightless conversions, done in the media worker: pages to text, a video to pictures and sound."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from intermodal.events import Derived
 from intermodal.executor.assemble import label
-from intermodal.executor.pieces import Pixels, Product, Words
-from intermodal.executor.world import Media, OpenedLike
+from intermodal.executor.pieces import Pixels, Product, Sound, Words
+from intermodal.executor.world import Media, OpenedLike, Progress
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.step import Transform
+from intermodal.plans.step import Transform, TransformOp
 
 DEFAULT_DPI = 150
+MOST_FRAMES = 12  # where a step does not say how many
 
 
-async def transform(step: Transform, opened: OpenedLike, media: Media) -> Product:
-    """Run one transform. Raises InputError when the file cannot be taken apart."""
-    return await _OPS[step.op](step, opened, media)
+async def transform(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
+    """Run one transform. ``progress`` gets the fraction done. Raises InputError when the file cannot be taken apart."""
+    return await _OPS[step.op](step, opened, media, progress)
 
 
-async def _extract(step: Transform, opened: OpenedLike, media: Media) -> Product:
+async def _extract(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
     facts: PartFacts = opened.facts.parts[step.part]
     pages = pages_of(step.params, facts)
-    texts = await media.page_text(opened.data(step.part), pages)
+    texts = await media.page_text(opened.data(step.part), pages, name=facts.name, progress=progress)
     single = len(facts.pages) == 1
     pieces = tuple(
         Words(text=text, label=label("Text", facts.name, 0 if single else page), page=page)
@@ -36,11 +37,11 @@ async def _extract(step: Transform, opened: OpenedLike, media: Media) -> Product
     )
 
 
-async def _render(step: Transform, opened: OpenedLike, media: Media) -> Product:
+async def _render(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
     facts: PartFacts = opened.facts.parts[step.part]
     pages = pages_of(step.params, facts)
     dpi = int(float(dict(step.params).get("dpi", DEFAULT_DPI)))
-    pictures = await media.page_pictures(opened.data(step.part), pages, dpi)
+    pictures = await media.page_pictures(opened.data(step.part), pages, dpi, name=facts.name, progress=progress)
     pieces = tuple(
         Pixels(data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height, page=page)
         for page, picture in zip(pages, pictures, strict=True)
@@ -48,16 +49,57 @@ async def _render(step: Transform, opened: OpenedLike, media: Media) -> Product:
     return Product(part=step.part, pieces=pieces)
 
 
-async def _select(step: Transform, opened: OpenedLike, media: Media) -> Product:
+async def _frames(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
+    facts: PartFacts = opened.facts.parts[step.part]
+    params = dict(step.params)
+    side = params.get("max_side", "")
+    frames = await media.frames(
+        opened.data(step.part),
+        spread=spread_of(step.params),
+        most=int(params.get("most", MOST_FRAMES)),
+        max_side=int(side) if side else None,
+        name=facts.name,
+        progress=progress,
+    )
+    pieces = tuple(
+        Pixels(
+            data=frame.data, media_type=frame.media_type, width=frame.width, height=frame.height,
+            page=frame.number, at=-1.0 if frame.number else max(0.0, frame.at),
+            until=-1.0 if frame.number else frame.until,
+        )
+        for frame in sorted(frames, key=lambda frame: (frame.number, frame.at))
+    )  # fmt: skip
+    return Product(part=step.part, pieces=pieces)
+
+
+async def _demux(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
+    facts: PartFacts = opened.facts.parts[step.part]
+    pcm = await media.pcm(opened.data(step.part), name=facts.name, progress=progress)
+    return Product(part=step.part, pieces=(Sound(seconds=pcm.seconds, pcm=pcm.samples, name=facts.name),))
+
+
+async def _select(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
     """Which pages are used is written into the steps that use them; this one says it to people."""
     return Product(part=step.part)
 
 
-_OPS: Mapping[str, Callable[[Transform, OpenedLike, Media], Awaitable[Product]]] = {
+_OPS: Mapping[TransformOp, Callable[[Transform, OpenedLike, Media, Progress], Awaitable[Product]]] = {
     "extract": _extract,
     "render": _render,
     "select": _select,
+    "frames": _frames,
+    "demux": _demux,
 }
+
+
+def spread_of(params: tuple[tuple[str, str], ...]) -> str:
+    """How the frames of a step are spread over the video, in the media worker's words.
+
+    >>> spread_of((("frames", "scenes"), ("most", "12"))), spread_of((("fps", "0.5"),))
+    ('scenes', '0.5 fps')
+    """
+    named = dict(params)
+    return f"{named['fps']} fps" if "fps" in named else named.get("frames", "scenes")
 
 
 def pages_of(params: tuple[tuple[str, str], ...], facts: PartFacts) -> tuple[int, ...]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from intermodal.content import ReadLine, Transcript
     from intermodal.executor.transport import Transport
     from intermodal.plans.facts import Facts
+    from intermodal.plans.plan import Plan
+    from intermodal.request import Request
     from intermodal.store.database import Store
     from intermodal.store.derived import DerivedCache
 
@@ -32,6 +34,21 @@ class PictureLike(Protocol):
     def height(self) -> int: ...
 
 
+class FrameLike(PictureLike, Protocol):
+    """What ``media.decode.Frame`` has: a picture of a video, on the screen from ``at`` to ``until`` seconds.
+
+    ``number`` is a page's, where there are pages and no times; else 0.
+    """
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def at(self) -> float: ...
+    @property
+    def until(self) -> float: ...
+
+
 class PcmLike(Protocol):
     """What ``media.decode.Pcm`` has: signed 16-bit samples, 16 kHz, mono."""
 
@@ -44,10 +61,26 @@ class PcmLike(Protocol):
 class Media(Protocol):
     """The part of ``media.decode.MediaWorker`` that a run uses."""
 
-    async def pcm(self, data: bytes) -> PcmLike: ...
-    async def page_text(self, data: bytes, pages: tuple[int, ...]) -> tuple[str, ...]: ...
-    async def page_pictures(self, data: bytes, pages: tuple[int, ...], dpi: int) -> tuple[PictureLike, ...]: ...
-    async def picture(self, data: bytes, *, max_side: int | None = None) -> PictureLike: ...
+    async def pcm(self, data: bytes, *, name: str = "", progress: Progress | None = None) -> PcmLike: ...
+    async def page_text(
+        self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
+    ) -> tuple[str, ...]: ...
+    async def page_pictures(
+        self, data: bytes, pages: tuple[int, ...], dpi: int, *, name: str = "", progress: Progress | None = None
+    ) -> tuple[PictureLike, ...]: ...
+    async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> PictureLike: ...
+    async def frames(
+        self,
+        data: bytes,
+        *,
+        spread: str,
+        most: int,
+        max_side: int | None = None,
+        name: str = "",
+        progress: Progress | None = None,
+    ) -> tuple[FrameLike, ...]:
+        """At most ``most`` frames in the order of time: ``spread`` is "scenes" or a rate ("0.5 fps")."""
+        ...
 
 
 class ServedLike(Protocol):
@@ -77,6 +110,19 @@ class SeenLike(Protocol):
     def peak_memory(self) -> int: ...
 
 
+class SpokenLike(Protocol):
+    @property
+    def pcm(self) -> bytes: ...
+    @property
+    def rate(self) -> int: ...
+    @property
+    def silent(self) -> tuple[str, ...]: ...
+    @property
+    def load_seconds(self) -> float: ...
+    @property
+    def peak_memory(self) -> int: ...
+
+
 class EmbeddedLike(Protocol):
     @property
     def vector(self) -> tuple[float, ...]: ...
@@ -97,6 +143,9 @@ class LocalRuntimes(Protocol):
     ) -> HeardLike: ...
     async def read(self, endpoint: Endpoint, png: bytes) -> SeenLike: ...
     async def embed(self, endpoint: Endpoint, text: str) -> EmbeddedLike: ...
+    async def speak(
+        self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None
+    ) -> SpokenLike: ...
 
 
 class OpenedLike(Protocol):
@@ -119,6 +168,8 @@ class World:
     Attributes:
         find_key: the key of a host, None when there is none.
         count: exact tokens of a text by tokenizer name, None when that vocabulary is not here.
+        plan_again: a plan for the same request, under what is left of budget and time, with what conversions made
+            among the facts (``PartFacts.outcomes``); None keeps to the plan whatever comes out. Raises NoRoute.
         pay_twice: after a request that may be paid, another endpoint may be asked.
         clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
     """
@@ -131,6 +182,7 @@ class World:
     transport: Transport
     find_key: Callable[[Host], str | None] = lambda host: None
     count: Callable[[str, str], int | None] = _nothing_counted
+    plan_again: Callable[[Request, Facts], Plan] | None = None
     pay_twice: bool = True
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] | None = None

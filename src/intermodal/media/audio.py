@@ -1,42 +1,27 @@
-"""Sound, decoded inside the worker: probe and PCM. Only this module opens a recording with FFmpeg (PyAV).
-
-The demuxer is named by what the bytes are, never guessed by FFmpeg, so that no playlist or
-concatenation format is reachable; and it may open nothing else.
-"""
+"""Sound, decoded inside the worker: probe and PCM, of recordings and of films."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import av
 import av.audio.resampler
-import av.error
-import av.subtitles.stream  # PyAV imports it on the first container
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
-from intermodal.media import boxes, fence
+from intermodal.media import boxes, container, fence, film_header
 from intermodal.media.probed import Probed
 from intermodal.media.steps import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
 from intermodal.quantity import Quantity, between, exact
 
 Report = Callable[[float | None, str], None]
 
-_DEMUXERS = {
-    "audio/wav": "wav",
-    "audio/mpeg": "mp3",
-    "audio/flac": "flac",
-    "audio/mp4": "mp4",
-    "audio/aac": "aac",
-    "audio/ogg": "ogg",
-}
 _MIN_RATE, _MAX_RATE, _MAX_CHANNELS = 4_000, 384_000, 16
 _WALK_PACKETS = 400_000  # about 2 h 50 of MP3; counted in work, not in time, so that facts are the same each time
 _MAX_DECODED = 16 << 30  # bytes of sound at its own rate and channels, before resampling
-_MAX_DAMAGED = 50  # packets that cannot be decoded before the recording is called broken
-_TODO = "check that the file is complete and plays elsewhere"
+_MOST_LEAD = 600.0  # seconds of silence put before a sound that begins after its pictures
+_TODO = container.TODO
 _SLACK = 4_096  # bytes a WAVE header may promise too many
 
 
@@ -44,9 +29,9 @@ def probe(data: bytes, media_type: str) -> Probed:
     """Length, rate and channels, from the header and a walk over the packets, which are not decoded."""
     if media_type == "audio/wav":
         _check_wave(data)
-    with fence.room(2 * len(data) + (160 << 20)), _opened(data, media_type) as (container, stream):
+    with fence.room(2 * len(data) + (160 << 20)), _opened(data, media_type) as (box, stream):
         rate, channels = _check_stream(stream)
-        seconds = _length(container, stream, media_type, data)
+        seconds = _length(box, stream, media_type, data)
     if seconds.for_limit() > MAX_SECONDS:
         raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
@@ -60,10 +45,14 @@ def pcm(data: bytes, media_type: str, report: Report) -> bytearray:
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
     made = bytearray()
     room = 3 * len(data) + 3 * int(limit * PCM_BYTES_PER_SECOND) + (192 << 20)
-    with fence.room(room), _opened(data, media_type) as (container, stream):
+    with fence.room(room), _opened(data, media_type) as (box, stream):
         resampler = av.AudioResampler(format="s16", layout="mono", rate=PCM_RATE)
+        if container.is_film(media_type):
+            lead = min(_lead(box, stream), _MOST_LEAD)
+            made, limit = bytearray(round(lead * PCM_RATE) * 2), limit + lead
+        silent = len(made)
         decoded, told = 0, 0.0
-        for frame in _frames(container, stream):
+        for frame in container.frames(box, stream, "sound"):
             decoded += frame.samples * frame.format.bytes * len(frame.layout.channels)
             if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
                 raise _implausible(frame.sample_rate)
@@ -77,7 +66,7 @@ def pcm(data: bytes, media_type: str, report: Report) -> bytearray:
                 report(min(1.0, seconds / expected.mid), "")
         for piece in resampler.resample(None):
             made += memoryview(piece.planes[0])[: 2 * piece.samples]
-    if not made:
+    if len(made) == silent:
         raise InputBroken("holds no sound that can be decoded", todo=_TODO)
     return made
 
@@ -85,36 +74,38 @@ def pcm(data: bytes, media_type: str, report: Report) -> bytearray:
 @contextmanager
 def _opened(data: bytes, media_type: str) -> Iterator[tuple[Any, Any]]:
     """The container and its first sound; everything else in it is left alone."""
-    if media_type not in _DEMUXERS:
-        raise InputUnsupported("is not a recording", todo="pass WAV, MP3, FLAC, M4A or Ogg")
-    try:
-        container = av.open(
-            io.BytesIO(data),
-            format=_DEMUXERS[media_type],
-            options={
-                "protocol_whitelist": "pipe",
-                "format_whitelist": _DEMUXERS[media_type] + ",mov",
-                "max_streams": "64",
-            },
-            io_open=_refuse,
-        )
-    except (av.error.FFmpegError, ValueError):
-        raise InputBroken("cannot be decoded as sound", todo=_TODO) from None
-    with container:
-        if not container.streams.audio:
-            raise InputBroken("holds no sound", todo=_TODO)
-        stream = container.streams.audio[0]
-        if stream.codec_context is None:
-            raise InputUnsupported("holds sound in a codec that is not known", todo="convert it to WAV")
-        stream.codec_context.thread_count = 1
-        try:
-            yield container, stream
-        except (av.error.FFmpegError, ValueError):  # PyAV says ValueError for streams that contradict themselves
-            raise InputBroken("cannot be decoded as sound", todo=_TODO) from None
+    if media_type.startswith("video/"):
+        film_header.check_film(data, media_type)
+    with container.opened(data, media_type, what="sound") as found:
+        if found.sound is None:
+            silent = "has no sound" if found.picture is not None else "holds no sound"
+            raise InputBroken(silent, todo="check the recording")
+        _check_codec(found.sound, media_type)
+        found.sound.codec_context.thread_count = 1
+        container.only(found.container, found.sound)
+        yield found.container, found.sound
 
 
-def _refuse(url: str, flags: int, options: object) -> object:
-    raise PermissionError("media may not open other media")
+def _check_codec(stream: Any, media_type: str) -> None:
+    if stream.codec_context is None:
+        raise InputUnsupported("holds sound in a codec that is not known", todo="convert it to WAV")
+    name = stream.codec_context.name
+    if container.is_film(media_type) and name not in container.SOUND_CODECS:
+        raise InputUnsupported(f"holds sound in a codec that is not taken ({name})", todo="convert it to AAC or WAV")
+
+
+def _lead(box: Any, stream: Any) -> float:
+    """Seconds the pictures of a film begin before its sound: what is said then keeps its time in the film."""
+    if stream.start_time is None or box.start_time is None:
+        return 0.0
+    lead: float = float(stream.start_time * stream.time_base) - box.start_time / av.time_base
+    return max(0.0, lead)
+
+
+def check_sound(stream: Any) -> tuple[int, int]:
+    """Rate and channels of the sound of a film. Raises the InputError that fits when it could not be heard."""
+    _check_codec(stream, "video/mp4")
+    return _check_stream(stream)
 
 
 def _check_stream(stream: Any) -> tuple[int, int]:
@@ -141,17 +132,17 @@ def _check_wave(data: bytes) -> None:
         )
 
 
-def _length(container: Any, stream: Any, media_type: str, data: bytes) -> Quantity:
+def _length(box: Any, stream: Any, media_type: str, data: bytes) -> Quantity:
     """Seconds of sound: counted where packets tell, else what the header says.
 
     Packets are walked, not decoded. A header that promises clearly more than the packets hold is a cut file.
     """
-    header = _header_seconds(container, stream)
+    header = _header_seconds(box, stream)
     if media_type == "audio/wav":
         wave = boxes.wave_header(data)
         if wave.frame_bytes and wave.rate and stream.codec_context.name.startswith("pcm_"):
             return exact(wave.held / wave.frame_bytes / wave.rate, "header")
-    counted, whole = _walk(container, stream)
+    counted, whole = _walk(box, stream)
     if not whole:
         longest = max(header or 0.0, counted)
         return between(counted, longest, max(longest, 1.1 * (header or 2 * counted)), "header, not counted to the end")
@@ -160,42 +151,20 @@ def _length(container: Any, stream: Any, media_type: str, data: bytes) -> Quanti
     return exact(counted, "counted packets") if counted > 0 else exact(header or 0.0, "header")
 
 
-def _header_seconds(container: Any, stream: Any) -> float | None:
+def _header_seconds(box: Any, stream: Any) -> float | None:
     if stream.duration is not None and stream.time_base is not None:
         return max(0.0, float(stream.duration * stream.time_base))
-    return None if container.duration is None else max(0.0, container.duration / av.time_base)
+    return None if box.duration is None else max(0.0, box.duration / av.time_base)
 
 
-def _walk(container: Any, stream: Any) -> tuple[float, bool]:
+def _walk(box: Any, stream: Any) -> tuple[float, bool]:
     """Seconds the packets add up to, and whether all of them were seen."""
-    ticks = seen = 0
-    try:
-        for packet in container.demux(stream):
-            ticks += packet.duration or 0
-            seen += 1
-            if seen >= _WALK_PACKETS or float(ticks * stream.time_base) > MAX_SECONDS + 1:
-                return float(ticks * stream.time_base), float(ticks * stream.time_base) > MAX_SECONDS
-    except av.error.FFmpegError:
-        pass  # a cut end; what was counted until there counts
+    ticks, first = 0, None
+    for seen, packet in enumerate(container.packets(box, stream), 1):
+        ticks += packet.duration or 0
+        if box.format.name.startswith("matroska") and packet.pts is not None:  # which leaves durations out
+            first = packet.pts if first is None else first
+            ticks = max(ticks, packet.pts - first)
+        if seen >= _WALK_PACKETS or float(ticks * stream.time_base) > MAX_SECONDS + 1:
+            return float(ticks * stream.time_base), float(ticks * stream.time_base) > MAX_SECONDS
     return float(ticks * stream.time_base), True
-
-
-def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    """Decoded frames; a few damaged packets (tags, a cut end) are skipped, as players do."""
-    damaged = 0
-    packets = iter(container.demux(stream))
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.error.FFmpegError:
-            return
-        try:
-            frames = packet.decode()
-        except av.error.FFmpegError:
-            damaged += 1
-            if damaged > _MAX_DAMAGED:
-                raise InputBroken("is too damaged to be decoded as sound", todo=_TODO) from None
-            continue
-        yield from frames

@@ -5,12 +5,14 @@ refused for the price of reading its header. Each reader raises ``InputBroken`` 
 cut short or contradicts itself.
 
 Sources: PNG (W3C Recommendation, third edition, chunk layout and acTL), JPEG (ITU-T T.81, B.1.1 and
-B.2.2), GIF89a (CompuServe, 1990, 17-25), WebP container (RFC 9649, 2), ISO base media (ISO/IEC
-14496-12, 4.2 boxes, 8.4.3 hdlr), WAVE (RIFF, Microsoft and IBM 1991; EBU Tech 3306 for RF64).
+B.2.2), GIF89a (CompuServe, 1990, 17-25), WebP container (RFC 9649, 2), TIFF (Adobe, revision 6.0, 2),
+BMP (Microsoft, BITMAPFILEHEADER and BITMAPINFOHEADER), HEIF (ISO/IEC 23008-12, 6.5.3 ispe), ISO base media
+(ISO/IEC 14496-12, 4.2 boxes, 8.4.3 hdlr), WAVE (RIFF, Microsoft and IBM 1991; EBU Tech 3306 for RF64).
 """
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 
@@ -19,22 +21,32 @@ from intermodal.errors import InputBroken, InputTooLarge
 from intermodal.media.steps import MAX_FRAMES
 
 MAX_ANCILLARY_BYTES = 1 << 20  # a colour profile or comment of a PNG, decompressed
+_FOUR = struct.Struct("<HHHH")
 _CUT = "its header is cut short"
 
 
 class Pixels(Value):
-    """What a picture's header says: the largest of canvas and frames, and how many frames."""
+    """What a picture's header says: the largest of canvas and frames, and how many frames.
+
+    ``seconds`` is how long they are shown one after the other, 0 where nothing moves.
+    """
 
     width: int
     height: int
     frames: int = 1
+    seconds: float = 0.0
+
+
+def shown_for(seconds: float) -> float:
+    """How long a frame of an animation stays: a tenth of a second where the file says 0, as browsers do."""
+    return seconds if seconds > 0 else 0.1
 
 
 def picture_header(data: bytes, media_type: str) -> Pixels:
-    """Size and frames of a PNG, JPEG, GIF or WebP. Counting stops one past ``MAX_FRAMES``."""
+    """Size and frames of a picture. Counting stops one past ``MAX_FRAMES``."""
     try:
         found = _READERS[media_type](data)
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, struct.error):
         raise InputBroken(_CUT, todo="check that the file is complete") from None
     if found.width < 1 or found.height < 1:
         raise InputBroken("its header says it has no pixels", todo="check that the file opens elsewhere")
@@ -58,19 +70,21 @@ def _number(data: bytes, at: int, size: int, order: str) -> int:
 def _png(data: bytes) -> Pixels:
     if data[12:16] != b"IHDR":
         raise ValueError("no IHDR")
-    width, height, frames = _u32(data, 16), _u32(data, 20), 1
+    width, height, frames, seconds = _u32(data, 16), _u32(data, 20), 1, 0.0
     at = 8
     while at + 12 <= len(data):
         size, kind = _u32(data, at), data[at + 4 : at + 8]
-        if kind == b"IDAT" or kind == b"IEND":
+        if (kind == b"IDAT" and frames == 1) or kind == b"IEND" or frames > MAX_FRAMES:
             break
         body = at + 8
         if kind == b"acTL":
             frames = max(1, _u32(data, body))
+        elif kind == b"fcTL":
+            seconds += shown_for(_u16(data, body + 20) / (_u16(data, body + 22) or 100))
         elif kind in (b"iCCP", b"zTXt", b"iTXt"):
             _check_inflates(memoryview(data)[body : body + min(size, len(data) - body)], kind)
         at = body + size + 4
-    return Pixels(width=width, height=height, frames=frames)
+    return Pixels(width=width, height=height, frames=frames, seconds=seconds if frames > 1 else 0.0)
 
 
 def _check_inflates(body: memoryview, kind: bytes) -> None:
@@ -113,14 +127,18 @@ def _jpeg(data: bytes) -> Pixels:
 
 def _gif(data: bytes) -> Pixels:
     width, height, frames = _number(data, 6, 2, "little"), _number(data, 8, 2, "little"), 0
+    seconds = delay = 0.0
     at = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
     while at < len(data) and frames <= MAX_FRAMES:
         block = data[at]
         if block == 0x21:
+            if data[at + 1] == 0xF9:  # graphic control: how long the next frame stays, in hundredths
+                delay = (data[at + 4] | data[at + 5] << 8) / 100
             at += 2
         elif block == 0x2C:
-            left, top, w, h = (_number(data, at + i, 2, "little") for i in (1, 3, 5, 7))
+            left, top, w, h = _FOUR.unpack_from(data, at + 1)
             width, height, frames = max(width, left + w), max(height, top + h), frames + 1
+            seconds, delay = seconds + shown_for(delay), 0.0
             flags = data[at + 9]
             at += 11 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
         else:
@@ -128,11 +146,12 @@ def _gif(data: bytes) -> Pixels:
         while at < len(data) and data[at]:
             at += data[at] + 1
         at += 1
-    return Pixels(width=width, height=height, frames=max(1, frames))
+    return Pixels(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
 
 
 def _webp(data: bytes) -> Pixels:
     width = height = frames = 0
+    seconds = 0.0
     at = 12
     while at + 8 <= len(data) and frames <= MAX_FRAMES:
         kind, size, body = data[at : at + 4], _number(data, at + 4, 4, "little"), at + 8
@@ -147,12 +166,50 @@ def _webp(data: bytes) -> Pixels:
         elif kind == b"ANMF":
             frames += 1
             w, h = _number(data, body + 6, 3, "little") + 1, _number(data, body + 9, 3, "little") + 1
+            seconds += shown_for(_number(data, body + 12, 3, "little") / 1000)
         width, height = max(width, w), max(height, h)
         at = body + size + (size & 1)
-    return Pixels(width=width, height=height, frames=max(1, frames))
+    return Pixels(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
 
 
-_READERS = {"image/png": _png, "image/jpeg": _jpeg, "image/gif": _gif, "image/webp": _webp}
+def _tiff(data: bytes) -> Pixels:
+    """The largest page, and how many there are; a directory that was seen before ends the count."""
+    order = "little" if data[:2] == b"II" else "big"
+    at, width, height, seen = _number(data, 4, 4, order), 0, 0, set[int]()
+    while at and at not in seen and len(seen) <= MAX_FRAMES:
+        seen.add(at)
+        count = _number(data, at, 2, order)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, form = _number(data, entry, 2, order), _number(data, entry + 2, 2, order)
+            if tag in (256, 257):  # ImageWidth, ImageLength; a SHORT or a LONG
+                value = _number(data, entry + 8, 2 if form == 3 else 4, order)
+                width, height = (max(width, value), height) if tag == 256 else (width, max(height, value))
+        at = _number(data, at + 2 + 12 * count, 4, order)
+    return Pixels(width=width, height=height, frames=max(1, len(seen)))
+
+
+def _bmp(data: bytes) -> Pixels:
+    if _number(data, 14, 4, "little") == 12:  # OS/2
+        return Pixels(width=_number(data, 18, 2, "little"), height=_number(data, 20, 2, "little"))
+    height = _number(data, 22, 4, "little")
+    return Pixels(width=_number(data, 18, 4, "little"), height=min(height, 2**32 - height))  # negative: top down
+
+
+def _heif(data: bytes) -> Pixels:
+    """The largest extent any item of the file has: that of the whole, of which others are tiles and previews."""
+    width = height = 0
+    for start, end in named(data, 0, len(data), b"meta"):
+        for properties in named(data, start + 4, end, b"iprp"):
+            for container in named(data, *properties, b"ipco"):
+                for extent, _ in named(data, *container, b"ispe"):
+                    width, height = max(width, _u32(data, extent + 4)), max(height, _u32(data, extent + 8))
+    return Pixels(width=width, height=height)
+
+
+_READERS = {
+    "image/png": _png, "image/jpeg": _jpeg, "image/gif": _gif, "image/webp": _webp, "image/tiff": _tiff,
+    "image/bmp": _bmp, "image/heic": _heif, "image/avif": _heif,
+}  # fmt: skip
 
 
 # ---- sound ---------------------------------------------------------------------------------------
@@ -194,15 +251,15 @@ def wave_header(data: bytes) -> Wave:
 def tracks(data: bytes) -> frozenset[str]:
     """Kinds of tracks ("vide", "soun", "text", …) of an MP4 or MOV file; empty when its index is missing."""
     found = set()
-    for movie in _boxes(data, 0, len(data), b"moov"):
-        for track in _boxes(data, *movie, b"trak"):
-            for media in _boxes(data, *track, b"mdia"):
-                for handler, _ in _boxes(data, *media, b"hdlr"):
+    for movie in named(data, 0, len(data), b"moov"):
+        for track in named(data, *movie, b"trak"):
+            for media in named(data, *track, b"mdia"):
+                for handler, _ in named(data, *media, b"hdlr"):
                     found.add(data[handler + 8 : handler + 12].decode("latin-1"))
     return frozenset(found)
 
 
-def _boxes(data: bytes, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
+def named(data: bytes, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
     """(start, end) of the body of each ``wanted`` box between ``at`` and ``end``; 4,096 boxes at most."""
     for _ in range(4096):
         if at + 8 > end:

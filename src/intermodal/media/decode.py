@@ -10,9 +10,10 @@ import msgspec
 
 from intermodal import errors
 from intermodal._process import Limits, Reply, Worker
-from intermodal.media.probed import Pcm, Picture, Probed
+from intermodal.media.converted import Converted
+from intermodal.media.probed import Frame, Pcm, Picture, Probed
 
-__all__ = ["MediaWorker", "Pcm", "Picture", "Probed"]
+__all__ = ["Frame", "MediaWorker", "Pcm", "Picture", "Probed"]
 
 Progress = Callable[[float | None, str], None]
 
@@ -21,6 +22,7 @@ LIMITS = Limits(memory=3 << 30, cpu=300, read_only=True)
 _INHERIT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 _ENV = {"MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _PROBE_SECONDS = 30.0
+_FRAMES_SECONDS = 600.0
 
 
 class MediaWorker:
@@ -43,12 +45,12 @@ class MediaWorker:
         await self._call("ready", {}, name="", seconds=_PROBE_SECONDS)
 
     async def probe(self, data: bytes, *, name: str = "") -> Probed:
-        """Facts of a picture, a recording or a document. Refuses what is over a limit or cannot be decoded."""
+        """Facts of a picture, a recording, a film or a document. Refuses what is over a limit or cannot be decoded."""
         found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
         return msgspec.convert(found, Probed)
 
     async def pcm(self, data: bytes, *, name: str = "", progress: Progress | None = None) -> Pcm:
-        """A recording as 16 kHz mono PCM."""
+        """A recording, or the sound of a film, as 16 kHz mono PCM."""
         arguments = {"data": data, "name": name}
         return msgspec.convert(await self._call("pcm", arguments, name=name, seconds=600, progress=progress), Pcm)
 
@@ -74,6 +76,30 @@ class MediaWorker:
         arguments = {"data": data, "name": name, "max_side": max_side}
         return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), Picture)
 
+    async def frames(
+        self,
+        data: bytes,
+        *,
+        spread: str,
+        most: int,
+        max_side: int | None = None,
+        name: str = "",
+        progress: Progress | None = None,
+    ) -> tuple[Frame, ...]:
+        """Frames of a film or an animation, pages of a TIFF, in order. ``spread`` is "scenes" or a rate ("0.5 fps").
+
+        At most ``most``, each at most ``max_side`` pixels long. Both may be lower than the limits in
+        ``media/steps.py``, never higher.
+        """
+        arguments = {"data": data, "name": name, "spread": spread, "most": most, "max_side": max_side}
+        made = await self._call("frames", arguments, name=name, seconds=_FRAMES_SECONDS, progress=progress)
+        return msgspec.convert(made, tuple[Frame, ...])
+
+    async def convert(self, data: bytes, media_type: str, *, name: str = "") -> Converted:
+        """A document, a page or a mail, taken apart. Raises NotInstalled without the extra ``documents``."""
+        arguments = {"data": data, "name": name, "media_type": media_type}
+        return msgspec.convert(await self._call("convert", arguments, name=name, seconds=120), Converted)
+
     async def _call(
         self, method: str, arguments: Mapping[str, Any], *, name: str, seconds: float, progress: Progress | None = None
     ) -> Any:
@@ -88,7 +114,7 @@ class MediaWorker:
                 where=name,
                 todo="try another copy",
             ) from None
-        except errors.InputError as error:
+        except (errors.InputError, errors.NotInstalled) as error:
             if error.where or not name:
                 raise
             raise type(error)(error.what, where=name, todo=error.todo) from None

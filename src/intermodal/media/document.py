@@ -19,7 +19,7 @@ import pypdfium2
 import pypdfium2.raw as raw
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
-from intermodal.media import fence
+from intermodal.media import fence, letters
 from intermodal.media.probed import Probed
 from intermodal.media.steps import (
     MAX_PAGES,
@@ -28,7 +28,6 @@ from intermodal.media.steps import (
     MAX_PIXELS,
     MAX_WORDS_OF_PAGE,
     POINTS_PER_INCH,
-    SAMPLE_SIDE,
     SCANNED_BELOW,
     page_size,
 )
@@ -70,7 +69,7 @@ def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> 
     or one that cannot be drawn, stays unknown: sampling refuses nothing.
     """
     scans = [page for page in probed.pages if page.chars < SCANNED_BELOW][:MAX_PAGES_SAMPLED]
-    found: dict[int, Quantity] = {}
+    found: dict[int, tuple[Quantity, Quantity]] = {}
     until = time.monotonic() + _SAMPLE_SECONDS
     with fence.room(3 * len(data) + (768 << 20)), _opened(data) as document:
         for scan in scans:
@@ -79,17 +78,21 @@ def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> 
             with _page(document, scan.number) as page:
                 if _pixels_inside(page) > MAX_PIXELS:
                     continue
-                scale: Any = SAMPLE_SIDE / max(scan.width, scan.height)
+                scale: Any = letters.SIDE / max(scan.width, scan.height)
                 try:
                     bitmap = page.render(scale=scale, may_draw_forms=False, grayscale=True)
                 except pypdfium2.PdfiumError:
                     continue
                 try:
-                    found[scan.number] = density(bitmap.to_pil())
+                    drawn = bitmap.to_pil()
+                    looks = density(drawn)
+                    found[scan.number] = (looks, letters.counted(drawn, written=looks.mid > 0))
                 finally:
                     bitmap.close()
     pages = tuple(
-        msgspec.structs.replace(page, text_density=found[page.number]) if page.number in found else page
+        msgspec.structs.replace(page, text_density=found[page.number][0], letters=found[page.number][1])
+        if page.number in found
+        else page
         for page in probed.pages
     )
     return msgspec.structs.replace(probed, pages=pages)

@@ -191,6 +191,20 @@ class Fetcher:
         return b"".join(kept)
 
 
+class Remembering(Fetcher):
+    """A fetcher for one request: what it read once it does not read again, so that it is looked at and sent as one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._loaded: dict[Source, Loaded] = {}
+
+    async def load(self, source: Source) -> Loaded:
+        found = self._loaded.get(source)
+        if found is None:
+            found = self._loaded[source] = await super().load(source)
+        return found
+
+
 async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target: Target) -> AsyncIterator[bytes]:
     """Unpack gzip or deflate in pieces of 64 KiB, and never more than ``room`` bytes and one piece."""
     machine = zlib.decompressobj(wbits=31 if coding.endswith("gzip") else 15)

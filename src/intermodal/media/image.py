@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import colorsys
 import copy
+import importlib.util
 import io
 import warnings
 from itertools import accumulate
+from operator import sub
 from typing import Any
 
 from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
     ExifTags,
     GifImagePlugin,
     Image,
@@ -22,17 +26,20 @@ from PIL import (
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
+    features,
 )
 
-from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
-from intermodal.media import boxes, fence
+from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported, NotInstalled
+from intermodal.media import boxes, fence, letters
 from intermodal.media.probed import Probed
 from intermodal.media.steps import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
-from intermodal.quantity import Quantity, between
+from intermodal.quantity import Quantity, between, exact
 
 # What Pillow would otherwise import in the middle of decoding, when nothing can be opened any more: every plugin
 # and helper, ``copy`` for a GIF with a palette of its own, ``colorsys`` for colours by name.
 _LOADED = (
+    AvifImagePlugin,
+    BmpImagePlugin,
     colorsys,
     copy,
     GifImagePlugin,
@@ -44,7 +51,10 @@ _LOADED = (
     TiffImagePlugin,
     WebPImagePlugin,
 )
-_FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
+_FORMATS = {
+    "image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP", "image/tiff": "TIFF",
+    "image/bmp": "BMP", "image/avif": "AVIF", "image/heic": "HEIF",
+}  # fmt: skip
 
 Image.preinit()  # the plugins Pillow registers on its first open
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # stricter than Pillow's own, and an error rather than a warning
@@ -69,32 +79,40 @@ _BROKEN_TODO = "check that the file is complete and opens elsewhere"
 
 def probe(data: bytes, media_type: str) -> Probed:
     """Size and frames from the header; text density from the first frame, which is decoded and so checked."""
-    header = _checked_header(data, media_type)
-    with fence.room(_room(header, data)):
-        image = _open(data, media_type)
+    header = checked_header(data, media_type)
+    with fence.room(room(header, data)):
+        image = opened(data, media_type)
         width, height = image.size
-        image.draft("L", (SAMPLE_SIDE, SAMPLE_SIDE))  # JPEG alone: decodes at a fraction of the size
-        _load(image)
+        image.draft("L", (letters.SIDE, letters.SIDE))  # JPEG alone: decodes at a fraction of the size
+        load(image)
         if _orientation(image) in (5, 6, 7, 8):  # the four that lie on a side
             width, height = height, width
-        return Probed(width=width, height=height, frames=header.frames, text_density=text_density(image))
+        density = text_density(image)
+        return Probed(
+            width=width,
+            height=height,
+            frames=header.frames,
+            text_density=density,
+            letters=letters.counted(flat(image).convert("L"), written=density.mid > 0),
+            seconds=exact(round(header.seconds, 3), "header") if header.seconds else Quantity(),
+        )
 
 
 def picture(data: bytes, media_type: str, max_side: int | None) -> dict[str, Any]:
     """The first frame as an RGB or grey PNG: upright, without metadata, alpha laid on white."""
-    header = _checked_header(data, media_type)
-    with fence.room(_room(header, data)):
-        image = _open(data, media_type)
+    header = checked_header(data, media_type)
+    with fence.room(room(header, data)):
+        image = opened(data, media_type)
         if max_side:
             image.draft("RGB", (2 * max_side, 2 * max_side))
-        _load(image)
-        image = _flat(_upright(image))
+        load(image)
+        image = flat(upright(image))
         if max_side and max(image.size) > max_side:
             image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
         return encoded(image)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     turn = _TURNS.get(_orientation(image))
     if turn is None:
         return image
@@ -112,9 +130,10 @@ def encoded(image: Image.Image) -> dict[str, Any]:
     return {"data": out.getvalue(), "width": image.width, "height": image.height, "media_type": "image/png"}
 
 
-def _checked_header(data: bytes, media_type: str) -> boxes.Pixels:
+def checked_header(data: bytes, media_type: str) -> boxes.Pixels:
     if media_type not in _FORMATS:
-        raise InputUnsupported("is not a picture", todo="pass a PNG, JPEG, WebP or GIF")
+        raise InputUnsupported("is not a picture", todo="pass a PNG, JPEG, WebP, GIF, TIFF or BMP")
+    _prepare(media_type)
     header = boxes.picture_header(data, media_type)
     if header.width * header.height > MAX_PIXELS:
         raise InputTooLarge(
@@ -126,12 +145,28 @@ def _checked_header(data: bytes, media_type: str) -> boxes.Pixels:
     return header
 
 
-def _room(header: boxes.Pixels, data: bytes) -> int:
+def _prepare(media_type: str) -> None:
+    """What a format needs beyond Pillow itself. Raises NotInstalled where it is missing."""
+    if media_type == "image/avif" and not features.check("avif"):
+        raise NotInstalled("is an AVIF picture, which this Pillow cannot decode", todo="run: pip install -U pillow")
+    if media_type == "image/heic" and "HEIF" not in Image.OPEN:
+        with fence.importing():
+            if importlib.util.find_spec("pi_heif") is None:
+                raise NotInstalled(
+                    "is a HEIC picture, and what decodes those is not installed",
+                    todo="run: pip install 'intermodal[heic]', or convert it to JPEG",
+                )
+            import pi_heif
+
+            pi_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+
+
+def room(header: boxes.Pixels, data: bytes) -> int:
     """Decoded, converted, copied and encoded, four bytes a pixel each; and the file itself."""
     return 20 * header.width * header.height + 2 * len(data) + (64 << 20)
 
 
-def _open(data: bytes, media_type: str) -> Image.Image:
+def opened(data: bytes, media_type: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=[_FORMATS[media_type]])
     except Image.DecompressionBombError:
@@ -145,13 +180,25 @@ def _open(data: bytes, media_type: str) -> Image.Image:
     return image
 
 
-def _load(image: Image.Image) -> None:
+def load(image: Image.Image) -> None:
     try:
         image.load()
     except MemoryError:
         raise
     except Exception as error:  # OSError for cut data, SyntaxError for a bad chunk, zlib.error, …
         raise _broken(error) from None
+
+
+def turned_to(image: Image.Image, place: int) -> None:
+    """Another frame of an animation, or page of a TIFF."""
+    try:
+        image.seek(place)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _broken(error) from None
+    if image.width * image.height > MAX_PIXELS:
+        raise InputTooLarge(f"has more than {MAX_PIXELS // 1_000_000} million pixels", todo="shrink it first")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -169,7 +216,7 @@ def _broken(error: Exception) -> InputBroken:
     return InputBroken("is cut short" if cut else "cannot be decoded as a picture", todo=_BROKEN_TODO)
 
 
-def _flat(image: Image.Image) -> Image.Image:
+def flat(image: Image.Image) -> Image.Image:
     """RGB or L: palettes resolved, 16-bit grey scaled, CMYK converted, transparency on white."""
     if image.mode in ("RGB", "L"):
         if "transparency" not in image.info:
@@ -204,7 +251,7 @@ def text_density(image: Image.Image) -> Quantity:
     Calibrated on the example pictures: photographs 0 to 0.03, a page with one chart 0.04, pages of
     text 0.09 to 0.15, a screenshot of an invoice 0.16. A rough instrument, hence the wide range.
     """
-    grey = _flat(image).convert("L")
+    grey = flat(image).convert("L")
     grey.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE), Image.Resampling.BOX)
     if min(grey.size) < _BLOCK:
         return between(0, 0, 1, "too small to sample")
@@ -224,7 +271,8 @@ def text_density(image: Image.Image) -> Quantity:
 def _has_paper_and_ink(levels: list[int]) -> bool:
     """Whether one grey level, give or take 6, fills half a block and levels at least 56 away a sixteenth."""
     sums = [0, *accumulate(levels)]
-    paper = max(range(256), key=lambda level: sums[min(256, level + 7)] - sums[max(0, level - 6)])
-    near = sums[min(256, paper + 7)] - sums[max(0, paper - 6)]
+    around = list(map(sub, [*sums[7:], *sums[-1:] * 6], [*sums[:1] * 6, *sums[:250]]))  # by level, give or take 6
+    near = max(around)
+    paper = around.index(near)
     ink = sums[max(0, paper - 55)] + sums[256] - sums[min(256, paper + 56)]
     return near > 0.5 * _AREA and ink > 0.06 * _AREA

@@ -6,6 +6,7 @@ import hashlib
 
 from intermodal.content import (
     Audio,
+    BytesSource,
     Document,
     File,
     Image,
@@ -29,6 +30,8 @@ from intermodal.request import Request
 
 MAX_REQUEST_BYTES = 1 << 30  # of all parts together
 _AT_ONCE = 8
+_TABLES = ("text/csv", "text/tab-separated-values")
+_LONG_TABLE = 1_000  # lines from which a table's size is said
 
 _TEXT_NAMES: dict[Role, str] = {
     "user": "prompt",
@@ -102,35 +105,59 @@ async def _open_part(
             "holds characters that are not text", where=name, todo="check the encoding of your terminal"
         ) from None
     facts = PartFacts(
-        index=index, name=name, kind="text", digest=hashlib.sha256(data).hexdigest(), size=len(data), chars=len(words)
+        index=index,
+        name=name,
+        kind="text",
+        digest=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        chars=len(words),
+        origins=origins_of(part),
+        notes=part.notes if isinstance(part, Text) else (),
     )
     return facts, data
+
+
+def origins_of(part: Part) -> tuple[str, ...]:
+    """Names and kinds of the files a part was taken out of."""
+    if isinstance(part, Text):
+        return part.origins
+    source = getattr(part, "source", None)
+    return source.origins if isinstance(source, BytesSource) else ()
 
 
 async def _probed(index: int, part: Part, loaded: Loaded, worker: MediaWorker) -> PartFacts:
     kind, media_type = sniff(loaded.data, loaded.name)
     _check_declared(part, kind, loaded.name)
     common = PartFacts(
-        index=index, name=loaded.name, kind=kind, media_type=media_type, digest=loaded.digest, size=len(loaded.data)
+        index=index,
+        name=loaded.name,
+        kind=kind,
+        media_type=media_type,
+        digest=loaded.digest,
+        size=len(loaded.data),
+        origins=origins_of(part),
     )
     import msgspec
 
     if kind == "text":
-        return msgspec.structs.replace(common, chars=len(read_text(loaded.data, loaded.name)))
+        words = read_text(loaded.data, loaded.name)
+        return msgspec.structs.replace(common, chars=len(words), notes=_long_table(words, media_type))
     seen = await worker.probe(loaded.data, name=loaded.name)
-    return msgspec.structs.replace(common, **{name: getattr(seen, name) for name in seen.__struct_fields__})
+    told = {name: getattr(seen, name) for name in seen.__struct_fields__}
+    if not seen.kind:  # what the first bytes say holds
+        del told["kind"], told["media_type"]
+    return msgspec.structs.replace(common, **told)
+
+
+def _long_table(words: str, media_type: str) -> tuple[str, ...]:
+    lines = words.count("\n") if media_type in _TABLES else 0
+    return (f"a table of {lines:,} lines, {len(words):,} characters, taken whole",) if lines > _LONG_TABLE else ()
 
 
 def _check_declared(part: Part, kind: Kind, name: str) -> None:
     """The bytes decide; a declaration that cannot be meant is said. A document may be text, and a file anything."""
-    if isinstance(part, Video):
-        raise InputUnsupported(
-            "was given as video; video is not taken yet",
-            where=name,
-            todo="pass its sound or a frame; video comes in a later version",
-        )
-    if kind == "text" and isinstance(part, Image | Audio):
-        declared = "a picture" if isinstance(part, Image) else "sound"
+    if kind == "text" and isinstance(part, Image | Audio | Video):
+        declared = "a picture" if isinstance(part, Image) else "sound" if isinstance(part, Audio) else "video"
         raise InputBroken(f"was given as {declared} but holds text", where=name, todo="pass it as a file or a document")
 
 
@@ -164,5 +191,8 @@ def _named_apart(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
             count += 1
             name = f"{part.name} ({count})"
         taken.add(name)
-        renamed.append(part if name == part.name else msgspec.structs.replace(part, name=name))
+        if name != part.name:  # a label on the name they share holds for both
+            shared = () if part.name in part.origins else (part.name,)
+            part = msgspec.structs.replace(part, name=name, origins=(*part.origins, *shared))
+        renamed.append(part)
     return tuple(renamed)

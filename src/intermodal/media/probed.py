@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-from intermodal.content import Value
+from typing import Literal
+
+from intermodal.content import Kind, Value
 from intermodal.plans.facts import PageFacts
 from intermodal.quantity import Quantity
 
 
 class Probed(Value):
-    """The fields of ``PartFacts`` that need decoding. Those of other kinds keep their defaults."""
+    """The fields of ``PartFacts`` that need decoding. Those of other kinds keep their defaults.
 
+    ``kind`` and ``media_type`` are set where looking inside tells more than the first bytes did, else "".
+    """
+
+    kind: Kind | Literal[""] = ""
+    media_type: str = ""
     width: int = 0
     height: int = 0
     frames: int = 1
     text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
+    letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
     seconds: Quantity = Quantity()
     sample_rate: int = 0
     channels: int = 0
+    fps: float = 0.0
+    cuts: tuple[float, ...] = ()
     pages: tuple[PageFacts, ...] = ()
 
 
 class Picture(Value):
-    """A picture we encoded: PNG, RGB or grey, upright, no metadata. ``width`` and ``height`` in pixels."""
+    """A picture we encoded: RGB or grey, upright, no metadata. ``width`` and ``height`` in pixels."""
 
     data: bytes
     width: int
     height: int
     media_type: str = "image/png"
+
+
+class Frame(Picture):
+    """A picture of something that moves: what is seen from ``at`` to ``until``, in seconds. JPEG of a film, else PNG.
+
+    ``number`` is that of a page where there are pages and no times (TIFF), else 0.
+    """
+
+    at: float = 0.0
+    until: float = 0.0
+    number: int = 0
 
 
 class Pcm(Value):

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import re
+import shlex  # not where it is used: the worker recognises files when it can open none
 
 from intermodal.content import Kind
-from intermodal.errors import InputBroken, InputEmpty, InputUnsupported
+from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsupported
 from intermodal.media import boxes
+from intermodal.media.converted import DOCX, EML, EXTRA_TODO, HTML, MSG, PPTX, XLSX
 
-_TAKEN = "take text, PNG, JPEG, WebP, GIF, WAV, MP3, FLAC, M4A, Ogg or PDF"
+_TAKEN = (
+    "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, PDF, DOCX, "
+    "PPTX, XLSX, HTML or mail"
+)
 _SOUND_TODO = "convert it to WAV, MP3, FLAC, M4A or Ogg"
 _PICTURE_TODO = "convert it to PNG or JPEG"
+NOT_UTF_8 = "is text, but not in UTF-8"
 _OFFICE_TODO = "save it as PDF"
 
 # Endings that promise media, to say so when the bytes are words.
 _MEDIA_ENDINGS = frozenset((
-    "png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "wav", "mp3", "flac", "m4a", "aac",
-    "ogg", "oga", "opus", "mp4", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx",
+    "png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif",
+    "wav", "mp3", "flac", "m4a", "aac", "ogg", "oga", "opus",
+    "mp4", "m4v", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx", "msg",
 ))  # fmt: skip
+_TEXT_ENDINGS = frozenset(("txt", "text", "log", "tex", "ini", "py", "js", "php"))  # taken as their source
+_PAGE_ENDINGS = frozenset(("html", "htm", "xhtml"))
 _TEXT_TYPES = {
-    "md": "text/markdown", "csv": "text/csv", "json": "application/json", "html": "text/html", "htm": "text/html",
+    "md": "text/markdown", "csv": "text/csv", "tsv": "text/tab-separated-values", "json": "application/json",
     "xml": "application/xml", "yaml": "application/yaml", "yml": "application/yaml",
 }  # fmt: skip
 
@@ -29,6 +38,8 @@ _PLAIN: tuple[tuple[int, bytes, Kind, str], ...] = (
     (0, b"\xff\xd8\xff", "image", "image/jpeg"),
     (0, b"GIF87a", "image", "image/gif"),
     (0, b"GIF89a", "image", "image/gif"),
+    (0, b"II*\0", "image", "image/tiff"),
+    (0, b"MM\0*", "image", "image/tiff"),
     (0, b"fLaC", "audio", "audio/flac"),
 )
 
@@ -38,11 +49,8 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x00\x00\x01\xba", "video (MPEG)", ""),
     (0, b"\x00\x00\x01\xb3", "video (MPEG)", ""),
     (0, b"0&\xb2u\x8ef\xcf\x11\xa6\xd9", "Windows Media", _SOUND_TODO),
-    (4, b"moov", "video (QuickTime)", ""),
-    (4, b"mdat", "video (QuickTime)", ""),
-    (4, b"wide", "video (QuickTime)", ""),
-    (0, b"II*\0", "a TIFF picture", _PICTURE_TODO),
-    (0, b"MM\0*", "a TIFF picture", _PICTURE_TODO),
+    (0, b"II+\0", "a TIFF picture of the 64-bit kind (BigTIFF)", _PICTURE_TODO),
+    (0, b"MM\0+", "a TIFF picture of the 64-bit kind (BigTIFF)", _PICTURE_TODO),
     (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture", _PICTURE_TODO),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture", _PICTURE_TODO),
     (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture", _PICTURE_TODO),
@@ -54,7 +62,7 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"%!PS", "PostScript", _OFFICE_TODO),
     (0, b"\xc5\xd0\xd3\xc6", "PostScript", _OFFICE_TODO),
     (0, b"{\\rtf", "rich text (RTF)", _OFFICE_TODO),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document", _OFFICE_TODO),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document", "save it as DOCX, PPTX, XLSX or PDF"),
     (0, b"#!AMR", "AMR sound", _SOUND_TODO),
     (0, b"MThd", "MIDI, which is notes and not sound", _SOUND_TODO),
     (0, b"caff", "CAF sound", _SOUND_TODO),
@@ -70,10 +78,13 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"GGUF", "model weights (GGUF)", "pass it to --model, not as input"),
     (0, b"\x7fELF", "a program", _TAKEN),
 )
+# Office files by a folder in their ZIP container (ECMA-376-2), old and encrypted ones by a stream in their compound
+# file (MS-CFB), whose names are UTF-16.
+_OFFICE = ((b"word/", DOCX), (b"ppt/", PPTX), (b"xl/", XLSX))
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MAIL_STREAM = "__properties_version1.0".encode("utf-16-le")
+_LOCKED_STREAM = "EncryptedPackage".encode("utf-16-le")
 _ZIPPED = (
-    (b"word/", "a Word document (DOCX)", _OFFICE_TODO),
-    (b"xl/", "a spreadsheet (XLSX)", "export the sheet as CSV or PDF"),
-    (b"ppt/", "slides (PPTX)", _OFFICE_TODO),
     (b"application/epub+zip", "an e-book (EPUB)", _OFFICE_TODO),
     (b"opendocument", "an OpenDocument file", _OFFICE_TODO),
 )
@@ -81,6 +92,9 @@ _HEAD = 65_536  # bytes in which the tracks of a film are told
 _CUT_WITHIN = 8_192  # the largest Layer III frame has 1,441 bytes
 _SOUND_BRANDS = frozenset((b"M4A ", b"M4B ", b"M4P "))
 _PICTURE_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"))
+_AVIF_BRANDS = (b"avif", b"avis")
+_BARE_BOXES = frozenset((b"moov", b"mdat", b"wide", b"free", b"skip"))  # a QuickTime film of before 2001 begins so
+_RAW_ENDINGS = frozenset(("dng", "cr2", "nef", "arw", "orf", "pef", "rw2", "srw"))  # TIFFs; page one is a preview
 
 
 def sniff(data: bytes, name: str) -> tuple[Kind, str]:
@@ -96,10 +110,12 @@ def sniff(data: bytes, name: str) -> tuple[Kind, str]:
     """
     if not data:
         raise InputEmpty("is empty", where=name, todo="check that it was written completely")
+    if ending_of(name) in _RAW_ENDINGS:
+        raise InputUnsupported("is a camera's raw picture, which is not taken", where=name, todo=_PICTURE_TODO)
     for at, magic, kind, media_type in _PLAIN:
         if data.startswith(magic, at):
             return kind, media_type
-    for recognise in (_riff, _ogg, _iso, _matroska, _mpeg_sound):
+    for recognise in (_riff, _bitmap, _ogg, _iso, _matroska, _mpeg_sound, _office):
         found = recognise(data, name)
         if found is not None:
             return found
@@ -108,6 +124,9 @@ def sniff(data: bytes, name: str) -> tuple[Kind, str]:
     _refuse_known(data, name)
     if _cut_mp3(data):
         return "audio", "audio/mpeg"
+    written = _page_or_mail(data, name)
+    if written:
+        return written
     return "text", _text_type(data, name)
 
 
@@ -120,7 +139,7 @@ def _riff(data: bytes, name: str) -> tuple[Kind, str] | None:
     if form == b"WEBP":
         return "image", "image/webp"
     if form == b"AVI ":
-        raise _not_yet("video (AVI)", name)
+        raise _not_taken("video (AVI)", name)
     if form in (b"AIFF", b"AIFC"):
         raise InputUnsupported("is AIFF sound, which is not taken", where=name, todo=_SOUND_TODO)
     return None
@@ -130,20 +149,31 @@ def _ogg(data: bytes, name: str) -> tuple[Kind, str] | None:
     if not data.startswith(b"OggS"):
         return None
     if b"\x80theora" in data[:_HEAD]:
-        raise _not_yet("video (Ogg Theora)", name)
+        raise _not_taken("video (Ogg Theora)", name)
     return "audio", "audio/ogg"
 
 
+def _bitmap(data: bytes, name: str) -> tuple[Kind, str] | None:
+    """BMP: a file header whose reserved field is empty, and one of the sizes its second header can have."""
+    if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0" and data[14:18] in _BITMAP_HEADERS:
+        return "image", "image/bmp"
+    return None
+
+
+_BITMAP_HEADERS = frozenset(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))
+
+
 def _iso(data: bytes, name: str) -> tuple[Kind, str] | None:
-    """MP4 family: sound when its tracks say so, whatever it is called."""
-    if data[4:8] != b"ftyp":
+    """MP4 family: pictures, sound or film, by its brands and its tracks, whatever it is called."""
+    if data[4:8] != b"ftyp" and data[4:8] not in _BARE_BOXES:
         return None
-    brand = data[8:12]
+    brand = data[8:12] if data[4:8] == b"ftyp" else b"qt  "
     if brand in _PICTURE_BRANDS:
-        raise InputUnsupported("is a HEIC or AVIF picture, which is not taken yet", where=name, todo=_PICTURE_TODO)
+        brands = data[8 : min(256, int.from_bytes(data[:4], "big"))]
+        return "image", "image/avif" if any(avif in brands for avif in _AVIF_BRANDS) else "image/heic"
     kinds = boxes.tracks(data)
     if "vide" in kinds and brand not in _SOUND_BRANDS:
-        raise _not_yet("video (QuickTime)" if brand == b"qt  " else "video (MP4)", name)
+        return "video", "video/quicktime" if brand == b"qt  " else "video/mp4"
     if not kinds:
         raise InputBroken("is an MP4 file without its index, so it is cut short", where=name, todo="fetch it again")
     if "soun" not in kinds:
@@ -154,14 +184,12 @@ def _iso(data: bytes, name: str) -> tuple[Kind, str] | None:
 _CODEC = re.compile(rb"\x86[\x80-\xff]([VA])_[A-Z]")  # the CodecID of a track entry (RFC 9559, 5.1.4.1.21)
 
 
-def _matroska(data: bytes, name: str) -> None:
-    """WebM and Matroska, which are not taken; what is in one is told by the codecs of its tracks."""
+def _matroska(data: bytes, name: str) -> tuple[Kind, str] | None:
+    """WebM and Matroska; by the codecs of its tracks, where they are told early. Otherwise probing tells."""
     if not data.startswith(b"\x1aE\xdf\xa3"):
-        return
-    called = "WebM" if b"\x42\x82\x84webm" in data[:64] else "Matroska"
-    if {found[1] for found in _CODEC.finditer(data[:_HEAD])} == {b"A"}:
-        raise InputUnsupported(f"is sound in {called}; {called} is not taken yet", where=name, todo=_SOUND_TODO)
-    raise _not_yet(f"video ({called})", name)
+        return None
+    kind: Kind = "audio" if {found[1] for found in _CODEC.finditer(data[:_HEAD])} == {b"A"} else "video"
+    return kind, f"{kind}/webm" if b"\x42\x82\x84webm" in data[:64] else f"{kind}/x-matroska"
 
 
 # Layer III bit rates in kbit/s by index, for MPEG-1 and for MPEG-2/2.5 (ISO/IEC 11172-3 2.4.2.3, 13818-3 2.4.2.3).
@@ -216,6 +244,50 @@ def _adts_frame(data: bytes, at: int) -> int:
     return size if size >= 7 else 0
 
 
+def _office(data: bytes, name: str) -> tuple[Kind, str] | None:
+    """Word, slides, sheets; Outlook's mails. What is in them is for the converter to find out."""
+    if data.startswith(_COMPOUND):
+        if _LOCKED_STREAM in data:
+            raise InputEncrypted("is locked by a password", where=name, todo="save an unlocked copy")
+        return ("document", MSG) if _MAIL_STREAM in data else None
+    if not data.startswith(b"PK\x03\x04"):
+        return None
+    head = data[:4096] + data[-_HEAD:]
+    if b"[Content_Types].xml" not in head:
+        return None
+    return next((("document", media_type) for folder, media_type in _OFFICE if folder in head), None)
+
+
+_PAGE = re.compile(rb"<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
+_FIELD = re.compile(rb"^([A-Za-z][A-Za-z0-9-]*):", re.MULTILINE)
+_MAIL_FIELDS = frozenset((
+    b"from", b"to", b"subject", b"date", b"received", b"return-path", b"message-id", b"mime-version", b"delivered-to",
+))  # fmt: skip
+
+
+def _page_or_mail(data: bytes, name: str) -> tuple[Kind, str] | None:
+    """HTML and mails are words too: a name that says so decides, without a name (of text) their beginning."""
+    ending, head = ending_of(name), data[:4096]
+    if b"\0" in head and not data.startswith(tuple(mark for mark, _ in _MARKS)):
+        return None
+    if ending in _PAGE_ENDINGS:
+        return "text", HTML
+    named = ending in _TEXT_TYPES or ending in _MEDIA_ENDINGS or ending in _TEXT_ENDINGS
+    if ending == "eml" or (not named and _begins_as_mail(head)):
+        return "document", EML
+    if not named and _PAGE.match(head.lstrip(b"\xef\xbb\xbf \t\r\n")):
+        return "text", HTML
+    return None
+
+
+def _begins_as_mail(head: bytes) -> bool:
+    """Four of the fields every mail has, before the first blank line (RFC 5322, 2.2)."""
+    fields = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
+    if not _FIELD.match(fields):
+        return False
+    return len({found.lower() for found in _FIELD.findall(fields)} & _MAIL_FIELDS) >= 4
+
+
 def _refuse_known(data: bytes, name: str) -> None:
     if data.startswith(b"PK\x03\x04"):
         head = data[:4096] + data[-_HEAD:]
@@ -226,29 +298,19 @@ def _refuse_known(data: bytes, name: str) -> None:
     for at, magic, what, todo in _NOT_TAKEN:
         if data.startswith(magic, at):
             if what.startswith("video"):
-                raise _not_yet(what, name)
+                raise _not_taken(what, name)
             raise InputUnsupported(f"is {what}, which is not taken", where=name, todo=todo)
     if data[:1] == b"G" and len(data) > 376 and data[188] == data[376] == 0x47:
-        raise _not_yet("video (MPEG transport stream)", name)
-    if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0":
-        raise InputUnsupported("is a BMP picture, which is not taken", where=name, todo=_PICTURE_TODO)
+        raise _not_taken("video (MPEG transport stream)", name)
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!--", b"<!DOCTYPE svg")) and b"<svg" in head):
         raise InputUnsupported("is an SVG drawing, which is not taken yet", where=name, todo="export it as PNG")
 
 
-def _not_yet(what: str, name: str) -> InputUnsupported:
-    return InputUnsupported(f"is {what}; video is not taken yet", where=name, todo=_video_todo(name))
-
-
-def _video_todo(name: str) -> str:
-    """What to do about a film, until films are taken."""
-    import shlex
-
+def _not_taken(what: str, name: str) -> InputUnsupported:
     film = shlex.quote(name or "FILE")
-    return (
-        f"extract its sound: ffmpeg -i {film} sound.wav, or a frame: ffmpeg -i {film} -frames:v 1 frame.png; "
-        "video comes in a later version"
+    return InputUnsupported(
+        f"is {what}, which is not taken", where=name, todo=f"convert it to MP4: ffmpeg -i {film} film.mp4"
     )
 
 
@@ -276,10 +338,12 @@ def read_text(data: bytes, name: str) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError:
         share = sum(byte > 127 for byte in data[:4096]) / min(len(data), 4096)
-        if share > 0.3:
+        if share > 0.3 and ending_of(name) not in (*_TEXT_TYPES, *_TEXT_ENDINGS):
             raise InputUnsupported("is of no kind that is known", where=name, todo=_TAKEN) from None
         raise InputBroken(
-            "is text, but not in UTF-8", where=name, todo="convert it, for instance with iconv -f latin1 -t utf-8"
+            NOT_UTF_8,
+            where=name,
+            todo=f"{EXTRA_TODO}, which tells encodings, or convert it: iconv -f latin1 -t utf-8",
         ) from None
 
 

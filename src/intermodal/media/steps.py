@@ -28,6 +28,19 @@ PCM_RATE: Final = 16_000  # Hz, mono, signed 16-bit little endian
 PCM_BYTES_PER_SECOND: Final = 2 * PCM_RATE
 MAX_SECONDS: Final = 6 * 3600
 
+# Video and animations: how many frames, and how large.
+FRAME_SIDE: Final = 768  # pixels of the longer side of a frame that is looked at
+READ_SIDE: Final = 1_280  # of one that is read: small print needs them
+THRIFTY_SIDE: Final = 512  # where tokens are scarce
+FRAMES_LEAST: Final = 12  # of a plan, by scene, of a video up to two minutes ...
+FRAMES_MOST: Final = 32  # ... and of ten minutes and more
+FRAMES_THRIFTY: Final = 4
+FRAMES_DENSE: Final = 24  # where motion matters
+MAX_FRAMES_IN_PLAN: Final = 100  # that one step makes, whatever it was asked for
+MAX_FRAME_SIDE: Final = 2_048  # pixels, whatever was asked for
+MAX_VIDEO_FRAMES: Final = 1_500_000  # of a video that is taken at all: 6 h at 60 a second are 1.3 million
+MAX_CUTS: Final = 1_000
+
 # Bytes.
 MAX_FILE_BYTES: Final = 512 << 20
 MAX_URL_BYTES: Final = 64 << 20
@@ -51,6 +64,45 @@ def page_size(width: float, height: float, dpi: float) -> tuple[int, int, float]
         dpi = (MAX_PAGE_PIXELS / inches) ** 0.5
     scale = dpi / POINTS_PER_INCH
     return max(1, _up(width * scale)), max(1, _up(height * scale)), dpi
+
+
+def frame_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """Pixels of a frame whose longer side is made at most ``side``.
+
+    >>> frame_size(1280, 720, 768), frame_size(320, 240, 768)
+    ((768, 432), (320, 240))
+    """
+    shrink = min(1.0, side / max(width, height, 1))
+    return max(1, round(width * shrink)), max(1, round(height * shrink))
+
+
+def most_frames(seconds: float) -> int:
+    """How many scenes a plan shows of a video at most: two more a minute after the second.
+
+    >>> most_frames(20), most_frames(300), most_frames(3600)
+    (12, 18, 32)
+    """
+    return min(FRAMES_MOST, max(FRAMES_LEAST, FRAMES_LEAST + 2 * round((seconds - 120) / 60)))
+
+
+def expected_scenes(seconds: float, cuts: tuple[float, ...]) -> tuple[float, float, float]:
+    """How many different pictures a video probably has: low, mid, high, before it is decoded.
+
+    A video has a scene more than cuts; headers tell about four cuts in five of slides and nearly all of photographs,
+    hence the 1.2. A camera that moves adds pictures no header tells of, one in 1.5 s at the most. Fitted to what
+    ``media/scenes.py`` found (pictures, of which scenes told by cuts): six slides in 30 s 6 (4), twelve in 240 s 12
+    (10), thirty in 300 s 30 (22), twelve slides that grow 12 (10), forty cuts between photographs 40 (40), a talk over
+    stills 3 (3), a photograph for a minute 1 (1), four pans in 24 s 16 (4), 5.3 s of Big Buck Bunny, where the
+    camera moves, 3 (1).
+
+    >>> expected_scenes(11.0, (3.8, 7.4)), expected_scenes(5.3, ())
+    ((1.5, 3.4, 8.3), (1.0, 2.1, 4.5))
+    """
+    told = len(cuts)
+    unseen = min(seconds / 5, 2.0) + seconds / 120 if not told else 0.0
+    most = max(1.0, min(1.0 + seconds / 1.5, 3.0 * (1 + told) + 9.0))
+    mid = min(most, 1.0 + 1.2 * told + unseen)
+    return (round(max(1.0, min(mid, (1 + told) / 2)), 1), round(mid, 1), round(most, 1))
 
 
 def _up(value: float) -> int:

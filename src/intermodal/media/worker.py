@@ -7,29 +7,37 @@ Handlers import their library when first called, so that a request with one pict
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 import msgspec
 
 from intermodal import _process
-from intermodal.errors import InputUnsupported
+from intermodal.errors import InputUnsupported, NotInstalled
 from intermodal.media import fence
+from intermodal.media.converted import CONVERTED, DOCX, EML, EXTRA_TODO, HTML, MSG, PLAIN, PPTX, XLSX
+from intermodal.media.probed import Probed
 from intermodal.media.sniff import sniff
 from intermodal.media.steps import PCM_BYTES_PER_SECOND, SCANNED_BELOW
 
+_CONVERTING = 1 << 30  # bytes of address space a converter may use: element trees are many times their markup
+
 
 def _decoder(name: str) -> Any:
-    """``image``, ``audio`` or ``document``, imported when first needed and with files allowed for that moment."""
+    """``image``, ``audio``, ``video``, … imported when first needed and with files allowed for that moment."""
     with fence.importing():
         return importlib.import_module(f"intermodal.media.{name}")
 
 
 def probe(data: bytes, name: str) -> dict[str, Any]:
-    """Facts of one picture, recording or document, as ``Probed`` in builtins."""
+    """Facts of one picture, recording, film or document, as ``Probed`` in builtins."""
     kind, media_type = sniff(data, name)
-    if kind not in ("image", "audio", "document"):
+    if kind == "text" or media_type in CONVERTED:
         raise InputUnsupported("holds nothing to decode", where=name)
-    probed = _decoder(kind).probe(data, media_type)
+    if kind == "video":
+        probed = _decoder("video").probe(data, media_type, _decoder("image").text_density)
+    else:
+        probed = _decoder(kind).probe(data, media_type)
     if kind == "document" and any(page.chars < SCANNED_BELOW for page in probed.pages):
         probed = _decoder("document").sampled(data, probed, _decoder("image").text_density)
     found: dict[str, Any] = msgspec.to_builtins(probed)
@@ -40,6 +48,15 @@ def pcm(data: bytes, name: str) -> dict[str, Any]:
     audio = _decoder("audio")
     samples = audio.pcm(data, sniff(data, name)[1], _process.report)
     return {"samples": samples, "seconds": len(samples) / PCM_BYTES_PER_SECOND}
+
+
+def frames(data: bytes, name: str, spread: str, most: int, max_side: int | None) -> list[dict[str, Any]]:
+    kind, media_type = sniff(data, name)
+    if kind not in ("image", "video"):
+        raise InputUnsupported("holds nothing that moves", where=name)
+    decoder = _decoder("moments" if kind == "video" else "animation")
+    made: list[dict[str, Any]] = decoder.frames(data, media_type, spread, most, max_side, _process.report)
+    return made
 
 
 def page_text(data: bytes, pages: list[int]) -> list[str]:
@@ -58,6 +75,37 @@ def picture(data: bytes, name: str, max_side: int | None) -> dict[str, Any]:
     return made
 
 
+# Media type -> converter, and what has to be installed for it.
+_CONVERTERS = {
+    DOCX: ("word", ("mammoth", "markdownify", "bs4", "defusedxml", "charset_normalizer")),
+    PPTX: ("slides", ("pptx", "defusedxml", "charset_normalizer")),
+    XLSX: ("sheets", ("openpyxl", "defusedxml", "charset_normalizer")),
+    HTML: ("web", ("markdownify", "bs4", "charset_normalizer")),
+    EML: ("mail", ("markdownify", "bs4", "charset_normalizer")),
+    MSG: ("outlook", ("oxmsg", "markdownify", "bs4", "charset_normalizer")),
+    PLAIN: ("lettering", ("charset_normalizer",)),
+}
+
+
+def convert(data: bytes, name: str, media_type: str) -> dict[str, Any]:
+    """A document, a page or a mail taken apart, as ``Converted`` in builtins."""
+    module, needed = _CONVERTERS[media_type]
+    with fence.importing():
+        missing = any(importlib.util.find_spec(package) is None for package in needed)
+    if missing:
+        raise NotInstalled("what converts it is not installed", where=name, todo=f"run: {EXTRA_TODO}")
+    converter, image = _decoder(module), _decoder("image")
+
+    def sized(picture: bytes) -> Probed:
+        found: Probed = image.probe(picture, sniff(picture, "")[1])
+        return found
+
+    with fence.room(_CONVERTING + 4 * len(data)):
+        made = converter.convert(data, name, sized)
+    found: dict[str, Any] = msgspec.to_builtins(made, builtin_types=(bytes,))
+    return found
+
+
 def ready() -> bool:
     """Nothing but proof of life: starts the process ahead of its first job."""
     return True
@@ -72,6 +120,8 @@ def main() -> None:
             "page_text": page_text,
             "page_pictures": page_pictures,
             "picture": picture,
+            "frames": frames,
+            "convert": convert,
             "ready": ready,
         },
         before=fence.seal,

@@ -7,12 +7,16 @@ question can be misread, and a picture's text density is a presumption.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from intermodal.content import Kind
+from intermodal.media.steps import SCANNED_BELOW
 from intermodal.plans.facts import PartFacts
 from intermodal.request import ASPECTS, Aspect
 
-QUESTION_PENALTY = 0.01  # USD for losing what the question's words ask for: five seconds of waiting by default
+# USD for losing what the question's words ask for: twenty seconds of waiting by default. An answer about a colour from
+# the text read in a photo is worth nothing; but a question can be misread, so it is no veto.
+QUESTION_PENALTY = 0.04
 FACT_PENALTY = 0.001  # USD for losing what the media's own facts suggest
 
 HAS: dict[Kind, tuple[Aspect, ...]] = {  # what there is to keep in each kind
@@ -25,9 +29,21 @@ HAS: dict[Kind, tuple[Aspect, ...]] = {  # what there is to keep in each kind
 KEEPS: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # way -> kind -> what it keeps
     "transcribe": {"audio": ("words", "timing")},
     "read": {"image": ("words",), "document": ("words",)},
+    "describe": {"image": ("appearance", "figures")},
+    "both": {"image": ("words", "appearance", "figures")},
     "extract": {"document": ("words",)},
     "mixed": {"document": ("words", "appearance", "figures")},
+    "figured": {"document": ("words", "appearance", "figures")},
 }
+STEP_KEEPS: dict[str, tuple[Aspect, ...]] = {  # the share of one step, where several stand for a part
+    "transcribe": ("words", "timing"), "read": ("words",), "describe": ("appearance", "figures"),
+    "extract": ("words",), "frames": ("appearance", "layout", "figures"), "demux": ("words", "speakers", "tone"),
+}  # fmt: skip
+STEP_LOSES: dict[str, tuple[Aspect, ...]] = {  # and which of the losses are its own
+    "transcribe": ("speakers", "tone"), "read": ("layout", "appearance", "figures", "motion"),
+    "describe": ("words", "layout", "motion"), "extract": ("layout", "appearance", "figures"), "frames": ("motion",),
+}  # fmt: skip
+FOR_AN_EYE: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # what words on a page do not carry
 
 # Whole words of the question, each with the aspect it asks for. English only, and said so in the docs.
 _WORDS: dict[Aspect, str] = {
@@ -51,6 +67,8 @@ for _aspect, _words in _WORDS.items():
 _NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
 _WORD = re.compile(r"[^\W_]+")
 
+FIGURE_SHARE = 0.3  # of a page under pictures or drawings, from which on they may be what it is about ...
+FIGURE_CHARS = 400  # ... when it has fewer characters than this
 DENSE = 0.12  # share of a picture's area that is text, from which on the words are what matters
 SPARSE = 0.04  # below it, the rest is
 
@@ -78,12 +96,35 @@ def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:
     needs: dict[Aspect, float] = {aspect: QUESTION_PENALTY for aspect in there if aspect in question}
     for aspect in _suggested(part):
         needs.setdefault(aspect, FACT_PENALTY)
+    if figured_pages(part):
+        needs.setdefault("figures", QUESTION_PENALTY)
     return needs
+
+
+def figured_pages(part: PartFacts) -> tuple[int, ...]:
+    """Pages whose words do not carry what is on them: much drawing or picture, little text, and no scan.
+
+    What a scan shows is its text.
+    """
+    return tuple(
+        page.number
+        for page in part.pages
+        if page.figure_share >= FIGURE_SHARE and SCANNED_BELOW <= page.chars < FIGURE_CHARS
+    )
+
+
+def wants_eye(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool:
+    """Something is needed that only a look can tell."""
+    return any(aspect in FOR_AN_EYE for aspect in (*stated, *needs))
 
 
 def _suggested(part: PartFacts) -> tuple[Aspect, ...]:
     if part.kind == "audio":
         return ("words",)
+    if part.kind == "video":
+        empty = part.text_density.known and part.text_density.high <= SPARSE
+        spoken: tuple[Aspect, ...] = ("words",) if part.channels else ()
+        return (*spoken, "appearance") if empty else spoken or ("words",)
     if part.kind == "image" and part.text_density.known:
         if part.text_density.mid >= DENSE:
             return ("words", "layout")
@@ -101,8 +142,8 @@ def lost(way: str, part: PartFacts) -> tuple[Aspect, ...]:
     """What a way loses of this part. A page without drawings has no figures to lose."""
     keeps = kept(way, part.kind)
     gone: tuple[Aspect, ...] = tuple(aspect for aspect in HAS[part.kind] if aspect not in keeps)
-    if part.kind == "image" and part.frames > 1:
-        gone = (*gone, "motion")  # whatever the way, it is the first frame that goes
+    if part.kind == "image" and part.frames > 1 and way != "frames":
+        gone = (*gone, "motion")  # it is the first frame that goes
     if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
         return tuple(aspect for aspect in gone if aspect != "figures")
     return gone

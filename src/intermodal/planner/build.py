@@ -7,71 +7,78 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import partial
 
 import msgspec
+from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.content import Kind
 from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, levels, plus, quantity
 from intermodal.costing.memory import peak
 from intermodal.costing.rates import HERE
-from intermodal.media.steps import DEFAULT_DPI
-from intermodal.planner.aspects import kept
+from intermodal.planner.aspects import STEP_KEEPS, STEP_LOSES, kept
 from intermodal.planner.case import Bundle, Case
+from intermodal.planner.checks import checks_of
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pages import listed
-from intermodal.planner.routes import Assignment, Route, answer, last_call, repair_call
-from intermodal.planner.sends import sends_of
+from intermodal.planner.pieces import at_each, pages_title
+from intermodal.planner.routes import Assignment, Route, aloud, answer, last_call, repair_call
+from intermodal.planner.sends import answer_sent, sends_of
+from intermodal.planner.speech import load, needed, speaks
+from intermodal.planner.speech import memory as voice_memory
+from intermodal.planner.step_ids import step_id
 from intermodal.planner.takes import named_texts, taken
-from intermodal.planner.ways import Passage, Piece, Way, pages_title
+from intermodal.planner.way import TASK_OF, Conversions, Params, Passage, Piece, Way
 from intermodal.planner.words import strength, summary, warnings
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Taken
 from intermodal.plans.step import Call, CallOp, Check, Estimate, Step, Transform, TransformOp
 from intermodal.quantity import Quantity
-from intermodal.request import ASPECTS, TranscriptOutput
+from intermodal.request import ASPECTS, Aspect, SpeechOutput, TranscriptOutput
 
-TASK_OF: dict[str, Task] = {
-    "transcribe": "automatic-speech-recognition",
-    "read": "image-to-text",
-    "generate": "text-generation",
-    "embed": "feature-extraction",
-}
-TITLES: dict[str, str] = {"text": "answer", "json": "JSON answer", "embedding": "embedding", "transcript": "transcript"}
+TITLES: dict[str, str] = {
+    "text": "answer", "json": "JSON answer", "embedding": "embedding", "transcript": "transcript", "speech": "answer",
+    "scores": "scores",
+}  # fmt: skip
 CHARS_PER_TOKEN = 4.0
 Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
-Params = tuple[tuple[str, str], ...]
+_WARM: frozenset[str] = frozenset()
 _encode = msgspec.json.Encoder().encode
 
 
-def as_call(op: TransformOp | CallOp) -> CallOp:
-    """The op of a piece with an endpoint."""
-    if op == "read" or op == "transcribe":
-        return op
-    raise AssertionError(f"{op} has no endpoint")
+_TRANSFORMS: dict[str, TransformOp] = {
+    "extract": "extract", "render": "render", "frames": "frames", "demux": "demux",
+}  # fmt: skip
+_CALLS: dict[str, CallOp] = {"read": "read", "transcribe": "transcribe", "describe": "describe"}
 
 
-def as_transform(op: TransformOp | CallOp) -> TransformOp:
-    """The op of a piece without one."""
-    if op == "extract" or op == "render":
-        return op
-    raise AssertionError(f"{op} needs an endpoint")
+class Before(Struct, frozen=True):
+    """Everything before the last call: steps, what it takes of them, and what can be said already."""
 
-
-def step_id(op: str, endpoint: str, params: Params, inputs: tuple[str, ...]) -> str:
-    """First 8 hex digits of SHA-256 over what the step does, with what and to what."""
-    return hashlib.sha256(_encode((op, endpoint, params, inputs))).hexdigest()[:8]
+    steps: tuple[Step, ...]
+    inputs: tuple[str, ...]
+    names: str
+    keeps: tuple[Aspect, ...]
+    loses: tuple[Aspect, ...]
+    warnings: tuple[str, ...]
+    summary: str
+    checks: tuple[Check, ...]
 
 
 class Builder:
     """Makes candidates of one plan."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, conversions: Conversions) -> None:
         self.case = case
-        self._steps: dict[tuple[int, int, bool], Steps] = {}
+        self.conversions = conversions
+        self._steps: dict[tuple[int, int, frozenset[str]], Steps] = {}
         self._estimates: dict[tuple[int, bool], Estimate] = {}
         self._texts: dict[str, list[Taken]] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
         self._keep: list[object] = []  # ways, so that their identities stay theirs
+        self._befores: dict[tuple[object, ...], Before] = {}
+        self._sent: dict[object, list[tuple[str, Kind, str]]] = {}
         self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
 
     def candidate(self, route: Route) -> Candidate:
@@ -88,104 +95,129 @@ class Builder:
         return self._total(route, self._last_estimate(route))
 
     def _make(self, route: Route) -> Candidate:
-        steps, refs = self._conversions(route.assignment)
-        last = self._last(route, refs)
+        case = self.case
+        before = self._before(route.assignment)
+        last = self._last(route, before.inputs)
         total = self._total(route, last.estimate)
-        loses = {aspect for way in route.assignment.ways for aspect in way.loses}
-        keeps = {aspect for way in route.assignment.ways for aspect in way.keeps} - loses
-        names = (*(step.id for step in steps), last.id)
-        hashed = hashlib.sha256(_encode((names, total, round(route.score, 9))))
+        ends = (last, *self._spoken(route, last))
+        hashed = hashlib.sha256(_encode((before.names, [step.id for step in ends], total, round(route.score, 9))))
         return Candidate(
             id=hashed.hexdigest()[:12],
-            steps=(*steps, last),
+            steps=(*before.steps, *ends),
             endpoint=route.endpoint.id,
             total=total,
             score=round(route.score, 9),
             tier=tier_name(route.tier),
-            keeps=tuple(aspect for aspect in ASPECTS if aspect in keeps),
-            loses=tuple(aspect for aspect in ASPECTS if aspect in loses),
-            sends=sends_of(self.case, route),
-            warnings=warnings(self.case, route.assignment),
-            summary=summary(self.case, route.assignment),
+            keeps=before.keeps,
+            loses=before.loses,
+            sends=(*sends_of(case, route, self._sent), *answer_sent(case, route, ends)),
+            warnings=before.warnings,
+            summary=f"{before.summary}, spoken by {ends[-1].endpoint}" if len(ends) > 1 else before.summary,
             takes=self._takes(route),
-            checks=self._checks(route, last),
+            checks=(*before.checks, *self._checks(route, last)),
         )
 
     # ---- conversions --------------------------------------------------------------------------
 
-    def _conversions(self, assignment: Assignment) -> tuple[list[Step], list[tuple[str, ...]]]:
-        """Steps in part order, and per part the references that stand for it."""
+    def _before(self, assignment: Assignment) -> Before:
+        """What all routes over this assignment share, made once."""
+        key = (assignment.cold, *map(id, assignment.ways))
+        found = self._befores.get(key)
+        if found is None:
+            case = self.case
+            steps, inputs = self._conversions(assignment)
+            loses = {aspect for way in assignment.ways for aspect in way.loses}
+            keeps = {aspect for way in assignment.ways for aspect in way.keeps} - loses
+            found = self._befores[key] = Before(
+                steps=tuple(steps),
+                inputs=tuple(inputs),
+                names=",".join([step.id for step in steps]),
+                keeps=tuple(aspect for aspect in ASPECTS if aspect in keeps),
+                loses=tuple(aspect for aspect in ASPECTS if aspect in loses),
+                warnings=warnings(case, assignment),
+                summary=summary(case, assignment),
+                checks=checks_of(case, self.conversions, assignment, steps),
+            )
+        return found
+
+    def _conversions(self, assignment: Assignment) -> tuple[list[Step], list[str]]:
+        """Steps in part order, and the references that stand for the parts."""
         case = self.case
         by_part: dict[int, Steps] = {}
         first: set[str] = set()
         for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+            cold = frozenset(e.id for e in way.converters if e.id in assignment.cold and e.id not in first)
             for place, (part, passage) in enumerate(zip(bundle.parts, way.passages, strict=True)):
-                if not passage.pieces:
+                if passage.pieces:
+                    by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
+                    if cold and any(piece.endpoint is not None for piece in passage.pieces):
+                        first |= cold
+                        cold = _WARM
+                else:
                     by_part[part.index] = ((), (f"part:{part.index}",))
-                    continue
-                cold = way.endpoint is not None and way.endpoint.id in assignment.cold and way.endpoint.id not in first
-                if way.endpoint is not None:
-                    first.add(way.endpoint.id)
-                by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
         if case.job != "transcribe":
             for text in case.texts:
                 by_part[text.index] = ((), (f"part:{text.index}",))
         steps: list[Step] = []
-        refs: list[tuple[str, ...]] = []
+        inputs: list[str] = []
         for index in sorted(by_part):
             some, stands_for = by_part[index]
-            steps.extend(some)
-            refs.append(stands_for)
-        return steps, refs
+            steps += some
+            inputs += stands_for
+        return steps, inputs
 
-    def _part(self, bundle: Bundle, way: Way, place: int, part: PartFacts, passage: Passage, cold: bool) -> Steps:
+    def _part(
+        self, bundle: Bundle, way: Way, place: int, part: PartFacts, passage: Passage, cold: frozenset[str]
+    ) -> Steps:  # fmt: skip
         key = (id(way), part.index, cold)
         found = self._steps.get(key)
         if found is None:
             found = self._steps[key] = self._make_part(bundle, way, place, part, passage, cold)
         return found
 
-    def _make_part(self, bundle: Bundle, way: Way, place: int, part: PartFacts, passage: Passage, cold: bool) -> Steps:
+    def _make_part(
+        self, bundle: Bundle, way: Way, place: int, part: PartFacts, passage: Passage, cold: frozenset[str]
+    ) -> Steps:  # fmt: skip
         steps: list[Step] = []
+        made: list[str] = []
         ends: list[str] = []
         source = f"part:{part.index}"
         if bundle.kind == "document" and way.left_out:
             steps.append(_select_step(part, source, passage, bundle, place))
             source = f"step:{steps[0].id}"
+        warmed: set[str] = set()
         for piece in passage.pieces:
-            if isinstance(piece.endpoint, Endpoint):
-                of = ends.pop() if piece.pages else source  # scanned pages are read from the pictures just rendered
-                made: Step = self._call(piece, piece.endpoint, part, of, way, cold)
+            of = made[piece.of] if piece.of >= 0 else source
+            step: Step
+            if piece.endpoint is None:
+                step = self._transform(piece, part, of, way)
             else:
-                made = self._transform(piece, part, source, way)
-            steps.append(made)
-            ends.append(f"step:{made.id}")
+                starts = piece.endpoint.id in cold and piece.endpoint.id not in warmed
+                warmed.add(piece.endpoint.id)
+                step = self._call(piece, piece.endpoint, part, of, way, starts)
+            made.append(f"step:{step.id}")
+            steps.append(step)
+            if piece.shown:
+                ends.append(made[-1])
         return tuple(steps), tuple(ends)
 
     def _call(
         self, piece: Piece, endpoint: Endpoint, part: PartFacts, source: str, way: Way, cold: bool
     ) -> Call:  # fmt: skip
-        language = self.case.policy.language
-        params: Params = (("language", language),) if piece.op == "transcribe" and language else ()
         task = TASK_OF[piece.op]
+        keeps, loses = _own_aspects(piece, way)
         return Call(
-            id=step_id(piece.op, endpoint.id, params, (source,)), op=as_call(piece.op), task=task, endpoint=endpoint.id,
-            inputs=(source,), part=part.index, title=f"{part.name} {piece.title}", params=params,
-            keeps=way.keeps, loses=way.loses, note=strength(endpoint, task),
+            id=step_id(piece.op, endpoint.id, piece.params, (source,)), op=_CALLS[piece.op], task=task,
+            endpoint=endpoint.id, inputs=(source,), part=part.index, title=f"{part.name} {piece.title}",
+            params=piece.params, keeps=keeps, loses=loses, note=strength(endpoint, task),
             estimate=self._estimate(piece, cold),
         )  # fmt: skip
 
     def _transform(self, piece: Piece, part: PartFacts, source: str, way: Way) -> Transform:
-        params: Params = (("pages", listed(piece.pages)),)
-        keeps, loses = way.keeps, way.loses
-        if piece.op == "render":
-            params = (*params, ("dpi", str(DEFAULT_DPI)))
-            keeps, loses = (way.keeps if way.name == "render" else ()), ()
-        elif way.name == "mixed":  # what the text does not keep, the pictures beside it do
-            keeps = kept("extract", part.kind)
+        keeps, loses = _own_aspects(piece, way)
         return Transform(
-            id=step_id(piece.op, "", params, (source,)), op=as_transform(piece.op), inputs=(source,), part=part.index,
-            title=f"{part.name} {piece.title}", params=params, keeps=keeps, loses=loses,
+            id=step_id(piece.op, "", piece.params, (source,)), op=_TRANSFORMS[piece.op], inputs=(source,),
+            part=part.index, title=f"{part.name} {piece.title}", params=piece.params, keeps=keeps, loses=loses,
             estimate=self._estimate(piece, False),
         )  # fmt: skip
 
@@ -196,6 +228,9 @@ class Builder:
             endpoint = piece.endpoint
             rates = self.case.rates(endpoint) if endpoint is not None else None
             found = self._estimates[key] = Estimate(
+                input_tokens=quantity(piece.reads, "counted and estimated", 0)
+                if piece.op == "describe"
+                else Quantity(),
                 output_tokens=piece.tokens if endpoint is not None else Quantity(),
                 cost=quantity(piece.cost, "price list", 8),
                 seconds=quantity(piece.seconds, "speed", 3),
@@ -207,22 +242,24 @@ class Builder:
 
     # ---- the last step ------------------------------------------------------------------------
 
-    def _last(self, route: Route, refs: list[tuple[str, ...]]) -> Call:
+    def _last(self, route: Route, inputs: tuple[str, ...]) -> Call:
         case, endpoint = self.case, route.endpoint
-        inputs = tuple(ref for some in refs for ref in some)
         op = case.job
         task: Task = TASK_OF[op]
         if route.assignment.pictures:
-            task = "image-text-to-text"
+            task = "zero-shot-image-classification" if op == "score" else "image-text-to-text"
         elif op == "generate" and route.assignment.audio != ZEROS:
             task = "audio-text-to-text"
+        judged: Task = "feature-extraction" if op == "score" and endpoint.model.output == ("embedding",) else task
         params = self._params(route)
         title = TITLES[case.output]
+        if op == "speak":
+            title = "the text"
         if op == "transcribe":
             title = f"{case.bundles[0].title} {case.bundles[0].parts[0].seconds.mid:.3g} s"
         return Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
-            title=title, params=params, note=strength(endpoint, task, route.own_tier),
+            title=title, params=params, note=strength(endpoint, judged, route.own_tier),
             keeps=kept("transcribe", "audio") if op == "transcribe" else (),
             loses=("speakers", "tone") if op == "transcribe" else (),
             estimate=self._last_estimate(route),
@@ -235,13 +272,44 @@ class Builder:
             wanted = output.format if isinstance(output, TranscriptOutput) else "text"
             language = case.policy.language
             return (("format", wanted), *((("language", language),) if language else ()))
-        if case.job == "embed":
+        if case.job in ("embed", "score"):
             return ()
+        output = case.request.output
+        spoken: Params = ()
+        if isinstance(output, SpeechOutput) and (case.job == "speak" or speaks(route.endpoint)):
+            spoken = (("voice", output.voice), ("format", output.format))
+        if case.job == "speak":
+            return spoken
         found: Params = (("max_tokens", str(int(route.numbers.cap))),)
         if case.output == "json":
             forced = route.group.first.host.forced_json
             found += (("json", "forced"),) if forced else (("json", "prompted"), ("repair", "1"))
-        return found
+        return (*found, *spoken)
+
+    def _spoken(self, route: Route, answer_: Call) -> tuple[Call, ...]:
+        """The voice after an answer in words."""
+        case, voice = self.case, self.case.voice
+        if not needed(case) or voice is None or speaks(route.endpoint):
+            return ()
+        output = case.request.output
+        assert isinstance(output, SpeechOutput)
+        inputs, params = (f"step:{answer_.id}",), (("voice", output.voice), ("format", output.format))
+        out = self._levels(route)[0]
+        here = voice.endpoint.host.zone in HERE
+        cold = here and voice.endpoint.id not in case.loaded
+        return (
+            Call(
+                id=step_id("speak", voice.endpoint.id, params, inputs), op="speak", task="text-to-speech",
+                endpoint=voice.endpoint.id, inputs=inputs, title="the answer", params=params,
+                note=strength(voice.endpoint, "text-to-speech"),
+                estimate=Estimate(
+                    cost=quantity(voice.cost(out), "price list", 8),
+                    seconds=quantity(voice.seconds(out), "speed", 3),
+                    load_seconds=quantity(voice.rates.load, "cold start", 3) if cold else Quantity(),
+                    memory=quantity(voice.rates.memory, "resident when loaded", 0) if here else Quantity(),
+                ),
+            ),
+        )  # fmt: skip
 
     def _last_estimate(self, route: Route) -> Estimate:
         case, rates, needs = self.case, route.rates, route.demand
@@ -262,7 +330,11 @@ class Builder:
         found = self._numbers.get(route)
         if found is None:
             out = answer(self.case, route.endpoint, route.numbers.cap, route.demand.sound)
-            found = self._numbers[route] = (out, *_levels_of(self.case, route, out))
+            cost, seconds = _levels_of(self.case, route, out)
+            if speaks(route.endpoint):
+                more_cost, more_seconds = aloud(self.case, route.endpoint, route.rates, out)
+                cost, seconds = plus(cost, more_cost), plus(seconds, more_seconds)
+            found = self._numbers[route] = (out, cost, seconds)
         return found
 
     def _is_cold(self, route: Route) -> bool:
@@ -277,6 +349,11 @@ class Builder:
         own = route.rates.load if cold else ZEROS
         memory = plus(assignment.memory, route.rates.memory) if cold else assignment.memory
         out, cost, seconds = self._levels(route)
+        if needed(case) and not speaks(route.endpoint) and case.voice is not None:
+            more_cost, more_seconds = aloud(case, route.endpoint, route.rates, out)
+            loading = at_each(partial(load, case, case.voice))
+            cost, seconds, own = plus(cost, more_cost), plus(seconds, more_seconds), plus(own, loading)
+            memory = (memory[0], memory[1], memory[2] + voice_memory(case, case.voice))
         return Estimate(
             input_tokens=estimate.input_tokens,
             output_tokens=quantity(plus(out, assignment.made), "sum", 0),
@@ -326,6 +403,18 @@ def _levels_of(case: Case, route: Route, out: Levels) -> tuple[Levels, Levels]:
     more_cost, more_seconds = repair_call(case, route.rates, route.demand, out[HIGH])
     cost = (pairs[0][0], pairs[1][0], pairs[2][0] + more_cost)
     return cost, (pairs[0][1], pairs[1][1], pairs[2][1] + more_seconds)
+
+
+def _own_aspects(piece: Piece, way: Way) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
+    """What a step keeps and loses: of several that stand for a part, its own share."""
+    if way.name in ("mixed", "figured", "watch", "both"):
+        if not piece.shown:
+            return (), ()
+        own = STEP_LOSES.get(piece.op, ())
+        return STEP_KEEPS.get(piece.op, ()), tuple(aspect for aspect in way.loses if aspect in own)
+    if piece.op == "render":
+        return (way.keeps if way.name == "render" else ()), ()
+    return way.keeps, way.loses
 
 
 def _select_step(part: PartFacts, source: str, passage: Passage, bundle: Bundle, place: int) -> Transform:

@@ -15,19 +15,31 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.content import KINDS, Image, Kind, Text
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
-from intermodal.costing.rates import HERE, Rates, rates
+from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates
 from intermodal.costing.tokens import part_tokens
 from intermodal.errors import UsageError
-from intermodal.planner.aspects import asked, needed, words_of
+from intermodal.planner.aspects import DENSE, asked, needed, words_of
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.index import Index, Job, canonical, index
+from intermodal.planner.labels import is_private, released, same_name
 from intermodal.planner.names import resolve
 from intermodal.planner.pages import asked_pages
+from intermodal.planner.voice import Voice
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION
 from intermodal.plans.statistics import Statistics
-from intermodal.request import Aspect, EmbeddingOutput, JsonOutput, Policy, Request, TranscriptOutput
+from intermodal.request import (
+    Aspect,
+    EmbeddingOutput,
+    JsonOutput,
+    Output,
+    Policy,
+    Request,
+    ScoresOutput,
+    SpeechOutput,
+    TranscriptOutput,
+)
 
 FINE_BUNDLES = 4  # distinct shapes up to which each shape is a bundle of its own
 TYPICAL_ANSWER = (8.0, 50.0)  # tokens, low and mid: answers to questions about files took 16 to 55, no statistics yet
@@ -40,7 +52,8 @@ class Bundle(Struct):
 
     Attributes:
         private: as they came they may not leave this machine.
-        text_private, picture_private: neither may the text, or the pictures of pages, made from them.
+        text_private, picture_private, sound_private: neither may the text, the pictures (of pages, of scenes) or the
+            sound made from them.
         needs: aspects they are probably needed for, with the price of losing each.
         pages: per part, the pages wanted (documents only). whole: they are all the pages there are.
     """
@@ -52,6 +65,7 @@ class Bundle(Struct):
     private: bool
     text_private: bool
     picture_private: bool
+    sound_private: bool
     needs: dict[Aspect, float]
     pages: list[tuple[PageFacts, ...]]
     whole: bool = True
@@ -72,6 +86,8 @@ class Case(Struct):
         special: by class, the ids about which more is known than the catalog says.
         typical_answer: low and mid tokens of an answer; a JSON value is about half as long as its schema.
         ranked_answer: tokens of the answer that ranking counts, before any endpoint's own limits.
+        labels: tokens of the labels to score, each as a sentence.
+        voice: who speaks an answer that was made in words; chosen before the search, None where nobody is needed.
         vocabularies: tokenizers that counted something of this request.
     """
 
@@ -99,6 +115,7 @@ class Case(Struct):
     loaded_memory: Levels
     languages: frozenset[str]
     schema_chars: int
+    labels: float
     typical_answer: tuple[float, float]
     ranked_answer: float
     vocabularies: frozenset[str]
@@ -106,6 +123,8 @@ class Case(Struct):
     rates_cache: dict[str, Rates]
     assignments: dict[object, object]
     page_worth: dict[int, list[float]]
+    rates_of_media: MediaRates
+    voice: Voice | None
 
     @property
     def policy(self) -> Policy:
@@ -173,16 +192,22 @@ def make_case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
         job=job, output=output, texts=texts, labelled=len(text_files(request, facts)),
         private_text=next((t.name for t in texts if is_private(policy, t)), ""),
-        bundles=_bundles(media, policy, aspects), ignored=ignored,
+        bundles=_bundles(media, policy, aspects, labelled=job == "score"), ignored=ignored,
         question=question, asked=aspects, asked_pages=asked_pages(question),
         named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
         measured=measured, special=_special(known, measured | loaded | {request.previous_endpoint}),
         loaded=loaded, loaded_memory=memory,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
-        schema_chars=schema, typical_answer=typical, ranked_answer=_ranked_answer(request, job, typical[1]),
+        schema_chars=schema, labels=_label_tokens(request.output),
+        typical_answer=typical, ranked_answer=_ranked_answer(request, job, typical[1]),
         vocabularies=frozenset(name for text in texts for name in text.tokens),
         text_cache={}, rates_cache={}, assignments={}, page_worth={},
+        rates_of_media=media_rates(statistics), voice=None,
     )  # fmt: skip
+
+
+def _label_tokens(output: Output) -> float:
+    return sum(6 + len(label) / 4 for label in output.labels) if isinstance(output, ScoresOutput) else 0.0
 
 
 def _ranked_answer(request: Request, job: Job, typical: float) -> float:
@@ -201,23 +226,9 @@ def _special(known: Index, ids: frozenset[str]) -> dict[int, set[str]]:
     return found
 
 
-def is_private(policy: Policy, part: PartFacts) -> bool:
-    """A label by kind, by name, or by the last part of a path."""
-    return bool(policy.private) and any(label == part.kind or _same_name(label, part.name) for label in policy.private)
-
-
-def released(policy: Policy, part: PartFacts, into: str) -> bool:
-    """Whether what is made ``into`` that kind from this part may leave."""
-    for pair in policy.release:
-        label, _, kind = pair.rpartition(":")
-        if kind == into and (label == part.kind or _same_name(label, part.name)):
-            return True
-    return False
-
-
 def check_labels(policy: Policy, facts: Facts) -> None:
     """A label with a slip of the pen must not leak what it was to protect."""
-    names = [part.name for part in facts.parts]
+    names = [name for part in facts.parts for name in (part.name, *part.origins)]
     pairs = []
     for pair in policy.release:
         label, colon, kind = pair.rpartition(":")
@@ -225,14 +236,10 @@ def check_labels(policy: Policy, facts: Facts) -> None:
             raise UsageError(f"{pair} releases nothing", where="--release", todo="write it as audio:text")
         pairs.append(("--release", label))
     for option, label in [*(("--private", label) for label in policy.private), *pairs]:
-        if label not in KINDS and not any(_same_name(label, name) for name in names):
+        if label not in KINDS and not any(same_name(label, name) for name in names):
             raise UsageError(
                 f"no part is named {label}", where=option, todo=f"name a kind ({', '.join(KINDS)}) or one of the files"
             )
-
-
-def _same_name(label: str, name: str) -> bool:
-    return label == name or label.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
 
 
 def text_files(request: Request, facts: Facts) -> list[PartFacts]:
@@ -249,6 +256,10 @@ def _job(request: Request) -> tuple[Job, str]:
         return "transcribe", "transcript"
     if isinstance(output, EmbeddingOutput):
         return "embed", "embedding"
+    if isinstance(output, ScoresOutput):
+        return "score", "scores"
+    if isinstance(output, SpeechOutput):
+        return ("speak" if output.verbatim else "generate"), "speech"
     return "generate", "json" if isinstance(output, JsonOutput) else "text"
 
 
@@ -280,19 +291,27 @@ def _recording(
     media: list[tuple[PartFacts, str]], texts: list[PartFacts]
 ) -> tuple[list[tuple[PartFacts, str]], tuple[str, ...]]:
     """The one recording a transcript is made of, and the names of what is left aside."""
-    heard = [pair for pair in media if pair[0].kind == "audio"]
+    heard = [pair for pair in media if pair[0].kind == "audio" or (pair[0].kind == "video" and pair[0].channels)]
     if not heard:
         raise UsageError("a transcript needs a recording, and there is none", todo="add an audio file")
     if len(heard) > 1:
         raise UsageError(f"a transcript is made of one recording, and there are {len(heard)}", todo="ask once for each")
-    others = [part.name for part, _ in media if part.kind != "audio"] + [text.name for text in texts]
+    others = [part.name for part, _ in media if part is not heard[0][0]] + [text.name for text in texts]
     return heard, tuple(others)
 
 
 # ---- bundles ----------------------------------------------------------------------------------
 
 
-def _bundles(media: list[tuple[PartFacts, str]], policy: Policy, question: frozenset[Aspect]) -> list[Bundle]:
+def _shown(part: PartFacts) -> frozenset[Aspect]:
+    """Labels held against a picture are about what it shows, unless it is full of text."""
+    dense = part.text_density.known and part.text_density.mid >= DENSE
+    return frozenset() if dense or part.kind not in ("image", "video") else frozenset(("appearance",))
+
+
+def _bundles(
+    media: list[tuple[PartFacts, str]], policy: Policy, question: frozenset[Aspect], *, labelled: bool
+) -> list[Bundle]:
     fine: dict[Shape, Bundle] = {}
     shapes = [_shape(part, detail) for part, detail in media]
     coarse = len(set(shapes)) > FINE_BUNDLES
@@ -300,9 +319,10 @@ def _bundles(media: list[tuple[PartFacts, str]], policy: Policy, question: froze
     for (part, detail), shape in zip(media, shapes, strict=True):
         needs = needs_by_shape.get(shape)
         if needs is None:
-            needs = needs_by_shape[shape] = needed(part, question)
+            needs = needs_by_shape[shape] = needed(part, question | _shown(part) if labelled else question)
         private = is_private(policy, part)
-        key: Shape = (part.kind, private, private and part.name, tuple(needs), _size_class(part) if coarse else shape)
+        size = _size_class(part) if coarse and part.kind != "video" else shape
+        key: Shape = (part.kind, private, private and part.name, tuple(needs), bool(part.outcomes) and part.index, size)
         bundle = fine.get(key)
         if bundle is None:
             bundle = fine[key] = _bundle(part, private, policy, needs)
@@ -325,6 +345,7 @@ def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, 
         private=private,
         text_private=private and not released(policy, part, "text"),
         picture_private=private and not released(policy, part, "image"),
+        sound_private=private and not released(policy, part, "audio"),
         needs=needs,
         pages=[],
     )
@@ -332,11 +353,14 @@ def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, 
 
 def _shape(part: PartFacts, detail: str) -> Shape:
     """What two parts share when they cost the same."""
+    # A part that something was made of already is like no other.
+    done = _ENCODER.encode(part.outcomes) if part.outcomes else b""
     if part.kind == "image":
         density = part.text_density
         moves = part.frames > 1
         return (
             "image",
+            done,
             part.width,
             part.height,
             detail,
@@ -347,7 +371,7 @@ def _shape(part: PartFacts, detail: str) -> Shape:
             density.certainty,
         )
     if part.kind == "audio":
-        return ("audio", part.seconds.low, part.seconds.mid, part.seconds.high, part.seconds.certainty)
+        return ("audio", done, part.seconds.low, part.seconds.mid, part.seconds.high, part.seconds.certainty)
     return (part.kind, part.digest or part.index, part.index if not part.digest else -1, len(part.pages))
 
 

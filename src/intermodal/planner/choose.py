@@ -20,6 +20,7 @@ from intermodal.planner.pin import pinned
 from intermodal.planner.remedies import remedy
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
+from intermodal.planner.voice import Voice
 from intermodal.planner.words import headline, policy_line, summary
 from intermodal.plans import numbers
 from intermodal.plans.facts import Facts
@@ -31,7 +32,6 @@ from intermodal.request import TIERS, Request
 
 FALLBACKS = 3
 OUTRANKED = 5
-FRONTIER = 6
 
 
 class Decision(Struct):
@@ -43,6 +43,7 @@ class Decision(Struct):
     chosen: Route
     fallbacks: list[Route]
     said: list[str]
+    voice: Voice | None
 
 
 def plan(
@@ -70,7 +71,7 @@ def decide(case: Case) -> Decision:
         raise no_route(case, [*left.refused, *settled.found.refused])
     best = settled.found.routes[0]
     chosen, said = pinned(case, left, settled, best)
-    return Decision(case, left, settled, chosen, _fallbacks(settled.found.routes, chosen), said)
+    return Decision(case, left, settled, chosen, _fallbacks(settled.found.routes, chosen), said, case.voice)
 
 
 def _fallbacks(routes: list[Route], chosen: Route) -> list[Route]:
@@ -97,9 +98,10 @@ def no_route(case: Case, refused: list[Refused]) -> NoRoute:
     telling = [row for row in rows if row.rule not in ("output", "model")] or list(rows)
     reasons = tuple(f"{_who(row)}: {row.reason}" for row in telling) or ("no endpoint is known",)
     by = f" with {case.policy.model}" if case.policy.model else ""
-    what = {"text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this"}.get(
-        case.output, "embed this"
-    )
+    what = {
+        "text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this",
+        "speech": "answer this aloud", "scores": "score these labels",
+    }.get(case.output, "embed this")  # fmt: skip
     todo = remedy(case, telling[0], refused) if telling else "run intermodal doctor"
     return NoRoute(f"nothing reachable can {what}{by}: {reasons[0]}", todo=todo, reasons=reasons)
 
@@ -126,7 +128,7 @@ def _who(row: Rejected) -> str:
 def describe(decision: Decision) -> Plan:
     """The decision as a plan: candidates with steps, the lists, the sentences."""
     case, chosen, found = decision.case, decision.chosen, decision.settled.found
-    builder = Builder(case)
+    builder = Builder(case, found.conversions)
     head = builder.candidate(chosen)
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
     said = [
@@ -134,17 +136,15 @@ def describe(decision: Decision) -> Plan:
         *floor_notes(case, decision.left, decision.settled, chosen),
         *notes(case, chosen, head, found.routes),
     ]
-    frontier = tuple(builder.candidate(route) for route in pareto(found.routes))
     made = Plan(
         id="",
-        headline=headline(case, chosen.assignment),
+        headline=headline(case, chosen.assignment, chosen.endpoint),
         policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]),
         objective=case.policy.objective,
         chosen=head,
         fallbacks=fallbacks,
         outranked=outranked(case, chosen, decision.fallbacks, found.routes, builder),
         rejected=rejected([*decision.left.refused, *found.refused, *decision.settled.passed_over]),
-        frontier=frontier,
         notes=tuple(dict.fromkeys(said)),
         inputs=digest(case),
         catalog=case.index.catalog.version,
@@ -158,7 +158,7 @@ def plan_id(made: Plan) -> str:
     """First 12 hex digits of SHA-256 over the plan, its candidates standing for themselves by their content ids."""
     parts = (
         made.headline, made.policy_line, made.objective, made.chosen.id, [c.id for c in made.fallbacks],
-        made.outranked, made.rejected, [c.id for c in made.frontier], made.notes, made.inputs, made.catalog,
+        made.outranked, made.rejected, made.notes, made.inputs, made.catalog,
         made.statistics, made.as_of,
     )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
@@ -253,18 +253,6 @@ def rejected(refused: list[Refused]) -> tuple[Rejected, ...]:
     """Nearest miss first: the later a rule comes in ``RULES``, the farther the endpoint came."""
     ordered = sorted(refused, key=lambda each: (-rules.order(each.rule), each.miss, each.reason, each.ids))
     return tuple(Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids) for each in ordered)
-
-
-def pareto(routes: list[Route]) -> list[Route]:
-    """Routes that no other beats in cost, seconds and strength at once, cheapest first."""
-    points = sorted(routes, key=lambda route: (route.cost, route.seconds, -route.tier, route.key))
-    fastest = [math.inf] * len(TIERS)  # by strength, among the cheaper ones
-    kept: list[Route] = []
-    for route in points:
-        if route.seconds < min(fastest[route.tier :]):
-            fastest[route.tier] = route.seconds
-            kept.append(route)
-    return kept[:FRONTIER]
 
 
 __all__ = ["Candidate", "Decision", "decide", "describe", "plan"]

@@ -8,10 +8,12 @@ import math
 from intermodal.costing.levels import HIGH, MID
 from intermodal.planner.case import Case
 from intermodal.planner.routes import Assignment, assign, picture_tokens
-from intermodal.planner.ways import Way
+from intermodal.planner.way import Way
+from intermodal.request import TIERS
 
 ALL_COMBINATIONS = 16  # up to which every combination of ways is tried
 TOKEN_PRICES = (1e-7, 2e-6, 2e-5)  # USD per input token, from cheap to dear: which way is best depends on it
+LARGE = TIERS.index("large")
 READING = 3e-4  # seconds per input token, typical
 
 
@@ -50,21 +52,23 @@ def _weigh(case: Case, way: Way, rule: str) -> tuple[tuple[float, ...], ...]:
     pictures = picture_tokens(way, rule) if way.pictures else (0.0, 0.0, 0.0)
     time = way.transforms[MID] + way.local[MID] + way.network[MID]
     cost, value = way.cost[MID], case.policy.time_value
-    tokens = way.text[MID] + pictures[MID] + way.sound[MID] * 10.0
-    high = way.text[HIGH] + pictures[HIGH] + way.sound[HIGH] * 32.0
+    tokens = way.text[MID] + pictures[MID] + way.film[MID] + way.sound[MID] * 10.0
+    high = way.text[HIGH] + pictures[HIGH] + way.film[HIGH] + way.sound[HIGH] * 32.0
     fixed = cost + value * (time + tokens * READING) + way.penalty
     return (
         *((fixed + tokens * price,) for price in TOKEN_PRICES),
         (time + tokens * READING, cost),
         (cost, time),
         (high,),
-        (float(sum(way.pictures.values())), time),
+        (sum(count[HIGH] for count in way.pictures.values()), time),
         (-float(way.tier), float(len(way.missed)), cost, time),
-        (float(way.endpoint is not None), way.penalty, time),
+        # A converter stronger than the answer makes no route stronger.
+        (-float(min(way.tier, LARGE)), float(len(way.missed)), cost, time),
+        (float(len(way.converters)), way.penalty, time),
     )
 
 
-WEIGHTINGS = len(TOKEN_PRICES) + 6
+WEIGHTINGS = len(TOKEN_PRICES) + 7
 
 
 def _figures(one: Assignment) -> tuple[float, ...]:

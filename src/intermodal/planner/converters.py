@@ -9,39 +9,55 @@ from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
+from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, MID, ZEROS, levels, plus
-from intermodal.costing.price import hearing_price, reading_price
-from intermodal.costing.speed import hear_seconds, see_seconds
+from intermodal.costing.price import hearing_price, reading_price, token_price
+from intermodal.costing.speed import generate_seconds, hear_seconds, see_seconds
+from intermodal.costing.tokens import DESCRIBE_ASK, DESCRIPTION
+from intermodal.media.steps import FRAME_SIDE, READ_SIDE, expected_scenes, frame_size, most_frames
 from intermodal.planner import rules
 from intermodal.planner.case import Case, is_here
+from intermodal.planner.documents import to_be_seen
 from intermodal.planner.index import Group, Job
 from intermodal.planner.pages import is_scanned
+from intermodal.planner.pieces import read_megapixels
 from intermodal.planner.survivors import Only, Refused, Survivors, members
-from intermodal.planner.ways import Conversions, read_megapixels
+from intermodal.planner.way import Conversions
+from intermodal.request import TIERS
 
+LARGE = TIERS.index("large")
 SHORTLIST = 6  # converters up to which all are considered
-TASKS: dict[Job, Task] = {"transcribe": "automatic-speech-recognition", "read": "image-to-text"}
-_KINDS: dict[Job, tuple[Kind, ...]] = {"transcribe": ("audio",), "read": ("image", "document")}
-_VERB: dict[Job, str] = {"transcribe": "hear", "read": "read"}
+TASKS: dict[Job, Task] = {
+    "transcribe": "automatic-speech-recognition", "read": "image-to-text", "describe": "image-text-to-text",
+}  # fmt: skip
+KINDS: dict[Job, tuple[Kind, ...]] = {
+    "transcribe": ("audio", "video"),
+    "read": ("image", "document", "video"),
+    "describe": ("image", "document", "video"),
+}  # fmt: skip
+VERB: dict[Job, str] = {"transcribe": "hear", "read": "read", "describe": "see", "speak": "speak the answer"}
 
 
 class Floors(Struct, frozen=True):
-    """Places in ``TIERS`` below which nothing is taken: the answering endpoint, ears and readers."""
+    """Places in ``TIERS`` below which nothing is taken: the answering endpoint, ears, readers and eyes."""
 
     answer: int
     hear: int
     read: int
+    see: int = 0
 
     def of(self, job: Job) -> int:
-        return self.hear if job == "transcribe" else self.read
+        """The floor of a conversion."""
+        return {"transcribe": self.hear, "read": self.read}.get(job, self.see)
 
 
 class _Work(Struct):
-    """All there is to convert, for comparing converters: seconds of audio, megapixels, pictures."""
+    """All there is to convert, for comparing converters: seconds of audio, megapixels, pictures, and their sizes."""
 
     seconds: float
     megapixels: float
     pictures: int
+    shapes: dict[tuple[int, int], int]
 
 
 class _Scored(Struct):
@@ -75,25 +91,37 @@ def shortlist(case: Case, left: Survivors, floors: Floors, only: Only | None) ->
 def _reason(case: Case, group: Group, job: Job, floors: Floors) -> rules.Reason | None:
     if group.tier(TASKS[job]) < floors.of(job):
         return ("floor", rules.below(case, floors.of(job), job))
-    bundles = [bundle for bundle in case.bundles if bundle.kind in _KINDS[job]]
+    bundles = [bundle for bundle in case.bundles if bundle.kind in KINDS[job]]
     if group.remote and bundles and all(bundle.private for bundle in bundles):
-        return ("privacy", f"may not {_VERB[job]} {bundles[0].title}, which is private")
+        return ("privacy", f"may not {VERB[job]} {bundles[0].title}, which is private")
     return None
 
 
 def _work(case: Case) -> _Work:
     seconds, megapixels, pictures = ZEROS, 0.0, 0
+    shapes: dict[tuple[int, int], int] = {}
     for bundle in case.bundles:
         for part in bundle.parts:
-            if bundle.kind == "audio":
+            if bundle.kind == "audio" or (bundle.kind == "video" and part.channels):
                 seconds = plus(seconds, levels(part.seconds))
-            elif bundle.kind == "image":
+            if bundle.kind == "video":
+                expected = expected_scenes(part.seconds.mid, part.cuts)[MID]
+                frames = max(1, round(min(expected, most_frames(part.seconds.mid))))
+                shape = frame_size(part.width, part.height, FRAME_SIDE)
+                megapixels += read_megapixels(*frame_size(part.width, part.height, READ_SIDE)) * frames
+                pictures += frames
+                shapes[shape] = shapes.get(shape, 0) + frames
+            if bundle.kind == "image":
                 megapixels += read_megapixels(part.width, part.height)
                 pictures += 1
+                shapes[part.width, part.height] = shapes.get((part.width, part.height), 0) + 1
         scans = sum(is_scanned(page) for pages in bundle.pages for page in pages)
+        seen = sum(to_be_seen(page) for pages in bundle.pages for page in pages)
         megapixels += 2.2 * scans
         pictures += scans
-    return _Work(seconds[MID], megapixels, pictures)
+        if seen:
+            shapes[1240, 1755] = shapes.get((1240, 1755), 0) + seen
+    return _Work(seconds[MID], megapixels, pictures, shapes)
 
 
 def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> _Scored:
@@ -104,6 +132,12 @@ def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> 
         if money == math.inf and rates.audio < math.inf:
             money = work.seconds * 10 * rates.audio
         time = hear_seconds(rates, MID, work.seconds)
+    elif job == "describe":
+        rule, many = endpoint.model.image_tokens, sum(work.shapes.values())
+        seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())
+        asked, said = (DESCRIBE_ASK[MID] + len(case.question) / 4) * many, DESCRIPTION[MID] * many
+        money = token_price(rates, asked, seen, 0.0, said)
+        time = generate_seconds(rates, MID, seen + asked, said) + rates.overhead[MID] * max(0, many - 1)
     else:
         money = reading_price(rates, work.pictures)
         time = see_seconds(rates, MID, work.megapixels)
@@ -124,6 +158,8 @@ def _best(case: Case, scored: list[_Scored]) -> list[_Scored]:
         lambda one: (min(one.money, 1e6), one.seconds, one.endpoint.id),
         lambda one: (one.seconds, one.endpoint.id),
         lambda one: (-one.tier, overall(one), one.endpoint.id),
+        # One that is stronger than the answer makes no route stronger: then the cheaper one.
+        lambda one: (-min(one.tier, LARGE), min(one.money, 1e6), one.seconds, one.endpoint.id),
         lambda one: (one.memory, overall(one), one.endpoint.id),
     )
     found: dict[str, _Scored] = {}

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from intermodal.planner import rules
 from intermodal.planner.case import Case
-from intermodal.planner.converters import TASKS, Floors
+from intermodal.planner.converters import KINDS, TASKS, VERB, Floors
 from intermodal.planner.index import LISTED, Group, Job, tier_name
 from intermodal.planner.remedies import hosts_without_consent
 from intermodal.planner.routes import Route
@@ -17,12 +17,15 @@ from intermodal.planner.survivors import Only, Refused, Survivors, first_ids
 from intermodal.request import TIERS
 
 DEFAULT_FLOOR = TIERS.index("medium")
-CONVERSIONS: tuple[Job, ...] = ("transcribe", "read")
+CONVERSIONS: tuple[Job, ...] = ("transcribe", "read", "describe")
 _JOB_WORDS: dict[Job, str] = {
     "generate": "answering",
     "embed": "embedding",
     "transcribe": "speech recognition",
     "read": "text recognition",
+    "describe": "sight",
+    "score": "scoring",
+    "speak": "speech",
 }
 
 
@@ -42,7 +45,7 @@ def settle(case: Case, left: Survivors) -> Settled:
     """Search under the floor; where the default floor leaves nothing, come down as little as possible."""
     stated = case.policy.at_least
     if stated is not None:
-        floors = Floors(*[TIERS.index(stated)] * 3)
+        floors = Floors(*[TIERS.index(stated)] * 4)
         return Settled(floors, Search(case, left, floors).run(), floors, [])
     top = _strongest(case, left)
     settled: Settled | None = None
@@ -63,12 +66,13 @@ def _strongest(case: Case, left: Survivors) -> Floors:
     if case.policy.objective == "fastest":
         # Who asks for speed and nothing else gets the fast ear and the fast reader; the answer keeps its floor.
         return Floors(answer=min(DEFAULT_FLOOR, answer) if case.job != "transcribe" else 0, hear=0, read=0)
-    return Floors(answer=min(DEFAULT_FLOOR, answer), hear=_of(case, left, "transcribe"), read=_of(case, left, "read"))
+    hear, read, see = (_of(case, left, job) for job in CONVERSIONS)
+    return Floors(answer=min(DEFAULT_FLOOR, answer), hear=hear, read=read, see=see)
 
 
 def _of(case: Case, left: Survivors, job: Job) -> int:
     groups = left.by_job.get(job, []) if job != case.job else []
-    kinds = ("audio",) if job == "transcribe" else ("image", "document")
+    kinds = KINDS[job]
     all_private = all(bundle.private for bundle in case.bundles if bundle.kind in kinds)
     tiers = [group.tier(TASKS[job]) for group in groups if not (group.remote and all_private)]
     return min(DEFAULT_FLOOR, max(tiers, default=0))
@@ -76,9 +80,9 @@ def _of(case: Case, left: Survivors, job: Job) -> int:
 
 def _downwards(top: Floors) -> list[Floors]:
     """From ``top`` down, fewest steps first, converters before the answer."""
-    steps = itertools.product(range(top.answer + 1), range(top.hear + 1), range(top.read + 1))
+    steps = itertools.product(*(range(each + 1) for each in (top.answer, top.hear, top.read, top.see)))
     ordered = sorted(steps, key=lambda step: (sum(step), step))
-    return [Floors(top.answer - answer, top.hear - hear, top.read - read) for answer, hear, read in ordered]
+    return [Floors(top.answer - a, top.hear - h, top.read - r, top.see - s) for a, h, r, s in ordered]
 
 
 def floor_notes(case: Case, left: Survivors, settled: Settled, chosen: Route) -> list[str]:
@@ -91,8 +95,7 @@ def floor_notes(case: Case, left: Survivors, settled: Settled, chosen: Route) ->
         low.append((case.job, floors.answer))
     for job in CONVERSIONS:
         used = any(
-            way.endpoint is not None and (way.name == "transcribe") == (job == "transcribe")
-            for way in chosen.assignment.ways
+            job == piece.op for way in chosen.assignment.ways for passage in way.passages for piece in passage.pieces
         )
         if used and floors.of(job) < DEFAULT_FLOOR:
             low.append((job, floors.of(job)))
@@ -167,7 +170,7 @@ def _passed_over(case: Case, left: Survivors, top: Floors, floors: Floors) -> li
         nearest = _nearest(alone.refused)
         if nearest is None:
             continue
-        verb = "hear" if job == "transcribe" else "read"
+        verb = VERB[job]
         words = f"could {verb}, but every route through it is out: {nearest.reason}"
         ids = (best.ids[0], *(name for name in first_ids(groups) if name != best.ids[0]))[:LISTED]
         found.append(Refused(nearest.rule, words, sum(len(group.members) for group in groups), ids))

@@ -21,18 +21,21 @@ from intermodal.costing.rates import HERE, Rates, dimensions, ideal, rates
 from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
 
-Job = Literal["generate", "transcribe", "read", "embed"]
+Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score"]
 LISTED = 4  # ids a rejection names
 BAND = 4  # the chosen one and three fallbacks
 _KEY = "_planner_index"
 
-JOBS: dict[Task, Job] = {
-    "text-generation": "generate",
-    "image-text-to-text": "generate",
-    "audio-text-to-text": "generate",
-    "automatic-speech-recognition": "transcribe",
-    "image-to-text": "read",
-    "feature-extraction": "embed",
+JOBS: dict[Task, tuple[Job, ...]] = {
+    "text-generation": ("generate",),
+    "image-text-to-text": ("generate", "describe"),
+    "audio-text-to-text": ("generate",),
+    "automatic-speech-recognition": ("transcribe",),
+    "image-to-text": ("read",),
+    "feature-extraction": ("embed",),
+    "text-to-speech": ("speak",),
+    "zero-shot-classification": ("score",),
+    "zero-shot-image-classification": ("score",),
 }
 
 
@@ -149,6 +152,7 @@ def _groups(catalog: Catalog) -> list[Group]:
             own, host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.max_images,
             model.languages, model.tokenizer, model.image_tokens, host.protocol,
+            bool(endpoint.scoring), "many_logprobs" in host.quirks,
         )  # fmt: skip
         group = found.get(key)
         if group is None:
@@ -164,7 +168,9 @@ def _groups(catalog: Catalog) -> list[Group]:
 
 
 def _group(number: int, endpoint: Endpoint, host: str) -> Group:
-    jobs: tuple[Job, ...] = tuple(dict.fromkeys(JOBS[task] for task in endpoint.model.tasks if task in JOBS))
+    jobs: tuple[Job, ...] = tuple(
+        dict.fromkeys(job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS[task])
+    )
     tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
     return Group(
         number=number,

@@ -20,7 +20,7 @@ from intermodal.planner.routes import Assignment, Demand, demand, framing, pictu
 from intermodal.planner.rules import Reason
 from intermodal.planner.score import UNKNOWN, weights
 from intermodal.planner.survivors import Row
-from intermodal.planner.ways import Way
+from intermodal.planner.way import Way
 
 Coefficients = tuple[float, float, float, float]  # score of a call, and per token of text, of pictures, of sound
 Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
@@ -137,7 +137,7 @@ class Lanes:
                     reasons.append(reason)
             if not good:
                 return bundle, reasons
-            found.append(good)
+            found.append(for_itself(bundle, good))
         return found
 
     def assignments(self, group: Group) -> list[Assignment]:
@@ -162,12 +162,19 @@ class Lanes:
         return found
 
 
+def for_itself(bundle: Bundle, good: list[Way]) -> list[Way]:
+    """Who can see a picture for itself is not told about it; of several, some may have to be told for want of room."""
+    if bundle.kind != "image" or len(bundle.parts) > 1 or not any(way.name == "native" for way in good):
+        return good
+    return [way for way in good if way.name not in ("describe", "both")]
+
+
 def _own_text(case: Case, tokenizer: str, forced: bool) -> float:
     """Tokens of the sender's words and of the framing."""
     return case.text(tokenizer)[MID] + framing(case, forced)[MID]
 
 
-Shape = tuple[Option, list[list[Option]], list[list[Option]]]  # of the only ways; of bundles with a choice; of all
+Shape = tuple[Option, list[list[Option]], list[list[int]]]  # of the only ways; of bundles with a choice; their places
 
 
 class Hull(Struct, eq=False):
@@ -181,21 +188,40 @@ class Hull(Struct, eq=False):
     sound: float
     picture_rule: str
     usable: list[list[Way]]
-    shapes: dict[Weights, Shape]
+    shapes: dict[tuple[Weights, bool], Shape]
+    shared: dict[object, list[int]]
 
-    def shape(self, weighed: Weights) -> Shape:
-        """The bundles under some weights."""
-        found = self.shapes.get(weighed)
+    def shape(self, weighed: Weights, waits: bool = False) -> Shape:
+        """The bundles under some weights; ``waits``: conversions over a network take their time."""
+        found = self.shapes.get((weighed, waits))
         if found is None:
             some = [] if self.case.job == "transcribe" else self.usable
-            options = [[_option(way, self.picture_rule, weighed) for way in choices] for choices in some]
             fixed, words, pixels, sound = 0.0, self.text, 0.0, 0.0
-            for each in options:
-                if len(each) == 1:
-                    only = each[0]
+            several: list[list[Option]] = []
+            places: list[list[int]] = []
+            for choices in some:
+                kept = self._kept(choices, weighed, waits)
+                places.append(kept)
+                if len(kept) == 1:
+                    only = _option(choices[kept[0]], self.picture_rule, weighed, waits)
                     fixed, words, pixels, sound = fixed + only[0], words + only[1], pixels + only[2], sound + only[3]
-            several = [each for each in options if len(each) > 1]
-            found = self.shapes[weighed] = ((fixed, words, pixels, sound), several, options)
+                else:
+                    several.append([_option(choices[place], self.picture_rule, weighed, waits) for place in kept])
+            found = self.shapes[weighed, waits] = ((fixed, words, pixels, sound), several, places)
+        return found
+
+    def _kept(self, choices: list[Way], weighed: Weights, waits: bool) -> list[int]:
+        """Places of the ways that may be best at some price per token; the same for all rows, so worked out once.
+
+        What pictures come to depends on the row, so ways with pictures stay.
+        """
+        key = (id(choices), weighed, waits)
+        found = self.shared.get(key)
+        if found is None:
+            plain = [place for place, way in enumerate(choices) if not way.pictures]
+            options = [_option(choices[place], "", weighed, waits) for place in plain]
+            kept = {plain[place] for place in _unbeaten(options)} if len(plain) > 1 else set(plain)
+            found = self.shared[key] = [p for p, way in enumerate(choices) if p in kept or way.pictures]
         return found
 
     def bound(self, rates: Rates, weighed: Weights) -> float:
@@ -225,44 +251,68 @@ class Hull(Struct, eq=False):
             found.append(score)
         return found
 
-    def picks(self, rates: Rates, weighed: Weights) -> tuple[Way, ...]:
-        """The best way of each bundle under some weights."""
+    @property
+    def waits(self) -> bool:
+        """Some conversion is done over a network."""
+        return any(way.network[MID] > 0 for choices in self.usable for way in choices)
+
+    def picks(self, rates: Rates, weighed: Weights, waits: bool = False) -> tuple[Way, ...]:
+        """The best way of each bundle under some weights.
+
+        Conversions over a network overlap, so none of two takes the time of both: without ``waits`` they take none,
+        with it each takes its own. What is best is mostly one of the two.
+        """
         _, text, image, audio = coefficients(self.case, rates, weighed)
+        _, several, places = self.shape(weighed, waits)
         found: list[Way] = []
-        options = self.shape(weighed)[2]
-        for place, ways in enumerate(self.usable):
-            best = ways[0]
-            if len(ways) > 1:
+        options = iter(several)
+        for ways, kept in zip(self.usable, places, strict=True):
+            best = ways[kept[0]]
+            if len(kept) > 1:
                 least = math.inf
-                for way, (fixed, words, pixels, sound) in zip(ways, options[place], strict=True):
+                for place, (fixed, words, pixels, sound) in zip(kept, next(options), strict=True):
                     added = fixed + words * text + pixels * image + sound * audio
                     if added < least:
-                        least, best = added, way
+                        least, best = added, ways[place]
             found.append(best)
         return tuple(found)
 
 
-def hull(case: Case, row: Row, usable: list[list[Way]]) -> Hull:
-    """The hull of a row."""
+def _unbeaten(options: list[Option]) -> list[int]:
+    """Places of the options that no other one beats in every figure; of equal ones the first."""
+    kept: list[int] = []
+    for place, mine in enumerate(options):
+        for other, theirs in enumerate(options):
+            if other == place or (theirs == mine and other > place):
+                continue
+            if theirs[0] <= mine[0] and theirs[1] <= mine[1] and theirs[2] <= mine[2] and theirs[3] <= mine[3]:
+                break
+        else:
+            kept.append(place)
+    return kept
+
+
+def hull(case: Case, row: Row, usable: list[list[Way]], shared: dict[object, list[int]]) -> Hull:
+    """The hull of a row; ``shared`` is kept from one row to the next."""
     heard = case.job == "transcribe"
     text = 0.0 if heard else _own_text(case, row.tokenizer, row.forced_json)
     sound = sum(choices[0].sound[MID] for choices in usable) if heard else 0.0
-    return Hull(case, text, sound, row.picture_rule, usable, {})
+    return Hull(case, text, sound, row.picture_rule, usable, {}, shared)
 
 
 def _dear(price: float) -> float:
     return price if price < math.inf else UNKNOWN
 
 
-def _option(way: Way, rule: str, weighed: Weights) -> Option:
+def _option(way: Way, rule: str, weighed: Weights, waits: bool) -> Option:
     """What one way adds; kept with the way, since many rows share it."""
-    key = (rule if way.pictures else "", weighed)
+    key = (rule if way.pictures else "", weighed, waits)
     found = way.options.get(key)
     if found is None:
         money, time, loss = weighed
-        seconds = way.transforms[MID] + way.local[MID]
+        seconds = way.transforms[MID] + way.local[MID] + (way.network[MID] if waits else 0.0)
         cost = way.cost[MID] if way.cost[MID] < math.inf else UNKNOWN
-        image = picture_tokens(way, rule)[MID] if way.pictures else 0.0
+        image = way.film[MID] + (picture_tokens(way, rule)[MID] if way.pictures else 0.0)
         fixed = cost * money + seconds * time + way.penalty * loss
         found = way.options[key] = (fixed, way.text[MID], image, way.sound[MID] * 10.0)
     return found

@@ -29,6 +29,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
             f"{chosen.endpoint.id} does not say how much it holds; "
             f"{chosen.rates.context:,.0f} tokens are taken for granted"
         )
+    found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
     return found

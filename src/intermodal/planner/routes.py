@@ -13,22 +13,38 @@ import math
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus, times
-from intermodal.costing.price import hearing_price, token_price
-from intermodal.costing.rates import Rates
+from intermodal.costing.price import hearing_price, speaking_price, token_price
+from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.schedule import finish
-from intermodal.costing.speed import generate_seconds, hear_seconds
-from intermodal.costing.tokens import BLOCK, MESSAGE, REPAIR, TEMPLATE, audio_tokens, speech_tokens, text_tokens
+from intermodal.costing.speed import generate_seconds, hear_seconds, speak_seconds
+from intermodal.costing.tokens import (
+    BLOCK,
+    CHARS_OF_TOKEN,
+    CHARS_PER_SECOND,
+    MESSAGE,
+    REPAIR,
+    SPEECH_TOKENS,
+    TEMPLATE,
+    audio_tokens,
+    speech_tokens,
+    text_tokens,
+)
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
+from intermodal.planner.pieces import at_each
 from intermodal.planner.rules import Priced
-from intermodal.planner.ways import NO_TIER, Way
+from intermodal.planner.speech import load, speaks
+from intermodal.planner.speech import memory as voice_memory
+from intermodal.planner.way import NO_TIER, Way
 from intermodal.quantity import Quantity
 
-DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "embedding": 0, "transcript": 0}
-SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "embedding": 0, "transcript": 0}
+_NONE = {"embedding": 0, "transcript": 0, "scores": 0}
+DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}
+SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "speech": 64, **_NONE}
+OPTIONS = (15.0, 25.0, 40.0)  # tokens that ask a chat to pick one of lettered labels
 LEFT_OUT_PENALTY = 0.01  # USD for not reading every page: as much as losing what the question asks for
 
 
@@ -65,7 +81,9 @@ class Assignment(Struct, eq=False, gc=False):
 class Demand(Struct, frozen=True, gc=False):
     """What the last call has to take, whoever takes it. ``total`` sums the tokens of all kinds.
 
-    ``again`` are the extra input tokens of the one repair that prompted JSON may need, 0 without.
+    ``again`` are the extra input tokens of the one repair that prompted JSON may need, 0 without. ``calls`` is how
+    often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
+    in its context (the labels that an embedding model is given one by one).
     """
 
     text: Levels
@@ -83,6 +101,8 @@ class Demand(Struct, frozen=True, gc=False):
     tier: int
     again: float
     cold: frozenset[str]
+    calls: int = 1
+    beside: float = 0.0
 
 
 class Numbers(Struct, gc=False):
@@ -134,6 +154,7 @@ def assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
         image = ZEROS
         for way in chosen:
             image = plus(image, picture_tokens(way, image_rule)) if way.pictures else image
+            image = plus(image, way.film)
         made = msgspec.structs.replace(base, image=image)
     else:
         made = _assign(case, chosen, image_rule)
@@ -150,14 +171,15 @@ def _assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
         transforms, local, sound = plus(transforms, way.transforms), plus(local, way.local), plus(sound, way.sound)
         network = (max(network[0], way.network[0]), max(network[1], way.network[1]), max(network[2], way.network[2]))
         blocks += way.blocks
+        image = plus(image, way.film)
         if way.pictures:
             image = plus(image, picture_tokens(way, image_rule))
-            pictures += sum(way.pictures.values())
-        used = way.endpoint
-        if used is not None and way.local != ZEROS and used.id not in cold and used.id not in case.loaded:
-            cold.add(used.id)
-            load = plus(load, case.rates(used).load)
-            memory = plus(memory, case.rates(used).memory)
+            pictures += math.ceil(sum(count[HIGH] for count in way.pictures.values()))
+        for used in way.converters:
+            if way.local != ZEROS and used.host.zone in HERE and used.id not in cold and used.id not in case.loaded:
+                cold.add(used.id)
+                load = plus(load, case.rates(used).load)
+                memory = plus(memory, case.rates(used).memory)
     if blocks:
         text = plus(text, times(BLOCK, blocks))
     lost = {aspect for way in chosen for aspect in way.loses}
@@ -180,7 +202,7 @@ def picture_tokens(way: Way, image_rule: str) -> Levels:
         low = mid = high = 0.0
         for (width, height, detail), count in way.pictures.items():
             tokens = image_tokens(image_rule, width, height, detail)
-            low, mid, high = low + tokens.low * count, mid + tokens.mid * count, high + tokens.high * count
+            low, mid, high = low + tokens.low * count[0], mid + tokens.mid * count[1], high + tokens.high * count[2]
         found = way.by_rule[image_rule] = (low, mid, high)
     return found
 
@@ -200,7 +222,7 @@ def as_quantity(sound: Levels) -> Quantity:
 
 def framing(case: Case, forced: bool) -> Levels:
     """Tokens nobody wrote: chat template, labels of named text, the schema where it is sent."""
-    if case.job == "embed":
+    if case.job in ("embed", "speak"):
         return (2.0, 3.0, 8.0)
     found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
     if case.labelled:
@@ -220,18 +242,27 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     else:
         text = plus(plus(case.text(model.tokenizer), text), framing(case, forced))
     repaired = case.output == "json" and not forced
+    lettered = case.job == "score" and model.output != ("embedding",)
+    if lettered:
+        text = plus(text, plus(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
     return Demand(
         text=text, image=image, audio=audio, sound=assignment.sound, total=plus(plus(text, image), audio),
         cost=assignment.cost, before=assignment.before, memory=assignment.memory[HIGH], pictures=assignment.pictures,
         penalty=assignment.penalty, missed=assignment.missed, kept=assignment.kept, tier=assignment.tier,
         again=answer_wanted(case) + REPAIR[HIGH] if repaired else 0.0, cold=assignment.cold,
+        calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered else 0.0,
     )  # fmt: skip
+
+
+_OWN_TASK: dict[str, Task] = {
+    "transcribe": "automatic-speech-recognition", "embed": "feature-extraction", "speak": "text-to-speech",
+}  # fmt: skip
 
 
 def tier_of(case: Case, group: Group, needs: Demand | Assignment) -> int:
     """Strength of the answering endpoint for what it is given here."""
-    if case.job != "generate":
-        return group.tier("automatic-speech-recognition" if case.job == "transcribe" else "feature-extraction")
+    if case.job in _OWN_TASK:
+        return group.tier(_OWN_TASK[case.job])
     if needs.pictures:
         return group.tier("image-text-to-text")
     return group.tier("audio-text-to-text") if needs.audio[HIGH] else group.tier("text-generation")
@@ -260,8 +291,10 @@ def answer_cap(case: Case, rates: Rates, tokens_high: float) -> float:
 def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
     """Output tokens under a cap. Reservations use the cap, ranking the mid."""
     job = case.job
-    if job == "embed":
+    if job in ("embed", "speak"):
         return ZEROS
+    if job == "score":
+        return ZEROS if endpoint.model.output == ("embedding",) else (2.0, 2.0, 2.0)
     if job == "transcribe":
         return levels(
             speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
@@ -281,10 +314,34 @@ def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float)
             heard = levels(audio_tokens(as_quantity(needs.sound)))[level]
             return token_price(rates, 0.0, 0.0, heard, out), hear_seconds(rates, level, sound)
         return hearing_price(rates, sound), hear_seconds(rates, level, sound)
+    if case.job == "speak":
+        chars = needs.text[level] * CHARS_OF_TOKEN
+        return speaking_price(rates, level, chars), speak_seconds(rates, level, chars)
+    if needs.calls > 1 or needs.beside:
+        once = out / needs.calls
+        text = needs.text[level] + needs.beside
+        return (
+            needs.calls * token_price(rates, text, needs.image[level], needs.audio[level], once),
+            needs.calls * generate_seconds(rates, level, needs.total[level] + needs.beside, once),
+        )
     return (
         token_price(rates, needs.text[level], needs.image[level], needs.audio[level], out),
         generate_seconds(rates, level, needs.total[level], out),
     )
+
+
+def aloud(case: Case, endpoint: Endpoint, rates: Rates, out: Levels) -> tuple[Levels, Levels]:
+    """USD and seconds that an answer takes more for being spoken: by its own model, or by a voice after it."""
+    if case.job != "generate" or case.output != "speech":
+        return ZEROS, ZEROS
+    if speaks(endpoint):
+        tokens = at_each(lambda level: out[level] * CHARS_OF_TOKEN / CHARS_PER_SECOND[level] * SPEECH_TOKENS)
+        return (
+            at_each(lambda level: tokens[level] * rates.speech if tokens[level] else 0.0),
+            at_each(lambda level: tokens[level] * rates.write_out[level]),
+        )
+    voice = case.voice
+    return (voice.cost(out), voice.seconds(out)) if voice is not None else (ZEROS, ZEROS)
 
 
 def repair_call(case: Case, rates: Rates, needs: Demand, out: float) -> tuple[float, float]:
@@ -307,6 +364,13 @@ def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Dem
         more_cost, more_seconds = repair_call(case, rates, needs, out[HIGH])
         cost_high, seconds_high = cost_high + more_cost, seconds_high + more_seconds
     memory = needs.memory
+    if case.output == "speech":
+        more_cost_, more_seconds_ = aloud(case, endpoint, rates, out)
+        cost, cost_high = cost + more_cost_[MID], cost_high + more_cost_[HIGH]
+        seconds, seconds_high = seconds + more_seconds_[MID], seconds_high + more_seconds_[HIGH]
+        if case.voice is not None and case.job == "generate" and not speaks(endpoint):
+            seconds, seconds_high = seconds + load(case, case.voice, MID), seconds_high + load(case, case.voice, HIGH)
+            memory += voice_memory(case, case.voice)
     if not remote and endpoint.id not in case.loaded and endpoint.id not in needs.cold:
         memory += rates.memory[HIGH]
         seconds += rates.load[MID]

@@ -21,14 +21,17 @@ from intermodal.content import Kind
 from intermodal.costing.memory import fits
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
-from intermodal.planner.ways import Way
+from intermodal.planner.way import Way
 from intermodal.plans.numbers import plain_money
-from intermodal.request import DEFAULT_MAX_COST, ZONES, Zone
+from intermodal.request import DEFAULT_MAX_COST, ZONES, ScoresOutput, Zone
 
 _MAKES: dict[str, str] = {
     "generate": "it answers in text",
     "transcribe": "it turns speech into text",
     "read": "it reads text from pictures",
+    "describe": "it describes pictures",
+    "speak": "it speaks text",
+    "score": "it scores labels",
     "embed": "it makes embeddings",
 }
 _IS: dict[Kind, str] = {
@@ -119,7 +122,7 @@ def language(group: Group, job: Job, case: Case) -> str:
     heard = case.languages
     if heard and heard <= frozenset(languages):
         return ""
-    first = next((bundle for bundle in case.bundles if bundle.kind == "audio"), None)
+    first = next((bundle for bundle in case.bundles if bundle.kind in ("audio", "video")), None)
     name = first.title if first is not None else "the recording"
     verb = "are" if first is not None and len(first.parts) > 1 else "is"
     known = ", ".join(languages)
@@ -128,10 +131,23 @@ def language(group: Group, job: Job, case: Case) -> str:
     return f"hears only {known}, and nothing says {name} {verb} (--language {languages[0]})"
 
 
+def labels(group: Group, job: Job, case: Case) -> str:
+    """A chat picks among lettered labels, and is told the chances of so many letters at most."""
+    output = case.request.output
+    if job != "score" or not isinstance(output, ScoresOutput) or group.first.model.output == ("embedding",):
+        return ""
+    most = 26 if "many_logprobs" in group.first.host.quirks else 20
+    if len(output.labels) <= most:
+        return ""
+    return f"scores {most} labels at once, and there are {len(output.labels)}"
+
+
 # ---- way --------------------------------------------------------------------------------------
 
 
 def modality(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
+    if "video" in way.hands and not group.remote:
+        return f"{bundle.title} is a video, and nothing on this machine is given a whole one: it is taken apart"
     missing = sorted(way.hands - group.inputs)
     if not missing:
         return ""
@@ -142,13 +158,23 @@ def privacy(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     """Labels flow to what is derived; release is explicit."""
     if not bundle.private or not group.remote:
         return ""
-    if way.name == "native":
+    if way.name == "native" or (way.name == "frames" and bundle.picture_private):
         return f"{bundle.kind} may not leave this machine ({bundle.title} is private)"
     if "text" in way.hands and bundle.text_private:
         return f"{bundle.title} is private, and so is its text (release it with --release {bundle.kind}:text)"
     if "image" in way.hands and bundle.picture_private:
-        return f"{bundle.title} is private, and so are pictures of its pages"
+        what = "pictures of its pages" if bundle.kind == "document" else "its pictures"
+        return f"{bundle.title} is private, and so are {what}"
+    if "audio" in way.hands and bundle.sound_private:
+        return f"{bundle.title} is private, and so is its sound (release it with --release {bundle.kind}:audio)"
     return ""
+
+
+_DOING = {
+    "native": "sending it as it is", "transcribe": "transcribing", "read": "reading", "describe": "describing",
+    "both": "reading and describing", "extract": "extracting text", "watch": "taking it apart",
+    "figured": "putting its figures in words",
+}  # fmt: skip
 
 
 def keep(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
@@ -156,8 +182,7 @@ def keep(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     gone = [aspect for aspect in case.policy.keep if aspect in way.loses]
     if not gone:
         return ""
-    verb = {"transcribe": "transcribing", "read": "reading", "extract": "extracting text", "mixed": "this way"}
-    return f"{verb.get(way.name, way.name)} loses {' and '.join(gone)} of {bundle.title}, which --keep asks for"
+    return f"{_DOING.get(way.name, 'this way')} loses {' and '.join(gone)} of {bundle.title}, which --keep asks for"
 
 
 # ---- route ------------------------------------------------------------------------------------
@@ -221,7 +246,7 @@ def below(case: Case, place: int, job: Job = "generate") -> str:
     return f"weaker than {name}, the strongest reachable up to the default floor{_AS.get(job, '')} (--at-least)"
 
 
-_AS: dict[Job, str] = {"transcribe": " as an ear", "read": " as a reader"}
+_AS: dict[Job, str] = {"transcribe": " as an ear", "read": " as a reader", "describe": " as an eye"}
 
 
 class Rule(Struct, frozen=True):
@@ -239,6 +264,7 @@ RULES: tuple[Rule, ...] = (
     Rule("not_ready", "endpoint", not_ready),
     Rule("zone", "endpoint", zone),
     Rule("language", "endpoint", language),
+    Rule("labels", "endpoint", labels),
     Rule("modality", "way", modality),
     Rule("privacy", "way", privacy),
     Rule("keep", "way", keep),

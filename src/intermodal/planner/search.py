@@ -32,6 +32,7 @@ from intermodal.planner.routes import (
     Demand,
     Numbers,
     Route,
+    answer_cap,
     assign,
     demand,
     price,
@@ -41,8 +42,10 @@ from intermodal.planner.routes import (
 from intermodal.planner.rules import Priced, Reason
 from intermodal.planner.score import Key, key, least_key, score, weights
 from intermodal.planner.selection import selected
+from intermodal.planner.speech import best_voice, is_mute
 from intermodal.planner.survivors import Only, Refused, Row, Survivors, members, rows
-from intermodal.planner.ways import NO_TIER, Conversions, Way, ways
+from intermodal.planner.way import NO_TIER, Conversions, Way
+from intermodal.planner.ways import ways
 
 ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
 FIRST: Key = (-math.inf,)
@@ -63,16 +66,24 @@ class Found(Struct):
 
     routes: list[Route]
     refused: list[Refused]
+    conversions: Conversions
 
 
 class Search:
-    """One search, under one set of floors; ``only`` asks about one endpoint."""
+    """One search, under one set of floors; ``only`` asks about one endpoint, ``every`` prices all there is,
+    ``ends`` also what is cheapest and what is fastest though nobody would choose it.
+    """
 
-    def __init__(self, case: Case, left: Survivors, floors: Floors, only: Only | None = None) -> None:
+    def __init__(
+        self, case: Case, left: Survivors, floors: Floors, only: Only | None = None, *,
+        every: bool = False, ends: bool = False,
+    ) -> None:  # fmt: skip
         self.case = case
         self.left = left
         self.floors = floors
         self.only = only
+        self.every = every
+        self.ends = ends
         self.weights = weights(case)
         self.by_number = case.policy.objective != "best" and case.job != "transcribe"  # one number ranks routes
         self.limits: Limits = limits(case, floors.answer)
@@ -88,6 +99,7 @@ class Search:
     def run(self) -> Found:
         """All of it. Pages are left out only where nobody takes them all."""
         case = self.case
+        case.voice = best_voice(case, self.left, self.only)
         self.conversions, refused = shortlist(case, self.left, self.floors, self.only)
         for each in refused:
             self.misses.add(each)
@@ -106,16 +118,16 @@ class Search:
             self.misses.take_over(before, contexts=not self.routes)
         self.routes.sort(key=lambda route: route.key)
         self._improve()
-        return Found(self.routes, self.misses.rows())
+        return Found(self.routes, self.misses.rows(), self.conversions)
 
     def _go_through(self, line: list[InLine]) -> None:
         case, passed = self.case, list[InLine]()
         for entry in line:
-            if len(self._top) >= ENOUGH and entry.bound >= self._top[-1]:
+            if len(self._top) >= ENOUGH and entry.bound >= self._top[-1] and not self.every:
                 passed.append(entry)
             elif not self._fails_whole(entry):
                 self._price_all(entry)
-        if case.job != "transcribe":
+        if self.ends and case.job != "transcribe":
             for entry, weighed in _extremes(passed):
                 if not self._is_inside(entry):
                     self._price_extreme(entry, weighed)
@@ -143,17 +155,20 @@ class Search:
         """All classes with their bounds; those of endpoints we know more about than the catalog come first."""
         case = self.case
         found: list[InLine] = []
+        shared: dict[object, list[int]] = {}
         every, weak = rows(case, self.left, self.floors.answer)
         if weak is not None:
             self.misses.add(weak)
         for row in every:
             usable = self.lanes.usable(row.inputs, row.remote, row.groups[0])
-            if not isinstance(usable, list) or (row.remote and case.private_text):
+            mute = case.output == "speech" and any(is_mute(case, group.first) for group in row.groups)
+            if not isinstance(usable, list) or (row.remote and case.private_text) or mute:
                 for group in row.groups:
-                    self._has_ways(group)
+                    if self._has_ways(group):
+                        found.append(InLine(FIRST, group, None, None, None))
                 continue
             best = min(max(way.tier for way in choices) for choices in usable) if usable else NO_TIER
-            shape = hull(case, row, usable)
+            shape = hull(case, row, usable, shared)
             known = known_coefficients(case, row, self.weights)
             numbers = shape.bounds(known, self.weights)
             if case.job == "transcribe":
@@ -179,6 +194,9 @@ class Search:
         case = self.case
         if group.remote and case.private_text:
             self._refuse(("privacy", f"text may not leave this machine ({case.private_text} is private)"), group)
+            return False
+        if is_mute(case, group.first):
+            self._refuse(("output", "answers in words, and no voice is reachable to speak them"), group)
             return False
         usable = self.lanes.usable(group.inputs, group.remote, group)
         if isinstance(usable, list):
@@ -210,7 +228,7 @@ class Search:
         """Price the members of a class, but for those that by a first look cannot enter the list."""
         case, group, row, shape = self.case, entry.group, entry.row, entry.hull
         some = members(case, group, case.job, self.only)
-        if row is None or shape is None or not self.by_number or entry.bound == FIRST:
+        if row is None or shape is None or not self.by_number or entry.bound == FIRST or self.every:
             for endpoint in some:
                 rates = case.rates(endpoint)
                 self._price(entry, endpoint, rates, self._picked(entry, rates))
@@ -224,7 +242,7 @@ class Search:
     def _picked(self, entry: InLine, rates: Rates) -> list[Assignment]:
         """The assignment that looks best; two of them, or all there are, where combinations are few."""
         group, shape = entry.group, entry.hull
-        if shape is None or not self.by_number:
+        if shape is None or not self.by_number or self.every:
             return fill(self.lanes.lane(group), self.lanes)
         if self.few:
             lane = self.lanes.lane(group)
@@ -234,7 +252,10 @@ class Search:
             numbers = lane.numbers(rates)
             order = sorted(range(len(every)), key=numbers.__getitem__)[:2]
             return [every[place] for place in order]
-        return [assign(self.case, shape.picks(rates, self.weights), group.first.model.image_tokens)]
+        chosen = [shape.picks(rates, self.weights)]
+        if shape.waits:
+            chosen.append(shape.picks(rates, self.weights, waits=True))
+        return [assign(self.case, each, group.first.model.image_tokens) for each in dict.fromkeys(chosen)]
 
     def _is_inside(self, entry: InLine) -> bool:
         """Some route is as cheap, as fast and as strong as any of this class could be."""
@@ -251,8 +272,13 @@ class Search:
         """Price the one route of a class that looks cheapest, or fastest."""
         case, group, shape = self.case, entry.group, entry.hull
         assert shape is not None
-        some = [(endpoint, case.rates(endpoint)) for endpoint in members(case, group, case.job, self.only)]
-        endpoint, rates = min(some, key=lambda pair: (shape.bound(pair[1], weighed), pair[0].id))
+        some = members(case, group, case.job, self.only)
+        if entry.row is not None:
+            bounds = shape.bounds(known_coefficients(case, entry.row, weighed, group), weighed)
+        else:
+            bounds = [shape.bound(case.rates(endpoint), weighed) for endpoint in some]
+        endpoint = some[min(range(len(some)), key=lambda place: (bounds[place], some[place].id))]
+        rates = case.rates(endpoint)
         chosen = assign(case, shape.picks(rates, weighed), group.first.model.image_tokens)
         self._price(entry, endpoint, rates, [chosen])
 
@@ -262,13 +288,22 @@ class Search:
         lane = self.lanes.lane(entry.group)
         best = self._price_these(endpoint, entry.group, rates, lane, picked, reasons)
         if best is None:
-            others = [each for each in fill(lane, self.lanes) if each not in picked]
+            others = [each for each in self._others(lane, rates) if each not in picked]
             best = self._price_these(endpoint, entry.group, rates, lane, others, reasons)
         if best is not None:
             insort(self._top, best)
             del self._top[ENOUGH:]
         elif reasons:
             self.misses.add_nearest(reasons, (endpoint.id,), 1)
+
+    def _others(self, lane: Lane, rates: Rates) -> list[Assignment]:
+        """What else the lane has; where even the shortest is too long, that one alone, for its reason."""
+        every = fill(lane, self.lanes)
+        if not self.limits.counts_context or self.select_pages or len(every) < 2:
+            return every
+        shortest = min(every, key=lambda each: lane.demand(each).total[HIGH])
+        tokens = lane.demand(shortest).total[HIGH]
+        return [shortest] if tokens + answer_cap(self.case, rates, tokens) > rates.context else every
 
     def _price_these(
         self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane, some: list[Assignment],

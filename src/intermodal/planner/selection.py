@@ -10,8 +10,10 @@ from intermodal.costing.levels import HIGH
 from intermodal.costing.tokens import BLOCK, page_tokens, text_tokens
 from intermodal.planner.case import Bundle, Case, question_words
 from intermodal.planner.pages import is_scanned, scores, select
+from intermodal.planner.pieces import page_megapixels
 from intermodal.planner.routes import DEFAULT_ANSWER, Assignment, assign
-from intermodal.planner.ways import Conversions, Kept, Way, page_megapixels, ways
+from intermodal.planner.way import Conversions, Kept, Way
+from intermodal.planner.ways import ways
 from intermodal.plans.facts import PageFacts
 
 _SELECTABLE = ("extract", "mixed")  # ways that turn pages into text
@@ -113,7 +115,7 @@ def _worth(case: Case, index: int, wanted: tuple[PageFacts, ...]) -> list[float]
 
 def _same_way(case: Case, bundle: Bundle, way: Way, conversions: Conversions, kept: Kept) -> Way | None:
     found = [other for other in ways(case, bundle, conversions, kept) if other.name in _SELECTABLE]
-    same = [other for other in found if other.name == way.name and other.endpoint in (way.endpoint, None)]
+    same = [other for other in found if other.name == way.name and set(other.converters) <= set(way.converters)]
     return next(iter(same), None)
 
 

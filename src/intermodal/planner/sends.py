@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Kind
@@ -10,30 +11,38 @@ from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import part_tokens
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.routes import Route
-from intermodal.planner.ways import Passage, Way
+from intermodal.planner.way import Passage, Piece, Way
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Send
+from intermodal.plans.step import Call
 from intermodal.quantity import total
 
 TOGETHER = 8  # parts alike up to which each is listed by itself
-MAKES_TEXT = ("extract", "read", "transcribe")
+MAKES_TEXT = ("extract", "read", "transcribe", "describe")
 
 
-def sends_of(case: Case, route: Route) -> tuple[Send, ...]:
-    """In part order, the answering endpoint's after the converters'."""
+Said = dict[object, list[tuple[str, Kind, str]]]  # what was worked out already, by way and kind of words
+
+
+def sends_of(case: Case, route: Route, said: Said) -> tuple[Send, ...]:
+    """In part order, the answering endpoint's after the converters'. ``said`` is kept from one route to the next."""
     found: list[Send] = []
     for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
-        if way.endpoint is not None and way.endpoint.host.zone not in HERE:
-            found += _each(bundle, way, way.endpoint, _as_it_is)
+        for used in way.converters:
+            if used.host.zone not in HERE:
+                found += _each(bundle, way, used, partial(_for_converter, used.id), said)
     if route.endpoint.host.zone not in HERE:
         found += _texts(case, route.endpoint)
         for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
             if way.name == "native":
-                found += _each(bundle, way, route.endpoint, _as_it_is)
-            else:
-                found += _each(bundle, way, route.endpoint, _derived)
-                if way.pictures:
-                    found += _each(bundle, way, route.endpoint, _pictures)
+                sound = case.job == "transcribe" and bundle.kind == "video"
+                found += _each(bundle, way, route.endpoint, _sound if sound else _as_it_is, said)
+                continue
+            found += _each(bundle, way, route.endpoint, _derived, said)
+            if "audio" in way.hands:
+                found += _each(bundle, way, route.endpoint, _sound, said)
+            if way.pictures:
+                found += _each(bundle, way, route.endpoint, _pictures, said)
     return tuple(found)
 
 
@@ -52,32 +61,61 @@ Pairs = list[tuple[PartFacts, Passage]]
 Words = Callable[[Bundle, Pairs], tuple[str, Kind]]
 
 
-def _each(bundle: Bundle, way: Way, endpoint: Endpoint, words: Words) -> list[Send]:
+def _each(bundle: Bundle, way: Way, endpoint: Endpoint, words: Words, said: Said) -> list[Send]:
     """One entry per part; of many parts alike one for all, with their sum or range."""
+    key = (id(way), words)
+    found = said.get(key)
+    if found is None:
+        found = said[key] = list(_in_words(bundle, way, words))
+    return [_send(what, kind, origin, endpoint) for what, kind, origin in found]
+
+
+def _in_words(bundle: Bundle, way: Way, words: Words) -> Iterator[tuple[str, Kind, str]]:
     pairs = list(zip(bundle.parts, way.passages, strict=True))
-    if len(pairs) > TOGETHER:
-        what, kind = words(bundle, pairs)
-        return [_send(what, kind, bundle.title, endpoint)] if what else []
-    found: list[Send] = []
-    for pair in pairs:
-        what, kind = words(bundle, [pair])
+    some = [pairs] if len(pairs) > TOGETHER else [[pair] for pair in pairs]
+    for each in some:
+        what, kind = words(bundle, each)
         if what:
-            found.append(_send(what, kind, pair[0].name, endpoint))
-    return found
+            yield what, kind, bundle.title if len(each) > 1 else each[0][0].name
 
 
 def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     count = len(pairs)
+    seconds = f"{sum(part.seconds.mid for part, _ in pairs):.3g} s"
     if bundle.kind == "audio":
-        seconds = f"{sum(part.seconds.mid for part, _ in pairs):.3g} s"
         return (f"{seconds} audio" if count == 1 else f"{count} recordings, {seconds} in all"), "audio"
+    if bundle.kind == "video":
+        return (f"{seconds} video" if count == 1 else f"{count} videos, {seconds} in all"), "video"
     if bundle.kind == "image":
         return f"{_counted(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
-    if not pairs[0][1].pages:  # a converter elsewhere gets pictures of the scanned pages
-        scans = sum(len(piece.pages) for _, passage in pairs for piece in passage.pieces if piece.op == "read")
-        return (_counted(scans, "page picture") if scans else ""), "image"
     pages = _counted(sum(passage.pages for _, passage in pairs), "page")
     return f"{_counted(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
+
+
+def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """What a converter elsewhere gets: recordings, pictures, pictures of pages or frames."""
+    if bundle.kind in ("audio", "image") and not any(piece.op == "frames" for piece in pairs[0][1].pieces):
+        return _as_it_is(bundle, pairs)
+    if any(piece.op == "transcribe" for piece in _pieces_of(name, pairs)):
+        return _sound(bundle, pairs)
+    count = sum(piece.count for piece in _pieces_of(name, pairs))
+    if not count:
+        return "", "image"
+    return (_counted(count, "page picture") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
+
+
+def _pieces_of(name: str, pairs: Pairs) -> list[Piece]:
+    return [p for _, passage in pairs for p in passage.pieces if p.endpoint is not None and p.endpoint.id == name]
+
+
+def _sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """The sound of videos."""
+    return f"{sum(part.seconds.mid for part, _ in pairs):.3g} s audio", "audio"
+
+
+def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:
+    exact = all(p.reads[0] == p.reads[2] for _, passage in pairs for p in passage.pieces if p.op == "frames")
+    return f"{'' if exact else 'up to '}{_counted(count, 'frame')}"
 
 
 def _sizes(parts: list[PartFacts]) -> str:
@@ -99,8 +137,11 @@ def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 
 def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    count = sum(len(passage.pictures) for _, passage in pairs)
-    return (_counted(count, "page picture") if count else ""), "image"
+    if bundle.kind == "document":
+        count = sum(len(passage.pictures) for _, passage in pairs)
+        return (_counted(count, "page picture") if count else ""), "image"
+    count = sum(p.count for _, passage in pairs for p in passage.pieces if p.op == "frames" and p.shown)
+    return (_frames(count, bundle, pairs) if count else ""), "image"
 
 
 def _counted(count: int, word: str) -> str:
@@ -110,3 +151,12 @@ def _counted(count: int, word: str) -> str:
 def _send(what: str, kind: Kind, origin: str, endpoint: Endpoint) -> Send:
     host = endpoint.host
     return Send(what=what, kind=kind, origin=origin, host=host.id, url=host.base_url, zone=host.zone)
+
+
+def answer_sent(case: Case, route: Route, ends: tuple[Call, ...]) -> tuple[Send, ...]:
+    """The answer itself, where a voice elsewhere speaks it."""
+    voice = case.voice
+    if len(ends) < 2 or voice is None or voice.endpoint.host.zone in HERE:
+        return ()
+    tokens = ends[0].estimate.output_tokens.mid
+    return (_send(f"{tokens:,.0f} tok text", "text", "the answer", voice.endpoint),)

@@ -11,9 +11,11 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
-from intermodal.planner.case import Case
+from intermodal.planner.aspects import wants_eye
+from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import LISTED, Group, Job, tier_name
 from intermodal.planner.pages import is_scanned
+from intermodal.request import ScoresOutput
 
 MAX_SHAPES = 256
 
@@ -95,21 +97,40 @@ class Only(Struct, frozen=True):
 def jobs_needed(case: Case) -> tuple[Job, ...]:
     """The answering job first, then the conversions that could be of use."""
     found: list[Job] = [case.job]
-    if case.job != "transcribe" and any(bundle.kind == "audio" for bundle in case.bundles):
+    if case.job != "transcribe" and any(map(_heard, case.bundles)):
         found.append("transcribe")
     if any(
-        bundle.kind == "image" or any(is_scanned(page) for pages in bundle.pages for page in pages)
+        bundle.kind in ("image", "video") or any(is_scanned(page) for pages in bundle.pages for page in pages)
         for bundle in case.bundles
     ):
         found.append("read")
+    looked_at = [bundle for bundle in case.bundles if bundle.kind in ("image", "video", "document")]
+    if looked_at and case.job != "transcribe":
+        done = any(part.outcomes for bundle in looked_at for part in bundle.parts)
+        if done or any(wants_eye(case.policy.keep, bundle.needs) for bundle in looked_at):
+            found.append("describe")
+    if case.job == "generate" and case.output == "speech":
+        found.append("speak")
     return tuple(found)
+
+
+def _labels(case: Case) -> int:
+    output = case.request.output
+    return len(output.labels) if isinstance(output, ScoresOutput) else 0
+
+
+def _heard(bundle: Bundle) -> bool:
+    return bundle.kind == "audio" or (bundle.kind == "video" and any(part.channels for part in bundle.parts))
 
 
 def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     """Apply the endpoint rules, once per shape of request."""
     policy = case.policy
-    recording = next((bundle.title for bundle in case.bundles if bundle.kind == "audio"), "")
-    key = (jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output)
+    recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
+    key = (
+        jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
+        _labels(case),
+    )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)
     if not isinstance(found, Survivors):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import quantity
-from intermodal.costing.tokens import audio_tokens, document_tokens, part_tokens
+from intermodal.costing.tokens import audio_tokens, document_tokens, part_tokens, video_tokens
 from intermodal.planner.case import Bundle, Case, text_files
+from intermodal.planner.pieces import as_range
 from intermodal.planner.routes import as_quantity, picture_tokens
-from intermodal.planner.ways import Passage, Way
+from intermodal.planner.way import Passage, Way
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Taken
 from intermodal.quantity import Quantity, exact, total
@@ -37,7 +38,8 @@ def named_texts(case: Case, tokenizer: str) -> list[Taken]:
 def taken(bundle: Bundle, way: Way, rule: str) -> list[Taken]:
     """Parts that go in without becoming text; many alike as one."""
     if len(bundle.parts) > TOGETHER:
-        tokens = quantity(picture_tokens(way, rule), "sum", 0) + audio_tokens(as_quantity(way.sound))
+        tokens = quantity(picture_tokens(way, rule), "sum", 0) + quantity(way.film, "sum", 0)
+        tokens = tokens + audio_tokens(as_quantity(way.sound))
         pages = sum(passage.pages for passage in way.passages)
         tokens = tokens + document_tokens(pages, sum(passage.chars for passage in way.passages))
         return [
@@ -45,6 +47,9 @@ def taken(bundle: Bundle, way: Way, rule: str) -> list[Taken]:
                 part=bundle.parts[0].index, title=bundle.title, kind=bundle.kind, tokens=tokens, count=len(bundle.parts)
             )
         ]
+    if way.name in ("watch", "frames"):
+        pairs = zip(bundle.parts, way.passages, strict=True)
+        return [each for part, passage in pairs for each in _apart(part, passage, rule)]
     return [
         Taken(
             part=part.index, title=f"{part.name} {_size_words(part, passage)}", kind=bundle.kind,
@@ -54,19 +59,42 @@ def taken(bundle: Bundle, way: Way, rule: str) -> list[Taken]:
     ]  # fmt: skip
 
 
+def _apart(part: PartFacts, passage: Passage, rule: str) -> list[Taken]:
+    """A video or an animation in tracks: its frames, and its sound where that goes in as it is."""
+    found: list[Taken] = []
+    for piece in passage.pieces:
+        if piece.shown and piece.op == "demux":
+            found.append(
+                Taken(
+                    part=part.index,
+                    title=f"{part.name} {piece.title}",
+                    kind="audio",
+                    tokens=audio_tokens(passage.sound),
+                )
+            )
+        if piece.shown and piece.op == "frames":
+            title = f"{part.name} {piece.title}"
+            found.append(Taken(part=part.index, title=title, kind="image", tokens=_pictured(passage, rule)))
+    return found
+
+
 def _taken_tokens(passage: Passage, rule: str) -> Quantity:
     if passage.pages:
         return document_tokens(passage.pages, passage.chars)
-    if not passage.pictures:
-        return audio_tokens(passage.sound)
+    if passage.film.high or not passage.film.known:
+        return video_tokens(passage.film)
+    return _pictured(passage, rule) if passage.pictures else audio_tokens(passage.sound)
+
+
+def _pictured(passage: Passage, rule: str) -> Quantity:
     tokens = exact(0.0)
     for width, height, detail in passage.pictures:
-        tokens = tokens + image_tokens(rule, width, height, detail)
+        tokens = tokens + image_tokens(rule, width, height, detail).times(as_range(passage.many))
     return tokens
 
 
 def _size_words(part: PartFacts, passage: Passage) -> str:
-    if part.kind == "audio":
+    if part.kind == "audio" or passage.film.high:
         return f"{part.seconds.mid:.3g} s"
     if part.kind == "image":
         return f"{part.width}x{part.height}"

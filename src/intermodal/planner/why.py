@@ -7,16 +7,26 @@ from intermodal.errors import NoRoute
 from intermodal.planner import rules
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import Decision, compare, decide
+from intermodal.planner.converters import VERB
 from intermodal.planner.floors import settle
 from intermodal.planner.index import Job
 from intermodal.planner.names import resolve
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
+from intermodal.planner.speech import speaks
 from intermodal.planner.survivors import Only, Survivors, jobs_needed, survivors
 from intermodal.plans.plan import Inputs
 
 MOST = 5  # endpoints of one model that are answered for
-_DOES: dict[str, str] = {"transcribe": "transcribes", "read": "reads", "generate": "answers", "embed": "embeds"}
+_DOES: dict[str, str] = {
+    "transcribe": "transcribes",
+    "read": "reads",
+    "describe": "describes",
+    "generate": "answers",
+    "embed": "embeds",
+    "score": "scores",
+    "speak": "speaks",
+}
 
 
 def why_not(inputs: Inputs, name: str) -> str:
@@ -64,8 +74,12 @@ def _used(decision: Decision, endpoint: Endpoint) -> str:
     if endpoint.id == decision.chosen.endpoint.id:
         return "it is the chosen one"
     for bundle, way in zip(decision.case.bundles, decision.chosen.assignment.ways, strict=True):
-        if way.endpoint is not None and way.endpoint.id == endpoint.id:
-            return f"it is in the plan: it {_DOES['transcribe' if way.name == 'transcribe' else 'read']} {bundle.title}"
+        for piece in (each for passage in way.passages for each in passage.pieces):
+            if piece.endpoint is not None and piece.endpoint.id == endpoint.id:
+                return f"it is in the plan: it {_DOES[piece.op]} {bundle.title}"
+    voice = decision.voice
+    if voice is not None and voice.endpoint.id == endpoint.id and not speaks(decision.chosen.endpoint):
+        return "it is in the plan: it speaks the answer"
     for place, route in enumerate(decision.fallbacks, 1):
         if route.endpoint.id == endpoint.id:
             return f"it is fallback {place}: {compare(decision.case, route, decision.chosen)}"
@@ -77,15 +91,17 @@ def _as(case: Case, decision: Decision | None, left: Survivors, endpoint: Endpoi
     floors = decision.settled.floors if decision is not None else settle(case, left).floors
     found = Search(case, left, floors, Only(endpoint.id, job)).run()
     mine = [route for route in found.routes if _uses(route, endpoint, job, case)]
+    if decision is not None:
+        case.voice = decision.voice  # a search for another voice leaves its own behind
     if mine and decision is not None:
         words = compare(case, mine[0], decision.chosen)
-        who = "outranked" if job == case.job else f"could {'hear' if job == 'transcribe' else 'read'}, but is outranked"
+        who = "outranked" if job == case.job else f"could {VERB[job]}, but is outranked"
         return f"{who}: {words}"
     for refused in found.refused:
         if endpoint.id in refused.ids or _is_of(case, refused.ids, endpoint):
             return _rejected((refused.rule, refused.reason))
     if job != case.job:
-        verb = "hear" if job == "transcribe" else "read"
+        verb = VERB[job]
         nearest = max(found.refused, key=lambda each: rules.order(each.rule), default=None)
         why = "nothing reachable can answer"
         if nearest is not None:
@@ -97,7 +113,9 @@ def _as(case: Case, decision: Decision | None, left: Survivors, endpoint: Endpoi
 def _uses(route: Route, endpoint: Endpoint, job: Job, case: Case) -> bool:
     if job == case.job:
         return route.endpoint.id == endpoint.id
-    return any(way.endpoint is not None and way.endpoint.id == endpoint.id for way in route.assignment.ways)
+    if job == "speak":
+        return case.voice is not None and case.voice.endpoint.id == endpoint.id and not speaks(route.endpoint)
+    return any(used.id == endpoint.id for way in route.assignment.ways for used in way.converters)
 
 
 def _is_of(case: Case, ids: tuple[str, ...], endpoint: Endpoint) -> bool:

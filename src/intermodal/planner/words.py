@@ -6,10 +6,12 @@ import math
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
+from intermodal.planner.aspects import figured_pages
 from intermodal.planner.case import Bundle, Case
 from intermodal.planner.index import tier_name
+from intermodal.planner.pieces import pages_title
 from intermodal.planner.routes import Assignment
-from intermodal.planner.ways import Passage, Way, pages_title
+from intermodal.planner.way import Passage, Way
 from intermodal.plans.facts import PartFacts
 from intermodal.request import Aspect
 
@@ -27,9 +29,17 @@ _WAYS: dict[str, str] = {
     "extract": "text of the document",
     "render": "pictures of its pages",
     "mixed": "text and pictures of its pages",
+    "figured": "text of the document and descriptions of its figures",
+    "describe": "description of the picture",
+    "both": "text read from the picture and a description of it",
+    "frames": "frames of the animation",
 }
-_GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document"}
-_GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "documents"}
+_TRACKS: dict[str, str] = {
+    "transcribe": "transcript", "demux": "its sound", "read": "text on the screen", "describe": "what is seen",
+    "frames": "frames",
+}  # fmt: skip
+_GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document", "video": "a video"}
+_GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "documents", "video": "videos"}
 NEEDED = "the question seems to need it"
 _SUGGESTED: dict[Aspect, str] = {"layout": "it is dense with text", "appearance": "there is little text in it"}
 MAX_SOURCE = 48
@@ -68,25 +78,33 @@ def summary(case: Case, assignment: Assignment) -> str:
         return "speech recognition alone"
     if not case.bundles:
         return "text only"
-    found = [
-        _NATIVE[bundle.kind] if way.name == "native" else _WAYS[way.name]
-        for bundle, way in zip(case.bundles, assignment.ways, strict=True)
-    ]
+    found: list[str] = []
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        if way.name == "watch":
+            found += _tracks(way)
+        else:
+            found.append(_NATIVE[bundle.kind] if way.name == "native" else _WAYS[way.name])
     return " + ".join(dict.fromkeys(found))
 
 
-def headline(case: Case, assignment: Assignment) -> str:
+def _tracks(way: Way) -> list[str]:
+    """What a video becomes, in words."""
+    shown = [piece for piece in way.passages[0].pieces if piece.shown]
+    return [f"{piece.title} shown" if piece.op == "frames" else _TRACKS[piece.op] for piece in shown]
+
+
+def headline(case: Case, assignment: Assignment, answering: Endpoint) -> str:
     """What kind of call this is, and why: is a language model enough?"""
-    conversions = sum(
-        any(piece.endpoint is not None or piece.op == "extract" for piece in passage.pieces)
-        for way in assignment.ways
-        for passage in way.passages
-    )
+    conversions = sum(_conversions(way, passage) for way in assignment.ways for passage in way.passages)
     after = f" after {number(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
     if case.job == "transcribe":
         return "no language model needed: speech recognition"
     if case.job == "embed":
         return f"no language model needed: an embedding model{after}"
+    if case.job == "speak":
+        return f"no language model needed: speech synthesis{after}"
+    if case.job == "score" and answering.model.output == ("embedding",):
+        return f"no language model needed: labels scored by an embedding model{after}"
     seen = _seen(case, assignment)
     if seen:
         return f"multimodal call{after}: {seen}{_because(case, assignment)}"
@@ -103,11 +121,18 @@ def headline(case: Case, assignment: Assignment) -> str:
     return "LLM call: a language model is enough, text goes in and text comes out"
 
 
+def _conversions(way: Way, passage: Passage) -> int:
+    """How often content becomes text: once a part, but for parts that are heard and seen, or read and described."""
+    if way.name in ("watch", "both"):
+        return sum(piece.endpoint is not None for piece in passage.pieces)
+    return any(piece.endpoint is not None or piece.op == "extract" for piece in passage.pieces)
+
+
 def _seen(case: Case, assignment: Assignment) -> str:
     """What goes in as more than text, parts that go the same way named together; "" when nothing does."""
     alike: dict[tuple[Kind, str], list[tuple[PartFacts, Passage]]] = {}
     for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-        if way.name == "native" or way.pictures:
+        if way.name == "native" or way.pictures or "audio" in way.hands:
             alike.setdefault((bundle.kind, way.name), []).extend(zip(bundle.parts, way.passages, strict=True))
     found: list[str] = []
     for (kind, name), pairs in alike.items():
@@ -118,10 +143,22 @@ def _seen(case: Case, assignment: Assignment) -> str:
             words = f"{goes} {(_GO_IN if many else _GOES_IN).get(kind, kind)}"
         elif name == "mixed":
             words = f"{goes} text with {_shown(pairs)}"
+        elif name == "watch":
+            words = f"{goes} {_watched(pairs[0][1])}"
+        elif name == "frames":
+            words = f"{goes} frames"
         else:
             words = f"{'are' if many else 'is'} shown as pictures of {'their' if many else 'its'} pages"
         found.append(f"{joined([part.name for part, _ in pairs])} {words}")
     return ", ".join(found)
+
+
+def _watched(passage: Passage) -> str:
+    """What reaches the model of a video that was taken apart."""
+    names = {"transcribe": "its transcript", "demux": "its sound", "read": "the text on the screen"}
+    return joined(
+        [names.get(p.op, "frames" if p.op == "frames" else "descriptions") for p in passage.pieces if p.shown]
+    )
 
 
 def _shown(pairs: list[tuple[PartFacts, Passage]]) -> str:
@@ -134,7 +171,7 @@ def _shown(pairs: list[tuple[PartFacts, Passage]]) -> str:
 def _because(case: Case, assignment: Assignment) -> str:
     """The need that only a direct look serves, when one was noticed."""
     for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-        if way.name == "native" or way.pictures:
+        if way.name == "native" or way.pictures or "audio" in way.hands:
             for aspect in (*case.policy.keep, *bundle.needs):
                 if aspect in way.keeps and aspect not in ("words", "timing"):
                     return f"; text would lose its {aspect}"
@@ -146,14 +183,22 @@ def warnings(case: Case, assignment: Assignment) -> tuple[str, ...]:
     found: list[str] = []
     for bundle, way in zip(case.bundles, assignment.ways, strict=True):
         for aspect in way.missed:
-            why = NEEDED if aspect in case.asked else _SUGGESTED.get(aspect, "it seems to be about that")
+            why = NEEDED if aspect in case.asked else _suggested(aspect, bundle)
             found.append(f"loses {aspect} of {bundle.title}: {why}")
         if way.left_out:
             found += _left_out(bundle, way)
         for part in bundle.parts:
-            if part.kind == "image" and part.frames > 1:
+            if part.kind == "image" and part.frames > 1 and way.name != "frames":
                 found.append(f"takes only the first of {part.frames:,} frames of {part.name}")
     return tuple(found)
+
+
+def _suggested(aspect: Aspect, bundle: Bundle) -> str:
+    """Why something seems to be needed that nobody asked for."""
+    pages = [page for part in bundle.parts for page in figured_pages(part)] if aspect == "figures" else []
+    if pages:
+        return f"{pages_title(tuple(pages))} {'is' if len(pages) == 1 else 'are'} mostly figures"
+    return _SUGGESTED.get(aspect, "it seems to be about that")
 
 
 def _left_out(bundle: Bundle, way: Way) -> list[str]:

@@ -6,8 +6,10 @@ import math
 
 from intermodal.events import Actual, Result
 from intermodal.plans import numbers
-from intermodal.plans.plan import Plan
-from intermodal.plans.step import Call, Step
+from intermodal.plans.graph import checks_of
+from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.step import Call, Check, Step
+from intermodal.plans.timeline import found_words, milliseconds, unplanned
 from intermodal.quantity import Quantity, q_error, total
 
 _NEGLIGIBLE = 0.05  # seconds: below this a q-error grades the clock
@@ -17,10 +19,12 @@ def explain_analyze(plan: Plan, result: Result) -> str:
     """What each step was expected to take, what it took, and how far apart that is (1.0 is perfect).
 
     Cached steps are marked and not graded: they say nothing about the estimate. Where there are any, or steps that
-    did not run, the total is that of the steps that ran, estimate and actual alike.
+    did not run, the total is that of the steps that ran, estimate and actual alike. What checks found, and where the
+    plan was made again, follows the steps.
     """
     actuals = {actual.step: actual for actual in result.actuals}
-    steps = _steps(plan, result)
+    route = _route(plan, result)
+    steps = tuple(step for step in route.steps if not isinstance(step, Check))
     lines: list[str] = []
     errors: list[float] = []
     for step in steps:
@@ -35,8 +39,12 @@ def explain_analyze(plan: Plan, result: Result) -> str:
             errors += [row[3] for row in rows if row[3] is not None]
             lines.append(head)
             lines += [_line(row) for row in rows]
-    unplanned = [actual for actual in result.actuals if actual.step not in {step.id for step in steps}]
-    lines += [f"not in the plan: {actual.seconds:.1f} s" for actual in unplanned]
+    known = {step.id: step for candidate in (plan.chosen, *plan.fallbacks) for step in candidate.steps}
+    for actual in result.actuals:
+        if actual.step not in {step.id for step in steps}:
+            lines.append(_unplanned(actual, known.get(actual.step), result))
+    lines += _checked(route, result)
+    lines += _replanned(plan, result)
     lines.append(_total(plan, result, steps, actuals))
     if errors:
         ordered = sorted(errors)
@@ -46,12 +54,66 @@ def explain_analyze(plan: Plan, result: Result) -> str:
     return "\n".join(lines)
 
 
-def _steps(plan: Plan, result: Result) -> tuple[Step, ...]:
-    """Those of the route that answered: the chosen one, or the fallback that stepped in."""
+def _route(plan: Plan, result: Result) -> Candidate:
+    """The route that answered: the chosen one, or the fallback that stepped in."""
     for candidate in (plan.chosen, *plan.fallbacks):
         if candidate.endpoint == result.endpoint:
-            return candidate.steps
-    return plan.chosen.steps
+            return candidate
+    return plan.chosen
+
+
+def _unplanned(actual: Actual, step: Step | None, result: Result) -> str:
+    """A step of another route, as far as the run tells what it was."""
+    words = "  ".join(word for word in unplanned(actual, step, result) if word)
+    took = "cached" if actual.cached else f"{numbers.plain_seconds(actual.seconds)} s"
+    return f"not in the plan: {words[:1].upper()}{words[1:]}  {took}"
+
+
+def _checked(route: Candidate, result: Result) -> list[str]:
+    """What each planned check found, what others found where something was wrong, and prices nobody had to pay."""
+    checks = list(dict.fromkeys(check for some in checks_of(route).values() for check in some))
+    lines: list[str] = []
+    spared: list[Check] = []
+    told: set[tuple[str, str]] = set()
+    for check in checks:
+        looked = {ref.partition(":")[2] for ref in check.inputs}
+        found = [each for each in result.checks if each.check == check.op and each.step in looked]
+        wrong = [each for each in found if each.problem]
+        told |= {(each.step, each.check) for each in found}
+        if not wrong:
+            spared.append(check)
+        if found:
+            said = "; ".join(dict.fromkeys(found_words(each) for each in wrong)) or "fine"
+            lines.append(f"Check {_named(check)}: {said}")
+    for each in result.checks:
+        if each.problem and (each.step, each.check) not in told:
+            lines.append(f"Check {each.check.replace('_', ' ')}: {found_words(each)}")
+    return [*lines, *_spared(spared)]
+
+
+def _named(check: Check) -> str:
+    return check.title or check.op.replace("_", " ")
+
+
+def _spared(checks: list[Check]) -> list[str]:
+    """Conditions that did not come true."""
+    cost = total([check.estimate.cost for check in checks])
+    seconds = total([check.estimate.seconds for check in checks])
+    words = [f"${numbers.plain_money(cost.high)}"] if cost.known and cost.high else []
+    words += [f"{numbers.plain_seconds(seconds.high)} s"] if seconds.known and seconds.high else []
+    return [f"not needed: up to {', '.join(words)} for what the checks did not find"] if words else []
+
+
+def _replanned(plan: Plan, result: Result) -> list[str]:
+    """Where the plan was made again, why, how long that took, and who answers now if that changed."""
+    lines: list[str] = []
+    answers = plan.chosen.endpoint
+    for each in result.replans:
+        now = f"; {each.endpoint} answers instead of {answers}" if each.endpoint != answers else ""
+        at = f"after {numbers.plain_seconds(each.at)} s, in {milliseconds(each.seconds)}"
+        lines.append(f"Planned again {at}: {each.reason}{now}")
+        answers = each.endpoint
+    return lines
 
 
 def _who(step: Step) -> str:

@@ -11,10 +11,8 @@ total ... / sends: ... / note ... / fallback ... / outranked ... / rejected ...
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from intermodal.plans import numbers
-from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected, Send, Taken
+from intermodal.plans import lists, numbers
+from intermodal.plans.plan import Candidate, Plan, Send, Taken
 from intermodal.plans.rejections import folded
 from intermodal.plans.step import Call, Step, Transform
 from intermodal.quantity import Quantity, total
@@ -31,9 +29,10 @@ def explain(plan: Plan) -> str:
     return _lines(plan, everything=False)
 
 
-def explain_all(plan: Plan) -> str:
-    """The same, every rejection included, and the Pareto frontier over cost, seconds and strength."""
-    return f"{_lines(plan, everything=True)}\n{_frontier(plan)}"
+def explain_all(plan: Plan, frontier: tuple[Candidate, ...] = ()) -> str:
+    """The same, every rejection included, and the Pareto frontier over cost, seconds and strength where it is given."""
+    text = _lines(plan, everything=True)
+    return f"{text}\n{_frontier(plan, frontier)}" if frontier else text
 
 
 def _lines(plan: Plan, *, everything: bool) -> str:
@@ -43,17 +42,18 @@ def _lines(plan: Plan, *, everything: bool) -> str:
         f"inputs {plan.inputs}   catalog {plan.catalog or '-'}   statistics {plan.statistics}   as of {plan.as_of}"
     )
     lines += tree(plan.chosen)
-    lines += _total(plan.chosen)
+    lines.append(f"total: {lists.total(plan.chosen)}   weakest link {plan.chosen.tier}")
+    lines += _checks(plan.chosen)
     lines += sends(plan.chosen.sends)
     for note in plan.notes:
         lines += wrapped(f"note: {note}", "      ")
     for place, candidate in enumerate(plan.fallbacks, 1):
-        lines += _labelled(f"fallback {place}", _brief(candidate))
+        lines += _labelled(f"fallback {place}", lists.brief(candidate))
     for other in plan.outranked:
-        lines += _labelled("outranked", _outranked(other))
+        lines += _labelled("outranked", lists.outranked(other))
     for row in plan.rejected if everything else folded(plan.rejected):
         if everything or row.rule not in _HIDDEN:
-            lines += _labelled("rejected", _rejected(row))
+            lines += _labelled("rejected", lists.rejected(row))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -77,7 +77,7 @@ Child = Step | Taken | list[Step]
 def _children(step: Step, by_id: dict[str, Step], candidate: Candidate) -> list[Child]:
     """What a step is made of, in part order; many alike as one list."""
     found: list[Child] = []
-    taken = {each.part: each for each in candidate.takes} if step is candidate.steps[-1] else {}
+    taken = {each.part: each for each in candidate.takes} if step is candidate.answering else {}
     for ref in step.inputs:
         kind, _, name = ref.partition(":")
         if kind == "step" and name in by_id:
@@ -119,11 +119,11 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
     if estimate.output_tokens.high or not estimate.output_tokens.known:
         figures.append(f"out {numbers.count(estimate.output_tokens)}")
     figures += _cost_and_time(step)
-    title = "" if step.op == "generate" or step.op == "embed" else f"  {step.title}"
+    title = f"  {step.title}" if step.op in ("transcribe", "speak") else ""
     lines = [f"{head}{step.endpoint}{title}   {step.note}"]
     lines.append(f"{bar}{' ' * (len(head) - 1)}{'  '.join(figures)}")
     if step.keeps or step.loses:
-        lines.append(f"{bar}{' ' * (len(head) - 1)}{_aspects(step.keeps, step.loses)}")
+        lines.append(f"{bar}{' ' * (len(head) - 1)}{lists.aspects(step.keeps, step.loses)}")
     for name, value in step.params:
         if name == "json":
             check = "; checked against the schema, one repair at most" if value == "prompted" else " by the wire"
@@ -140,10 +140,13 @@ def _node(child: Child, by_id: dict[str, Step], candidate: Candidate, indent: st
     below = _children(child, by_id, candidate)
     head = f"{child.op.replace('_', ' ').capitalize()}  "
     lines = [f"{indent}{branch}{head}{_what(child, candidate)}"]
+    pad = f"{indent}{rail}{'│' if below else ' '}{' ' * (len(head) - 1)}"
     details = _details(child)
-    if details:
-        pad = " " * (len(head) - 1)
-        lines.append(f"{indent}{rail}{'│' if below else ' '}{pad}{details}")
+    one_line = f"{pad}{'  '.join(details)}"
+    if details and len(one_line) > WIDTH and len(details) > 1:
+        lines += [f"{pad}{details[0]}", f"{pad}{'  '.join(details[1:])}"]
+    elif details:
+        lines.append(one_line)
     for place, each in enumerate(below):
         lines += _node(each, by_id, candidate, f"{indent}{rail}", last=place == len(below) - 1)
     return lines
@@ -155,31 +158,32 @@ def _what(step: Step, candidate: Candidate) -> str:
         return f"{step.endpoint}  {step.title} -> {numbers.tokens(made)}"
     if isinstance(step, Transform) and step.op == "extract":
         return f"{step.title} -> {numbers.tokens(_tokens_of_text(step))}"
-    if isinstance(step, Transform) and step.op == "render":
-        shown = next((take for take in candidate.takes if take.part == step.part), None)
+    if isinstance(step, Transform) and step.op in _TAKEN_AS:
+        kinds = _TAKEN_AS[step.op]
+        reaches = f"step:{step.id}" in candidate.answering.inputs
+        shown = next((t for t in candidate.takes if t.part == step.part and t.kind in kinds and reaches), None)
         return f"{step.title}{f' -> {numbers.tokens(shown.tokens)}' if shown is not None else ''}"
     return f"{step.title}{f'; {step.note}' if step.note else ''}"
+
+
+# What the last endpoint gets of a transform's outcome, as ``Candidate.takes`` calls it.
+_TAKEN_AS: dict[str, tuple[str, ...]] = {"render": ("document",), "frames": ("image",), "demux": ("audio",)}
 
 
 def _tokens_of_text(step: Transform) -> Quantity:
     return step.estimate.text.scaled(0.25)
 
 
-def _details(step: Step) -> str:
+def _details(step: Step) -> list[str]:
     words = []
     if isinstance(step, Call | Transform) and (step.keeps or step.loses):
-        words.append(_aspects(step.keeps, step.loses))
+        words.append(lists.aspects(step.keeps, step.loses))
     if isinstance(step, Call):
         words += _cost_and_time(step)
         words.append(step.note)
     elif step.estimate.seconds.high:
         words.append(numbers.seconds(step.estimate.seconds))
-    return "  ".join(word for word in words if word)
-
-
-def _aspects(keeps: Iterable[str], loses: Iterable[str]) -> str:
-    kept, lost = ", ".join(keeps), ", ".join(loses)
-    return "; ".join(part for part in (f"keeps {kept}" if kept else "", f"loses {lost}" if lost else "") if part)
+    return [word for word in words if word]
 
 
 def _cost_and_time(step: Step) -> list[str]:
@@ -203,14 +207,26 @@ def _many(steps: list[Step]) -> str:
 # ---- the lists --------------------------------------------------------------------------------
 
 
-def _total(candidate: Candidate) -> list[str]:
-    estimate = candidate.total
-    words = [numbers.money(estimate.cost), numbers.seconds(estimate.seconds)]
-    if estimate.load_seconds.high:
-        words.append(f"{numbers.plain_seconds(estimate.load_seconds.mid)} s of it loading")
-    if estimate.memory.high:
-        words.append(f"memory {numbers.memory(estimate.memory)}")
-    return [f"total: {', '.join(words)}   weakest link {candidate.tier}"]
+def _checks(candidate: Candidate) -> list[str]:
+    """What is looked at on the way: escalations as conditions with a price, the rest in one line."""
+    lines: list[str] = []
+    plain: list[str] = []
+    more = ""
+    for check in candidate.checks:
+        if check.op == "size":
+            more = f"{check.title}: {check.note}"
+        elif check.op != "valid_json":  # that is said where the answer is
+            high = check.estimate.seconds.high
+            if not high:
+                plain.append(check.title)
+                continue
+            money = f"${numbers.plain_money(check.estimate.cost.high)}, " if check.estimate.cost.high else ""
+            words = f"check: {check.title}: {check.note}, + up to {money}{numbers.plain_seconds(high)} s"
+            lines += wrapped(words, "       ")
+    if plain:
+        words = f"check: {', '.join(plain)}: what is wrong would be said, nothing better is reachable"
+        lines += wrapped(words, "       ")
+    return [*lines, f"check: {more}"] if more else lines
 
 
 def sends(sent: tuple[Send, ...]) -> list[str]:
@@ -219,7 +235,7 @@ def sends(sent: tuple[Send, ...]) -> list[str]:
         return ["sends: nothing leaves this machine"]
     by_place: dict[str, list[str]] = {}
     for each in sent:
-        by_place.setdefault(_place(each), []).append(f"{each.what} (from {each.origin})")
+        by_place.setdefault(lists.place(each), []).append(f"{each.what} (from {each.origin})")
     lines: list[str] = []
     for place, things in by_place.items():
         shown = things if len(things) <= 12 else [*things[:12], f"{len(things) - 12} more"]
@@ -227,40 +243,13 @@ def sends(sent: tuple[Send, ...]) -> list[str]:
     return lines
 
 
-def _place(sent: Send) -> str:
-    """The host of the URL as people know it."""
-    rest = sent.url.partition("://")[2] or sent.url
-    return rest.partition("/")[0] or sent.host
-
-
-def _brief(candidate: Candidate) -> str:
-    figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
-    away = "" if not candidate.sends else f"  sends to {', '.join(dict.fromkeys(map(_place, candidate.sends)))}"
-    lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
-    fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
-    loses = f"; loses {', '.join(lost)}" if lost else ""
-    return f"{candidate.endpoint}  {candidate.summary}{loses}{fewer}  {figures}{away}"
-
-
-def _outranked(other: Outranked) -> str:
-    return f"{other.endpoint}  {other.summary}  {other.reason}"
-
-
-def _rejected(row: Rejected) -> str:
-    if row.count == 1 and row.endpoints:
-        return f"{row.endpoints[0]}  {row.reason}"
-    more = ", …" if row.count > len(row.endpoints) else ""
-    names = f" ({', '.join(row.endpoints)}{more})" if row.endpoints else ""
-    return f"{row.count:,} endpoints: {row.reason}{names}"
-
-
 def _labelled(label: str, text: str) -> list[str]:
     return wrapped(f"{label:<{LABEL}}{text}", " " * LABEL)
 
 
-def _frontier(plan: Plan) -> str:
+def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
     rows = [("cost", "seconds", "weakest link", "endpoint", "route")]
-    for candidate in plan.frontier:
+    for candidate in frontier:
         total = candidate.total
         rows.append(
             (

@@ -18,6 +18,7 @@ class PageFacts(Value):
         figure_share: share of the page's area under raster images or drawn paths, 0..1.
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
         text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
+        letters: letters and signs on a scanned page, counted by their edges.
     """
 
     number: int
@@ -27,6 +28,30 @@ class PageFacts(Value):
     figure_share: float = 0.0
     words: tuple[str, ...] = ()
     text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
+    letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
+
+
+class Outcome(Value):
+    """What a conversion of this part really made, known when a plan is made again while it runs.
+
+    Attributes:
+        op, endpoint, params: the step that made it; ``endpoint`` is "" for a transform.
+        chars: characters of text it made. tokens: exact counts by tokenizer name. pictures: how many it made.
+        language: ISO 639-1 of speech, "" where there is none.
+        problem: "" when it is as it should be; otherwise what a check found ("empty", "looped", "language",
+            "confidence"): the same step is then not taken again for this part.
+        said: that finding in words.
+    """
+
+    op: str
+    endpoint: str = ""
+    params: tuple[tuple[str, str], ...] = ()
+    chars: int = 0
+    tokens: dict[str, int] = field(default_factory=dict)
+    pictures: int = 0
+    language: str = ""
+    problem: str = ""
+    said: str = ""
 
 
 class PartFacts(Value):
@@ -38,14 +63,22 @@ class PartFacts(Value):
         kind, media_type: the true ones, sniffed from the bytes.
         digest: SHA-256 of the original bytes, hex.
         size: bytes.
-        width, height: pixels, after the orientation tag. frames: of an animation, else 1.
-        text_density: share of an image's area that looks like text, 0..1.
-        seconds: length of audio.
-        sample_rate, channels: of audio.
+        width, height: pixels, after the orientation tag, of pictures and video. frames: of an animation or a
+            video, else 1. fps: frames per second of a video.
+        cuts: seconds at which a video's picture probably changes to another scene, from its key frames; the start
+            is not among them.
+        text_density: share of an image's area that looks like text, 0..1; of a video the most of its sampled frames.
+        letters: letters and signs on an image, counted by their edges.
+        seconds: length of audio, of video, of an animation that says so.
+        sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
         pages: of a document.
         chars: characters of a text part.
         tokens: exact counts of a text part by tokenizer name.
         language: ISO 639-1 where it is known, else "".
+        outcomes: conversions that are done, when a plan is made again while it runs; empty before.
+        origins: names and kinds of the files this was taken out of, and the name it shares with an earlier part; a
+            privacy label on any of them holds for this part.
+        notes: what was left out when it was taken out of its file, each a phrase after its name and a colon.
     """
 
     index: int
@@ -58,6 +91,7 @@ class PartFacts(Value):
     height: int = 0
     frames: int = 1
     text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
+    letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
     seconds: Quantity = Quantity()
     sample_rate: int = 0
     channels: int = 0
@@ -65,6 +99,11 @@ class PartFacts(Value):
     chars: int = 0
     tokens: dict[str, int] = field(default_factory=dict)
     language: str = ""
+    fps: float = 0.0
+    cuts: tuple[float, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    origins: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Facts(Value):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import Kind, Value
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
-from intermodal.plans.step import Check, Estimate, Step
+from intermodal.plans.step import Call, Check, Estimate, Step
 from intermodal.quantity import Quantity
-from intermodal.request import Aspect, Objective, Request, Tier, Zone
+from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
 
 PLAN_VERSION = 1
 INPUTS_VERSION = 1
@@ -42,8 +44,8 @@ class Candidate(Value):
     """One complete route.
 
     Attributes:
-        steps: in an order in which they can run; the last answers the request.
-        endpoint: of the last step.
+        steps: in an order in which they can run; the last ends it: it answers, or speaks the answer made before.
+        endpoint: of the step that answers.
         total: cost and tokens summed; seconds scheduled over the machine's resources, loading included; memory
             the peak, with what is loaded already.
         score: what the objective minimises, in its unit.
@@ -68,6 +70,21 @@ class Candidate(Value):
     summary: str = ""
     takes: tuple[Taken, ...] = ()
     checks: tuple[Check, ...] = ()
+
+
+    @property
+    def last(self) -> Call:
+        """The call that ends the route."""
+        last = self.steps[-1]
+        assert isinstance(last, Call)
+        return last
+
+    @property
+    def answering(self) -> Call:
+        """The call that answers: the last one, or the one before a voice that speaks its words."""
+        last = self.last
+        made = next((s for s in self.steps if isinstance(s, Call) and s.op == "generate" and s.part < 0), None)
+        return made if last.op == "speak" and made is not None else last
 
 
 class Outranked(Value):
@@ -100,7 +117,6 @@ class Plan(Value):
         policy_line: the policy in words, as EXPLAIN prints it.
         inputs: digest of the planner's inputs. catalog: its version. statistics: its epoch.
         as_of: the date the plan was made for (prices are dated), ISO.
-        frontier: the Pareto frontier over cost, seconds and tier, for ``explain --all``.
         notes: sentences that need saying (floor not reached, language assumed, aspect lost).
     """
 
@@ -112,24 +128,33 @@ class Plan(Value):
     fallbacks: tuple[Candidate, ...] = ()
     outranked: tuple[Outranked, ...] = ()
     rejected: tuple[Rejected, ...] = ()
-    frontier: tuple[Candidate, ...] = ()
     notes: tuple[str, ...] = ()
     inputs: str = ""
     catalog: str = ""
     statistics: int = 0
     as_of: str = ""
 
+    def svg(self, name: str = "") -> str:
+        """The plan as a picture; see :func:`intermodal.plans.picture.svg`."""
+        from intermodal.plans import picture
+
+        return picture.svg(self, name)
+
     def _repr_html_(self) -> str:
-        """How a notebook shows a plan: the EXPLAIN text, escaped."""
+        """How a notebook shows a plan: the picture, and the EXPLAIN text, escaped, below it."""
         from html import escape
 
         from intermodal.plans.explain import explain
 
-        return f"<pre>{escape(explain(self))}</pre>"
+        return f"{self.svg()}<details><summary>as text</summary><pre>{escape(explain(self))}</pre></details>"
 
 
 class Inputs(Value):
-    """Everything the planner reads. Saved and replayed by ``explain --inputs``; same inputs, same bytes."""
+    """Everything the planner reads. Saved and replayed by ``explain --inputs``; same inputs, same bytes.
+
+    ``asked`` has the messages as they were asked when files in them were taken apart for ``request``; otherwise it is
+    empty. What is to be opened again later (an approved plan, the next turn) is ``original``.
+    """
 
     request: Request
     facts: Facts
@@ -137,7 +162,13 @@ class Inputs(Value):
     machine: Machine
     statistics: Statistics
     as_of: str
+    asked: tuple[Message, ...] = ()
     version: int = INPUTS_VERSION
+
+    @property
+    def original(self) -> Request:
+        """The request with its files whole."""
+        return msgspec.structs.replace(self.request, messages=self.asked) if self.asked else self.request
 
 
 class SavedPlan(Value):

@@ -14,9 +14,9 @@ from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
 # Transform ops are deterministic and weightless; call ops have weights or a price.
-TransformOp = Literal["extract", "render", "select", "resample", "frame"]
-CallOp = Literal["read", "transcribe", "describe", "generate", "embed"]
-CheckOp = Literal["not_empty", "valid_json"]
+TransformOp = Literal["extract", "render", "select", "frames", "demux"]
+CallOp = Literal["read", "transcribe", "describe", "generate", "embed", "speak", "score"]
+CheckOp = Literal["transcript", "reading", "size", "valid_json"]
 
 
 class Estimate(Value):
@@ -77,7 +77,15 @@ class Call(Value, tag_field="step", tag="call"):
 
 
 class Check(Value, tag_field="step", tag="check"):
-    """Looks at what a step made and says something when it is not as it should be."""
+    """Looks at what a step made and says something when it is not as it should be.
+
+    transcript  not empty, not looped, in a language the ear hears
+    reading     text found, with enough confidence
+    size        no longer than was planned for (the plan is made again otherwise)
+    valid_json  the answer against its schema
+
+    ``note`` names the escalation; ``estimate`` is its price as a condition: low and mid 0, high what it takes.
+    """
 
     id: str
     op: CheckOp

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
+
+from intermodal.runtimes.embedded import piper
 
 EXTRA = "pip install 'intermodal[embedded]'"
 
@@ -15,15 +18,20 @@ _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "pdfium": (("pypdfium2",), "pip install pypdfium2"),
     "openai": (("httpx",), "pip install httpx"),
 }
+# protocol -> how its program is found, and what to do when it is not there
+_PROGRAMS: dict[str, tuple[Callable[[], str], str]] = {"piper": (piper.program, piper.TODO)}
 
 
 def installed() -> dict[str, str]:
     """Protocol -> "" when it can be used, else what to run to get it."""
-    return {protocol: "" if all(map(_has, modules)) else todo for protocol, (modules, todo) in _NEEDS.items()}
+    return {protocol: missing(protocol) for protocol in (*_NEEDS, *_PROGRAMS)}
 
 
 def missing(protocol: str) -> str:
     """What to run to get one protocol's runtime; "" when it is there."""
+    if protocol in _PROGRAMS:
+        program, todo = _PROGRAMS[protocol]
+        return "" if program() else todo
     modules, todo = _NEEDS.get(protocol, ((), ""))
     return "" if all(map(_has, modules)) else todo
 

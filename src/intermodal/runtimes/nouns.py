@@ -38,6 +38,23 @@ class Seen(Value):
     peak_memory: int = 0
 
 
+class Spoken(Value):
+    """Text as speech.
+
+    Attributes:
+        pcm: signed 16-bit, little-endian, mono. rate: samples per second.
+        silent: stretches of the text that the voice had no sound for: they were left out.
+        seconds: of work, as in the others.
+    """
+
+    pcm: bytes
+    rate: int
+    silent: tuple[str, ...] = ()
+    seconds: float = 0.0
+    load_seconds: float = 0.0
+    peak_memory: int = 0
+
+
 class Embedded(Value):
     """A text as a vector of length 1. ``tokens`` includes the special ones."""
 

@@ -17,9 +17,10 @@ import msgspec
 from intermodal._process import Reply, Worker
 from intermodal.content import ReadLine, Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
+from intermodal.runtimes.embedded.piper import Piper
 from intermodal.runtimes.installed import missing
 from intermodal.runtimes.machine import cores
-from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served
+from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served, Spoken
 from intermodal.runtimes.reading import in_order, without_crumbs
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ DEFAULT_CONTEXT: Final = 2048
 
 class Child(Value):
     """How a protocol's child is started: ``env`` is set for it alone, ``context`` says it is told how many tokens
-    of context to keep room for."""
+    of context to keep room for. Without a ``module`` of ours it is another's program, which ``_PROGRAMS`` speaks to."""
 
-    module: str
+    module: str = ""
     env: dict[str, str] = msgspec.field(default_factory=dict)
     context: bool = False
 
@@ -49,7 +50,9 @@ _CHILDREN: Final[dict[str, Child]] = {
     "whisper": Child(module="intermodal.runtimes.embedded.whisper"),
     "ocr": Child(module="intermodal.runtimes.embedded.ocr"),
     "e5": Child(module="intermodal.runtimes.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE"}),
+    "piper": Child(),
 }
+_PROGRAMS: Final[dict[str, type[Piper]]] = {"piper": Piper}
 _OFFLINE: Final = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -98,6 +101,7 @@ class Runtimes:
         transcript = Transcript(
             language=value["language"],
             confidence=value["confidence"],
+            certainty=value.get("certainty", 0.0),
             seconds=value["seconds"],
             segments=tuple(Segment(start=start, end=end, text=text) for start, end, text in value["segments"]),
         )
@@ -127,6 +131,18 @@ class Runtimes:
             seconds=reply.seconds,
             load_seconds=load_seconds,
             peak_memory=reply.peak_memory,
+        )
+
+    async def speak(self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None) -> Spoken:
+        """The lines spoken one after the other. ``progress`` gets the share that is done and the line."""
+        reply, load_seconds = await self._work(endpoint, "speak", {"lines": list(lines)}, progress=progress)
+        return Spoken(
+            pcm=reply.value["pcm"],
+            rate=reply.value["rate"],
+            silent=tuple(reply.value["silent"]),
+            seconds=reply.seconds,
+            load_seconds=load_seconds,
+            peak_memory=self.peak_memory(endpoint.id) or 0,
         )
 
     def loaded(self) -> tuple[str, ...]:
@@ -191,8 +207,12 @@ class _Slot:
     """One endpoint's child and whether its model is in memory."""
 
     def __init__(self, endpoint: Endpoint, child: Child) -> None:
-        env = {**_OFFLINE, "OMP_NUM_THREADS": str(cores()), **child.env}
-        self.worker = Worker(child.module, env=env, name=endpoint.id, inherit=_INHERIT)
+        self.worker: Worker | Piper
+        if child.module:
+            env = {**_OFFLINE, "OMP_NUM_THREADS": str(cores()), **child.env}
+            self.worker = Worker(child.module, env=env, name=endpoint.id, inherit=_INHERIT)
+        else:
+            self.worker = _PROGRAMS[endpoint.host.protocol](endpoint.id, inherit=_INHERIT)
         self.model: dict[str, Any] = {}
         self._extra = {"context": endpoint.context or DEFAULT_CONTEXT} if child.context else {}
         self._pid: int | None = None  # of the child that has the model in memory

@@ -12,12 +12,13 @@ written before the first byte, but a promise about money is kept to the safe sid
 
 from __future__ import annotations
 
+import math
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from intermodal.events import AttemptState, Usage
 from intermodal.store.process import dead, identity
-from intermodal.store.rows import Attempt, Outcome, Reservation, Work
+from intermodal.store.rows import Attempt, Made, Outcome, Range, Reservation, Work
 
 if TYPE_CHECKING:
     import sqlite3
@@ -58,21 +59,34 @@ def reserve(database: Database, reservation: Reservation) -> str:
         "process": identity(),
         "started": attempt.started,
         "size_bucket": attempt.size_bucket,
-        "audio_seconds": reservation.work.audio_seconds,
-        "megapixels": reservation.work.megapixels,
-        "pages": reservation.work.pages,
+        **{name: getattr(reservation.work, name) for name in Work.__struct_fields__},
+        "output": reservation.output,
         "est_input_tokens": reservation.input_tokens,
         "est_output_tokens": reservation.output_tokens,
         "est_cost": reservation.cost,
         "est_seconds": reservation.seconds,
         "est_load_seconds": reservation.load_seconds,
         "cost_high": reservation.cost_high,
+        **_bounds("input", reservation.input_range),
+        **_bounds("output", reservation.output_range),
+        **_bounds("seconds", reservation.seconds_range),
     }
     names = ", ".join(row)
     marks = ", ".join(f":{name}" for name in row)
     with database.writing() as connection:
         connection.execute(f"INSERT INTO attempts ({names}) VALUES ({marks})", row)
     return key
+
+
+def _bounds(name: str, found: Range | None) -> dict[str, float]:
+    if found is None or not math.isfinite(found.high):
+        return {}
+    return {f"est_{name}_low": found.low, f"est_{name}_high": found.high}
+
+
+def _range(row: sqlite3.Row, name: str) -> Range | None:
+    low, high = row[f"est_{name}_low"], row[f"est_{name}_high"]
+    return None if low is None or high is None else Range(low=low, high=high)
 
 
 def move(database: Database, key: str, state: AttemptState, outcome: Outcome | None = None) -> None:
@@ -98,11 +112,12 @@ def _close(connection: sqlite3.Connection, row: sqlite3.Row, state: AttemptState
         """UPDATE attempts SET state = ?, finished = ?,
            sequence = (SELECT COALESCE(MAX(sequence), 0) + 1 FROM attempts),
            input_tokens = ?, output_tokens = ?, cost = ?, seconds = ?, first_seconds = ?, load_seconds = ?,
-           cold = ?, cached = ?, error = ?, provider_id = ?, size_bucket = ? WHERE id = ?""",
+           cold = ?, cached = ?, error = ?, provider_id = ?, size_bucket = ?, reasoning_tokens = ?, busy = ?
+           WHERE id = ?""",
         (
             state, now(), outcome.usage.input_tokens, outcome.usage.output_tokens, cost, outcome.seconds,
             outcome.first_seconds, outcome.load_seconds, outcome.load_seconds > 0, outcome.cached, outcome.error,
-            outcome.provider_id, closed.size_bucket, row["id"],
+            outcome.provider_id, closed.size_bucket, outcome.reasoning_tokens, outcome.busy, row["id"],
         ),
     )  # fmt: skip
 
@@ -129,9 +144,19 @@ def newest(database: Database, limit: int) -> tuple[Attempt, ...]:
     return _select(database, "SELECT * FROM attempts ORDER BY rowid DESC LIMIT ?", limit)
 
 
-def ended(database: Database, up_to: int) -> tuple[Attempt, ...]:
-    """Closed rows numbered 1..up_to, in that order."""
-    return _select(database, "SELECT * FROM attempts WHERE sequence <= ? ORDER BY sequence", up_to)
+def recent(database: Database, most: int) -> tuple[Attempt, ...]:
+    """The newest ``most`` ended rows of every endpoint, in the order they ended."""
+    with database.reading() as connection:
+        if connection is None:
+            return ()
+        found: list[Attempt] = []
+        for (endpoint,) in connection.execute("SELECT DISTINCT endpoint FROM attempts").fetchall():
+            rows = connection.execute(
+                "SELECT * FROM attempts WHERE endpoint = ? AND sequence IS NOT NULL ORDER BY sequence DESC LIMIT ?",
+                (endpoint, most),
+            )
+            found += map(_attempt, rows)
+    return tuple(sorted(found, key=lambda row: row.sequence))
 
 
 def count_ended(database: Database) -> int:
@@ -140,6 +165,52 @@ def count_ended(database: Database) -> int:
             return 0
         found: int = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
         return found
+
+
+# ---- transforms: no attempts, for nothing is spent ----------------------------------------------
+
+
+def add_made(database: Database, made: Made) -> None:
+    expected = made.expected_range
+    with database.writing() as connection:
+        connection.execute(
+            "INSERT INTO transforms (run, step, op, amount, seconds, expected, expected_low, expected_high, busy,"
+            " started) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                made.run, made.step, made.op, made.amount, made.seconds, made.expected,
+                expected.low if expected else None, expected.high if expected else None, made.busy,
+                made.started or now(),
+            ),
+        )  # fmt: skip
+
+
+def recent_made(database: Database, most: int) -> tuple[Made, ...]:
+    """The newest ``most`` transforms of every op, in the order they were done."""
+    with database.reading() as connection:
+        if connection is None:
+            return ()
+        found: list[Made] = []
+        for (op,) in connection.execute("SELECT DISTINCT op FROM transforms").fetchall():
+            newest_first = "SELECT * FROM transforms WHERE op = ? ORDER BY sequence DESC LIMIT ?"
+            found += map(_made, connection.execute(newest_first, (op, most)))
+    return tuple(sorted(found, key=lambda row: row.sequence))
+
+
+def count_made(database: Database) -> int:
+    with database.reading() as connection:
+        if connection is None:
+            return 0
+        found: int = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM transforms").fetchone()[0]
+        return found
+
+
+def _made(row: sqlite3.Row) -> Made:
+    low, high = row["expected_low"], row["expected_high"]
+    return Made(
+        op=row["op"], amount=row["amount"], seconds=row["seconds"], run=row["run"], step=row["step"],
+        expected=row["expected"], expected_range=None if low is None or high is None else Range(low=low, high=high),
+        busy=row["busy"], started=row["started"], sequence=row["sequence"],
+    )  # fmt: skip
 
 
 def _select(database: Database, sql: str, argument: int) -> tuple[Attempt, ...]:
@@ -163,7 +234,11 @@ def _reservation(row: sqlite3.Row) -> Reservation:
         seconds=row["est_seconds"],
         load_seconds=row["est_load_seconds"],
         cost_high=row["cost_high"],
-        work=Work(audio_seconds=row["audio_seconds"], megapixels=row["megapixels"], pages=row["pages"]),
+        work=Work(**{name: row[name] for name in Work.__struct_fields__}),
+        output=row["output"],
+        input_range=_range(row, "input"),
+        output_range=_range(row, "output"),
+        seconds_range=_range(row, "seconds"),
     )
 
 
@@ -179,6 +254,8 @@ def _attempt(row: sqlite3.Row) -> Attempt:
             cached=bool(row["cached"]),
             error=row["error"],
             provider_id=row["provider_id"],
+            reasoning_tokens=row["reasoning_tokens"],
+            busy=row["busy"],
         )
     return Attempt(
         id=row["id"],
@@ -187,4 +264,5 @@ def _attempt(row: sqlite3.Row) -> Attempt:
         started=row["started"],
         finished=row["finished"],
         outcome=outcome,
+        sequence=row["sequence"] or 0,
     )

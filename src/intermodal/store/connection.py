@@ -18,13 +18,13 @@ from intermodal.errors import StoreError
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 2.0
 _HAS_SCHEMA = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'"
 
 # Attempts: the state machine of store/attempts.py. `sequence` numbers rows in the order they ended, so that the first n
 # ended rows are the same n rows for ever: statistics of an epoch never change.
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE schema (version INTEGER NOT NULL);
 CREATE TABLE attempts (
     id TEXT PRIMARY KEY,
@@ -51,6 +51,35 @@ CREATE TABLE conversation (
     one INTEGER PRIMARY KEY CHECK (one = 1), messages BLOB NOT NULL, endpoint TEXT NOT NULL, updated TEXT NOT NULL
 );
 """
+# What each version added to the one before it. A new store is version 1 and all of these; an older one gets what it
+# lacks. Columns are added, never changed: rows of an older version say nothing there.
+_CHANGES: dict[int, str] = {
+    1: _FIRST,
+    2: """
+ALTER TABLE attempts ADD COLUMN characters INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN pictures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN letters REAL NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN output TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempts ADD COLUMN est_input_low REAL;
+ALTER TABLE attempts ADD COLUMN est_input_high REAL;
+ALTER TABLE attempts ADD COLUMN est_output_low REAL;
+ALTER TABLE attempts ADD COLUMN est_output_high REAL;
+ALTER TABLE attempts ADD COLUMN est_seconds_low REAL;
+ALTER TABLE attempts ADD COLUMN est_seconds_high REAL;
+ALTER TABLE attempts ADD COLUMN reasoning_tokens INTEGER;
+ALTER TABLE attempts ADD COLUMN busy REAL;
+CREATE INDEX attempts_ended ON attempts (endpoint, sequence);
+CREATE TABLE transforms (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, step TEXT NOT NULL, op TEXT NOT NULL,
+    amount REAL NOT NULL, seconds REAL NOT NULL, expected REAL, expected_low REAL, expected_high REAL, busy REAL,
+    started TEXT NOT NULL
+);
+CREATE TABLE epochs (
+    number INTEGER PRIMARY KEY, ended INTEGER NOT NULL, made INTEGER NOT NULL, looked INTEGER NOT NULL,
+    statistics BLOB NOT NULL, written TEXT NOT NULL
+);
+""",
+}
 
 
 class Database:
@@ -134,24 +163,36 @@ class Database:
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        if not connection.execute(_HAS_SCHEMA).fetchone():
+        """Bring the file to this version: in one transaction, so that another process sees all of it or nothing."""
+        found = self._version(connection)
+        if found < SCHEMA_VERSION:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                if not connection.execute(_HAS_SCHEMA).fetchone():  # another process may have been first
-                    for statement in filter(str.strip, _SCHEMA.split(";")):
-                        connection.execute(statement)
-                    connection.execute("INSERT INTO schema VALUES (?)", (SCHEMA_VERSION,))
+                self._grow(connection, self._version(connection))  # another process may have been first
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        version = connection.execute("SELECT version FROM schema").fetchone()[0]
-        if version > SCHEMA_VERSION:
+        elif found > SCHEMA_VERSION:
             raise self._error(
-                f"was written by a newer intermodal (store version {version}, this one knows {SCHEMA_VERSION})",
+                f"was written by a newer intermodal (store version {found}, this one knows {SCHEMA_VERSION})",
                 "upgrade with: pip install -U intermodal",
             )
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """0 for a file that holds nothing yet."""
+        if not connection.execute(_HAS_SCHEMA).fetchone():
+            return 0
+        found: int = connection.execute("SELECT version FROM schema").fetchone()[0]
+        return found
+
+    def _grow(self, connection: sqlite3.Connection, found: int) -> None:
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            for statement in filter(str.strip, _CHANGES[version].split(";")):
+                connection.execute(statement)
+        connection.execute("DELETE FROM schema")
+        connection.execute("INSERT INTO schema VALUES (?)", (SCHEMA_VERSION,))
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -8,11 +8,12 @@ import msgspec
 
 from intermodal.content import Value
 from intermodal.errors import StoreError
+from intermodal.events import AttemptState
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
-from intermodal.store import attempts, figures
+from intermodal.store import attempts, epochs, grades, load
 from intermodal.store.connection import Database
-from intermodal.store.rows import Attempt, Conversation, Outcome, Reservation, RunRow, Summary
+from intermodal.store.rows import Attempt, Conversation, Drift, Made, Outcome, Reservation, RunRow, Summary
 
 MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not kept
 
@@ -31,13 +32,17 @@ class Store:
         self.path = path
         self._database = Database(path)
         self._recovered = False
+        self._began: dict[str, load.Moment | None] = {}  # of rows that are open: how busy the machine was
 
     # ---- attempts: see store/attempts.py for the states ---------------------------------------
 
     def reserve(self, reservation: Reservation) -> str:
         """Write the row of an attempt before anything is sent; returns its id."""
         self._once()
-        return attempts.reserve(self._database, reservation)
+        key = attempts.reserve(self._database, reservation)
+        if reservation.zone in ("process", "machine"):  # elsewhere it does not matter what this machine does
+            self._began[key] = load.moment()
+        return key
 
     def sent(self, attempt: str) -> None:
         """The next thing that happens is the first byte. Raises WrongState unless the row is reserved."""
@@ -45,15 +50,27 @@ class Store:
 
     def settle(self, attempt: str, outcome: Outcome) -> None:
         """It ended and what it took is known."""
-        attempts.move(self._database, attempt, "settled", outcome)
+        self._end(attempt, "settled", outcome)
 
     def estimate(self, attempt: str, outcome: Outcome) -> None:
         """It ended and may have been billed; with ``outcome.cost`` None the reserved amount counts."""
-        attempts.move(self._database, attempt, "estimated", outcome)
+        self._end(attempt, "estimated", outcome)
 
     def void(self, attempt: str, outcome: Outcome | None = None) -> None:
         """It ended and was certainly not billed."""
-        attempts.move(self._database, attempt, "void", outcome or Outcome())
+        self._end(attempt, "void", outcome or Outcome())
+
+    def _end(self, attempt: str, state: AttemptState, outcome: Outcome) -> None:
+        began = self._began.pop(attempt, None)
+        if outcome.busy is None and began is not None:
+            outcome = msgspec.structs.replace(outcome, busy=load.others(began, load.moment()))
+        attempts.move(self._database, attempt, state, outcome)
+        epochs.learn(self._database)
+
+    def transformed(self, made: Made) -> None:
+        """Write down a transform that was done."""
+        attempts.add_made(self._database, made)
+        epochs.learn(self._database)
 
     def recover(self) -> int:
         """Close rows of dead processes as estimated, at their upper bound; returns how many."""
@@ -65,19 +82,19 @@ class Store:
         self._once()
         return attempts.newest(self._database, limit)
 
+    def transforms(self, limit: int = 100) -> tuple[Made, ...]:
+        """The newest transforms of every op, in the order they were done."""
+        return attempts.recent_made(self._database, limit)
+
     # ---- what they add up to ------------------------------------------------------------------
 
     def statistics(self) -> Statistics:
-        """What earlier attempts took, for the planner.
-
-        Refreshed every ``EPOCH_ROWS`` closed rows: an epoch reads the first ``10 * epoch`` of them and
-        nothing later, so that planning twice, with a run or two between, gives the same bytes.
-        """
-        self._once()
-        epoch = attempts.count_ended(self._database) // figures.EPOCH_ROWS
-        if epoch == 0:
-            return Statistics()
-        return figures.statistics(epoch, attempts.ended(self._database, epoch * figures.EPOCH_ROWS))
+        """What earlier attempts took, for the planner: the newest epoch (``store/epochs.py``)."""
+        found = epochs.newest(self._database)
+        if not found.number:  # rows of an older version are learned from when they are first read
+            epochs.learn(self._database)
+            found = epochs.newest(self._database)
+        return found.statistics
 
     def summary(self) -> Summary:
         """Everything the store knows, added up: ``intermodal usage``."""
@@ -85,8 +102,15 @@ class Store:
         with self._database.reading() as connection:
             runs = connection.execute("SELECT COUNT(*) FROM runs").fetchone()[0] if connection is not None else 0
         rows = attempts.newest(self._database, -1)  # SQLite: no limit
-        epoch = attempts.count_ended(self._database) // figures.EPOCH_ROWS
-        return figures.summary(rows, runs=runs, epoch=epoch)
+        made, newest = self.transforms(grades.LOOKED_AT), epochs.newest(self._database)
+        return grades.summary(rows, made, runs=runs, epoch=newest.number, first=epochs.oldest(self._database))
+
+    def drifts(self) -> tuple[Drift, ...]:
+        """Figures and rules that are off by more than their stated range, for ``intermodal doctor``."""
+        self._once()
+        newest = epochs.newest(self._database)
+        rows = attempts.recent(self._database, grades.LOOKED_AT)
+        return grades.drifts(rows, self.transforms(grades.LOOKED_AT), newest)
 
     # ---- runs ---------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import msgspec
 from intermodal.content import ReadLine, Transcript, Value
 
 CAPACITY = 1 << 30  # bytes
-_VERSION = 1  # of keys and values: raise it when a conversion changes what it makes
+_VERSION = 2  # of keys and values: raise it when a conversion changes what it makes
 
 
 class Origin(Value, frozen=True):
@@ -27,11 +27,16 @@ class Origin(Value, frozen=True):
 
 
 class Kept(Value, frozen=True):
-    """A cached product: what an ear heard, or what an eye read (lines of each picture, and its page or 0)."""
+    """A cached product: what an ear heard, what an eye read (lines of each picture), or what one saw (a text each).
+
+    ``pages`` has each picture's page or 0; ``times`` its second in a video, () for pictures of anything else.
+    """
 
     transcript: Transcript | None = None
     pages: tuple[int, ...] = ()
     lines: tuple[tuple[ReadLine, ...], ...] = ()
+    texts: tuple[str, ...] = ()
+    times: tuple[float, ...] = ()
 
 
 def key_of(origins: tuple[Origin, ...], op: str, params: tuple[tuple[str, str], ...], maker: str) -> str:

@@ -1,11 +1,29 @@
 """From rows to statistics: pure. What earlier runs took, as the planner reads it.
 
-Hygiene: only settled rows without an error, not answered from an endpoint's own cache. A cancelled,
-failed or estimated row says nothing about speed. Loading is a figure of its own; the work of a cold
-row counts only where there are too few warm ones (a command line is always cold).
+Hygiene. A row teaches only when it is settled, without an error, not answered from an endpoint's own cache,
+not the repetition of an attempt that failed, and not run while others kept the machine busier than usual:
+a machine that always works for others is planned for as such, but one busy hour is not a speed. Loading is
+a figure of its own; the work of a cold row counts only where there are too few warm ones (a command line is
+always cold).
 
-A figure needs ``ENOUGH`` rows. It is low = 10th percentile, mid = median, high = 90th percentile of
-the newest ``WINDOW`` rows of its endpoint.
+Every figure needs ``ENOUGH`` rows, of the newest ``WINDOW`` of its endpoint; a row counts half as much as
+one ``HALF_LIFE`` rows later. Seconds are a fixed part and speeds, fitted together (``fit.py``), so that the
+size of the work is in the model instead of in the key. Low and high hold 80 % of what came out.
+
+========================= ==========================================================================
+overhead                  seconds before anything happens
+prompt, decode            input and output tokens a second
+realtime_factor           seconds a second of sound
+megapixel                 seconds a megapixel looked at
+load                      seconds until a cold runtime is there
+output_tokens             tokens of an answer; output_tokens_<kind>: "json", or a kind of costing/answers.py
+reasoning_factor          output tokens over those of them that are seen
+describe_tokens           tokens said of one picture
+tokens_per_second_of_speech, tokens_per_megapixel
+reading_factor            tokens read over those expected of the letters counted when it was probed
+media: worker             seconds of one message to the media worker and back
+media: extract_page       seconds a page; render_megapixel, frames_second, demux_second: see ``TRANSFORMS``
+========================= ==========================================================================
 """
 
 from __future__ import annotations
@@ -13,93 +31,203 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+from intermodal.costing.tokens import SPEECH
 from intermodal.plans.statistics import Statistics
-from intermodal.quantity import Quantity, between, q_error
-from intermodal.store.rows import Attempt, EndpointUsage, Grade, Summary
+from intermodal.quantity import Quantity, between
+from intermodal.store.fit import Fitted, Prior, Seen, fitted, percentile, reach
+from intermodal.store.priors import media_priors, priors, writes
+from intermodal.store.rows import Attempt, Made
 
 ENOUGH = 3
-WINDOW = 200
+WINDOW = 120  # rows
+HALF_LIFE = 50  # rows
 EPOCH_ROWS = 10
-_SPREAD = 2.0  # largest prompt over smallest: below it, waiting and reading cannot be told apart
+_QUIET = 0.25  # share of the processors that others may use without a row being looked at twice
+_UNUSUAL = 1.5  # times the usual share is unusually busy
+TOKENS_PER_LETTER = 0.25  # of text that was read; what ``reading_factor`` corrects
+_SHRUNK = 2.0  # a rule counts as much as so many rows
+# Op -> figure. A row's amount: pages, megapixels, seconds of video times megapixels of its picture, seconds of sound.
+TRANSFORMS: dict[str, str] = {
+    "extract": "extract_page", "render": "render_megapixel", "frames": "frames_second", "demux": "demux_second",
+}  # fmt: skip
+_PER_SECOND = ("prompt", "decode")
+_CHATS = ("generate", "describe")
 
 Figure = Callable[[Attempt], float | None]
 
+__all__ = [
+    "ENOUGH",
+    "EPOCH_ROWS",
+    "TOKENS_PER_LETTER",
+    "TRANSFORMS",
+    "WINDOW",
+    "counts",
+    "observations",
+    "percentile",
+    "quiet",
+    "spread",
+    "statistics",
+]
 
-def statistics(epoch: int, rows: Iterable[Attempt]) -> Statistics:
-    """Figures of every endpoint. ``rows`` in the order they ended."""
+
+def statistics(epoch: int, rows: Iterable[Attempt], made: Iterable[Made] = ()) -> Statistics:
+    """Figures of every endpoint, and of the media worker as ``media``. Rows in the order they ended."""
+    every = list(rows)
+    failed = {(row.reservation.run, row.reservation.step) for row in every if row.outcome and row.outcome.error}
     by_endpoint: dict[str, list[Attempt]] = {}
-    for row in rows:
-        if _counts(row):
+    for row in every:
+        if counts(row) and (row.reservation.run, row.reservation.step) not in failed:
             by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
     found: dict[str, Quantity] = {}
     for endpoint in sorted(by_endpoint):
-        for figure, quantity in _figures(by_endpoint[endpoint][-WINDOW:]).items():
+        for figure, quantity in _figures(endpoint, by_endpoint[endpoint][-WINDOW:]).items():
             found[f"{endpoint}|{figure}"] = quantity
+    for figure, quantity in _media([row for row in made if row.amount > 0 and row.seconds > 0]).items():
+        found[f"media|{figure}"] = quantity
     return Statistics(epoch=epoch, rows=found)
 
 
-def _counts(row: Attempt) -> bool:
+def counts(row: Attempt) -> bool:
+    """Whether a row says anything about its endpoint."""
     return row.state == "settled" and row.outcome is not None and not row.outcome.error and not row.outcome.cached
 
 
-def _figures(rows: Sequence[Attempt]) -> dict[str, Quantity]:
-    warm = [row for row in rows if row.outcome and row.outcome.load_seconds == 0]
-    timed = warm if len(warm) >= ENOUGH else rows
-    found: dict[str, Quantity] = {}
-    for name, figure in _TIMED.items():
-        _add(found, name, [value for row in timed if (value := figure(row)) is not None])
+def _figures(endpoint: str, rows: Sequence[Attempt]) -> dict[str, Quantity]:
+    timed = quiet([row for row in rows if _load(row) is None])
+    if len(timed) < ENOUGH:
+        timed = quiet(rows)
+    found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone))
+    loads = [(load, _weight(age)) for age, row in _aged(quiet(rows)) if (load := _load(row)) is not None]
+    _add(found, "load", loads)
     for name, figure in _COUNTED.items():
-        _add(found, name, [value for row in rows if (value := figure(row)) is not None])
-    found.update(_prompt(timed))
+        values = [(value, _weight(age)) for age, row in _aged(rows) if (value := figure(row)) is not None]
+        _add(found, name, values, _RULES.get(name))
+    for kind in sorted({row.reservation.output for row in rows} - {""}):
+        of_kind = [row for row in rows if row.reservation.output == kind]
+        values = [(value, _weight(age)) for age, row in _aged(of_kind) if (value := _answered(row)) is not None]
+        _add(found, f"output_tokens_{kind}", values)
     return found
 
 
-def _add(found: dict[str, Quantity], name: str, values: list[float]) -> None:
-    if len(values) >= ENOUGH:
-        found[name] = spread(values, f"median of {len(values)} runs")
+def quiet(rows: Sequence[Attempt]) -> list[Attempt]:
+    """Rows without those that ran while others used much more of the machine than they usually do."""
+    known = [row.outcome.busy for row in rows if row.outcome and row.outcome.busy is not None]
+    if not known:
+        return list(rows)
+    most = max(_QUIET, _UNUSUAL * percentile(known, 0.5))
+    return [row for row in rows if row.outcome and (row.outcome.busy or 0.0) <= most]
 
 
-def spread(values: Sequence[float], basis: str) -> Quantity:
-    """10th percentile, median and 90th percentile, the outer two moved apart while there are few values.
+def _aged(rows: Sequence[Attempt]) -> list[tuple[int, Attempt]]:
+    """Each row with how many came after it."""
+    return [(len(rows) - 1 - index, row) for index, row in enumerate(rows)]
 
-    Three runs do not show how bad a bad run is: with them the shares of later runs inside the bare percentiles
-    were 0 to 67 % per figure (``benchmarks/estimates.py``). The margin is a factor of 1 + 2 / sqrt(n): 2.2 for 3 runs,
-    1.6 for 10, 1.2 for 100. Rounded to 3 digits so that a plan reads well.
-    """
-    margin = 1 + 2 / math.sqrt(len(values))
-    low, mid, high = (percentile(values, share) for share in (0.1, 0.5, 0.9))
-    low, mid, high = (float(f"{value:.3g}") for value in (low / margin, mid, high * margin))
+
+def _weight(age: int) -> float:
+    return float(0.5 ** (age / HALF_LIFE))
+
+
+# ---- seconds ------------------------------------------------------------------------------------
+
+
+def _speeds(rows: Sequence[Attempt], before: dict[str, Prior]) -> dict[str, Quantity]:
+    seen = [one for age, row in _aged(rows) for one in observations(row, _weight(age))]
+    found: dict[str, Quantity] = {}
+    for figure, result in fitted(seen, before).items() if seen else ():
+        if result.times >= ENOUGH:
+            found[figure] = _quantity(result, per_second=figure in _PER_SECOND)
+    return found
+
+
+def observations(row: Attempt, weight: float = 1.0) -> list[Seen]:
+    """What a row's times say: one equation, or two where the first output was seen to come."""
+    outcome, expected = row.outcome, row.reservation
+    if outcome is None or outcome.seconds <= 0:
+        return []
+    usage, work = outcome.usage, expected.work
+    if expected.op == "transcribe" and work.audio_seconds:
+        return [Seen((("overhead", 1.0), ("realtime_factor", work.audio_seconds)), outcome.seconds, weight)]
+    if expected.op == "read" and work.megapixels:
+        read = [("overhead", float(max(1, work.pictures, work.pages))), ("megapixel", work.megapixels)]
+        if usage.output_tokens and writes(expected.endpoint):
+            read.append(("decode", float(usage.output_tokens)))
+        return [Seen(tuple(read), outcome.seconds, weight)]
+    if expected.op == "embed" and usage.input_tokens:
+        return [Seen((("overhead", 1.0), ("prompt", float(usage.input_tokens))), outcome.seconds, weight)]
+    if expected.op not in _CHATS or not usage.input_tokens:
+        return []
+    reading = (("overhead", 1.0), ("prompt", float(usage.input_tokens)))
+    out = float(usage.output_tokens or 0)
+    if outcome.first_seconds is None or outcome.reasoning_tokens:  # the first that is seen is not the first made
+        return [Seen((*reading, ("decode", out)) if out else reading, outcome.seconds, weight)]
+    found = [Seen(reading, outcome.first_seconds, weight)] if outcome.first_seconds > 0 else []
+    rest = outcome.seconds - outcome.first_seconds
+    if out > 1 and rest > 0:  # the first token belongs to reading
+        found.append(Seen((("decode", out - 1),), rest, weight))
+    return found
+
+
+def _media(rows: Sequence[Made]) -> dict[str, Quantity]:
+    seen: list[Seen] = []
+    for op, figure in TRANSFORMS.items():
+        of_op = [row for row in rows if row.op == op][-WINDOW:]
+        known = [row.busy for row in of_op if row.busy is not None]
+        most = max(_QUIET, _UNUSUAL * percentile(known, 0.5)) if known else 1.0
+        usual = [row for row in of_op if (row.busy or 0.0) <= most]
+        seen += [
+            Seen((("worker", 1.0), (figure, row.amount)), row.seconds, _weight(len(usual) - 1 - index))
+            for index, row in enumerate(usual)
+        ]
+    results = fitted(seen, media_priors()) if seen else {}
+    return {figure: _quantity(result) for figure, result in results.items() if result.times >= ENOUGH}
+
+
+def _quantity(result: Fitted, *, per_second: bool = False) -> Quantity:
+    low, mid, high = result.value * result.low, result.value, result.value * result.high
+    if per_second:
+        low, mid, high = 1 / high, 1 / mid, 1 / low
+    return _rounded(low, mid, high, f"{result.times} runs here")
+
+
+def _rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
+    """To 3 digits, so that a plan reads well."""
+    low, mid, high = (float(f"{value:.3g}") for value in (low, mid, high))
     return between(low, mid, high, basis)
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """Linear interpolation between the closest ranks (type 7 of Hyndman and Fan, The American Statistician, 1996)."""
+# ---- counts -------------------------------------------------------------------------------------
+
+
+def _add(found: dict[str, Quantity], name: str, values: list[tuple[float, float]], rule: float | None = None) -> None:
+    if len(values) >= ENOUGH:
+        found[name] = spread(values, f"{len(values)} runs here", rule)
+
+
+def spread(values: Sequence[tuple[float, float]], basis: str, rule: float | None = None) -> Quantity:
+    """Weighted median of positive values, drawn to a rule while there are few, and the range of 80 % around it."""
+    middle = _median(values)
+    if rule is not None:
+        share = len(values) / (len(values) + _SHRUNK)
+        middle = math.exp(share * math.log(middle) + (1 - share) * math.log(rule))
+    low, high = reach([math.log(value / middle) for value, _ in values])
+    return _rounded(middle * low, middle, middle * high, basis)
+
+
+def _median(values: Sequence[tuple[float, float]]) -> float:
     ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    if place == below or ordered[above] == ordered[below]:
-        return ordered[below]  # also keeps infinities from making a NaN
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
-
-
-# ---- figures of one row -----------------------------------------------------------------------
+    half = sum(weight for _, weight in ordered) / 2
+    passed = 0.0
+    for place, (value, weight) in enumerate(ordered):
+        passed += weight
+        if math.isclose(passed, half) and place + 1 < len(ordered):
+            return (value + ordered[place + 1][0]) / 2
+        if passed >= half:
+            return value
+    return ordered[-1][0]
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:
     return above / below if above and below and above > 0 and below > 0 else None
-
-
-def _decode(row: Attempt) -> float | None:
-    """Output tokens per second after the first: the first belongs to reading the prompt."""
-    outcome = row.outcome
-    if outcome is None or outcome.first_seconds is None or not outcome.usage.output_tokens:
-        return None
-    return _ratio(outcome.usage.output_tokens - 1, outcome.seconds - outcome.first_seconds)
-
-
-def _seconds(row: Attempt) -> float | None:
-    return row.outcome.seconds if row.outcome else None
 
 
 def _output(row: Attempt) -> int | None:
@@ -110,118 +238,39 @@ def _load(row: Attempt) -> float | None:
     return row.outcome.load_seconds if row.outcome and row.outcome.load_seconds > 0 else None
 
 
-def _generated(row: Attempt) -> float | None:
-    return _output(row) if row.reservation.op == "generate" else None
+def _answered(row: Attempt) -> float | None:
+    return (_output(row) or None) if row.reservation.op == "generate" else None
 
 
-# Names are those of catalog.nouns.Speed and plans.statistics.Statistics.
-_TIMED: dict[str, Figure] = {
-    "decode": _decode,
-    "realtime_factor": lambda row: _ratio(_seconds(row), row.reservation.work.audio_seconds),
-    "page": lambda row: _ratio(_seconds(row), row.reservation.work.pages),
-    "megapixel": lambda row: (
-        None if row.reservation.work.pages else _ratio(_seconds(row), row.reservation.work.megapixels)
-    ),
-}
+def _described(row: Attempt) -> float | None:
+    return (_output(row) or None) if row.reservation.op == "describe" else None
+
+
+def _reasoning(row: Attempt) -> float | None:
+    """Output tokens over the visible ones."""
+    hidden, out = (row.outcome.reasoning_tokens if row.outcome else None), _output(row)
+    if hidden is None or out is None or out <= hidden:
+        return None
+    return out / (out - hidden)
+
+
+def _per_megapixel(row: Attempt) -> float | None:
+    """Only of pictures whose letters were not counted: for the others there is a better rule. Old rows say nothing."""
+    work = row.reservation.work
+    return None if work.letters or not work.pictures else _ratio(_output(row), work.megapixels)
+
+
+def _against_letters(row: Attempt) -> float | None:
+    work = row.reservation.work
+    return _ratio(_output(row), work.letters * TOKENS_PER_LETTER) if row.reservation.op == "read" else None
+
+
 _COUNTED: dict[str, Figure] = {
-    "load": _load,
-    "output_tokens": _generated,
+    "output_tokens": _answered,
+    "describe_tokens": _described,
+    "reasoning_factor": _reasoning,
     "tokens_per_second_of_speech": lambda row: _ratio(_output(row), row.reservation.work.audio_seconds),
-    "tokens_per_megapixel": lambda row: _ratio(_output(row), row.reservation.work.megapixels),
+    "tokens_per_megapixel": _per_megapixel,
+    "reading_factor": _against_letters,
 }
-
-
-def _prompt(rows: Sequence[Attempt]) -> dict[str, Quantity]:
-    """``overhead`` and ``prompt`` from (input tokens, seconds to the first output).
-
-    With prompts of different sizes both come from a line through the points: slope = median of the
-    slopes of all pairs (Theil 1950, Sen 1968), robust against single slow runs. Without, all the
-    time is reading in a runtime on this machine, and all of it is waiting elsewhere.
-    """
-    points = [
-        (float(row.outcome.usage.input_tokens), row.outcome.first_seconds)
-        for row in rows[-50:]
-        if row.outcome and row.outcome.first_seconds is not None and row.outcome.usage.input_tokens
-    ]
-    if len(points) < ENOUGH:
-        return {}
-    basis = f"median of {len(points)} runs"
-    sizes = [size for size, _ in points]
-    slope = _slope(points) if max(sizes) >= _SPREAD * min(sizes) else 0.0
-    if slope > 0:
-        rests = [max(0.0, seconds - slope * size) for size, seconds in points]
-        overhead = spread(rests, basis)
-        reading = [(seconds - overhead.mid) / size for size, seconds in points]
-        rates = [1 / pace for pace in reading if pace > 0]
-        return {"overhead": overhead, **({"prompt": spread(rates, basis)} if len(rates) >= ENOUGH else {})}
-    if rows[-1].reservation.zone in ("process", "machine"):
-        rates = [rate for size, seconds in points if (rate := _ratio(size, seconds)) is not None]
-        return {"prompt": spread(rates, basis)} if len(rates) >= ENOUGH else {}
-    return {"overhead": spread([seconds for _, seconds in points], basis)}
-
-
-def _slope(points: Sequence[tuple[float, float]]) -> float:
-    slopes = [
-        (later[1] - earlier[1]) / (later[0] - earlier[0])
-        for index, earlier in enumerate(points)
-        for later in points[index + 1 :]
-        if later[0] != earlier[0]
-    ]
-    return percentile(slopes, 0.5) if slopes else 0.0
-
-
-# ---- what was used, and how good estimates were ------------------------------------------------
-
-
-def summary(rows: Sequence[Attempt], *, runs: int, epoch: int) -> Summary:
-    """``intermodal usage``: per endpoint what was used, per op how good the estimates were."""
-    by_endpoint: dict[str, list[Attempt]] = {}
-    for row in rows:
-        by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
-    return Summary(
-        endpoints=tuple(_usage(endpoint, by_endpoint[endpoint]) for endpoint in sorted(by_endpoint)),
-        grades=tuple(_grades(rows)),
-        attempts=len(rows),
-        runs=runs,
-        cost=sum(row.spent for row in rows),
-        open=sum(row.state in ("reserved", "sent") for row in rows),
-        epoch=epoch,
-    )
-
-
-def _usage(endpoint: str, rows: Sequence[Attempt]) -> EndpointUsage:
-    outcomes = [row.outcome for row in rows if row.outcome is not None]
-    return EndpointUsage(
-        endpoint=endpoint,
-        attempts=len(rows),
-        failed=sum(bool(outcome.error) for outcome in outcomes),
-        input_tokens=sum(outcome.usage.input_tokens or 0 for outcome in outcomes),
-        output_tokens=sum(outcome.usage.output_tokens or 0 for outcome in outcomes),
-        cost=sum(row.spent for row in rows),
-        seconds=round(sum(outcome.seconds for outcome in outcomes), 3),
-    )
-
-
-def _grades(rows: Sequence[Attempt]) -> Iterable[Grade]:
-    """A q-error needs something on both sides: an actual of 0 (music has no words) is left out of the grade."""
-    graded: dict[tuple[str, str], list[float]] = {}
-    for row in filter(_counts, rows):
-        assert row.outcome is not None
-        expected, usage = row.reservation, row.outcome.usage
-        pairs = (
-            ("input_tokens", _at_least_one(expected.input_tokens), usage.input_tokens),
-            ("output_tokens", _at_least_one(expected.output_tokens), usage.output_tokens),
-            ("seconds", expected.seconds, row.outcome.seconds),
-        )
-        for figure, estimate, actual in pairs:
-            if estimate is not None and actual:
-                graded.setdefault((row.reservation.op, figure), []).append(q_error(estimate, actual))
-    for (op, figure), errors in sorted(graded.items()):
-        yield Grade(
-            op=op, figure=figure, count=len(errors), median=percentile(errors, 0.5), p90=percentile(errors, 0.9)
-        )
-
-
-def _at_least_one(tokens: float | None) -> float | None:
-    """Estimated counts below 1 are graded as 1, as is usual for cardinalities."""
-    return None if tokens is None else max(1.0, tokens)
+_RULES: dict[str, float] = {"tokens_per_second_of_speech": SPEECH[1], "reading_factor": 1.0}

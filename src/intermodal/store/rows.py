@@ -14,11 +14,24 @@ class Work(Value, frozen=True):
         audio_seconds: seconds of sound heard.
         megapixels: of all pictures looked at.
         pages: pages read, 0 for a picture that is no page.
+        characters: of text to be spoken.
+        pictures: how many were looked at, pages among them; 0 when nobody counted.
+        letters: counted on them from afar when they were probed; 0 when any was not.
     """
 
     audio_seconds: float = 0.0
     megapixels: float = 0.0
     pages: int = 0
+    characters: int = 0
+    pictures: int = 0
+    letters: float = 0.0
+
+
+class Range(Value, frozen=True):
+    """What was promised: low and high of an estimate."""
+
+    low: float
+    high: float
 
 
 class Reservation(Value, frozen=True):
@@ -31,6 +44,8 @@ class Reservation(Value, frozen=True):
         input_tokens, output_tokens, cost, seconds, load_seconds: mid estimates; None when unknown.
         cost_high: USD set aside; what an unsettled attempt is taken to have cost.
         work: what it is given to do.
+        output: kind of answer asked for ("json", or as ``costing/answers.py`` names it), "" for a conversion.
+        input_range, output_range, seconds_range: of the estimates; None when unknown.
     """
 
     run: str
@@ -46,6 +61,10 @@ class Reservation(Value, frozen=True):
     load_seconds: float | None = None
     cost_high: float = 0.0
     work: Work = Work()
+    output: str = ""
+    input_range: Range | None = None
+    output_range: Range | None = None
+    seconds_range: Range | None = None
 
 
 class Outcome(Value, frozen=True):
@@ -59,6 +78,8 @@ class Outcome(Value, frozen=True):
         cached: the endpoint answered from a cache of its own, so that its times say nothing.
         error: code of the error it ended with, "" when it worked.
         provider_id: the id the provider gave it; may be missing, repeated or reused.
+        reasoning_tokens: the part of the output tokens nobody sees; None where nothing was reported.
+        busy: share of this machine's processors that other programs used meanwhile, 0..1; None when not known.
     """
 
     usage: Usage = Usage()
@@ -69,10 +90,33 @@ class Outcome(Value, frozen=True):
     cached: bool = False
     error: str = ""
     provider_id: str = ""
+    reasoning_tokens: int | None = None
+    busy: float | None = None
+
+
+class Made(Value, frozen=True):
+    """One transform that was done: a conversion without weights or a price, so no attempt.
+
+    Attributes:
+        op: as the step's. amount: in the unit of its figure, see ``figures.TRANSFORMS``: pages, megapixels, seconds.
+        seconds: wall time. expected: the mid estimate, None when unknown. expected_range: its low and high.
+        busy: as of an outcome.
+    """
+
+    op: str
+    amount: float
+    seconds: float
+    run: str = ""
+    step: str = ""
+    expected: float | None = None
+    expected_range: Range | None = None
+    busy: float | None = None
+    started: str = ""
+    sequence: int = 0
 
 
 class Attempt(Value, frozen=True):
-    """One row. ``started`` and ``finished`` are ISO 8601, UTC."""
+    """One row. ``started`` and ``finished`` are ISO 8601, UTC; ``sequence`` numbers ended rows, 0 while it is open."""
 
     id: str
     state: AttemptState
@@ -80,6 +124,7 @@ class Attempt(Value, frozen=True):
     started: str
     finished: str = ""
     outcome: Outcome | None = None
+    sequence: int = 0
 
     @property
     def size_bucket(self) -> int:
@@ -123,13 +168,43 @@ class Conversation(Value, frozen=True):
 
 
 class Grade(Value, frozen=True):
-    """How good estimates were, over ``count`` attempts: q-error, median and 90th percentile (1.0 is perfect)."""
+    """How good estimates were, over ``count`` attempts: q-error, median and 90th percentile (1.0 is perfect).
+
+    ``before`` is the median of those made before anything was learned, None where there are none; ``median`` and
+    ``p90`` are of those made since, or of all where nothing was learned yet. ``inside``: share of them within
+    the range they were promised; None where none was recorded.
+    """
 
     op: str
     figure: str
     count: int
     median: float
     p90: float
+    endpoint: str = ""
+    before: float | None = None
+    inside: float | None = None
+
+
+class Drift(Value, frozen=True):
+    """A figure or rule that is off by more than its stated range, with the evidence.
+
+    Attributes:
+        endpoint: "media" for a transform. figure: what is off. unit: of both ranges.
+        count: runs it was seen in, since ``since`` (day, UTC).
+        q_error: median over them.
+        stated: low and high that were promised. seen: 10th and 90th percentile of what was.
+        learned: plans use what was seen instead, from now on.
+    """
+
+    endpoint: str
+    figure: str
+    unit: str
+    count: int
+    since: str
+    q_error: float
+    stated: Range
+    seen: Range
+    learned: bool = False
 
 
 class EndpointUsage(Value, frozen=True):

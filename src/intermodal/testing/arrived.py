@@ -27,7 +27,7 @@ class Attempt:
         headers: lower-case names; the value of ``authorization`` is replaced by "(seen)".
         key: a key came along.
         body: the bytes. json: parsed, None for a form. form: fields of a form, the file left out.
-        texts, images, audios: what the messages (or the form, or the input) held, in order.
+        texts, images, audios, videos: what the messages (or the form, or the input) held, in order.
         began, ended: milliseconds since the host started; ``ended`` is 0 while it runs.
         client_left: when the client closed the connection before the answer was over; None if it did not.
         paid: the host would charge for it.
@@ -44,6 +44,7 @@ class Attempt:
     texts: tuple[str, ...] = ()
     images: tuple[bytes, ...] = ()
     audios: tuple[bytes, ...] = ()
+    videos: tuple[bytes, ...] = ()
     fault: str = ""
     status: int = 0
     input_tokens: int = 0
@@ -64,6 +65,7 @@ class Attempt:
         return wanted["json_schema"]["schema"] if wanted and wanted.get("type") == "json_schema" else None
 
 
+Likely = Mapping[str, float] | Callable[[Attempt], Mapping[str, float]]
 Answer = str | Callable[[Attempt], str]
 
 
@@ -97,7 +99,9 @@ def understand(attempt: Attempt) -> None:
     else:
         attempt.json = json.loads(attempt.body)
         attempt.model = attempt.json["model"]
-        if "input" in attempt.json:
+        if attempt.path.endswith("/audio/speech"):
+            attempt.texts = (attempt.json["input"],)
+        elif "input" in attempt.json:
             given = attempt.json["input"]
             attempt.texts = (given,) if isinstance(given, str) else tuple(given)
         else:
@@ -110,6 +114,7 @@ def _understand_messages(attempt: Attempt) -> None:
     texts: list[str] = []
     images: list[bytes] = []
     audios: list[bytes] = []
+    videos: list[bytes] = []
     for message in attempt.json["messages"]:
         content = message["content"]
         parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -123,9 +128,12 @@ def _understand_messages(attempt: Attempt) -> None:
                 images.append(b64decode(found[1], validate=True))
             elif part["type"] == "input_audio":
                 audios.append(b64decode(part["input_audio"]["data"], validate=True))
+            elif part["type"] == "input_video":
+                videos.append(b64decode(part["input_video"]["data"], validate=True))
             else:
                 raise ValueError(part["type"])
     attempt.texts, attempt.images, attempt.audios = tuple(texts), tuple(images), tuple(audios)
+    attempt.videos = tuple(videos)
 
 
 def _understand_form(attempt: Attempt, kind: str) -> None:

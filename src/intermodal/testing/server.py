@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,8 @@ from typing import Any, cast
 from intermodal.catalog.nouns import Endpoint, Evidence, Host, Model, Price, Strength, Task
 from intermodal.content import Kind
 from intermodal.request import Tier, Zone
-from intermodal.testing.arrived import Answer, Attempt, duration, echo, understand, vector_of
+from intermodal.testing import spoken
+from intermodal.testing.arrived import Answer, Attempt, Likely, duration, echo, understand, vector_of
 from intermodal.testing.faults import CUTS, MAYBE_PAID, REFUSALS, Fault, in_name
 
 
@@ -28,6 +30,8 @@ class FakeHost:
     Args:
         answer: what the chat says, or a function of the :class:`Attempt` that says it.
         transcript: what the ear hears, in the same two forms.
+        likely: probabilities of the first word of an answer, for requests that want them, in the same two forms;
+            the likeliest is then what the chat says. None: the host tells none.
         models: the names ``GET /models`` lists; every name is answered.
         fault: hits every request (see :class:`Fault`), besides those hit by their model's name.
         key: when set, requests without it get a 401.
@@ -39,6 +43,7 @@ class FakeHost:
         answer: Answer = echo,
         *,
         transcript: Answer = "hello from the fake host",
+        likely: Likely | None = None,
         models: tuple[str, ...] = ("fake/model",),
         fault: Fault | None = None,
         key: str = "",
@@ -46,6 +51,7 @@ class FakeHost:
     ) -> None:
         self.answer = answer
         self.transcript = transcript
+        self.likely = likely
         self.models = models
         self.fault = fault
         self.key = key
@@ -207,6 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         handle = {
             "/v1/chat/completions": self._chat,
             "/v1/audio/transcriptions": self._transcription,
+            "/v1/audio/speech": self._speech,
             "/v1/embeddings": self._embeddings,
         }.get(attempt.path)
         try:
@@ -247,6 +254,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _chat(self, attempt: Attempt, fault: Fault | None) -> None:
         answer = self.fake.answer
         words = answer if isinstance(answer, str) else answer(attempt)
+        likely = self._likely(attempt)
+        words = max(likely, key=likely.__getitem__) if likely else words
         tokens = re.findall(r"\s*\S+|\s+$", words)
         limit = attempt.json.get("max_tokens") or attempt.json.get("max_completion_tokens")
         reason = "stop"
@@ -256,9 +265,12 @@ class _Handler(BaseHTTPRequestHandler):
         attempt.output_tokens = len(tokens)
         if attempt.json.get("stream") is True and not (fault and fault.name == "json"):
             return self._stream(attempt, tokens, reason, fault)
-        message = {"role": "assistant", "content": "".join(tokens)}
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens)}
+        if "audio" in attempt.json.get("modalities", ()):
+            sound = b64encode(spoken.wav(spoken.beeps("".join(tokens)))).decode()
+            message = {"role": "assistant", "content": None, "audio": {"data": sound, "transcript": "".join(tokens)}}
         reply = _head(attempt, "chat.completion") | {
-            "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+            "choices": [{"index": 0, "message": message, "finish_reason": reason, **self._told(attempt, likely)}],
             "usage": _usage(attempt),
         }
         if fault and fault.name in CUTS:
@@ -278,6 +290,29 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, json.dumps(reply).encode(), fault)
         return self._send_json(200, reply)
+
+    def _likely(self, attempt: Attempt) -> Mapping[str, float]:
+        """How likely each first word is; nothing where nobody asked or the host does not tell."""
+        if not attempt.json.get("logprobs") or self.fake.likely is None:
+            return {}
+        return self.fake.likely(attempt) if callable(self.fake.likely) else self.fake.likely
+
+    def _told(self, attempt: Attempt, likely: Mapping[str, float]) -> dict[str, Any]:
+        if not likely:
+            return {}
+        said = max(likely, key=likely.__getitem__)
+        return {"logprobs": spoken.logprobs(likely, said, attempt.json.get("top_logprobs", 0))}
+
+    def _speech(self, attempt: Attempt, fault: Fault | None) -> None:
+        """A beep a word; a WAV file says, as real hosts' do, that it does not know how long it is."""
+        form = attempt.json.get("response_format", "mp3")
+        if not attempt.json["voice"] or len(attempt.text) > 4096:
+            return self._refuse(attempt, 400, {"error": {"message": "string too long, or no voice"}})
+        file = spoken.streamed(spoken.wav(spoken.beeps(attempt.text))) if form == "wav" else spoken.mp3(attempt.text)
+        attempt.status = 200
+        if fault and fault.name in CUTS:
+            return self._cut_document(attempt, file, fault)
+        return self._send(200, "audio/wav" if form == "wav" else "audio/mpeg", file)
 
     def _embeddings(self, attempt: Attempt, fault: Fault | None) -> None:
         rows = [
@@ -301,8 +336,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         self._event(attempt, {"role": "assistant", "content": ""}, None, name)
+        speaks = "audio" in attempt.json.get("modalities", ())
         for token in tokens[:stop_at]:
-            self._event(attempt, {"content": token}, None, name)
+            if speaks:
+                sound = b64encode(spoken.beeps(token)).decode()
+                self._event(attempt, {"audio": {"data": sound}}, None, name)
+                self._event(attempt, {"audio": {"transcript": token}}, None, name)
+            else:
+                self._event(attempt, {"content": token}, None, name, self._told(attempt, self._likely(attempt)))
         if name in CUTS:
             attempt.output_tokens = min(stop_at, len(tokens))
             return self._cut_stream(attempt, name)
@@ -317,8 +358,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._chunk(b"")
         return None
 
-    def _event(self, attempt: Attempt, delta: dict[str, Any], reason: str | None, manner: str) -> None:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    def _event(
+        self, attempt: Attempt, delta: dict[str, Any], reason: str | None, manner: str, more: Any = None
+    ) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, **(more or {})}
         event = _sse(_head(attempt, "chat.completion.chunk") | {"choices": [choice]})
         self._chunk(b": ping\n\n" + event if manner == "pings" else event, manner)
 
@@ -358,9 +401,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _send_json(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
-        data = json.dumps(body).encode()
+        self._send(status, "application/json", json.dumps(body).encode(), headers)
+
+    def _send(self, status: int, kind: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(data)))
         for name, value in (headers or {}).items():
             self.send_header(name, value)

@@ -50,7 +50,14 @@ class WireAudio(Value, frozen=True, tag_field="kind", tag="audio"):
     format: AudioFormat = "wav"
 
 
-WirePart = WireText | WireImage | WireAudio
+class WireVideo(Value, frozen=True, tag_field="kind", tag="video"):
+    """A video as it is, sound and all. Not every wire says what ``media_type`` it is; those that do not leave it."""
+
+    data: bytes
+    media_type: str = "video/mp4"
+
+
+WirePart = WireText | WireImage | WireAudio | WireVideo
 
 
 class WireMessage(Value, frozen=True):
@@ -59,13 +66,19 @@ class WireMessage(Value, frozen=True):
 
 
 class ChatCall(Value, frozen=True):
-    """One chat completion. ``model`` is the name the host knows (``Endpoint.served_as``)."""
+    """One chat completion. ``model`` is the name the host knows (``Endpoint.served_as``).
+
+    ``candidates`` asks for that many of the likeliest next words with their probabilities, 0 for none.
+    ``grammar`` in llama.cpp's GBNF binds the answer; hosts that do not know it are not sent it.
+    """
 
     model: str
     messages: tuple[WireMessage, ...]
     output: Output = TextOutput()
     sampling: Sampling = Sampling()
     stream: bool = True
+    candidates: int = 0
+    grammar: str = ""
 
 
 class TranscriptionCall(Value, frozen=True):
@@ -88,6 +101,15 @@ class EmbeddingCall(Value, frozen=True):
     model: str
     texts: tuple[str, ...]
     dimensions: int | None = None
+
+
+class SpeechCall(Value, frozen=True):
+    """Text to be spoken. ``voice`` "" is the host's usual one."""
+
+    model: str
+    text: str
+    voice: str = ""
+    format: AudioFormat = "wav"
 
 
 class Encoded(Value, frozen=True):
@@ -116,6 +138,18 @@ class TextDelta(Value, frozen=True, tag_field="wire_event", tag="text"):
     text: str
 
 
+class SpeechDelta(Value, frozen=True, tag_field="wire_event", tag="speech"):
+    """A piece of a spoken answer: bytes of the format that was asked for."""
+
+    data: bytes
+
+
+class Candidates(Value, frozen=True, tag_field="wire_event", tag="candidates"):
+    """The likeliest next words at one place of the answer, each with its natural logarithm of probability."""
+
+    words: tuple[tuple[str, float], ...]
+
+
 class ReasoningDelta(Value, frozen=True, tag_field="wire_event", tag="reasoning"):
     text: str
 
@@ -139,13 +173,15 @@ class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     """What the host says it counted; None where it said nothing.
 
     ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` are part of
-    ``input_tokens``, ``reasoning_tokens`` part of ``output_tokens``; ``seconds`` of audio billed.
+    ``input_tokens``, ``reasoning_tokens`` and ``audio_tokens`` (speech made) part of ``output_tokens``; ``seconds``
+    of audio billed.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
     seconds: float | None = None
     input_by_modality: tuple[tuple[str, int], ...] = ()
 
@@ -162,7 +198,9 @@ class Error(Value, frozen=True, tag_field="wire_event", tag="error"):
     error: CallError
 
 
-WireEvent = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Usage | Finish | Error
+WireEvent = (
+    TextDelta | SpeechDelta | Candidates | ReasoningDelta | RefusalDelta | ToolCallDelta | Usage | Finish | Error
+)
 
 
 class Transcription(Value, frozen=True):

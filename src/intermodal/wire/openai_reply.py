@@ -6,17 +6,21 @@ reason or ``[DONE]`` was cut; selling its text as an answer would be a lie.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intermodal import errors
 from intermodal.wire import status
 from intermodal.wire._json import count, loads
 from intermodal.wire.call import (
+    Candidates,
     Error,
     Finish,
     ReasoningDelta,
     RefusalDelta,
+    SpeechDelta,
     TextDelta,
     ToolCallDelta,
     Usage,
@@ -33,6 +37,7 @@ FINISH_REASONS: Mapping[str, str] = {
     "content_filter": "content_filter", "safety": "content_filter", "refusal": "content_filter",
     "tool_calls": "tool_call", "function_call": "tool_call", "tool_use": "tool_call",
 }  # fmt: skip
+_PADDED = re.compile(r"[^=]+={0,2}")
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
 
 
@@ -55,6 +60,7 @@ class Decoder:
         self._sse = SseReader()
         self._reason = ""
         self._refused = False
+        self._base64 = ""  # of speech, until it is four characters
         self._usage: Usage | None = None
         self._out: list[WireEvent] = []
 
@@ -132,10 +138,15 @@ class Decoder:
                 self._out.append(ReasoningDelta(text=text))
             for text in _texts(delta.get("content")):
                 self._out.append(TextDelta(text=text))
+            self._read_speech(delta.get("audio"))
             for text in _texts(delta.get("refusal")):
                 self._refused = True
                 self._out.append(RefusalDelta(text=text))
             self._read_tool_calls(delta.get("tool_calls"))
+        for candidates in _candidates(choice.get("logprobs")):
+            self._out.append(candidates)
+        if self.done:
+            return
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
             if reason.lower() == "error":  # OpenRouter: the provider failed in the middle
@@ -143,6 +154,23 @@ class Decoder:
                 return
             self.complete = True
             self._reason = FINISH_REASONS.get(reason.lower(), status.quote(reason.lower())[:40])
+
+    def _read_speech(self, audio: Any) -> None:
+        """A spoken answer: its words, and its sound in base64, which some hosts cut anywhere and some pad in pieces."""
+        if not isinstance(audio, Mapping):
+            return
+        for text in _texts(audio.get("transcript")):
+            self._out.append(TextDelta(text=text))
+        self._base64 += _word(audio.get("data"))
+        whole = len(self._base64) // 4 * 4
+        now, self._base64 = self._base64[:whole], self._base64[whole:]
+        try:
+            data = b"".join(b64decode(piece, validate=True) for piece in _PADDED.findall(now))
+        except ValueError:
+            self._fail("sent speech that is not base64")
+            return
+        if data:
+            self._out.append(SpeechDelta(data=data))
 
     def _read_tool_calls(self, calls: Any) -> None:
         for place, call in enumerate(calls if isinstance(calls, list) else ()):
@@ -198,9 +226,26 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
         output_tokens=count(usage.get("completion_tokens", usage.get("output_tokens"))),
         cached_tokens=count(given.get("cached_tokens")),
         reasoning_tokens=count(made.get("reasoning_tokens")),
+        audio_tokens=count(made.get("audio_tokens")),
         seconds=float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < 1e9 else None,
         input_by_modality=tuple(modalities),
     )
+
+
+def _candidates(logprobs: Any) -> Iterator[Candidates]:
+    """One for each word of the answer that came with the likeliest others in its place."""
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    for place in content if isinstance(content, list) else ():
+        rows = place.get("top_logprobs") if isinstance(place, Mapping) else None
+        words = tuple(
+            (row["token"], float(row["logprob"]))
+            for row in (rows if isinstance(rows, list) else ())
+            if isinstance(row, Mapping)
+            and isinstance(row.get("token"), str)
+            and isinstance(row.get("logprob"), (int, float))
+        )
+        if words:
+            yield Candidates(words=words)
 
 
 def _word(value: Any) -> str:

@@ -13,7 +13,7 @@ from intermodal import config
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.events import Usage
 from intermodal.store.database import Store
-from intermodal.store.rows import Outcome, Reservation, RunRow
+from intermodal.store.rows import Outcome, Range, Reservation, RunRow, Work
 from intermodal.testing import FakeHost
 
 KEY = "sk-secret-of-the-test"
@@ -246,8 +246,8 @@ def test_an_empty_store_is_said_and_stays_unwritten(cli: Cli, own_home: Path) ->
 
 def test_usage_adds_up_tokens_money_seconds_and_q_error(cli: Cli, own_home: Path) -> None:
     store = Store(own_home / "data" / "store.sqlite3")
-    for _ in range(2):
-        attempt = store.reserve(Reservation(run="r", step="s", op="generate", task="text-generation",
+    for run in ("r", "q"):
+        attempt = store.reserve(Reservation(run=run, step="s", op="generate", task="text-generation",
                                             endpoint="box:a/b", output_tokens=20, cost_high=0.5))  # fmt: skip
         store.sent(attempt)
         store.settle(attempt, Outcome(usage=Usage(input_tokens=100, output_tokens=10), cost=0.25, seconds=1.5))
@@ -256,10 +256,33 @@ def test_usage_adds_up_tokens_money_seconds_and_q_error(cli: Cli, own_home: Path
     done = cli("usage")
     assert "\n1 run, 2 attempts (0 open)" in done.out, "one is not plural"
     assert "box:a/b   2         0       200        20          $0.50  3.0" in done.out
-    assert "generate  output_tokens  2     2.00    2.00" in done.out
+    (grade,) = (line for line in done.out.splitlines() if "output tokens" in line)
+    assert grade.split() == ["box:a/b", "generate", "output", "tokens", "2.00", "2", "2.00", "2.00", "-"]
     document = cli("usage", "--json", "--last", "1").document
     assert document["cost"] == 0.5
     assert document["endpoints"][0]["input_tokens"] == 200
     assert len(document["last"]) == 1
     assert document["last"][0]["outcome"]["usage"] == {"input_tokens": 100, "output_tokens": 10}
     assert cli("usage", "--last", "5").out.count("settled") == 2
+
+
+def test_doctor_names_an_estimate_that_is_off_with_its_evidence(cli: Cli, own_home: Path) -> None:
+    store = Store(own_home / "data" / "store.sqlite3")
+    for run in range(6):
+        row = Reservation(run=f"r{run}", step="s", op="transcribe", task="automatic-speech-recognition",
+                          endpoint="box:a/ear", seconds=1.0, seconds_range=Range(low=0.5, high=2.0),
+                          work=Work(audio_seconds=10.0))  # fmt: skip
+        attempt = store.reserve(row)
+        store.sent(attempt)
+        store.settle(attempt, Outcome(seconds=8.0))
+    store.close()
+    row_found = findings(cli("doctor", "--json"))["estimate", "box:a/ear"]
+    assert row_found["state"] == "off" and "after a few more runs" in row_found["todo"]
+    drift = row_found["drift"]
+    assert (drift["figure"], drift["count"], drift["q_error"]) == ("transcribe seconds", 6, 8.0)
+    assert drift["stated"] == {"low": 0.5, "high": 2.0} and drift["seen"] == {"low": 8.0, "high": 8.0}
+    assert "stated 0.5 to 2 s, seen 8 to 8; q-error 8.0 over 6 runs since 20" in cli("doctor").out
+
+
+def test_doctor_says_nothing_of_estimates_where_nothing_was_run(cli: Cli) -> None:
+    assert not any(area == "estimate" for area, _ in findings(cli("doctor", "--json")))

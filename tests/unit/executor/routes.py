@@ -24,10 +24,10 @@ from intermodal.executor.world import World
 from intermodal.media.probed import Pcm, Picture
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.plan import Candidate, Plan
-from intermodal.plans.step import Call, Estimate, Step, Transform
+from intermodal.plans.step import Call, Check, Estimate, Step, Transform
 from intermodal.quantity import between, exact
 from intermodal.request import Message, Output, Policy, Request, Sampling, TextOutput
-from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served
+from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served, Spoken
 from intermodal.store.database import Store
 from intermodal.store.derived import DerivedCache
 
@@ -45,23 +45,41 @@ HERE = Estimate(output_tokens=between(1, 10, 64, "t"), seconds=between(0.1, 1, 5
 # ---- fakes ------------------------------------------------------------------------------------
 
 
+@dataclass
+class Still:
+    """A frame of a video."""
+
+    data: bytes
+    at: float
+    until: float
+    width: int = 100
+    height: int = 50
+    media_type: str = "image/png"
+    number: int = 0
+
+
 class FakeMedia:
     """Says pages and pixels; counts how often it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.page = "text of page {}"
+        self.moments: tuple[float, ...] = (0.0, 4.0, 8.0)
+        self.wait: Callable[[], Any] | None = None
 
-    async def pcm(self, data: bytes, *, name: str = "") -> Pcm:
+    async def pcm(self, data: bytes, *, name: str = "", progress: Any = None) -> Pcm:
         self.asked.append("pcm")
+        await self._busy(progress)
         return Pcm(samples=b"\0\0" * 16, seconds=11.0)
 
-    async def page_text(self, data: bytes, pages: tuple[int, ...], *, name: str = "") -> tuple[str, ...]:
+    async def page_text(
+        self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Any = None
+    ) -> tuple[str, ...]:
         self.asked.append("page_text")
         return tuple(self.page.format(page) for page in pages)
 
     async def page_pictures(
-        self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = ""
+        self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = "", progress: Any = None
     ) -> tuple[Picture, ...]:
         self.asked.append("page_pictures")
         return tuple(Picture(data=b"page %d" % page, width=1000, height=1000) for page in pages)
@@ -69,6 +87,22 @@ class FakeMedia:
     async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> Picture:
         self.asked.append("picture")
         return Picture(data=b"png of " + data, width=100, height=50)
+
+    async def frames(
+        self, data: bytes, *, spread: str, most: int, max_side: int | None = None, name: str = "", progress: Any = None
+    ) -> tuple[Still, ...]:
+        self.asked.append(f"frames {spread} {most} {max_side}")
+        await self._busy(progress)
+        if name.endswith(".tiff"):
+            return tuple(Still(data=b"page %d" % page, at=0, until=0, number=page) for page in (1, 2))
+        return tuple(Still(data=b"frame at %d" % at, at=at, until=at + 4) for at in self.moments[:most])
+
+    async def _busy(self, progress: Any) -> None:
+        for tenth in range(10):
+            if self.wait is not None:
+                await self.wait()
+            if progress is not None:
+                progress(tenth / 10, "")
 
 
 class FakeRuntimes:
@@ -79,6 +113,10 @@ class FakeRuntimes:
         self.running = 0
         self.most_running = 0
         self.transcript = transcript
+        self.heard: Transcript | None = None
+        self.lines: dict[str, str] = {}
+        self.confidence = 0.9
+        self.vectors: dict[str, tuple[float, ...]] = {}
         self.url = chat_url
         self.wait: Callable[[], Any] | None = None
         self.error: list[Exception] = []
@@ -104,17 +142,31 @@ class FakeRuntimes:
         await self._work(f"transcribe {endpoint.id}")
         if progress is not None:
             progress(0.5, "")
+        if self.heard is not None:
+            return Heard(transcript=self.heard, seconds=1.0)
         segments = (Segment(start=0, end=11, text=f" {self.transcript}"),) if self.transcript else ()
         heard = Transcript(language="en" if self.transcript else "", seconds=11.0, segments=segments)
         return Heard(transcript=heard, seconds=1.0, load_seconds=0.5, peak_memory=1000)
 
     async def read(self, endpoint: Endpoint, png: bytes) -> Seen:
         await self._work(f"read {png.decode()}")
-        return Seen(lines=(ReadLine(text=f"read from {png.decode()}", confidence=0.9),), seconds=1.0)
+        text = self.lines.get(png.decode(), f"read from {png.decode()}")
+        lines = tuple(ReadLine(text=line, confidence=self.confidence) for line in text.splitlines())
+        return Seen(lines=lines, seconds=1.0)
 
     async def embed(self, endpoint: Endpoint, text: str) -> Embedded:
         await self._work(f"embed {text}")
-        return Embedded(vector=(0.6, 0.8), tokens=3, seconds=0.01)
+        return Embedded(vector=self.vectors.get(text, (0.6, 0.8)), tokens=3, seconds=0.01)
+
+    async def speak(self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Any = None) -> Spoken:
+        """A tenth of a second a word, at 1,000 samples a second; nothing for a line that begins with "(silent)"."""
+        for place, line in enumerate(lines):
+            await self._work(f"speak {line}")
+            if progress is not None:
+                progress((place + 1) / len(lines), line)
+        silent = tuple(line for line in lines if line.startswith("(silent)"))
+        words = sum(len(line.split()) for line in lines if line not in silent)
+        return Spoken(pcm=b"\1\0" * 100 * words, rate=1000, silent=silent, seconds=0.1, load_seconds=0.5)
 
 
 @dataclass
@@ -142,12 +194,26 @@ def local(name: str, protocol: Any) -> Endpoint:
 EAR = local("ear", "whisper")
 EYE = local("eye", "ocr")
 VECTOR = local("vector", "e5")
+VOICE = local("voice", "piper")
 
 
 # ---- a request with its files -----------------------------------------------------------------
 
 _FILES: dict[str, dict[str, Any]] = {
     "wav": {"kind": "audio", "media_type": "audio/wav", "seconds": exact(11.0), "sample_rate": 16000, "channels": 1},
+    "mp4": {
+        "kind": "video",
+        "media_type": "video/mp4",
+        "seconds": exact(11.0),
+        "width": 640,
+        "height": 360,
+        "frames": 275,
+        "fps": 25.0,
+        "channels": 1,
+        "sample_rate": 16000,
+    },
+    "gif": {"kind": "image", "media_type": "image/gif", "width": 100, "height": 50, "frames": 20},
+    "tiff": {"kind": "image", "media_type": "image/tiff", "width": 100, "height": 50, "frames": 2},
     "png": {"kind": "image", "media_type": "image/png", "width": 100, "height": 50},
     "pdf": {
         "kind": "document",
@@ -184,10 +250,11 @@ def asked(
 # ---- steps and plans --------------------------------------------------------------------------
 
 
-def hear(part: int = 1, endpoint: Endpoint = EAR, estimate: Estimate = HERE) -> Call:
+def hear(part: int = 1, endpoint: Endpoint = EAR, estimate: Estimate = HERE, source: str = "") -> Call:
     task: Task = "automatic-speech-recognition"
     return Call(
-        id=f"hear{part}{endpoint.id[-1]}", op="transcribe", task=task, endpoint=endpoint.id, inputs=(f"part:{part}",),
+        id=f"hear{part}{endpoint.id[-1]}", op="transcribe", task=task, endpoint=endpoint.id,
+        inputs=(source or f"part:{part}",),
         part=part, title="Transcribe", estimate=estimate,
     )  # fmt: skip
 
@@ -197,6 +264,29 @@ def look(part: int = 1, source: str = "") -> Call:
         id=f"look{part}", op="read", task="image-to-text", endpoint=EYE.id, inputs=(source or f"part:{part}",),
         part=part, title="Read", estimate=HERE,
     )  # fmt: skip
+
+
+def see(endpoint: Endpoint, part: int = 1, source: str = "", estimate: Estimate = PRICED) -> Call:
+    return Call(
+        id=f"see{part}", op="describe", task="image-text-to-text", endpoint=endpoint.id,
+        inputs=(source or f"part:{part}",), part=part, title="Describe",
+        params=(("question", "0a1b2c3d"), ("max_tokens", "160")), estimate=estimate,
+    )  # fmt: skip
+
+
+def cut(part: int = 1, *params: tuple[str, str]) -> Transform:
+    spread = params or (("frames", "scenes"), ("most", "12"), ("max_side", "768"))
+    return Transform(
+        id=f"frames{part}", op="frames", inputs=(f"part:{part}",), part=part, title="frames", params=spread
+    )  # fmt: skip
+
+
+def demux(part: int = 1) -> Transform:
+    return Transform(id=f"demux{part}", op="demux", inputs=(f"part:{part}",), part=part, title="sound")
+
+
+def checked(op: Any, step: str, part: int = 1) -> Check:
+    return Check(id=f"{op} {step}", op=op, inputs=(f"step:{step}",), part=part, note="another ear")
 
 
 def pages(op: Any, numbers: str, part: int = 1) -> Transform:
@@ -212,8 +302,7 @@ def say(endpoint: Endpoint, *inputs: str, estimate: Estimate = PRICED, **fields:
 
 
 def route(*steps: Step) -> Candidate:
-    last = steps[-1]
-    assert isinstance(last, Call)
+    last = [step for step in steps if isinstance(step, Call)][-1]
     return Candidate(id=last.endpoint, steps=steps, endpoint=last.endpoint, total=Estimate(), score=0.0, tier="medium")
 
 
@@ -243,7 +332,7 @@ class Bench:
         self.slept.append(seconds)
 
     def world(self, transport: Transport) -> World:
-        catalog = Catalog(endpoints=(EAR, EYE, VECTOR, *self.endpoints))
+        catalog = Catalog(endpoints=(EAR, EYE, VECTOR, VOICE, *self.endpoints))
         values: dict[str, Any] = {
             "catalog": catalog,
             "media": self.media,

@@ -175,7 +175,7 @@ def test_pcm_in_a_wav_file_is_a_wav_file() -> None:
 def test_work_is_what_speed_is_measured_against() -> None:
     page = Pixels(data=b"", media_type="image/png", width=1000, height=2000, page=1)
     photo = Pixels(data=b"", media_type="image/png", width=1000, height=1000)
-    assert work_of((page, page, photo)) == Work(megapixels=5.0, pages=2)
+    assert work_of((page, page, photo)) == Work(megapixels=5.0, pages=2, pictures=3)
 
 
 # ---- keys of derived media --------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.gates import corpus
+from tests.gates import corpus, films
 
 from intermodal.media.decode import MediaWorker
 
@@ -80,6 +80,46 @@ async def test_a_picture_of_each_format_is_the_first_a_worker_sees(form: str, me
     assert found.frames == (3 if form.split("-")[-1] in ("animated", "palettes") else 1)
 
 
+PICTURES |= {
+    "tiff": _drawn("TIFF"),
+    "tiff-packed": _drawn("TIFF", compression="tiff_lzw"),
+    "tiff-jpeg": _drawn("TIFF", compression="jpeg"),
+    "tiff-turned": _drawn("TIFF", exif=_turned()),
+    "bmp": _drawn("BMP"),
+    "bmp-palette": _drawn("BMP", "P"),
+    "avif": _drawn("AVIF"),
+}  # fmt: skip
+
+
+@pytest.mark.anyio
+async def test_heic_is_decoded_by_a_worker_that_did_nothing_else() -> None:
+    data = (Path(__file__).parents[2] / "media" / "photo-cat.heic").read_bytes()
+    async with MediaWorker() as worker:
+        made = await worker.picture(data, name="photo.heic", max_side=100)
+        assert (made.width, made.height) == (100, 67)
+        assert len(Image.open(io.BytesIO(made.data)).convert("RGB").getcolors(10_000) or ()) > 1000
+
+
+FILMS = {
+    "h264": ("mp4", "libx264"), "hevc": ("mp4", "libx265"), "mpeg4": ("mov", "mpeg4"), "vp8": ("webm", "libvpx"),
+    "vp9": ("webm", "libvpx-vp9"), "av1": ("matroska", "libsvtav1"), "mjpeg": ("mov", "mjpeg"),
+}  # fmt: skip
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", FILMS)
+async def test_a_film_of_each_codec_is_the_first_a_worker_sees(form: str) -> None:
+    container, codec = FILMS[form]
+    data = films.film(
+        films.held((films.slide("One"), 1), (films.slide("Two\n\nthree"), 1)), container=container, codec=codec
+    )
+    async with MediaWorker() as worker:
+        assert len(await worker.frames(data, spread="scenes", most=4, name=form)) == 2
+    async with MediaWorker() as worker:
+        found = await worker.probe(data, name=form)
+        assert (found.kind, found.width, found.height) == ("video", *films.SIZE)
+
+
 SOUNDS = {
     "wav": ("wav", "pcm_s16le", 0), "mp3": ("mp3", "mp3", 0), "flac": ("flac", "flac", 0), "m4a": ("mp4", "aac", 0),
     "aac": ("adts", "aac", 0), "opus": ("ogg", "libopus", 48_000),
@@ -127,16 +167,23 @@ def decoder(name):
 worker._decoder = decoder
 data = sys.stdin.buffer.read()
 worker.probe(data, "x")
-if data[:4] != b"%PDF":
+if sys.argv[1] == "film":
+    worker.pcm(data, "x"), worker.frames(data, "x", "scenes", 3, 200)
+elif data[:4] == b"GIF8":
+    worker.frames(data, "x", "scenes", 3, 16)
+elif data[:4] != b"%PDF":
     (worker.pcm if sys.argv[1] in ("sound",) else lambda d, n: worker.picture(d, n, 16))(data, "x")
 print(*sorted(late | set(sys.modules) - seen))
 """
 
 
-@pytest.mark.parametrize("form", ["gif-palettes", "webp-animated", "png-16-bit", "jpeg-turned", "sound", "pdf"])
+@pytest.mark.parametrize(
+    "form", ["gif-palettes", "webp-animated", "png-16-bit", "jpeg-turned", "tiff", "sound", "film", "pdf"]
+)
 def test_decoding_imports_nothing_once_files_cannot_be_opened(form: str, media: Path) -> None:
     data = (
         (media / "jfk.mp3").read_bytes() if form == "sound"
+        else (media / "bigbuckbunny.mp4").read_bytes() if form == "film"
         else (media / "report.pdf").read_bytes() if form == "pdf"
         else PICTURES[form](media)
     )  # fmt: skip

@@ -122,11 +122,8 @@ async def test_the_bytes_decide_not_the_declaration(worker: MediaWorker, media: 
     [
         (Image(source=BytesSource(data=b"words", name="x")), InputBroken, "was given as a picture but holds text"),
         (Audio(source=BytesSource(data=b"words", name="x")), InputBroken, "was given as sound but holds text"),
-        (
-            Video(source=BytesSource(data=b"\x1aE\xdf\xa3" + bytes(99), name="x")),
-            InputUnsupported,
-            "video is not taken yet",
-        ),
+        (Video(source=BytesSource(data=b"words", name="x")), InputBroken, "was given as video but holds text"),
+        (Video(source=BytesSource(data=b"\x1aE\xdf\xa3" + bytes(99), name="x")), InputBroken, "cut short"),
         (File(source=BytesSource(data=b"words", name="x.png")), InputBroken, "is named .png but holds text"),
         (File(source=BytesSource(data=b"", name="x")), InputEmpty, "is empty"),
         (Text(text="bad \udcff"), InputBroken, "not text"),

@@ -140,3 +140,11 @@ async def test_calls_queue_for_one_child(child: Worker) -> None:
         for number in range(20):
             group.start_soon(ask, number)
     assert sorted(found) == list(range(20))
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, 5_000_001])
+async def test_arguments_of_every_size_arrive_as_they_are(child: Worker, size: int) -> None:
+    data = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    assert (await child.call("echo", {"data": data})).value == data
+    assert (await child.call("echo", {"data": bytearray(data)})).value == data
+    assert (await child.call("echo", {"data": b"after"})).value == b"after"

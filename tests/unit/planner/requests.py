@@ -18,6 +18,7 @@ QUESTIONS = (
     "Is the caller angry?",
     "What does the chart show?",
     "Summarise.",
+    "How does it move, and what is said?",
 )
 
 pages = st.lists(
@@ -39,7 +40,26 @@ part = st.one_of(
         optional={"language": st.sampled_from(("en", "fr"))},
     ),
     st.fixed_dictionaries({"kind": st.just("document"), "pages": pages}),
-)
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("video"), "seconds": st.sampled_from((5.0, 40.0, 600.0)), "channels": st.sampled_from((0, 2)),
+            "width": st.just(1280), "height": st.just(720), "fps": st.just(25.0),
+        },
+        optional={"cuts": st.sampled_from(([2.0], [1.0, 2.0, 3.0])), "density": st.sampled_from((0.0, 0.1))},
+    ),
+    st.fixed_dictionaries(
+        {"kind": st.just("image"), "width": st.just(320), "height": st.just(240), "frames": st.sampled_from((5, 90))}
+    ),
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("audio"), "seconds": st.just(63.0),
+            "outcomes": st.sampled_from((
+                [{"op": "transcribe", "endpoint": "embedded:openai/whisper-base", "chars": 4000}],
+                [{"op": "transcribe", "endpoint": "embedded:openai/whisper-base", "problem": "looped"}],
+            )),
+        }
+    ),
+)  # fmt: skip
 policy = st.fixed_dictionaries(
     {},
     optional={
@@ -50,8 +70,8 @@ policy = st.fixed_dictionaries(
         "farthest": st.sampled_from(ZONES),
         "keep": st.lists(st.sampled_from(ASPECTS), max_size=2, unique=True),
         "language": st.sampled_from(("en", "fr")),
-        "private": st.lists(st.sampled_from(("audio", "image", "document", "text")), max_size=2, unique=True),
-        "release": st.just(["audio:text", "document:image"]),
+        "private": st.lists(st.sampled_from(("audio", "image", "document", "text", "video")), max_size=2, unique=True),
+        "release": st.sampled_from((["audio:text", "document:image"], ["video:text"], ["video:image", "image:text"])),
     },
 )
 
@@ -82,7 +102,7 @@ def seeded(seed: int) -> tuple[dict[str, Any], Catalog]:
     rng = random.Random(seed)
     parts: list[dict[str, Any]] = []
     for index in range(rng.randint(1, 3)):
-        kind = rng.choice(("image", "image", "audio", "document", "text"))
+        kind = rng.choice(("image", "image", "audio", "document", "text", "video"))
         each: dict[str, Any] = {"kind": kind, "name": f"{kind}{index}"}
         if kind == "image":
             each |= {
@@ -92,6 +112,11 @@ def seeded(seed: int) -> tuple[dict[str, Any], Catalog]:
             }
         elif kind == "audio":
             each |= {"seconds": rng.choice((5, 60, 400))}
+        elif kind == "video":
+            each |= {
+                "seconds": rng.choice((8.0, 60.0)), "channels": rng.choice((0, 2)), "width": 1280, "height": 720,
+                "cuts": [2.0, 5.0], "density": rng.choice((0.0, 0.1)),
+            }  # fmt: skip
         elif kind == "document":
             each |= {
                 "pages": [

@@ -9,7 +9,7 @@ from tests.unit.planner.requests import cases, inputs_of
 
 from intermodal.content import KINDS
 from intermodal.errors import IntermodalError, NoRoute
-from intermodal.planner import plan, why_not
+from intermodal.planner import frontier, plan, why_not
 from intermodal.planner.case import is_private, make_case
 from intermodal.planner.index import index
 from intermodal.plans.explain import explain, explain_all
@@ -57,7 +57,7 @@ def test_nothing_private_leaves_unless_it_was_released(case: dict[str, object]) 
         return
     policy = inputs.request.policy
     private = {part.name: part for part in inputs.facts.parts if is_private(policy, part)}
-    for candidate in (made.chosen, *made.fallbacks, *made.frontier):
+    for candidate in (made.chosen, *made.fallbacks, *frontier(inputs)):
         for sent in candidate.sends:
             for name, part in private.items():
                 if name == sent.origin or name in sent.origin.split():
@@ -87,7 +87,7 @@ def test_the_chosen_route_is_within_every_limit(case: dict[str, object]) -> None
     if made is None:
         return
     policy, machine = inputs.request.policy, inputs.machine
-    for candidate in (made.chosen, *made.fallbacks, *made.frontier):
+    for candidate in (made.chosen, *made.fallbacks, *frontier(inputs)):
         total = candidate.total
         if total.cost.known:
             assert total.cost.high <= policy.max_cost + 1e-6

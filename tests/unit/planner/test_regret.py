@@ -12,6 +12,7 @@ from intermodal.planner import rules
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import decide
 from intermodal.planner.converters import TASKS, Floors
+from intermodal.planner.lanes import for_itself
 from intermodal.planner.routes import assign, demand, price, priced, tier_of
 from intermodal.planner.score import Key, key
 from intermodal.planner.survivors import jobs_needed, survivors
@@ -32,7 +33,7 @@ def brute_force(case: Case, floors: Floors) -> Key | None:
     best: Key | None = None
     for group in left.by_job[case.job]:
         usable = [
-            [way for way in some if rules.of_way(group, way, bundle, case) is None]
+            for_itself(bundle, [way for way in some if rules.of_way(group, way, bundle, case) is None])
             for bundle, some in zip(case.bundles, choices, strict=True)
         ]
         for chosen in itertools.product(*usable):

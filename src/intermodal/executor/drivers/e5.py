@@ -11,8 +11,16 @@ async def drive(job: Job, world: World, line: Line) -> Made:
     await line.sending()
     embedded = await world.runtimes.embed(job.endpoint, job.text)
     line.loaded(embedded.load_seconds)
+    tokens, peak = embedded.tokens, embedded.peak_memory
+    vectors = [embedded.vector]
+    for number, label in enumerate(job.labels):
+        found = await world.runtimes.embed(job.endpoint, label)
+        vectors.append(found.vector)
+        tokens, peak = tokens + found.tokens, max(peak, found.peak_memory)
+        line.progress((number + 1) / len(job.labels), "")
     return Made(
         vector=embedded.vector,
-        usage=Usage(input_tokens=embedded.tokens, output_tokens=0),
-        peak_memory=embedded.peak_memory,
+        vectors=tuple(vectors) if job.labels else (),
+        usage=Usage(input_tokens=tokens, output_tokens=0),
+        peak_memory=peak,
     )

@@ -1,23 +1,29 @@
-"""Hosts that speak OpenAI's HTTP: chat, transcriptions, embeddings. One driver for all of them; they are data rows."""
+"""Hosts that speak OpenAI's HTTP: chat, transcriptions, speech, vectors. One driver for all: they are data rows."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from intermodal import errors
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.world import World
-from intermodal.wire import openai_audio, openai_chat, openai_embeddings, openai_reply, status
+from intermodal.media.sound import samples
+from intermodal.wire import openai_audio, openai_chat, openai_embeddings, openai_reply, openai_speech, status
 from intermodal.wire.call import (
+    Candidates,
     ChatCall,
     EmbeddingCall,
     Encoded,
     Error,
     Finish,
     RefusalDelta,
+    SpeechCall,
+    SpeechDelta,
     TextDelta,
     TranscriptionCall,
     Usage,
@@ -48,6 +54,8 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     encoded = openai_chat.encode_request(job.chat, job.endpoint.host)
     text: list[str] = []
     refusal: list[str] = []
+    speech: list[bytes] = []
+    candidates: tuple[tuple[str, float], ...] = ()
     usage = Usage()
     reason = ""
     guard = LoopGuard() if job.stop_loops else None
@@ -60,6 +68,10 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 if guard is not None and guard.looped(event.text):
                     # Leaving closes the connection, which is how a server learns that it may stop.
                     return Made(text="".join(text), finish_reason="length", looped=True)
+            elif isinstance(event, SpeechDelta):
+                speech.append(event.data)
+            elif isinstance(event, Candidates):
+                candidates = candidates or event.words
             elif isinstance(event, RefusalDelta):
                 refusal.append(event.text)
             elif isinstance(event, Usage):
@@ -68,7 +80,17 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 reason = event.reason
             elif isinstance(event, Error):
                 raise event.error
-    return Made(text="".join(text), refusal="".join(refusal), finish_reason=reason, usage=usage)
+    if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
+        usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
+    return Made(
+        text="".join(text),
+        refusal="".join(refusal),
+        finish_reason=reason,
+        candidates=candidates,
+        pcm=b"".join(speech),
+        rate=openai_chat.SPEECH_RATE if speech else 0,
+        usage=usage,
+    )
 
 
 async def _events(response: Response, decoder: openai_reply.Decoder) -> AsyncIterator[WireEvent]:
@@ -108,7 +130,52 @@ async def embed(job: Job, world: World, line: Line, server: Server) -> Made:
     return Made(vector=reply.vectors[0], usage=reply.usage)
 
 
-_BY_OP = {"generate": chat, "transcribe": transcribe, "embed": embed}
+async def score(job: Job, world: World, line: Line, server: Server) -> Made:
+    """Labels held against a text: by the next word of a chat, or all of them as vectors."""
+    if job.chat is not None:
+        return await chat(job, world, line, server)
+    texts = (job.text, *job.labels)
+    encoded = openai_embeddings.encode_request(EmbeddingCall(model=_model(job), texts=texts), job.endpoint.host)
+    async with _posted(job, world, line, server, encoded) as response:
+        body = await response.read(MAX_REPLY)
+        reply = openai_embeddings.decode_reply(body, job.endpoint.id, texts=len(texts), headers=response.headers)
+    return Made(vectors=reply.vectors, usage=reply.usage)
+
+
+async def speak(job: Job, world: World, line: Line, server: Server) -> Made:
+    """Lines spoken, as many at once as one request takes. Always WAV: it is packed as it is wanted here."""
+    made: list[bytes] = []
+    rate = 0
+    stretches = tuple(_stretches(job.lines))
+    for number, text in enumerate(stretches):
+        call = SpeechCall(model=_model(job), text=text, voice=job.voice)
+        encoded = openai_speech.encode_request(call, job.endpoint.host)
+        async with _posted(job, world, line, server, encoded) as response:
+            body = await response.read(MAX_REPLY)
+            file = openai_speech.decode_reply(body, job.endpoint.id, headers=response.headers)
+        try:
+            pcm, rate = samples(file)
+        except ValueError as error:
+            what = f"sent a WAV file that is not 16-bit mono ({error})"
+            raise errors.CallError(what, where=job.endpoint.id, status=200) from None
+        made.append(pcm)
+        line.progress((number + 1) / len(stretches), "")
+    return Made(pcm=b"".join(made), rate=rate)
+
+
+def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
+    """Lines put together up to what one request takes."""
+    waiting = ""
+    for line in lines:
+        if waiting and len(waiting) + 1 + len(line) > openai_speech.MAX_TEXT:
+            yield waiting
+            waiting = ""
+        waiting = f"{waiting}\n{line}" if waiting else line
+    if waiting:
+        yield waiting
+
+
+_BY_OP = {"generate": chat, "describe": chat, "transcribe": transcribe, "embed": embed, "score": score, "speak": speak}
 
 
 def _model(job: Job) -> str:

@@ -8,6 +8,7 @@ recording; three temperatures instead of six, because what loops at 0.8 loops at
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from intermodal._process import report, serve
@@ -55,8 +56,11 @@ def transcribe(path: str, name: str, pcm: bytes, language: str) -> dict[str, Any
         condition_on_previous_text=False,
     )
     segments = []
+    tokens, likely = 0, 0.0
     for segment in said:
         text = segment.text.strip()
+        tokens += len(segment.tokens)
+        likely += segment.avg_logprob * len(segment.tokens)
         report(min(1.0, segment.end / total), text)
         if text:
             segments.append([segment.start, min(segment.end, total), text])
@@ -68,6 +72,7 @@ def transcribe(path: str, name: str, pcm: bytes, language: str) -> dict[str, Any
         "language": iso(info.language),
         "confidence": float(info.language_probability) if measured else 0.0,
         "seconds": total,
+        "certainty": math.exp(likely / tokens) if tokens else 0.0,
         "segments": segments,
     }
 

@@ -1,0 +1,289 @@
+"""``intermodal eval``: labelled files over every route, side by side. The table on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intermodal.cli.options import chosen_hosts, listed, money, seconds
+
+if TYPE_CHECKING:
+    from intermodal._sync import Bridge
+    from intermodal.client import AsyncClient
+    from intermodal.reports.evaluate import Evaluation
+    from intermodal.reports.tally import Report
+
+EPILOG = """\b
+Examples
+  intermodal eval rail.jsonl
+  intermodal eval rail.jsonl --routes smollm2-135m,gpt-5-mini --host openai --max-cost 0.50
+  intermodal eval rail.jsonl --limit 10 --html rail.html
+  intermodal eval rail.jsonl --json --no-remember
+  intermodal eval --forget
+"""
+OVER_BUDGET = 8  # the exit code of BudgetExceeded: it stopped early, and what it has is shown
+
+
+@click.command(epilog=EPILOG)
+@click.argument("data", required=False, type=click.Path())
+@click.option("-m", "--model", default="", metavar="NAME", help="Only routes that answer with this model or endpoint.")
+@click.option(
+    "--routes",
+    type=listed,
+    multiple=True,
+    metavar="NAMES",
+    help="Only routes that call one of these models or endpoints, to answer or to convert.",
+)
+@click.option(
+    "--most-routes",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    metavar="K",
+    help="Routes over all items; those that most items can take come first.",
+)
+@click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N", help="The first N items only.")
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Run each item over each route N times.",
+)
+@click.option(
+    "--max-cost",
+    type=money,
+    default="1.00",
+    show_default=True,
+    metavar="USD",
+    help="Money limit for the whole evaluation, what it spent before included.",
+)
+@click.option("--deadline", type=seconds, default=None, metavar="SECONDS", help="Time limit of each run (30, 90s, 2m).")
+@click.option("--local", is_flag=True, help="Nothing leaves this machine.")
+@click.option(
+    "--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this evaluation; repeatable."
+)
+@click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Most tokens to answer with.")
+@click.option("--temperature", type=click.FloatRange(min=0), default=None, metavar="T", help="Sampling temperature.")
+@click.option("--seed", type=int, default=None, metavar="N", help="Sampling seed.")
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False),
+    default=None,
+    metavar="FILE",
+    help="Write a self-contained HTML report.",
+)
+@click.option(
+    "--journal",
+    "journal_file",
+    type=click.Path(dir_okay=False),
+    default=None,
+    metavar="FILE",
+    help="Where finished runs are kept.  [default: a file of this data's in the data folder]",
+)
+@click.option("--fresh", is_flag=True, help="Start again: drop the runs that are kept.")
+@click.option("--no-remember", is_flag=True, help="Do not let plans go by what is measured.")
+@click.option(
+    "--forget", is_flag=True, help="Forget what was measured (with DATA: on that data only), and run nothing."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Only the report: no progress, no notes.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def eval(**given: Any) -> int | None:
+    """Run every item of DATA (JSONL, one labelled question a line) over every route, and compare the routes.
+
+    Finished runs are kept: interrupted, the same command goes on. What it measures becomes the strength that
+    plans go by; docs/eval.md has the format and the rule.
+    """  # fmt: skip
+    if given["forget"]:
+        _forget(given)
+        return None
+    if not given["data"]:
+        raise click.UsageError("missing argument 'DATA'", click.get_current_context())
+    from intermodal._sync import Bridge
+    from intermodal.client import AsyncClient
+    from intermodal.reports.items import load_items
+
+    data = load_items(Path(given["data"]))
+    client, bridge = AsyncClient(), Bridge()
+    try:
+        evaluation = _evaluation(client, data, given)
+        report = _run(evaluation, bridge, given)
+    finally:
+        if bridge.started:
+            bridge.run(client.aclose)
+        bridge.close()
+    _show(report, given)
+    return OVER_BUDGET if report.stopped else None
+
+
+def _evaluation(client: AsyncClient, data: Any, given: dict[str, Any]) -> Evaluation:
+    from intermodal.config import data_dir
+    from intermodal.reports.evaluate import Evaluation, Settings
+    from intermodal.reports.journal import Journal
+
+    config = client.config
+    common: dict[str, Any] = {
+        "hosts": chosen_hosts(given["hosts"], config),
+        "max_cost": config.max_cost,
+        "time_value": config.time_value,
+        "model": given["model"],
+    }
+    if given["local"]:
+        common["farthest"] = "machine"
+    for name in ("deadline", "max_tokens", "temperature", "seed"):
+        if given[name] is not None:
+            common[name] = given[name]
+    settings = Settings(
+        only=tuple(name for names in given["routes"] for name in names),
+        most_routes=given["most_routes"],
+        repeat=given["repeat"],
+        limit=given["limit"],
+        max_cost=given["max_cost"],
+        common=common,
+    )
+    where = Path(given["journal_file"]) if given["journal_file"] else _journal_of(data_dir(client.env), data.path)
+    return Evaluation(client=client, data=data, settings=settings, journal=Journal(where))
+
+
+def _journal_of(folder: Path, data: str) -> Path:
+    name = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
+    return folder / "eval" / f"{Path(data).stem[:60]}-{name}.jsonl"
+
+
+# ---- running ---------------------------------------------------------------------------------------
+
+
+def _run(evaluation: Evaluation, bridge: Bridge, given: dict[str, Any]) -> Report:
+    """Plan, run, keep; an interrupt says what is kept before it goes on as one."""
+    from datetime import UTC, datetime
+
+    from intermodal.reports.report import report
+
+    quiet = given["quiet"] or given["as_json"]
+    with evaluation.journal.writing(fresh=given["fresh"]):
+        _follow(bridge, evaluation.plan, "Planning", lambda: _items(evaluation), quiet)
+        reused = sum(evaluation.journal.done((e.digest, r.id, n)) is not None for e, r, _, _, n in evaluation.runs())
+        if not quiet:
+            click.echo(_announcement(evaluation, reused), err=True)
+        try:
+            _follow(bridge, evaluation.run, "Running", lambda: len(evaluation.runs()) - reused, quiet)
+        except KeyboardInterrupt:
+            done = len(evaluation.trials())
+            click.echo(
+                f"{done} of {len(evaluation.runs())} runs are kept; the same command goes on from there", err=True
+            )
+            raise
+        made = report(evaluation, datetime.now(UTC).date().isoformat(), reused)
+    return made if given["no_remember"] else _remember(made, evaluation)
+
+
+def _items(evaluation: Evaluation) -> int:
+    return len(evaluation.data.items[: evaluation.settings.limit])
+
+
+def _follow(
+    bridge: Bridge, make: Callable[[], AsyncGenerator[Any]], title: str, total: Callable[[], int], quiet: bool
+) -> None:
+    """Drive one half of the evaluation under a bar that moves."""
+    from intermodal.cli.render import Progress
+    from intermodal.cli.table import money as dollars
+    from intermodal.events import StepProgress, StepStarted
+
+    progress = Progress(quiet=quiet)
+    progress.show(StepStarted(step=title, title=title))
+    spent = 0.0
+    try:
+        for number, made in enumerate(bridge.iterate(make), start=1):
+            of = total()
+            note = f"{number} of {of}"
+            if not isinstance(made, int):
+                spent += made.spent
+                note = f"{note}  {dollars(spent)}  {made.item} by {made.route.endpoint}"
+            progress.show(StepProgress(step=title, fraction=number / max(of, 1), note=note))
+    finally:
+        progress.clear()
+
+
+def _announcement(evaluation: Evaluation, reused: int) -> str:
+    """What is about to be run, before it is."""
+    import math
+
+    from intermodal.cli.table import money as dollars
+
+    runs = len(evaluation.runs())
+    most = evaluation.most_it_costs()
+    price = "some of unknown price" if math.isinf(most) else f"at most {dollars(most)}"
+    kept = f", {reused} of them kept from before" if reused else ""
+    hidden = f"; {evaluation.hidden} more routes with --most-routes" if evaluation.hidden else ""
+    return (
+        f"{_items(evaluation)} items, {len(evaluation.routes)} routes, {runs} runs{kept}, {price}{hidden}\n"
+        f"runs are kept in {evaluation.journal.path}"
+    )
+
+
+# ---- what is remembered ------------------------------------------------------------------------------
+
+
+def _remember(made: Report, evaluation: Evaluation) -> Report:
+    """Let plans go by what was measured. One that was stopped for money measures nothing yet."""
+    import msgspec
+
+    from intermodal.config import data_dir
+    from intermodal.reports.tiers import strength
+    from intermodal.store.measured import MeasuredRow, remember
+
+    if made.stopped:
+        return made
+    rows = []
+    for each in made.measured:
+        found = strength(each, made.data, made.date)
+        if found is not None:
+            rows.append(MeasuredRow(endpoint=each.endpoint, strength=found, items=each.items))
+    if not rows:
+        return made
+    remember(data_dir(evaluation.client.env), Path(evaluation.data.path), made.date, rows)
+    told = tuple(msgspec.structs.replace(each, remembered=each.tier is not None) for each in made.measured)
+    return msgspec.structs.replace(made, measured=told)
+
+
+def _forget(given: dict[str, Any]) -> None:
+    from intermodal.config import data_dir
+    from intermodal.store.measured import forget
+
+    count = forget(data_dir(os.environ), Path(given["data"]) if given["data"] else None)
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        print_document("forgotten", {"files": count})
+        return
+    click.echo("nothing was measured" if not count else f"forgot what {count} evaluation{'s'[: count > 1]} measured")
+
+
+# ---- showing ---------------------------------------------------------------------------------------
+
+
+def _show(report: Report, given: dict[str, Any]) -> None:
+    from intermodal.cli.evaluated import document, table
+
+    if given["html_file"]:
+        from intermodal.cli.files import write_atomically
+        from intermodal.reports.page import page
+
+        write_atomically(Path(given["html_file"]), page(report).encode("utf-8", "replace"))
+        if not (given["quiet"] or given["as_json"]):
+            click.echo(f"wrote {given['html_file']}", err=True)
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        print_document("evaluation", document(report))
+    else:
+        click.echo(table(report))
+    if report.stopped:
+        click.echo(f"intermodal: stopped: {report.stopped}", err=True)

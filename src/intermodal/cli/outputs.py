@@ -1,0 +1,170 @@
+"""What the options ask to come out: words, JSON, a transcript, a vector, speech, scores. And where speech goes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from intermodal.errors import OutputInvalid, SchemaInvalid, UsageError
+from intermodal.events import Speech
+from intermodal.request import (
+    EmbeddingOutput,
+    JsonOutput,
+    Output,
+    ScoresOutput,
+    SpeechOutput,
+    TextOutput,
+    TranscriptOutput,
+)
+
+KINDS = ("text", "json", "transcript", "embedding", "speech", "scores")
+TRANSCRIPT_FORMATS = ("text", "json", "srt", "vtt")
+SPEECH_FORMATS = ("wav", "mp3")
+FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS)
+# What an option is for, by the parameter's name.
+_FOR = {"schema_file": "json", "voice": "speech", "verbatim": "speech", "to": "speech", "labels": "scores"}
+_SPELLED = {"schema_file": "--schema", "voice": "--voice", "verbatim": "--verbatim", "to": "--to", "labels": "--labels"}
+
+
+def output_of(given: Mapping[str, Any]) -> Output:
+    """The output that the options describe together; one that says nothing alone implies its kind.
+
+    Raises UsageError where two do not go together.
+    """
+    form = given["form"]
+    said = [name for name in _FOR if given.get(name)]
+    implied = [_FOR[name] for name in said]
+    if form:
+        implied.append("speech" if form in SPEECH_FORMATS else "transcript")
+    kind: str = given["output_kind"] or next(iter(implied), "text")
+    for name in said:
+        if _FOR[name] != kind:
+            raise UsageError(
+                f"{_SPELLED[name]} asks for {_NAMES[_FOR[name]]}, the rest for {_NAMES[kind]}",
+                todo="leave one of them out",
+            )
+    if form and (kind, form) not in _FORMS:
+        of = ", ".join(form for of, form in _FORMS if of == kind)
+        todo = f"formats of {_NAMES[kind]} are {of}" if of else "add --output transcript or --output speech"
+        what = "--format is for transcripts and speech" if not of else f"{_NAMES[kind]} has no such format"
+        raise UsageError(what, where=f"--format {form}", todo=todo)
+    made: Output = _MAKE[kind](given)
+    return made
+
+
+_NAMES = {
+    "text": "text", "json": "JSON", "transcript": "a transcript", "embedding": "a vector", "speech": "speech",
+    "scores": "scores",
+}  # fmt: skip
+_FORMS = (
+    *(("transcript", form) for form in TRANSCRIPT_FORMATS),
+    *(("speech", form) for form in SPEECH_FORMATS),
+)
+
+
+def _json(given: Mapping[str, Any]) -> JsonOutput:
+    import json
+
+    from intermodal.schema import json_output
+
+    path: str | None = given["schema_file"]
+    if path is None:
+        return JsonOutput(schema={"type": "object"})
+    try:
+        body = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = (error.strerror or "unreadable").lower()
+        raise SchemaInvalid(f"cannot be read ({reason})", where=path, todo="check the path of --schema") from None
+    except ValueError as error:
+        raise SchemaInvalid(f"is not JSON ({error})", where=path, todo="correct the schema file") from None
+    if not isinstance(body, dict):
+        raise SchemaInvalid(
+            "is not a JSON Schema: the top must be an object", where=path, todo="correct the schema file"
+        )
+    return json_output(body, where=path)
+
+
+def _speech(given: Mapping[str, Any]) -> SpeechOutput:
+    """The format as it is said, else as the file's name ends."""
+    target = given.get("to") or ""
+    form: Literal["wav", "mp3"] = given["form"] or ("mp3" if target.lower().endswith(".mp3") else "wav")
+    return SpeechOutput(format=form, voice=given.get("voice") or "", verbatim=bool(given.get("verbatim")))
+
+
+def _scores(given: Mapping[str, Any]) -> ScoresOutput:
+    labels = tuple(word for words in given.get("labels") or () for word in words)
+    if not labels:
+        raise UsageError(
+            "scores need labels to be held against", where="--output scores", todo='add --labels "invoice,letter,photo"'
+        )
+    return ScoresOutput(labels=labels)
+
+
+_MAKE: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "text": lambda given: TextOutput(),
+    "json": _json,
+    "transcript": lambda given: TranscriptOutput(format=given["form"] or "text"),
+    "embedding": lambda given: EmbeddingOutput(),
+    "speech": _speech,
+    "scores": _scores,
+}
+
+
+# ---- where speech goes -----------------------------------------------------------------------------
+
+
+def check_speech(output: Output, target: str | None, *, as_json: bool) -> None:
+    """Raise UsageError, before anything runs, where sound would be written to a terminal or cannot be written."""
+    if not isinstance(output, SpeechOutput):
+        if target:
+            raise UsageError("is for speech", where=f"--to {target}", todo="leave it out: … > FILE takes the rest")
+        return
+    if target == "-":
+        raise UsageError("is not a file", where="--to -", todo="leave --to out and send the output on: … > answer.wav")
+    if target:
+        folder = Path(target).resolve().parent
+        if Path(target).is_dir() or not folder.is_dir():
+            raise UsageError("cannot be written", where=target, todo="name a file in a folder that is there")
+    elif not as_json and sys.stdout.isatty():
+        raise UsageError(
+            "sound cannot be shown on a terminal", where="--output speech", todo="write it to a file: --to answer.wav"
+        )
+
+
+def write_speech(speech: Speech | None, target: str | None, *, quiet: bool) -> None:
+    """To the file, or to standard output."""
+    from intermodal.cli.files import write_atomically
+
+    if speech is None:
+        raise OutputInvalid("no speech was made", todo="see the notes above")
+    if not target:
+        sys.stdout.buffer.write(speech.data)
+        sys.stdout.buffer.flush()
+        return
+    write_atomically(Path(target), speech.data)
+    if not quiet:
+        click.echo(f"wrote {target} ({speech.seconds:.1f} s, {len(speech.data):,} bytes)", err=True)
+
+
+def speech_document(speech: Speech | None, target: str | None) -> dict[str, Any] | None:
+    """Speech in ``ask --json``: its bytes in base64 only where they go to no file."""
+    from base64 import b64encode
+
+    if speech is None:
+        return None
+    place = {"path": target} if target else {"data": b64encode(speech.data).decode()}
+    return {"media_type": speech.media_type, "seconds": speech.seconds, "bytes": len(speech.data), **place}
+
+
+def scores_table(scores: Mapping[str, float]) -> str:
+    """The labels, the best first, with their scores.
+
+    >>> print(scores_table({"letter": 0.25, "invoice": 0.75}))
+    0.750  invoice
+    0.250  letter
+    """
+    return "\n".join(f"{score:.3f}  {label}" for label, score in sorted(scores.items(), key=lambda pair: -pair[1]))

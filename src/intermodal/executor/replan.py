@@ -1,0 +1,250 @@
+"""Planning again while a run goes on, when what a step made is not what was planned for.
+
+What is finished is handed to the planner as facts (``PartFacts.outcomes``), under what is left of budget and time.
+It may find another way for the parts; who answers changes to a planned fallback at most. Text of media never
+decides anything here: only its size, its language and what a check found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from intermodal.catalog.nouns import Catalog
+from intermodal.content import Value
+from intermodal.errors import NoRoute
+from intermodal.events import Event, Note, Replanned
+from intermodal.executor import check
+from intermodal.executor.call import Surprise
+from intermodal.executor.ledger import Ledger
+from intermodal.executor.pieces import Pixels, Product, Words
+from intermodal.executor.together import NEAR
+from intermodal.executor.world import World
+from intermodal.plans.facts import Facts, Outcome
+from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.step import Call, Check, Step, Transform
+from intermodal.request import ZONES, Policy, Request
+
+if TYPE_CHECKING:
+    from intermodal.executor.course import Workshop
+
+MOST = 3  # times a run is planned again
+_FOR_SIZE = 2  # of these, where nothing is wrong but the size
+_LEAST_TIME = 0.001  # seconds; a deadline that is over is still a deadline
+
+
+class Conversion(Value, frozen=True):
+    """A conversion that is done: what it made, its size, and what the checks found."""
+
+    step: Transform | Call
+    product: Product
+    tokens: dict[str, int]
+    problem: str = ""
+    said: str = ""
+
+
+class Replanner:
+    """Plans one run again. Without ``world.plan_again`` it never does."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        request: Request,
+        facts: Facts,
+        world: World,
+        ledger: Ledger,
+        *,
+        started: float,
+        emit: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        self._request = request
+        self._facts = facts
+        self._world = world
+        self._ledger = ledger
+        self._started = started
+        self._emit = emit
+        self._times = 0
+        self._refused = False
+        # Who may answer: nobody but those the user was shown.
+        self._answering = {candidate.endpoint for candidate in (plan.chosen, *plan.fallbacks)}
+
+    def wants(self, surprise: Surprise) -> bool:
+        """Whether planning again is still to be tried for this."""
+        if self._world.plan_again is None or self._refused:
+            return False
+        return self._times < (_FOR_SIZE if surprise.only_size else MOST)
+
+    def limit(self, candidate: Candidate, done: Iterable[str], step: str) -> Surprise | None:
+        """A limit of the user's that the rest of a route may break, now that some of it is known."""
+        finished = set(done)
+        policy = self._request.policy
+        rest = [each for each in candidate.steps if each.id not in finished and not isinstance(each, Check)]
+        cost = sum(each.estimate.cost.high for each in rest if each.estimate.cost.known)
+        spent = self._ledger.spent + self._ledger.reserved
+        if cost > 0 and spent + cost > policy.max_cost + 1e-9 and self._ledger.spent > 0:
+            reason = f"${spent:.4f} is spent and the rest may cost ${cost:.4f}, more than ${policy.max_cost:.4f} allows"
+            return Surprise(step=step, reason=reason)
+        if policy.deadline is None:
+            return None
+        took = self._world.clock() - self._started
+        left = _seconds_left(candidate, rest, finished)
+        if took + left > policy.deadline:
+            reason = f"{took:.1f} s are over and the rest may take {left:.1f} s, more than {policy.deadline:g} s allow"
+            return Surprise(step=step, reason=reason)
+        return None
+
+    async def again(self, surprise: Surprise, current: Candidate, shop: Workshop) -> tuple[Candidate, ...]:
+        """Routes to take instead, best first; () to go on as before, which is said when a check found something."""
+        import anyio.to_thread
+
+        planner = self._world.plan_again
+        if planner is None:
+            return ()
+        self._times += 1
+        began = self._world.clock()
+        routes: tuple[Candidate, ...] = ()
+        plan: Plan | None = None
+        facts = self._with_outcomes(shop)
+        try:
+            for request in self._requests(current):
+                plan = await anyio.to_thread.run_sync(planner, request, facts)
+                routes = tuple(route for route in (plan.chosen, *plan.fallbacks) if self._may(route, shop))
+                if surprise.blocked:
+                    routes = tuple(route for route in routes if _differs(route, current))
+                if routes:
+                    break
+        except NoRoute:
+            await self._go_on(surprise, "there is no other way")
+            return ()
+        now = self._world.clock()
+        if plan is None or not routes:
+            await self._go_on(surprise, "another way would change who answers")
+            return ()
+        first = routes[0]
+        await self._emit(
+            Replanned(
+                step=surprise.step, reason=surprise.reason, before=current.id, after=first.id, endpoint=first.endpoint,
+                plan=plan.id, seconds=round(now - began, 6), at=round(now - self._started, 6),
+            )
+        )  # fmt: skip
+        if first.endpoint != current.endpoint:
+            await self._emit(Note(text=f"{surprise.reason}: {first.endpoint} answers instead of {current.endpoint}"))
+        return routes
+
+    async def _go_on(self, surprise: Surprise, why: str) -> None:
+        if surprise.only_size:
+            self._refused = True  # nothing was wrong, and a further size changes nothing
+            return
+        if surprise.blocked:
+            return  # the failure itself will be said, or the fallback that mends it
+        await self._emit(Note(text=f"{surprise.reason}; {why}, so the run goes on as it is", step=surprise.step))
+
+    def _requests(self, current: Candidate) -> tuple[Request, ...]:
+        """The request under what is left of its limits; then the same, kept to who answers now."""
+        policy = self._request.policy
+        left = msgspec.structs.replace(policy, max_cost=max(0.0, policy.max_cost - self._ledger.spent))
+        if policy.deadline is not None:
+            remaining = policy.deadline - (self._world.clock() - self._started)
+            left = msgspec.structs.replace(left, deadline=max(_LEAST_TIME, remaining))
+        free = msgspec.structs.replace(self._request, policy=left)
+        if policy.model:
+            return (free,)
+        kept = msgspec.structs.replace(self._request, policy=msgspec.structs.replace(left, model=current.endpoint))
+        return (free, kept)
+
+    def _with_outcomes(self, shop: Workshop) -> Facts:
+        outcomes: dict[int, list[Outcome]] = {}
+        for finished in shop.finished.values():
+            outcomes.setdefault(finished.product.part, []).append(_outcome(finished))
+        parts = tuple(
+            msgspec.structs.replace(part, outcomes=tuple(outcomes[part.index])) if part.index in outcomes else part
+            for part in self._facts.parts
+        )
+        return msgspec.structs.replace(self._facts, parts=parts)
+
+    def _may(self, route: Candidate, shop: Workshop) -> bool:
+        """Whether a new route keeps to who may answer, and sends nothing where the policy forbids it."""
+        if route.endpoint not in self._answering:
+            return False
+        calls = [step for step in route.steps if isinstance(step, Call) and step.id not in shop.products]
+        return all(allowed(call.endpoint, self._request.policy, self._world.catalog) for call in calls)
+
+
+def _differs(route: Candidate, before: Candidate) -> bool:
+    """Whether a route does anything else; the same steps would meet the same limit again."""
+    return {step.id for step in route.steps} != {step.id for step in before.steps}
+
+
+def allowed(endpoint: str, policy: Policy, catalog: Catalog) -> bool:
+    """Whether anything may be sent there: it is known, near enough, and consented to."""
+    found = catalog.by_id.get(endpoint)
+    if found is None or ZONES.index(found.host.zone) > ZONES.index(policy.farthest):
+        return False
+    return found.host.zone in NEAR or found.host.id in (*catalog.consent, *policy.hosts)
+
+
+def _seconds_left(candidate: Candidate, rest: Sequence[Step], finished: set[str]) -> float:
+    """The most the rest may take: what the schedule of the whole route has left of its highest estimate."""
+    whole = candidate.total.seconds
+    if not whole.known or not whole.high:
+        return 0.0
+    done = sum(_highest(step) for step in candidate.steps if step.id in finished)
+    return max(whole.high - done, max((_highest(step) for step in rest), default=0.0), 0.0)
+
+
+def _highest(step: Step) -> float:
+    estimate = step.estimate
+    return sum(
+        each.high for each in (estimate.seconds, estimate.load_seconds) if each.known and math.isfinite(each.high)
+    )
+
+
+def _outcome(finished: Conversion) -> Outcome:
+    step, product = finished.step, finished.product
+    return Outcome(
+        op=step.op,
+        endpoint=step.endpoint if isinstance(step, Call) else "",
+        params=step.params,
+        chars=sum(len(piece.text) for piece in product.pieces if isinstance(piece, Words)),
+        tokens=finished.tokens,
+        pictures=sum(isinstance(piece, Pixels) for piece in product.pieces),
+        language=product.transcript.language if product.transcript is not None else "",
+        problem=finished.problem,
+        said=finished.said,
+    )
+
+
+def judged(step: Transform | Call, product: Product, checks: tuple[Check, ...], shop: Workshop) -> Judgement:
+    """What is known of a conversion now that it is done."""
+    text = "\n".join(piece.text for piece in product.pieces if isinstance(piece, Words))
+    count = shop.world.count
+    tokens = {name: found for name in shop.tokenizers if (found := count(name, text)) is not None} if text else {}
+    made = check.Subject(
+        step=step,
+        product=product,
+        facts=shop.opened.facts.parts[product.part],
+        endpoint=shop.world.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None,
+        language=shop.request.policy.language,
+        tokens=tokens.get("smollm2", round(len(text) / 4)),
+    )
+    looked = tuple((each, check.inspect(each.op, made)) for each in checks)
+    size = check.inspect("size", made)
+    wrong = next((finding for _, finding in looked if finding.problem not in ("", "size")), check.Finding())
+    finished = Conversion(step=step, product=product, tokens=tokens, problem=wrong.problem, said=wrong.said)
+    if wrong.problem:
+        return Judgement(finished=finished, looked=looked, surprise=Surprise(step=step.id, reason=wrong.said))
+    if size.problem:
+        surprise = Surprise(step=step.id, reason=size.said, only_size=True)
+        return Judgement(finished=finished, looked=looked, surprise=surprise)
+    return Judgement(finished=finished, looked=looked)
+
+
+class Judgement(Value, frozen=True):
+    """A finished conversion, what its checks found, and whether that is a reason to plan again."""
+
+    finished: Conversion
+    looked: tuple[tuple[Check, check.Finding], ...] = ()
+    surprise: Surprise | None = None

@@ -1,0 +1,209 @@
+"""How well each label fits: by the vectors of text and labels, or by the letter with which a chat would answer.
+
+Vectors: cosines, divided by a temperature, through a softmax. A chat: the labels as lettered options, one word of
+answer, and the probabilities of the letters among those that the host tells, made to sum to 1. Models favour some
+places among options, so every question is put twice, the second time with the options in reverse, and the mean counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.nouns import Endpoint
+from intermodal.content import Text
+from intermodal.events import Actual, Committed, Finished, Note, StepFinished
+from intermodal.executor import assemble
+from intermodal.executor.call import Reroute
+from intermodal.executor.context import fitting, refuse_what_it_cannot_take
+from intermodal.executor.job import Job
+from intermodal.executor.pieces import Piece, Pixels, Sound
+from intermodal.executor.prepare import work_of
+from intermodal.executor.sums import both, without_first
+from intermodal.plans.step import Call
+from intermodal.request import Request, Sampling, ScoresOutput
+from intermodal.wire.call import ChatCall, NotExpressible
+from intermodal.wire.openai_chat import MAX_CANDIDATES
+
+if TYPE_CHECKING:
+    from intermodal.executor.course import Course
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MANY_CANDIDATES = 500  # of a host that tells as many as are asked for
+HESITATES = 0.05  # less of a model's probability on the letters than this, and it did not mean to answer with one
+
+# Of multilingual-e5-small, whose cosines lie close together (0.7 to 0.95). Fitted on the odd rows of
+# benchmarks/labelled.py; what it gives on the even ones is in benchmarks/results/scores.md.
+TEMPERATURE = 0.004
+CALIBRATED = "contrastive"  # the objective of models it was fitted for
+HYPOTHESIS = "This is {}."  # a label as a sentence; by itself it scores 4 to 7 points worse there
+
+
+async def score(course: Course, step: Call) -> Finished:
+    """The scores of every label, in the order they were given."""
+    output = course.shop.request.output
+    assert isinstance(output, ScoresOutput)
+    endpoint = course.shop.endpoint(step)
+    if endpoint.model.output == ("embedding",):
+        scores = await _by_vectors(course, step, endpoint, output.labels)
+    else:
+        scores = await _by_letters(course, step, endpoint, output.labels)
+    await course.shop.emit(Committed(endpoint=step.endpoint))
+    return course.finished(step, scores=dict(zip(output.labels, scores, strict=True)))
+
+
+# ---- vectors ---------------------------------------------------------------------------------------
+
+
+async def _by_vectors(course: Course, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+    text = assemble.text_to_embed(looked_at(course.shop.request), await course.stands_for(step, endpoint))
+    if not text:
+        raise errors.InputEmpty(
+            "there is no text to hold the labels against", todo="give a file with words in it", step=step.id
+        )
+    sentences = tuple(HYPOTHESIS.format(label) for label in labels)
+    done = await course.do(Job(step=step, endpoint=endpoint, text=text, labels=sentences))
+    await course.shop.emit(StepFinished(actual=done.actual))
+    if endpoint.model.objective != CALIBRATED:
+        what = f"the scores of {endpoint.id} are in the right order, but how far apart they are was not calibrated"
+        await course.shop.emit(Note(text=what, step=step.id))
+    of_text, *of_labels = done.made.vectors
+    return softmax([cosine(of_text, vector) / TEMPERATURE for vector in of_labels])
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    lengths = math.hypot(*one) * math.hypot(*other)
+    return sum(map(float.__mul__, map(float, one), map(float, other))) / lengths if lengths else 0.0
+
+
+def softmax(values: Sequence[float]) -> tuple[float, ...]:
+    """
+    >>> softmax([0.0, 0.0])
+    (0.5, 0.5)
+    """
+    most = max(values)
+    powers = [math.exp(value - most) for value in values]
+    return tuple(power / sum(powers) for power in powers)
+
+
+def looked_at(request: Request) -> Request:
+    """The request without what its sender says, where there are files: the labels are held against these alone."""
+    texts = [part for _, _, part in request.parts() if isinstance(part, Text) and not part.name]
+    if len(texts) == sum(len(message.parts) for message in request.messages):
+        return request
+    messages = tuple(
+        msgspec.structs.replace(
+            message,
+            # Kept as empty parts: the numbers of the others must not change.
+            parts=tuple(Text(text="") if part in texts else part for part in message.parts),
+        )
+        for message in request.messages
+    )
+    return msgspec.structs.replace(request, messages=messages)
+
+
+# ---- letters ---------------------------------------------------------------------------------------
+
+
+async def _by_letters(course: Course, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+    many = "many_logprobs" in endpoint.host.quirks
+    most = len(LETTERS) if many else MAX_CANDIDATES
+    if len(labels) > most:
+        error = NotExpressible.of(
+            f"{len(labels)} labels at once (at most {most})", "a chat", where=endpoint.id, todo="give fewer labels"
+        )
+        raise Reroute(error, step, f"cannot be given {len(labels)} labels")
+    stands_for = await course.stands_for(step, endpoint)
+    names = {part.index: part.name for part in course.shop.opened.facts.parts}
+    messages = assemble.messages(course.shop.request, stands_for, names)
+    letters = LETTERS[: len(labels)]
+    turns: list[tuple[float, ...]] = []
+    mass = 0.0
+    actual: Actual | None = None
+    for options in (labels, labels[::-1]):
+        call = ChatCall(
+            model=endpoint.served_as or endpoint.model.id,
+            messages=assemble.with_instruction(messages, question(options)),
+            sampling=Sampling(max_tokens=1, temperature=0.0),
+            candidates=MANY_CANDIDATES if many else MAX_CANDIDATES,
+            grammar=f"root ::= [{letters}]",
+        )
+        done = await course.do(_job(course, step, endpoint, call, actual, stands_for))
+        actual = done.actual if actual is None else both(actual, done.actual)
+        probabilities, meant = of_letters(done.made.candidates, letters, step)
+        turns.append(probabilities)
+        mass = max(mass, meant)
+    if actual is not None:
+        await course.shop.emit(StepFinished(actual=actual))
+    if mass < HESITATES:
+        what = f"{endpoint.id} did not mean to answer with a letter ({mass:.1%} of its probability)"
+        await course.shop.emit(Note(text=f"{what}: trust these scores little", step=step.id))
+    there, back = turns
+    return tuple((one + other) / 2 for one, other in zip(there, reversed(back), strict=True))
+
+
+def _job(
+    course: Course,
+    step: Call,
+    endpoint: Endpoint,
+    call: ChatCall,
+    before: Actual | None,
+    stands_for: Mapping[int, tuple[Piece, ...]],
+) -> Job:
+    """One of the two calls. Raises Reroute where the endpoint cannot take it."""
+    pieces = [piece for found in stands_for.values() for piece in found]
+    work = work_of(
+        tuple(piece for piece in pieces if isinstance(piece, Pixels)),
+        tuple(piece for piece in pieces if isinstance(piece, Sound)),
+    )
+    now = step if before is None else without_first(step, before)
+    try:
+        refuse_what_it_cannot_take(endpoint, call, step)
+        now = fitting(now, endpoint, assemble.text_of(call.messages), 1, course.shop.world)
+    except errors.UnsupportedModality as error:
+        raise Reroute(error, step, "cannot take this kind of part") from error
+    except errors.ContextExceeded as error:
+        raise Reroute(error, step, "cannot hold what was made of the files") from error
+    return Job(step=now, endpoint=endpoint, chat=call, work=work)
+
+
+def question(labels: tuple[str, ...]) -> str:
+    options = "\n".join(f"{letter}) {label}" for letter, label in zip(LETTERS, labels, strict=False))
+    return f"Which of these fits best?\n{options}\nAnswer with the letter only."
+
+
+def of_letters(candidates: tuple[tuple[str, float], ...], letters: str, step: Call) -> tuple[tuple[float, ...], float]:
+    """The probability of each letter among them all, and how much of the model's whole probability they had.
+
+    A letter may come with a space or a bracket; those are added up. One that the host did not tell is taken for
+    as likely as the least likely word it told: more it cannot be.
+
+    Raises CallError where no probabilities came or no letter is among them.
+    """
+    if not candidates:
+        raise errors.CallError(
+            "did not tell the probabilities of words",
+            where=step.endpoint,
+            todo="let another model score (--model)",
+            step=step.id,
+        )
+    found = dict.fromkeys(letters, 0.0)
+    for word, logarithm in candidates:
+        letter = word.strip().strip("()[].:*")
+        if letter in found:
+            found[letter] += math.exp(min(0.0, logarithm))
+    mass = sum(found.values())
+    if not mass:
+        raise errors.CallError(
+            "answers with none of the letters it was given",
+            where=step.endpoint,
+            todo="let another model score (--model)",
+            step=step.id,
+        )
+    least = math.exp(min(logarithm for _, logarithm in candidates))
+    told = [value or least for value in found.values()]
+    return tuple(value / sum(told) for value in told), mass

@@ -1,0 +1,232 @@
+"""The answer that is heard: made of words by a voice, or spoken by the model itself; cut for the voice, and packed.
+
+Two routes end here. A call ``speak`` takes the words of a call ``generate`` before it (which streams them while they
+are made), or, for a text that is to be spoken as it is, the pieces of its inputs. A model that speaks by itself
+answers in one call ``generate``, with words and sound together.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from intermodal import errors
+from intermodal.events import Committed, Finished, Note, Speech, StepFinished
+from intermodal.executor.assemble import empty, visible
+from intermodal.executor.call import Reroute
+from intermodal.executor.job import Job, Made
+from intermodal.executor.pieces import Product, Words
+from intermodal.media.sound import mp3, wav
+from intermodal.plans.step import Call
+from intermodal.request import Output, SpeechOutput, TextOutput
+from intermodal.store.rows import Work
+
+if TYPE_CHECKING:
+    from intermodal.executor.course import Course
+
+Answering = Callable[["Course", Call], Awaitable[Finished]]
+LONGEST = 300  # characters of a line: a voice forgets its breath over longer ones, and progress comes line by line
+_QUOTED = 12  # letters of another alphabet that a note names
+
+_ENDS = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\s*\n+\s*|(?<=[。！？])")
+_PAUSES = re.compile(r"(?<=[,;:–—])\s+")
+# Signs of Markdown, which a voice reads out. Links keep their words; code keeps its own.
+_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^\s*```.*$", re.MULTILINE), ""),
+    (re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)"), r"\1"),
+    (re.compile(r"^\s{0,3}(#{1,6}|>|[-*+])\s+", re.MULTILINE), ""),
+    (re.compile(r"^\s*\|?(\s*:?-{3,}:?\s*\|?)+\s*$", re.MULTILINE), ""),
+    (re.compile(r"(\*\*|__|~~|`)"), ""),
+    (re.compile(r"(?<!\w)\*(\S[^*]*)\*(?!\w)"), r"\1"),
+    (re.compile(r"\s*\|\s*"), ", "),
+)
+# Languages that are written in Latin letters, of those that voices are known for.
+_LATIN = frozenset(("cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", "no", "pl", "pt", "ro", "sv", "tr"))
+
+
+# ---- what is spoken --------------------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """A model's answer without the signs of Markdown.
+
+    >>> plain("## Total\\n* **42** euros, see [the bill](http://a/b)")
+    'Total\\n42 euros, see the bill'
+    """
+    for sign, instead in _MARKS:
+        text = sign.sub(instead, text)
+    return text.strip()
+
+
+def lines_of(text: str, longest: int = LONGEST) -> tuple[str, ...]:
+    """The sentences of a text, each in one line; long ones cut at a pause, else between two words.
+
+    What holds no letter or digit is no line: no voice has a sound for it.
+
+    >>> lines_of("Yes. It rains, and it is cold.\\n---\\nBye", longest=20)
+    ('Yes.', 'It rains,', 'and it is cold.', 'Bye')
+    """
+    made: list[str] = []
+    for sentence in filter(None, _ENDS.split(visible(text))):
+        made += _cut(" ".join(sentence.split()), longest)
+    return tuple(line for line in made if any(map(str.isalnum, line)))
+
+
+def _cut(line: str, longest: int) -> list[str]:
+    if len(line) <= longest:
+        return [line]
+    pieces: list[str] = []
+    for clause in _PAUSES.split(line):
+        for piece in _by_words(clause, longest):
+            if pieces and len(pieces[-1]) + 1 + len(piece) <= longest:
+                pieces[-1] += f" {piece}"
+            else:
+                pieces.append(piece)
+    return pieces
+
+
+def _by_words(clause: str, longest: int) -> list[str]:
+    pieces = [""]
+    for word in clause.split(" "):
+        while len(word) > longest:  # no word of a language: an address, a hash
+            pieces.append(word[:longest])
+            word = word[longest:]
+        if pieces[-1] and len(pieces[-1]) + 1 + len(word) > longest:
+            pieces.append(word)
+        else:
+            pieces[-1] = f"{pieces[-1]} {word}".strip()
+    return [piece for piece in pieces if piece]
+
+
+def foreign(text: str, languages: tuple[str, ...]) -> str:
+    """Letters that a voice of these languages spells out or leaves away, each once. "" where nothing is known."""
+    if not languages or not _LATIN.issuperset(languages):
+        return ""
+    found = dict.fromkeys(letter for letter in text if letter.isalpha() and not letter.isascii())
+    return "".join(letter for letter in found if not unicodedata.name(letter, "LATIN").startswith(_LATIN_NAMES))
+
+
+_LATIN_NAMES = ("LATIN", "MODIFIER LETTER", "FEMININE ORDINAL", "MASCULINE ORDINAL", "MICRO SIGN")
+
+
+# ---- the call that speaks --------------------------------------------------------------------------
+
+
+async def speak(course: Course, step: Call, answering: Answering) -> Finished:
+    """The last call of a route that makes words first. ``answering`` makes them, and streams them."""
+    endpoint = course.shop.endpoint(step)
+    answered = await _answered(course, step, answering)
+    text = await _words(course, step)
+    lines = lines_of(text if answered is None else plain(text))
+    if not lines:
+        raise errors.InputEmpty("there is nothing to speak", todo="give a text with words in it", step=step.id)
+    output = course.shop.request.output
+    voice = dict(step.params).get("voice", output.voice if isinstance(output, SpeechOutput) else "")
+    work = Work(characters=sum(map(len, lines)))
+    try:
+        done = await course.do(Job(step=step, endpoint=endpoint, lines=lines, voice=voice, work=work))
+    except Reroute as failure:
+        if answered is None:
+            raise
+        raise failure.error from None  # its words are out: no other model may say others
+    await course.shop.emit(StepFinished(actual=done.actual))
+    if answered is None:
+        await course.shop.emit(Committed(endpoint=step.endpoint))
+    for remark in _remarks(done.made, " ".join(lines), endpoint.model.languages):
+        await course.shop.emit(Note(text=remark, step=step.id))
+    speech = await packed(done.made, step, output)
+    if answered is None:
+        return course.finished(step, speech=speech)
+    return course.finished(step, speech=speech, endpoint=answered.endpoint, finish_reason=answered.finish_reason)
+
+
+async def _answered(course: Course, step: Call, answering: Answering) -> Finished | None:
+    """Make the words, where a call of this route does. None where there is nothing to be answered."""
+    for reference in step.inputs:
+        before = course.step(reference)
+        if isinstance(before, Call) and before.op == "generate":
+            return await answering(course, before)
+    return None
+
+
+async def _words(course: Course, step: Call) -> str:
+    """All text that the inputs of the step stand for, in their order."""
+    found: list[str] = []
+    for reference in step.inputs:
+        kind, _, name = reference.partition(":")
+        if kind == "part":
+            found.append(course.shop.opened.text(int(name)))
+            continue
+        pieces = course.shop.products[name].pieces
+        found += [piece.text for piece in pieces if isinstance(piece, Words) and not empty(piece)]
+    return "\n".join(found)
+
+
+def _remarks(made: Made, text: str, languages: tuple[str, ...]) -> list[str]:
+    said = []
+    if made.silent:
+        left = ", ".join(f'"{line[:40]}"' for line in made.silent[:3])
+        said.append(f"the voice has no sound for {len(made.silent)} of its lines, which are left out: {left}")
+    letters = foreign(text, languages)
+    if letters:
+        more = "..." if len(letters) > _QUOTED else ""
+        said.append(
+            f"the voice does not know {len(letters)} letters of the text and spells or skips them: "
+            f"{letters[:_QUOTED]}{more}"
+        )
+    return said
+
+
+def keep(course: Course, step: Call, text: str) -> None:
+    """Hand the words of an answer to a voice that comes after it, if one does."""
+    if not course.answers(step):
+        course.shop.products[step.id] = Product(part=-1, pieces=(Words(text=text),))
+
+
+# ---- a model that speaks by itself -----------------------------------------------------------------
+
+
+def output_of(course: Course, step: Call) -> Output:
+    """What a chat is asked for when it is not JSON: words, or speech where that is wanted and no voice comes after."""
+    output = course.shop.request.output
+    if not isinstance(output, SpeechOutput) or not course.answers(step):
+        return TextOutput()
+    params = dict(step.params)
+    return SpeechOutput(format=output.format, voice=params.get("voice", output.voice))
+
+
+def refuse_silence(course: Course, step: Call, nothing: str) -> None:
+    """A model that would have spoken is not asked where nothing was found, and nobody else can say so aloud."""
+    if isinstance(output_of(course, step), SpeechOutput):
+        raise errors.InputEmpty(
+            f"{nothing.rstrip('.')}, so there is nothing to say", todo="check the file, or ask without it", step=step.id
+        )
+
+
+async def native(course: Course, step: Call, made: Made) -> Speech | None:
+    """The sound of an answer that its model spoke; None where words were asked for."""
+    output = course.shop.request.output
+    if not isinstance(output, SpeechOutput) or not course.answers(step):
+        return None
+    if not made.pcm:
+        raise errors.OutputInvalid(
+            "answered in words and sent no speech",
+            where=step.endpoint,
+            todo="let a voice speak the answer: leave --model out, or name a model that speaks",
+            step=step.id,
+        )
+    return await packed(made, step, output)
+
+
+async def packed(made: Made, step: Call, output: Output) -> Speech:
+    """Samples as the file that was asked for."""
+    import anyio.to_thread
+
+    wanted = output.format if isinstance(output, SpeechOutput) else "wav"
+    seconds = round(len(made.pcm) / 2 / made.rate, 3) if made.rate else 0.0
+    if dict(step.params).get("format", wanted) == "mp3":
+        data = await anyio.to_thread.run_sync(mp3, made.pcm, made.rate)
+        return Speech(data=data, media_type="audio/mpeg", seconds=seconds)
+    return Speech(data=wav(made.pcm, made.rate), seconds=seconds)

@@ -1,0 +1,119 @@
+"""What is heard and seen in a video, put together in the order of time. Pure.
+
+One block: a line for what is said, what is on the screen and what is to be seen, each with its time; pictures
+stand at their time between the lines. Speech goes on in its line until something else happens; words that stay
+on the screen are written once. Lines of media cannot pass for ours: what goes on in a further line is indented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from intermodal.executor.pieces import How, Piece, Pixels, Words
+
+_SPOKEN = 20.0  # seconds of speech in one line, where nothing else happens
+_ORDER: tuple[How, ...] = ("said", "on screen", "seen")  # of what has the same time; then pictures
+NOTHING: dict[How, str] = {"said": "(no speech)", "on screen": "(no text)", "seen": "(nothing)"}
+
+
+def timed(piece: Piece) -> bool:
+    """Whether a piece is of a moving picture."""
+    return (isinstance(piece, Words) and bool(piece.how)) or (isinstance(piece, Pixels) and piece.at >= 0)
+
+
+def clock(seconds: float) -> str:
+    """A moment as people write it.
+
+    >>> clock(3.4), clock(75), clock(3723)
+    ('0:03', '1:15', '1:02:03')
+    """
+    minutes, second = divmod(int(max(0.0, seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minutes}:{second:02}"
+
+
+def in_time(pieces: Sequence[Piece], name: str) -> tuple[Piece, ...]:
+    """The pieces of one video as text and pictures in turn; ``name`` has been made fit to be shown.
+
+    Pieces without a time (its sound as it is, the video as it is) come first, as they are.
+    """
+    moving = [piece for piece in pieces if isinstance(piece, (Words, Pixels)) and timed(piece)]
+    found: list[Piece] = [piece for piece in pieces if not timed(piece)]
+    lines = [f"{_heading(moving)} {name}:"]
+    lines += _absent(moving)
+    for piece in _settled(moving):
+        if isinstance(piece, Words):
+            lines.append(_line(piece))
+            continue
+        lines.append(f"[{clock(piece.at)}] picture:")
+        found.append(Words(text="\n".join(lines)))
+        found.append(piece)
+        lines = []
+    if lines:
+        found.append(Words(text="\n".join(lines)))
+    return tuple(found)
+
+
+def text_of(pieces: Sequence[Piece]) -> str:
+    """The words alone, in the order of time, for an embedding."""
+    moving = _settled([piece for piece in pieces if isinstance(piece, Words) and piece.how])
+    return "\n".join(piece.text for piece in moving if isinstance(piece, Words))
+
+
+def _heading(moving: Sequence[Words | Pixels]) -> str:
+    said = any(isinstance(piece, Words) and piece.how == "said" for piece in moving)
+    seen = any(isinstance(piece, Pixels) or piece.how != "said" for piece in moving)
+    return "What is said and seen in" if said and seen else "What is said in" if said else "What is seen in"
+
+
+def _absent(moving: Sequence[Words | Pixels]) -> list[str]:
+    """A line for what was looked for and is nowhere in it."""
+    words = [piece for piece in moving if isinstance(piece, Words)]
+    return [
+        f"{how}: {NOTHING[how]}"
+        for how in _ORDER
+        if any(piece.how == how for piece in words) and not any(piece.how == how and _real(piece) for piece in words)
+    ]
+
+
+def _settled(moving: Sequence[Words | Pixels]) -> list[Words | Pixels]:
+    """In the order of time, without what is empty or still the same, with speech that goes on in one piece."""
+    found: list[Words | Pixels] = []
+    last_on_screen = ""
+    for piece in sorted(moving, key=_when):
+        if isinstance(piece, Pixels):
+            found.append(piece)
+            continue
+        if not _real(piece):
+            continue
+        if piece.how == "on screen":
+            if " ".join(piece.text.split()) == last_on_screen:
+                continue
+            last_on_screen = " ".join(piece.text.split())
+        before = found[-1] if found else None
+        if _goes_on(before, piece):
+            assert isinstance(before, Words)
+            found[-1] = Words(text=f"{before.text} {piece.text.strip()}", how=piece.how, at=before.at)
+        else:
+            found.append(Words(text=piece.text.strip(), how=piece.how, at=piece.at))
+    return found
+
+
+def _goes_on(before: Words | Pixels | None, piece: Words) -> bool:
+    return (
+        isinstance(before, Words) and before.how == piece.how == "said" and piece.at - before.at < _SPOKEN
+    )  # fmt: skip
+
+
+def _when(piece: Words | Pixels) -> tuple[float, int]:
+    return piece.at, _ORDER.index(piece.how) if isinstance(piece, Words) else len(_ORDER)
+
+
+def _real(piece: Words) -> bool:
+    return piece.text.strip() not in ("", *NOTHING.values())
+
+
+def _line(words: Words) -> str:
+    when = f"[{clock(words.at)}] " if words.at >= 0 else ""
+    first, *more = [line for line in words.text.splitlines() if line.strip()]
+    return "\n".join([f"{when}{words.how}: {first.strip()}", *(f"    {line.strip()}" for line in more)])

@@ -1,0 +1,126 @@
+"""Containers of sound and pictures, opened inside the worker with FFmpeg (PyAV): only here, and only this way.
+
+The demuxer is named by what the bytes are, never guessed by FFmpeg, so that no playlist or concatenation format is
+reachable. A container may open nothing else, and decoders are on a list.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import av
+import av.error
+import av.stream
+import av.subtitles.stream  # PyAV imports it on the first container
+
+from intermodal.content import Value
+from intermodal.errors import InputBroken, InputUnsupported
+
+DEMUXERS = {
+    "audio/wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/flac": "flac",
+    "audio/mp4": "mp4",
+    "audio/aac": "aac",
+    "audio/ogg": "ogg",
+    "audio/webm": "matroska",
+    "audio/x-matroska": "matroska",
+    "video/mp4": "mp4",
+    "video/quicktime": "mp4",
+    "video/webm": "matroska",
+    "video/x-matroska": "matroska",
+}
+# Codecs of films by their names in FFmpeg; its other two hundred decoders are out of reach of a film.
+PICTURE_CODECS = frozenset((
+    "h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "h263",
+))  # fmt: skip
+SOUND_CODECS = frozenset((
+    "aac", "mp3", "mp3float", "mp2", "mp2float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3",
+    "amrnb", "amrwb", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8",
+    "pcm_alaw", "pcm_mulaw",
+))  # fmt: skip
+MAX_DAMAGED = 50  # packets that cannot be decoded before a file is called broken
+TODO = "check that the file is complete and plays elsewhere"
+# A still picture that goes with the sound (a cover, previews of chapters) is no film.
+_STILL = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+
+
+class Opened(Value):
+    """A container, its first picture track and its first sound; either track may be None, not both."""
+
+    container: Any
+    picture: Any
+    sound: Any
+
+
+@contextmanager
+def opened(data: bytes, media_type: str, *, what: str) -> Iterator[Opened]:
+    """``what`` is the word for it in errors: "sound" or "video"."""
+    if media_type not in DEMUXERS:
+        raise InputUnsupported("is not a recording", todo="pass WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM or MKV")
+    demuxer = DEMUXERS[media_type]
+    options = {"protocol_whitelist": "pipe", "format_whitelist": demuxer, "max_streams": "64"}
+    if is_film(media_type):
+        options["codec_whitelist"] = ",".join(sorted(PICTURE_CODECS | SOUND_CODECS))
+    try:
+        container = av.open(io.BytesIO(data), format=demuxer, options=options, io_open=_refuse)
+    except (av.error.FFmpegError, ValueError):
+        raise InputBroken(f"cannot be decoded as {what}", todo=TODO) from None
+    with container:
+        try:
+            yield Opened(container=container, picture=_picture(container), sound=_sound(container))
+        except (av.error.FFmpegError, ValueError):  # PyAV says ValueError for streams that contradict themselves
+            raise InputBroken(f"cannot be decoded as {what}", todo=TODO) from None
+
+
+def is_film(media_type: str) -> bool:
+    """Whether the container can hold moving pictures beside its sound."""
+    return DEMUXERS.get(media_type) in ("mp4", "matroska")
+
+
+def _refuse(url: str, flags: int, options: object) -> object:
+    raise PermissionError("media may not open other media")
+
+
+def _picture(container: Any) -> Any:
+    moving = (stream for stream in container.streams.video if not stream.disposition & _STILL)
+    return next(moving, None)
+
+
+def _sound(container: Any) -> Any:
+    return next(iter(container.streams.audio), None)
+
+
+def only(container: Any, wanted: Any, *, keys: bool = False) -> None:
+    """Let the demuxer skip every other track; with ``keys``, of this one what is no key frame."""
+    for stream in container.streams:
+        stream.discard = av.stream.Discard.all
+    wanted.discard = av.stream.Discard.nonkey if keys else av.stream.Discard.default
+
+
+def packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Packets up to the end, or to where the file breaks off; the last, empty one flushes the decoder."""
+    walking = iter(container.demux(stream))
+    while True:
+        try:
+            packet = next(walking)
+        except (StopIteration, av.error.FFmpegError):
+            return
+        yield packet
+
+
+def frames(container: Any, stream: Any, what: str) -> Iterator[Any]:
+    """Decoded frames; a few damaged packets (tags, a cut end) are skipped, as players do."""
+    damaged = 0
+    for packet in packets(container, stream):
+        try:
+            made = packet.decode()
+        except av.error.FFmpegError:
+            damaged += 1
+            if damaged > MAX_DAMAGED:
+                raise InputBroken(f"is too damaged to be decoded as {what}", todo=TODO) from None
+            continue
+        yield from made

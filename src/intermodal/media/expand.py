@@ -1,0 +1,150 @@
+"""Files that hold others are taken apart before a request is opened: a document becomes its words and its pictures.
+
+``report.docx`` becomes a text part ``report.docx`` and image parts ``report.docx, picture 1``; what is attached to a
+mail becomes parts of its own, taken apart in turn. Each remembers where it came from (``origins``), so that a privacy
+label on the file holds for everything in it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from intermodal.content import Audio, BytesSource, Document, File, Image, MediaPart, Part, Text, Video
+from intermodal.errors import InputBroken, InputError, InputTooLarge
+from intermodal.media.converted import (
+    CONVERTED,
+    MAX_ATTACHED,
+    MAX_ATTACHMENTS,
+    MAX_DEPTH,
+    PLAIN,
+    Held,
+)
+from intermodal.media.decode import MediaWorker
+from intermodal.media.fetch import Fetcher, Loaded
+from intermodal.media.sniff import NOT_UTF_8, sniff
+from intermodal.request import Request
+
+_AT_ONCE = 8
+NO_WORDS = "(no text)"  # of a file that holds pictures or attachments only
+
+
+async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Request:
+    """The request with every document, page and mail replaced by what is in it; the same object when there is none.
+
+    ``fetcher`` should be one that remembers, because the parts that stay are loaded again when they are opened.
+    The first part that cannot be taken raises its ``InputError``; NotInstalled without the extra ``documents``.
+    """
+    import anyio
+
+    parts = [part for _, _, part in request.parts()]
+    made: dict[int, tuple[Part, ...]] = {}
+    failed: dict[int, Exception] = {}
+    limiter = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def take(index: int, part: MediaPart) -> None:
+        try:
+            async with limiter:
+                found = await _taken_apart(part, await fetcher.load(part.source), worker)
+                if found is not None:
+                    made[index] = found
+        except Exception as error:
+            failed[index] = error
+            group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for index, part in enumerate(parts):
+            if isinstance(part, File | Image | Audio | Video | Document):
+                group.start_soon(take, index, part)
+    if failed:
+        raise failed[min(failed)]
+    return _replaced(request, made) if made else request
+
+
+def _replaced(request: Request, made: dict[int, tuple[Part, ...]]) -> Request:
+    index, messages = 0, []
+    for message in request.messages:
+        parts: list[Part] = []
+        for part in message.parts:
+            parts += made.get(index, (part,))
+            index += 1
+        messages.append(msgspec.structs.replace(message, parts=tuple(parts)))
+    return msgspec.structs.replace(request, messages=tuple(messages))
+
+
+async def _taken_apart(part: MediaPart, loaded: Loaded, worker: MediaWorker) -> tuple[Part, ...] | None:
+    """What is in a file, None when it is taken as it is."""
+    source = part.source
+    within = source.origins if isinstance(source, BytesSource) else ()
+    media_type = _media_type(loaded.data, loaded.name)
+    if media_type == PLAIN and isinstance(part, File | Document):
+        found = await worker.convert(loaded.data, PLAIN, name=loaded.name)
+        return (Text(text=found.text, name=loaded.name, origins=within, notes=found.notes),)
+    if media_type not in CONVERTED:
+        return None
+    if not isinstance(part, File | Document):
+        said = {Image: "a picture", Audio: "sound", Video: "video"}[type(part)]
+        raise InputBroken(
+            f"was given as {said} but holds a document", where=loaded.name, todo="pass it as a file or a document"
+        )
+    whole = Held(data=loaded.data, name=loaded.name)
+    return tuple(await _Taking(worker).file(loaded.name, whole, media_type, within, 1))
+
+
+def _media_type(data: bytes, name: str) -> str:
+    """What a file is; PLAIN for text whose encoding has to be told, "" for text that can be read as it is."""
+    try:
+        kind, media_type = sniff(data, name)
+    except InputBroken as error:
+        if error.what != NOT_UTF_8:
+            raise
+        return PLAIN
+    return "" if kind == "text" and media_type not in CONVERTED else media_type
+
+
+class _Taking:
+    """One file on its way apart, with what all files inside it may take up together."""
+
+    def __init__(self, worker: MediaWorker) -> None:
+        self._worker = worker
+        self._number = 0
+        self._size = 0
+
+    async def file(self, name: str, held: Held, media_type: str, within: tuple[str, ...], depth: int) -> list[Part]:
+        """The parts of a document, a page or a mail.
+
+        Args:
+            name: how its parts are called.
+            within: the files around it, as ``origins`` has them.
+            depth: 1 for a file of the request.
+        """
+        found = await self._worker.convert(held.data, media_type, name=name)
+        origins = (*within, held.name, *CONVERTED[media_type])
+        parts: list[Part] = []
+        notes = list(found.notes)
+        for number, picture in enumerate(found.pictures, 1):
+            source = BytesSource(data=picture.data, name=f"{name}, picture {number}", origins=origins)
+            parts.append(Image(source=source))
+        for each in found.attachments:
+            try:
+                parts += await self._attached(f"{name}, {each.name}", each, origins, depth)
+            except InputError as error:
+                notes.append(f"attachment {each.name} left out: it {error.what}")
+        return [Text(text=found.text or NO_WORDS, name=name, origins=origins, notes=tuple(notes)), *parts]
+
+    async def _attached(self, name: str, held: Held, origins: tuple[str, ...], depth: int) -> list[Part]:
+        """A file of a mail, opened far enough to know that it can be taken: the mail is not lost for its sake."""
+        self._number += 1
+        self._size += len(held.data)
+        if self._number > MAX_ATTACHMENTS or self._size > MAX_ATTACHED:
+            raise InputTooLarge(f"is one of more than {MAX_ATTACHMENTS}, or of more than {MAX_ATTACHED >> 20} MiB")
+        media_type = _media_type(held.data, held.name)
+        if media_type == PLAIN:
+            found = await self._worker.convert(held.data, PLAIN, name=name)
+            return [Text(text=found.text, name=name, origins=(*origins, held.name), notes=found.notes)]
+        if media_type in CONVERTED:
+            if depth >= MAX_DEPTH:
+                raise InputTooLarge(f"lies {depth} files deep")
+            return await self.file(name, held, media_type, origins, depth + 1)
+        if media_type:
+            await self._worker.probe(held.data, name=name)
+        return [File(source=BytesSource(data=held.data, name=name, origins=(*origins, held.name)))]

@@ -1,0 +1,62 @@
+"""How much is written on a picture: its letters counted from afar, without reading any.
+
+Letters have edges. Along a row of pixels that crosses a line of writing the grey level jumps a few times per
+letter, whatever the letter's size; how many rows cross the line depends on its height. So the jumps of a line
+divided by its height in pixels are proportional to its letters. Lines are told apart by the empty rows between
+them, strip by strip from left to right, so that columns and what stands beside the text do not run together.
+
+Calibrated on pages whose text is known: three pages of report.pdf (716, 210 and 215 characters: counted 708, 192, 212).
+Against what PP-OCR read on 32 drawn pages and pictures with letters of 16 to 34 pixels, letters / 4 gave tokens with
+a q-error of 1.07 (scanned pages) and 1.16 (pictures) in the median, 1.37 and 1.68 at worst; photographs without
+writing count 40 to 80.
+"""
+
+from __future__ import annotations
+
+from PIL import Image, ImageChops
+
+from intermodal.quantity import Quantity, between
+
+SIDE = 1024  # pixels of the longer side at which letters are counted: below it small print melts
+_STRIPS = 4
+_JUMP = 29  # grey levels from one pixel to the next that are an edge
+_CROSSED = 0.01  # share of a strip's row that jumps where the row crosses writing
+_JUMPS_PER_LETTER = 2.6  # in a row that crosses it
+_FEWEST, _MOST = 0.6, 1.7  # times the count: what 9 of 10 pages kept to
+_STRAY = 120.0  # letters: edges of a photograph, or writing too faint to be counted
+
+
+def counted(grey: Image.Image, *, written: bool = True) -> Quantity:
+    """Letters, figures and signs on a grey picture. ``written`` False: nothing on it looks like writing."""
+    small = grey.copy()
+    small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    found = float(round(_letters(small)))
+    low, high = round(found * _FEWEST), round(found * _MOST + _STRAY)
+    if not written:
+        return between(0.0, min(found, _STRAY) / 4, float(high), "edges of what does not look written")
+    return between(float(low), found, float(high), f"edges of letters, counted at {SIDE} px")
+
+
+def _letters(grey: Image.Image) -> float:
+    width, height = grey.size
+    jumps = ImageChops.difference(grey, ImageChops.offset(grey, 1, 0)).point([0] * _JUMP + [255] * (256 - _JUMP))
+    strips = min(_STRIPS, max(1, width // 64))
+    found = 0.0
+    for strip in range(strips):
+        left, right = width * strip // strips, width * (strip + 1) // strips
+        profile = jumps.crop((left, 0, right, height)).resize((1, height), Image.Resampling.BOX).tobytes()
+        found += _in_strip(profile, right - left)
+    return found / _JUMPS_PER_LETTER
+
+
+def _in_strip(profile: bytes, width: int) -> float:
+    """Jumps over height, line by line. ``profile``: of each row, how much of it jumps, 0..255."""
+    found = jumps = 0.0
+    height = 0
+    for share in (*profile, 0):
+        if share > _CROSSED * 255:
+            height, jumps = height + 1, jumps + share / 255 * width
+        elif height:
+            found += jumps / height
+            height, jumps = 0, 0.0
+    return found

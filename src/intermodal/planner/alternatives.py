@@ -1,0 +1,53 @@
+"""Every route there is, to run them side by side: what ``eval`` compares, and what plan regret is measured against."""
+
+from __future__ import annotations
+
+import msgspec
+
+from intermodal.errors import NoRoute
+from intermodal.planner.build import Builder
+from intermodal.planner.case import make_case
+from intermodal.planner.choose import decide, describe, plan_id
+from intermodal.planner.converters import Floors
+from intermodal.planner.routes import Route
+from intermodal.planner.search import Search
+from intermodal.planner.survivors import jobs_needed, survivors
+from intermodal.plans.plan import Candidate, Inputs, Plan
+
+
+def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) -> tuple[Candidate, ...]:
+    """Feasible routes, best first, the one that ``plan`` chooses before all.
+
+    Where ``plan`` prices the likeliest ways of each endpoint only, this prices all it has. Limits, consent and privacy
+    hold as always. ``below_floor``: weaker endpoints are among them too, unless a floor was stated.
+
+    Raises:
+        NoRoute: nothing is feasible.
+    """
+    case = make_case(
+        inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
+    )  # fmt: skip
+    decision = decide(case)
+    floors = decision.settled.floors
+    if below_floor and case.policy.at_least is None:
+        floors = Floors(0, 0, 0)
+    found = Search(case, survivors(case, jobs_needed(case)), floors, every=True).run()
+    builder = Builder(case, found.conversions)
+    kept: dict[tuple[str, ...], Route] = {}
+    for route in (decision.chosen, *found.routes):
+        ways = tuple(f"{way.name} {' '.join(each.id for each in way.converters)}" for way in route.assignment.ways)
+        kept.setdefault((route.endpoint.id, *ways), route)
+    return tuple(builder.candidate(route) for route in list(kept.values())[:most])
+
+
+def plan_of(inputs: Inputs, candidate: Candidate) -> Plan:
+    """The plan of these inputs with this candidate chosen and no fallback: run it, and it is this route that runs."""
+    case = make_case(
+        inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
+    )  # fmt: skip
+    made = describe(decide(case))
+    made = msgspec.structs.replace(made, chosen=candidate, fallbacks=(), outranked=())
+    return msgspec.structs.replace(made, id=plan_id(made))
+
+
+__all__ = ["NoRoute", "alternatives", "plan_of"]

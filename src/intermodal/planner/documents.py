@@ -1,0 +1,101 @@
+"""The ways of a document: whole, its text, pictures of its pages, or both; what pictures show can be put in words.
+
+Pages whose words do not carry the content (scans, figures) are seen, read or described, or said to be lost.
+"""
+
+from __future__ import annotations
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.media.steps import MAX_PAGES_IN_PLAN
+from intermodal.planner import pieces
+from intermodal.planner.aspects import wants_eye
+from intermodal.planner.case import Bundle, Case
+from intermodal.planner.pages import is_scanned, numbers
+from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Piece, Way, make_way
+from intermodal.plans.facts import PageFacts, PartFacts
+
+FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
+
+
+def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pages: Kept) -> list[Way]:
+    """Every way; ``kept_pages`` are those a selection kept."""
+    pages = [kept_pages.get(part.index, wanted) for part, wanted in zip(bundle.parts, bundle.pages, strict=True)]
+    scanned = sum(is_scanned(page) for some in pages for page in some)
+    seen = sum(to_be_seen(page) for some in pages for page in some)
+    every = sum(len(some) for some in pages)
+    wanted = sum(len(some) for some in bundle.pages)
+    readers = conversions.get("read", [])
+
+    def way(name: str, hands: frozenset[str], *converters: Endpoint | None) -> Way:
+        reader, eye = (*converters, None, None)[:2]
+        return make_way(
+            case, bundle, name, hands,
+            lambda place: _passage(case, bundle.parts[place], name, reader, eye, pages[place]),
+            same=lambda place: numbers(pages[place]),
+        )  # fmt: skip
+
+    found: list[Way] = []
+    if bundle.whole and not kept_pages:
+        found.append(way("native", frozenset(("document",))))
+    if not scanned:
+        found.append(way("extract", TEXT))
+    elif scanned <= MAX_PAGES_IN_PLAN:
+        found += [way("extract", TEXT, reader) for reader in readers]
+    if every <= MAX_PAGES_IN_PLAN:
+        found.append(way("render", IMAGE))
+    if 0 < seen < every and seen <= MAX_PAGES_IN_PLAN:
+        found.append(way("mixed", BOTH))
+    if 0 < seen <= MAX_PAGES_IN_PLAN and wants_eye(case.policy.keep, bundle.needs):
+        eyes = conversions.get("describe", [])
+        found += [way("figured", TEXT, reader, eye) for eye in eyes for reader in (readers[:1] if scanned else [None])]
+    for each in found:
+        each.left_out = wanted - every
+    return found
+
+
+def to_be_seen(page: PageFacts) -> bool:
+    """A picture of this page says more than its text."""
+    return is_scanned(page) or page.figure_share >= FIGURE_PAGE
+
+
+def _passage(
+    case: Case, part: PartFacts, name: str, reader: Endpoint | None, eye: Endpoint | None, pages: tuple[PageFacts, ...]
+) -> Passage:
+    if name == "native":
+        return Passage(pages=len(pages), chars=sum(page.chars for page in pages))
+    if name == "render":
+        return Passage(
+            pieces=(pieces.render(case, part, pages, shown=True),), pictures=tuple(map(pieces.page_pixels, pages))
+        )
+    texts = tuple(page for page in pages if not is_scanned(page))
+    scans = tuple(page for page in pages if is_scanned(page))
+    found: list[Piece] = [pieces.extract(case, part, texts)] if texts else []
+    blocks = len(texts)
+    if name == "mixed":
+        seen = tuple(page for page in pages if to_be_seen(page))
+        found.append(pieces.render(case, part, seen, shown=True))
+        return Passage(pieces=tuple(found), pictures=tuple(map(pieces.page_pixels, seen)), blocks=blocks)
+    if scans and reader is not None:
+        found.append(pieces.render(case, part, scans, shown=False))
+        found.append(pieces.read_pages(case, part, scans, reader, case.rates(reader), len(found) - 1))
+        blocks += len(scans)
+    if eye is not None:
+        seen = tuple(page for page in pages if to_be_seen(page))
+        if seen:
+            found += _described(case, part, eye, seen, found)
+            blocks += len(seen)
+    return Passage(pieces=tuple(found), blocks=blocks)
+
+
+def _described(
+    case: Case, part: PartFacts, eye: Endpoint, seen: tuple[PageFacts, ...], before: list[Piece]
+) -> list[Piece]:
+    """Pages drawn, if a reader did not have just these drawn already, and described."""
+    drawn = next((place for place, p in enumerate(before) if p.op == "render" and p.pages == numbers(seen)), None)
+    made: list[Piece] = [] if drawn is not None else [pieces.render(case, part, seen, shown=False)]
+    look = pieces.Look(
+        title=pieces.pages_title(numbers(seen)), pictures=tuple(map(pieces.page_pixels, seen)), pages=numbers(seen),
+        of=len(before) if drawn is None else drawn,
+    )  # fmt: skip
+    made.append(pieces.describe(case, part, eye, look))
+    return made

@@ -1,0 +1,230 @@
+"""The ways of what moves: a video taken apart into its sound and its pictures, each its own way; an animation's frames.
+
+    sound     heard by an ear | taken as it is | there is none | given up where nothing can hear it
+    pictures  shown as frames | read | described | read and described | given up where nothing can see them
+
+How many frames, of which size and by which rule (scenes, or so many a second) are parameters of the plan. What is
+said and what is shown keep their times, so that one can be held against the other.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.levels import LEVELS, MID, Levels
+from intermodal.media.steps import (
+    FRAME_SIDE,
+    FRAMES_DENSE,
+    FRAMES_THRIFTY,
+    READ_SIDE,
+    THRIFTY_SIDE,
+    expected_scenes,
+    frame_size,
+    most_frames,
+)
+from intermodal.planner import pieces
+from intermodal.planner.aspects import FACT_PENALTY, QUESTION_PENALTY, SPARSE, wants_eye
+from intermodal.planner.case import Bundle, Case
+from intermodal.planner.way import Conversions, Params, Passage, Picture, Piece, Way, make_way
+from intermodal.plans.facts import PartFacts
+from intermodal.quantity import Quantity
+from intermodal.request import ASPECTS, Aspect
+
+_HEARD: tuple[Aspect, ...] = ("words", "timing")
+_LISTENED: tuple[Aspect, ...] = ("words", "timing", "speakers", "tone")
+_SEEN: dict[str, tuple[Aspect, ...]] = {
+    "shown": ("appearance", "layout", "figures"),
+    "read": (),
+    "described": ("appearance", "figures"),
+    "both": ("appearance", "figures"),
+    "blind": (),
+}
+_READS = ("shown", "read", "both")  # whose words on the screen are kept
+
+
+class Spread(Struct, frozen=True):
+    """Which frames: ``rule`` is "scenes" or so many a second."""
+
+    rule: str
+    most: int
+    side: int
+    dense: bool = False
+
+    def params(self) -> Params:
+        """As a step carries them."""
+        kind = ("frames", "scenes") if self.rule == "scenes" else ("fps", self.rule)
+        return (kind, ("most", str(self.most)), ("max_side", str(self.side)))
+
+
+class Track(Struct, frozen=True):
+    """One of the two halves of a way: by whom, and what for."""
+
+    name: str
+    endpoints: tuple[Endpoint, ...] = ()
+    spread: Spread | None = None
+
+
+def video_ways(case: Case, bundle: Bundle, conversions: Conversions) -> list[Way]:
+    """Whole, and every pair of tracks."""
+    part = bundle.parts[0]
+    found = [make_way(case, bundle, "native", frozenset(("video",)), lambda place: _whole(bundle.parts[place]))]
+    for sound in _sounds(part, conversions):
+        for sight in _sights(case, bundle, conversions):
+            if sound.name in ("silent", "deaf") and sight.name == "blind":
+                continue
+            found.append(_watch(case, bundle, sound, sight))
+    return found
+
+
+def animation_way(case: Case, bundle: Bundle) -> Way:
+    """Frames of an animation as pictures."""
+    spread = Spread("scenes", FRAMES_THRIFTY * 2, FRAME_SIDE)
+
+    def passage(place: int) -> Passage:
+        part = bundle.parts[place]
+        count = _count(part, spread)
+        made = pieces.frames(case, part, spread.params(), count, _title(spread, count), shown=True)
+        return Passage(pieces=(made,), pictures=(_shape(part, spread.side),), many=pieces.frame_count(made))
+
+    return make_way(case, bundle, "frames", frozenset(("image",)), passage)
+
+
+def _whole(part: PartFacts) -> Passage:
+    return Passage(film=part.seconds)
+
+
+def _sounds(part: PartFacts, conversions: Conversions) -> list[Track]:
+    if not part.channels:
+        return [Track("silent")]
+    ears = conversions.get("transcribe", [])
+    found = [Track("heard", (ear,)) for ear in ears]
+    found.append(Track("listened"))
+    if not ears:
+        found.append(Track("deaf"))
+    return found
+
+
+def _sights(case: Case, bundle: Bundle, conversions: Conversions) -> list[Track]:
+    part = bundle.parts[0]
+    most = most_frames(part.seconds.mid)
+    wide, small = Spread("scenes", most, FRAME_SIDE), Spread("scenes", FRAMES_THRIFTY, THRIFTY_SIDE)
+    sharp = Spread("scenes", most, READ_SIDE)
+    found = [Track("shown", (), wide), Track("shown", (), small)]
+    if "motion" in bundle.needs or "motion" in case.policy.keep:
+        rate = min(2.0, FRAMES_DENSE / max(part.seconds.mid, 0.5))
+        found.append(Track("shown", (), Spread(f"{rate:.3g}", FRAMES_DENSE, THRIFTY_SIDE, dense=True)))
+    readers = conversions.get("read", [])
+    eyes = conversions.get("describe", []) if wants_eye(case.policy.keep, bundle.needs) else []
+    scant = Spread("scenes", FRAMES_THRIFTY, READ_SIDE)
+    found += [Track("read", (reader,), spread) for reader in readers for spread in (sharp, scant)]
+    found += [Track("described", (eye,), wide) for eye in eyes]
+    found += [Track("both", (readers[0], eye), sharp) for eye in eyes if readers]
+    textless = part.text_density.known and part.text_density.high <= SPARSE
+    if (textless and not eyes) or not (readers or eyes):
+        found.append(Track("blind"))
+    return found
+
+
+def _watch(case: Case, bundle: Bundle, sound: Track, sight: Track) -> Way:
+    hands: set[str] = set()
+    if sound.name == "heard" or sight.name in ("read", "described", "both"):
+        hands.add("text")
+    if sound.name == "listened":
+        hands.add("audio")
+    if sight.name == "shown":
+        hands.add("image")
+    made = make_way(
+        case, bundle, "watch", frozenset(hands),
+        lambda place: _passage(case, bundle.parts[place], sound, sight),
+        aspects=_aspects(bundle.parts[0], sound, sight),
+    )  # fmt: skip
+    if sight.spread is not None:
+        made.penalty += _missed(bundle.parts[0], sight.spread)
+    return made
+
+
+def _missed(part: PartFacts, spread: Spread) -> float:
+    """USD for scenes that are probably left out, and for pictures made small."""
+    small = FACT_PENALTY if spread.side < FRAME_SIDE else 0.0
+    if spread.rule != "scenes":
+        return small
+    expected = max(1.0, expected_scenes(part.seconds.mid, part.cuts)[MID])
+    return small + QUESTION_PENALTY * max(0.0, 1.0 - spread.most / expected)
+
+
+def _aspects(part: PartFacts, sound: Track, sight: Track) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
+    """What a pair of tracks keeps and loses. What is not there (the tone of a silent film) is not lost."""
+    there: set[Aspect] = set(ASPECTS)
+    kept: set[Aspect] = set(_SEEN[sight.name])
+    if sound.name == "silent":
+        there -= {"speakers", "tone", "alignment"}
+    else:
+        kept.update(_HEARD if sound.name == "heard" else _LISTENED if sound.name == "listened" else ())
+    written = not part.text_density.known or part.text_density.mid > SPARSE
+    if sight.name in _READS and sound.name != "deaf":
+        kept.add("words")
+    if sight.name not in _READS and written:
+        kept.discard("words")
+    if sight.name != "blind":
+        kept.add("timing")
+        if sound.name not in ("silent", "deaf"):
+            kept.add("alignment")
+    if sight.spread is not None and sight.spread.dense:
+        kept.add("motion")
+    return tuple(a for a in ASPECTS if a in kept), tuple(a for a in ASPECTS if a in there - kept)
+
+
+def _passage(case: Case, part: PartFacts, sound: Track, sight: Track) -> Passage:
+    """Sound before pictures, as the blocks of text are put together by time anyway."""
+    made: list[Piece] = []
+    heard = Quantity()
+    if sound.name == "heard":
+        made.append(pieces.demux(case, part, shown=False))
+        made.append(pieces.hear(case, part, sound.endpoints[0], case.rates(sound.endpoints[0]), of=0))
+    elif sound.name == "listened":
+        made.append(pieces.demux(case, part, shown=True))
+        heard = part.seconds
+    if sight.spread is None:
+        return Passage(pieces=tuple(made), sound=heard, blocks=2)
+    count = _count(part, sight.spread)
+    title = _title(sight.spread, count)
+    frames = pieces.frames(case, part, sight.spread.params(), count, title, shown=sight.name == "shown")
+    count, place = pieces.frame_count(frames), len(made)
+    made.append(frames)
+    shape = _shape(part, sight.spread.side)
+    if sight.name in ("read", "both"):
+        reader = sight.endpoints[0]
+        made.append(pieces.read_frames(case, part, reader, frames, shape, place))
+    if sight.name in ("described", "both"):
+        eye = sight.endpoints[-1]
+        made.append(pieces.describe(case, part, eye, pieces.Look(title, (shape,), place, count)))
+    lines = round(count[1]) * (2 if sight.name == "both" else 1)
+    pictures = (shape,) if sight.name == "shown" else ()
+    return Passage(pieces=tuple(made), pictures=pictures, many=count, sound=heard, blocks=2 + lines // 2)
+
+
+def _count(part: PartFacts, spread: Spread) -> Levels:
+    """How many frames come of it."""
+    if spread.rule != "scenes":
+        exact = float(min(spread.most, max(1, round(part.seconds.mid * float(spread.rule)))))
+        return (exact, exact, exact)
+    if part.kind == "image":
+        most = float(min(spread.most, part.frames))
+        return (1.0, max(1.0, most / 2), most)
+    found = expected_scenes(part.seconds.mid, part.cuts)
+    low, mid, high = (min(float(spread.most), max(1.0, found[level])) for level in LEVELS)
+    return (low, mid, high)
+
+
+def _shape(part: PartFacts, side: int) -> Picture:
+    """A frame as it is made."""
+    return (*frame_size(part.width, part.height, side), "auto")
+
+
+def _title(spread: Spread, count: Levels) -> str:
+    """Frames in words."""
+    if spread.rule != "scenes":
+        return f"{count[1]:.0f} frames, {spread.rule} a second, {spread.side} px"
+    expected = f"{count[1]:.0f}" if count[0] == count[2] else f"{count[0]:.0f}..{count[2]:.0f}"
+    return f"{expected} frame{'s' if count[2] > 1 else ''} by scene, {spread.side} px"

@@ -1,0 +1,85 @@
+"""Privacy labels: which parts a label holds for, and what a release lets out.
+
+A label names a kind or a file. It holds for a part of that kind or name, and for everything that was taken out of a
+file of that kind or name, however deep. Only a release of the very file that is private lets something out: releasing
+a mail's text does not release a private document attached to it, nor the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from intermodal.content import KINDS
+from intermodal.plans.facts import PartFacts
+from intermodal.request import Policy
+
+_KINDS = frozenset(KINDS)
+# Kinds of parts that are what a document says and shows; a recording attached to a mail is a thing of its own, which
+# "document:text" says nothing about.
+_CONTENT = ("text", "image")
+
+
+def same_name(label: str, name: str) -> bool:
+    """A label by name, or by the last part of a path."""
+    return label == name or label.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
+
+
+def is_private(policy: Policy, part: PartFacts) -> bool:
+    """Whether this part may not leave as it is."""
+    if not policy.private:
+        return False
+    own, files = _own(part), list(_files(part))
+    if part.kind in policy.private or any(same_name(label, name) for label in policy.private for name in own):
+        return True
+    return any(_hit(policy, file) and not _lets(policy, file, part, part.kind) for file in files)
+
+
+def released(policy: Policy, part: PartFacts, into: str) -> bool:
+    """Whether what is made ``into`` that kind from this part, which is private, may leave."""
+    own = (part.kind, *_own(part))
+    hit = [file for file in _files(part) if _hit(policy, file)]
+    if any(not _lets(policy, file, part, into) for file in hit):
+        return False
+    itself = part.kind in policy.private or any(same_name(label, name) for label in policy.private for name in own[1:])
+    return (bool(hit) and not itself) or any(
+        kind == into and (label == part.kind or any(same_name(label, name) for name in own[1:]))
+        for label, kind in _releases(policy)
+    )
+
+
+def _own(part: PartFacts) -> tuple[str, ...]:
+    """What the part itself is called: not the names of the files it was taken out of."""
+    containers = {file[0] for file in _files(part)}
+    names = [name for name in part.origins if name not in _KINDS and name not in containers]
+    return tuple(names) if part.name in containers else (part.name, *names)
+
+
+def _files(part: PartFacts) -> Iterator[tuple[str, ...]]:
+    """The files the part was taken out of, each as its name and kinds."""
+    found: list[str] = []
+    for word in (*part.origins, ""):
+        if word in _KINDS:
+            found.append(word)
+            continue
+        if len(found) > 1:
+            yield tuple(found)
+        found = [word]
+
+
+def _hit(policy: Policy, file: tuple[str, ...]) -> bool:
+    name, *kinds = file
+    return any(label in kinds or same_name(label, name) for label in policy.private)
+
+
+def _lets(policy: Policy, file: tuple[str, ...], part: PartFacts, into: str) -> bool:
+    name, *kinds = file
+    return any(
+        kind == into and (same_name(label, name) or (label in kinds and part.kind in _CONTENT))
+        for label, kind in _releases(policy)
+    )
+
+
+def _releases(policy: Policy) -> Iterator[tuple[str, str]]:
+    for pair in policy.release:
+        label, _, kind = pair.rpartition(":")
+        yield label, kind

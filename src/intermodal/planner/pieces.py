@@ -1,0 +1,329 @@
+"""Single steps of a part, priced: hearing, reading, describing, taking apart.
+
+A step that is done already (the plan is made again while it runs) takes nothing more, and its size is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.costing.images import image_tokens
+from intermodal.costing.levels import LEVELS, Level, Levels, levels
+from intermodal.costing.price import hearing_price, reading_price, token_price
+from intermodal.costing.rates import Rates
+from intermodal.costing.speed import (
+    demux_seconds,
+    extract_seconds,
+    frames_seconds,
+    generate_seconds,
+    hear_seconds,
+    leaf_seconds,
+    render_seconds,
+    see_seconds,
+)
+from intermodal.costing.tokens import (
+    DESCRIBE_ASK,
+    DESCRIPTION,
+    DESCRIPTION_MOST,
+    audio_tokens,
+    page_tokens,
+    read_tokens,
+    speech_tokens,
+    text_tokens,
+)
+from intermodal.media.steps import DEFAULT_DPI, MAX_OCR_SIDE, page_size
+from intermodal.planner.case import Case
+from intermodal.planner.pages import listed, numbers
+from intermodal.planner.way import TASK_OF, Params, Picture, Piece
+from intermodal.plans.facts import Outcome, PageFacts, PartFacts
+from intermodal.quantity import Quantity, between, exact, total
+
+OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
+
+
+def outcome(part: PartFacts, op: str, endpoint: Endpoint | None, params: Params) -> Outcome | None:
+    """What this very step made of this part, if it is done."""
+    name = endpoint.id if endpoint is not None else ""
+    for each in part.outcomes:
+        if each.op == op and each.endpoint == name and dict(each.params) == dict(params) and not each.problem:
+            return each
+    return None
+
+
+def known_tokens(done: Outcome) -> Quantity:
+    """Tokens of text that is there, in any vocabulary."""
+    if not done.tokens:
+        return text_tokens(done.chars)
+    counted = float(max(done.tokens.values()))
+    low, mid, high = OTHER_VOCABULARY
+    return between(math.floor(counted * low), counted * mid, math.ceil(counted * high), "counted, done already")
+
+
+def settled(piece: Piece, part: PartFacts) -> Piece:
+    """The piece as it is once its step is done: nothing left to pay or to wait for."""
+    done = outcome(part, piece.op, piece.endpoint, piece.params) if part.outcomes else None
+    if done is None:
+        return piece
+    return Piece(
+        op=piece.op, title=piece.title, tokens=piece.tokens if not piece.tokens.high else known_tokens(done),
+        endpoint=piece.endpoint, pages=piece.pages, params=piece.params, of=piece.of, shown=piece.shown,
+        count=done.pictures or piece.count,
+    )  # fmt: skip
+
+
+# ---- calls ------------------------------------------------------------------------------------
+
+
+def hear(case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1) -> Piece:
+    """Speech to text."""
+    tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
+    length, made = levels(part.seconds), levels(tokens)
+    if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
+        sound = levels(audio_tokens(part.seconds))
+        cost = at_each(lambda level: token_price(rates, 0.0, 0.0, sound[level], made[level]))
+    else:
+        cost = at_each(lambda level: hearing_price(rates, length[level]))
+    # An ear that follows one which was told the wrong language is told none.
+    wrong = any(done.problem == "language" for done in part.outcomes)
+    language = "" if wrong else case.policy.language
+    return settled(
+        Piece(
+            op="transcribe", endpoint=ear, title=f"{length[1]:.3g} s", tokens=tokens, cost=cost, of=of,
+            params=(("language", language),) if language else (),
+            seconds=at_each(lambda level: hear_seconds(rates, level, length[level])),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def read(case: Case, part: PartFacts, reader: Endpoint, rates: Rates) -> Piece:
+    """The text in a picture."""
+    megapixels = read_megapixels(part.width, part.height)
+    price = reading_price(rates, 1)
+    return settled(
+        Piece(
+            op="read", endpoint=reader, title=f"{part.width}x{part.height}", cost=(price, price, price), count=1,
+            tokens=read_tokens(megapixels, part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel")),
+            seconds=at_each(lambda level: see_seconds(rates, level, megapixels)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def read_pages(
+    case: Case, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, rates: Rates, of: int
+) -> Piece:
+    """The text of scanned pages, from pictures just rendered."""
+    seen = case.statistics.get(reader.id, "tokens_per_megapixel")
+    megapixels = [read_megapixels(*page_pixels(page)[:2]) for page in pages]
+    price = reading_price(rates, len(pages))
+    return settled(
+        Piece(
+            op="read", endpoint=reader, title=pages_title(numbers(pages)), pages=numbers(pages), of=of,
+            tokens=total(
+                [page_tokens(mp, seen, page.text_density) for mp, page in zip(megapixels, pages, strict=True)]
+            ),
+            cost=(price, price, price), count=len(pages),
+            seconds=at_each(lambda level: leaf_seconds(rates, level, len(pages), sum(megapixels))),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def read_frames(case: Case, part: PartFacts, reader: Endpoint, frames: Piece, shape: Picture, of: int) -> Piece:
+    """Text on the screen, once per scene."""
+    rates = case.rates(reader)
+    count = frame_count(frames)
+    megapixels = read_megapixels(*shape[:2])
+    seen = case.statistics.get(reader.id, "tokens_per_megapixel")
+    each = read_tokens(megapixels, part.text_density, seen)
+    cost = at_each(lambda level: reading_price(rates, count[level]))
+    return settled(
+        Piece(
+            op="read", endpoint=reader, title=frames.title, tokens=_of_frames(each, count), cost=cost, of=of,
+            count=frames.count,
+            seconds=at_each(lambda level: count[level] * see_seconds(rates, level, megapixels)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def _of_frames(each: Quantity, count: Levels) -> Quantity:
+    """Tokens of all frames together. They do not all hold the most a frame can hold: what one has more, another has
+    less, so the excess over the middle grows with the square root of their number, as independent errors add.
+    """
+    if not each.known:
+        return each
+    low, mid, high = count
+    most = each.mid * high + (each.high - each.mid) * math.sqrt(high)
+    return between(each.low * low, each.mid * mid, max(each.mid * mid, most), each.basis)
+
+
+class Look(Struct, frozen=True):
+    """What an eye is shown: pictures, or frames of which one stands for all and ``count`` says how many.
+
+    ``of`` is the piece that makes them, -1 where the part is the picture; ``pages`` are a document's.
+    """
+
+    title: str
+    pictures: tuple[Picture, ...]
+    of: int = -1
+    count: Levels | None = None
+    pages: tuple[int, ...] = ()
+
+
+def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
+    """What pictures show, as far as it matters for the question; one call per picture."""
+    rates = case.rates(eye)
+    ask = levels(text_tokens(len(case.question)))
+    rule = eye.model.image_tokens
+    seen = [levels(image_tokens(rule, *picture)) for picture in look.pictures]
+    image: Levels = tuple(sum(each[level] for each in seen) / max(1, len(seen)) for level in LEVELS)  # type: ignore[assignment]
+    each_one = float(len(look.pictures))
+    many = look.count or (each_one, each_one, each_one)
+    learned = case.statistics.get(eye.id, "description_tokens")
+    out = levels(learned) if learned is not None else DESCRIPTION
+    text: Levels = (ask[0] + DESCRIBE_ASK[0], ask[1] + DESCRIBE_ASK[1], ask[2] + DESCRIBE_ASK[2])
+    cost = at_each(lambda level: many[level] * token_price(rates, text[level], image[level], 0.0, out[level]))
+    return settled(
+        Piece(
+            op="describe", endpoint=eye, title=look.title, of=look.of, pages=look.pages, count=math.ceil(many[2]),
+            tokens=between(out[0], out[1], out[2], "a description").times(as_range(many)), cost=cost,
+            seconds=at_each(
+                lambda level: many[level] * generate_seconds(rates, level, text[level] + image[level], out[level])
+            ),
+            params=(("question", question_key(case)), ("max_tokens", str(DESCRIPTION_MOST))),
+            reads=at_each(lambda level: many[level] * (text[level] + image[level])),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def question_key(case: Case) -> str:
+    """First 8 hex digits of SHA-256 of the question: a description for one question is none for another."""
+    return hashlib.sha256(case.question.encode()).hexdigest()[:8]
+
+
+# ---- transforms -------------------------------------------------------------------------------
+
+
+def extract(case: Case, part: PartFacts, pages: tuple[PageFacts, ...]) -> Piece:
+    """The text layer of pages."""
+    return settled(
+        Piece(
+            op="extract", title=pages_title(numbers(pages)), pages=numbers(pages),
+            tokens=total([text_tokens(page.chars) for page in pages]),
+            params=(("pages", listed(numbers(pages))),),
+            seconds=at_each(lambda level: extract_seconds(case.rates_of_media, level, len(pages))),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def render(case: Case, part: PartFacts, pages: tuple[PageFacts, ...], *, shown: bool) -> Piece:
+    """Pictures of pages."""
+    megapixels = sum(width * height for width, height, _ in map(page_pixels, pages)) / 1e6
+    return settled(
+        Piece(
+            op="render", title=f"{pages_title(numbers(pages))} at {DEFAULT_DPI} dpi", pages=numbers(pages),
+            params=(("pages", listed(numbers(pages))), ("dpi", str(DEFAULT_DPI))), shown=shown, count=len(pages),
+            tokens=exact(0.0), seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def frames(case: Case, part: PartFacts, params: Params, count: Levels, title: str, *, shown: bool) -> Piece:
+    """Pictures of a video or an animation. ``count`` of them are expected."""
+    length = levels(part.seconds)
+    megapixels = part.width * part.height / 1e6
+    piece = Piece(
+        op="frames", title=title, tokens=exact(0.0), params=params, shown=shown, count=math.ceil(count[2]),
+        seconds=at_each(lambda level: frames_seconds(case.rates_of_media, level, length[level], megapixels)),
+        reads=count,
+    )  # fmt: skip
+    done = outcome(part, "frames", None, params) if part.outcomes else None
+    if done is None:
+        return piece
+    made = float(done.pictures)
+    return Piece(
+        op="frames", title=title, tokens=exact(0.0), params=params, shown=shown, count=done.pictures,
+        reads=(made, made, made),
+    )  # fmt: skip
+
+
+def frame_count(piece: Piece) -> Levels:
+    """How many pictures a frames piece is expected to make."""
+    return piece.reads
+
+
+def demux(case: Case, part: PartFacts, *, shown: bool) -> Piece:
+    """The sound of a video."""
+    length = levels(part.seconds)
+    return settled(
+        Piece(
+            op="demux", title=f"sound, {length[1]:.3g} s", tokens=exact(0.0), shown=shown,
+            seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, length[level])),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def task_of(job: str) -> Task:
+    """The Hugging Face task of a conversion."""
+    return TASK_OF[job]
+
+
+# ---- sizes ------------------------------------------------------------------------------------
+
+
+def page_pixels(page: PageFacts) -> Picture:
+    """A page as it is rendered."""
+    width, height, _ = page_size(page.width, page.height, DEFAULT_DPI)
+    return (width, height, "auto")
+
+
+def page_megapixels(page: PageFacts) -> float:
+    """Megapixels of a page as it is rendered for a reader."""
+    width, height, _ = page_pixels(page)
+    return read_megapixels(width, height)
+
+
+def read_megapixels(width: int, height: int) -> float:
+    """Megapixels a reader gets: long sides are shrunk first."""
+    shrink = min(1.0, MAX_OCR_SIDE / max(width, height, 1))
+    return width * shrink * height * shrink / 1e6
+
+
+def pages_title(pages: tuple[int, ...]) -> str:
+    """Page numbers for people, runs shortened.
+
+    >>> pages_title((1, 2, 3, 7))
+    'pages 1-3, 7'
+    """
+    runs: list[list[int]] = []
+    for page in pages:
+        if runs and page == runs[-1][-1] + 1:
+            runs[-1].append(page)
+        else:
+            runs.append([page])
+    shown = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs[:6]]
+    more = ", …" if len(runs) > 6 else ""
+    return f"page{'s' if len(pages) > 1 else ''} {', '.join(shown)}{more}"
+
+
+def at_each(formula: Callable[[Level], float]) -> Levels:
+    """A formula at all three levels."""
+    return (formula(0), formula(1), formula(2))
+
+
+def as_range(values: Levels) -> Quantity:
+    """Levels as a factor."""
+    if values[0] == values[2]:
+        return exact(values[1])
+    return between(values[0], values[1], values[2], "scenes expected")

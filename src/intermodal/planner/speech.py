@@ -1,0 +1,78 @@
+"""Speech out: who speaks an answer that was made in words, and what that takes.
+
+A model that speaks by itself needs no voice. For all others one voice is chosen, the best under the objective for an
+answer of the usual length; what it adds to a route depends on the answer and on nothing else. A voice's strength is
+that of its sound, not of what is said, so the floor does not hold for it.
+"""
+
+from __future__ import annotations
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.levels import HIGH, MID, Level, Levels
+from intermodal.costing.rates import HERE
+from intermodal.planner.case import Case
+from intermodal.planner.survivors import Only, Survivors, members
+from intermodal.planner.voice import Voice
+
+
+def needed(case: Case) -> bool:
+    """An answer is to be spoken that somebody has to make first."""
+    return case.job == "generate" and case.output == "speech"
+
+
+def is_private(case: Case) -> bool:
+    """The answer is made from something that may not leave this machine, so it may not either."""
+    return bool(case.private_text) or any(bundle.text_private for bundle in case.bundles)
+
+
+def best_voice(case: Case, left: Survivors, only: Only | None) -> Voice | None:
+    """The voice to take, None where there is none."""
+    if not needed(case):
+        return None
+    here_only = is_private(case)
+    low, mid = case.typical_answer
+    tokens: Levels = (low, mid, mid)
+    found: list[tuple[tuple[float | str, ...], Voice]] = []
+    for group in left.by_job.get("speak", []):
+        if group.remote and here_only:
+            continue
+        for endpoint in members(case, group, "speak", only):
+            voice = Voice(endpoint, case.rates(endpoint))
+            money, time = voice.cost(tokens)[MID], voice.seconds(tokens)[MID] + load(case, voice, MID)
+            found.append(((*_order(case, min(money, 1e6), time, group.tier("text-to-speech")), endpoint.id), voice))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def load(case: Case, voice: Voice, level: Level) -> float:
+    """Seconds to load it."""
+    return 0.0 if voice.endpoint.id in case.loaded else voice.rates.load[level]
+
+
+def memory(case: Case, voice: Voice) -> float:
+    """Bytes it needs beside what is loaded, high."""
+    here = voice.endpoint.host.zone in HERE and voice.endpoint.id not in case.loaded
+    return voice.rates.memory[HIGH] if here else 0.0
+
+
+def _order(case: Case, money: float, time: float, tier: int) -> tuple[float, ...]:
+    policy = case.policy
+    if policy.objective == "cheapest":
+        return money, time
+    if policy.objective == "fastest":
+        return time, money
+    if policy.objective == "best":
+        return -float(tier), money, time
+    return money + time * policy.time_value, time
+
+
+def is_mute(case: Case, endpoint: Endpoint) -> bool:
+    """Speech is wanted, it answers in words alone, and there is no voice."""
+    return needed(case) and case.voice is None and not speaks(endpoint)
+
+
+def speaks(endpoint: Endpoint) -> bool:
+    """It answers aloud by itself."""
+    return "audio" in endpoint.model.output and "text-generation" in endpoint.model.tasks
+
+
+__all__ = ["best_voice", "is_mute", "load", "memory", "needed", "speaks"]

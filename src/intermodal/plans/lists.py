@@ -1,0 +1,66 @@
+"""What stands beside a route, in one line each: what is sent where, other routes, and what was rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from intermodal.plans import numbers
+from intermodal.plans.plan import Candidate, Outranked, Rejected, Send
+from intermodal.plans.step import Step
+
+
+def place(sent: Send) -> str:
+    """The host of the URL as people know it."""
+    rest = sent.url.partition("://")[2] or sent.url
+    return rest.partition("/")[0] or sent.host
+
+
+def brief(candidate: Candidate) -> str:
+    """A fallback: who answers, by which way, what is lost, what it takes, where it sends."""
+    figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
+    away = "" if not candidate.sends else f"  sends to {', '.join(dict.fromkeys(map(place, candidate.sends)))}"
+    lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
+    fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
+    loses = f"; loses {', '.join(lost)}" if lost else ""
+    return f"{candidate.endpoint}  {candidate.summary}{loses}{fewer}  {figures}{away}"
+
+
+def outranked(other: Outranked) -> str:
+    return f"{other.endpoint}  {other.summary}  {other.reason}"
+
+
+def rejected(row: Rejected) -> str:
+    """A reason, and whom it concerns."""
+    if row.count == 1 and row.endpoints:
+        return f"{row.endpoints[0]}  {row.reason}"
+    more = ", …" if row.count > len(row.endpoints) else ""
+    names = f" ({', '.join(row.endpoints)}{more})" if row.endpoints else ""
+    return f"{row.count:,} endpoints: {row.reason}{names}"
+
+
+def total(candidate: Candidate) -> str:
+    """What the whole route takes: "$0, 16 s (6.1..124), 1.6 s of it loading, memory 6.7 GiB"."""
+    estimate = candidate.total
+    words = [numbers.money(estimate.cost), numbers.seconds(estimate.seconds)]
+    if estimate.load_seconds.high:
+        words.append(f"{numbers.plain_seconds(estimate.load_seconds.mid)} s of it loading")
+    if estimate.memory.high:
+        words.append(f"memory {numbers.memory(estimate.memory)}")
+    return ", ".join(words)
+
+
+def aspects(keeps: Iterable[str], loses: Iterable[str]) -> str:
+    kept, lost = ", ".join(keeps), ", ".join(loses)
+    return "; ".join(part for part in (f"keeps {kept}" if kept else "", f"loses {lost}" if lost else "") if part)
+
+
+def condition(step: Step) -> str:
+    """What a check costs if it has to act: "up to $0.0003, 8.0 s more if so"; "" where that is nothing."""
+    estimate = step.estimate
+    unknown = not estimate.cost.known
+    words = ["price unknown" if unknown else f"${numbers.plain_money(estimate.cost.high)}"] if (
+        unknown or estimate.cost.high
+    ) else []  # fmt: skip
+    if estimate.seconds.high:
+        words.append(f"{numbers.plain_seconds(estimate.seconds.high)} s")
+    return f"up to {', '.join(words)} more" if words else ""

@@ -1,0 +1,200 @@
+"""SVG as text: the few shapes that pictures of plans need, escaped, measured without fonts, byte for byte stable.
+
+Colours are classes, scoped to the picture, with a second set for dark screens: a picture inlined in a notebook must
+not paint its neighbours. Nothing outside the file is referred to.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from html import escape
+
+FONT = "system-ui,-apple-system,'Segoe UI',Helvetica,Arial,'DejaVu Sans',sans-serif"
+LINE = 1.35  # line height in sizes of the font
+_NOT_XML = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"  # what XML forbids, and controls
+    r"|[\u202a-\u202e\u2066-\u2069\u200e\u200f]"  # what turns the direction of the text around it
+)
+# Advance widths in sizes of the font, on the wide side of the usual sans-serif faces, so that text stays inside.
+_WIDTHS = {
+    **dict.fromkeys("iljI.,:;'|!()[]`", 0.36),
+    **dict.fromkeys('frt-"/\\* ', 0.41),
+    **dict.fromkeys("mwMW@%", 0.95),
+    **dict.fromkeys("ABCDEFGHJKLNOPQRSTUVXYZ&", 0.72),
+    **dict.fromkeys("+=<>~→#$", 0.8),
+    **dict.fromkeys("…—", 1.0),
+}
+_OTHER, _WIDE, _NARROWEST = 0.61, 1.05, 0.36
+BOLD = 1.13  # how much wider bold letters are
+
+# class: (what it paints, on a light screen, on a dark one)
+_COLOURS: dict[str, tuple[str, str, str]] = {
+    "page": ("fill", "#ffffff", "#0d1117"),
+    "ink": ("fill", "#1f2328", "#e6edf3"),
+    "soft": ("fill", "#59636e", "#9198a1"),
+    "good": ("fill", "#1a7f37", "#3fb950"),
+    "warn": ("fill", "#8a4600", "#e3a33b"),
+    "bad": ("fill", "#cf222e", "#ff7b72"),
+    "away": ("fill", "#a04100", "#f0883e"),
+    "maybe": ("fill", "#6639ba", "#b392f0"),
+    "card": ("fill", "#f6f8fa", "#161b22"),
+    "answering": ("fill", "#ddf4ff", "#0b2a4a"),
+    "here-box": ("fill", "#fafcff", "#0f1724"),
+    "away-box": ("fill", "#fff7f0", "#20160d"),
+    "planned": ("fill", "#b8c4d0", "#56616d"),
+    "planned-load": ("fill", "#dfe5eb", "#343c46"),
+    "took": ("fill", "#0969da", "#4493f8"),
+    "took-load": ("fill", "#80b6f4", "#1f5fae"),
+    "edge": ("stroke", "#818b98", "#7d8590"),
+    "card-line": ("stroke", "#c4ccd4", "#3d444d"),
+    "here-line": ("stroke", "#0969da", "#4493f8"),
+    "away-line": ("stroke", "#bc4c00", "#f0883e"),
+    "maybe-line": ("stroke", "#8250df", "#a371f7"),
+    "bad-line": ("stroke", "#cf222e", "#f85149"),
+    "grid": ("stroke", "#e3e8ed", "#262c34"),
+    "edge-head": ("fill", "#818b98", "#7d8590"),
+    "away-head": ("fill", "#bc4c00", "#f0883e"),
+}
+
+
+def clean(text: str) -> str:
+    """Text that any XML reader takes, without what could turn or hide the text around it."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " ").replace("\n", " "))
+
+
+def width(text: str, size: float, *, bold: bool = False) -> float:
+    """About how wide a text is, without knowing the font: rather too wide than too narrow."""
+    units = 0.0
+    for char in text:
+        known = _WIDTHS.get(char)
+        units += known if known is not None else _WIDE if unicodedata.east_asian_width(char) in "WF" else _OTHER
+    return units * size * (BOLD if bold else 1.0)
+
+
+def shortened(text: str, size: float, room: float, *, bold: bool = False) -> str:
+    """The text if it fits, else its beginning and its end, which is where files have their kind.
+
+    >>> shortened("a-rather-long-name-of-a-recording.wav", 10, 130)
+    'a-rather-l…rding.wav'
+    """
+    text = clean(text)
+    if width(text, size, bold=bold) <= room:
+        return text
+    for kept in range(min(len(text) - 1, int(room / (size * _NARROWEST))), 1, -1):
+        head = (kept + 1) // 2
+        short = f"{text[:head].rstrip()}…{text[len(text) - (kept - head) :].lstrip()}"
+        if width(short, size, bold=bold) <= room:
+            return short
+    return "…"
+
+
+def wrapped(text: str, size: float, room: float, most: int = 0) -> list[str]:
+    """Lines that fit; words too long are cut. More than ``most`` lines (0: any) end in an ellipsis."""
+    lines: list[str] = []
+    for word in clean(text).split():
+        if lines and width(f"{lines[-1]} {word}", size) <= room:
+            lines[-1] = f"{lines[-1]} {word}"
+        else:
+            lines.append(shortened(word, size, room))
+    if most and len(lines) > most:
+        rest = f"{' '.join(lines[most - 1 :])}"
+        lines = [*lines[: most - 1], _cut(rest, size, room)]
+    return lines
+
+
+def _cut(text: str, size: float, room: float) -> str:
+    text = text[: int(room / (size * _NARROWEST))]
+    while text and width(f"{text}…", size) > room:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+def number(value: float) -> str:
+    """A coordinate: a tenth of a pixel is enough, and the same everywhere."""
+    return f"{value:.1f}".rstrip("0").rstrip(".") if abs(value) >= 0.05 else "0"
+
+
+class Drawing:
+    """Collects shapes and becomes a whole picture.
+
+    Args:
+        name: of this picture, made of letters, digits and hyphens; its ids and classes begin with it.
+        width, height: in pixels; the picture scales.
+    """
+
+    def __init__(self, name: str, width: float, height: float) -> None:
+        self._name = name
+        self._width, self._height = width, height
+        self._shapes: list[str] = []
+
+    def rect(
+        self, at: tuple[float, float, float, float], classes: str, *, radius: float = 0, dashed: bool = False
+    ) -> None:
+        """A box: ``at`` is its left, top, width and height."""
+        left, top, wide, high = map(number, at)
+        round_ = f' rx="{number(radius)}"' if radius else ""
+        dash = ' stroke-dasharray="4 3"' if dashed else ""
+        self._shapes.append(
+            f'<rect x="{left}" y="{top}" width="{wide}" height="{high}"{round_} class="{classes}"{dash}/>'
+        )
+
+    def path(self, data: str, classes: str, *, dashed: bool = False) -> None:
+        dash = ' stroke-dasharray="4 3"' if dashed else ""
+        self._shapes.append(f'<path d="{data}" class="{classes}"{dash}/>')
+
+    def circle(self, x: float, y: float, radius: float, classes: str) -> None:
+        self._shapes.append(f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}" class="{classes}"/>')
+
+    def text(self, x: float, y: float, words: str, classes: str, *, size: float = 11, end: str = "") -> None:
+        """Words on one line; ``end`` is "middle" or "end" where x is not their start."""
+        anchor = f' text-anchor="{end}"' if end else ""
+        self._shapes.append(
+            f'<text x="{number(x)}" y="{number(y)}" font-size="{number(size)}" class="{classes}"{anchor}>'
+            f"{escape(clean(words))}</text>"
+        )
+
+    def open(self, hint: str, classes: str = "") -> None:
+        """Begin a group that tells ``hint`` when it is pointed at."""
+        named = f' class="{classes}"' if classes else ""
+        self._shapes.append(f"<g{named}><title>{escape(clean(hint))}</title>")
+
+    def close(self) -> None:
+        self._shapes.append("</g>")
+
+    def whole(self, title: str, description: str) -> str:
+        """The picture, with a title and a description for those who do not see it."""
+        name, wide, high = self._name, number(self._width), number(self._height)
+        described = "\n".join(map(clean, description.split("\n")))
+        return "\n".join(
+            [
+                f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" role="img" '
+                f'aria-labelledby="{name}-title {name}-desc" width="{wide}" height="{high}" '
+                f'viewBox="0 0 {wide} {high}" style="max-width:100%;height:auto">',
+                f'<title id="{name}-title">{escape(clean(title))}</title>',
+                f'<desc id="{name}-desc">{escape(described)}</desc>',
+                f"<style>{_style(name)}</style>",
+                f'<rect x="0" y="0" width="{wide}" height="{high}" class="page"/>',
+                *self._shapes,
+                "</svg>",
+                "",
+            ]
+        )
+
+
+def _style(name: str) -> str:
+    scope = f".{name}"
+    rules = [
+        f"{scope} text{{font-family:{FONT}}}",
+        f"{scope} .bold{{font-weight:600}}",
+        f"{scope} .line{{fill:none;stroke-width:1.4}}",
+        f"{scope} .thick{{stroke-width:2}}",
+    ]
+    rules += _paint(scope, 1)
+    dark = "".join(_paint(scope, 2))
+    return "\n".join([*rules, f"@media (prefers-color-scheme:dark){{{dark}}}"])
+
+
+def _paint(scope: str, column: int) -> Iterable[str]:
+    return [f"{scope} .{name}{{{row[0]}:{row[column]}}}" for name, row in _COLOURS.items()]

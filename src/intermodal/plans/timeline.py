@@ -1,0 +1,306 @@
+"""EXPLAIN ANALYZE in time: what was to happen when, and what did. Values; ``bars`` and ``gantt`` show them.
+
+The plan's side is a schedule by the rules that its seconds were added up with (``costing/schedule.py``): transforms
+first, one after another; then calls on this machine one at a time, their loading included, while those over a network
+run side by side; the step that answers waits for everything.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from intermodal.content import Value
+from intermodal.events import Actual, Checked, Result
+from intermodal.plans import numbers
+from intermodal.plans.graph import ALIKE, SHOWN, last_call
+from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.step import Call, Check, Step, Transform
+
+State = Literal["ran", "cached", "did not run", "another route"]
+
+
+class Span(Value):
+    """When a step runs, in seconds after the start.
+
+    ``load`` of them are spent loading at its beginning. Of a plan, ``low`` and ``high`` are its earliest and latest end
+    if it starts then; ``known`` is False where nobody knows how long it takes.
+    """
+
+    start: float = 0.0
+    end: float = 0.0
+    load: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    known: bool = True
+
+
+class Row(Value):
+    """A step, or ``count`` alike. ``state`` is "another route" for one that the plan did not have."""
+
+    step: str
+    op: str
+    who: str
+    what: str
+    planned: Span | None = None
+    actual: Span | None = None
+    state: State = "ran"
+    count: int = 1
+    cached: int = 0
+    retries: int = 0
+
+
+class Mark(Value):
+    """Something that happened. ``at`` is None where the time is not known."""
+
+    kind: Literal["check", "replan", "retry"]
+    text: str
+    at: float | None = None
+    step: str = ""
+    bad: bool = False
+
+
+class Timeline(Value):
+    """Rows in the plan's order, then those of other routes; marks in the order of time.
+
+    ``planned`` is how long the route was to take, ``took`` how long it did; ``measured`` is False where the run does
+    not say when its steps began: then they stand one after another.
+    """
+
+    rows: tuple[Row, ...]
+    marks: tuple[Mark, ...] = ()
+    planned: float = 0.0
+    took: float = 0.0
+    measured: bool = True
+
+    @property
+    def end(self) -> float:
+        """Of the time axis."""
+        spans = [span for row in self.rows for span in (row.planned, row.actual) if span is not None]
+        marks = [mark.at for mark in self.marks if mark.at is not None]
+        return max([span.end for span in spans] + marks + [self.planned, self.took, 0.001])
+
+
+def timeline(plan: Plan, result: Result) -> Timeline:
+    """The plan's schedule beside what happened."""
+    spans = schedule(plan.chosen)
+    actuals, measured = _began(result.actuals)
+    planned = [step for step in plan.chosen.steps if not isinstance(step, Check)]
+    rows = [_row(step, spans[step.id], actuals.get(step.id), result) for step in planned]
+    known = {step.id: step for candidate in plan.fallbacks for step in candidate.steps}
+    ours = {step.id for step in planned}
+    for actual in result.actuals:
+        if actual.step not in ours:
+            rows.append(_other(actual, known.get(actual.step), actuals[actual.step], result))
+    marks = _marks(rows, result, plan)
+    return Timeline(
+        rows=tuple(_summed(rows)), marks=marks, planned=max([span.end for span in spans.values()], default=0.0),
+        took=result.seconds, measured=measured,
+    )  # fmt: skip
+
+
+# ---- the plan --------------------------------------------------------------------------------------
+
+
+def schedule(candidate: Candidate) -> dict[str, Span]:
+    """When each step of a route is to run, at the middle of its estimates; checks take no time."""
+    away = {each.host for each in candidate.sends if each.zone not in ("process", "machine")}
+    last = last_call(candidate)
+    before = [step for step in candidate.steps if not isinstance(step, Check) and step is not last]
+    found: dict[str, Span] = {}
+    transforms = 0.0
+    for step in before:
+        if isinstance(step, Transform):
+            found[step.id] = _span(step, max(transforms, _ready(step, found)))
+            transforms = found[step.id].end
+    cores = transforms
+    for step in before:
+        if isinstance(step, Call):
+            near = step.endpoint.partition(":")[0] not in away
+            found[step.id] = _span(step, max(cores if near else transforms, _ready(step, found)))
+            cores = found[step.id].end if near else cores
+    found[last.id] = _span(last, max([span.end for span in found.values()], default=0.0))
+    return found
+
+
+def _ready(step: Step, found: dict[str, Span]) -> float:
+    """When everything a step needs is there."""
+    names = [ref.partition(":")[2] for ref in step.inputs]
+    return max([found[name].end for name in names if name in found], default=0.0)
+
+
+def _span(step: Step, start: float) -> Span:
+    seconds, load = step.estimate.seconds, step.estimate.load_seconds
+    began = start + load.mid
+    return Span(
+        start=start, load=load.mid, end=began + seconds.mid, low=began + seconds.low, high=began + seconds.high,
+        known=seconds.known,
+    )  # fmt: skip
+
+
+# ---- the run ---------------------------------------------------------------------------------------
+
+
+def _began(actuals: tuple[Actual, ...]) -> tuple[dict[str, Span], bool]:
+    """When each step ran. Runs that do not say so have their steps one after another."""
+    ran = [actual for actual in actuals if not actual.cached]
+    measured = len(ran) < 2 or any(actual.began for actual in ran)
+    found: dict[str, Span] = {}
+    at = 0.0
+    for actual in actuals:
+        start = actual.began if measured else at
+        end = start + actual.load_seconds + actual.seconds
+        found[actual.step] = Span(start=start, load=actual.load_seconds, end=end, low=end, high=end)
+        at = end
+    return found, measured
+
+
+def _row(step: Step, planned: Span, actual: Span | None, result: Result) -> Row:
+    cached = any(each.step == step.id and each.cached for each in result.actuals)
+    return Row(
+        step=step.id, op=step.op, who=step.endpoint if isinstance(step, Call) else "", what=step.title, planned=planned,
+        actual=None if cached else actual, state="cached" if cached else "ran" if actual is not None else "did not run",
+        cached=int(cached), retries=_retries(step.id, result),
+    )  # fmt: skip
+
+
+def _other(actual: Actual, step: Step | None, span: Span, result: Result) -> Row:
+    """A step the chosen route did not have: a fallback's, or one of a plan made on the way."""
+    op, who, what = unplanned(actual, step, result)
+    return Row(
+        step=actual.step, op=op, who=who, what=what, actual=None if actual.cached else span, state="another route",
+        cached=int(actual.cached), retries=_retries(actual.step, result),
+    )  # fmt: skip
+
+
+def unplanned(actual: Actual, step: Step | None, result: Result) -> tuple[str, str, str]:
+    """Op, endpoint and title of a step outside the plan, as far as the run tells."""
+    if step is not None:
+        return step.op, step.endpoint if isinstance(step, Call) else "", step.title
+    made = next((each for each in result.derived if each.step == actual.step), None)
+    if made is not None:
+        return made.op, "", made.name
+    if result.actuals and actual is result.actuals[-1] and result.finish_reason:
+        return "answer", result.endpoint, ""
+    return "step", "", ""
+
+
+def _retries(step: str, result: Result) -> int:
+    return sum(each.step == step for each in result.retries)
+
+
+def _marks(rows: list[Row], result: Result, plan: Plan) -> tuple[Mark, ...]:
+    ends = {row.step: row.actual.end for row in rows if row.actual is not None}
+    found = [
+        Mark(
+            kind="check", step=each.step, at=ends.get(each.step), bad=True,
+            text=f"check {each.check.replace('_', ' ')}: {found_words(each)}",
+        )
+        for each in result.checks if each.problem
+    ]  # fmt: skip
+    for replan in result.replans:
+        changed = "" if replan.endpoint == plan.chosen.endpoint else f"; {replan.endpoint} answers now"
+        took = f" ({milliseconds(replan.seconds)})"
+        found.append(
+            Mark(kind="replan", step=replan.step, at=replan.at, text=f"planned again{took}: {replan.reason}{changed}")
+        )
+    for retry in result.retries:
+        words = f"tried again: {retry.reason}"
+        found.append(Mark(kind="retry", step=retry.step, at=retry.at or None, text=words, bad=True))
+    return tuple(sorted(found, key=lambda mark: mark.at if mark.at is not None else float("inf")))
+
+
+def found_words(check: Checked) -> str:
+    """What a check found, in its own words where it has some."""
+    return check.said or check.problem or "fine"
+
+
+def milliseconds(seconds: float) -> str:
+    """A short time: "2.1 ms", "340 ms"."""
+    value = seconds * 1000
+    return f"{value:.1f} ms" if value < 9.95 else f"{value:,.0f} ms"
+
+
+# ---- many alike ------------------------------------------------------------------------------------
+
+
+def _summed(rows: list[Row]) -> list[Row]:
+    """Many steps of one kind by one endpoint as the first ones and the rest."""
+    alike: dict[tuple[str, str, bool], list[Row]] = {}
+    for row in rows:
+        alike.setdefault((row.op, row.who, row.planned is None), []).append(row)
+    found: list[Row] = []
+    for row in rows:
+        some = alike[(row.op, row.who, row.planned is None)]
+        place = some.index(row)
+        if len(some) <= ALIKE or place < SHOWN:
+            found.append(row)
+        elif place == SHOWN:
+            found.append(_together(some[SHOWN:]))
+    return found
+
+
+def _together(rows: list[Row]) -> Row:
+    ran = sum(row.actual is not None for row in rows)
+    cached = sum(row.cached for row in rows)
+    state: State = (
+        "another route" if rows[0].planned is None else "ran" if ran else "cached" if cached else "did not run"
+    )
+    return Row(
+        step=rows[0].step, op=rows[0].op, who=rows[0].who, what=f"{len(rows):,} more like these", state=state,
+        planned=_around([row.planned for row in rows]), actual=_around([row.actual for row in rows]),
+        count=len(rows), cached=cached, retries=sum(row.retries for row in rows),
+    )  # fmt: skip
+
+
+def _around(spans: list[Span | None]) -> Span | None:
+    """From the first start to the last end; loading is said of single steps only."""
+    there = [span for span in spans if span is not None]
+    if not there:
+        return None
+    return Span(
+        start=min(span.start for span in there), end=max(span.end for span in there),
+        low=max(span.low for span in there), high=max(span.high for span in there),
+        known=all(span.known for span in there),
+    )  # fmt: skip
+
+
+def span_words(span: Span | None) -> str:
+    """How long: "0.6 s + 8.2 s" where the first is loading, "unknown" where nobody knows."""
+    if span is None:
+        return ""
+    if not span.known:
+        return "unknown"
+    run = numbers.plain_seconds(span.end - span.start - span.load)
+    return f"{numbers.plain_seconds(span.load)} + {run} s" if span.load else f"{run} s"
+
+
+def label(row: Row) -> str:
+    """Who does what, short: "Transcribe whisper-base call.wav 63 s"."""
+    model = row.who.rpartition("/")[2] or row.who.rpartition(":")[2]
+    words = [row.op.replace("_", " ").capitalize(), model, row.what]
+    return " ".join(word for word in words if word)
+
+
+def outcome(row: Row) -> str:
+    """What became of a row, in words: "8.1 s", "cached", "did not run"."""
+    words: list[str] = [span_words(row.actual)] if row.actual is not None else [row.state]
+    if row.state == "another route":
+        words = [span_words(row.actual) if row.actual is not None else "cached", "not planned"]
+    if row.count > 1 and row.cached and row.cached < row.count:
+        words.append(f"{row.cached:,} cached")
+    if row.retries:
+        words.append("tried twice" if row.retries == 1 else f"tried {row.retries + 1:,} times")
+    return ", ".join(word for word in words if word)
+
+
+def ticks(end: float, most: int) -> list[float]:
+    """At most ``most`` round times from 0 to the end of an axis.
+
+    >>> ticks(16.2, 6)
+    [0.0, 5.0, 10.0, 15.0]
+    """
+    power = 1e-4
+    while power * 10 * most <= end:
+        power *= 10
+    step = next((power * factor for factor in (1, 2, 5, 10, 20, 50) if end / (power * factor) < most), end)
+    return [round(step * place, 6) for place in range(int(end / step + 1e-9) + 1)]

@@ -1,0 +1,349 @@
+"""Running every item over every route: planned first, all of it; then run one by one, kept one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from intermodal.client import AsyncClient, Prepared
+from intermodal.content import Text
+from intermodal.errors import CallError, IntermodalError, NoRoute, StoreError, UsageError
+from intermodal.events import Event, Result, fold
+from intermodal.planner.alternatives import alternatives, plan_of
+from intermodal.planner.names import resolve
+from intermodal.plans.plan import Candidate, Inputs
+from intermodal.plans.step import Call
+from intermodal.reports.items import Data, Item, request_of
+from intermodal.reports.journal import Journal, Trial
+from intermodal.reports.routes import Route, Took, route_of
+
+MOST_ROUTES = 8
+_EVERY = 40  # routes of an item that are looked at before the most common ones are taken
+_IN_A_ROW = 3  # failures of a route's endpoint after which the rest of it is left out
+_CONVERTS = ("read", "transcribe")  # what they count as output is text of a conversion, not an answer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is run.
+
+    Attributes:
+        only: endpoints or models; routes that call none of them are left out. () for all.
+        most_routes: routes over all items, those that most items can take first.
+        repeat: runs of each. limit: items, None for all. max_cost: USD for everything, earlier runs included.
+        common: options of every request, by the names of ``make_request``.
+    """
+
+    only: tuple[str, ...] = ()
+    most_routes: int = MOST_ROUTES
+    repeat: int = 1
+    limit: int | None = None
+    max_cost: float = 1.0
+    common: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Planned:
+    """An item with its routes, by id, in the planner's order; ``why`` says why there is none."""
+
+    item: Item
+    digest: str = ""
+    inputs: Inputs | None = None
+    routes: dict[str, tuple[Route, Candidate]] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass
+class Evaluation:
+    """One evaluation. ``plan`` first, then ``run``; both say how far they are, and both may be left at any time."""
+
+    client: AsyncClient
+    data: Data
+    settings: Settings
+    journal: Journal
+    planned: list[Planned] = field(default_factory=list)
+    routes: dict[str, Route] = field(default_factory=dict)
+    stopped: str = ""  # why it ended early
+    left_out: dict[str, str] = field(default_factory=dict)  # route -> why the rest of it was not run
+    _fresh: dict[str, Took] = field(default_factory=dict)
+
+    # ---- planning -------------------------------------------------------------------------------
+
+    async def plan(self) -> AsyncGenerator[int]:
+        """Plan every item; yields how many are planned. Contacts no model and spends nothing.
+
+        Raises what a request of an item raises, with its line; NoRoute where no item has any.
+        """
+        items = self.data.items[: self.settings.limit]
+        wanted = self._wanted()
+        for number, item in enumerate(items, start=1):
+            self.planned.append(await self._plan_one(item, wanted))
+            yield number
+        if not any(each.routes for each in self.planned):
+            raise self._nothing(wanted)
+        self._choose()
+
+    def _wanted(self) -> frozenset[str]:
+        catalog = self.client.catalog
+        return frozenset(endpoint.id for name in self.settings.only for endpoint in resolve(catalog, name))
+
+    async def _plan_one(self, item: Item, wanted: frozenset[str]) -> Planned:
+        try:
+            request = request_of(item, Path(self.data.path).parent, **self.settings.common)
+            prepared = await self.client.prepare(request)
+            found = Planned(item=item, digest=digest_of(prepared), inputs=prepared.inputs)
+            candidates = alternatives(prepared.inputs, most=_EVERY)
+        except NoRoute as error:
+            return Planned(item=item, why=error.what)
+        except IntermodalError as error:
+            place = f"{self.data.name} line {item.line}"
+            error.where = f"{place}, {error.where}" if error.where else place
+            raise
+        for candidate in candidates:
+            route = route_of(candidate)
+            if not wanted or wanted & set(route.endpoints):
+                found.routes.setdefault(route.id, (route, candidate))
+        if not found.routes:
+            found.why = "none of the named endpoints can answer it"
+        return found
+
+    def _nothing(self, wanted: frozenset[str]) -> NoRoute:
+        why = self.planned[0].why
+        if wanted and all(each.why == why for each in self.planned):
+            why = f"none of the named endpoints can answer any item: {', '.join(sorted(wanted))}"
+        return NoRoute(why, where=self.data.name, todo="see intermodal models")
+
+    def _choose(self) -> None:
+        """The routes that most items can take, of those the ones the planner likes better; the rest is not run."""
+        count: Counter[str] = Counter()
+        place: Counter[str] = Counter()
+        known: dict[str, Route] = {}
+        for each in self.planned:
+            for rank, (key, (route, _)) in enumerate(each.routes.items()):
+                count[key] += 1
+                place[key] += rank
+                known[key] = route
+        ordered = sorted(known, key=lambda key: (-count[key], place[key] / count[key], key))
+        self.routes = {key: known[key] for key in ordered[: self.settings.most_routes]}
+
+    @property
+    def hidden(self) -> int:
+        """Routes that were found and are not run."""
+        return len({key for each in self.planned for key in each.routes}) - len(self.routes)
+
+    # ---- what there is to do --------------------------------------------------------------------
+
+    def runs(self) -> list[tuple[Planned, Route, Candidate, int, int]]:
+        """Every run there is to be: item, route, candidate, rank, repeat; all routes of an item side by side."""
+        return [
+            (each, route, candidate, rank, repeat)
+            for each in self.planned
+            for rank, (key, (route, candidate)) in enumerate(each.routes.items())
+            if key in self.routes
+            for repeat in range(self.settings.repeat)
+        ]
+
+    def most_it_costs(self) -> float:
+        """USD that the runs still to be made may cost at most; infinite when a price is not known."""
+        return sum(
+            candidate.total.cost.for_limit()
+            for each, route, candidate, _, repeat in self.runs()
+            if self.journal.done((each.digest, route.id, repeat)) is None
+        )
+
+    def trials(self) -> list[Trial]:
+        """Finished runs of this evaluation's items and routes, in order."""
+        found = []
+        for each, route, _, rank, repeat in self.runs():
+            trial = self.journal.trials.get((each.digest, route.id, repeat))
+            if trial is not None:
+                found.append(msgspec.structs.replace(trial, item=each.item.id, rank=rank))
+        return found
+
+    # ---- running --------------------------------------------------------------------------------
+
+    async def run(self) -> AsyncGenerator[Trial]:
+        """Make every run that is not in the journal; yields each as it ends. Fills ``stopped`` and ``left_out``."""
+        for trial in self.journal.trials.values():
+            self._remember(trial)
+        prepared: Prepared | None = None
+        failed: Counter[str] = Counter()
+        for each, route, candidate, rank, repeat in self.runs():
+            key = (each.digest, route.id, repeat)
+            if route.id in self.left_out or self.journal.done(key) is not None:
+                continue
+            if not self._affordable(candidate, route):
+                if self.stopped:
+                    return
+                continue
+            if prepared is None or prepared.inputs.request != each.inputs.request:  # type: ignore[union-attr]
+                prepared = await self._again(each)
+            trial = await self._one(prepared, each, route, candidate, rank, repeat)
+            self.journal.add(trial)
+            self._remember(trial)
+            yield trial
+            failed[route.id] = failed[route.id] + 1 if trial.error else 0
+            if failed[route.id] >= _IN_A_ROW:
+                self.left_out[route.id] = f"failed {_IN_A_ROW} times in a row, last: {trial.said}"
+
+    def _affordable(self, candidate: Candidate, route: Route) -> bool:
+        """Set its highest cost aside, or say why it cannot be."""
+        most = candidate.total.cost.for_limit()
+        if math.isinf(most):
+            self.left_out[route.id] = "its price is not known, so it cannot be kept under --max-cost"
+            return False
+        if most > 0 and self.journal.spent + most > self.settings.max_cost + 1e-9:
+            self.stopped = (
+                f"the next run may cost up to ${most:.4f}, and ${self.journal.spent:.4f} of the "
+                f"${self.settings.max_cost:.4f} allowed is spent; raise --max-cost, and the same command goes on"
+            )
+            return False
+        return True
+
+    async def _again(self, each: Planned) -> Prepared:
+        """Open the item's files once more; what was planned holds for these bytes only."""
+        assert each.inputs is not None
+        prepared = await self.client.prepare(each.inputs.original)
+        if digest_of(prepared) != each.digest:
+            raise UsageError(
+                "changed since the evaluation began", where=f"{self.data.name} line {each.item.line}",
+                todo="run it again",
+            )  # fmt: skip
+        return dataclasses.replace(prepared, inputs=each.inputs)
+
+    async def _one(
+        self, prepared: Prepared, each: Planned, route: Route, candidate: Candidate, rank: int, repeat: int
+    ) -> Trial:
+        inputs = prepared.inputs
+        plan = plan_of(inputs, candidate)
+        events: list[Event] = []
+        error: IntermodalError | None = None
+        try:
+            async with aclosing(self.client.execute(self._bounded(prepared), plan)) as stream:
+                async for event in stream:
+                    events.append(event)
+        except StoreError:
+            raise  # nothing can be recorded: nothing more may be spent
+        except IntermodalError as failure:
+            error = failure
+        result = fold(events)
+        trial = Trial(
+            item=each.item.id,
+            digest=each.digest,
+            route=route,
+            repeat=repeat,
+            rank=rank,
+            answer=result.text,
+            data=result.data,
+            scores=result.scores,
+            finish_reason=result.finish_reason,
+            loses=candidate.loses,
+            replans=len(result.replans),
+            when=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        return self._measured(trial, result, error, candidate, _keys(candidate, inputs))
+
+    def _bounded(self, prepared: Prepared) -> Prepared:
+        """The request under what is left of the whole evaluation's money."""
+        request = prepared.inputs.request
+        left = max(0.0, self.settings.max_cost - self.journal.spent)
+        policy = msgspec.structs.replace(request.policy, max_cost=min(request.policy.max_cost, left))
+        inputs = msgspec.structs.replace(prepared.inputs, request=msgspec.structs.replace(request, policy=policy))
+        return dataclasses.replace(prepared, inputs=inputs)
+
+    def _measured(
+        self,
+        trial: Trial,
+        result: Result,
+        error: IntermodalError | None,
+        candidate: Candidate,
+        keys: Mapping[str, str],
+    ) -> Trial:
+        """The trial with its figures. A cached conversion counts what it took when it was made in this evaluation."""
+        steps = tuple(
+            Took(key=keys.get(a.step, a.step), seconds=a.seconds, cost=a.cost, cached=a.cached) for a in result.actuals
+        )
+        saved_seconds, saved_cost, guessed = 0.0, 0.0, False
+        for step, actual in zip(steps, result.actuals, strict=True):
+            if step.cached:
+                first = self._fresh.get(step.key)
+                guessed = guessed or first is None
+                first = first or _estimated(step, actual.step, candidate)
+                saved_seconds, saved_cost = saved_seconds + first.seconds, saved_cost + (first.cost or 0.0)
+        loading = sum(actual.load_seconds for actual in result.actuals)
+        spent = _spent(result, error, candidate)
+        answering = {step.id for step in candidate.steps if isinstance(step, Call) and step.op not in _CONVERTS}
+        used = [actual.usage for actual in result.actuals if actual.step in answering]
+        return msgspec.structs.replace(
+            trial,
+            error=error.code if error is not None else "",
+            said=str(error) if error is not None else "",
+            wall=round(result.seconds, 4),
+            load_seconds=round(loading, 4),
+            seconds=round(max(0.0, result.seconds - loading) + saved_seconds, 4),
+            cost=None if result.cost is None else result.cost + saved_cost,
+            spent=spent,
+            guessed=guessed,
+            input_tokens=_sum([usage.input_tokens for usage in used]),
+            output_tokens=_sum([usage.output_tokens for usage in used]),
+            steps=steps,
+        )
+
+    def _remember(self, trial: Trial) -> None:
+        for step in trial.steps:
+            if not step.cached:
+                self._fresh.setdefault(step.key, step)
+
+
+def _keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
+    """What each conversion is kept under, shortened."""
+    from intermodal.executor.convert import keys_of
+
+    found = keys_of(candidate.steps, inputs.facts, inputs.catalog, inputs.request.policy.language)
+    return {step: key[:16] for step, key in found.items()}
+
+
+def _estimated(step: Took, name: str, candidate: Candidate) -> Took:
+    """What the plan expects of a step that was there from before."""
+    planned = next((each for each in candidate.steps if each.id == name), None)
+    if planned is None:
+        return step
+    seconds, cost = planned.estimate.seconds, planned.estimate.cost
+    return Took(
+        key=step.key, seconds=seconds.mid if seconds.known else 0.0, cost=cost.mid if cost.known else None
+    )  # fmt: skip
+
+
+def _spent(result: Result, error: IntermodalError | None, candidate: Candidate) -> float:
+    """USD on the bill; the highest estimate where a call failed after it was sent, or nobody knows."""
+    known = sum(actual.cost or 0.0 for actual in result.actuals)
+    if error is None:
+        return result.cost if result.cost is not None else candidate.total.cost.high
+    return candidate.total.cost.high if isinstance(error, CallError) and error.sent else known
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def digest_of(prepared: Prepared) -> str:
+    """All that decides what is asked: the request without what only bounds it, and the bytes of its files."""
+    request = prepared.inputs.request
+    policy = request.policy
+    parts = (
+        [(m.role, [part.text for part in m.parts if isinstance(part, Text)]) for m in request.messages],
+        [(part.name, part.kind, part.digest) for part in prepared.inputs.facts.parts],
+        request.output, request.sampling, policy.language, policy.pages, policy.deadline,
+    )  # fmt: skip
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

@@ -1,0 +1,292 @@
+"""Labelled files: JSONL, one item a line. Read strictly, and whole, before anything is run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from intermodal import asking
+from intermodal import schema as schemas
+from intermodal.content import File, PathSource, Source, UrlSource, Value
+from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, IntermodalError
+from intermodal.request import (
+    ASPECTS,
+    Aspect,
+    JsonOutput,
+    Output,
+    Request,
+    ScoresOutput,
+    TextOutput,
+    TranscriptOutput,
+)
+
+Compare = Literal["exact", "contains", "number", "regex", "wer", "json", "labels"]
+COMPARES: tuple[Compare, ...] = get_args(Compare)
+MAX_DATA = 256 << 20  # bytes of a JSONL file
+_NAMED = 8  # bad lines an error names
+_KEPT = "keep one of them"
+
+
+class Item(Value, forbid_unknown_fields=True, kw_only=True):
+    """One labelled question.
+
+    Attributes:
+        id: a name of its own; the number of its line when "".
+        prompt, files: what is asked, about what. Files are relative to the JSONL, or http(s) URLs.
+        expected: what is right; a list is several that are (``labels``: all that apply; ``json``: itself).
+        compare: how an answer is held against it.
+        all: of several texts every one must be there (``contains``).
+        tolerance: how far a number may be off (``number``, ``json``).
+        which: which numbers of an answer count (``number``).
+        max_wer: the word error rate up to which a transcript is right (``wer``).
+        labels: what there is to choose from (``labels``).
+        output, schema, system, keep, language, pages, private, release, max_tokens, temperature, seed, deadline,
+            max_cost: of the request, as ``ask`` takes them.
+        line: where it stands.
+    """
+
+    prompt: str = ""
+    expected: Any = None
+    compare: Compare
+    id: str = ""
+    files: tuple[str, ...] = ()
+    all: bool = False
+    tolerance: float = 0.0
+    which: Literal["any", "first", "last"] = "any"
+    max_wer: float = 0.1
+    labels: tuple[str, ...] = ()
+    output: Literal["", "text", "json", "transcript", "scores"] = ""
+    schema: dict[str, Any] | None = None
+    system: str = ""
+    keep: tuple[Aspect, ...] = ()
+    language: str = ""
+    pages: tuple[int, ...] = ()
+    private: tuple[str, ...] = ()
+    release: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    deadline: float | None = None
+    max_cost: float | None = None
+    line: int = 0
+
+    @property
+    def accepted(self) -> tuple[Any, ...]:
+        """Everything that counts as right."""
+        several = isinstance(self.expected, list) and self.compare != "json"
+        return tuple(self.expected) if several else (self.expected,)
+
+
+class Data(Value):
+    """A file of items. ``digest`` is of its bytes; ``name`` how a report calls it."""
+
+    path: str
+    name: str
+    digest: str
+    items: tuple[Item, ...]
+
+
+def load_items(path: Path) -> Data:
+    """Every item of a file.
+
+    Raises InputMissing, InputEmpty, InputTooLarge, or InputBroken naming every line that cannot be used.
+    """
+    data = _bytes(path)
+    items: list[Item] = []
+    wrong: list[tuple[int, str]] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            item = _item(line, number)
+            _check(item, path.parent)
+            if item.id in seen:
+                raise _Wrong(f"has the id {item.id!r} of line {seen[item.id]}; {_KEPT}")
+        except _Wrong as error:
+            wrong.append((number, str(error)))
+            continue
+        seen[item.id] = number
+        items.append(item)
+    if wrong:
+        named = "; ".join(f"line {number} {said}" for number, said in wrong[:_NAMED])
+        more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        count = "a line" if len(wrong) == 1 else f"{len(wrong)} lines"
+        raise InputBroken(f"{count} cannot be used: {named}{more}", where=str(path), todo="nothing was run")
+    if not items:
+        raise InputEmpty("holds no item", where=str(path), todo="write one JSON object a line: see docs/eval.md")
+    return Data(path=str(path.resolve()), name=path.name, digest=hashlib.sha256(data).hexdigest(), items=tuple(items))
+
+
+class _Wrong(ValueError):
+    """Why a line cannot be used, as it goes on after "line 3"."""
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise InputMissing("is a folder", where=str(path), todo="name the JSONL file in it")
+        if path.stat().st_size > MAX_DATA:
+            raise InputTooLarge(f"is larger than {MAX_DATA >> 20} MiB", where=str(path), todo="split it")
+        return path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or "unreadable").lower()
+        raise InputMissing(f"cannot be read ({reason})", where=str(path), todo="name a JSONL file") from None
+
+
+def _item(line: bytes, number: int) -> Item:
+    try:
+        table = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        reason = f"column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not UTF-8 text"
+        raise _Wrong(f"is not JSON ({reason})") from None
+    if not isinstance(table, dict):
+        raise _Wrong("is not a JSON object")
+    for name in ("expected", "compare"):
+        if name not in table:
+            raise _Wrong(f"lacks {name}")
+    if "line" in table:
+        raise _Wrong("has an unknown field 'line'")
+    given = {**table, "id": str(table["id"]) if "id" in table else f"line {number}", "line": number}
+    try:
+        return msgspec.convert(given, Item)
+    except msgspec.ValidationError as error:
+        raise _Wrong(_told(str(error))) from None
+
+
+def _told(said: str) -> str:
+    """msgspec's sentence in ours."""
+    text, _, place = said.partition(" - at `$.")
+    unknown = re.match(r"Object contains unknown field `(.*)`", text)
+    if unknown:
+        import difflib
+
+        near = difflib.get_close_matches(unknown[1], Item.__struct_fields__, n=1, cutoff=0.7)
+        hint = f", did you mean {near[0]}?" if near else ""
+        return f"has an unknown field {unknown[1]!r}{hint}"
+    name = place.rstrip("`").partition("[")[0]
+    known: Mapping[str, tuple[str, ...]] = {"compare": COMPARES, "keep": ASPECTS}
+    if name in known:
+        return f"has a wrong {name}: it is one of {', '.join(known[name])}"
+    return f"has a wrong {name or 'value'}: {text[:1].lower()}{text[1:]}"
+
+
+# ---- what makes an item usable ---------------------------------------------------------------------
+
+
+def _check(item: Item, folder: Path) -> None:
+    if not item.prompt and not item.files:
+        raise _Wrong("asks nothing: give a prompt, files, or both")
+    for file in item.files:
+        if isinstance(_source(file), UrlSource):
+            continue
+        try:
+            there = (folder / file).is_file()
+        except (OSError, ValueError):
+            there = False
+        if not there:
+            raise _Wrong(f"names a file that is not there: {file}")
+    if not item.accepted:
+        raise _Wrong("expects nothing: expected is an empty list")
+    _EXPECTED[item.compare](item)
+    if item.output == "scores" and not item.labels:
+        raise _Wrong("wants scores but has no labels")
+    if item.schema is not None and item.output not in ("", "json"):
+        raise _Wrong(f"has a schema, but its output is {item.output}")
+    try:
+        request_of(item, folder)
+    except IntermodalError as error:
+        raise _Wrong(f"cannot be asked: {error.what}") from None
+
+
+def _texts(item: Item) -> None:
+    for one in item.accepted:
+        if not isinstance(one, str | int | float) or isinstance(one, bool) or not str(one).strip():
+            raise _Wrong(f"expects {json.dumps(one)[:60]}, but compare {item.compare} takes text")
+
+
+def _numbers(item: Item) -> None:
+    for one in item.accepted:
+        if isinstance(one, bool) or not isinstance(one, int | float):
+            raise _Wrong(f"expects {json.dumps(one)[:60]}, but compare number takes a number")
+
+
+def _patterns(item: Item) -> None:
+    _texts(item)
+    for one in item.accepted:
+        try:
+            re.compile(str(one))
+        except re.error as error:
+            raise _Wrong(f"expects a pattern that is none: {error}") from None
+
+
+def _shape(item: Item) -> None:
+    if not isinstance(item.expected, dict | list):
+        raise _Wrong("expects no object or list, but compare json takes one")
+
+
+def _of_labels(item: Item) -> None:
+    _texts(item)
+    if not item.labels:
+        raise _Wrong("has no labels to choose from")
+    for one in item.accepted:
+        if str(one) not in item.labels:
+            raise _Wrong(f"expects {one!r}, which is not among its labels")
+
+
+_EXPECTED: dict[Compare, Callable[[Item], None]] = {
+    "exact": _texts,
+    "contains": _texts,
+    "number": _numbers,
+    "regex": _patterns,
+    "wer": _texts,
+    "json": _shape,
+    "labels": _of_labels,
+}
+
+
+# ---- from an item to a request ----------------------------------------------------------------------
+
+
+def output_of(item: Item) -> Output:
+    """What the item wants out. ``wer`` of a file without a prompt is about its transcript."""
+    if item.schema is not None:
+        return schemas.json_output(item.schema)
+    heard = item.compare == "wer" and not item.prompt
+    kind = item.output or ("json" if item.compare == "json" else "transcript" if heard else "text")
+    made: dict[str, Callable[[], Output]] = {
+        "text": TextOutput,
+        "json": lambda: JsonOutput(schema={"type": "object"}),
+        "transcript": TranscriptOutput,
+        "scores": lambda: ScoresOutput(labels=item.labels),
+    }
+    return made[kind]()
+
+
+def _source(file: str) -> Source:
+    part = asking.as_part(file)
+    assert isinstance(part, File)
+    return part.source
+
+
+def request_of(item: Item, folder: Path, **common: Any) -> Request:
+    """The item as ``ask`` would get it; ``common`` are options of the evaluation, which the item's own outrank."""
+    sources = [
+        PathSource(path=str(folder / source.path)) if isinstance(source, PathSource) else source
+        for source in map(_source, item.files)
+    ]
+    own: dict[str, Any] = {
+        name: value
+        for name in (
+            "keep", "language", "pages", "private", "release", "max_tokens", "temperature", "seed", "deadline",
+            "max_cost",
+        )
+        if (value := getattr(item, name)) not in ((), "", None)
+    }  # fmt: skip
+    return asking.make_request(item.prompt, *sources, output=output_of(item), system=item.system, **{**common, **own})

@@ -1,0 +1,153 @@
+"""Every finished run of an evaluation, kept as one line of JSON the moment it ends.
+
+An interrupted evaluation goes on where it stopped, and grading can change without running anything again: a line holds
+the answer, not whether it is right. It is a file of the user's alone: answers are content.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import field
+
+from intermodal._version import __version__
+from intermodal.content import Value
+from intermodal.errors import StoreError, UsageError
+from intermodal.reports.routes import Route, Took
+from intermodal.request import Aspect
+
+VERSION = f"{__version__}/1"  # of intermodal, whose routes they are, and of the line's shape
+AGAIN = frozenset({"unreachable", "rate_limited", "overloaded", "stream_cut", "runtime_crashed"})
+
+
+class Trial(Value):
+    """One item over one route, once.
+
+    Attributes:
+        item: its id. digest: of all that decides what is asked: the request and the bytes of its files.
+        repeat: which of several, from 0. rank: the route's place in the planner's order for this item, 0 is its choice.
+        answer, data, scores: what came out. finish_reason: why it ended.
+        error, said: the code of the error it ended with, and its sentence; "" when it worked.
+        seconds: wall time as if nothing had been converted before and everything was loaded.
+        load_seconds: what loading took in fact. wall: what the clock said.
+        cost: USD the route takes, conversions included; None where nobody knows.
+        spent: USD this run added to the bill: less, where a conversion was there already.
+        guessed: some conversion was there from before the evaluation, so that its estimate stands for its time.
+        input_tokens, output_tokens: of calls that answer or describe, as their endpoints counted.
+        loses: aspects. replans: how often the plan was made again. when: UTC, ISO 8601.
+    """
+
+    item: str
+    digest: str
+    route: Route
+    version: str = VERSION
+    repeat: int = 0
+    rank: int = 0
+    answer: str = ""
+    data: Any = None
+    scores: dict[str, float] = field(default_factory=dict)
+    finish_reason: str = ""
+    error: str = ""
+    said: str = ""
+    seconds: float = 0.0
+    load_seconds: float = 0.0
+    wall: float = 0.0
+    cost: float | None = 0.0
+    spent: float = 0.0
+    guessed: bool = False
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    loses: tuple[Aspect, ...] = ()
+    replans: int = 0
+    steps: tuple[Took, ...] = ()
+    when: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return (self.digest, self.route.id, self.repeat)
+
+
+class Journal:
+    """The file. ``trials`` are those of this version, the newest of each run; open it to add to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.trials: dict[tuple[str, str, int], Trial] = {}
+        self.spent = 0.0  # USD of every line, also of those that count no more
+        self._file: int | None = None
+
+    def read(self) -> None:
+        """What is there. A last line that was cut off by the end of a process is left out."""
+        try:
+            lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
+        except OSError as error:
+            raise self._error("read", error) from None
+        decoder = msgspec.json.Decoder(Trial)
+        for line in filter(None, lines):
+            try:
+                trial = decoder.decode(line)
+            except msgspec.DecodeError:
+                continue  # cut off, or of another version's shape: it is run again
+            self.spent += trial.spent
+            if trial.version == VERSION:
+                self.trials[trial.key] = trial
+
+    @contextmanager
+    def writing(self, *, fresh: bool = False) -> Iterator[Journal]:
+        """Held by this process alone while it runs. Raises UsageError when another one has it."""
+        import fcntl
+
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise self._error("opened for writing", error) from None
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UsageError(
+                    "is in use: another evaluation of this data runs", where=str(self.path), todo="wait for it to end"
+                ) from None
+            if fresh:
+                os.ftruncate(handle, 0)
+            else:
+                self.read()
+                _end_line(handle)
+            self._file = handle
+            yield self
+        finally:
+            self._file = None
+            os.close(handle)
+
+    def add(self, trial: Trial) -> None:
+        """Keep a finished run, on the disk before anything else happens."""
+        assert self._file is not None
+        self.trials[trial.key] = trial
+        self.spent += trial.spent
+        try:
+            os.write(self._file, msgspec.json.encode(trial) + b"\n")
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._error("written", error) from None
+
+    def done(self, key: tuple[str, str, int]) -> Trial | None:
+        """The finished run of this key; one that failed by bad luck is not finished."""
+        trial = self.trials.get(key)
+        return None if trial is None or trial.error in AGAIN else trial
+
+    def _error(self, what: str, error: OSError) -> StoreError:
+        reason = (error.strerror or type(error).__name__).lower()
+        return StoreError(f"cannot be {what} ({reason})", where=str(self.path), todo="name another one: --journal FILE")
+
+
+def _end_line(handle: int) -> None:
+    """Close a line that the end of a process cut off, so that the next one begins its own."""
+    size = os.lseek(handle, 0, os.SEEK_END)
+    if size and os.pread(handle, 1, size - 1) != b"\n":
+        os.write(handle, b"\n")

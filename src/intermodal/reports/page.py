@@ -1,0 +1,208 @@
+"""The HTML report: one file that needs nothing else, light and dark, readable without seeing the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from intermodal._version import __version__
+from intermodal.plans.numbers import plain_money, plain_seconds
+from intermodal.reports.scatter import scatter
+from intermodal.reports.tally import Graded, Report, RouteReport
+
+MAX_SHOWN = 600  # characters of an answer in the table of items
+
+_STYLE = """
+:root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--dim:#57606a;--line:#d0d7de;--soft:#f3f5f7;--good:#116329;
+--bad:#a40e26;--h1:#0b57a4;--h2:#a33a00;--h3:#1a6b3c;--h4:#7a3aa0;--h5:#8a5a00;--h6:#a0265c;--h7:#0a6a74;--h8:#505861}
+@media (prefers-color-scheme:dark){:root{--back:#14171b;--text:#e3e7eb;--dim:#9aa4ae;--line:#3a424b;--soft:#1e2329;
+--good:#62d184;--bad:#ff8f99;--h1:#6fb1f5;--h2:#f79a68;--h3:#66cf91;--h4:#cf9df0;--h5:#e0b354;--h6:#f390ba;--h7:#5fc9d4;
+--h8:#b3bcc5}}
+body{margin:0 auto;max-width:76rem;padding:1.5rem;background:var(--back);color:var(--text);
+font:16px/1.5 system-ui,sans-serif}
+h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}p{margin:.4rem 0;max-width:60rem}
+.dim{color:var(--dim)}.pictures{display:flex;flex-wrap:wrap;gap:1rem}.pictures svg{flex:1 1 26rem;max-width:36rem}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;width:100%}
+caption{text-align:left;color:var(--dim);padding:.3rem 0}th,td{border-bottom:1px solid var(--line);padding:.35rem .6rem;
+text-align:left;vertical-align:top}th{font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;
+white-space:nowrap}thead th{background:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}
+details{margin:0}summary{cursor:pointer}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0;font-size:.85rem}
+.scatter text{font:12px system-ui,sans-serif;fill:var(--dim)}.scatter .head{font-weight:600;font-size:13px;
+fill:var(--text)}.scatter .grid{stroke:var(--line);stroke-width:1}.scatter .frontier{fill:none;stroke:var(--text);
+stroke-width:1.5;stroke-dasharray:5 4}.scatter .bar{fill:none;stroke:var(--hue);stroke-width:2}
+.scatter circle{fill:var(--hue);stroke:var(--hue);stroke-width:2}.scatter .number{fill:var(--back);font-weight:700}
+.scatter .few circle{fill:var(--back)}.scatter .few .number{fill:var(--hue)}
+"""
+_STYLE += "".join(f".hue{number}{{--hue:var(--h{number})}}" for number in range(1, 9))
+_STYLE += "@media print{body{max-width:none}details>*{display:block}}"
+
+
+def page(report: Report) -> str:
+    """The whole report as one HTML document."""
+    title = f"{report.data}: {len(report.routes)} routes side by side"
+    asked = f"{report.runs} runs of {report.items} items, {report.date}, intermodal {__version__}"
+    stopped = f'<p class="bad">Stopped early: {escape(report.stopped)}</p>' if report.stopped else ""
+    sections = (_pictures(report), _routes(report), _comparisons(report), _measured(report), _items(report))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f'<h1>{escape(title)}</h1>\n<p class="dim">{escape(asked)}; ${plain_money(report.spent)} spent</p>\n{stopped}'
+        + "\n".join(section for section in sections if section)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _pictures(report: Report) -> str:
+    """Right answers against seconds and against cost. Where everything is free there is no second picture to see."""
+    drawn = [
+        scatter(
+            report.routes, lambda row: row.seconds, lambda row: row.best_by_seconds, key="seconds",
+            title="Right answers against time", label="median seconds a run", unit=lambda value: f"{value:.3g} s",
+        )
+    ]  # fmt: skip
+    free = all(row.cost == 0 for row in report.routes)
+    if not free:
+        drawn.append(
+            scatter(
+                report.routes, lambda row: row.cost, lambda row: row.best_by_cost, key="cost",
+                title="Right answers against cost", label="USD a run", unit=_dollars,
+            )
+        )  # fmt: skip
+    note = (
+        "A number is a route of the table below, its bar the 95 % interval of right answers. The dashed line joins the "
+        "routes that no other beats on both. A number that had to make room has a line to its place."
+    )
+    if len({row.items for row in report.routes}) > 1:
+        note += " Hollow ones ran over fewer items, so they answered other questions and are not joined."
+    if free:
+        note += " Every route is free, so cost has no picture."
+    return f'<h2>Pictures</h2>\n<div class="pictures">\n{"".join(drawn)}\n</div>\n<p class="dim">{note}</p>'
+
+
+def _dollars(value: float) -> str:
+    return "free" if value == 0 else f"${plain_money(value)}"
+
+
+def _routes(report: Report) -> str:
+    rows = [_route(row) for row in report.routes]
+    head = (
+        "n:Route", "Endpoint", "What goes in", "n:Right", "n:95 % interval", "n:Score", "n:Tokens in", "n:Tokens out",
+        "n:USD a run", "n:Median", "n:p95", "Loses", "Failed", "n:Planner’s choice",
+    )  # fmt: skip
+    note = (
+        "Right: items right in more than half of their runs. Interval: Wilson. Time: as if nothing had been converted "
+        "before and every model were loaded; loading is not in it."
+    )
+    return f"<h2>Routes</h2>\n{_table(head, rows, note)}"
+
+
+def _route(row: RouteReport) -> list[str]:
+    failed = ", ".join(f"{number} {code}" for code, number in row.errors.items())
+    return [
+        str(row.number), row.route.endpoint, row.route.words, f"{row.right} of {row.items}",
+        f"{row.low:.0%} to {row.high:.0%}", f"{row.score:.2f}", _count(row.input_tokens), _count(row.output_tokens),
+        "unknown" if row.cost is None else _dollars(row.cost), _seconds(row.seconds), _seconds(row.seconds_p95),
+        ", ".join(row.loses) or "nothing", "; ".join(filter(None, (failed, row.left_out))) or "none",
+        f"{row.chosen} items",
+    ]  # fmt: skip
+
+
+def _count(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,.0f}"
+
+
+def _seconds(value: float | None) -> str:
+    return "unknown" if value is None else f"{plain_seconds(value)} s"
+
+
+def _comparisons(report: Report) -> str:
+    if not report.comparisons:
+        return ""
+    rows = [
+        [
+            f"{each.first} and {each.second}", str(each.items), str(each.both), str(each.only_first),
+            str(each.only_second), str(each.neither), f"{each.chance:.3g}", f"{each.corrected:.3g}", each.words,
+        ]
+        for each in report.comparisons
+    ]  # fmt: skip
+    head = (
+        "Routes", "n:Same items", "n:Both right", "n:Only the first", "n:Only the second", "n:Neither", "n:p",
+        "n:p, corrected", "Shown",
+    )  # fmt: skip
+    note = "Exact two-sided McNemar test over the items both ran; corrected for the number of pairs after Holm."
+    return f"<h2>Against each other</h2>\n{_table(head, rows, note)}"
+
+
+def _measured(report: Report) -> str:
+    if not report.measured:
+        return ""
+    rows = [
+        [
+            each.endpoint, each.task, f"{each.right} of {each.items}", f"{each.low:.0%} to {each.high:.0%}",
+            each.tier or "none", each.before, each.why, "yes" if each.remembered else "no",
+        ]
+        for each in report.measured
+    ]  # fmt: skip
+    head = ("Endpoint", "Task", "n:Right", "n:95 % interval", "Tier", "Before", "Why", "Plans go by it")
+    note = "The tier follows from the lower end of the interval. The thresholds are a convention."
+    return f"<h2>Strength</h2>\n{_table(head, rows, note)}"
+
+
+def _items(report: Report) -> str:
+    """Every item with every route's answer, folded."""
+    by_item: dict[str, list[Graded]] = {}
+    for row in report.graded:
+        by_item.setdefault(row.trial.item, []).append(row)
+    numbers = {row.route.id: row.number for row in report.routes}
+    body = []
+    for item, rows in by_item.items():
+        cells = "".join(_answer(row, numbers[row.trial.route.id]) for row in _in_order(rows, numbers))
+        right = sum(row.grade.right for row in rows)
+        body.append(
+            f'<tr><th scope="row">{escape(item)}</th><td class="n">{right} of {len(rows)}</td><td>{cells}</td></tr>'
+        )
+    body += [
+        f'<tr><th scope="row">{escape(item)}</th><td class="n">0 of 0</td><td>no route: {escape(why)}</td></tr>'
+        for item, why in report.without_route.items()
+    ]
+    return (
+        '<h2>Items</h2>\n<div class="scroll"><table><caption>Every answer; open one to read it.</caption><thead><tr>'
+        '<th scope="col">Item</th><th scope="col" class="n">Runs right</th><th scope="col">By route</th></tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _in_order(rows: Sequence[Graded], numbers: dict[str, int]) -> list[Graded]:
+    return sorted(rows, key=lambda row: (numbers[row.trial.route.id], row.trial.repeat))
+
+
+def _answer(row: Graded, number: int) -> str:
+    verdict, mark = ("good", "right") if row.grade.right else ("bad", "wrong")
+    trial = row.trial
+    text = trial.answer or trial.said
+    text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"
+    said = f": {escape(row.grade.said)}" if row.grade.said else ""
+    return (
+        f'<details><summary>{number} <span class="{verdict}">{mark}</span>{said}</summary>'
+        f"<pre>{escape(text)}</pre></details>"
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+    """A table; heads that begin with ``n:`` are of numbers."""
+    kinds = [' class="n"' if name.startswith("n:") else "" for name in head]
+    heads = "".join(
+        f'<th scope="col"{kind}>{escape(name.removeprefix("n:"))}</th>' for name, kind in zip(head, kinds, strict=True)
+    )
+    lines = []
+    for row in rows:
+        first, *rest = zip(row, kinds, strict=True)
+        cells = f'<th scope="row"{first[1]}>{escape(first[0])}</th>'
+        cells += "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in rest)
+        lines.append(f"<tr>{cells}</tr>")
+    return (
+        f'<div class="scroll"><table><caption>{escape(note)}</caption><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )

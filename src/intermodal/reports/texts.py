@@ -1,0 +1,153 @@
+"""Answers against what was expected: words, numbers, JSON. Pure functions of text."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import Any
+
+MAX_ANSWER = 200_000  # characters of an answer that are looked at
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_NUMBER = re.compile(r"(?<![\w.,])[-−+]?(?:\d[\d.,'’\u00a0\u202f]*\d|\d)(?:[eE][-+]?\d+)?")
+_EDGES = " \t\r\n.,;:!?\"'“”‘’«»()[]{}*_`"
+
+
+def plain(text: str) -> str:
+    """Text as it is compared: Unicode NFKC, small letters, single spaces, no punctuation around it.
+
+    >>> plain("  “Gothenburg”. ")
+    'gothenburg'
+    """
+    return " ".join(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().split()).strip(_EDGES)
+
+
+def holds(text: str, wanted: str) -> bool:
+    """``wanted`` is in ``text`` as whole words.
+
+    >>> holds("The total is EUR 1,380.50.", "1,380.50"), holds("category", "cat")
+    (True, False)
+    """
+    inside, sought = plain(text), plain(wanted)
+    if not sought:
+        return False
+    before = r"(?<!\w)" if sought[0].isalnum() else ""
+    after = r"(?!\w)" if sought[-1].isalnum() else ""
+    return re.search(before + re.escape(sought) + after, inside) is not None
+
+
+def numbers(text: str) -> list[float]:
+    """Every number a text states, in order. Both ways of writing thousands are read.
+
+    >>> numbers("EUR 1,380.50, or 1.380,50; -3 of 48,210 and 7 percent")
+    [1380.5, 1380.5, -3.0, 48210.0, 7.0]
+    """
+    found = [_number(match[0]) for match in _NUMBER.finditer(text[:MAX_ANSWER])]
+    return [value for value in found if value is not None]
+
+
+def _number(said: str) -> float | None:
+    """One number. The last separator is a decimal one unless exactly three digits follow it, or it is repeated."""
+    digits, exponent, power = said.replace("−", "-").partition("e" if "e" in said else "E")
+    digits = re.sub("['’\u00a0\u202f]", "", digits)
+    last = max(digits.rfind("."), digits.rfind(","))
+    if last >= 0:
+        mark, after = digits[last], digits[last + 1 :]
+        other = "." if mark == "," else ","
+        whole = digits[:last].lstrip("+-")
+        thousands = len(after) == 3 and (mark == "," or digits.count(mark) > 1) and whole not in ("", "0")
+        if other not in digits and (digits.count(mark) > 1 or thousands):
+            digits = digits.replace(mark, "")
+        else:
+            digits = digits[:last].replace(mark, "").replace(other, "") + "." + after
+    try:
+        return float(digits + exponent + power)
+    except ValueError:
+        return None
+
+
+def words(text: str) -> list[str]:
+    """Words as speech recognition is graded: small letters, no punctuation."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().replace("’", "'"))
+
+
+def word_errors(said: str, wanted: str) -> float:
+    """Word error rate: substitutions, deletions and insertions over the words that should be there.
+
+    The least edits that turn one into the other (Levenshtein 1966), over words. More than 1 where much was made up.
+
+    >>> word_errors("ask not what your country", "Ask not: what your country?")
+    0.0
+    """
+    ours, theirs = words(said), words(wanted)
+    if not theirs:
+        return 0.0 if not ours else float(len(ours))
+    row = list(range(len(theirs) + 1))
+    for place, word in enumerate(ours, start=1):
+        diagonal, row[0] = row[0], place
+        for column, other in enumerate(theirs, start=1):
+            diagonal, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other)),
+            )
+    return row[-1] / len(theirs)
+
+
+def first_json(text: str) -> Any:
+    """The first JSON object or list in a text, None where there is none."""
+    decoder = json.JSONDecoder()
+    for match in re.finditer(r"[{\[]", text[:MAX_ANSWER]):
+        try:
+            value: Any = decoder.raw_decode(text, match.start())[0]
+        except ValueError:
+            continue
+        return value
+    return None
+
+
+def leaves(expected: Any, answer: Any, tolerance: float) -> tuple[int, int, str]:
+    """How many leaves of ``expected`` the answer has, out of how many, and where it first differs.
+
+    What the answer has besides is not held against it. Lists are compared place by place.
+    """
+    return _leaves(expected, answer, tolerance, "")
+
+
+def _leaves(expected: Any, answer: Any, tolerance: float, path: str) -> tuple[int, int, str]:
+    pairs: list[tuple[Any, Any, str]]
+    if isinstance(expected, dict) and expected:
+        there = answer if isinstance(answer, dict) else {}
+        pairs = [(value, there.get(key), f"{path}.{key}".lstrip(".")) for key, value in expected.items()]
+    elif isinstance(expected, list) and expected:
+        there_list = answer if isinstance(answer, list) else []
+        pairs = [
+            (value, there_list[place] if place < len(there_list) else None, f"{path}[{place}]")
+            for place, value in enumerate(expected)
+        ]
+        if len(there_list) > len(expected):
+            pairs.append((len(expected), len(there_list), f"length of {path or 'the list'}"))
+    else:
+        good = _same(expected, answer, tolerance)
+        return int(good), 1, "" if good else (path or "the answer")
+    right = total = 0
+    differs = ""
+    for value, given, where in pairs:
+        some, of, first = _leaves(value, given, tolerance, where)
+        right, total, differs = right + some, total + of, differs or first
+    return right, total, differs
+
+
+def _same(expected: Any, answer: Any, tolerance: float) -> bool:
+    if isinstance(expected, bool) or expected is None or isinstance(expected, dict | list):
+        return type(expected) is type(answer) and bool(expected == answer)
+    if isinstance(expected, int | float):
+        if isinstance(answer, str):
+            said = numbers(answer)
+            return len(said) == 1 and near(said[0], float(expected), tolerance)
+        return not isinstance(answer, bool) and isinstance(answer, int | float) and near(answer, expected, tolerance)
+    return isinstance(answer, str | int | float) and plain(str(expected)) == plain(str(answer))
+
+
+def near(value: float, expected: float, tolerance: float) -> bool:
+    """Equal up to a difference of ``tolerance`` and what floating point loses."""
+    return abs(value - expected) <= tolerance + 1e-9 * max(1.0, abs(expected))

@@ -1,0 +1,109 @@
+"""From right answers to a strength. The rule is a convention, written down here and in docs/eval.md.
+
+The lower end of the 95 % interval of right answers, over at least ``ENOUGH`` items, decides: what an endpoint is at
+least worth on this data. A share of right answers depends on how hard the questions are, so a tier measured here says
+"strong enough for questions like these", not how a model ranks among all.
+
+    lower end   below 0.30   0.30   0.60    0.80   0.95
+    tier        tiny         small  medium  large  frontier
+
+How far it can go is bounded by the number of items: with all right, 20 items reach large, 73 frontier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from intermodal.catalog.nouns import Catalog, Evidence, Strength, Task
+from intermodal.content import Value
+from intermodal.reports.intervals import wilson
+from intermodal.reports.journal import AGAIN, Trial
+from intermodal.request import Tier
+
+ENOUGH = 20  # items
+THRESHOLDS: tuple[tuple[float, Tier], ...] = ((0.95, "frontier"), (0.80, "large"), (0.60, "medium"), (0.30, "small"))
+# Failures that say nothing about how good an endpoint is.
+_NOT_ITS_FAULT = AGAIN | {"credentials_refused", "budget_exceeded", "not_installed", "weights", "call"}
+
+
+class Measurement(Value):
+    """What the evaluation says about an endpoint.
+
+    Attributes:
+        right, items: over its first route of each item, in the planner's order: the one a plan would take with it.
+        tier: by the rule; None where ``items`` are too few.
+        before: the tier the catalog had, and how it was known. why: the whole of it in words.
+        remembered: plans go by it from now on.
+    """
+
+    endpoint: str
+    task: Task
+    right: int
+    items: int
+    low: float
+    high: float
+    tier: Tier | None = None
+    before: str = ""
+    why: str = ""
+    remembered: bool = False
+
+
+def tier_of(low: float) -> Tier:
+    """The tier that a lower end gives.
+
+    >>> tier_of(0.692), tier_of(0.1)
+    ('medium', 'tiny')
+    """
+    for threshold, tier in THRESHOLDS:
+        if low >= threshold:
+            return tier
+    return "tiny"
+
+
+def measured(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple[Measurement, ...]:
+    """What runs, each with whether it was right, say about the endpoints that answered.
+
+    An endpoint that answers an item over several routes counts once: over the route that comes first in the planner's
+    order, chosen without looking at results. Runs that failed for no fault of the model do not count.
+    """
+    first: dict[tuple[str, Task, str], int] = {}
+    for trial, _ in runs:
+        key = (trial.route.endpoint, trial.route.task, trial.item)
+        first[key] = min(trial.rank, first.get(key, trial.rank))
+    counted: dict[tuple[str, Task], dict[str, list[bool]]] = {}
+    for trial, right in runs:
+        endpoint, task = trial.route.endpoint, trial.route.task
+        if trial.error in _NOT_ITS_FAULT or trial.rank != first[endpoint, task, trial.item]:
+            continue
+        counted.setdefault((endpoint, task), {}).setdefault(trial.item, []).append(right)
+    return tuple(_one(endpoint, task, items, catalog) for (endpoint, task), items in sorted(counted.items()))
+
+
+def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Catalog) -> Measurement:
+    count = len(items)
+    right = sum(2 * sum(some) > len(some) for some in items.values())
+    low, high = wilson(right, count)
+    known = catalog.by_id[endpoint].tier(task) if endpoint in catalog.by_id else None
+    before = f"{known.tier}, {known.evidence.level}" if known is not None else "not known"
+    told = f"right on {right} of {count}, 95 % interval {low:.0%} to {high:.0%}"
+    if count < ENOUGH:
+        why = f"{told}: {count} items are too few to give a tier, it takes {ENOUGH}"
+        return Measurement(
+            endpoint=endpoint, task=task, right=right, items=count, low=low, high=high, before=before, why=why
+        )
+    tier = tier_of(low)
+    floor = next((threshold for threshold, name in THRESHOLDS if name == tier), 0.0)
+    why = f"{told}: a lower end of {floor:.0%} or more is {tier}"
+    if floor == 0.0:
+        why = f"{told}: a lower end below {THRESHOLDS[-1][0]:.0%} is {tier}"
+    return Measurement(
+        endpoint=endpoint, task=task, right=right, items=count, low=low, high=high, tier=tier, before=before, why=why
+    )
+
+
+def strength(found: Measurement, data: str, date: str) -> Strength | None:
+    """A measurement as evidence; None where it gives no tier."""
+    if found.tier is None:
+        return None
+    source = f"right on {found.right} of {found.items} of {data}, {date}"
+    return Strength(task=found.task, tier=found.tier, evidence=Evidence(level="measured", source=source, checked=date))

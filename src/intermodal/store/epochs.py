@@ -1,0 +1,106 @@
+"""Epochs: what the planner is told about earlier runs changes seldom, and only for a reason.
+
+Every ``EPOCH_ROWS`` ended rows the figures are worked out again, by whoever wrote the last of them. Only when
+one of them changed materially do they become the next epoch, which is written down as it is; planning reads
+the newest epoch and never writes. So two plans with a run or two between them are the same bytes, and what
+an epoch says does not depend on the version of the arithmetic that reads it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.plans.statistics import Statistics
+from intermodal.quantity import Quantity
+from intermodal.store import attempts, figures
+
+if TYPE_CHECKING:
+    from intermodal.store.connection import Database
+
+_MID_MOVED = math.log(1.1)  # a figure that is 10 % off from what plans use
+_RANGE_MOVED = math.log(1.5)  # a range whose ends are: plans compare limits with them
+
+
+class Epoch(Value, frozen=True):
+    """One epoch: ``statistics`` of the first ``ended`` attempts and ``made`` transforms.
+
+    ``looked`` is how many rows there were when the figures were last worked out, changed or not.
+    """
+
+    statistics: Statistics = Statistics()
+    ended: int = 0
+    made: int = 0
+    looked: int = 0
+
+    @property
+    def number(self) -> int:
+        return self.statistics.epoch
+
+
+def newest(database: Database) -> Epoch:
+    """The epoch that plans are made with; number 0 before there is one, or where another version wrote it."""
+    return _read(database, "SELECT * FROM epochs ORDER BY number DESC LIMIT 1")
+
+
+def oldest(database: Database) -> Epoch:
+    """The first epoch: rows up to it were planned with nothing learned."""
+    return _read(database, "SELECT * FROM epochs ORDER BY number LIMIT 1")
+
+
+def learn(database: Database) -> None:
+    """Work the figures out again where enough happened, and begin an epoch where they changed."""
+    ended, made = attempts.count_ended(database), attempts.count_made(database)
+    last = newest(database)
+    if ended + made - last.looked < figures.EPOCH_ROWS:
+        return
+    most = figures.WINDOW * 2  # some of them teach nothing
+    found = figures.statistics(
+        last.number + 1, attempts.recent(database, most), attempts.recent_made(database, figures.WINDOW)
+    )
+    if not moved(last.statistics, found):
+        with database.writing() as connection:
+            connection.execute("UPDATE epochs SET looked = ? WHERE number = ?", (ended + made, last.number))
+        return
+    with database.writing() as connection:
+        connection.execute(
+            "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)",
+            (found.epoch, ended, made, ended + made, msgspec.json.encode(found), attempts.now()),
+        )
+
+
+def moved(before: Statistics, after: Statistics) -> bool:
+    """Whether any figure is another one now: new, gone, or off by more than it is worth knowing."""
+    if before.rows.keys() != after.rows.keys():
+        return True
+    return any(_moved(quantity, after.rows[name]) for name, quantity in before.rows.items())
+
+
+def _moved(before: Quantity, after: Quantity) -> bool:
+    return (
+        _apart(before.mid, after.mid) > _MID_MOVED
+        or _apart(before.low, after.low) > _RANGE_MOVED
+        or _apart(before.high, after.high) > _RANGE_MOVED
+    )
+
+
+def _apart(one: float, other: float) -> float:
+    return abs(math.log(one / other)) if one > 0 and other > 0 else (0.0 if one == other else math.inf)
+
+
+def _read(database: Database, sql: str) -> Epoch:
+    with database.reading() as connection:
+        row = connection.execute(sql).fetchone() if connection is not None else None
+    if row is None:
+        return Epoch()
+    try:
+        statistics = msgspec.json.decode(row["statistics"], type=Statistics)
+    except msgspec.DecodeError:
+        statistics = Statistics()
+    return Epoch(
+        statistics=msgspec.structs.replace(statistics, epoch=row["number"]),
+        ended=row["ended"], made=row["made"], looked=row["looked"],
+    )  # fmt: skip

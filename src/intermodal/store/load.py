@@ -1,0 +1,69 @@
+"""How busy other programs kept this machine while something ran: a run beside a compiler says little about a speed.
+
+The load average cannot tell our own work from that of others, and lags a minute. So: jiffies that all
+processors spent working, less those of our own process and its children, over all jiffies there were.
+Source: proc(5), ``/proc/stat`` and ``/proc/[pid]/stat`` (utime, stime, cutime, cstime).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+_SHORTEST = 3  # jiffies (10 ms each, all processors together): below it the clock is too coarse to say anything
+
+
+class Moment(NamedTuple):
+    """Jiffies since boot: of all processors together, of those that were working, and of our own processes."""
+
+    all: int
+    working: int
+    own: int
+
+
+def moment() -> Moment | None:
+    """Now; None where the system does not say."""
+    try:
+        with open("/proc/stat", "rb") as file:
+            fields = [int(field) for field in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    idle = fields[3] + fields[4]  # idle and waiting for a disk
+    return Moment(all=sum(fields), working=sum(fields) - idle, own=_own())
+
+
+def others(start: Moment | None, end: Moment | None) -> float | None:
+    """Share of all processors that others used between two moments, 0..1; None when nothing can be said.
+
+    >>> others(Moment(all=0, working=0, own=0), Moment(all=100, working=80, own=30))
+    0.5
+    """
+    if start is None or end is None or end.all - start.all < _SHORTEST:
+        return None
+    used = (end.working - start.working) - (end.own - start.own)
+    return min(1.0, max(0.0, used / (end.all - start.all)))
+
+
+def _own() -> int:
+    """Jiffies of this process and everything it started, living or ended."""
+    parents: dict[int, int] = {}
+    jiffies: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue  # it ended meanwhile
+            parents[int(name)] = int(fields[1])
+            jiffies[int(name)] = sum(map(int, fields[11:15]))
+    me = os.getpid()
+    return sum(spent for process, spent in jiffies.items() if _descends(process, me, parents))
+
+
+def _descends(process: int, ancestor: int, parents: dict[int, int]) -> bool:
+    while process > 1:
+        if process == ancestor:
+            return True
+        process = parents.get(process, 0)
+    return False

@@ -1,0 +1,343 @@
+"""Videos, animations and pictures that are seen: run end to end."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.unit.executor.routes import (
+    VECTOR,
+    Bench,
+    asked,
+    cut,
+    demux,
+    hear,
+    look,
+    plan,
+    rename,
+    route,
+    say,
+    see,
+)
+
+from intermodal import errors
+from intermodal.catalog.nouns import Endpoint
+from intermodal.content import Segment, Transcript
+from intermodal.events import StepFinished, StepProgress, StepStarted
+from intermodal.request import EmbeddingOutput, TranscriptOutput
+from intermodal.testing import FakeHost
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    with FakeHost(answer="The caller wants 42 apples.") as fake:
+        yield fake
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    made.runtimes.lines = {
+        "frame at 0": "",
+        "frame at 4": "TALK\n[0:01] said: obey",
+        "frame at 8": "TALK\n[0:01] said: obey",
+    }
+    made.runtimes.heard = Transcript(
+        language="en",
+        seconds=11,
+        segments=(
+            Segment(start=1, end=3, text=" My fellow"),
+            Segment(start=3, end=5, text="Americans,"),
+            Segment(start=6, end=9, text="ask not"),
+        ),
+    )
+    return made
+
+
+def eyes(bench: Bench, host: FakeHost, **fields: object) -> tuple[Endpoint, Endpoint]:
+    """A model that reads text, and one that also takes pictures."""
+    text, sight = host.endpoint("fake/text"), host.endpoint("fake/eyes", input=("text", "image"))
+    bench.endpoints = (rename(text, **fields), rename(sight, **fields))
+    return bench.endpoints
+
+
+async def test_a_video_becomes_one_block_in_the_order_of_time(bench: Bench, host: FakeHost) -> None:
+    text, sight = eyes(bench, host)
+    host.answer = lambda attempt: "A cup." if attempt.images else "An answer."
+    request, opened = asked("What is wanted?", "talk.mp4")
+    steps = (demux(), hear(1, source="step:demux1"), cut(), look(1, "step:frames1"), see(sight, 1, "step:frames1"))
+    last = say(text, "step:hear1r", "step:look1", "step:see1")
+    result = await bench.run(plan(route(*steps, last)), request, opened)
+    assert result.text == "An answer."
+    assert host.attempts[-1].json["messages"][0]["content"] == (
+        "What is said and seen in talk.mp4:\n"
+        "[0:00] seen: A cup.\n"
+        "[0:01] said: My fellow Americans,\n"
+        "[0:04] on screen: TALK\n"
+        "    [0:01] said: obey\n"
+        "[0:04] seen: A cup.\n"
+        "[0:06] said: ask not\n"
+        "[0:08] seen: A cup.\n\n"
+        "What is wanted?"
+    )
+    assert bench.media.asked.count("pcm") == 1 and "frames scenes 12 768" in bench.media.asked
+    assert [derived.op for derived in result.derived if derived.name == "talk.mp4"].count("describe") == 1
+
+
+async def test_what_was_not_found_in_a_video_is_said(bench: Bench, host: FakeHost) -> None:
+    text, _ = eyes(bench, host)
+    bench.runtimes.heard = Transcript(seconds=11)
+    bench.runtimes.lines = {"frame at 0": "SOLD", "frame at 4": "", "frame at 8": ""}
+    request, opened = asked("?", "talk.mp4")
+    steps = (demux(), hear(1, source="step:demux1"), cut(), look(1, "step:frames1"))
+    await bench.run(plan(route(*steps, say(text, "step:hear1r", "step:look1"))), request, opened)
+    assert "said: (no speech)\n[0:00] on screen: SOLD\n\n?" in host.attempts[0].text
+
+
+async def test_a_video_in_which_nothing_was_found_is_not_asked_about(bench: Bench, host: FakeHost) -> None:
+    text, _ = eyes(bench, host)
+    bench.runtimes.heard = Transcript(seconds=11)
+    bench.runtimes.lines = {f"frame at {at}": "" for at in (0, 4, 8)}
+    request, opened = asked("?", "talk.mp4")
+    steps = (demux(), hear(1, source="step:demux1"), cut(), look(1, "step:frames1"))
+    result = await bench.run(plan(route(*steps, say(text, "step:hear1r", "step:look1"))), request, opened)
+    assert result.text == "No speech and no text was found in talk.mp4." and host.attempts == []
+
+
+async def test_pictures_of_a_video_stand_at_their_time_between_the_words(bench: Bench, host: FakeHost) -> None:
+    _, sight = eyes(bench, host)
+    request, opened = asked("?", "talk.mp4")
+    steps = (demux(), hear(1, source="step:demux1"), cut(1, ("fps", "0.5"), ("most", "2")))
+    await bench.run(plan(route(*steps, say(sight, "step:hear1r", "step:frames1"))), request, opened)
+    assert "frames 0.5 fps 2 None" in bench.media.asked
+    content = host.attempts[0].json["messages"][0]["content"]
+    assert [part.get("text", "image") for part in content] == [
+        "What is said and seen in talk.mp4:\n[0:00] picture:",
+        "image",
+        "[0:01] said: My fellow Americans,\n[0:04] picture:",
+        "image",
+        "[0:06] said: ask not\n\n?",
+    ]
+
+
+async def test_the_speech_of_a_video_may_be_the_answer(bench: Bench) -> None:
+    request, opened = asked("", "talk.mp4", output=TranscriptOutput())
+    last = rename(hear(1, source="step:demux1"), part=-1)
+    for _ in range(2):
+        result = await bench.run(plan(route(demux(), last)), request, opened)
+        assert result.text == "My fellow Americans, ask not" and result.transcript == bench.runtimes.heard
+    assert result.actuals[0].cached and bench.media.asked == ["pcm"]
+
+
+async def test_an_animation_is_seen_frame_by_frame(bench: Bench, host: FakeHost) -> None:
+    _, sight = eyes(bench, host)
+    request, opened = asked("?", "cat.gif")
+    await bench.run(plan(route(cut(), say(sight, "step:frames1"))), request, opened)
+    assert host.attempts[0].images == (b"frame at 0", b"frame at 4", b"frame at 8")
+    assert host.attempts[0].texts[0] == "What is seen in cat.gif:\n[0:00] picture:"
+
+
+async def test_the_pages_of_a_picture_are_pages_and_no_moments(bench: Bench, host: FakeHost) -> None:
+    text, _ = eyes(bench, host)
+    request, opened = asked("?", "scan.tiff")
+    await bench.run(plan(route(cut(), look(1, "step:frames1"), say(text, "step:look1"))), request, opened)
+    assert host.attempts[0].text == (
+        "Text read from scan.tiff, page 1:\nread from page 1\n\n"
+        "Text read from scan.tiff, page 2:\nread from page 2\n\n?"
+    )
+
+
+async def test_a_native_video_goes_as_it_is_to_a_host_elsewhere_only(bench: Bench, host: FakeHost) -> None:
+    far = host.endpoint("fake/film", input=("text", "image", "video"))
+    near = host.endpoint("fake/near", input=("text", "image", "video"), zone="machine")
+    near = rename(near, id="near:film", host=rename(near.host, id="near"))
+    bench.endpoints = (far, near)
+    request, opened = asked("?", "talk.mp4")
+    await bench.run(plan(route(say(far, "part:1"))), request, opened)
+    part = host.attempts[0].json["messages"][0]["content"][0]
+    assert part == {"type": "input_video", "input_video": {"data": b64encode(b"talk.mp4").decode()}}
+    assert host.attempts[0].videos == (b"talk.mp4",)
+    with pytest.raises(errors.UnsupportedModality, match="cannot be sent talk.mp4 as it is"):
+        await bench.run(plan(route(say(near, "part:1"))), request, opened)
+    assert len(host.attempts) == 1
+
+
+async def test_a_hosted_ear_gets_the_sound_of_a_video_and_never_the_video(bench: Bench, host: FakeHost) -> None:
+    ear = host.endpoint("fake/ear")
+    text = host.endpoint("fake/text")
+    bench.endpoints = (ear, text)
+    request, opened = asked("?", "talk.mp4")
+    heard = hear(1, ear, source="step:demux1")
+    await bench.run(plan(route(demux(), heard, say(text, f"step:{heard.id}"))), request, opened)
+    assert host.attempts[0].audios[0].startswith(b"RIFF")
+    assert all(b"talk.mp4" not in attempt.body for attempt in host.attempts[:1])
+
+
+async def test_a_model_that_hears_gets_the_sound_and_the_pictures(bench: Bench, host: FakeHost) -> None:
+    both = host.endpoint("fake/omni", input=("text", "image", "audio"))
+    bench.endpoints = (both,)
+    request, opened = asked("?", "talk.mp4")
+    steps = (demux(), cut(1, ("frames", "scenes"), ("most", "1")))
+    await bench.run(plan(route(*steps, say(both, "step:demux1", "step:frames1"))), request, opened)
+    (attempt,) = host.attempts
+    assert attempt.audios[0].startswith(b"RIFF") and attempt.images == (b"frame at 0",)
+
+
+async def test_long_steps_report_progress_throughout_and_can_be_cancelled(bench: Bench, host: FakeHost) -> None:
+    text, _ = eyes(bench, host)
+    bench.media.wait = lambda: anyio.sleep(0.01)
+    request, opened = asked("?", "talk.mp4")
+    steps = (demux(), hear(1, source="step:demux1"), cut(), look(1, "step:frames1"))
+    course = plan(route(*steps, say(text, "step:hear1r", "step:look1")))
+    await bench.run(course, request, opened)
+    told = {event.step for event in bench.events if isinstance(event, StepProgress)}
+    assert {"demux1", "hear1r", "frames1", "look1"} <= told
+    assert sum(isinstance(event, StepProgress) and event.step == "frames1" for event in bench.events) == 10
+    bench.media.wait = lambda: anyio.sleep(60)
+    request, opened = asked("?", "other.mp4")
+    with anyio.move_on_after(0.2) as scope:
+        await bench.run(course, request, opened)
+    assert scope.cancelled_caught and anyio.current_time() - scope.deadline < 1
+    assert len(host.attempts) == 1 and bench.store.runs()[0].outcome == "cancelled"
+
+
+async def test_a_video_is_embedded_by_its_words_in_the_order_of_time(bench: Bench) -> None:
+    request, opened = asked("", "talk.mp4", output=EmbeddingOutput())
+    bench.runtimes.lines["frame at 4"] = "TALK"
+    bench.runtimes.lines["frame at 8"] = "TALK"
+    steps = (demux(), hear(1, source="step:demux1"), cut(), look(1, "step:frames1"))
+    embed = say(VECTOR, "step:hear1r", "step:look1", op="embed", task="feature-extraction")
+    await bench.run(plan(route(*steps, embed)), request, opened)
+    assert bench.runtimes.calls[-1] == "embed My fellow Americans,\nTALK\nask not"
+
+
+async def test_text_of_frames_is_kept_with_its_times(bench: Bench, host: FakeHost) -> None:
+    text, _ = eyes(bench, host)
+    request, opened = asked("?", "talk.mp4")
+    course = plan(route(cut(), look(1, "step:frames1"), say(text, "step:look1")))
+    await bench.run(course, request, opened)
+    await bench.run(course, request, opened)
+    assert len(bench.media.asked) == 1 and host.attempts[0].body == host.attempts[1].body
+
+
+# ---- describe ---------------------------------------------------------------------------------
+
+
+async def test_a_picture_is_described_for_the_question_and_the_words_are_data(bench: Bench, host: FakeHost) -> None:
+    text, sight = eyes(bench, host)
+    host.answer = lambda attempt: "A red cup." if attempt.images else "Red."
+    request, opened = asked("Which colour is the cup?", "cup.png")
+    result = await bench.run(plan(route(see(sight), say(text, "step:see1"))), request, opened)
+    eye, answer = host.attempts
+    assert eye.images == (b"cup.png",) and eye.text == "Which colour is the cup? Describe the image in one sentence."
+    assert eye.json["max_tokens"] == 160 and eye.json["temperature"] == 0
+    assert answer.images == () and answer.json["messages"] == [
+        {"role": "user", "content": "What is seen in cup.png:\nA red cup.\n\nWhich colour is the cup?"}
+    ]
+    (derived,) = result.derived
+    assert (derived.op, derived.text) == ("describe", "A red cup.") and result.cost == pytest.approx(host.bill)
+
+
+async def test_a_picture_may_be_read_and_described(bench: Bench, host: FakeHost) -> None:
+    text, sight = eyes(bench, host)
+    host.answer = lambda attempt: "A bill." if attempt.images else "Yes."
+    request, opened = asked("?", "bill.png")
+    steps = (look(1), see(sight))
+    await bench.run(plan(route(*steps, say(text, "step:look1", "step:see1"))), request, opened)
+    assert host.attempts[-1].text == (
+        "Text read from bill.png:\nread from png of bill.png\n\nWhat is seen in bill.png:\nA bill.\n\n?"
+    )
+
+
+async def test_a_description_is_kept_for_its_question_only(bench: Bench, host: FakeHost) -> None:
+    text, sight = eyes(bench, host)
+    host.answer = lambda attempt: f"seen for {attempt.text.split()[0]}" if attempt.images else "ok"
+    course = plan(route(see(sight), say(text, "step:see1")))
+    for question in ("one?", "one?", "two?"):
+        request, opened = asked(question, "cup.png")
+        await bench.run(course, request, opened)
+    assert [bool(attempt.images) for attempt in host.attempts] == [True, False, False, True, False]
+    assert "seen for two?" in host.attempts[-1].text
+
+
+async def test_every_frame_is_a_call_with_its_row_and_its_share_of_the_estimate(bench: Bench, host: FakeHost) -> None:
+    text, sight = eyes(bench, host)
+    request, opened = asked("?", "talk.mp4")
+    result = await bench.run(plan(route(cut(), see(sight, 1, "step:frames1"), say(text, "step:see1"))), request, opened)
+    rows = [row for row in bench.store.attempts() if row.reservation.op == "describe"]
+    assert len(rows) == 3 and all(row.state == "settled" for row in rows)
+    assert sum(row.reservation.cost_high for row in rows) == pytest.approx(0.001)
+    (actual,) = [actual for actual in result.actuals if actual.step == "see1"]
+    assert actual.usage.output_tokens == 15 and actual.cost == pytest.approx(sum(row.spent for row in rows))
+    started = [event.step for event in bench.events if isinstance(event, StepStarted)]
+    finished = [event.actual.step for event in bench.events if isinstance(event, StepFinished)]
+    assert started.count("see1") == finished.count("see1") == 1
+    assert sum(isinstance(event, StepProgress) and event.step == "see1" for event in bench.events) == 3
+
+
+async def test_a_frame_that_was_described_before_is_not_paid_for_again(bench: Bench, host: FakeHost) -> None:
+    text, sight = eyes(bench, host)
+    request, opened = asked("?", "talk.mp4")
+    course = plan(route(cut(), see(sight, 1, "step:frames1"), say(text, "step:see1")))
+    bench.media.moments = (0.0, 4.0)
+    await bench.run(course, request, opened)
+    bench.media.moments = (0.0, 4.0, 8.0)
+    request, opened = asked("?", "longer.mp4")
+    await bench.run(course, request, opened)
+    sent = [attempt.images[0] for attempt in host.attempts if attempt.images]
+    assert sorted(sent) == [b"frame at 0", b"frame at 4", b"frame at 8"]
+
+
+async def test_a_picture_that_a_model_refuses_to_describe_ends_the_run_with_its_reason(
+    bench: Bench, host: FakeHost
+) -> None:
+    text = host.endpoint("fake/text")
+    sight = host.endpoint("fake/eyes-fault-policy", input=("text", "image"))
+    bench.endpoints = (text, sight)
+    request, opened = asked("?", "cup.png")
+    with pytest.raises(errors.ContentRefused):
+        await bench.run(plan(route(see(sight), say(text, "step:see1"))), request, opened)
+    assert len(host.attempts) == 1
+
+
+@pytest.mark.parametrize("kind", ["picture", "frames", "sound", "video"])
+async def test_what_an_endpoint_does_not_take_never_reaches_it(bench: Bench, host: FakeHost, kind: str) -> None:
+    """A10: whatever a plan says, no byte of a picture, a recording or a video goes to a model that reads text."""
+    text, _ = eyes(bench, host)
+    made = {
+        "picture": (("cat.png",), (), "part:1"),
+        "frames": (("talk.mp4",), (cut(),), "step:frames1"),
+        "sound": (("call.wav",), (), "part:1"),
+        "video": (("talk.mp4",), (), "part:1"),
+    }
+    names, steps, reference = made[kind]
+    request, opened = asked("?", *names)
+    with pytest.raises(errors.UnsupportedModality) as caught:
+        await bench.run(plan(route(*steps, say(text, reference))), request, opened)
+    assert not caught.value.sent and host.attempts == [] and bench.states() == []
+
+
+async def test_a_model_without_eyes_is_not_asked_to_describe(bench: Bench, host: FakeHost) -> None:
+    text, _ = eyes(bench, host)
+    request, opened = asked("?", "cat.png")
+    with pytest.raises(errors.UnsupportedModality):
+        await bench.run(plan(route(see(text), say(text, "step:see1"))), request, opened)
+    assert host.attempts == []
+
+
+async def test_every_step_says_when_it_began(bench: Bench, host: FakeHost) -> None:
+    text, sight = eyes(bench, host)
+    bench.media.wait = lambda: anyio.sleep(0.003)
+    request, opened = asked("?", "talk.mp4")
+    steps = (cut(), look(1, "step:frames1"), see(sight, 1, "step:frames1"))
+    course = plan(route(*steps, say(text, "step:look1", "step:see1")))
+    result = await bench.run(course, request, opened)
+    began = {actual.step: actual.began for actual in result.actuals}
+    frames = next(actual for actual in result.actuals if actual.step == "frames1")
+    assert began["frames1"] + frames.seconds <= began["look1"] + 0.001
+    assert max(began.values()) == began[course.chosen.steps[-1].id] <= result.seconds

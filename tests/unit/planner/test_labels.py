@@ -1,0 +1,82 @@
+"""Labels on files hold for what was taken out of them; a release lets out what it names and nothing beside it."""
+
+from __future__ import annotations
+
+import pytest
+
+from intermodal.content import Kind
+from intermodal.planner.labels import is_private, released
+from intermodal.plans.facts import PartFacts
+from intermodal.request import Policy
+
+MAIL = ("letter.eml", "document", "text")
+REPORT = ("report.docx", "document")
+
+
+def part(name: str, kind: Kind, *origins: str) -> PartFacts:
+    return PartFacts(index=0, name=name, kind=kind, origins=origins)
+
+
+WORDS = part("report.docx", "text", *REPORT)
+PICTURE = part("report.docx, picture 1", "image", *REPORT)
+SECOND = part("report.docx (2)", "text", *REPORT)
+LETTER = part("letter.eml", "text", *MAIL)
+CALL = part("letter.eml, call.wav", "audio", *MAIL, "call.wav")
+ATTACHED = part("letter.eml, report.docx", "text", *MAIL, *REPORT)
+NOTES = part("letter.eml, notes.txt", "text", *MAIL, "notes.txt")
+CALL_2 = part("letter.eml, call.wav (2)", "audio", *MAIL, "call.wav", "letter.eml, call.wav")
+
+
+@pytest.mark.parametrize("made", [WORDS, PICTURE, SECOND, LETTER, CALL, ATTACHED, NOTES, CALL_2])
+def test_a_private_document_covers_everything_that_was_in_it(made: PartFacts) -> None:
+    assert is_private(Policy(private=("document",)), made)
+    assert is_private(Policy(private=(made.origins[0],)), made)
+    assert is_private(Policy(private=(f"some/folder/{made.origins[0]}",)), made)
+    assert not is_private(Policy(private=("other.docx",)), made)
+    assert not is_private(Policy(), made)
+
+
+@pytest.mark.parametrize("made", [CALL, CALL_2])
+def test_an_attachment_can_be_private_by_its_own_name_or_kind(made: PartFacts) -> None:
+    assert is_private(Policy(private=("call.wav",)), made)
+    assert is_private(Policy(private=("audio",)), made)
+    assert not is_private(Policy(private=("call.wav", "audio")), LETTER)
+
+
+@pytest.mark.parametrize(
+    ("private", "release", "stays"),
+    [
+        ("report.docx", "report.docx:text", {"report.docx, picture 1"}),
+        ("document", "document:text", {"report.docx, picture 1", "letter.eml, call.wav"}),
+        (
+            "document",
+            "document:image",
+            {"report.docx", "letter.eml", "letter.eml, call.wav", "letter.eml, report.docx"},
+        ),
+        ("report.docx", "letter.eml:text", {"report.docx", "report.docx, picture 1", "letter.eml, report.docx"}),
+        ("letter.eml", "report.docx:text", {"letter.eml", "letter.eml, call.wav", "letter.eml, report.docx"}),
+    ],
+)
+def test_only_the_private_file_that_is_released_is_let_out(private: str, release: str, stays: set[str]) -> None:
+    policy = Policy(private=(private,), release=(release,))
+    parts = (WORDS, PICTURE, LETTER, CALL, ATTACHED)
+    assert {each.name for each in parts if is_private(policy, each)} == stays
+
+
+def test_text_read_from_a_picture_of_a_document_follows_the_document() -> None:
+    assert released(Policy(private=("document",), release=("document:text",)), PICTURE, "text")
+    assert not released(Policy(private=("document",), release=("document:image",)), PICTURE, "text")
+    assert not released(Policy(private=("document",), release=("image:text",)), PICTURE, "text")
+    assert not released(Policy(private=("document", "image"), release=("document:text",)), PICTURE, "text")
+
+
+def test_words_of_a_recording_in_a_private_mail_need_a_release_of_that_mail() -> None:
+    assert not released(Policy(private=("document",), release=("document:text",)), CALL, "text")
+    assert not released(Policy(private=("document",), release=("audio:text",)), CALL, "text")
+    assert released(Policy(private=("letter.eml",), release=("letter.eml:text",)), CALL, "text")
+
+
+def test_a_file_that_is_private_itself_is_not_let_out_by_a_release_of_the_mail_around_it() -> None:
+    policy = Policy(private=("letter.eml", "notes.txt"), release=("letter.eml:text", "document:text"))
+    assert is_private(policy, NOTES)
+    assert not is_private(policy, LETTER)
