@@ -168,9 +168,14 @@ def measure(user: intermodal.Client, derived: Path, asked: Asked, candidate: Can
     shutil.rmtree(derived, ignore_errors=True)
     planned = candidate.total.cost.mid + candidate.total.seconds.mid * asked.request.policy.time_value
     run = Run(
-        request=asked.name, route=route_of(candidate), endpoint=candidate.endpoint, summary=candidate.summary, estimate=candidate.score,
-        penalty=max(0.0, round(candidate.score - planned, 6)), load=round(os.getloadavg()[0], 2),
-    )  # fmt: skip
+        request=asked.name,
+        route=route_of(candidate),
+        endpoint=candidate.endpoint,
+        summary=candidate.summary,
+        estimate=candidate.score,
+        penalty=max(0.0, round(candidate.score - planned, 6)),
+        load=round(os.getloadavg()[0], 2),
+    )
     ready = user.prepare(asked.request)
     try:
         result = fold(list(user.execute(ready, plan_of(fresh(inputs), candidate))))

@@ -59,7 +59,7 @@ def _fitted(shown: Image.Image, side: int) -> dict[str, Any]:
 def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.Image]]:
     """(place, frame) in order up to ``last``; the frame is used up before the next is asked for."""
     opened = image.opened(data, media_type)
-    for place in range(min(last + 1, getattr(opened, "n_frames", 1))):
+    for place in range(min(last + 1, image.count_of(opened))):
         if place:
             image.turned_to(opened, place)
         image.load(opened)

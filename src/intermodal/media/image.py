@@ -189,6 +189,16 @@ def load(image: Image.Image) -> None:
         raise _broken(error) from None
 
 
+def count_of(image: Image.Image) -> int:
+    """Frames or pages; Pillow walks the file to count them, and may find it damaged."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _broken(error) from None
+
+
 def turned_to(image: Image.Image, place: int) -> None:
     """Another frame of an animation, or page of a TIFF."""
     try:

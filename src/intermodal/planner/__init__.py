@@ -2,7 +2,7 @@
 
 choose.py        ``plan``: the order of it all      why.py       ``why_not``: the same about one endpoint
 frontier.py      what can be had for what          alternatives.py  every route, to run side by side
-case.py          the request, digested: bundles, labels, needs
+case.py          the request, digested           bundles.py   parts that go one way    labels.py  privacy
 index.py         the catalog, digested: classes of endpoints
 rules.py         what keeps an endpoint out: one ordered tuple of functions
 survivors.py     who passes the rules, per shape of request
@@ -14,7 +14,7 @@ search.py        routes, priced class by class     limits.py    limits as plain 
 selection.py     fewer pages, openly               pages.py     which pages matter
 floors.py        the strength floor                pin.py       staying in a conversation
 routes.py        a route's numbers                 score.py     what better means
-build.py         steps and estimates               step_ids.py  their names
+build.py         candidates                        conversions.py  the steps before the last  step_ids.py  names
 checks.py        what is looked at on the way, and the price of doing it better
 sends.py         what leaves the machine           takes.py     parts that go in as they are
 words.py         what a plan says about itself     notes.py     what needs saying

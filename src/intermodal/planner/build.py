@@ -10,60 +10,36 @@ import math
 from functools import partial
 
 import msgspec
-from msgspec import Struct
 
-from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.catalog.nouns import Task
 from intermodal.content import Kind
-from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, levels, plus, quantity
+from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, plus, quantity
 from intermodal.costing.memory import peak
 from intermodal.costing.rates import HERE
-from intermodal.planner.aspects import STEP_KEEPS, STEP_LOSES, kept
-from intermodal.planner.case import Bundle, Case
-from intermodal.planner.checks import checks_of
+from intermodal.costing.tokens import CHARS_OF_TOKEN
+from intermodal.planner.aspects import kept
+from intermodal.planner.case import Case
+from intermodal.planner.conversions import Conversion
 from intermodal.planner.index import Job, tier_name
-from intermodal.planner.pages import listed
-from intermodal.planner.pieces import at_each, pages_title
-from intermodal.planner.routes import Assignment, Route, aloud, answer, last_call, repair_call
+from intermodal.planner.pieces import at_each
+from intermodal.planner.routes import Route, aloud, answer, last_call, repair_call
 from intermodal.planner.sends import answer_sent, sends_of
 from intermodal.planner.speech import load, needed, speaks
 from intermodal.planner.speech import memory as voice_memory
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.takes import named_texts, taken
-from intermodal.planner.way import TASK_OF, Conversions, Params, Passage, Piece, Way
-from intermodal.planner.words import strength, summary, warnings
-from intermodal.plans.facts import PartFacts
+from intermodal.planner.way import TASK_OF, Conversions, Params
+from intermodal.planner.words import strength
 from intermodal.plans.plan import Candidate, Taken
-from intermodal.plans.step import Call, CallOp, Check, Estimate, Step, Transform, TransformOp
+from intermodal.plans.step import Call, Check, Estimate
 from intermodal.quantity import Quantity
-from intermodal.request import ASPECTS, Aspect, SpeechOutput, TranscriptOutput
+from intermodal.request import SpeechOutput, TranscriptOutput
 
 TITLES: dict[str, str] = {
     "text": "answer", "json": "JSON answer", "embedding": "embedding", "transcript": "transcript", "speech": "answer",
     "scores": "scores",
 }  # fmt: skip
-CHARS_PER_TOKEN = 4.0
-Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
-_WARM: frozenset[str] = frozenset()
 _encode = msgspec.json.Encoder().encode
-
-
-_TRANSFORMS: dict[str, TransformOp] = {
-    "extract": "extract", "render": "render", "frames": "frames", "demux": "demux",
-}  # fmt: skip
-_CALLS: dict[str, CallOp] = {"read": "read", "transcribe": "transcribe", "describe": "describe"}
-
-
-class Before(Struct, frozen=True):
-    """Everything before the last call: steps, what it takes of them, and what can be said already."""
-
-    steps: tuple[Step, ...]
-    inputs: tuple[str, ...]
-    names: str
-    keeps: tuple[Aspect, ...]
-    loses: tuple[Aspect, ...]
-    warnings: tuple[str, ...]
-    summary: str
-    checks: tuple[Check, ...]
 
 
 class Builder:
@@ -71,13 +47,10 @@ class Builder:
 
     def __init__(self, case: Case, conversions: Conversions) -> None:
         self.case = case
-        self.conversions = conversions
-        self._steps: dict[tuple[int, int, frozenset[str]], Steps] = {}
-        self._estimates: dict[tuple[int, bool], Estimate] = {}
+        self._before = Conversion(case, conversions).before
         self._texts: dict[str, list[Taken]] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
         self._keep: list[object] = []  # ways, so that their identities stay theirs
-        self._befores: dict[tuple[object, ...], Before] = {}
         self._sent: dict[object, list[tuple[str, Kind, str]]] = {}
         self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
 
@@ -116,129 +89,6 @@ class Builder:
             takes=self._takes(route),
             checks=(*before.checks, *self._checks(route, last)),
         )
-
-    # ---- conversions --------------------------------------------------------------------------
-
-    def _before(self, assignment: Assignment) -> Before:
-        """What all routes over this assignment share, made once."""
-        key = (assignment.cold, *map(id, assignment.ways))
-        found = self._befores.get(key)
-        if found is None:
-            case = self.case
-            steps, inputs = self._conversions(assignment)
-            loses = {aspect for way in assignment.ways for aspect in way.loses}
-            keeps = {aspect for way in assignment.ways for aspect in way.keeps} - loses
-            found = self._befores[key] = Before(
-                steps=tuple(steps),
-                inputs=tuple(inputs),
-                names=",".join([step.id for step in steps]),
-                keeps=tuple(aspect for aspect in ASPECTS if aspect in keeps),
-                loses=tuple(aspect for aspect in ASPECTS if aspect in loses),
-                warnings=warnings(case, assignment),
-                summary=summary(case, assignment),
-                checks=checks_of(case, self.conversions, assignment, steps),
-            )
-        return found
-
-    def _conversions(self, assignment: Assignment) -> tuple[list[Step], list[str]]:
-        """Steps in part order, and the references that stand for the parts."""
-        case = self.case
-        by_part: dict[int, Steps] = {}
-        first: set[str] = set()
-        for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-            cold = frozenset(e.id for e in way.converters if e.id in assignment.cold and e.id not in first)
-            for place, (part, passage) in enumerate(zip(bundle.parts, way.passages, strict=True)):
-                if passage.pieces:
-                    by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
-                    if cold and any(piece.endpoint is not None for piece in passage.pieces):
-                        first |= cold
-                        cold = _WARM
-                else:
-                    by_part[part.index] = ((), (f"part:{part.index}",))
-        if case.job != "transcribe":
-            for text in case.texts:
-                by_part[text.index] = ((), (f"part:{text.index}",))
-        steps: list[Step] = []
-        inputs: list[str] = []
-        for index in sorted(by_part):
-            some, stands_for = by_part[index]
-            steps += some
-            inputs += stands_for
-        return steps, inputs
-
-    def _part(
-        self, bundle: Bundle, way: Way, place: int, part: PartFacts, passage: Passage, cold: frozenset[str]
-    ) -> Steps:  # fmt: skip
-        key = (id(way), part.index, cold)
-        found = self._steps.get(key)
-        if found is None:
-            found = self._steps[key] = self._make_part(bundle, way, place, part, passage, cold)
-        return found
-
-    def _make_part(
-        self, bundle: Bundle, way: Way, place: int, part: PartFacts, passage: Passage, cold: frozenset[str]
-    ) -> Steps:  # fmt: skip
-        steps: list[Step] = []
-        made: list[str] = []
-        ends: list[str] = []
-        source = f"part:{part.index}"
-        if bundle.kind == "document" and way.left_out:
-            steps.append(_select_step(part, source, passage, bundle, place))
-            source = f"step:{steps[0].id}"
-        warmed: set[str] = set()
-        for piece in passage.pieces:
-            of = made[piece.of] if piece.of >= 0 else source
-            step: Step
-            if piece.endpoint is None:
-                step = self._transform(piece, part, of, way)
-            else:
-                starts = piece.endpoint.id in cold and piece.endpoint.id not in warmed
-                warmed.add(piece.endpoint.id)
-                step = self._call(piece, piece.endpoint, part, of, way, starts)
-            made.append(f"step:{step.id}")
-            steps.append(step)
-            if piece.shown:
-                ends.append(made[-1])
-        return tuple(steps), tuple(ends)
-
-    def _call(
-        self, piece: Piece, endpoint: Endpoint, part: PartFacts, source: str, way: Way, cold: bool
-    ) -> Call:  # fmt: skip
-        task = TASK_OF[piece.op]
-        keeps, loses = _own_aspects(piece, way)
-        return Call(
-            id=step_id(piece.op, endpoint.id, piece.params, (source,)), op=_CALLS[piece.op], task=task,
-            endpoint=endpoint.id, inputs=(source,), part=part.index, title=f"{part.name} {piece.title}",
-            params=piece.params, keeps=keeps, loses=loses, note=strength(endpoint, task),
-            estimate=self._estimate(piece, cold),
-        )  # fmt: skip
-
-    def _transform(self, piece: Piece, part: PartFacts, source: str, way: Way) -> Transform:
-        keeps, loses = _own_aspects(piece, way)
-        return Transform(
-            id=step_id(piece.op, "", piece.params, (source,)), op=_TRANSFORMS[piece.op], inputs=(source,),
-            part=part.index, title=f"{part.name} {piece.title}", params=piece.params, keeps=keeps, loses=loses,
-            estimate=self._estimate(piece, False),
-        )  # fmt: skip
-
-    def _estimate(self, piece: Piece, cold: bool) -> Estimate:
-        key = (id(piece), cold)
-        found = self._estimates.get(key)
-        if found is None:
-            endpoint = piece.endpoint
-            rates = self.case.rates(endpoint) if endpoint is not None else None
-            found = self._estimates[key] = Estimate(
-                input_tokens=quantity(piece.reads, "counted and estimated", 0)
-                if piece.op == "describe"
-                else Quantity(),
-                output_tokens=piece.tokens if endpoint is not None else Quantity(),
-                cost=quantity(piece.cost, "price list", 8),
-                seconds=quantity(piece.seconds, "speed", 3),
-                load_seconds=quantity(rates.load, "cold start", 3) if rates is not None and cold else Quantity(),
-                memory=quantity(rates.memory, "resident when loaded", 0) if rates is not None else Quantity(),
-                text=quantity(_chars(piece.tokens), "4 characters a token", 0),
-            )
-        return found
 
     # ---- the last step ------------------------------------------------------------------------
 
@@ -405,35 +255,8 @@ def _levels_of(case: Case, route: Route, out: Levels) -> tuple[Levels, Levels]:
     return cost, (pairs[0][1], pairs[1][1], pairs[2][1] + more_seconds)
 
 
-def _own_aspects(piece: Piece, way: Way) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
-    """What a step keeps and loses: of several that stand for a part, its own share."""
-    if way.name in ("mixed", "figured", "watch", "both"):
-        if not piece.shown:
-            return (), ()
-        own = STEP_LOSES.get(piece.op, ())
-        return STEP_KEEPS.get(piece.op, ()), tuple(aspect for aspect in way.loses if aspect in own)
-    if piece.op == "render":
-        return (way.keeps if way.name == "render" else ()), ()
-    return way.keeps, way.loses
-
-
-def _select_step(part: PartFacts, source: str, passage: Passage, bundle: Bundle, place: int) -> Transform:
-    kept = sorted({page for piece in passage.pieces for page in piece.pages})
-    out = [page.number for page in bundle.pages[place] if page.number not in kept]
-    params: Params = (("pages", listed(kept)), ("left_out", listed(out)))
-    return Transform(
-        id=step_id("select", "", params, (source,)), op="select", inputs=(source,), part=part.index,
-        title=f"{part.name} {pages_title(tuple(kept))}", params=params,
-        note=f"leaves out {pages_title(tuple(out))}" if out else "",
-    )  # fmt: skip
-
-
-def _chars(tokens: Quantity) -> Levels:
-    return _plain_chars(levels(tokens))
-
-
 def _plain_chars(tokens: Levels) -> Levels:
-    return (tokens[0] * CHARS_PER_TOKEN, tokens[1] * CHARS_PER_TOKEN, tokens[2] * CHARS_PER_TOKEN)
+    return (tokens[0] * CHARS_OF_TOKEN, tokens[1] * CHARS_OF_TOKEN, tokens[2] * CHARS_OF_TOKEN)
 
 
 __all__ = ["Builder", "Job", "step_id"]

@@ -14,7 +14,8 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.levels import HIGH, quantity
 from intermodal.planner import pieces
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.routes import Assignment
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.way import Conversions, Piece, Way

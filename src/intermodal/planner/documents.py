@@ -9,7 +9,8 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.media.steps import MAX_PAGES_IN_PLAN
 from intermodal.planner import pieces
 from intermodal.planner.aspects import wants_eye
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.pages import is_scanned, numbers
 from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Piece, Way, make_way
 from intermodal.plans.facts import PageFacts, PartFacts

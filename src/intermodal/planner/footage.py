@@ -25,7 +25,8 @@ from intermodal.media.steps import (
 )
 from intermodal.planner import pieces
 from intermodal.planner.aspects import FACT_PENALTY, QUESTION_PENALTY, SPARSE, wants_eye
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.way import Conversions, Params, Passage, Picture, Piece, Way, make_way
 from intermodal.plans.facts import PartFacts
 from intermodal.quantity import Quantity

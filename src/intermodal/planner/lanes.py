@@ -13,7 +13,8 @@ from msgspec import Struct
 from intermodal.costing.levels import MID
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.combine import assignments
 from intermodal.planner.index import Group
 from intermodal.planner.routes import Assignment, Demand, demand, framing, picture_tokens

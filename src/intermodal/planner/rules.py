@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from intermodal.content import Kind
 from intermodal.costing.memory import fits
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
 from intermodal.planner.way import Way
 from intermodal.plans.numbers import plain_money

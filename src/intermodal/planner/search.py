@@ -20,7 +20,8 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.levels import HIGH
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.combine import ALL_COMBINATIONS
 from intermodal.planner.converters import Floors, shortlist
 from intermodal.planner.index import LISTED, Group

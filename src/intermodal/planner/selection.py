@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from intermodal.costing.levels import HIGH
 from intermodal.costing.tokens import BLOCK, page_tokens, text_tokens
-from intermodal.planner.case import Bundle, Case, question_words
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case, question_words
 from intermodal.planner.pages import is_scanned, scores, select
 from intermodal.planner.pieces import page_megapixels
 from intermodal.planner.routes import DEFAULT_ANSWER, Assignment, assign

@@ -9,7 +9,8 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Kind
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import part_tokens
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.routes import Route
 from intermodal.planner.way import Passage, Piece, Way
 from intermodal.plans.facts import PartFacts

@@ -12,7 +12,8 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
 from intermodal.planner.aspects import wants_eye
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.index import LISTED, Group, Job, tier_name
 from intermodal.planner.pages import is_scanned
 from intermodal.request import ScoresOutput

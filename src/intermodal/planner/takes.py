@@ -5,7 +5,8 @@ from __future__ import annotations
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import quantity
 from intermodal.costing.tokens import audio_tokens, document_tokens, part_tokens, video_tokens
-from intermodal.planner.case import Bundle, Case, text_files
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case, text_files
 from intermodal.planner.pieces import as_range
 from intermodal.planner.routes import as_quantity, picture_tokens
 from intermodal.planner.way import Passage, Way

@@ -11,7 +11,8 @@ from intermodal.costing.levels import ZEROS, Levels, levels, plus, times
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import document_tokens, video_tokens
 from intermodal.planner.aspects import kept, lost
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import CallOp, TransformOp
 from intermodal.quantity import Quantity

@@ -16,7 +16,8 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.planner import pieces
 from intermodal.planner.aspects import wants_eye
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.documents import document_ways
 from intermodal.planner.footage import animation_way, video_ways
 from intermodal.planner.way import TEXT, Conversions, Kept, Passage, Picture, Way, make_way

@@ -7,7 +7,8 @@ import math
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
 from intermodal.planner.aspects import figured_pages
-from intermodal.planner.case import Bundle, Case
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
 from intermodal.planner.index import tier_name
 from intermodal.planner.pieces import pages_title
 from intermodal.planner.routes import Assignment

@@ -1,0 +1,144 @@
+"""Bundles: parts that go one way, since they share kind, labels, needs and about the size.
+
+That is what keeps planning proportional to distinct shapes and not to parts.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from intermodal.content import Kind
+from intermodal.errors import UsageError
+from intermodal.planner.aspects import DENSE, needed
+from intermodal.planner.index import ENCODER as _ENCODER
+from intermodal.planner.labels import is_private, released
+from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.request import Aspect, Policy
+
+FINE_BUNDLES = 4  # distinct shapes up to which each shape is a bundle of its own
+Shape = tuple[object, ...]
+
+
+class Bundle(Struct):
+    """Parts that go one way.
+
+    Attributes:
+        private: as they came they may not leave this machine.
+        text_private, picture_private, sound_private: neither may the text, the pictures (of pages, of scenes) or the
+            sound made from them.
+        needs: aspects they are probably needed for, with the price of losing each.
+        pages: per part, the pages wanted (documents only). whole: they are all the pages there are.
+    """
+
+    kind: Kind
+    parts: list[PartFacts]
+    shapes: list[Shape]
+    details: list[str]
+    private: bool
+    text_private: bool
+    picture_private: bool
+    sound_private: bool
+    needs: dict[Aspect, float]
+    pages: list[tuple[PageFacts, ...]]
+    whole: bool = True
+
+    @property
+    def title(self) -> str:
+        """How a sentence calls these parts."""
+        first = self.parts[0].name
+        return first if len(self.parts) == 1 else f"{first} and {len(self.parts) - 1} more"
+
+
+def _shown(part: PartFacts) -> frozenset[Aspect]:
+    """Labels held against a picture are about what it shows, unless it is full of text."""
+    dense = part.text_density.known and part.text_density.mid >= DENSE
+    return frozenset() if dense or part.kind not in ("image", "video") else frozenset(("appearance",))
+
+
+def bundled(
+    media: list[tuple[PartFacts, str]], policy: Policy, question: frozenset[Aspect], *, labelled: bool
+) -> list[Bundle]:
+    fine: dict[Shape, Bundle] = {}
+    shapes = [_shape(part, detail) for part, detail in media]
+    coarse = len(set(shapes)) > FINE_BUNDLES
+    needs_by_shape: dict[Shape, dict[Aspect, float]] = {}
+    for (part, detail), shape in zip(media, shapes, strict=True):
+        needs = needs_by_shape.get(shape)
+        if needs is None:
+            needs = needs_by_shape[shape] = needed(part, question | _shown(part) if labelled else question)
+        private = is_private(policy, part)
+        size = _size_class(part) if coarse and part.kind != "video" else shape
+        key: Shape = (part.kind, private, private and part.name, tuple(needs), bool(part.outcomes) and part.index, size)
+        bundle = fine.get(key)
+        if bundle is None:
+            bundle = fine[key] = _bundle(part, private, policy, needs)
+        bundle.parts.append(part)
+        bundle.shapes.append(shape)
+        bundle.details.append(detail)
+        if part.kind == "document":
+            pages = _wanted_pages(part, policy)
+            bundle.pages.append(pages)
+            bundle.whole = bundle.whole and len(pages) == len(part.pages)
+    return list(fine.values())
+
+
+def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, float]) -> Bundle:
+    return Bundle(
+        kind=part.kind,
+        parts=[],
+        shapes=[],
+        details=[],
+        private=private,
+        text_private=private and not released(policy, part, "text"),
+        picture_private=private and not released(policy, part, "image"),
+        sound_private=private and not released(policy, part, "audio"),
+        needs=needs,
+        pages=[],
+    )
+
+
+def _shape(part: PartFacts, detail: str) -> Shape:
+    """What two parts share when they cost the same."""
+    # A part that something was made of already is like no other.
+    done = _ENCODER.encode(part.outcomes) if part.outcomes else b""
+    if part.kind == "image":
+        density = part.text_density
+        moves = part.frames > 1
+        return (
+            "image",
+            done,
+            part.width,
+            part.height,
+            detail,
+            moves,
+            density.low,
+            density.mid,
+            density.high,
+            density.certainty,
+        )
+    if part.kind == "audio":
+        return ("audio", done, part.seconds.low, part.seconds.mid, part.seconds.high, part.seconds.certainty)
+    return (part.kind, part.digest or part.index, part.index if not part.digest else -1, len(part.pages))
+
+
+def _size_class(part: PartFacts) -> object:
+    """Shapes within a factor of four share a class when there are too many to look at each."""
+    if part.kind == "image":
+        return ((part.width * part.height).bit_length() // 2, part.text_density.known, part.frames > 1)
+    if part.kind == "audio":
+        return int(part.seconds.mid).bit_length() // 2
+    chars = sum(page.chars for page in part.pages)
+    return (chars.bit_length() // 2, len(part.pages).bit_length() // 2, chars == 0)
+
+
+def _wanted_pages(part: PartFacts, policy: Policy) -> tuple[PageFacts, ...]:
+    if not policy.pages:
+        return part.pages
+    wanted = frozenset(policy.pages)
+    found = tuple(page for page in part.pages if page.number in wanted)
+    if not found:
+        asked_for = ", ".join(map(str, policy.pages[:5]))
+        raise UsageError(
+            f"has {len(part.pages)} pages, none of them among {asked_for}", where=part.name, todo="change --pages"
+        )
+    return found
