@@ -203,7 +203,7 @@ def _pdf_scanned() -> Iterator[Asked]:
 
 def _pdf_figures() -> Iterator[Asked]:
     for what in ("bar", "line", "pie"):
-        chart = ("chart.pdf", scanned(world.chart(what, side=600)))  # type: ignore[arg-type]
+        chart = ("chart.pdf", scanned(world.chart(what, side=600)))
         yield _ask(f"pdf: a {what} chart", "document", "What does the chart show?", chart)
 
 

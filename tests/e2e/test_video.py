@@ -34,22 +34,18 @@ def ops(made: dict[str, Any]) -> list[str]:
 def test_speech_over_stills_is_answered_from_both_in_time_order_and_no_frame_leaves(
     no_eye: LlamaServer, tmp_path: Path
 ) -> None:
-    made = ask("What is the invoice number?", TALK, "-m", READER, "--save-derived", tmp_path)
+    made = ask("What is the total due on the invoice?", TALK, "-m", READER, "--save-derived", tmp_path)
     assert {"demux", "transcribe", "frames", "read"} <= set(ops(made))
     given = no_eye.reached.decode("utf-8", "replace")
     assert "ask what you can do for your country" in given.lower(), "what is said"
-    assert "INV-20417" in given, "what is shown"
-    assert "INV-20417" in made["text"]
+    assert "1,380.50" in given, "what is shown"
+    assert "1,380.50" in made["text"]
 
     assert "What is said and seen in talk-over-stills.mp4" in given
-    stamp = given[given.rindex("[", 0, given.index("INV-20417")) :][:7]
+    stamp = given[given.rindex("[", 0, given.index("1,380.50")) :][:7]
     assert stamp in ("[0:07] ", "[0:08] "), f"the invoice is shown from 0:07.4 on, not at {stamp}"
-    assert given.index("] said:") < given.index("INV-20417"), "speech begins before it"
+    assert given.index("] said:") < given.index("1,380.50"), "speech begins before it"
     assert trace_of(no_eye.reached, TALK.read_bytes()) == ""
-
-    no_eye.record.forget()
-    again = ask("What does the speaker say that you can do?", TALK, "-m", READER)
-    assert "country" in again["text"].lower()
 
 
 def test_what_a_film_shows_is_seen_where_there_is_an_eye(both: tuple[LlamaServer, LlamaServer], tmp_path: Path) -> None:

@@ -109,13 +109,20 @@ def _check_name(name: str, catalog: Catalog) -> None:
 def _wanted(endpoint: Endpoint, catalog: Catalog, given: dict[str, Any]) -> bool:
     floor = given["at_least"]
     return (
-        given["name"].lower() in endpoint.id.lower()
+        _is_named(endpoint, given["name"].lower(), catalog)
         and (not given["hosts"] or endpoint.host.id in given["hosts"])
         and (given["takes"] is None or given["takes"] in endpoint.input)
         and (not given["task"] or given["task"] in endpoint.model.tasks)
         and (floor is None or any(TIERS.index(s.tier) >= TIERS.index(floor) for s in endpoint.model.strength))
         and (not given["ready"] or (endpoint.ready and allowed(endpoint, catalog)))
     )
+
+
+def _is_named(endpoint: Endpoint, name: str, catalog: Catalog) -> bool:
+    """A part of an id; where some model has just this name, only that one ("gpt-4o-mini" is not "gpt-4o-mini-tts")."""
+    if any(name == other.model.id.lower().rpartition("/")[2] for other in catalog.endpoints):
+        return name == endpoint.model.id.lower().rpartition("/")[2]
+    return name in endpoint.id.lower()
 
 
 def allowed(endpoint: Endpoint, catalog: Catalog) -> bool:

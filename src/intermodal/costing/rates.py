@@ -44,7 +44,8 @@ class Rates(Struct, frozen=True, gc=False):
     spoken. second: USD per second of audio. page: USD per page or picture.
     request: USD per call. All infinite where unknown.
     overhead, load: seconds. read_in, write_out: seconds per input and output token.
-    hear: seconds per second of audio. see: seconds per megapixel. leaf: seconds per page.
+    hear: seconds per second of audio. see: seconds per megapixel. spell: seconds per token a
+    reader reads, 0 where nobody says. leaf: seconds per page.
     context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
     """
 
@@ -63,6 +64,7 @@ class Rates(Struct, frozen=True, gc=False):
     write_out: Levels
     hear: Levels
     see: Levels
+    spell: Levels
     leaf: Levels
     context: float
     most_out: float
@@ -80,7 +82,7 @@ def rates(endpoint: Endpoint, statistics: Statistics, as_of: str) -> Rates:
         text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
         request=request,
         overhead=_of(overhead), load=_of(load), read_in=_inverse(prompt), write_out=_inverse(decode),
-        hear=_of(hear), see=_of(see), leaf=_of(leaf),
+        hear=_of(hear), see=_of(see), spell=_spelling(endpoint, decode), leaf=_of(leaf),
         context=float(endpoint.context or endpoint.model.context or UNKNOWN_CONTEXT),
         most_out=float(endpoint.model.max_output) if endpoint.model.max_output else math.inf,
         memory=_of(endpoint.memory),
@@ -126,6 +128,12 @@ def _says_anything(endpoint: Endpoint) -> bool:
     return any(q.mid > 0 for q in (speed.prompt, speed.decode, speed.realtime_factor, speed.megapixel, speed.page))
 
 
+def _spelling(endpoint: Endpoint, decode: Quantity) -> Levels:
+    """A reader's seconds per token: only where its row states a pace, for a guessed one would be false seconds."""
+    reads = "image-to-text" in endpoint.model.tasks and endpoint.speed.decode.mid > 0
+    return _inverse(decode) if reads else (0.0, 0.0, 0.0)
+
+
 def _of(quantity: Quantity) -> Levels:
     return (float(quantity.low), float(quantity.mid), float(quantity.high))
 
@@ -137,10 +145,11 @@ def _inverse(quantity: Quantity) -> Levels:
 
 
 class MediaRates(Struct, frozen=True, gc=False):
-    """Speed of the media worker: seconds per page of text, per megapixel rendered, per second of video looked through
+    """Speed of the media worker: seconds of a message there and back, per page of text, per megapixel rendered, per second of video looked through
     (and megapixel of its picture), per second of a video's sound.
     """
 
+    worker: Levels
     extract_page: Levels
     render_megapixel: Levels
     frames_second: Levels
@@ -150,6 +159,7 @@ class MediaRates(Struct, frozen=True, gc=False):
 # On one core. pdfium 0.3 to 1.7 ms a page of text, 4.4 ms (96 dpi) to 24 ms (150 dpi) a page of pixels; FFmpeg 0.4 s
 # for 132 frames of 720p, 0.04 s for 5.3 s of sound, measured on 2 cores.
 MEDIA = MediaRates(
+    worker=(0.0, 0.001, 0.05),  # probing has started it, and loaded its libraries, before anything is planned
     extract_page=(0.0002, 0.0006, 0.02),
     render_megapixel=(0.002, 0.015, 0.15),
     frames_second=(0.01, 0.08, 0.4),
@@ -165,6 +175,7 @@ def media_rates(statistics: Statistics) -> MediaRates:
         return shipped if seen is None else _of(seen)
 
     return MediaRates(
+        worker=of("worker", MEDIA.worker),
         extract_page=of("extract_page", MEDIA.extract_page),
         render_megapixel=of("render_megapixel", MEDIA.render_megapixel),
         frames_second=of("frames_second", MEDIA.frames_second),
@@ -190,6 +201,7 @@ def ideal(many: list[Rates]) -> Rates:
         write_out=_least([one.write_out for one in many]),
         hear=_least([one.hear for one in many]),
         see=_least([one.see for one in many]),
+        spell=_least([one.spell for one in many]),
         leaf=_least([one.leaf for one in many]),
         context=max(one.context for one in many),
         most_out=max(one.most_out for one in many),
@@ -206,5 +218,5 @@ def dimensions(one: Rates) -> tuple[float, ...]:
     return (
         one.text, one.image, one.audio, one.out, one.speech, one.character, one.second, one.page, one.request,
         *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],
-        *one.hear[1:], *one.see[1:], *one.leaf[1:], *one.memory[1:], -one.context, -one.most_out,
+        *one.hear[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.memory[1:], -one.context, -one.most_out,
     )  # fmt: skip

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from intermodal.costing.levels import Level, Levels
+from intermodal.costing.levels import Level
 from intermodal.costing.rates import MediaRates, Rates
 from intermodal.costing.tokens import CHARS_PER_SECOND
-
-# A message to the media worker and back. Probing has started it, and loaded its libraries, before anything is planned.
-WORKER: Levels = (0.0, 0.001, 0.05)
-
 
 def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: float) -> float:
     """Waiting, reading the prompt, writing the answer."""
@@ -24,33 +20,33 @@ def speak_seconds(rates: Rates, level: Level, chars: float) -> float:
     return rates.overhead[level] + chars / CHARS_PER_SECOND[level] * rates.hear[level]
 
 
-def see_seconds(rates: Rates, level: Level, megapixels: float) -> float:
-    """Reading one picture."""
-    return rates.overhead[level] + megapixels * rates.see[level]
+def see_seconds(rates: Rates, level: Level, megapixels: float, tokens: float) -> float:
+    """Reading one picture: looking for lines takes time by its size, reading them by what is written."""
+    return rates.overhead[level] + megapixels * rates.see[level] + tokens * rates.spell[level]
 
 
-def leaf_seconds(rates: Rates, level: Level, pages: int, megapixels: float) -> float:
+def leaf_seconds(rates: Rates, level: Level, pages: int, megapixels: float, tokens: float) -> float:
     """Reading rendered pages: by the page where that was measured, else as so many pictures of their size."""
     if rates.leaf[1] > 0:
         return rates.overhead[level] + pages * rates.leaf[level]
-    return pages * rates.overhead[level] + megapixels * rates.see[level]
+    return pages * rates.overhead[level] + megapixels * rates.see[level] + tokens * rates.spell[level]
 
 
 def extract_seconds(media: MediaRates, level: Level, pages: int) -> float:
     """Text layers of pages."""
-    return WORKER[level] + pages * media.extract_page[level]
+    return media.worker[level] + pages * media.extract_page[level]
 
 
 def render_seconds(media: MediaRates, level: Level, megapixels: float) -> float:
     """Pages drawn."""
-    return WORKER[level] + megapixels * media.render_megapixel[level]
+    return media.worker[level] + megapixels * media.render_megapixel[level]
 
 
 def frames_seconds(media: MediaRates, level: Level, seconds: float, megapixels: float) -> float:
     """Frames chosen from ``seconds`` of video of ``megapixels`` a picture."""
-    return WORKER[level] + seconds * megapixels * media.frames_second[level]
+    return media.worker[level] + seconds * megapixels * media.frames_second[level]
 
 
 def demux_seconds(media: MediaRates, level: Level, seconds: float) -> float:
     """The sound of a video, decoded."""
-    return WORKER[level] + seconds * media.demux_second[level]
+    return media.worker[level] + seconds * media.demux_second[level]

@@ -115,6 +115,20 @@ def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quanti
     return between(typical * PAGE_SPREAD[0], typical, most, "by the text seen on the page").scaled(megapixels)
 
 
+def written_tokens(letters: Quantity, factor: Quantity | None = None) -> Quantity:
+    """Tokens of what is written on a picture, from its letters counted from afar (``media/letters.py``).
+
+    ``factor``: tokens per letter that this reader's earlier runs gave, a quarter without.
+    """
+    if factor is None:
+        return letters.scaled(0.25, basis="a quarter of the letters seen")
+    found = letters.scaled(0.25)
+    return between(
+        min(found.mid * factor.low, found.low), found.mid * factor.mid, max(found.high, found.mid * factor.high),
+        factor.basis,
+    )  # fmt: skip
+
+
 def audio_tokens(seconds: Quantity) -> Quantity:
     """Tokens of sound that a model hears itself."""
     return seconds.times(between(*AUDIO, "10 tokens a second (OpenAI); other families up to 32"))

@@ -115,6 +115,8 @@ def _shape(part: PartFacts, detail: str) -> Shape:
             density.mid,
             density.high,
             density.certainty,
+            part.letters.mid,
+            part.letters.certainty,
         )
     if part.kind == "audio":
         return ("audio", done, part.seconds.low, part.seconds.mid, part.seconds.high, part.seconds.certainty)

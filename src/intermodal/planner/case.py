@@ -1,4 +1,4 @@
-"""A request as the planner sees it: parts bundled, labels resolved, needs inferred, everything resolved once per plan."""
+"""A request as the planner sees it: parts bundled, labels resolved, needs inferred, all of it once per plan."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.content import KINDS, Image, Text
+from intermodal.costing.answers import TYPICAL, kind_of
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
 from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates
 from intermodal.costing.tokens import part_tokens
@@ -38,7 +39,6 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
-TYPICAL_ANSWER = (8.0, 50.0)  # tokens, low and mid: answers to questions about files took 16 to 55, no statistics yet
 QUESTION_CHARS = 4_000  # of the question are looked at for words
 
 
@@ -49,6 +49,7 @@ class Case(Struct):
         named: ids ``Policy.model`` stands for, None when nobody named one.
         measured: ids with statistics of real runs. loaded: ids that are warm.
         special: by class, the ids about which more is known than the catalog says.
+        answer_kind: what the question asks for (costing/answers.py), "json" with a schema.
         typical_answer: low and mid tokens of an answer; a JSON value is about half as long as its schema.
         ranked_answer: tokens of the answer that ranking counts, before any endpoint's own limits.
         labels: tokens of the labels to score, each as a sentence.
@@ -82,6 +83,7 @@ class Case(Struct):
     schema_chars: int
     labels: float
     typical_answer: tuple[float, float]
+    answer_kind: str
     ranked_answer: float
     vocabularies: frozenset[str]
     text_cache: dict[str, Levels]
@@ -151,7 +153,8 @@ def make_case(
             memory = plus(memory, levels(catalog.by_id[endpoint_id].memory))
     measured = frozenset(key.partition("|")[0] for key in statistics.rows)
     schema = len(msgspec.json.encode(request.output.schema)) if isinstance(request.output, JsonOutput) else 0
-    typical = (10.0, max(80.0, schema / 8)) if schema else TYPICAL_ANSWER
+    kind = "json" if schema else kind_of(question)
+    typical = (10.0, max(50.0, schema / 8)) if schema else TYPICAL[kind]
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
@@ -164,7 +167,7 @@ def make_case(
         loaded=loaded, loaded_memory=memory,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, labels=_label_tokens(request.output),
-        typical_answer=typical, ranked_answer=_ranked_answer(request, job, typical[1]),
+        typical_answer=typical, answer_kind=kind, ranked_answer=_ranked_answer(request, job, typical[1]),
         vocabularies=frozenset(name for text in texts for name in text.tokens),
         text_cache={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,

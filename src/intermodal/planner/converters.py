@@ -140,7 +140,7 @@ def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> 
         time = generate_seconds(rates, MID, seen + asked, said) + rates.overhead[MID] * max(0, many - 1)
     else:
         money = reading_price(rates, work.pictures)
-        time = see_seconds(rates, MID, work.megapixels)
+        time = see_seconds(rates, MID, work.megapixels, 100.0 * work.megapixels)
     return _Scored(endpoint, money, time + load, tier, rates.memory[HIGH])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -35,6 +36,7 @@ from intermodal.costing.tokens import (
     read_tokens,
     speech_tokens,
     text_tokens,
+    written_tokens,
 )
 from intermodal.media.steps import DEFAULT_DPI, MAX_OCR_SIDE, page_size
 from intermodal.planner.case import Case
@@ -105,11 +107,16 @@ def read(case: Case, part: PartFacts, reader: Endpoint, rates: Rates) -> Piece:
     """The text in a picture."""
     megapixels = read_megapixels(part.width, part.height)
     price = reading_price(rates, 1)
+    if part.letters.known:
+        tokens = written_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"))
+    else:
+        tokens = read_tokens(megapixels, part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
+    made = levels(tokens)
     return settled(
         Piece(
             op="read", endpoint=reader, title=f"{part.width}x{part.height}", cost=(price, price, price), count=1,
-            tokens=read_tokens(megapixels, part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel")),
-            seconds=at_each(lambda level: see_seconds(rates, level, megapixels)),
+            tokens=tokens,
+            seconds=at_each(lambda level: see_seconds(rates, level, megapixels, made[level])),
         ),
         part,
     )  # fmt: skip
@@ -119,20 +126,27 @@ def read_pages(
     case: Case, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, rates: Rates, of: int
 ) -> Piece:
     """The text of scanned pages, from pictures just rendered."""
-    seen = case.statistics.get(reader.id, "tokens_per_megapixel")
     megapixels = [read_megapixels(*page_pixels(page)[:2]) for page in pages]
     price = reading_price(rates, len(pages))
+    tokens = total([scanned_tokens(case, page, reader) for page in pages])
+    made = levels(tokens)
     return settled(
         Piece(
             op="read", endpoint=reader, title=pages_title(numbers(pages)), pages=numbers(pages), of=of,
-            tokens=total(
-                [page_tokens(mp, seen, page.text_density) for mp, page in zip(megapixels, pages, strict=True)]
-            ),
+            tokens=tokens,
             cost=(price, price, price), count=len(pages),
-            seconds=at_each(lambda level: leaf_seconds(rates, level, len(pages), sum(megapixels))),
+            seconds=at_each(lambda level: leaf_seconds(rates, level, len(pages), sum(megapixels), made[level])),
         ),
         part,
     )  # fmt: skip
+
+
+def scanned_tokens(case: Case, page: PageFacts, reader: Endpoint | None) -> Quantity:
+    """Tokens on one scanned page: by its letters where they were counted, else by its size and how full it looks."""
+    of = (lambda figure: None) if reader is None else partial(case.statistics.get, reader.id)
+    if page.letters.known:
+        return written_tokens(page.letters, of("reading_factor"))
+    return page_tokens(page_megapixels(page), of("tokens_per_megapixel"), page.text_density)
 
 
 def read_frames(case: Case, part: PartFacts, reader: Endpoint, frames: Piece, shape: Picture, of: int) -> Piece:
@@ -142,12 +156,13 @@ def read_frames(case: Case, part: PartFacts, reader: Endpoint, frames: Piece, sh
     megapixels = read_megapixels(*shape[:2])
     seen = case.statistics.get(reader.id, "tokens_per_megapixel")
     each = read_tokens(megapixels, part.text_density, seen)
+    written = levels(each)
     cost = at_each(lambda level: reading_price(rates, count[level]))
     return settled(
         Piece(
             op="read", endpoint=reader, title=frames.title, tokens=_of_frames(each, count), cost=cost, of=of,
             count=frames.count,
-            seconds=at_each(lambda level: count[level] * see_seconds(rates, level, megapixels)),
+            seconds=at_each(lambda level: count[level] * see_seconds(rates, level, megapixels, written[level])),
         ),
         part,
     )  # fmt: skip
@@ -186,7 +201,7 @@ def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
     image: Levels = tuple(sum(each[level] for each in seen) / max(1, len(seen)) for level in LEVELS)  # type: ignore[assignment]
     each_one = float(len(look.pictures))
     many = look.count or (each_one, each_one, each_one)
-    learned = case.statistics.get(eye.id, "description_tokens")
+    learned = case.statistics.get(eye.id, "describe_tokens")
     out = levels(learned) if learned is not None else DESCRIPTION
     text: Levels = (ask[0] + DESCRIBE_ASK[0], ask[1] + DESCRIBE_ASK[1], ask[2] + DESCRIBE_ASK[2])
     cost = at_each(lambda level: many[level] * token_price(rates, text[level], image[level], 0.0, out[level]))

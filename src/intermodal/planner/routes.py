@@ -299,10 +299,14 @@ def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
         return levels(
             speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
         )
-    seen = case.statistics.get(endpoint.id, "output_tokens") if endpoint.id in case.measured else None
-    if seen is not None and not case.schema_chars:  # what answers in words took says nothing about a schema
+    known = endpoint.id in case.measured
+    seen = case.statistics.get(endpoint.id, f"output_tokens_{case.answer_kind}") if known else None
+    if seen is not None:
         return (min(seen.low, cap), min(seen.mid, cap), cap)
     low, mid = case.typical_answer
+    thinks = case.statistics.get(endpoint.id, "reasoning_factor") if known else None
+    if thinks is not None:  # what it thinks before it speaks is paid and waited for too
+        low, mid = low * thinks.low, mid * thinks.mid
     return (min(low, cap), min(mid, cap), cap)
 
 

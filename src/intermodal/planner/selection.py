@@ -7,11 +7,11 @@ import math
 from msgspec import Struct
 
 from intermodal.costing.levels import HIGH
-from intermodal.costing.tokens import BLOCK, page_tokens, text_tokens
+from intermodal.costing.tokens import BLOCK, text_tokens
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case, question_words
 from intermodal.planner.pages import is_scanned, scores, select
-from intermodal.planner.pieces import page_megapixels
+from intermodal.planner.pieces import scanned_tokens
 from intermodal.planner.routes import DEFAULT_ANSWER, Assignment, assign
 from intermodal.planner.way import Conversions, Kept, Way
 from intermodal.planner.ways import ways
@@ -70,7 +70,7 @@ def _pool(case: Case, places: list[int]) -> Pool:
             bundle = case.bundles[place]
             for part, wanted in zip(bundle.parts, bundle.pages, strict=True):
                 worth = _worth(case, part.index, wanted)
-                sizes = [_size(page) for page in wanted]
+                sizes = [_size(case, page) for page in wanted]
                 found.pages += [(part.index, page) for page in wanted]
                 found.sizes += sizes
                 found.worth += worth
@@ -120,8 +120,8 @@ def _same_way(case: Case, bundle: Bundle, way: Way, conversions: Conversions, ke
     return next(iter(same), None)
 
 
-def _size(page: PageFacts) -> float:
+def _size(case: Case, page: PageFacts) -> float:
     """High estimate of a page's tokens, its label included."""
     if not is_scanned(page):
         return BLOCK[HIGH] + text_tokens(page.chars).high
-    return BLOCK[HIGH] + page_tokens(page_megapixels(page), None, page.text_density).high
+    return BLOCK[HIGH] + scanned_tokens(case, page, None).high

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
 Rgb = tuple[int, int, int]
 Shape = Literal["circle", "square", "triangle", "star"]
@@ -137,10 +138,10 @@ def _canvas(width: int, height: int, ground: Rgb) -> tuple[Image, ImageDraw]:
     return image, ImageDraw.Draw(image)
 
 
-def _font(size: int) -> object:
-    from PIL import ImageFont
+def _font(size: int) -> FreeTypeFont | ImageFont:
+    from PIL.ImageFont import load_default
 
-    return ImageFont.load_default(size)
+    return load_default(size)
 
 
 def _circle(pen: ImageDraw, x: float, y: float, reach: float, rgb: Rgb) -> None:

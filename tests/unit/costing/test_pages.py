@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from intermodal.catalog.load import load_catalog
-from intermodal.costing.rates import Rates, rates
+from intermodal.costing.rates import MEDIA, Rates, rates
 from intermodal.costing.speed import extract_seconds, leaf_seconds, render_seconds, see_seconds
 from intermodal.costing.tokens import READ_PER_PAGE, page_tokens
 from intermodal.media.steps import SCANNED_BELOW
@@ -70,22 +70,16 @@ def reader() -> Rates:
     return rates(eye, Statistics(), "2026-11-25")
 
 
-@pytest.mark.parametrize("measured", [1.5, 2.3])
-def test_a_scanned_page_is_read_in_the_estimated_time(measured: float) -> None:
-    """Pages are timed by their pixels, for the row does not time them: 1.05, 1.7 and 6.6 s for 2.17 megapixels."""
-    low, mid, high = (leaf_seconds(reader(), level, 1, 2.17) for level in (0, 1, 2))
-    assert low < measured < high and max(mid / measured, measured / mid) < 1.5
-    assert mid == see_seconds(reader(), 1, 2.17)
-    assert leaf_seconds(reader(), 1, 2, 4.34) == pytest.approx(3.2, rel=0.15), "two pages were read in 3.2 s"
-
-
-def test_the_invoice_is_read_in_the_estimated_time() -> None:
-    low, mid, high = (see_seconds(reader(), level, 0.378) for level in (0, 1, 2))
-    assert low < 0.84 < high and mid == pytest.approx(0.84, rel=0.2)
+@pytest.mark.parametrize(("megapixels", "tokens", "measured"), [(0.378, 65, 0.84), (0.24, 0, 0.4)])
+def test_a_picture_is_read_in_the_estimated_time(megapixels: float, tokens: float, measured: float) -> None:
+    """By its size and by what is written on it: an invoice, and a photo without words, on a quiet machine."""
+    low, mid, high = (see_seconds(reader(), level, megapixels, tokens) for level in (0, 1, 2))
+    assert low < measured < high and max(mid / measured, measured / mid) < 1.3
+    assert mid == leaf_seconds(reader(), 1, 1, megapixels, tokens), "the row does not time pages, so pixels do"
 
 
 def test_media_steps_do_not_pay_again_for_the_worker_that_probing_started() -> None:
-    assert extract_seconds(0, 1) < 0.0011 < extract_seconds(2, 1)  # measured for one page: 1.0 to 1.6 ms
-    assert extract_seconds(1, 1) == pytest.approx(0.0013, rel=0.5)
-    assert render_seconds(0, 2.18) < 0.047 < render_seconds(2, 2.18)  # measured for one page at 150 dpi
-    assert render_seconds(1, 2.18) == pytest.approx(0.047, rel=0.5)
+    assert extract_seconds(MEDIA, 0, 1) < 0.0011 < extract_seconds(MEDIA, 2, 1)  # measured for one page: 1.0 to 1.6 ms
+    assert extract_seconds(MEDIA, 1, 1) == pytest.approx(0.0013, rel=0.5)
+    assert render_seconds(MEDIA, 0, 2.18) < 0.047 < render_seconds(MEDIA, 2, 2.18)  # measured for one page at 150 dpi
+    assert render_seconds(MEDIA, 1, 2.18) == pytest.approx(0.047, rel=0.5)
