@@ -145,8 +145,10 @@ def _inverse(quantity: Quantity) -> Levels:
 
 
 class MediaRates(Struct, frozen=True, gc=False):
-    """Speed of the media worker: seconds of a message there and back, per page of text, per megapixel rendered, per second of video looked through
-    (and megapixel of its picture), per second of a video's sound.
+    """Speed of the media worker, in seconds.
+
+    Of a message there and back, per page of text, per megapixel rendered, per second of video looked through (and
+    megapixel of its picture), per second of a video's sound.
     """
 
     worker: Levels

@@ -6,6 +6,7 @@ from intermodal.costing.levels import Level
 from intermodal.costing.rates import MediaRates, Rates
 from intermodal.costing.tokens import CHARS_PER_SECOND
 
+
 def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: float) -> float:
     """Waiting, reading the prompt, writing the answer."""
     return rates.overhead[level] + tokens_in * rates.read_in[level] + tokens_out * rates.write_out[level]

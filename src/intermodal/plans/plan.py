@@ -71,7 +71,6 @@ class Candidate(Value):
     takes: tuple[Taken, ...] = ()
     checks: tuple[Check, ...] = ()
 
-
     @property
     def last(self) -> Call:
         """The call that ends the route."""

@@ -42,8 +42,8 @@ part = st.one_of(
     st.fixed_dictionaries({"kind": st.just("document"), "pages": pages}),
     st.fixed_dictionaries(
         {
-            "kind": st.just("video"), "seconds": st.sampled_from((5.0, 40.0, 600.0)), "channels": st.sampled_from((0, 2)),
-            "width": st.just(1280), "height": st.just(720), "fps": st.just(25.0),
+            "kind": st.just("video"), "seconds": st.sampled_from((5.0, 40.0, 600.0)),
+            "channels": st.sampled_from((0, 2)), "width": st.just(1280), "height": st.just(720), "fps": st.just(25.0),
         },
         optional={"cuts": st.sampled_from(([2.0], [1.0, 2.0, 3.0])), "density": st.sampled_from((0.0, 0.1))},
     ),
