@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from intermodal.client import Answer, AsyncClient, Client
     from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
     from intermodal.errors import IntermodalError, NoRoute
-    from intermodal.events import Event, Result, fold
+    from intermodal.events import Event, Replanned, Result, fold
+    from intermodal.plans.analyze import explain_analyze
     from intermodal.plans.explain import explain
     from intermodal.plans.plan import Inputs, Plan, SavedPlan
     from intermodal.quickly import ask
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
         Policy,
         Request,
         Sampling,
+        ScoresOutput,
+        SpeechOutput,
         TextOutput,
         TranscriptOutput,
     )
@@ -39,18 +42,20 @@ _HOME = {
     "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
     "PathSource": "content", "Text": "content", "UrlSource": "content",
     "IntermodalError": "errors", "NoRoute": "errors",
-    "Event": "events", "Result": "events", "fold": "events",
+    "Event": "events", "Replanned": "events", "Result": "events", "fold": "events",
     "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
     "EmbeddingOutput": "request", "JsonOutput": "request", "Message": "request", "Policy": "request",
-    "Request": "request", "Sampling": "request", "TextOutput": "request", "TranscriptOutput": "request",
-    "ask": "quickly", "explain": "plans.explain", "make_request": "asking",
+    "Request": "request", "Sampling": "request", "ScoresOutput": "request", "SpeechOutput": "request",
+    "TextOutput": "request", "TranscriptOutput": "request",
+    "ask": "quickly", "explain": "plans.explain", "explain_analyze": "plans.analyze", "make_request": "asking",
 }  # fmt: skip
 
 __all__ = [
     "Answer", "AsyncClient", "Audio", "BytesSource", "Client", "Document", "EmbeddingOutput", "Event", "File",
     "Image", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoRoute", "PathSource", "Plan", "Policy",
-    "Request", "Result", "Sampling", "SavedPlan", "Text", "TextOutput", "TranscriptOutput", "UrlSource",
-    "__version__", "ask", "explain", "fold", "make_request",
+    "Replanned", "Request", "Result", "Sampling", "SavedPlan", "ScoresOutput", "SpeechOutput", "Text",
+    "TextOutput", "TranscriptOutput", "UrlSource",
+    "__version__", "ask", "explain", "explain_analyze", "fold", "make_request",
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ def _make(case: str, folder: Path, media: Path) -> tuple[list[str], int, list[st
     """Arguments, exit code, and words the sentence must hold."""
     import io
     import wave
+    import zipfile
 
     path = folder / f"{case}.bin"
     match case:
@@ -43,8 +44,11 @@ def _make(case: str, folder: Path, media: Path) -> tuple[list[str], int, list[st
         case "encrypted-pdf":
             path.write_bytes(_encrypted_pdf())
             return ["Q", str(path)], 3, ["password"]
-        case "video":
-            return ["Q", str(media / "bigbuckbunny.mp4")], 3, ["video", "not", "extract its sound", "later version"]
+        case "truncated-video":
+            path.write_bytes((media / "bigbuckbunny.mp4").read_bytes()[:20_000])
+        case "archive":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("notes.txt", "words")
         case "random-bytes":
             path.write_bytes(bytes(range(256)) * 40)
         case "unreachable-url":
@@ -88,8 +92,8 @@ def _encrypted_pdf() -> bytes:
 
 CASES = [
     "missing", "empty", "folder", "truncated-png", "truncated-pdf", "zero-seconds", "text-named-png", "encrypted-pdf",
-    "video", "random-bytes", "unreachable-url", "file-url", "ftp-url", "unknown-model", "broken-schema", "wrong-schema",
-    "no-route", "transcript-of-text", "nothing",
+    "truncated-video", "archive", "random-bytes", "unreachable-url", "file-url", "ftp-url", "unknown-model",
+    "broken-schema", "wrong-schema", "no-route", "transcript-of-text", "nothing",
 ]  # fmt: skip
 
 

@@ -146,6 +146,9 @@ class Trip:
                 last = failures[-1]
                 reason = f"{last.endpoint} {last.reason}: going on with the fallback {candidate.endpoint}"
                 await self._emit(Note(text=reason, step=last.step))
+                for warning in candidate.warnings:
+                    if warning not in self._plan.chosen.warnings:
+                        await self._emit(Note(text=f"the fallback {warning}", step=last.step))
             try:
                 self._finished = await Course(candidate, shop, self._ledger, self._started, replanner).go()
                 return
@@ -188,10 +191,14 @@ class Trip:
 
 
 def _may_replace(candidate: Candidate, failures: list[Reroute], shop: Workshop, world: World) -> bool:
-    """Whether a fallback does without the calls that failed, and is larger where size was the failure."""
+    """Whether a fallback does without the calls that failed, and is larger where size was the failure.
+
+    One that cannot be reached does nothing else either.
+    """
     failed = {(failure.endpoint, failure.op) for failure in failures}
+    gone = {failure.endpoint for failure in failures if isinstance(failure.error, errors.Unreachable)}
     todo = [step for step in candidate.steps if isinstance(step, Call) and step.id not in shop.products]
-    if any((step.endpoint, step.op) in failed for step in todo):
+    if any((step.endpoint, step.op) in failed or step.endpoint in gone for step in todo):
         return False
     after = world.catalog.by_id.get(candidate.endpoint)
     for failure in failures:

@@ -43,10 +43,17 @@ STEP_LOSES: dict[str, tuple[Aspect, ...]] = {  # and which of the losses are its
     "transcribe": ("speakers", "tone"), "read": ("layout", "appearance", "figures", "motion"),
     "describe": ("words", "layout", "motion"), "extract": ("layout", "appearance", "figures"), "frames": ("motion",),
 }  # fmt: skip
+ONLY_SEEN: dict[Kind, tuple[str, ...]] = {  # ways in which nothing but the last endpoint's eye takes in the words
+    "image": ("native", "frames"), "document": ("render",),
+}  # fmt: skip
 FOR_AN_EYE: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # what words on a page do not carry
 
 # Whole words of the question, each with the aspect it asks for. English only, and said so in the docs.
 _WORDS: dict[Aspect, str] = {
+    "words": (
+        "text texts word words say says said written write writes read reads letters letter print printed title "
+        "headline caption name date amount total price invoice receipt quote spelled"
+    ),
     "appearance": (
         "colour colours color colors coloured colored shape shapes look looks looking wearing wears appearance visible "
         "photo photograph picture pictured scene logo face faces background bright dark style"
@@ -63,6 +70,8 @@ for _aspect, _words in _WORDS.items():
     for _word in _words.split():
         _ASKS[_word] = (*_ASKS.get(_word, ()), _aspect)
 
+# A number, unless of things: "the order number", and not "the number of stars".
+_NUMBER = re.compile(r"\bnumbers?\b(?! of\b)")
 # "look at the total" asks for no appearance; "who is the supplier" asks for no speaker unless there is speech.
 _NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
 _WORD = re.compile(r"[^\W_]+")
@@ -84,10 +93,11 @@ def asked(question: str) -> frozenset[Aspect]:
     >>> sorted(asked("What colour is the car, and what does the chart show?"))
     ['appearance', 'figures']
     >>> sorted(asked("Look at the invoice: what is the total?"))
-    []
+    ['words']
     """
     cleaned = _NOT_ABOUT_LOOKS.sub(" ", question.lower())
-    return frozenset(aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ()))
+    found = frozenset(aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ()))
+    return found | {"words"} if _NUMBER.search(cleaned) else found
 
 
 def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:
@@ -95,7 +105,9 @@ def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:
     there = HAS[part.kind] if part.frames <= 1 else (*HAS[part.kind], "motion")
     needs: dict[Aspect, float] = {aspect: QUESTION_PENALTY for aspect in there if aspect in question}
     for aspect in _suggested(part):
-        needs.setdefault(aspect, FACT_PENALTY)
+        # Where the question does not say what it is about, it is about what there is most of: a page of text is words.
+        plain = aspect == "words" and part.kind == "image" and not needs
+        needs.setdefault(aspect, QUESTION_PENALTY if plain else FACT_PENALTY)
     if figured_pages(part):
         needs.setdefault("figures", QUESTION_PENALTY)
     return needs

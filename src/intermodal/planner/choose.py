@@ -86,8 +86,20 @@ def _fallbacks(routes: list[Route], chosen: Route) -> list[Route]:
     for route in routes:
         if route.endpoint.id != chosen.endpoint.id:
             (good if route.demand.penalty < most else rest).setdefault(route.endpoint.id, route)
-    found = [*good.values(), *(route for name, route in rest.items() if name not in good)]
-    return found[:FALLBACKS]
+    found = [*good.values(), *(route for name, route in rest.items() if name not in good)][:FALLBACKS]
+    if found and all(_leans_on(route, chosen) for route in found):
+        # Nothing would be left if the chosen one could not be reached.
+        others = (route for route in routes if route.endpoint.id != chosen.endpoint.id)
+        alone = next((route for route in others if not _leans_on(route, chosen)), None)
+        if alone is not None:
+            kept = [route for route in found if route.endpoint.id != alone.endpoint.id]
+            found = [*kept[: FALLBACKS - 1], alone]
+    return found
+
+
+def _leans_on(route: Route, chosen: Route) -> bool:
+    """Whether a route converts something by the endpoint that the chosen one answers with."""
+    return any(used.id == chosen.endpoint.id for way in route.assignment.ways for used in way.converters)
 
 
 def no_route(case: Case, refused: list[Refused]) -> NoRoute:

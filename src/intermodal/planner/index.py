@@ -23,6 +23,7 @@ from intermodal.request import TIERS, Tier
 
 Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score"]
 LISTED = 4  # ids a rejection names
+READS = TIERS.index("small")  # below it, an eye that nobody measured tells shapes and not letters
 BAND = 4  # the chosen one and three fallbacks
 _KEY = "_planner_index"
 
@@ -56,6 +57,7 @@ class Group(Struct, eq=False):
         host: the host's id where all members share it, else "".
         jobs: what they can do. inputs: the kinds they take. remote: beyond this machine.
         tiers: strength by task, as a place in ``TIERS``. strongest: the best of them.
+        lane: what classes share to which the same ways are open.
         ids: the first few, for a rejection to name.
     """
 
@@ -68,7 +70,13 @@ class Group(Struct, eq=False):
     remote: bool
     tiers: dict[str, int]
     strongest: int
+    lane: tuple[frozenset[str], bool, bool]
     ids: tuple[str, ...] = ()
+
+    @property
+    def cannot_read(self) -> bool:
+        """It sees, and is too weak an eye to be taken to read what is written in a picture."""
+        return self.lane[2]
 
     def tier(self, task: Task) -> int:
         """Strength for a task.
@@ -172,17 +180,19 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
         dict.fromkeys(job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS[task])
     )
     tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
+    inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in HERE
+    strongest = max(tiers.values(), default=0)
+    cannot_read = "image" in inputs and _reading(tiers, strongest) < READS
     return Group(
-        number=number,
-        first=endpoint,
-        members=[endpoint],
-        host=host,
-        jobs=jobs,
-        inputs=frozenset(endpoint.input),
-        remote=endpoint.host.zone not in HERE,
-        tiers=tiers,
-        strongest=max(tiers.values(), default=0),
-    )
+        number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
+        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read),
+    )  # fmt: skip
+
+
+def _reading(tiers: dict[str, int], strongest: int) -> int:
+    """How well a model that sees reads: measured or stated for that task, otherwise as well as it sees."""
+    tasks: tuple[Task, ...] = ("image-to-text", "image-text-to-text", "text-generation")
+    return next((tiers[task] for task in tasks if task in tiers), strongest)
 
 
 def tier_name(place: int) -> Tier:

@@ -21,7 +21,7 @@ from intermodal.planner.routes import Assignment, Demand, demand, framing, pictu
 from intermodal.planner.rules import Reason
 from intermodal.planner.score import UNKNOWN, weights
 from intermodal.planner.survivors import Row
-from intermodal.planner.way import Way
+from intermodal.planner.way import Way, unread
 
 Coefficients = tuple[float, float, float, float]  # score of a call, and per token of text, of pictures, of sound
 Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
@@ -111,18 +111,15 @@ class Lanes:
     def __init__(self, case: Case, choices: list[list[Way]]) -> None:
         self.case = case
         self.choices = choices
-        self._usable: dict[tuple[frozenset[str], bool], list[list[Way]] | tuple[Bundle, list[Reason]]] = {}
-        self._assignments: dict[tuple[frozenset[str], bool, str], list[Assignment]] = {}
-        self._lanes: dict[tuple[frozenset[str], bool, str, str, bool], Lane] = {}
+        self._usable: dict[tuple[frozenset[str], bool, bool], list[list[Way]] | tuple[Bundle, list[Reason]]] = {}
+        self._assignments: dict[tuple[object, str], list[Assignment]] = {}
+        self._lanes: dict[tuple[object, str, str, bool], Lane] = {}
 
-    def usable(
-        self, inputs: frozenset[str], remote: bool, group: Group
-    ) -> list[list[Way]] | tuple[Bundle, list[Reason]]:
+    def usable(self, group: Group) -> list[list[Way]] | tuple[Bundle, list[Reason]]:
         """Per bundle the ways that are open to such endpoints, or the first bundle with none and why."""
-        key = (inputs, remote)
-        found = self._usable.get(key)
+        found = self._usable.get(group.lane)
         if found is None:
-            found = self._usable[key] = self._open(group)
+            found = self._usable[group.lane] = self._open(group)
         return found
 
     def _open(self, group: Group) -> list[list[Way]] | tuple[Bundle, list[Reason]]:
@@ -130,7 +127,8 @@ class Lanes:
         for bundle, choices in zip(self.case.bundles, self.choices, strict=True):
             reasons: list[Reason] = []
             good: list[Way] = []
-            for way in choices:
+            for each in choices:
+                way = unread(each, bundle) if group.cannot_read else each
                 reason = rules.of_way(group, way, bundle, self.case)
                 if reason is None:
                     good.append(way)
@@ -143,19 +141,19 @@ class Lanes:
 
     def assignments(self, group: Group) -> list[Assignment]:
         """Assignments worth trying where there is time to try several."""
-        key = (group.inputs, group.remote, group.first.model.image_tokens)
+        key = (group.lane, group.first.model.image_tokens)
         found = self._assignments.get(key)
         if found is None:
-            usable = self.usable(group.inputs, group.remote, group)
+            usable = self.usable(group)
             assert isinstance(usable, list)
-            found = self._assignments[key] = assignments(self.case, usable, key[2])
+            found = self._assignments[key] = assignments(self.case, usable, key[1])
         return found
 
     def lane(self, group: Group) -> Lane:
         """The lane of a class that has ways for every bundle."""
         model, forced = group.first.model, group.first.host.forced_json
         rule = model.image_tokens
-        key = (group.inputs, group.remote, rule, self.case.vocabulary(model.tokenizer), forced)
+        key = (group.lane, rule, self.case.vocabulary(model.tokenizer), forced)
         found = self._lanes.get(key)
         if found is None:
             text = 0.0 if self.case.job == "transcribe" else _own_text(self.case, model.tokenizer, forced)

@@ -161,7 +161,7 @@ class Search:
         if weak is not None:
             self.misses.add(weak)
         for row in every:
-            usable = self.lanes.usable(row.inputs, row.remote, row.groups[0])
+            usable = self.lanes.usable(row.groups[0])
             mute = case.output == "speech" and any(is_mute(case, group.first) for group in row.groups)
             if not isinstance(usable, list) or (row.remote and case.private_text) or mute:
                 for group in row.groups:
@@ -199,7 +199,7 @@ class Search:
         if is_mute(case, group.first):
             self._refuse(("output", "answers in words, and no voice is reachable to speak them"), group)
             return False
-        usable = self.lanes.usable(group.inputs, group.remote, group)
+        usable = self.lanes.usable(group)
         if isinstance(usable, list):
             return True
         self._refuse(self._no_way(*usable), group)
@@ -393,7 +393,7 @@ class Search:
         """Routes to the same endpoint with one bundle going another way."""
         rule = route.group.first.model.image_tokens
         lane = self.lanes.lane(route.group)
-        usable = self.lanes.usable(route.group.inputs, route.group.remote, route.group)
+        usable = self.lanes.usable(route.group)
         if route.assignment.left_out or not isinstance(usable, list):
             return
         ways_now = route.assignment.ways

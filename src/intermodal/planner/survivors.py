@@ -67,7 +67,7 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
                 weak.append(group)
                 continue
             model, forced = group.first.model, group.first.host.forced_json or not case.schema_chars
-            key = (group.inputs, group.remote, model.image_tokens, model.tokenizer, forced)
+            key = (group.lane, model.image_tokens, model.tokenizer, forced)
             row = by_key.get(key)
             if row is None:
                 row = by_key[key] = Row(

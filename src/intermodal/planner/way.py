@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.levels import ZEROS, Levels, levels, plus, times
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import document_tokens, video_tokens
-from intermodal.planner.aspects import kept, lost
+from intermodal.planner.aspects import ONLY_SEEN, kept, lost
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.plans.facts import PageFacts, PartFacts
@@ -158,6 +159,19 @@ def make_way(
     )  # fmt: skip
     _add_up(made, case)
     return made
+
+
+def unread(way: Way, bundle: Bundle) -> Way:
+    """The way as it is in front of an eye too weak to read: what is written only in pictures is lost."""
+    pictured = way.pictures and way.name in ONLY_SEEN.get(bundle.kind, ())
+    if not pictured or "words" not in way.keeps:
+        return way
+    needed = bundle.needs.get("words")
+    return replace(
+        way, keeps=tuple(aspect for aspect in way.keeps if aspect != "words"), loses=("words", *way.loses),
+        penalty=way.penalty + (needed or 0.0), missed=way.missed if needed is None else ("words", *way.missed),
+        weighed={}, options={},
+    )  # fmt: skip
 
 
 def _distinct(bundle: Bundle) -> list[PartFacts]:

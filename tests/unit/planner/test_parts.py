@@ -92,11 +92,13 @@ def test_a_page_number_is_no_text_layer() -> None:
     [
         ("What colour is the car?", {"appearance"}),
         ("What does the chart show?", {"figures"}),
-        ("Who says that?", {"speakers"}),
+        ("Who says that?", {"speakers", "words"}),
         ("Is she angry?", {"tone"}),
-        ("At which minute is the price named?", {"timing"}),
-        ("Look at the invoice and tell me the total.", set()),
-        ("What is the total?", set()),
+        ("At which minute is the price named?", {"timing", "words"}),
+        ("Look at the invoice and tell me the total.", {"words"}),
+        ("What is the total?", {"words"}),
+        ("What is the order number?", {"words"}),
+        ("Count the number of stars.", set()),
     ],
 )
 def test_the_words_of_a_question_say_what_it_needs(question: str, aspects: set[str]) -> None:
