@@ -103,7 +103,7 @@ def test_a_page_with_more_text_than_planned_for_is_planned_again_and_the_timelin
     row = no_eye.row("text").replace("context = 8192", "context = 400")
     configure(tmp_path_factory, monkeypatch, row, no_eye.row("long"))
     picture = tmp_path / "faint.png"
-    picture.write_bytes(_faint())
+    picture.write_bytes(faint())
     request = package.make_request("What is the last number?", picture, max_tokens=24, temperature=0.0)
     with package.Client() as client:
         plan = client.plan(request)
@@ -117,14 +117,15 @@ def test_a_page_with_more_text_than_planned_for_is_planned_again_and_the_timelin
     assert "planned again" in shown.lower()
 
 
-def _faint() -> bytes:
+def faint(seed: int = 0, lines: int = 72) -> bytes:
+    """A page of small grey numbers, which from afar looks all but empty."""
     from PIL import Image, ImageDraw, ImageFont
 
     image = Image.new("RGB", (1700, 2300), (255, 255, 255))
     pen = ImageDraw.Draw(image)
     font = ImageFont.load_default(22)
-    for line in range(72):
-        words = " ".join(f"{line * 31 + place * 7}" for place in range(22))
+    for line in range(lines):
+        words = " ".join(f"{line * 31 + place * 7 + seed}" for place in range(22))
         pen.text((40, 30 + 31 * line), words, fill=(178, 178, 178), font=font)
     out = BytesIO()
     image.save(out, "PNG")

@@ -56,7 +56,7 @@ _WORDS: dict[Aspect, str] = {
     ),
     "appearance": (
         "colour colours color colors coloured colored shape shapes look looks looking wearing wears appearance visible "
-        "photo photograph picture pictured scene logo face faces background bright dark style"
+        "shown seen photo photograph picture pictured scene logo face faces background bright dark style"
     ),
     "figures": "chart charts graph graphs figure figures diagram diagrams plot plots curve axis bar bars trend",
     "layout": "layout column columns table tables row rows position heading header footer top bottom",

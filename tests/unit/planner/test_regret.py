@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import msgspec
 from tests.unit.planner.requests import inputs_of, seeded
@@ -14,11 +15,13 @@ from intermodal.planner.choose import decide
 from intermodal.planner.converters import TASKS, Floors
 from intermodal.planner.lanes import for_itself
 from intermodal.planner.routes import assign, demand, price, priced, tier_of
-from intermodal.planner.score import Key, key
+from intermodal.planner.score import Key, key, score
 from intermodal.planner.survivors import jobs_needed, survivors
+from intermodal.planner.way import unread
 from intermodal.planner.ways import ways
 
 CASES = 150
+TIE = 1e-9  # a regret that is none, but for seconds, kept aspects or money after an equal number
 
 
 def brute_force(case: Case, floors: Floors) -> Key | None:
@@ -32,9 +35,13 @@ def brute_force(case: Case, floors: Floors) -> Key | None:
     choices = [ways(case, bundle, conversions) for bundle in case.bundles]
     best: Key | None = None
     for group in left.by_job[case.job]:
+        as_seen = [
+            (bundle, [unread(way, bundle) for way in some] if group.cannot_read else some)
+            for bundle, some in zip(case.bundles, choices, strict=True)
+        ]
         usable = [
             for_itself(bundle, [way for way in some if rules.of_way(group, way, bundle, case) is None])
-            for bundle, some in zip(case.bundles, choices, strict=True)
+            for bundle, some in as_seen
         ]
         for chosen in itertools.product(*usable):
             assignment = assign(case, chosen, group.first.model.image_tokens)
@@ -48,9 +55,12 @@ def brute_force(case: Case, floors: Floors) -> Key | None:
     return best
 
 
-def test_the_chosen_route_is_the_best_there_is_in_99_of_100_cases() -> None:
-    compared = missed = 0
-    for seed in range(CASES):
+def compared_with(seeds: range) -> Iterator[float]:
+    """Per case that can be compared: the chosen route's number over that of the best there is, less one.
+
+    Above 0 also where only a tie-break is missed.
+    """
+    for seed in seeds:
         described, catalog = seeded(seed)
         inputs = msgspec.structs.replace(inputs_of(described), catalog=catalog)
         case = make_case(inputs.request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
@@ -63,7 +73,15 @@ def test_the_chosen_route_is_the_best_there_is_in_99_of_100_cases() -> None:
         best = brute_force(case, decision.settled.floors)
         assert best is not None
         assert best[:-1] <= decision.chosen.key[:-1], "brute force looks at everything"
-        compared += 1
-        missed += best[:-1] != decision.chosen.key[:-1]
-    assert compared > CASES * 0.6
-    assert missed <= compared * 0.01, f"{missed} of {compared} plans were not the best"
+        if best[:-1] == decision.chosen.key[:-1]:
+            yield 0.0
+            continue
+        mine, least = score(case, decision.chosen.key), score(case, best)
+        yield max(mine / least - 1 if least > 0 else mine - least, TIE)
+
+
+def test_the_chosen_route_is_the_best_there_is_in_99_of_100_cases() -> None:
+    found = list(compared_with(range(CASES)))
+    missed = sum(regret > 0 for regret in found)
+    assert len(found) > CASES * 0.6
+    assert missed <= len(found) * 0.01, f"{missed} of {len(found)} plans were not the best"
