@@ -25,7 +25,7 @@ from intermodal.content import BytesSource  # noqa: E402
 from intermodal.request import EmbeddingOutput, Request, ScoresOutput, TranscriptOutput  # noqa: E402
 
 MEDIA = ROOT / "examples" / "media"
-TALK = ROOT / "tests" / "media" / "talk-over-stills.mp4"
+TALK = ROOT / "examples" / "media" / "talk-over-stills.mp4"
 LOOKS = "Describe the picture: what colour, what shape?"
 SCHEMA = {
     "type": "object",

@@ -1,4 +1,4 @@
-"""The demo: real speech, a real picture and a real PDF, answered on this machine. ``make demo`` runs it.
+"""The demo: real speech, a real picture, a real PDF and a video, answered on this machine. ``make demo`` runs it.
 
 Every command is shown before it runs, and can be typed again by hand in examples/media. Config and
 store are fresh ones in a temporary folder, so that nothing of yours is used or changed; the weights
@@ -38,6 +38,10 @@ SCENES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "A scanned PDF, pictures only: its pages are rendered and read.",
         ("intermodal", "ask", "-q", "What is the storage fee per day?", "scanned.pdf"),
+    ),
+    (
+        "A video: its speech is heard, and what stands on the screen is read once per scene.",
+        ("intermodal", "ask", "-q", "What is the total due on the invoice?", "talk-over-stills.mp4"),
     ),
     (
         "Speech as subtitles.",

@@ -16,7 +16,7 @@ from intermodal.media.decode import Frame, MediaWorker
 from intermodal.media.steps import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN
 
 pytestmark = pytest.mark.anyio
-TALK = Path(__file__).parents[2] / "media" / "talk-over-stills.mp4"
+TALK = Path(__file__).parents[3] / "examples" / "media" / "talk-over-stills.mp4"
 
 
 @pytest.fixture(scope="module")

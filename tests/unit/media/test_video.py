@@ -20,7 +20,7 @@ from intermodal.media.steps import PCM_BYTES_PER_SECOND, expected_scenes
 from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
-TALK = Path(__file__).parents[2] / "media" / "talk-over-stills.mp4"
+TALK = Path(__file__).parents[3] / "examples" / "media" / "talk-over-stills.mp4"
 CONTAINERS = {"mp4": "video/mp4", "mov": "video/quicktime", "matroska": "video/x-matroska", "webm": "video/webm"}
 
 
