@@ -16,7 +16,9 @@ from command import intermodal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-TALK = Path(__file__).parents[2] / "examples" / "media" / "talk-over-stills.mp4"  # a speech; stills, the last of them an invoice
+TALK = (
+    Path(__file__).parents[2] / "examples" / "media" / "talk-over-stills.mp4"
+)  # a speech; stills, the last of them an invoice
 READER = "text:desk/smollm2-135m"  # takes text only, and keeps a record of what reached it
 
 

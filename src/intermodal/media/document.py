@@ -20,6 +20,7 @@ import pypdfium2.raw as raw
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media import fence, letters
+from intermodal.media.pretokens import pretokens
 from intermodal.media.probed import Probed
 from intermodal.media.steps import (
     MAX_PAGES,
@@ -186,6 +187,7 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             width=width,
             height=height,
             chars=len(words),
+            pretokens=pretokens(words),
             figure_share=round(_figure_share(page, width, height), 3),
             words=_distinct(words),
         )

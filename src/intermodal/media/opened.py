@@ -24,6 +24,7 @@ from intermodal.content import (
 from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
 from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
+from intermodal.media.pretokens import pretokens
 from intermodal.media.sniff import read_text, sniff
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import Request
@@ -111,6 +112,7 @@ async def _open_part(
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
         chars=len(words),
+        pretokens=pretokens(words),
         origins=origins_of(part),
         notes=part.notes if isinstance(part, Text) else (),
     )
@@ -141,7 +143,9 @@ async def _probed(index: int, part: Part, loaded: Loaded, worker: MediaWorker) -
 
     if kind == "text":
         words = read_text(loaded.data, loaded.name)
-        return msgspec.structs.replace(common, chars=len(words), notes=_long_table(words, media_type))
+        return msgspec.structs.replace(
+            common, chars=len(words), pretokens=pretokens(words), notes=_long_table(words, media_type)
+        )
     seen = await worker.probe(loaded.data, name=loaded.name)
     told = {name: getattr(seen, name) for name in seen.__struct_fields__}
     if not seen.kind:  # what the first bytes say holds

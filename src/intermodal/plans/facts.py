@@ -15,6 +15,7 @@ class PageFacts(Value):
         number: 1-based.
         width, height: in points (1/72 inch).
         chars: characters in the text layer; 0 on a scanned page.
+        pretokens: words, figures and signs in it, weighed (``media/pretokens.py``); 0 where nobody counted.
         figure_share: share of the page's area under raster images or drawn paths, 0..1.
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
         text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
@@ -25,6 +26,7 @@ class PageFacts(Value):
     width: float
     height: float
     chars: int = 0
+    pretokens: int = 0
     figure_share: float = 0.0
     words: tuple[str, ...] = ()
     text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
@@ -72,7 +74,7 @@ class PartFacts(Value):
         seconds: length of audio, of video, of an animation that says so.
         sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
         pages: of a document.
-        chars: characters of a text part.
+        chars: characters of a text part. pretokens: its words, figures and signs; 0 where nobody counted.
         tokens: exact counts of a text part by tokenizer name.
         language: ISO 639-1 where it is known, else "".
         outcomes: conversions that are done, when a plan is made again while it runs; empty before.
@@ -97,6 +99,7 @@ class PartFacts(Value):
     channels: int = 0
     pages: tuple[PageFacts, ...] = ()
     chars: int = 0
+    pretokens: int = 0
     tokens: dict[str, int] = field(default_factory=dict)
     language: str = ""
     fps: float = 0.0

@@ -1,0 +1,41 @@
+"""How many tokens a text is about, without any vocabulary: its words, figures and signs counted.
+
+Tokenizers of the byte-pair kind split a text into words, figures and signs before they merge anything; a common word
+is then one token, a rare or long one a few, a figure one, a letter of a script that takes three bytes one or two.
+Counted so, and held against SmolLM2's vocabulary: 15 texts (reports, prose, code, JSON, tables, licences) within 0.79
+to 1.05 times their real tokens, English prose within 0.95 to 1.05, where characters / 4 was off by 1.05 to 2.2; five
+sentences in German, French, Japanese, Chinese and Russian within 0.79 to 0.97. Vocabularies that take three figures at
+once have fewer.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PIECES = re.compile(r"[^\W\d_]+|\d|[^\w\s]+|_+|\n+")
+_LONG = 8  # letters of a word from which on it is likely more than one token
+_FOUR = 4  # letters of a further one
+_ACCENTED = 1.8  # letters a token of a word with letters of two bytes
+_WIDE = "\u2e80"  # from here on a letter is a word of its own (CJK)
+_PER_WIDE = 1.8
+
+
+def pretokens(text: str) -> int:
+    """Tokens to be expected of a text; 0 of none.
+
+    >>> pretokens("The total is EUR 1,380.50.")
+    13
+    """
+    found = 0.0
+    for piece in _PIECES.findall(text):
+        first = piece[0]
+        if first.isdigit() or first == "\n":
+            found += 1
+        elif not first.isalpha():
+            found += (len(piece) + 1) / 2
+        elif not piece.isascii():
+            wide = sum(letter >= _WIDE for letter in piece)
+            found += wide * _PER_WIDE + (1 + (len(piece) - wide) / _ACCENTED if wide < len(piece) else 0)
+        else:
+            found += 1 + max(0, len(piece) - _LONG) / _FOUR + (max(0, len(piece) - 2) / 3 if piece.isupper() else 0)
+    return round(found)
