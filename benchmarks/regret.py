@@ -253,6 +253,7 @@ def choose_after(
 ) -> None:
     """What is chosen with the other half's statistics; run now, should it be a route nobody ran."""
     known = {run.request for run in journal.runs}
+    warm(user, derived)  # the routes were run with every model loaded
     for asked in half:
         inputs = prepared(user, asked) if asked.name in known else None
         if inputs is None:
