@@ -46,7 +46,7 @@ def film(path: Path) -> None:
                 for line in range(5):
                     words = f"Gate {line + 1}: {1000 + number + line * 17} crates, {number // FPS} s"
                     ImageDraw.Draw(page).text((80, 100 + 100 * line), words, fill="black", font=font)
-            frame = av.VideoFrame.from_image(page)
+            frame = av.VideoFrame.from_image(page)  # type: ignore[no-untyped-call]
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             writer.mux(pictures.encode(frame))
         writer.mux(pictures.encode(None))
@@ -101,7 +101,7 @@ def answered(user: intermodal.Client, request: intermodal.Request) -> tuple[floa
 
 def replanned(user: intermodal.Client, times: int = 5) -> list[float]:
     """Seconds of planning again, from pages whose small faint print is more than it looks."""
-    from tests.e2e.test_meeting_reality import faint
+    from tests.media.faint import faint
 
     found = []
     for seed in range(times):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import configure
 from tests.e2e.servers import LlamaServer
+from tests.media.faint import faint
 
 import intermodal as package
 from intermodal.events import Replanned
@@ -115,18 +116,3 @@ def test_a_page_with_more_text_than_planned_for_is_planned_again_and_the_timelin
     assert first.endpoint in {plan.chosen.endpoint, *(each.endpoint for each in plan.fallbacks)}
     shown = package.explain_analyze(plan, package.fold(events))
     assert "planned again" in shown.lower()
-
-
-def faint(seed: int = 0, lines: int = 72) -> bytes:
-    """A page of small grey numbers, which from afar looks all but empty."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    image = Image.new("RGB", (1700, 2300), (255, 255, 255))
-    pen = ImageDraw.Draw(image)
-    font = ImageFont.load_default(22)
-    for line in range(lines):
-        words = " ".join(f"{line * 31 + place * 7 + seed}" for place in range(22))
-        pen.text((40, 30 + 31 * line), words, fill=(178, 178, 178), font=font)
-    out = BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()

@@ -1,70 +1,29 @@
-"""One route driven: conversions, side by side where they can be. ``replies.py`` makes the call that answers."""
+"""One route driven up to the call that answers: conversions, side by side where they can be."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
-from intermodal.content import Part
-from intermodal.events import Actual, Checked, Event, Finished, Note, StepFinished, StepProgress, StepStarted
+from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import check, convert, describing, measured, replan
-from intermodal.executor.call import Again, Caller, Done, Surprise
+from intermodal.executor.call import Again, Done, Surprise
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import Ledger, written
 from intermodal.executor.pieces import Piece, Pixels, Product, Sound
-from intermodal.executor.prepare import Preparer, carried, work_of
-from intermodal.executor.replies import REPLIES, Speaker
+from intermodal.executor.prepare import carried, work_of
+from intermodal.executor.speaker import Speaker
 from intermodal.executor.together import NEAR, side_by_side
 from intermodal.executor.transform import transform
-from intermodal.executor.world import OpenedLike, Progress, World
+from intermodal.executor.workshop import Workshop
+from intermodal.executor.world import Progress
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.request import Request
 from intermodal.wire.languages import checked
-
-if TYPE_CHECKING:
-    import anyio
-
-
-class Workshop:
-    """What all routes of a run share: the request, and everything converted so far."""
-
-    def __init__(
-        self,
-        request: Request,
-        opened: OpenedLike,
-        world: World,
-        caller: Caller,
-        emit: Callable[[Event], Awaitable[None]],
-    ) -> None:
-        import anyio
-
-        self.request = request
-        self.opened = opened
-        self.world = world
-        self.caller = caller
-        self.emit = emit
-        self.products: dict[str, Product] = {}
-        self.finished: dict[str, replan.Conversion] = {}  # the same, with what was found out about them
-        self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
-        self.parts: dict[int, Part] = {index: part for index, _, part in request.parts()}
-        self.prepare = Preparer(opened, world.media, self.parts)
-        # Two models on the same cores are slower than one after the other, and need both their memories.
-        self.cores: anyio.CapacityLimiter = anyio.CapacityLimiter(1)
-
-    def name(self, part: int) -> str:
-        return self.opened.facts.parts[part].name if part >= 0 else ""
-
-    def endpoint(self, step: Call) -> Endpoint:
-        endpoint = self.world.catalog.by_id.get(step.endpoint)
-        if endpoint is None:
-            raise errors.PlanStale("is no longer in the catalog", where=step.endpoint, todo="plan again", step=step.id)
-        return endpoint
 
 
 class Course:
@@ -106,8 +65,11 @@ class Course:
         """Whether nothing comes after this call."""
         return step is self._last
 
-    async def go(self) -> Finished:
-        """Raises Reroute where a fallback may take over, Again where the plan is to be made again."""
+    async def converted(self) -> Call:
+        """Make every conversion that the answering call waits for, and return that call.
+
+        Raises Reroute where a fallback may take over, Again where the plan is to be made again.
+        """
         last = self._last
         if last is None:
             raise errors.PlanStale("has no step that answers", where="plan", todo="plan again")
@@ -116,7 +78,7 @@ class Course:
         # An answer that is spoken afterwards is no conversion: it streams while it is made.
         await self._convert([step for step in self._needed(last) if step is not last and step.op != "generate"])
         self.stop_if_surprised()
-        return await REPLIES[last.op](self, last)
+        return last
 
     # ---- conversions --------------------------------------------------------------------------
 
@@ -190,7 +152,7 @@ class Course:
         shop = self.shop
         endpoint = shop.endpoint(step)
         if step.op == "describe":
-            product, actual = await describing.describe(self, step, endpoint)
+            product, actual = await describing.describe(shop, self.call, step, endpoint)
         else:
             product, actual = await self._heard_or_read(step, endpoint)
         shop.products[step.id] = product

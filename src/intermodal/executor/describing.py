@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,14 +19,14 @@ from intermodal.executor.ledger import written
 from intermodal.executor.pieces import Pixels, Product
 from intermodal.executor.prepare import work_of
 from intermodal.executor.together import NEAR, side_by_side
+from intermodal.executor.workshop import Workshop
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
 from intermodal.request import Request, Sampling
 from intermodal.store.derived import Kept
 from intermodal.wire.call import ChatCall, WireImage, WireMessage, WireText
 
-if TYPE_CHECKING:
-    from intermodal.executor.course import Course
+Calls = Callable[[Job], Awaitable[Done]]  # makes one call of a step
 
 MAX_TOKENS = 160  # of a description, where the plan does not say
 QUESTION_CHARS = 2_000  # of a question that a description is made for
@@ -54,9 +54,8 @@ def wording(question: str) -> str:
     return f"{short} {ASK}" if short else ASK
 
 
-async def describe(course: Course, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
+async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
     """What is seen in each picture of a step. A picture that was described for this question before is not sent."""
-    shop = course.shop
     question = question_of(shop.request)
     pictures = await shop.prepare.pictures(step, shop.products, endpoint)
     if not pictures:
@@ -71,7 +70,7 @@ async def describe(course: Course, step: Call, endpoint: Endpoint) -> tuple[Prod
         if known is not None and len(known.texts) == 1:
             found[number] = known.texts[0]
         else:
-            done = await course.call(_job(share, endpoint, picture, question))
+            done = await call(_job(share, endpoint, picture, question))
             _refuse_refusal(done, endpoint, step)
             found[number] = done
             if not done.made.looped:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,28 +21,16 @@ from intermodal.executor.call import Surprise
 from intermodal.executor.ledger import Ledger
 from intermodal.executor.pieces import Pixels, Product, Words
 from intermodal.executor.together import NEAR
+from intermodal.executor.workshop import Conversion, Workshop
 from intermodal.executor.world import World
 from intermodal.plans.facts import Facts, Outcome
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.request import ZONES, Policy, Request
 
-if TYPE_CHECKING:
-    from intermodal.executor.course import Workshop
-
 MOST = 3  # times a run is planned again
 _FOR_SIZE = 2  # of these, where nothing is wrong but the size
 _LEAST_TIME = 0.001  # seconds; a deadline that is over is still a deadline
-
-
-class Conversion(Value, frozen=True):
-    """A conversion that is done: what it made, its size, and what the checks found."""
-
-    step: Transform | Call
-    product: Product
-    tokens: dict[str, int]
-    problem: str = ""
-    said: str = ""
 
 
 class Replanner:

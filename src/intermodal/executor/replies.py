@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
-from intermodal.events import Committed, Event, Finished, Note, Retrying, StepFinished, TextDelta
+from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import answer, assemble, check, scoring, speaking
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
+from intermodal.executor.course import Course
 from intermodal.executor.empty import nothing_found
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
+from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import ChatCall, WireMessage
 from intermodal.wire.status import SchemaRefused
-
-if TYPE_CHECKING:
-    from intermodal.executor.course import Course
 
 
 async def _generate(course: Course, step: Call) -> Finished:
@@ -205,37 +203,10 @@ REPLIES: Mapping[str, Callable[[Course, Call], Awaitable[Finished]]] = {
 }
 
 
-class Speaker:
-    """The gate before the user: nothing of an attempt is shown before its first visible word, then everything is."""
-
-    def __init__(self, endpoint: str, emit: Callable[[Event], Awaitable[None]], *, live: bool) -> None:
-        self.committed = False
-        self._endpoint = endpoint
-        self._emit = emit
-        self._live = live
-        self._held: list[str] = []
-
-    async def say(self, text: str) -> None:
-        if self.committed:
-            await self._emit(TextDelta(text=text))
-            return
-        self._held.append(text)
-        if self._live and text.strip():
-            await self._commit()
-
-    def retract(self) -> None:
-        self._held.clear()
-
-    async def finish(self) -> None:
-        """What was held until the whole answer was found good."""
-        if not self.committed and any(text.strip() for text in self._held):
-            await self._commit()
-
-    async def _commit(self) -> None:
-        self.committed = True
-        await self._emit(Committed(endpoint=self._endpoint))
-        await self._emit(TextDelta(text="".join(self._held)))
-        self._held.clear()
+async def answered(course: Course) -> Finished:
+    """Drive a route to its end: what leads to the answer, then the call that makes it."""
+    last = await course.converted()
+    return await REPLIES[last.op](course, last)
 
 
 def _output_limit(step: Call, request: Request) -> int | None:

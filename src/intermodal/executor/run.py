@@ -12,10 +12,12 @@ from intermodal import errors
 from intermodal.costing import answers
 from intermodal.events import Committed, Event, Finished, Note
 from intermodal.executor.call import Again, Caller, Reroute, Surprise
-from intermodal.executor.course import Course, Workshop
+from intermodal.executor.course import Course
 from intermodal.executor.detached import produced
 from intermodal.executor.ledger import Ledger, written
 from intermodal.executor.replan import Replanner
+from intermodal.executor.replies import answered
+from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import OpenedLike, World
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call
@@ -150,7 +152,7 @@ class Trip:
                     if warning not in self._plan.chosen.warnings:
                         await self._emit(Note(text=f"the fallback {warning}", step=last.step))
             try:
-                self._finished = await Course(candidate, shop, self._ledger, self._started, replanner).go()
+                self._finished = await answered(Course(candidate, shop, self._ledger, self._started, replanner))
                 return
             except Again as again:
                 routes = await replanner.again(again.surprise, candidate, shop)

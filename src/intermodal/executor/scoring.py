@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +19,7 @@ from intermodal.events import Actual, Committed, Finished, Note, StepFinished
 from intermodal.executor import assemble
 from intermodal.executor.call import Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
+from intermodal.executor.course import Course
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
@@ -28,9 +28,6 @@ from intermodal.plans.step import Call
 from intermodal.request import Request, Sampling, ScoresOutput
 from intermodal.wire.call import ChatCall, NotExpressible
 from intermodal.wire.openai_chat import MAX_CANDIDATES
-
-if TYPE_CHECKING:
-    from intermodal.executor.course import Course
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MANY_CANDIDATES = 500  # of a host that tells as many as are asked for

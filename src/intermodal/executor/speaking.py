@@ -10,21 +10,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.events import Committed, Finished, Note, Speech, StepFinished
 from intermodal.executor.assemble import empty, visible
 from intermodal.executor.call import Reroute
+from intermodal.executor.course import Course
 from intermodal.executor.job import Job, Made
 from intermodal.executor.pieces import Product, Words
 from intermodal.media.sound import mp3, wav
 from intermodal.plans.step import Call
 from intermodal.request import Output, SpeechOutput, TextOutput
 from intermodal.store.rows import Work
-
-if TYPE_CHECKING:
-    from intermodal.executor.course import Course
 
 Answering = Callable[["Course", Call], Awaitable[Finished]]
 LONGEST = 300  # characters of a line: a voice forgets its breath over longer ones, and progress comes line by line

@@ -96,8 +96,10 @@ def asked(question: str) -> frozenset[Aspect]:
     ['words']
     """
     cleaned = _NOT_ABOUT_LOOKS.sub(" ", question.lower())
-    found = frozenset(aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ()))
-    return found | {"words"} if _NUMBER.search(cleaned) else found
+    found = {aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ())}
+    if _NUMBER.search(cleaned):
+        found.add("words")
+    return frozenset(found)
 
 
 def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:

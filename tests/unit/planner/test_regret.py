@@ -17,7 +17,7 @@ from intermodal.planner.lanes import for_itself
 from intermodal.planner.routes import assign, demand, price, priced, tier_of
 from intermodal.planner.score import Key, key, score
 from intermodal.planner.survivors import jobs_needed, survivors
-from intermodal.planner.way import unread
+from intermodal.planner.way import Conversions, unread
 from intermodal.planner.ways import ways
 
 CASES = 150
@@ -27,7 +27,7 @@ TIE = 1e-9  # a regret that is none, but for seconds, kept aspects or money afte
 def brute_force(case: Case, floors: Floors) -> Key | None:
     """The best key over everything there is."""
     left = survivors(case, jobs_needed(case))
-    conversions = {
+    conversions: Conversions = {
         job: [e for group in groups if group.tier(TASKS[job]) >= floors.of(job) for e in group.members]
         for job, groups in left.by_job.items()
         if job != case.job and job in TASKS

@@ -1,0 +1,66 @@
+"""What all routes of a run share: the request, and everything converted so far."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from intermodal import errors
+from intermodal.catalog.nouns import Endpoint
+from intermodal.content import Part, Value
+from intermodal.events import Event
+from intermodal.executor.call import Caller
+from intermodal.executor.pieces import Product
+from intermodal.executor.prepare import Preparer
+from intermodal.executor.world import OpenedLike, World
+from intermodal.plans.step import Call, Transform
+from intermodal.request import Request
+
+if TYPE_CHECKING:
+    import anyio
+
+
+class Conversion(Value, frozen=True):
+    """A conversion that is done: what it made, its size, and what the checks found."""
+
+    step: Transform | Call
+    product: Product
+    tokens: dict[str, int]
+    problem: str = ""
+    said: str = ""
+
+
+class Workshop:
+    """What all routes of a run share: the request, and everything converted so far."""
+
+    def __init__(
+        self,
+        request: Request,
+        opened: OpenedLike,
+        world: World,
+        caller: Caller,
+        emit: Callable[[Event], Awaitable[None]],
+    ) -> None:
+        import anyio
+
+        self.request = request
+        self.opened = opened
+        self.world = world
+        self.caller = caller
+        self.emit = emit
+        self.products: dict[str, Product] = {}
+        self.finished: dict[str, Conversion] = {}  # the same, with what was found out about them
+        self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
+        self.parts: dict[int, Part] = {index: part for index, _, part in request.parts()}
+        self.prepare = Preparer(opened, world.media, self.parts)
+        # Two models on the same cores are slower than one after the other, and need both their memories.
+        self.cores: anyio.CapacityLimiter = anyio.CapacityLimiter(1)
+
+    def name(self, part: int) -> str:
+        return self.opened.facts.parts[part].name if part >= 0 else ""
+
+    def endpoint(self, step: Call) -> Endpoint:
+        endpoint = self.world.catalog.by_id.get(step.endpoint)
+        if endpoint is None:
+            raise errors.PlanStale("is no longer in the catalog", where=step.endpoint, todo="plan again", step=step.id)
+        return endpoint
