@@ -96,7 +96,7 @@ def asked(question: str) -> frozenset[Aspect]:
     ['words']
     """
     cleaned = _NOT_ABOUT_LOOKS.sub(" ", question.lower())
-    found = {aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ())}
+    found: set[Aspect] = {aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ())}
     if _NUMBER.search(cleaned):
         found.add("words")
     return frozenset(found)
