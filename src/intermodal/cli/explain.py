@@ -30,7 +30,7 @@ Examples
     "--all",
     "show_all",
     is_flag=True,
-    help="The Pareto frontier: every route that nothing beats on all of money, time and strength.",
+    help="The Pareto frontier: every route that nothing beats on all of money, time, strength and loss.",
 )
 @click.option(
     "--why-not", "why_not_name", default="", metavar="NAME", help="Why this model or endpoint was not chosen."

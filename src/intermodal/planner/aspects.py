@@ -56,12 +56,16 @@ _WORDS: dict[Aspect, str] = {
     ),
     "appearance": (
         "colour colours color colors coloured colored shape shapes look looks looking wearing wears appearance visible "
-        "shown seen photo photograph picture pictured scene logo face faces background bright dark style"
+        "shown seen person people man men woman women "
+        "child children photo photograph picture pictured scene logo face faces background bright dark style"
     ),
     "figures": "chart charts graph graphs figure figures diagram diagrams plot plots curve axis bar bars trend",
     "layout": "layout column columns table tables row rows position heading header footer top bottom",
-    "speakers": "speaker speakers who whose voices",
-    "tone": "tone voice angry anger mood emotion emotional upset sarcastic happy sad nervous shouting whisper calm",
+    "speakers": "speaker speakers who whose voices people man men woman women",
+    "tone": (
+        "tone feel feels feeling feelings voice angry "
+        "anger mood emotion emotional upset sarcastic happy sad nervous shouting whisper calm"
+    ),
     "timing": "when minute minutes second seconds timestamp timestamps",
     "motion": "moves moving motion movement gesture gestures",
 }
@@ -76,8 +80,10 @@ _NUMBER = re.compile(r"\bnumbers?\b(?! of\b)")
 _NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
 _WORD = re.compile(r"[^\W_]+")
 
+FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
 FIGURE_SHARE = 0.3  # of a page under pictures or drawings, from which on they may be what it is about ...
 FIGURE_CHARS = 400  # ... when it has fewer characters than this
+WRITTEN = 40.0  # letters seen in a picture from which on it says something; photographs without writing show up to 30
 DENSE = 0.12  # share of a picture's area that is text, from which on the words are what matters
 SPARSE = 0.04  # below it, the rest is
 
@@ -106,13 +112,19 @@ def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:
     """What this part is probably needed for, and the price of losing it."""
     there = HAS[part.kind] if part.frames <= 1 else (*HAS[part.kind], "motion")
     needs: dict[Aspect, float] = {aspect: QUESTION_PENALTY for aspect in there if aspect in question}
+    looks = any(aspect in FOR_AN_EYE for aspect in needs)
     for aspect in _suggested(part):
-        # Where the question does not say what it is about, it is about what there is most of: a page of text is words.
-        plain = aspect == "words" and part.kind == "image" and not needs
+        # A question that is not about looks is about what is written, where anything is: without it nothing is left.
+        plain = aspect == "words" and part.kind in ("image", "document") and not looks
         needs.setdefault(aspect, QUESTION_PENALTY if plain else FACT_PENALTY)
     if figured_pages(part):
-        needs.setdefault("figures", QUESTION_PENALTY)
+        needs["figures"] = QUESTION_PENALTY
     return needs
+
+
+def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
+    """Pages beside whose words something is drawn or pictured; scans are not among them."""
+    return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and page.chars >= SCANNED_BELOW)
 
 
 def figured_pages(part: PartFacts) -> tuple[int, ...]:
@@ -139,11 +151,14 @@ def _suggested(part: PartFacts) -> tuple[Aspect, ...]:
         empty = part.text_density.known and part.text_density.high <= SPARSE
         spoken: tuple[Aspect, ...] = ("words",) if part.channels else ()
         return (*spoken, "appearance") if empty else spoken or ("words",)
+    if part.kind == "document" and part.pages:
+        return ("words", "figures") if pages_with_figures(part) else ("words",)
     if part.kind == "image" and part.text_density.known:
         if part.text_density.mid >= DENSE:
             return ("words", "layout")
         if part.text_density.mid <= SPARSE:
-            return ("appearance",)
+            written = part.text_density.high > 0 and part.letters.known and part.letters.mid >= WRITTEN
+            return ("words", "appearance") if written else ("appearance",)
     return ()
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 from intermodal.catalog.nouns import Endpoint
 from intermodal.media.steps import MAX_PAGES_IN_PLAN
 from intermodal.planner import pieces
-from intermodal.planner.aspects import wants_eye
+from intermodal.planner.aspects import FIGURE_PAGE, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.pages import is_scanned, numbers
 from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Piece, Way, make_way
 from intermodal.plans.facts import PageFacts, PartFacts
-
-FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
 
 
 def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pages: Kept) -> list[Way]:

@@ -17,6 +17,7 @@ _KINDS = frozenset(KINDS)
 # Kinds of parts that are what a document says and shows; a recording attached to a mail is a thing of its own, which
 # "document:text" says nothing about.
 _CONTENT = ("text", "image")
+INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}  # a label for a kind holds for what is made of it
 
 
 def same_name(label: str, name: str) -> bool:
@@ -29,7 +30,9 @@ def is_private(policy: Policy, part: PartFacts) -> bool:
     if not policy.private:
         return False
     own, files = _own(part), list(_files(part))
-    if part.kind in policy.private or any(same_name(label, name) for label in policy.private for name in own):
+    if part.kind in policy.private or _inner(policy, part):
+        return True
+    if any(same_name(label, name) for label in policy.private for name in own):
         return True
     return any(_hit(policy, file) and not _lets(policy, file, part, part.kind) for file in files)
 
@@ -41,9 +44,29 @@ def released(policy: Policy, part: PartFacts, into: str) -> bool:
     if any(not _lets(policy, file, part, into) for file in hit):
         return False
     itself = part.kind in policy.private or any(same_name(label, name) for label in policy.private for name in own[1:])
+    if not itself and (inner := _inner(policy, part)):
+        return all(_lets_inner(policy, part, label, into) for label in inner)
     return (bool(hit) and not itself) or any(
         kind == into and (label == part.kind or any(same_name(label, name) for name in own[1:]))
         for label, kind in _releases(policy)
+    )
+
+
+def _inner(policy: Policy, part: PartFacts) -> tuple[str, ...]:
+    """Labels for kinds that are inside this part: the sound and the pictures of a video."""
+    return tuple(kind for kind in INSIDE.get(part.kind, ()) if kind in policy.private)
+
+
+def _lets_inner(policy: Policy, part: PartFacts, label: str, into: str) -> bool:
+    """Whether a label for a kind inside lets out what is made ``into`` that kind.
+
+    The other track is not its matter. Text may be of either track, so each label that holds has to let it out.
+    """
+    if into != label and into in INSIDE[part.kind]:
+        return True
+    return any(
+        kind == into and (name in (label, part.kind) or any(same_name(name, each) for each in _own(part)))
+        for name, kind in _releases(policy)
     )
 
 

@@ -6,7 +6,7 @@ import math
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.planner.aspects import figured_pages
+from intermodal.planner.aspects import figured_pages, pages_with_figures
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.index import tier_name
@@ -42,7 +42,11 @@ _TRACKS: dict[str, str] = {
 _GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document", "video": "a video"}
 _GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "documents", "video": "videos"}
 NEEDED = "the question seems to need it"
-_SUGGESTED: dict[Aspect, str] = {"layout": "it is dense with text", "appearance": "there is little text in it"}
+_SUGGESTED: dict[Aspect, str] = {
+    "words": "there is something to read",
+    "layout": "it is dense with text",
+    "appearance": "there is little text in it",
+}
 MAX_SOURCE = 48
 
 
@@ -196,9 +200,13 @@ def warnings(case: Case, assignment: Assignment) -> tuple[str, ...]:
 
 def _suggested(aspect: Aspect, bundle: Bundle) -> str:
     """Why something seems to be needed that nobody asked for."""
-    pages = [page for part in bundle.parts for page in figured_pages(part)] if aspect == "figures" else []
-    if pages:
-        return f"{pages_title(tuple(pages))} {'is' if len(pages) == 1 else 'are'} mostly figures"
+    if aspect == "figures":
+        mostly = tuple(page for part in bundle.parts for page in figured_pages(part))
+        some = tuple(page for part in bundle.parts for page in pages_with_figures(part))
+        if mostly:
+            return f"{pages_title(mostly)} {'is' if len(mostly) == 1 else 'are'} mostly figures"
+        if some:
+            return f"{pages_title(some)} {'shows' if len(some) == 1 else 'show'} some"
     return _SUGGESTED.get(aspect, "it seems to be about that")
 
 

@@ -30,7 +30,7 @@ def explain(plan: Plan) -> str:
 
 
 def explain_all(plan: Plan, frontier: tuple[Candidate, ...] = ()) -> str:
-    """The same, every rejection included, and the Pareto frontier over cost, seconds and strength where it is given."""
+    """The same, every rejection included, and the Pareto frontier (cost, seconds, strength, loss) where it is given."""
     text = _lines(plan, everything=True)
     return f"{text}\n{_frontier(plan, frontier)}" if frontier else text
 
@@ -250,14 +250,14 @@ def _labelled(label: str, text: str) -> list[str]:
 def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
     rows = [("cost", "seconds", "weakest link", "endpoint", "route")]
     for candidate in frontier:
-        total = candidate.total
+        total, mark = candidate.total, "  <- chosen" if candidate.id == plan.chosen.id else ""
         rows.append(
             (
                 f"${numbers.plain_money(total.cost.mid)}" if total.cost.known else "price unknown",
                 f"{numbers.plain_seconds(total.seconds.mid)} s" if total.seconds.known else "unknown",
                 candidate.tier,
                 candidate.endpoint,
-                f"{candidate.summary}{'  <- chosen' if candidate.id == plan.chosen.id else ''}",
+                f"{candidate.summary}{lists.missing(candidate)}{mark}",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from intermodal.plans import numbers
 from intermodal.plans.plan import Candidate, Outranked, Rejected, Send
 from intermodal.plans.step import Step
 
+# Loopback and private addresses: what goes there goes on to where the host row says (a proxy in front of a service).
+_NEAR = re.compile(r"localhost\b|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|\[?::1|\[?f[cd]")
+
 
 def place(sent: Send) -> str:
-    """The host of the URL as people know it."""
+    """The host of the URL as people know it; of one near by that stands for another place, that place too."""
     rest = sent.url.partition("://")[2] or sent.url
-    return rest.partition("/")[0] or sent.host
+    where = rest.partition("/")[0] or sent.host
+    return f"{where} ({sent.host}, {sent.zone})" if _NEAR.match(where) else where
 
 
 def brief(candidate: Candidate) -> str:
     """A fallback: who answers, by which way, what is lost, what it takes, where it sends."""
     figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
     away = "" if not candidate.sends else f"  sends to {', '.join(dict.fromkeys(map(place, candidate.sends)))}"
+    return f"{candidate.endpoint}  {candidate.summary}{missing(candidate)}  {figures}{away}"
+
+
+def missing(candidate: Candidate) -> str:
+    """What a route loses of what seems to be needed, to stand behind its summary; "" when nothing."""
     lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
     fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
-    loses = f"; loses {', '.join(lost)}" if lost else ""
-    return f"{candidate.endpoint}  {candidate.summary}{loses}{fewer}  {figures}{away}"
+    return f"{'; loses ' if lost else ''}{', '.join(lost)}{fewer}"
 
 
 def outranked(other: Outranked) -> str:

@@ -80,3 +80,34 @@ def test_a_file_that_is_private_itself_is_not_let_out_by_a_release_of_the_mail_a
     policy = Policy(private=("letter.eml", "notes.txt"), release=("letter.eml:text", "document:text"))
     assert is_private(policy, NOTES)
     assert not is_private(policy, LETTER)
+
+
+FILM = part("talk.mp4", "video")
+
+
+@pytest.mark.parametrize("label", ["audio", "image", "video", "talk.mp4"])
+def test_a_label_for_sound_or_pictures_holds_for_a_video_of_them(label: str) -> None:
+    assert is_private(Policy(private=(label,)), FILM)
+    assert not released(Policy(private=(label,)), FILM, "text")
+
+
+@pytest.mark.parametrize(
+    ("private", "release", "into", "leaves"),
+    [
+        (("audio",), (), "audio", False),
+        (("audio",), (), "image", True),  # the pictures are not what the label is about
+        (("audio",), ("audio:text",), "text", True),
+        (("audio",), ("image:text",), "text", False),
+        (("audio", "image"), ("audio:text",), "text", False),  # some of it may have been read off the screen
+        (("audio", "image"), ("audio:text", "image:text"), "text", True),
+        (("audio", "image"), ("video:text",), "text", True),
+        (("image",), ("talk.mp4:image",), "image", True),
+        (("image",), (), "audio", True),
+        (("video", "audio"), ("audio:text",), "text", False),
+        (("video",), ("audio:text",), "text", False),
+    ],
+)
+def test_each_label_inside_a_video_has_to_let_its_words_out(
+    private: tuple[str, ...], release: tuple[str, ...], into: str, leaves: bool
+) -> None:
+    assert released(Policy(private=private, release=release), FILM, into) is leaves
