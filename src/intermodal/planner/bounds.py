@@ -23,7 +23,6 @@ Coefficients = tuple[float, float, float, float]  # score of a call, and per tok
 Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
 Weights = tuple[float, float, float]  # of a USD, a second, a USD of penalty
 Branch = tuple[float, float, float, float, Way]  # an option and whose it is
-NO_RULE = "none"  # of counting pictures: they are taken for nothing
 CHEAP: Weights = (1.0, 0.0, 0.0)
 QUICK: Weights = (0.0, 1.0, 0.0)
 
@@ -76,7 +75,7 @@ class Shape(Struct, frozen=True, gc=False):
     Attributes:
         fixed, words, pixels, sound: sums over the bundles with one way that counts.
         ways: of each bundle the first that counts.
-        branches: bundles with a choice, by place, and what each of their ways adds.
+        places: of the bundles with a choice. branches: what each of their ways adds.
     """
 
     fixed: float
@@ -84,26 +83,27 @@ class Shape(Struct, frozen=True, gc=False):
     pixels: float
     sound: float
     ways: tuple[Way, ...]
-    branches: list[tuple[int, list[Branch]]]
+    places: list[int]
+    branches: list[list[Branch]]
 
 
 class Fan(Struct, eq=False):
     """The open ways of every bundle, for endpoints that take the same kinds in the same place.
 
     ``waits``: some conversion is done over a network. ``tier``: the strongest the conversions can be. ``shapes``: by
-    rule of counting pictures and by weights.
+    rule of counting pictures (None takes them for nothing) and by weights.
     """
 
     usable: list[list[Way]]
     waits: bool
     tier: int
-    shapes: dict[tuple[str, Weights, bool], Shape]
+    shapes: dict[tuple[str | None, Weights, bool], Shape]
 
-    def shape(self, rule: str, weighed: Weights, waits: bool = False) -> Shape:
+    def shape(self, rule: str | None, weighed: Weights, waits: bool = False) -> Shape:
         """The bundles under some weights; ``waits``: conversions over a network take their time."""
         found = self.shapes.get((rule, weighed, waits))
         if found is None:
-            found = self._plain(weighed, waits) if rule == NO_RULE else self._pictured(rule, weighed, waits)
+            found = self._plain(weighed, waits) if rule is None else self._pictured(rule, weighed, waits)
             self.shapes[rule, weighed, waits] = found
         return found
 
@@ -111,7 +111,8 @@ class Fan(Struct, eq=False):
         """The shape with pictures taken for nothing, which all rules share."""
         fixed = words = pixels = sound = 0.0
         ways: list[Way] = []
-        branches: list[tuple[int, list[Branch]]] = []
+        places: list[int] = []
+        branches: list[list[Branch]] = []
         for place, choices in enumerate(self.usable):
             options = [(*_option(way, weighed, waits), way) for way in choices]
             kept = _kept(options) if len(options) > 1 else options
@@ -120,29 +121,26 @@ class Fan(Struct, eq=False):
                 only = kept[0]
                 fixed, words, pixels, sound = fixed + only[0], words + only[1], pixels + only[2], sound + only[3]
             else:
-                branches.append((place, kept))
-        return Shape(fixed, words, pixels, sound, tuple(ways), branches)
+                places.append(place)
+                branches.append(kept)
+        return Shape(fixed, words, pixels, sound, tuple(ways), places, branches)
 
     def _pictured(self, rule: str, weighed: Weights, waits: bool) -> Shape:
-        plain = self.shape(NO_RULE, weighed, waits)
-        branching = {place for place, _ in plain.branches}
+        plain = self.shape(None, weighed, waits)
         pixels = plain.pixels
         for place, way in enumerate(plain.ways):
-            if way.pictures and place not in branching:
+            if way.pictures and place not in plain.places:
                 pixels += picture_tokens(way, rule)[MID]
         branches = [
-            (
-                place,
-                [
-                    (fixed, words, film + picture_tokens(way, rule)[MID], sound, way)
-                    if way.pictures
-                    else (fixed, words, film, sound, way)
-                    for fixed, words, film, sound, way in options
-                ],
-            )
-            for place, options in plain.branches
+            [
+                (fixed, words, film + picture_tokens(way, rule)[MID], sound, way)
+                if way.pictures
+                else (fixed, words, film, sound, way)
+                for fixed, words, film, sound, way in options
+            ]
+            for options in plain.branches
         ]
-        return Shape(plain.fixed, plain.words, pixels, plain.sound, plain.ways, branches)
+        return Shape(plain.fixed, plain.words, pixels, plain.sound, plain.ways, plain.places, branches)
 
     def picks(self, rule: str, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[Way, ...]:
         """The best way of each bundle under some weights, for an endpoint with these coefficients.
@@ -153,7 +151,7 @@ class Fan(Struct, eq=False):
         _, text, image, audio = prices
         shape = self.shape(rule, weighed, waits)
         found = list(shape.ways)
-        for place, options in shape.branches:
+        for place, options in zip(shape.places, shape.branches, strict=True):
             least = math.inf
             for fixed, words, pixels, sound, way in options:
                 added = fixed + words * text + pixels * image + sound * audio
@@ -191,9 +189,9 @@ class Hull(Struct, eq=False):
             pictured: pictures count; without, the bounds are lower, and hold for every rule of counting them.
             enough: a bound that is this high already is not made exact.
         """
-        shape = self.fan.shape(self.rule if pictured else NO_RULE, weighed)
+        shape = self.fan.shape(self.rule if pictured else None, weighed)
         fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
-        branches = [options for _, options in shape.branches]
+        branches = shape.branches
         found: list[float] = []
         for score, text, image, audio in every:
             score += fixed_ + words_ * text + pixels_ * image + sound_ * audio
