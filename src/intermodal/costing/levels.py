@@ -8,6 +8,7 @@ An unknown is infinity while it is a float.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 from intermodal.quantity import Quantity, unknown
@@ -32,6 +33,19 @@ def plus(a: Levels, b: Levels) -> Levels:
     return (a[0] + b[0], a[1] + b[1], a[2] + b[2])
 
 
+def summed(values: Iterable[Levels]) -> Levels:
+    """The sum of many, from the first to the last."""
+    low = mid = high = 0.0
+    for one in values:
+        low, mid, high = low + one[0], mid + one[1], high + one[2]
+    return (low, mid, high)
+
+
+def larger(a: Levels, b: Levels) -> Levels:
+    """The larger at each level."""
+    return (a[0] if a[0] > b[0] else b[0], a[1] if a[1] > b[1] else b[1], a[2] if a[2] > b[2] else b[2])
+
+
 def times(a: Levels, factor: float) -> Levels:
     return (a[0] * factor, a[1] * factor, a[2] * factor)
 
@@ -54,7 +68,10 @@ def quantity(values: Levels, basis: str, digits: int) -> Quantity:
         return found
     if high == math.inf or mid == math.inf:
         return unknown(basis)
-    low, mid, high = round(low, digits), round(mid, digits), round(high, digits)
+    if digits:
+        low, mid, high = round(low, digits), round(mid, digits), round(high, digits)
+    else:  # the same number by a road four times shorter
+        low, mid, high = float(round(low)), float(round(mid)), float(round(high))
     return Quantity(low=low, mid=mid, high=high, certainty="exact" if low == mid == high else "estimated", basis=basis)
 
 

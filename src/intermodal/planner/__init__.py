@@ -9,7 +9,8 @@ survivors.py     who passes the rules, per shape of request
 converters.py    ears, readers and eyes worth considering
 ways.py          how parts can reach an endpoint; documents.py and footage.py those of documents and videos
 way.py           a way, its passages and pieces    pieces.py    one step each, priced
-combine.py       which ways to put together        lanes.py     what endpoints alike share, and a bound
+combine.py       which ways to put together        lanes.py     what endpoints alike share
+bounds.py        what a class can score at best    line.py      classes, best bound first
 search.py        routes, priced class by class     limits.py    limits as plain comparisons
 selection.py     fewer pages, openly               pages.py     which pages matter
 floors.py        the strength floor                pin.py       staying in a conversation

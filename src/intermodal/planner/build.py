@@ -22,14 +22,14 @@ from intermodal.planner.case import Case
 from intermodal.planner.conversions import Conversion
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
-from intermodal.planner.routes import Route, aloud, answer, last_call, repair_call
+from intermodal.planner.routes import Assignment, Route, aloud, answer, last_call, repair_call
 from intermodal.planner.sends import answer_sent, sends_of
 from intermodal.planner.speech import load, needed, speaks
 from intermodal.planner.speech import memory as voice_memory
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.takes import named_texts, taken
 from intermodal.planner.way import TASK_OF, Conversions, Params
-from intermodal.planner.words import strength
+from intermodal.planner.words import strength, summary
 from intermodal.plans.plan import Candidate, Taken
 from intermodal.plans.step import Call, Check, Estimate
 from intermodal.quantity import Quantity
@@ -49,6 +49,8 @@ class Builder:
         self.case = case
         self._before = Conversion(case, conversions).before
         self._texts: dict[str, list[Taken]] = {}
+        self._taken: dict[tuple[int, str], list[Taken]] = {}
+        self._summaries: dict[Assignment, str] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
         self._keep: list[object] = []  # ways, so that their identities stay theirs
         self._sent: dict[object, list[tuple[str, Kind, str]]] = {}
@@ -63,15 +65,22 @@ class Builder:
             found = self._candidates[key] = self._make(route)
         return found
 
+    def summary(self, route: Route) -> str:
+        """A route in a few words."""
+        found = self._summaries.get(route.assignment)
+        if found is None:
+            found = self._summaries[route.assignment] = summary(self.case, route.assignment)
+        return found
+
     def total(self, route: Route) -> Estimate:
         """The estimate of a route without its steps."""
-        return self._total(route, self._last_estimate(route))
+        return self._total(route, self._tokens_in(route), self._cost_basis(route))
 
     def _make(self, route: Route) -> Candidate:
         case = self.case
         before = self._before(route.assignment)
         last = self._last(route, before.inputs)
-        total = self._total(route, last.estimate)
+        total = self._total(route, last.estimate.input_tokens, last.estimate.cost.basis)
         ends = (last, *self._spoken(route, last))
         hashed = hashlib.sha256(_encode((before.names, [step.id for step in ends], total, round(route.score, 9))))
         return Candidate(
@@ -162,18 +171,25 @@ class Builder:
         )  # fmt: skip
 
     def _last_estimate(self, route: Route) -> Estimate:
-        case, rates, needs = self.case, route.rates, route.demand
+        case, rates = self.case, route.rates
         out, cost, seconds = self._levels(route)
         here = route.endpoint.host.zone in HERE
         return Estimate(
-            input_tokens=quantity(needs.total, "counted and estimated", 0) if case.job != "transcribe" else Quantity(),
+            input_tokens=self._tokens_in(route),
             output_tokens=quantity(out, "output kind and limit", 0),
-            cost=quantity(cost, "price not known" if cost[HIGH] == math.inf else "price list", 8),
+            cost=quantity(cost, self._cost_basis(route), 8),
             seconds=quantity(seconds, "speed", 3),
             load_seconds=quantity(rates.load, "cold start", 3) if self._is_cold(route) else Quantity(),
             memory=quantity(rates.memory, "resident when loaded", 0) if here else Quantity(),
             text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
         )
+
+    def _tokens_in(self, route: Route) -> Quantity:
+        heard = self.case.job == "transcribe"
+        return Quantity() if heard else quantity(route.demand.total, "counted and estimated", 0)
+
+    def _cost_basis(self, route: Route) -> str:
+        return "price not known" if self._levels(route)[1][HIGH] == math.inf else "price list"
 
     def _levels(self, route: Route) -> tuple[Levels, Levels, Levels]:
         """Output tokens, cost and seconds of the last call, worked out once per route."""
@@ -193,7 +209,7 @@ class Builder:
         here = endpoint.host.zone in HERE
         return here and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
 
-    def _total(self, route: Route, estimate: Estimate) -> Estimate:
+    def _total(self, route: Route, tokens_in: Quantity, basis: str) -> Estimate:
         case, assignment = self.case, route.assignment
         cold = self._is_cold(route)
         own = route.rates.load if cold else ZEROS
@@ -205,9 +221,9 @@ class Builder:
             cost, seconds, own = plus(cost, more_cost), plus(seconds, more_seconds), plus(own, loading)
             memory = (memory[0], memory[1], memory[2] + voice_memory(case, case.voice))
         return Estimate(
-            input_tokens=estimate.input_tokens,
+            input_tokens=tokens_in,
             output_tokens=quantity(plus(out, assignment.made), "sum", 0),
-            cost=quantity(plus(cost, assignment.cost), estimate.cost.basis, 8),
+            cost=quantity(plus(cost, assignment.cost), basis, 8),
             seconds=quantity(plus(assignment.before, plus(seconds, own)), "schedule over cores and network", 3),
             load_seconds=quantity(plus(assignment.load, own), "cold start", 3),
             memory=quantity(peak(case.loaded_memory, memory), "peak of what is loaded together", 0),
@@ -243,7 +259,10 @@ class Builder:
         found = list(self._texts[tokenizer])
         for bundle, way in zip(self.case.bundles, route.assignment.ways, strict=True):
             if way.name == "native" or way.pictures:
-                found += taken(bundle, way, rule)
+                key = (id(way), rule)
+                if key not in self._taken:
+                    self._taken[key] = taken(bundle, way, rule)
+                found += self._taken[key]
         return tuple(sorted(found, key=lambda each: each.part))
 
 

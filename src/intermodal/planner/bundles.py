@@ -61,17 +61,21 @@ def bundled(
     fine: dict[Shape, Bundle] = {}
     shapes = [_shape(part, detail) for part, detail in media]
     coarse = len(set(shapes)) > FINE_BUNDLES
-    needs_by_shape: dict[Shape, dict[Aspect, float]] = {}
+    by_shape: dict[Shape, Bundle] = {}
     for (part, detail), shape in zip(media, shapes, strict=True):
-        needs = needs_by_shape.get(shape)
-        if needs is None:
-            needs = needs_by_shape[shape] = needed(part, question | _shown(part) if labelled else question)
-        private = is_private(policy, part)
-        size = _size_class(part) if coarse and part.kind != "video" else shape
-        key: Shape = (part.kind, private, private and part.name, tuple(needs), bool(part.outcomes) and part.index, size)
-        bundle = fine.get(key)
+        alone = bool(policy.private or part.outcomes)  # its name, or what was made of it, sets it apart
+        bundle = None if alone else by_shape.get(shape)
         if bundle is None:
-            bundle = fine[key] = _bundle(part, private, policy, needs)
+            needs = needed(part, question | _shown(part) if labelled else question)
+            private = is_private(policy, part)
+            size = _size_class(part) if coarse and part.kind != "video" else shape
+            key: Shape = (
+                part.kind, private, private and part.name, tuple(needs), bool(part.outcomes) and part.index, size,
+            )  # fmt: skip
+            bundle = fine.get(key)
+            if bundle is None:
+                bundle = fine[key] = _bundle(part, private, policy, needs)
+            by_shape[shape] = bundle
         bundle.parts.append(part)
         bundle.shapes.append(shape)
         bundle.details.append(detail)

@@ -46,6 +46,7 @@ class Case(Struct):
     """Everything rules and costs read, resolved once per plan.
 
     Attributes:
+        text_files: texts that are data, each of which gets a label.
         named: ids ``Policy.model`` stands for, None when nobody named one.
         measured: ids with statistics of real runs. loaded: ids that are warm.
         special: by class, the ids about which more is known than the catalog says.
@@ -66,7 +67,7 @@ class Case(Struct):
     job: Job
     output: str
     texts: list[PartFacts]
-    labelled: int
+    text_files: list[PartFacts]
     private_text: str
     bundles: list[Bundle]
     ignored: tuple[str, ...]
@@ -87,6 +88,7 @@ class Case(Struct):
     ranked_answer: float
     vocabularies: frozenset[str]
     text_cache: dict[str, Levels]
+    framings: dict[bool, Levels]
     rates_cache: dict[str, Rates]
     assignments: dict[object, object]
     page_worth: dict[int, list[float]]
@@ -132,7 +134,7 @@ def make_case(
         UnknownModel: ``Policy.model`` names nothing, or several models.
     """
     policy = request.policy
-    if len(facts.parts) != sum(1 for _ in request.parts()):
+    if len(facts.parts) != sum(len(message.parts) for message in request.messages):
         raise UsageError("facts and parts of the request differ in number", todo="probe the request again")
     if not facts.parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
@@ -140,7 +142,7 @@ def make_case(
     job, output = _job(request)
     question = _question(request)
     aspects = asked(question)
-    texts, media = _split(request, facts)
+    texts, files, media = _split(request, facts)
     ignored: tuple[str, ...] = ()
     if job == "transcribe":
         media, ignored = _recording(media, texts)
@@ -158,7 +160,7 @@ def make_case(
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
-        job=job, output=output, texts=texts, labelled=len(text_files(request, facts)),
+        job=job, output=output, texts=texts, text_files=files,
         private_text=next((t.name for t in texts if is_private(policy, t)), ""),
         bundles=bundled(media, policy, aspects, labelled=job == "score"), ignored=ignored,
         question=question, asked=aspects, asked_pages=asked_pages(question),
@@ -169,7 +171,7 @@ def make_case(
         schema_chars=schema, labels=_label_tokens(request.output),
         typical_answer=typical, answer_kind=kind, ranked_answer=_ranked_answer(request, job, typical[1]),
         vocabularies=frozenset(name for text in texts for name in text.tokens),
-        text_cache={}, rates_cache={}, assignments={}, page_worth={},
+        text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,
     )  # fmt: skip
 
@@ -196,6 +198,8 @@ def _special(known: Index, ids: frozenset[str]) -> dict[int, set[str]]:
 
 def check_labels(policy: Policy, facts: Facts) -> None:
     """A label with a slip of the pen must not leak what it was to protect."""
+    if not policy.private and not policy.release:
+        return
     names = [name for part in facts.parts for name in (part.name, *part.origins)]
     pairs = []
     for pair in policy.release:
@@ -208,14 +212,6 @@ def check_labels(policy: Policy, facts: Facts) -> None:
             raise UsageError(
                 f"no part is named {label}", where=option, todo=f"name a kind ({', '.join(KINDS)}) or one of the files"
             )
-
-
-def text_files(request: Request, facts: Facts) -> list[PartFacts]:
-    """Text that is data and gets a label: it came as a file, or has a file's name."""
-    pairs = zip(request.parts(), facts.parts, strict=True)
-    return [
-        found for (_, _, part), found in pairs if found.kind == "text" and (not isinstance(part, Text) or part.name)
-    ]
 
 
 def _job(request: Request) -> tuple[Job, str]:
@@ -244,15 +240,20 @@ def question_words(case: Case) -> tuple[str, ...]:
     return words_of(case.question)
 
 
-def _split(request: Request, facts: Facts) -> tuple[list[PartFacts], list[tuple[PartFacts, str]]]:
+def _split(request: Request, facts: Facts) -> tuple[list[PartFacts], list[PartFacts], list[tuple[PartFacts, str]]]:
+    """Texts; those of them that are data and get a label, since they came as a file or have a file's name; media."""
     texts: list[PartFacts] = []
+    files: list[PartFacts] = []
     media: list[tuple[PartFacts, str]] = []
-    for (_, _, part), found in zip(request.parts(), facts.parts, strict=True):
+    every = [part for message in request.messages for part in message.parts]
+    for part, found in zip(every, facts.parts, strict=True):
         if found.kind == "text":
             texts.append(found)
+            if not isinstance(part, Text) or part.name:
+                files.append(found)
         else:
             media.append((found, part.detail if isinstance(part, Image) else "auto"))
-    return texts, media
+    return texts, files, media
 
 
 def _recording(
@@ -266,9 +267,6 @@ def _recording(
         raise UsageError(f"a transcript is made of one recording, and there are {len(heard)}", todo="ask once for each")
     others = [part.name for part, _ in media if part is not heard[0][0]] + [text.name for text in texts]
     return heard, tuple(others)
-
-
-# ---- bundles ----------------------------------------------------------------------------------
 
 
 # ---- identity of the inputs ---------------------------------------------------------------------
@@ -292,13 +290,13 @@ def digest(case: Case) -> str:
 
 
 def _said(request: Request) -> Iterator[tuple[str, object]]:
-    for _, role, part in request.parts():
-        if isinstance(part, Text):
-            yield role, (part.text, part.name)
-        elif isinstance(part, Image):
-            yield role, part.detail
-        else:
-            yield role, type(part).__name__
+    for message in request.messages:
+        role = message.role
+        for part in message.parts:
+            if isinstance(part, Text):
+                yield role, (part.text, part.name)
+            else:
+                yield role, part.detail if isinstance(part, Image) else type(part).__name__
 
 
 def is_here(endpoint: Endpoint) -> bool:

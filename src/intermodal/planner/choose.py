@@ -21,7 +21,7 @@ from intermodal.planner.remedies import remedy
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
 from intermodal.planner.voice import Voice
-from intermodal.planner.words import headline, policy_line, summary
+from intermodal.planner.words import headline, policy_line
 from intermodal.plans import numbers
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
@@ -180,10 +180,10 @@ def outranked(
     case: Case, chosen: Route, fallbacks: list[Route], routes: list[Route], builder: Builder
 ) -> tuple[Outranked, ...]:
     """The next best routes, each compared with the chosen one."""
-    taken = {_identity(case, route) for route in (chosen, *fallbacks)}
+    taken = {(route.endpoint.id, builder.summary(route)) for route in (chosen, *fallbacks)}
     found: list[Outranked] = []
     for route in routes:
-        identity = _identity(case, route)
+        identity = (route.endpoint.id, builder.summary(route))
         if identity in taken:
             continue
         taken.add(identity)
@@ -198,10 +198,6 @@ def outranked(
         if len(found) == OUTRANKED:
             break
     return tuple(found)
-
-
-def _identity(case: Case, route: Route) -> tuple[str, str]:
-    return route.endpoint.id, summary(case, route.assignment)
 
 
 def compare(case: Case, route: Route, chosen: Route) -> str:

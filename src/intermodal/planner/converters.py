@@ -72,11 +72,13 @@ def shortlist(case: Case, left: Survivors, floors: Floors, only: Only | None) ->
     """Converters per job, and who was refused for strength or privacy."""
     found: Conversions = {}
     refused: list[Refused] = []
+    work: _Work | None = None
     for job, groups in left.by_job.items():
         if job == case.job or job not in TASKS:
             continue
         scored: list[_Scored] = []
-        work = _work(case)
+        if work is None:
+            work = _work(case)
         for group in groups:
             reason = _reason(case, group, job, floors)
             if reason is not None:

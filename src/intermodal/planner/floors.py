@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -60,29 +61,34 @@ def settle(case: Case, left: Survivors) -> Settled:
 
 def _strongest(case: Case, left: Survivors) -> Floors:
     """The default floor, or the strongest reachable of each task where nothing is that strong."""
-    answer = max((group.strongest for group in left.by_job[case.job]), default=0)
+    answer = _of(case, left, case.job)
     if case.named is not None:
         answer = 0  # the user named the model: it is as strong as it is
     if case.policy.objective == "fastest":
         # Who asks for speed and nothing else gets the fast ear and the fast reader; the answer keeps its floor.
         return Floors(answer=min(DEFAULT_FLOOR, answer) if case.job != "transcribe" else 0, hear=0, read=0)
-    hear, read, see = (_of(case, left, job) for job in CONVERSIONS)
+    hear, read, see = (min(DEFAULT_FLOOR, _of(case, left, job)) if job != case.job else 0 for job in CONVERSIONS)
     return Floors(answer=min(DEFAULT_FLOOR, answer), hear=hear, read=read, see=see)
 
 
 def _of(case: Case, left: Survivors, job: Job) -> int:
-    groups = left.by_job.get(job, []) if job != case.job else []
-    kinds = KINDS[job]
-    all_private = all(bundle.private for bundle in case.bundles if bundle.kind in kinds)
-    tiers = [group.tier(TASKS[job]) for group in groups if not (group.remote and all_private)]
-    return min(DEFAULT_FLOOR, max(tiers, default=0))
+    """The strongest for one job, of those that may have what there is to do; kept, as it is the same every time."""
+    here = job != case.job and all(bundle.private for bundle in case.bundles if bundle.kind in KINDS[job])
+    found = left.strongest.get((job, here))
+    if found is None:
+        groups = [group for group in left.by_job.get(job, []) if not (group.remote and here)]
+        tiers = (group.strongest if job == case.job else group.tier(TASKS[job]) for group in groups)
+        found = left.strongest[job, here] = max(tiers, default=0)
+    return found
 
 
-def _downwards(top: Floors) -> list[Floors]:
+def _downwards(top: Floors) -> Iterator[Floors]:
     """From ``top`` down, fewest steps first, converters before the answer."""
+    yield top
     steps = itertools.product(*(range(each + 1) for each in (top.answer, top.hear, top.read, top.see)))
     ordered = sorted(steps, key=lambda step: (sum(step), step))
-    return [Floors(top.answer - a, top.hear - h, top.read - r, top.see - s) for a, h, r, s in ordered]
+    for a, h, r, s in ordered[1:]:
+        yield Floors(top.answer - a, top.hear - h, top.read - r, top.see - s)
 
 
 def floor_notes(case: Case, left: Survivors, settled: Settled, chosen: Route) -> list[str]:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus, times
+from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, larger, levels, plus, summed, times
 from intermodal.costing.price import hearing_price, speaking_price, token_price
 from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.schedule import finish
@@ -144,36 +144,29 @@ class Route(Struct, eq=False, gc=False):
 
 def assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
     """Add up one way per bundle; without pictures the same for every rule."""
-    pictured = any(way.pictures for way in chosen)
-    key = (chosen, image_rule if pictured else "")
+    key = (chosen, image_rule)
     found = case.assignments.get(key)
     if isinstance(found, Assignment):
         return found
-    base = case.assignments.get(chosen) if pictured else None
-    if isinstance(base, Assignment):
-        image = ZEROS
-        for way in chosen:
-            image = plus(image, picture_tokens(way, image_rule)) if way.pictures else image
-            image = plus(image, way.film)
-        made = msgspec.structs.replace(base, image=image)
-    else:
+    made = case.assignments.get(chosen)  # under another rule
+    if not isinstance(made, Assignment):
         made = _assign(case, chosen, image_rule)
+    elif any(way.pictures for way in chosen):
+        made = msgspec.structs.replace(made, image=_image(chosen, image_rule))
     case.assignments[key] = case.assignments[chosen] = made
     return made
 
 
 def _assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
-    text = image = sound = made = cost = transforms = local = network = load = memory = ZEROS
+    text, sound = summed([way.text for way in chosen]), summed([way.sound for way in chosen])
+    transforms, local = summed([way.transforms for way in chosen]), summed([way.local for way in chosen])
+    network = load = memory = ZEROS
     pictures = blocks = 0
     cold: set[str] = set()
     for way in chosen:
-        text, cost, made = plus(text, way.text), plus(cost, way.cost), plus(made, way.made)
-        transforms, local, sound = plus(transforms, way.transforms), plus(local, way.local), plus(sound, way.sound)
-        network = (max(network[0], way.network[0]), max(network[1], way.network[1]), max(network[2], way.network[2]))
+        network = larger(network, way.network)
         blocks += way.blocks
-        image = plus(image, way.film)
         if way.pictures:
-            image = plus(image, picture_tokens(way, image_rule))
             pictures += math.ceil(sum(count[HIGH] for count in way.pictures.values()))
         for used in way.converters:
             if way.local != ZEROS and used.host.zone in HERE and used.id not in cold and used.id not in case.loaded:
@@ -184,15 +177,22 @@ def _assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
         text = plus(text, times(BLOCK, blocks))
     lost = {aspect for way in chosen for aspect in way.loses}
     left_out = sum(way.left_out for way in chosen)
-    ends = [finish(transforms[level], local[level] + load[level], network[level], 0.0) for level in LEVELS]
+    before = at_each(lambda level: finish(transforms[level], local[level] + load[level], network[level], 0.0))
     return Assignment(
-        ways=chosen, text=text, image=image, audio=levels(audio_tokens(as_quantity(sound))), sound=sound, made=made,
-        cost=cost, before=(ends[0], ends[1], ends[2]), load=load, memory=memory, pictures=pictures,
+        ways=chosen, text=text, image=_image(chosen, image_rule), sound=sound,
+        audio=levels(audio_tokens(as_quantity(sound))) if sound != ZEROS else ZEROS,
+        made=summed([way.made for way in chosen]), cost=summed([way.cost for way in chosen]),
+        before=before, load=load, memory=memory, pictures=pictures,
         penalty=sum(way.penalty for way in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
         missed=sum(len(way.missed) for way in chosen) + (1 if left_out else 0),
         kept=len({aspect for way in chosen for aspect in way.keeps} - lost),
         tier=min((way.tier for way in chosen), default=NO_TIER), cold=frozenset(cold), left_out=left_out,
     )  # fmt: skip
+
+
+def _image(chosen: tuple[Way, ...], image_rule: str) -> Levels:
+    """Tokens of films and pictures."""
+    return summed([plus(way.film, picture_tokens(way, image_rule)) if way.pictures else way.film for way in chosen])
 
 
 def picture_tokens(way: Way, image_rule: str) -> Levels:
@@ -222,14 +222,18 @@ def as_quantity(sound: Levels) -> Quantity:
 
 def framing(case: Case, forced: bool) -> Levels:
     """Tokens nobody wrote: chat template, labels of named text, the schema where it is sent."""
-    if case.job in ("embed", "speak"):
-        return (2.0, 3.0, 8.0)
-    found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
-    if case.labelled:
-        found = plus(found, times(BLOCK, case.labelled))
-    if case.schema_chars:
-        schema = levels(text_tokens(case.schema_chars))
-        found = plus(found, (0.0, schema[1] / 2, schema[2]) if forced else plus(schema, (15.0, 22.0, 40.0)))
+    found = case.framings.get(forced)
+    if found is not None:
+        return found
+    found = (2.0, 3.0, 8.0)
+    if case.job not in ("embed", "speak"):
+        found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
+        if case.text_files:
+            found = plus(found, times(BLOCK, len(case.text_files)))
+        if case.schema_chars:
+            schema = levels(text_tokens(case.schema_chars))
+            found = plus(found, (0.0, schema[1] / 2, schema[2]) if forced else plus(schema, (15.0, 22.0, 40.0)))
+    case.framings[forced] = found
     return found
 
 

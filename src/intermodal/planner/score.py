@@ -56,22 +56,22 @@ def weights(case: Case) -> tuple[float, float, float]:
     return _WEIGHTS.get(case.policy.objective, (1.0, case.policy.time_value, 1.0))
 
 
+def is_one_number(case: Case) -> bool:
+    """One number ranks routes, and it can be bounded by the formulas of calls that take tokens."""
+    return case.policy.objective != "best" and case.job != "transcribe"
+
+
 def least_key(case: Case, number: float, tier: int) -> Key:
     """A key no route of a class can come below, from the least number and the best tier it can have."""
     return (-float(tier), 0.0, number) if case.policy.objective == "best" else (number,)
 
 
-def bound_key(case: Case, cost: float, seconds: float, needs: Demand, tier: int) -> Key:
-    """The part of a key that does not depend on who it is; ``tier`` is the weakest link's."""
-    policy = case.request.policy
-    money = cost if cost < math.inf else UNKNOWN
-    first = _FIRST[policy.objective](money, seconds, needs, tier, policy.time_value)
-    return (*first, round(seconds, 6), -float(needs.kept), round(money, 9))
-
-
 def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int) -> Key:
-    """The key of a route."""
-    return (*bound_key(case, numbers.cost, numbers.seconds, needs, tier), endpoint_id)
+    """The key of a route; ``tier`` is its weakest link's."""
+    policy, seconds = case.request.policy, numbers.seconds
+    money = numbers.cost if numbers.cost < math.inf else UNKNOWN
+    first = _FIRST[policy.objective](money, seconds, needs, tier, policy.time_value)
+    return (*first, round(seconds, 6), -float(needs.kept), round(money, 9), endpoint_id)
 
 
 def score(case: Case, ordered: Key) -> float:

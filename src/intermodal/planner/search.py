@@ -20,13 +20,15 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.levels import HIGH
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
+from intermodal.planner.bounds import CHEAP, QUICK, Coefficients, Weights, coefficients, known_coefficients
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.combine import ALL_COMBINATIONS
 from intermodal.planner.converters import Floors, shortlist
 from intermodal.planner.index import LISTED, Group
-from intermodal.planner.lanes import CHEAP, QUICK, Hull, Lane, Lanes, Weights, fill, hull, known_coefficients
+from intermodal.planner.lanes import Lane, Lanes, fill, shortest
 from intermodal.planner.limits import Limits, limits
+from intermodal.planner.line import FIRST, InLine, Line
 from intermodal.planner.refusals import Refusals
 from intermodal.planner.routes import (
     Assignment,
@@ -41,25 +43,14 @@ from intermodal.planner.routes import (
     tier_of,
 )
 from intermodal.planner.rules import Priced, Reason
-from intermodal.planner.score import Key, key, least_key, score, weights
+from intermodal.planner.score import Key, is_one_number, key, score, weights
 from intermodal.planner.selection import selected
 from intermodal.planner.speech import best_voice, is_mute
-from intermodal.planner.survivors import Only, Refused, Row, Survivors, members, rows
-from intermodal.planner.way import NO_TIER, Conversions, Way
+from intermodal.planner.survivors import Only, Refused, Survivors, members, rows
+from intermodal.planner.way import Conversions, Way
 from intermodal.planner.ways import ways
 
 ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
-FIRST: Key = (-math.inf,)
-
-
-class InLine(Struct, eq=False, gc=False):
-    """A class waiting to be priced, with its best figures and the key no member can come below."""
-
-    bound: Key
-    group: Group
-    row: Row | None
-    hull: Hull | None
-    ideal: Rates | None
 
 
 class Found(Struct):
@@ -86,7 +77,7 @@ class Search:
         self.every = every
         self.ends = ends
         self.weights = weights(case)
-        self.by_number = case.policy.objective != "best" and case.job != "transcribe"  # one number ranks routes
+        self.by_number = is_one_number(case)
         self.limits: Limits = limits(case, floors.answer)
         self.routes: list[Route] = []
         self.misses = Refusals(case)
@@ -96,6 +87,7 @@ class Search:
         self.few = True  # combinations of ways, so that all of them are tried
         self.select_pages = False
         self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
+        self._last = math.inf  # the first number of the last of them, infinite as long as they are fewer
 
     def run(self) -> Found:
         """All of it. Pages are left out only where nobody takes them all."""
@@ -108,7 +100,6 @@ class Search:
         self.lanes = Lanes(case, self.choices)
         self.few = math.prod(map(len, self.choices)) <= ALL_COMBINATIONS
         line = self._named_line() if self._is_special() else self._line()
-        line.sort(key=lambda entry: (entry.bound, entry.group.number))
         self._go_through(line)
         if not self.routes and any(bundle.kind == "document" for bundle in case.bundles):
             before, self.misses = self.misses, Refusals(case)
@@ -121,10 +112,10 @@ class Search:
         self._improve()
         return Found(self.routes, self.misses.rows(), self.conversions)
 
-    def _go_through(self, line: list[InLine]) -> None:
+    def _go_through(self, line: Line) -> None:
         case, passed = self.case, list[InLine]()
-        for entry in line:
-            if len(self._top) >= ENOUGH and entry.bound >= self._top[-1] and not self.every:
+        for entry in line.until(self._is_beyond if not self.ends else lambda _: False):
+            if self._is_beyond(entry.bound):
                 passed.append(entry)
             elif not self._fails_whole(entry):
                 self._price_all(entry)
@@ -133,30 +124,33 @@ class Search:
                 if not self._is_inside(entry):
                     self._price_extreme(entry, weighed)
 
+    def _is_beyond(self, bound: Key) -> bool:
+        """Nothing with this bound can enter the list."""
+        return len(self._top) >= ENOUGH and bound >= self._top[-1] and not self.every
+
     # ---- classes ------------------------------------------------------------------------------
 
     def _is_special(self) -> bool:
         """Only some endpoints are looked at, by name."""
         return self.case.named is not None or (self.only is not None and self.only.job == self.case.job)
 
-    def _named_line(self) -> list[InLine]:
-        """The classes of the named endpoints, unordered: all of them are priced."""
+    def _named_line(self) -> Line:
+        """The classes of the named endpoints: all of them are priced."""
         case = self.case
-        found: list[InLine] = []
+        line = Line(case)
         for group in self.left.by_job[case.job]:
             if not members(case, group, case.job, self.only):
                 continue
             if group.strongest < self.floors.answer:
                 self._refuse(("floor", rules.below(self.case, self.floors.answer)), group)
             elif self._has_ways(group):
-                found.append(InLine(FIRST, group, None, None, None))
-        return found
+                line.add(group)
+        return line
 
-    def _line(self) -> list[InLine]:
-        """All classes with their bounds; those of endpoints we know more about than the catalog come first."""
+    def _line(self) -> Line:
+        """All classes, most of them in rows."""
         case = self.case
-        found: list[InLine] = []
-        shared: dict[object, list[int]] = {}
+        line = Line(case)
         every, weak = rows(case, self.left, self.floors.answer)
         if weak is not None:
             self.misses.add(weak)
@@ -166,21 +160,10 @@ class Search:
             if not isinstance(usable, list) or (row.remote and case.private_text) or mute:
                 for group in row.groups:
                     if self._has_ways(group):
-                        found.append(InLine(FIRST, group, None, None, None))
+                        line.add(group)
                 continue
-            best = min(max(way.tier for way in choices) for choices in usable) if usable else NO_TIER
-            shape = hull(case, row, usable, shared)
-            known = known_coefficients(case, row, self.weights)
-            numbers = shape.bounds(known, self.weights)
-            if case.job == "transcribe":
-                numbers = [shape.bound(ideal, self.weights) for ideal in row.ideals]
-            by_number = self.by_number
-            for group, ideal, number in zip(row.groups, row.ideals, numbers, strict=True):
-                least: Key = (number,) if by_number else least_key(case, number, min(group.strongest, best))
-                if group.number in case.special:
-                    least = FIRST
-                found.append(InLine(least, group, row, shape, ideal))
-        return found
+            line.add_row(row, self.lanes.hull(row, usable))
+        return line
 
     def _refuse(self, reason: Reason, group: Group) -> None:
         """Refuse a class, or those of it that are looked at."""
@@ -222,7 +205,8 @@ class Search:
     def _tries(self, entry: InLine, rates: Rates, lane: Lane) -> Iterator[Assignment]:
         """The likeliest assignment first, those of the lane after it."""
         if entry.hull is not None and self.by_number:
-            yield assign(self.case, entry.hull.picks(rates, self.weights), entry.group.first.model.image_tokens)
+            best = entry.hull.picks(coefficients(self.case, rates, self.weights), self.weights)
+            yield assign(self.case, best, entry.group.first.model.image_tokens)
         yield from fill(lane, self.lanes)
 
     def _price_all(self, entry: InLine) -> None:
@@ -232,15 +216,15 @@ class Search:
         if row is None or shape is None or not self.by_number or entry.bound == FIRST or self.every:
             for endpoint in some:
                 rates = case.rates(endpoint)
-                self._price(entry, endpoint, rates, self._picked(entry, rates))
+                self._price(entry, endpoint, rates, self._picked(entry, coefficients(case, rates, self.weights)))
             return
-        bounds = shape.bounds(known_coefficients(case, row, self.weights, group), self.weights)
-        for endpoint, bound in zip(some, bounds, strict=True):
-            if len(self._top) < ENOUGH or (bound,) < self._top[-1]:
-                rates = case.rates(endpoint)
-                self._price(entry, endpoint, rates, self._picked(entry, rates))
+        known = known_coefficients(case, row, self.weights, group)
+        bounds = shape.bounds(known, self.weights, enough=self._last)
+        for endpoint, prices, bound in zip(some, known, bounds, strict=True):
+            if bound <= self._last:
+                self._price(entry, endpoint, case.rates(endpoint), self._picked(entry, prices))
 
-    def _picked(self, entry: InLine, rates: Rates) -> list[Assignment]:
+    def _picked(self, entry: InLine, prices: Coefficients) -> list[Assignment]:
         """The assignment that looks best; two of them, or all there are, where combinations are few."""
         group, shape = entry.group, entry.hull
         if shape is None or not self.by_number or self.every:
@@ -250,13 +234,14 @@ class Search:
             every = fill(lane, self.lanes)
             if len(every) <= 2:
                 return every
-            numbers = lane.numbers(rates)
+            numbers = lane.numbers(prices)
             order = sorted(range(len(every)), key=numbers.__getitem__)[:2]
             return [every[place] for place in order]
-        chosen = [shape.picks(rates, self.weights)]
-        if shape.waits:
-            chosen.append(shape.picks(rates, self.weights, waits=True))
-        return [assign(self.case, each, group.first.model.image_tokens) for each in dict.fromkeys(chosen)]
+        rule = group.first.model.image_tokens
+        chosen = [shape.picks(prices, self.weights)]
+        if shape.fan.waits:
+            chosen.append(shape.picks(prices, self.weights, waits=True))
+        return [assign(self.case, each, rule) for each in dict.fromkeys(chosen)]
 
     def _is_inside(self, entry: InLine) -> bool:
         """Some route is as cheap, as fast and as strong as any of this class could be."""
@@ -280,7 +265,8 @@ class Search:
             bounds = [shape.bound(case.rates(endpoint), weighed) for endpoint in some]
         endpoint = some[min(range(len(some)), key=lambda place: (bounds[place], some[place].id))]
         rates = case.rates(endpoint)
-        chosen = assign(case, shape.picks(rates, weighed), group.first.model.image_tokens)
+        picks = shape.picks(coefficients(case, rates, weighed), weighed)
+        chosen = assign(case, picks, group.first.model.image_tokens)
         self._price(entry, endpoint, rates, [chosen])
 
     def _price(self, entry: InLine, endpoint: Endpoint, rates: Rates, picked: list[Assignment]) -> None:
@@ -294,6 +280,8 @@ class Search:
         if best is not None:
             insort(self._top, best)
             del self._top[ENOUGH:]
+            if len(self._top) == ENOUGH:
+                self._last = float(self._top[-1][0])
         elif reasons:
             self.misses.add_nearest(reasons, (endpoint.id,), 1)
 
@@ -302,9 +290,9 @@ class Search:
         every = fill(lane, self.lanes)
         if not self.limits.counts_context or self.select_pages or len(every) < 2:
             return every
-        shortest = min(every, key=lambda each: lane.demand(each).total[HIGH])
-        tokens = lane.demand(shortest).total[HIGH]
-        return [shortest] if tokens + answer_cap(self.case, rates, tokens) > rates.context else every
+        least = shortest(lane, self.lanes)
+        tokens = lane.demand(least).total[HIGH]
+        return [least] if tokens + answer_cap(self.case, rates, tokens) > rates.context else every
 
     def _price_these(
         self, endpoint: Endpoint, group: Group, rates: Rates, lane: Lane, some: list[Assignment],
@@ -382,15 +370,14 @@ class Search:
         for start in self.routes[:2]:
             current: Route | None = start
             while current is not None:
-                near = [route for route in self._near(current) if (route.endpoint.id, route.assignment) not in known]
-                known.update((route.endpoint.id, route.assignment) for route in near)
+                near = list(self._near(current, known))
                 self.routes += near
                 best = min(near, key=lambda route: route.key, default=None)
                 current = best if best is not None and best.key < current.key else None
         self.routes.sort(key=lambda route: route.key)
 
-    def _near(self, route: Route) -> Iterator[Route]:
-        """Routes to the same endpoint with one bundle going another way."""
+    def _near(self, route: Route, known: set[tuple[str, Assignment]]) -> Iterator[Route]:
+        """Routes to the same endpoint with one bundle going another way, those not ``known`` yet."""
         rule = route.group.first.model.image_tokens
         lane = self.lanes.lane(route.group)
         usable = self.lanes.usable(route.group)
@@ -399,11 +386,16 @@ class Search:
         ways_now = route.assignment.ways
         for place, choices in enumerate(usable):
             for way in choices:
-                if way is not ways_now[place]:
-                    made = assign(self.case, (*ways_now[:place], way, *ways_now[place + 1 :]), rule)
-                    other = self.route(route.endpoint, route.group, route.rates, made, lane.demand(made), [])
-                    if other is not None:
-                        yield other
+                if way is ways_now[place]:
+                    continue
+                made = assign(self.case, (*ways_now[:place], way, *ways_now[place + 1 :]), rule)
+                if (route.endpoint.id, made) in known:
+                    continue
+                other = self.route(route.endpoint, route.group, route.rates, made, lane.demand(made), [])
+                # It may have fewer pages than it was made with, as one that is known has.
+                if other is not None and (route.endpoint.id, other.assignment) not in known:
+                    known.add((route.endpoint.id, other.assignment))
+                    yield other
 
 
 def _extremes(passed: list[InLine]) -> list[tuple[InLine, Weights]]:

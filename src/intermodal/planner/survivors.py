@@ -48,10 +48,17 @@ class Row(Struct, eq=False):
 
 
 class Survivors(Struct):
-    """``by_job`` has classes in catalog order; ``rows`` those of the answering job, by floor, once asked for."""
+    """What the endpoint rules leave.
+
+    Attributes:
+        by_job: classes in catalog order.
+        strongest: by job, over all classes or over those on this machine alone, once asked for.
+        rows: classes of the answering job, by floor, once asked for.
+    """
 
     by_job: dict[Job, list[Group]]
     refused: list[Refused]
+    strongest: dict[tuple[Job, bool], int]
     rows: dict[tuple[int, bool], tuple[list[Row], Refused | None]]
 
 
@@ -159,7 +166,7 @@ def _apply(case: Case, jobs: tuple[Job, ...]) -> Survivors:
         Refused(rule, reason, sum(len(g.members) for g in groups), first_ids(groups), _miss(rule, groups))
         for (rule, reason), groups in merged.items()
     ]
-    return Survivors(by_job=by_job, refused=refused, rows={})
+    return Survivors(by_job=by_job, refused=refused, strongest={}, rows={})
 
 
 def _miss(rule: str, groups: list[Group]) -> float:

@@ -6,7 +6,7 @@ from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import quantity
 from intermodal.costing.tokens import audio_tokens, document_tokens, part_tokens, video_tokens
 from intermodal.planner.bundles import Bundle
-from intermodal.planner.case import Case, text_files
+from intermodal.planner.case import Case
 from intermodal.planner.pieces import as_range
 from intermodal.planner.routes import as_quantity, picture_tokens
 from intermodal.planner.way import Passage, Way
@@ -19,9 +19,7 @@ TOGETHER = 8  # parts alike up to which each is listed by itself
 
 def named_texts(case: Case, tokenizer: str) -> list[Taken]:
     """Text that was given as a file, not what the sender says; many files as one."""
-    if not case.labelled:
-        return []
-    texts = text_files(case.request, case.facts)
+    texts = case.text_files
     if len(texts) > TOGETHER:
         chars = sum(part.chars for part in texts)
         title = f"{texts[0].name} and {len(texts) - 1} more, {chars:,} chars"

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Endpoint, Task
-from intermodal.costing.levels import ZEROS, Levels, levels, plus, times
+from intermodal.costing.levels import ZEROS, Levels, larger, levels, plus, times
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import document_tokens, video_tokens
 from intermodal.planner.aspects import ONLY_SEEN, kept, lost
@@ -176,7 +176,9 @@ def unread(way: Way, bundle: Bundle) -> Way:
 
 def _distinct(bundle: Bundle) -> list[PartFacts]:
     """Parts that can lose different things: documents differ in their figures, others do not."""
-    return bundle.parts if bundle.kind == "document" else bundle.parts[:1]
+    if bundle.kind != "document":
+        return bundle.parts[:1]
+    return list(dict(zip(bundle.shapes, bundle.parts, strict=True)).values())
 
 
 def _add_up(way: Way, case: Case) -> None:
@@ -220,8 +222,7 @@ def _add_piece(way: Way, piece: Piece, count: int) -> None:
     elif piece.endpoint.host.zone in HERE:
         way.local = plus(way.local, many)
     else:
-        before = way.network
-        way.network = (max(before[0], seconds[0]), max(before[1], seconds[1]), max(before[2], seconds[2]))
+        way.network = larger(way.network, seconds)
 
 
 TEXT = frozenset(("text",))

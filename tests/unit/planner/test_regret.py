@@ -6,10 +6,12 @@ import itertools
 from collections.abc import Iterator
 
 import msgspec
+from tests.plans import catalogs
 from tests.unit.planner.requests import inputs_of, seeded
 
 from intermodal.errors import NoRoute
-from intermodal.planner import rules
+from intermodal.planner import plan, rules
+from intermodal.planner.alternatives import alternatives
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import decide
 from intermodal.planner.converters import TASKS, Floors
@@ -85,3 +87,23 @@ def test_the_chosen_route_is_the_best_there_is_in_99_of_100_cases() -> None:
     missed = sum(regret > 0 for regret in found)
     assert len(found) > CASES * 0.6
     assert missed <= len(found) * 0.01, f"{missed} of {len(found)} plans were not the best"
+
+
+def test_classes_that_are_never_opened_hold_none_of_the_best_endpoints() -> None:
+    large, compared = catalogs.many(250, seed=3, hosts=12), 0
+    for seed in range(60):
+        described, _ = seeded(seed)
+        inputs = msgspec.structs.replace(inputs_of(described), catalog=large)
+        if inputs.request.policy.objective == "best":  # not ordered by its score alone
+            continue
+        try:
+            every = alternatives(inputs, most=100_000, below_floor=False)
+        except NoRoute:
+            continue
+        made = plan(inputs.request, inputs.facts, large, inputs.machine, inputs.statistics, inputs.as_of)
+        named = {each.endpoint for each in (made.chosen, *made.fallbacks)} | {each.endpoint for each in made.outranked}
+        ordered = sorted(every, key=lambda each: each.score)
+        assert made.chosen.score == ordered[0].score
+        assert set(list(dict.fromkeys(each.endpoint for each in ordered))[:4]) <= named
+        compared += 1
+    assert compared > 30

@@ -1,0 +1,249 @@
+"""Bounds: what a class of endpoints can score at best, and which ways look best to one of them.
+
+The bound is what a member with the best of every figure would score if every bundle went its own best way,
+conversions over a network and loading taken for nothing: no route of the class can score less.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from intermodal.costing.levels import MID
+from intermodal.costing.rates import Rates
+from intermodal.planner.case import Case
+from intermodal.planner.index import Group
+from intermodal.planner.routes import picture_tokens
+from intermodal.planner.score import UNKNOWN
+from intermodal.planner.survivors import Row
+from intermodal.planner.way import Way
+
+Coefficients = tuple[float, float, float, float]  # score of a call, and per token of text, of pictures, of sound
+Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
+Weights = tuple[float, float, float]  # of a USD, a second, a USD of penalty
+Branch = tuple[float, float, float, float, Way]  # an option and whose it is
+CHEAP: Weights = (1.0, 0.0, 0.0)
+QUICK: Weights = (0.0, 1.0, 0.0)
+
+
+def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
+    """Score of a call before any input, and of each token of text, of pictures and of sound."""
+    money, time, _ = weighed
+    read = rates.read_in[MID] * time
+    out = min(case.ranked_answer, rates.most_out)
+    cost = rates.request + (out * rates.out if out else 0.0)
+    return (
+        dear(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time,
+        dear(rates.text) * money + read,
+        dear(rates.image) * money + read,
+        dear(rates.audio) * money + read,
+    )
+
+
+def known_coefficients(case: Case, row: Row, weighed: Weights, group: Group | None = None) -> list[Coefficients]:
+    """Coefficients of the ideal of each class of a row, or of each member of one class's band.
+
+    They do not depend on the request's sizes, so they are kept.
+    """
+    key = (weighed, case.ranked_answer, -1 if group is None else group.number)
+    found = row.coefficients.get(key)
+    if found is None:
+        if len(row.coefficients) > 1024:
+            row.coefficients.clear()
+        if group is None:
+            some = row.ideals
+        else:
+            some = [case.index.rates(e, case.as_of) for e in case.index.band(group, case.as_of)]
+        found = row.coefficients[key] = [coefficients(case, each, weighed) for each in some]
+    return found
+
+
+def least_coefficients(case: Case, row: Row, weighed: Weights) -> list[Coefficients]:
+    """The least of every coefficient over a row's classes, as a list of one."""
+    key = (weighed, case.ranked_answer, None)
+    found = row.coefficients.get(key)
+    if found is None:
+        base, text, image, audio = zip(*known_coefficients(case, row, weighed), strict=True)
+        found = row.coefficients[key] = [(min(base), min(text), min(image), min(audio))]
+    return found
+
+
+class Shape(Struct, frozen=True, gc=False):
+    """What the open ways of all bundles add under some weights.
+
+    Attributes:
+        fixed, words, pixels, sound: sums over the bundles with one way that counts.
+        ways: of each bundle the first that counts.
+        places: of the bundles with a choice. branches: what each of their ways adds.
+    """
+
+    fixed: float
+    words: float
+    pixels: float
+    sound: float
+    ways: tuple[Way, ...]
+    places: list[int]
+    branches: list[list[Branch]]
+
+
+class Fan(Struct, eq=False):
+    """The open ways of every bundle, for endpoints that take the same kinds in the same place.
+
+    ``waits``: some conversion is done over a network. ``tier``: the strongest the conversions can be. ``shapes``: by
+    rule of counting pictures (None takes them for nothing) and by weights.
+    """
+
+    usable: list[list[Way]]
+    waits: bool
+    tier: int
+    shapes: dict[tuple[str | None, Weights, bool], Shape]
+
+    def shape(self, rule: str | None, weighed: Weights, waits: bool = False) -> Shape:
+        """The bundles under some weights; ``waits``: conversions over a network take their time."""
+        found = self.shapes.get((rule, weighed, waits))
+        if found is None:
+            found = self._plain(weighed, waits) if rule is None else self._pictured(rule, weighed, waits)
+            self.shapes[rule, weighed, waits] = found
+        return found
+
+    def _plain(self, weighed: Weights, waits: bool) -> Shape:
+        """The shape with pictures taken for nothing, which all rules share."""
+        fixed = words = pixels = sound = 0.0
+        ways: list[Way] = []
+        places: list[int] = []
+        branches: list[list[Branch]] = []
+        for place, choices in enumerate(self.usable):
+            options = [(*_option(way, weighed, waits), way) for way in choices]
+            kept = _kept(options) if len(options) > 1 else options
+            ways.append(kept[0][4])
+            if len(kept) == 1:
+                only = kept[0]
+                fixed, words, pixels, sound = fixed + only[0], words + only[1], pixels + only[2], sound + only[3]
+            else:
+                places.append(place)
+                branches.append(kept)
+        return Shape(fixed, words, pixels, sound, tuple(ways), places, branches)
+
+    def _pictured(self, rule: str, weighed: Weights, waits: bool) -> Shape:
+        plain = self.shape(None, weighed, waits)
+        pixels = plain.pixels
+        for place, way in enumerate(plain.ways):
+            if way.pictures and place not in plain.places:
+                pixels += picture_tokens(way, rule)[MID]
+        branches = [
+            [
+                (fixed, words, film + picture_tokens(way, rule)[MID], sound, way)
+                if way.pictures
+                else (fixed, words, film, sound, way)
+                for fixed, words, film, sound, way in options
+            ]
+            for options in plain.branches
+        ]
+        return Shape(plain.fixed, plain.words, pixels, plain.sound, plain.ways, plain.places, branches)
+
+    def picks(self, rule: str, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[Way, ...]:
+        """The best way of each bundle under some weights, for an endpoint with these coefficients.
+
+        Conversions over a network overlap, so none of two takes the time of both: without ``waits`` they take none,
+        with it each takes its own. What is best is mostly one of the two.
+        """
+        _, text, image, audio = prices
+        shape = self.shape(rule, weighed, waits)
+        found = list(shape.ways)
+        for place, options in zip(shape.places, shape.branches, strict=True):
+            least = math.inf
+            for fixed, words, pixels, sound, way in options:
+                added = fixed + words * text + pixels * image + sound * audio
+                if added < least:
+                    least, found[place] = added, way
+        return tuple(found)
+
+
+class Hull(Struct, eq=False):
+    """What every member of a row must take: the sender's ``text``, a recording's ``sound``, and one way per bundle."""
+
+    case: Case
+    text: float
+    sound: float
+    rule: str
+    fan: Fan
+
+    def bound(self, rates: Rates, weighed: Weights) -> float:
+        """The least score of a route to an endpoint with these rates.
+
+        Every bundle goes its own best way; loading, and conversions over a network, are taken for nothing.
+        """
+        score = self.bounds([coefficients(self.case, rates, weighed)], weighed)[0]
+        if self.sound:
+            heard = min(self.sound * rates.second, self.sound * 6.0 * rates.audio)
+            score += dear(heard) * weighed[0] + self.sound * rates.hear[MID] * weighed[1]
+        return score
+
+    def bounds(
+        self, every: list[Coefficients], weighed: Weights, *, pictured: bool = True, enough: float = math.inf
+    ) -> list[float]:
+        """The same from coefficients, for jobs that take tokens; many at once, for this is asked most of all.
+
+        Args:
+            pictured: pictures count; without, the bounds are lower, and hold for every rule of counting them.
+            enough: a bound that is this high already is not made exact.
+        """
+        shape = self.fan.shape(self.rule if pictured else None, weighed)
+        fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
+        branches = shape.branches
+        found: list[float] = []
+        for score, text, image, audio in every:
+            score += fixed_ + words_ * text + pixels_ * image + sound_ * audio
+            for options in branches:
+                if score >= enough:
+                    break
+                least = math.inf
+                for fixed, words, pixels, sound, _ in options:
+                    added = fixed + words * text + pixels * image + sound * audio
+                    if added < least:
+                        least = added
+                score += least
+            found.append(score)
+        return found
+
+    def picks(self, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[Way, ...]:
+        """The best way of each bundle; see ``Fan.picks``."""
+        return self.fan.picks(self.rule, prices, weighed, waits)
+
+
+def _kept(options: list[Branch]) -> list[Branch]:
+    """The ways that may be best at some price per token. What pictures come to depends on the rule, so they stay."""
+    plain = [option for option in options if not option[4].pictures]
+    return [mine for mine in options if mine[4].pictures or not _is_beaten(mine, plain)]
+
+
+def _is_beaten(mine: Branch, others: list[Branch]) -> bool:
+    """Another option is as good in every figure; of equal ones all but the first are beaten."""
+    fixed, words, pixels, sound, way = mine
+    before = True
+    for other in others:
+        if other[4] is way:
+            before = False
+            continue
+        as_good = other[0] <= fixed and other[1] <= words and other[2] <= pixels and other[3] <= sound
+        if as_good and (before or other[:4] != mine[:4]):
+            return True
+    return False
+
+
+def dear(price: float) -> float:
+    """A price as it is compared: one nobody knows counts as more than any other."""
+    return price if price < math.inf else UNKNOWN
+
+
+def _option(way: Way, weighed: Weights, waits: bool) -> Option:
+    """What one way adds, its pictures left out; kept with the way, since several kinds of endpoints share it."""
+    key = (weighed, waits)
+    found = way.options.get(key)
+    if found is None:
+        money, time, loss = weighed
+        seconds = way.transforms[MID] + way.local[MID] + (way.network[MID] if waits else 0.0)
+        fixed = dear(way.cost[MID]) * money + seconds * time + way.penalty * loss
+        found = way.options[key] = (fixed, way.text[MID], way.film[MID], way.sound[MID] * 10.0)
+    return found
