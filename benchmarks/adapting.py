@@ -117,8 +117,8 @@ def main() -> None:
         film(path)
         request = intermodal.make_request(QUESTION, path, max_tokens=64, temperature=0.0, seed=1)
         opening, planning = planned(user, request)
-        seconds, silence, count, events = answered(user, request)
         again = replanned(user)
+        seconds, silence, count, events = answered(user, request)
         result = fold(events)
         heard = next(len(made.text.split()) for made in result.derived if made.op == "transcribe")
         rows = [

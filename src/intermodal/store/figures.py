@@ -44,6 +44,7 @@ HALF_LIFE = 50  # rows
 EPOCH_ROWS = 10
 _QUIET = 0.25  # share of the processors that others may use without a row being looked at twice
 _UNUSUAL = 1.5  # times the usual share is unusually busy
+FEWEST_LETTERS = 60.0  # of a row that teaches: fewer are stray edges, or writing too faint to be counted from afar
 TOKENS_PER_LETTER = 0.25  # of text that was read; what ``reading_factor`` corrects
 _SHRUNK = 2.0  # a rule counts as much as so many rows
 # Op -> figure. A row's amount: pages, megapixels, seconds of video times megapixels of its picture, seconds of sound.
@@ -262,7 +263,9 @@ def _per_megapixel(row: Attempt) -> float | None:
 
 def _against_letters(row: Attempt) -> float | None:
     work = row.reservation.work
-    return _ratio(_output(row), work.letters * TOKENS_PER_LETTER) if row.reservation.op == "read" else None
+    if row.reservation.op != "read" or work.letters < FEWEST_LETTERS:
+        return None
+    return _ratio(_output(row), work.letters * TOKENS_PER_LETTER)
 
 
 _COUNTED: dict[str, Figure] = {
