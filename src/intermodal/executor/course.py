@@ -19,6 +19,7 @@ from intermodal.executor.prepare import carried, work_of
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.together import NEAR, side_by_side
 from intermodal.executor.transform import transform
+from intermodal.executor.waiting import with_signs
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import Progress
 from intermodal.plans.plan import Candidate
@@ -203,10 +204,18 @@ class Course:
         if speaker is None:
             done = await self.shop.caller.call(job)
         else:
-            done = await self.shop.caller.call(
-                job, say=speaker.say, committed=lambda: speaker.committed, retract=speaker.retract
-            )
+            call = partial(
+                self.shop.caller.call, job,
+                say=speaker.say, committed=lambda: speaker.committed, retract=speaker.retract,
+            )  # fmt: skip
+            done = await with_signs(call, partial(self._wait_for, job.step), lambda: speaker.committed)
         return msgspec.structs.replace(done, actual=msgspec.structs.replace(done.actual, began=began))
+
+    def _wait_for(self, step: Call, waited: float) -> None:
+        """Say that an answer has not begun, and of how long a call that is a part."""
+        expected = step.estimate.seconds
+        about = f" of about {expected.mid:.0f} s" if expected.known and expected.mid >= 1 else ""
+        self.shop.caller.hint(StepProgress(step=step.id, note=f"no word yet, {waited:.0f} s{about}"))
 
     def now(self) -> float:
         """Seconds since the run began."""

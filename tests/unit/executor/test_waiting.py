@@ -1,0 +1,59 @@
+"""Signs of life while nothing is heard of a call."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from intermodal.executor import waiting
+from intermodal.executor.waiting import with_signs
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "EVERY", 0.01)
+
+
+async def test_a_long_call_gives_signs_until_it_ends_and_its_result_is_passed_on() -> None:
+    told: list[float] = []
+
+    async def work() -> str:
+        await anyio.sleep(0.2)
+        return "done"
+
+    assert await with_signs(work, told.append, lambda: False) == "done"
+    count = len(told)
+    assert count >= 3
+    assert told == sorted(told)
+    await anyio.sleep(0.05)
+    assert len(told) == count, "nothing after the end"
+
+
+async def test_words_are_sign_enough() -> None:
+    told: list[float] = []
+
+    async def work() -> None:
+        await anyio.sleep(0.1)
+
+    await with_signs(work, told.append, lambda: True)
+    assert told == []
+
+
+async def test_a_failure_is_raised_as_it_was() -> None:
+    async def work() -> None:
+        raise ValueError("as it was")
+
+    with pytest.raises(ValueError, match="as it was"):
+        await with_signs(work, lambda waited: None, lambda: False)
+
+
+async def test_cancelling_ends_the_call_and_the_signs() -> None:
+    told: list[float] = []
+    with anyio.move_on_after(0.05) as scope:
+        await with_signs(anyio.sleep_forever, told.append, lambda: False)
+    assert scope.cancelled_caught
+    count = len(told)
+    await anyio.sleep(0.05)
+    assert len(told) == count
