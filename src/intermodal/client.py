@@ -24,9 +24,9 @@ from msgspec.structs import replace
 from intermodal import asking
 from intermodal._sync import Bridge
 from intermodal.asking import AskOptions
-from intermodal.catalog.load import load_catalog
+from intermodal.catalog.load import load_catalog, with_named
 from intermodal.catalog.nouns import Catalog
-from intermodal.config import Config, cache_dir, data_dir, load_config
+from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Result, TextDelta, fold
 from intermodal.planner import frontier, why_not
@@ -153,8 +153,8 @@ class AsyncClient:
 
     # ---- what leads to a plan -------------------------------------------------------------------
 
-    async def prepare(self, request: Request) -> Prepared:
-        """Open the request's media and gather what the planner reads."""
+    async def prepare(self, request: Request, *, also: tuple[str, ...] = ()) -> Prepared:
+        """Open the request's media and gather what the planner reads. ``also``: models that will be asked about."""
         from intermodal.media.decode import MediaWorker
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
@@ -177,7 +177,7 @@ class AsyncClient:
         inputs = Inputs(
             request=request,
             facts=opened.facts,
-            catalog=self._catalog(request.policy.hosts),
+            catalog=self._catalog(request.policy.hosts, (request.policy.model, *also)),
             machine=snapshot(loaded),
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
@@ -190,8 +190,8 @@ class AsyncClient:
         """Every endpoint known now: shipped rows, the user's rows, what is installed and pulled."""
         return self._catalog(())
 
-    def _catalog(self, hosts: tuple[str, ...]) -> Catalog:
-        """The catalog, with consent for a few more hosts."""
+    def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
+        """The catalog, with consent for a few more hosts, and with models that somebody names."""
         from intermodal.runtimes.installed import installed
         from intermodal.store.measured import strengths
 
@@ -202,7 +202,9 @@ class AsyncClient:
             weights=self.weights.present(),
             env=self.env,
             measured=strengths(data_dir(self.env)),
+            own_snapshot=snapshot_file(self.env),
         )
+        made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
             self._last_catalog = made
         return self._last_catalog
@@ -344,8 +346,8 @@ class Client:
     def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> Iterator[Event]:
         return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan, exact=exact))
 
-    def prepare(self, request: Request) -> Prepared:
-        return self._bridge.run(self.asynchronous.prepare, request)
+    def prepare(self, request: Request, *, also: tuple[str, ...] = ()) -> Prepared:
+        return self._bridge.run(partial(self.asynchronous.prepare, also=also), request)
 
     def approved(self, saved: SavedPlan) -> Prepared:
         return self._bridge.run(self.asynchronous.approved, saved)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from intermodal.catalog.load import known_hosts, parse_toml, read_toml
+from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HostRow, decode
+from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Zone
@@ -89,6 +90,11 @@ def cache_dir(env: Mapping[str, str]) -> Path:
     return _folder(env, "cache")
 
 
+def snapshot_file(env: Mapping[str, str]) -> Path:
+    """The user's own snapshot of hosted models, there after ``intermodal models refresh``."""
+    return data_dir(env) / "models.jsonl"
+
+
 def _folder(env: Mapping[str, str], kind: str) -> Path:
     home = env.get("INTERMODAL_HOME")
     if home:
@@ -127,16 +133,16 @@ def load_config(env: Mapping[str, str] | None = None) -> Config:
     except OSError as error:
         reason = (error.strerror or "unreadable").lower()
         raise ConfigError(f"cannot be read ({reason})", where=where, todo="correct its permissions") from None
-    return parse(table, where)
+    return parse(table, where, snapshot_file(env))
 
 
-def parse(table: Mapping[str, Any], where: str) -> Config:
-    """A config from parsed TOML. Raises ConfigError that names the key."""
+def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) -> Config:
+    """A config from parsed TOML; ``snapshot`` is the user's own one. Raises ConfigError that names the key."""
     file = decode(table, _File, where=where, place="")
-    hosts = tuple(_host(name, row, where) for name, row in sorted(file.hosts.items()))
+    hosts = tuple(_host(name, row, where, snapshot) for name, row in sorted(file.hosts.items()))
     names = {row.id for row in known_hosts()} | {row.id for row in hosts}
     for name in file.consent:
-        if name not in names:
+        if name not in names and find_host(name, snapshot) is None:
             raise ConfigError(
                 f"consent names a host that is not known: {name}",
                 where=where,
@@ -157,21 +163,20 @@ def parse(table: Mapping[str, Any], where: str) -> Config:
     )
 
 
-def _host(name: str, table: Mapping[str, Any], where: str) -> HostRow:
+def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:
     """One ``[hosts.NAME]``."""
     place = f"hosts.{name}"
     row = decode({**table, "id": name}, HostRow, where=where, place=place)
     check_name(name, where)
     if table.get("id", name) != name:
         raise ConfigError(f"[{place}] has another name inside: {table['id']}", where=where, todo="leave id out")
-    if row.protocol != "openai" or row.zone == "process" or row.prices:
+    if row.protocol != "openai" or row.zone == "process":
         raise ConfigError(
-            f"[{place}] sets protocol, zone or prices to what only built-in rows may have",
+            f"[{place}] sets protocol or zone to what only built-in rows may have",
             where=where,
-            todo="leave protocol and prices out; zone is machine, network or internet",
+            todo="leave protocol out; zone is machine, network or internet",
         )
-    shipped = {known.id for known in known_hosts()}
-    if name not in shipped and not row.base_url:
+    if not row.base_url and find_host(name, snapshot) is None:
         raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')
     if row.base_url:
         check_url(row.base_url, f"{where} [{place}]")

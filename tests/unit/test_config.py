@@ -109,7 +109,7 @@ def test_everything_a_config_can_say_is_read(env: Env) -> None:
         ('[hosts."a:b"]\nbase_url = "http://x/v1"', "cannot be called"),
         ('[hosts.a]\nbase_url = "http://x/v1"\nprotocol = "llama"', "only built-in rows"),
         ('[hosts.a]\nbase_url = "http://x/v1"\nzone = "process"', "only built-in rows"),
-        ('[hosts.a]\nbase_url = "http://x/v1"\nprices = "openai"', "only built-in rows"),
+        ('[hosts.a]\nbase_url = "http://x/v1"\nprices = "openai"', "unknown key prices in [hosts.a]"),
     ],
 )  # fmt: skip
 def test_a_wrong_config_is_one_clear_sentence(env: Env, text: str, said: str) -> None:

@@ -1,93 +1,43 @@
-"""The catalog of one moment: shipped rows and the user's, joined, with what is ready and what is missing.
+"""The catalog of one moment: shipped rows, the snapshot and the user's rows, joined, with what is ready and missing.
 
-A key in the environment makes an endpoint *ready*; only the config (or a request) makes it *allowed*.
+A key in the environment makes an endpoint *ready*; only the config (or a request) makes it *allowed*. Of a host nobody
+allowed only its own row's models are listed; what else the snapshot has of it is counted.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Price, Strength
-from intermodal.catalog.rows import UNTIMED, HostRow, ModelRow, ServedRow, decode, memory_of
-from intermodal.content import Value
-from intermodal.errors import ConfigError
+from intermodal.catalog import hosted
+from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength
+from intermodal.catalog.offered import found_by_name, host_row, offered
+from intermodal.catalog.rows import UNTIMED, HostRow, ServedRow, memory_of
+from intermodal.catalog.shipped import Shipped, known_hosts, shipped
+from intermodal.catalog.snapshot import SHIPPED, Snapshot
 
-DATA = Path(__file__).parent / "data"
 # Protocols that run inside the process tree need something installed; the others need an address.
 _INSTALLABLE = ("llama", "whisper", "ocr", "e5", "piper")
 
 
-class PriceRow(Value, forbid_unknown_fields=True):
-    """One line of ``data/prices.toml``. ``up_to``: tokens of input above which the price is another one."""
-
-    input_mtok: float | None = None
-    output_mtok: float | None = None
-    input_image_mtok: float | None = None
-    input_audio_mtok: float | None = None
-    output_audio_mtok: float | None = None
-    input_mchar: float | None = None
-    second: float | None = None
-    page: float | None = None
-    effective_from: str = ""
-    up_to: int | None = None
-
-
-class Shipped(Value):
-    """Everything under ``data/``. ``prices`` by provider and the host's own name of the model."""
-
-    hosts: tuple[HostRow, ...]
-    models: dict[str, Model]
-    prices: dict[str, dict[str, PriceRow]]
-    source: str
-    checked: str
-
-
-def read_toml(path: Path, where: str) -> dict[str, Any]:
-    """A TOML file. Raises ConfigError that names the line that is not TOML."""
-    try:
-        return parse_toml(path.read_text("utf-8"), where)
-    except UnicodeDecodeError:
-        raise ConfigError("is not UTF-8 text", where=where, todo="save it as UTF-8") from None
-
-
-def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """TOML. Raises ConfigError that names the line that is not."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not TOML: {error}", where=where, todo="correct that line") from None
-
-
 @cache
-def shipped(root: Path = DATA) -> Shipped:
-    """The rows that come with intermodal."""
-    models: dict[str, Model] = {}
-    for path in sorted((root / "models").glob("*.toml")):
-        where = f"catalog/models/{path.name}"
-        for table in read_toml(path, where).get("models", ()):
-            row = decode(table, ModelRow, where=where, place="models")
-            if row.id in models:
-                raise ConfigError(f"{row.id} has two rows", where=where, todo="keep one")
-            models[row.id] = row.model()
-    hosts = tuple(
-        decode(read_toml(path, f"catalog/hosts/{path.name}"), HostRow, where=f"catalog/hosts/{path.name}", place="")
-        for path in sorted((root / "hosts").glob("*.toml"))
-    )
-    table = read_toml(root / "prices.toml", "catalog/prices.toml")
-    prices = {
-        provider: {
-            name: decode(row, PriceRow, where="catalog/prices.toml", place=f"prices.{provider}.{name}")
-            for name, row in rows.items()
-        }
-        for provider, rows in table["prices"].items()
-    }
-    return Shipped(hosts=hosts, models=models, prices=prices, source=table["source"], checked=table["checked"])
+def _opened(path: Path, stamp: int) -> Snapshot:
+    return Snapshot(path)
+
+
+def snapshot(own: Path | None = None) -> Snapshot:
+    """The snapshot that came with intermodal, or the user's own (``models refresh``) where that was made later.
+
+    Raises ConfigError when the user's own is corrupt or of a newer intermodal.
+    """
+    base = _opened(SHIPPED, 0)
+    if own is None or not own.exists():
+        return base
+    mine = _opened(own, own.stat().st_mtime_ns)
+    return mine if mine.version >= base.version else base
 
 
 def load_catalog(
@@ -98,46 +48,112 @@ def load_catalog(
     weights: frozenset[str],
     env: Mapping[str, str] | None = None,
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
+    own_snapshot: Path | None = None,
 ) -> Catalog:
     """Every endpoint known now.
 
     Args:
         user: host rows of the config. One with a base_url is consent to that host: the user wrote it.
-        consent: names of shipped hosts the user consented to.
+        consent: names of shipped hosts, or hosts of the snapshot, that the user consented to.
         installed: per protocol "" when usable, else what is missing.
         weights: names in the weights store that are complete.
         env: environment, in which keys are looked for by name.
         measured: per endpoint, strength measured on the user's own labelled files: it outranks what rows say.
+        own_snapshot: where ``models refresh`` writes; used when it is there.
     """
-    base = shipped()
+    base, models = shipped(), snapshot(own_snapshot)
     own = {row.id: row for row in user}
-    rows = [row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts]
-    known = {row.id for row in base.hosts}
-    rows += [row for row in user if row.id not in known]
-    endpoints: dict[str, Endpoint] = {}
     allowed = {*consent, *(row.id for row in user if row.base_url)}
+    rows = _host_rows(base, models, own, allowed)
+    endpoints: dict[str, Endpoint] = {}
+
+    def add(endpoint: Endpoint, gap: tuple[str, str] | None) -> None:
+        endpoint = _as_measured(endpoint, measured or {})
+        if gap:
+            endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
+        endpoints.setdefault(endpoint.id, endpoint)
+
     for row in rows:
-        host = row.host()
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
+        host = row.host()
         for served in row.models:
-            endpoint = _as_measured(_endpoint(base, row, host, served), measured or {})
-            gap = missing or _missing_weights(served, weights)
+            add(_endpoint(base, models, row, host, served), missing or _missing_weights(served, weights))
+        if row.id in allowed and _is_as_published(row, models, own):
+            for endpoint in offered(models, row, frozenset(served.called for served in row.models)):
+                add(endpoint, missing)
+    return Catalog(
+        endpoints=tuple(endpoints.values()),
+        consent=tuple(sorted(allowed)),
+        version=models.version,
+        elsewhere=_elsewhere(models, allowed, own),
+    )
+
+
+def with_named(
+    catalog: Catalog, names: tuple[str, ...], *, env: Mapping[str, str] | None = None, own_snapshot: Path | None = None
+) -> Catalog:
+    """The catalog with what else somebody asks for by name: looked up in the whole snapshot where nothing nearer is
+    called so. It needs consent as anything does; and where nothing is called so, the nearest names come in, so that
+    they can be offered."""
+    found = found_by_name(snapshot(own_snapshot), names, catalog.by_id, known_hosts())
+    more: dict[str, Endpoint] = {}
+    for row, some in found:
+        gap = _missing_of_host(row, {}, env or {}, allowed=row.id in catalog.consent)
+        for endpoint in some:
             if gap:
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-            endpoints.setdefault(endpoint.id, endpoint)
-    return Catalog(endpoints=tuple(endpoints.values()), consent=tuple(sorted(allowed)), version=base.checked)
+            more.setdefault(endpoint.id, endpoint)
+    new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
+    return msgspec.structs.replace(catalog, endpoints=(*catalog.endpoints, *new)) if new else catalog
 
 
-def _endpoint(base: Shipped, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
-    known = base.models.get(served.id)
-    model = served.described(known)
+def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:
+    """Shipped rows with what the user's say, the user's own, and hosts of the snapshot that were allowed."""
+    rows = [row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts]
+    known = {row.id for row in base.hosts}
+    for name in sorted(allowed - known):
+        found = host_row(models, name)
+        if found is not None:
+            rows.append(found.overlaid(own[name]) if name in own else found)
+            known.add(name)
+    return [*rows, *(row for row in own.values() if row.id not in known)]
+
+
+def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow]) -> bool:
+    """The snapshot speaks of this host only while it is where the snapshot knows it to be."""
+    return row.id in models.places and not (row.id in own and own[row.id].base_url) and row.protocol == "openai"
+
+
+@cache
+def _counted(models: Snapshot) -> tuple[Elsewhere, ...]:
+    """What every host of the snapshot that could be called has beyond the models that shipped rows name."""
+    names = {row.id for row in known_hosts()}
+    return tuple(
+        Elsewhere(host=place.id, tasks=place.tasks)  # type: ignore[arg-type]
+        for place in models.places.values()
+        if place.tasks and (place.id in names or host_row(models, place.id) is not None)
+    )
+
+
+def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) -> tuple[Elsewhere, ...]:
+    return tuple(each for each in _counted(models) if each.host not in allowed and each.host not in own)
+
+
+def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
+    known = models.named(row.id, served.called) if row.base_url else None
+    written = base.rows.get(served.id)
+    model = base.models.get(served.id)
+    if known is not None and written is not None:
+        model = hosted.model_of(known, written, models.header)
+    model = served.described(model)
     if served.quirks:
         host = msgspec.structs.replace(host, quirks=(*host.quirks, *served.quirks))
     context = served.context or model.context
     price = served.price(host.zone)
-    listed = base.prices.get(row.prices, {}).get(served.called) if row.prices else None
-    if listed is not None and served.input_mtok is None and served.second is None:
-        price = _listed_price(listed, base)
+    later: tuple[Price, ...] = ()
+    listed = hosted.prices_of(known, models.header) if known is not None and not served.says_price else None
+    if listed is not None:
+        price, later = listed.now, listed.later
         # Above that size a token costs more than the row says; the endpoint is not offered there.
         context = min(context, listed.up_to) if context and listed.up_to else context
     speed = UNTIMED[host.zone]
@@ -148,9 +164,10 @@ def _endpoint(base: Shipped, row: HostRow, host: Host, served: ServedRow) -> End
         model=model,
         host=host,
         served_as=served.called,
-        input=served.input or model.input,
+        input=served.input or (hosted.carried(model, price) if row.protocol == "openai" else model.input),
         context=context,
         price=FREE if host.zone == "process" else price,
+        later=later,
         speed=speed,
         memory=memory_of(served),
         weights=served.weights,
@@ -166,21 +183,6 @@ def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]
     said = tuple(found.pop(strength.task, strength) for strength in endpoint.model.strength)
     model = msgspec.structs.replace(endpoint.model, strength=(*said, *found.values()))
     return msgspec.structs.replace(endpoint, model=model)
-
-
-def _listed_price(listed: PriceRow, base: Shipped) -> Price:
-    return Price(
-        input_mtok=listed.input_mtok,
-        output_mtok=listed.output_mtok,
-        input_image_mtok=listed.input_image_mtok,
-        input_audio_mtok=listed.input_audio_mtok,
-        output_audio_mtok=listed.output_audio_mtok,
-        input_mchar=listed.input_mchar,
-        second=listed.second,
-        page=listed.page,
-        effective_from=listed.effective_from,
-        evidence=Evidence(level="declared", source=base.source, checked=base.checked),
-    )
 
 
 def _missing_of_host(
@@ -206,6 +208,7 @@ def _missing_weights(served: ServedRow, present: frozenset[str]) -> tuple[str, s
     return "its weights are not here", f"intermodal pull {served.weights}"
 
 
-def known_hosts() -> tuple[HostRow, ...]:
-    """Shipped hosts that are reached over a network: those a user may consent to."""
-    return tuple(row for row in shipped().hosts if row.base_url)
+def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
+    """A host that may be consented to: a shipped one, or one of the snapshot that can be called."""
+    found = next((row for row in known_hosts() if row.id == name), None)
+    return found or host_row(snapshot(own_snapshot), name)

@@ -1,7 +1,7 @@
 """Models, hosts and endpoints: the facts the planner chooses among. Values only.
 
 What a model *is* (a language model, a vision-language model, …) is derived from its modalities and
-tasks, never stored. A host is a data row. An endpoint is a model at a host.
+tasks (``kinds.py``), never stored. A host is a data row. An endpoint is a model at a host.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from intermodal.catalog import kinds
 from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
@@ -19,7 +20,7 @@ Protocol = Literal["openai", "llama", "whisper", "ocr", "e5", "piper"]
 Auth = Literal["none", "bearer"]
 Framing = Literal["sse", "local"]
 
-# Hugging Face task names, the part of them intermodal can drive today.
+# Hugging Face task names. Which of them intermodal can drive is the planner's business (``planner/index.py``).
 Task = Literal[
     "text-generation",
     "image-text-to-text",
@@ -30,7 +31,31 @@ Task = Literal[
     "text-to-speech",
     "zero-shot-classification",
     "zero-shot-image-classification",
+    "video-text-to-text",
+    "any-to-any",
+    "fill-mask",
+    "text-ranking",
+    "translation",
+    "audio-to-audio",
+    "text-to-audio",
+    "text-to-image",
+    "image-to-image",
+    "text-to-video",
+    "image-to-video",
 ]
+
+Made = Literal["text", "embedding", "audio", "scores", "image", "video"]
+
+# What a model learned from before anybody adapted it. "supervised" is no pretraining: labels for one task.
+Objective = Literal["next-token", "masked-token", "contrastive", "diffusion", "sequence-to-sequence", "supervised"]
+
+# Kinds of data it learned from. Code is text, but a kind of its own to learn from; sensor data is depth, heat, motion.
+Data = Literal[
+    "text", "code", "images", "image-text pairs", "audio", "speech-text pairs", "video", "documents", "sensor data",
+]  # fmt: skip
+
+# How it is turned to a task: told in words, given labels, trained further for each, or made for one and no other.
+Adaptation = Literal["instructions", "labels", "fine-tuning", "one task"]
 
 
 class Evidence(Value):
@@ -105,18 +130,25 @@ class Speed(Value):
 class Model(Value):
     """What a model is.
 
-    ``parameters`` in units (135e6), None when not published. ``tokenizer`` names the vocabulary
-    that counts its text exactly ("" when only a range is known). ``image_tokens`` names the rule
-    of ``costing/tokens.py`` that counts its pictures. ``languages`` are ISO 639-1; () means many.
+    Attributes:
+        input, output: kinds; the first of ``output`` is what it mainly makes.
+        objective, trained_on, adaptation: how it came about; () and "" where nobody published it.
+        parameters, active: in units (135e6), None when not published; ``active`` where only some work on a token.
+        languages: ISO 639-1; () means many, or that nobody says.
+        tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
+        image_tokens: the rule of ``costing/tokens.py`` that counts its pictures.
     """
 
     id: str
     name: str = ""
     tasks: tuple[Task, ...] = ()
     input: tuple[Kind, ...] = ("text",)
-    output: tuple[Literal["text", "embedding", "audio", "scores"], ...] = ("text",)
-    objective: str = ""
+    output: tuple[Made, ...] = ("text",)
+    objective: tuple[Objective, ...] = ()
+    trained_on: tuple[Data, ...] = ()
+    adaptation: Adaptation | Literal[""] = ""
     parameters: float | None = None
+    active: float | None = None
     context: int | None = None
     max_output: int | None = None
     languages: tuple[str, ...] = ()
@@ -128,21 +160,13 @@ class Model(Value):
 
     @property
     def kind(self) -> str:
-        """The everyday name of what this model is, derived from what goes in and what comes out."""
-        if self.output == ("embedding",):
-            return "embedding"
-        if "text-generation" in self.tasks or "image-text-to-text" in self.tasks:
-            media = [kind for kind in self.input if kind != "text"]
-            if not media:
-                return "LLM"
-            return "vision-language" if media == ["image"] else "multimodal"
-        if "automatic-speech-recognition" in self.tasks:
-            return "speech recognition"
-        if "image-to-text" in self.tasks:
-            return "text recognition"
-        if "text-to-speech" in self.tasks:
-            return "speech synthesis"
-        return "foundation model"
+        """The everyday name of what this model is, derived from what goes in, what comes out and how it learned."""
+        return kinds.kind_of(self.tasks, self.input, self.output, self.objective)
+
+    @property
+    def compute_floor(self) -> Quantity:
+        """Bytes of memory to run it at all; unknown where nobody published its size."""
+        return kinds.compute_floor(self.parameters)
 
 
 class Host(Value):
@@ -180,6 +204,7 @@ class Endpoint(Value):
         context: tokens it really has here, None when unknown.
         memory: bytes resident when loaded on this machine, 0 elsewhere.
         weights: name in the weights store, "" when none are needed.
+        later: prices of dates to come, as far as they are announced.
         ready: it can be called now; otherwise ``missing`` says what is missing and
             ``todo`` what to do (an extra to install, weights to pull).
     """
@@ -191,6 +216,7 @@ class Endpoint(Value):
     input: tuple[Kind, ...] = ("text",)
     context: int | None = None
     price: Price = Price()
+    later: tuple[Price, ...] = ()
     speed: Speed = Speed()
     memory: Quantity = Quantity()
     weights: str = ""
@@ -210,6 +236,11 @@ class Endpoint(Value):
         seeing: tuple[Task, ...] = ("zero-shot-image-classification",) if "image" in self.input else ()
         return ("zero-shot-classification", *seeing)
 
+    def price_on(self, day: str) -> Price:
+        """Its price on a day (ISO); "" is any day."""
+        held = [price for price in self.later if price.effective_from <= day]
+        return max(held, key=lambda price: price.effective_from) if held else self.price
+
     def tier(self, task: Task) -> Strength | None:
         for strength in self.model.strength:
             if strength.task == task:
@@ -217,16 +248,25 @@ class Endpoint(Value):
         return None
 
 
+class Elsewhere(Value):
+    """A host nobody consented to, of which only this is kept: how many endpoints it has, by task."""
+
+    host: str
+    tasks: tuple[tuple[Task, int], ...] = ()
+
+
 class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """Every endpoint known, and the hosts the user consented to.
 
     ``version`` is the date of the snapshot. Consent is a fact of the config, not of a key in the
-    environment. Hosts of zone ``process`` or ``machine`` need none.
+    environment. Hosts of zone ``process`` or ``machine`` need none. ``elsewhere``: hosts of the snapshot
+    without consent, counted and not listed; none of their endpoints can be in a plan.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
     consent: tuple[str, ...] = ()
     version: str = ""
+    elsewhere: tuple[Elsewhere, ...] = ()
 
     @cached_property
     def by_id(self) -> dict[str, Endpoint]:

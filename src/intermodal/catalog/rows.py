@@ -16,12 +16,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.nouns import (
     FREE,
     Auth,
     Evidence,
     Framing,
     Host,
+    Made,
     Model,
     Price,
     Protocol,
@@ -38,11 +40,7 @@ Range = tuple[float, float, float]
 T = TypeVar("T")
 
 # What a model with this one task makes; text where none is named.
-_MADE: Mapping[str, Literal["embedding", "audio"]] = {"feature-extraction": "embedding", "text-to-speech": "audio"}
-
-# What a model of unknown strength is taken for, by its parameters. A proxy, and said to be one.
-_TIER_BY_PARAMETERS: tuple[tuple[float, Tier], ...] = ((1e9, "tiny"), (5e9, "small"), (20e9, "medium"))
-_NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([bm])(?![a-z0-9])", re.IGNORECASE)
+_MADE: Mapping[str, Made] = {"feature-extraction": "embedding", "text-to-speech": "audio"}
 
 
 class SpeedRow(Value, forbid_unknown_fields=True):
@@ -68,55 +66,6 @@ class SpeedRow(Value, forbid_unknown_fields=True):
             if value is not None:
                 given[name] = between(*value, self.basis)
         return msgspec.structs.replace(fallback, **given)
-
-
-class ModelRow(Value, forbid_unknown_fields=True):
-    """A model. ``tier`` holds for each of its tasks, by proxy unless ``tier_level`` says better."""
-
-    id: str
-    name: str = ""
-    tasks: tuple[Task, ...] = ("text-generation",)
-    input: tuple[Kind, ...] = ("text",)
-    output: tuple[Literal["text", "embedding", "audio", "scores"], ...] = ("text",)
-    objective: str = ""
-    parameters: float | None = None
-    context: int | None = None
-    max_output: int | None = None
-    languages: tuple[str, ...] = ()
-    tokenizer: str = ""
-    image_tokens: str = ""
-    tier: Tier | None = None
-    tier_level: Literal["proxy", "benchmark", "measured"] = "proxy"
-    tier_source: str = ""
-    licence: str = ""
-    source: str = ""
-    checked: str = ""
-
-    def model(self) -> Model:
-        return Model(
-            id=self.id,
-            name=self.name or self.id,
-            tasks=self.tasks,
-            input=self.input,
-            output=self.output,
-            objective=self.objective,
-            parameters=self.parameters,
-            context=self.context,
-            max_output=self.max_output,
-            languages=self.languages,
-            tokenizer=self.tokenizer,
-            image_tokens=self.image_tokens,
-            strength=self._strength(),
-            licence=self.licence,
-            evidence=Evidence(level="declared", source=self.source, checked=self.checked),
-        )
-
-    def _strength(self) -> tuple[Strength, ...]:
-        tier, source = self.tier, self.tier_source
-        if tier is None:
-            tier, source = tier_by_size(self.parameters or size_in_name(self.id))
-        evidence = Evidence(level=self.tier_level, source=source, checked=self.checked)
-        return tuple(Strength(task=task, tier=tier, evidence=evidence) for task in self.tasks)
 
 
 class ServedRow(Value, forbid_unknown_fields=True):
@@ -179,7 +128,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
     def _alone(self) -> ModelRow:
         tasks = self.tasks or _tasks_for(self.input)
-        made: Literal["text", "embedding", "audio"] = _MADE.get(tasks[0], "text") if len(tasks) == 1 else "text"
+        made = _MADE.get(tasks[0], "text") if len(tasks) == 1 else "text"
         return ModelRow(
             id=self.id,
             name=self.name,
@@ -197,6 +146,11 @@ class ServedRow(Value, forbid_unknown_fields=True):
             source=self.source,
             checked=self.checked,
         )
+
+    @property
+    def says_price(self) -> bool:
+        """It states what it costs; no list is asked then."""
+        return any(each is not None for each in (self.input_mtok, self.second, self.input_mchar, self.page))
 
     def price(self, zone: Zone) -> Price:
         """What this row says it costs. Nothing said: free on hardware of one's own, unknown on the internet."""
@@ -231,8 +185,9 @@ class HostRow(Value, forbid_unknown_fields=True):
         zone: how far away it computes; derived from ``base_url`` when not stated. State it where the
             address misleads: a proxy on this machine to a hosted API is ``internet``.
         key_env: environment variable that holds its key.
+        not_asked: patterns of its own names ("*-pro") for models that it serves over another of its interfaces; they
+            are not taken from the snapshot.
         key: where the key is: in ``key_env``, or in the system's keyring.
-        prices: id of the provider in ``data/prices.toml``; only shipped rows have it.
     """
 
     id: str = ""
@@ -247,7 +202,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     forced_json: bool | None = None
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
-    prices: str = ""
+    not_asked: tuple[str, ...] = ()
     speed: SpeedRow | None = None
     models: tuple[ServedRow, ...] = ()
     source: str = ""
@@ -296,26 +251,6 @@ def _tasks_for(kinds: tuple[Kind, ...]) -> tuple[Task, ...]:
     if "audio" in kinds:
         tasks.append("audio-text-to-text")
     return tuple(tasks)
-
-
-def size_in_name(name: str) -> float | None:
-    """Parameters as a model's name states them ("qwen3-8b"), None when it does not. Of several (a mixture
-    of experts: "30b-a3b") the first is the total."""
-    found = _NAMED_SIZE.search(name.replace("-", " ").replace("_", " ").replace(":", " ").replace("/", " "))
-    if found is None:
-        return None
-    return float(found[1]) * (1e9 if found[2].lower() == "b" else 1e6)
-
-
-def tier_by_size(parameters: float | None) -> tuple[Tier, str]:
-    """A tier by parameters alone, and the words that say so. ``small`` when nothing is known; at most ``large``."""
-    if parameters is None:
-        return "small", "its size is not known"
-    words = f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:g}M"
-    for limit, tier in _TIER_BY_PARAMETERS:
-        if parameters < limit:
-            return tier, words
-    return "large", words
 
 
 def zone_of(base_url: str) -> Zone:

@@ -156,7 +156,7 @@ def _about_weights(machine: Machine) -> Iterator[Finding]:
 
 def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
     """Hosts of the user's own, asked; shipped ones only where there is a key or a consent."""
-    from intermodal.catalog.load import known_hosts
+    from intermodal.catalog.shipped import known_hosts
 
     own = {row.id: row for row in config.hosts}
     for shipped in known_hosts():

@@ -127,7 +127,8 @@ def _inputs(given: dict[str, Any]) -> Inputs:
             "is there already", where=str(file), todo="name a new file, or leave the prompt out to plan from this one"
         )
     with Client() as client:
-        inputs = client.prepare(build_request(given, client.asynchronous.config)).inputs
+        request = build_request(given, client.asynchronous.config)
+        inputs = client.prepare(request, also=(given["why_not_name"],)).inputs
     if file is not None:
         write_json(file, inputs)
         click.echo(f"saved {file}; plan from it with: intermodal explain --inputs {file}", err=True)

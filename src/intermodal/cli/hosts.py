@@ -77,7 +77,7 @@ def add(**given: Any) -> None:
     Content is sent to a host only when a plan chooses it, and every plan says what it sends. A key in the
     environment alone allows nothing.
     """
-    from intermodal.catalog.load import known_hosts
+    from intermodal.catalog.shipped import known_hosts
 
     shipped = {row.id: row for row in known_hosts()}.get(given["name"])
     if shipped is not None and not given["base_url"]:
@@ -102,7 +102,7 @@ def remove(name: str, as_json: bool) -> None:
 
 
 def _list(as_json: bool) -> None:
-    from intermodal.catalog.load import known_hosts
+    from intermodal.catalog.shipped import known_hosts
     from intermodal.config import load_config
 
     config = load_config(os.environ)
@@ -215,7 +215,7 @@ def _add(given: dict[str, Any]) -> None:
 
     name = config.check_name(given["name"])
     if not given["base_url"]:
-        from intermodal.catalog.load import known_hosts
+        from intermodal.catalog.shipped import known_hosts
 
         known = ", ".join(row.id for row in known_hosts())
         raise UsageError(
@@ -278,8 +278,8 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
 
 def served_row(host: str, called: str, model: str, listed: Listed | None) -> ServedRow:
     """A row for a model by its host's own name. Where nobody names a vendor, the host stands in for it."""
-    from intermodal.catalog.load import shipped
     from intermodal.catalog.rows import ServedRow
+    from intermodal.catalog.shipped import shipped
 
     plain = re.sub(r"[^a-z0-9./_-]+", "-", (model or called).lower()).strip("-/")
     if "/" not in plain:

@@ -59,7 +59,7 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
 
 
 def _check(names: tuple[str, ...], config: Config) -> None:
-    from intermodal.catalog.load import known_hosts
+    from intermodal.catalog.shipped import known_hosts
     from intermodal.errors import UsageError
 
     known = [row.id for row in known_hosts()] + [row.id for row in config.hosts]
@@ -73,7 +73,7 @@ def _check(names: tuple[str, ...], config: Config) -> None:
 
 def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:
     """Hosts that a key is there for and that are not allowed yet."""
-    from intermodal.catalog.load import known_hosts
+    from intermodal.catalog.shipped import known_hosts
 
     return [
         row

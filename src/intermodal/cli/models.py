@@ -79,7 +79,7 @@ def _check_task(task: str) -> None:
 
 
 def _check_hosts(names: tuple[str, ...], catalog: Catalog, config: Config) -> None:
-    from intermodal.catalog.load import known_hosts
+    from intermodal.catalog.shipped import known_hosts
     from intermodal.errors import UsageError
 
     rows = (*known_hosts(), *config.hosts)

@@ -287,7 +287,7 @@ def _pages(words: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def chosen_hosts(names: tuple[str, ...], config: Config) -> tuple[str, ...]:
-    from intermodal.catalog.load import known_hosts
+    from intermodal.catalog.shipped import known_hosts
 
     known = sorted({row.id for row in known_hosts()} | {row.id for row in config.hosts})
     for name in names:

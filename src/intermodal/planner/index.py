@@ -177,7 +177,7 @@ def _groups(catalog: Catalog) -> list[Group]:
 
 def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     jobs: tuple[Job, ...] = tuple(
-        dict.fromkeys(job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS[task])
+        dict.fromkeys(job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS.get(task, ()))
     )
     tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
     inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in HERE

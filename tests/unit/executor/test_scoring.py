@@ -20,7 +20,7 @@ from intermodal.testing import Attempt, FakeHost
 
 pytestmark = pytest.mark.anyio
 LABELS = ("invoice", "letter", "photo of a cat")
-E5 = rename(VECTOR, model=Model(id="vector", output=("embedding",), objective=CALIBRATED))
+E5 = rename(VECTOR, model=Model(id="vector", output=("embedding",), objective=(CALIBRATED,)))
 PRICED = Estimate(cost=between(0, 0.0001, 0.001, "t"), seconds=between(0.1, 1, 5, "t"))
 
 

@@ -1,0 +1,248 @@
+"""What a row of the snapshot means to the planner: a model, a price, an endpoint. Pure but for two small data files.
+
+Every choice between sources is here. What a host row or model row of the catalog says goes first; then models.dev for
+limits and modalities, genai-prices for money, models.dev for money where genai-prices has nothing. A price of nothing
+from models.dev is taken for *unknown*: it also writes 0 for subscriptions and for what it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import msgspec
+
+from intermodal.catalog import kinds, prices
+from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
+from intermodal.catalog.nouns import Evidence, Made, Model, Price, Strength, Task
+from intermodal.catalog.prices import Vector
+from intermodal.catalog.snapshot import Header, Row
+from intermodal.content import KINDS, Kind, Value
+from intermodal.request import Tier
+
+_MADE: tuple[Made, ...] = ("text", "embedding", "audio", "scores", "image", "video")
+_ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
+_FREE = ":free"  # how OpenRouter and its like name what costs nothing
+# Families of models.dev whose modalities alone would make language models of them.
+_FAMILIES: dict[str, tuple[tuple[Task, ...], Made]] = {
+    "text-embedding": (("feature-extraction",), "embedding"),
+    "cohere-embed": (("feature-extraction",), "embedding"),
+    "mistral-embed": (("feature-extraction",), "embedding"),
+    "codestral-embed": (("feature-extraction",), "embedding"),
+    "titan-embed": (("feature-extraction",), "embedding"),
+    "voyage": (("feature-extraction",), "embedding"),
+    "bge": (("feature-extraction",), "embedding"),
+    "whisper": (("automatic-speech-recognition",), "text"),
+}
+_NAMED: tuple[tuple[re.Pattern[str], tuple[Task, ...], Made], ...] = (
+    (re.compile(r"rerank"), ("text-ranking",), "scores"),
+    (re.compile(r"(^|[-/_.])((text-)?embed|e5-|bge-(?!rerank))"), ("feature-extraction",), "embedding"),
+    (re.compile(r"whisper|transcribe(?!.*realtime)|voxtral-mini-\d+$"), ("automatic-speech-recognition",), "text"),
+    (re.compile(r"(^|[-/_])ocr([-/_]|$)"), ("image-to-text",), "text"),
+    (re.compile(r"(^|[-/_])tts([-/_.]|$)"), ("text-to-speech",), "audio"),
+)  # fmt: skip
+
+
+class Line(Value, forbid_unknown_fields=True):
+    """A row of ``data/lines.toml``: models whose id matches are taken for this strong, because of ``why``."""
+
+    match: str
+    tier: Tier
+    why: str
+
+
+@cache
+def lines() -> tuple[tuple[re.Pattern[str], Line], ...]:
+    text = (Path(__file__).parent / "data" / "lines.toml").read_text("utf-8")
+    found = msgspec.convert(tomllib.loads(text)["lines"], tuple[Line, ...])
+    return tuple((re.compile(line.match), line) for line in found)
+
+
+def tier_of(model: str) -> tuple[Tier, str]:
+    """A tier for a model nobody measured, and why: the vendor's line, else its size."""
+    for pattern, line in lines():
+        if pattern.search(model):
+            return line.tier, line.why
+    found = _ACTIVE.search(model)
+    return tier_by_size(size_in_name(model), float(found[1]) * 1e9 if found else None)
+
+
+# ---- what it is ----------------------------------------------------------------------------------
+
+
+class Shape(NamedTuple):
+    """Tasks and modalities, () where the snapshot has no word of them."""
+
+    tasks: tuple[Task, ...]
+    input: tuple[Kind, ...]
+    output: tuple[Made, ...]
+
+
+def shape(row: Row) -> Shape:
+    """What a row's model does: its family or name where they say more than modalities, else by modalities."""
+    family = _FAMILIES.get(row.family)
+    by_name = next((found[1:] for found in _NAMED if found[0].search(row.id)), None)
+    input = tuple(kind for kind in KINDS if kind in row.input)
+    known = family or by_name
+    if known is not None:
+        tasks, made = known
+        hears = "automatic-speech-recognition" in tasks
+        reads = "image-to-text" in tasks
+        into: tuple[Kind, ...] = ("audio",) if hears else ("image",) if reads else (input or ("text",))
+        return Shape(tasks, into, (made,))
+    output = tuple(made for made in _MADE if made in row.output)
+    if not input or not output:
+        return Shape((), input, output)
+    return Shape(cast("tuple[Task, ...]", kinds.tasks_of(input, output)), input, output)
+
+
+def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
+    """The model: what the catalog's own row says of it, and the snapshot where that says nothing."""
+    seen = shape(row)
+    if own is None:
+        tier, why = tier_of(row.id)
+        evidence = Evidence(level="proxy", source=why)
+        return Model(
+            id=row.id,
+            name=row.title or row.id,
+            tasks=seen.tasks,
+            input=seen.input or ("text",),
+            output=seen.output or ("text",),
+            parameters=size_in_name(row.id),
+            context=row.context or row.window,
+            max_output=_most(row, seen.output),
+            strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in seen.tasks),
+            evidence=_evidence(header, "models.dev"),
+        )
+    filled = msgspec.structs.replace(
+        own,
+        tasks=own.tasks or seen.tasks,
+        input=own.input or seen.input,
+        output=own.output or seen.output,
+        context=own.context or row.context or row.window,
+        max_output=own.max_output or _most(row, own.output or seen.output),
+    )
+    return filled.model()
+
+
+def _most(row: Row, output: tuple[Made, ...]) -> int | None:
+    """Tokens it writes at most. Of an embedding models.dev gives its dimensions there."""
+    return None if output == ("embedding",) else row.max_output
+
+
+def _evidence(header: Header, name: str) -> Evidence:
+    """Where the snapshot has it from, and of which day that data is."""
+    origin = next((each for each in header.origins if each.about == name), None)
+    if origin is None:
+        return Evidence(level="declared", source=name)
+    named = f"{origin.name} {origin.version}"
+    source = named if origin.about == origin.name else f"{origin.about} in {named}"
+    return Evidence(level="declared", source=source, checked=origin.taken or header.made)
+
+
+# ---- what it costs -------------------------------------------------------------------------------
+
+
+class Prices(NamedTuple):
+    """The price of the snapshot's day, those announced for later, and the input tokens up to which they hold."""
+
+    now: Price
+    later: tuple[Price, ...] = ()
+    up_to: int | None = None
+
+
+def prices_of(row: Row, header: Header) -> Prices | None:
+    """What the snapshot says a row costs; None when it does not say."""
+    dated, makes = row.dated_prices, shape(row).output not in (("embedding",), ("scores",))
+    if dated:
+        return _dated(dated, header, makes)
+    stated = row.stated_prices
+    if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(_FREE)):
+        return None
+    return Prices(_price(stated, _evidence(header, "models.dev"), makes), (), prices.steps_of(stated))
+
+
+def _dated(dated: tuple[Vector, ...], header: Header, makes: bool) -> Prices | None:
+    evidence = _evidence(header, "genai-prices")
+    days = sorted({vector.since for vector in dated if not vector.when})
+    now = prices.at(dated, header.made)
+    later = [(day, prices.at(dated, day)) for day in days if day > header.made]
+    if now is None:
+        return None
+    steps = [each for each in (now, *(vector for _, vector in later if vector)) if prices.steps_of(each)]
+    return Prices(
+        _price(now, evidence, makes),
+        tuple(_price(vector, evidence, makes, day) for day, vector in later if vector is not None),
+        min((limit for each in steps if (limit := prices.steps_of(each))), default=None),
+    )
+
+
+def _price(vector: Vector, evidence: Evidence, makes: bool, since: str = "") -> Price:
+    """``makes``: tokens come out. Where none do, as of an embedding, they cost nothing; elsewhere a missing price is
+    an unknown one."""
+    units = {name: prices.base(rate) for name, rate in vector.units.items()}
+    hours = units.get("input_audio_hours", units.get("audio_hours"))
+    pages, characters = units.get("input_document_kpages"), units.get("input_mchars")
+    into = units.get("input_mtok", units.get("input_text_mtok"))
+    requests = units.get("requests_kcount")
+    return Price(
+        input_mtok=into,
+        output_mtok=units.get("output_mtok", 0.0 if into is not None and not makes else None),
+        input_image_mtok=units.get("input_image_mtok"),
+        input_audio_mtok=units.get("input_audio_mtok"),
+        output_audio_mtok=units.get("output_audio_mtok"),
+        input_mchar=characters,
+        second=round(hours / 3600, 12) if hours is not None and into is None else None,
+        page=None if pages is None else pages / 1000,
+        request=0.0 if requests is None else requests / 1000,
+        effective_from=since or vector.since,
+        evidence=evidence,
+    )
+
+
+# ---- what a host of the snapshot offers ----------------------------------------------------------
+
+
+# Names of models that hold a session, research on their own, or move a mouse: not one question and one answer.
+_SESSIONS = re.compile(r"realtime|[-/]live(-|$)|deep-research|computer-use|-customtools")
+
+
+def drivable(row: Row) -> bool:
+    """It does something that intermodal can ask a host of the OpenAI protocol for, as far as the snapshot tells."""
+    return row.status != "deprecated" and not _SESSIONS.search(row.name) and bool(asked_for(shape(row)))
+
+
+def asked_for(seen: Shape) -> tuple[Task, ...]:
+    """Tasks that the OpenAI protocol has words for."""
+    if seen.output == ("text",) or seen.output == ("embedding",) or seen.output == ("audio",):
+        return tuple(task for task in seen.tasks if task in _DRIVEN and ("text" in seen.input or task in _HEARD))
+    return ()
+
+
+_DRIVEN = (
+    "text-generation", "image-text-to-text", "audio-text-to-text", "automatic-speech-recognition",
+    "feature-extraction", "text-to-speech",
+)  # fmt: skip
+_HEARD = ("automatic-speech-recognition",)
+
+
+def carried(model: Model, price: Price) -> tuple[Kind, ...]:
+    """Kinds a host of the OpenAI protocol takes for this model. Sound only where it has a price of its own."""
+    if "automatic-speech-recognition" in model.tasks:
+        return ("audio",)
+    priced = price.input_audio_mtok is not None
+    return tuple(kind for kind in model.input if kind in ("text", "image") or (kind == "audio" and priced))
+
+
+def counts(rows: Iterable[Row]) -> tuple[tuple[Task, int], ...]:
+    """How many of a host's models do what, of those that could be asked."""
+    found: dict[Task, int] = {}
+    for row in rows:
+        if drivable(row):
+            for task in asked_for(shape(row)):
+                found[task] = found.get(task, 0) + 1
+    return tuple(sorted(found.items()))

@@ -1,0 +1,111 @@
+"""What a model is called, derived from facts: what goes in, what comes out, its tasks, how it learned.
+
+Nothing here is stored anywhere, so it cannot contradict the facts. docs/models.md explains each name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from intermodal.quantity import Quantity, between
+
+
+class _Facts(NamedTuple):
+    tasks: frozenset[str]
+    input: frozenset[str]
+    output: frozenset[str]
+    objective: frozenset[str]
+
+    @property
+    def media(self) -> frozenset[str]:
+        """What goes in besides text. A document is pages: text and pictures, no medium of its own."""
+        return self.input - {"text", "document"}
+
+    @property
+    def writes(self) -> bool:
+        return bool(self.tasks & _WRITING) or (not self.tasks and "text" in self.output)
+
+
+_WRITING = {"text-generation", "image-text-to-text", "audio-text-to-text", "video-text-to-text", "any-to-any"}
+_SIGHT = {"image", "video"}
+
+# The first that holds is the name. Order matters: what comes out decides before what goes in.
+_KINDS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
+    ("omni", lambda f: f.writes and bool(f.output & {"audio", "image", "video"}) and "text" in f.output
+     and bool(f.media)),
+    ("video generation", lambda f: "video" in f.output),
+    ("image generation", lambda f: "image" in f.output),
+    ("reranker", lambda f: "text-ranking" in f.tasks),
+    ("contrastive image-text", lambda f: "contrastive" in f.objective and {"text", "image"} <= f.input
+     and "text" not in f.output),
+    ("embedding", lambda f: "embedding" in f.output),
+    ("encoder language model", lambda f: "fill-mask" in f.tasks),
+    ("speech translation", lambda f: "translation" in f.tasks and "audio" in f.input),
+    ("speech recognition", lambda f: "automatic-speech-recognition" in f.tasks and not f.writes),
+    ("speech synthesis", lambda f: "text-to-speech" in f.tasks and not f.writes),
+    ("audio generation", lambda f: f.output == {"audio"}),
+    ("text recognition", lambda f: "image-to-text" in f.tasks and not f.writes),
+    ("multimodal", lambda f: f.writes and "audio" in f.media and bool(f.media & _SIGHT)),
+    ("vision-language", lambda f: f.writes and bool(f.media & _SIGHT)),
+    ("audio-language", lambda f: f.writes and "audio" in f.media),
+    ("LLM", lambda f: f.writes),
+)  # fmt: skip
+UNKNOWN = "not known"
+KINDS: tuple[str, ...] = (*(name for name, _ in _KINDS), UNKNOWN)
+
+
+def kind_of(tasks: Sequence[str], input: Sequence[str], output: Sequence[str], objective: Sequence[str] = ()) -> str:
+    """The everyday name.
+
+    >>> kind_of(["text-generation"], ["text"], ["text"])
+    'LLM'
+    >>> kind_of(["text-generation", "image-text-to-text"], ["text", "image"], ["text"])
+    'vision-language'
+    >>> kind_of(["automatic-speech-recognition"], ["audio"], ["text"])
+    'speech recognition'
+    """
+    facts = _Facts(frozenset(tasks), frozenset(input), frozenset(output), frozenset(objective))
+    return next((name for name, holds in _KINDS if holds(facts)), UNKNOWN)
+
+
+def is_foundation(adaptation: str, objective: Sequence[str], trained_on: Sequence[str]) -> bool | None:
+    """Pretrained on broad data without labels for a task, and turned to many tasks. None: too little is published."""
+    if adaptation == "one task" or "supervised" in objective:
+        return False
+    return True if adaptation or objective or trained_on else None
+
+
+# llama.cpp's Q4_K keeps 256 weights in 144 bytes; a tenth to a quarter more holds the context and working memory of a
+# short request; 16-bit weights are what most models are published in.
+_FOUR_BITS = 144 / 256
+
+
+def compute_floor(parameters: float | None) -> Quantity:
+    """Bytes of memory without which it does not run: from 4-bit weights (its floor) to 16-bit ones."""
+    if not parameters:
+        return Quantity(certainty="unknown", basis="its size is not published")
+    return between(
+        parameters * _FOUR_BITS * 1.1, parameters * _FOUR_BITS * 1.25, parameters * 2.2,
+        "from its parameters: weights of 4 to 16 bits and room for a short request",
+    )  # fmt: skip
+
+
+_TASKS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
+    ("text-generation", lambda f: {"text"} <= f.input and "text" in f.output),
+    ("image-text-to-text", lambda f: "image" in f.input and "text" in f.output),
+    ("audio-text-to-text", lambda f: {"text", "audio"} <= f.input and "text" in f.output),
+    ("video-text-to-text", lambda f: {"text", "video"} <= f.input and "text" in f.output),
+    ("automatic-speech-recognition", lambda f: f.input == {"audio"} and f.output == {"text"}),
+    ("text-to-speech", lambda f: f.input == {"text"} and f.output == {"audio"}),
+    ("text-to-image", lambda f: "text" in f.input and "image" in f.output),
+    ("image-to-image", lambda f: "image" in f.input and "image" in f.output),
+    ("text-to-video", lambda f: "text" in f.input and "video" in f.output),
+    ("image-to-video", lambda f: "image" in f.input and "video" in f.output),
+)
+
+
+def tasks_of(input: Sequence[str], output: Sequence[str]) -> tuple[str, ...]:
+    """Hugging Face's names for what a model can do that takes and makes these kinds."""
+    facts = _Facts(frozenset(), frozenset(input), frozenset(output), frozenset())
+    return tuple(name for name, holds in _TASKS if holds(facts))

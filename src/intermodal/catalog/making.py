@@ -1,0 +1,204 @@
+"""Makes a snapshot (``snapshot.py``) out of published data: models.dev's for what models are, genai-prices' for money.
+
+Both name the same host and the same model in their own way; ``data/spellings.toml`` says which names mean the same.
+Where both have a figure both are kept: which one is used, and that they differ, is decided and said where it is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from intermodal.catalog.hosted import counts
+from intermodal.catalog.rows import HostRow
+from intermodal.catalog.shipped import parse_toml
+from intermodal.catalog.snapshot import FORMAT, SHIPPED, Header, Origin, Place, Row
+from intermodal.catalog.sources.genai_prices import Priced, Prices
+from intermodal.catalog.sources.models_dev import ModelsDev, Served
+from intermodal.content import Value
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+_SEPARATORS = re.compile(r"[._\s]+")
+
+
+class Spellings(Value, forbid_unknown_fields=True):
+    """``data/spellings.toml``."""
+
+    own: dict[str, str]
+    vendors: dict[str, str]
+    prices: dict[str, str]
+
+
+def spellings() -> Spellings:
+    path = SHIPPED.with_name("spellings.toml")
+    return msgspec.convert(parse_toml(path.read_text("utf-8"), f"catalog/{path.name}"), Spellings)
+
+
+class Made(NamedTuple):
+    """A snapshot as bytes, and what can be said of it: rows, how many have prices, price units nobody here knows."""
+
+    data: bytes
+    rows: int
+    priced: int
+    unknown_units: tuple[str, ...]
+
+
+def make(
+    models: ModelsDev, prices: Prices, hosts: Iterable[HostRow], *, made: str, origins: tuple[Origin, ...]
+) -> Made:
+    """Join the two. ``hosts`` are the shipped host rows: the models they name come first and keep their ids."""
+    spelt = spellings()
+    ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
+    rows = _rows(models, prices, ours, spelt)
+    ids = _Ids(rows, ours, spelt)
+    rows = [msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows]
+    first = sorted((row for row in rows if (row.host, row.name) in ours), key=_order)
+    lines = [_line(row) for row in first]
+    size = sum(map(len, lines))
+    header_first = (size, len(first))
+    places: list[Place] = []
+    rest = sorted((row for row in rows if (row.host, row.name) not in ours), key=_order)
+    by_host: dict[str, list[bytes]] = {}
+    for row in rest:
+        by_host.setdefault(row.host, []).append(_line(row))
+    for host in sorted({*by_host, *(row.host for row in first)}):
+        mine = by_host.get(host, [])
+        length = sum(map(len, mine))
+        tasks = counts(row for row in rest if row.host == host)
+        places.append(
+            msgspec.structs.replace(_place(models, host), start=size, size=length, rows=len(mine), tasks=tasks)
+        )
+        lines += mine
+        size += length
+    header = Header(
+        intermodal_snapshot=FORMAT, made=made, size=size, first=header_first, origins=origins, places=tuple(places)
+    )
+    data = b"".join([_ENCODER.encode(header), b"\n", *lines])
+    priced = sum(bytes(row.prices) != b"[]" for row in rows)
+    return Made(data=data, rows=len(rows), priced=priced, unknown_units=prices.unknown_units)
+
+
+def write(made: Made, path: Path) -> None:
+    """Put it in place in one move: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_bytes(made.data)
+    part.replace(path)
+
+
+def _order(row: Row) -> tuple[str, str]:
+    return row.host, row.name
+
+
+def _line(row: Row) -> bytes:
+    return _ENCODER.encode(row) + b"\n"
+
+
+def _place(models: ModelsDev, host: str) -> Place:
+    known = models.places.get(host)
+    if known is None:
+        return Place(id=host, name=host)
+    return Place(id=host, name=known.name, url=known.url, doc=known.doc, keys=known.keys, package=known.package)
+
+
+def _rows(models: ModelsDev, prices: Prices, ours: Mapping[tuple[str, str], str], spelt: Spellings) -> list[Row]:
+    """Every model of models.dev with its dated prices; then what only the prices know; ids are still to be found."""
+    provider_of = {host: provider for provider, host in spelt.prices.items()}
+    used: set[int] = set()
+    rows: list[Row] = []
+    there: set[tuple[str, str]] = set()
+
+    def priced(host: str, name: str) -> Priced | None:
+        found = prices.find(provider_of[host], name) if host in provider_of else None
+        if found is not None:
+            used.add(id(found))
+        return found
+
+    for served in models.served:
+        rows.append(_row(served, priced(served.place, served.name)))
+        there.add((served.place, served.name))
+    for host, name in sorted(ours):  # newer than the models.dev data, or nothing that models.dev lists
+        if (host, name) not in there and (found := priced(host, name)) is not None:
+            rows.append(_only_priced(host, name, found))
+            there.add((host, name))
+    for provider, host in spelt.prices.items():
+        for found in prices.models.get(provider, ()):
+            if id(found) not in used and (host, found.id) not in there:
+                rows.append(_only_priced(host, found.id, found))
+                there.add((host, found.id))
+    return rows
+
+
+def _row(served: Served, priced: Priced | None) -> Row:
+    return Row(
+        host=served.place, name=served.name, id="", title=served.title, input=served.input, output=served.output,
+        context=served.context, max_output=served.max_output, window=priced.context if priced else None,
+        can=served.can, family=served.family, knowledge=served.knowledge, status=served.status,
+        stated=_raw(served.cost), prices=_raw(priced.vectors if priced else ()),
+    )  # fmt: skip
+
+
+def _only_priced(host: str, name: str, priced: Priced) -> Row:
+    return Row(host=host, name=name, id="", title=priced.title, window=priced.context, prices=_raw(priced.vectors))
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(_ENCODER.encode(value))
+
+
+# ---- one id for one model ------------------------------------------------------------------------
+
+
+class _Ids:
+    """``vendor/model`` for every name. Names that differ in dots, dashes and capitals only are one model."""
+
+    def __init__(self, rows: list[Row], ours: Mapping[tuple[str, str], str], spelt: Spellings) -> None:
+        self._ours = ours
+        self._spelt = spelt
+        self._chosen: dict[str, str] = {}  # key -> how the id is spelt
+        self._vendors: dict[str, Counter[str]] = {}  # a bare name's key -> who is said to have made it
+        counts: dict[str, Counter[str]] = {}
+        for row in rows:
+            vendor, name = self._parts(row.host, row.name)
+            if vendor:
+                counts.setdefault(_key(f"{vendor}/{name}"), Counter())[f"{vendor}/{name}"] += 1
+                self._vendors.setdefault(_key(name), Counter())[vendor] += 1
+        for key, spelt_as in counts.items():
+            self._chosen[key] = max(spelt_as, key=lambda word: (spelt_as[word], word))
+        for (host, name), model in ours.items():
+            vendor, bare = self._parts(host, name)
+            self._chosen[_key(model)] = model
+            self._chosen.setdefault(_key(f"{vendor or host}/{bare}"), model)
+            self._chosen[_key(f"{vendor or host}/{bare}")] = model
+
+    def of(self, host: str, name: str) -> str:
+        if (host, name) in self._ours:
+            return self._ours[host, name]
+        vendor, bare = self._parts(host, name)
+        said = self._vendors.get(_key(bare))
+        if said and (not vendor or (said[vendor] < said.most_common(1)[0][1] and vendor == self._spelt.own.get(host))):
+            vendor = said.most_common(1)[0][0]  # a vendor's own host may serve another's models too
+        vendor = vendor or host
+        made = f"{vendor}/{bare}"
+        return self._chosen.get(_key(made), made)
+
+    def _parts(self, host: str, name: str) -> tuple[str, str]:
+        """The vendor, "" where the name does not say one, and the model."""
+        words = [word for word in name.lower().replace(" ", "-").split("/") if word]
+        if len(words) > 1:
+            vendor = words[-2].lstrip("@~").removeprefix("hf:")
+            if vendor not in _NO_VENDORS:
+                return self._spelt.vendors.get(vendor, vendor), words[-1]
+        return self._spelt.own.get(host, ""), words[-1]
+
+
+_NO_VENDORS = ("models", "cf", "hf", "publishers", "free", "pro", "routers", "tee", "v1", "fast")  # path, not maker
+
+
+def _key(name: str) -> str:
+    return _SEPARATORS.sub("-", name.lower())

@@ -1,0 +1,109 @@
+"""Model rows as people write them: ``data/models/*.toml``. What a row does not say, the snapshot may.
+
+A figure has a source: the row's, or for a tier its own. ``checked`` is the day somebody opened it; without a day the
+row is unverified, and is said to be so wherever it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from intermodal.catalog.nouns import Adaptation, Data, Evidence, Made, Model, Objective, Strength, Task
+from intermodal.content import Kind, Value
+from intermodal.request import TIERS, Tier
+
+# What a model of unknown strength is taken for, by its parameters. A proxy, and said to be one.
+_TIER_BY_PARAMETERS: tuple[tuple[float, Tier], ...] = ((1e9, "tiny"), (5e9, "small"), (20e9, "medium"))
+_NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([bm])(?![a-z0-9])", re.IGNORECASE)
+
+
+class ModelRow(Value, forbid_unknown_fields=True):
+    """A model. ``tier`` holds for each of its tasks, by proxy unless ``tier_level`` says better.
+
+    Fields are those of ``catalog.nouns.Model``; () and None mean that this row does not say.
+    """
+
+    id: str
+    name: str = ""
+    tasks: tuple[Task, ...] = ()
+    input: tuple[Kind, ...] = ()
+    output: tuple[Made, ...] = ()
+    objective: tuple[Objective, ...] = ()
+    trained_on: tuple[Data, ...] = ()
+    adaptation: Adaptation | Literal[""] = ""
+    parameters: float | None = None
+    active: float | None = None
+    context: int | None = None
+    max_output: int | None = None
+    languages: tuple[str, ...] = ()
+    tokenizer: str = ""
+    image_tokens: str = ""
+    tier: Tier | None = None
+    tier_level: Literal["proxy", "benchmark", "measured"] = "proxy"
+    tier_source: str = ""
+    licence: str = ""
+    source: str = ""
+    checked: str = ""
+
+    def model(self) -> Model:
+        tasks = self.tasks or ("text-generation",)
+        return Model(
+            id=self.id,
+            name=self.name or self.id,
+            tasks=tasks,
+            input=self.input or ("text",),
+            output=self.output or ("text",),
+            objective=self.objective,
+            trained_on=self.trained_on,
+            adaptation=self.adaptation,
+            parameters=self.parameters,
+            active=self.active,
+            context=self.context,
+            max_output=self.max_output,
+            languages=self.languages,
+            tokenizer=self.tokenizer,
+            image_tokens=self.image_tokens,
+            strength=self._strength(tasks),
+            licence=self.licence,
+            evidence=Evidence(level="declared", source=self.source, checked=self.checked),
+        )
+
+    def _strength(self, tasks: tuple[Task, ...]) -> tuple[Strength, ...]:
+        tier, source = self.tier, self.tier_source
+        if tier is None:
+            tier, source = tier_by_size(self.parameters or size_in_name(self.id), self.active)
+        evidence = Evidence(level=self.tier_level, source=source, checked=self.checked)
+        return tuple(Strength(task=task, tier=tier, evidence=evidence) for task in tasks)
+
+
+def size_in_name(name: str) -> float | None:
+    """Parameters as a model's name states them ("qwen3-8b"), None when it does not. Of several (a mixture
+    of experts: "30b-a3b") the first is the total."""
+    found = _NAMED_SIZE.search(name.replace("-", " ").replace("_", " ").replace(":", " ").replace("/", " "))
+    if found is None:
+        return None
+    return float(found[1]) * (1e9 if found[2].lower() == "b" else 1e6)
+
+
+def tier_by_size(parameters: float | None, active: float | None = None) -> tuple[Tier, str]:
+    """A tier by parameters alone, and the words that say so. ``small`` when nothing is known; at most ``large``.
+
+    Where only some parameters work on a token, a model is taken for one tier stronger than a model of that size alone
+    at most: what it knows grows with all of them, how well it thinks with those.
+    """
+    if parameters is None:
+        return "small", "its size is not known"
+    place = _place(parameters)
+    if active is not None and active < parameters:
+        return TIERS[min(place, _place(active) + 1)], f"{_words(parameters)}, {_words(active)} active"
+    return TIERS[place], _words(parameters)
+
+
+def _place(parameters: float) -> int:
+    tier: Tier = next((tier for limit, tier in _TIER_BY_PARAMETERS if parameters < limit), "large")
+    return TIERS.index(tier)
+
+
+def _words(parameters: float) -> str:
+    return f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:g}M"

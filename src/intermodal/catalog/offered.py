@@ -1,0 +1,134 @@
+"""What hosts of the snapshot offer beyond the models that shipped rows name: endpoints, and hosts without a row.
+
+All of it is *declared* by published data and nothing more: such endpoints promise no probabilities of words, and a
+forced JSON schema only where the data says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+import msgspec
+
+from intermodal.catalog import hosted
+from intermodal.catalog.nouns import Endpoint, Host, Price
+from intermodal.catalog.rows import UNTIMED, HostRow, zone_of
+from intermodal.catalog.shipped import shipped
+from intermodal.catalog.snapshot import Place, Row, Snapshot
+
+# Client libraries that models.dev names for a host that speaks the OpenAI protocol at its base URL.
+_OPENAI_PACKAGES = ("@ai-sdk/openai-compatible",)
+_CALL = "/chat/completions"
+_UNSURE = "no_logprobs"
+MOST = 200  # endpoints that one name brings in
+_NEAR = 3
+
+
+def host_row(models: Snapshot, name: str) -> HostRow | None:
+    """A host of the snapshot as a row; None where it speaks another protocol, or where its address is not known or is
+    on this machine (a server of one's own is added by its owner)."""
+    place = models.places.get(name)
+    return _row_of(place, models.version) if place is not None else None
+
+
+@lru_cache(512)
+def _row_of(place: Place, made: str) -> HostRow | None:
+    url = place.url.rstrip("/").removesuffix(_CALL)
+    if place.package not in _OPENAI_PACKAGES or not url.startswith("https://") or "$" in url:
+        return None
+    if zone_of(url) != "internet":
+        return None
+    return HostRow(
+        id=place.id, name=place.name, base_url=url, key_env=place.keys[0] if place.keys else "", zone="internet",
+        forced_json=True, quirks=(_UNSURE,), source=f"models.dev, as of the snapshot of {made}",
+    )  # fmt: skip
+
+
+@lru_cache(256)
+def offered(models: Snapshot, row: HostRow, named: frozenset[str]) -> tuple[Endpoint, ...]:
+    """Endpoints of a host that its row does not name."""
+    return tuple(_endpoints(models, row, (each for each in models.of_host(row.id) if each.name not in named)))
+
+
+def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[Endpoint]:
+    forced, prompted = _host(row, forced=True), _host(row, forced=False)
+    speed = row.speed.speed(UNTIMED["internet"]) if row.speed is not None else UNTIMED["internet"]
+    for each in some:
+        if not hosted.drivable(each) or any(fnmatchcase(each.name, pattern) for pattern in row.not_asked):
+            continue
+        model = hosted.model_of(each, shipped().rows.get(each.id), models.header)
+        tasks = hosted.asked_for(hosted.Shape(model.tasks, model.input, model.output))
+        model = msgspec.structs.replace(model, tasks=tasks)
+        listed = hosted.prices_of(each, models.header)
+        price, later, up_to = listed if listed is not None else (Price(), (), None)
+        context = model.context
+        yield Endpoint(
+            id=f"{row.id}:{each.id}",
+            model=model,
+            host=forced if "json" in each.can else prompted,
+            served_as=each.name,
+            input=hosted.carried(model, price),
+            context=min(context, up_to) if context and up_to else context,
+            price=price,
+            later=later,
+            speed=speed,
+            evidence=model.evidence,
+        )
+
+
+def _host(row: HostRow, *, forced: bool) -> Host:
+    host = row.host()
+    quirks = host.quirks if _UNSURE in host.quirks else (*host.quirks, _UNSURE)
+    return msgspec.structs.replace(host, quirks=quirks, forced_json=host.forced_json and forced)
+
+
+# ---- by name -------------------------------------------------------------------------------------
+
+
+def found_by_name(
+    models: Snapshot, names: Sequence[str], there: Mapping[str, Endpoint], rows: Sequence[HostRow]
+) -> Iterator[tuple[HostRow, list[Endpoint]]]:
+    """Endpoints of the whole snapshot for names that nothing nearer has, by host; where nothing is called so, of the
+    models whose names are nearest, so that they can be offered."""
+    wanted = [name.strip().lower() for name in names if name.strip() and not _is_there(name.strip().lower(), there)]
+    if not wanted:
+        return
+    own = {row.id: row for row in rows}
+    by_host: dict[str, list[Row]] = {}
+    for name in wanted:
+        for each in _matching(models, name)[:MOST]:
+            by_host.setdefault(each.host, []).append(each)
+    for host, some in by_host.items():
+        row = own.get(host) or host_row(models, host)
+        if row is not None and row.protocol == "openai":
+            yield row, list(_endpoints(models, row, some))
+
+
+def _is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
+    return any(
+        name in (id.lower(), each.model.id.lower(), each.served_as.lower())
+        or each.model.id.lower().rpartition("/")[2].startswith(name)
+        for id, each in there.items()
+    )
+
+
+def _matching(models: Snapshot, name: str) -> list[Row]:
+    """By endpoint, model, the host's own name, last word, start of the last word; else by likeness."""
+    host, colon, rest = name.partition(":")
+    rows: Sequence[Row] = models.of_host(host) if colon and host in models.places else models.rows
+    word = rest if colon and host in models.places else name
+    tests: tuple[Callable[[Row], bool], ...] = (
+        lambda row: row.id.lower() == word,
+        lambda row: row.name.lower() == word,
+        lambda row: row.id.lower().rpartition("/")[2] == word,
+        lambda row: len(word) >= _NEAR and row.id.lower().rpartition("/")[2].startswith(word),
+    )
+    for test in tests:
+        found = [row for row in rows if test(row)]
+        if found:
+            return found
+    near = get_close_matches(word.rpartition("/")[2], {row.id.lower().rpartition("/")[2] for row in rows}, _NEAR, 0.75)
+    return [row for row in rows if row.id.lower().rpartition("/")[2] in near]

