@@ -6,7 +6,9 @@ allowed only its own row's models are listed; what else the snapshot has of it i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import msgspec
 
 from intermodal.catalog import hosted
 from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength
-from intermodal.catalog.offered import found_by_name, host_row, offered
+from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
 from intermodal.catalog.rows import UNTIMED, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Snapshot
@@ -104,7 +106,14 @@ def with_named(
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
             more.setdefault(endpoint.id, endpoint)
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
-    return msgspec.structs.replace(catalog, endpoints=(*catalog.endpoints, *new)) if new else catalog
+    if not new:
+        return catalog
+    listed = Counter((endpoint.host.id, task) for endpoint in new for task in endpoint.model.tasks)
+    elsewhere = tuple(
+        Elsewhere(host=place.host, tasks=tuple((task, count - listed[place.host, task]) for task, count in place.tasks))
+        for place in catalog.elsewhere
+    )
+    return msgspec.structs.replace(catalog, endpoints=(*catalog.endpoints, *new), elsewhere=elsewhere)
 
 
 def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:
@@ -212,3 +221,15 @@ def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
     """A host that may be consented to: a shipped one, or one of the snapshot that can be called."""
     found = next((row for row in known_hosts() if row.id == name), None)
     return found or host_row(snapshot(own_snapshot), name)
+
+
+def unknown_host(name: str, mine: Iterable[str], own_snapshot: Path | None = None) -> tuple[str, str]:
+    """What to say of a host that cannot be consented to, and what to do. ``mine``: hosts of the user's own."""
+    reason = undrivable(snapshot(own_snapshot), name)
+    if reason:
+        return reason, f"if it has an OpenAI-compatible address: intermodal hosts add {name} --base-url URL"
+    names = sorted({row.id for row in known_hosts()} | set(mine))
+    more = [name for name in snapshot(own_snapshot).places if find_host(name, own_snapshot) and name not in names]
+    near = get_close_matches(name, [*names, *more], 3, 0.7)
+    todo = f"did you mean {' or '.join(near)}?" if near else f"hosts are {', '.join(names)} and {len(more)} more"
+    return f"no host named {name!r}", f"{todo}; a new one: intermodal hosts add {name} --base-url URL"

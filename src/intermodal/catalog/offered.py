@@ -47,6 +47,16 @@ def _row_of(place: Place, made: str) -> HostRow | None:
     )  # fmt: skip
 
 
+def undrivable(models: Snapshot, name: str) -> str:
+    """Why a host of the snapshot cannot be called; "" where there is no such host, or it can."""
+    place = models.places.get(name)
+    if place is None or host_row(models, name) is not None:
+        return ""
+    if place.package not in _OPENAI_PACKAGES:
+        return f"models.dev knows {name} by a protocol of its own ({place.package or 'not named'})"
+    return f"models.dev has no public address for {name}"
+
+
 @lru_cache(256)
 def offered(models: Snapshot, row: HostRow, named: frozenset[str]) -> tuple[Endpoint, ...]:
     """Endpoints of a host that its row does not name."""
@@ -122,8 +132,7 @@ def _matching(models: Snapshot, name: str) -> list[Row]:
     word = rest if colon and host in models.places else name
     tests: tuple[Callable[[Row], bool], ...] = (
         lambda row: row.id.lower() == word,
-        lambda row: row.name.lower() == word,
-        lambda row: row.id.lower().rpartition("/")[2] == word,
+        lambda row: word in (row.name.lower(), row.id.lower().rpartition("/")[2]),
         lambda row: len(word) >= _NEAR and row.id.lower().rpartition("/")[2].startswith(word),
     )
     for test in tests:

@@ -77,9 +77,10 @@ def add(**given: Any) -> None:
     Content is sent to a host only when a plan chooses it, and every plan says what it sends. A key in the
     environment alone allows nothing.
     """
-    from intermodal.catalog.shipped import known_hosts
+    from intermodal.catalog.load import find_host
+    from intermodal.config import snapshot_file
 
-    shipped = {row.id: row for row in known_hosts()}.get(given["name"])
+    shipped = find_host(given["name"], snapshot_file(os.environ))
     if shipped is not None and not given["base_url"]:
         _allow(shipped, given)
     else:
@@ -177,6 +178,8 @@ def agreed(row: HostRow, yes: bool) -> bool:
         )
     address = urlsplit(row.base_url).hostname or row.base_url
     click.echo(f"Plans may then send prompts and files to {row.name or row.id} ({address}).", err=True)
+    if not row.checked and row.source.startswith("models.dev"):
+        click.echo(f"Its address is that of {row.source}; nobody here has tried it.", err=True)
     click.echo("Each plan says what it sends before it sends it; --private and --local keep things here.", err=True)
     return click.confirm(f"Allow {row.id}?", default=False, err=True)
 
@@ -215,12 +218,10 @@ def _add(given: dict[str, Any]) -> None:
 
     name = config.check_name(given["name"])
     if not given["base_url"]:
-        from intermodal.catalog.shipped import known_hosts
+        from intermodal.catalog.load import unknown_host
 
-        known = ", ".join(row.id for row in known_hosts())
-        raise UsageError(
-            f"{name} is not a host that intermodal knows ({known})", todo="give its address: --base-url http://…/v1"
-        )
+        what, todo = unknown_host(name, (), config.snapshot_file(os.environ))
+        raise UsageError(what, todo=todo)
     url = config.check_url(given["base_url"].rstrip("/"), "--base-url")
     found = HostRow(
         id=name, base_url=url, zone=given["zone"], forced_json=True if given["forced_json"] else None,

@@ -59,16 +59,9 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
 
 
 def _check(names: tuple[str, ...], config: Config) -> None:
-    from intermodal.catalog.shipped import known_hosts
-    from intermodal.errors import UsageError
+    from intermodal.cli.options import chosen_hosts
 
-    known = [row.id for row in known_hosts()] + [row.id for row in config.hosts]
-    for name in names:
-        if name not in known:
-            raise UsageError(
-                f"no host named {name!r}", where="--consent",
-                todo=f"hosts are {', '.join(known)}; a new one: intermodal hosts add {name} --base-url URL",
-            )  # fmt: skip
+    chosen_hosts(names, config, where="--consent")
 
 
 def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:

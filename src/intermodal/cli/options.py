@@ -286,15 +286,17 @@ def _pages(words: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(sorted(pages))
 
 
-def chosen_hosts(names: tuple[str, ...], config: Config) -> tuple[str, ...]:
-    from intermodal.catalog.shipped import known_hosts
+def chosen_hosts(names: tuple[str, ...], config: Config, *, where: str = "--host") -> tuple[str, ...]:
+    """The names, if each is a host that may be consented to. Raises UsageError."""
+    import os
 
-    known = sorted({row.id for row in known_hosts()} | {row.id for row in config.hosts})
+    from intermodal.catalog.load import find_host, unknown_host
+    from intermodal.config import snapshot_file
+
+    mine = {row.id for row in config.hosts}
+    snapshot = snapshot_file(os.environ)
     for name in names:
-        if name not in known:
-            raise UsageError(
-                f"no host named {name!r}",
-                where="--host",
-                todo=f"hosts are {', '.join(known)}; a new one: intermodal hosts add {name} --base-url URL",
-            )
+        if name not in mine and find_host(name, snapshot) is None:
+            what, todo = unknown_host(name, mine, snapshot)
+            raise UsageError(what, where=where, todo=todo)
     return names

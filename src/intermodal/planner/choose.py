@@ -260,7 +260,10 @@ def _seconds(value: float) -> str:
 def rejected(refused: list[Refused]) -> tuple[Rejected, ...]:
     """Nearest miss first: the later a rule comes in ``RULES``, the farther the endpoint came."""
     ordered = sorted(refused, key=lambda each: (-rules.order(each.rule), each.miss, each.reason, each.ids))
-    return tuple(Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids) for each in ordered)
+    return tuple(
+        Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids, hosts=each.hosts)
+        for each in ordered
+    )
 
 
 __all__ = ["Candidate", "Decision", "decide", "describe", "plan"]

@@ -25,7 +25,8 @@ def resolve(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     for match in (_is_model, _is_served_as, _is_last_word, _starts_last_word):
         found = tuple(e for e in there if match(e, model))
         if found:
-            return _one_model(name, found)
+            model = _one_model(name, found)[0].model.id  # every host's, whatever the others call it
+            return tuple(e for e in there if e.model.id == model)
     raise UnknownModel(f"there is no model named {name}", todo=_near(catalog, wanted))
 
 

@@ -14,7 +14,7 @@ from intermodal.planner import rules
 from intermodal.planner.aspects import wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
-from intermodal.planner.index import LISTED, Group, Job, tier_name
+from intermodal.planner.index import JOBS, LISTED, Group, Job, tier_name
 from intermodal.planner.pages import is_scanned
 from intermodal.request import ScoresOutput
 
@@ -29,6 +29,7 @@ class Refused(Struct, gc=False):
     count: int
     ids: tuple[str, ...]
     miss: float = 0.0
+    hosts: int = 0  # that it stands for beside those of ``ids``
 
 
 class Row(Struct, eq=False):
@@ -166,7 +167,20 @@ def _apply(case: Case, jobs: tuple[Job, ...]) -> Survivors:
         Refused(rule, reason, sum(len(g.members) for g in groups), first_ids(groups), _miss(rule, groups))
         for (rule, reason), groups in merged.items()
     ]
-    return Survivors(by_job=by_job, refused=refused, strongest={}, rows={})
+    return Survivors(by_job=by_job, refused=[*refused, *_elsewhere(case)], strongest={}, rows={})
+
+
+def _elsewhere(case: Case) -> list[Refused]:
+    """Endpoints that are counted and not listed: those of hosts nobody consented to that could do the answering job."""
+    hosts = endpoints = 0
+    for place in case.index.catalog.elsewhere:
+        able = max((count for task, count in place.tasks if case.job in JOBS.get(task, ())), default=0)
+        if able and place.host not in case.consented:
+            hosts, endpoints = hosts + (place.host not in case.index.hosts), endpoints + able
+    if not endpoints:
+        return []
+    words = f"no consent for {hosts} more hosts: --host NAME for this once, or intermodal hosts add NAME"
+    return [Refused("consent", words, endpoints, (), hosts=hosts)]
 
 
 def _miss(rule: str, groups: list[Group]) -> float:

@@ -98,6 +98,8 @@ class Outranked(Value):
 class Rejected(Value):
     """Why some endpoints cannot serve. One row per (rule, class of endpoints); ``count`` of them, a few by id.
 
+    ``hosts``: of how many hosts, where the endpoints are counted and not listed.
+
     ``rule`` is a stable word ("consent", "privacy", "floor", "modality", "context", "not_ready", …).
     """
 
@@ -105,6 +107,7 @@ class Rejected(Value):
     reason: str
     count: int = 1
     endpoints: tuple[str, ...] = ()
+    hosts: int = 0
 
 
 class Plan(Value):

@@ -38,7 +38,9 @@ def folded(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
 
 def _consent(rows: list[Rejected]) -> Words:
     hosts = sorted({name.partition(":")[0] for row in rows for name in row.endpoints})
-    return f"no consent for hosts {', '.join(hosts)}: --host NAME for this once, or intermodal hosts add NAME", True
+    more = sum(row.hosts for row in rows)
+    named = f"{', '.join(hosts)} and {more} more" if more else ", ".join(hosts)
+    return f"no consent for hosts {named}: --host NAME for this once, or intermodal hosts add NAME", True
 
 
 def _not_ready(rows: list[Rejected]) -> Words:
