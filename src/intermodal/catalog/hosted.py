@@ -16,35 +16,17 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from intermodal.catalog import kinds, prices
+from intermodal.catalog import prices
 from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
 from intermodal.catalog.nouns import Evidence, Made, Model, Price, Strength, Task
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.snapshot import Header, Row
-from intermodal.content import KINDS, Kind, Value
+from intermodal.content import Kind, Value
 from intermodal.request import Tier
 
-_MADE: tuple[Made, ...] = ("text", "embedding", "audio", "scores", "image", "video")
+_Makes = tuple[Made, ...]
 _ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
 _FREE = ":free"  # how OpenRouter and its like name what costs nothing
-# Families of models.dev whose modalities alone would make language models of them.
-_FAMILIES: dict[str, tuple[tuple[Task, ...], Made]] = {
-    "text-embedding": (("feature-extraction",), "embedding"),
-    "cohere-embed": (("feature-extraction",), "embedding"),
-    "mistral-embed": (("feature-extraction",), "embedding"),
-    "codestral-embed": (("feature-extraction",), "embedding"),
-    "titan-embed": (("feature-extraction",), "embedding"),
-    "voyage": (("feature-extraction",), "embedding"),
-    "bge": (("feature-extraction",), "embedding"),
-    "whisper": (("automatic-speech-recognition",), "text"),
-}
-_NAMED: tuple[tuple[re.Pattern[str], tuple[Task, ...], Made], ...] = (
-    (re.compile(r"rerank"), ("text-ranking",), "scores"),
-    (re.compile(r"(^|[-/_.])((text-)?embed|e5-|bge-(?!rerank))"), ("feature-extraction",), "embedding"),
-    (re.compile(r"whisper|transcribe(?!.*realtime)|voxtral-mini-\d+$"), ("automatic-speech-recognition",), "text"),
-    (re.compile(r"(^|[-/_])ocr([-/_]|$)"), ("image-to-text",), "text"),
-    (re.compile(r"(^|[-/_])tts([-/_.]|$)"), ("text-to-speech",), "audio"),
-)  # fmt: skip
 
 
 class Line(Value, forbid_unknown_fields=True):
@@ -83,21 +65,8 @@ class Shape(NamedTuple):
 
 
 def shape(row: Row) -> Shape:
-    """What a row's model does: its family or name where they say more than modalities, else by modalities."""
-    family = _FAMILIES.get(row.family)
-    by_name = next((found[1:] for found in _NAMED if found[0].search(row.id)), None)
-    input = tuple(kind for kind in KINDS if kind in row.input)
-    known = family or by_name
-    if known is not None:
-        tasks, made = known
-        hears = "automatic-speech-recognition" in tasks
-        reads = "image-to-text" in tasks
-        into: tuple[Kind, ...] = ("audio",) if hears else ("image",) if reads else (input or ("text",))
-        return Shape(tasks, into, (made,))
-    output = tuple(made for made in _MADE if made in row.output)
-    if not input or not output:
-        return Shape((), input, output)
-    return Shape(cast("tuple[Task, ...]", kinds.tasks_of(input, output)), input, output)
+    """What a row's model does, as it was read when the snapshot was made (``shaping.py``)."""
+    return Shape(cast("tuple[Task, ...]", row.tasks), cast("tuple[Kind, ...]", row.input), cast(_Makes, row.output))
 
 
 def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
@@ -116,7 +85,7 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
             context=row.context or row.window,
             max_output=_most(row, seen.output),
             strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in seen.tasks),
-            evidence=_evidence(header, "models.dev"),
+            evidence=said_by(header, "models.dev"),
         )
     filled = msgspec.structs.replace(
         own,
@@ -134,7 +103,7 @@ def _most(row: Row, output: tuple[Made, ...]) -> int | None:
     return None if output == ("embedding",) else row.max_output
 
 
-def _evidence(header: Header, name: str) -> Evidence:
+def said_by(header: Header, name: str) -> Evidence:
     """Where the snapshot has it from, and of which day that data is."""
     origin = next((each for each in header.origins if each.about == name), None)
     if origin is None:
@@ -163,11 +132,11 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     stated = row.stated_prices
     if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(_FREE)):
         return None
-    return Prices(_price(stated, _evidence(header, "models.dev"), makes), (), prices.steps_of(stated))
+    return Prices(_price(stated, said_by(header, "models.dev"), makes), (), prices.steps_of(stated))
 
 
 def _dated(dated: tuple[Vector, ...], header: Header, makes: bool) -> Prices | None:
-    evidence = _evidence(header, "genai-prices")
+    evidence = said_by(header, "genai-prices")
     days = sorted({vector.since for vector in dated if not vector.when})
     now = prices.at(dated, header.made)
     later = [(day, prices.at(dated, day)) for day in days if day > header.made]

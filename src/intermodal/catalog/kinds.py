@@ -30,6 +30,7 @@ class _Facts(NamedTuple):
 _WRITING = {"text-generation", "image-text-to-text", "audio-text-to-text", "video-text-to-text", "any-to-any"}
 _SIGHT = {"image", "video"}
 
+UNKNOWN = "not known"
 # The first that holds is the name. Order matters: what comes out decides before what goes in.
 _KINDS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("omni", lambda f: f.writes and bool(f.output & {"audio", "image", "video"}) and "text" in f.output
@@ -51,7 +52,6 @@ _KINDS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("audio-language", lambda f: f.writes and "audio" in f.media),
     ("LLM", lambda f: f.writes),
 )  # fmt: skip
-UNKNOWN = "not known"
 KINDS: tuple[str, ...] = (*(name for name, _ in _KINDS), UNKNOWN)
 
 

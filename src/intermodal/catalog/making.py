@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from intermodal.catalog.hosted import counts
+from intermodal.catalog.hosted import counts, prices_of
 from intermodal.catalog.rows import HostRow
+from intermodal.catalog.shaping import shape
 from intermodal.catalog.shipped import parse_toml
 from intermodal.catalog.snapshot import FORMAT, SHIPPED, Header, Origin, Place, Row
 from intermodal.catalog.sources.genai_prices import Priced, Prices
@@ -56,7 +57,8 @@ def make(
     ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
     rows = _rows(models, prices, ours, spelt)
     ids = _Ids(rows, ours, spelt)
-    rows = [msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows]
+    header = Header(intermodal_snapshot=FORMAT, made=made, size=0, origins=origins)
+    rows = [_finished(row, ids.of(row.host, row.name), header) for row in rows]
     first = sorted((row for row in rows if (row.host, row.name) in ours), key=_order)
     lines = [_line(row) for row in first]
     size = sum(map(len, lines))
@@ -75,12 +77,20 @@ def make(
         )
         lines += mine
         size += length
-    header = Header(
-        intermodal_snapshot=FORMAT, made=made, size=size, first=header_first, origins=origins, places=tuple(places)
-    )
+    header = msgspec.structs.replace(header, size=size, first=header_first, places=tuple(places))
     data = b"".join([_ENCODER.encode(header), b"\n", *lines])
     priced = sum(bytes(row.prices) != b"[]" for row in rows)
     return Made(data=data, rows=len(rows), priced=priced, unknown_units=prices.unknown_units)
+
+
+def _finished(row: Row, id: str, header: Header) -> Row:
+    """The row with its id, and with what follows from the rest: what it does, and what it costs on that day."""
+    seen = shape(id, row.family, row.input, row.output)
+    row = msgspec.structs.replace(row, id=id, tasks=seen.tasks, input=seen.input, output=seen.output)
+    found = prices_of(row, header)
+    if found is None:
+        return row
+    return msgspec.structs.replace(row, price_in=found.now.input_mtok, price_out=found.now.output_mtok)
 
 
 def write(made: Made, path: Path) -> None:

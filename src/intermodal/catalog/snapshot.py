@@ -84,7 +84,9 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         host, name: the host, and the host's own name for it. id: ``vendor/model``, the same at every host.
-        input, output: kinds, () where no source says.
+        tasks, input, output: what it does (``shaping.py``), () where no source says.
+        price_in, price_out: USD per million tokens of a small request on the day the snapshot was made, as ``hosted``
+            chooses between the sources; None where neither says.
         context, max_output: tokens, as models.dev has them. window: context as genai-prices has it.
         can: ``tools``, ``reasoning``, ``json``, ``open`` (weights), where a source says so.
         stated: models.dev's prices (one ``Vector`` or null). prices: genai-prices' (vectors, dated).
@@ -94,6 +96,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     name: str
     id: str
     title: str = ""
+    tasks: tuple[str, ...] = ()
     input: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
     context: int | None = None
@@ -103,6 +106,8 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     family: str = ""
     knowledge: str = ""
     status: str = ""
+    price_in: float | None = None
+    price_out: float | None = None
     stated: msgspec.Raw = msgspec.Raw(b"null")
     prices: msgspec.Raw = msgspec.Raw(b"[]")
 

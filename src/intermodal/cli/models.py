@@ -1,4 +1,4 @@
-"""``intermodal models``: the endpoints plans choose from, what they cost, and what is missing."""
+"""``intermodal models``: what there is, what it costs, and what is missing; ``show``, ``compare``, ``refresh``."""
 
 from __future__ import annotations
 
@@ -6,68 +6,174 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from intermodal.cli.listed import allowed
+from intermodal.cli.models_refresh import refresh
+from intermodal.cli.models_show import compare, show
 from intermodal.content import KINDS
 from intermodal.request import TIERS
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Catalog, Endpoint, Price
-    from intermodal.config import Config
+    from intermodal.catalog.nouns import Catalog
+    from intermodal.catalog.snapshot import Row, Snapshot
+    from intermodal.cli.listed import Listed
 
 EPILOG = """\b
 Examples
   intermodal models --ready
   intermodal models whisper
-  intermodal models --input image --at-least medium
-  intermodal models --host openai --json
+  intermodal models --kind vision-language --max-price 0.5 --sort price
+  intermodal models --in image,pdf --out text --at-least large --host openrouter
+  intermodal models show gpt-4o
+  intermodal models compare gpt-4o gemini-2.5-flash qwen3-8b
+  intermodal models refresh
 """
 
 FEW = 8  # as many rows are shown with what to do
+MOST = 40  # rows of a table, unless more are asked for
+SORTS = ("price", "context", "strength", "name")
+_SHORT = {
+    "vlm": "vision-language", "asr": "speech recognition", "stt": "speech recognition", "tts": "speech synthesis",
+    "ocr": "text recognition", "encoder": "encoder language model", "contrastive": "contrastive image-text",
+}  # fmt: skip
+_WORDS = {"pdf": "document", "picture": "image", "speech": "audio", "vector": "embedding"}
+# The filters that ask about models at large: with one of them the whole snapshot is looked through.
+_AT_LARGE = ("name", "kind", "takes", "makes", "task", "hosts", "max_price", "at_least", "sort", "everywhere")
 
 
-@click.command(epilog=EPILOG)
+class _Models(click.Group):
+    """``models`` itself lists; a first word that is no verb of it is a part of a name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "[OPTIONS] [NAME] | show NAME | compare NAME… | refresh")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        click.Command.format_options(self, ctx, formatter)
+        with formatter.section("Verbs"):
+            formatter.write_dl(
+                [(name, verb.get_short_help_str(80)) for name, verb in self.commands.items() if not verb.hidden]
+            )
+
+
+@click.group(cls=_Models, epilog=EPILOG)
+def models(**_: Any) -> None:
+    """List the endpoints plans choose from; with NAME or a filter, all models of the catalog that are so.
+
+    Hosted models come from published data: a snapshot with a date (see: models refresh).
+    """
+
+
+def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple[str, ...]:
+    from intermodal.errors import UsageError
+
+    found = []
+    for word in (part.strip().lower() for text in words for part in text.split(",") if part.strip()):
+        kind = _WORDS.get(word, word)
+        if kind not in known:
+            raise UsageError(f"{word} is no kind of content", where=option, todo=f"kinds are {', '.join(known)}")
+        found.append(kind)
+    return tuple(found)
+
+
+@models.command("list", hidden=True, epilog=EPILOG)
 @click.argument("name", required=False, default="")
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only this host; repeatable.")
-@click.option("--input", "takes", type=click.Choice(KINDS), default=None, help="Only those that take this.")
+@click.option("--kind", default="", metavar="KIND", help="Only this kind of model (LLM, vision-language, …).")
+@click.option(
+    "--in", "--input", "takes", multiple=True, metavar="KINDS", help="Only those that take all of these: image,pdf"
+)
+@click.option("--out", "makes", multiple=True, metavar="KINDS", help="Only those that make all of these: text,audio")
 @click.option("--task", default="", metavar="TASK", help="Only those for this task (Hugging Face's name for it).")
-@click.option("--at-least", type=click.Choice(TIERS), default=None, help="Only those this strong.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only this host; repeatable.")
+@click.option("--local", is_flag=True, help="Only those that run on this machine.")
 @click.option("--ready", is_flag=True, help="Only those that can be called now.")
+@click.option("--at-least", type=click.Choice(TIERS), default=None, help="Only those this strong.")
+@click.option(
+    "--max-price",
+    type=click.FloatRange(min=0),
+    default=None,
+    metavar="USD",
+    help="Only those whose million input tokens cost at most this.",
+)
+@click.option("--sort", type=click.Choice(SORTS), default=None, help="Order; what is not known comes last.")
+@click.option("--all", "everywhere", is_flag=True, help="Every model at every host of the snapshot.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=MOST,
+    show_default=True,
+    metavar="N",
+    help="Rows of the table at most; --json has all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def models(**given: Any) -> None:
-    """List the endpoints plans choose from; with NAME, those whose id contains it."""
-    _check_task(given["task"])
-
-    from intermodal.cli.table import count, echo_table
+def list_models(**given: Any) -> None:  # fmt: skip
+    """List the endpoints plans choose from; with NAME or a filter, all models that are so."""
+    from intermodal.cli.listed import everything, fits, in_order
     from intermodal.client import AsyncClient
 
+    _check_task(given["task"])
+    given["kind"] = _checked_kind(given["kind"])
+    given["takes"] = _kinds(given["takes"], KINDS, "--in")
+    given["makes"] = _kinds(given["makes"], _made(), "--out")
     client = AsyncClient()
-    catalog = client.catalog
-    _check_hosts(given["hosts"], catalog, client.config)
-    _check_name(given["name"], catalog)
-    found = [endpoint for endpoint in catalog.endpoints if _wanted(endpoint, catalog, given)]
+    catalog, snapshot = client.catalog, client.snapshot
+    _check_hosts(given["hosts"], catalog, snapshot)
+    at_large = any(given[name] for name in _AT_LARGE) or given["max_price"] is not None
+    rows = _rows(snapshot, given) if at_large and not given["ready"] and not given["local"] else []
+    listed = everything(catalog, snapshot, rows)
+    if given["name"]:
+        listed = _called(given["name"], listed, everything(catalog, snapshot, snapshot.rows))
+    found = in_order([each for each in listed if fits(each, given)], given["sort"] or "")
     if given["as_json"]:
         from intermodal.cli.document import print_document
+        from intermodal.cli.listed import document
 
-        body = {"catalog": catalog.version, "models": [describe(endpoint, catalog) for endpoint in found]}
-        print_document("models", body)
-        return
-    rows = [
-        (
-            endpoint.id,
-            endpoint.model.kind,
-            "+".join(endpoint.input),
-            tier_of(endpoint),
-            price_words(endpoint.price),
-            count(endpoint.context),
-            state(endpoint, catalog, briefly=len(found) > FEW),
-        )
-        for endpoint in found
-    ]
-    if rows:
-        echo_table(("endpoint", "kind", "takes", "tier", "price", "context", "state"), rows)
-        if len(found) > FEW:
-            click.echo("\nwhat to do about one that is not ready: intermodal models NAME", err=True)
+        print_document("models", {"catalog": catalog.version, "models": [document(each, catalog) for each in found]})
     else:
+        _table(found, given["limit"], at_large=at_large, more=_beyond(catalog, snapshot))
+
+
+def _rows(snapshot: Snapshot, given: dict[str, Any]) -> list[Row]:
+    from intermodal.catalog.find import Wanted, find
+
+    wanted = Wanted(
+        kind=given["kind"], takes=frozenset(given["takes"]), makes=frozenset(given["makes"]), task=given["task"],
+        hosts=frozenset(given["hosts"]), max_price=given["max_price"],
+    )  # fmt: skip
+    return find(snapshot.rows, wanted)
+
+
+def _beyond(catalog: Catalog, snapshot: Snapshot) -> int:
+    known = sum(place.rows for place in snapshot.places.values()) + snapshot.header.first[1]
+    return known - sum(1 for endpoint in catalog.endpoints if endpoint.host.id in snapshot.places)
+
+
+def _table(found: list[Listed], limit: int, *, at_large: bool, more: int) -> None:
+    from intermodal.cli.listed import price_of, state, takes, tier_words
+    from intermodal.cli.table import count, echo_table
+
+    if not found:
         click.echo("no endpoint is like that", err=True)
+        return
+    shown = found[:limit]
+    rows = [
+        (each.id, each.kind, takes(each), tier_words(each), price_of(each), count(each.context),
+         state(each, briefly=len(shown) > FEW))
+        for each in shown
+    ]  # fmt: skip
+    echo_table(("endpoint", "kind", "takes", "tier", "price", "context", "state"), rows)
+    if len(found) > limit:
+        click.echo(f"\n… and {len(found) - limit:,} more: a narrower filter, --limit {len(found)}, or --json", err=True)
+    elif not at_large:
+        click.echo(f"\n{more:,} more in the snapshot: any filter looks through them, or --all", err=True)
+    if len(shown) > FEW:
+        click.echo("all that is known of one, and what to do about it: intermodal models show NAME", err=True)
+
+
+# ---- slips -----------------------------------------------------------------------------------------
 
 
 def _check_task(task: str) -> None:
@@ -78,125 +184,66 @@ def _check_task(task: str) -> None:
         raise UsageError(f"no task named {task!r}", where="--task", todo=f"tasks are {', '.join(get_args(Task))}")
 
 
-def _check_hosts(names: tuple[str, ...], catalog: Catalog, config: Config) -> None:
-    from intermodal.catalog.shipped import known_hosts
-    from intermodal.errors import UsageError
-
-    rows = (*known_hosts(), *config.hosts)
-    known = sorted({endpoint.host.id for endpoint in catalog.endpoints} | {row.id for row in rows})
-    for name in names:
-        if name not in known:
-            raise UsageError(f"no host named {name!r}", where="--host", todo=f"hosts are {', '.join(known)}")
-
-
-def _check_name(name: str, catalog: Catalog) -> None:
-    """A name that no endpoint has is a slip; one that only the other filters leave out is an answer: none."""
+def _checked_kind(name: str) -> str:
+    """A kind as ``kinds.KINDS`` has it, capitals and dashes aside."""
     from difflib import get_close_matches
 
+    from intermodal.catalog.kinds import KINDS as NAMES
     from intermodal.errors import UsageError
 
-    if any(name.lower() in endpoint.id.lower() for endpoint in catalog.endpoints):
-        return
+    plain = {kind.lower().replace("-", " "): kind for kind in NAMES} | _SHORT
+    word = name.lower().replace("-", " ").replace("_", " ").strip()
+    if not name or word in plain:
+        return plain.get(word, "")
+    near = list(dict.fromkeys(plain[each] for each in get_close_matches(word, plain, 2, 0.6)))
+    todo = f"did you mean {' or '.join(near)}?" if near else f"kinds are {', '.join(NAMES)}"
+    raise UsageError(f"no kind of model named {name!r}", where="--kind", todo=todo)
+
+
+def _made() -> tuple[str, ...]:
+    from intermodal.catalog.nouns import Made
+
+    return get_args(Made)
+
+
+def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> None:
+    from intermodal.catalog.load import unknown_host
+    from intermodal.errors import UsageError
+
+    known = {endpoint.host.id for endpoint in catalog.endpoints} | snapshot.places.keys()
+    for name in names:
+        if name not in known:
+            what, todo = unknown_host(name, known, snapshot.path)
+            raise UsageError(what, where="--host", todo=todo)
+
+
+def _called(name: str, listed: list[Listed], whole: list[Listed]) -> list[Listed]:
+    """Those with the name. One that no endpoint has is a slip; one that only the filters leave out is an answer: none.
+
+    Raises UsageError with near names.
+    """
+    from difflib import get_close_matches
+
+    from intermodal.cli.listed import is_named
+    from intermodal.errors import UsageError
+
+    word = name.lower()
+    exactly = any(is_named(each, word, True) for each in whole)
+    if exactly or any(is_named(each, word, False) for each in whole):
+        return [each for each in listed if is_named(each, word, exactly)]
     models: dict[str, str] = {}
-    for endpoint in catalog.endpoints:
-        models.setdefault(endpoint.model.id.lower(), endpoint.model.id)
-        models.setdefault(endpoint.model.id.lower().rpartition("/")[2], endpoint.model.id)
-    near = dict.fromkeys(models[match] for match in get_close_matches(name.lower(), models, 5, 0.6))
-    todo = f"did you mean {' or '.join(list(near)[:3])}?" if near else "all of them: intermodal models"
+    for each in whole:
+        models.setdefault(each.model.lower(), each.model)
+        models.setdefault(each.model.lower().rpartition("/")[2], each.model)
+    near = dict.fromkeys(models[match] for match in get_close_matches(word, models, 5, 0.6))
+    todo = f"did you mean {' or '.join(list(near)[:3])}?" if near else "all of them: intermodal models --all"
     raise UsageError(f"no endpoint has {name!r} in its id", todo=todo)
 
 
-def _wanted(endpoint: Endpoint, catalog: Catalog, given: dict[str, Any]) -> bool:
-    floor = given["at_least"]
-    return (
-        _is_named(endpoint, given["name"].lower(), catalog)
-        and (not given["hosts"] or endpoint.host.id in given["hosts"])
-        and (given["takes"] is None or given["takes"] in endpoint.input)
-        and (not given["task"] or given["task"] in endpoint.model.tasks)
-        and (floor is None or any(TIERS.index(s.tier) >= TIERS.index(floor) for s in endpoint.model.strength))
-        and (not given["ready"] or (endpoint.ready and allowed(endpoint, catalog)))
-    )
+# What ``models`` takes is what its listing takes; they are declared once.
+models.params += [parameter for parameter in list_models.params if isinstance(parameter, click.Option)]
+models.add_command(show)
+models.add_command(compare)
+models.add_command(refresh)
 
-
-def _is_named(endpoint: Endpoint, name: str, catalog: Catalog) -> bool:
-    """A part of an id; where some model has just this name, only that one ("gpt-4o-mini" is not "gpt-4o-mini-tts")."""
-    if any(name == other.model.id.lower().rpartition("/")[2] for other in catalog.endpoints):
-        return name == endpoint.model.id.lower().rpartition("/")[2]
-    return name in endpoint.id.lower()
-
-
-def allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
-    """Whether a plan may use it without asking: it computes here, or the user consented to its host."""
-    from intermodal.planner.index import needs_consent
-
-    return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
-
-
-def state(endpoint: Endpoint, catalog: Catalog, *, briefly: bool) -> str:
-    """ready, or why not and (in a short list) what to do about it."""
-    if endpoint.ready and allowed(endpoint, catalog):
-        return "ready"
-    missing, todo = _lacks(endpoint, catalog)
-    return missing if briefly else f"{missing}: {todo}"
-
-
-def _lacks(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
-    """What keeps it from being called, and what to do; "" and "" when nothing does. Consent comes first."""
-    if not allowed(endpoint, catalog):
-        return "no consent", f"intermodal hosts add {endpoint.host.id}"
-    return endpoint.missing, endpoint.todo
-
-
-def tier_of(endpoint: Endpoint) -> str:
-    """The tier of its first task; with measured ones, those, and that they are."""
-    strengths = endpoint.model.strength
-    measured = dict.fromkeys(strength.tier for strength in strengths if strength.evidence.level == "measured")
-    if measured:
-        return f"{'/'.join(measured)} (measured)"
-    return strengths[0].tier if strengths else "unknown"
-
-
-def price_words(price: Price) -> str:
-    """What it costs, in the unit it is sold by."""
-    from intermodal.cli.table import money
-
-    if price.second:
-        return f"{money(price.second * 3600)} an hour"
-    if price.input_mtok is None:
-        return "unknown"
-    if not any((price.input_mtok, price.output_mtok, price.request, price.page)):
-        return "free"
-    return f"{money(price.input_mtok)} in, {money(price.output_mtok)} out a Mtok"
-
-
-def describe(endpoint: Endpoint, catalog: Catalog) -> dict[str, Any]:
-    """An endpoint as ``--json`` gives it: every field there, whatever its value."""
-    model, host, price = endpoint.model, endpoint.host, endpoint.price
-    return {
-        "id": endpoint.id,
-        "model": model.id,
-        "name": model.name,
-        "kind": model.kind,
-        "tasks": model.tasks,
-        "input": endpoint.input,
-        "output": model.output,
-        "host": host.id,
-        "zone": host.zone,
-        "served_as": endpoint.served_as,
-        "context": endpoint.context,
-        "languages": model.languages,
-        "parameters": model.parameters,
-        "strength": [
-            {"task": s.task, "tier": s.tier, "by": s.evidence.level, "source": s.evidence.source}
-            for s in model.strength
-        ],
-        "price": {
-            **{name: getattr(price, name) for name in ("input_mtok", "output_mtok", "second", "page", "request")},
-            "source": price.evidence.source,
-            "checked": price.evidence.checked,
-        },
-        "ready": endpoint.ready and allowed(endpoint, catalog),
-        "allowed": allowed(endpoint, catalog),
-        "missing": _lacks(endpoint, catalog)[0],
-        "todo": _lacks(endpoint, catalog)[1],
-    }
+__all__ = ["allowed", "models"]

@@ -8,6 +8,7 @@ from intermodal.planner.case import Case
 from intermodal.planner.routes import DEFAULT_ANSWER, Route
 from intermodal.planner.words import NEEDED, joined
 from intermodal.plans.plan import Candidate
+from intermodal.plans.step import Call
 from intermodal.request import DEFAULT_MAX_COST
 
 
@@ -29,10 +30,23 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
             f"{chosen.endpoint.id} does not say how much it holds; "
             f"{chosen.rates.context:,.0f} tokens are taken for granted"
         )
+    found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
     return found
+
+
+def _unverified(case: Case, candidate: Candidate) -> list[str]:
+    """Endpoints of the plan whose facts rest on a source that nobody has opened on a known day."""
+    found: list[str] = []
+    for step in candidate.steps:
+        endpoint = case.index.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
+        if endpoint is None or not endpoint.evidence.source:
+            continue
+        if not (endpoint.evidence.checked and endpoint.model.evidence.checked) and endpoint.id not in found:
+            found.append(endpoint.id)
+    return [f"unverified: what the catalog says of {joined(found)} (intermodal models show)"] if found else []
 
 
 def _remedy(case: Case, warning: str, routes: list[Route]) -> str:

@@ -41,6 +41,8 @@ _TRACKS: dict[str, str] = {
 }  # fmt: skip
 _GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document", "video": "a video"}
 _GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "documents", "video": "videos"}
+_SENSES: tuple[tuple[Kind, str], ...] = (("image", "see"), ("audio", "hear"))
+_AS: dict[Kind, tuple[Kind, ...]] = {"document": ("document", "image"), "video": ("video", "image", "audio")}
 NEEDED = "the question seems to need it"
 _SUGGESTED: dict[Aspect, str] = {
     "words": "there is something to read",
@@ -122,8 +124,19 @@ def headline(case: Case, assignment: Assignment, answering: Endpoint) -> str:
     if turned:
         names = [part.name for part in sorted(turned, key=lambda part: part.index)]
         verb = "become" if len(names) > 1 else "becomes"
-        return f"LLM call{after}: a language model is enough, {joined(names)} {verb} text first"
-    return "LLM call: a language model is enough, text goes in and text comes out"
+        enough = f"LLM call{after}: a language model is enough, {joined(names)} {verb} text first"
+    else:
+        enough = "LLM call: a language model is enough, text goes in and text comes out"
+    return f"{enough}{_no_matter(answering, turned)}"
+
+
+def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
+    """A model that takes more than text is used as a language model here, and nothing given is what it could take."""
+    senses = [word for kind, word in _SENSES if kind in answering.model.input]
+    given = {kind for part in turned for kind in _AS.get(part.kind, (part.kind,))}
+    if not senses or given & set(answering.input):
+        return ""
+    return f"; that the model could also {joined(senses)} makes no difference"
 
 
 def _conversions(way: Way, passage: Passage) -> int:

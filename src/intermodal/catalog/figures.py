@@ -1,0 +1,189 @@
+"""Everything known of a model, figure by figure, each with where it is from and when that was looked at.
+
+Sources are asked in the order in which the planner believes them: the catalog's own row, models.dev, genai-prices.
+What is not used is kept beside the figure, and where it says something else that is a conflict, shown and not settled.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from intermodal.catalog import hosted, kinds, prices
+from intermodal.catalog.model_rows import ModelRow
+from intermodal.catalog.nouns import Model
+from intermodal.catalog.snapshot import Header, Row
+from intermodal.content import Value
+
+UNVERIFIED = "unverified"
+
+
+class Said(Value):
+    """What one source says. ``checked`` is the day that source was opened, or is of; "" for unverified."""
+
+    value: Any
+    source: str
+    checked: str = ""
+
+
+class Figure(Value):
+    """A figure as it is used; what other sources say of it; whether they say something else."""
+
+    name: str
+    value: Any
+    source: str
+    checked: str = ""
+    others: tuple[Said, ...] = ()
+
+    @property
+    def conflicts(self) -> tuple[Said, ...]:
+        return tuple(other for other in self.others if other.value != self.value)
+
+
+class Offer(Value):
+    """A model at a host of the snapshot.
+
+    Attributes:
+        prices: by unit, USD, for a small request on the snapshot's day. stated: what models.dev has instead.
+        dates: from when the prices hold that genai-prices has dated, and what a request must say for others.
+    """
+
+    host: str
+    served_as: str
+    context: int | None
+    max_output: int | None
+    prices: dict[str, float]
+    source: str
+    checked: str
+    stated: dict[str, float]
+    dates: tuple[str, ...]
+    status: str
+    steps: int | None
+
+
+def own_said(row: ModelRow | None, name: str) -> Said | None:
+    """What the catalog's own row says of a figure."""
+    value = getattr(row, name) if row is not None else None
+    if row is None or value in ((), "", None):
+        return None
+    return Said(value=_plain(value), source=row.source or "the catalog's own row", checked=row.checked)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+_PUBLISHED = (
+    ("tasks", "tasks"), ("input", "input"), ("output", "output"), ("context", "context"), ("max_output", "max_output"),
+)  # fmt: skip
+_OWN = ("objective", "trained_on", "adaptation", "parameters", "active", "licence", "languages", "tokenizer")
+
+
+def figures(model: Model, own: ModelRow | None, rows: Sequence[Row], header: Header) -> tuple[Figure, ...]:
+    """What is known of a model. ``rows`` are its rows of the snapshot, ``model`` what the planner made of it all."""
+    found = [_derived("kind", model.kind)]
+    foundation = kinds.is_foundation(model.adaptation, model.objective, model.trained_on)
+    words = {True: "yes", False: "no: made for one task", None: "not published"}[foundation]
+    found.append(_derived("foundation model", words))
+    for name, field in _PUBLISHED:
+        found += _figure(name, [own_said(own, name), *_models_dev(rows, field, header), *_window(rows, name, header)])
+    for name in _OWN:
+        found += _figure(name, [own_said(own, name)])
+    if (own is None or own.parameters is None) and model.parameters:
+        found.append(Figure(name="parameters", value=model.parameters, source="its name says so"))
+    floor = model.compute_floor
+    if floor.known:
+        found.append(Figure(name="compute floor", value=[floor.low, floor.high], source=floor.basis))
+    found += _figure("knowledge", _models_dev(rows, "knowledge", header))
+    can = sorted({word for row in rows for word in row.can})
+    if can:
+        found += _figure("can", [Said(value=can, source=_source(header, "models.dev"), checked=_day(header))])
+    if model.strength:
+        strength = model.strength[0]
+        found.append(
+            Figure(
+                name="strength", value=strength.tier, checked=strength.evidence.checked,
+                source=f"{strength.evidence.level}: {strength.evidence.source or 'no reason is given'}",
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _derived(name: str, value: Any) -> Figure:
+    return Figure(name=name, value=value, source="derived from what follows")
+
+
+def _figure(name: str, said: Iterable[Said | None]) -> list[Figure]:
+    known = [each for each in said if each is not None]
+    if not known:
+        return []
+    first, *others = known
+    return [Figure(name=name, value=first.value, source=first.source, checked=first.checked, others=tuple(others))]
+
+
+def _models_dev(rows: Sequence[Row], field: str, header: Header) -> list[Said]:
+    """What models.dev says of it at most hosts; hosts that serve less of it say less."""
+    values = Counter(value for row in rows if (value := getattr(row, field)) not in ((), "", None))
+    if not values:
+        return []
+    most = max(values, key=lambda value: (values[value], str(value)))
+    return [Said(value=_plain(most), source=_source(header, "models.dev"), checked=_day(header))]
+
+
+def _window(rows: Sequence[Row], name: str, header: Header) -> list[Said]:
+    windows = Counter(row.window for row in rows if row.window)
+    if name != "context" or not windows:
+        return []
+    return [Said(value=windows.most_common(1)[0][0], source=_source(header, "genai-prices"), checked=header.made)]
+
+
+def _source(header: Header, about: str) -> str:
+    return hosted.said_by(header, about).source
+
+
+def _day(header: Header) -> str:
+    return hosted.said_by(header, "models.dev").checked
+
+
+def offer(row: Row, header: Header) -> Offer:
+    """A model at a host, with what it costs there and who says so."""
+    stated = row.stated_prices
+    dated = row.dated_prices
+    now = prices.at(dated, header.made) if dated else None
+    used = now or (stated if hosted.prices_of(row, header) is not None else None)
+    about = "genai-prices" if now is not None else "models.dev"
+    evidence = hosted.said_by(header, about)
+    return Offer(
+        host=row.host,
+        served_as=row.name,
+        context=row.context or row.window,
+        max_output=row.max_output,
+        prices={} if used is None else {unit: prices.base(rate) for unit, rate in used.units.items()},
+        source=evidence.source if used is not None else "",
+        checked=evidence.checked if used is not None else "",
+        stated={} if stated is None else {unit: prices.base(rate) for unit, rate in stated.units.items()},
+        dates=tuple(_when(vector) for vector in dated),
+        status=row.status,
+        steps=prices.steps_of(used) if used is not None else None,
+    )
+
+
+def _when(vector: prices.Vector) -> str:
+    words = [f"from {vector.since}" if vector.since else "always"]
+    if vector.hours:
+        start, end = vector.hours
+        words.append(f"{start // 60:02d}:{start % 60:02d} to {end // 60:02d}:{end % 60:02d} UTC")
+    words += [f"{key}={word}" for key, word in vector.when.items()]
+    return ", ".join(words)
+
+
+def disagreements(offer: Offer) -> dict[str, tuple[float, float]]:
+    """Units that genai-prices and models.dev price differently at this host: what is used, and what the other has."""
+    if not offer.dates:
+        return {}
+    return {
+        unit: (offer.prices[unit], usd)
+        for unit, usd in offer.stated.items()
+        if unit in offer.prices and abs(offer.prices[unit] - usd) > 1e-9
+    }

@@ -1,0 +1,247 @@
+"""One line of ``intermodal models``: an endpoint that plans choose from, or a model at a host of the snapshot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from intermodal.request import TIERS, Tier, Zone
+
+if TYPE_CHECKING:
+    from intermodal.catalog.nouns import Catalog, Endpoint, Price
+    from intermodal.catalog.snapshot import Row, Snapshot
+
+
+class Listed(NamedTuple):
+    """What both have. ``endpoint`` is None for a row of the snapshot that no plan chooses from now.
+
+    Attributes:
+        input: kinds that can be sent to it; ``also``: kinds the model takes and this host's wire does not carry.
+        price_in, price_out: USD per million tokens, None where nobody says.
+        missing, todo: what keeps it from being called, and what to do; "" when nothing does.
+    """
+
+    id: str
+    model: str
+    name: str
+    kind: str
+    tasks: tuple[str, ...]
+    input: tuple[str, ...]
+    also: tuple[str, ...]
+    output: tuple[str, ...]
+    host: str
+    zone: Zone
+    served_as: str
+    context: int | None
+    price_in: float | None
+    price_out: float | None
+    missing: str
+    todo: str
+    endpoint: Endpoint | None = None
+    row: Row | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.endpoint is not None and not self.missing
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """By proxy or measured, one a task."""
+        if self.endpoint is not None:
+            return tuple(dict.fromkeys(strength.tier for strength in self.endpoint.model.strength))
+        from intermodal.catalog.hosted import tier_of
+
+        return (tier_of(self.model)[0],)
+
+    @property
+    def price(self) -> float:
+        """USD of a million tokens in and out; infinite where it is not known. For sorting."""
+        return math.inf if self.price_in is None else self.price_in + (self.price_out or 0.0)
+
+
+def of_endpoint(endpoint: Endpoint, catalog: Catalog) -> Listed:
+    model, (missing, todo) = endpoint.model, lacks(endpoint, catalog)
+    return Listed(
+        id=endpoint.id, model=model.id, name=model.name, kind=model.kind, tasks=model.tasks, input=endpoint.input,
+        also=tuple(kind for kind in model.input if kind not in endpoint.input), output=model.output,
+        host=endpoint.host.id, zone=endpoint.host.zone, served_as=endpoint.served_as, context=endpoint.context,
+        price_in=endpoint.price.input_mtok, price_out=endpoint.price.output_mtok, missing=missing, todo=todo,
+        endpoint=endpoint,
+    )  # fmt: skip
+
+
+def of_row(row: Row, snapshot: Snapshot) -> Listed:
+    from intermodal.catalog.find import kind
+    from intermodal.catalog.hosted import drivable
+    from intermodal.catalog.load import find_host
+    from intermodal.catalog.offered import undrivable
+
+    missing, todo = "no consent", f"intermodal hosts add {row.host}"
+    if find_host(row.host, snapshot.path) is None:
+        missing, todo = "cannot be called", undrivable(snapshot, row.host) or "models.dev does not know this host"
+    elif not drivable(row):
+        missing = "cannot be called"
+        todo = "its host has withdrawn it" if row.status == "deprecated" else "not over the OpenAI protocol"
+    return Listed(
+        id=row.endpoint, model=row.id, name=row.title or row.id, kind=kind(row), tasks=row.tasks, input=row.input,
+        also=(), output=row.output, host=row.host, zone="internet", served_as=row.name,
+        context=row.context or row.window, price_in=row.price_in, price_out=row.price_out, missing=missing, todo=todo,
+        row=row,
+    )  # fmt: skip
+
+
+def everything(catalog: Catalog, snapshot: Snapshot, rows: Iterable[Row]) -> list[Listed]:
+    """The endpoints plans choose from, then those of ``rows`` that are none of them."""
+    found = [of_endpoint(endpoint, catalog) for endpoint in catalog.endpoints]
+    there = {(each.host, each.served_as) for each in found} | {each.id for each in found}
+    for row in rows:
+        if (row.host, row.name) not in there and row.endpoint not in there:
+            found.append(of_row(row, snapshot))
+    return found
+
+
+def allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
+    """Whether a plan may use it without asking: it computes here, or the user consented to its host."""
+    from intermodal.planner.index import needs_consent
+
+    return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
+
+
+def lacks(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
+    """What keeps it from being called, and what to do; "" and "" when nothing does. Consent comes first."""
+    if not allowed(endpoint, catalog):
+        return "no consent", f"intermodal hosts add {endpoint.host.id}"
+    return (endpoint.missing, endpoint.todo) if not endpoint.ready else ("", "")
+
+
+# ---- what is asked for ---------------------------------------------------------------------------
+
+
+def fits(each: Listed, given: Mapping[str, Any]) -> bool:
+    """The filters that a row of the snapshot has not passed yet: all of them, cheapest first."""
+    most, floor = given["max_price"], given["at_least"]
+    return (
+        (not given["hosts"] or each.host in given["hosts"])
+        and (not given["local"] or each.zone in ("process", "machine"))
+        and (not given["kind"] or each.kind == given["kind"])
+        and set(given["takes"]) <= {*each.input, *each.also}
+        and set(given["makes"]) <= set(each.output)
+        and (not given["task"] or given["task"] in each.tasks)
+        and (most is None or (each.price_in is not None and each.price_in <= most))
+        and (not given["ready"] or each.ready)
+        and (floor is None or any(TIERS.index(tier) >= TIERS.index(floor) for tier in each.tiers))
+    )
+
+
+def is_named(each: Listed, name: str, exactly: bool) -> bool:
+    """A part of an id; ``exactly``: some model has just this name, and then only that one is meant."""
+    last = each.model.lower().rpartition("/")[2]
+    return name == last if exactly else name in each.id.lower() or name in each.served_as.lower()
+
+
+def in_order(found: list[Listed], by: str) -> list[Listed]:
+    """Sorted, what is not known last; unsorted they stand as plans know them, then by id."""
+    keys: dict[str, Any] = {
+        "price": lambda each: (each.price, each.id),
+        "context": lambda each: (-(each.context or 0), each.id),
+        "strength": lambda each: (-max((TIERS.index(tier) for tier in each.tiers), default=-1), each.price, each.id),
+        "name": lambda each: (each.model.rpartition("/")[2].lower(), each.id),
+    }
+    return sorted(found, key=keys[by]) if by else found
+
+
+# ---- how it is said --------------------------------------------------------------------------------
+
+
+def takes(each: Listed) -> str:
+    sent = "+".join(each.input) or "?"
+    return f"{sent} (+{'+'.join(each.also)})" if each.also else sent
+
+
+def tier_words(each: Listed) -> str:
+    """The tier of its first task; with measured ones, those, and that they are."""
+    if each.endpoint is None:
+        return each.tiers[0]
+    strengths = each.endpoint.model.strength
+    measured = dict.fromkeys(strength.tier for strength in strengths if strength.evidence.level == "measured")
+    if measured:
+        return f"{'/'.join(measured)} (measured)"
+    return strengths[0].tier if strengths else "unknown"
+
+
+def state(each: Listed, *, briefly: bool) -> str:
+    """ready, or why not and (in a short list) what to do about it."""
+    if each.ready:
+        return "ready"
+    return each.missing if briefly else f"{each.missing}: {each.todo}"
+
+
+def price_of(each: Listed) -> str:
+    from intermodal.cli.table import money
+
+    if each.endpoint is not None:
+        return price_words(each.endpoint.price)
+    if each.price_in is None:
+        return "unknown"
+    return f"{money(each.price_in)} in, {money(each.price_out)} out a Mtok"
+
+
+def price_words(price: Price) -> str:
+    """What it costs, in the unit it is sold by."""
+    from intermodal.cli.table import money
+
+    if price.second:
+        return f"{money(price.second * 3600)} an hour"
+    if price.input_mchar and price.input_mtok is None:
+        return f"{money(price.input_mchar)} a million characters"
+    if price.page and price.input_mtok is None:
+        return f"{money(price.page * 1000)} a thousand pages"
+    if price.input_mtok is None:
+        return "unknown"
+    if not any((price.input_mtok, price.output_mtok, price.request, price.page)):
+        return "free"
+    return f"{money(price.input_mtok)} in, {money(price.output_mtok)} out a Mtok"
+
+
+def document(each: Listed, catalog: Catalog) -> dict[str, Any]:
+    """A line as ``--json`` gives it: every field there, whatever its value."""
+    endpoint = each.endpoint
+    strength = (
+        [
+            {"task": s.task, "tier": s.tier, "by": s.evidence.level, "source": s.evidence.source}
+            for s in endpoint.model.strength
+        ]
+        if endpoint is not None
+        else [{"task": task, "tier": each.tiers[0], "by": "proxy", "source": _why(each)} for task in each.tasks]
+    )
+    return {
+        "id": each.id, "model": each.model, "name": each.name, "kind": each.kind, "tasks": each.tasks,
+        "input": each.input, "also_takes": each.also, "output": each.output, "host": each.host, "zone": each.zone,
+        "served_as": each.served_as, "context": each.context,
+        "languages": endpoint.model.languages if endpoint is not None else (),
+        "parameters": endpoint.model.parameters if endpoint is not None else None,
+        "strength": strength,
+        "price": _price(each),
+        "ready": each.ready,
+        "allowed": endpoint is not None and allowed(endpoint, catalog),
+        "missing": each.missing, "todo": each.todo,
+    }  # fmt: skip
+
+
+def _why(each: Listed) -> str:
+    from intermodal.catalog.hosted import tier_of
+
+    return tier_of(each.model)[1]
+
+
+def _price(each: Listed) -> dict[str, Any]:
+    names = ("input_mtok", "output_mtok", "second", "page", "request")
+    if each.endpoint is None:
+        return {
+            **dict.fromkeys(names), "input_mtok": each.price_in, "output_mtok": each.price_out,
+            "source": "the snapshot; see: intermodal models show", "checked": "",
+        }  # fmt: skip
+    price = each.endpoint.price
+    evidence = price.evidence
+    return {**{name: getattr(price, name) for name in names}, "source": evidence.source, "checked": evidence.checked}

@@ -1,0 +1,287 @@
+"""``intermodal models show`` and ``compare``: all that is known of models, each figure with its source and date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.catalog.figures import Figure, Offer
+    from intermodal.catalog.nouns import Catalog, Endpoint, Model
+    from intermodal.catalog.snapshot import Snapshot
+
+SHOW_EPILOG = """\b
+Examples
+  intermodal models show gpt-4o
+  intermodal models show openai/whisper-base
+  intermodal models show groq:qwen/qwen3-32b --json
+"""
+COMPARE_EPILOG = """\b
+Examples
+  intermodal models compare gpt-4o gemini-2.5-flash qwen3-8b
+  intermodal models compare whisper-base whisper-large-v3 --json
+"""
+MOST_OFFERS = 12  # hosts shown; --json has all
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+class Known(NamedTuple):
+    """A model with everything that is known of it. ``endpoints``: where plans know it; ``offers``: the snapshot's."""
+
+    model: Model
+    figures: tuple[Figure, ...]
+    endpoints: tuple[Endpoint, ...]
+    offers: tuple[Offer, ...]
+
+
+@click.command(epilog=SHOW_EPILOG)
+@click.argument("name")
+@_JSON
+def show(name: str, as_json: bool) -> None:
+    """All that is known of one model, each figure with its source.
+
+    What it is, its limits, where it is served and for how much; and the day each source was opened. Sources that
+    disagree are shown side by side.
+    """
+    from intermodal.client import AsyncClient
+
+    client = AsyncClient()
+    catalog, snapshot = client.catalog, client.snapshot
+    known = _known(name, catalog, snapshot)
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("model", {"catalog": catalog.version, **document(known, catalog)})
+        return
+    _say(known, catalog)
+
+
+@click.command(epilog=COMPARE_EPILOG)
+@click.argument("names", nargs=-1, required=True)
+@_JSON
+def compare(names: tuple[str, ...], as_json: bool) -> None:
+    """Models side by side. A * marks a figure that sources disagree on: see models show."""
+    from intermodal.client import AsyncClient
+
+    client = AsyncClient()
+    catalog, snapshot = client.catalog, client.snapshot
+    many = [_known(name, catalog, snapshot) for name in names]
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("comparison", {"catalog": catalog.version, "models": [document(k, catalog) for k in many]})
+        return
+    from intermodal.cli.table import echo_table
+
+    by_name = [{figure.name: figure for figure in known.figures} for known in many]
+    rows = [
+        (name, *(_short(figures.get(name)) for figures in by_name))
+        for name in dict.fromkeys(figure.name for known in many for figure in known.figures)
+    ]
+    rows.append(("cheapest host", *(_cheapest(known) for known in many)))
+    rows.append(("in plans", *(_in_plans(known, catalog) for known in many)))
+    echo_table(("", *(known.model.id for known in many)), rows)
+
+
+# ---- finding -----------------------------------------------------------------------------------------
+
+
+def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
+    """The one model a name stands for. Raises UnknownModel with near names, or with those it could be."""
+    from intermodal.catalog.figures import figures, offer
+    from intermodal.catalog.hosted import model_of
+    from intermodal.catalog.shipped import shipped
+
+    model = _model_named(name, catalog, snapshot)
+    endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model)
+    rows = snapshot.by_model.get(model, [])
+    own = shipped().rows.get(model)
+    if endpoints:
+        made = endpoints[0].model
+    elif rows:
+        made = model_of(max(rows, key=lambda row: (bool(row.input), row.context or 0)), own, snapshot.header)
+    else:
+        made = shipped().models[model]
+    offers = tuple(offer(row, snapshot.header) for row in rows)
+    return Known(made, figures(made, own, rows, snapshot.header), endpoints, offers)
+
+
+def _model_named(name: str, catalog: Catalog, snapshot: Snapshot) -> str:
+    from difflib import get_close_matches
+
+    from intermodal.catalog.shipped import shipped
+    from intermodal.errors import UnknownModel
+
+    wanted = name.strip().lower()
+    ids = dict.fromkeys(
+        [endpoint.model.id for endpoint in catalog.endpoints] + list(shipped().models) + list(snapshot.by_model)
+    )
+    lower = {id.lower(): id for id in ids}
+    host, colon, rest = wanted.partition(":")
+    places = {endpoint.host.id for endpoint in catalog.endpoints} | snapshot.places.keys()
+    word = rest if colon and host in places else wanted
+    if word in lower:
+        return lower[word]
+    served = {row.id for row in snapshot.rows if row.name.lower() == word and (word == wanted or row.host == host)}
+    served |= {e.model.id for e in catalog.endpoints if e.served_as.lower() == word}
+    for found in (
+        [id for id in ids if id.lower().rpartition("/")[2] == word],
+        sorted(served),
+        [id for id in ids if len(word) > 2 and id.lower().rpartition("/")[2].startswith(word)],
+    ):
+        if len(found) == 1 or (found and found[0] in shipped().models and found[0].lower().endswith(f"/{word}")):
+            return found[0]
+        if found:
+            listed = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
+            raise UnknownModel(f"{name} could be any of {len(found)} models", todo=f"say which: {listed}")
+    last = {id.lower().rpartition("/")[2]: id for id in reversed(list(ids))}
+    near = [last[match] for match in get_close_matches(word.rpartition("/")[2], last, 3, 0.6)]
+    todo = f"did you mean {' or '.join(near)}?" if near else "see intermodal models --all"
+    raise UnknownModel(f"there is no model named {name}", todo=todo)
+
+
+# ---- saying ------------------------------------------------------------------------------------------
+
+
+def _say(known: Known, catalog: Catalog) -> None:
+    from intermodal.cli.table import echo_table
+
+    click.echo(f"{known.model.id}   {known.model.name}\n")
+    rows = []
+    for figure in known.figures:
+        rows.append((figure.name, _words(figure.name, figure.value), _source(figure.source, figure.checked)))
+        for other in figure.conflicts:
+            rows.append(("", f"but: {_words(figure.name, other.value)}", _source(other.source, other.checked)))
+    echo_table(("figure", "value", "source"), rows)
+    if known.endpoints:
+        click.echo("\nin plans")
+        echo_table(("endpoint", "takes", "price", "source", "state"), _plan_rows(known, catalog))
+    if known.offers:
+        _say_offers(known.offers)
+
+
+def _plan_rows(known: Known, catalog: Catalog) -> list[tuple[str, ...]]:
+    from intermodal.cli.listed import of_endpoint, price_words, state, takes
+
+    rows: list[tuple[str, ...]] = []
+    for endpoint in known.endpoints:
+        line, evidence = of_endpoint(endpoint, catalog), endpoint.price.evidence
+        source = _source(evidence.source, evidence.checked) if evidence.level == "declared" else evidence.source
+        rows.append((endpoint.id, takes(line), price_words(endpoint.price), source, state(line, briefly=False)))
+        for later in endpoint.later:
+            rows.append(("", "", price_words(later), f"from {later.effective_from}", ""))
+    return rows
+
+
+def _say_offers(offers: Sequence[Offer]) -> None:
+    from intermodal.catalog.figures import disagreements
+    from intermodal.cli.table import count, echo_table
+
+    ordered = sorted(offers, key=lambda offer: (_sum(offer), offer.host))
+    click.echo(f"\nat {len(offers)} hosts of the snapshot, cheapest first")
+    rows: list[tuple[str, ...]] = []
+    for offer in ordered[:MOST_OFFERS]:
+        name = f"{offer.host}{f' ({offer.status})' if offer.status else ''}"
+        rows.append((name, offer.served_as, count(offer.context), _prices(offer), _source(offer.source, offer.checked)))
+        for unit, (_, stated) in disagreements(offer).items():
+            rows.append(("", "", "", f"but models.dev: {_unit(unit, stated)}", ""))
+        if offer.steps:
+            rows.append(("", "", "", f"above {offer.steps:,} input tokens another price", ""))
+    echo_table(("host", "its name there", "context", "prices in USD", "source"), rows)
+    if len(ordered) > MOST_OFFERS:
+        click.echo(f"… and {len(ordered) - MOST_OFFERS} more: --json", err=True)
+
+
+def _sum(offer: Offer) -> float:
+    both = [offer.prices[unit] for unit in ("input_mtok", "output_mtok") if unit in offer.prices]
+    return sum(both) if both else float("inf")
+
+
+def _prices(offer: Offer) -> str:
+    if not offer.prices:
+        return "unknown (models.dev writes 0)" if offer.stated else "unknown"
+    order = sorted(offer.prices, key=lambda unit: (unit not in _FIRST, unit))
+    return ", ".join(_unit(unit, offer.prices[unit]) for unit in order if "search" not in unit)
+
+
+_FIRST = ("input_mtok", "output_mtok")
+_PER = {
+    "_mtok": "a Mtok", "_hours": "an hour", "_kpages": "a thousand pages", "_mchars": "a million characters",
+    "_kcount": "a thousand",
+}  # fmt: skip
+
+
+def _unit(unit: str, usd: float) -> str:
+    from intermodal.cli.table import money
+
+    for ending, per in _PER.items():
+        if unit.endswith(ending):
+            return f"{money(usd)} {unit.removesuffix(ending).replace('_', ' ')} {per}"
+    return f"{money(usd)} {unit}"
+
+
+def _source(source: str, checked: str) -> str:
+    from intermodal.catalog.figures import UNVERIFIED
+
+    if not source or source.startswith(("derived", "its name", "from its", "proxy", "stated")):
+        return source
+    return f"{source}, {checked or UNVERIFIED}"
+
+
+def _words(name: str, value: Any) -> str:
+    from intermodal.cli.table import size
+
+    if name in ("parameters", "active"):
+        return f"{value / 1e9:g}B" if value >= 1e9 else f"{value / 1e6:g}M"
+    if name == "compute floor":
+        return f"{size(value[0])} to {size(value[1])} of memory"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _short(figure: Figure | None) -> str:
+    if figure is None:
+        return "-"
+    return f"{_words(figure.name, figure.value)}{'*' if figure.conflicts else ''}"
+
+
+def _cheapest(known: Known) -> str:
+    priced = [offer for offer in known.offers if _sum(offer) < float("inf") and offer.status != "deprecated"]
+    if not priced:
+        return "-"
+    best = min(priced, key=lambda offer: (_sum(offer), offer.host))
+    both = [_unit(unit, best.prices[unit]) for unit in _FIRST if unit in best.prices]
+    return f"{best.host}: {', '.join(both)}"
+
+
+def _in_plans(known: Known, catalog: Catalog) -> str:
+    from intermodal.cli.listed import of_endpoint
+
+    lines = [of_endpoint(endpoint, catalog) for endpoint in known.endpoints]
+    ready = [line.host for line in lines if line.ready]
+    if ready:
+        return f"ready at {', '.join(ready)}"
+    return lines[0].missing if lines else "-"
+
+
+def document(known: Known, catalog: Catalog) -> dict[str, Any]:
+    """A model as ``--json`` gives it."""
+    from intermodal.catalog.figures import disagreements
+    from intermodal.cli.document import plainly
+    from intermodal.cli.listed import document as line
+    from intermodal.cli.listed import of_endpoint
+
+    return {
+        "id": known.model.id,
+        "name": known.model.name,
+        "kind": known.model.kind,
+        "figures": [
+            {**plainly(figure), "verified": bool(figure.checked), "conflict": bool(figure.conflicts)}
+            for figure in known.figures
+        ],
+        "endpoints": [line(of_endpoint(endpoint, catalog), catalog) for endpoint in known.endpoints],
+        "offers": [{**plainly(offer), "disagreements": disagreements(offer)} for offer in known.offers],
+    }
