@@ -180,6 +180,10 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
         raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')
     if row.base_url:
         check_url(row.base_url, f"{where} [{place}]")
+    for served in row.models:
+        wrong = served.contradiction()
+        if wrong:
+            raise ConfigError(f"[{place}] {served.id}: {wrong}", where=where, todo="correct one of the two")
     return row
 
 

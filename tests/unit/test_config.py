@@ -90,6 +90,9 @@ def test_everything_a_config_can_say_is_read(env: Env) -> None:
     assert read.hosts[0].models == (ServedRow(id="qwen/qwen3-8b", served_as="qwen3:8b", context=4096),)
 
 
+SERVED = '[hosts.a]\nbase_url = "http://x/v1"\n[[hosts.a.models]]\nid = "a/b"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -110,6 +113,12 @@ def test_everything_a_config_can_say_is_read(env: Env) -> None:
         ('[hosts.a]\nbase_url = "http://x/v1"\nprotocol = "llama"', "only built-in rows"),
         ('[hosts.a]\nbase_url = "http://x/v1"\nzone = "process"', "only built-in rows"),
         ('[hosts.a]\nbase_url = "http://x/v1"\nprices = "openai"', "unknown key prices in [hosts.a]"),
+        (SERVED + "contxt = 5", "unknown key contxt in [hosts.a] at models[0]; did you mean context?"),
+        (SERVED + "input_mtok = -1", "[hosts.a] a/b: input_mtok is -1, and must be 0 or more"),
+        (SERVED + "output_mtok = nan", "[hosts.a] a/b: output_mtok is nan"),
+        (SERVED + "context = 0", "[hosts.a] a/b: context is 0, and must be 1 or more"),
+        (SERVED + "context = 10\nmax_output = 20", "max_output is 20, more than the context of 10"),
+        (SERVED + 'input = ["text"]\ntasks = ["image-text-to-text"]', "its tasks have image-text-to-text"),
     ],
 )  # fmt: skip
 def test_a_wrong_config_is_one_clear_sentence(env: Env, text: str, said: str) -> None:

@@ -123,11 +123,13 @@ def _figure(name: str, said: Iterable[Said | None]) -> list[Figure]:
 
 
 def _models_dev(rows: Sequence[Row], field: str, header: Header) -> list[Said]:
-    """What models.dev says of it at most hosts; hosts that serve less of it say less."""
-    values = Counter(value for row in rows if (value := getattr(row, field)) not in ((), "", None))
-    if not values:
+    """What models.dev says of it at its vendor's own host, else at most hosts: some serve less of a model."""
+    said = [(row, value) for row in rows if (value := getattr(row, field)) not in ((), "", None)]
+    if not said:
         return []
-    most = max(values, key=lambda value: (values[value], str(value)))
+    values = Counter(value for _, value in said)
+    own = [value for row, value in said if row.host == row.id.partition("/")[0]]
+    most = own[0] if own else max(values, key=lambda value: (values[value], str(value)))
     return [Said(value=_plain(most), source=_source(header, "models.dev"), checked=_day(header))]
 
 

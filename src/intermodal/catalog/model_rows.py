@@ -46,6 +46,14 @@ class ModelRow(Value, forbid_unknown_fields=True):
     source: str = ""
     checked: str = ""
 
+    def contradiction(self) -> str:
+        """How the row contradicts itself, in words; "" when it does not."""
+        if self.active is not None and self.parameters is not None and self.active > self.parameters:
+            return f"active is {self.active:g}, more than its {self.parameters:g} parameters"
+        if self.checked and not self.source:
+            return "checked has a day, and there is no source that was opened"
+        return contradiction(self.tasks, self.input, self.output, self.context, self.max_output)
+
     def model(self) -> Model:
         tasks = self.tasks or ("text-generation",)
         return Model(
@@ -75,6 +83,39 @@ class ModelRow(Value, forbid_unknown_fields=True):
             tier, source = tier_by_size(self.parameters or size_in_name(self.id), self.active)
         evidence = Evidence(level=self.tier_level, source=source, checked=self.checked)
         return tuple(Strength(task=task, tier=tier, evidence=evidence) for task in tasks)
+
+
+# What a task needs to go in and come out; a row that says otherwise contradicts itself.
+_TASKS_NEED: dict[Task, tuple[tuple[Kind, ...], tuple[Made, ...]]] = {
+    "automatic-speech-recognition": (("audio",), ("text",)),
+    "audio-text-to-text": (("audio",), ("text",)),
+    "image-text-to-text": (("image",), ("text",)),
+    "image-to-text": (("image",), ("text",)),
+    "text-to-speech": (("text",), ("audio",)),
+    "feature-extraction": ((), ("embedding",)),
+    "text-generation": (("text",), ("text",)),
+    "text-to-image": (("text",), ("image",)),
+    "text-to-video": (("text",), ("video",)),
+    "text-ranking": (("text",), ("scores",)),
+}
+
+
+def contradiction(
+    tasks: tuple[Task, ...], input: tuple[Kind, ...], output: tuple[Made, ...], context: int | None, most: int | None
+) -> str:
+    """How figures of one row contradict each other, in words; "" when they do not. () and None say nothing."""
+    for name, limit in (("context", context), ("max_output", most)):
+        if limit is not None and limit < 1:
+            return f"{name} is {limit}, and must be 1 or more"
+    if context is not None and most is not None and most > context:
+        return f"max_output is {most:,}, more than the context of {context:,}"
+    for task in tasks:
+        goes_in, comes_out = _TASKS_NEED.get(task, ((), ()))
+        lacking: list[str] = [kind for kind in goes_in if input and kind not in input]
+        lacking += [made for made in comes_out if output and made not in output]
+        if lacking:
+            return f"its tasks have {task}, and its {'input' if lacking[0] in goes_in else 'output'} no {lacking[0]}"
+    return ""
 
 
 def size_in_name(name: str) -> float | None:

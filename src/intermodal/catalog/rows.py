@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from intermodal.catalog.model_rows import ModelRow
+from intermodal.catalog.model_rows import ModelRow, contradiction
 from intermodal.catalog.nouns import (
     FREE,
     Auth,
@@ -66,6 +66,12 @@ class SpeedRow(Value, forbid_unknown_fields=True):
             if value is not None:
                 given[name] = between(*value, self.basis)
         return msgspec.structs.replace(fallback, **given)
+
+
+PRICES = (
+    "input_mtok", "output_mtok", "input_image_mtok", "input_audio_mtok", "output_audio_mtok", "input_mchar", "second",
+    "page", "request",
+)  # fmt: skip
 
 
 class ServedRow(Value, forbid_unknown_fields=True):
@@ -146,6 +152,16 @@ class ServedRow(Value, forbid_unknown_fields=True):
             source=self.source,
             checked=self.checked,
         )
+
+    def contradiction(self) -> str:
+        """How the row contradicts itself, in words; "" when it does not."""
+        for name in PRICES:
+            price = getattr(self, name)
+            if price is not None and not 0 <= price < float("inf"):
+                return f"{name} is {price:g}, and must be 0 or more"
+        if self.parameters is not None and self.parameters <= 0:
+            return f"parameters is {self.parameters:g}, and must be more than 0"
+        return contradiction(self.tasks, self.input, (), self.context, self.max_output)
 
     @property
     def says_price(self) -> bool:

@@ -48,6 +48,9 @@ def shipped(root: Path = DATA) -> Shipped:
         where = f"catalog/models/{path.name}"
         for table in read_toml(path, where).get("models", ()):
             row = decode(table, ModelRow, where=where, place="models")
+            wrong = row.contradiction()
+            if wrong:
+                raise ConfigError(f"{row.id}: {wrong}", where=where, todo="correct one of the two")
             if row.id in rows:
                 raise ConfigError(f"{row.id} has two rows", where=where, todo="keep one")
             rows[row.id] = row

