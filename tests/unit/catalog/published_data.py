@@ -28,7 +28,8 @@ providers: list[Provider] = [
         id='openai', name='OpenAI', api_pattern='x',
         models=[
             ModelInfo(
-                id='gpt-4o', match=ClauseOr(or_=[ClauseEquals(equals='gpt-4o'), ClauseStartsWith(starts_with='gpt-4o-2')]),
+                id='gpt-4o',
+                match=ClauseOr(or_=[ClauseEquals(equals='gpt-4o'), ClauseStartsWith(starts_with='gpt-4o-2')]),
                 context_window=120000,
                 prices=[
                     ConditionalPrice(prices=ModelPrice(input_mtok=Decimal('5'), output_mtok=Decimal('15'))),

@@ -112,7 +112,7 @@ def test_the_same_data_make_the_same_bytes(tmp_path: Path) -> None:
     [
         ("this is (", "is not what genai-prices used to be"),
         ("x = 1\n", "has no list of providers"),
-        ("providers: list = [Provider(id='a', models=[open('/etc/passwd').read()])]", "is not data"),
+        ("providers: list = [Provider(id='a', models=[open('/etc/passwd').read()])]", "which nobody here knows"),
         ("providers: list = [Provider(id='a' + 'b', models=[])]", "holds something that is not data at line 1"),
         ("providers: list = [x for x in y]", "holds something that is not data"),
     ],

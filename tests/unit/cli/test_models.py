@@ -75,10 +75,10 @@ def test_what_is_not_known_comes_last(cli: Cli, order: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--kind", "visoin-language"), "did you mean vision-language?"),
+        (("--kind", "visoin-language"), "did you mean vision-language"),
         (("--kind", "robot"), "kinds are omni"),
         (("--in", "smell"), "smell is no kind of content"),
-        (("--out", "pdf"), "document is no kind of content"),
+        (("--out", "pdf"), "pdf is no kind of content"),
         (("--host", "openruter"), "did you mean openrouter"),
         (("--task", "dreaming"), "tasks are"),
         (("--max-price", "-1"), "--max-price"),
@@ -97,7 +97,7 @@ def test_a_slip_is_one_sentence_with_what_is_near(cli: Cli, arguments: tuple[str
 
 
 def test_show_has_every_figure_with_its_source_and_day(cli: Cli) -> None:
-    shown = cli("models", "show", "gpt-4o", "--json").document
+    shown = cli("models", "show", "gpt-4o", "--json").document["model"]
     assert (shown["id"], shown["kind"]) == ("openai/gpt-4o", "vision-language")
     assert shown["kind"] in KINDS
     by_name = {figure["name"]: figure for figure in shown["figures"]}
@@ -120,7 +120,7 @@ def test_show_says_what_is_unverified_and_what_was_opened(cli: Cli) -> None:
 def test_show_puts_sources_that_disagree_side_by_side(cli: Cli) -> None:
     shown = cli("models", "show", "qwen/qwen3-8b").out
     assert "but: " in shown
-    document = cli("models", "show", "qwen/qwen3-8b", "--json").document
+    document = cli("models", "show", "qwen/qwen3-8b", "--json").document["model"]
     conflicting = [figure for figure in document["figures"] if figure["conflict"]]
     assert conflicting
     assert all(other["source"] for figure in conflicting for other in figure["others"])
@@ -136,7 +136,7 @@ def test_a_model_is_shown_by_any_of_its_names(cli: Cli, name: str) -> None:
 def test_a_model_of_the_user_s_own_is_shown_too(cli: Cli) -> None:
     row = ServedRow(id="acme/eyes-7b", input=("text", "image"), input_mtok=1.0, output_mtok=2.0)
     config.add_host(os.environ, HostRow(id="box", base_url="http://127.0.0.1:1/v1", models=(row,)))
-    shown = cli("models", "show", "eyes-7b", "--json").document
+    shown = cli("models", "show", "eyes-7b", "--json").document["model"]
     assert shown["kind"] == "vision-language"
     assert shown["endpoints"][0]["price"]["source"] == "the host's row"
 
