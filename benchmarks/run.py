@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("plan_speed.py", "startup.py", "estimates.py", "answers.py", "scores.py", "search.py", "adapting.py")
+BENCHMARKS = (
+    "plan_speed.py",
+    "catalog_speed.py",
+    "startup.py",
+    "estimates.py",
+    "answers.py",
+    "scores.py",
+    "search.py",
+    "adapting.py",
+)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from intermodal import asking
 from intermodal._sync import Bridge
 from intermodal.asking import AskOptions
-from intermodal.catalog.load import load_catalog, snapshot, with_named
+from intermodal.catalog.load import load_catalog, with_named
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.errors import UsageError
@@ -37,7 +37,6 @@ from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 
 if TYPE_CHECKING:
-    from intermodal.catalog.snapshot import Snapshot
     from intermodal.executor.world import World
     from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
@@ -190,11 +189,6 @@ class AsyncClient:
     def catalog(self) -> Catalog:
         """Every endpoint known now: shipped rows, the user's rows, what is installed and pulled."""
         return self._catalog(())
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """Published data of hosted models: what ``catalog`` takes limits and prices from."""
-        return snapshot(snapshot_file(self.env))
 
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""

@@ -11,6 +11,7 @@ from intermodal.request import TIERS, Tier, Zone
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog, Endpoint, Price
     from intermodal.catalog.snapshot import Row, Snapshot
+    from intermodal.client import AsyncClient
 
 
 class Listed(NamedTuple):
@@ -58,6 +59,14 @@ class Listed(NamedTuple):
     def price(self) -> float:
         """USD of a million tokens in and out; infinite where it is not known. For sorting."""
         return math.inf if self.price_in is None else self.price_in + (self.price_out or 0.0)
+
+
+def snapshot_of(client: AsyncClient) -> Snapshot:
+    """The snapshot that a client's catalog is made with."""
+    from intermodal.catalog.load import snapshot
+    from intermodal.config import snapshot_file
+
+    return snapshot(snapshot_file(client.env))
 
 
 def of_endpoint(endpoint: Endpoint, catalog: Catalog) -> Listed:

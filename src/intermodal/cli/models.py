@@ -111,7 +111,7 @@ def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def list_models(**given: Any) -> None:  # fmt: skip
     """List the endpoints plans choose from; with NAME or a filter, all models that are so."""
-    from intermodal.cli.listed import everything, fits, in_order
+    from intermodal.cli.listed import everything, fits, in_order, snapshot_of
     from intermodal.client import AsyncClient
 
     _check_task(given["task"])
@@ -119,7 +119,7 @@ def list_models(**given: Any) -> None:  # fmt: skip
     given["takes"] = _kinds(given["takes"], KINDS, "--in")
     given["makes"] = _kinds(given["makes"], _made(), "--out")
     client = AsyncClient()
-    catalog, snapshot = client.catalog, client.snapshot
+    catalog, snapshot = client.catalog, snapshot_of(client)
     _check_hosts(given["hosts"], catalog, snapshot)
     at_large = any(given[name] for name in _AT_LARGE) or given["max_price"] is not None
     rows = _rows(snapshot, given) if at_large and not given["ready"] and not given["local"] else []

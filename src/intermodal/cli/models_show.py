@@ -45,10 +45,11 @@ def show(name: str, as_json: bool) -> None:
     What it is, its limits, where it is served and for how much; and the day each source was opened. Sources that
     disagree are shown side by side.
     """
+    from intermodal.cli.listed import snapshot_of
     from intermodal.client import AsyncClient
 
     client = AsyncClient()
-    catalog, snapshot = client.catalog, client.snapshot
+    catalog, snapshot = client.catalog, snapshot_of(client)
     known = _known(name, catalog, snapshot)
     if as_json:
         from intermodal.cli.document import print_document
@@ -63,10 +64,11 @@ def show(name: str, as_json: bool) -> None:
 @_JSON
 def compare(names: tuple[str, ...], as_json: bool) -> None:
     """Models side by side. A * marks a figure that sources disagree on: see models show."""
+    from intermodal.cli.listed import snapshot_of
     from intermodal.client import AsyncClient
 
     client = AsyncClient()
-    catalog, snapshot = client.catalog, client.snapshot
+    catalog, snapshot = client.catalog, snapshot_of(client)
     many = [_known(name, catalog, snapshot) for name in names]
     if as_json:
         from intermodal.cli.document import print_document
