@@ -125,7 +125,7 @@ def of_snapshot(name: str, path: Path, runs: int) -> list[tuple[str, ...]]:
 
 
 def of_plans(runs: int) -> list[tuple[str, ...]]:
-    ready = dict.fromkeys(("llama", "whisper", "ocr", "e5", "piper"), "")
+    ready: dict[str, str] = dict.fromkeys(("llama", "whisper", "ocr", "e5", "piper"), "")
 
     def join(*hosts: str) -> object:
         return load_catalog(installed=ready, weights=frozenset(), consent=hosts, env={})

@@ -142,8 +142,8 @@ def tier_by_size(parameters: float | None, active: float | None = None) -> tuple
 
 
 def _place(parameters: float) -> int:
-    tier: Tier = next((tier for limit, tier in _TIER_BY_PARAMETERS if parameters < limit), "large")
-    return TIERS.index(tier)
+    largest: Tier = "large"
+    return TIERS.index(next((tier for limit, tier in _TIER_BY_PARAMETERS if parameters < limit), largest))
 
 
 def _words(parameters: float) -> str:

@@ -219,6 +219,7 @@ class Snapshot:
         return None
 
     def _lines(self, start: int, size: int, rows: int) -> list[Row]:
+        data = b""
         try:
             with self.path.open("rb") as file:
                 file.seek(self._offset + start)

@@ -89,7 +89,8 @@ def _read(db: sqlite3.Connection) -> ModelsDev:
     }  # fmt: skip
     kinds: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in db.execute("SELECT model_full_id, direction, value FROM model_modalities ORDER BY position"):
-        kinds[row["model_full_id"], row["direction"]].append(_KINDS.get(row["value"], row["value"]))
+        kind: str = row["value"]
+        kinds[row["model_full_id"], row["direction"]].append(_KINDS.get(kind, kind))
     costs: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in db.execute("SELECT * FROM pricing WHERE experimental_mode_name IS NULL ORDER BY min_context"):
         costs[row["model_full_id"]].append(row)
