@@ -113,7 +113,7 @@ def _place(models: ModelsDev, host: str) -> Place:
     known = models.places.get(host)
     if known is None:
         return Place(id=host, name=host)
-    return Place(id=host, name=known.name, url=known.url, doc=known.doc, keys=known.keys, package=known.package)
+    return Place(id=host, name=known.name, url=known.url, keys=known.keys, package=known.package)
 
 
 def _rows(models: ModelsDev, prices: Prices, ours: Mapping[tuple[str, str], str], spelt: Spellings) -> list[Row]:

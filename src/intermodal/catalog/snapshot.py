@@ -51,7 +51,6 @@ class Place(Value):
     id: str
     name: str = ""
     url: str = ""
-    doc: str = ""
     keys: tuple[str, ...] = ()
     package: str = ""
     start: int = 0
