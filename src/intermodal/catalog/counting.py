@@ -9,9 +9,10 @@ a row that it begins with, where what is left says no more than a size, a date o
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Literal
 
-from msgspec import field
+from msgspec import Struct, field
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
@@ -54,10 +55,14 @@ class CountingRule(Value, forbid_unknown_fields=True):
 
 
 class FamilyRow(Value, forbid_unknown_fields=True):
-    """A family of models: the names it answers to, and its rules, the oldest first."""
+    """A family of models: the names it answers to, and its rules, the oldest first.
+
+    ``text_source``: who says which vocabulary its text has, where that is not the source of its rules.
+    """
 
     names: tuple[str, ...]
     rules: tuple[CountingRule, ...]
+    text_source: str = ""
 
 
 class Sheet(Value):
@@ -96,57 +101,89 @@ def bare(name: str) -> str:
     return re.sub(r"[._]+", "-", last)
 
 
-def family_of(families: tuple[FamilyRow, ...], name: str) -> tuple[str, FamilyRow] | None:
-    """The row a model's name belongs to and the name it was found by; None when there is none."""
-    wanted = bare(name)
-    best: tuple[str, FamilyRow] | None = None
-    for row in families:
-        for given in row.names:
-            known = bare(given)
-            if (best is None or len(known) > len(bare(best[0]))) and _is_of(wanted, known):
-                best = (given, row)
-    return best
+def _says_the_same(rest: str) -> bool:
+    """Whether what is left of a name after a known one makes no other model of it."""
+    rest = _DAY.sub("", rest)
+    return not rest or all(_SAME.fullmatch(word) for word in rest[1:].split("-"))
 
 
-def _is_of(wanted: str, known: str) -> bool:
-    if not wanted.startswith(known):
-        return False
-    rest = _DAY.sub("", wanted[len(known) :])
-    return not rest or (rest[0] == "-" and all(_SAME.fullmatch(word) for word in rest[1:].split("-")))
+class Families(Struct, frozen=True, kw_only=True, dict=True):
+    """Every family whose rules are known."""
 
+    rows: tuple[FamilyRow, ...] = ()
 
-def sheet(families: tuple[FamilyRow, ...], name: str, date: str) -> Sheet:
-    """The rules in force for a model on an ISO date; an empty sheet where no family is known.
+    @cached_property
+    def _by_name(self) -> dict[str, tuple[str, FamilyRow]]:
+        found: dict[str, tuple[str, FamilyRow]] = {}
+        for row in self.rows:
+            for name in row.names:
+                found.setdefault(bare(name), (name, row))
+        return found
 
-    Raises:
-        UsageError: the date is before the first rule of its family.
-    """
-    found = family_of(families, name)
-    if found is None:
-        return NO_SHEET
-    rules = sorted(found[1].rules, key=lambda rule: rule.effective_from)
-    if date < rules[0].effective_from:
+    @property
+    def names(self) -> dict[str, str]:
+        """Every name that is known, by its bare form."""
+        return {short: name for short, (name, _) in self._by_name.items()}
+
+    def of(self, name: str) -> tuple[str, FamilyRow] | None:
+        """The row a model's name belongs to and the name it was found by; None when there is none."""
+        wanted = bare(name)
+        end = len(wanted)
+        while end > 0:
+            found = self._by_name.get(wanted[:end])
+            if found is not None:
+                return found if _says_the_same(wanted[end:]) else None
+            end = wanted.rfind("-", 0, end)
+        return None
+
+    def newest(self, name: str, aspect: Aspect) -> str:
+        """The last rule of a model for one aspect, whenever it came; "" for none."""
+        found = self.of(name)
+        if found is None:
+            return ""
+        stated = [str(getattr(rule, aspect)) for rule in _in_order(found[1]) if getattr(rule, aspect)]
+        return stated[-1] if stated else ""
+
+    def sheet(self, name: str, date: str) -> Sheet:
+        """The rules in force for a model on an ISO date; an empty sheet where no family is known.
+
+        Raises:
+            UsageError: the date is before the first rule of its family.
+        """
+        found = self.of(name)
+        if found is None:
+            return NO_SHEET
+        rules = _in_order(found[1])
         first = rules[0].effective_from
-        raise UsageError(
-            f"no rule of {found[0]} is known for {date}", where="--date", todo=f"its first is of {first}"
-        )
-    made: dict[str, str] = {}
-    sources: dict[str, str] = {}
-    later: dict[str, str] = {}
+        if date < first:
+            raise UsageError(
+                f"no rule of {found[0]} is known for {date}", where="--date", todo=f"its first is of {first}"
+            )
+        return _in_force(found[0], found[1], date)
+
+
+def _in_order(row: FamilyRow) -> list[CountingRule]:
+    return sorted(row.rules, key=lambda rule: rule.effective_from)
+
+
+def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
+    made: dict[Aspect, str] = {}
+    sources: dict[Aspect, str] = {}
+    later: dict[Aspect, str] = {}
     framing, most, many = None, 0, None
-    for rule in rules:
+    for rule in _in_order(row):
+        begun = rule.effective_from <= date
         for aspect in ASPECTS:
             stated = getattr(rule, aspect)
-            if not stated:
-                continue
-            if rule.effective_from <= date:
+            if stated and begun:
                 made[aspect] = stated
                 sources[aspect] = f"{rule.source}, in force from {rule.effective_from}"
-            elif aspect not in made:
+            elif stated and aspect not in made:
                 later.setdefault(aspect, rule.effective_from)
-        if rule.effective_from <= date:
+        if begun:
             framing, most, many = rule.framing or framing, rule.most_images or most, rule.many_images or many
+    if row.text_source and "text" in sources:
+        sources["text"] = row.text_source
     return Sheet(
-        name=found[0], rules=made, sources=sources, later=later,  # type: ignore[arg-type]
-        framing=framing, most_images=most, many_images=many,
-    )  # fmt: skip
+        name=name, rules=made, sources=sources, later=later, framing=framing, most_images=most, many_images=many
+    )

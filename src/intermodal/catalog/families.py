@@ -6,7 +6,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-from intermodal.catalog.counting import FamilyRow
+from intermodal.catalog.counting import Families, FamilyRow
 from intermodal.catalog.rows import decode
 from intermodal.errors import ConfigError
 
@@ -14,7 +14,7 @@ DATA = Path(__file__).parent / "data" / "counting"
 
 
 @cache
-def families(root: Path = DATA) -> tuple[FamilyRow, ...]:
+def families(root: Path = DATA) -> Families:
     """Every family of every file.
 
     Raises:
@@ -28,8 +28,9 @@ def families(root: Path = DATA) -> tuple[FamilyRow, ...]:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"is not TOML: {error}", where=where, todo="correct that line") from None
         for index, row in enumerate(table.get("families", ())):
+            row.setdefault("text_source", table.get("text_source", ""))
             made = decode(row, FamilyRow, where=where, place=f"families[{index}]")
             if not made.names or not made.rules:
                 raise ConfigError(f"families[{index}] has no names or no rules", where=where, todo="write both")
             found.append(made)
-    return tuple(found)
+    return Families(rows=tuple(found))

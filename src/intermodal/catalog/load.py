@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from intermodal.catalog.families import families
 from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Price, Strength
 from intermodal.catalog.rows import UNTIMED, HostRow, ModelRow, ServedRow, decode, memory_of
 from intermodal.content import Value
@@ -131,6 +132,8 @@ def load_catalog(
 def _endpoint(base: Shipped, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
     known = base.models.get(served.id)
     model = served.described(known)
+    if "image" in (served.input or model.input) and not model.image_tokens:
+        model = msgspec.structs.replace(model, image_tokens=families().newest(model.id, "image"))
     if served.quirks:
         host = msgspec.structs.replace(host, quirks=(*host.quirks, *served.quirks))
     context = served.context or model.context

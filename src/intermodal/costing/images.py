@@ -46,12 +46,10 @@ def nobody_knows(width: int, height: int) -> Quantity:
 _OPENAI = ("auto", "low", "high", "original")
 _LEVELS = ("auto", "low", "medium", "high", "ultra")
 RULES: dict[str, Family] = {  # name -> function, fewest and most numbers, and what else its rules may say
-    "openai_tile": Family(openai.tiles, 2, 3, _OPENAI, openai.tile_refusal, frozenset({"rounding"})),
+    "openai_tile": Family(openai.tiles, 2, 3, _OPENAI, openai.tile_refusal, openai.is_rounding),
     "openai_drawing": Family(openai.drawing, 4, 4, ("auto", "low", "high")),
     "openai_patch": Family(openai.one_budget, 3, 3, _OPENAI),
-    "openai_levels": Family(
-        openai.levels, 1, 1, _OPENAI, openai.levels_refusal, frozenset({"low", "high", "original", "auto"})
-    ),
+    "openai_levels": Family(openai.levels, 1, 1, _OPENAI, openai.levels_refusal, openai.are_levels),
     "anthropic": Family(anthropic.cells, 2, 2, refuses=anthropic.refusal),
     "gemini_tile": Family(gemini.crops, 1, 3, _LEVELS),
     "gemini_budget": Family(gemini.budget, 4, 4, _LEVELS),
@@ -83,7 +81,7 @@ def image_tokens(rule: str, width: int, height: int, detail: str = "auto") -> Qu
         return nobody_knows(max(1, width), max(1, height))
     family, said = found
     known = detail if not family.details or detail in family.details else "auto"
-    return family.count(width, height, known, said)
+    return family.tokens(width, height, known, said)
 
 
 def image_refusal(rule: str, width: int, height: int, detail: str = "auto") -> str:
@@ -108,5 +106,6 @@ def _family(rule: str) -> tuple[Family, Said] | None:
     if read is None or family is None:
         return None
     said = read[1]
-    fits = family.least <= len(said.numbers) <= family.most and set(said.words) <= family.words
-    return (family, said) if fits else None
+    if not family.least <= len(said.numbers) <= family.most or any(number <= 0 for number in said.numbers):
+        return None
+    return (family, said) if family.says(said) else None

@@ -28,7 +28,9 @@ def tiles(width: int, height: int, detail: str, said: Said) -> Quantity:
     wide, high = _scaled(width, height, int(longest))
     across, down = math.ceil(wide / tile), math.ceil(high / tile)
     count = across * down
-    return exact(one * (count + 1 if count > 1 else 1), f"tiles of {tile:g} after scaling to {longest:g}, and the whole")
+    return exact(
+        one * (count + 1 if count > 1 else 1), f"tiles of {tile:g} after scaling to {longest:g}, and the whole"
+    )
 
 
 def _scaled(width: int, height: int, longest: int) -> tuple[int, int]:

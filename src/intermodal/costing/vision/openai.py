@@ -7,12 +7,14 @@ guide says that what is billed may differ by one token, by rounding.
 from __future__ import annotations
 
 import math
+import re
 
 from intermodal.costing.vision.said import Said
 from intermodal.quantity import Quantity, between, exact
 
 PATCH = 32
 MOST_PATCHES = 30_000  # a request with a picture of more is refused; the guide of 2026-11
+_SIZE = re.compile(r"[1-9]\d*(/[1-9]\d*)?")
 TILES, PATCHES = "OpenAI's tile rule", "OpenAI's patch rule"
 
 
@@ -41,6 +43,10 @@ def tiles(width: int, height: int, detail: str, said: Said) -> Quantity:
     if rounded == floored:
         return exact(floored, TILES)
     return between(min(floored, rounded), floored, max(floored, rounded), f"{TILES}; its rounding is not settled")
+
+
+def is_rounding(said: Said) -> bool:
+    return not said.words or dict(said.words) == {"rounding": "open"}
 
 
 def tile_refusal(width: int, height: int, detail: str, said: Said) -> str:
@@ -91,6 +97,13 @@ def levels(width: int, height: int, detail: str, said: Said) -> Quantity:
     """
     side, budget = _level(detail, said)
     return exact(billed(patches(width, height, side, budget), said.numbers[0]), PATCHES)
+
+
+def are_levels(said: Said) -> bool:
+    """``high`` at least, sizes that are sizes, and ``auto`` one of them."""
+    sizes = {word: size for word, size in said.words.items() if word != "auto"}
+    named = set(sizes) <= {"low", "high", "original"} and "high" in sizes
+    return named and said.words.get("auto", "high") in sizes and all(map(_SIZE.fullmatch, sizes.values()))
 
 
 def levels_refusal(width: int, height: int, detail: str, said: Said) -> str:

@@ -17,29 +17,33 @@ class Said(NamedTuple):
     """The numbers of a rule, in its family's order, and its words."""
 
     numbers: tuple[float, ...] = ()
-    words: Mapping[str, str] = {}  # noqa: RUF012 - never changed
+    words: Mapping[str, str] = {}
 
 
 Count = Callable[[int, int, str, Said], Quantity]  # width, height, detail, what the rule says
 Refuse = Callable[[int, int, str, Said], str]
 
 
+def _no_words(said: Said) -> bool:
+    return not said.words
+
+
 class Family(NamedTuple):
     """A family of rules.
 
     Attributes:
-        count: tokens of a picture. least, most: how many numbers its rules have.
+        tokens: of a picture. least, most: how many numbers its rules have.
         details: the levels of detail it knows; () where the family has no such thing, and any is taken.
         refuses: why a picture would be refused, "" when it would not.
-        words: words its rules may have.
+        says: whether the words of a rule can be followed; a family without words takes none.
     """
 
-    count: Count
+    tokens: Count
     least: int
     most: int
     details: tuple[str, ...] = ()
     refuses: Refuse | None = None
-    words: frozenset[str] = frozenset()
+    says: Callable[[Said], bool] = _no_words
 
 
 @lru_cache(maxsize=1_024)
