@@ -14,6 +14,7 @@ from intermodal.costing.drawn import QUALITIES, drawn_tokens
 from intermodal.costing.film import Film, film_tokens
 from intermodal.costing.images import image_refusal, image_tokens
 from intermodal.costing.leaves import Leaves, leaf_tokens
+from intermodal.costing.runs import written_tokens
 from intermodal.costing.sound import sound_tokens
 from intermodal.costing.tokens import MESSAGE, TEMPLATE, text_tokens
 from intermodal.errors import UsageError
@@ -46,7 +47,8 @@ class Piece(Value):
         name: how it is called.
         width, height: pixels; of a page in points. detail: level of detail, or quality of a drawn picture.
         seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where not known.
-        pages: of a document. chars, size: letters and bytes of text; None where not known.
+        pages: of a document. chars, size: letters and bytes of text; None where not known. runs: what the text is
+            made of (``costing/runs.py``), 0 where nobody looked.
         tokens: counted, or stated for ``output``. counted_by: the vocabulary it was, or would be, counted with.
     """
 
@@ -61,6 +63,7 @@ class Piece(Value):
     pages: int = 0
     chars: int | None = None
     size: int = 0
+    runs: float = 0.0
     tokens: int | None = None
     counted_by: str = ""
 
@@ -149,7 +152,7 @@ def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:
     if kind == "text":
         if piece.tokens is not None:
             return exact(float(piece.tokens), f"counted with {piece.counted_by}" if piece.counted_by else "counted")
-        found = text_tokens(piece.chars or 0, piece.size)
+        found = written_tokens(piece.runs) if piece.runs else text_tokens(piece.chars or 0, piece.size)
         if rule and found.high:
             return between(found.low, found.mid, found.high, f"{found.basis}; {rule} is not on this machine")
         return found

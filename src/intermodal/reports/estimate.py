@@ -11,6 +11,7 @@ from intermodal.catalog.nouns import Catalog, Endpoint, Model
 from intermodal.content import Value
 from intermodal.costing.bill import asked, bill
 from intermodal.costing.parts import Count, Piece, count
+from intermodal.costing.runs import runs
 from intermodal.costing.sound import BY_TIME
 from intermodal.errors import UnknownModel
 from intermodal.quantity import Quantity, unknown
@@ -59,7 +60,7 @@ def find(catalog: Catalog, families: Families, name: str) -> Subject:
     try:
         chosen = min(resolve(catalog, name), key=_preference)
     except UnknownModel as error:
-        raise UnknownModel(error.what, where="--model", todo=_todo(error, families, name)) from None
+        raise UnknownModel(error.what, where="--model", todo=_todo(error, catalog, families, name)) from None
     return Subject(id=chosen.model.id, model=chosen.model, endpoint=chosen)
 
 
@@ -85,15 +86,15 @@ def _preference(endpoint: Endpoint) -> tuple[bool, bool, float, str]:
     return endpoint.host.id != vendor, price is None, price or 0.0, endpoint.id
 
 
-def _todo(error: UnknownModel, families: Families, name: str) -> str:
-    """The catalog's nearest names, else those of the families."""
+def _todo(error: UnknownModel, catalog: Catalog, families: Families, name: str) -> str:
+    """The nearest names of the catalog and of the families whose rules are known."""
     from difflib import get_close_matches
 
-    if "did you mean" in error.todo or "say which" in error.todo:
+    if "say which" in error.todo:
         return error.todo
-    names = families.names
+    names = {**families.names, **{bare(e.model.id): e.model.id for e in catalog.endpoints}}
     near = get_close_matches(bare(name), names, _NEAR, 0.6)
-    return f"did you mean {' or '.join(names[each] for each in near)}?" if near else error.todo
+    return f"did you mean {' or '.join(names[each] for each in near)}?" if near else "see intermodal models"
 
 
 def rules_of(subject: Subject, families: Families, date: str) -> Sheet:
@@ -153,7 +154,9 @@ def estimate(
 
 
 def counted(piece: Piece, text: str, vocabulary: str, by: CountText) -> Piece:
-    """A text piece with its exact count, where its vocabulary is at hand."""
+    """A text piece with its exact count where its vocabulary is at hand, else with what it is made of."""
     tokens = by(vocabulary, text) if vocabulary else None
     size = len(text.encode("utf-8", "replace"))
-    return msgspec.structs.replace(piece, chars=len(text), size=size, tokens=tokens, counted_by=vocabulary)
+    made_of = runs(text) if tokens is None else 0.0
+    changes = {"chars": len(text), "size": size, "runs": made_of, "tokens": tokens, "counted_by": vocabulary}
+    return msgspec.structs.replace(piece, **changes)

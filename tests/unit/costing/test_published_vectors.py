@@ -144,5 +144,3 @@ NO_RATES = asked(Price())
 def test_published_prices(parts: tuple[Counted, ...], rates: Asked, usd: float) -> None:
     found = bill(parts, rates)
     assert found.certainty == "exact" and found.mid == usd
-
-
