@@ -25,6 +25,7 @@ _SAME = re.compile(
     r"a?\d+[bme]|e\d+b|\d+x\d+b|\d{3,}|it|instruct|chat|hf|base|latest|preview|exp|thinking|gguf|awq|gptq|fp8|fp16"
     r"|bf16|int4|int8|vicuna|mistral"
 )
+_TAG = re.compile(r"\d|free$|beta$|thinking$|extended$|latest$|online$|$")
 _DAY = re.compile(r"-\d{4}-\d{2}-\d{2}(?=-|$)")
 
 
@@ -87,17 +88,18 @@ NO_SHEET = Sheet()
 
 
 def bare(name: str) -> str:
-    """A model's name without host and vendor, dots and underscores as dashes.
+    """A model's name without host, vendor and the host's tags, dots and underscores as dashes.
 
-    >>> bare("openrouter:Qwen/Qwen2.5-VL-7B-Instruct")
-    'qwen2-5-vl-7b-instruct'
+    >>> bare("openrouter:Qwen/Qwen2.5-VL-7B-Instruct"), bare("gemma3:4b"), bare("groq:pixtral-12b")
+    ('qwen2-5-vl-7b-instruct', 'gemma3-4b', 'pixtral-12b')
     """
-    last = name.strip().lower().rsplit("/", 1)[-1]
-    host, colon, model = last.partition(":")
-    if colon and "/" not in name:  # host:model; vendor/model:free keeps its first part
-        last = model if model and not model[0].isdigit() and model != "free" else host
-    elif colon:
-        last = host
+    word = name.strip().lower()
+    path, _, last = word.rpartition("/")
+    first, colon, tail = last.partition(":")
+    if colon and (path or _TAG.match(tail)):  # vendor/model:free, gemma3:4b
+        last = f"{first}-{tail}" if _TAG.match(tail) and tail[:1].isdigit() else first
+    elif colon:  # host:model
+        return bare(tail)
     return re.sub(r"[._]+", "-", last)
 
 

@@ -80,8 +80,11 @@ def _openai(leaves: Leaves, numbers: tuple[float, ...], image_rule: str) -> Quan
     text = _text(leaves)
     usual, large = (_picture(leaves, image_rule, dpi) for dpi in (USUAL_DPI, LARGE_DPI))
     high = max(usual.high, large.high)
+    low = max(text.low, float(leaves.pages))
+    if leaves.chars == 0:  # a scan, which shows itself on every page
+        low = _picture(leaves, image_rule, SMALL_DPI).low * leaves.pages
     return between(
-        max(text.low, float(leaves.pages)), text.mid + usual.mid * leaves.pages, text.high + high * leaves.pages,
+        low, text.mid + usual.mid * leaves.pages, text.high + high * leaves.pages,
         "text and a picture per page; its size is not published",
     )  # fmt: skip
 

@@ -55,6 +55,9 @@ def test_no_name_is_in_two_rows_and_no_day_twice_in_one() -> None:
         ("llava-v1.6-mistral-7b-hf", "liuhaotian/llava-v1.6"),
         ("meta-llama/Llama-4-Scout-17B-16E-Instruct", "meta/llama-4-scout"),
         ("InternVL3_5-8B", "opengvlab/internvl3.5"),
+        ("ollama:gemma3:4b", "google/gemma3"),
+        ("llama3.2-vision:11b", "meta/llama3.2-vision"),
+        ("groq:pixtral-12b", "mistral/pixtral-12b"),
     ],
 )
 def test_a_name_finds_its_family_through_vendors_sizes_and_dates(name: str, family: str) -> None:
