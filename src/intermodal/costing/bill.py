@@ -1,100 +1,120 @@
-"""Money of counted parts at one price. A count without a price is unknown, never nothing."""
+"""Money of counted parts. First what is used, by the names prices have; then times a price.
+
+``usage`` is one level (low, mid, high) of everything that would be billed, a part's count included in the whole's:
+``input_image_tokens`` are among ``input_tokens``. ``priced`` is a price row's answer to it. A count that is not zero
+and has no price makes the bill unknown, never nothing.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from intermodal.catalog.nouns import Price
-from intermodal.costing.levels import ZEROS, Levels, levels, plus
+from intermodal.costing.levels import LEVELS, Level, levels
 from intermodal.costing.parts import Counted, PieceKind
 from intermodal.quantity import Quantity, exact, unknown
 
 DIGITS = 10  # decimals of a dollar: beyond them a float's own error
+Usage = Mapping[str, float]
+Priced = Callable[[Usage], float | str]  # USD, or what has no price
+
+_COUNTS: dict[PieceKind, tuple[str, ...]] = {  # every count a kind is part of, the narrowest last
+    "text": ("input_tokens",),
+    "framing": ("input_tokens",),
+    "document": ("input_tokens",),
+    "image": ("input_tokens", "input_image_tokens"),
+    "video": ("input_tokens", "input_video_tokens"),
+    "audio": ("input_tokens", "input_audio_tokens"),
+    "output": ("output_tokens",),
+    "drawn": ("output_tokens", "output_image_tokens"),
+    "speech": ("output_tokens", "output_audio_tokens"),
+}
 
 
-class Asked(NamedTuple):
-    """USD per unit of everything that is counted; None where nobody says."""
-
-    text: float | None
-    image: float | None
-    audio: float | None
-    out: float | None
-    speech: float | None
-    drawn: float | None
-    cached: float | None
-    second: float | None
-    page: float | None
-    request: float
-
-
-def asked(price: Price, *, batch: bool = False) -> Asked:
-    """A price row per unit. ``batch``: the rates of a batch, which no row here states."""
-
-    def per(value: float | None, unit: float = 1e6) -> float | None:
-        return None if value is None or batch else value / unit
-
-    text, out = per(price.input_mtok), per(price.output_mtok)
-    image = per(price.input_image_mtok)
-    audio = per(price.input_audio_mtok)
-    speech = per(price.output_audio_mtok)
-    return Asked(
-        text=text, image=text if image is None else image, audio=text if audio is None else audio, out=out,
-        speech=out if speech is None else speech, drawn=None, cached=None, second=per(price.second, 1.0),
-        page=per(price.page, 1.0), request=price.request,
-    )  # fmt: skip
+def usage(parts: tuple[Counted, ...], level: Level, *, cached: int = 0) -> dict[str, float]:
+    """What would be billed at one level, ``cached`` tokens of its text read from the provider's cache."""
+    found: dict[str, float] = {}
+    for part in parts:
+        piece, tokens = part.piece, levels(part.tokens)[level]
+        for name in _COUNTS[piece.kind]:
+            found[name] = found.get(name, 0.0) + tokens
+        if piece.kind == "audio" and part.tokens.high == 0:
+            found["audio_seconds"] = found.get("audio_seconds", 0.0) + piece.seconds
+        if piece.kind == "document" and part.tokens.high == 0:
+            found["input_document_pages"] = found.get("input_document_pages", 0.0) + piece.pages
+    if cached:
+        text = sum(levels(part.tokens)[level] for part in parts if _COUNTS[part.piece.kind] == ("input_tokens",))
+        found["cache_read_tokens"] = min(float(cached), text)
+    return {name: count for name, count in found.items() if count}
 
 
-_RATE: dict[PieceKind, str] = {
-    "text": "text", "framing": "text", "document": "text", "image": "image", "video": "image", "audio": "audio",
-    "output": "out", "speech": "speech", "drawn": "drawn",
-}  # fmt: skip
-
-
-def bill(parts: tuple[Counted, ...], rates: Asked, *, cached: int = 0) -> Quantity:
-    """USD of a call of these parts, ``cached`` tokens of its text read from the provider's cache.
-
-    Unknown when a count that is not zero has no price, or a count is not known itself.
-    """
-    sums: dict[str, Levels] = {}
+def bill(parts: tuple[Counted, ...], priced: Priced, *, cached: int = 0) -> Quantity:
+    """USD of a call of these parts; unknown when something in it has no price, or a count is not known itself."""
     for part in parts:
         if not part.tokens.known:
             return unknown(f"tokens of {part.piece.name or part.piece.kind} are not known")
-        name = _RATE[part.piece.kind]
-        sums[name] = plus(sums.get(name, ZEROS), levels(part.tokens))
-    text = sums.get("text", ZEROS)
-    read = (min(float(cached), text[0]), min(float(cached), text[1]), min(float(cached), text[2]))
-    if cached:
-        sums["text"] = (text[0] - read[0], text[1] - read[1], text[2] - read[2])
-        sums["cached"] = read
-    sums["second"] = _by_time(parts)
-    sums["page"] = _by_page(parts)
-    low = mid = high = rates.request
-    for name, (least, typical, most) in sums.items():
-        if most == 0:
-            continue
-        rate: float | None = getattr(rates, name)
-        if rate is None or math.isinf(rate):
-            return unknown(f"no price of {_WORDS[name]} is known")
-        low, mid, high = low + least * rate, mid + typical * rate, high + most * rate
-    low, mid, high = round(low, DIGITS), round(mid, DIGITS), round(high, DIGITS)
+    found: list[float] = []
+    for level in LEVELS:
+        usd = priced(usage(parts, level, cached=cached))
+        if isinstance(usd, str):
+            return unknown(f"no price of {usd} is known")
+        found.append(round(usd, DIGITS))
+    low, mid, high = found
     if low == high:
         return exact(low, "tokens times price")
     return Quantity(low=low, mid=mid, high=high, certainty="estimated", basis="tokens times price")
 
 
-_WORDS = {
-    "text": "text", "image": "pictures", "audio": "sound", "out": "output", "speech": "speech that it makes",
-    "drawn": "pictures that it makes", "cached": "cached text", "second": "a second of sound", "page": "a page",
-}  # fmt: skip
+class _Rate(NamedTuple):
+    """USD for ``per`` of a count, what it is in words, and the wider count it is part of."""
+
+    usd: float | None
+    per: float
+    words: str
+    part_of: str = ""
 
 
-def _by_time(parts: tuple[Counted, ...]) -> Levels:
-    """Seconds of sound that have no tokens of their own."""
-    found = sum(part.piece.seconds for part in parts if part.piece.kind == "audio" and part.tokens.high == 0)
-    return (found, found, found)
+def priced_by(price: Price, *, batch: bool = False) -> Priced:
+    """A price row as an answer to a usage. ``batch``: the price of a batch, which no such row states.
+
+    Pictures, films and sound that have no price of their own are billed as text.
+    """
+    rates = _rates(price)
+
+    def answer(used: Usage) -> float | str:
+        left = dict(used)
+        for name, count in used.items():
+            if rates[name].part_of:
+                left[rates[name].part_of] -= count
+        usd = price.request
+        for name, count in left.items():
+            rate = rates[name]
+            if count > 0 and (rate.usd is None or batch):
+                return rate.words
+            usd += count * (rate.usd or 0.0) / rate.per
+        return usd
+
+    return answer
 
 
-def _by_page(parts: tuple[Counted, ...]) -> Levels:
-    found = float(sum(part.piece.pages for part in parts if part.piece.kind == "document" and part.tokens.high == 0))
-    return (found, found, found)
+def _rates(price: Price) -> dict[str, _Rate]:
+    text, out, million = price.input_mtok, price.output_mtok, 1e6
+    image, audio = _or(price.input_image_mtok, text), _or(price.input_audio_mtok, text)
+    speech = _or(price.output_audio_mtok, out)
+    return {
+        "input_tokens": _Rate(text, million, "text"),
+        "input_image_tokens": _Rate(image, million, "pictures", "input_tokens"),
+        "input_video_tokens": _Rate(image, million, "video", "input_tokens"),
+        "input_audio_tokens": _Rate(audio, million, "sound", "input_tokens"),
+        "cache_read_tokens": _Rate(None, million, "cached text", "input_tokens"),
+        "output_tokens": _Rate(out, million, "output"),
+        "output_image_tokens": _Rate(None, million, "pictures that it makes", "output_tokens"),
+        "output_audio_tokens": _Rate(speech, million, "speech that it makes", "output_tokens"),
+        "audio_seconds": _Rate(price.second, 1.0, "a second of sound"),
+        "input_document_pages": _Rate(price.page, 1.0, "a page"),
+    }
+
+
+def _or(value: float | None, wider: float | None) -> float | None:
+    return wider if value is None else value

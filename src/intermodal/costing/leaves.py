@@ -25,11 +25,12 @@ PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text where its letters a
 
 class Leaves(Value):
     """A document as far as counting needs it. ``chars``, ``size``: letters of its text and their bytes, None where not
-    known. ``width``, ``height``: of a page, in points."""
+    known. ``pretokens``: its words, figures and signs, 0 where nobody counted them. ``width``, ``height``: of a page, in points."""
 
     pages: int
     chars: int | None = None
     size: int = 0
+    pretokens: int = 0
     width: float = PAGE[0]
     height: float = PAGE[1]
     detail: str = "auto"
@@ -110,7 +111,7 @@ def _by_page(leaves: Leaves, numbers: tuple[float, ...], image_rule: str) -> Qua
 
 def _text(leaves: Leaves) -> Quantity:
     if leaves.chars is not None:
-        return text_tokens(leaves.chars, leaves.size)
+        return text_tokens(leaves.chars, leaves.size, leaves.pretokens)
     low, mid, high = (tokens * leaves.pages for tokens in PAGE_TEXT)
     return between(low, mid, high, "")
 

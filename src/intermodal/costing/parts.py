@@ -14,7 +14,6 @@ from intermodal.costing.drawn import QUALITIES, drawn_tokens
 from intermodal.costing.film import Film, film_tokens
 from intermodal.costing.images import image_refusal, image_tokens
 from intermodal.costing.leaves import Leaves, leaf_tokens
-from intermodal.costing.runs import written_tokens
 from intermodal.costing.sound import sound_tokens
 from intermodal.costing.tokens import MESSAGE, TEMPLATE, text_tokens
 from intermodal.errors import UsageError
@@ -47,8 +46,8 @@ class Piece(Value):
         name: how it is called.
         width, height: pixels; of a page in points. detail: level of detail, or quality of a drawn picture.
         seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where not known.
-        pages: of a document. chars, size: letters and bytes of text; None where not known. runs: what the text is
-            made of (``costing/runs.py``), 0 where nobody looked.
+        pages: of a document. chars, size: letters and bytes of text; None where not known. pretokens: words,
+            figures and signs (``media/pretokens.py``), 0 where nobody counted them.
         tokens: counted, or stated for ``output``. counted_by: the vocabulary it was, or would be, counted with.
     """
 
@@ -63,7 +62,7 @@ class Piece(Value):
     pages: int = 0
     chars: int | None = None
     size: int = 0
-    runs: float = 0.0
+    pretokens: int = 0
     tokens: int | None = None
     counted_by: str = ""
 
@@ -152,7 +151,7 @@ def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:
     if kind == "text":
         if piece.tokens is not None:
             return exact(float(piece.tokens), f"counted with {piece.counted_by}" if piece.counted_by else "counted")
-        found = written_tokens(piece.runs) if piece.runs else text_tokens(piece.chars or 0, piece.size)
+        found = text_tokens(piece.chars or 0, piece.size, piece.pretokens)
         if rule and found.high:
             return between(found.low, found.mid, found.high, f"{found.basis}; {rule} is not on this machine")
         return found
@@ -168,7 +167,14 @@ def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:
         return film_tokens(rule, film)
     if kind == "document":
         page = {"width": float(piece.width), "height": float(piece.height)} if piece.width and piece.height else {}
-        leaves = Leaves(pages=piece.pages, chars=piece.chars, size=piece.size, detail=piece.detail, **page)
+        leaves = Leaves(
+            pages=piece.pages,
+            chars=piece.chars,
+            size=piece.size,
+            pretokens=piece.pretokens,
+            detail=piece.detail,
+            **page,
+        )
         return leaf_tokens(rule, leaves, rules.rules.get("image", ""))
     return _made(piece, rule, rules)
 

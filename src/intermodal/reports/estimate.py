@@ -9,11 +9,11 @@ import msgspec
 from intermodal.catalog.counting import Aspect, Families, Sheet, bare
 from intermodal.catalog.nouns import Catalog, Endpoint, Model
 from intermodal.content import Value
-from intermodal.costing.bill import asked, bill
+from intermodal.costing.bill import bill, priced_by
 from intermodal.costing.parts import Count, Piece, count
-from intermodal.costing.runs import runs
 from intermodal.costing.sound import BY_TIME
 from intermodal.errors import UnknownModel
+from intermodal.media.pretokens import pretokens
 from intermodal.quantity import Quantity, unknown
 
 CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
@@ -145,7 +145,7 @@ def estimate(
     elif endpoint.price.effective_from > date:
         usd = unknown(f"no price before {endpoint.price.effective_from} is known")
     else:
-        usd = bill(found.parts, asked(endpoint.price, batch=batch), cached=cached)
+        usd = bill(found.parts, priced_by(endpoint.price, batch=batch), cached=cached)
     return Estimate(
         model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected,
         endpoint=endpoint.id if endpoint is not None else "",
@@ -157,6 +157,6 @@ def counted(piece: Piece, text: str, vocabulary: str, by: CountText) -> Piece:
     """A text piece with its exact count where its vocabulary is at hand, else with what it is made of."""
     tokens = by(vocabulary, text) if vocabulary else None
     size = len(text.encode("utf-8", "replace"))
-    made_of = runs(text) if tokens is None else 0.0
-    changes = {"chars": len(text), "size": size, "runs": made_of, "tokens": tokens, "counted_by": vocabulary}
+    rough = pretokens(text) if tokens is None else 0
+    changes = {"chars": len(text), "size": size, "pretokens": rough, "tokens": tokens, "counted_by": vocabulary}
     return msgspec.structs.replace(piece, **changes)

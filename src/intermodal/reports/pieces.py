@@ -49,6 +49,7 @@ def piece(part: PartFacts) -> Piece:
         width = max((page.width for page in part.pages), default=0.0)
         height = max((page.height for page in part.pages), default=0.0)
         return Piece(
-            kind="document", name=name, pages=len(part.pages), chars=chars, width=round(width), height=round(height)
-        )
-    return Piece(kind="text", name=name, chars=part.chars, size=part.size)
+            kind="document", name=name, pages=len(part.pages), chars=chars,
+            pretokens=sum(page.pretokens for page in part.pages), width=round(width), height=round(height),
+        )  # fmt: skip
+    return Piece(kind="text", name=name, chars=part.chars, size=part.size, pretokens=part.pretokens)

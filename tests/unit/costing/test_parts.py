@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from intermodal.catalog.counting import Sheet
 from intermodal.catalog.nouns import Price
 from intermodal.costing import drawn, film, leaves, sound
-from intermodal.costing.bill import asked, bill
+from intermodal.costing.bill import bill, priced_by, usage
 from intermodal.costing.film import Film, film_tokens
 from intermodal.costing.leaves import Leaves, leaf_tokens
 from intermodal.costing.parts import Counted, Piece, count
@@ -133,7 +133,7 @@ def counted(kind: Any, tokens: Quantity, **more: Any) -> Counted:
 
 
 def test_money_keeps_ranges_and_modalities_apart() -> None:
-    rates = asked(Price(input_mtok=1.0, output_mtok=4.0, input_audio_mtok=10.0, request=0.5))
+    rates = priced_by(Price(input_mtok=1.0, output_mtok=4.0, input_audio_mtok=10.0, request=0.5))
     parts = (
         counted("text", between(100.0, 200.0, 300.0, "")), counted("audio", exact(1000.0)),
         counted("output", exact(50.0)),
@@ -144,23 +144,23 @@ def test_money_keeps_ranges_and_modalities_apart() -> None:
 
 
 def test_money_of_cached_text_has_a_price_of_its_own_or_is_unknown() -> None:
-    rates, parts = asked(Price(input_mtok=1.0)), (counted("text", exact(1000.0)),)
-    assert not bill(parts, rates, cached=10).known
-    assert bill(parts, rates._replace(cached=0.1e-6), cached=400).mid == 0.00064
-    assert bill(parts, rates._replace(cached=0.1e-6), cached=5000).mid == 0.0001
+    parts = (counted("text", exact(1000.0)), counted("image", exact(50.0)))
+    assert not bill(parts, priced_by(Price(input_mtok=1.0)), cached=10).known
+    assert usage(parts, 1, cached=400) == {"input_tokens": 1050, "input_image_tokens": 50, "cache_read_tokens": 400}
+    assert usage(parts, 1, cached=5000)["cache_read_tokens"] == 1000  # pictures are not what is cached here
 
 
 @pytest.mark.parametrize("kind", ["text", "image", "audio", "video", "document", "output", "drawn", "speech"])
 def test_a_count_without_a_price_is_unknown_and_none_needs_no_price(kind: Any) -> None:
-    nothing = asked(Price())
+    nothing = priced_by(Price())
     assert not bill((counted(kind, exact(1.0)),), nothing).known
-    assert not bill((counted(kind, unknown("why")),), asked(Price(input_mtok=1.0, output_mtok=1.0))).known
+    assert not bill((counted(kind, unknown("why")),), priced_by(Price(input_mtok=1.0, output_mtok=1.0))).known
     assert bill((counted(kind, exact(0.0)),), nothing).mid == 0.0
 
 
 def test_what_is_billed_by_time_or_page_needs_that_price() -> None:
     by_time = counted("audio", exact(0.0), seconds=60.0)
-    assert bill((by_time,), asked(Price(second=0.0001))).mid == 0.006
-    assert not bill((by_time,), asked(Price(input_mtok=1.0))).known
+    assert bill((by_time,), priced_by(Price(second=0.0001))).mid == 0.006
+    assert not bill((by_time,), priced_by(Price(input_mtok=1.0))).known
     by_page = counted("document", exact(0.0), pages=3)
-    assert not bill((by_page,), asked(Price(input_mtok=1.0))).known
+    assert not bill((by_page,), priced_by(Price(input_mtok=1.0))).known

@@ -13,7 +13,7 @@ import pytest
 
 from intermodal.catalog.nouns import Price
 from intermodal.cli.main import main
-from intermodal.costing.bill import Asked, asked, bill
+from intermodal.costing.bill import Priced, bill, priced_by
 from intermodal.costing.parts import Counted, Piece
 from intermodal.quantity import exact
 
@@ -120,27 +120,28 @@ def counted(kind: Any, tokens: int, **more: Any) -> Counted:
     return Counted(piece=Piece(kind=kind, **more), tokens=exact(float(tokens)))
 
 
-NO_RATES = asked(Price())
+def drawn_at(usd_mtok: float) -> Priced:
+    return lambda used: used["output_image_tokens"] * usd_mtok / 1e6
 
 
 @pytest.mark.parametrize(
     ("parts", "rates", "usd"),
     [
-        pytest.param((counted("image", 1296),), asked(Price(input_mtok=1.0)), 0.001296, id="11-haiku"),
-        pytest.param((counted("image", 4784),), asked(Price(input_mtok=5.0)), 0.02392, id="11-opus"),
-        pytest.param((counted("audio", 600),), asked(Price(input_audio_mtok=32.0)), 0.0192, id="14-heard"),
-        pytest.param((counted("speech", 1200),), asked(Price(output_audio_mtok=64.0)), 0.0768, id="14-spoken"),
-        pytest.param((counted("text", 1_000_000),), asked(Price(input_mtok=0.02)), 0.02, id="15-embedding"),
-        pytest.param((counted("document", 0, pages=1000),), asked(Price(page=0.004)), 4.0, id="15-ocr"),
-        pytest.param((counted("drawn", 4160),), NO_RATES._replace(drawn=40e-6), 0.1664, id="15-drawn"),
+        pytest.param((counted("image", 1296),), priced_by(Price(input_mtok=1.0)), 0.001296, id="11-haiku"),
+        pytest.param((counted("image", 4784),), priced_by(Price(input_mtok=5.0)), 0.02392, id="11-opus"),
+        pytest.param((counted("audio", 600),), priced_by(Price(input_audio_mtok=32.0)), 0.0192, id="14-heard"),
+        pytest.param((counted("speech", 1200),), priced_by(Price(output_audio_mtok=64.0)), 0.0768, id="14-spoken"),
+        pytest.param((counted("text", 1_000_000),), priced_by(Price(input_mtok=0.02)), 0.02, id="15-embedding"),
+        pytest.param((counted("document", 0, pages=1000),), priced_by(Price(page=0.004)), 4.0, id="15-ocr"),
+        pytest.param((counted("drawn", 4160),), drawn_at(40.0), 0.1664, id="15-drawn"),
         pytest.param(
             (counted("text", 100), counted("audio", 320)),
-            asked(Price(input_mtok=0.3, input_audio_mtok=1.0)),
+            priced_by(Price(input_mtok=0.3, input_audio_mtok=1.0)),
             0.00035,
             id="15-gemini",
         ),
     ],
 )
-def test_published_prices(parts: tuple[Counted, ...], rates: Asked, usd: float) -> None:
+def test_published_prices(parts: tuple[Counted, ...], rates: Priced, usd: float) -> None:
     found = bill(parts, rates)
     assert found.certainty == "exact" and found.mid == usd
