@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
+import msgspec
+
 from intermodal.catalog.counting import Families, FamilyRow
+from intermodal.catalog.nouns import Endpoint
 from intermodal.catalog.rows import decode
 from intermodal.errors import ConfigError
 
@@ -34,3 +37,23 @@ def families(root: Path = DATA) -> Families:
                 raise ConfigError(f"families[{index}] has no names or no rules", where=where, todo="write both")
             found.append(made)
     return Families(rows=tuple(found))
+
+
+def with_rules(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, whose model counts pictures and text as its family does today where no row of its own says how."""
+    model = endpoint.model
+    image, text = _today(model.id)
+    changes: dict[str, str] = {}
+    if image and not model.image_tokens and "image" in endpoint.input:
+        changes["image_tokens"] = image
+    if text and not model.tokenizer:
+        changes["tokenizer"] = text
+    if not changes:
+        return endpoint
+    return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, **changes))
+
+
+@lru_cache(maxsize=8_192)
+def _today(model: str) -> tuple[str, str]:
+    known = families()
+    return known.newest(model, "image"), known.newest(model, "text")

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.families import families
+from intermodal.catalog.families import with_rules
 from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Price, Strength
 from intermodal.catalog.rows import UNTIMED, HostRow, ModelRow, ServedRow, decode, memory_of
 from intermodal.content import Value
@@ -125,15 +125,13 @@ def load_catalog(
             gap = missing or _missing_weights(served, weights)
             if gap:
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-            endpoints.setdefault(endpoint.id, endpoint)
+            endpoints.setdefault(endpoint.id, with_rules(endpoint))
     return Catalog(endpoints=tuple(endpoints.values()), consent=tuple(sorted(allowed)), version=base.checked)
 
 
 def _endpoint(base: Shipped, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
     known = base.models.get(served.id)
     model = served.described(known)
-    if "image" in (served.input or model.input) and not model.image_tokens:
-        model = msgspec.structs.replace(model, image_tokens=families().newest(model.id, "image"))
     if served.quirks:
         host = msgspec.structs.replace(host, quirks=(*host.quirks, *served.quirks))
     context = served.context or model.context

@@ -24,9 +24,11 @@ PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text where its letters a
 
 
 class Leaves(Value):
-    """A document as far as counting needs it. ``chars``, ``size``: letters of its text and their bytes, None where not
-    known. ``pretokens``: its words, figures and signs, 0 where nobody counted them. ``width``, ``height``: of a page, in
-    points."""
+    """A document as far as counting needs it.
+
+    chars, size: letters of its text and their bytes, None where not known. pretokens: its words, figures and signs, 0
+    where nobody counted them. width, height: of a page, in points.
+    """
 
     pages: int
     chars: int | None = None

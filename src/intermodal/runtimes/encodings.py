@@ -146,8 +146,13 @@ def _file(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def encode(name: str, text: str) -> list[int] | None:
+    """Token ids of ``text``; None when they cannot be known exactly."""
+    found = encoding(name) if name in _SPECS else None
+    return found.encode(text) if found is not None else None
+
+
 def count(name: str, text: str) -> int | None:
     """Tokens of ``text``; None when they cannot be known exactly."""
-    found = encoding(name) if name in _SPECS else None
-    ids = found.encode(text) if found is not None else None
+    ids = encode(name, text)
     return None if ids is None else len(ids)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intermodal.errors import WeightsError
+from intermodal.runtimes import encodings
 from intermodal.runtimes.splits import SPLITS, pre_tokenizer
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 }
 # Small enough to count every request with, before it is known which model answers.
 _LIGHT = ("smollm2",)
+_LONG = 4_000  # characters: a page of prose and more
 
 # Longer texts are estimated: counting 4 MB takes about two seconds.
 MAX_CHARS = 4_000_000
@@ -60,6 +62,8 @@ class Vocabularies:
         """Token ids of ``text``; None when they cannot be known exactly."""
         if len(text) > MAX_CHARS:
             return None
+        if tokenizer in encodings.NAMES:
+            return encodings.encode(tokenizer, _whole(text))
         if tokenizer not in self._loaded:
             self._loaded[tokenizer] = self._load(tokenizer)
         found = self._loaded[tokenizer]
@@ -68,15 +72,20 @@ class Vocabularies:
         ids: list[int] = found.encode(_whole(text), add_special_tokens=False).ids
         return ids
 
-    def counted(self, opened: Opened) -> Opened:
-        """``opened`` with the exact counts of its text parts, for every vocabulary that is here."""
+    def counted(self, opened: Opened, hosted: frozenset[str] = frozenset()) -> Opened:
+        """``opened`` with the exact counts of its text parts, for every vocabulary that is here.
+
+        ``hosted``: vocabularies of hosted models that may be asked. Reading one takes 0.1 s, so they count long texts
+        only, where a range would be wide.
+        """
         import copy
 
         import msgspec
 
-        names = self.names()
+        mine = self.names()
         parts = []
         for part in opened.facts.parts:
+            names = (*mine, *hosted.intersection(encodings.NAMES)) if part.chars >= _LONG else mine
             if part.kind == "text" and names:
                 counts = {name: self.count(name, opened.text(part.index)) for name in names}
                 known = {name: count for name, count in counts.items() if count is not None}
