@@ -13,6 +13,7 @@ from typing import Any, TypedDict, Unpack
 import msgspec
 
 from intermodal import schema as schemas
+from intermodal.catalog.nouns import Catalog
 from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import PlanStale, UsageError
 from intermodal.events import Result
@@ -126,6 +127,11 @@ def make_request(
         policy=_values(Policy, {key: value for key, value in options.items() if key in _POLICY}),
         sampling=_values(Sampling, {key: value for key, value in options.items() if key in _SAMPLING}),
     )
+
+
+def vocabularies(catalog: Catalog) -> frozenset[str]:
+    """Vocabularies of the models that may be asked elsewhere, after consent."""
+    return frozenset(e.model.tokenizer for e in catalog.endpoints if e.host.id in catalog.consent and e.model.tokenizer)
 
 
 def _check_output(output: Output | None) -> None:

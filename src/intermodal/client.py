@@ -172,12 +172,13 @@ class AsyncClient:
         asked = whole.messages if request is not whole else ()
         request = asking.guarded(request, self.config.private)
         opened = await open_request(request, self._media, fetcher=fetcher)
-        opened = self.vocabularies.counted(opened)
+        catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
+        opened = self.vocabularies.counted(opened, asking.vocabularies(catalog))
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
             request=request,
             facts=opened.facts,
-            catalog=self._catalog(request.policy.hosts, (request.policy.model, *also)),
+            catalog=catalog,
             machine=snapshot(loaded),
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),

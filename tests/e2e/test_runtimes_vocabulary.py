@@ -80,7 +80,7 @@ def test_what_cannot_be_known_exactly_is_none(vocabularies: Vocabularies, tmp_pa
 
 def test_a_broken_fast_copy_is_built_anew(vocabularies: Vocabularies) -> None:
     vocabularies.count("smollm2", "hello")
-    copy = REAL_WEIGHTS / "smollm2-135m-instruct" / ".vocabulary-1.json"
+    copy = REAL_WEIGHTS / "smollm2-135m-instruct" / ".vocabulary-2.json"
     kept = copy.read_bytes()
     copy.write_bytes(b"{")
     try:

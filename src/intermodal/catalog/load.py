@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from intermodal.catalog import hosted
+from intermodal.catalog.families import with_rules
 from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength
 from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
 from intermodal.catalog.rows import UNTIMED, HostRow, ServedRow, memory_of
@@ -73,7 +74,7 @@ def load_catalog(
         endpoint = _as_measured(endpoint, measured or {})
         if gap:
             endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-        endpoints.setdefault(endpoint.id, endpoint)
+        endpoints.setdefault(endpoint.id, with_rules(endpoint))
 
     for row in rows:
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
@@ -104,7 +105,7 @@ def with_named(
         for endpoint in some:
             if gap:
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-            more.setdefault(endpoint.id, endpoint)
+            more.setdefault(endpoint.id, with_rules(endpoint))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
     if not new:
         return catalog

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +10,8 @@ import click
 
 from intermodal import content
 from intermodal.cli.outputs import FORMATS, KINDS, output_of
-from intermodal.errors import InputBroken, InputTooLarge, UsageError
+from intermodal.cli.piped import piped
+from intermodal.errors import InputBroken, UsageError
 from intermodal.request import (
     ASPECTS,
     OBJECTIVES,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from intermodal.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
-MAX_STDIN = 512 << 20  # bytes, as for a file
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -152,7 +151,7 @@ def build_request(
         if given[name] is not None:
             options[name] = given[name]
     made = asking.make_request(
-        prompt, *map(_opened, files), output=output, system=given["system"], history=history, **options
+        prompt, *map(source_of, files), output=output, system=given["system"], history=history, **options
     )
     return msgspec.structs.replace(made, previous_endpoint=previous) if previous else made
 
@@ -174,7 +173,7 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
         return "", [prompt]
     if prompt == "-":
         try:
-            prompt = _piped().decode("utf-8").strip()
+            prompt = piped().decode("utf-8").strip()
         except UnicodeDecodeError:
             raise InputBroken(
                 "is not text", where="standard input", todo='ask about it as a file: intermodal ask "…" -'
@@ -192,19 +191,10 @@ def _names_a_file(word: str) -> bool:
         return False
 
 
-def _opened(file: str) -> Any:
+def source_of(file: str) -> Any:
     from intermodal.content import BytesSource
 
-    return BytesSource(data=_piped(), name="stdin") if file == "-" else file
-
-
-def _piped() -> bytes:
-    if sys.stdin.isatty():
-        click.echo("reading standard input; end it with Ctrl-D", err=True)
-    data = sys.stdin.buffer.read(MAX_STDIN + 1)
-    if len(data) > MAX_STDIN:
-        raise InputTooLarge(f"is larger than {MAX_STDIN >> 20} MiB", where="standard input", todo="pass a smaller file")
-    return data
+    return BytesSource(data=piped(), name="stdin") if file == "-" else file
 
 
 # ---- single options --------------------------------------------------------------------------------

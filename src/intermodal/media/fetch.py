@@ -47,6 +47,13 @@ async def load(source: Source) -> Loaded:
     return await Fetcher().load(source)
 
 
+def read_words(path: str) -> str:
+    """The words of a text file, for a verb that takes no other kind here. Raises an ``InputError``."""
+    from intermodal.media.sniff import read_text
+
+    return read_text(_read_file(path), path)
+
+
 class Fetcher:
     """Reads sources.
 

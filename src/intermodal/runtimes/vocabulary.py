@@ -1,43 +1,38 @@
 """Exact token counts without a runtime: the vocabulary inside a weights file, read once and kept as a fast copy.
 
-A count is given only for pre-tokenizers that were compared with llama.cpp's own ``/tokenize``
-(tests/e2e/test_runtimes_vocabulary.py); for any other the answer is None, never a near miss.
+A count is given only for pre-tokenizers that were compared with llama.cpp's own ``/tokenize`` (``splits.py``); for any
+other the answer is None, never a near miss.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intermodal.errors import WeightsError
+from intermodal.runtimes import encodings
+from intermodal.runtimes.splits import SPLITS, pre_tokenizer
 
 if TYPE_CHECKING:
     from intermodal.media.opened import Opened
     from intermodal.weights.gguf import GgufHeader
     from intermodal.weights.store import WeightsStore
 
-# tokenizer name in the catalog -> row of the weights store that holds its vocabulary
-SOURCES: dict[str, str] = {"smollm2": "smollm2-135m-instruct"}
+# tokenizer name in the catalog -> rows of the weights store that hold its vocabulary, the first that is here is read
+SOURCES: dict[str, tuple[str, ...]] = {
+    "smollm2": ("smollm2-135m-instruct", "smollm2-1.7b-instruct"),
+    "qwen3": ("qwen3-1.7b", "qwen3-4b", "qwen3-8b"),
+}
+# Small enough to count every request with, before it is known which model answers.
+_LIGHT = ("smollm2",)
+_LONG = 4_000  # characters: a page of prose and more
 
 # Longer texts are estimated: counting 4 MB takes about two seconds.
 MAX_CHARS = 4_000_000
 
-_COPY = ".vocabulary-1.json"  # the number goes up when building changes
-_CONTROL = 3  # tokenizer.ggml.token_type: CONTROL, a token such as <|im_start|>
-
-
-def _smollm() -> Any:
-    """Digits one by one, then GPT-2's splits: llama.cpp's ``smollm``, Hugging Face's Digits + ByteLevel."""
-    from tokenizers import pre_tokenizers
-
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    return pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
-
-
-# tokenizer.ggml.pre -> how text is split before merging; only those proven equal to the server's
-_SPLITS: dict[str, Callable[[], Any]] = {"smollm": _smollm}
+_COPY = ".vocabulary-2.json"  # the number goes up when building changes
+_WHOLE = (3, 4)  # tokenizer.ggml.token_type: CONTROL and USER_DEFINED, tokens such as <|im_start|> and <think>
 
 
 class Vocabularies:
@@ -48,8 +43,12 @@ class Vocabularies:
         self._loaded: dict[str, Any] = {}
 
     def names(self) -> tuple[str, ...]:
-        """Tokenizers whose vocabulary is on this machine."""
-        return tuple(name for name, row in SOURCES.items() if self._weights.path(row) is not None)
+        """Tokenizers whose vocabulary is on this machine, and small enough to count every request with."""
+        return tuple(name for name in _LIGHT if self._path(name) is not None)
+
+    def _path(self, tokenizer: str) -> Path | None:
+        paths = map(self._weights.path, SOURCES.get(tokenizer, ()))
+        return next((path for path in paths if path is not None), None)
 
     def count(self, tokenizer: str, text: str) -> int | None:
         """Tokens of ``text``, special tokens written in it counted as such. None when it cannot be known exactly.
@@ -63,6 +62,8 @@ class Vocabularies:
         """Token ids of ``text``; None when they cannot be known exactly."""
         if len(text) > MAX_CHARS:
             return None
+        if tokenizer in encodings.NAMES:
+            return encodings.encode(tokenizer, _whole(text))
         if tokenizer not in self._loaded:
             self._loaded[tokenizer] = self._load(tokenizer)
         found = self._loaded[tokenizer]
@@ -71,15 +72,20 @@ class Vocabularies:
         ids: list[int] = found.encode(_whole(text), add_special_tokens=False).ids
         return ids
 
-    def counted(self, opened: Opened) -> Opened:
-        """``opened`` with the exact counts of its text parts, for every vocabulary that is here."""
+    def counted(self, opened: Opened, hosted: frozenset[str] = frozenset()) -> Opened:
+        """``opened`` with the exact counts of its text parts, for every vocabulary that is here.
+
+        ``hosted``: vocabularies of hosted models that may be asked. Reading one takes 0.1 s, so they count long texts
+        only, where a range would be wide.
+        """
         import copy
 
         import msgspec
 
-        names = self.names()
+        mine = self.names()
         parts = []
         for part in opened.facts.parts:
+            names = (*mine, *hosted.intersection(encodings.NAMES)) if part.chars >= _LONG else mine
             if part.kind == "text" and names:
                 counts = {name: self.count(name, opened.text(part.index)) for name in names}
                 known = {name: count for name, count in counts.items() if count is not None}
@@ -90,8 +96,7 @@ class Vocabularies:
         return made
 
     def _load(self, tokenizer: str) -> Any:
-        row = SOURCES.get(tokenizer)
-        path = self._weights.path(row) if row is not None else None
+        path = self._path(tokenizer)
         if path is None:
             return None
         try:
@@ -104,7 +109,7 @@ class Vocabularies:
                 return tokenizers.Tokenizer.from_file(str(copy))
             except Exception:  # the library raises bare Exception for a broken file; it is built anew
                 copy.unlink(missing_ok=True)
-        built = _build(path)
+        built = built_from(path)
         if built is not None:
             _keep(built, copy)
         return built
@@ -115,7 +120,7 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 
 
-def _build(path: Path) -> Any:
+def built_from(path: Path) -> Any:
     """A tokenizer from the vocabulary of a GGUF file; None when its kind is not one we can prove."""
     from tokenizers import AddedToken, Tokenizer, models
 
@@ -126,22 +131,22 @@ def _build(path: Path) -> Any:
         header = read_header(path, arrays=wanted)
     except WeightsError:
         return None
-    split = _SPLITS.get(str(header.metadata.get("tokenizer.ggml.pre", "")))
-    if split is None or header.metadata.get("tokenizer.ggml.model") != "gpt2":
+    splits = SPLITS.get(str(header.metadata.get("tokenizer.ggml.pre", "")))
+    if splits is None or header.metadata.get("tokenizer.ggml.model") != "gpt2":
         return None
     vocabulary = {token: index for index, token in enumerate(header.tokens)}
     merges = [pair for pair in (tuple(merge.split(" ")) for merge in header.merges) if len(pair) == 2]
     if len(merges) != len(header.merges) or len(vocabulary) != len(header.tokens):
         return None
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    tokenizer.pre_tokenizer = split()
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in _controls(header)])
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=splits.whole))
+    tokenizer.pre_tokenizer = pre_tokenizer(splits)
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in _whole_tokens(header)])
     return tokenizer
 
 
-def _controls(header: GgufHeader) -> list[str]:
+def _whole_tokens(header: GgufHeader) -> list[str]:
     kinds = header.metadata.get("tokenizer.ggml.token_type") or ()
-    return [token for token, kind in zip(header.tokens, kinds, strict=False) if kind == _CONTROL]
+    return [token for token, kind in zip(header.tokens, kinds, strict=False) if kind in _WHOLE]
 
 
 def _keep(tokenizer: Any, copy: Path) -> None:

@@ -1,0 +1,191 @@
+"""By which rule a model counts what it is given, and since when: rows, and how a model's name finds its row.
+
+A row names a family of models and its rules, each from a date on. A rule is a string that ``costing`` reads
+(``openai_tile:85:170``); a later row of the same family says only what it changes. A name finds the longest name of
+a row that it begins with, where what is left says no more than a size, a date or a make ("-7b-instruct",
+"-2024-11-20"): another word may be another model with rules of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Literal
+
+from msgspec import Struct, field
+
+from intermodal.content import Value
+from intermodal.errors import UsageError
+
+Aspect = Literal["text", "image", "audio", "video", "document", "drawn", "speech"]
+ASPECTS: tuple[Aspect, ...] = ("text", "image", "audio", "video", "document", "drawn", "speech")
+
+# Words of a name that make no other model of it: sizes, dates, makes of the weights.
+_SAME = re.compile(
+    r"a?\d+[bme]|e\d+b|\d+x\d+b|\d{3,}|it|instruct|chat|hf|base|latest|preview|exp|thinking|gguf|awq|gptq|fp8|fp16"
+    r"|bf16|int4|int8|vicuna|mistral"
+)
+_TAG = re.compile(r"\d|free$|beta$|thinking$|extended$|latest$|online$|$")
+_DAY = re.compile(r"-\d{4}-\d{2}-\d{2}(?=-|$)")
+
+
+class CountingRule(Value, forbid_unknown_fields=True):
+    """How a family counts from a day on; "" where this row changes nothing.
+
+    Attributes:
+        effective_from: ISO date: the models' release, or the day a changed rule was first read.
+        text: the vocabulary of its text. image, audio, video, document: rules of what goes in.
+        drawn, speech: rules of pictures and speech that come out.
+        framing: tokens of a chat template, low, mid, high. most_images: more in a request are refused.
+        many_images: with more than the first number in a request, none may have a side of more pixels than the second.
+    """
+
+    effective_from: str
+    text: str = ""
+    image: str = ""
+    audio: str = ""
+    video: str = ""
+    document: str = ""
+    drawn: str = ""
+    speech: str = ""
+    framing: tuple[float, float, float] | None = None
+    most_images: int = 0
+    many_images: tuple[int, int] | None = None
+    source: str = ""
+    checked: str = ""
+
+
+class FamilyRow(Value, forbid_unknown_fields=True):
+    """A family of models: the names it answers to, and its rules, the oldest first.
+
+    ``text_source``: who says which vocabulary its text has, where that is not the source of its rules.
+    """
+
+    names: tuple[str, ...]
+    rules: tuple[CountingRule, ...]
+    text_source: str = ""
+
+
+class Sheet(Value):
+    """The rules in force for one model on one day.
+
+    Attributes:
+        name: the family's name that was found, "" for none.
+        rules, sources: by aspect. later: an aspect that gets its first rule on a later day.
+        framing, most_images, many_images: as in ``CountingRule``.
+    """
+
+    name: str = ""
+    rules: dict[Aspect, str] = field(default_factory=dict)
+    sources: dict[Aspect, str] = field(default_factory=dict)
+    later: dict[Aspect, str] = field(default_factory=dict)
+    framing: tuple[float, float, float] | None = None
+    most_images: int = 0
+    many_images: tuple[int, int] | None = None
+
+
+NO_SHEET = Sheet()
+
+
+def bare(name: str) -> str:
+    """A model's name without host, vendor and the host's tags, dots and underscores as dashes.
+
+    >>> bare("openrouter:Qwen/Qwen2.5-VL-7B-Instruct"), bare("gemma3:4b"), bare("groq:pixtral-12b")
+    ('qwen2-5-vl-7b-instruct', 'gemma3-4b', 'pixtral-12b')
+    """
+    word = name.strip().lower()
+    path, _, last = word.rpartition("/")
+    first, colon, tail = last.partition(":")
+    if colon and (path or _TAG.match(tail)):  # vendor/model:free, gemma3:4b
+        last = f"{first}-{tail}" if _TAG.match(tail) and tail[:1].isdigit() else first
+    elif colon:  # host:model
+        return bare(tail)
+    return re.sub(r"[._]+", "-", last)
+
+
+def _says_the_same(rest: str) -> bool:
+    """Whether what is left of a name after a known one makes no other model of it."""
+    rest = _DAY.sub("", rest)
+    return not rest or all(_SAME.fullmatch(word) for word in rest[1:].split("-"))
+
+
+class Families(Struct, frozen=True, kw_only=True, dict=True):
+    """Every family whose rules are known."""
+
+    rows: tuple[FamilyRow, ...] = ()
+
+    @cached_property
+    def _by_name(self) -> dict[str, tuple[str, FamilyRow]]:
+        found: dict[str, tuple[str, FamilyRow]] = {}
+        for row in self.rows:
+            for name in row.names:
+                found.setdefault(bare(name), (name, row))
+        return found
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Every name that is known, by its bare form."""
+        return {short: name for short, (name, _) in self._by_name.items()}
+
+    def of(self, name: str) -> tuple[str, FamilyRow] | None:
+        """The row a model's name belongs to and the name it was found by; None when there is none."""
+        wanted = bare(name)
+        end = len(wanted)
+        while end > 0:
+            found = self._by_name.get(wanted[:end])
+            if found is not None:
+                return found if _says_the_same(wanted[end:]) else None
+            end = wanted.rfind("-", 0, end)
+        return None
+
+    def newest(self, name: str, aspect: Aspect) -> str:
+        """The last rule of a model for one aspect, whenever it came; "" for none."""
+        found = self.of(name)
+        if found is None:
+            return ""
+        stated = [str(getattr(rule, aspect)) for rule in _in_order(found[1]) if getattr(rule, aspect)]
+        return stated[-1] if stated else ""
+
+    def sheet(self, name: str, date: str) -> Sheet:
+        """The rules in force for a model on an ISO date; an empty sheet where no family is known.
+
+        Raises:
+            UsageError: the date is before the first rule of its family.
+        """
+        found = self.of(name)
+        if found is None:
+            return NO_SHEET
+        rules = _in_order(found[1])
+        first = rules[0].effective_from
+        if date < first:
+            raise UsageError(
+                f"no rule of {found[0]} is known for {date}", where="--date", todo=f"its first is of {first}"
+            )
+        return _in_force(found[0], found[1], date)
+
+
+def _in_order(row: FamilyRow) -> list[CountingRule]:
+    return sorted(row.rules, key=lambda rule: rule.effective_from)
+
+
+def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
+    made: dict[Aspect, str] = {}
+    sources: dict[Aspect, str] = {}
+    later: dict[Aspect, str] = {}
+    framing, most, many = None, 0, None
+    for rule in _in_order(row):
+        begun = rule.effective_from <= date
+        for aspect in ASPECTS:
+            stated = getattr(rule, aspect)
+            if stated and begun:
+                made[aspect] = stated
+                sources[aspect] = f"{rule.source}, in force from {rule.effective_from}"
+            elif stated and aspect not in made:
+                later.setdefault(aspect, rule.effective_from)
+        if begun:
+            framing, most, many = rule.framing or framing, rule.most_images or most, rule.many_images or many
+    if row.text_source and "text" in sources:
+        sources["text"] = row.text_source
+    return Sheet(
+        name=name, rules=made, sources=sources, later=later, framing=framing, most_images=most, many_images=many
+    )

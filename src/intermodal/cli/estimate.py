@@ -1,0 +1,206 @@
+"""``intermodal estimate``: tokens and money of a call before it is made, for real files and for imagined ones."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intermodal.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from intermodal.costing.parts import Piece
+    from intermodal.quantity import Quantity
+    from intermodal.reports.estimate import CountText, Estimate
+
+EPILOG = """\b
+Examples
+  intermodal estimate --model gpt-4o --image 1024x1024:high
+  intermodal estimate --model gemini-2.5-flash --video 10s@1:640x360 --audio 10s --pdf 10p
+  intermodal estimate --model gpt-4.1-mini --image 1800x2400 --date 2026-05-01
+  intermodal estimate --model gpt-4o-mini --text question.txt invoice.png --out-tokens 200 --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("files", nargs=-1)
+@click.option("--model", "name", required=True, metavar="NAME", help="vendor/model, host:vendor/model or a short name.")
+@click.option("--date", "day", default="", metavar="YYYY-MM-DD", help="By the rules and prices of this day; today.")
+@click.option("--text", "texts", multiple=True, metavar="FILE", help="A text file, - for standard input; repeatable.")
+@click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="An imagined picture; repeatable.")
+@click.option("--audio", "sounds", multiple=True, metavar="TIME", help="Imagined sound, as 10s or 1m30s.")
+@click.option(
+    "--video", "films", multiple=True, metavar="TIME[@FPS][:WxH]", help="An imagined video, as 10s@1:640x360."
+)
+@click.option("--pdf", "pdfs", multiple=True, metavar="PAGESp", help="An imagined PDF, as 10p.")
+@click.option("--out-tokens", type=click.IntRange(0), default=None, metavar="N", help="Tokens of the answer.")
+@click.option("--out-image", "drawings", multiple=True, metavar="WxH[:QUALITY]", help="A picture that it draws.")
+@click.option("--out-audio", "speeches", multiple=True, metavar="TIME", help="Speech that it makes.")
+@click.option("--cached", type=click.IntRange(0), default=0, metavar="N", help="Tokens of text read from its cache.")
+@click.option("--batch", is_flag=True, help="At the price of a batch.")
+@click.option("--chat", is_flag=True, help="Add the chat template's own tokens, a range.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def estimate(**given: Any) -> None:
+    """Count the tokens of real FILES and imagined parts for a model, and what they cost. Contacts nobody.
+
+    Every count says how it was made and by whose rule of which day. What nobody publishes is a range or unknown.
+    """
+    from intermodal.catalog.families import families
+    from intermodal.catalog.load import load_catalog
+    from intermodal.config import load_config
+    from intermodal.reports.estimate import estimate as made_of
+    from intermodal.reports.estimate import find, rules_of
+
+    day = _day(given["day"])
+    imagined = _imagined(given)
+    if not imagined and not given["texts"] and not given["files"]:
+        raise UsageError("nothing to count", todo="name a file, or imagine one: --image 1024x1024")
+    if [*given["texts"], *given["files"]].count("-") > 1:
+        raise UsageError("standard input can be read once", where="-", todo="write - for one text or for one file")
+    catalog = load_catalog(user=load_config(os.environ).hosts, installed={}, weights=frozenset())
+    subject = find(catalog, families(), given["name"])
+    rules = rules_of(subject, families(), day)
+    pieces = (*_real(given, rules.rules.get("text", "")), *imagined)
+    made = made_of(subject, rules, pieces, date=day, batch=given["batch"], cached=given["cached"])
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        print_document("estimate", document(made))
+    else:
+        _echo(made, rules.rules.get("text", ""))
+
+
+def _day(text: str) -> str:
+    if not text:
+        return datetime.now(UTC).date().isoformat()
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise UsageError(f"{text!r} is not a day", where="--date", todo="write 2026-11-25") from None
+
+
+def _imagined(given: Mapping[str, Any]) -> tuple[Piece, ...]:
+    """The parts that options describe, what goes in before what comes out."""
+    from intermodal.cli import imagined as as_piece
+    from intermodal.costing.parts import Piece
+
+    pieces = [
+        *map(as_piece.image, given["images"]), *map(as_piece.audio, given["sounds"]),
+        *map(as_piece.video, given["films"]), *map(as_piece.pdf, given["pdfs"]),
+    ]  # fmt: skip
+    if given["chat"]:
+        pieces.append(Piece(kind="framing", name="chat template"))
+    pieces += [*map(as_piece.drawn, given["drawings"]), *map(as_piece.speech, given["speeches"])]
+    if given["out_tokens"] is not None:
+        pieces.append(Piece(kind="output", name=f"output {given['out_tokens']:,}", tokens=given["out_tokens"]))
+    return tuple(pieces)
+
+
+def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
+    """The texts and files that are there, opened by the one door; words counted where their vocabulary is here."""
+    found: list[Piece] = []
+    if not given["texts"] and not given["files"]:
+        return found
+    from intermodal.costing.parts import Piece
+    from intermodal.media.fetch import read_words
+    from intermodal.reports.estimate import counted
+
+    by = counter(vocabulary)
+    for path in given["texts"]:
+        words = _read_piped() if path == "-" else read_words(path)
+        found.append(counted(Piece(kind="text", name=path), words, vocabulary, by))
+    if given["files"]:
+        import anyio
+
+        from intermodal.cli.options import source_of
+        from intermodal.reports.pieces import opened, piece
+
+        there = anyio.run(opened, tuple(map(source_of, given["files"])))
+        for part in there.facts.parts:
+            made = piece(part)
+            text = part.kind == "text"
+            found.append(counted(made, there.text(part.index), vocabulary, by) if text else made)
+    return found
+
+
+def _read_piped() -> str:
+    from intermodal.cli.piped import piped
+    from intermodal.media.sniff import read_text
+
+    return read_text(piped(), "standard input")
+
+
+def counter(vocabulary: str) -> CountText:
+    """Who counts with a vocabulary: OpenAI's encodings, or one inside weights that are here."""
+    from intermodal.runtimes import encodings
+
+    if vocabulary in encodings.NAMES or not vocabulary:
+        return encodings.count
+    from intermodal.config import cache_dir
+    from intermodal.runtimes.vocabulary import Vocabularies
+    from intermodal.weights.store import WeightsStore
+
+    return Vocabularies(WeightsStore(cache_dir(os.environ) / "weights")).count
+
+
+def document(made: Estimate) -> dict[str, Any]:
+    """The JSON of an estimate: whole tokens, null where nobody knows."""
+    parts = [
+        {
+            "kind": part.piece.kind,
+            "tokens": _levels(part.tokens, whole=True),
+            "basis": part.refused or part.tokens.basis,
+            "source": part.source,
+        }
+        for part in made.count.parts
+    ]
+    return {
+        "model": made.model,
+        "date": made.date,
+        "parts": parts,
+        "tokens": _levels(made.count.tokens, whole=True),
+        "usd": _levels(made.usd, whole=False),
+        "rejected": made.rejected or None,
+    }
+
+
+def _levels(quantity: Quantity, *, whole: bool) -> dict[str, Any]:
+    if not quantity.known:
+        return {"low": None, "mid": None, "high": None, "exactness": "unknown"}
+    low, mid, high = quantity.low, quantity.mid, quantity.high
+    if whole:
+        low, mid, high = round(low), round(mid), round(high)
+    return {"low": low, "mid": mid, "high": high, "exactness": quantity.certainty}
+
+
+def _echo(made: Estimate, vocabulary: str) -> None:
+    from intermodal.cli.table import echo_table
+    from intermodal.plans import numbers
+
+    click.echo(f"{made.model}  by the rules of {made.date}\n")
+    rows = [
+        (
+            part.piece.name or part.piece.kind,
+            "refused" if part.refused else numbers.count(part.tokens),
+            (part.refused or part.tokens.basis) + (f" ({part.source})" if part.source else ""),
+        )
+        for part in made.count.parts
+    ]
+    echo_table(("part", "tokens", "how, and by whose word"), rows)
+    click.echo(f"\ntokens  {numbers.count(made.count.tokens)}")
+    at = f"  {made.usd.basis}" if not made.usd.known else f"  at {made.endpoint}, {made.price_source}"
+    click.echo(f"money   {numbers.money(made.usd) if made.usd.known else 'unknown'}{at}")
+    if made.rejected:
+        click.echo(f"rejected: {made.rejected}")
+    if vocabulary and any(part.piece.kind == "text" and part.piece.tokens is None for part in made.count.parts):
+        from intermodal.runtimes import encodings
+
+        if vocabulary in encodings.NAMES:
+            click.echo(f"for an exact count of text: {encodings.TODO}", err=True)

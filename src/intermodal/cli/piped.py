@@ -1,0 +1,21 @@
+"""What comes through standard input, whole."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from intermodal.errors import InputTooLarge
+
+MAX_STDIN = 512 << 20  # bytes, as for a file
+
+
+def piped() -> bytes:
+    """Raises InputTooLarge beyond ``MAX_STDIN``."""
+    if sys.stdin.isatty():
+        click.echo("reading standard input; end it with Ctrl-D", err=True)
+    data = sys.stdin.buffer.read(MAX_STDIN + 1)
+    if len(data) > MAX_STDIN:
+        raise InputTooLarge(f"is larger than {MAX_STDIN >> 20} MiB", where="standard input", todo="pass a smaller file")
+    return data

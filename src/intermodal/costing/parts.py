@@ -1,0 +1,194 @@
+"""Tokens of real or imagined parts before a call: each with its basis and its source, and whether it would be refused.
+
+A ``Piece`` is what counting needs to know of a part: no bytes, so base64 cannot be taken for text here. ``count``
+is a function of values; where the rules and the counts of text come from is ``reports/estimate.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from intermodal.catalog.counting import Aspect, Sheet
+from intermodal.content import Kind, Value
+from intermodal.costing.drawn import QUALITIES, drawn_tokens
+from intermodal.costing.film import Film, film_tokens
+from intermodal.costing.images import image_refusal, image_tokens
+from intermodal.costing.leaves import Leaves, leaf_tokens
+from intermodal.costing.sound import sound_tokens
+from intermodal.costing.tokens import MESSAGE, TEMPLATE, text_tokens
+from intermodal.errors import UsageError
+from intermodal.quantity import Quantity, between, exact, total, unknown
+
+PieceKind = Literal["text", "image", "audio", "video", "document", "framing", "output", "drawn", "speech"]
+GOES_IN: tuple[PieceKind, ...] = ("text", "image", "audio", "video", "document", "framing")
+_ASPECT: dict[PieceKind, Aspect] = {
+    "text": "text", "image": "image", "audio": "audio", "video": "video", "document": "document", "drawn": "drawn",
+    "speech": "speech",
+}  # fmt: skip
+_PLURAL = {
+    "text": "text", "image": "pictures", "audio": "sound", "video": "video", "document": "documents",
+    "drawn": "pictures", "speech": "speech",
+}  # fmt: skip
+_INSTEAD = {  # what can be done about a kind that is not taken
+    "audio": "transcribe it and send the text",
+    "video": "send frames of it as pictures, and its sound as text",
+    "document": "send its text, or its pages as pictures",
+    "image": "read or describe it and send the text",
+}
+
+
+class Piece(Value):
+    """One part, real or imagined. Fields that do not apply to its kind keep their defaults.
+
+    Attributes:
+        kind: of what goes in, ``framing`` (a chat template's own tokens), or of what comes out: ``output`` (text),
+            ``drawn`` (a picture), ``speech``.
+        name: how it is called.
+        width, height: pixels; of a page in points. detail: level of detail, or quality of a drawn picture.
+        seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where not known.
+        pages: of a document. chars, size: letters and bytes of text; None where not known. pretokens: words,
+            figures and signs (``media/pretokens.py``), 0 where nobody counted them.
+        tokens: counted, or stated for ``output``. counted_by: the vocabulary it was, or would be, counted with.
+    """
+
+    kind: PieceKind
+    name: str = ""
+    width: int = 0
+    height: int = 0
+    detail: str = "auto"
+    seconds: float = 0.0
+    fps: float = 0.0
+    sound: bool | None = None
+    pages: int = 0
+    chars: int | None = None
+    size: int = 0
+    pretokens: int = 0
+    tokens: int | None = None
+    counted_by: str = ""
+
+
+class Counted(Value):
+    """A piece with its tokens. ``refused``: why it would be, "" when it would not."""
+
+    piece: Piece
+    tokens: Quantity
+    source: str = ""
+    refused: str = ""
+
+
+class Count(Value):
+    """Every piece counted. ``tokens``: the sum, unknown when one is refused. ``rejected``: why, "" when it is not."""
+
+    parts: tuple[Counted, ...]
+    tokens: Quantity
+    rejected: str = ""
+
+
+def count(pieces: tuple[Piece, ...], rules: Sheet, *, takes: tuple[Kind, ...] = (), model: str = "") -> Count:
+    """Tokens of each piece under a model's rules of one day.
+
+    Args:
+        rules: of that day; a kind without a rule that the model ``takes`` gets a wide range that says so.
+        takes: kinds the catalog says it takes, besides those its rules count.
+        model: its name, for the words of a refusal.
+
+    Raises:
+        UsageError: a piece is of a kind whose first rule is of a later day.
+    """
+    parts = tuple(_counted(piece, rules, takes, model) for piece in pieces)
+    refusals = [part.refused for part in parts if part.refused] + _together(pieces, rules)
+    found = total([part.tokens for part in parts])
+    if refusals:
+        found = unknown("refused")
+    elif not found.known:
+        found = unknown("a part is not known")
+    return Count(parts=parts, tokens=found, rejected=refusals[0] if refusals else "")
+
+
+def _counted(piece: Piece, rules: Sheet, takes: tuple[Kind, ...], model: str) -> Counted:
+    aspect = _ASPECT.get(piece.kind)
+    if aspect is not None and aspect in rules.later:
+        raise UsageError(
+            f"no rule for {_PLURAL[aspect]} of {model or rules.name} is known for that day",
+            where="--date",
+            todo=f"its first is of {rules.later[aspect]}",
+        )
+    rule = rules.rules.get(aspect, "") if aspect is not None else ""
+    refused = _refusal(piece, rule, takes, model or "this model")
+    tokens = unknown("refused") if refused else _tokens(piece, rule, rules)
+    source = rules.sources.get(aspect, "") if aspect is not None else ""
+    if piece.kind == "text" and piece.tokens is None:
+        source = ""  # a range from letters is nobody's rule
+    return Counted(piece=piece, tokens=tokens, source=source, refused=refused)
+
+
+def _refusal(piece: Piece, rule: str, takes: tuple[Kind, ...], model: str) -> str:
+    kind = piece.kind
+    if kind in ("image", "audio", "video", "document") and not rule and kind not in takes:
+        return f"{model} takes no {_PLURAL[kind]}; {_INSTEAD[kind]}"
+    if kind == "image":
+        reason = image_refusal(rule, piece.width, piece.height, piece.detail)
+        return f"{piece.name}: {reason}" if reason else ""
+    return ""
+
+
+def _together(pieces: tuple[Piece, ...], rules: Sheet) -> list[str]:
+    """Why the pictures of a request would be refused together."""
+    pictures = [piece for piece in pieces if piece.kind == "image"]
+    if rules.most_images and len(pictures) > rules.most_images:
+        return [f"{len(pictures)} pictures, and a request with more than {rules.most_images} is refused"]
+    if rules.many_images is None:
+        return []
+    many, side = rules.many_images
+    large = [piece for piece in pictures if max(piece.width, piece.height) > side]
+    if len(pictures) <= many or not large:
+        return []
+    return [f"{large[0].name}: with more than {many} pictures none may have a side of more than {side:,} pixels"]
+
+
+def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:
+    kind = piece.kind
+    if kind == "text":
+        if piece.tokens is not None:
+            return exact(float(piece.tokens), f"counted with {piece.counted_by}" if piece.counted_by else "counted")
+        found = text_tokens(piece.chars or 0, piece.size, piece.pretokens)
+        if rule and found.high:
+            return between(found.low, found.mid, found.high, f"{found.basis}; {rule} is not on this machine")
+        return found
+    if kind == "image":
+        return image_tokens(rule, piece.width, piece.height, piece.detail)
+    if kind == "audio":
+        return sound_tokens(rule, piece.seconds)
+    if kind == "video":
+        film = Film(
+            seconds=piece.seconds, fps=piece.fps, width=piece.width, height=piece.height, detail=piece.detail,
+            sound=piece.sound,
+        )  # fmt: skip
+        return film_tokens(rule, film)
+    if kind == "document":
+        page = {"width": float(piece.width), "height": float(piece.height)} if piece.width and piece.height else {}
+        leaves = Leaves(
+            pages=piece.pages,
+            chars=piece.chars,
+            size=piece.size,
+            pretokens=piece.pretokens,
+            detail=piece.detail,
+            **page,
+        )
+        return leaf_tokens(rule, leaves, rules.rules.get("image", ""))
+    return _made(piece, rule, rules)
+
+
+def _made(piece: Piece, rule: str, rules: Sheet) -> Quantity:
+    """Tokens of what comes out, and of the chat template."""
+    if piece.kind == "framing":
+        if rules.framing is not None:
+            return between(*rules.framing, "chat template")
+        low, mid, high = (start + turn for start, turn in zip(TEMPLATE, MESSAGE, strict=True))
+        return between(low, mid, high, "chat template, not published")
+    if piece.kind == "drawn":
+        quality = piece.detail if piece.detail in QUALITIES else "high"
+        return drawn_tokens(rule, piece.width, piece.height, quality)
+    if piece.kind == "speech":
+        return sound_tokens(rule, piece.seconds) if rule else unknown("no published rule for speech that it makes")
+    return exact(float(piece.tokens or 0), "stated")

@@ -1,0 +1,50 @@
+"""Qwen-VL: sides rounded to whole units under a pixel budget, one token per unit.
+
+Source: qwen-vl-utils 0.0.14, ``vision_process.py`` (``smart_resize``); transformers 5.24.
+"""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.costing.vision.said import Said
+from intermodal.quantity import Quantity, exact
+
+LONGEST_SHAPE = 200  # long side over short side; more is refused
+
+
+def smart(width: int, height: int, detail: str, said: Said) -> Quantity:
+    """Tokens of one picture.
+
+    Numbers: factor (28; Qwen3-VL 32), most pixels, least pixels (4 units where not said). The budget is the
+    processor's ``max_pixels`` as the model's own files state it; a server may set less.
+
+    >>> [int(smart(1024, 1024, "auto", Said((28, most))).mid) for most in (12845056, 1003520)]
+    [1369, 1225]
+    """
+    factor, most = said.numbers[:2]
+    least = said.numbers[2] if len(said.numbers) > 2 else 4 * factor * factor
+    wide, high = resized(width, height, factor, least, most)
+    basis = f"Qwen-VL's resize rule, max_pixels {most:,.0f}"
+    return exact(float(int(wide // factor) * int(high // factor)), basis)
+
+
+def resized(width: float, height: float, factor: float, least: float, most: float) -> tuple[float, float]:
+    """The size a picture is brought to: sides multiples of ``factor``, pixels between ``least`` and ``most``."""
+    wide, high = max(factor, round(width / factor) * factor), max(factor, round(height / factor) * factor)
+    if wide * high > most:
+        shrink = math.sqrt(width * height / most)
+        return (
+            max(factor, math.floor(width / shrink / factor) * factor),
+            max(factor, math.floor(height / shrink / factor) * factor),
+        )
+    if wide * high < least:
+        grow = math.sqrt(least / (width * height))
+        return math.ceil(width * grow / factor) * factor, math.ceil(height * grow / factor) * factor
+    return wide, high
+
+
+def refusal(width: int, height: int, detail: str, said: Said) -> str:
+    if max(width, height) <= LONGEST_SHAPE * min(width, height):
+        return ""
+    return f"more than {LONGEST_SHAPE} times as long as wide, which is refused"

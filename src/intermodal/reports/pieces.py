@@ -1,0 +1,55 @@
+"""Real files as pieces to count: what probing found, and the words of those that are text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intermodal.costing.parts import Piece
+from intermodal.plans.facts import PartFacts
+
+if TYPE_CHECKING:
+    from intermodal.asking import FileLike
+    from intermodal.media.opened import Opened
+
+
+async def opened(files: tuple[FileLike, ...]) -> Opened:
+    """Open files as a request does: documents, pages and mail are taken apart first.
+
+    Raises:
+        InputError: a file cannot be taken.
+    """
+    from intermodal.asking import make_request
+    from intermodal.media.decode import MediaWorker
+    from intermodal.media.expand import expand
+    from intermodal.media.fetch import Remembering
+    from intermodal.media.opened import open_request
+
+    worker, fetcher = MediaWorker(), Remembering()
+    try:
+        request = await expand(make_request("", *files), worker, fetcher)
+        return await open_request(request, worker, fetcher=fetcher)
+    finally:
+        await worker.close()
+
+
+def piece(part: PartFacts) -> Piece:
+    """What counting needs of a part that was probed."""
+    name = part.name
+    if part.kind == "image":
+        return Piece(kind="image", name=name, width=part.width, height=part.height)
+    if part.kind == "audio":
+        return Piece(kind="audio", name=name, seconds=part.seconds.mid)
+    if part.kind == "video":
+        return Piece(
+            kind="video", name=name, seconds=part.seconds.mid, width=part.width, height=part.height,
+            sound=part.channels > 0,
+        )  # fmt: skip
+    if part.kind == "document":
+        chars = sum(page.chars for page in part.pages)
+        width = max((page.width for page in part.pages), default=0.0)
+        height = max((page.height for page in part.pages), default=0.0)
+        return Piece(
+            kind="document", name=name, pages=len(part.pages), chars=chars,
+            pretokens=sum(page.pretokens for page in part.pages), width=round(width), height=round(height),
+        )  # fmt: skip
+    return Piece(kind="text", name=name, chars=part.chars, size=part.size, pretokens=part.pretokens)

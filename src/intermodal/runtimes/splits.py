@@ -1,0 +1,63 @@
+"""How text is split before byte pairs are merged, by the name a GGUF file gives it (``tokenizer.ggml.pre``).
+
+Only names whose ids were compared with llama.cpp's own ``/tokenize`` are here (tests/e2e/test_runtimes_splits.py): for
+any other the answer is None, never a near miss. Patterns as llama.cpp has them (``src/llama-vocab.cpp``).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+_SHORT = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+_TAIL = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SLASHES = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_NO_LOWER, _NO_UPPER = r"((?=[\p{L}])([^a-z]))", r"((?=[\p{L}])([^A-Z]))"
+
+
+def _cased(short: str) -> str:
+    """Words split where capitals begin: the first half ends in small letters, the second in capitals."""
+    head = r"[^\r\n\p{L}\p{N}]?"
+    return f"{head}{_NO_LOWER}*{_NO_UPPER}+{short}|{head}{_NO_LOWER}+{_NO_UPPER}*{short}"
+
+
+class Splits(NamedTuple):
+    """Patterns, each applied to what the one before it left. ``digits``: digits one by one, then GPT-2's own rule.
+    ``whole``: a piece that is a token is one, whatever the merges say."""
+
+    patterns: tuple[str, ...] = ()
+    whole: bool = False
+    digits: bool = False
+
+
+_GPT_2 = Splits((r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",))
+_LLAMA_3 = Splits((rf"{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{_TAIL}",), whole=True)
+_GPT_4O = Splits((rf"{_cased(_SHORT + '?')}|\p{{N}}{{1,3}}|{_SLASHES}",))
+SPLITS: dict[str, Splits] = {
+    "smollm": Splits(digits=True),
+    "gpt-2": _GPT_2,
+    "qwen2": Splits((rf"{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{_TAIL}",)),
+    "llama-bpe": _LLAMA_3,
+    "pixtral": _LLAMA_3,
+    "gpt-4o": _GPT_4O,
+    "llama4": _GPT_4O,
+    "tekken": Splits((rf"{_cased('')}|\p{{N}}|{_SLASHES}",), whole=True),
+    "deepseek-v3": Splits(
+        (
+            r"\p{N}{1,3}",
+            "[一-龥぀-ゟ゠-ヿ]+",
+            r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+            r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        )
+    ),
+}
+
+
+def pre_tokenizer(splits: Splits) -> Any:
+    """The splits for Hugging Face's tokenizers, bytes written as letters at the end."""
+    from tokenizers import Regex, pre_tokenizers
+
+    if splits.digits:
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        return pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+    steps = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in splits.patterns]
+    return pre_tokenizers.Sequence([*steps, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])

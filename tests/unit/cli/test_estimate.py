@@ -1,0 +1,164 @@
+"""``intermodal estimate``: what it says of imagined and real parts, and of words that make no sense."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tests.unit.cli.conftest import Cli
+
+SHAPE = {"kind", "version", "model", "date", "parts", "tokens", "usd", "rejected"}
+
+
+def asked(cli: Cli, *words: str, input: str = "") -> dict[str, Any]:
+    done = cli("estimate", *words, "--json", input=input)
+    assert done.code == 0, done.out
+    return done.document
+
+
+def test_the_document_has_the_documented_shape(cli: Cli) -> None:
+    found = asked(cli, "--model", "gpt-4o", "--image", "1024x1024:high", "--out-tokens", "10", "--date", "2026-11-25")
+    assert set(found) == SHAPE
+    assert found["model"] == "openai/gpt-4o" and found["date"] == "2026-11-25" and found["rejected"] is None
+    for part in found["parts"]:
+        assert set(part) == {"kind", "tokens", "basis", "source"}
+        assert set(part["tokens"]) == {"low", "mid", "high", "exactness"}
+    assert [part["kind"] for part in found["parts"]] == ["image", "output"]
+    assert found["tokens"] == {"low": 775, "mid": 775, "high": 775, "exactness": "exact"}
+    assert found["usd"] == {"low": 0.0020125, "mid": 0.0020125, "high": 0.0020125, "exactness": "exact"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--image", "10"], "'10' is no size in pixels"),
+        (["--image", "0x10"], "is no size in pixels"),
+        (["--image", "-5x10"], "is no size in pixels"),
+        (["--image", "10x10:huge"], "no detail 'huge'"),
+        (["--image", "9999999x1"], "is too long"),
+        (["--audio", "10"], "is no length of time"),
+        (["--audio", "s"], "is no length of time"),
+        (["--audio", "0s"], "is no length of time"),
+        (["--audio", "10s5"], "is no length of time"),
+        (["--video", "10s@0"], "no number of frames a second"),
+        (["--video", "10s@1:640"], "no detail '640'"),
+        (["--video", "@1"], "is no length of time"),
+        (["--pdf", "10"], "is no number of pages"),
+        (["--pdf", "0p"], "is no number of pages"),
+        (["--out-image", "10x10:ultra"], "no quality 'ultra'"),
+        (["--date", "soon", "--pdf", "1p"], "'soon' is not a day"),
+        (["--date", "2026-02-30", "--pdf", "1p"], "is not a day"),
+        (["--date", "20260201", "--pdf", "1p"], "is not a day"),
+        ([], "nothing to count"),
+        (["--text", "-", "-"], "standard input can be read once"),
+        (["--out-tokens", "-3"], "-3"),
+    ],
+)
+def test_words_that_make_no_sense_are_told_what_would(cli: Cli, words: list[str], said: str) -> None:
+    done = cli("estimate", "--model", "gpt-4o", *words)
+    assert done.code == 2 and said in done.err and done.out == ""
+    assert len(done.err.splitlines()) <= 2
+
+
+def test_an_unknown_model_is_told_the_nearest(cli: Cli) -> None:
+    done = cli("estimate", "--model", "gpt-4oo", "--image", "10x10")
+    assert done.code == 2 and "openai/gpt-4o" in done.err
+    done = cli("estimate", "--model", "qwen2.5-vk", "--image", "10x10")
+    assert done.code == 2 and "qwen/qwen2.5-vl" in done.err
+
+
+def test_a_day_before_any_rule_is_an_error(cli: Cli) -> None:
+    done = cli("estimate", "--model", "gpt-4o", "--image", "10x10", "--date", "2019-01-01")
+    assert done.code == 2 and "2024-05-13" in done.err
+    done = cli("estimate", "--model", "gpt-5.2", "--image", "10x10", "--date", "2026-05-01")
+    assert done.code == 2 and "no rule for pictures of openai/gpt-5.2" in done.err and "2026-11-01" in done.err
+
+
+def test_what_would_be_refused_is_said_and_costs_nothing_known(cli: Cli) -> None:
+    found = asked(cli, "--model", "gpt-6-astra", "--image", "6000x6000")
+    assert "35,344 patches" in found["rejected"] and "30,000" in found["rejected"]
+    unknown = {"low": None, "mid": None, "high": None, "exactness": "unknown"}
+    assert found["tokens"] == found["usd"] == found["parts"][0]["tokens"] == unknown
+    assert asked(cli, "--model", "gpt-6-astra", "--image", "6000x6000:high")["rejected"] is None
+
+
+def test_a_kind_that_is_not_taken_is_refused_with_what_to_do_instead(cli: Cli) -> None:
+    found = asked(cli, "--model", "gpt-4o", "--video", "10s")
+    assert "takes no video" in found["rejected"] and "frames" in found["rejected"]
+    assert "takes no sound" in asked(cli, "--model", "claude-haiku-4.5", "--audio", "10s")["rejected"]
+
+
+def test_many_large_pictures_together_are_refused_where_the_vendor_refuses_them(cli: Cli) -> None:
+    large = ["--image", "2500x100"]
+    assert asked(cli, "--model", "claude-opus-5", *large * 20)["rejected"] is None
+    assert "more than 20 pictures" in asked(cli, "--model", "claude-opus-5", *large * 21)["rejected"]
+    assert "more than 20" in asked(cli, "--model", "command-a-vision", *["--image", "9x9"] * 21)["rejected"]
+
+
+def test_a_model_without_rules_gets_a_wide_range_that_says_so(cli: Cli) -> None:
+    found = asked(cli, "--model", "mistral-large-3", "--image", "1024x1024")
+    (part,) = found["parts"]
+    assert part["tokens"]["exactness"] == "estimated" and "no published rule" in part["basis"]
+    assert part["tokens"]["low"] <= 100 and part["tokens"]["high"] >= 2500
+
+
+def test_a_count_without_a_price_is_unknown_never_nothing(cli: Cli) -> None:
+    unknown = {"low": None, "mid": None, "high": None, "exactness": "unknown"}
+    assert asked(cli, "--model", "pixtral-12b", "--image", "9x9")["usd"] == unknown  # no row with a price
+    assert asked(cli, "--model", "gpt-4o", "--image", "9x9", "--batch")["usd"] == unknown
+    assert asked(cli, "--model", "whisper-1", "--audio", "1s", "--out-tokens", "5")["usd"] == unknown
+    assert asked(cli, "--model", "embedded:smollm2-135m-instruct", "--out-tokens", "5")["usd"]["mid"] == 0
+
+
+def test_text_is_counted_by_its_vocabulary_or_a_range(cli: Cli, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("hello world, says the caller. 今日は 🎉\n")
+    (part,) = asked(cli, "--model", "gpt-4o", "--text", str(words))["parts"]
+    assert part["tokens"] == {"low": 12, "mid": 12, "high": 12, "exactness": "exact"}
+    assert part["basis"] == "counted with o200k_base" and "tiktoken" in part["source"]
+    (part,) = asked(cli, "--model", "claude-haiku-4.5", "--text", "-", input="hello " * 100)["parts"]
+    assert part["tokens"]["exactness"] == "estimated" and part["tokens"]["low"] < 100 < part["tokens"]["high"]
+
+
+def test_base64_is_a_picture_and_never_text(cli: Cli, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((800, 600), 90).save(buffer, "PNG")
+    (tmp_path / "noise.png").write_bytes(buffer.getvalue())
+    url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    for file in (str(tmp_path / "noise.png"), url):
+        (part,) = asked(cli, "--model", "gpt-4o", file)["parts"]
+        assert part["kind"] == "image" and part["tokens"]["mid"] == 765 and part["tokens"]["exactness"] == "exact"
+
+
+def test_a_file_that_cannot_be_taken_says_why(cli: Cli, tmp_path: Path) -> None:
+    assert cli("estimate", "--model", "gpt-4o", str(tmp_path / "none.png")).code == 3
+    assert cli("estimate", "--model", "gpt-4o", "--text", str(tmp_path)).code == 3
+
+
+def test_people_read_a_table_with_basis_source_and_price(cli: Cli) -> None:
+    done = cli("estimate", "--model", "gpt-4o", "--image", "1024x1024:high", "--chat")
+    assert done.code == 0
+    for word in ("openai/gpt-4o", "765", "tile rule", "in force from 2024-05-13", "chat template", "genai-prices", "$"):
+        assert word in done.out
+    done = cli("estimate", "--model", "gpt-4o", "--video", "1s")
+    assert "rejected: openai/gpt-4o takes no video" in done.out
+
+
+def test_little_is_imported_for_an_imagined_picture() -> None:
+    code = (
+        "import sys, intermodal.cli.main as m\n"
+        "try: m.main(['estimate', '--model', 'gpt-4o', '--image', '10x10', '--json'])\n"
+        "except SystemExit: pass\n"
+        "sys.stderr.write(repr(sorted(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(ran.stderr.replace("'", '"')))
+    heavy = {"httpx", "PIL", "av", "pydantic", "anyio", "tiktoken", "regex", "sqlite3", "intermodal.planner.search"}
+    assert not loaded & heavy

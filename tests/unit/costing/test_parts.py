@@ -1,0 +1,166 @@
+"""Sound, video, documents, drawn pictures and sums: by rule, ranged where nobody publishes one, priced or unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intermodal.catalog.counting import Sheet
+from intermodal.catalog.nouns import Price
+from intermodal.costing import drawn, film, leaves, sound
+from intermodal.costing.bill import bill, priced_by, usage
+from intermodal.costing.film import Film, film_tokens
+from intermodal.costing.leaves import Leaves, leaf_tokens
+from intermodal.costing.parts import Counted, Piece, count
+from intermodal.costing.sound import sound_tokens
+from intermodal.errors import UsageError
+from intermodal.quantity import Quantity, between, exact, unknown
+
+GEMINI_2, GEMINI_3 = "gemini_seconds:258:64:5:32", "gemini_frames:70:280:25:32"
+
+
+@pytest.mark.parametrize(
+    ("rule", "seconds", "low", "high"),
+    [
+        ("rate:10", 60, 600, 600), ("rate:32", 10, 320, 320), ("rate:25:32", 10, 250, 320), ("rate:10", 0.01, 1, 1),
+        ("window:30:375", 1, 375, 375), ("window:30:375", 30, 375, 375), ("window:30:187", 31, 374, 374),
+        ("by_time", 3600, 0, 0),
+    ],
+)  # fmt: skip
+def test_sound_by_rule(rule: str, seconds: float, low: float, high: float) -> None:
+    found = sound_tokens(rule, seconds)
+    assert (found.low, found.high) == (low, high)
+    assert found.certainty == ("exact" if low == high else "estimated")
+
+
+@pytest.mark.parametrize(
+    ("rule", "video", "low", "mid", "high"),
+    [
+        (GEMINI_2, Film(seconds=10.0), 2630, 2630, 2630),
+        (GEMINI_2, Film(seconds=10.0, fps=2.0), 5160, 5210, 5480),
+        (GEMINI_2, Film(seconds=10.0, detail="low"), 640, 690, 960),
+        (GEMINI_3, Film(seconds=10.0, sound=False), 350, 700, 700),
+        (GEMINI_3, Film(seconds=10.0, detail="high", sound=True), 1650, 3050, 3120),
+        ("qwen:28", Film(seconds=10.0, fps=1.0, width=640, height=360), 1495, 1495, 1495),  # 5 pairs of 23 x 13
+        ("qwen:28", Film(seconds=1.0, width=640, height=360), 598, 598, 598),  # at least 4 frames
+        ("qwen:32", Film(seconds=10.0), 1280, 4608, 7680),  # 10 pairs of 128 to 768
+    ],
+)
+def test_video_by_rule(rule: str, video: Film, low: float, mid: float, high: float) -> None:
+    found = film_tokens(rule, video)
+    assert (found.low, found.mid, found.high) == (low, mid, high)
+
+
+def test_documents_by_rule() -> None:
+    assert leaf_tokens("page:258", Leaves(pages=10), "").mid == 2580
+    gemini = leaf_tokens("gemini_pages:280:560:1120", Leaves(pages=10, chars=0), "")
+    assert gemini.mid == gemini.high == 5600
+    tile, claude = "openai_tile:85:170", "anthropic:1568:1568"
+    ten = leaf_tokens("anthropic_pdf:1500:3000", Leaves(pages=10), claude)
+    assert 15_000 < ten.low < ten.mid < ten.high <= 30_000 + 15_680
+    scanned = leaf_tokens("anthropic_pdf:1500:3000", Leaves(pages=10, chars=0), claude)
+    assert scanned.high <= 15_680
+    words = leaf_tokens("openai_pdf", Leaves(pages=1, chars=4000), tile)
+    assert words.low < 1000 < words.mid < words.high
+    assert leaf_tokens("by_page", Leaves(pages=1000), "").mid == 0
+
+
+def test_drawn_pictures_are_from_tables_and_else_unknown() -> None:
+    assert drawn.drawn_tokens("table:gpt-image-1", 1536, 1024, "medium").mid == 1568
+    assert drawn.drawn_tokens("table:gpt-image-2", 1024, 1024, "high").mid == 7024
+    assert not drawn.drawn_tokens("table:gpt-image-2", 1024, 1024, "low").known
+    assert not drawn.drawn_tokens("table:gpt-image-1", 999, 999, "low").known
+    assert not drawn.drawn_tokens("", 1024, 1024, "low").known
+
+
+@pytest.mark.parametrize("rule", ["", "none:1", "rate", "rate:0", "window:30", "rate:a", "rate:10 x=1", "page:1:2"])
+def test_a_rule_that_cannot_be_followed_is_a_wide_range_that_says_so(rule: str) -> None:
+    heard, watched = sound_tokens(rule, 10), film_tokens(rule, Film(seconds=10.0))
+    read = leaf_tokens(rule, Leaves(pages=3), "")
+    for found, said in ((heard, sound.UNKNOWN_RULE), (watched, film.UNKNOWN_RULE), (read, leaves.UNKNOWN_RULE)):
+        assert found.basis == said and found.certainty == "estimated" and found.high >= 5 * found.low
+
+
+@given(
+    st.sampled_from(("", "rate:10", "rate:25:32", "window:30:375", GEMINI_2, GEMINI_3, "qwen:28", "qwen:32")),
+    st.floats(0.01, 100_000), st.sampled_from((0.0, 0.5, 1.0, 30.0)), st.integers(0, 4000), st.integers(0, 4000),
+)  # fmt: skip
+def test_more_seconds_are_never_fewer_tokens(rule: str, seconds: float, fps: float, wide: int, high: int) -> None:
+    def both(length: float) -> list[Quantity]:
+        return [
+            sound_tokens(rule, length),
+            film_tokens(rule, Film(seconds=length, fps=fps)),
+        ]
+
+    for less, more in zip(both(seconds), both(seconds * 2), strict=True):
+        assert 0 < less.low <= less.mid <= less.high
+        assert less.high <= more.high
+    sized = film_tokens(rule, Film(seconds=seconds, fps=fps, width=wide, height=high))
+    assert 0 < sized.low <= sized.mid <= sized.high
+
+
+RULES = Sheet(name="v/eye", rules={"image": "fixed:100", "audio": "rate:10"}, sources={"image": "a page"})
+
+
+def test_a_count_is_the_sum_of_its_parts_each_with_its_source() -> None:
+    pieces = (
+        Piece(kind="image", width=9, height=9), Piece(kind="audio", seconds=2.0), Piece(kind="text", tokens=7),
+        Piece(kind="output", tokens=5),
+    )  # fmt: skip
+    found = count(pieces, RULES, takes=("text",))
+    assert found.tokens == exact(132.0, "sum") and found.rejected == ""
+    assert found.parts[0].source == "a page" and found.parts[2].tokens.basis == "counted"
+
+
+def test_framing_is_a_range_and_makes_the_sum_one() -> None:
+    found = count((Piece(kind="image", width=9, height=9), Piece(kind="framing")), RULES)
+    assert found.tokens.certainty == "estimated" and found.tokens.low > 100
+    own = count((Piece(kind="framing"),), Sheet(framing=(1.0, 2.0, 3.0)))
+    assert (own.tokens.low, own.tokens.high) == (1, 3)
+
+
+def test_a_kind_whose_first_rule_is_of_a_later_day_is_an_error() -> None:
+    later = Sheet(name="v/eye", later={"video": "2027-01-01"})
+    with pytest.raises(UsageError, match="2027-01-01"):
+        count((Piece(kind="video", seconds=1.0),), later, model="v/eye")
+
+
+def counted(kind: Any, tokens: Quantity, **more: Any) -> Counted:
+    return Counted(piece=Piece(kind=kind, **more), tokens=tokens)
+
+
+def test_money_keeps_ranges_and_modalities_apart() -> None:
+    rates = priced_by(Price(input_mtok=1.0, output_mtok=4.0, input_audio_mtok=10.0, request=0.5))
+    parts = (
+        counted("text", between(100.0, 200.0, 300.0, "")), counted("audio", exact(1000.0)),
+        counted("output", exact(50.0)),
+    )  # fmt: skip
+    found = bill(parts, rates)
+    assert (found.low, found.mid, found.high) == (0.5103, 0.5104, 0.5105)
+    assert found.certainty == "estimated"
+
+
+def test_money_of_cached_text_has_a_price_of_its_own_or_is_unknown() -> None:
+    parts = (counted("text", exact(1000.0)), counted("image", exact(50.0)))
+    assert not bill(parts, priced_by(Price(input_mtok=1.0)), cached=10).known
+    assert usage(parts, 1, cached=400) == {"input_tokens": 1050, "input_image_tokens": 50, "cache_read_tokens": 400}
+    assert usage(parts, 1, cached=5000)["cache_read_tokens"] == 1000  # pictures are not what is cached here
+
+
+@pytest.mark.parametrize("kind", ["text", "image", "audio", "video", "document", "output", "drawn", "speech"])
+def test_a_count_without_a_price_is_unknown_and_none_needs_no_price(kind: Any) -> None:
+    nothing = priced_by(Price())
+    assert not bill((counted(kind, exact(1.0)),), nothing).known
+    assert not bill((counted(kind, unknown("why")),), priced_by(Price(input_mtok=1.0, output_mtok=1.0))).known
+    assert bill((counted(kind, exact(0.0)),), nothing).mid == 0.0
+
+
+def test_what_is_billed_by_time_or_page_needs_that_price() -> None:
+    by_time = counted("audio", exact(0.0), seconds=60.0)
+    assert bill((by_time,), priced_by(Price(second=0.0001))).mid == 0.006
+    assert not bill((by_time,), priced_by(Price(input_mtok=1.0))).known
+    by_page = counted("document", exact(0.0), pages=3)
+    assert not bill((by_page,), priced_by(Price(input_mtok=1.0))).known

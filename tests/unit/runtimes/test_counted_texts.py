@@ -1,0 +1,37 @@
+"""Texts of a request are counted with the vocabularies of models that may be asked, and with no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from intermodal.asking import make_request, vocabularies
+from intermodal.catalog.load import load_catalog
+from intermodal.client import Client
+from intermodal.config import Config
+from intermodal.runtimes.encodings import count
+
+LONG = "It was the best of times, it was the worst of times; it was the age of wisdom. " * 60
+
+
+def counts(tmp_path: Path, text: str, *consent: str) -> dict[str, int]:
+    env = {"INTERMODAL_HOME": str(tmp_path), "OPENAI_API_KEY": "k"}
+    with Client(Config(consent=consent), env=env) as client:
+        (part,) = client.prepare(make_request(text)).inputs.facts.parts
+    return part.tokens
+
+
+def test_a_long_text_is_counted_with_the_encoding_of_a_host_after_consent(tmp_path: Path) -> None:
+    assert counts(tmp_path, LONG, "openai")["o200k_base"] == count("o200k_base", LONG)
+    assert "o200k_base" not in counts(tmp_path, LONG)
+
+
+def test_a_short_text_does_not_wait_for_a_large_vocabulary(tmp_path: Path) -> None:
+    assert "o200k_base" not in counts(tmp_path, "What is this?", "openai")
+
+
+def test_only_hosts_with_consent_name_vocabularies() -> None:
+    def named(*consent: str) -> frozenset[str]:
+        return vocabularies(load_catalog(installed={}, weights=frozenset(), consent=consent))
+
+    assert named() == frozenset()
+    assert "o200k_base" in named("openai") and "o200k_base" not in named("google")
