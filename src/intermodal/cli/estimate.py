@@ -51,10 +51,11 @@ def estimate(**given: Any) -> None:
     Every count says how it was made and by whose rule of which day. What nobody publishes is a range or unknown.
     """
     from intermodal.catalog.families import families
-    from intermodal.catalog.load import load_catalog
-    from intermodal.config import load_config
+    from intermodal.catalog.load import load_catalog, snapshot
+    from intermodal.config import load_config, snapshot_file
     from intermodal.reports.estimate import estimate as made_of
-    from intermodal.reports.estimate import find, rules_of
+    from intermodal.reports.estimate import rules_of
+    from intermodal.reports.subject import find
 
     day = _day(given["day"])
     imagined = _imagined(given)
@@ -63,7 +64,7 @@ def estimate(**given: Any) -> None:
     if [*given["texts"], *given["files"]].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for one text or for one file")
     catalog = load_catalog(user=load_config(os.environ).hosts, installed={}, weights=frozenset())
-    subject = find(catalog, families(), given["name"])
+    subject = find(catalog, snapshot(snapshot_file(os.environ)), families(), given["name"])
     rules = rules_of(subject, families(), day)
     pieces = (*_real(given, rules.rules.get("text", "")), *imagined)
     made = made_of(subject, rules, pieces, date=day, batch=given["batch"], cached=given["cached"])

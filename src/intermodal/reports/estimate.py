@@ -6,26 +6,16 @@ from collections.abc import Callable
 
 import msgspec
 
-from intermodal.catalog.counting import Aspect, Families, Sheet, bare
-from intermodal.catalog.nouns import Catalog, Endpoint, Model
+from intermodal.catalog.counting import Aspect, Families, Sheet
 from intermodal.content import Value
-from intermodal.costing.bill import bill, priced_by
+from intermodal.costing.bill import bill
 from intermodal.costing.parts import Count, Piece, count
 from intermodal.costing.sound import BY_TIME
-from intermodal.errors import UnknownModel
 from intermodal.media.pretokens import pretokens
 from intermodal.quantity import Quantity, unknown
+from intermodal.reports.subject import Subject
 
 CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
-_NEAR = 3
-
-
-class Subject(Value):
-    """The model an estimate is about. ``model`` and ``endpoint`` are None when only its family is known."""
-
-    id: str
-    model: Model | None = None
-    endpoint: Endpoint | None = None
 
 
 class Estimate(Value):
@@ -38,63 +28,6 @@ class Estimate(Value):
     rejected: str = ""
     endpoint: str = ""
     price_source: str = ""
-
-
-def find(catalog: Catalog, families: Families, name: str) -> Subject:
-    """The model a name stands for: of the catalog, else of a family whose rules are known.
-
-    Raises:
-        UnknownModel: neither; the message has the nearest names.
-    """
-    there = _named(catalog, name)
-    if there:
-        chosen = min(there, key=_preference)
-        return Subject(id=chosen.model.id, model=chosen.model, endpoint=chosen)
-    family = families.of(name)
-    if family is not None:
-        own = name.strip().lower().partition(":")[2] if ":" in name.partition("/")[0] else name.strip().lower()
-        vendor = family[0].partition("/")[0]
-        return Subject(id=own if "/" in own else f"{vendor}/{own}")
-    from intermodal.planner.names import resolve
-
-    try:
-        chosen = min(resolve(catalog, name), key=_preference)
-    except UnknownModel as error:
-        raise UnknownModel(error.what, where="--model", todo=_todo(error, catalog, families, name)) from None
-    return Subject(id=chosen.model.id, model=chosen.model, endpoint=chosen)
-
-
-def _named(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
-    """Endpoints of exactly this name; of several models with one last word, those of the vendor that is named."""
-    wanted, short = name.strip().lower(), bare(name)
-    one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
-    if one:
-        return one
-    found = tuple(e for e in catalog.endpoints if short in (bare(e.model.id), bare(e.served_as)))
-    host, colon, _ = wanted.partition(":")
-    if colon and "/" not in host and any(e.host.id == host for e in found):
-        found = tuple(e for e in found if e.host.id == host)
-    vendor = wanted.rpartition(":")[2].rpartition("/")[0] or ""
-    own = tuple(e for e in found if vendor and e.model.id.lower().startswith(f"{vendor}/"))
-    return own or found
-
-
-def _preference(endpoint: Endpoint) -> tuple[bool, bool, float, str]:
-    """The vendor's own host first, then a known price, then the lowest."""
-    vendor = endpoint.model.id.partition("/")[0]
-    price = endpoint.price.input_mtok
-    return endpoint.host.id != vendor, price is None, price or 0.0, endpoint.id
-
-
-def _todo(error: UnknownModel, catalog: Catalog, families: Families, name: str) -> str:
-    """The nearest names of the catalog and of the families whose rules are known."""
-    from difflib import get_close_matches
-
-    if "say which" in error.todo:
-        return error.todo
-    names = {**families.names, **{bare(e.model.id): e.model.id for e in catalog.endpoints}}
-    near = get_close_matches(bare(name), names, _NEAR, 0.6)
-    return f"did you mean {' or '.join(names[each] for each in near)}?" if near else "see intermodal models"
 
 
 def rules_of(subject: Subject, families: Families, date: str) -> Sheet:
@@ -136,20 +69,13 @@ def estimate(
     Raises:
         UsageError: a piece is of a kind whose first rule is of a later day.
     """
-    model, endpoint = subject.model, subject.endpoint
+    model = subject.model
     found = count(pieces, rules, takes=model.input if model is not None else (), model=subject.id)
-    if found.rejected:
-        usd = unknown("it would be refused")
-    elif endpoint is None:
-        usd = unknown("no price is known")
-    elif endpoint.price.effective_from > date:
-        usd = unknown(f"no price before {endpoint.price.effective_from} is known")
-    else:
-        usd = bill(found.parts, priced_by(endpoint.price, batch=batch), cached=cached)
+    priced = "it would be refused" if found.rejected else subject.priced(date, batch=batch)
+    usd = unknown(priced) if isinstance(priced, str) else bill(found.parts, priced, cached=cached)
     return Estimate(
-        model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected,
-        endpoint=endpoint.id if endpoint is not None else "",
-        price_source=endpoint.price.evidence.source if endpoint is not None else "",
+        model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected, endpoint=subject.endpoint,
+        price_source=subject.price_source,
     )  # fmt: skip
 
 

@@ -111,10 +111,20 @@ def test_a_model_without_rules_gets_a_wide_range_that_says_so(cli: Cli) -> None:
 
 def test_a_count_without_a_price_is_unknown_never_nothing(cli: Cli) -> None:
     unknown = {"low": None, "mid": None, "high": None, "exactness": "unknown"}
-    assert asked(cli, "--model", "pixtral-12b", "--image", "9x9")["usd"] == unknown  # no row with a price
-    assert asked(cli, "--model", "gpt-4o", "--image", "9x9", "--batch")["usd"] == unknown
+    assert asked(cli, "--model", "smolvlm-256m", "--image", "9x9")["usd"] == unknown  # nobody sells it
+    assert asked(cli, "--model", "groq:openai/whisper-large-v3", "--audio", "1s", "--batch")["usd"] == unknown
+    assert asked(cli, "--model", "gpt-4o", "--out-audio", "1s")["usd"] == unknown  # it makes none
     assert asked(cli, "--model", "whisper-1", "--audio", "1s", "--out-tokens", "5")["usd"] == unknown
     assert asked(cli, "--model", "embedded:smollm2-135m-instruct", "--out-tokens", "5")["usd"]["mid"] == 0
+
+
+def test_batch_and_cached_text_have_prices_of_their_own(cli: Cli) -> None:
+    usd = asked(cli, "--model", "claude-haiku-4.5", "--image", "1000x1000", "--batch")["usd"]
+    assert usd["mid"] == 0.000648 and usd["exactness"] == "exact"
+    words = ["--model", "gpt-4o", "--text", "-"]
+    plain = asked(cli, *words, input="hello world " * 100)["usd"]["mid"]
+    cached = asked(cli, *words, "--cached", "100", input="hello world " * 100)["usd"]["mid"]
+    assert 0 < cached < plain
 
 
 def test_text_is_counted_by_its_vocabulary_or_a_range(cli: Cli, tmp_path: Path) -> None:

@@ -105,6 +105,12 @@ def test_18_the_pixel_budget_decides_the_count() -> None:
 @pytest.mark.parametrize(
     ("model", "words", "usd"),
     [
+        pytest.param("claude-haiku-4.5", "--image 1000x1000", 0.001296, id="11-haiku"),
+        pytest.param("claude-opus-5", "--image 3840x2160", 0.02392, id="11-opus"),
+        pytest.param("gpt-realtime", "--audio 60s", 0.0192, id="14-heard"),
+        pytest.param("gpt-realtime", "--out-audio 60s", 0.0768, id="14-spoken"),
+        pytest.param("mistral-ocr-latest", "--pdf 1000p", 4.0, id="15-ocr"),
+        pytest.param("gpt-image-1", "--out-image 1024x1024:high", 0.1664, id="15-drawn"),
         pytest.param("whisper-1", "--audio 3600s", 0.36, id="15-whisper"),
         pytest.param("groq:openai/whisper-large-v3", "--audio 3600s", 0.111, id="15-groq-whisper"),
     ],

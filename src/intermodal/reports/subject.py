@@ -1,0 +1,162 @@
+"""The model an estimate is about, whatever it was called by: an endpoint of the catalog, a row of the snapshot, or a
+name whose family's rules are known; and what it asks on a day."""
+
+from __future__ import annotations
+
+from intermodal.catalog import hosted, prices
+from intermodal.catalog.counting import Families, bare
+from intermodal.catalog.nouns import Catalog, Endpoint, Model, Price
+from intermodal.catalog.prices import Vector
+from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.content import Value
+from intermodal.costing.bill import Priced, Usage, priced_by
+from intermodal.errors import UnknownModel
+
+_NEAR = 3
+_BATCH = ("processing", "batch")
+
+
+class Subject(Value):
+    """A model, where it is known to be served, and its price there.
+
+    Attributes:
+        id: ``vendor/model``. endpoint: ``host:vendor/model``, "" when only its family is known.
+        model: None when only its family is known.
+        price: of its own row, or of this machine. vectors: of the snapshot, dated; they go first.
+        price_source: who says what it costs.
+    """
+
+    id: str
+    endpoint: str = ""
+    model: Model | None = None
+    price: Price | None = None
+    vectors: tuple[Vector, ...] = ()
+    price_source: str = ""
+
+    @property
+    def _preference(self) -> tuple[bool, bool, float, str]:
+        """The vendor's own host first, then a known price, then the lowest."""
+        rate = self.price.input_mtok if self.price is not None else None
+        host, _, _ = self.endpoint.partition(":")
+        return host != self.id.partition("/")[0], rate is None, rate or 0.0, self.endpoint
+
+    def priced(self, date: str, *, batch: bool = False) -> Priced | str:
+        """What a usage costs on an ISO date; or why nobody knows."""
+        if self.vectors:
+            return _by_vectors(self.vectors, date, batch)
+        if self.price is None:
+            return "no price is known"
+        if self.price.effective_from > date:
+            return f"no price before {self.price.effective_from} is known"
+        return priced_by(self.price, batch=batch)
+
+
+def _by_vectors(vectors: tuple[Vector, ...], date: str, batch: bool) -> Priced | str:
+    said = dict([_BATCH]) if batch else {}
+    if batch and not any(each.when.get(_BATCH[0]) == _BATCH[1] and each.since <= date for each in vectors):
+        return f"no price of a batch is known for {date}"
+    vector = prices.at(vectors, date, **said)
+    if vector is None:
+        return f"no price is known for {date}"
+
+    def answer(used: Usage) -> float | str:
+        found = prices.bill(vector, used)
+        return found.usd if found.usd is not None else found.unpriced[0].replace("_", " ")
+
+    return answer
+
+
+def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> Subject:
+    """The model a name stands for.
+
+    Raises:
+        UnknownModel: nobody knows it, or several are called so; the message has the nearest names.
+    """
+    there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
+    there += [of_row(row, models) for row in _rows(models, families, name)]
+    if there:
+        return min(there, key=lambda each: each._preference)
+    family = families.of(name)
+    if family is not None:
+        own = name.strip().lower()
+        own = own.partition(":")[2] if ":" in own.partition("/")[0] and "/" in own else own
+        vendor = family[0].partition("/")[0]
+        return Subject(id=own if "/" in own else f"{vendor}/{own}")
+    from intermodal.planner.names import resolve
+
+    try:
+        found = [of_endpoint(endpoint, models) for endpoint in resolve(catalog, name)]
+    except UnknownModel as error:
+        raise UnknownModel(error.what, where="--model", todo=_todo(error, models, families, name)) from None
+    return min(found, key=lambda each: each._preference)
+
+
+def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
+    """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
+    row = models.named(endpoint.host.id, endpoint.served_as)
+    listed = hosted.prices_of(row, models.header) if row is not None else None
+    same = row is not None and listed is not None and listed.now == endpoint.price
+    return Subject(
+        id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, price=endpoint.price,
+        vectors=_vectors(row) if row is not None and same else (), price_source=endpoint.price.evidence.source,
+    )  # fmt: skip
+
+
+def of_row(row: Row, models: Snapshot) -> Subject:
+    """A model at a host, as published."""
+    listed = hosted.prices_of(row, models.header)
+    return Subject(
+        id=row.id, endpoint=row.endpoint, model=hosted.model_of(row, None, models.header),
+        price=listed.now if listed is not None else None, vectors=_vectors(row) if listed is not None else (),
+        price_source=listed.now.evidence.source if listed is not None else "",
+    )  # fmt: skip
+
+
+def _vectors(row: Row) -> tuple[Vector, ...]:
+    dated, stated = row.dated_prices, row.stated_prices
+    return dated or ((stated,) if stated is not None else ())
+
+
+def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
+    """Endpoints of exactly this name; of several models with one last word, those of the vendor that is named."""
+    wanted, short = name.strip().lower(), bare(name)
+    one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
+    if one:
+        return one
+    found = tuple(e for e in catalog.endpoints if short in (bare(e.model.id), bare(e.served_as)))
+    host, colon, _ = wanted.partition(":")
+    if colon and "/" not in host and any(e.host.id == host for e in found):
+        found = tuple(e for e in found if e.host.id == host)
+    own = tuple(e for e in found if _vendor(wanted) and e.model.id.lower().startswith(f"{_vendor(wanted)}/"))
+    return own or found
+
+
+def _rows(models: Snapshot, families: Families, name: str) -> list[Row]:
+    """Rows of the snapshot of this name: of the host that is named, else of the vendor's own, else of any."""
+    wanted, short = name.strip().lower(), bare(name)
+    host, colon, _ = wanted.partition(":")
+    family = families.of(name)
+    near = [host] if colon and host in models.places else []
+    near += [vendor for vendor in (_vendor(wanted), family[0].partition("/")[0] if family else "") if vendor]
+    for place in near:
+        found = [row for row in models.of_host(place) if short in (bare(row.id), bare(row.name))]
+        if found:
+            return found
+    if colon and host in models.places:
+        return []
+    return [row for row in models.rows if bare(row.id) == short]
+
+
+def _vendor(wanted: str) -> str:
+    return wanted.rpartition(":")[2].rpartition("/")[0] if "/" in wanted else ""
+
+
+def _todo(error: UnknownModel, models: Snapshot, families: Families, name: str) -> str:
+    """The nearest names of the snapshot and of the families whose rules are known."""
+    from difflib import get_close_matches
+
+    if "say which" in error.todo:
+        return error.todo
+    names = {bare(row.id): row.id for row in models.rows} | families.names
+    near = get_close_matches(bare(name), names, _NEAR, 0.6)
+    return f"did you mean {' or '.join(names[each] for each in near)}?" if near else "see intermodal models"
