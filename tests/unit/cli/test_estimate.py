@@ -112,7 +112,7 @@ def test_a_model_without_rules_gets_a_wide_range_that_says_so(cli: Cli) -> None:
 def test_a_count_without_a_price_is_unknown_never_nothing(cli: Cli) -> None:
     unknown = {"low": None, "mid": None, "high": None, "exactness": "unknown"}
     assert asked(cli, "--model", "smolvlm-256m", "--image", "9x9")["usd"] == unknown  # nobody sells it
-    assert asked(cli, "--model", "groq:openai/whisper-large-v3", "--audio", "1s", "--batch")["usd"] == unknown
+    assert asked(cli, "--model", "whisper-1", "--audio", "1s", "--batch")["usd"] == unknown
     assert asked(cli, "--model", "gpt-4o", "--out-audio", "1s")["usd"] == unknown  # it makes none
     assert asked(cli, "--model", "whisper-1", "--audio", "1s", "--out-tokens", "5")["usd"] == unknown
     assert asked(cli, "--model", "embedded:smollm2-135m-instruct", "--out-tokens", "5")["usd"]["mid"] == 0
