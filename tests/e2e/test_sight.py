@@ -153,9 +153,8 @@ def test_a_picture_beside_a_text_too_long_for_the_eye_is_described(both: Both, s
     made = ran.document
     assert ops(made) == ["describe", "generate"]
     assert not made["plan"]["chosen"]["endpoint"].startswith("eye:")
-    why = {
-        each["rule"]: each["reason"] for each in made["plan"]["rejected"] if f"eye:{both[1].model}" in each["endpoints"]
-    }
+    rejected = made["plan"]["rejected"]
+    why = {row["rule"]: row["reason"] for row in rejected if f"eye:{both[1].model}" in row.get("endpoints", ())}
     assert "holds 2,048" in why["context"]
 
 
