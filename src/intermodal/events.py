@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from intermodal.content import ReadLine, Transcript, Value
+from intermodal.content import ReadLine, ToolCall, Transcript, Value
 
 
 class Usage(Value):
@@ -138,8 +138,9 @@ class Finished(Value, tag_field="event", tag="finished"):
 
     ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output; ``speech`` the
     sound of a speech output; ``scores`` those of the labels of a scores output, 0..1, together 1;
-    ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter"); "length" also where
-    an answer was stopped because it repeated itself. ``endpoint`` is "" where nothing had to be called.
+    ``tool_calls`` what the model wants called, for the caller to do;
+    ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also
+    where an answer was stopped because it repeated itself. ``endpoint`` is "" where nothing had to be called.
     """
 
     endpoint: str
@@ -149,6 +150,7 @@ class Finished(Value, tag_field="event", tag="finished"):
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
     scores: dict[str, float] = field(default_factory=dict)
+    tool_calls: tuple[ToolCall, ...] = ()
     cost: float | None = 0.0
     seconds: float = 0.0
 
@@ -168,6 +170,7 @@ class Result(Value):
         actuals: one per step, in the order they finished.
         derived: every conversion's product, in that order.
         notes: what the user should know.
+        tool_calls: what the model wants called; make them and ask again with the results.
         checks, replans: what checks found, and where the plan was made again, in order.
         retries: where a step was tried again.
         cost: USD; None when unknown.
@@ -180,6 +183,7 @@ class Result(Value):
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
     scores: dict[str, float] = field(default_factory=dict)
+    tool_calls: tuple[ToolCall, ...] = ()
     checks: tuple[Checked, ...] = ()
     replans: tuple[Replanned, ...] = ()
     retries: tuple[Retrying, ...] = ()
@@ -230,6 +234,7 @@ def fold(events: Iterable[Event]) -> Result:
         embedding=finished.embedding,
         speech=finished.speech,
         scores=finished.scores,
+        tool_calls=finished.tool_calls,
         checks=tuple(checks),
         replans=tuple(replans),
         retries=tuple(retries),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import msgspec
+
 from intermodal.content import Part, Role, Value
 
 Objective = Literal["default", "cheapest", "fastest", "best"]
@@ -77,6 +79,18 @@ class Sampling(Value):
     seed: int | None = None
 
 
+class Tool(Value):
+    """What a model may ask to have called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments."""
+
+    name: str
+    description: str = ""
+    schema: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+
+
+# Whether tools may, must not or must be called. One tool that must be called is "required" with that tool alone.
+ToolChoice = Literal["auto", "none", "required"]
+
+
 class Policy(Value):
     """What the user allows and prefers.
 
@@ -119,7 +133,8 @@ class Request(Value):
     """A whole request.
 
     ``messages`` is the conversation, oldest first. ``previous_endpoint`` is the endpoint that
-    answered the last turn, "" on the first.
+    answered the last turn, "" on the first. ``tools`` are the caller's own: a call of one ends the run, the caller
+    makes it and asks again with its result. ``parallel_tools``: several calls may come at once.
     """
 
     messages: tuple[Message, ...]
@@ -127,6 +142,9 @@ class Request(Value):
     sampling: Sampling = Sampling()
     policy: Policy = Policy()
     previous_endpoint: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tools: bool = True
 
     def parts(self) -> Iterator[tuple[int, Role, Part]]:
         """Every part with its index: 0, 1, … through all messages. ``Facts.parts`` has the same order."""

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 _CHUNK = 3 << 18  # bytes per base64 segment; a multiple of 3, so that the pieces concatenate without padding
+
+
+class Base64(NamedTuple):
+    """Media in a tree for ``BodyWriter.tree``: becomes the string ``prefix`` + base64 of ``data``."""
+
+    data: bytes
+    prefix: str = ""
 
 
 class BodyWriter:
@@ -24,6 +32,29 @@ class BodyWriter:
     def value(self, value: Any) -> None:
         self._open += dumps(value)
 
+    def tree(self, value: Any) -> None:
+        """A JSON value in which media are ``Base64``."""
+        if isinstance(value, Base64):
+            self.raw(f'"{value.prefix}')
+            self.base64(value.data)
+            self.raw('"')
+        elif isinstance(value, dict):
+            self.raw("{")
+            for number, (name, item) in enumerate(value.items()):
+                self.raw("," if number else "")
+                self.value(name)
+                self.raw(":")
+                self.tree(item)
+            self.raw("}")
+        elif isinstance(value, list):
+            self.raw("[")
+            for number, item in enumerate(value):
+                self.raw("," if number else "")
+                self.tree(item)
+            self.raw("]")
+        else:
+            self.value(value)
+
     def base64(self, data: bytes) -> None:
         self._flush()
         view = memoryview(data)
@@ -38,6 +69,13 @@ class BodyWriter:
         if self._open:
             self._done.append(bytes(self._open))
             self._open.clear()
+
+
+def segments(tree: Any) -> tuple[bytes, ...]:
+    """A whole body from a tree in which media are ``Base64``."""
+    body = BodyWriter()
+    body.tree(tree)
+    return body.segments()
 
 
 def dumps(value: Any) -> bytes:
@@ -74,3 +112,18 @@ def loads(data: bytes | str) -> Any:
 def count(value: Any) -> int | None:
     """A token count a host reported; None for anything that is not a non-negative whole number."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is an object, else an empty one: upstreams leave out what they do not know."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: Any) -> Sequence[Any]:
+    """The value where it is an array, else an empty one."""
+    return value if isinstance(value, list) else ()
+
+
+def word(value: Any) -> str:
+    """The value where it is a string, else an empty one."""
+    return value if isinstance(value, str) else ""

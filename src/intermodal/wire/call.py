@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from intermodal.content import Role, Transcript, Value
+from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult, Transcript, Value
 from intermodal.errors import CallError, UnsupportedModality
-from intermodal.request import Output, Sampling, TextOutput
+from intermodal.request import Output, Sampling, TextOutput, Tool, ToolChoice
 
 Detail = Literal["auto", "low", "high", "original"]
 AudioFormat = Literal["wav", "mp3"]
@@ -57,7 +57,24 @@ class WireVideo(Value, frozen=True, tag_field="kind", tag="video"):
     media_type: str = "video/mp4"
 
 
-WirePart = WireText | WireImage | WireAudio | WireVideo
+class WireDocument(Value, frozen=True, tag_field="kind", tag="document"):
+    """A PDF as it is. ``name`` is shown to the model where the wire says it; "" leaves it out."""
+
+    data: bytes
+    name: str = ""
+
+
+class WireLink(Value, frozen=True, tag_field="kind", tag="link"):
+    """Media that a client of ours names by its URL. Decoders give it, no encoder sends it: hosts get bytes."""
+
+    of: Literal["image", "audio", "video", "document"]
+    url: str
+    detail: Detail = "auto"
+
+
+WireMedia = WireImage | WireAudio | WireVideo | WireDocument
+# What a turn said, kept so that the next turn can return it, stands beside text and media.
+WirePart = WireText | WireMedia | WireLink | ToolCall | ToolResult | Reasoning | Refusal | Opaque
 
 
 class WireMessage(Value, frozen=True):
@@ -70,6 +87,7 @@ class ChatCall(Value, frozen=True):
 
     ``candidates`` asks for that many of the likeliest next words with their probabilities, 0 for none.
     ``grammar`` in llama.cpp's GBNF binds the answer; hosts that do not know it are not sent it.
+    ``context`` is how many tokens the host is to make room for, where its wire can say it.
     """
 
     model: str
@@ -79,6 +97,10 @@ class ChatCall(Value, frozen=True):
     stream: bool = True
     candidates: int = 0
     grammar: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tools: bool = True
+    context: int | None = None
 
 
 class TranscriptionCall(Value, frozen=True):
@@ -151,7 +173,17 @@ class Candidates(Value, frozen=True, tag_field="wire_event", tag="candidates"):
 
 
 class ReasoningDelta(Value, frozen=True, tag_field="wire_event", tag="reasoning"):
+    """A piece of thinking. A ``signature`` ends the stretch of thinking that it vouches for."""
+
     text: str
+    signature: str = ""
+
+
+class OpaqueBlock(Value, frozen=True, tag_field="wire_event", tag="opaque"):
+    """A block that only the same wire understands, as it came: ``content.Opaque`` on its way."""
+
+    wire: str
+    body: str
 
 
 class RefusalDelta(Value, frozen=True, tag_field="wire_event", tag="refusal"):
@@ -172,14 +204,15 @@ class ToolCallDelta(Value, frozen=True, tag_field="wire_event", tag="tool_call")
 class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     """What the host says it counted; None where it said nothing.
 
-    ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` are part of
-    ``input_tokens``, ``reasoning_tokens`` and ``audio_tokens`` (speech made) part of ``output_tokens``; ``seconds``
-    of audio billed.
+    ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` (read from a cache) and
+    ``cache_write_tokens`` (put into it) are part of ``input_tokens``, ``reasoning_tokens`` and ``audio_tokens`` (speech
+    made) part of ``output_tokens``; ``seconds`` of audio billed.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
     seconds: float | None = None
@@ -199,7 +232,16 @@ class Error(Value, frozen=True, tag_field="wire_event", tag="error"):
 
 
 WireEvent = (
-    TextDelta | SpeechDelta | Candidates | ReasoningDelta | RefusalDelta | ToolCallDelta | Usage | Finish | Error
+    TextDelta
+    | SpeechDelta
+    | Candidates
+    | ReasoningDelta
+    | OpaqueBlock
+    | RefusalDelta
+    | ToolCallDelta
+    | Usage
+    | Finish
+    | Error
 )
 
 

@@ -7,29 +7,31 @@ where they are handled. ``decode_request(b"".join(encoded.segments)) == normalis
 from __future__ import annotations
 
 import re
-from base64 import b64decode
-from collections.abc import Mapping
-from typing import Any, assert_never
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
 from intermodal.catalog.nouns import Host
-from intermodal.content import Role
-from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput
-from intermodal.wire._json import BodyWriter, loads, whole
+from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.request import JsonOutput, SpeechOutput, TextOutput, Tool
+from intermodal.wire._json import Base64, segments, whole
 from intermodal.wire.call import (
     ChatCall,
     Encoded,
     NotExpressible,
     WireAudio,
+    WireDocument,
     WireImage,
     WireMessage,
     WirePart,
     WireText,
     WireVideo,
 )
+from intermodal.wire.openai_chat_served import decode_request
 from intermodal.wire.openai_reply import Decoder
 from intermodal.wire.schemas import bounded, rooted
+from intermodal.wire.turns import check_places, name, normal_tools, whole_part
 
 __all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
 
@@ -38,6 +40,7 @@ PATH = "/chat/completions"
 MAX_STOP = 4
 MAX_CANDIDATES = 20  # next words with probabilities; llama.cpp gives as many as are asked for
 DEFAULT_VOICE = "alloy"
+DEFAULT_NAME = "document.pdf"  # a file part must have a name
 SPEECH_RATE = 24_000  # Hz, of pcm16: signed 16-bit, little-endian, mono
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 
@@ -51,6 +54,8 @@ QUIRKS: Mapping[str, str] = {
     "many_logprobs": f"more than {MAX_CANDIDATES} of them may be asked for",
     "grammar": "an answer can be bound by a grammar in GBNF (llama.cpp)",
     "no_video": "video parts are refused",
+    "no_documents": "file parts are refused",
+    "reasoning_back": "what a model thought goes back to it in reasoning_content (DeepSeek, llama.cpp, vLLM)",
     "video_url": "a video goes as a video_url part (vLLM and its relatives), not as llama.cpp's input_video",
     "bounded_schema": "strings and arrays without a limit are forced with one (schemas.bounded); answers are checked "
     "against the schema as it was given",
@@ -65,32 +70,27 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
     _check(call, host)
     call = normalise(call, host)
-    body = BodyWriter()
-    body.raw('{"model":')
-    body.value(call.model)
-    body.raw(',"messages":[')
-    for number, message in enumerate(call.messages):
-        body.raw("," if number else "")
-        _write_message(body, message, host)
-    body.raw("]")
-    for name, value in _settings(call, host).items():
-        body.raw(f',"{name}":')
-        body.value(value)
-    body.raw("}")
-    return Encoded(path=PATH, headers=_JSON, segments=body.segments())
+    tree = {
+        "model": call.model,
+        "messages": [_message(message, host) for message in call.messages],
+        **_settings(call, host),
+    }
+    return Encoded(path=PATH, headers=_JSON, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
     """The call as this wire can say it: what ``decode_request`` gives back.
 
     Parts that are all text become one (many chat templates take only a string); an output that the
-    host cannot force becomes text (the prompt asks for it instead, and a check follows).
+    host cannot force becomes text (the prompt asks for it instead, and a check follows). Results of tools are
+    messages of their own; an assistant's words come before its calls. Blocks of other wires are left out, and
+    reasoning is unless the host takes it back.
     """
     output = call.output
     if isinstance(output, JsonOutput) and host.forced_json:
         schema = rooted(output.schema)
         schema = bounded(schema) if "bounded_schema" in host.quirks else schema
-        output = JsonOutput(schema=schema, name=_schema_name(output.name))
+        output = JsonOutput(schema=schema, name=schema_name(output.name))
     elif isinstance(output, SpeechOutput):
         # A stream is always pcm16: every other format is refused there. Whoever asked packs it.
         form = "wav" if call.stream else output.format
@@ -99,31 +99,56 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         output = TextOutput()
     sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop)))
     return msgspec.structs.replace(
-        call,
+        normal_tools(call),
         model=whole(call.model),
-        messages=tuple(WireMessage(role=message.role, parts=_joined(message.parts, host)) for message in call.messages),
+        messages=tuple(normal for message in call.messages for normal in _normal(message, host)),
+        context=None,
         output=output,
         sampling=sampling,
         grammar=whole(call.grammar) if "grammar" in host.quirks else "",
     )
 
 
-def _joined(parts: tuple[WirePart, ...], host: Host) -> tuple[WirePart, ...]:
-    texts = [whole(part.text) for part in parts if isinstance(part, WireText)]
-    if len(texts) == len(parts):
-        return (WireText(text="\n\n".join(texts)),)
-    return tuple(_sayable(part, host) for part in parts)
+def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
+    parts = tuple(map(whole_part, message.parts))
+    if message.role == "tool":
+        for part in parts:
+            if isinstance(part, ToolResult):  # nothing says that it is an error but its words
+                yield WireMessage(role="tool", parts=(ToolResult(id=part.id, text=part.text),))
+    elif message.role == "assistant":
+        yield WireMessage(role="assistant", parts=_answer(parts, host))
+    elif all(isinstance(part, WireText) for part in parts):
+        yield WireMessage(role=message.role, parts=(WireText(text=_words(parts, WireText)),))
+    else:
+        yield WireMessage(role=message.role, parts=tuple(_sayable(part, host) for part in parts))
+
+
+def _answer(parts: tuple[WirePart, ...], host: Host) -> tuple[WirePart, ...]:
+    """What an assistant said, in the order this wire has: thoughts, words, refusal, calls."""
+    thought = _words(parts, Reasoning) if "reasoning_back" in host.quirks else ""
+    text, refusal = _words(parts, WireText), _words(parts, Refusal)
+    calls = tuple(part for part in parts if isinstance(part, ToolCall))
+    return (
+        *((Reasoning(text=thought),) if thought else ()),
+        *((WireText(text=text),) if text or not (refusal or calls) else ()),
+        *((Refusal(text=refusal),) if refusal else ()),
+        *calls,
+    )
+
+
+def _words(parts: tuple[WirePart, ...], of: type[WireText] | type[Reasoning] | type[Refusal]) -> str:
+    return "\n\n".join(part.text for part in parts if isinstance(part, of))
 
 
 def _sayable(part: WirePart, host: Host) -> WirePart:
-    if isinstance(part, WireText):
-        return WireText(text=whole(part.text))
     if isinstance(part, WireVideo) and "video_url" not in host.quirks:
         return WireVideo(data=part.data)  # input_video has no field for its type
+    if isinstance(part, WireDocument):
+        return WireDocument(data=part.data, name=part.name or DEFAULT_NAME)
     return part
 
 
-def _schema_name(name: str) -> str:
+def schema_name(name: str) -> str:
     """Names are limited to 64 of ``a-zA-Z0-9_-``."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "answer"
 
@@ -137,71 +162,72 @@ def _check(call: ChatCall, host: Host) -> None:
         raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
     if len(call.sampling.stop) > MAX_STOP:
         raise NotExpressible.of(f"more than {MAX_STOP} stop words", WIRE, where=host.id, todo="give fewer")
+    check_places(call, WIRE, host.id)
     images = 0
-    for message in call.messages:
-        if message.role == "tool":
-            raise NotExpressible.of("a tool result", WIRE, where=host.id)
-        for part in message.parts:
-            if not isinstance(part, WireText) and message.role != "user":
-                raise NotExpressible.of(f"{_name(part)} in a {message.role} message", WIRE, where=host.id)
-            if isinstance(part, WireImage):
-                images += 1
-                if part.media_type not in IMAGE_TYPES:
-                    raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
-            if isinstance(part, WireAudio) and "no_audio" in host.quirks:
-                raise NotExpressible.of("audio", WIRE, where=host.id, todo="transcribe it first")
-            if isinstance(part, WireVideo) and "no_video" in host.quirks:
-                raise NotExpressible.of("video", WIRE, where=host.id, todo="send frames of it")
+    for part in (part for message in call.messages for part in message.parts):
+        if isinstance(part, WireImage):
+            images += 1
+            if part.media_type not in IMAGE_TYPES:
+                raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
+        for kind, quirk, todo in _REFUSED:
+            if isinstance(part, kind) and quirk in host.quirks:
+                raise NotExpressible.of(name(part), WIRE, where=host.id, todo=todo)
     if host.max_images is not None and images > host.max_images:
         raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
 
 
-def _name(part: WirePart) -> str:
-    return {"WireImage": "an image", "WireAudio": "audio", "WireVideo": "video"}.get(type(part).__name__, "text")
+_REFUSED = (
+    (WireAudio, "no_audio", "transcribe it first"),
+    (WireVideo, "no_video", "send frames of it"),
+    (WireDocument, "no_documents", "send its text, or pictures of its pages"),
+)
 
 
-def _write_message(body: BodyWriter, message: WireMessage, host: Host) -> None:
-    body.raw(f'{{"role":"{message.role}","content":')
+def _message(message: WireMessage, host: Host) -> dict[str, Any]:
     only = message.parts[0]
+    if isinstance(only, ToolResult):
+        return {"role": "tool", "tool_call_id": only.id, "content": only.text}
+    if message.role == "assistant":
+        return _said(message)
     if len(message.parts) == 1 and isinstance(only, WireText):
-        body.value(only.text)
-    else:
-        body.raw("[")
-        for number, part in enumerate(message.parts):
-            body.raw("," if number else "")
-            _write_part(body, part, host)
-        body.raw("]")
-    body.raw("}")
+        return {"role": message.role, "content": only.text}
+    return {"role": message.role, "content": [_part(part, host) for part in message.parts]}
 
 
-def _write_part(body: BodyWriter, part: WirePart, host: Host) -> None:
+def _said(message: WireMessage) -> dict[str, Any]:
+    tree: dict[str, Any] = {"role": "assistant", "content": None}
+    calls = []
+    for part in message.parts:
+        if isinstance(part, WireText):
+            tree["content"] = part.text
+        elif isinstance(part, Refusal):
+            tree["refusal"] = part.text
+        elif isinstance(part, Reasoning):
+            tree["reasoning_content"] = part.text
+        elif isinstance(part, ToolCall):
+            function = {"name": part.name, "arguments": part.arguments}
+            calls.append({"id": part.id, "type": "function", "function": function})
+    return {**tree, "tool_calls": calls} if calls else tree
+
+
+def _part(part: WirePart, host: Host) -> dict[str, Any]:
     if isinstance(part, WireText):
-        body.raw('{"type":"text","text":')
-        body.value(part.text)
-        body.raw("}")
-    elif isinstance(part, WireImage):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, WireImage):
         # A data URI and never a URL: a host must not be made to fetch what a user named.
-        body.raw(f'{{"type":"image_url","image_url":{{"url":"data:{part.media_type};base64,')
-        body.base64(part.data)
+        url = {"url": Base64(part.data, f"data:{part.media_type};base64,")}
         # "auto" is everybody's default, and some servers refuse the field.
-        body.raw('"}}' if part.detail == "auto" else f'","detail":"{part.detail}"}}}}')
-    elif isinstance(part, WireAudio):
-        body.raw('{"type":"input_audio","input_audio":{"data":"')
-        body.base64(part.data)
-        body.raw(f'","format":"{part.format}"}}}}')
-    elif isinstance(part, WireVideo):
-        _write_video(body, part, host)
-    else:
-        assert_never(part)
-
-
-def _write_video(body: BodyWriter, part: WireVideo, host: Host) -> None:
-    if "video_url" in host.quirks:
-        body.raw(f'{{"type":"video_url","video_url":{{"url":"data:{part.media_type};base64,')
-    else:
-        body.raw('{"type":"input_video","input_video":{"data":"')
-    body.base64(part.data)
-    body.raw('"}}')
+        return {"type": "image_url", "image_url": url if part.detail == "auto" else {**url, "detail": part.detail}}
+    if isinstance(part, WireAudio):
+        return {"type": "input_audio", "input_audio": {"data": Base64(part.data), "format": part.format}}
+    if isinstance(part, WireDocument):
+        data = Base64(part.data, "data:application/pdf;base64,")
+        return {"type": "file", "file": {"filename": part.name, "file_data": data}}
+    if isinstance(part, WireVideo) and "video_url" in host.quirks:
+        return {"type": "video_url", "video_url": {"url": Base64(part.data, f"data:{part.media_type};base64,")}}
+    if isinstance(part, WireVideo):
+        return {"type": "input_video", "input_video": {"data": Base64(part.data)}}
+    raise NotExpressible.of(name(part), WIRE, where=host.id)
 
 
 def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
@@ -224,11 +250,21 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
     if call.candidates:
         settings |= {"logprobs": True, "top_logprobs": call.candidates}
     settings["grammar"] = call.grammar or None
+    if call.tools:
+        settings["tools"] = [{"type": "function", "function": function(tool)} for tool in call.tools]
+        settings["tool_choice"] = call.tool_choice if call.tool_choice != "auto" else None
+        settings["parallel_tool_calls"] = None if call.parallel_tools else False
     if call.stream:
         settings["stream"] = True
         if "no_stream_options" not in host.quirks:
             settings["stream_options"] = {"include_usage": True}
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def function(tool: Tool) -> dict[str, Any]:
+    """A tool in OpenAI's words, which other wires took over."""
+    described = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **described, "parameters": tool.schema}
 
 
 def within_strict_subset(schema: Mapping[str, Any]) -> bool:
@@ -253,74 +289,3 @@ def _closed(node: Any) -> bool:
         return False
     inside = [*properties.values(), *node.get("$defs", {}).values(), *node.get("anyOf", ()), node.get("items")]
     return all(map(_closed, inside))
-
-
-# ---- the request, read back --------------------------------------------------------------------
-
-
-def decode_request(body: bytes) -> ChatCall:
-    """The call a body says. Raises ValueError for a body that is none."""
-    tree = loads(body)
-    if not isinstance(tree, dict) or not isinstance(tree.get("messages"), list):
-        raise ValueError("no messages")
-    try:
-        return ChatCall(
-            model=tree["model"],
-            messages=tuple(map(_read_message, tree["messages"])),
-            output=_read_output(tree),
-            sampling=Sampling(
-                max_tokens=tree.get("max_completion_tokens", tree.get("max_tokens")),
-                temperature=tree.get("temperature"),
-                top_p=tree.get("top_p"),
-                stop=_read_stop(tree.get("stop")),
-                seed=tree.get("seed"),
-            ),
-            stream=tree.get("stream") is True,
-            candidates=tree.get("top_logprobs", 0) if tree.get("logprobs") else 0,
-            grammar=tree.get("grammar", ""),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a chat request ({type(error).__name__})") from None
-
-
-def _read_stop(stop: Any) -> tuple[str, ...]:
-    return (stop,) if isinstance(stop, str) else tuple(stop or ())
-
-
-def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
-    if "audio" in tree.get("modalities", ()):
-        audio = tree["audio"]
-        return SpeechOutput(format="wav" if audio["format"] == "pcm16" else audio["format"], voice=audio["voice"])
-    wanted = tree.get("response_format")
-    if not wanted or wanted.get("type") != "json_schema":
-        return TextOutput()
-    return JsonOutput(schema=wanted["json_schema"]["schema"], name=wanted["json_schema"]["name"])
-
-
-def _read_message(message: Any) -> WireMessage:
-    role: Role = message["role"]
-    content = message["content"]
-    if isinstance(content, str):
-        return WireMessage(role=role, parts=(WireText(text=content),))
-    return WireMessage(role=role, parts=tuple(map(_read_part, content)))
-
-
-def _read_part(part: Any) -> WirePart:
-    kind = part["type"]
-    if kind == "text":
-        return WireText(text=part["text"])
-    if kind == "input_audio":
-        audio = part["input_audio"]
-        return WireAudio(data=b64decode(audio["data"], validate=True), format=audio["format"])
-    if kind == "input_video":
-        return WireVideo(data=b64decode(part["input_video"]["data"], validate=True))
-    if kind not in ("image_url", "video_url"):
-        raise ValueError(f"unknown part {kind!r}")
-    head, comma, data = part[kind]["url"].partition(",")
-    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
-        raise ValueError(f"{kind} without a data URI")
-    media_type = head.removeprefix("data:").removesuffix(";base64")
-    body = b64decode(data, validate=True)
-    if kind == "video_url":
-        return WireVideo(data=body, media_type=media_type)
-    return WireImage(data=body, media_type=media_type, detail=part[kind].get("detail", "auto"))

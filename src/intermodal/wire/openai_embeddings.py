@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intermodal import errors
@@ -41,11 +41,17 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
         raise status.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
     rows = [row for row in tree["data"] if isinstance(row, Mapping)]
     rows.sort(key=lambda row: row["index"] if isinstance(row.get("index"), int) else 0)
-    vectors = tuple(_vector(row.get("embedding")) for row in rows)
-    if len(vectors) != texts or len({len(vector) for vector in vectors}) != 1 or not all(vectors):
-        raise errors.CallError(f"sent {len(vectors)} usable vectors for {texts} texts", where=endpoint, status=200)
+    vectors = checked([row.get("embedding") for row in rows], endpoint, texts)
     usage = tree.get("usage")
     return Embeddings(vectors=vectors, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
+
+
+def checked(values: Sequence[Any], endpoint: str, texts: int) -> tuple[tuple[float, ...], ...]:
+    """One vector for each text, all of one length. Raises CallError."""
+    vectors = tuple(map(_vector, values))
+    if len(vectors) != texts or len({len(vector) for vector in vectors}) != 1 or not all(vectors):
+        raise errors.CallError(f"sent {len(vectors)} usable vectors for {texts} texts", where=endpoint, status=200)
+    return vectors
 
 
 def _vector(value: Any) -> tuple[float, ...]:

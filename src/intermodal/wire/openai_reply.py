@@ -1,7 +1,6 @@
 """The reply to an OpenAI chat completion: a stream of server-sent events, or one JSON document.
 
-The decoder ends in exactly one :class:`Finish` or :class:`Error`. A stream that stops without a finish
-reason or ``[DONE]`` was cut; selling its text as an answer would be a lie.
+Its proper end is a finish reason or ``[DONE]``.
 """
 
 from __future__ import annotations
@@ -11,24 +10,18 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from intermodal import errors
 from intermodal.wire import status
-from intermodal.wire._json import count, loads
+from intermodal.wire._json import count, mapping, word
 from intermodal.wire.call import (
     Candidates,
-    Error,
-    Finish,
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
     TextDelta,
     ToolCallDelta,
     Usage,
-    WireEvent,
 )
-from intermodal.wire.sse import LineTooLong, SseEvent, SseReader
-
-MAX_DOCUMENT = 64 << 20  # bytes of a reply that is not a stream
+from intermodal.wire.decoding import Decoding
 
 # Hosts' words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -38,92 +31,16 @@ FINISH_REASONS: Mapping[str, str] = {
     "tool_calls": "tool_call", "function_call": "tool_call", "tool_use": "tool_call",
 }  # fmt: skip
 _PADDED = re.compile(r"[^=]+={0,2}")
-_BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
 
 
-class Decoder:
-    """Feed it the body of a 2xx reply as it arrives, then ``close`` it.
-
-    ``done`` becomes True at ``[DONE]`` or an error: read no further. ``complete`` becomes True with the
-    finish reason: some hosts then send usage, some nothing and keep the connection open, so wait a
-    moment at most and close.
-    """
+class Decoder(Decoding):
+    """Of a chat completion, streamed or not: a chunk and a whole reply differ in little."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
-        """``headers`` of the reply, with lower-case names, help to classify an error inside it."""
-        self.done = False
-        self.complete = False
-        self._endpoint = endpoint
-        self._headers = headers or {}
-        self._started = False
-        self._document: bytearray | None = None  # not None once the reply turned out to be one JSON document
-        self._sse = SseReader()
-        self._reason = ""
-        self._refused = False
+        super().__init__(endpoint, headers=headers)
         self._base64 = ""  # of speech, until it is four characters
-        self._usage: Usage | None = None
-        self._out: list[WireEvent] = []
 
-    def feed(self, chunk: bytes) -> list[WireEvent]:
-        if not self._started:
-            chunk = chunk.lstrip(_BLANK)
-            if chunk:
-                self._started = True
-                # No stream begins with a brace.
-                self._document = bytearray() if chunk.startswith(b"{") else None
-        if self.done or not chunk:
-            return []
-        if self._document is None:
-            try:
-                self._read_events(self._sse.feed(chunk))
-            except LineTooLong:
-                self._fail("sent a line without end")
-        elif len(self._document) + len(chunk) > MAX_DOCUMENT:
-            self._fail("sent a reply without end")
-        else:
-            self._document += chunk
-        return self._take()
-
-    def close(self) -> list[WireEvent]:
-        """The body ended. Gives what is left, ending in Finish or Error unless that was given already."""
-        if not self.done:
-            if self._document is not None:
-                self._read_json(bytes(self._document))
-            else:
-                self._read_events(self._sse.close())
-        if not self.done:
-            if self.complete:
-                self._finish()
-            else:
-                self._fail("the stream ended in the middle of the answer")
-        return self._take()
-
-    def _take(self) -> list[WireEvent]:
-        out, self._out = self._out, []
-        return out
-
-    def _read_events(self, events: list[SseEvent]) -> None:
-        for event in events:
-            if self.done:
-                return
-            data = event.data.strip()
-            if data == "[DONE]":
-                self._finish()
-            elif data:  # an event of nothing keeps a connection alive
-                self._read_json(event.data, failed=event.event == "error")
-
-    def _read_json(self, data: bytes | str, *, failed: bool = False) -> None:
-        try:
-            tree = loads(data)
-        except ValueError:
-            self._fail("the stream broke: what came is not whole JSON")
-            return
-        if not isinstance(tree, Mapping):
-            return
-        if failed or tree.get("error") or tree.get("object") == "error":
-            self._out_usage()
-            self._end(Error(error=status.classify(200, self._headers, tree, self._endpoint)))
-            return
+    def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
         self._read_usage(tree.get("usage"))
         choices = tree.get("choices")
         # With one answer asked for there is one choice; a chunk of usage alone has none.
@@ -161,7 +78,7 @@ class Decoder:
             return
         for text in _texts(audio.get("transcript")):
             self._out.append(TextDelta(text=text))
-        self._base64 += _word(audio.get("data"))
+        self._base64 += word(audio.get("data"))
         whole = len(self._base64) // 4 * 4
         now, self._base64 = self._base64[:whole], self._base64[whole:]
         try:
@@ -176,15 +93,14 @@ class Decoder:
         for place, call in enumerate(calls if isinstance(calls, list) else ()):
             if not isinstance(call, Mapping):
                 continue
-            function = call.get("function")
-            function = function if isinstance(function, Mapping) else {}
+            function = mapping(call.get("function"))
             index = count(call.get("index"))
             self._out.append(
                 ToolCallDelta(
                     index=place if index is None else index,
-                    id=_word(call.get("id")),
-                    name=_word(function.get("name")),
-                    arguments=_word(function.get("arguments")),
+                    id=word(call.get("id")),
+                    name=word(function.get("name")),
+                    arguments=word(function.get("arguments")),
                 )
             )
 
@@ -192,29 +108,13 @@ class Decoder:
         if isinstance(usage, Mapping):
             self._usage = read_usage(usage)
 
-    def _finish(self) -> None:
-        self._out_usage()
-        self._end(Finish(reason="content_filter" if self._refused else self._reason or "stop"))
-
-    def _fail(self, what: str) -> None:
-        self._out_usage()
-        self._end(Error(error=errors.StreamCut(what, where=self._endpoint, todo="ask again")))
-
-    def _out_usage(self) -> None:
-        if self._usage is not None:
-            self._out.append(self._usage)
-
-    def _end(self, event: Finish | Error) -> None:
-        self.done = True
-        self._out.append(event)
-
 
 def read_usage(usage: Mapping[str, Any]) -> Usage:
-    """OpenAI's usage block, in the chat, transcription and embedding spellings."""
-    given = usage.get("prompt_tokens_details") or usage.get("input_token_details") or {}
-    made = usage.get("completion_tokens_details") or {}
-    given = given if isinstance(given, Mapping) else {}
-    made = made if isinstance(made, Mapping) else {}
+    """OpenAI's usage block, in the spellings of chat, responses, transcriptions and vectors."""
+    given = mapping(
+        usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or usage.get("input_token_details")
+    )
+    made = mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
     modalities = [
         (name.removesuffix("_tokens"), number)
         for name in ("text_tokens", "image_tokens", "audio_tokens", "video_tokens")
@@ -225,6 +125,7 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
         input_tokens=count(usage.get("prompt_tokens", usage.get("input_tokens"))),
         output_tokens=count(usage.get("completion_tokens", usage.get("output_tokens"))),
         cached_tokens=count(given.get("cached_tokens")),
+        cache_write_tokens=count(given.get("cache_write_tokens")),
         reasoning_tokens=count(made.get("reasoning_tokens")),
         audio_tokens=count(made.get("audio_tokens")),
         seconds=float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < 1e9 else None,
@@ -246,10 +147,6 @@ def _candidates(logprobs: Any) -> Iterator[Candidates]:
         )
         if words:
             yield Candidates(words=words)
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _texts(content: Any) -> list[str]:

@@ -69,6 +69,21 @@ def bounded(schema: Schema) -> Schema:
     return made
 
 
+def closed(schema: Schema) -> Schema:
+    """The schema with every object that does not say whether it is open closed, as Anthropic wants it.
+
+    >>> closed({"type": "object", "properties": {}})
+    {'type': 'object', 'properties': {}, 'additionalProperties': False}
+    """
+
+    def shut(node: Schema) -> Schema:
+        opened = node.get("type") != "object" or "additionalProperties" in node or "patternProperties" in node
+        return node if opened else {**node, "additionalProperties": False}
+
+    made: Schema = _mapped(schema, shut)
+    return made
+
+
 def _with_limits(node: Schema) -> Schema:
     kinds = node.get("type", ())
     kinds = (kinds,) if isinstance(kinds, str) else kinds

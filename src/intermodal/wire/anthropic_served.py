@@ -1,0 +1,281 @@
+"""Anthropic's messages as a server speaks them: a client's request read, our events written."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
+from intermodal.wire._json import dumps, loads
+from intermodal.wire.call import (
+    ChatCall,
+    Error,
+    Finish,
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireDocument,
+    WireEvent,
+    WireImage,
+    WireLink,
+    WireMessage,
+    WirePart,
+    WireText,
+)
+from intermodal.wire.openai_chat_served import sse
+from intermodal.wire.reading import listed, only, reading, text
+from intermodal.wire.served import answered
+from intermodal.wire.turns import merged, turn
+
+STREAM_TYPE = "text/event-stream"
+# OpenTelemetry GenAI's words for why the answer ended -> Anthropic's.
+FINISH: Mapping[str, str] = {
+    "stop": "end_turn", "length": "max_tokens", "tool_call": "tool_use", "content_filter": "refusal",
+}  # fmt: skip
+
+
+# ---- the request -------------------------------------------------------------------------------
+
+
+def decode_request(body: bytes) -> ChatCall:
+    """The call a body says. Raises ValueError for a body that is none."""
+    return reading(body, "a message request", _read)
+
+
+def _read(tree: dict[str, Any]) -> ChatCall:
+    messages: list[WireMessage] = []
+    if system := _words(tree.get("system") or "", "system"):
+        messages.append(WireMessage(role="system", parts=(WireText(text=system),)))
+    for message in listed(tree["messages"], "messages"):
+        messages += _read_message(message)
+    tools, choice, parallel = _read_tools(tree)
+    return ChatCall(
+        model=text(tree["model"], "model"),
+        messages=merged(messages),
+        output=_read_output(tree.get("output_config") or {}),
+        sampling=Sampling(
+            max_tokens=tree["max_tokens"],
+            temperature=tree.get("temperature"),
+            top_p=tree.get("top_p"),
+            stop=tuple(tree.get("stop_sequences") or ()),
+        ),
+        stream=tree.get("stream") is True,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tools=parallel,
+    )
+
+
+def _read_output(config: Any) -> TextOutput | JsonOutput:
+    wanted = config.get("format")
+    return JsonOutput(schema=wanted["schema"]) if wanted else TextOutput()
+
+
+def _read_tools(tree: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
+    for tool in tree.get("tools") or ():
+        if tool.get("type", "custom") != "custom":
+            raise ValueError(f"a tool of type {tool['type']!r}, which only its vendor has")
+    tools = tuple(
+        Tool(name=tool["name"], description=tool.get("description") or "", schema=tool["input_schema"])
+        for tool in tree.get("tools") or ()
+    )
+    chosen = tree.get("tool_choice") or {"type": "auto"}
+    choice: ToolChoice = {"auto": "auto", "any": "required", "tool": "required", "none": "none"}[chosen["type"]]  # type: ignore[assignment]
+    if chosen["type"] == "tool":
+        tools = only(chosen["name"], tools)
+    return tools, choice, not chosen.get("disable_parallel_tool_use")
+
+
+def _words(content: Any, what: str) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(text(block["text"], what) for block in listed(content, what))
+
+
+def _read_message(message: Any) -> Iterator[WireMessage]:
+    role, content = message["role"], message["content"]
+    if role not in ("user", "assistant", "system"):
+        raise ValueError(f"a message of role {role!r}")
+    if isinstance(content, str):
+        yield WireMessage(role=role, parts=(WireText(text=content),))
+        return
+    blocks = listed(content, "content")
+    results = [block for block in blocks if block["type"] == "tool_result"]
+    shown: list[WirePart] = []  # media that came with results: what the user says next holds them
+    if results:
+        yield WireMessage(role="tool", parts=tuple(_read_result(block, shown) for block in results))
+    rest = [part for block in blocks if block["type"] != "tool_result" for part in _read_block(block)]
+    if shown or rest:
+        yield WireMessage(role=role, parts=(*shown, *rest))
+
+
+def _read_result(block: Any, shown: list[WirePart]) -> ToolResult:
+    content = block.get("content") or ""
+    said = [content] if isinstance(content, str) else []
+    for inner in () if isinstance(content, str) else content:
+        for part in _read_block(inner):
+            if isinstance(part, WireText):
+                said.append(part.text)
+            else:
+                shown.append(part)
+    return ToolResult(id=block["tool_use_id"], text="\n".join(said), is_error=block.get("is_error") is True)
+
+
+def _read_block(block: Any) -> Iterator[WirePart]:
+    kind = block["type"]
+    if kind == "text":
+        yield WireText(text=text(block["text"], "a text"))
+    elif kind in ("image", "document"):
+        yield _read_media(kind, block["source"], block.get("title") or "")
+    elif kind == "tool_use":
+        yield ToolCall(id=block["id"], name=block["name"], arguments=dumps(block["input"]).decode())
+    elif kind == "thinking":
+        yield Reasoning(text=block["thinking"], signature=block.get("signature") or "")
+    else:  # thinking that is not shown, what tools of the vendor's own did: theirs to understand
+        yield Opaque(wire="anthropic", body=dumps(block).decode())
+
+
+def _read_media(kind: Any, source: Any, title: str) -> WirePart:
+    if source["type"] == "url":
+        return WireLink(of=kind, url=text(source["url"], "a url"))
+    if source["type"] == "text":
+        return WireText(text=text(source["data"], "a document"))
+    if source["type"] != "base64":
+        raise ValueError(f"a source of type {source['type']!r}")
+    data = b64decode(source["data"], validate=True)
+    if kind == "image":
+        return WireImage(data=data, media_type=source["media_type"])
+    if source["media_type"] != "application/pdf":
+        raise ValueError(f"a document of type {source['media_type']!r}")
+    return WireDocument(data=data, name=title)
+
+
+# ---- the reply ---------------------------------------------------------------------------------
+
+
+class StreamEncoder:
+    """Events in, the bytes of a stream out. ``name`` is the model as the client called it."""
+
+    def __init__(self, name: str, *, id: str) -> None:
+        self._head = {"id": id, "type": "message", "role": "assistant", "model": name}
+        self._begun = False
+        self._open = ""  # type of the block that is being written, "" for none
+        self._call = -1
+        self._index = -1
+        self._refusal = ""
+        self._usage = Usage()
+
+    def feed(self, event: WireEvent) -> bytes:
+        if isinstance(event, Usage):
+            self._usage = event
+            return b""
+        if isinstance(event, Error):
+            return sse(error_of(event.error), "error")
+        return b"".join(sse(tree, tree["type"]) for tree in (*self._begin(), *self._events(event)))
+
+    def _begin(self) -> Iterator[dict[str, Any]]:
+        if not self._begun:
+            self._begun = True
+            empty: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None}
+            usage = {"input_tokens": 0, "output_tokens": 0}  # not known yet: the totals come with the end
+            yield {"type": "message_start", "message": {**self._head, **empty, "usage": usage}}
+
+    def _events(self, event: WireEvent) -> Iterator[dict[str, Any]]:
+        if isinstance(event, TextDelta):
+            yield from self._block("text", {"type": "text", "text": ""})
+            yield self._delta({"type": "text_delta", "text": event.text})
+        elif isinstance(event, ReasoningDelta):
+            yield from self._block("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+            if event.text:
+                yield self._delta({"type": "thinking_delta", "thinking": event.text})
+            if event.signature:
+                yield self._delta({"type": "signature_delta", "signature": event.signature})
+                yield from self._close()
+        elif isinstance(event, ToolCallDelta):
+            if event.index != self._call:
+                yield from self._close()
+                self._call = event.index
+            yield from self._block("tool_use", {"type": "tool_use", "id": event.id, "name": event.name, "input": {}})
+            if event.arguments:
+                yield self._delta({"type": "input_json_delta", "partial_json": event.arguments})
+        elif isinstance(event, OpaqueBlock):
+            if event.wire == "anthropic":
+                yield from self._close()
+                yield from self._block("opaque", loads(event.body))
+                yield from self._close()
+        elif isinstance(event, RefusalDelta):
+            self._refusal += event.text
+        elif isinstance(event, Finish):
+            yield from self._close()
+            yield {"type": "message_delta", "delta": _end(event.reason, self._refusal), "usage": usage_of(self._usage)}
+            yield {"type": "message_stop"}
+
+    def _block(self, kind: str, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The block of this kind, opened unless it is open."""
+        if self._open != kind:
+            yield from self._close()
+            self._open = kind
+            self._index += 1
+            yield {"type": "content_block_start", "index": self._index, "content_block": block}
+
+    def _close(self) -> Iterator[dict[str, Any]]:
+        if self._open:
+            self._open = ""
+            yield {"type": "content_block_stop", "index": self._index}
+
+    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "content_block_delta", "index": self._index, "delta": delta}
+
+
+def encode_reply(events: Iterable[WireEvent], name: str, *, id: str) -> tuple[int, bytes]:
+    """HTTP status and body of a reply that is not streamed."""
+    made = turn(events)
+    if made.error is not None:
+        return answered(made.error).status, dumps(error_of(made.error))
+    refusal = "".join(part.text for part in made.parts if isinstance(part, Refusal))
+    reply = {
+        "id": id, "type": "message", "role": "assistant", "model": name,
+        "content": [block for part in made.parts for block in _block_of(part)],
+        **_end(made.finish, refusal),
+        "usage": usage_of(made.usage),
+    }  # fmt: skip
+    return 200, dumps(reply)
+
+
+def _block_of(part: WirePart) -> Iterator[dict[str, Any]]:
+    if isinstance(part, WireText):
+        yield {"type": "text", "text": part.text}
+    elif isinstance(part, Reasoning):
+        yield {"type": "thinking", "thinking": part.text, "signature": part.signature}
+    elif isinstance(part, ToolCall):
+        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": loads(part.arguments)}
+    elif isinstance(part, Opaque) and part.wire == "anthropic":
+        yield loads(part.body)
+
+
+def _end(reason: str, refusal: str) -> dict[str, Any]:
+    details = {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
+    return {"stop_reason": FINISH.get(reason, reason), "stop_sequence": None, **details}
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    read, written = usage.cached_tokens, usage.cache_write_tokens
+    tree = {
+        "input_tokens": max(0, (usage.input_tokens or 0) - (read or 0) - (written or 0)),
+        "output_tokens": usage.output_tokens or 0,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": written,
+    }
+    details = {"thinking_tokens": usage.reasoning_tokens} if usage.reasoning_tokens is not None else None
+    tree = {name: value for name, value in tree.items() if value is not None}
+    return {**tree, "output_tokens_details": details} if details else tree
+
+
+def error_of(error: BaseException) -> dict[str, Any]:
+    told = answered(error)
+    return {"type": "error", "error": {"type": told.anthropic, "message": told.message}}

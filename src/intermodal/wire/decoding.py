@@ -1,0 +1,141 @@
+"""What every wire's reply decoder does alike: collect what arrives, notice the proper end, call a cut a cut.
+
+A decoder ends in exactly one :class:`Finish` or :class:`Error`. A reply that stops before its wire's proper end was
+cut; selling its text as an answer would be a lie. What the events of a wire mean is in the file of that wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from intermodal import errors
+from intermodal.wire import status
+from intermodal.wire._json import loads
+from intermodal.wire.call import Error, Finish, Usage, WireEvent
+from intermodal.wire.ndjson import NdjsonReader
+from intermodal.wire.sse import LineTooLong, SseEvent, SseReader
+
+MAX_DOCUMENT = 64 << 20  # bytes of a reply that is not a stream
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
+
+
+class Decoding:
+    """Feed it the body of a 2xx reply as it arrives, then ``close`` it.
+
+    ``done`` becomes True at the wire's last word or an error: read no further. ``complete`` becomes True with the
+    reason for the end: some hosts then send usage, some nothing and keep the connection open, so wait a
+    moment at most and close.
+    """
+
+    def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+        """``headers`` of the reply, with lower-case names, help to classify an error inside it."""
+        self.done = False
+        self.complete = False
+        self._endpoint = endpoint
+        self._headers = headers or {}
+        self._started = False
+        self._document: bytearray | None = None  # not None once the reply turned out to be one JSON document
+        self._reader: SseReader | NdjsonReader = self._lines()
+        self._reason = ""
+        self._refused = False
+        self._usage: Usage | None = None
+        self._out: list[WireEvent] = []
+
+    def _lines(self) -> SseReader | NdjsonReader:
+        """How a stream of this wire is cut into events."""
+        return SseReader()
+
+    def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
+        """One event of a stream. ``name`` is "" unless the server named it."""
+        raise NotImplementedError
+
+    def _read_reply(self, tree: Mapping[str, Any]) -> None:
+        """A reply that is one JSON document."""
+        self._read_event(tree, "")
+
+    # ---- bytes to events
+
+    def feed(self, chunk: bytes) -> list[WireEvent]:
+        if not self._started:
+            chunk = chunk.lstrip(_BLANK)
+            if chunk:
+                self._started = True
+                # No stream of events begins like JSON; one of lines does nothing else.
+                whole = chunk[:1] in b"{[" and isinstance(self._reader, SseReader)
+                self._document = bytearray() if whole else None
+        if self.done or not chunk:
+            return []
+        if self._document is None:
+            try:
+                self._read_events(self._reader.feed(chunk))
+            except LineTooLong:
+                self._fail("sent a line without end")
+        elif len(self._document) + len(chunk) > MAX_DOCUMENT:
+            self._fail("sent a reply without end")
+        else:
+            self._document += chunk
+        return self._take()
+
+    def close(self) -> list[WireEvent]:
+        """The body ended. Gives what is left, ending in Finish or Error unless that was given already."""
+        if not self.done:
+            if self._document is not None:
+                self._read_json(bytes(self._document), whole=True)
+            else:
+                self._read_events(self._reader.close())
+        if not self.done:
+            if self.complete:
+                self._finish()
+            else:
+                self._fail("the stream ended in the middle of the answer")
+        return self._take()
+
+    def _take(self) -> list[WireEvent]:
+        out, self._out = self._out, []
+        return out
+
+    def _read_events(self, events: list[SseEvent]) -> None:
+        for event in events:
+            if self.done:
+                return
+            data = event.data.strip()
+            if data == "[DONE]":
+                self._finish()
+            elif data:  # an event of nothing keeps a connection alive
+                self._read_json(event.data, name=event.event)
+
+    def _read_json(self, data: bytes | str, *, name: str = "", whole: bool = False) -> None:
+        try:
+            found = loads(data)
+        except ValueError:
+            self._fail("the stream broke: what came is not whole JSON")
+            return
+        for tree in found if isinstance(found, list) else [found]:  # Google's: a list of what a stream would hold
+            if not isinstance(tree, Mapping) or self.done:
+                continue
+            if name == "error" or tree.get("error") or "error" in (tree.get("object"), tree.get("type")):
+                self._out_usage()
+                self._end(Error(error=status.classify(200, self._headers, tree, self._endpoint)))
+            elif whole:
+                self._read_reply(tree)
+            else:
+                self._read_event(tree, name)
+
+    # ---- the end
+
+    def _finish(self) -> None:
+        self._out_usage()
+        self._end(Finish(reason="content_filter" if self._refused else self._reason or "stop"))
+
+    def _fail(self, what: str) -> None:
+        self._out_usage()
+        self._end(Error(error=errors.StreamCut(what, where=self._endpoint, todo="ask again")))
+
+    def _out_usage(self) -> None:
+        if self._usage is not None:
+            self._out.append(self._usage)
+
+    def _end(self, event: Finish | Error) -> None:
+        self.done = True
+        self._out.append(event)

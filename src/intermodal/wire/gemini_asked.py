@@ -1,0 +1,111 @@
+"""A generateContent request read back. (No server of ours speaks this wire; its client is tested with this.)"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
+from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
+from intermodal.wire._json import dumps
+from intermodal.wire.call import ChatCall, WireMessage, WirePart, WireText
+from intermodal.wire.reading import listed, media, reading, text
+from intermodal.wire.turns import merged
+
+OWN = "gemini"  # of content.Opaque
+_PATH = re.compile(r"/models/(?P<model>[^:]*):(?P<verb>streamGenerateContent|generateContent)(\?alt=sse)?$")
+_CHOICES: Mapping[str, ToolChoice] = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
+
+
+def decode_request(body: bytes, path: str) -> ChatCall:
+    """The call that a body and its path say. Raises ValueError where they say none."""
+    found = _PATH.search(path)
+    if found is None:
+        raise ValueError("not a path of generateContent")
+    read = partial(_read, model=unquote(found["model"]), stream=found["verb"].startswith("stream"))
+    return reading(body, "a generateContent request", read)
+
+
+def _read(tree: dict[str, Any], *, model: str, stream: bool) -> ChatCall:
+    messages: list[WireMessage] = []
+    instruction = tree.get("systemInstruction") or {"parts": ()}
+    system = "\n\n".join(text(part["text"], "a text") for part in instruction["parts"])
+    if system:
+        messages.append(WireMessage(role="system", parts=(WireText(text=system),)))
+    for content in listed(tree["contents"], "contents"):
+        messages += _read_content(content)
+    config = tree.get("generationConfig") or {}
+    schema = config.get("responseJsonSchema")
+    calling = (tree.get("toolConfig") or {}).get("functionCallingConfig") or {"mode": "AUTO"}
+    return ChatCall(
+        model=model,
+        messages=merged(messages),
+        output=TextOutput() if schema is None else JsonOutput(schema=schema),
+        sampling=Sampling(
+            max_tokens=config.get("maxOutputTokens"),
+            temperature=config.get("temperature"),
+            top_p=config.get("topP"),
+            stop=tuple(config.get("stopSequences") or ()),
+            seed=config.get("seed"),
+        ),
+        stream=stream,
+        candidates=config.get("logprobs") or 0 if config.get("responseLogprobs") else 0,
+        tools=tuple(
+            Tool(
+                name=tool["name"],
+                description=tool.get("description") or "",
+                schema=tool.get("parametersJsonSchema", {"type": "object", "properties": {}}),
+            )
+            for tools in tree.get("tools") or ()
+            for tool in tools["functionDeclarations"]
+        ),
+        tool_choice=_CHOICES[calling["mode"]],
+    )
+
+
+def _read_content(content: Any) -> Iterator[WireMessage]:
+    parts = listed(content["parts"], "parts")
+    if content.get("role") == "model":
+        yield WireMessage(role="assistant", parts=tuple(part for given in parts for part in _read_said(given)))
+        return
+    results = tuple(_read_result(part["functionResponse"]) for part in parts if "functionResponse" in part)
+    shown = tuple(_read_shown(part) for part in parts if "functionResponse" not in part)
+    if results:
+        yield WireMessage(role="tool", parts=results)
+    if shown:
+        yield WireMessage(role="user", parts=shown)
+
+
+def _read_result(result: Any) -> ToolResult:
+    response = result["response"]
+    said = response.get("error", response.get("output"))
+    said = said if isinstance(said, str) else dumps(response).decode()
+    return ToolResult(id=result["id"], text=said, is_error="error" in response)
+
+
+def _read_shown(part: Any) -> WirePart:
+    if "text" in part:
+        return WireText(text=text(part["text"], "a text"))
+    data = part["inlineData"]
+    return media(data["mimeType"].replace("audio/mp3", "audio/mpeg"), b64decode(data["data"], validate=True))
+
+
+def _read_said(part: Any) -> Iterator[WirePart]:
+    signature = part.get("thoughtSignature") or ""
+    if part.get("thought"):
+        yield Reasoning(text=part["text"], signature=signature)
+        return
+    if signature:
+        yield Opaque(wire=OWN, body=dumps({"thoughtSignature": signature}).decode())
+    if "functionCall" in part:
+        call = part["functionCall"]
+        yield ToolCall(id=call["id"], name=call["name"], arguments=dumps(call.get("args") or {}).decode())
+    elif "text" in part:
+        if part["text"]:
+            yield WireText(text=part["text"])
+    else:
+        yield Opaque(wire=OWN, body=dumps(part).decode())

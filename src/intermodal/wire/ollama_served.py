@@ -1,0 +1,182 @@
+"""Ollama's chat as a server speaks it: a client's request read, our events written."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from intermodal.content import Reasoning, ToolCall, ToolResult
+from intermodal.request import JsonOutput, Sampling, TextOutput
+from intermodal.wire._json import dumps, loads
+from intermodal.wire.call import (
+    Candidates,
+    ChatCall,
+    Error,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireAudio,
+    WireEvent,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+)
+from intermodal.wire.reading import functions, listed, reading, stops, text
+from intermodal.wire.served import answered
+from intermodal.wire.turns import TurnMaker, turn
+
+STREAM_TYPE = "application/x-ndjson"
+# OpenTelemetry GenAI's words for why the answer ended -> Ollama's.
+FINISH: Mapping[str, str] = {"tool_call": "stop", "content_filter": "stop"}
+_IMAGES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
+
+
+def told_apart(data: bytes) -> WireImage | WireAudio:
+    """What ``images`` holds by its first bytes, which is how Ollama tells sound from pictures."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return WireAudio(data=data, format="wav")
+    if data[:3] == b"ID3" or (data[:1] == b"\xff" and len(data) > 1 and data[1] & 0xE0 == 0xE0 and data[1] != 0xD8):
+        return WireAudio(data=data, format="mp3")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WireImage(data=data, media_type="image/webp")
+    return WireImage(data=data, media_type=next((kind for head, kind in _IMAGES if data.startswith(head)), "image/png"))
+
+
+# ---- the request -------------------------------------------------------------------------------
+
+
+def decode_request(body: bytes) -> ChatCall:
+    """The call a body says. Raises ValueError for a body that is none."""
+    return reading(body, "a chat request", _read)
+
+
+def _read(tree: dict[str, Any]) -> ChatCall:
+    options = tree.get("options") or {}
+    return ChatCall(
+        model=text(tree["model"], "model"),
+        messages=tuple(map(_read_message, listed(tree["messages"], "messages"))),
+        output=_read_output(tree.get("format")),
+        sampling=Sampling(
+            max_tokens=options.get("num_predict"),
+            temperature=options.get("temperature"),
+            top_p=options.get("top_p"),
+            stop=stops(options.get("stop")),
+            seed=options.get("seed"),
+        ),
+        stream=tree.get("stream") is not False,
+        candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
+        tools=functions(tree.get("tools")),
+        context=options.get("num_ctx"),
+    )
+
+
+def _read_output(wanted: Any) -> TextOutput | JsonOutput:
+    if wanted is None or wanted == "":
+        return TextOutput()
+    return JsonOutput(schema={"type": "object"} if wanted == "json" else dict(wanted))
+
+
+def _read_message(message: Any) -> WireMessage:
+    role, said = message["role"], text(message.get("content") or "", "content")
+    if role not in ("system", "user", "assistant", "tool"):
+        raise ValueError(f"a message of role {role!r}")
+    if role == "tool":
+        name = message.get("tool_call_id") or message.get("tool_name") or ""
+        return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
+    parts: list[WirePart] = [told_apart(b64decode(image, validate=True)) for image in message.get("images") or ()]
+    if thought := message.get("thinking"):
+        parts.append(Reasoning(text=text(thought, "thinking")))
+    if said:
+        parts.append(WireText(text=said))
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        function = call["function"]
+        arguments = dumps(function.get("arguments") or {}).decode()
+        parts.append(ToolCall(id=call.get("id") or f"call_{index}", name=function["name"], arguments=arguments))
+    return WireMessage(role=role, parts=tuple(parts))
+
+
+# ---- the reply ---------------------------------------------------------------------------------
+
+
+class StreamEncoder:
+    """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``created``: an RFC 3339 time.
+
+    Tool calls are whole on this wire, so their pieces are held until the end.
+    """
+
+    def __init__(self, name: str, *, created: str) -> None:
+        self._head = {"model": name, "created_at": created}
+        self._usage = Usage()
+        self._calls = TurnMaker()
+
+    def feed(self, event: WireEvent) -> bytes:
+        if isinstance(event, Usage):
+            self._usage = event
+        elif isinstance(event, ToolCallDelta):
+            self._calls.add(event)
+        elif isinstance(event, Error):
+            return _line({"error": answered(event.error).message})
+        elif isinstance(event, (TextDelta, RefusalDelta)):
+            return self._message(content=event.text)
+        elif isinstance(event, ReasoningDelta):
+            return self._message(content="", thinking=event.text) if event.text else b""
+        elif isinstance(event, Candidates):
+            return self._message({"logprobs": [_candidates(event)]}, content="")
+        elif isinstance(event, Finish):
+            calls = _calls(self._calls.turn().calls)
+            held = self._message(content="", tool_calls=calls) if calls else b""
+            return held + self._message(_end(event.reason, self._usage), content="")
+        return b""
+
+    def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
+        return _line({**self._head, "message": {"role": "assistant", **message}, "done": False, **(more or {})})
+
+
+def encode_reply(events: Iterable[WireEvent], name: str, *, created: str) -> tuple[int, bytes]:
+    """HTTP status and body of a reply that is not streamed."""
+    told = list(events)
+    made = turn(told)
+    if made.error is not None:
+        answer = answered(made.error)
+        return answer.status, dumps({"error": answer.message})
+    said = "".join(event.text for event in told if isinstance(event, (TextDelta, RefusalDelta)))
+    message: dict[str, Any] = {"role": "assistant", "content": said}
+    if thought := "".join(event.text for event in told if isinstance(event, ReasoningDelta)):
+        message["thinking"] = thought
+    if calls := _calls(made.calls):
+        message["tool_calls"] = calls
+    logprobs = [_candidates(event) for event in told if isinstance(event, Candidates)]
+    more = {"logprobs": logprobs} if logprobs else {}
+    return 200, dumps(
+        {"model": name, "created_at": created, "message": message, **more, **_end(made.finish, made.usage)}
+    )
+
+
+def _calls(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
+    return [
+        {"id": call.id, "function": {"index": index, "name": call.name, "arguments": loads(call.arguments)}}
+        for index, call in enumerate(calls)
+    ]
+
+
+def _candidates(event: Candidates) -> dict[str, Any]:
+    rows = [{"token": word, "logprob": share} for word, share in event.words]
+    return {**rows[0], "top_logprobs": rows}
+
+
+def _end(reason: str, usage: Usage) -> dict[str, Any]:
+    return {
+        "done": True,
+        "done_reason": FINISH.get(reason, reason),
+        "prompt_eval_count": usage.input_tokens or 0,
+        "eval_count": usage.output_tokens or 0,
+    }
+
+
+def _line(tree: Mapping[str, Any]) -> bytes:
+    return dumps(tree) + b"\n"

@@ -1,0 +1,267 @@
+"""OpenAI chat completions as a server speaks them: a client's request read, our events written."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from intermodal.content import Reasoning, Refusal, Role, ToolCall, ToolResult
+from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput
+from intermodal.wire._json import dumps
+from intermodal.wire.call import (
+    Candidates,
+    ChatCall,
+    Error,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    SpeechDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireAudio,
+    WireDocument,
+    WireEvent,
+    WireLink,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+from intermodal.wire.reading import chosen, data_uri, functions, image_at, json_output, listed, reading, stops, text
+from intermodal.wire.served import answered
+from intermodal.wire.turns import turn
+
+STREAM_TYPE = "text/event-stream"
+# OpenTelemetry GenAI's words for why the answer ended -> OpenAI's.
+FINISH: Mapping[str, str] = {"tool_call": "tool_calls"}
+
+
+# ---- the request -------------------------------------------------------------------------------
+
+
+def decode_request(body: bytes) -> ChatCall:
+    """The call a body says. Raises ValueError for a body that is none."""
+    return reading(body, "a chat request", _read)
+
+
+def _read(tree: dict[str, Any]) -> ChatCall:
+    if tree.get("n") not in (None, 1):
+        raise ValueError("more than one answer (n) cannot be given")
+    tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
+    return ChatCall(
+        model=text(tree["model"], "model"),
+        messages=tuple(map(_read_message, listed(tree["messages"], "messages"))),
+        output=_read_output(tree),
+        sampling=Sampling(
+            max_tokens=tree.get("max_completion_tokens", tree.get("max_tokens")),
+            temperature=tree.get("temperature"),
+            top_p=tree.get("top_p"),
+            stop=stops(tree.get("stop")),
+            seed=tree.get("seed"),
+        ),
+        stream=tree.get("stream") is True,
+        candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
+        grammar=tree.get("grammar", ""),
+        tools=tools,
+        tool_choice=choice,
+        parallel_tools=tree.get("parallel_tool_calls") is not False,
+    )
+
+
+def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
+    if "audio" in (tree.get("modalities") or ()):
+        audio = tree["audio"]
+        return SpeechOutput(format="wav" if audio["format"] == "pcm16" else audio["format"], voice=audio["voice"])
+    return json_output(tree.get("response_format"))
+
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
+}  # fmt: skip
+
+
+def _read_message(message: Any) -> WireMessage:
+    role = _ROLES[message["role"]]
+    content = message.get("content")
+    words = [{"type": "text", "text": content}] if isinstance(content, str) else listed(content or [], "content")
+    parts = tuple(map(_read_part, words))
+    if role == "tool":
+        said = "".join(part.text for part in parts if isinstance(part, WireText))
+        if len(parts) != sum(isinstance(part, WireText) for part in parts):
+            raise ValueError("media in a tool's result")
+        return WireMessage(role=role, parts=(ToolResult(id=message["tool_call_id"], text=said),))
+    if role == "assistant":
+        thought = message.get("reasoning_content")
+        refusal = message.get("refusal")
+        parts = (
+            *((Reasoning(text=thought),) if thought else ()),
+            *parts,
+            *((Refusal(text=refusal),) if refusal else ()),
+            *map(_read_call, message.get("tool_calls") or ()),
+        )
+    return WireMessage(role=role, parts=parts)
+
+
+def _read_call(call: Any) -> ToolCall:
+    function = call["function"]
+    return ToolCall(id=call["id"], name=function["name"], arguments=text(function["arguments"], "arguments"))
+
+
+def _read_part(part: Any) -> WirePart:
+    kind = part["type"]
+    if kind == "text":
+        return WireText(text=text(part["text"], "a text"))
+    if kind == "refusal":
+        return Refusal(text=text(part["refusal"], "a refusal"))
+    if kind == "input_audio":
+        audio = part["input_audio"]
+        return WireAudio(data=b64decode(audio["data"], validate=True), format=audio["format"])
+    if kind == "input_video":
+        return WireVideo(data=b64decode(part["input_video"]["data"], validate=True))
+    if kind == "file":
+        return _read_file(part["file"])
+    if kind == "image_url":
+        image = part["image_url"]
+        image = {"url": image} if isinstance(image, str) else image
+        return image_at(image["url"], image.get("detail") or "auto")
+    if kind == "video_url":
+        found = data_uri(part["video_url"]["url"])
+        if found is None:
+            return WireLink(of="video", url=part["video_url"]["url"])
+        return WireVideo(data=found[1], media_type=found[0])
+    raise ValueError(f"unknown part {kind!r}")
+
+
+def _read_file(file: Any) -> WirePart:
+    found = data_uri(file["file_data"])
+    if found is None or found[0] != "application/pdf":
+        raise ValueError("a file that is no PDF in a data URI")
+    return WireDocument(data=found[1], name=file.get("filename") or "")
+
+
+# ---- the reply ---------------------------------------------------------------------------------
+
+
+class StreamEncoder:
+    """Events in, the bytes of a stream out. ``name`` is the model as the client called it; ``created`` in seconds.
+
+    ``usage``: the client asked for it with the stream.
+    """
+
+    def __init__(self, name: str, *, id: str, created: int, usage: bool = True) -> None:
+        self._head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": name}
+        self._wants_usage = usage
+        self._usage: Usage | None = None
+        self._begun = False
+
+    def feed(self, event: WireEvent) -> bytes:
+        if isinstance(event, Usage):
+            self._usage = event
+            return b""
+        if isinstance(event, Error):
+            return sse({"error": error_of(event.error)})
+        begin = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
+        self._begun = True
+        if not isinstance(event, Finish):
+            return begin + self._chunk(*_delta(event))
+        end = self._chunk({}, reason=FINISH.get(event.reason, event.reason))
+        if self._wants_usage and self._usage is not None:
+            end += sse({**self._head, "choices": [], "usage": usage_of(self._usage)})
+        return begin + end + b"data: [DONE]\n\n"
+
+    def _chunk(self, delta: dict[str, Any], logprobs: Any = None, *, reason: str | None = None) -> bytes:
+        told = {} if logprobs is None else {"logprobs": logprobs}
+        return sse({**self._head, "choices": [{"index": 0, "delta": delta, **told, "finish_reason": reason}]})
+
+
+def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
+    """What one event adds, and the probabilities that come with it."""
+    if isinstance(event, TextDelta):
+        return {"content": event.text}, None
+    if isinstance(event, ReasoningDelta):
+        return {"reasoning_content": event.text}, None
+    if isinstance(event, RefusalDelta):
+        return {"refusal": event.text}, None
+    if isinstance(event, SpeechDelta):
+        return {"audio": {"data": b64encode(event.data).decode()}}, None
+    if isinstance(event, Candidates):
+        return {}, {"content": [_candidates(event)]}
+    if isinstance(event, ToolCallDelta):
+        head = {"id": event.id, "type": "function"} if event.id else {}
+        name = {"name": event.name} if event.name else {}
+        call = {"index": event.index, **head, "function": {**name, "arguments": event.arguments}}
+        return {"tool_calls": [call]}, None
+    return {}, None
+
+
+def _candidates(event: Candidates) -> dict[str, Any]:
+    rows = [
+        {"token": word, "bytes": list(word.encode("utf-8", "replace")), "logprob": share} for word, share in event.words
+    ]
+    return {**rows[0], "top_logprobs": rows}
+
+
+def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: int) -> tuple[int, bytes]:
+    """HTTP status and body of a reply that is not streamed."""
+    told = list(events)
+    made = turn(told)
+    if made.error is not None:
+        return answered(made.error).status, dumps({"error": error_of(made.error)})
+    message: dict[str, Any] = {"role": "assistant", "content": made.text if made.text or not made.calls else None}
+    for part in made.parts:
+        if isinstance(part, Refusal):
+            message["refusal"] = message.get("refusal", "") + part.text
+        elif isinstance(part, Reasoning):
+            message["reasoning_content"] = message.get("reasoning_content", "") + part.text
+    if made.calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in made.calls
+        ]
+    if made.speech:
+        message["audio"] = {"data": b64encode(made.speech).decode()}
+    content = [_candidates(event) for event in told if isinstance(event, Candidates)]
+    choice = {"index": 0, "message": message, "finish_reason": FINISH.get(made.finish, made.finish)}
+    reply = {
+        "id": id, "object": "chat.completion", "created": created, "model": name,
+        "choices": [{**choice, "logprobs": {"content": content} if content else None}],
+        "usage": usage_of(made.usage),
+    }  # fmt: skip
+    return 200, dumps(reply)
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    given, out = usage.input_tokens or 0, usage.output_tokens or 0
+    tree: dict[str, Any] = {"prompt_tokens": given, "completion_tokens": out, "total_tokens": given + out}
+    details = {f"{name}_tokens": number for name, number in usage.input_by_modality}
+    details |= {
+        name: number
+        for name, number in (
+            ("cached_tokens", usage.cached_tokens),
+            ("cache_write_tokens", usage.cache_write_tokens),
+        )
+        if number is not None
+    }
+    made = {
+        name: number
+        for name, number in (("reasoning_tokens", usage.reasoning_tokens), ("audio_tokens", usage.audio_tokens))
+        if number is not None
+    }
+    if details:
+        tree["prompt_tokens_details"] = details
+    if made:
+        tree["completion_tokens_details"] = made
+    return tree
+
+
+def error_of(error: BaseException) -> dict[str, Any]:
+    told = answered(error)
+    return {"message": told.message, "type": told.openai, "param": None, "code": told.status}
+
+
+def sse(tree: Mapping[str, Any], event: str = "") -> bytes:
+    """One server-sent event."""
+    named = f"event: {event}\n".encode() if event else b""
+    return named + b"data: " + dumps(tree) + b"\n\n"

@@ -1,0 +1,204 @@
+"""OpenAI's responses. Request: ``encode_request``; reply: ``Decoder``.
+
+Source: OpenAI's OpenAPI document for ``POST /responses`` and the types of its published SDK. Nothing is kept at the
+host (``store`` is false), so what a model thought comes along encrypted and goes back as it came.
+``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.catalog.nouns import Host
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.request import JsonOutput, TextOutput
+from intermodal.wire._json import Base64, loads, segments, whole
+from intermodal.wire.call import (
+    ChatCall,
+    Encoded,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+from intermodal.wire.openai_chat import (
+    DEFAULT_NAME,
+    IMAGE_TYPES,
+    MAX_CANDIDATES,
+    function,
+    schema_name,
+    within_strict_subset,
+)
+from intermodal.wire.openai_responses_reply import OWN, Decoder
+from intermodal.wire.openai_responses_served import decode_request
+from intermodal.wire.schemas import bounded, rooted
+from intermodal.wire.turns import check_places, merged, name, normal_tools, whole_part
+
+__all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+
+WIRE = "OpenAI responses"
+PATH = "/responses"
+QUIRKS: Mapping[str, str] = {
+    "strict_subset": "a schema is forced strictly only within OpenAI's subset; others are sent as not strict",
+    "bounded_schema": "strings and arrays without a limit are forced with one; answers are checked against the schema",
+    "no_audio": "sound is refused",
+    "no_documents": "files are refused",
+    "no_logprobs": "the probabilities of words are not told",
+}
+_JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+_REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
+    (WireAudio, "no_audio", "transcribe it first"),
+    (WireDocument, "no_documents", "send its text, or pictures of its pages"),
+)
+
+
+def encode_request(call: ChatCall, host: Host) -> Encoded:
+    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    _check(call, host)
+    call = normalise(call, host)
+    include = ["reasoning.encrypted_content"]
+    settings: dict[str, Any] = {
+        "max_output_tokens": call.sampling.max_tokens,
+        "temperature": call.sampling.temperature,
+        "top_p": call.sampling.top_p,
+    }
+    if isinstance(call.output, JsonOutput):
+        strict = "strict_subset" not in host.quirks or within_strict_subset(call.output.schema)
+        answer = {"name": call.output.name, "strict": strict, "schema": call.output.schema}
+        settings["text"] = {"format": {"type": "json_schema", **answer}}
+    if call.tools:
+        # A tool is strict unless it says that it is not.
+        settings["tools"] = [{"type": "function", **function(tool), "strict": False} for tool in call.tools]
+        settings["tool_choice"] = call.tool_choice if call.tool_choice != "auto" else None
+        settings["parallel_tool_calls"] = None if call.parallel_tools else False
+    if call.candidates:
+        include.append("message.output_text.logprobs")
+        settings["top_logprobs"] = call.candidates
+    settings["stream"] = True if call.stream else None
+    tree = {
+        "model": call.model,
+        "input": [item for message in call.messages for item in _items(message)],
+        **{key: value for key, value in settings.items() if value is not None},
+        "store": False,
+        "include": include,
+    }
+    return Encoded(path=PATH, headers=_JSON, segments=segments(tree))
+
+
+def normalise(call: ChatCall, host: Host) -> ChatCall:
+    """The call as this wire can say it: what ``decode_request`` gives back.
+
+    Neighbours of one role become one message. Blank text is left out; so are reasoning that is not this wire's own
+    block, and blocks of other wires. Nothing but its words says that a tool's result is an error.
+    """
+    output: TextOutput | JsonOutput = TextOutput()
+    if isinstance(call.output, JsonOutput) and host.forced_json:
+        schema = rooted(call.output.schema)
+        schema = bounded(schema) if "bounded_schema" in host.quirks else schema
+        output = JsonOutput(schema=schema, name=schema_name(call.output.name))
+    return msgspec.structs.replace(
+        normal_tools(call),
+        model=whole(call.model),
+        messages=merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts))) for m in call.messages),
+        output=output,
+        grammar="",
+        context=None,
+    )
+
+
+def _normal(parts: tuple[WirePart, ...]) -> Iterator[WirePart]:
+    for part in map(whole_part, parts):
+        if isinstance(part, (WireText, Refusal)):
+            if part.text.strip():
+                yield part
+        elif isinstance(part, ToolResult):
+            yield ToolResult(id=part.id, text=part.text)
+        elif isinstance(part, WireDocument):
+            yield WireDocument(data=part.data, name=part.name or DEFAULT_NAME)
+        elif isinstance(part, Opaque):
+            if part.wire == OWN:
+                yield part
+        elif not isinstance(part, Reasoning):
+            yield part
+
+
+def _check(call: ChatCall, host: Host) -> None:
+    if not isinstance(call.output, (TextOutput, JsonOutput)):
+        raise NotExpressible.of("an output that is not text", WIRE, where=host.id)
+    if call.candidates and "no_logprobs" in host.quirks:
+        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
+    if call.candidates > MAX_CANDIDATES:
+        raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
+    if call.sampling.stop:
+        raise NotExpressible.of("stop words", WIRE, where=host.id, todo="leave them out")
+    if call.sampling.seed is not None:
+        raise NotExpressible.of("a seed", WIRE, where=host.id, todo="leave the seed out")
+    check_places(call, WIRE, host.id)
+    images = 0
+    for part in (part for message in call.messages for part in message.parts):
+        images += isinstance(part, WireImage)
+        if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
+            raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
+        if isinstance(part, WireVideo):
+            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="send frames of it")
+        for kind, quirk, todo in _REFUSED:
+            if isinstance(part, kind) and quirk in host.quirks:
+                raise NotExpressible.of(name(part), WIRE, where=host.id, todo=todo)
+    if host.max_images is not None and images > host.max_images:
+        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+
+
+def _items(message: WireMessage) -> Iterator[dict[str, Any]]:
+    if message.role == "assistant":
+        yield from _said(message)
+    elif message.role == "tool":
+        for part in message.parts:
+            if isinstance(part, ToolResult):
+                yield {"type": "function_call_output", "call_id": part.id, "output": part.text}
+    else:
+        only = message.parts[0]
+        single = len(message.parts) == 1 and isinstance(only, WireText)
+        content = only.text if single and isinstance(only, WireText) else [_content(part) for part in message.parts]
+        yield {"type": "message", "role": message.role, "content": content}
+
+
+def _said(message: WireMessage) -> Iterator[dict[str, Any]]:
+    """What the model said: words between its calls and its thoughts are messages of their own."""
+    words: list[dict[str, Any]] = []
+    for part in message.parts:
+        if isinstance(part, WireText):
+            words.append({"type": "output_text", "text": part.text})
+            continue
+        if isinstance(part, Refusal):
+            words.append({"type": "refusal", "refusal": part.text})
+            continue
+        if words:
+            yield {"type": "message", "role": "assistant", "content": words}
+            words = []
+        if isinstance(part, ToolCall):
+            yield {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments}
+        elif isinstance(part, Opaque):
+            yield loads(part.body)
+    if words:
+        yield {"type": "message", "role": "assistant", "content": words}
+
+
+def _content(part: WirePart) -> dict[str, Any]:
+    if isinstance(part, WireText):
+        return {"type": "input_text", "text": part.text}
+    if isinstance(part, WireImage):
+        url = Base64(part.data, f"data:{part.media_type};base64,")
+        return {"type": "input_image", "detail": part.detail, "image_url": url}
+    if isinstance(part, WireDocument):
+        data = Base64(part.data, "data:application/pdf;base64,")
+        return {"type": "input_file", "filename": part.name, "file_data": data}
+    if isinstance(part, WireAudio):
+        return {"type": "input_audio", "input_audio": {"data": Base64(part.data), "format": part.format}}
+    raise NotExpressible.of(name(part), WIRE)

@@ -1,0 +1,84 @@
+"""OpenAI's responses as a server speaks them: a client's request read. ``openai_responses_written.py`` answers."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+
+from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
+from intermodal.request import Sampling
+from intermodal.wire._json import dumps
+from intermodal.wire.call import ChatCall, WireAudio, WireDocument, WireLink, WireMessage, WirePart, WireText
+from intermodal.wire.reading import chosen, data_uri, functions, image_at, json_output, listed, reading, text
+from intermodal.wire.turns import merged
+
+_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
+
+def decode_request(body: bytes) -> ChatCall:
+    """The call a body says. Raises ValueError for a body that is none."""
+    return reading(body, "a responses request", _read)
+
+
+def _read(tree: dict[str, Any]) -> ChatCall:
+    for name in ("previous_response_id", "conversation", "prompt"):
+        if tree.get(name):
+            raise ValueError(f"{name} asks for something kept here, and nothing is kept: send the whole conversation")
+    given = tree["input"]
+    given = [{"role": "user", "content": given}] if isinstance(given, str) else listed(given, "input")
+    first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
+    tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
+    return ChatCall(
+        model=text(tree["model"], "model"),
+        messages=merged(message for item in (*first, *given) for message in _read_item(item)),
+        output=json_output((tree.get("text") or {}).get("format")),
+        sampling=Sampling(
+            max_tokens=tree.get("max_output_tokens"), temperature=tree.get("temperature"), top_p=tree.get("top_p")
+        ),
+        stream=tree.get("stream") is True,
+        candidates=tree.get("top_logprobs") or 0,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tools=tree.get("parallel_tool_calls") is not False,
+    )
+
+
+def _read_item(item: Any) -> Iterator[WireMessage]:
+    kind = item.get("type") or "message"
+    if kind == "message":
+        content = item["content"]
+        parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else listed(content, "content")
+        yield WireMessage(role=_ROLES[item["role"]], parts=tuple(map(_read_part, parts)))
+    elif kind == "function_call":
+        call = ToolCall(id=item["call_id"], name=item["name"], arguments=text(item["arguments"], "arguments"))
+        yield WireMessage(role="assistant", parts=(call,))
+    elif kind == "function_call_output":
+        output = item["output"]
+        said = output if isinstance(output, str) else "".join(text(part["text"], "output") for part in output)
+        yield WireMessage(role="tool", parts=(ToolResult(id=item["call_id"], text=said),))
+    elif kind == "reasoning":
+        yield WireMessage(role="assistant", parts=(Opaque(wire="openai_responses", body=dumps(item).decode()),))
+    else:
+        raise ValueError(f"an item of type {kind!r}")
+
+
+def _read_part(part: Any) -> WirePart:
+    kind = part["type"]
+    if kind in ("input_text", "output_text", "text"):
+        return WireText(text=text(part["text"], "a text"))
+    if kind == "refusal":
+        return Refusal(text=text(part["refusal"], "a refusal"))
+    if kind == "input_image":
+        return image_at(part["image_url"], part.get("detail") or "auto")
+    if kind == "input_audio":
+        audio = part["input_audio"]
+        return WireAudio(data=b64decode(audio["data"], validate=True), format=audio["format"])
+    if kind != "input_file":
+        raise ValueError(f"unknown part {kind!r}")
+    if part.get("file_url"):
+        return WireLink(of="document", url=text(part["file_url"], "file_url"))
+    found = data_uri(part["file_data"])
+    if found is None or found[0] != "application/pdf":
+        raise ValueError("a file that is no PDF in a data URI")
+    return WireDocument(data=found[1], name=part.get("filename") or "")

@@ -1,0 +1,210 @@
+"""OpenAI's responses as a server speaks them: our events written. Clients fold typed events, so none may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from intermodal.wire._json import dumps, loads
+from intermodal.wire.call import (
+    Candidates,
+    Error,
+    Finish,
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireEvent,
+)
+from intermodal.wire.openai_chat_served import error_of, sse
+from intermodal.wire.openai_responses_reply import OWN
+from intermodal.wire.served import answered
+
+STREAM_TYPE = "text/event-stream"
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+class StreamEncoder:
+    """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``created`` in seconds.
+
+    Items are numbered; one is open at a time, and what it holds grows in ``item`` until it is closed.
+    """
+
+    def __init__(self, name: str, *, id: str, created: int) -> None:
+        self.response: dict[str, Any] = {
+            "id": id, "object": "response", "created_at": created, "model": name, "status": "in_progress",
+            "output": [], "error": None, "incomplete_details": None, "instructions": None, "metadata": {},
+            "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "temperature": None, "top_p": None,
+            "usage": None,
+        }  # fmt: skip
+        self.error: BaseException | None = None
+        self._number = 0  # of the next event
+        self._kind = ""  # of the item that is open, "" for none
+        self._item: dict[str, Any] = {}
+        self._call = -1
+        self._usage = Usage()
+        self._refused = False
+
+    def feed(self, event: WireEvent) -> bytes:
+        return b"".join(sse(tree, tree["type"]) for tree in self._feed(event))
+
+    def _feed(self, event: WireEvent) -> Iterator[dict[str, Any]]:
+        if not self._number:
+            for kind in ("response.created", "response.in_progress"):
+                yield self._event(kind, response={**self.response})
+        if isinstance(event, Usage):
+            self._usage = event
+        elif isinstance(event, TextDelta):
+            yield from self._part("message", {"type": "output_text", "text": "", "annotations": [], "logprobs": []})
+            yield self._grow("response.output_text.delta", "text", event.text, logprobs=[])
+        elif isinstance(event, Candidates):
+            yield from self._part("message", {"type": "output_text", "text": "", "annotations": [], "logprobs": []})
+            yield self._grow("response.output_text.delta", "text", "", logprobs=[_told(event)])
+            self._item["content"][-1]["logprobs"].append(_told(event))
+        elif isinstance(event, RefusalDelta):
+            self._refused = True
+            yield from self._part("message", {"type": "refusal", "refusal": ""})
+            yield self._grow("response.refusal.delta", "refusal", event.text)
+        elif isinstance(event, ReasoningDelta):
+            yield from self._part("reasoning", {"type": "reasoning_text", "text": ""})
+            yield self._grow("response.reasoning_text.delta", "text", event.text)
+        elif isinstance(event, ToolCallDelta):
+            yield from self._tool_call(event)
+        elif isinstance(event, OpaqueBlock):
+            if event.wire == OWN:
+                yield from self._opaque(loads(event.body))
+        elif isinstance(event, (Finish, Error)):
+            yield from self._close()
+            yield self._end(event)
+
+    # ---- items
+
+    def _part(self, kind: str, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """An item of this kind whose last part is of this type, opened where it is not open."""
+        if self._kind != kind:
+            more: dict[str, Any] = {"role": "assistant"} if kind == "message" else {"summary": []}
+            yield from self._open(kind, {**more, "content": []})
+        parts = self._item["content"]
+        if not parts or parts[-1]["type"] != part["type"]:
+            yield from self._close_part()
+            parts.append(part)
+            if kind == "message":
+                yield self._of_part("response.content_part.added", part={**part})
+
+    def _open(self, kind: str, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield from self._close()
+        self._kind = kind
+        name = f"{self.response['id']}_{len(self.response['output'])}"
+        self._item = {"type": kind, "id": name, "status": "in_progress", **item}
+        yield self._event("response.output_item.added", output_index=self._place, item={**self._item})
+
+    def _grow(self, kind: str, field: str, text: str, **more: Any) -> dict[str, Any]:
+        self._item["content"][-1][field] += text
+        return self._of_part(kind, delta=text, **more)
+
+    def _tool_call(self, event: ToolCallDelta) -> Iterator[dict[str, Any]]:
+        if self._kind != "function_call" or event.index != self._call:
+            self._call = event.index
+            yield from self._open("function_call", {"call_id": event.id, "name": event.name, "arguments": ""})
+        if event.arguments:
+            self._item["arguments"] += event.arguments
+            yield self._of_item("response.function_call_arguments.delta", delta=event.arguments)
+
+    def _opaque(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """A block of this wire's own, whole. What was thought aloud before it stands in it."""
+        if self._kind == "reasoning":
+            self._kind = ""
+        else:
+            yield from self._close()
+            yield self._event("response.output_item.added", output_index=self._place, item=item)
+        yield self._event("response.output_item.done", output_index=self._place, item=item)
+        self.response["output"].append(item)
+
+    def _close_part(self) -> Iterator[dict[str, Any]]:
+        parts = self._item.get("content") or []
+        if not parts:
+            return
+        part = parts[-1]
+        if part["type"] == "output_text":
+            yield self._of_part("response.output_text.done", text=part["text"], logprobs=part["logprobs"])
+        elif part["type"] == "refusal":
+            yield self._of_part("response.refusal.done", refusal=part["refusal"])
+        else:
+            yield self._of_part("response.reasoning_text.done", text=part["text"])
+        if self._kind == "message":
+            yield self._of_part("response.content_part.done", part=part)
+
+    def _close(self) -> Iterator[dict[str, Any]]:
+        if not self._kind:
+            return
+        if self._kind == "function_call":
+            arguments = self._item["arguments"] = self._item["arguments"] or "{}"
+            name = self._item["name"]
+            yield self._of_item("response.function_call_arguments.done", arguments=arguments, name=name)
+        else:
+            yield from self._close_part()
+        self._item["status"] = "completed"
+        yield self._event("response.output_item.done", output_index=self._place, item=self._item)
+        self.response["output"].append(self._item)
+        self._kind, self._item = "", {}
+
+    @property
+    def _place(self) -> int:
+        return len(self.response["output"])
+
+    # ---- events
+
+    def _end(self, event: Finish | Error) -> dict[str, Any]:
+        if isinstance(event, Error):
+            self.error = event.error
+            told = answered(event.error)
+            self.response |= {"status": "failed", "error": {"code": told.openai, "message": told.message}}
+            return self._event("response.failed", response=self.response)
+        self.response["usage"] = usage_of(self._usage)
+        # A refusal in words is a whole answer; an answer that a filter stopped is not.
+        cut = _INCOMPLETE.get(event.reason) if not (self._refused and event.reason == "content_filter") else None
+        self.response["status"] = "incomplete" if cut else "completed"
+        self.response["incomplete_details"] = {"reason": cut} if cut else None
+        return self._event(f"response.{self.response['status']}", response=self.response)
+
+    def _of_item(self, kind: str, **more: Any) -> dict[str, Any]:
+        return self._event(kind, item_id=self._item["id"], output_index=self._place, **more)
+
+    def _of_part(self, kind: str, **more: Any) -> dict[str, Any]:
+        return self._of_item(kind, content_index=len(self._item["content"]) - 1, **more)
+
+    def _event(self, kind: str, **more: Any) -> dict[str, Any]:
+        tree = {"type": kind, "sequence_number": self._number, **more}
+        self._number += 1
+        return tree
+
+
+def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: int) -> tuple[int, bytes]:
+    """HTTP status and body of a reply that is not streamed: what a stream's last event holds."""
+    encoder = StreamEncoder(name, id=id, created=created)
+    for event in events:
+        encoder.feed(event)
+    if encoder.error is not None:
+        return answered(encoder.error).status, dumps({"error": error_of(encoder.error)})
+    return 200, dumps(encoder.response)
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    given, out = usage.input_tokens or 0, usage.output_tokens or 0
+    read = {"cached_tokens": usage.cached_tokens or 0, "cache_write_tokens": usage.cache_write_tokens or 0}
+    return {
+        "input_tokens": given,
+        "input_tokens_details": read,
+        "output_tokens": out,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
+        "total_tokens": given + out,
+    }
+
+
+def _told(event: Candidates) -> dict[str, Any]:
+    rows = [
+        {"token": word, "bytes": list(word.encode("utf-8", "replace")), "logprob": share} for word, share in event.words
+    ]
+    return {**rows[0], "top_logprobs": rows}

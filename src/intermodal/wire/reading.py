@@ -1,0 +1,120 @@
+"""What the readers of clients' requests share: settings and media, spelled alike on several wires.
+
+Everything here raises ValueError, KeyError, TypeError or AttributeError for what is not as it should be; ``reading``
+makes one sentence of it.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
+from intermodal.wire._json import loads
+from intermodal.wire.call import ChatCall, Detail, WireAudio, WireDocument, WireImage, WireLink, WirePart, WireVideo
+
+
+def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) -> ChatCall:
+    """The call that ``read`` finds in a body. Raises ValueError for a body that is none."""
+    tree = loads(body)
+    if not isinstance(tree, dict):
+        raise ValueError(f"not {what}: the body is no JSON object")
+    try:
+        return read(tree)
+    except KeyError as error:
+        raise ValueError(f"not {what}: {error.args[0]!r} is missing or unknown") from None
+    except (TypeError, AttributeError, LookupError):
+        raise ValueError(f"not {what}: a value is of the wrong type") from None
+
+
+def stops(stop: Any) -> tuple[str, ...]:
+    return (stop,) if isinstance(stop, str) else tuple(stop or ())
+
+
+def listed(value: Any, what: str) -> Sequence[Any]:
+    """An array that must be one."""
+    if not isinstance(value, list):
+        raise ValueError(f"{what} is no array")
+    return value
+
+
+def text(value: Any, what: str) -> str:
+    """A string that must be one."""
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is no string")
+    return value
+
+
+def data_uri(url: str) -> tuple[str, bytes] | None:
+    """Media type and bytes of a base64 data URI; None for any other URL."""
+    head, comma, data = url.partition(",")
+    if not head.startswith("data:"):
+        return None
+    if not comma or not head.endswith(";base64"):
+        raise ValueError("a data URI that is not base64")
+    return head.removeprefix("data:").removesuffix(";base64"), b64decode(data, validate=True)
+
+
+def image_at(url: str, detail: Detail = "auto") -> WirePart:
+    """The picture of a URL: its bytes where they are in it, else a link, which only media's one door follows."""
+    found = data_uri(text(url, "an image's url"))
+    if found is None:
+        return WireLink(of="image", url=url, detail=detail)
+    return WireImage(data=found[1], media_type=found[0], detail=detail)
+
+
+def media(media_type: str, data: bytes, name: str = "") -> WirePart:
+    """Bytes of a type as the part they are."""
+    kind = media_type.partition("/")[0]
+    if kind == "image":
+        return WireImage(data=data, media_type=media_type)
+    if kind == "video":
+        return WireVideo(data=data, media_type=media_type)
+    if media_type in ("audio/wav", "audio/x-wav", "audio/wave"):
+        return WireAudio(data=data, format="wav")
+    if media_type in ("audio/mpeg", "audio/mp3"):
+        return WireAudio(data=data, format="mp3")
+    if media_type == "application/pdf":
+        return WireDocument(data=data, name=name)
+    raise ValueError(f"media of type {media_type!r}")
+
+
+def functions(tools: Any) -> tuple[Tool, ...]:
+    """Tools in OpenAI's words, with or without the wrapping of chat completions."""
+    found = []
+    for tool in listed(tools or [], "tools"):
+        if tool.get("type", "function") != "function":
+            raise ValueError(f"a tool of type {tool['type']!r}")
+        own = tool.get("function", tool)
+        schema = {"schema": own["parameters"]} if own.get("parameters") is not None else {}
+        found.append(Tool(name=text(own["name"], "a tool's name"), description=own.get("description") or "", **schema))
+    return tuple(found)
+
+
+def chosen(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice]:
+    """Tools and how to choose, from OpenAI's ``tool_choice``. One that must be called is asked for alone."""
+    if choice in (None, "auto", "none", "required"):
+        return tools, choice or "auto"
+    name = choice.get("name") or choice["function"]["name"]
+    return only(name, tools), "required"
+
+
+def only(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    """The tool of a name. Raises ValueError where there is none."""
+    found = tuple(tool for tool in tools if tool.name == name)
+    if not found:
+        raise ValueError(f"tool_choice names {name!r}, which is not among the tools")
+    return found
+
+
+def json_output(wanted: Any) -> TextOutput | JsonOutput:
+    """OpenAI's ``response_format`` (its ``json_schema`` inside) or ``text.format`` (the same, flat)."""
+    if not wanted or wanted["type"] == "text":
+        return TextOutput()
+    if wanted["type"] == "json_object":
+        return JsonOutput(schema={"type": "object"})
+    if wanted["type"] != "json_schema":
+        raise ValueError(f"an answer of format {wanted['type']!r}")
+    own = wanted.get("json_schema", wanted)
+    return JsonOutput(schema=own["schema"], name=own.get("name", "answer"))

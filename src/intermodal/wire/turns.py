@@ -1,0 +1,234 @@
+"""Turns of a conversation: what all wires do to messages before they say them, and what a reply adds to them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, Value
+from intermodal.request import Tool
+from intermodal.wire._json import dumps, loads, whole
+from intermodal.wire.call import (
+    ChatCall,
+    Error,
+    Finish,
+    NotExpressible,
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    SpeechDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireEvent,
+    WireLink,
+    WireMessage,
+    WirePart,
+    WireText,
+)
+
+NAMES: dict[str, str] = {
+    "WireText": "text", "WireImage": "an image", "WireAudio": "audio", "WireVideo": "video",
+    "WireDocument": "a PDF document", "WireLink": "a link to media", "ToolCall": "a tool call",
+    "ToolResult": "a tool result", "Reasoning": "reasoning", "Refusal": "a refusal", "Opaque": "an opaque block",
+}  # fmt: skip
+
+
+def name(part: WirePart) -> str:
+    """What a part is, for an error that says it cannot be carried."""
+    return NAMES[type(part).__name__]
+
+
+def whole_part(part: WirePart) -> WirePart:
+    """The part with its words as UTF-8 can carry them."""
+    changes = {
+        field: whole(value)
+        for field in part.__struct_fields__
+        if isinstance(value := getattr(part, field), str) and not value.isascii()
+    }
+    return msgspec.structs.replace(part, **changes) if changes else part
+
+
+def whole_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    return tuple(
+        Tool(name=whole(tool.name), description=whole(tool.description), schema=loads(dumps(tool.schema)))
+        for tool in tools
+    )
+
+
+def normal_tools(call: ChatCall, *, none: bool = True) -> ChatCall:
+    """Tools as every wire has them: without tools nothing is said of how to choose.
+
+    ``none``: the wire can say that no tool may be called; one that cannot leaves the tools out instead.
+    """
+    tools = whole_tools(call.tools)
+    if not tools or (call.tool_choice == "none" and not none):
+        return msgspec.structs.replace(call, tools=(), tool_choice="auto", parallel_tools=True)
+    parallel = call.parallel_tools or call.tool_choice == "none"
+    return msgspec.structs.replace(call, tools=tools, parallel_tools=parallel)
+
+
+def merged(messages: Iterable[WireMessage]) -> tuple[WireMessage, ...]:
+    """Neighbouring messages of one role as one, and none without parts."""
+    found: list[WireMessage] = []
+    for message in messages:
+        if not message.parts:
+            continue
+        if found and found[-1].role == message.role:
+            found[-1] = WireMessage(role=message.role, parts=(*found[-1].parts, *message.parts))
+        else:
+            found.append(message)
+    return tuple(found)
+
+
+def without_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMessage, ...]]:
+    """The words of all system messages, and the other messages: for wires that have one place for the former."""
+    words = [
+        part.text
+        for message in messages
+        if message.role == "system"
+        for part in message.parts
+        if isinstance(part, WireText) and part.text.strip()
+    ]
+    return "\n\n".join(words), tuple(message for message in messages if message.role != "system")
+
+
+def check_places(call: ChatCall, wire: str, where: str) -> None:
+    """Raises NotExpressible for a part that stands where no wire has a place for it."""
+    for message in call.messages:
+        for part in message.parts:
+            if isinstance(part, WireLink):
+                raise NotExpressible.of(name(part), wire, where=where, todo="send its bytes")
+            roles = _ROLES.get(type(part).__name__, ("user",))
+            if message.role not in roles:
+                raise NotExpressible.of(f"{name(part)} in a {message.role} message", wire, where=where)
+
+
+_ROLES: dict[str, tuple[str, ...]] = {
+    "WireText": ("system", "user", "assistant"),
+    "ToolResult": ("tool",),
+    **dict.fromkeys(("ToolCall", "Reasoning", "Refusal", "Opaque"), ("assistant",)),
+}
+
+
+def arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any]:
+    """The arguments as an object, for wires that carry one. Raises NotExpressible where they are none."""
+    try:
+        found = loads(call.arguments.strip() or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise NotExpressible.of(f"a call of {call.name} whose arguments are no JSON object", wire, where=where)
+    return found
+
+
+def plain_call(call: ToolCall, wire: str, where: str = "") -> ToolCall:
+    """The call with its arguments as they come back from a wire that carries an object."""
+    return msgspec.structs.replace(call, arguments=dumps(arguments(call, wire, where)).decode())
+
+
+# ---- a reply, as the next turn returns it ------------------------------------------------------------
+
+
+class Turn(Value, frozen=True):
+    """What a model said. ``parts`` in the order they came; ``error`` where it did not end properly."""
+
+    parts: tuple[WirePart, ...] = ()
+    usage: Usage = Usage()
+    finish: str = ""
+    error: Exception | None = None
+    speech: bytes = b""
+
+    @property
+    def message(self) -> WireMessage:
+        """For the next request of the conversation."""
+        return WireMessage(role="assistant", parts=self.parts)
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, WireText))
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
+
+
+def turn(events: Iterable[WireEvent]) -> Turn:
+    """Events put together."""
+    made = TurnMaker()
+    for event in events:
+        made.add(event)
+    return made.turn()
+
+
+class TurnMaker:
+    """Collects events one by one; ``turn`` is what they are so far."""
+
+    def __init__(self) -> None:
+        self._parts: list[WirePart] = []
+        self._places: dict[int, int] = {}  # index of a tool call -> its place among the parts
+        self._open = False  # the last part may grow
+        self._speech: list[bytes] = []
+        self._usage, self._finish = Usage(), ""
+        self._error: Exception | None = None
+
+    def add(self, event: WireEvent) -> None:
+        if isinstance(event, TextDelta):
+            self._grow(WireText(text=event.text), lambda old: WireText(text=old.text + event.text))
+        elif isinstance(event, RefusalDelta):
+            self._grow(Refusal(text=event.text), lambda old: Refusal(text=old.text + event.text))
+        elif isinstance(event, ReasoningDelta):
+            self._grow(
+                Reasoning(text=event.text, signature=event.signature),
+                lambda old: Reasoning(text=old.text + event.text, signature=event.signature),
+            )
+            self._open = not event.signature
+        elif isinstance(event, OpaqueBlock):
+            self._parts.append(Opaque(wire=event.wire, body=event.body))
+            self._open = False
+        elif isinstance(event, ToolCallDelta):
+            self._call(event)
+        elif isinstance(event, SpeechDelta):
+            self._speech.append(event.data)
+        elif isinstance(event, Usage):
+            self._usage = event
+        elif isinstance(event, Finish):
+            self._finish = event.reason
+        elif isinstance(event, Error):
+            self._error = event.error
+
+    def turn(self) -> Turn:
+        return Turn(
+            parts=tuple(_called(part) if isinstance(part, ToolCall) else part for part in self._parts),
+            usage=self._usage,
+            finish=self._finish,
+            error=self._error,
+            speech=b"".join(self._speech),
+        )
+
+    def _grow(self, fresh: WirePart, grown: Callable[[Any], WirePart]) -> None:
+        if self._open and self._parts and type(self._parts[-1]) is type(fresh):
+            self._parts[-1] = grown(self._parts[-1])
+        else:
+            self._parts.append(fresh)
+        self._open = True
+
+    def _call(self, event: ToolCallDelta) -> None:
+        place = self._places.get(event.index)
+        if place is None:
+            self._places[event.index] = len(self._parts)
+            self._parts.append(ToolCall(id=event.id, name=event.name, arguments=event.arguments))
+        else:
+            old = self._parts[place]
+            assert isinstance(old, ToolCall)
+            self._parts[place] = ToolCall(
+                id=old.id or event.id, name=old.name or event.name, arguments=old.arguments + event.arguments
+            )
+        self._open = False
+
+
+def _called(call: ToolCall) -> ToolCall:
+    """A call without arguments has none: an empty object, which some wires do not write."""
+    return call if call.arguments.strip() else ToolCall(id=call.id, name=call.name, arguments="{}")

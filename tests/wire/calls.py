@@ -1,0 +1,158 @@
+"""Calls of every shape for the property tests of all wires, and the wires they are put through."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from hypothesis import strategies as st
+
+from intermodal.catalog.nouns import Host
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.request import JsonOutput, Sampling, TextOutput, Tool
+from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_responses
+from intermodal.wire.call import (
+    ChatCall,
+    Encoded,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+
+TEXTS = st.text(max_size=40)  # lone surrogates included
+NUMBERS = st.floats(0, 2, allow_nan=False)
+BYTES = st.binary(max_size=50)
+MEDIA: dict[str, st.SearchStrategy[WirePart]] = {
+    "image": st.builds(
+        WireImage,
+        data=BYTES,
+        media_type=st.sampled_from(["image/png", "image/jpeg", "image/webp", "image/gif"]),
+        detail=st.sampled_from(["auto", "low", "high"]),
+    ),
+    "audio": st.builds(WireAudio, data=BYTES, format=st.sampled_from(["wav", "mp3"])),
+    "video": st.builds(WireVideo, data=BYTES, media_type=st.sampled_from(["video/mp4", "video/webm"])),
+    "document": st.builds(WireDocument, data=BYTES, name=TEXTS),
+}
+ARGUMENTS = st.dictionaries(st.text("abc é", max_size=3), st.integers(-9, 9) | TEXTS.filter(str.isascii), max_size=3)
+TEXT = st.builds(WireText, text=TEXTS)
+IDS = st.text("abc1", min_size=1, max_size=5)
+SCHEMAS = st.dictionaries(st.text("abc", min_size=1), st.booleans() | st.integers(-9, 9), max_size=3)
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One wire, and what of a call it can say. ``opaque`` is a block of its own that nobody else understands."""
+
+    name: str
+    module: ModuleType
+    media: tuple[str, ...]
+    opaque: Any
+    quirks: tuple[str, ...] = ()
+    seed: bool = True
+    stops: int = 4
+    choices: tuple[str, ...] = ("auto", "none", "required")
+    parallel: tuple[bool, ...] = (True, False)
+    by_path: bool = False
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def calls(self) -> st.SearchStrategy[ChatCall]:
+        sampling = st.builds(
+            Sampling,
+            max_tokens=st.none() | st.integers(1, 99),
+            temperature=st.none() | NUMBERS,
+            top_p=st.none() | NUMBERS,
+            stop=st.lists(TEXTS, max_size=self.stops).map(tuple),
+            seed=st.none() | st.integers(0, 2**31) if self.seed else st.none(),
+        )
+        return st.builds(
+            ChatCall,
+            model=TEXTS,
+            messages=st.lists(self.messages(), max_size=5).map(tuple),
+            output=st.just(TextOutput()) | st.builds(JsonOutput, schema=SCHEMAS, name=TEXTS),
+            sampling=sampling,
+            stream=st.booleans(),
+            tools=st.lists(st.builds(Tool, name=IDS, description=TEXTS, schema=SCHEMAS), max_size=2).map(tuple),
+            tool_choice=st.sampled_from(self.choices),
+            parallel_tools=st.sampled_from(self.parallel),
+            **self.more,
+        )
+
+    def decode(self, body: bytes, encoded: Encoded) -> ChatCall:
+        """The call back from its body, on a wire that says all of it there."""
+        call: ChatCall = self.module.decode_request(body, *((encoded.path,) if self.by_path else ()))
+        return call
+
+    def messages(self) -> st.SearchStrategy[WireMessage]:
+        said = st.one_of(
+            TEXT,
+            st.builds(ToolCall, id=IDS, name=IDS, arguments=ARGUMENTS.map(json.dumps)),
+            st.builds(Reasoning, text=TEXTS, signature=st.sampled_from(["", "c2ln"])),
+            st.builds(Refusal, text=TEXTS),
+            st.just(Opaque(wire=self.name, body=json.dumps(self.opaque, separators=(",", ":")))),
+            st.just(Opaque(wire="another", body='{"type":"secret"}')),
+        )
+        shown = st.one_of(TEXT, *(MEDIA[kind] for kind in self.media))
+        results = st.builds(ToolResult, id=IDS, text=TEXTS, is_error=st.booleans())
+        return st.one_of(
+            st.builds(WireMessage, role=st.just("user"), parts=st.lists(shown, max_size=4).map(tuple)),
+            st.builds(WireMessage, role=st.just("assistant"), parts=st.lists(said, max_size=5).map(tuple)),
+            st.builds(WireMessage, role=st.just("system"), parts=st.lists(TEXT, max_size=2).map(tuple)),
+            st.builds(WireMessage, role=st.just("tool"), parts=st.lists(results, max_size=3).map(tuple)),
+        )
+
+    def hosts(self) -> st.SearchStrategy[Host]:
+        quirks = st.lists(st.sampled_from(self.quirks), unique=True) if self.quirks else st.just([])
+        return st.builds(Host, id=st.just("h"), forced_json=st.booleans(), quirks=quirks.map(tuple))
+
+
+_REFUSING = {"no_audio", "no_video", "no_documents"}
+WIRES = (
+    Wire(
+        name="openai_chat",
+        module=openai_chat,
+        media=("image", "audio", "video", "document"),
+        opaque={"type": "secret"},
+        quirks=tuple(sorted(set(openai_chat.QUIRKS) - _REFUSING)),
+    ),
+    Wire(
+        name="anthropic",
+        module=anthropic,
+        media=("image", "document"),
+        opaque={"type": "redacted_thinking", "data": "aGk="},
+        seed=False,
+    ),
+    Wire(
+        name="gemini",
+        module=gemini,
+        media=("image", "audio", "video", "document"),
+        opaque={"thoughtSignature": "c2ln"},
+        parallel=(True,),
+        by_path=True,
+        more={"candidates": st.integers(0, 3)},
+    ),
+    Wire(
+        name="ollama",
+        module=ollama,
+        media=("image", "audio"),
+        opaque={"type": "secret"},
+        choices=("auto", "none"),
+        parallel=(True,),
+        more={"context": st.none() | st.integers(1024, 4096), "candidates": st.integers(0, 3)},
+    ),
+    Wire(
+        name="openai_responses",
+        module=openai_responses,
+        media=("image", "audio", "document"),
+        opaque={"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "aGk="},
+        quirks=("bounded_schema", "strict_subset"),
+        seed=False,
+        stops=0,
+        more={"candidates": st.integers(0, 3)},
+    ),
+)
