@@ -219,9 +219,9 @@ def test_reads_thinking_tools_and_usage() -> None:
     assert read(THOUGHT) == EVENTS
 
 
-@pytest.mark.parametrize("cut", range(len(THOUGHT)))
-def test_a_cut_between_two_chunks_changes_nothing(cut: int) -> None:
-    assert read(THOUGHT[:cut], THOUGHT[cut:]) == EVENTS
+def test_a_cut_between_any_two_bytes_changes_nothing() -> None:
+    for cut in range(len(THOUGHT)):
+        assert read(THOUGHT[:cut], THOUGHT[cut:]) == EVENTS
 
 
 def test_what_was_thought_goes_back_as_it_came() -> None:

@@ -168,9 +168,9 @@ def test_reads_thoughts_calls_and_usage_by_modality() -> None:
     assert read(STREAM) == EVENTS
 
 
-@pytest.mark.parametrize("cut", range(len(STREAM)))
-def test_a_cut_between_two_chunks_changes_nothing(cut: int) -> None:
-    assert read(STREAM[:cut], STREAM[cut:]) == EVENTS
+def test_a_cut_between_any_two_bytes_changes_nothing() -> None:
+    for cut in range(len(STREAM)):
+        assert read(STREAM[:cut], STREAM[cut:]) == EVENTS
 
 
 def test_signatures_go_back_on_the_parts_they_came_with() -> None:

@@ -134,6 +134,29 @@ class SpeechCall(Value, frozen=True):
     format: AudioFormat = "wav"
 
 
+class PictureCall(Value, frozen=True):
+    """Pictures to be made, or made of others.
+
+    Attributes:
+        images: pictures to start from; () makes new ones. ``mask``: a PNG, transparent where the first may change.
+        size: width and height in pixels, None the host's usual one.
+        count: how many. seed, steps: of a diffusion model, where the host has them.
+        negative: what must not be on them, in words.
+        format: of the file that comes back; "" the host's usual one.
+    """
+
+    model: str
+    prompt: str
+    images: tuple[WireImage, ...] = ()
+    mask: bytes = b""
+    size: tuple[int, int] | None = None
+    count: int = 1
+    seed: int | None = None
+    steps: int | None = None
+    negative: str = ""
+    format: Literal["", "png", "jpeg", "webp"] = ""
+
+
 class Encoded(Value, frozen=True):
     """A request in bytes.
 
@@ -256,4 +279,12 @@ class Embeddings(Value, frozen=True):
     """The reply to an :class:`EmbeddingCall`: one vector per text, in its order, all of one length."""
 
     vectors: tuple[tuple[float, ...], ...]
+    usage: Usage = Usage()
+
+
+class Pictures(Value, frozen=True):
+    """The reply to a :class:`PictureCall`. ``prompts``: what the host made of the prompt, "" where it says nothing."""
+
+    images: tuple[WireImage, ...]
+    prompts: tuple[str, ...] = ()
     usage: Usage = Usage()
