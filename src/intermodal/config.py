@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from intermodal.catalog.load import find_host
-from intermodal.catalog.rows import HostRow, decode
+from intermodal.catalog.rows import HTTP, HostRow, decode
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.content import Value
 from intermodal.errors import ConfigError
@@ -170,11 +170,11 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
     check_name(name, where)
     if table.get("id", name) != name:
         raise ConfigError(f"[{place}] has another name inside: {table['id']}", where=where, todo="leave id out")
-    if row.protocol != "openai" or row.zone == "process":
+    if row.protocol not in HTTP or row.zone == "process":
         raise ConfigError(
             f"[{place}] sets protocol or zone to what only built-in rows may have",
             where=where,
-            todo="leave protocol out; zone is machine, network or internet",
+            todo=f"protocol is one of {', '.join(HTTP)}; zone is machine, network or internet",
         )
     if not row.base_url and find_host(name, snapshot) is None:
         raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')

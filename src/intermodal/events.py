@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from intermodal.content import ReadLine, ToolCall, Transcript, Value
+from intermodal.content import Part, ReadLine, ToolCall, Transcript, Value
 
 
 class Usage(Value):
@@ -138,7 +138,7 @@ class Finished(Value, tag_field="event", tag="finished"):
 
     ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output; ``speech`` the
     sound of a speech output; ``scores`` those of the labels of a scores output, 0..1, together 1;
-    ``tool_calls`` what the model wants called, for the caller to do;
+    ``said`` the answer as parts, where it was not words alone (calls of tools, blocks that go back as they came);
     ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also
     where an answer was stopped because it repeated itself. ``endpoint`` is "" where nothing had to be called.
     """
@@ -150,9 +150,14 @@ class Finished(Value, tag_field="event", tag="finished"):
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
     scores: dict[str, float] = field(default_factory=dict)
-    tool_calls: tuple[ToolCall, ...] = ()
+    said: tuple[Part, ...] = ()
     cost: float | None = 0.0
     seconds: float = 0.0
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """What the model wants called, for the caller to do."""
+        return tuple(part for part in self.said if isinstance(part, ToolCall))
 
 
 Event = (
@@ -170,7 +175,8 @@ class Result(Value):
         actuals: one per step, in the order they finished.
         derived: every conversion's product, in that order.
         notes: what the user should know.
-        tool_calls: what the model wants called; make them and ask again with the results.
+        said: the answer as parts, where it was not words alone. It goes into the next request as the assistant's
+            message, before the results of the tools it calls.
         checks, replans: what checks found, and where the plan was made again, in order.
         retries: where a step was tried again.
         cost: USD; None when unknown.
@@ -183,7 +189,7 @@ class Result(Value):
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
     scores: dict[str, float] = field(default_factory=dict)
-    tool_calls: tuple[ToolCall, ...] = ()
+    said: tuple[Part, ...] = ()
     checks: tuple[Checked, ...] = ()
     replans: tuple[Replanned, ...] = ()
     retries: tuple[Retrying, ...] = ()
@@ -194,6 +200,11 @@ class Result(Value):
     notes: tuple[str, ...] = ()
     cost: float | None = 0.0
     seconds: float = 0.0
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """What the model wants called: make the calls and ask again with ``said`` and the results."""
+        return tuple(part for part in self.said if isinstance(part, ToolCall))
 
 
 def fold(events: Iterable[Event]) -> Result:
@@ -234,7 +245,7 @@ def fold(events: Iterable[Event]) -> Result:
         embedding=finished.embedding,
         speech=finished.speech,
         scores=finished.scores,
-        tool_calls=finished.tool_calls,
+        said=finished.said,
         checks=tuple(checks),
         replans=tuple(replans),
         retries=tuple(retries),

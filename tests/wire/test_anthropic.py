@@ -166,9 +166,19 @@ def test_says_every_setting_in_anthropic_s_words() -> None:
     }  # fmt: skip
 
 
-def test_the_version_of_the_api_goes_along_and_no_key_does() -> None:
-    headers = dict(encode_request(ChatCall(model="m", messages=(ASKED,)), HOST).headers)
-    assert headers["anthropic-version"] == "2023-06-01"
+@pytest.mark.parametrize(
+    ("sampling", "version"),
+    [
+        (Sampling(), "2026-10-21"),
+        (Sampling(max_tokens=5, stop=("x",)), "2026-10-21"),
+        (Sampling(temperature=0.0), "2023-06-01"),
+        (Sampling(top_p=0.9), "2023-06-01"),
+    ],
+)
+def test_the_version_of_the_api_goes_along_and_no_key_does(sampling: Sampling, version: str) -> None:
+    """The newer version refuses a temperature, whatever it is."""
+    headers = dict(encode_request(ChatCall(model="m", messages=(ASKED,), sampling=sampling), HOST).headers)
+    assert headers["anthropic-version"] == version
     assert not {"x-api-key", "authorization"} & headers.keys()
 
 

@@ -273,7 +273,7 @@ def test_the_events_of_a_run_become_a_wire_s() -> None:
     run = RunEvents()
     actual = events.Actual(step="s", seconds=1.0, usage=events.Usage(input_tokens=5, output_tokens=2))
     finished = events.Finished(
-        endpoint="h:m", finish_reason="tool_call", tool_calls=(ToolCall(id="1", name="f", arguments="{}"),)
+        endpoint="h:m", finish_reason="tool_call", said=(ToolCall(id="1", name="f", arguments="{}"),)
     )
     given: tuple[events.Event, ...] = (
         events.StepStarted(step="s", title="t"),

@@ -166,7 +166,7 @@ def test_A8_too_long_or_too_large_is_one_class_with_its_numbers(
         (
             400,
             [{"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}],
-            errors.CallError,
+            errors.CredentialsRefused,
         ),
     ],
 )

@@ -18,7 +18,7 @@ from intermodal.catalog import hosted
 from intermodal.catalog.families import with_rules
 from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength
 from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
-from intermodal.catalog.rows import UNTIMED, HostRow, ServedRow, memory_of
+from intermodal.catalog.rows import HTTP, UNTIMED, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Snapshot
 
@@ -174,7 +174,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         model=model,
         host=host,
         served_as=served.called,
-        input=served.input or (hosted.carried(model, price) if row.protocol == "openai" else model.input),
+        input=served.input or (hosted.carried(model, price) if row.protocol in HTTP else model.input),
         context=context,
         price=FREE if host.zone == "process" else price,
         later=later,

@@ -16,9 +16,13 @@ from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
 
-Protocol = Literal["openai", "llama", "whisper", "ocr", "e5", "piper"]
-Auth = Literal["none", "bearer"]
-Framing = Literal["sse", "local"]
+# What is spoken to a host: first over HTTP, then inside the process tree.
+Protocol = Literal[
+    "openai", "openai-responses", "anthropic", "gemini", "ollama",
+    "llama", "whisper", "ocr", "e5", "piper",
+]  # fmt: skip
+Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
+Framing = Literal["sse", "ndjson", "local"]
 
 # Hugging Face task names. Which of them intermodal can drive is the planner's business (``planner/index.py``).
 Task = Literal[

@@ -42,6 +42,11 @@ T = TypeVar("T")
 # What a model with this one task makes; text where none is named.
 _MADE: Mapping[str, Made] = {"feature-extraction": "embedding", "text-to-speech": "audio"}
 
+# The protocols that are spoken over HTTP, and what some of them have of their own.
+HTTP: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
+_AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+_FRAMING: Mapping[Protocol, Framing] = {"ollama": "ndjson"}
+
 
 class SpeedRow(Value, forbid_unknown_fields=True):
     """``catalog.nouns.Speed`` as [low, mid, high]; ``basis`` says where the numbers come from."""
@@ -193,13 +198,15 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
 
 class HostRow(Value, forbid_unknown_fields=True):
-    """A host and what it serves. A new OpenAI-compatible host is one such row and no code.
+    """A host and what it serves. A new host of a protocol that intermodal speaks is one such row and no code.
 
     Attributes:
         id: its name; the table's name in ``intermodal.toml``.
         base_url: up to and including the version ("http://127.0.0.1:8080/v1").
         zone: how far away it computes; derived from ``base_url`` when not stated. State it where the
             address misleads: a proxy on this machine to a hosted API is ``internet``.
+        protocol: what is spoken to it, one of ``HTTP``.
+        auth: the header that carries its key; its protocol's usual one when not stated.
         key_env: environment variable that holds its key.
         not_asked: patterns of its own names ("*-pro") for models that it serves over another of its interfaces; they
             are not taken from the snapshot.
@@ -211,7 +218,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     base_url: str = ""
     protocol: Protocol = "openai"
     auth: Auth | None = None
-    framing: Framing = "sse"
+    framing: Framing | None = None
     key_env: str = ""
     key: Literal["env", "keyring"] = "env"
     zone: Zone | None = None
@@ -235,8 +242,8 @@ class HostRow(Value, forbid_unknown_fields=True):
             name=self.name or self.id,
             base_url=self.base_url,
             protocol=self.protocol,
-            auth=self.auth or ("bearer" if self.keyed else "none"),
-            framing=self.framing,
+            auth=self.auth or (_AUTH.get(self.protocol, "bearer") if self.keyed else "none"),
+            framing=self.framing or _FRAMING.get(self.protocol, "sse"),
             key_env=self.key_env,
             zone=self.zone or zone_of(self.base_url),
             forced_json=bool(self.forced_json),
@@ -252,6 +259,8 @@ class HostRow(Value, forbid_unknown_fields=True):
             for name in HostRow.__struct_fields__
             if name not in ("id", "models") and (value := getattr(own, name)) not in ("", (), None)
         }
+        if own.protocol == HostRow(id=own.id).protocol:
+            changes.pop("protocol")  # nobody said it: the shipped host is spoken to as before
         named = {row.called for row in own.models}
         kept = tuple(row for row in self.models if row.called not in named)
         if own.base_url and own.zone is None:

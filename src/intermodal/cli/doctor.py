@@ -164,8 +164,8 @@ def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
         allowed = row.id in config.consent or bool(row.id in own and own[row.id].base_url)
         if allowed or _has_key(row, env):
             yield _about_hosted(row, allowed, env)
-    shipped_names = {row.id for row in known_hosts()}
-    yield from _asked([row for row in config.hosts if row.id not in shipped_names], env)
+    known = {row.id: row for row in known_hosts()}
+    yield from _asked([known[row.id].overlaid(row) if row.id in known else row for row in config.hosts], env)
 
 
 def _has_key(row: HostRow, env: Mapping[str, str]) -> bool:
@@ -211,7 +211,7 @@ async def _ask(row: HostRow, key: str) -> Finding:
     from intermodal.errors import CallError, Unreachable
 
     try:
-        there = {model.id for model in await listed_models(row.base_url, key=key)}
+        there = {model.id for model in await listed_models(row.host(), key=key)}
     except Unreachable as error:
         return Finding(area="host", name=row.id, state="unreachable", what=f"{row.base_url} {error.what}",
                        todo=error.todo or "start the server")  # fmt: skip

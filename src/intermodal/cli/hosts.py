@@ -255,7 +255,7 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
     from intermodal.keys import find_key
 
     async def ask() -> tuple[Listed, ...]:
-        return await listed_models(row.base_url, key=find_key(row.host(), os.environ) or "", where=row.base_url, wait=3)
+        return await listed_models(row.host(), key=find_key(row.host(), os.environ) or "", where=row.base_url, wait=3)
 
     try:
         listed = anyio.run(ask)

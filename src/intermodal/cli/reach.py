@@ -1,10 +1,12 @@
-"""Asks a host which models it serves: ``GET base_url/models``. Short, free, and only to hosts the user entered."""
+"""Asks a host which models it serves. Short, free, and only to hosts the user entered."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Any, NamedTuple, get_args
 
+from intermodal.catalog.nouns import Host, Protocol
 from intermodal.content import KINDS, Kind, Value
 from intermodal.errors import CallError, CredentialsRefused, Unreachable
 
@@ -19,8 +21,25 @@ class Listed(Value):
     context: int | None = None
 
 
-async def listed_models(base_url: str, *, key: str = "", where: str = "", wait: float = 1.0) -> tuple[Listed, ...]:
-    """The models of an OpenAI-compatible host.
+class Listing(NamedTuple):
+    """Where a protocol lists models, in which array of the reply, and what the names in it begin with."""
+
+    path: str = "/models"
+    array: str = "data"
+    name: str = "id"
+    begin: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_LISTINGS: Mapping[Protocol, Listing] = {
+    "anthropic": Listing(headers=(("anthropic-version", "2023-06-01"),)),
+    "gemini": Listing(array="models", name="name", begin="models/"),
+    "ollama": Listing(path="/api/tags", array="models", name="model"),
+}
+
+
+async def listed_models(host: Host, *, key: str = "", where: str = "", wait: float = 1.0) -> tuple[Listed, ...]:
+    """The models of a host.
 
     Raises:
         Unreachable: nothing answers in ``wait`` seconds. CredentialsRefused: it wants a (different) key.
@@ -31,9 +50,12 @@ async def listed_models(base_url: str, *, key: str = "", where: str = "", wait: 
     from intermodal.executor.transport import Transport
 
     transport = Transport()
+    listing = _LISTINGS.get(host.protocol, Listing())
     try:
         with anyio.fail_after(wait):
-            async with transport.get(base_url, "/models", key=key, where=where) as response:
+            async with transport.get(
+                host.base_url, listing.path, key=key, auth=host.auth, headers=listing.headers, where=where
+            ) as response:
                 status, body = response.status, await response.read(MAX_LISTING)
     except TimeoutError:
         raise Unreachable(f"gave no answer within {wait:g} s", where=where, todo="start the server") from None
@@ -42,13 +64,13 @@ async def listed_models(base_url: str, *, key: str = "", where: str = "", wait: 
             await transport.aclose()
     if status in (401, 403):
         raise CredentialsRefused("wants a key, or another one", where=where, todo="see intermodal hosts add --help")
-    return read_listing(status, body, where)
+    return read_listing(status, body, where, listing)
 
 
-def read_listing(status: int, body: bytes, where: str = "") -> tuple[Listed, ...]:
+def read_listing(status: int, body: bytes, where: str = "", listing: Listing = Listing()) -> tuple[Listed, ...]:  # noqa: B008
     """Models out of a reply. Everything but the id is optional, and every server has its own extras."""
     try:
-        data = json.loads(body)["data"]
+        data = json.loads(body)[listing.array]
         assert status == 200 and isinstance(data, list)
     except (ValueError, KeyError, TypeError, AssertionError):
         raise CallError(
@@ -56,8 +78,11 @@ def read_listing(status: int, body: bytes, where: str = "") -> tuple[Listed, ...
             where=where,
             todo="check base_url: it ends in /v1",
         ) from None
-    rows = [item for item in data if isinstance(item, dict) and isinstance(item.get("id"), str)]
-    return tuple(Listed(id=item["id"], input=_kinds(item), context=_context(item)) for item in rows)
+    rows = [item for item in data if isinstance(item, dict) and isinstance(item.get(listing.name), str)]
+    return tuple(
+        Listed(id=item[listing.name].removeprefix(listing.begin), input=_kinds(item), context=_context(item))
+        for item in rows
+    )
 
 
 def _kinds(item: dict[str, Any]) -> tuple[Kind, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from intermodal.content import Text
+from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.executor import timeline
 from intermodal.executor.pieces import Film, Piece, Pixels, Sound, Words
 from intermodal.request import JsonOutput, Request
@@ -81,6 +81,11 @@ def messages(
     made: list[WireMessage] = []
     index = 0
     for message in request.messages:
+        if any(isinstance(part, TURN) for part in message.parts):  # it stands as it was said
+            kept = (_as_said(part) for part in message.parts)
+            made.append(WireMessage(role=message.role, parts=tuple(part for part in kept if part is not None)))
+            index += len(message.parts)
+            continue
         data: list[Piece] = []
         said: list[str] = []
         for part in message.parts:
@@ -95,6 +100,15 @@ def messages(
         if parts:
             made.append(WireMessage(role=message.role, parts=parts))
     return tuple(made)
+
+
+TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)
+
+
+def _as_said(part: Part) -> WirePart | None:
+    if isinstance(part, Text):
+        return WireText(text=part.text) if part.text.strip() else None
+    return part if isinstance(part, TURN) else None
 
 
 def in_order(pieces: tuple[Piece, ...], name: str = "") -> tuple[Piece, ...]:

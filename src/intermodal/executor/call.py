@@ -19,9 +19,13 @@ from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
 from intermodal.wire import call as wire
 
-# A new protocol is a row here and a file beside the others.
+# A new protocol is a row here, and a file beside the others or a codec in the table of ``drivers/http.py``.
 DRIVERS: Mapping[Protocol, str] = {
-    "openai": "intermodal.executor.drivers.openai",
+    "openai": "intermodal.executor.drivers.http",
+    "openai-responses": "intermodal.executor.drivers.http",
+    "anthropic": "intermodal.executor.drivers.http",
+    "gemini": "intermodal.executor.drivers.http",
+    "ollama": "intermodal.executor.drivers.http",
     "llama": "intermodal.executor.drivers.llama",
     "whisper": "intermodal.executor.drivers.whisper",
     "ocr": "intermodal.executor.drivers.ocr",

@@ -91,8 +91,8 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
 def _job(step: Call, endpoint: Endpoint, picture: Pixels, question: str) -> Job:
     limit = int(dict(step.params).get("max_tokens", MAX_TOKENS))
     image = WireImage(data=picture.data, media_type=picture.media_type, detail=picture.detail)
-    # Reasoning models, which count their limit differently, refuse a temperature.
-    temperature = None if "max_completion_tokens" in endpoint.host.quirks else 0.0
+    # Reasoning models, which count their limit differently, refuse a temperature; so do some hosts altogether.
+    temperature = None if {"max_completion_tokens", "no_temperature"} & {*endpoint.host.quirks} else 0.0
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,
         messages=(WireMessage(role="user", parts=(image, WireText(text=wording(question)))),),

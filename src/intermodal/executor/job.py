@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.content import ReadLine, Transcript, Value
+from intermodal.content import Part, ReadLine, Transcript, Value
 from intermodal.executor.pieces import Pixels, Sound
 from intermodal.executor.world import World
 from intermodal.plans.step import Call
@@ -41,7 +41,8 @@ class Made(Value, frozen=True):
     ``looped`` says that we stopped reading an answer that repeated itself; no usage came with it then.
     ``pcm`` is speech (signed 16-bit, mono, ``rate`` samples per second), ``silent`` what has no sound in it.
     ``candidates`` are the likeliest first words of an answer, each with its logarithm of probability; ``vectors`` are
-    those of a text and of the labels after it.
+    those of a text and of the labels after it. ``said`` is all that a chat said, in order, where that was not words
+    alone: calls of tools, and blocks that go back as they came.
     """
 
     text: str = ""
@@ -57,6 +58,7 @@ class Made(Value, frozen=True):
     silent: tuple[str, ...] = ()
     looped: bool = False
     usage: Usage = Usage()
+    said: tuple[Part, ...] = ()
     peak_memory: int | None = None
 
 

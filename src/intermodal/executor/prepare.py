@@ -18,12 +18,12 @@ from intermodal.content import Image, Part, Text
 from intermodal.executor.assemble import AUDIO_FORMATS, label
 from intermodal.executor.pieces import Film, Piece, Pixels, Product, Sound, Words
 from intermodal.executor.together import NEAR
+from intermodal.executor.wires import picture_types
 from intermodal.executor.world import Media, OpenedLike, Progress
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
 from intermodal.store.rows import Work
 from intermodal.wire.openai_audio import ENDINGS
-from intermodal.wire.openai_chat import IMAGE_TYPES
 
 _RATE = 16_000  # Hz, of the media worker's PCM
 
@@ -109,7 +109,8 @@ class Preparer:
         return carried(await self._decoded(index, progress))
 
     async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint, max_side: int | None) -> Pixels:
-        as_it_is = endpoint.host.zone not in NEAR and facts.media_type in IMAGE_TYPES and facts.frames == 1
+        taken = facts.media_type in picture_types(endpoint.host)
+        as_it_is = endpoint.host.zone not in NEAR and taken and facts.frames == 1
         if max_side is not None and max(facts.width, facts.height) > max_side:
             as_it_is = False
         part = self._parts[index]

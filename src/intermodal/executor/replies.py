@@ -11,7 +11,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import answer, assemble, check, scoring, speaking
 from intermodal.executor.call import Done, Reroute
-from intermodal.executor.context import fitting, refuse_what_it_cannot_take
+from intermodal.executor.context import fitting, refuse_what_it_cannot_take, room
 from intermodal.executor.course import Course
 from intermodal.executor.empty import nothing_found
 from intermodal.executor.guard import STOPPED
@@ -57,7 +57,9 @@ async def _generate(course: Course, step: Call) -> Finished:
     await _remark(course, done, step, _output_limit(step, request))
     speaking.keep(course, step, done.made.text)
     speech = await speaking.native(course, step, done.made)
-    return course.finished(step, finish_reason=done.made.finish_reason or "stop", data=data, speech=speech)
+    return course.finished(
+        step, finish_reason=done.made.finish_reason or "stop", data=data, speech=speech, said=done.made.said
+    )
 
 
 def _job(
@@ -89,6 +91,10 @@ def _job(
         messages=messages,
         output=schema if schema is not None and forced else speaking.output_of(course, step),
         sampling=msgspec.structs.replace(request.sampling, max_tokens=limit),
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        parallel_tools=request.parallel_tools,
+        context=room(step, endpoint, limit),
     )
     try:
         refuse_what_it_cannot_take(endpoint, call, step)
@@ -163,7 +169,7 @@ async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> 
         await course.shop.emit(Note(text=f"{what}; allow more with --max-tokens", step=step.id))
     elif made.finish_reason == "content_filter":
         await course.shop.emit(Note(text="the answer was stopped by the host's content filter", step=step.id))
-    elif not made.text.strip():
+    elif not made.text.strip() and not made.said:
         await course.shop.emit(Note(text="the answer is empty", step=step.id))
     if not isinstance(course.shop.request.output, JsonOutput) and check.repeats(made.text):  # JSON has equal lines
         await course.shop.emit(Note(text=check.REPEATS, step=step.id))

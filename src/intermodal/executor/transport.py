@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from intermodal import errors
 from intermodal._version import __version__
+from intermodal.catalog.nouns import Auth
 from intermodal.content import Value
 from intermodal.wire.call import Encoded
 
@@ -237,14 +238,23 @@ def _is_this_machine(host: str) -> bool:
         return host.rstrip(".").lower() == "localhost"
 
 
-def _own_headers(address: httpx.URL, key: str) -> dict[str, str]:
+# Where each kind of host wants its key.
+_KEYS: Mapping[Auth, tuple[str, str]] = {
+    "bearer": ("authorization", "Bearer "),
+    "x-api-key": ("x-api-key", ""),
+    "x-goog-api-key": ("x-goog-api-key", ""),
+}
+
+
+def _own_headers(address: httpx.URL, key: str, auth: Auth) -> dict[str, str]:
     # Asking for no compression: a stream then comes as it is made, and nothing can unpack to gigabytes.
     headers = {"user-agent": f"intermodal/{__version__}", "accept-encoding": "identity"}
-    if not key:
+    if not key or auth not in _KEYS:
         return headers
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise errors.ConfigError("the key has characters that no key has", where=address.host, todo="enter it again")
-    return {**headers, "authorization": f"Bearer {key}"}
+    name, before = _KEYS[auth]
+    return {**headers, name: before + key}
 
 
 class Transport:
@@ -254,11 +264,18 @@ class Transport:
         self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
 
     def get(
-        self, base_url: str, path: str, *, key: str = "", where: str = "", proxied: bool = False
+        self,
+        base_url: str,
+        path: str,
+        *,
+        key: str = "",
+        auth: Auth = "bearer",
+        headers: tuple[tuple[str, str], ...] = (),
+        where: str = "",
     ) -> AbstractAsyncContextManager[Response]:
         """GET ``base_url`` + ``path``; see :meth:`post`."""
-        nothing = Encoded(path=path, headers=(), segments=())
-        return self._exchange("GET", base_url, nothing, key=key, where=where, proxied=proxied)
+        nothing = Encoded(path=path, headers=headers, segments=())
+        return self._exchange("GET", base_url, nothing, key=(key, auth), where=where, proxied=False)
 
     def post(
         self,
@@ -266,6 +283,7 @@ class Transport:
         encoded: Encoded,
         *,
         key: str = "",
+        auth: Auth = "bearer",
         where: str = "",
         proxied: bool = False,
         timeouts: Timeouts = _DEFAULT,
@@ -274,14 +292,15 @@ class Transport:
 
         Args:
             base_url: the host's; the key is its own.
-            key: sent as a bearer token.
+            key: sent where ``auth`` says.
             where: how errors name the host; its address when "".
             proxied: use the proxies of the environment (hosts of zone internet), except to this machine.
 
         Raises Unreachable, with ``sent`` True when the request may have been worked on; ConfigError for
         an address or key that cannot be used. The status is the caller's to judge.
         """
-        return self._exchange("POST", base_url, encoded, key=key, where=where, proxied=proxied, timeouts=timeouts)
+        pair = (key, auth)
+        return self._exchange("POST", base_url, encoded, key=pair, where=where, proxied=proxied, timeouts=timeouts)
 
     @asynccontextmanager
     async def _exchange(
@@ -290,7 +309,7 @@ class Transport:
         base_url: str,
         encoded: Encoded,
         *,
-        key: str,
+        key: tuple[str, Auth],
         where: str,
         proxied: bool,
         timeouts: Timeouts = _DEFAULT,
@@ -300,7 +319,7 @@ class Transport:
 
         address = _address(base_url, encoded.path)
         request = _Request(encoded.segments, where or f"{address.host}:{address.port or address.scheme}", timeouts)
-        headers = {**dict(encoded.headers), **_own_headers(address, key)}
+        headers = {**dict(encoded.headers), **_own_headers(address, *key)}
         if encoded.segments:
             headers["content-length"] = str(encoded.size)
         # Reads are timed here and not by httpx, which starts anew with each of them.

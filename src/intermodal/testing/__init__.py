@@ -8,6 +8,8 @@ that a mistake there cannot cancel itself out here.
         ...  # any OpenAI-compatible client at host.base_url
     assert host.attempts[0].images == ()
 
+``FakeVendor`` does the same for vendors with a protocol of their own: Anthropic, Gemini, Ollama, OpenAI's responses.
+
 Faults are chosen by the constructor (``fault=Fault("unavailable", times=2)``) or by the model's name:
 ``any/thing-fault-cut-5`` cuts the stream after 5 tokens, ``…-fault-limited-0.2-x2`` asks twice to wait 0.2 s.
 """
@@ -17,5 +19,6 @@ from __future__ import annotations
 from intermodal.testing.arrived import Answer, Attempt, echo, minimal
 from intermodal.testing.faults import CUTS, MANNERS, REFUSALS, Fault
 from intermodal.testing.server import FakeHost
+from intermodal.testing.vendors import FakeVendor
 
-__all__ = ["CUTS", "MANNERS", "REFUSALS", "Answer", "Attempt", "FakeHost", "Fault", "echo", "minimal"]
+__all__ = ["CUTS", "MANNERS", "REFUSALS", "Answer", "Attempt", "FakeHost", "FakeVendor", "Fault", "echo", "minimal"]

@@ -14,6 +14,14 @@ from email.message import Message
 from email.parser import BytesParser
 from typing import Any
 
+# Where each protocol says what schema an answer must have.
+_SCHEMAS = (
+    ("response_format", "json_schema", "schema"),
+    ("text", "format", "schema"),
+    ("output_config", "format", "schema"),
+    ("generationConfig", "responseJsonSchema"),
+    ("format",),
+)
 TOKENS_PER_IMAGE = 85
 TOKENS_PER_AUDIO = 50
 DIMENSIONS = 8  # of a fake embedding
@@ -27,7 +35,7 @@ class Attempt:
         headers: lower-case names; the value of ``authorization`` is replaced by "(seen)".
         key: a key came along.
         body: the bytes. json: parsed, None for a form. form: fields of a form, the file left out.
-        texts, images, audios, videos: what the messages (or the form, or the input) held, in order.
+        texts, images, audios, videos, documents: what the messages (or the form, or the input) held, in order.
         began, ended: milliseconds since the host started; ``ended`` is 0 while it runs.
         client_left: when the client closed the connection before the answer was over; None if it did not.
         paid: the host would charge for it.
@@ -45,6 +53,7 @@ class Attempt:
     images: tuple[bytes, ...] = ()
     audios: tuple[bytes, ...] = ()
     videos: tuple[bytes, ...] = ()
+    documents: tuple[bytes, ...] = ()
     fault: str = ""
     status: int = 0
     input_tokens: int = 0
@@ -61,8 +70,13 @@ class Attempt:
     @property
     def schema(self) -> dict[str, Any] | None:
         """The JSON schema the answer was forced into, None when it was not."""
-        wanted = self.json.get("response_format") if isinstance(self.json, dict) else None
-        return wanted["json_schema"]["schema"] if wanted and wanted.get("type") == "json_schema" else None
+        for path in _SCHEMAS:
+            node = self.json
+            for name in path:
+                node = node.get(name) if isinstance(node, dict) else None
+            if isinstance(node, dict):
+                return node
+        return None
 
 
 Likely = Mapping[str, float] | Callable[[Attempt], Mapping[str, float]]

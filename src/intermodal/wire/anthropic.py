@@ -1,6 +1,7 @@
 """Anthropic's messages. Request: ``encode_request``; reply: ``Decoder``.
 
-Source: Anthropic's API reference for ``POST /v1/messages`` (version 2023-06-01) and the types of its published SDK.
+Source: Anthropic's API reference for ``POST /v1/messages``, its guide to version 2026-10-21 (which refuses temperature
+and top_p; whoever wants them is sent the version before) and the types of its published SDK.
 ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
 """
 
@@ -46,15 +47,16 @@ __all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request",
 WIRE = "Anthropic messages"
 OWN = "anthropic"  # of content.Opaque
 PATH = "/messages"
-VERSION = "2023-06-01"
+VERSION = "2026-10-21"
+SAMPLED = "2023-06-01"  # the version before, the last that knows temperature and top_p
 MAX_TOKENS = 4096  # where nobody set a limit: the wire wants one, and every model that is served takes this
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
-QUIRKS: Mapping[str, str] = {"no_documents": "document blocks are refused"}
-_HEADERS = (
-    ("content-type", "application/json"),
-    ("accept", "text/event-stream, application/json"),
-    ("anthropic-version", VERSION),
-)
+QUIRKS: Mapping[str, str] = {
+    "no_documents": "document blocks are refused",
+    "no_logprobs": "the probabilities of words are not told (this wire never tells them)",
+    "no_temperature": "a temperature is refused, so none is sent unless the user wants one",
+}
+_JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
 
 def encode_request(call: ChatCall, host: Host) -> Encoded:
@@ -85,7 +87,9 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         settings["tool_choice"] = _choice(call)
     settings["stream"] = True if call.stream else None
     tree = {"model": call.model, **{key: value for key, value in settings.items() if value is not None}}
-    return Encoded(path=PATH, headers=_HEADERS, segments=segments(tree))
+    drawn = sampling.temperature is not None or sampling.top_p is not None
+    headers = (*_JSON, ("anthropic-version", SAMPLED if drawn else VERSION))
+    return Encoded(path=PATH, headers=headers, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:

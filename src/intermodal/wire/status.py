@@ -107,13 +107,14 @@ RULES: tuple[Rule, ...] = (
         r"|is not a multimodal model|no endpoints found that support \w+ input|invalid message format"
         r"|'?url'? field must be a base64|image_url is only supported by|not support(ed)? .{0,20}image_url",
     ),
-    Rule(  # llama.cpp; OpenAI; vLLM with xgrammar, guidance or outlines
+    Rule(  # Anthropic; Gemini; llama.cpp; OpenAI; vLLM with xgrammar, guidance or outlines
         error=SchemaRefused,
         what="cannot be held to this schema",
         todo="use a simpler schema",
         statuses=frozenset({400, 422}),
         codes=_set("invalid_json_schema"),
-        words=r"json.?schema|grammar|response_format|guided decoding|structured output",
+        words=r"json.?schema|grammar|response_format|guided decoding|structured output"
+        r"|output_config\.format|response_?schema|text\.format",
     ),
     Rule(  # OpenAI; llama.cpp; Anthropic through a gateway; vLLM
         error=errors.ContextExceeded,
@@ -143,6 +144,13 @@ RULES: tuple[Rule, ...] = (
         what="does not accept our key",
         todo="check the key (intermodal doctor)",
         statuses=frozenset({401, 403}),
+    ),
+    Rule(  # Google's Gemini API
+        error=errors.CredentialsRefused,
+        what="does not accept our key",
+        todo="check the key (intermodal doctor)",
+        statuses=frozenset({400}),
+        words=r"api key not valid|api key expired",
     ),
     Rule(error=errors.RateLimited, what="asks us to slow down", statuses=frozenset({429})),
     Rule(

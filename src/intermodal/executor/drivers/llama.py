@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from intermodal.executor.drivers import openai
+from intermodal.executor.drivers import http
 from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.world import World
 
@@ -19,4 +19,4 @@ async def drive(job: Job, world: World, line: Line) -> Made:
         job = msgspec.structs.replace(job, chat=msgspec.structs.replace(job.chat, sampling=sampling))
     served = await world.runtimes.chat_url(job.endpoint)
     line.loaded(served.load_seconds)
-    return await openai.chat(job, world, line, openai.Server(served.base_url, served.key))
+    return await http.chat(job, world, line, http.Server(served.base_url, served.key, "bearer"))

@@ -1,4 +1,7 @@
-"""Hosts that speak OpenAI's HTTP: chat, transcriptions, speech, vectors. One driver for all: they are data rows."""
+"""Hosts that are spoken to over HTTP: chat, transcriptions, speech, vectors. One driver for all: they are data rows.
+
+Which wire speaks to a host follows from its protocol: a table of codecs, not a branch.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from intermodal import errors
+from intermodal.catalog.nouns import Auth, Host
+from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.job import Job, Line, Made
+from intermodal.executor.wires import VectorCodec, chat_codec, vector_codec
 from intermodal.executor.world import World
 from intermodal.media.sound import samples
-from intermodal.wire import openai_audio, openai_chat, openai_embeddings, openai_reply, openai_speech, status
+from intermodal.wire import openai_audio, openai_chat, openai_speech, status
 from intermodal.wire.call import (
     Candidates,
     ChatCall,
@@ -28,7 +34,10 @@ from intermodal.wire.call import (
     TranscriptionCall,
     Usage,
     WireEvent,
+    WireText,
 )
+from intermodal.wire.decoding import Decoding
+from intermodal.wire.turns import TurnMaker
 
 if TYPE_CHECKING:
     from intermodal.executor.transport import Response
@@ -38,21 +47,36 @@ _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 
 class Server(NamedTuple):
-    """Where to send, and the key for it."""
+    """Where to send, the key for it and where the key goes."""
 
     base_url: str
     key: str = ""
+    auth: Auth = "none"
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
-    return await _BY_OP[job.step.op](job, world, line, Server(job.endpoint.host.base_url, line.key))
+    return await _BY_OP[job.step.op](job, world, line, _server(job.endpoint.host, line.key))
+
+
+def _server(host: Host, key: str) -> Server:
+    return Server(host.base_url, key, host.auth)
+
+
+def _vector_codec(job: Job) -> VectorCodec:
+    codec = vector_codec(job.endpoint.host)
+    if codec is None:
+        what = "speaks a protocol in which intermodal asks for no vectors"
+        raise errors.CallError(what, where=job.endpoint.id, todo="ask another host", sent=False)
+    return codec
 
 
 async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     """A chat completion, streamed."""
     assert isinstance(job.chat, ChatCall)
-    encoded = openai_chat.encode_request(job.chat, job.endpoint.host)
+    codec = chat_codec(job.endpoint.host)
+    encoded = codec.encode_request(job.chat, job.endpoint.host)
     text: list[str] = []
+    turn = TurnMaker()
     refusal: list[str] = []
     speech: list[bytes] = []
     candidates: tuple[tuple[str, float], ...] = ()
@@ -60,8 +84,9 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     reason = ""
     guard = LoopGuard() if job.stop_loops else None
     async with _posted(job, world, line, server, encoded) as response:
-        decoder = openai_reply.Decoder(job.endpoint.id, headers=response.headers)
+        decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         async for event in _events(response, decoder):
+            turn.add(event)
             if isinstance(event, TextDelta):
                 text.append(event.text)
                 await line.say(event.text)
@@ -90,10 +115,22 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
         pcm=b"".join(speech),
         rate=openai_chat.SPEECH_RATE if speech else 0,
         usage=usage,
+        said=_said(turn),
     )
 
 
-async def _events(response: Response, decoder: openai_reply.Decoder) -> AsyncIterator[WireEvent]:
+def _said(turn: TurnMaker) -> tuple[Part, ...]:
+    """What the model said besides words: calls of tools, and what must go back to it as it came. () for words alone."""
+    parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)
+    kept = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
+    return kept if any(isinstance(part, (ToolCall, Opaque)) or _signed(part) for part in kept) else ()
+
+
+def _signed(part: Part) -> bool:
+    return isinstance(part, Reasoning) and bool(part.signature)
+
+
+async def _events(response: Response, decoder: Decoding) -> AsyncIterator[WireEvent]:
     """Decoded events until the proper end, or an Error. Some hosts never close after the finish reason."""
     import anyio
 
@@ -123,10 +160,11 @@ async def transcribe(job: Job, world: World, line: Line, server: Server) -> Made
 
 
 async def embed(job: Job, world: World, line: Line, server: Server) -> Made:
-    encoded = openai_embeddings.encode_request(EmbeddingCall(model=_model(job), texts=(job.text,)), job.endpoint.host)
+    codec = _vector_codec(job)
+    encoded = codec.encode_request(EmbeddingCall(model=_model(job), texts=(job.text,)), job.endpoint.host)
     async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
-        reply = openai_embeddings.decode_reply(body, job.endpoint.id, headers=response.headers)
+        reply = codec.decode_reply(body, job.endpoint.id, texts=1, headers=response.headers)
     return Made(vector=reply.vectors[0], usage=reply.usage)
 
 
@@ -135,10 +173,11 @@ async def score(job: Job, world: World, line: Line, server: Server) -> Made:
     if job.chat is not None:
         return await chat(job, world, line, server)
     texts = (job.text, *job.labels)
-    encoded = openai_embeddings.encode_request(EmbeddingCall(model=_model(job), texts=texts), job.endpoint.host)
+    codec = _vector_codec(job)
+    encoded = codec.encode_request(EmbeddingCall(model=_model(job), texts=texts), job.endpoint.host)
     async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
-        reply = openai_embeddings.decode_reply(body, job.endpoint.id, texts=len(texts), headers=response.headers)
+        reply = codec.decode_reply(body, job.endpoint.id, texts=len(texts), headers=response.headers)
     return Made(vectors=reply.vectors, usage=reply.usage)
 
 
@@ -197,6 +236,7 @@ async def _posted(job: Job, world: World, line: Line, server: Server, encoded: E
         server.base_url,
         encoded,
         key=server.key,
+        auth=server.auth,
         where=endpoint.id,
         proxied=endpoint.host.zone == "internet",
         timeouts=timeouts,

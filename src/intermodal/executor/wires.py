@@ -1,0 +1,59 @@
+"""Which codec speaks to a host: by the protocol of its row. A table, not a branch; a codec loads when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol as Shape
+from typing import cast
+
+from intermodal.catalog.nouns import Host, Protocol
+from intermodal.wire.call import ChatCall, EmbeddingCall, Embeddings, Encoded
+from intermodal.wire.decoding import Decoding
+
+CHATS: Mapping[Protocol, str] = {
+    "openai": "intermodal.wire.openai_chat",
+    "openai-responses": "intermodal.wire.openai_responses",
+    "llama": "intermodal.wire.openai_chat",
+    "anthropic": "intermodal.wire.anthropic",
+    "gemini": "intermodal.wire.gemini",
+    "ollama": "intermodal.wire.ollama",
+}
+VECTORS: Mapping[Protocol, str] = {
+    "openai": "intermodal.wire.openai_embeddings",
+    "openai-responses": "intermodal.wire.openai_embeddings",
+    "ollama": "intermodal.wire.ollama_embeddings",
+}
+
+
+class ChatCodec(Shape):
+    """A module of ``wire/`` that speaks chat. ``IMAGE_TYPES`` are the media types of pictures that it takes."""
+
+    IMAGE_TYPES: frozenset[str]
+
+    def encode_request(self, call: ChatCall, host: Host) -> Encoded: ...
+
+    def Decoder(self, endpoint: str, *, headers: Mapping[str, str]) -> Decoding: ...
+
+
+class VectorCodec(Shape):
+    """A module of ``wire/`` that asks for vectors."""
+
+    def encode_request(self, call: EmbeddingCall, host: Host) -> Encoded: ...
+
+    def decode_reply(self, body: bytes, endpoint: str, *, texts: int, headers: Mapping[str, str]) -> Embeddings: ...
+
+
+def chat_codec(host: Host) -> ChatCodec:
+    return cast("ChatCodec", import_module(CHATS[host.protocol]))
+
+
+def vector_codec(host: Host) -> VectorCodec | None:
+    """None where intermodal asks for no vectors in this protocol."""
+    name = VECTORS.get(host.protocol)
+    return cast("VectorCodec", import_module(name)) if name else None
+
+
+def picture_types(host: Host) -> frozenset[str]:
+    """Media types of pictures that may go to this host as they are."""
+    return chat_codec(host).IMAGE_TYPES if host.protocol in CHATS else frozenset()

@@ -1,0 +1,337 @@
+"""How vendors with a protocol of their own say things, from their published references. None of ``wire/`` is used.
+
+A dialect takes a request apart and puts an answer together. It is strict where the vendor is: a header that must be
+there, a field without which a request is refused, a thinking block that does not come back as it was sent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from intermodal.testing.arrived import Attempt
+
+SIGNATURE = "c2lnbmVkIGJ5IGEgZmFrZQ=="  # on what a fake thought
+
+
+class Refused(Exception):
+    """The vendor would not take this request: ``status`` and its own word for why."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is answered. ``calls`` are name and arguments; ``reason`` is "stop", "length", "tools" or "refusal"."""
+
+    tokens: tuple[str, ...]
+    reason: str = "stop"
+    thought: str = ""
+    calls: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+
+    @property
+    def text(self) -> str:
+        return "".join(self.tokens)
+
+
+@dataclass
+class Found:
+    """What a request held, in order."""
+
+    texts: list[str] = field(default_factory=list)
+    images: list[bytes] = field(default_factory=list)
+    audios: list[bytes] = field(default_factory=list)
+    videos: list[bytes] = field(default_factory=list)
+    documents: list[bytes] = field(default_factory=list)
+
+    def into(self, attempt: Attempt) -> None:
+        attempt.texts, attempt.images = tuple(self.texts), tuple(self.images)
+        attempt.audios, attempt.videos = tuple(self.audios), tuple(self.videos)
+        attempt.documents = tuple(self.documents)
+
+    def media(self, kind: str, data: str) -> None:
+        """``kind`` is a media type, ``data`` base64."""
+        of = "document" if kind == "application/pdf" else kind.partition("/")[0]
+        if of not in ("image", "audio", "video", "document"):
+            raise ValueError(kind)
+        getattr(self, f"{of}s").append(b64decode(data, validate=True))
+
+
+class Dialect:
+    """One vendor's. ``keys`` are the headers that may carry the key, each with what stands before it."""
+
+    keys: ClassVar[Mapping[str, str]] = {"authorization": "Bearer "}
+    stream_type: ClassVar[str] = "text/event-stream"
+    root: ClassVar[str] = "/v1"  # of base_url
+
+    def understand(self, attempt: Attempt, found: Found) -> bool:
+        """Fill in what arrived; whether a stream is wanted. Raises Refused, ValueError, KeyError or TypeError."""
+        raise NotImplementedError
+
+    def limit(self, attempt: Attempt) -> int | None:
+        """Tokens the answer may have."""
+        raise NotImplementedError
+
+    def whole(self, attempt: Attempt, said: Said) -> Any:
+        raise NotImplementedError
+
+    def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+        raise NotImplementedError
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        return {"error": {"message": message, "type": code, "code": code}}
+
+
+def sse(tree: Mapping[str, Any], name: str = "") -> bytes:
+    return (f"event: {name}\n" if name else "").encode() + b"data: " + json.dumps(tree).encode() + b"\n\n"
+
+
+# ---- Anthropic ----------------------------------------------------------------------------------
+
+
+class Anthropic(Dialect):
+    keys: ClassVar = {"x-api-key": "", "authorization": "Bearer "}
+    _reasons: ClassVar = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "refusal": "refusal"}
+
+    def understand(self, attempt: Attempt, found: Found) -> bool:
+        tree = attempt.json
+        if attempt.path != "/v1/messages":
+            raise Refused(404, "not_found_error", "Not found")
+        version = attempt.headers.get("anthropic-version")
+        if version not in ("2023-06-01", "2026-10-21"):
+            raise Refused(400, "invalid_request_error", "anthropic-version: header is required")
+        for name in ("temperature", "top_p", "top_k"):
+            if name in tree and version != "2023-06-01":
+                raise Refused(400, "invalid_request_error", f"{name}: Extra inputs are not permitted")
+        if not isinstance(tree["max_tokens"], int):
+            raise Refused(400, "invalid_request_error", "max_tokens: Field required")
+        attempt.model = tree["model"]
+        if tree.get("system"):
+            found.texts.append(tree["system"])
+        for message in tree["messages"]:
+            if message["role"] not in ("user", "assistant"):
+                raise Refused(400, "invalid_request_error", "messages: Unexpected role")
+            content = message["content"]
+            for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+                self._block(block, found)
+        return tree.get("stream") is True
+
+    def _block(self, block: Mapping[str, Any], found: Found) -> None:
+        if block["type"] == "text":
+            if not block["text"].strip():
+                raise Refused(400, "invalid_request_error", "messages: text content blocks must be non-empty")
+            found.texts.append(block["text"])
+        elif block["type"] in ("image", "document"):
+            found.media(block["source"]["media_type"], block["source"]["data"])
+        elif block["type"] == "tool_result":
+            found.texts.append(block["content"])
+        elif block["type"] == "thinking" and block["signature"] != SIGNATURE:
+            raise Refused(400, "invalid_request_error", "Invalid `signature` in `thinking` block")
+        elif block["type"] == "tool_use" and not isinstance(block["input"], dict):
+            raise Refused(400, "invalid_request_error", "tool_use.input: Input should be a valid dictionary")
+
+    def limit(self, attempt: Attempt) -> int | None:
+        return int(attempt.json["max_tokens"])
+
+    def whole(self, attempt: Attempt, said: Said) -> Any:
+        blocks = [start for start, _ in self._blocks(said, whole=True)]
+        usage = {**self._given(attempt), "output_tokens": attempt.output_tokens}
+        end = {"stop_reason": self._reasons[said.reason], "stop_sequence": None, "usage": usage}
+        return {**self._head(attempt), "content": blocks, **end}
+
+    def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+        usage = {**self._given(attempt), "output_tokens": 1}
+        message = {**self._head(attempt), "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+        events: list[dict[str, Any]] = [{"type": "message_start", "message": message}, {"type": "ping"}]
+        for index, (start, deltas) in enumerate(self._blocks(said, whole=False)):
+            events.append({"type": "content_block_start", "index": index, "content_block": start})
+            events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+            events.append({"type": "content_block_stop", "index": index})
+        end = {"stop_reason": self._reasons[said.reason], "stop_sequence": None}
+        events.append({"type": "message_delta", "delta": end, "usage": {"output_tokens": attempt.output_tokens}})
+        for event in (*events, {"type": "message_stop"}):
+            yield sse(event, event["type"])
+
+    def _blocks(self, said: Said, *, whole: bool) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        if said.thought:
+            start = {"type": "thinking", "thinking": said.thought if whole else "",
+                     "signature": SIGNATURE if whole else ""}  # fmt: skip
+            yield (
+                start,
+                [
+                    {"type": "thinking_delta", "thinking": said.thought},
+                    {"type": "signature_delta", "signature": SIGNATURE},
+                ],
+            )
+        if said.tokens:
+            deltas = [{"type": "text_delta", "text": token} for token in said.tokens]
+            yield {"type": "text", "text": said.text if whole else ""}, deltas
+        for number, (name, arguments) in enumerate(said.calls):
+            block: dict[str, Any] = {
+                "type": "tool_use",
+                "id": f"toolu_{number}",
+                "name": name,
+                "input": arguments if whole else {},
+            }
+            text = json.dumps(arguments)
+            yield block, [{"type": "input_json_delta", "partial_json": part} for part in (text[:3], text[3:])]
+
+    def _head(self, attempt: Attempt) -> dict[str, Any]:
+        return {"id": "msg_fake", "type": "message", "role": "assistant", "model": attempt.model}
+
+    def _given(self, attempt: Attempt) -> dict[str, Any]:
+        return {"input_tokens": attempt.input_tokens, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        word = {"key": "authentication_error"}.get(code, code)
+        return {"type": "error", "error": {"type": word, "message": message}, "request_id": "req_fake"}
+
+
+# ---- Gemini -------------------------------------------------------------------------------------
+
+
+class Gemini(Dialect):
+    root = "/v1beta"
+    keys: ClassVar = {"x-goog-api-key": ""}
+    _reasons: ClassVar = {"stop": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "refusal": "SAFETY"}
+
+    def understand(self, attempt: Attempt, found: Found) -> bool:
+        path = re.fullmatch(
+            r"/v1(?:beta)?/models/([^:]+):(generateContent|streamGenerateContent\?alt=sse)", attempt.path
+        )
+        if path is None:
+            raise Refused(404, "NOT_FOUND", "model is not found for API version v1beta")
+        attempt.model = path[1]
+        tree = attempt.json
+        for part in tree.get("systemInstruction", {"parts": []})["parts"]:
+            found.texts.append(part["text"])
+        for content in tree["contents"]:
+            if content["role"] not in ("user", "model"):
+                raise Refused(400, "INVALID_ARGUMENT", "Please use a valid role: user, model.")
+            for part in content["parts"]:
+                self._part(part, found, said=content["role"] == "model")
+        return path[2].startswith("stream")
+
+    def _part(self, part: Mapping[str, Any], found: Found, *, said: bool) -> None:
+        if "inlineData" in part:
+            data = part["inlineData"]  # either spelling, and either alphabet of base64
+            kind = data.get("mimeType") or data["mime_type"]
+            found.media(kind, data["data"].replace("-", "+").replace("_", "/"))
+        elif "functionResponse" in part:
+            found.texts.append(json.dumps(part["functionResponse"]["response"]))
+        elif "functionCall" in part:
+            if part.get("thoughtSignature") != SIGNATURE:
+                raise Refused(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature")
+        elif not (said and part.get("thought")):
+            found.texts.append(part["text"])
+
+    def limit(self, attempt: Attempt) -> int | None:
+        found: int | None = attempt.json.get("generationConfig", {}).get("maxOutputTokens")
+        return found
+
+    def whole(self, attempt: Attempt, said: Said) -> Any:
+        return self._reply(attempt, self._parts(said), self._reasons[said.reason])
+
+    def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+        *parts, last = self._parts(said) or [{"text": ""}]
+        for part in parts:
+            yield sse(self._reply(attempt, [part], ""))
+        yield sse(self._reply(attempt, [last], self._reasons[said.reason]))
+
+    def _parts(self, said: Said) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = [{"text": said.thought, "thought": True}] if said.thought else []
+        parts += [{"text": token} for token in said.tokens]
+        for name, arguments in said.calls:
+            parts.append({"functionCall": {"name": name, "args": arguments}, "thoughtSignature": SIGNATURE})
+        return parts
+
+    def _reply(self, attempt: Attempt, parts: list[dict[str, Any]], reason: str) -> dict[str, Any]:
+        finish = {"finishReason": reason} if reason else {}
+        told = [("TEXT", attempt.input_tokens)]
+        return {
+            "candidates": [{"content": {"role": "model", "parts": parts}, "index": 0, **finish}],
+            "usageMetadata": {
+                "promptTokenCount": attempt.input_tokens, "candidatesTokenCount": attempt.output_tokens,
+                "totalTokenCount": attempt.input_tokens + attempt.output_tokens,
+                "promptTokensDetails": [{"modality": kind, "tokenCount": count} for kind, count in told],
+            },
+            "modelVersion": attempt.model, "responseId": "fake",
+        }  # fmt: skip
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        if code == "key":
+            status, code, message = 400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."
+        return {"error": {"code": status, "message": message, "status": code}}
+
+
+# ---- Ollama -------------------------------------------------------------------------------------
+
+
+class Ollama(Dialect):
+    stream_type, root = "application/x-ndjson", ""
+    _reasons: ClassVar = {"stop": "stop", "length": "length", "tools": "stop", "refusal": "stop"}
+
+    def understand(self, attempt: Attempt, found: Found) -> bool:
+        tree = attempt.json
+        attempt.model = tree["model"]
+        if attempt.path == "/api/embed":
+            given = tree["input"]
+            found.texts += [given] if isinstance(given, str) else given
+            return False
+        if attempt.path != "/api/chat":
+            raise Refused(404, "", "404 page not found")
+        for message in tree["messages"]:
+            found.texts.append(message["content"])
+            for image in message.get("images", ()):
+                if image.startswith("data:"):
+                    raise Refused(400, "", "illegal base64 data at input byte 4")
+                data = b64decode(image, validate=True)
+                (found.audios if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else found.images).append(data)
+            for call in message.get("tool_calls", ()):
+                if not isinstance(call["function"]["arguments"], dict):
+                    raise Refused(400, "", "json: cannot unmarshal string into Go struct field")
+        return tree.get("stream", True) is True
+
+    def limit(self, attempt: Attempt) -> int | None:
+        found: int | None = attempt.json.get("options", {}).get("num_predict")
+        return found
+
+    def whole(self, attempt: Attempt, said: Said) -> Any:
+        return {**self._head(attempt), "message": self._message(said.text, said), **self._end(attempt, said)}
+
+    def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+        if said.thought:
+            yield self._line(attempt, {"role": "assistant", "content": "", "thinking": said.thought})
+        for token in said.tokens:
+            yield self._line(attempt, {"role": "assistant", "content": token})
+        if said.calls:
+            yield self._line(attempt, self._message("", Said(tokens=(), calls=said.calls)))
+        end = {"message": {"role": "assistant", "content": ""}, **self._end(attempt, said)}
+        yield json.dumps({**self._head(attempt), **end}).encode() + b"\n"
+
+    def _line(self, attempt: Attempt, message: Mapping[str, Any]) -> bytes:
+        return json.dumps({**self._head(attempt), "message": message, "done": False}).encode() + b"\n"
+
+    def _message(self, text: str, said: Said) -> dict[str, Any]:
+        thinking = {"thinking": said.thought} if said.thought else {}
+        calls = [{"function": {"name": name, "arguments": arguments}} for name, arguments in said.calls]
+        return {"role": "assistant", "content": text, **thinking, **({"tool_calls": calls} if calls else {})}
+
+    def _head(self, attempt: Attempt) -> dict[str, Any]:
+        return {"model": attempt.model, "created_at": "2026-11-25T00:00:00Z"}
+
+    def _end(self, attempt: Attempt, said: Said) -> dict[str, Any]:
+        return {
+            "done": True, "done_reason": self._reasons[said.reason], "total_duration": 5, "load_duration": 1,
+            "prompt_eval_count": attempt.input_tokens, "prompt_eval_duration": 1, "eval_count": attempt.output_tokens,
+            "eval_duration": 1,
+        }  # fmt: skip
+
+    def error(self, status: int, code: str, message: str) -> Any:
+        return {"error": message}

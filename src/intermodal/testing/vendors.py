@@ -1,0 +1,176 @@
+"""A fake vendor for tests: a real HTTP server on loopback that speaks a protocol of its own and answers by script.
+
+It is a fake, as ``FakeHost`` is: no model runs in it, it counts words as tokens, and it records what arrived.
+
+    with FakeVendor("anthropic", answer="Four.", key="k") as vendor:
+        ...  # the vendor's own client at vendor.base_url
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Literal, cast
+
+from intermodal.testing.arrived import TOKENS_PER_AUDIO, TOKENS_PER_IMAGE, Answer, Attempt, echo, vector_of
+from intermodal.testing.dialects import Anthropic, Dialect, Found, Gemini, Ollama, Refused, Said
+from intermodal.testing.responses import Responses
+
+Name = Literal["anthropic", "gemini", "ollama", "openai-responses"]
+_DIALECTS: Mapping[Name, type[Dialect]] = {
+    "anthropic": Anthropic, "gemini": Gemini, "ollama": Ollama, "openai-responses": Responses,
+}  # fmt: skip
+TOKENS_PER_DOCUMENT = 500
+
+
+class FakeVendor:
+    """The server. Use as a context manager; ``base_url`` is what clients are given.
+
+    Args:
+        name: whose protocol.
+        answer: what is said, or a function of the :class:`Attempt` that says it.
+        thought: what is thought before. calls: tools that are called after, name and arguments.
+        refuses: the vendor's filter stops the answer.
+        key: when set, requests without it are refused.
+        fails: status, code and message of an error that comes instead of an answer.
+    """
+
+    def __init__(
+        self,
+        name: Name,
+        answer: Answer = echo,
+        *,
+        thought: str = "",
+        calls: tuple[tuple[str, Mapping[str, Any]], ...] = (),
+        refuses: bool = False,
+        key: str = "",
+        fails: tuple[int, str, str] | None = None,
+    ) -> None:
+        self.name: Name = name
+        self.dialect = _DIALECTS[name]()
+        self.answer, self.thought, self.calls = answer, thought, calls
+        self.refuses, self.key, self.fails = refuses, key, fails
+        self.attempts: list[Attempt] = []
+        self.began = time.monotonic()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.fake = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def base_url(self) -> str:
+        """With the version where the protocol has one."""
+        return self.address + self.dialect.root
+
+    def said(self, attempt: Attempt) -> Said:
+        words = self.answer if isinstance(self.answer, str) else self.answer(attempt)
+        tokens = re.findall(r"\s*\S+|\s+$", words)
+        limit = self.dialect.limit(attempt)
+        reason = "refusal" if self.refuses else "tools" if self.calls else "stop"
+        if limit is not None and len(tokens) > limit:
+            tokens, reason = tokens[:limit], "length"
+        return Said(tokens=tuple(tokens), reason=reason, thought=self.thought, calls=tuple(self.calls))
+
+    def __enter__(self) -> FakeVendor:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    fake: FakeVendor
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def fake(self) -> FakeVendor:
+        return cast("_Server", self.server).fake
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: a test's output is the test's."""
+
+    def do_POST(self) -> None:
+        fake, dialect = self.fake, self.fake.dialect
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        keys = {name: headers[name].removeprefix(before) for name, before in dialect.keys.items() if name in headers}
+        headers |= dict.fromkeys(keys, "(seen)")
+        began = (time.monotonic() - fake.began) * 1000
+        attempt = Attempt(path=self.path, headers=headers, key=bool(keys), body=body, began=began)
+        fake.attempts.append(attempt)
+        try:
+            if fake.key and fake.key not in keys.values():
+                raise Refused(401, "key", "the key is not valid")
+            streams = self._understood(attempt)
+            if fake.fails:
+                raise Refused(*fake.fails)
+        except Refused as refused:
+            told = dialect.error(refused.status, refused.code, refused.message)
+            inner = told.get("error")
+            # Google says 400 of a key that it does not know.
+            attempt.status = inner["code"] if isinstance(inner, dict) and isinstance(inner.get("code"), int) else 0
+            attempt.status = attempt.status or refused.status
+            return self._send(attempt.status, "application/json", json.dumps(told).encode())
+        attempt.status, attempt.paid = 200, True
+        self._answer(attempt, streams)
+        return None
+
+    def _understood(self, attempt: Attempt) -> bool:
+        found = Found()
+        try:
+            attempt.json = json.loads(attempt.body)
+            streams = self.fake.dialect.understand(attempt, found)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Refused(400, "invalid_request_error", f"not understood: {type(error).__name__} {error}") from None
+        found.into(attempt)
+        attempt.input_tokens = (
+            sum(len(text.split()) for text in attempt.texts)
+            + TOKENS_PER_IMAGE * len(attempt.images)
+            + TOKENS_PER_AUDIO * len(attempt.audios)
+            + TOKENS_PER_DOCUMENT * len(attempt.documents)
+        )
+        return streams
+
+    def _answer(self, attempt: Attempt, streams: bool) -> None:
+        dialect = self.fake.dialect
+        if attempt.path.endswith("/embed"):
+            vectors = [vector_of(text) for text in attempt.texts]
+            tree = {"model": attempt.model, "embeddings": vectors, "prompt_eval_count": attempt.input_tokens}
+            return self._send(200, "application/json", json.dumps(tree).encode())
+        said = self.fake.said(attempt)
+        attempt.output_tokens = len(said.tokens)
+        if not streams:
+            return self._send(200, "application/json", json.dumps(dialect.whole(attempt, said)).encode())
+        return self._stream(dialect.stream_type, dialect.stream(attempt, said))
+
+    def _stream(self, kind: str, pieces: Iterator[bytes]) -> None:
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for piece in pieces:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _send(self, status: int, kind: str, data: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
