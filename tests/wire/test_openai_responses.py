@@ -154,10 +154,16 @@ def test_a_conversation_is_items_in_the_order_they_came() -> None:
     )
     assert said(ChatCall(model="m", messages=messages))["input"][1:] == [
         THOUGHT,
-        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]},
+        {"type": "message", "role": "assistant", "content": "I look."},
         {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "call_1", "output": "rain"},
-        {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+        {
+            "type": "message",
+            "id": "msg_refused",
+            "status": "completed",
+            "role": "assistant",
+            "content": [{"type": "refusal", "refusal": "No."}],
+        },
     ]
 
 

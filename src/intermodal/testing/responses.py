@@ -33,8 +33,11 @@ class Responses(Dialect):
                 raise Refused(400, "invalid_request_error", "The encrypted content could not be verified")
         elif kind == "message":
             content = item["content"]
-            for part in [{"type": "input_text", "text": content}] if isinstance(content, str) else content:
-                self._part(part, found, item["role"])
+            if isinstance(content, str):
+                found.texts.append(content)
+            else:
+                for part in content:
+                    self._part(part, found, item["role"])
         elif kind != "function_call":
             raise Refused(400, "invalid_request_error", f"Invalid value: '{kind}'")
 

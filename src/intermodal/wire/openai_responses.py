@@ -170,24 +170,18 @@ def _items(message: WireMessage) -> Iterator[dict[str, Any]]:
 
 
 def _said(message: WireMessage) -> Iterator[dict[str, Any]]:
-    """What the model said: words between its calls and its thoughts are messages of their own."""
-    words: list[dict[str, Any]] = []
+    """What the model said, each part an item. Only a refusal needs the form of what the host itself wrote."""
     for part in message.parts:
         if isinstance(part, WireText):
-            words.append({"type": "output_text", "text": part.text})
-            continue
-        if isinstance(part, Refusal):
-            words.append({"type": "refusal", "refusal": part.text})
-            continue
-        if words:
-            yield {"type": "message", "role": "assistant", "content": words}
-            words = []
-        if isinstance(part, ToolCall):
+            yield {"type": "message", "role": "assistant", "content": part.text}
+        elif isinstance(part, Refusal):
+            content = [{"type": "refusal", "refusal": part.text}]
+            head = {"type": "message", "id": "msg_refused", "status": "completed"}
+            yield {**head, "role": "assistant", "content": content}
+        elif isinstance(part, ToolCall):
             yield {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments}
         elif isinstance(part, Opaque):
             yield loads(part.body)
-    if words:
-        yield {"type": "message", "role": "assistant", "content": words}
 
 
 def _content(part: WirePart) -> dict[str, Any]:

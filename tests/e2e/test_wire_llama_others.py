@@ -1,0 +1,153 @@
+"""Anthropic's messages and OpenAI's responses against a real llama.cpp server, which serves both by itself.
+
+What its build of October 2026 does not do on these two, and vendors do: it forces no schema, and its responses do not
+say that an answer was cut.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tests.e2e.servers import EYE, LlamaServer, llama_server
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import cli as cli
+
+from intermodal import config, errors
+from intermodal.catalog.nouns import Host, Protocol
+from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.content import ToolCall, ToolResult
+from intermodal.executor.transport import Timeouts, Transport
+from intermodal.request import Sampling, Tool
+from intermodal.wire import anthropic, openai_responses, status
+from intermodal.wire.call import ChatCall, Error, Finish, Usage, WireEvent, WireImage, WireMessage, WireText
+from intermodal.wire.turns import turn
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+HOST = Host(id="real")
+# Short and extractive: a model of 135M parameters is not asked what it knows.
+QUESTION = WireText(text="The total of the invoice is 42 euros. What is the total of the invoice?")
+ASKED = WireMessage(role="user", parts=(QUESTION,))
+BOTH = pytest.mark.parametrize("wire", [anthropic, openai_responses], ids=lambda wire: wire.__name__.split(".")[-1])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LlamaServer]:
+    with llama_server(context=1024) as running:
+        yield running
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[Transport]:
+    transport = Transport()
+    yield transport
+    await transport.aclose()
+
+
+def chat(*messages: WireMessage, stream: bool = True, tools: tuple[Tool, ...] = ()) -> ChatCall:
+    sampling = Sampling(max_tokens=24, temperature=0.0)
+    return ChatCall(model="m", messages=messages, sampling=sampling, stream=stream, tools=tools)
+
+
+async def reply(transport: Transport, base_url: str, wire: ModuleType, call: ChatCall) -> bytes:
+    """Raises the classified error of a reply that is not 2xx."""
+    encoded = wire.encode_request(call, HOST)
+    async with transport.post(base_url, encoded, timeouts=Timeouts(first_byte=60)) as response:
+        body = await response.read(1 << 20)
+        if response.status != 200:
+            raise status.classify(response.status, response.headers, body, "real:m")
+        return body
+
+
+def read(wire: ModuleType, *chunks: bytes) -> list[WireEvent]:
+    decoder = wire.Decoder("real:m")
+    found: list[WireEvent] = [event for chunk in chunks for event in decoder.feed(chunk)]
+    return found + decoder.close()
+
+
+@BOTH
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_has_words_usage_and_an_end(
+    transport: Transport, server: LlamaServer, wire: ModuleType, stream: bool
+) -> None:
+    events = read(wire, await reply(transport, server.base_url, wire, chat(ASKED, stream=stream)))
+    assert "42" in turn(events).text
+    usage, finish = events[-2:]
+    assert isinstance(usage, Usage)
+    assert 10 < (usage.input_tokens or 0) < 80
+    assert 0 < (usage.output_tokens or 0) <= 24
+    assert isinstance(finish, Finish)
+    assert finish.reason in ("stop", "length")
+
+
+@BOTH
+async def test_B1_a_real_stream_cut_at_any_byte_is_reassembled_or_an_error(
+    transport: Transport, server: LlamaServer, wire: ModuleType
+) -> None:
+    body = await reply(transport, server.base_url, wire, chat(ASKED))
+    whole = read(wire, body)
+    for at in range(0, len(body), 3):
+        assert read(wire, body[:at], body[at:]) == whole
+        half = read(wire, body[:at])
+        assert isinstance(half[-1], Error) or turn(half).text == turn(whole).text
+
+
+@BOTH
+async def test_a_conversation_with_calls_and_results_of_tools_is_understood(
+    transport: Transport, server: LlamaServer, wire: ModuleType
+) -> None:
+    tools = (Tool(name="weather", description="Weather of a city", schema={"type": "object", "properties": {}}),)
+    said = (WireText(text="I look."), ToolCall(id="call_1", name="weather", arguments='{"city":"Basel"}'))
+    call = chat(
+        ASKED,
+        WireMessage(role="assistant", parts=said),
+        WireMessage(role="tool", parts=(ToolResult(id="call_1", text="rain"),)),
+        ASKED,
+        tools=tools,
+    )
+    events = read(wire, await reply(transport, server.base_url, wire, call))
+    assert isinstance(events[-1], Finish)
+    assert (events[-2].input_tokens or 0) > 60  # type: ignore[union-attr]
+
+
+@BOTH
+async def test_A10_a_picture_that_a_text_model_cannot_take_is_told_from_a_failure(
+    transport: Transport, server: LlamaServer, wire: ModuleType, media: Path
+) -> None:
+    picture = WireImage(data=(media / "screenshot-invoice.png").read_bytes())
+    call = chat(WireMessage(role="user", parts=(picture, QUESTION)))
+    with pytest.raises(errors.UnsupportedModality, match="image input is not supported"):
+        await reply(transport, server.base_url, wire, call)
+
+
+@BOTH
+async def test_A8_an_overflow_says_how_many_tokens_there_were(
+    transport: Transport, server: LlamaServer, wire: ModuleType
+) -> None:
+    long = WireMessage(role="user", parts=(WireText(text="word " * 2400),))
+    with pytest.raises(errors.ContextExceeded, match=r"2,\d\d\d tokens, the endpoint takes 1,024"):
+        await reply(transport, server.base_url, wire, chat(long))
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-responses"])
+def test_a_picture_is_seen_through_either_protocol_and_paid_in_tokens(
+    cli: Cli, protocol: Protocol, media: Path
+) -> None:
+    with llama_server(eye=EYE) as seeing:
+        model = ServedRow(
+            id=seeing.model, input=("text", "image"), context=seeing.context, tier="tiny", tokenizer="smollm2",
+            image_tokens="fixed:16",
+        )  # fmt: skip
+        row = HostRow(id="box", base_url=seeing.base_url, protocol=protocol, zone="machine", models=(model,))
+        config.add_host(os.environ, row)
+        name = f"box:{seeing.model}"
+        picture = str(media / "photo-cat.jpg")
+        without = cli("ask", "What is it?", "-m", name, "--json", "--max-tokens", "8", "--at-least", "tiny")
+        done = cli("ask", "What is it?", picture, "-m", name, "--json", "--max-tokens", "8", "--at-least", "tiny")
+    assert done.code == 0, done.out + done.err
+    assert without.code == 0, without.out + without.err
+    seen, blind = (each.document["steps"][-1]["usage"]["input_tokens"] for each in (done, without))
+    assert blind + 16 <= seen <= blind + 40

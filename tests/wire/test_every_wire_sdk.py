@@ -1,0 +1,142 @@
+"""The requests of every wire, held against the request types that the vendors publish with their own clients."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from tests.wire.published import strictly
+
+from intermodal.catalog.nouns import Host
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.request import JsonOutput, Sampling, Tool
+from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_responses
+from intermodal.wire.call import (
+    ChatCall,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+
+HOST = Host(id="h", forced_json=True)
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+MEDIA: dict[str, WirePart] = {
+    "image": WireImage(data=b"\x89PNG", detail="low"),
+    "sound": WireAudio(data=b"RIFF\0\0\0\0WAVE"),
+    "film": WireVideo(data=b"film"),
+    "paper": WireDocument(data=b"%PDF-", name="a.pdf"),
+}
+THOUGHT: dict[str, Opaque] = {
+    "anthropic": Opaque(wire="anthropic", body='{"type":"redacted_thinking","data":"aGk="}'),
+    "openai_responses": Opaque(
+        wire="openai_responses", body='{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"aGk="}'
+    ),
+    "gemini": Opaque(wire="gemini", body='{"thoughtSignature":"aGk="}'),
+}
+
+
+def call_with(wire: str, *media: str, stream: bool) -> ChatCall:
+    """A conversation with everything that the wire has words for."""
+    thought = (THOUGHT[wire],) if wire in THOUGHT else ()
+    said = (
+        Reasoning(text="hm", signature="c2ln"), *thought, WireText(text="I look."), Refusal(text="Not that."),
+        ToolCall(id="call_1", name="f", arguments='{"n":1}'), ToolCall(id="call_2", name="f", arguments="{}"),
+    )  # fmt: skip
+    results = (ToolResult(id="call_1", text="1"), ToolResult(id="call_2", text="no", is_error=True))
+    full = wire in ("openai_chat", "gemini", "ollama")
+    return ChatCall(
+        model="m",
+        messages=(
+            WireMessage(role="system", parts=(WireText(text="be brief"),)),
+            WireMessage(role="user", parts=(*(MEDIA[kind] for kind in media), WireText(text="what?"))),
+            WireMessage(role="assistant", parts=said),
+            WireMessage(role="tool", parts=results),
+            WireMessage(role="user", parts=(WireText(text="and?"),)),
+        ),
+        output=JsonOutput(schema=SCHEMA),
+        sampling=Sampling(
+            max_tokens=9,
+            temperature=0.5 if full else None,  # which Anthropic's newest client no longer has
+            stop=("x",) if wire != "openai_responses" else (),
+            seed=7 if full else None,
+        ),
+        tools=(Tool(name="f", description="d", schema=SCHEMA),),
+        candidates=2 if wire != "anthropic" else 0,
+        stream=stream,
+        context=4096,
+    )  # fmt: skip
+
+
+def tree_of(wire: Any, call: ChatCall) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads(b"".join(wire.encode_request(call, HOST).segments))
+    return tree
+
+
+@cache
+def published(kind: Any) -> TypeAdapter[Any]:
+    return strictly(kind)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("media", [(), ("image",), ("sound",), ("paper",), ("image", "sound", "paper")])
+def test_openai_s_chat(media: tuple[str, ...], stream: bool) -> None:
+    from openai.types.chat import completion_create_params as params
+
+    kind = params.CompletionCreateParamsStreaming if stream else params.CompletionCreateParamsNonStreaming
+    tree = tree_of(openai_chat, call_with("openai_chat", *media, stream=stream))
+    published(kind).validate_python(tree)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("media", [(), ("image",), ("paper",), ("image", "paper")])
+def test_openai_s_responses(media: tuple[str, ...], stream: bool) -> None:
+    from openai.types.responses import response_create_params as params
+
+    kind = params.ResponseCreateParamsStreaming if stream else params.ResponseCreateParamsNonStreaming
+    tree = tree_of(openai_responses, call_with("openai_responses", *media, stream=stream))
+    published(kind).validate_python(tree)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("media", [(), ("image",), ("paper",), ("image", "paper")])
+def test_anthropic_s_messages(media: tuple[str, ...], stream: bool) -> None:
+    from anthropic.types import message_create_params as params
+
+    kind = params.MessageCreateParamsStreaming if stream else params.MessageCreateParamsNonStreaming
+    tree = tree_of(anthropic, call_with("anthropic", *media, stream=stream))
+    published(kind).validate_python(tree)
+
+
+@pytest.mark.parametrize("media", [(), ("image",), ("sound",), ("film",), ("paper",), tuple(MEDIA)])
+def test_google_s_contents_and_config(media: tuple[str, ...]) -> None:
+    """Google's types forbid a field that they do not know."""
+    from google.genai import types
+
+    tree = tree_of(gemini, call_with("gemini", *media, stream=True))
+    contents = [types.Content.model_validate(content) for content in tree.pop("contents")]
+    assert [content.role for content in contents] == ["user", "model", "user"]
+    types.Content.model_validate(tree.pop("systemInstruction"))
+    types.GenerationConfig.model_validate(tree.pop("generationConfig"))
+    types.ToolConfig.model_validate(tree.pop("toolConfig"))
+    for tool in tree.pop("tools"):
+        types.Tool.model_validate(tool)
+    assert not tree
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("media", [(), ("image",), ("sound",), ("image", "sound")])
+def test_ollama_s_chat(media: tuple[str, ...], stream: bool) -> None:
+    from ollama._types import ChatRequest, Options
+
+    tree = tree_of(ollama, call_with("ollama", *media, stream=stream))
+    ChatRequest.model_validate(tree)
+    assert tree["options"].keys() <= Options.model_fields.keys()
+    # What only the server's newer versions know, and its Python client does not yet say.
+    assert tree.keys() - ChatRequest.model_fields.keys() == {"truncate", "shift"}
