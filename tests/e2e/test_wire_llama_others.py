@@ -1,4 +1,5 @@
-"""Anthropic's messages and OpenAI's responses against a real llama.cpp server, which serves both by itself.
+"""Anthropic's messages and OpenAI's responses against a real llama.cpp server, which serves both by itself; and the
+same server behind a door that speaks Ollama's protocol.
 
 What its build of October 2026 does not do on these two, and vendors do: it forces no schema, and its responses do not
 say that an answer was cut.
@@ -6,7 +7,10 @@ say that an answer was cut.
 
 from __future__ import annotations
 
+import json
 import os
+import urllib.request
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +26,7 @@ from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.content import ToolCall, ToolResult
 from intermodal.executor.transport import Timeouts, Transport
 from intermodal.request import Sampling, Tool
+from intermodal.testing import Attempt, FakeVendor
 from intermodal.wire import anthropic, openai_responses, status
 from intermodal.wire.call import ChatCall, Error, Finish, Usage, WireEvent, WireImage, WireMessage, WireText
 from intermodal.wire.turns import turn
@@ -151,3 +156,37 @@ def test_a_picture_is_seen_through_either_protocol_and_paid_in_tokens(
     assert without.code == 0, without.out + without.err
     seen, blind = (each.document["steps"][-1]["usage"]["input_tokens"] for each in (done, without))
     assert blind + 16 <= seen <= blind + 40
+
+
+def behind_the_door(base_url: str, attempt: Attempt) -> str:
+    """What the real server answers to what arrived, asked in OpenAI's words by the standard library."""
+    uris = [f"data:image/png;base64,{b64encode(image).decode()}" for image in attempt.images]
+    content = [{"type": "image_url", "image_url": {"url": uri}} for uri in uris]
+    body = {
+        "messages": [{"role": "user", "content": [*content, {"type": "text", "text": attempt.text}]}],
+        "max_tokens": attempt.json["options"]["num_predict"],
+        "temperature": 0,
+    }
+    request = urllib.request.Request(
+        f"{base_url}/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return str(json.loads(reply.read())["choices"][0]["message"]["content"])
+
+
+def test_a_real_model_behind_ollama_s_door_answers_and_gets_the_picture(
+    cli: Cli, eye_server: LlamaServer, media: Path
+) -> None:
+    base_url = eye_server.base_url
+    with FakeVendor("ollama", lambda attempt: behind_the_door(base_url, attempt)) as door:
+        row = ServedRow(id=eye_server.model, served_as="eye", input=("text", "image"), context=2048, tier="tiny")
+        config.add_host(os.environ, HostRow(id="ollama", base_url=door.base_url, zone="machine", models=(row,)))
+        picture = str(media / "photo-cat.jpg")
+        name = f"ollama:{eye_server.model}"
+        done = cli("ask", "What is it?", picture, "-m", name, "--json", "--max-tokens", "8", "--at-least", "tiny")
+    assert done.code == 0, done.out + done.err
+    (attempt,) = door.attempts
+    assert len(attempt.images) == 1
+    assert attempt.json["options"]["num_ctx"] == 2048
+    assert done.document["text"].strip()
+    assert done.document["steps"][-1]["usage"]["output_tokens"] == attempt.output_tokens
