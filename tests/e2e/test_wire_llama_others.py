@@ -179,7 +179,10 @@ def test_a_real_model_behind_ollama_s_door_answers_and_gets_the_picture(
 ) -> None:
     base_url = eye_server.base_url
     with FakeVendor("ollama", lambda attempt: behind_the_door(base_url, attempt)) as door:
-        row = ServedRow(id=eye_server.model, served_as="eye", input=("text", "image"), context=2048, tier="tiny")
+        row = ServedRow(
+            id=eye_server.model, served_as="eye", input=("text", "image"), context=2048, tier="tiny",
+            tokenizer="smollm2", image_tokens="fixed:16",
+        )  # fmt: skip
         config.add_host(os.environ, HostRow(id="ollama", base_url=door.base_url, zone="machine", models=(row,)))
         picture = str(media / "photo-cat.jpg")
         name = f"ollama:{eye_server.model}"
