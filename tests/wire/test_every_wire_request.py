@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
@@ -85,10 +86,13 @@ def test_bytes_that_are_no_request_are_a_value_error_and_nothing_else(wire: Wire
             node[key] = data.draw(st.sampled_from([None, 7, "x", [], {}, [7], {"type": "x"}, {"role": "user"}]))
             break
         node = inner
+    encoded = wire.module.encode_request(call_of(WireText(text="a")), Host(id="h"))
     try:
-        wire.decode(json.dumps(tree).encode(), wire.module.encode_request(call_of(WireText(text="a")), Host(id="h")))
+        call = wire.decode(json.dumps(tree).encode(), encoded)
     except ValueError as error:
         assert str(error)
+    else:
+        assert msgspec.convert(msgspec.to_builtins(call), ChatCall) == call  # what was taken is what it says it is
 
 
 @EVERY

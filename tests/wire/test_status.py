@@ -240,6 +240,47 @@ def test_A3_milliseconds_have_their_own_header_and_come_first() -> None:
     assert retry_after({"retry-after-ms": "junk", "retry-after": "9"}) == 9.0
 
 
+def test_A3_google_says_in_the_body_when_to_come_back() -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}]
+    error = {"error": {"code": 429, "message": "Quota exceeded", "status": "RESOURCE_EXHAUSTED", "details": details}}
+    assert of(429, error).retry_after == 34.5
+    assert of(429, error, retry_after="2").retry_after == 2.0
+    assert of(429, {"error": {"message": "x", "details": [{"retryDelay": "soon"}, 7]}}).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            {
+                "error": {
+                    "code": 400,
+                    "status": "INVALID_ARGUMENT",
+                    "message": "The input token count (1,200,000) exceeds the maximum number of tokens allowed "
+                    "(1048576).",
+                }
+            },
+            "1,200,000 tokens, the endpoint takes 1,048,576",
+        ),
+        ({"error": "the input length exceeds the context length"}, "longer than the endpoint takes"),
+        (
+            {
+                "type": "error",
+                "error": {
+                    "type": "invalid_request_error",
+                    "message": "prompt is too long: 210000 tokens > 200000 maximum",
+                },
+            },
+            "210,000 tokens, the endpoint takes 200,000",
+        ),
+    ],
+)
+def test_A8_too_long_in_the_words_of_other_protocols(body: Any, said: str) -> None:
+    error = of(400, body)
+    assert type(error) is errors.ContextExceeded
+    assert said in error.what
+
+
 def test_A3_a_date_is_measured_on_the_server_s_clock() -> None:
     assert retry_after({"retry-after": http_date(90), "date": http_date(60)}, now=NOW + 5000) == 30.0
 

@@ -31,7 +31,8 @@ class Listing(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-_LISTINGS: Mapping[Protocol, Listing] = {
+OPENAI = Listing()
+LISTINGS: Mapping[Protocol, Listing] = {
     "anthropic": Listing(headers=(("anthropic-version", "2023-06-01"),)),
     "gemini": Listing(array="models", name="name", begin="models/"),
     "ollama": Listing(path="/api/tags", array="models", name="model"),
@@ -50,7 +51,7 @@ async def listed_models(host: Host, *, key: str = "", where: str = "", wait: flo
     from intermodal.executor.transport import Transport
 
     transport = Transport()
-    listing = _LISTINGS.get(host.protocol, Listing())
+    listing = LISTINGS.get(host.protocol, OPENAI)
     try:
         with anyio.fail_after(wait):
             async with transport.get(
@@ -67,7 +68,7 @@ async def listed_models(host: Host, *, key: str = "", where: str = "", wait: flo
     return read_listing(status, body, where, listing)
 
 
-def read_listing(status: int, body: bytes, where: str = "", listing: Listing = Listing()) -> tuple[Listed, ...]:  # noqa: B008
+def read_listing(status: int, body: bytes, where: str = "", listing: Listing = OPENAI) -> tuple[Listed, ...]:
     """Models out of a reply. Everything but the id is optional, and every server has its own extras."""
     try:
         data = json.loads(body)[listing.array]

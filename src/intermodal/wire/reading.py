@@ -10,9 +10,21 @@ from base64 import b64decode
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
 from intermodal.wire._json import loads
-from intermodal.wire.call import ChatCall, Detail, WireAudio, WireDocument, WireImage, WireLink, WirePart, WireVideo
+from intermodal.wire.call import (
+    ChatCall,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireLink,
+    WireMedia,
+    WireMessage,
+    WirePart,
+    WireVideo,
+)
 
 
 def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) -> ChatCall:
@@ -21,11 +33,27 @@ def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) 
     if not isinstance(tree, dict):
         raise ValueError(f"not {what}: the body is no JSON object")
     try:
-        return read(tree)
+        call = read(tree)
+        msgspec.convert(msgspec.to_builtins(_without_media(call)), ChatCall)
+        return call
+    except msgspec.ValidationError as error:
+        raise ValueError(f"not {what}: {str(error)[:1].lower()}{str(error)[1:]}") from None
     except KeyError as error:
         raise ValueError(f"not {what}: {error.args[0]!r} is missing or unknown") from None
     except (TypeError, AttributeError, LookupError):
         raise ValueError(f"not {what}: a value is of the wrong type") from None
+
+
+def _without_media(call: ChatCall) -> ChatCall:
+    """What is looked at for types: all but the bytes, which are bytes."""
+    messages = tuple(
+        WireMessage(role=message.role, parts=tuple(map(_without_data, message.parts))) for message in call.messages
+    )
+    return msgspec.structs.replace(call, messages=messages)
+
+
+def _without_data(part: WirePart) -> WirePart:
+    return msgspec.structs.replace(part, data=b"") if isinstance(part, WireMedia) else part
 
 
 def stops(stop: Any) -> tuple[str, ...]:
@@ -56,7 +84,7 @@ def data_uri(url: str) -> tuple[str, bytes] | None:
     return head.removeprefix("data:").removesuffix(";base64"), b64decode(data, validate=True)
 
 
-def image_at(url: str, detail: Detail = "auto") -> WirePart:
+def image_at(url: str, detail: Any = "auto") -> WirePart:
     """The picture of a URL: its bytes where they are in it, else a link, which only media's one door follows."""
     found = data_uri(text(url, "an image's url"))
     if found is None:

@@ -41,6 +41,7 @@ class Reply(Value, frozen=True):
     words: str = ""
     tokens: int | None = None
     limit: int | None = None
+    delay: float | None = None  # seconds to wait, where the body says it and not a header
 
 
 class Rule(Value, frozen=True):
@@ -116,14 +117,15 @@ RULES: tuple[Rule, ...] = (
         words=r"json.?schema|grammar|response_format|guided decoding|structured output"
         r"|output_config\.format|response_?schema|text\.format",
     ),
-    Rule(  # OpenAI; llama.cpp; Anthropic through a gateway; vLLM
+    Rule(  # OpenAI; llama.cpp; Anthropic; vLLM; Gemini; Ollama
         error=errors.ContextExceeded,
         what="the request is longer than the endpoint takes",
         todo="send less (--pages), or a model with a longer context",
         statuses=frozenset({400, 413, 422, 500}),
         codes=_set("context_length_exceeded", "exceed_context_size_error", "string_above_max_length"),
         words=r"maximum context length|exceeds the available context size|longer than the maximum model length"
-        r"|prompt is too long|context (length|window|size) (is |was )?exceeded|input is too long",
+        r"|prompt is too long|context (length|window|size) (is |was )?exceeded|input is too long"
+        r"|input token count.{0,30}exceeds the maximum|input length.{0,40}exceeds.{0,20}context",
     ),
     Rule(
         error=errors.ContextExceeded,
@@ -212,6 +214,7 @@ def classify(
         now: seconds since the epoch, for a ``retry-after`` date without a ``date`` header beside it.
     """
     reply = parse(status, body)
+    delay = retry_after(headers, now=now)
     rule = next(rule for rule in RULES if rule.matches(reply))
     what = rule.what
     if rule.error is errors.ContextExceeded and reply.tokens and reply.limit and reply.tokens > reply.limit:
@@ -223,7 +226,7 @@ def classify(
         where=endpoint,
         todo=rule.todo,
         status=reply.status,
-        retry_after=retry_after(headers, now=now),
+        retry_after=reply.delay if delay is None else delay,
         sent=rule.sent,
     )
 
@@ -258,7 +261,18 @@ def parse(status: int, body: bytes | Mapping[str, Any]) -> Reply:
         words=f"{message} {raw}",
         tokens=numbers[0],
         limit=numbers[1],
+        delay=_delay(inner.get("details")),
     )
+
+
+def _delay(details: Any) -> float | None:
+    """Google's ``RetryInfo``: a duration such as "34.07s"."""
+    for detail in details if isinstance(details, list) else ():
+        told = detail.get("retryDelay") if isinstance(detail, Mapping) else None
+        found = _NUMBER.fullmatch(told[:40]) if isinstance(told, str) else None
+        if found and (seconds := float(found[1])) >= 0:
+            return min(seconds, MAX_RETRY_AFTER)
+    return None
 
 
 def _text(value: Any) -> str:
@@ -286,8 +300,9 @@ def _status(status: int, top: Mapping[str, Any], inner: Mapping[str, Any]) -> in
 
 
 _NUMBERS = (
-    # (tokens asked, limit): llama.cpp; Anthropic; OpenAI and vLLM (limit first)
+    # (tokens asked, limit): llama.cpp; Gemini; Anthropic; OpenAI and vLLM (limit first)
     re.compile(r"\((?P<tokens>\d[\d,]*) tokens\) exceeds the available context size \((?P<limit>\d[\d,]*)"),
+    re.compile(r"token count \((?P<tokens>\d[\d,]*)\) exceeds the maximum.{0,40}\((?P<limit>\d[\d,]*)\)"),
     re.compile(r"too long: (?P<tokens>\d[\d,]*) tokens > (?P<limit>\d[\d,]*)"),
     re.compile(
         r"maximum context length (?:is|of) (?P<limit>\d[\d,]*) tokens?.{0,80}?"
@@ -312,7 +327,7 @@ _HIDE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"""['"]input['"]\s*:.*""", re.DOTALL), "…"),  # pydantic echoes what it was given
     (re.compile(r"data:[\w/+.-]+;base64,\S*"), "(media)"),
     (re.compile(r"\b(bearer|basic)\s+\S+", re.IGNORECASE), r"\1 (hidden)"),
-    (re.compile(r"\b(sk|pk|rk|key|gsk|xai|hf|AIza)[-_][\w*.-]{6,}"), "(hidden)"),
+    (re.compile(r"\b(sk|pk|rk|key|gsk|xai|hf)[-_][\w*.-]{6,}|\bAIza[\w*-]{6,}"), "(hidden)"),
     (re.compile(r"\b0x[0-9a-fA-F]+\b"), "(address)"),
     (re.compile(r"(?<![\w:/.])/(?:home|root|tmp|var|usr|Users|opt|mnt|private|data|srv|work)/[^\s'\",;)]*"), "(path)"),
     (re.compile(r"\b[A-Za-z]:\\[^\s'\",;)]*"), "(path)"),

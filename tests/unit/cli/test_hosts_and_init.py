@@ -8,7 +8,8 @@ import socket
 import pytest
 from tests.unit.cli.conftest import Cli
 
-from intermodal.cli.reach import read_listing
+from intermodal.catalog.nouns import Protocol
+from intermodal.cli.reach import LISTINGS, read_listing
 from intermodal.config import config_path, load_config
 from intermodal.errors import CallError
 from intermodal.testing import FakeHost
@@ -148,6 +149,18 @@ def test_init_takes_consent_as_an_option_and_runs_twice(cli: Cli) -> None:
 
 
 # ---- what servers list -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "ids"),
+    [
+        ("anthropic", b'{"data":[{"type":"model","id":"claude-haiku-5-5","display_name":"H"}]}', ["claude-haiku-5-5"]),
+        ("gemini", b'{"models":[{"name":"models/gemini-3.8-flash","inputTokenLimit":1}]}', ["gemini-3.8-flash"]),
+        ("ollama", b'{"models":[{"name":"llama3.1:8b","model":"llama3.1:8b","size":1}]}', ["llama3.1:8b"]),
+    ],
+)
+def test_listings_of_other_protocols_are_understood(protocol: Protocol, body: bytes, ids: list[str]) -> None:
+    assert [model.id for model in read_listing(200, body, "", LISTINGS[protocol])] == ids
 
 
 def test_listings_of_different_servers_are_understood() -> None:
