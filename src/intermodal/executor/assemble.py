@@ -190,7 +190,12 @@ def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tup
 
 def text_of(made: tuple[WireMessage, ...]) -> str:
     """All text of the messages, for counting."""
-    return "\n".join(part.text for message in made for part in message.parts if isinstance(part, WireText))
+    parts = [part for message in made for part in message.parts]
+    return "\n".join(
+        part.arguments if isinstance(part, ToolCall) else part.text
+        for part in parts
+        if isinstance(part, (WireText, ToolCall, ToolResult, Reasoning, Refusal))
+    )
 
 
 def text_to_embed(request: Request, stands_for: Mapping[int, tuple[Piece, ...]]) -> str:
