@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from intermodal import errors, events
 from intermodal.content import BytesSource, Image, ToolCall, UrlSource
+from intermodal.incoming import request_of
 from intermodal.request import JsonOutput
 from intermodal.wire import (
     anthropic,
@@ -35,7 +36,7 @@ from intermodal.wire.call import (
     WireEvent,
 )
 from intermodal.wire.decoding import Decoding
-from intermodal.wire.served import RunEvents, request_of
+from intermodal.wire.served import RunEvents
 from intermodal.wire.turns import Turn, turn
 
 AT = "2026-11-25T00:00:00Z"

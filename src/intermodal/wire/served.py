@@ -1,33 +1,17 @@
-"""What the server direction of every wire shares: errors as answers, a run's events as a wire's, a call as a request.
+"""What the server direction of every wire shares: errors as answers, and a run's events as a wire's.
 
 A gateway decodes a client's request with ``decode_request`` of that client's wire, makes it a ``Request``
-(``request_of``), runs it, and encodes what happens (``RunEvents``) with the same wire's ``StreamEncoder`` or
+(``intermodal.incoming``), runs it, and encodes what happens (``RunEvents``) with the same wire's ``StreamEncoder`` or
 ``encode_reply``. Nothing here does I/O: ids and times come from the caller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import assert_never
 
-from intermodal import content, errors, events
-from intermodal.content import BytesSource, MediaPart, Part, UrlSource, Value
-from intermodal.request import Message, Policy, Request
-from intermodal.wire.call import (
-    ChatCall,
-    Finish,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-    WireAudio,
-    WireDocument,
-    WireEvent,
-    WireImage,
-    WireLink,
-    WirePart,
-    WireText,
-    WireVideo,
-)
+from intermodal import errors, events
+from intermodal.content import Value
+from intermodal.wire.call import Finish, TextDelta, ToolCallDelta, Usage, WireEvent
 
 # Error -> (status, type in OpenAI's words, type in Anthropic's). The nearest class decides.
 _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
@@ -60,53 +44,6 @@ def answered(error: BaseException) -> Answered:
     row = next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     ours = isinstance(error, (errors.IntermodalError, ValueError))
     return Answered(status=row[0], openai=row[1], anthropic=row[2], message=str(error) if ours else "failed inside")
-
-
-def request_of(call: ChatCall, policy: Policy | None = None) -> Request:
-    """A client's call as a request to plan. The model it names is the caller's to look up: it may be a policy."""
-    return Request(
-        messages=tuple(
-            Message(role=message.role, parts=tuple(map(_part, message.parts)))
-            for message in call.messages
-            if message.parts
-        ),
-        output=call.output,
-        sampling=call.sampling,
-        policy=policy or Policy(),
-        tools=call.tools,
-        tool_choice=call.tool_choice,
-        parallel_tools=call.parallel_tools,
-    )
-
-
-_KINDS: Mapping[str, type[MediaPart]] = {
-    "image": content.Image, "audio": content.Audio, "video": content.Video, "document": content.Document,
-}  # fmt: skip
-
-
-def _part(part: WirePart) -> Part:
-    if isinstance(part, WireText):
-        return content.Text(text=part.text)
-    if isinstance(part, WireImage):
-        return content.Image(source=BytesSource(data=part.data), detail=part.detail)
-    if isinstance(part, WireAudio):
-        return content.Audio(source=BytesSource(data=part.data))
-    if isinstance(part, WireVideo):
-        return content.Video(source=BytesSource(data=part.data))
-    if isinstance(part, WireDocument):
-        return content.Document(source=BytesSource(data=part.data, name=part.name))
-    if isinstance(part, WireLink):
-        return _link(part)
-    if isinstance(part, (content.ToolCall, content.ToolResult, content.Reasoning, content.Refusal, content.Opaque)):
-        return part
-    assert_never(part)
-
-
-def _link(part: WireLink) -> Part:
-    source = UrlSource(url=part.url)
-    if part.of == "image":
-        return content.Image(source=source, detail=part.detail)
-    return _KINDS[part.of](source=source)
 
 
 class RunEvents:
