@@ -167,7 +167,7 @@ def _table(found: list[Listed], limit: int, *, at_large: bool, more: int) -> Non
     echo_table(("endpoint", "kind", "takes", "tier", "price", "context", "state"), rows)
     if len(found) > limit:
         click.echo(f"\n… and {len(found) - limit:,} more: a narrower filter, --limit {len(found)}, or --json", err=True)
-    elif not at_large:
+    if not at_large:
         click.echo(f"\n{more:,} more in the snapshot: any filter looks through them, or --all", err=True)
     if len(shown) > FEW:
         click.echo("all that is known of one, and what to do about it: intermodal models show NAME", err=True)
