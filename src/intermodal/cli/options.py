@@ -120,6 +120,11 @@ def stated(*, but: tuple[str, ...]) -> list[str]:
     return found
 
 
+def asked_files(given: Mapping[str, Any]) -> list[str]:
+    """Everything a request is made of that may be a file here, as it was given: what no output may write over."""
+    return [word for word in (given["prompt"], *given["files"], given["schema_file"]) if word and word != "-"]
+
+
 def build_request(
     given: Mapping[str, Any], config: Config, history: tuple[Message, ...] = (), previous: str = ""
 ) -> Request:

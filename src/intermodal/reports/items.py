@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -273,6 +273,15 @@ def _source(file: str) -> Source:
     part = asking.as_part(file)
     assert isinstance(part, File)
     return part.source
+
+
+def files_of(data: Data) -> Iterator[str]:
+    """Paths of all files the items ask about."""
+    folder = Path(data.path).parent
+    for item in data.items:
+        for source in map(_source, item.files):
+            if isinstance(source, PathSource):
+                yield str(folder / source.path)
 
 
 def request_of(item: Item, folder: Path, **common: Any) -> Request:
