@@ -176,25 +176,37 @@ def _show(
     progress = Progress(quiet=quiet)
     terminal = sys.stdout.isatty()
     last = "\n"
+    held: list[Event] = []  # notes that came in the middle of a line: they do not continue the sentence before them
+
+    def release() -> None:
+        while held:
+            progress.show(held.pop(0))
+
     try:
         for event in client.execute(prepared, plan, exact=exact):
             events.append(event)
             if not isinstance(event, TextDelta):
                 if terminal and not last.endswith("\n") and progress.speaks(event):
-                    sys.stdout.write("\n")  # a note does not continue the sentence before it
+                    sys.stdout.write("\n")
                     sys.stdout.flush()
                     last = "\n"
-                progress.show(event)
+                if not last.endswith("\n") and progress.speaks(event):
+                    held.append(event)  # a pipe gets the answer as it is: the line is ended when the answer is
+                else:
+                    progress.show(event)
             elif stream and event.text:
                 progress.clear()
                 sys.stdout.write(for_terminal(event.text) if terminal else event.text)
                 sys.stdout.flush()
                 last = event.text
+                if last.endswith("\n"):
+                    release()
     finally:
         progress.clear()
         if not last.endswith("\n"):
             sys.stdout.write("\n")
             sys.stdout.flush()
+        release()
 
 
 def _targets(given: dict[str, Any]) -> tuple[Target, ...]:
