@@ -261,7 +261,9 @@ class Course:
         problem = judged.finished.problem
         surprise = judged.surprise or self._replanner.limit(self._candidate, self.shop.products, step.id)
         if surprise is not None and self.answers(step):
-            surprise = msgspec.structs.replace(surprise, answers=True)
+            # An answer is made again only where the plan says what that would take.
+            priced = any(each.estimate.seconds.high for each in checks)
+            surprise = msgspec.structs.replace(surprise, answers=True) if priced else None
         worse = self._surprise is None or self._surprise.only_size
         if surprise is not None and worse and self._replanner.wants(surprise):
             self._surprise = surprise

@@ -322,3 +322,17 @@ def test_a_note_does_not_continue_the_answer_where_both_go_to_one_pipe(
     said = pipe.getvalue()
     assert "\nnote: the answer was cut after" in said, said
     assert "\nFour words" in said, "the answer begins a line too"
+
+
+def test_a_dead_endpoint_names_what_would_go_on_here_and_nothing_is_swapped(cli: Cli) -> None:
+    with FakeHost() as gone:
+        connect(gone, zone="network")
+    for options, said in (
+        ((), "--local, or --at-least tiny, would do it here with embedded:huggingfacetb/smollm2-135m-instruct"),
+        (("--at-least", "large"), "--at-least tiny, would do it here with embedded:"),
+    ):
+        done = cli("ask", "How many?", *options)
+        assert done.code == 5 and done.out == ""
+        assert said in done.err.replace("\n", " "), done.err
+    named = cli("ask", "How many?", "-m", "talker-70b")
+    assert named.code == 5 and "would do it here" not in named.err
