@@ -50,17 +50,21 @@ class IntermodalError(Exception):
         where: file, URL, option or endpoint it happened at; "" when there is none.
         todo: what the user can do about it; "" when there is nothing.
         step: id of the plan step that failed, "" outside a run.
+        reasons: a sentence each where there are several, shown one a line below the error.
     """
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, what: str, *, where: str = "", todo: str = "", step: str = "") -> None:
+    def __init__(
+        self, what: str, *, where: str = "", todo: str = "", step: str = "", reasons: tuple[str, ...] = ()
+    ) -> None:
         self.what = what
         self.where = where
         self.todo = todo
         self.step = step
+        self.reasons = reasons
         super().__init__(what)
 
     def __str__(self) -> str:
@@ -123,12 +127,6 @@ class NoRoute(IntermodalError):
 
     exit_code = 4
     code = "no_route"
-
-    def __init__(
-        self, what: str, *, where: str = "", todo: str = "", step: str = "", reasons: tuple[str, ...] = ()
-    ) -> None:
-        super().__init__(what, where=where, todo=todo, step=step)
-        self.reasons = reasons
 
 
 class PlanStale(NoRoute):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from intermodal.cli.options import build_request, request_options, stated
+from intermodal.cli.options import asked_files, build_request, request_options, stated
 
 if TYPE_CHECKING:
+    from intermodal.cli.targets import Target
     from intermodal.client import Client, Prepared
     from intermodal.events import Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
@@ -67,7 +68,8 @@ def ask(**given: Any) -> None:
     The answer goes to standard output, everything else to standard error.
     """  # fmt: skip
     from intermodal.cli.outputs import check_speech
-    from intermodal.cli.pictures import check_target, run_picture, run_text, write_picture
+    from intermodal.cli.pictures import run_picture, run_text, write_picture
+    from intermodal.cli.targets import check_targets, paths_of
     from intermodal.client import Client, explain_analyze
     from intermodal.errors import UsageError
     from intermodal.events import fold
@@ -75,12 +77,14 @@ def ask(**given: Any) -> None:
 
     if given["svg_file"] == "-":
         raise UsageError("standard output is for the answer", where="--svg -", todo="name a file")
-    if given["svg_file"]:
-        check_target(Path(given["svg_file"]))
+    targets = _targets(given)
+    check_targets(targets, [*asked_files(given), *filter(None, (given["plan_file"],))])
     quiet = given["quiet"] or given["as_json"]
     events: list[Event] = []
     with Client(remember=True) as client:
         prepared, plan = _approved(client, given) if given["plan_file"] else _planned(client, given)
+        inputs = list(paths_of(prepared.inputs.original))
+        check_targets(targets, inputs)  # an approved plan and a conversation name files of their own
         check_speech(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
         if not quiet:
             click.echo(as_text(plan) + "\n", err=True)
@@ -97,7 +101,7 @@ def ask(**given: Any) -> None:
         finally:  # what was made is the user's also when the last call failed
             result = fold(events)
             if given["save_derived"] and result.derived:
-                _save_derived(Path(given["save_derived"]), result, quiet)
+                _save_derived(Path(given["save_derived"]), result, [*asked_files(given), *inputs], quiet)
             if given["svg_file"] and result.actuals:
                 write_picture(given["svg_file"], run_picture(plan, result), quiet=quiet)
     analysis = explain_analyze(plan, result) if given["analyze"] else ""
@@ -172,31 +176,50 @@ def _show(
     progress = Progress(quiet=quiet)
     terminal = sys.stdout.isatty()
     last = "\n"
+    held: list[Event] = []  # notes that came in the middle of a line: they do not continue the sentence before them
+
+    def release() -> None:
+        while held:
+            progress.show(held.pop(0))
+
     try:
         for event in client.execute(prepared, plan, exact=exact):
             events.append(event)
             if not isinstance(event, TextDelta):
                 if terminal and not last.endswith("\n") and progress.speaks(event):
-                    sys.stdout.write("\n")  # a note does not continue the sentence before it
+                    sys.stdout.write("\n")
                     sys.stdout.flush()
                     last = "\n"
-                progress.show(event)
+                if not last.endswith("\n") and progress.speaks(event):
+                    held.append(event)  # a pipe gets the answer as it is: the line is ended when the answer is
+                else:
+                    progress.show(event)
             elif stream and event.text:
                 progress.clear()
                 sys.stdout.write(for_terminal(event.text) if terminal else event.text)
                 sys.stdout.flush()
                 last = event.text
+                if last.endswith("\n"):
+                    release()
     finally:
         progress.clear()
         if not last.endswith("\n"):
             sys.stdout.write("\n")
             sys.stdout.flush()
+        release()
 
 
-def _save_derived(folder: Path, result: Result, quiet: bool) -> None:
+def _targets(given: dict[str, Any]) -> tuple[Target, ...]:
+    from intermodal.cli.targets import Target
+
+    sound = "mp3" if str(given["to"] or "").lower().endswith(".mp3") else "wav"
+    return (Target("--to", given["to"], sound), Target("--svg", given["svg_file"], "svg"))
+
+
+def _save_derived(folder: Path, result: Result, inputs: list[str], quiet: bool) -> None:
     from intermodal.cli.files import save_derived
 
-    for path in save_derived(folder, result.derived):
+    for path in save_derived(folder, result.derived, inputs):
         if not quiet:
             click.echo(f"wrote {path}", err=True)
 

@@ -180,7 +180,8 @@ def _about_hosted(row: HostRow, allowed: bool, env: Mapping[str, str]) -> Findin
     if row.keyed and not _has_key(row, env):
         return Finding(area="host", name=row.id, state="missing", what=f"allowed, but no key {key}",
                        todo=f"export {row.key_env}=…")  # fmt: skip
-    return Finding(area="host", name=row.id, state="ok", what=f"allowed, key {key}, not contacted")
+    needs = f"key {key}" if row.key == "keyring" or row.key_env else "no key needed"
+    return Finding(area="host", name=row.id, state="ok", what=f"allowed, {needs}, not contacted")
 
 
 def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[Finding]:

@@ -107,10 +107,13 @@ def eval(**given: Any) -> int | None:
     if not given["data"]:
         raise click.UsageError("missing argument 'DATA'", click.get_current_context())
     from intermodal._sync import Bridge
+    from intermodal.cli.targets import Target, check_targets
     from intermodal.client import AsyncClient
-    from intermodal.reports.items import load_items
+    from intermodal.reports.items import files_of, load_items
 
     data = load_items(Path(given["data"]))
+    targets = (Target("--journal", given["journal_file"], "journal"), Target("--html", given["html_file"], "html"))
+    check_targets(targets, (given["data"], *files_of(data)))
     client, bridge = AsyncClient(), Bridge()
     try:
         evaluation = _evaluation(client, data, given)

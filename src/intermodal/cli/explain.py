@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import build_request, request_options, stated
+from intermodal.cli.options import asked_files, build_request, request_options, stated
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def explain(**given: Any) -> None:
     Spends nothing and contacts no model.
     """  # fmt: skip
     from intermodal.cli.document import print_document
-    from intermodal.cli.pictures import check_target, write_picture
+    from intermodal.cli.pictures import write_picture
+    from intermodal.cli.targets import Target, check_targets
     from intermodal.client import frontier, plan_from, why_not
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
@@ -75,8 +76,8 @@ def explain(**given: Any) -> None:
     picture = given["svg_file"]
     if picture == "-" and given["as_json"]:
         raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
-    if picture and picture != "-":
-        check_target(Path(picture))
+    targets = (Target("--save", given["save"], "plan"), Target("--svg", picture, "svg"))
+    check_targets(targets, [*asked_files(given), *filter(None, (given["inputs_file"],))])
     inputs = _inputs(given)
     if given["why_not_name"]:
         reason = why_not(inputs, given["why_not_name"])

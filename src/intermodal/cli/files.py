@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from intermodal.cli.targets import same_file
 from intermodal.content import Audio, Document, File, Image, Part, PathSource, Transcript, Video
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
@@ -79,11 +81,12 @@ def placed(request: Request) -> Request:
     return msgspec.structs.replace(request, messages=messages)
 
 
-def save_derived(folder: Path, derived: tuple[Derived, ...]) -> list[Path]:
+def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[str] = ()) -> list[Path]:
     """Write what conversions made into ``folder``, named after the parts they came from.
 
     Text as ``.txt``; a transcript also as ``.srt`` and, with its times, ``.json``; read lines also as ``.json``
-    with their boxes. Files of the same names are replaced; nothing outside the folder is touched.
+    with their boxes. Files of the same names are replaced, but none of ``inputs``, the paths that the request was made
+    of: what would fall on one of them gets a number. Nothing outside the folder is touched.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,13 +96,20 @@ def save_derived(folder: Path, derived: tuple[Derived, ...]) -> list[Path]:
         ) from None
     written: list[Path] = []
     taken: set[str] = set()
+    read = list(inputs)
     for item in derived:
         stem = re.sub(r"[^\w.-]+", "_", Path(item.name).name).strip("._")[:100] or "part"
+        contents = _contents(item)
+
+        def free(base: str, suffixes: tuple[str, ...] = tuple(suffix for suffix, _ in contents)) -> bool:
+            paths = [str(folder / f"{base}.{suffix}") for suffix in suffixes]
+            return base not in taken and not any(same_file(path, each) for path in paths for each in read)
+
         base, number = f"{stem}.{item.op}", 2
-        while base in taken:
+        while not free(base):
             base, number = f"{stem}.{item.op}.{number}", number + 1
         taken.add(base)
-        for suffix, data in _contents(item):
+        for suffix, data in contents:
             written.append(folder / f"{base}.{suffix}")
             write_atomically(written[-1], data)
     return written

@@ -89,7 +89,8 @@ class _Verbs(click.Group):
 )
 @click.version_option(__version__, prog_name="intermodal")
 def app() -> None:
-    """Plan and run any request - text, images, audio, PDF - on the models you have.
+    """Plan and run any request - text, images, audio, video, PDF and office documents - on the
+    models you have.
 
     Nothing is sent to a hosted service before you consented to it. No telemetry.
     """
@@ -223,12 +224,12 @@ def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoRet
         from intermodal.cli.document import print_document
 
         body: dict[str, Any] = {"code": error.code, "what": error.what, "where": error.where, "todo": error.todo}
-        if isinstance(error, errors.NoRoute):
+        if error.reasons or isinstance(error, errors.NoRoute):
             body["reasons"] = list(error.reasons)
         print_document("error", body)
     else:
         click.echo(f"intermodal: {_line(str(error))}", err=True)
-        for reason in getattr(error, "reasons", ()):
+        for reason in error.reasons:
             click.echo(f"  - {_line(reason)}", err=True)
         if hint:
             click.echo(hint, err=True)

@@ -71,9 +71,9 @@ _SHARED = [
     click.option("--deadline", type=seconds, default=None, metavar="SECONDS",
                  help="Time limit for this request (30, 90s, 2m)."),
     click.option("--local", is_flag=True, help="Nothing leaves this machine."),
-    click.option("--private", type=listed, multiple=True, metavar="LIST",
+    click.option("--private", multiple=True, metavar="LIST",
                  help="Kinds or files that may not leave this machine, nor what is made of them: audio,call.wav"),
-    click.option("--release", type=listed, multiple=True, metavar="LIST",
+    click.option("--release", multiple=True, metavar="LIST",
                  help="What made of something private may leave: audio:text"),
     click.option("--keep", type=listed, multiple=True, metavar="ASPECTS",
                  help=f"What the route must keep: {', '.join(ASPECTS)}."),
@@ -120,6 +120,11 @@ def stated(*, but: tuple[str, ...]) -> list[str]:
     return found
 
 
+def asked_files(given: Mapping[str, Any]) -> list[str]:
+    """Everything a request is made of that may be a file here, as it was given: what no output may write over."""
+    return [word for word in (given["prompt"], *given["files"], given["schema_file"]) if word and word != "-"]
+
+
 def build_request(
     given: Mapping[str, Any], config: Config, history: tuple[Message, ...] = (), previous: str = ""
 ) -> Request:
@@ -136,8 +141,8 @@ def build_request(
     options: dict[str, Any] = {
         "objective": given["objective"],
         "model": given["model"],
-        "private": _labels(_flat(given["private"]), given["files"]),
-        "release": _releases(_flat(given["release"])),
+        "private": _labels(given["private"], given["files"]),
+        "release": _releases(given["release"]),
         "keep": _aspects(_flat(given["keep"])),
         "language": _language(given["language"]),
         "pages": _pages(_flat(given["pages"])),
@@ -217,32 +222,54 @@ def part_names(files: tuple[str, ...]) -> set[str]:
     return names - {""}
 
 
-def _labels(words: tuple[str, ...], files: tuple[str, ...]) -> tuple[str, ...]:
-    """Privacy labels. One that fits nothing is an error: a slip of the pen must not send a recording out."""
+def _labels(lists: tuple[str, ...], files: tuple[str, ...]) -> tuple[str, ...]:
+    """Privacy labels. That each fits something is found out when the files are open: they may hold others.
+
+    A comma parts labels. A plan calls what is in a file "letter.eml, call.wav": words that name nothing by
+    themselves belong to the file before them.
+    """
     names = part_names(files)
-    words = tuple(
-        word.lower() if word.lower() in content.KINDS else Path(word).name if word in files else word for word in words
-    )
-    for word in words:
-        if word not in content.KINDS and word not in names:
-            raise UsageError(
-                f"nothing in this request is called {word!r}",
-                where="--private",
-                todo=f"name a kind ({', '.join(content.KINDS)}) or one of the files",
-            )
-    return tuple(word if word in content.KINDS or word in ("prompt", "stdin") else Path(word).name for word in words)
+    found: list[str] = []
+    for text in lists:
+        if text.strip() in names:  # a comma in a file's own name
+            found.append(text.strip())
+            continue
+        last = ""
+        for word in filter(None, text.split(",")):
+            bare = word.strip()
+            known = bare in names or bare.lower() in content.KINDS
+            if last and word.startswith(" ") and not known:
+                found[-1] = last = f"{last}, {bare}"
+                continue
+            found.append(bare)
+            last = bare if bare in names and bare.lower() not in content.KINDS else ""
+    return tuple(dict.fromkeys(_label(word) for word in found if word))
 
 
-def _releases(pairs: tuple[str, ...]) -> tuple[str, ...]:
-    for pair in pairs:
-        origin, _, made = pair.rpartition(":")
-        if not origin or made not in content.KINDS:
+def _label(word: str) -> str:
+    if word.lower() in content.KINDS:
+        return word.lower()
+    return word if word in ("prompt", "stdin") else Path(word).name
+
+
+def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
+    """Pairs; the comma of "letter.eml, call.wav:text" parts nothing, since what is before it ends in no kind."""
+    pairs: list[str] = []
+    for text in lists:
+        rest = ""
+        for word in text.split(","):
+            rest = f"{rest},{word}" if rest else word.strip()
+            origin, _, made = rest.strip().rpartition(":")
+            if origin and made in content.KINDS:
+                pairs.append(rest.strip())
+                rest = ""
+        if rest.strip():
             raise UsageError(
-                f"{pair!r} is not a release",
+                f"{rest.strip()!r} is not a release",
                 where="--release",
                 todo="write what is private and what made of it may leave, as audio:text or call.wav:text",
             )
-    return pairs
+    return tuple(dict.fromkeys(pairs))
 
 
 def _aspects(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -126,13 +126,28 @@ def check_speech(output: Output, target: str | None, *, as_json: bool) -> None:
     if target == "-":
         raise UsageError("is not a file", where="--to -", todo="leave --to out and send the output on: … > answer.wav")
     if target:
-        folder = Path(target).resolve().parent
-        if Path(target).is_dir() or not folder.is_dir():
-            raise UsageError("cannot be written", where=target, todo="name a file in a folder that is there")
+        _check_suffix(Path(target).suffix.lower(), output.format, target)
     elif not as_json and sys.stdout.isatty():
         raise UsageError(
             "sound cannot be shown on a terminal", where="--output speech", todo="write it to a file: --to answer.wav"
         )
+
+
+_SUFFIXES: Mapping[str, str] = {".wav": "wav", ".wave": "wav", ".mp3": "mp3"}
+
+
+def _check_suffix(suffix: str, form: str, target: str) -> None:
+    """A file whose name says one format must not hold another."""
+    if suffix and suffix not in _SUFFIXES:
+        raise UsageError(
+            f"speech is written as WAV or MP3, not as {suffix}", where=f"--to {target}",
+            todo="end the name in .wav or .mp3",
+        )  # fmt: skip
+    if suffix and _SUFFIXES[suffix] != form:
+        raise UsageError(
+            f"its name says {suffix}, and --format says {form}", where=f"--to {target}",
+            todo=f"leave --format out, or end the name in .{form}",
+        )  # fmt: skip
 
 
 def write_speech(speech: Speech | None, target: str | None, *, quiet: bool) -> None:

@@ -52,12 +52,18 @@ class Reroute(Exception):
 
 
 class Surprise(Value, frozen=True):
-    """Why a plan may no longer be right. ``blocked``: the route as it is cannot go on."""
+    """Why a plan may no longer be right.
+
+    ``blocked``: the route as it is cannot go on. ``remarked``: the reason is said to the user anyway.
+    ``answers``: it is the answer that is wrong, so that the same steps again change nothing.
+    """
 
     step: str
     reason: str
     only_size: bool = False
     blocked: bool = False
+    remarked: bool = False
+    answers: bool = False
 
 
 class Again(Exception):

@@ -27,6 +27,11 @@ _PHRASE_WORDS = range(3, 41)
 # to 0.67, the lowest with wrong words.
 _FOREIGN = 0.45  # below it, an ear of one language was given another
 _UNSURE = 0.4  # below it, any ear was guessing
+# Words a second of what an ear calls speech: slow dictation has 1.5. An ear that leaves repeats out, or hears a word
+# here and there in noise, has fewer. A word is six letters at most, so that scripts without blanks are counted too.
+_SPARSE = 0.8
+_SPARSE_FROM = 10.0  # seconds of one segment; in shorter ones a pause is nothing
+_WORD_LETTERS = 6
 _LEGIBLE = 0.7  # mean confidence of the characters an eye read, below which they are guesses
 _TEXT = 0.04  # share of a picture's area that is text, from which on there must be words to read
 _LETTERS = re.compile(r"[^\W_]")
@@ -135,8 +140,9 @@ def _transcript(made: Subject) -> Finding:
         return Finding(problem="language", said=f"{name} was heard in {heard}, not in {stated}")
     if languages and heard and heard not in languages:
         return Finding(problem="language", said=f"{name} is in {heard}, which this ear was not made for")
+    lost = sparse(transcript)
     if not transcript.certainty:
-        return Finding()
+        return lost_of(name, lost)
     sure = f"(certain of its words to {transcript.certainty:.0%})"
     if len(languages) == 1 and transcript.certainty < _FOREIGN:
         return Finding(
@@ -144,7 +150,28 @@ def _transcript(made: Subject) -> Finding:
         )
     if transcript.certainty < _UNSURE:
         return Finding(problem="confidence", said=f"the transcript of {name} is a guess {sure}")
-    return Finding()
+    return lost_of(name, lost)
+
+
+def lost_of(name: str, lost: tuple[int, float]) -> Finding:
+    """What is wrong where an ear heard hardly a word in a long stretch of speech."""
+    words, seconds = lost
+    if not seconds:
+        return Finding()
+    heard = f"only {words} {'word was' if words == 1 else 'words were'} heard in {seconds:.0f} s of speech"
+    return Finding(problem="confidence", said=f"in {name} {heard}: some of it may be missing, repeats above all")
+
+
+def sparse(transcript: Transcript) -> tuple[int, float]:
+    """Words and seconds of the segments that hold too few words for their length; (0, 0.0) where none does."""
+    found = [
+        (len(segment.text.split()), segment.end - segment.start)
+        for segment in transcript.segments
+        if segment.end - segment.start >= _SPARSE_FROM
+        and max(len(segment.text.split()), len(_LETTERS.findall(segment.text)) / _WORD_LETTERS)
+        < _SPARSE * (segment.end - segment.start)
+    ]
+    return sum(words for words, _ in found), sum(seconds for _, seconds in found)
 
 
 def _reading(made: Subject) -> Finding:

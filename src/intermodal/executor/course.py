@@ -11,6 +11,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import check, convert, describing, measured, replan
+from intermodal.executor.assemble import empty
 from intermodal.executor.call import Again, Done, Surprise
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import Ledger, written
@@ -233,8 +234,15 @@ class Course:
 
     async def _made(self, step: Transform | Call, product: Product, actual: Actual) -> None:
         await self.shop.emit(StepFinished(actual=actual, derived=product.derived))
-        for remark in check.remarks(step.op, product, self.shop.name(product.part)):
-            await self.shop.emit(Note(text=remark, step=step.id))
+        remarks = [
+            Note(text=remark, step=step.id) for remark in check.remarks(step.op, product, self.shop.name(product.part))
+        ]
+        self.shop.unsaid.pop((step.op, product.part), None)
+        if remarks and all(map(empty, product.pieces)):
+            self.shop.unsaid[step.op, product.part] = remarks  # the answer may be just that, and then says it
+        else:
+            for note in remarks:
+                await self.shop.emit(note)
         if step.id not in self.shop.finished:
             await self._judge(step, product)
 
@@ -252,6 +260,10 @@ class Course:
             await self.shop.emit(Checked(step=step.id, check=looked.op, problem=finding.problem, said=finding.said))
         problem = judged.finished.problem
         surprise = judged.surprise or self._replanner.limit(self._candidate, self.shop.products, step.id)
+        if surprise is not None and self.answers(step):
+            # An answer is made again only where the plan says what that would take.
+            priced = any(each.estimate.seconds.high for each in checks)
+            surprise = msgspec.structs.replace(surprise, answers=True) if priced else None
         worse = self._surprise is None or self._surprise.only_size
         if surprise is not None and worse and self._replanner.wants(surprise):
             self._surprise = surprise

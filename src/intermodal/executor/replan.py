@@ -14,7 +14,7 @@ import msgspec
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import Value
-from intermodal.errors import NoRoute
+from intermodal.errors import IntermodalError, NoRoute
 from intermodal.events import Event, Note, Replanned
 from intermodal.executor import check
 from intermodal.executor.call import Surprise
@@ -26,7 +26,7 @@ from intermodal.executor.world import World
 from intermodal.plans.facts import Facts, Outcome
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.request import ZONES, Policy, Request
+from intermodal.request import TIERS, ZONES, Policy, Request
 
 MOST = 3  # times a run is planned again
 _FOR_SIZE = 2  # of these, where nothing is wrong but the size
@@ -99,7 +99,7 @@ class Replanner:
             for request in self._requests(current):
                 plan = await anyio.to_thread.run_sync(planner, request, facts)
                 routes = tuple(route for route in (plan.chosen, *plan.fallbacks) if self._may(route, shop))
-                if surprise.blocked:
+                if surprise.blocked or surprise.answers:
                     routes = tuple(route for route in routes if _differs(route, current))
                 if routes:
                     break
@@ -127,7 +127,42 @@ class Replanner:
             return
         if surprise.blocked:
             return  # the failure itself will be said, or the fallback that mends it
+        if surprise.remarked:
+            return
         await self._emit(Note(text=f"{surprise.reason}; {why}, so the run goes on as it is", step=surprise.step))
+
+    async def instead(self, failed: frozenset[str]) -> str:
+        """What would go on here under another policy, where this one leaves nobody: said, never done. "" for nothing.
+
+        A weaker endpoint does not stand in for one that is down unless the user lets it.
+        """
+        import anyio.to_thread
+
+        planner, policy = self._world.plan_again, self._request.policy
+        if planner is None or policy.model:
+            return ""
+        options = {
+            "--local": msgspec.structs.replace(policy, farthest="machine"),
+            f"--at-least {TIERS[0]}": msgspec.structs.replace(policy, at_least=TIERS[0]),
+        }
+        found: dict[str, list[str]] = {}
+        for option, other in options.items():
+            try:
+                request = msgspec.structs.replace(self._request, policy=other)
+                plan = await anyio.to_thread.run_sync(planner, request, self._facts)
+            except IntermodalError:
+                continue
+            for route in (plan.chosen, *plan.fallbacks):
+                if self._is_here(route, failed):
+                    found.setdefault(route.endpoint, []).append(option)
+                    break
+        return "; ".join(f"{', or '.join(by)}, would do it here with {who}" for who, by in found.items())
+
+    def _is_here(self, route: Candidate, failed: frozenset[str]) -> bool:
+        """Whether every call of a route is made on this machine, by somebody who has not failed."""
+        by_id = self._world.catalog.by_id
+        names = {step.endpoint for step in route.steps if isinstance(step, Call)}
+        return not names & failed and all(name in by_id and by_id[name].host.zone in NEAR for name in names)
 
     def _requests(self, current: Candidate) -> tuple[Request, ...]:
         """The request under what is left of its limits; then the same, kept to who answers now."""
@@ -222,7 +257,9 @@ def judged(step: Transform | Call, product: Product, checks: tuple[Check, ...], 
     wrong = next((finding for _, finding in looked if finding.problem not in ("", "size")), check.Finding())
     finished = Conversion(step=step, product=product, tokens=tokens, problem=wrong.problem, said=wrong.said)
     if wrong.problem:
-        return Judgement(finished=finished, looked=looked, surprise=Surprise(step=step.id, reason=wrong.said))
+        remarked = wrong.problem == "empty"  # once is enough
+        surprise = Surprise(step=step.id, reason=wrong.said, remarked=remarked)
+        return Judgement(finished=finished, looked=looked, surprise=surprise)
     if size.problem:
         surprise = Surprise(step=step.id, reason=size.said, only_size=True)
         return Judgement(finished=finished, looked=looked, surprise=surprise)

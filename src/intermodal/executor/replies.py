@@ -34,6 +34,7 @@ async def _generate(course: Course, step: Call) -> Finished:
     messages = assemble.messages(request, stands_for, names)
     if nothing := nothing_found(request, stands_for, course.shop.opened.facts):
         return await _nothing_to_ask_about(course, step, nothing)
+    await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
     forced = schema is not None and endpoint.host.forced_json
     job = _job(course, step, endpoint, messages, stands_for, forced=forced)
@@ -104,7 +105,11 @@ def _job(
 
 
 async def _nothing_to_ask_about(course: Course, step: Call, nothing: str) -> Finished:
-    """Files in which nothing was found: a model would make something up, so it is not asked."""
+    """Files in which nothing was found: a model would make something up, so it is not asked.
+
+    The answer says what was not found, so no note does.
+    """
+    course.shop.unsaid.clear()
     if isinstance(course.shop.request.output, JsonOutput):
         raise errors.InputEmpty(
             f"{nothing[:-1]}, so there is nothing to fill the schema with",
@@ -212,7 +217,9 @@ REPLIES: Mapping[str, Callable[[Course, Call], Awaitable[Finished]]] = {
 async def answered(course: Course) -> Finished:
     """Drive a route to its end: what leads to the answer, then the call that makes it."""
     last = await course.converted()
-    return await REPLIES[last.op](course, last)
+    finished = await REPLIES[last.op](course, last)
+    await course.shop.say_rest()
+    return finished
 
 
 def _output_limit(step: Call, request: Request) -> int | None:

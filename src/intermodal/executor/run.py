@@ -168,7 +168,11 @@ class Trip:
                     failures.append(failure)
                 else:
                     raise
-        raise failures[-1].error
+        error = failures[-1].error
+        instead = await replanner.instead(frozenset(failure.endpoint for failure in failures))
+        if instead:
+            error.todo = f"{error.todo}; {instead}" if error.todo else instead
+        raise error
 
     def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> Surprise | None:
         """A limit that was met before anything was sent, which another way may keep; None for any other failure."""

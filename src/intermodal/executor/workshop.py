@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part, Value
-from intermodal.events import Event
+from intermodal.events import Event, Note
 from intermodal.executor.call import Caller
 from intermodal.executor.pieces import Product
 from intermodal.executor.prepare import Preparer
@@ -50,6 +50,8 @@ class Workshop:
         self.emit = emit
         self.products: dict[str, Product] = {}
         self.finished: dict[str, Conversion] = {}  # the same, with what was found out about them
+        # Notes that nothing was found, by op and part: kept until it is known whether the answer itself says so.
+        self.unsaid: dict[tuple[str, int], list[Note]] = {}
         self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
         self.parts: dict[int, Part] = {index: part for index, _, part in request.parts()}
         self.prepare = Preparer(opened, world.media, self.parts)
@@ -58,6 +60,13 @@ class Workshop:
 
     def name(self, part: int) -> str:
         return self.opened.facts.parts[part].name if part >= 0 else ""
+
+    async def say_rest(self) -> None:
+        """Say what was kept back, once."""
+        for notes in list(self.unsaid.values()):
+            for note in notes:
+                await self.emit(note)
+        self.unsaid.clear()
 
     def endpoint(self, step: Call) -> Endpoint:
         endpoint = self.world.catalog.by_id.get(step.endpoint)

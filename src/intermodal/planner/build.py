@@ -19,6 +19,7 @@ from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import CHARS_OF_TOKEN
 from intermodal.planner.aspects import kept
 from intermodal.planner.case import Case
+from intermodal.planner.checks import TOLD
 from intermodal.planner.conversions import Conversion
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
@@ -230,8 +231,17 @@ class Builder:
         )
 
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
-        """Prompted JSON is checked, and repaired at most once: priced, and only in the high estimate."""
+        """Prompted JSON is checked, and repaired at most once: priced, and only in the high estimate.
+
+        A transcript that is itself what is wanted is looked at like any other; what is wrong with it is said.
+        """
         case = self.case
+        if case.job == "transcribe":
+            inputs = (f"step:{last.id}",)
+            title = f"transcript of {case.bundles[0].parts[0].name}"
+            return (
+                Check(id=step_id("transcript", "", (), inputs), op="transcript", inputs=inputs, title=title, note=TOLD),
+            )
         if not route.demand.again:
             return ()
         out = answer(case, route.endpoint, route.numbers.cap, ZEROS)

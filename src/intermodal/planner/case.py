@@ -19,7 +19,7 @@ from intermodal.planner.aspects import asked, words_of
 from intermodal.planner.bundles import Bundle, bundled
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.index import Index, Job, canonical, index
-from intermodal.planner.labels import is_private, same_name
+from intermodal.planner.labels import covers, is_private, same_name
 from intermodal.planner.names import resolve
 from intermodal.planner.pages import asked_pages
 from intermodal.planner.voice import Voice
@@ -207,11 +207,13 @@ def check_labels(policy: Policy, facts: Facts) -> None:
         if not colon or kind not in KINDS:
             raise UsageError(f"{pair} releases nothing", where="--release", todo="write it as audio:text")
         pairs.append(("--release", label))
+    fits = {"--private": covers, "--release": same_name}
     for option, label in [*(("--private", label) for label in policy.private), *pairs]:
-        if label not in KINDS and not any(same_name(label, name) for name in names):
+        if label not in KINDS and not any(fits[option](label, name) for name in names):
             raise UsageError(
-                f"no part is named {label}", where=option, todo=f"name a kind ({', '.join(KINDS)}) or one of the files"
-            )
+                f"no part is named {label}", where=option,
+                todo=f"name a kind ({', '.join(KINDS)}), one of the files, or a part as the plan calls it",
+            )  # fmt: skip
 
 
 def _job(request: Request) -> tuple[Job, str]:

@@ -31,7 +31,8 @@ _IF: dict[str, str] = {
     "confidence": "if little of it is legible",
 }
 _DOES: dict[str, str] = {"transcribe": "hears", "read": "reads", "describe": "describes"}
-NOTHING_BETTER = "nothing better is reachable, what is wrong would be said"
+TOLD = "what is wrong would be said"
+NOTHING_BETTER = f"{TOLD}, nothing better is reachable"
 SIZE = "if it is more than planned for, the plan is made again"
 
 

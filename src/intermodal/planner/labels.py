@@ -25,6 +25,14 @@ def same_name(label: str, name: str) -> bool:
     return label == name or label.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
 
 
+def covers(label: str, name: str) -> bool:
+    """A label that keeps things here, by name, by the last part of a path, or by the last part of a plan's name.
+
+    "call.wav" covers "letter.eml, call.wav". A release is not read so: what it lets out it has to name.
+    """
+    return same_name(label, name) or label.rsplit("/", 1)[-1] == name.rsplit(", ", 1)[-1]
+
+
 def is_private(policy: Policy, part: PartFacts) -> bool:
     """Whether this part may not leave as it is."""
     if not policy.private:
@@ -32,7 +40,7 @@ def is_private(policy: Policy, part: PartFacts) -> bool:
     own, files = _own(part), list(_files(part))
     if part.kind in policy.private or _inner(policy, part):
         return True
-    if any(same_name(label, name) for label in policy.private for name in own):
+    if any(covers(label, name) for label in policy.private for name in own):
         return True
     return any(_hit(policy, file) and not _lets(policy, file, part, part.kind) for file in files)
 
@@ -43,7 +51,7 @@ def released(policy: Policy, part: PartFacts, into: str) -> bool:
     hit = [file for file in _files(part) if _hit(policy, file)]
     if any(not _lets(policy, file, part, into) for file in hit):
         return False
-    itself = part.kind in policy.private or any(same_name(label, name) for label in policy.private for name in own[1:])
+    itself = part.kind in policy.private or any(covers(label, name) for label in policy.private for name in own[1:])
     if not itself and (inner := _inner(policy, part)):
         return all(_lets_inner(policy, part, label, into) for label in inner)
     return (bool(hit) and not itself) or any(
@@ -91,7 +99,7 @@ def _files(part: PartFacts) -> Iterator[tuple[str, ...]]:
 
 def _hit(policy: Policy, file: tuple[str, ...]) -> bool:
     name, *kinds = file
-    return any(label in kinds or same_name(label, name) for label in policy.private)
+    return any(label in kinds or covers(label, name) for label in policy.private)
 
 
 def _lets(policy: Policy, file: tuple[str, ...], part: PartFacts, into: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from intermodal.catalog.nouns import Endpoint
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
 from intermodal.planner.survivors import Refused
@@ -25,7 +26,7 @@ _REMEDIES: dict[str, str] = {
     "max_cost": "raise --max-cost",
     "deadline": "raise --deadline, or allow a shorter answer (--max-tokens)",
     "images": "send fewer pictures",
-    "language": "say the language of the speech (--language)",
+    "language": "allow an ear for this language (intermodal pull --list, intermodal hosts add)",
     "pages": "choose pages (--pages)",
 }
 
@@ -37,12 +38,44 @@ def remedy(case: Case, row: Rejected, refused: Iterable[Refused]) -> str:
         return "or name another model (intermodal models)"
     if row.rule == "context" and any(bundle.kind == "document" for bundle in case.bundles):
         return "choose pages (--pages), or allow a model with a longer context"
+    if row.rule == "language":
+        return _ear(case, row) or general
     helps = _HELPS.get(row.rule)
     hosts = hosts_without_consent(case, refused, lambda group: helps(case, group)) if helps is not None else ()
     if not 0 < len(hosts) <= MOST_NAMED:
         return general
     asked_less = {"keep": "keep fewer aspects, or ", "floor": "lower --at-least, or "}.get(row.rule, "")
     return f"{asked_less}{_allowing(*hosts)}"
+
+
+def _ear(case: Case, row: Rejected) -> str:
+    """What helps where an ear knows other languages than the one spoken: one that knows it, the smallest to bring.
+
+    Where nobody said the language, it may be the one the ear knows; to claim that of any other speech makes it write
+    nonsense, so the claim is advised under its condition only.
+    """
+    heard = case.languages
+    ears = [
+        endpoint
+        for group in case.index.groups
+        if "transcribe" in group.jobs
+        for endpoint in group.members
+        if not endpoint.ready and endpoint.todo and _knows(endpoint, heard)
+    ]
+    bring = min(ears, key=lambda ear: (ear.memory.mid, ear.id)).todo if ears else ""
+    refusing = next((case.index.group_of[name].first for name in row.endpoints if name in case.index.group_of), None)
+    if heard or refusing is None or not refusing.model.languages:
+        return bring
+    known = refusing.model.languages[0]
+    return f"if it is {_LANGUAGES.get(known, known)}: --language {known}" + (f"; otherwise {bring}" if bring else "")
+
+
+def _knows(endpoint: Endpoint, heard: frozenset[str]) -> bool:
+    return not endpoint.model.languages or (bool(heard) and heard <= frozenset(endpoint.model.languages))
+
+
+# Languages that ears are made for alone, as a sentence names them.
+_LANGUAGES: dict[str, str] = {"en": "English", "fr": "French", "de": "German", "es": "Spanish", "zh": "Chinese"}
 
 
 def hosts_without_consent(case: Case, refused: Iterable[Refused], helps: Callable[[Group], bool]) -> tuple[str, ...]:

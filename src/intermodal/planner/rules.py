@@ -129,7 +129,7 @@ def language(group: Group, job: Job, case: Case) -> str:
     known = ", ".join(languages)
     if heard:
         return f"hears only {known}, and {name} {verb} {', '.join(sorted(heard))}"
-    return f"hears only {known}, and nothing says {name} {verb} (--language {languages[0]})"
+    return f"hears only {known}, and nothing says {name} {verb} (if so: --language {languages[0]})"
 
 
 def labels(group: Group, job: Job, case: Case) -> str:
@@ -244,7 +244,9 @@ def below(case: Case, place: int, job: Job = "generate") -> str:
     name = tier_name(place)
     if case.policy.at_least is not None:
         return f"below the floor {name}{_AS.get(job, '')}"
-    return f"weaker than {name}, the strongest reachable up to the default floor{_AS.get(job, '')} (--at-least)"
+    return (
+        f"weaker than {name}{_AS.get(job, '')}; by default nothing weaker stands in for what is reachable (--at-least)"
+    )
 
 
 _AS: dict[Job, str] = {"transcribe": " as an ear", "read": " as a reader", "describe": " as an eye"}

@@ -210,7 +210,7 @@ def _many(steps: list[Step]) -> str:
 def _checks(candidate: Candidate) -> list[str]:
     """What is looked at on the way: escalations as conditions with a price, the rest in one line."""
     lines: list[str] = []
-    plain: list[str] = []
+    plain: dict[str, list[str]] = {}
     more = ""
     for check in candidate.checks:
         if check.op == "size":
@@ -218,14 +218,13 @@ def _checks(candidate: Candidate) -> list[str]:
         elif check.op != "valid_json":  # that is said where the answer is
             high = check.estimate.seconds.high
             if not high:
-                plain.append(check.title)
+                plain.setdefault(check.note, []).append(check.title)
                 continue
             money = f"${numbers.plain_money(check.estimate.cost.high)}, " if check.estimate.cost.high else ""
             words = f"check: {check.title}: {check.note}, + up to {money}{numbers.plain_seconds(high)} s"
             lines += wrapped(words, "       ")
-    if plain:
-        words = f"check: {', '.join(plain)}: what is wrong would be said, nothing better is reachable"
-        lines += wrapped(words, "       ")
+    for note, titles in plain.items():
+        lines += wrapped(f"check: {', '.join(titles)}: {note}", "       ")
     return [*lines, f"check: {more}"] if more else lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -115,10 +115,12 @@ def load_items(path: Path) -> Data:
         seen[item.id] = number
         items.append(item)
     if wrong:
-        named = "; ".join(f"line {number} {said}" for number, said in wrong[:_NAMED])
-        more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
-        count = "a line" if len(wrong) == 1 else f"{len(wrong)} lines"
-        raise InputBroken(f"{count} cannot be used: {named}{more}", where=str(path), todo="nothing was run")
+        told = [f"line {number} {said}" for number, said in wrong[:_NAMED]]
+        if len(wrong) == 1:
+            raise InputBroken(f"a line cannot be used: {told[0]}", where=str(path), todo="nothing was run")
+        told += [f"and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
+        what = f"{len(wrong)} lines cannot be used, the first of them line {wrong[0][0]}"
+        raise InputBroken(what, where=str(path), todo="nothing was run", reasons=tuple(told))
     if not items:
         raise InputEmpty("holds no item", where=str(path), todo="write one JSON object a line: see docs/eval.md")
     return Data(path=str(path.resolve()), name=path.name, digest=hashlib.sha256(data).hexdigest(), items=tuple(items))
@@ -148,11 +150,12 @@ def _item(line: bytes, number: int) -> Item:
         raise _Wrong(f"is not JSON ({reason})") from None
     if not isinstance(table, dict):
         raise _Wrong("is not a JSON object")
+    for name in table:
+        if name == "line" or name not in Item.__struct_fields__:
+            raise _Wrong(_unknown(name))
     for name in ("expected", "compare"):
         if name not in table:
             raise _Wrong(f"lacks {name}")
-    if "line" in table:
-        raise _Wrong("has an unknown field 'line'")
     given = {**table, "id": str(table["id"]) if "id" in table else f"line {number}", "line": number}
     try:
         return msgspec.convert(given, Item)
@@ -160,16 +163,19 @@ def _item(line: bytes, number: int) -> Item:
         raise _Wrong(_told(str(error))) from None
 
 
+def _unknown(name: str) -> str:
+    """A slip of the pen is named before what is missing because of it."""
+    import difflib
+
+    fields = [known for known in Item.__struct_fields__ if known != "line"]
+    near = difflib.get_close_matches(name, fields, n=1, cutoff=0.7)
+    hint = f", did you mean {near[0]}?" if near else ""
+    return f"has an unknown field {name!r}{hint}"
+
+
 def _told(said: str) -> str:
     """msgspec's sentence in ours."""
     text, _, place = said.partition(" - at `$.")
-    unknown = re.match(r"Object contains unknown field `(.*)`", text)
-    if unknown:
-        import difflib
-
-        near = difflib.get_close_matches(unknown[1], Item.__struct_fields__, n=1, cutoff=0.7)
-        hint = f", did you mean {near[0]}?" if near else ""
-        return f"has an unknown field {unknown[1]!r}{hint}"
     name = place.rstrip("`").partition("[")[0]
     known: Mapping[str, tuple[str, ...]] = {"compare": COMPARES, "keep": ASPECTS}
     if name in known:
@@ -273,6 +279,15 @@ def _source(file: str) -> Source:
     part = asking.as_part(file)
     assert isinstance(part, File)
     return part.source
+
+
+def files_of(data: Data) -> Iterator[str]:
+    """Paths of all files the items ask about."""
+    folder = Path(data.path).parent
+    for item in data.items:
+        for source in map(_source, item.files):
+            if isinstance(source, PathSource):
+                yield str(folder / source.path)
 
 
 def request_of(item: Item, folder: Path, **common: Any) -> Request:

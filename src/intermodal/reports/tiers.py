@@ -87,7 +87,8 @@ def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Ca
     before = f"{known.tier}, {known.evidence.level}" if known is not None else "not known"
     told = f"right on {right} of {count}, 95 % interval {low:.0%} to {high:.0%}"
     if count < ENOUGH:
-        why = f"{told}: {count} items are too few to give a tier, it takes {ENOUGH}"
+        few = "1 item is" if count == 1 else f"{count} items are"
+        why = f"{told}: {few} too few to give a tier, it takes {ENOUGH}"
         return Measurement(
             endpoint=endpoint, task=task, right=right, items=count, low=low, high=high, before=before, why=why
         )

@@ -2,7 +2,8 @@
 
 Hygiene. A row teaches only when it is settled, without an error, not answered from an endpoint's own cache,
 not the repetition of an attempt that failed, and not run while others kept the machine busier than usual:
-a machine that always works for others is planned for as such, but one busy hour is not a speed. Loading is
+a machine that always works for others is planned for as such, but one busy hour is not a speed. A recording in
+which no speech was found teaches no speed of an ear: it passes over silence in no time. Loading is
 a figure of its own; the work of a cold row counts only where there are too few warm ones (a command line is
 always cold).
 
@@ -147,6 +148,8 @@ def observations(row: Attempt, weight: float = 1.0) -> list[Seen]:
         return []
     usage, work = outcome.usage, expected.work
     if expected.op == "transcribe" and work.audio_seconds:
+        if usage.output_tokens == 0:
+            return []  # silence
         return [Seen((("overhead", 1.0), ("realtime_factor", work.audio_seconds)), outcome.seconds, weight)]
     if expected.op == "read" and work.megapixels:
         read = [("overhead", float(max(1, work.pictures, work.pages))), ("megapixel", work.megapixels)]

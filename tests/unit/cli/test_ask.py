@@ -304,3 +304,35 @@ def test_ctrl_c_ends_a_run_within_a_second_and_settles_the_store(tmp_path: Path,
     store = Store(own_home / "data" / "store.sqlite3")
     assert [attempt.state for attempt in store.attempts()] == ["estimated"]
     store.close()
+
+
+def test_a_note_does_not_continue_the_answer_where_both_go_to_one_pipe(
+    fake: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    from intermodal.cli.main import main
+
+    fake.answer = "Four words of answer."
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    monkeypatch.setattr(sys, "stderr", pipe)
+    with pytest.raises(SystemExit):
+        main(["ask", "How many?", "-m", "talker-70b", "--max-tokens", "2"])
+    said = pipe.getvalue()
+    assert "\nnote: the answer was cut after" in said, said
+    assert "\nFour words" in said, "the answer begins a line too"
+
+
+def test_a_dead_endpoint_names_what_would_go_on_here_and_nothing_is_swapped(cli: Cli) -> None:
+    with FakeHost() as gone:
+        connect(gone, zone="network")
+    for options, said in (
+        ((), "--local, or --at-least tiny, would do it here with embedded:huggingfacetb/smollm2-135m-instruct"),
+        (("--at-least", "large"), "--at-least tiny, would do it here with embedded:"),
+    ):
+        done = cli("ask", "How many?", *options)
+        assert done.code == 5 and done.out == ""
+        assert said in done.err.replace("\n", " "), done.err
+    named = cli("ask", "How many?", "-m", "talker-70b")
+    assert named.code == 5 and "would do it here" not in named.err

@@ -121,7 +121,7 @@ def test_a_place_that_cannot_be_written_is_found_before_anything_is_asked(
 ) -> None:
     done = cli("ask", "--plan", spoken(tmp_path), "--to", str(tmp_path / "nowhere" / "answer.wav"))
     assert done.code == 2
-    assert "name a file in a folder that is there" in done.err
+    assert "cannot be written (no such file or directory)" in done.err
     assert fake.attempts == []
 
 

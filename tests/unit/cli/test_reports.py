@@ -136,7 +136,7 @@ def test_a_hosted_service_is_not_contacted(cli: Cli, monkeypatch: pytest.MonkeyP
     add("https://models.example/v1", "acme/x", host="far")
     found = findings(cli("doctor", "--json"))
     assert "not contacted" in found["host", "openai"]["what"]
-    assert "not contacted" in found["host", "far"]["what"]
+    assert found["host", "far"]["what"] == "allowed, no key needed, not contacted"
 
 
 def test_a_host_of_ones_own_is_asked_whether_it_is_there(cli: Cli) -> None:

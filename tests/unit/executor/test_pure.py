@@ -116,6 +116,32 @@ def test_a_stuck_ear_is_noticed_and_a_chorus_is_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds", "words"),
+    [
+        ("one phrase of nine words said ten times over", 22.0, 9),  # nine of ten repeats are left out
+        ("one phrase of nine words said ten times over", 9.0, 0),  # too short to say
+        ("word " * 30, 22.0, 0),  # slow speech
+        ("私は昨日友達と一緒に東京の大きな公園へ行って桜の花を見ながらお弁当を食べました" * 2, 12.0, 0),
+    ],
+)
+def test_far_too_few_words_for_the_seconds_of_a_segment_are_counted(text: str, seconds: float, words: int) -> None:
+    transcript = Transcript(segments=(Segment(start=0, end=seconds, text=text),))
+    found = check.sparse(transcript)
+    assert found == ((words, seconds) if words else (0, 0.0))
+
+
+def test_a_recording_of_which_little_was_heard_is_noted() -> None:
+    transcript = Transcript(segments=(Segment(start=0, end=22, text="all work and no play makes Jack dull"),))
+    product = Product(part=0, pieces=(Words(text=transcript.text, label="t"),), transcript=transcript)
+    facts = PartFacts(index=0, name="loop.wav", kind="audio")
+    for certainty in (0.0, 0.98):
+        sure = msgspec.structs.replace(product, transcript=msgspec.structs.replace(transcript, certainty=certainty))
+        finding = check.inspect("transcript", check.Subject(step=hear(1), product=sure, facts=facts))
+        assert finding.problem == "confidence"
+        assert finding.said.startswith("in loop.wav only 8 words were heard in 22 s of speech")
+
+
+@pytest.mark.parametrize(
     ("text", "stuck"),
     [
         ("So: " + "it is a cat. " * 8, True),

@@ -220,10 +220,23 @@ async def test_a_transcript_that_is_the_answer_is_shown_only_when_it_is_good(ben
         return second
 
     bench.options["plan_again"] = again
-    first = plan(route(hear(1), checked("transcript", "hear1r")), route(hear(1, SECOND)))
+    priced = rename(checked("transcript", "hear1r"), estimate=Estimate(seconds=between(0, 0, 3, "t")))
+    first = plan(route(hear(1), priced), route(hear(1, SECOND)))
     result = await bench.run(first, request, opened)
     assert result.text == WORDS == bench.shown and len(of(bench, TextDelta)) == 1
     assert result.endpoint == SECOND.id and any("answers instead of" in note for note in result.notes)
+
+
+async def test_what_is_wrong_with_a_transcript_that_is_the_answer_is_said_where_no_better_one_was_planned(
+    bench: Bench,
+) -> None:
+    bench.endpoints = (SECOND,)
+    bench.runtimes.heard = heard(language="fr", certainty=0.8)
+    request, opened = asked("", "call.wav", output=TranscriptOutput(), policy=Policy(language="en"))
+    bench.options["plan_again"] = lambda request, facts: plan(route(hear(1, SECOND)))
+    result = await bench.run(plan(route(hear(1), checked("transcript", "hear1r"))), request, opened)
+    assert result.endpoint == EAR.id and bench.runtimes.calls == [f"transcribe {EAR.id}"]
+    assert result.notes == ("call.wav was heard in fr, not in en",)
 
 
 # ---- limits -----------------------------------------------------------------------------------

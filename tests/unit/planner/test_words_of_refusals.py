@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from tests.plans import runner
 
+from intermodal.errors import NoRoute
 from intermodal.planner import plan
 from intermodal.plans.plan import Rejected
 from intermodal.plans.rejections import folded
@@ -47,3 +50,28 @@ def test_one_number_is_said_of_the_one_it_belongs_to() -> None:
     made = plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
     (row,) = [row for row in made.rejected if row.rule == "max_cost"]
     assert row.count == 5 and row.reason.startswith("the nearest, plain:plain/longtext, would cost up to $")
+
+
+@pytest.mark.parametrize(
+    ("language", "todo"),
+    [
+        ("fr", "intermodal pull whisper-base"),
+        ("", "if it is English: --language en; otherwise intermodal pull whisper-base"),
+    ],
+)
+def test_an_ear_of_another_language_is_remedied_by_an_ear_of_this_one(language: str, todo: str) -> None:
+    case = {
+        "catalog": "embedded", "output": "transcript", "policy": {"language": language},
+        "part": [{"kind": "audio", "name": "french.flac", "seconds": 9}],
+    }  # fmt: skip
+    inputs = runner.inputs_of(case)
+    absent = {"ready": False, "missing": "its weights are not here", "todo": "intermodal pull whisper-base"}
+    endpoints = tuple(
+        msgspec.structs.replace(each, **absent)
+        if each.id == "embedded:openai/whisper-base" else each
+        for each in inputs.catalog.endpoints
+    )  # fmt: skip
+    catalog = msgspec.structs.replace(inputs.catalog, endpoints=endpoints)
+    with pytest.raises(NoRoute) as caught:
+        plan(inputs.request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
+    assert caught.value.todo == todo

@@ -151,6 +151,7 @@ def test_what_was_measured_becomes_the_strength_plans_go_by(cli: Cli, fake: Fake
 def test_few_items_measure_nothing_and_say_so(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
     done = cli("eval", labelled(tmp_path, 19), *BOTH)
     assert "19 items are too few to give a tier, it takes 20" in done.out
+    assert "1 item is too few to give a tier" in cli("eval", labelled(tmp_path, 1), *BOTH).out
     assert read(data_dir(os.environ)) == ()
 
 

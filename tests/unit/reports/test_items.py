@@ -28,6 +28,10 @@ def written(folder: Path, *lines: object) -> Path:
         ("[1]", "is not a JSON object"),
         ({"prompt": "a", "compare": "exact"}, "lacks expected"),
         ({"prompt": "a", "expected": "b"}, "lacks compare"),
+        (
+            {"prompt": "a", "expekted": "b", "compare": "exact"},
+            "has an unknown field 'expekted', did you mean expected?",
+        ),
         ({**GOOD, "compare": "fuzzy"}, f"has a wrong compare: it is one of {', '.join(COMPARES)}"),
         ({**GOOD, "promt": "a"}, "has an unknown field 'promt', did you mean prompt?"),
         ({**GOOD, "max_tokens": "many"}, "has a wrong max_tokens: expected"),
@@ -55,9 +59,11 @@ def test_a_bad_line_is_named_with_its_number(tmp_path: Path, line: object, said:
 
 def test_every_bad_line_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(
-        InputBroken, match=r"3 lines cannot be used: line 1 .*; line 2 .*; line 4 has the id 'a' of line 3"
-    ):
+        InputBroken, match=r"3 lines cannot be used, the first of them line 1; nothing was run"
+    ) as caught:
         load_items(written(tmp_path, "x", "[]", {**GOOD, "id": "a"}, {**GOOD, "id": "a"}))
+    assert [reason.partition(" is ")[0] for reason in caught.value.reasons[:2]] == ["line 1", "line 2"]
+    assert caught.value.reasons[2].startswith("line 4 has the id 'a' of line 3")
 
 
 def test_a_file_that_is_not_there_or_holds_nothing_is_said(tmp_path: Path) -> None:

@@ -358,6 +358,17 @@ def heard(store: Store, seconds: float, promised: tuple[float, float], endpoint:
     store.settle(key, Outcome(seconds=seconds))
 
 
+def test_a_recording_without_speech_teaches_no_speed_of_an_ear(store: Store) -> None:
+    work = Work(audio_seconds=60.0)
+    for _ in range(12):
+        add(store, op="transcribe", work=work, usage=Usage(output_tokens=150), seconds=6.0)
+    taught = learned(store, "realtime_factor"), learned(store, "tokens_per_second_of_speech")
+    for _ in range(40):
+        add(store, op="transcribe", work=work, usage=Usage(output_tokens=0), seconds=0.3)
+    after = learned(store, "realtime_factor"), learned(store, "tokens_per_second_of_speech")
+    assert [each.mid for each in after] == pytest.approx([each.mid for each in taught], rel=0.02)
+
+
 def test_nothing_is_said_where_nothing_is_known_or_all_is_as_promised(store: Store) -> None:
     assert store.drifts() == ()
     for _ in range(12):
