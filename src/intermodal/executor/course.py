@@ -63,7 +63,7 @@ class Course:
                 return made.part
         raise errors.PlanStale("converts nothing that was given", where=step.endpoint, todo="plan again", step=step.id)
 
-    def answers(self, step: Call) -> bool:
+    def answers(self, step: Step) -> bool:
         """Whether nothing comes after this call."""
         return step is self._last
 
