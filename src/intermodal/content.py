@@ -25,12 +25,15 @@ class BytesSource(Value, tag_field="from", tag="bytes"):
     """Bytes in memory. ``name`` is shown to people only.
 
     ``origins``: names and kinds of the files these were taken out of, the outermost first; a privacy label on any of
-    them holds for these too.
+    them holds for these too. ``page``: which page of such a file these show, 0 for none. ``notes``: what was left out
+    of it, each a phrase that can follow its name.
     """
 
     data: bytes
     name: str = ""
     origins: tuple[str, ...] = ()
+    page: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class PathSource(Value, tag_field="from", tag="path"):

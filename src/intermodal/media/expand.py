@@ -1,7 +1,8 @@
 """Files that hold others are taken apart before a request is opened: a document becomes its words and its pictures.
 
 ``report.docx`` becomes a text part ``report.docx`` and image parts ``report.docx, picture 1``; what is attached to a
-mail becomes parts of its own, taken apart in turn. Each remembers where it came from (``origins``), so that a privacy
+mail becomes parts of its own, taken apart in turn. A TIFF of several pages becomes its pages, ``fax.tiff, page 2``:
+those that were asked for, or the first of them. Each remembers where it came from (``origins``), so that a privacy
 label on the file holds for everything in it.
 """
 
@@ -10,21 +11,25 @@ from __future__ import annotations
 import msgspec
 
 from intermodal.content import Audio, BytesSource, Document, File, Image, MediaPart, Part, Text, Video
-from intermodal.errors import InputBroken, InputError, InputTooLarge
+from intermodal.errors import InputBroken, InputError, InputTooLarge, UsageError
 from intermodal.media.converted import (
     CONVERTED,
     MAX_ATTACHED,
     MAX_ATTACHMENTS,
     MAX_DEPTH,
+    MAX_PICTURES,
     PLAIN,
     Held,
+    counted,
 )
 from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
 from intermodal.media.sniff import NOT_UTF_8, sniff
+from intermodal.media.steps import MAX_FRAMES_IN_PLAN
 from intermodal.request import Request
 
 _AT_ONCE = 8
+_TIFF = (b"II*\0", b"MM\0*")
 NO_WORDS = "(no text)"  # of a file that holds pictures or attachments only
 
 
@@ -44,7 +49,9 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
     async def take(index: int, part: MediaPart) -> None:
         try:
             async with limiter:
-                found = await _taken_apart(part, await fetcher.load(part.source), worker)
+                loaded = await fetcher.load(part.source)
+                found = await _leaves(part, loaded, worker, request.policy.pages)
+                found = found or await _taken_apart(part, loaded, worker)
                 if found is not None:
                     made[index] = found
         except Exception as error:
@@ -69,6 +76,41 @@ def _replaced(request: Request, made: dict[int, tuple[Part, ...]]) -> Request:
             index += 1
         messages.append(msgspec.structs.replace(message, parts=tuple(parts)))
     return msgspec.structs.replace(request, messages=tuple(messages))
+
+
+async def _leaves(
+    part: MediaPart, loaded: Loaded, worker: MediaWorker, wanted: tuple[int, ...]
+) -> tuple[Part, ...] | None:
+    """The pages of a picture that has several, each a picture; None for anything else."""
+    if not loaded.data.startswith(_TIFF) or not isinstance(part, File | Image):
+        return None
+    count = (await worker.probe(loaded.data, name=loaded.name)).frames
+    if count < 2:
+        return None
+    last = min(max(wanted, default=MAX_PICTURES), MAX_FRAMES_IN_PLAN)
+    made = await worker.frames(loaded.data, spread="scenes", most=last, name=loaded.name)
+    pages = [page for page in made if not wanted or page.number in wanted]
+    if not pages:
+        asked = ", ".join(map(str, wanted[:5]))
+        raise UsageError(f"has {count} pages, none of them among {asked}", where=loaded.name, todo="change --pages")
+    left = sum(number <= count for number in wanted) if wanted else count
+    left -= len(pages := pages[:MAX_PICTURES])
+    notes = (f"{counted(left, 'further page')} left out: at most {MAX_PICTURES} are taken",) if left else ()
+    source = part.source
+    origins = (*(source.origins if isinstance(source, BytesSource) else ()), loaded.name, "image")
+    return tuple(
+        Image(
+            source=BytesSource(
+                data=page.data,
+                name=f"{loaded.name}, page {page.number}",
+                origins=origins,
+                page=page.number,
+                notes=notes if page is pages[-1] else (),
+            ),
+            detail=part.detail if isinstance(part, Image) else "auto",
+        )
+        for page in pages
+    )
 
 
 async def _taken_apart(part: MediaPart, loaded: Loaded, worker: MediaWorker) -> tuple[Part, ...] | None:

@@ -11,6 +11,7 @@ from intermodal.content import (
     File,
     Image,
     Kind,
+    MediaPart,
     Opaque,
     Part,
     Reasoning,
@@ -127,7 +128,7 @@ def origins_of(part: Part) -> tuple[str, ...]:
     return source.origins if isinstance(source, BytesSource) else ()
 
 
-async def _probed(index: int, part: Part, loaded: Loaded, worker: MediaWorker) -> PartFacts:
+async def _probed(index: int, part: MediaPart, loaded: Loaded, worker: MediaWorker) -> PartFacts:
     kind, media_type = sniff(loaded.data, loaded.name)
     _check_declared(part, kind, loaded.name)
     common = PartFacts(
@@ -138,13 +139,18 @@ async def _probed(index: int, part: Part, loaded: Loaded, worker: MediaWorker) -
         digest=loaded.digest,
         size=len(loaded.data),
         origins=origins_of(part),
+        page=part.source.page if isinstance(part.source, BytesSource) else 0,
+        notes=part.source.notes if isinstance(part.source, BytesSource) else (),
     )
     import msgspec
 
     if kind == "text":
         words = read_text(loaded.data, loaded.name)
         return msgspec.structs.replace(
-            common, chars=len(words), pretokens=pretokens(words), notes=_long_table(words, media_type)
+            common,
+            chars=len(words),
+            pretokens=pretokens(words),
+            notes=(*common.notes, *_long_table(words, media_type)),
         )
     seen = await worker.probe(loaded.data, name=loaded.name)
     told = {name: getattr(seen, name) for name in seen.__struct_fields__}

@@ -130,7 +130,8 @@ def make_case(
     """Digest a request.
 
     Raises:
-        UsageError: a label or page that fits nothing, a transcript of no or several recordings, no content.
+        UsageError: a label or page that fits nothing, pages of what has none, a transcript of no or several recordings,
+            no content.
         UnknownModel: ``Policy.model`` names nothing, or several models.
     """
     policy = request.policy
@@ -139,6 +140,7 @@ def make_case(
     if not facts.parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
     check_labels(policy, facts)
+    check_pages(policy, facts)
     job, output = _job(request)
     question = _question(request)
     aspects = asked(question)
@@ -214,6 +216,12 @@ def check_labels(policy: Policy, facts: Facts) -> None:
                 f"no part is named {label}", where=option,
                 todo=f"name a kind ({', '.join(KINDS)}), one of the files, or a part as the plan calls it",
             )  # fmt: skip
+
+
+def check_pages(policy: Policy, facts: Facts) -> None:
+    """An option that means nothing here is not passed over without a word."""
+    if policy.pages and not any(part.pages or part.page for part in facts.parts):
+        raise UsageError("nothing here has pages to choose from", where="--pages", todo="leave it out")
 
 
 def _job(request: Request) -> tuple[Job, str]:

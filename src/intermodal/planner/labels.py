@@ -37,10 +37,10 @@ def is_private(policy: Policy, part: PartFacts) -> bool:
     """Whether this part may not leave as it is."""
     if not policy.private:
         return False
-    own, files = _own(part), list(_files(part))
+    own, files = _called(part), list(_files(part))
     if part.kind in policy.private or _inner(policy, part):
         return True
-    if any(covers(label, name) for label in policy.private for name in own):
+    if any(same_name(label, name) for label in policy.private for name in own):
         return True
     return any(_hit(policy, file) and not _lets(policy, file, part, part.kind) for file in files)
 
@@ -51,9 +51,13 @@ def released(policy: Policy, part: PartFacts, into: str) -> bool:
     hit = [file for file in _files(part) if _hit(policy, file)]
     if any(not _lets(policy, file, part, into) for file in hit):
         return False
-    itself = part.kind in policy.private or any(covers(label, name) for label in policy.private for name in own[1:])
+    itself = part.kind in policy.private or any(same_name(label, name) for label in policy.private for name in own[1:])
+    called = itself or any(same_name(label, name) for label in policy.private for name in _called(part))
     if not itself and (inner := _inner(policy, part)):
-        return all(_lets_inner(policy, part, label, into) for label in inner)
+        let = all(_lets_inner(policy, part, label, into) for label in inner)
+        if not let or not called:
+            return let
+    itself = called
     return (bool(hit) and not itself) or any(
         kind == into and (label == part.kind or any(same_name(label, name) for name in own[1:]))
         for label, kind in _releases(policy)
@@ -85,6 +89,16 @@ def _own(part: PartFacts) -> tuple[str, ...]:
     return tuple(names) if part.name in containers else (part.name, *names)
 
 
+def _called(part: PartFacts) -> tuple[str, ...]:
+    """What a private label may call it: also the last part of its name, where that is not a file it was taken out of.
+
+    A file it was taken out of is let out by a release of that file, so it is no name of its own.
+    """
+    last = part.name.rsplit(", ", 1)[-1]
+    own = _own(part)
+    return own if last in {file[0] for file in _files(part)} else (*own, last)
+
+
 def _files(part: PartFacts) -> Iterator[tuple[str, ...]]:
     """The files the part was taken out of, each as its name and kinds."""
     found: list[str] = []
@@ -99,7 +113,7 @@ def _files(part: PartFacts) -> Iterator[tuple[str, ...]]:
 
 def _hit(policy: Policy, file: tuple[str, ...]) -> bool:
     name, *kinds = file
-    return any(label in kinds or covers(label, name) for label in policy.private)
+    return any(label in kinds or same_name(label, name) for label in policy.private)
 
 
 def _lets(policy: Policy, file: tuple[str, ...], part: PartFacts, into: str) -> bool:

@@ -32,6 +32,11 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
         )
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
+    if case.policy.pages:
+        files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
+        whole = [part.name for part in sorted(files, key=lambda each: each.index) if not (part.pages or part.page)]
+        if whole:
+            found.append(f"without pages to choose from, taken whole: {joined(whole)}")
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
     return found

@@ -73,7 +73,7 @@ class PartFacts(Value):
         letters: letters and signs on an image, counted by their edges.
         seconds: length of audio, of video, of an animation that says so.
         sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
-        pages: of a document.
+        pages: of a document. page: which page of a file of pictures this one is (TIFF), else 0.
         chars: characters of a text part. pretokens: its words, figures and signs; 0 where nobody counted.
         tokens: exact counts of a text part by tokenizer name.
         language: ISO 639-1 where it is known, else "".
@@ -107,6 +107,7 @@ class PartFacts(Value):
     outcomes: tuple[Outcome, ...] = ()
     origins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    page: int = 0
 
 
 class Facts(Value):

@@ -11,6 +11,7 @@ from intermodal.plans.timeline import Row, Span, Timeline, label, outcome, span_
 LABEL, AXIS, TAIL = 250.0, 560.0, 150.0  # widths: names, time, figures
 MARGIN, ROW, HEAD = 20.0, 46.0, 96.0
 SIZE = 11.0
+TITLE, TITLE_LINE = 15.0, 20.0  # size and height of a line of the title, of which there are two at most
 
 
 def svg(plan: Plan, timeline: Timeline, name: str = "") -> str:
@@ -24,7 +25,9 @@ class _Chart:
         self._timeline = timeline
         self._left = MARGIN + LABEL
         self._wide = self._left + AXIS + TAIL + MARGIN
-        self._bottom = HEAD + ROW * len(timeline.rows)
+        self._title = drawing.wrapped(plan.headline, TITLE, (self._wide - 2 * MARGIN) / drawing.BOLD, 2)
+        self._head = HEAD + TITLE_LINE * (len(self._title) - 1)
+        self._bottom = self._head + ROW * len(timeline.rows)
         self._room = self._wide - 2 * MARGIN - 20
         self._notes = [drawing.wrapped(self._words(mark.at, mark.text), SIZE, self._room, 3) for mark in timeline.marks]
         below = sum(map(len, self._notes)) + (not timeline.measured)
@@ -34,15 +37,16 @@ class _Chart:
 
     def whole(self) -> str:
         picture, sheet = self._picture, self._timeline
-        title = drawing.shortened(self._plan.headline, 15, self._wide - 2 * MARGIN, bold=True)
-        picture.text(MARGIN, 34, title, "ink bold", size=15)
+        for place, line in enumerate(self._title):
+            picture.text(MARGIN, 34 + TITLE_LINE * place, line, "ink bold", size=TITLE)
+        more = self._head - HEAD
         high = self._plan.chosen.total.seconds
         took = numbers.plain_seconds(sheet.took)
-        picture.text(MARGIN, 54, f"planned {numbers.seconds(high)}, took {took} s", "soft", size=12)
+        picture.text(MARGIN, 54 + more, f"planned {numbers.seconds(high)}, took {took} s", "soft", size=12)
         self._legend()
         self._axis()
         for place, row in enumerate(sheet.rows):
-            self._row(row, HEAD + ROW * place)
+            self._row(row, self._head + ROW * place)
         self._marks()
         return picture.whole(f"Estimate against actual: {self._plan.headline}", text(sheet, 100))
 
@@ -57,20 +61,20 @@ class _Chart:
     # ---- frame ----------------------------------------------------------------------------------
 
     def _legend(self) -> None:
-        at = self._left
+        at, more = self._left, self._head - HEAD
         for fill, words in (
             ("planned", "planned"), ("planned-load", "planned loading"), ("took", "took"), ("took-load", "loading"),
         ):  # fmt: skip
-            self._picture.rect((at, 66, 14, 9), fill, radius=2)
-            self._picture.text(at + 19, 75, words, "soft")
+            self._picture.rect((at, 66 + more, 14, 9), fill, radius=2)
+            self._picture.text(at + 19, 75 + more, words, "soft")
             at += 34 + drawing.width(words, SIZE)
-        self._picture.path(f"M{drawing.number(at)} 71H{drawing.number(at + 16)}", "line edge")
-        self._picture.text(at + 21, 75, "planned range", "soft")
+        self._picture.path(f"M{drawing.number(at)} {drawing.number(71 + more)}H{drawing.number(at + 16)}", "line edge")
+        self._picture.text(at + 21, 75 + more, "planned range", "soft")
 
     def _axis(self) -> None:
         for moment in ticks(self._timeline.end, 9):
             x = self._x(moment)
-            line = f"M{drawing.number(x)} {drawing.number(HEAD - 8)}V{drawing.number(self._bottom + 4)}"
+            line = f"M{drawing.number(x)} {drawing.number(self._head - 8)}V{drawing.number(self._bottom + 4)}"
             self._picture.path(line, "line grid")
             self._picture.text(x, self._bottom + 20, f"{moment:g} s", "soft", end="middle")
 
@@ -127,11 +131,11 @@ class _Chart:
             style = "bad" if mark.bad else "maybe"
             if mark.at is not None:
                 x = self._x(mark.at)
-                line = f"M{drawing.number(x)} {drawing.number(HEAD - 2)}V{drawing.number(self._bottom + 4)}"
+                line = f"M{drawing.number(x)} {drawing.number(self._head - 2)}V{drawing.number(self._bottom + 4)}"
                 picture.open(mark.text, f"mark {mark.kind}")
                 picture.path(line, f"line {style}-line", dashed=True)
                 shift = max(x, before + 12)  # names of marks at one time stand side by side
-                picture.text(shift, HEAD - 5, str(place), f"{style} bold", end="middle")
+                picture.text(shift, self._head - 5, str(place), f"{style} bold", end="middle")
                 picture.close()
                 before = shift
             picture.text(MARGIN, at, str(place), f"{style} bold")

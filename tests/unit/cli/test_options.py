@@ -154,8 +154,6 @@ def test_a_prompt_that_is_not_text_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         ((), "nothing was asked"),
         (("q", "--schema", "x", "--output", "text"), "leave one of them out"),
         (("q", "--output", "json", "--format", "srt"), "add --output transcript"),
-        (("q", "--private", "cal.wav"), "nothing in this request is called 'cal.wav'"),
-        (("q", "--private", "sound"), "name a kind"),
         (("q", "--release", "audio"), "as audio:text"),
         (("q", "--release", ":text"), "as audio:text"),
         (("q", "--release", "audio:words"), "as audio:text"),
@@ -202,3 +200,31 @@ def test_a_private_file_is_known_by_its_name_or_path(label: str) -> None:
 
 def test_a_private_url_is_known_by_its_last_word_without_the_query() -> None:
     assert request("q", "https://x.org/a/b.pdf?t=1", "--private", "b.pdf").policy.private == ("b.pdf",)
+
+
+@pytest.mark.parametrize(
+    ("said", "labels"),
+    [
+        ("audio,call.wav", ("audio", "call.wav")),
+        ("r.eml, call.wav", ("r.eml, call.wav",)),
+        ("r.eml,call.wav", ("r.eml", "call.wav")),
+        ("r.eml, inner.eml, call.wav", ("r.eml, inner.eml, call.wav",)),
+        ("audio, mails/r.eml, picture 1", ("audio", "r.eml, picture 1")),
+        ("r.eml, notes.txt", ("r.eml", "notes.txt")),
+        ("r.eml, Image", ("r.eml", "image")),
+        ("call.wav, other.wav", ("call.wav", "other.wav")),
+        ("a, b.wav", ("a, b.wav",)),
+    ],
+)
+def test_a_part_may_be_labelled_as_the_plan_calls_it(
+    monkeypatch: pytest.MonkeyPatch, said: str, labels: tuple[str, ...]
+) -> None:
+    piped(monkeypatch, b"")
+    made = request("q", "r.eml", "mails/r.eml", "notes.txt", "a, b.wav", "--private", said)
+    assert made.policy.private == labels
+
+
+def test_a_release_may_name_a_part_as_the_plan_calls_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    piped(monkeypatch, b"")
+    made = request("q", "r.eml", "--release", "audio:text, r.eml, call.wav:text", "--release", "image:text")
+    assert made.policy.release == ("audio:text", "r.eml, call.wav:text", "image:text")

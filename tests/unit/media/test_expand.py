@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from tests import documents
 
@@ -21,12 +22,14 @@ from intermodal.errors import (
     InputTooLarge,
     InputUnsupported,
     NotInstalled,
+    UsageError,
 )
 from intermodal.media.decode import MediaWorker
 from intermodal.media.expand import expand
 from intermodal.media.fetch import Remembering
 from intermodal.media.opened import open_request
-from intermodal.request import Message, Request
+from intermodal.planner.labels import is_private
+from intermodal.request import Message, Policy, Request
 
 pytestmark = pytest.mark.anyio
 
@@ -371,3 +374,51 @@ async def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPa
             with pytest.raises(NotInstalled, match=r"a\..*pip install 'intermodal\[documents\]'") as raised:
                 await taken(bare, name, data)
             assert raised.value.exit_code == 7
+
+
+# ---- pages of pictures -------------------------------------------------------------------------------
+
+
+def fax(count: int) -> bytes:
+    pages = [PIL.Image.new("L", (64 + number, 48), 255 - number) for number in range(1, count + 1)]
+    out = io.BytesIO()
+    pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])
+    return out.getvalue()
+
+
+async def fax_of(worker: MediaWorker, count: int, *pages: int) -> tuple[Part, ...]:
+    part = File(source=BytesSource(data=fax(count), name="fax.tiff"))
+    request = Request(messages=(Message(role="user", parts=(part,)),), policy=Policy(pages=pages))
+    return (await expand(request, worker, Remembering())).messages[0].parts
+
+
+@pytest.mark.parametrize(("pages", "found"), [((), (1, 2, 3)), ((2,), (2,)), ((1, 3, 9), (1, 3))])
+async def test_a_tiff_of_several_pages_becomes_those_that_are_wanted(
+    worker: MediaWorker, pages: tuple[int, ...], found: tuple[int, ...]
+) -> None:
+    parts = await fax_of(worker, 3, *pages)
+    assert [name for name, _ in pictures(parts)] == [f"fax.tiff, page {number}" for number in found]
+    opened = await open_request(Request(messages=(Message(role="user", parts=parts),)), worker)
+    assert [(each.kind, each.width, each.frames, each.page) for each in opened.facts.parts] == [
+        ("image", 64 + number, 1, number) for number in found
+    ]
+    for each in opened.facts.parts:
+        for label in ("fax.tiff", "image", f"fax.tiff, page {each.page}", f"page {each.page}"):
+            assert is_private(Policy(private=(label,)), each)
+        assert not is_private(Policy(private=("page 7",)), each)
+
+
+async def test_a_tiff_of_one_page_is_a_picture_as_it_is(worker: MediaWorker) -> None:
+    (part,) = await fax_of(worker, 1)
+    assert isinstance(part, File)
+
+
+async def test_pages_that_a_tiff_has_not_and_pages_too_many_are_said(worker: MediaWorker) -> None:
+    with pytest.raises(UsageError, match="has 3 pages, none of them among 4"):
+        await fax_of(worker, 3, 4)
+    parts = await fax_of(worker, 52)
+    assert len(parts) == 50
+    opened = await open_request(Request(messages=(Message(role="user", parts=parts),)), worker)
+    assert [each.notes for each in opened.facts.parts if each.notes] == [
+        ("2 further pages left out: at most 50 are taken",)
+    ]

@@ -183,6 +183,18 @@ def test_the_picture_has_a_row_per_step_and_a_line_per_event() -> None:
     assert len(set(ids)) == 2 and not set(ids) & set(re.findall(r'\bid="([^"]+)"', made.film().svg()))
 
 
+def test_a_long_title_goes_on_in_a_second_line_and_nothing_lies_under_it() -> None:
+    words = [f"recording{number}.wav" for number in range(14)]
+    long = msgspec.structs.replace(made.film(), headline=f"LLM call after conversions: {' '.join(words)} become text")
+    sheet = timeline(long, made.film_run())
+    root = ET.fromstring(gantt.svg(long, sheet))
+    texts = [(float(each.get("y", "0")), each.text or "") for each in root.iter(f"{SVG}text")]
+    shown = " ".join(text for y, text in texts if y < 60 and not text.startswith("planned"))
+    assert all(word in shown for word in words), shown
+    below = min(y for y, text in texts if text.startswith("planned"))
+    assert max(y for y, text in texts if ".wav" in text and y < 60) < below
+
+
 def test_bars_of_the_picture_stay_on_its_axis() -> None:
     sheet = timeline(made.film(), made.film_run())
     root = ET.fromstring(gantt.svg(made.film(), sheet))
