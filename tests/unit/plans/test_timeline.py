@@ -184,7 +184,7 @@ def test_the_picture_has_a_row_per_step_and_a_line_per_event() -> None:
 
 
 def test_a_long_title_goes_on_in_a_second_line_and_nothing_lies_under_it() -> None:
-    words = [f"recording{number}.wav" for number in range(14)]
+    words = [f"recording{number}.wav" for number in range(9)]
     long = msgspec.structs.replace(made.film(), headline=f"LLM call after conversions: {' '.join(words)} become text")
     sheet = timeline(long, made.film_run())
     root = ET.fromstring(gantt.svg(long, sheet))
