@@ -32,6 +32,17 @@ def nothing_found(request: Request, stands_for: Mapping[int, tuple[Piece, ...]],
     return " ".join(said)
 
 
+def says(nothing: str, op: str, name: str) -> bool:
+    """Whether a sentence of ``nothing_found`` is about what this step was to find in this file.
+
+    >>> says("No text was found in film.mp4.", "transcribe", "film.mp4")
+    False
+    """
+    what = "speech" if op == "transcribe" else "text"
+    about = [sentence for sentence in nothing.split("No ") if sentence.strip().endswith(f" was found in {name}.")]
+    return any(what in sentence.split(" was found in ")[0] for sentence in about)
+
+
 def _what(piece: Piece, kind: Kind) -> str:
     """What a piece would hold if there were anything."""
     how = piece.how if isinstance(piece, Words) else ""

@@ -13,7 +13,7 @@ from intermodal.executor import answer, assemble, check, scoring, speaking
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take, room
 from intermodal.executor.course import Course
-from intermodal.executor.empty import nothing_found
+from intermodal.executor.empty import nothing_found, says
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
@@ -107,9 +107,12 @@ def _job(
 async def _nothing_to_ask_about(course: Course, step: Call, nothing: str) -> Finished:
     """Files in which nothing was found: a model would make something up, so it is not asked.
 
-    The answer says what was not found, so no note does.
+    The answer says what was not found, so no note does; of a video it may say one track alone.
     """
-    course.shop.unsaid.clear()
+    shop = course.shop
+    for op, part in list(shop.unsaid):
+        if says(nothing, op, shop.name(part)):
+            del shop.unsaid[op, part]
     if isinstance(course.shop.request.output, JsonOutput):
         raise errors.InputEmpty(
             f"{nothing[:-1]}, so there is nothing to fill the schema with",
