@@ -38,7 +38,6 @@ class Row(Struct, eq=False):
     ``ideals`` has the best of every figure per class, ``coefficients`` what follows from them.
     """
 
-    inputs: frozenset[str]
     remote: bool
     picture_rule: str
     tokenizer: str
@@ -78,9 +77,7 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
             key = (group.lane, model.image_tokens, model.tokenizer, forced)
             row = by_key.get(key)
             if row is None:
-                row = by_key[key] = Row(
-                    group.inputs, group.remote, model.image_tokens, model.tokenizer, forced, [], [], {}
-                )
+                row = by_key[key] = Row(group.remote, model.image_tokens, model.tokenizer, forced, [], [], {})
             row.groups.append(group)
             row.ideals.append(case.index.ideal(group, case.as_of))
         refusal = None
