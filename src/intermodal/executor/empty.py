@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from intermodal.content import Kind, Text
 from intermodal.executor.assemble import empty
@@ -10,42 +12,53 @@ from intermodal.executor.pieces import Piece, Words
 from intermodal.plans.facts import Facts
 from intermodal.request import Request
 
+SPEECH, TEXT, PICTURE = "speech", "text", "picture that could be described"
 
-def nothing_found(request: Request, stands_for: Mapping[int, tuple[Piece, ...]], facts: Facts) -> str:
-    """One sentence a file, where files came with the question and none of the conversation holds anything; else "".
+
+class Nothing(msgspec.Struct, frozen=True):
+    """What was looked for in a file of the question, and not found."""
+
+    part: int  # place among all parts of the request
+    name: str
+    looked_for: tuple[str, ...]  # words for a reader, at least one
+
+    def covers(self, op: str, part: int) -> bool:
+        """Whether this says already that a step of this op found nothing in this part."""
+        return part == self.part and (SPEECH if op == "transcribe" else TEXT) in self.looked_for
+
+
+def nothing_found(
+    request: Request, stands_for: Mapping[int, tuple[Piece, ...]], facts: Facts
+) -> tuple[Nothing, ...]:
+    """One a file, where files came with the question and none of the conversation holds anything; else ().
 
     A question without a file is never answered this way: it may be about what was said before.
     """
     given = [(index, part) for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
     first_of_question = sum(len(message.parts) for message in request.messages[:-1])
-    if not any(index >= first_of_question for index, _ in given):
-        return ""
     for index, part in given:
         found = stands_for.get(index, ())
         if isinstance(part, Text) or not found or not all(map(empty, found)):
-            return ""
-    said: list[str] = []
-    for index, _ in given:
-        if index >= first_of_question:
-            looked_for = dict.fromkeys(_what(piece, facts.parts[index].kind) for piece in stands_for[index])
-            said.append(f"No {' and no '.join(looked_for)} was found in {facts.parts[index].name}.")
-    return " ".join(said)
+            return ()
+    asked = [facts.parts[index] for index, _ in given if index >= first_of_question]
+    return tuple(
+        Nothing(part.index, part.name, tuple(dict.fromkeys(_what(piece, part.kind) for piece in stands_for[part.index])))
+        for part in asked
+    )
 
 
-def says(nothing: str, op: str, name: str) -> bool:
-    """Whether a sentence of ``nothing_found`` is about what this step was to find in this file.
+def sentence(nothing: Sequence[Nothing]) -> str:
+    """For the reader, one sentence a file.
 
-    >>> says("No text was found in film.mp4.", "transcribe", "film.mp4")
-    False
+    >>> sentence([Nothing(part=1, name="film.mp4", looked_for=("speech", "text"))])
+    'No speech and no text was found in film.mp4.'
     """
-    what = "speech" if op == "transcribe" else "text"
-    about = [sentence for sentence in nothing.split("No ") if sentence.strip().endswith(f" was found in {name}.")]
-    return any(what in sentence.split(" was found in ")[0] for sentence in about)
+    return " ".join(f"No {' and no '.join(each.looked_for)} was found in {each.name}." for each in nothing)
 
 
 def _what(piece: Piece, kind: Kind) -> str:
     """What a piece would hold if there were anything."""
     how = piece.how if isinstance(piece, Words) else ""
     if how == "said" or (not how and kind == "audio"):
-        return "speech"
-    return "picture that could be described" if how == "seen" else "text"
+        return SPEECH
+    return PICTURE if how == "seen" else TEXT

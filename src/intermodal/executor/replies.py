@@ -13,7 +13,7 @@ from intermodal.executor import answer, assemble, check, scoring, speaking
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take, room
 from intermodal.executor.course import Course
-from intermodal.executor.empty import nothing_found, says
+from intermodal.executor.empty import Nothing, nothing_found, sentence
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
@@ -104,14 +104,14 @@ def _job(
     return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
 
 
-async def _nothing_to_ask_about(course: Course, step: Call, nothing: str) -> Finished:
+async def _nothing_to_ask_about(course: Course, step: Call, missing: tuple[Nothing, ...]) -> Finished:
     """Files in which nothing was found: a model would make something up, so it is not asked.
 
     The answer says what was not found, so no note does; of a video it may say one track alone.
     """
-    shop = course.shop
+    shop, nothing = course.shop, sentence(missing)
     for op, part in list(shop.unsaid):
-        if says(nothing, op, shop.name(part)):
+        if any(each.covers(op, part) for each in missing):
             del shop.unsaid[op, part]
     if isinstance(course.shop.request.output, JsonOutput):
         raise errors.InputEmpty(
