@@ -14,6 +14,7 @@ from tests.media.faint import faint
 
 import intermodal as package
 from intermodal.events import Replanned
+from intermodal.testing import FakeHost
 from intermodal.weights.store import WeightsStore
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -80,6 +81,33 @@ def test_french_for_an_english_ear_is_an_assumption_that_is_said_when_nobody_kno
     assert "hears only en" in told or "assum" in told, "whichever it is, it is said"
     if ran.code == 0:
         assert "english" in told.lower() or "language" in told.lower()
+
+
+@pytest.mark.parametrize("kept_here", [False, True], ids=["may leave", "may not leave"])
+def test_a_transcript_with_nothing_in_it_is_heard_again_by_the_better_ear_that_the_plan_names(
+    own_home: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_here: bool
+) -> None:
+    """The ear here is real; the better one is a fake host, priced by the second."""
+    with FakeHost(transcript="two words") as host:
+        config = tmp_path / "intermodal.toml"
+        config.write_text(
+            f'[hosts.cloud]\nbase_url = "{host.base_url}"\nzone = "internet"\n'
+            '[[hosts.cloud.models]]\nid = "cloud/ear"\ninput = ["audio"]\n'
+            'tasks = ["automatic-speech-recognition"]\ntier = "large"\nsecond = 0.0001\n'
+        )
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(config))
+        options = ("--output", "transcript", "--at-least", "small", "--objective", "cheapest")
+        if kept_here:
+            options += ("--private", "audio")
+        planned = intermodal("explain", "", str(media / "music.ogg"), *options)
+        ran = intermodal("ask", "", str(media / "music.ogg"), *options)
+    told, plan = " ".join(ran.err.split()), " ".join(planned.out.split())
+    if kept_here:
+        assert "what is wrong would be said" in plan and host.attempts == [] and "two words" not in ran.out
+    else:
+        assert "if it is empty, loops or is in another language, cloud:cloud/ear hears it, + up to $" in plan
+        assert ran.out.strip() == "two words" and len(host.attempts) == 1
+        assert "cloud:cloud/ear answers instead of embedded:openai/whisper-base" in told
 
 
 @pytest.fixture

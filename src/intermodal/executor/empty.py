@@ -27,9 +27,7 @@ class Nothing(msgspec.Struct, frozen=True):
         return part == self.part and (SPEECH if op == "transcribe" else TEXT) in self.looked_for
 
 
-def nothing_found(
-    request: Request, stands_for: Mapping[int, tuple[Piece, ...]], facts: Facts
-) -> tuple[Nothing, ...]:
+def nothing_found(request: Request, stands_for: Mapping[int, tuple[Piece, ...]], facts: Facts) -> tuple[Nothing, ...]:
     """One a file, where files came with the question and none of the conversation holds anything; else ().
 
     A question without a file is never answered this way: it may be about what was said before.
@@ -42,7 +40,9 @@ def nothing_found(
             return ()
     asked = [facts.parts[index] for index, _ in given if index >= first_of_question]
     return tuple(
-        Nothing(part.index, part.name, tuple(dict.fromkeys(_what(piece, part.kind) for piece in stands_for[part.index])))
+        Nothing(
+            part.index, part.name, tuple(dict.fromkeys(_what(piece, part.kind) for piece in stands_for[part.index]))
+        )
         for part in asked
     )
 

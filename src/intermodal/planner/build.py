@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
 
-from intermodal.catalog.nouns import Task
+from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
 from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, plus, quantity
 from intermodal.costing.memory import peak
@@ -19,7 +20,7 @@ from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import CHARS_OF_TOKEN
 from intermodal.planner.aspects import kept
 from intermodal.planner.case import Case
-from intermodal.planner.checks import TOLD
+from intermodal.planner.checks import check_of_transcript
 from intermodal.planner.conversions import Conversion
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
@@ -44,10 +45,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Builder:
-    """Makes candidates of one plan."""
+    """Makes candidates of one plan.
 
-    def __init__(self, case: Case, conversions: Conversions) -> None:
+    ``others``: who else may answer, for what is done again where an answer is no good.
+    """
+
+    def __init__(self, case: Case, conversions: Conversions, others: Sequence[Endpoint] = ()) -> None:
         self.case = case
+        self._others = list(others)
         self._before = Conversion(case, conversions).before
         self._texts: dict[str, list[Taken]] = {}
         self._taken: dict[tuple[int, str], list[Taken]] = {}
@@ -130,7 +135,9 @@ class Builder:
         if case.job == "transcribe":
             output = case.request.output
             wanted = output.format if isinstance(output, TranscriptOutput) else "text"
-            language = case.policy.language
+            # Who hears again what was told the wrong language is told none.
+            outcomes = case.bundles[0].parts[0].outcomes
+            language = "" if any(done.problem == "language" for done in outcomes) else case.policy.language
             return (("format", wanted), *((("language", language),) if language else ()))
         if case.job in ("embed", "score"):
             return ()
@@ -233,15 +240,11 @@ class Builder:
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
         """Prompted JSON is checked, and repaired at most once: priced, and only in the high estimate.
 
-        A transcript that is itself what is wanted is looked at like any other; what is wrong with it is said.
+        A transcript that is itself what is wanted is looked at like any other.
         """
         case = self.case
         if case.job == "transcribe":
-            inputs = (f"step:{last.id}",)
-            title = f"transcript of {case.bundles[0].parts[0].name}"
-            return (
-                Check(id=step_id("transcript", "", (), inputs), op="transcript", inputs=inputs, title=title, note=TOLD),
-            )
+            return (check_of_transcript(case, last, route.endpoint, self._others),)
         if not route.demand.again:
             return ()
         out = answer(case, route.endpoint, route.numbers.cap, ZEROS)

@@ -14,13 +14,14 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.levels import HIGH, quantity
 from intermodal.planner import pieces
+from intermodal.planner.again import may_follow
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.routes import Assignment
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.way import Conversions, Piece, Way
-from intermodal.planner.ways import may, may_follow
-from intermodal.plans.facts import PartFacts
+from intermodal.planner.ways import may
+from intermodal.plans.facts import Outcome, PartFacts
 from intermodal.plans.step import Call, Check, CheckOp, Estimate, Step
 
 _CHECKS: dict[str, CheckOp] = {"transcribe": "transcript", "read": "reading"}
@@ -67,11 +68,7 @@ def checks_of(case: Case, conversions: Conversions, assignment: Assignment, step
         made.append(
             Check(
                 id=step_id(_CHECKS[op], "", (), inputs), op=_CHECKS[op], inputs=inputs, title=f"{_WHAT[op]} of {name}",
-                note=watched.note,
-                estimate=Estimate(
-                    cost=quantity((0.0, 0.0, watched.cost), "only if it is wrong", 8),
-                    seconds=quantity((0.0, 0.0, watched.seconds), "only if it is wrong", 3),
-                ),
+                note=watched.note, estimate=_only_if_wrong(watched.cost, watched.seconds),
             )
         )  # fmt: skip
     if sized:
@@ -80,6 +77,32 @@ def checks_of(case: Case, conversions: Conversions, assignment: Assignment, step
             Check(id=step_id("size", "", (), inputs), op="size", inputs=inputs, title="size of what is made", note=SIZE)
         )
     return tuple(made)
+
+
+def check_of_transcript(case: Case, last: Call, ear: Endpoint, others: list[Endpoint]) -> Check:
+    """A transcript that is itself the answer: heard again by a better ear, where one of those who may answer is."""
+    bundle, inputs = case.bundles[0], (f"step:{last.id}",)
+    part = bundle.parts[0]
+    follower = _follower(case, {"transcribe": others}, bundle, "transcribe", ear)
+    cost = seconds = 0.0
+    note = TOLD
+    if follower is not None:
+        _, problem, better = follower
+        note = f"{_IF[problem]}, {better.id} {_DOES['transcribe']} it"
+        again = pieces.hear(case, part, better, case.rates(better))
+        cold = case.rates(better).load[HIGH] if better.id not in case.loaded else 0.0
+        cost, seconds = again.cost[HIGH], again.seconds[HIGH] + cold
+    return Check(
+        id=step_id("transcript", "", (), inputs), op="transcript", inputs=inputs, title=f"transcript of {part.name}",
+        note=note, estimate=_only_if_wrong(cost, seconds),
+    )  # fmt: skip
+
+
+def _only_if_wrong(cost: float, seconds: float) -> Estimate:
+    return Estimate(
+        cost=quantity((0.0, 0.0, cost), "only if it is wrong", 8),
+        seconds=quantity((0.0, 0.0, seconds), "only if it is wrong", 3),
+    )
 
 
 def _watch(
@@ -116,7 +139,8 @@ def _follower(
     some = may(case, bundle, op, conversions.get(op, []))
     general = "empty" if op == "transcribe" else "confidence"
     for problem in (general, "language") if op == "transcribe" else (general,):
-        able = [e for e in some if may_follow(case, e, endpoint.id, problem, op, "")]
+        bad = Outcome(op=op, endpoint=endpoint.id, problem=problem)
+        able = [e for e in some if may_follow(case, e, bad)]
         if problem == "language" and not endpoint.model.languages:
             able = []
         if able:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Catalog
 from intermodal.errors import NoRoute
 from intermodal.planner import rules
+from intermodal.planner.again import may_follow
 from intermodal.planner.aspects import QUESTION_PENALTY
 from intermodal.planner.build import Builder
 from intermodal.planner.case import Case, digest, make_case
@@ -23,7 +24,7 @@ from intermodal.planner.survivors import Refused, Survivors, jobs_needed, surviv
 from intermodal.planner.voice import Voice
 from intermodal.planner.words import headline, policy_line
 from intermodal.plans import numbers
-from intermodal.plans.facts import Facts
+from intermodal.plans.facts import Facts, Outcome
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
 from intermodal.plans.rejections import folded
@@ -71,10 +72,10 @@ def decide(case: Case) -> Decision:
         raise no_route(case, [*left.refused, *settled.found.refused])
     best = settled.found.routes[0]
     chosen, said = pinned(case, left, settled, best)
-    return Decision(case, left, settled, chosen, _fallbacks(settled.found.routes, chosen), said, case.voice)
+    return Decision(case, left, settled, chosen, _fallbacks(case, settled.found.routes, chosen), said, case.voice)
 
 
-def _fallbacks(routes: list[Route], chosen: Route) -> list[Route]:
+def _fallbacks(case: Case, routes: list[Route], chosen: Route) -> list[Route]:
     """The best route of each other endpoint; those that keep what the question asks for before those that do not.
 
     A fallback is taken without anybody looking: one that would answer about a colour from text read in a photo
@@ -92,9 +93,24 @@ def _fallbacks(routes: list[Route], chosen: Route) -> list[Route]:
         others = (route for route in routes if route.endpoint.id != chosen.endpoint.id)
         alone = next((route for route in others if not _leans_on(route, chosen)), None)
         if alone is not None:
-            kept = [route for route in found if route.endpoint.id != alone.endpoint.id]
-            found = [*kept[: FALLBACKS - 1], alone]
+            found = _with(found, alone)
+    if case.job == "transcribe" and (better := _better_ear(case, routes, chosen)) is not None:
+        found = _with(found, better)
     return found
+
+
+def _with(found: list[Route], wanted: Route) -> list[Route]:
+    """The list with a route that has to be in it, instead of any other of its endpoint."""
+    if wanted in found:
+        return found
+    return [*[route for route in found if route.endpoint.id != wanted.endpoint.id][: FALLBACKS - 1], wanted]
+
+
+def _better_ear(case: Case, routes: list[Route], chosen: Route) -> Route | None:
+    """The strongest that may hear again what the chosen ear heard badly; only a fallback ever answers instead."""
+    bad = Outcome(op="transcribe", endpoint=chosen.endpoint.id, problem="empty")
+    able = [route for route in routes if may_follow(case, route.endpoint, bad)]
+    return max(able, key=lambda route: (route.own_tier, -route.score), default=None)
 
 
 def _leans_on(route: Route, chosen: Route) -> bool:
@@ -140,7 +156,7 @@ def _who(row: Rejected) -> str:
 def describe(decision: Decision) -> Plan:
     """The decision as a plan: candidates with steps, the lists, the sentences."""
     case, chosen, found = decision.case, decision.chosen, decision.settled.found
-    builder = Builder(case, found.conversions)
+    builder = Builder(case, found.conversions, [route.endpoint for route in decision.fallbacks])
     head = builder.candidate(chosen)
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
     said = [

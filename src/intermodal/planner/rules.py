@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from intermodal.content import Kind
 from intermodal.costing.memory import fits
+from intermodal.planner.again import may_follow
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
@@ -130,6 +131,18 @@ def language(group: Group, job: Job, case: Case) -> str:
     if heard:
         return f"hears only {known}, and {name} {verb} {', '.join(sorted(heard))}"
     return f"hears only {known}, and nothing says {name} {verb} (if so: --language {languages[0]})"
+
+
+def heard(group: Group, job: Job, case: Case) -> str:
+    """An answer that is a transcript and was no good is made again by a better ear, or by none."""
+    if job != "transcribe" or case.job != "transcribe":
+        return ""
+    for bundle in case.bundles:
+        for part in bundle.parts:
+            for done in part.outcomes:
+                if done.problem and done.op == job and not may_follow(case, group.first, done):
+                    return f"heard {part.name} already, or hears no better than what did ({done.endpoint})"
+    return ""
 
 
 def labels(group: Group, job: Job, case: Case) -> str:
@@ -267,6 +280,7 @@ RULES: tuple[Rule, ...] = (
     Rule("not_ready", "endpoint", not_ready),
     Rule("zone", "endpoint", zone),
     Rule("language", "endpoint", language),
+    Rule("heard", "endpoint", heard),
     Rule("labels", "endpoint", labels),
     Rule("modality", "way", modality),
     Rule("privacy", "way", privacy),

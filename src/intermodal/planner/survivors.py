@@ -129,13 +129,21 @@ def _heard(bundle: Bundle) -> bool:
     return bundle.kind == "audio" or (bundle.kind == "video" and any(part.channels for part in bundle.parts))
 
 
+def _heard_badly(case: Case) -> tuple[tuple[str, str, str], ...]:
+    """By whom, and what was wrong: it sets apart who may make a transcript that is the answer again."""
+    if case.job != "transcribe":
+        return ()
+    parts = [part for bundle in case.bundles for part in bundle.parts]
+    return tuple((done.endpoint, done.problem, done.language) for part in parts for done in part.outcomes)
+
+
 def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     """Apply the endpoint rules, once per shape of request."""
     policy = case.policy
     recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
-        _labels(case),
+        _labels(case), _heard_badly(case),
     )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)

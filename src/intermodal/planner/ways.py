@@ -15,6 +15,7 @@ from __future__ import annotations
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.planner import pieces
+from intermodal.planner.again import may_follow
 from intermodal.planner.aspects import wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
@@ -57,19 +58,8 @@ def may(case: Case, bundle: Bundle, job: str, some: list[Endpoint]) -> list[Endp
     for part in bundle.parts:
         for done in part.outcomes:
             if done.problem and done.op == job:
-                found = [e for e in found if may_follow(case, e, done.endpoint, done.problem, job, done.language)]
+                found = [e for e in found if may_follow(case, e, done)]
     return found
-
-
-def may_follow(case: Case, after: Endpoint, before: str, problem: str, job: str, language: str) -> bool:
-    if after.id == before:
-        return False
-    if problem == "language":
-        languages = after.model.languages
-        return not languages or (language in languages if language else False)
-    failed = case.index.group_of.get(before)
-    task = pieces.task_of(job)
-    return failed is None or case.index.group_of[after.id].tier(task) > failed.tier(task)
 
 
 def _as_it_is(bundle: Bundle, place: int) -> Passage:
@@ -123,4 +113,4 @@ def _put_in_words(
     return Passage(pieces=tuple(found), blocks=len(found))
 
 
-__all__ = ["may", "may_follow", "ways"]
+__all__ = ["may", "ways"]
