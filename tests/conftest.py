@@ -29,6 +29,7 @@ SECRET = re.compile(r"(_API_KEY|_TOKEN|_SECRET)$")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite expected texts from what the code says now")
     parser.addoption("--full-gates", action="store_true", help="run the reliability gates at full size")
+    parser.addoption("--vllm", metavar="PYTHON", help="a Python that has vLLM (see `make test-vllm`)")
 
 
 @pytest.fixture(scope="session")

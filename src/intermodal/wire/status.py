@@ -105,6 +105,7 @@ RULES: tuple[Rule, ...] = (
         todo=_ROUTES,
         statuses=_REFUSING,
         words=r"(image|audio|video) input is not supported|does not support (image|audio|video|vision)"
+        r"|at most 0 (image|audio|video)"
         r"|is not a multimodal model|no endpoints found that support \w+ input|invalid message format"
         r"|'?url'? field must be a base64|image_url is only supported by|not support(ed)? .{0,20}image_url",
     ),
