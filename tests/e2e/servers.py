@@ -23,8 +23,10 @@ from intermodal.config import cache_dir
 from intermodal.weights.store import WeightsStore
 
 EYE = Path(__file__).parents[1] / "media" / "tiny_eye" / "tiny-eye-mmproj.gguf"
+EAR = Path(__file__).parents[1] / "media" / "tiny_ear" / "tiny-ear-random-mmproj.gguf"
 TEXT_CONTEXT, EYE_CONTEXT = 8192, 2048
 TEXT_MODEL, EYE_MODEL = "desk/smollm2-135m", "desk/smollm2-135m-with-tiny-eye"
+EAR_MODEL = "desk/smollm2-135m-with-random-ear"
 _WEIGHTS = WeightsStore(Path(cache_dir(os.environ)) / "weights")  # before a test moves the cache
 _PROGRAM = """
 import json, sys
@@ -120,6 +122,7 @@ class LlamaServer:
     sees: bool
     process: subprocess.Popen[str]
     record: Record
+    hears: bool = False
     base_url: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -138,7 +141,7 @@ class LlamaServer:
 
     def row(self, name: str, **more: str) -> str:
         """Its host row, as a user writes it into ``intermodal.toml``. ``more`` are further keys of the model."""
-        kinds = '["text", "image"]' if self.sees else '["text"]'
+        kinds = json.dumps(["text", *(["image"] if self.sees else []), *(["audio"] if self.hears else [])])
         lines = [
             f"[hosts.{name}]", f'base_url = "{self.base_url}"', 'zone = "machine"', "forced_json = true",
             f"[[hosts.{name}.models]]", f'id = "{self.model}"', f"input = {kinds}", f"context = {self.context}",
@@ -149,22 +152,26 @@ class LlamaServer:
 
 
 @contextmanager
-def llama_server(*, eye: Path | None = None, context: int = 0, embeds: bool = False) -> Iterator[LlamaServer]:
-    """SmolLM2 behind llama.cpp's own server; with a projector it sees. Raises RuntimeError when it does not come up.
+def llama_server(
+    *, eye: Path | None = None, ear: Path | None = None, context: int = 0, embeds: bool = False
+) -> Iterator[LlamaServer]:
+    """SmolLM2 behind llama.cpp's own server; with a projector it sees, or takes sound.
+
+    Raises RuntimeError when it does not come up.
 
     One thread each: llama.cpp's threads wait for each other by spinning, and with more threads than idle cores a token
     takes seconds (0.3 tokens a second were measured with two threads on two cores that others used).
     """
-    context = context or (EYE_CONTEXT if eye else TEXT_CONTEXT)
-    model = EYE_MODEL if eye else TEXT_MODEL
+    context = context or (EYE_CONTEXT if eye or ear else TEXT_CONTEXT)
+    model = EYE_MODEL if eye else EAR_MODEL if ear else TEXT_MODEL
     given = {
-        "model": str(weights_of("smollm2-135m-instruct")), "alias": model, "context": context, "eye": str(eye or ""),
-        "embeds": embeds,
+        "model": str(weights_of("smollm2-135m-instruct")), "alias": model, "context": context,
+        "eye": str(eye or ear or ""), "embeds": embeds,
     }  # fmt: skip
     with _child([sys.executable, "-c", _PROGRAM, json.dumps(given)]) as (process, port):
         record = Record(port)
         try:
-            yield LlamaServer(model=model, context=context, sees=eye is not None, process=process, record=record)
+            yield LlamaServer(model, context, eye is not None, process, record, hears=ear is not None)
         finally:
             record.close()
 
@@ -232,6 +239,6 @@ def trace_of(reached: bytes, *originals: bytes) -> str:
 
 
 __all__ = [
-    "EYE", "EYE_CONTEXT", "EYE_MODEL", "TEXT_CONTEXT", "TEXT_MODEL", "LlamaServer", "Record", "ear_server",
+    "EAR", "EYE", "EYE_CONTEXT", "EYE_MODEL", "TEXT_CONTEXT", "TEXT_MODEL", "LlamaServer", "Record", "ear_server",
     "llama_server", "trace_of", "weights_of",
 ]  # fmt: skip
