@@ -110,6 +110,15 @@ def figures(model: Model, own: ModelRow | None, rows: Sequence[Row], header: Hea
     return tuple(found)
 
 
+def not_known(found: Iterable[Figure], model: Model) -> tuple[str, ...]:
+    """What no source here says of a model. A length of text means nothing for one that makes none or takes none."""
+    names = ["objective", "trained_on", "parameters", "licence", "languages"]
+    if "text" in (*model.input, *model.output):
+        names.insert(0, "context")
+    said = {figure.name for figure in found}
+    return tuple(name for name in names if name not in said)
+
+
 def _derived(name: str, value: Any) -> Figure:
     return Figure(name=name, value=value, source="derived from what follows")
 

@@ -148,6 +148,7 @@ def _model_named(name: str, catalog: Catalog, snapshot: Snapshot) -> str:
 
 
 def _say(known: Known, catalog: Catalog) -> None:
+    from intermodal.catalog.figures import not_known
     from intermodal.cli.table import echo_table
 
     click.echo(f"{known.model.id}   {known.model.name}\n")
@@ -156,6 +157,8 @@ def _say(known: Known, catalog: Catalog) -> None:
         rows.append((figure.name, _words(figure.name, figure.value), _source(figure.source, figure.checked)))
         for other in figure.conflicts:
             rows.append(("", f"but: {_words(figure.name, other.value)}", _source(other.source, other.checked)))
+    if missing := not_known(known.figures, known.model):
+        rows.append(("not known", ", ".join(missing), "no source here says"))
     echo_table(("figure", "value", "source"), rows)
     if known.endpoints:
         click.echo("\nin plans")
@@ -271,7 +274,7 @@ def _in_plans(known: Known, catalog: Catalog) -> str:
 
 def document(known: Known, catalog: Catalog) -> dict[str, Any]:
     """A model as ``--json`` gives it."""
-    from intermodal.catalog.figures import disagreements
+    from intermodal.catalog.figures import disagreements, not_known
     from intermodal.cli.document import plainly
     from intermodal.cli.listed import document as line
     from intermodal.cli.listed import of_endpoint
@@ -284,6 +287,7 @@ def document(known: Known, catalog: Catalog) -> dict[str, Any]:
             {**plainly(figure), "verified": bool(figure.checked), "conflict": bool(figure.conflicts)}
             for figure in known.figures
         ],
+        "not_known": list(not_known(known.figures, known.model)),
         "endpoints": [line(of_endpoint(endpoint, catalog), catalog) for endpoint in known.endpoints],
         "offers": [{**plainly(offer), "disagreements": disagreements(offer)} for offer in known.offers],
     }

@@ -117,6 +117,15 @@ def test_show_says_what_is_unverified_and_what_was_opened(cli: Cli) -> None:
     assert ", 2026-11-25" in shown
 
 
+def test_show_says_what_no_source_says(cli: Cli) -> None:
+    """Nobody outside has published how GPT-4o learned, or how large it is."""
+    assert "not known" in cli("models", "show", "openai/gpt-4o").out
+    shown = cli("models", "show", "openai/gpt-4o", "--json").document["model"]
+    assert {"objective", "parameters"} <= set(shown["not_known"])
+    whisper = cli("models", "show", "openai/whisper-base", "--json").document["model"]
+    assert not {"objective", "parameters"} & set(whisper["not_known"])
+
+
 def test_show_puts_sources_that_disagree_side_by_side(cli: Cli) -> None:
     shown = cli("models", "show", "qwen/qwen3-8b").out
     assert "but: " in shown
