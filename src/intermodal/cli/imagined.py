@@ -11,11 +11,25 @@ from intermodal.errors import UsageError
 
 MOST_PIXELS, MOST_SECONDS, MOST_PAGES = 1_000_000, 10_000_000.0, 1_000_000  # a side; anything larger is a slip
 
+MOST_CHARS, CHARS_OF_WORD = 1_000_000_000, 6  # letters of an English word with the blank after it
+
+_LENGTH = re.compile(r"(\d+)\s*(words?|w|chars?|c)?", re.IGNORECASE)
 _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)", re.IGNORECASE)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h)")
 _PAGES = re.compile(r"([1-9]\d*)p", re.IGNORECASE)
 _RATE = re.compile(r"\d+(?:\.\d+)?")
+
+
+def text(word: str) -> Piece:
+    """``500words``, ``500 words``, ``3000chars``; a bare number is of words."""
+    found = _LENGTH.fullmatch(word.strip())
+    if found is None or not 0 < int(found[1]) <= MOST_CHARS:
+        raise _not(word, "--text", f"{word!r} is no length of a text", "500words or 3000chars")
+    letters = (found[2] or "words").lower().startswith("c")
+    chars = int(found[1]) * (1 if letters else CHARS_OF_WORD)
+    said = f"{int(found[1]):,} {'letters' if letters else 'words'}"
+    return Piece(kind="text", name=f"text of {said}", chars=chars, size=chars)
 
 
 def image(word: str) -> Piece:

@@ -20,6 +20,7 @@ from intermodal._version import __version__
 VERBS: dict[str, tuple[str, str]] = {
     "ask": ("ask", "Ask anything of any files; the answer streams."),
     "explain": ("explain", "Show the plan for a request; spends nothing, contacts no model."),
+    "advise": ("advise", "What kind of model a task needs, and what it would cost, before anything is there."),
     "estimate": ("estimate", "Count tokens and money of a call before it is made."),
     "models": ("models", "List the models and endpoints that plans choose from."),
     "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),

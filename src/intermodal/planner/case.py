@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 
 import msgspec
@@ -292,7 +293,10 @@ def digest(case: Case) -> str:
         case.statistics.epoch, case.as_of, case.index.digest,
     )  # fmt: skip
     hashed = hashlib.sha256(_ENCODER.encode(head))
-    hashed.update(canonical(request.policy, Policy))
+    policy = request.policy
+    if policy.max_cost == math.inf:  # JSON has no word for it, and no limit is below 0
+        policy = msgspec.structs.replace(policy, max_cost=-1.0)
+    hashed.update(canonical(policy, Policy))
     hashed.update(canonical(case.statistics, Statistics))
     hashed.update(canonical(case.facts, Facts))
     hashed.update(_ENCODER.encode(list(_said(request))))

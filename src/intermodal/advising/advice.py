@@ -1,0 +1,164 @@
+"""What advice is: values, from which text, JSON, pictures and pages are made."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from intermodal.advising.question import Owned, Volume
+from intermodal.advising.uses import UseName
+from intermodal.content import Value
+from intermodal.quantity import Quantity
+from intermodal.request import Aspect, Tier
+
+ADVICE_VERSION = 1
+Place = Literal["hosted", "here"]
+
+
+class Step(Value):
+    """What happens on the way: the operation, and who does it, "" for a conversion without weights."""
+
+    op: str
+    endpoint: str = ""
+
+
+class Offer(Value):
+    """The best route of one use at one place, as the planner found it; or why there is none.
+
+    Attributes:
+        usd: of one request. per_month: of as many as are expected, unknown where nobody says how many. seconds: of one
+            request, loading included; load of that.
+        memory: bytes that a route here keeps resident. floor: bytes that the answering model needs at least wherever it
+            runs, from 4-bit to 16-bit weights; unknown where its size is.
+        tier: the weakest link. strength: the answering model's, with its evidence, in words.
+        loses: aspects. misses: sentences about what is lost though it seems to be needed.
+        score: what the objective minimises. sends: it goes to some host.
+        refused: why there is no route, nearest miss first; () where there is one.
+        others: routes of the same use and place that come next, with the reason.
+    """
+
+    place: Place
+    endpoint: str = ""
+    model: str = ""
+    summary: str = ""
+    steps: tuple[Step, ...] = ()
+    usd: Quantity = Quantity()
+    per_month: Quantity = Quantity()
+    seconds: Quantity = Quantity()
+    load: Quantity = Quantity()
+    memory: Quantity = Quantity()
+    floor: Quantity = Quantity()
+    tokens_in: Quantity = Quantity()
+    tokens_out: Quantity = Quantity()
+    tier: Tier | None = None
+    strength: str = ""
+    loses: tuple[Aspect, ...] = ()
+    misses: tuple[str, ...] = ()
+    score: float = 0.0
+    sends: bool = False
+    refused: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def there(self) -> bool:
+        return not self.refused
+
+
+class Kind(Value):
+    """One use with its offers. ``lost``: why it is not the decision, "" where it is."""
+
+    use: UseName
+    title: str
+    offers: tuple[Offer, ...]
+    lost: str = ""
+
+    @property
+    def best(self) -> Offer | None:
+        some = [offer for offer in self.offers if offer.there]
+        return min(some, key=lambda offer: (not offer.usd.known, offer.score), default=None)
+
+
+class Fork(Value):
+    """One question on the way to the decision, its answer, and why that is the answer. ``leads``: the use it ends in."""
+
+    question: str
+    answer: Literal["yes", "no"]
+    why: str
+    leads: UseName | Literal[""] = ""
+
+
+class Milestone(Value):
+    """The number of requests a month from which on a host's bill is higher than ``usd``."""
+
+    usd: float
+    requests: float
+
+
+class BreakEven(Value):
+    """A host's bill against hardware of one's own.
+
+    Attributes:
+        hosted, here: endpoints compared. usd: the host's price of a request.
+        capacity: requests a month that one machine answers, one after the other.
+        machine: USD of one machine a month, unknown where nobody said what it costs.
+        machines: how many the expected volume takes; 0 where none is expected.
+        requests: a month, from which on the machine is the cheaper one; unknown where there is no such number.
+        worth: USD a month for a machine below which it is the cheaper one at the expected volume.
+        words: what that means. milestones: of the hosted bill.
+    """
+
+    hosted: str = ""
+    here: str = ""
+    usd: Quantity = Quantity()
+    capacity: Quantity = Quantity()
+    machine: Quantity = Quantity()
+    machines: int = 0
+    requests: Quantity = Quantity()
+    worth: Quantity = Quantity()
+    words: str = ""
+    milestones: tuple[Milestone, ...] = ()
+
+
+class Advice(Value):
+    """The answer.
+
+    Attributes:
+        headline: the decision as a sentence. use, place, endpoint: of the route that decides.
+        reason: why it is that. matters: what is said about labels, "" where they matter.
+        kinds: every use that came into question. path: how the decision was come to.
+        asked, assumed: what was stated, and what was not. sources: where the numbers come from.
+        rejected: of the decision's catalog, the reasons in the planner's words.
+    """
+
+    headline: str
+    use: UseName
+    place: Place
+    endpoint: str
+    reason: str
+    kinds: tuple[Kind, ...]
+    path: tuple[Fork, ...]
+    break_even: BreakEven
+    asked: str
+    assumed: tuple[str, ...]
+    sources: tuple[str, ...]
+    matters: str = ""
+    notes: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    volume: Volume | None = None
+    owned: Owned | None = None
+    as_of: str = ""
+    catalog: str = ""
+    version: int = ADVICE_VERSION
+
+    @property
+    def decided(self) -> Kind:
+        return next(kind for kind in self.kinds if kind.use == self.use)
+
+    @property
+    def offer(self) -> Offer:
+        """The offer that decides."""
+        return next(offer for offer in self.decided.offers if offer.place == self.place)
+
+    def __str__(self) -> str:
+        from intermodal.advising.text import text
+
+        return text(self)

@@ -1,0 +1,267 @@
+"""The planner asked for every use and place, its plans put side by side, and what follows from them. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.advising.advice import Advice, Kind, Offer, Place, Step
+from intermodal.advising.break_even import break_even
+from intermodal.advising.drawn import drawing
+from intermodal.advising.imagined import request_of
+from intermodal.advising.offers import Offers
+from intermodal.advising.path import closeness, path, why_lost
+from intermodal.advising.question import PROMPT, Question, check
+from intermodal.advising.uses import TITLES, Use, UseName, job_of, narrowed, use_of, uses
+from intermodal.catalog.nouns import Catalog
+from intermodal.costing.rates import HERE
+from intermodal.errors import NoRoute
+from intermodal.planner import plan
+from intermodal.plans.facts import Facts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.rejections import folded
+from intermodal.plans.statistics import Statistics
+from intermodal.plans.step import Call
+from intermodal.quantity import Quantity, exact, unknown
+from intermodal.request import Request
+
+OTHERS, REASONS = 2, 3
+Where = Literal["hosted", "here", "any"]
+
+
+class Planning(Struct):
+    """What every plan of one question shares."""
+
+    question: Question
+    request: Request
+    facts: Facts
+    catalog: Catalog
+    as_of: str
+
+    @property
+    def machine(self) -> Machine:
+        return self.question.hardware.machine
+
+    def plan(self, catalog: Catalog, request: Request) -> Plan:
+        return plan(request, self.facts, catalog, self.machine, Statistics(rows=self._lengths(catalog)), self.as_of)
+
+    def _lengths(self, catalog: Catalog) -> dict[str, Quantity]:
+        """The stated length of an answer, as runs of every endpoint would have shown it."""
+        stated = self.question.out_tokens
+        if stated is None or job_of(self.question) != "generate":
+            return {}
+        from intermodal.costing.answers import kind_of
+
+        kind = "json" if self.question.makes == "json" else kind_of(self.question.prompt)
+        length = exact(float(stated), "stated")
+        return {f"{endpoint.id}|output_tokens_{kind}": length for endpoint in catalog.endpoints}
+
+
+def advise(question: Question, offers: Offers, as_of: str) -> Advice:
+    """Advice for a question.
+
+    Raises:
+        UsageError: the question contradicts itself.
+        NoRoute: nothing that could be had answers such a request; ``reasons`` say why.
+    """
+    check(question)
+    if question.makes == "image":
+        return drawing(question, as_of)
+    request, facts = request_of(question)
+    planning = Planning(question, request, facts, offers.catalog, as_of)
+    job = job_of(question)
+    best = planning.plan(narrowed(offers.catalog, None, job, "here" if question.local else "any"), request)
+    made = offer(planning, best, _place(best.chosen, offers.catalog))
+    decided = use_of(best.chosen, question.makes)
+    kinds = [_kind(planning, use, decided, made) for use in uses(question)]
+    merged = _merged(kinds)
+    if all(kind.use != decided for kind in merged):  # a use nobody thought of: the planner found it all the same
+        merged.append(Kind(use=decided, title=TITLES[decided], offers=(made,)))
+    merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, made)) for kind in merged]
+    return Advice(
+        headline=best.headline,
+        use=decided,
+        place=made.place,
+        endpoint=made.endpoint,
+        reason=_reason(question, decided, made, merged),
+        matters=closeness(question, merged, decided, made),
+        kinds=tuple(merged),
+        path=path(question, merged, decided, made),
+        break_even=break_even(question, next(kind for kind in merged if kind.use == decided), merged),
+        asked=_asked(question),
+        assumed=_assumed(question),
+        sources=_sources(question, offers),
+        notes=best.notes,
+        rejected=_rejected(best),
+        volume=question.volume,
+        owned=question.owned,
+        as_of=as_of,
+        catalog=offers.catalog.version,
+    )
+
+
+def _merged(kinds: list[Kind]) -> list[Kind]:
+    """Two ways to one use (hears and sees, or speaks) are one kind, with the better offer of each place."""
+    found: dict[UseName, Kind] = {}
+    for kind in kinds:
+        other = found.get(kind.use)
+        if other is None:
+            found[kind.use] = kind
+            continue
+        pairs = zip(other.offers, kind.offers, strict=True)
+        best = tuple(min(pair, key=lambda each: (not each.there, each.score)) for pair in pairs)
+        found[kind.use] = msgspec.structs.replace(other, offers=best)
+    return list(found.values())
+
+
+# ---- offers ----------------------------------------------------------------------------------------
+
+
+def _kind(planning: Planning, use: Use, decided: UseName, made: Offer) -> Kind:
+    places: tuple[Place, ...] = ("here",) if planning.question.local else ("hosted", "here")
+    found = tuple(
+        made if use.name == decided and place == made.place and not use.speaks else _offer(planning, use, place)
+        for place in places
+    )
+    return Kind(use=use.name, title=TITLES[use.name], offers=found)
+
+
+def _offer(planning: Planning, use: Use, place: Place) -> Offer:
+    """The best route of a use at a place. It is found freely where that is of this use already, else by stating what only
+    this use keeps."""
+    job = job_of(planning.question)
+    catalog = narrowed(planning.catalog, use, job, place)
+    request = planning.request
+    # Route at a place: what converts for an answer made here is here too.
+    policy = msgspec.structs.replace(request.policy, farthest="machine") if place == "here" else request.policy
+    reasons: tuple[str, ...] = ()
+    for keep in dict.fromkeys(((), use.keep)):
+        stated = msgspec.structs.replace(policy, keep=tuple(dict.fromkeys((*policy.keep, *keep))))
+        try:
+            found = planning.plan(catalog, msgspec.structs.replace(request, policy=stated))
+        except NoRoute as error:
+            reasons = error.reasons or (error.what,)
+            continue
+        if use_of(found.chosen, planning.question.makes) == use.name:
+            return offer(planning, found, place)
+        other = TITLES[use_of(found.chosen, planning.question.makes)]
+        reasons = reasons or (f"{found.chosen.endpoint} would be used as {other}",)
+    return Offer(place=place, refused=reasons)
+
+
+def _place(candidate: Candidate, catalog: Catalog) -> Place:
+    return "here" if catalog.by_id[candidate.endpoint].host.zone in HERE else "hosted"
+
+
+def offer(planning: Planning, made: Plan, place: Place) -> Offer:
+    """A plan as an offer."""
+    route = made.chosen
+    endpoint = planning.catalog.by_id[route.endpoint]
+    volume = planning.question.volume
+    usd = route.total.cost if route.total.cost.known else unknown(f"no price of {endpoint.id} is known")
+    monthly = unknown("nobody said how many requests") if volume is None else usd.scaled(volume.per_month)
+    return Offer(
+        place=place,
+        endpoint=endpoint.id,
+        model=endpoint.model.name,
+        summary=route.summary,
+        steps=_steps(route),
+        usd=usd,
+        per_month=monthly,
+        seconds=route.total.seconds,
+        load=route.total.load_seconds,
+        memory=route.total.memory,
+        floor=endpoint.model.compute_floor,
+        tokens_in=route.answering.estimate.input_tokens,
+        tokens_out=route.answering.estimate.output_tokens,
+        tier=route.tier,
+        strength=route.answering.note,
+        loses=route.loses,
+        misses=route.warnings,
+        score=route.score,
+        sends=bool(route.sends),
+        others=tuple(f"{each.endpoint}: {each.reason}" for each in made.outranked[:OTHERS]),
+    )
+
+
+def _steps(route: Candidate) -> tuple[Step, ...]:
+    """Each operation of each endpoint once."""
+    found = dict.fromkeys((step.op, step.endpoint if isinstance(step, Call) else "") for step in route.steps)
+    return tuple(Step(op=op, endpoint=endpoint) for op, endpoint in found)
+
+
+# ---- sentences -------------------------------------------------------------------------------------
+
+
+def _reason(question: Question, decided: UseName, made: Offer, kinds: list[Kind]) -> str:
+    """Why it is that use: what is kept, or what it spares."""
+    needed = [each for kind in kinds if kind.use != decided and kind.best for each in kind.best.misses]
+    if question.keep and decided in ("vision", "hearing", "omni"):
+        return f"only this keeps {' and '.join(question.keep)}, which --keep asks for"
+    if decided in ("vision", "hearing", "omni") and needed:
+        return f"otherwise it {needed[0]}"
+    if decided in _BY_OUTPUT:
+        return _BY_OUTPUT[decided]
+    if any(kind.use != decided and kind.best is not None for kind in kinds) and made.usd.known:
+        return f"it keeps what the request needs, and is {_BEST[question.objective]}"
+    if len(kinds) > 1:
+        return "no other kind of model can answer it within these limits"
+    return "text goes in and text comes out"
+
+
+_BY_OUTPUT: dict[UseName, str] = {
+    "recognition": "words of a recording come out, and nobody answers anything",
+    "synthesis": "the text itself is spoken, and nobody answers anything",
+    "embedding": "a vector comes out, and no words",
+}
+_BEST = {
+    "default": "the best by money and waiting",
+    "cheapest": "the cheapest",
+    "fastest": "the fastest",
+    "best": "the strongest",
+}
+
+
+def _rejected(made: Plan) -> tuple[str, ...]:
+    rows = [row for row in folded(made.rejected) if row.rule not in ("output", "model")]
+    return tuple(f"{row.count:,} endpoint{'s' if row.count > 1 else ''}: {row.reason}" for row in rows[:REASONS])
+
+
+def _asked(question: Question) -> str:
+    given = ", ".join(piece.name for piece in question.parts)
+    often = f", {question.volume.words} ({question.volume.per_month:,.0f} a month)" if question.volume else ""
+    return f"{given} -> {question.makes}{often}"
+
+
+def _assumed(question: Question) -> tuple[str, ...]:
+    found = [f"sizes nobody stated: {', '.join(question.assumed)}"] if question.assumed else []
+    if question.prompt == PROMPT and question.makes in ("text", "json", "speech") and not question.verbatim:
+        found.append("a prompt that asks for nothing in particular (--prompt)")
+    if question.out_tokens is None and question.makes in ("text", "json", "speech") and not question.verbatim:
+        found.append("an answer as long as such prompts usually get (--out-tokens)")
+    kinds = {piece.kind for piece in question.parts}
+    if "document" in kinds and not question.scanned:
+        found.append("every page of a pdf has a text layer of 2,500 letters" + (
+            "" if question.figures else " and no figures (--scanned, --figures)"))  # fmt: skip
+    if kinds & {"image"} and not question.shows:
+        found.append("nobody said whether pictures show text or a scene (--shows)")
+    if question.objective == "default":
+        found.append(
+            f"a second of waiting is worth ${question.policy.time_value:g} (--objective cheapest: money alone)"
+        )
+    return tuple(found)
+
+
+def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
+    found = []
+    if not question.local:
+        left = f"; {offers.left_out} free tiers are left out, they are rationed" if offers.left_out else ""
+        found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {offers.hosts} hosts{left}")
+        found.append("hosts: imagined, so none was asked and none needs consent; nothing was sent")
+    found.append(f"here: {question.hardware.words}; one request at a time, models taken as pulled")
+    if question.hardware.cards:
+        found.append("speeds here: nobody timed a server on those cards, so the ranges are wide")
+    return tuple(found)

@@ -1,0 +1,128 @@
+"""A host's bill against hardware of one's own: from which volume on a machine is the cheaper one.
+
+A host asks by the request, a machine by the month, so the two lines cross where ``machine / usd`` requests are asked a
+month, if one machine can answer that many. Above its capacity a second one is bought, and so on: where a host's request
+costs less than a share of a machine that is never idle, there is no crossing at any volume.
+"""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.advising.advice import BreakEven, Kind, Milestone, Offer
+from intermodal.advising.question import DAYS, Owned, Question
+from intermodal.plans.numbers import plain_money
+from intermodal.quantity import Quantity, between, exact, unknown
+
+MONTH = DAYS * 86_400  # seconds
+MILESTONES = (100.0, 1_000.0, 10_000.0)  # USD a month
+
+
+def break_even(question: Question, decided: Kind, kinds: list[Kind]) -> BreakEven:
+    """The decision's hosted route against its route here; of other uses where it has none of its own."""
+    hosted = _at("hosted", decided, kinds)
+    here = _at("here", decided, kinds)
+    if hosted is None:
+        return BreakEven(here=here.endpoint if here else "", words=_no_host(question))
+    steps = tuple(Milestone(usd=usd, requests=usd / hosted.usd.mid) for usd in MILESTONES if hosted.usd.mid > 0)
+    found = BreakEven(
+        hosted=hosted.endpoint, usd=hosted.usd, milestones=steps if hosted.usd.known else (),
+        capacity=unknown("nothing here answers it"), machine=unknown("nobody said what it costs"),
+        requests=unknown("not worked out"), worth=unknown("not worked out"),
+    )  # fmt: skip
+    if not hosted.usd.known:
+        return _with(found, words="what a host asks is not known, so there is nothing to compare")
+    if here is None:
+        return _with(found, words=f"nothing on {question.hardware.words} answers it, so there is nothing to compare")
+    return _compared(_with(found, here=here.endpoint, capacity=capacity(here)), question, hosted)
+
+
+def _compared(found: BreakEven, question: Question, hosted: Offer) -> BreakEven:
+    owned, volume = question.owned, question.volume
+    machines = machines_for(volume.per_month, found.capacity.mid) if volume else 0
+    found = _with(found, machines=machines)
+    if owned is None:
+        if volume is None:
+            return _with(found, words="no price of hardware was given (--hardware-price), and no volume (--requests)")
+        worth = hosted.per_month.scaled(1 / machines)
+        many = f"{machines:,} such machines" if machines > 1 else "one such machine"
+        return _with(found, worth=worth, words=(
+            f"{many} would answer {volume.per_month:,.0f} requests a month; that pays where a machine costs less than "
+            f"${plain_money(worth.mid)} a month (--hardware-price)"))  # fmt: skip
+    machine = exact(owned.per_month, _terms(owned))
+    requests = crossing(owned, hosted.usd, found.capacity)
+    return _with(found, machine=machine, requests=requests, words=_said(found, question, owned, requests))
+
+
+def capacity(offer: Offer) -> Quantity:
+    """Requests a month that one machine answers one after the other, its models loaded."""
+    seconds, load = offer.seconds, offer.load
+    if not seconds.known or seconds.mid <= load.mid:
+        return unknown("nobody knows how long it takes")
+    slow, mid = max(seconds.high - load.high, 1e-3), seconds.mid - load.mid
+    fast = max(min(seconds.low - load.low, mid), 1e-3)
+    return between(MONTH / max(slow, mid), MONTH / mid, MONTH / fast, "one request at a time, day and night")
+
+
+def machines_for(requests: float, capacity: float) -> int:
+    """How many it takes; 1 at least."""
+    return max(1, math.ceil(requests / capacity)) if capacity > 0 else 1
+
+
+def own_cost(owned: Owned, requests: float, capacity: float) -> float:
+    """USD a month of as many machines as the volume takes."""
+    return machines_for(requests, capacity) * owned.per_month
+
+
+def crossing(owned: Owned, usd: Quantity, capacity: Quantity) -> Quantity:
+    """Requests a month at which a host's bill is that of one machine; unknown where one machine cannot answer them."""
+    if not usd.known or usd.mid <= 0 or not capacity.known:
+        return unknown("the host's price or the machine's pace is not known")
+    mid = owned.per_month / usd.mid
+    if mid > capacity.mid:
+        return unknown("one machine does not answer that many")
+    low = owned.per_month / usd.high
+    high = owned.per_month / usd.low if usd.low > 0 else mid
+    return between(low, mid, max(high, mid), "what a machine costs a month over the host's price of a request")
+
+
+def _said(found: BreakEven, question: Question, owned: Owned, requests: Quantity) -> str:
+    if requests.known:
+        volume, cost = question.volume, found.usd
+        words = f"from {requests.mid:,.0f} requests a month on a machine of ${owned.per_month:,.0f} a month is the cheaper one"
+        if volume is None:
+            return words
+        bill, own = cost.mid * volume.per_month, own_cost(owned, volume.per_month, found.capacity.mid)
+        cheaper = "the hardware" if own < bill else "the host"
+        return f"{words}; at yours ${plain_money(bill)} hosted, ${plain_money(own)} here: {cheaper} is cheaper"
+    if not found.capacity.known:
+        return "nobody knows how many requests a machine here answers, so there is nothing to compare"
+    share = owned.per_month / found.capacity.mid
+    return (
+        f"at no volume: a machine that is never idle answers {found.capacity.mid:,.0f} requests a month at "
+        f"${plain_money(share)} each, and the host asks ${plain_money(found.usd.mid)}"
+    )
+
+
+def _terms(owned: Owned) -> str:
+    power = f", {owned.watts:g} W day and night at ${owned.kwh:g}/kWh" if owned.watts else ", power not counted"
+    return f"${owned.price:,.0f} over {owned.months:g} months{power}"
+
+
+def _at(place: str, decided: Kind, kinds: list[Kind]) -> Offer | None:
+    for kind in (decided, *kinds):
+        for offer in kind.offers:
+            if offer.place == place and offer.there:
+                return offer
+    return None
+
+
+def _no_host(question: Question) -> str:
+    return "nothing may leave this machine, so no host asks anything" if question.local else "no host answers it"
+
+
+def _with(found: BreakEven, **changes: object) -> BreakEven:
+    import msgspec
+
+    made: BreakEven = msgspec.structs.replace(found, **changes)
+    return made

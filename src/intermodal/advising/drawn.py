@@ -1,0 +1,105 @@
+"""Pictures that come out. The planner plans none yet, so this lists models that draw, with a price where one is known."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from intermodal.advising.advice import Advice, BreakEven, Fork, Kind, Offer, Step
+from intermodal.advising.question import Question
+from intermodal.advising.uses import TITLES
+from intermodal.catalog import find, hosted, prices
+from intermodal.catalog.families import families
+from intermodal.catalog.find import Wanted
+from intermodal.catalog.load import snapshot
+from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.costing.bill import Usage, bill
+from intermodal.costing.parts import Piece, count
+from intermodal.errors import NoRoute, UsageError
+from intermodal.quantity import Quantity, unknown
+
+SIDE = 1024
+SHOWN = 4
+
+
+def drawing(question: Question, as_of: str) -> Advice:
+    """Advice about pictures. Raises NoRoute where nothing of the snapshot draws."""
+    if question.local:
+        raise NoRoute("nothing here draws pictures: intermodal has no runtime for it", todo="leave --local out")
+    models = snapshot()
+    takes = frozenset({"image"} & set(question.takes))
+    rows = find.find(models.rows, Wanted(makes=frozenset(("image",)), takes=takes, hosts=frozenset(question.hosts)))
+    found = [_offer(question, row, models, as_of) for row in rows if row.status != "deprecated"]
+    if not found:
+        raise NoRoute("no model of the snapshot draws pictures from that", todo="leave a kind of --in out")
+    ordered = sorted(found, key=lambda each: (not each.usd.known, each.usd.mid, each.endpoint))
+    best, others = ordered[0], [each for each in ordered[1:] if each.model != ordered[0].model]
+    known = sum(each.usd.known for each in ordered)
+    title = TITLES["drawing"]
+    return Advice(
+        headline=f"{title}: a picture comes out, which no language model makes",
+        use="drawing",
+        place="hosted",
+        endpoint=best.endpoint,
+        reason="a picture comes out",
+        kinds=(Kind(use="drawing", title=title, offers=(_with_others(best, others),)),),
+        path=(Fork(question="must a model answer in words?", answer="no", why="a picture comes out", leads="drawing"),),
+        break_even=BreakEven(words="no route here draws, so there is nothing to compare",
+                             hosted=best.endpoint, usd=best.usd, capacity=unknown("none"), machine=unknown("none"),
+                             requests=unknown("none"), worth=unknown("none")),
+        asked=f"{', '.join(piece.name for piece in question.parts)} -> image {SIDE}x{SIDE}",
+        assumed=(f"one picture of {SIDE}x{SIDE} of high quality a request",),
+        sources=(f"prices: the snapshot of {models.version}; {known} of {len(ordered)} endpoints that draw have a price that can be worked out",),
+        notes=("intermodal plans and makes no pictures yet: this is a list by price, not a plan",),
+        volume=question.volume,
+        as_of=as_of,
+        catalog=models.version,
+    )  # fmt: skip
+
+
+def _with_others(best: Offer, others: list[Offer]) -> Offer:
+    import msgspec
+
+    from intermodal.plans.numbers import money
+
+    return msgspec.structs.replace(best, others=tuple(f"{each.endpoint}: {money(each.usd)}" for each in others[:SHOWN]))
+
+
+def _offer(question: Question, row: Row, models: Snapshot, as_of: str) -> Offer:
+    usd = _price(row, as_of)
+    volume = question.volume
+    model = hosted.model_of(row, None, models.header)
+    return Offer(
+        place="hosted",
+        endpoint=row.endpoint,
+        model=model.name,
+        summary="drawn by it",
+        steps=(Step(op="draw", endpoint=row.endpoint),),
+        usd=usd,
+        per_month=usd.scaled(volume.per_month) if volume else unknown("nobody said how many requests"),
+        seconds=unknown("nobody timed it"),
+        floor=model.compute_floor,
+        memory=unknown("it runs elsewhere"),
+        strength="strength not known",
+        score=usd.mid,
+        sends=True,
+    )
+
+
+def _price(row: Row, as_of: str) -> Quantity:
+    """USD of one picture, where its tokens follow a published rule and its tokens have a price."""
+    try:
+        rules = families().sheet(row.id, as_of)
+    except UsageError:
+        return unknown("no rule of that day is known")
+    counted = count(
+        (Piece(kind="drawn", name="picture", width=SIDE, height=SIDE, detail="high"),), rules, takes=(), model=row.id
+    )
+    vector = prices.at(row.dated_prices, as_of) or row.stated_prices
+    if counted.rejected or vector is None:
+        return unknown("no price of a picture is known")
+    return bill(counted.parts, partial(_billed, vector))
+
+
+def _billed(vector: prices.Vector, used: Usage) -> float | str:
+    found = prices.bill(vector, used)
+    return found.usd if found.usd is not None else found.unpriced[0].replace("_", " ")

@@ -1,0 +1,130 @@
+"""Sizes as a request with the facts that probing would have found, had the parts been there."""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.advising.question import SAID, Question
+from intermodal.content import BytesSource, File, Image, Kind, Part, Text
+from intermodal.costing.parts import Piece
+from intermodal.plans.facts import Facts, PageFacts, PartFacts
+from intermodal.quantity import Quantity, between, exact, unknown
+from intermodal.request import (
+    EmbeddingOutput,
+    JsonOutput,
+    Message,
+    Output,
+    Request,
+    Sampling,
+    SpeechOutput,
+    TextOutput,
+    TranscriptOutput,
+)
+
+PAGE = (595.0, 842.0)  # A4, in points
+PAGE_CHARS = 2_500  # letters of a page of running text
+FIGURE = 0.2  # share of a page that a figure takes
+DENSE, LETTERS = 0.25, 1_500.0  # what a picture full of text has of it
+FILM = (1280, 720)
+_ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
+
+
+def request_of(question: Question) -> tuple[Request, Facts]:
+    """The request of a question and its facts. No part has bytes: nothing can be sent."""
+    parts: list[Part] = []
+    facts: list[PartFacts] = []
+    if question.makes not in ("embedding", "transcript") and not question.verbatim:
+        parts.append(Text(text=question.prompt))
+        facts.append(_words(0, "prompt", len(question.prompt)))
+    for piece, name in zip(question.parts, names(question.parts), strict=True):
+        part, found = _part(question, piece, name, len(facts))
+        parts.append(part)
+        facts.append(found)
+    limit = question.out_tokens
+    request = Request(
+        messages=(Message(role="user", parts=tuple(parts)),),
+        output=_output(question),
+        sampling=Sampling(max_tokens=limit or None),
+        policy=question.policy,
+    )
+    return request, Facts(parts=tuple(facts))
+
+
+def names(pieces: tuple[Piece, ...]) -> list[str]:
+    """How parts are called: by their kind, numbered where there are several of it."""
+    found: list[str] = []
+    for place, piece in enumerate(pieces):
+        name = SAID[_kind(piece)]
+        alike = [each for each in pieces if each.kind == piece.kind]
+        earlier = sum(each.kind == piece.kind for each in pieces[:place])
+        found.append(f"{name} {earlier + 1}" if len(alike) > 1 else name)
+    return found
+
+
+def _kind(piece: Piece) -> Kind:
+    assert piece.kind in SAID, "only what goes in is imagined"
+    return piece.kind  # type: ignore[return-value]
+
+
+def _output(question: Question) -> Output:
+    if question.makes == "json":
+        return JsonOutput(schema=_ANSWER)
+    if question.makes == "transcript":
+        return TranscriptOutput()
+    if question.makes == "embedding":
+        return EmbeddingOutput()
+    return SpeechOutput(verbatim=question.verbatim) if question.makes == "speech" else TextOutput()
+
+
+def _words(index: int, name: str, chars: int) -> PartFacts:
+    return PartFacts(index=index, name=name, kind="text", chars=chars, size=chars)
+
+
+def _part(question: Question, piece: Piece, name: str, index: int) -> tuple[Part, PartFacts]:
+    kind = _kind(piece)
+    if kind == "text":
+        spoken = "" if question.verbatim else name
+        return Text(text="", name=spoken), _words(index, name, piece.chars or 0)
+    source = BytesSource(data=b"", name=name)
+    density, letters = _looks(question)
+    facts = PartFacts(
+        index=index,
+        name=name,
+        kind=kind,
+        # Parts of one size are one shape; their names keep documents apart.
+        digest=name if kind == "document" else "",
+        width=piece.width or (FILM[0] if kind == "video" else 0),
+        height=piece.height or (FILM[1] if kind == "video" else 0),
+        text_density=density if kind in ("image", "video") else unknown("no picture"),
+        letters=letters if kind == "image" else unknown("not sampled"),
+        seconds=exact(piece.seconds, "stated"),
+        fps=piece.fps or (25.0 if kind == "video" else 0.0),
+        frames=max(1, math.ceil(piece.seconds * (piece.fps or 25.0))) if kind == "video" else 1,
+        sample_rate=16_000 if kind in ("audio", "video") else 0,
+        channels=0 if kind not in ("audio", "video") or piece.sound is False else 1,
+        pages=_pages(question, piece) if kind == "document" else (),
+    )
+    detail = piece.detail if piece.detail in ("low", "high", "original") else "auto"
+    part: Part = Image(source=source, detail=detail) if kind == "image" else File(source=source)  # type: ignore[arg-type]
+    return part, facts
+
+
+def _looks(question: Question) -> tuple[Quantity, Quantity]:
+    if question.shows == "text":
+        return between(DENSE * 0.8, DENSE, DENSE * 1.2, "stated: full of text"), exact(LETTERS, "stated")
+    if question.shows == "scene":
+        return exact(0.0, "stated: a scene"), exact(0.0, "stated")
+    return unknown("nobody said what it shows"), unknown("not sampled")
+
+
+def _pages(question: Question, piece: Piece) -> tuple[PageFacts, ...]:
+    each = {"width": PAGE[0], "height": PAGE[1]}
+    chars = 0 if question.scanned else PAGE_CHARS
+    density = between(DENSE * 0.8, DENSE, DENSE * 1.2, "stated: a scan") if question.scanned else unknown("has text")
+    return tuple(
+        PageFacts(
+            number=number, chars=chars, figure_share=FIGURE if question.figures and not question.scanned else 0.0,
+            text_density=density, letters=exact(float(PAGE_CHARS)) if question.scanned else unknown("has text"), **each,
+        )
+        for number in range(1, piece.pages + 1)
+    )  # fmt: skip

@@ -1,0 +1,195 @@
+"""Everything that could be had, as one catalog: models at hosts by the snapshot, and models of one's own by what fits.
+
+Nothing is asked of anybody and nothing is sent, so no host needs consent here. What runs here is taken as installed and
+pulled; what intermodal does not run itself is imagined on a server of one's own, with four-bit weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from intermodal.advising.question import Hardware
+from intermodal.catalog import hosted
+from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_host
+from intermodal.catalog.model_rows import ModelRow
+from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Speed
+from intermodal.catalog.offered import host_row
+from intermodal.catalog.rows import UNTIMED, HostRow
+from intermodal.catalog.shipped import known_hosts, shipped
+from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.content import Value
+from intermodal.costing.rates import HERE
+from intermodal.errors import UsageError
+from intermodal.planner.index import index
+from intermodal.quantity import Quantity, between
+
+FREE_TIER = ":free"  # how OpenRouter and its like name what costs nothing and is given to few at a time
+OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
+SERVED = 3  # hosts from which on an open model is taken for one that people run
+_EMBEDDED = ("llama", "whisper", "ocr", "e5", "piper")
+_WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
+# The embedded rows of llama.cpp have a resident size whose high end is a fifth above the middle.
+_ROOM = 1.2
+# Their speeds on two cores go with one over the parameters: 8 billion write 4 tokens a second (1.5 to 60).
+_DECODE, _PROMPT = (12.0, 32.0, 480.0), (40.0, 120.0, 9_600.0)
+
+
+class Offers(Value):
+    """The catalog, and how it came about.
+
+    Attributes:
+        endpoints, hosts: how many hosted ones were looked at, before those that others beat in every figure were left out.
+        dated: whose prices, and of which day. left_out: free tiers.
+    """
+
+    catalog: Catalog
+    endpoints: int
+    hosts: int
+    dated: str
+    left_out: int
+
+
+def offers(
+    hardware: Hardware, as_of: str, *, user: tuple[HostRow, ...] = (), hosts: tuple[str, ...] = (),
+    own_snapshot: Path | None = None,
+) -> Offers:  # fmt: skip
+    """The catalog for a piece of hardware.
+
+    Args:
+        as_of: the day whose prices count, ISO.
+        user: host rows of the config: servers of one's own are among the offers.
+        hosts: only these; () for all that the snapshot has and intermodal can speak to.
+
+    Raises:
+        UsageError: a host nobody knows.
+    """
+    models = snapshot(own_snapshot)
+    wanted = _hosts(models, user, hosts, own_snapshot)
+    every = load_catalog(
+        user=user,
+        consent=wanted,
+        installed=dict.fromkeys(_EMBEDDED, ""),
+        weights=frozenset(),
+        own_snapshot=own_snapshot,
+    )
+    ready = tuple(
+        msgspec.structs.replace(each, ready=True, missing="", todo="")
+        for each in every.endpoints
+        if _may_be(each, wanted)
+    )
+    kept = tuple(each for each in ready if not each.served_as.endswith(FREE_TIER))
+    here = tuple(own_servers(hardware, models))
+    whole = msgspec.structs.replace(every, endpoints=(*kept, *here), consent=tuple(sorted(wanted)), elsewhere=())
+    remote = [each for each in kept if each.host.zone not in HERE]
+    return Offers(
+        catalog=undominated(whole, as_of),
+        endpoints=len(remote),
+        hosts=len({each.host.id for each in remote}),
+        dated=_dated(models),
+        left_out=len(ready) - len(kept),
+    )
+
+
+def _hosts(
+    models: Snapshot, user: tuple[HostRow, ...], named: tuple[str, ...], own_snapshot: Path | None
+) -> tuple[str, ...]:
+    mine = tuple(row.id for row in user if row.base_url)
+    for name in named:
+        if name not in mine and find_host(name, own_snapshot) is None:
+            what, todo = unknown_host(name, mine, own_snapshot)
+            raise UsageError(what, where="--host", todo=todo)
+    if named:
+        return named
+    known = [row.id for row in known_hosts()]
+    return (*known, *(name for name in models.places if name not in known and host_row(models, name)), *mine)
+
+
+def _may_be(endpoint: Endpoint, wanted: tuple[str, ...]) -> bool:
+    return endpoint.host.zone in HERE or endpoint.host.id in wanted
+
+
+def undominated(catalog: Catalog, as_of: str) -> Catalog:
+    """The catalog without endpoints that the planner would never price: those that enough others of their class beat in
+    every price and speed. It changes no plan, and asking several times over fewer is quicker."""
+    known = index(catalog)
+    kept = {each.id for group in known.groups for each in known.band(group, as_of)}
+    return msgspec.structs.replace(catalog, endpoints=tuple(e for e in catalog.endpoints if e.id in kept))
+
+
+def _dated(models: Snapshot) -> str:
+    said = ", ".join(f"{each.about} of {each.taken or models.version}" for each in models.header.origins)
+    return f"{said}, in the snapshot of {models.version}"
+
+
+# ---- what runs here --------------------------------------------------------------------------------
+
+
+def own_servers(hardware: Hardware, models: Snapshot) -> Iterator[Endpoint]:
+    """Open models that write, each as if a server of one's own had it."""
+    for model in _open_models(models):
+        memory = four_bits(model)
+        yield Endpoint(
+            id=f"{OWN.id}:{model.id}",
+            model=model,
+            host=OWN,
+            served_as=model.id,
+            input=tuple(kind for kind in model.input if kind in ("text", "image", "audio")),
+            context=model.context,
+            price=FREE,
+            speed=_speed(model, hardware.cards),
+            memory=memory,
+            evidence=Evidence(level="declared", source="imagined: nobody runs it yet"),
+        )
+
+
+@lru_cache(8)
+def _open_models(models: Snapshot) -> tuple[Model, ...]:
+    """Models whose weights can be had and whose size is known: by their own rows, then by the snapshot."""
+    found: dict[str, Model] = {}
+    rows: Iterable[ModelRow] = shipped().rows.values()
+    for row in rows:
+        if row.licence and row.parameters:
+            found[row.id] = row.model()
+    for each in _open_rows(models):
+        if each.id not in found:
+            model = hosted.model_of(each, shipped().rows.get(each.id), models.header)
+            if model.parameters:
+                found[each.id] = model
+    return tuple(
+        msgspec.structs.replace(model, output=("text",))
+        for model in found.values()
+        if "text" in model.output and set(model.tasks) & set(_WRITES) and model.adaptation != "fine-tuning"
+    )
+
+
+def _open_rows(models: Snapshot) -> Iterator[Row]:
+    """Of open models those that several hosts serve: what nobody serves is hardly what anybody wants to run."""
+    served: dict[str, set[str]] = {}
+    for row in models.rows:
+        if "open" in row.can and row.status != "deprecated" and not row.name.endswith(FREE_TIER) and row.tasks:
+            served.setdefault(row.id, set()).add(row.host)
+            if len(served[row.id]) == SERVED:
+                yield row
+
+
+def four_bits(model: Model) -> Quantity:
+    """Bytes resident with four-bit weights and room for a request."""
+    floor = model.compute_floor
+    return between(
+        floor.low, floor.mid, floor.mid * _ROOM, "four-bit weights and room for a request, from its parameters"
+    )
+
+
+def _speed(model: Model, cards: int) -> Speed:
+    if cards:
+        # Pace of a server in the network, which is what one with a graphics card is.
+        return msgspec.structs.replace(UNTIMED["network"], overhead=UNTIMED["machine"].overhead)
+    billions = (model.active or model.parameters or 1e9) / 1e9
+    basis = "from its size, on a machine without a graphics card"
+    decode = between(*(each / billions for each in _DECODE), basis)
+    prompt = between(*(each / billions for each in _PROMPT), basis)
+    return msgspec.structs.replace(UNTIMED["machine"], decode=decode, prompt=prompt)

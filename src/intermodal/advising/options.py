@@ -1,0 +1,158 @@
+"""A question from plain options, as Python and the command line give them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TypedDict, TypeVar, Unpack, cast
+
+from intermodal.advising import words
+from intermodal.advising.question import MONTHS, PROMPT, Owned, Question, Shows, with_defaults
+from intermodal.costing.parts import Piece
+from intermodal.errors import UsageError
+from intermodal.plans.machine import Machine
+from intermodal.request import ASPECTS, OBJECTIVES, TIERS, Aspect, Objective, Tier
+
+T = TypeVar("T", bound=str)
+
+
+class AdviseOptions(TypedDict, total=False):
+    """What ``advise`` takes besides what goes in and comes out.
+
+    Attributes:
+        parts: sizes of what goes in, one piece or more for each kind; defaults that are said for the others.
+        prompt: what is asked: its words say what has to be kept, and how long an answer is. out_tokens: states that.
+        requests: how often, as "10000/day". max_cost: USD a request. latency: seconds a request.
+        private: kinds that may not leave the machine. release, keep, language, at_least, objective: as in ``Policy``.
+        hosts: the only hosts to look at. local: none.
+        hardware: "24GB", "2x24GB 16cores"; this machine when not stated. hardware_price: USD of one machine.
+        life_months: that it lasts. power: watts. kwh: USD.
+        shows: what pictures show, "text" or "scene". scanned: pages have no text layer. figures: pages have some.
+        verbatim: the text itself is spoken.
+    """
+
+    parts: Iterable[Piece]
+    prompt: str
+    out_tokens: int | None
+    requests: str
+    max_cost: float | None
+    latency: float | None
+    private: Iterable[str]
+    release: Iterable[str]
+    keep: Iterable[str]
+    language: str
+    at_least: Tier | None
+    objective: Objective
+    hosts: Iterable[str]
+    local: bool
+    hardware: str
+    hardware_price: float | None
+    life_months: float | None
+    power: float | None
+    kwh: float | None
+    shows: Shows | None
+    scanned: bool
+    figures: bool
+    verbatim: bool
+
+
+def make_question(takes: str | Iterable[str], makes: str, here: Machine, **options: Unpack[AdviseOptions]) -> Question:
+    """A question.
+
+    Args:
+        takes: kinds that go in ("pdf", "image"); makes: what comes out ("text").
+        here: the machine this runs on.
+
+    Raises:
+        UsageError: a word nobody knows, a size that is none, or options that contradict each other.
+    """
+    known = AdviseOptions.__annotations__
+    for name in options:
+        if name not in known:
+            raise UsageError(f"advise has no option {name}", todo=f"options are {', '.join(sorted(known))}")
+    kinds = words.kinds(_some(takes), "--in")
+    parts, assumed = with_defaults(kinds, tuple(options.get("parts", ())))
+    stated = options.get("hardware") or ""
+    requests = options.get("requests") or ""
+    return Question(
+        takes=kinds,
+        makes=words.made(makes),
+        parts=parts,
+        assumed=assumed,
+        hardware=words.hardware(stated, here) if stated else words.this_machine(here),
+        prompt=(options.get("prompt") or "").strip() or PROMPT,
+        volume=words.volume(requests) if requests else None,
+        shows=options.get("shows") or "",
+        scanned=options.get("scanned", False),
+        figures=options.get("figures", False),
+        verbatim=options.get("verbatim", False),
+        out_tokens=_count(options.get("out_tokens")),
+        objective=_one_of(options.get("objective", "default"), OBJECTIVES, "--objective"),
+        at_least=_tier(options.get("at_least")),
+        private=words.private(_some(options.get("private", ()))),
+        release=tuple(_some(options.get("release", ()))),
+        keep=tuple(_one_of(cast("Aspect", each), ASPECTS, "--keep") for each in _some(options.get("keep", ()))),
+        language=options.get("language", ""),
+        hosts=tuple(_some(options.get("hosts", ()))),
+        local=options.get("local", False),
+        latency=_positive(options.get("latency"), "--latency", "seconds"),
+        max_cost=_amount(options.get("max_cost"), "--max-cost", "dollars"),
+        owned=_owned(options),
+    )
+
+
+def _some(given: str | Iterable[str]) -> list[str]:
+    """Words of a list, or of one word."""
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _tier(word: Tier | None) -> Tier | None:
+    return _one_of(word, TIERS, "--at-least") if word else None
+
+
+def _one_of(word: T, known: tuple[T, ...], where: str) -> T:
+    if word not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(word, known, 2, 0.6)
+        todo = f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(known)}"
+        raise UsageError(f"{word!r} is not known", where=where, todo=todo)
+    return word
+
+
+def _count(value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise UsageError(f"{value} is no length of an answer", where="--out-tokens", todo="write 1 or more")
+    return value
+
+
+def _amount(value: float | None, where: str, what: str) -> float | None:
+    if value is not None and not 0 <= value < math.inf:
+        raise UsageError(f"{value} is no number of {what}", where=where, todo="write 0 or more")
+    return None if value is None else float(value)
+
+
+def _positive(value: float | None, where: str, what: str) -> float | None:
+    found = _amount(value, where, what)
+    if found == 0:
+        raise UsageError(f"0 is no number of {what}", where=where, todo="write more than 0")
+    return found
+
+
+def _owned(options: AdviseOptions) -> Owned | None:
+    """What hardware costs, None where its price is not stated."""
+    price = _positive(options.get("hardware_price"), "--hardware-price", "dollars")
+    months = _positive(options.get("life_months"), "--life", "months")
+    watts = _amount(options.get("power"), "--power", "watts")
+    kwh = _amount(options.get("kwh"), "--kwh", "dollars")
+    for value, name in ((months, "--life"), (watts, "--power"), (kwh, "--kwh")):
+        if value is not None and price is None:
+            raise UsageError(
+                "means nothing without what the machine costs", where=name, todo="add --hardware-price USD"
+            )
+    if (watts is None) != (kwh is None):
+        where, other = ("--power", "--kwh USD") if kwh is None else ("--kwh", "--power WATTS")
+        raise UsageError("says half of what power costs", where=where, todo=f"add {other}")
+    if price is None:
+        return None
+    return Owned(price=price, months=months or MONTHS, watts=watts or 0.0, kwh=kwh or 0.0)

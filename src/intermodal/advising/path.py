@@ -1,0 +1,132 @@
+"""How the decision was come to: questions with their answers, whether the label matters, why the others lost."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from intermodal.advising.advice import Fork, Kind, Offer
+from intermodal.advising.question import SAID, Question
+from intermodal.advising.uses import TITLES, UseName
+from intermodal.content import Kind as Content
+from intermodal.plans.numbers import plain_money, plain_seconds
+
+CLOSE = 0.10  # of the objective's number: nearer than that, estimates do not tell two uses apart
+_ENDS: dict[UseName, str] = {
+    "recognition": "the words of a recording are wanted, and nobody answers anything",
+    "synthesis": "the text itself is spoken, and nobody answers anything",
+    "embedding": "a vector is wanted, and no words",
+}
+
+
+def path(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -> tuple[Fork, ...]:
+    """The forks that lead to the decision."""
+    if decided in _ENDS:
+        return (Fork(question="must a model answer in words?", answer="no", why=_ENDS[decided], leads=decided),)
+    found = [Fork(question="must a model answer in words?", answer="yes", why=f"{question.makes} comes out")]
+    media = [SAID[kind] for kind in question.takes if kind != "text"]
+    if not media:
+        return (*found, _fork("does anything but text go in?", "no", "text alone goes in", decided))
+    found.append(_fork("does anything but text go in?", "yes", f"{_joined(media)} {_go(question.takes)} in"))
+    text = next((kind for kind in kinds if kind.use in ("cascade", "llm")), None)
+    carried = text is not None and text.best is not None and not _needed(text.best)
+    if not carried:
+        why = _without(text)
+        found.append(_fork("can words carry what is needed?", "no", why))
+        return (*found, *_senses(kinds, decided))
+    assert text is not None and text.best is not None
+    found.append(_fork("can words carry what is needed?", "yes", f"as {text.best.summary}"))
+    if decided in ("cascade", "llm"):
+        return (*found, _fork("is the detour over words worth it?", "yes", _cheaper(question, kinds, made), decided))
+    found.append(_fork("is the detour over words worth it?", "no", _dearer(question, text.best, made)))
+    return (*found, *_senses(kinds, decided))
+
+
+def _fork(question: str, answer: Literal["yes", "no"], why: str, leads: UseName | Literal[""] = "") -> Fork:
+    return Fork(question=question, answer=answer, why=why, leads=leads)
+
+
+def _senses(kinds: list[Kind], decided: UseName) -> tuple[Fork, ...]:
+    if len(kinds) < 3:
+        return (_fork("does one model take it as it is?", "yes", f"as {TITLES[decided]}", decided),)
+    answer: Literal["yes", "no"] = "yes" if decided == "omni" else "no"
+    why = "it sees and hears" if decided == "omni" else "one sense is enough, the rest becomes text"
+    return (_fork("must one model both see and hear?", answer, why, decided),)
+
+
+def _needed(offer: Offer) -> list[str]:
+    return [each for each in offer.misses if each.startswith("loses ")]
+
+
+def _without(text: Kind | None) -> str:
+    if text is None:
+        return "no route over words came into question"
+    if text.best is None:
+        return text.offers[0].refused[0] if text.offers and text.offers[0].refused else "there is no such route"
+    return f"it {_needed(text.best)[0]}"
+
+
+def _joined(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _go(takes: tuple[Content, ...]) -> str:
+    return "go" if len([kind for kind in takes if kind != "text"]) > 1 else "goes"
+
+
+def _cheaper(question: Question, kinds: list[Kind], made: Offer) -> str:
+    rivals = [kind.best for kind in kinds if kind.use not in ("cascade", "llm") and kind.best is not None]
+    if not rivals:
+        return "nothing reachable takes it as it is"
+    best = min(rivals, key=lambda offer: offer.score)
+    return f"{_number(question, made)} against {_number(question, best)}"
+
+
+def _dearer(question: Question, text: Offer, made: Offer) -> str:
+    return f"{_number(question, text)} against {_number(question, made)}"
+
+
+def _number(question: Question, offer: Offer) -> str:
+    """What the objective looks at."""
+    money = f"${plain_money(offer.usd.mid)}" if offer.usd.known else "an unknown price"
+    seconds = f"{plain_seconds(offer.seconds.mid)} s"
+    return {
+        "default": f"{money} and {seconds}", "cheapest": money, "fastest": seconds,
+    }.get(question.objective, f"{offer.tier}, {money}")  # fmt: skip
+
+
+def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> str:
+    """Why a use is not the decision, in the objective's own numbers."""
+    if kind.use == decided:
+        return ""
+    best = kind.best
+    if best is None:
+        return "no route"
+    if needed := _needed(best):
+        return f"{needed[0]}; {_number(question, best)} against {_number(question, made)}"
+    if not best.usd.known:
+        return "its price is not known, so it sorts last"
+    return f"{_number(question, best)} against {_number(question, made)}"
+
+
+def closeness(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -> str:
+    """When the label does not matter: the same model either way, or numbers too near each other to tell."""
+    for kind in kinds:
+        best = kind.best
+        if kind.use == decided or best is None or _needed(best):
+            continue
+        if best.model == made.model:
+            return (
+                f"{made.model} is used for both, as {TITLES[decided]} or as {TITLES[kind.use]}: the label says nothing"
+            )
+        if question.objective in ("fastest", "best") or not (best.usd.known and made.usd.known):
+            continue
+        if made.score > 0 and math.isfinite(best.score) and best.score / made.score - 1 <= CLOSE:
+            apart = best.score / made.score - 1
+            return (
+                f"{kind.title} is within {max(apart, 0):.0%} of it by {_BY[question.objective]}: too near to tell apart"
+            )
+    return ""
+
+
+_BY = {"default": "money and waiting", "cheapest": "money"}

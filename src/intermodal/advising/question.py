@@ -1,0 +1,177 @@
+"""What somebody wants advice about: what goes in and comes out, how large, how often, and under which limits."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from intermodal.content import Kind, Value
+from intermodal.costing.parts import Piece
+from intermodal.errors import UsageError
+from intermodal.plans.machine import Machine
+from intermodal.request import Aspect, Objective, Policy, Tier
+
+Makes = Literal["text", "json", "transcript", "embedding", "speech", "image"]
+MAKES: tuple[Makes, ...] = ("text", "json", "transcript", "embedding", "speech", "image")
+Shows = Literal["text", "scene"]
+
+PROMPT = "Answer the request about what is given."  # asks for nothing in particular
+DAYS = 365.25 / 12  # of a month
+MONTHS = 36.0  # that hardware is written off over, where nobody says
+
+# What is taken for granted where a kind goes in and nobody says how large.
+DEFAULTS: dict[Kind, Piece] = {
+    "text": Piece(kind="text", name="text of 500 words", chars=3_000, size=3_000),
+    "image": Piece(kind="image", name="image 1240x1754", width=1240, height=1754),
+    "audio": Piece(kind="audio", name="audio 60s", seconds=60.0),
+    "video": Piece(kind="video", name="video 60s@1", seconds=60.0, fps=1.0),
+    "document": Piece(kind="document", name="pdf 10p", pages=10),
+}
+_HAS: dict[Kind, tuple[Aspect, ...]] = {
+    "text": ("words",),
+    "image": ("words", "layout", "appearance", "figures"),
+    "audio": ("words", "speakers", "tone", "timing"),
+    "video": ("words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment"),
+    "document": ("words", "layout", "appearance", "figures"),
+}
+SAID: dict[Kind, str] = {"text": "text", "image": "image", "audio": "audio", "video": "video", "document": "pdf"}
+
+
+class Volume(Value):
+    """How often. ``per_month`` requests; ``words`` as it was said."""
+
+    per_month: float
+    words: str
+
+
+class Hardware(Value):
+    """What models may run on here. ``words`` say whose it is. ``cards``: graphics cards, of which one was stated."""
+
+    machine: Machine
+    words: str
+    stated: bool = False
+
+    @property
+    def cards(self) -> int:
+        return len(self.machine.gpus) if self.stated else 0
+
+
+class Owned(Value):
+    """What hardware of one's own costs: USD to buy, months that it lasts, watts it draws, USD per kWh."""
+
+    price: float
+    months: float = MONTHS
+    watts: float = 0.0
+    kwh: float = 0.0
+
+    @property
+    def per_month(self) -> float:
+        """USD of one machine a month, on all the time."""
+        return self.price / self.months + self.watts / 1000 * 24 * DAYS * self.kwh
+
+
+class Question(Value):
+    """Everything advice depends on besides the catalog.
+
+    Attributes:
+        takes: kinds that go in, besides the prompt. parts: one piece for each of them at least.
+        shows: what pictures show: "text" or a "scene"; "" where nobody says. scanned: pages without a text layer.
+        figures: pages with something drawn on them.
+        out_tokens: length of an answer, None for what the prompt's words suggest.
+        hosts: the only hosts to be looked at; () for all of the snapshot.
+        latency: seconds, at most. max_cost: USD a request, at most.
+        assumed: sentences about what nobody stated.
+    """
+
+    takes: tuple[Kind, ...]
+    makes: Makes
+    parts: tuple[Piece, ...]
+    hardware: Hardware
+    prompt: str = PROMPT
+    volume: Volume | None = None
+    shows: Shows | Literal[""] = ""
+    scanned: bool = False
+    figures: bool = False
+    verbatim: bool = False
+    out_tokens: int | None = None
+    objective: Objective = "default"
+    at_least: Tier | None = None
+    private: tuple[str, ...] = ()
+    release: tuple[str, ...] = ()
+    keep: tuple[Aspect, ...] = ()
+    language: str = ""
+    hosts: tuple[str, ...] = ()
+    local: bool = False
+    latency: float | None = None
+    max_cost: float | None = None
+    owned: Owned | None = None
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def policy(self) -> Policy:
+        """What the planner is told to obey. No limit on cost unless one was stated: nothing is spent."""
+        return Policy(
+            objective=self.objective,
+            at_least=self.at_least,
+            max_cost=math.inf if self.max_cost is None else self.max_cost,
+            deadline=self.latency,
+            farthest="machine" if self.local else "internet",
+            private=self.private,
+            release=self.release,
+            keep=self.keep,
+            language=self.language,
+        )
+
+
+def with_defaults(takes: tuple[Kind, ...], parts: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
+    """A piece for every kind that goes in, and what had to be assumed.
+
+    Raises:
+        UsageError: a size of a kind that does not go in.
+    """
+    for piece in parts:
+        if piece.kind not in takes:
+            name = SAID.get(piece.kind, piece.kind)  # type: ignore[call-overload]
+            raise UsageError(
+                f"a size is given, and no {name} goes in",
+                where=f"--{name}",
+                todo=f"add {name} to --in, or leave it out",
+            )
+    found: list[Piece] = []
+    assumed: list[str] = []
+    for kind in takes:
+        some = [piece for piece in parts if piece.kind == kind]
+        if not some:
+            some = [DEFAULTS[kind]]
+            assumed.append(DEFAULTS[kind].name)
+        found += some
+    return tuple(found), tuple(assumed)
+
+
+def check(question: Question) -> None:
+    """Raise UsageError for what contradicts itself."""
+    takes, makes = set(question.takes), question.makes
+    there = {aspect for kind in takes for aspect in _HAS[kind]}
+    for aspect in question.keep:
+        if aspect not in there:
+            raise UsageError(f"nothing that goes in has {aspect} to keep", where="--keep", todo="leave it out")
+    for kind in question.private:
+        if kind not in takes:
+            name = SAID.get(kind, kind)  # type: ignore[call-overload]
+            raise UsageError(f"no {name} goes in", where="--private", todo="leave it out, or add it to --in")
+    if makes == "transcript" and len([p for p in question.parts if p.kind in ("audio", "video")]) != 1:
+        raise UsageError(
+            "a transcript is made of one recording", where="--out", todo="write --in audio --out transcript"
+        )
+    if makes == "embedding" and takes & {"audio", "video"}:
+        raise UsageError("no endpoint is known that embeds sound or video", where="--out", todo="transcribe it first")
+    if question.verbatim and (makes != "speech" or takes != {"text"}):
+        raise UsageError("text alone is spoken as it is", where="--verbatim", todo="write --in text --out speech")
+    if question.shows and not takes & {"image", "video"}:
+        raise UsageError("no picture goes in", where="--shows", todo="leave it out, or add image to --in")
+    if (question.scanned or question.figures) and "document" not in takes:
+        where = "--scanned" if question.scanned else "--figures"
+        raise UsageError("no document goes in", where=where, todo="leave it out, or add pdf to --in")
+    if question.hosts and question.local:
+        raise UsageError("a host is away from this machine, and nothing may leave it", where="--local",
+                         todo="leave --host or --local out")  # fmt: skip

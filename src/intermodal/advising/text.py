@@ -1,0 +1,130 @@
+"""Advice as stable text: the decision, each kind of answer with its best routes, the break-even, the assumptions."""
+
+from __future__ import annotations
+
+from intermodal.advising.advice import Advice, BreakEven, Kind, Offer, Step
+from intermodal.plans import numbers
+from intermodal.plans.explain import wrapped
+from intermodal.quantity import Quantity
+
+LABEL = 12  # columns of "break-even"
+PLACE = 9  # of "  hosted "
+_DONE = {"extract": "text of its pages", "render": "pages as pictures", "frames": "frames", "demux": "its sound"}
+_WORDS = {"here": "local", "hosted": "hosted"}
+
+
+def text(advice: Advice) -> str:
+    """All of it, short enough to be read."""
+    lines = wrapped(f"decision: {headline(advice)}", " " * 10)
+    lines += _said("because", advice.reason)
+    if advice.matters:
+        lines += _said("label", advice.matters)
+    lines += _said("asked", advice.asked)
+    for kind in advice.kinds:
+        lines += ["", *_kind(advice, kind)]
+    lines += ["", *_even(advice.break_even, advice)]
+    for note in advice.notes:
+        lines += _said("note", note)
+    for row in advice.rejected:
+        lines += _said("rejected", row)
+    if advice.assumed:
+        lines += _said("assumed", "; ".join(advice.assumed))
+    for sentence in advice.sources:
+        lines += _said("source", sentence)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def headline(advice: Advice) -> str:
+    """The kind of model, and the planner's own sentence about the call."""
+    return f"{advice.decided.title}, {_WORDS[advice.place]}: {advice.endpoint}"
+
+
+def _said(label: str, sentence: str) -> list[str]:
+    return wrapped(f"{label:<{LABEL}}{sentence}", " " * LABEL)
+
+
+def _kind(advice: Advice, kind: Kind) -> list[str]:
+    mark = "  <- decision" if kind.use == advice.use else ""
+    lines = [f"{kind.title}{mark}"]
+    for offer in kind.offers:
+        lines += _offer(offer, advice)
+    if kind.lost and kind.best is not None:
+        lines += _under("lost", kind.lost)
+    return lines
+
+
+def _under(label: str, sentence: str) -> list[str]:
+    return wrapped(f"  {label:<{PLACE}}{sentence}", " " * (PLACE + 2))
+
+
+def _offer(offer: Offer, advice: Advice) -> list[str]:
+    if not offer.there:
+        return _under(_WORDS[offer.place], f"no route: {offer.refused[0]}")
+    lines = _under(_WORDS[offer.place], f"{offer.endpoint}   {offer.strength}")
+    lines += _under("", steps(offer))
+    lines += _under("", "   ".join(figures(offer)))
+    about = [f"loses {', '.join(offer.loses)}"] if offer.loses else []
+    if offer.place == "hosted":
+        about.append(f"compute floor {floor(offer.floor)}")
+    if about:
+        lines += _under("", "; ".join(about))
+    for other in offer.others if _decides(offer, advice) else ():
+        lines += _under("", f"outranked  {other}")
+    return lines
+
+
+def _decides(offer: Offer, advice: Advice) -> bool:
+    return offer.endpoint == advice.endpoint and offer.place == advice.place and offer in advice.decided.offers
+
+
+def steps(offer: Offer) -> str:
+    """What happens, conversions with who makes them."""
+    before = [_step(step) for step in offer.steps if step.endpoint != offer.endpoint or step.op != "generate"]
+    return f"{offer.summary}{': ' if before else ''}{', '.join(before)}"
+
+
+def _step(step: Step) -> str:
+    return f"{step.op} by {step.endpoint}" if step.endpoint else step.op
+
+
+def figures(offer: Offer) -> list[str]:
+    """Money, time, memory of an offer, each in words."""
+    found = [f"{numbers.money(offer.usd)} a request"]
+    if offer.per_month.known:
+        found.append(f"{monthly(offer.per_month)} a month")
+    found.append(numbers.seconds(offer.seconds) if offer.seconds.known else "time unknown")
+    if offer.memory.high:
+        found.append(f"{numbers.memory(offer.memory)} of memory here")
+    return found
+
+
+def monthly(amount: Quantity) -> str:
+    """Money of a month, without cents from ten dollars on."""
+    if not amount.known:
+        return "price unknown"
+    low, mid, high = (_dollars(value) for value in (amount.low, amount.mid, amount.high))
+    return f"${mid}" if low == mid == high else f"${mid} ({low}..{high})"
+
+
+def _dollars(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else numbers.plain_money(value)
+
+
+def floor(memory: Quantity) -> str:
+    """Bytes that running it takes wherever it is, 4-bit to 16-bit."""
+    if not memory.known:
+        return "unknown, its size is not published"
+    low, high = memory.low / 2**30, memory.high / 2**30
+    return f"{low:.2g}..{high:.3g} GiB"
+
+
+def _even(even: BreakEven, advice: Advice) -> list[str]:
+    lines = _said("break-even", even.words)
+    if even.machine.known:
+        lines += _said("", f"hardware: {even.machine.basis}; {even.machine.mid:,.2f} USD a month and machine")
+    if even.capacity.known:
+        lines += _said("", f"{even.here}: {numbers.count(even.capacity)} requests a month, one at a time")
+    if even.milestones:
+        steps = ", ".join(f"${step.usd:,.0f} at {step.requests:,.0f}" for step in even.milestones)
+        lines += _said("", f"hosted bill a month, by requests: {steps}")
+    return lines

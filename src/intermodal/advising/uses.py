@@ -1,0 +1,161 @@
+"""How a call uses a model, which is not what the model is called: the same one answers a chat as a language model and a
+screenshot as one that sees.
+
+A *use* is told from a finished route. To have the planner find the best route of each, it is given endpoints that take
+no more than that use does, and where that is not enough, what the use is for is stated as something to keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.advising.question import Makes, Question
+from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.content import Kind
+from intermodal.costing.rates import HERE
+from intermodal.planner.index import JOBS, Job
+from intermodal.plans.plan import Candidate
+from intermodal.plans.step import Call
+from intermodal.request import Aspect
+
+UseName = Literal["llm", "cascade", "vision", "hearing", "omni", "recognition", "synthesis", "embedding", "drawing"]
+TITLES: dict[UseName, str] = {
+    "llm": "an LLM",
+    "cascade": "an LLM after conversion (a cascade)",
+    "vision": "a vision-language model",
+    "hearing": "a speech model that answers (audio-language)",
+    "omni": "a natively multimodal (omni) model",
+    "recognition": "a speech recognition model",
+    "synthesis": "a speech synthesis model",
+    "embedding": "an embedding model",
+    "drawing": "an image generation model",
+}
+_SEEN: frozenset[str] = frozenset(("image", "document"))
+
+
+class Use(Struct, frozen=True):
+    """One way to use a model.
+
+    Attributes:
+        inputs: kinds the answering endpoint is given. keep: aspects that only this use keeps.
+        speaks: it says the answer itself; otherwise a voice does.
+    """
+
+    name: UseName
+    inputs: frozenset[Kind]
+    keep: tuple[Aspect, ...] = ()
+    speaks: bool = False
+
+
+_EVERYTHING: frozenset[Kind] = frozenset(("text", "image", "audio", "video", "document"))
+
+
+def job_of(question: Question) -> Job:
+    if question.makes == "transcript":
+        return "transcribe"
+    if question.makes == "embedding":
+        return "embed"
+    return "speak" if question.verbatim else "generate"
+
+
+def uses(question: Question) -> tuple[Use, ...]:
+    """The uses that come into question, simplest first."""
+    job = job_of(question)
+    if job == "transcribe":
+        return (Use("recognition", _EVERYTHING),)
+    if job == "embed":
+        return (Use("embedding", _EVERYTHING),)
+    if job == "speak":
+        return (Use("synthesis", _EVERYTHING),)
+    takes = set(question.takes)
+    seen = takes & {"image", "document", "video"}
+    heard = takes & {"audio", "video"}
+    found = [Use("cascade" if seen or heard else "llm", frozenset(("text",)))]
+    if seen:
+        found.append(Use("vision", frozenset(("text", "image", "document")), ("layout",)))
+    if heard:
+        found.append(Use("hearing", frozenset(("text", "audio")), ("tone",)))
+    if seen and heard:
+        found.append(Use("omni", _EVERYTHING, ("layout", "tone")))
+    if question.makes == "speech":
+        found.append(Use("omni", _EVERYTHING, speaks=True))
+    return tuple(found)
+
+
+def use_of(candidate: Candidate, makes: Makes) -> UseName:
+    """What a finished route uses its answering model as."""
+    last, answering = candidate.last, candidate.answering
+    ends: dict[str, UseName] = {"transcribe": "recognition", "embed": "embedding"}
+    if last.op in ends:
+        return ends[last.op]
+    if last.op == "speak" and answering is last:
+        return "synthesis"
+    senses = _senses(candidate)
+    if len(senses) > 1 or (makes == "speech" and last.op == "generate"):
+        return "omni"
+    if senses:
+        return "vision" if "sight" in senses else "hearing"
+    return "cascade" if conversions(candidate) else "llm"
+
+
+def conversions(candidate: Candidate) -> list[str]:
+    """What becomes text on the way, each operation once, in order."""
+    return list(
+        dict.fromkeys(
+            step.op for step in candidate.steps if step.op in ("extract", "read", "transcribe", "describe")
+            if not (isinstance(step, Call) and step is candidate.last)
+        )
+    )  # fmt: skip
+
+
+def _senses(candidate: Candidate) -> set[str]:
+    found: set[str] = set()
+    for taken in candidate.takes:
+        if taken.kind in _SEEN:
+            found.add("sight")
+        elif taken.kind == "audio":
+            found.add("hearing")
+        elif taken.kind == "video":
+            found |= {"sight", "hearing"}
+    return found
+
+
+# ---- catalogs --------------------------------------------------------------------------------------
+
+
+def narrowed(catalog: Catalog, use: Use | None, job: Job, place: Literal["hosted", "here", "any"]) -> Catalog:
+    """The catalog in which the answer is made at a place, by endpoints that take no more than a use does.
+
+    What converts (an ear, a reader, an eye, a voice) stays where it is: a host's model may well be given a text that was
+    read here.
+    """
+    return msgspec.structs.replace(catalog, endpoints=tuple(_narrowed(catalog.endpoints, use, job, place)))
+
+
+def _narrowed(endpoints: Iterable[Endpoint], use: Use | None, job: Job, place: str) -> Iterable[Endpoint]:
+    for endpoint in endpoints:
+        jobs = {each for task in endpoint.model.tasks for each in JOBS.get(task, ())}
+        if job not in jobs:
+            yield endpoint
+            continue
+        here = endpoint.host.zone in HERE
+        if (place == "hosted" and here) or (place == "here" and not here):
+            continue
+        if use is not None and use.speaks and "audio" not in endpoint.model.output:
+            continue
+        yield endpoint if use is None or job != "generate" else _as_used(endpoint, use)
+
+
+def _as_used(endpoint: Endpoint, use: Use) -> Endpoint:
+    """The endpoint, given no more than this use gives it."""
+    input = tuple(kind for kind in endpoint.input if kind in use.inputs)
+    model = endpoint.model
+    if not use.speaks and "audio" in model.output and "text" in model.output:
+        model = msgspec.structs.replace(model, output=tuple(made for made in model.output if made != "audio"))
+    if input == endpoint.input and model is endpoint.model:
+        return endpoint
+    return msgspec.structs.replace(endpoint, input=input, model=model)

@@ -1,0 +1,128 @@
+"""Kinds, volumes and hardware as people write them: ``pdf,image``, ``10000/day``, ``2x24GB``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import cast
+
+import msgspec
+
+from intermodal.advising.question import DAYS, MAKES, Hardware, Makes, Volume
+from intermodal.content import Kind
+from intermodal.errors import UsageError
+from intermodal.plans.machine import Gpu, Machine
+
+_KINDS: dict[str, Kind] = {
+    "text": "text", "words": "text",
+    "image": "image", "images": "image", "picture": "image", "photo": "image", "screenshot": "image",
+    "audio": "audio", "sound": "audio", "speech": "audio", "recording": "audio",
+    "video": "video", "film": "video",
+    "pdf": "document", "document": "document", "documents": "document",
+}  # fmt: skip
+IN = ("text", "image", "audio", "video", "pdf")
+_MADE: dict[str, Makes] = {
+    **{name: name for name in MAKES},
+    "audio": "speech", "voice": "speech", "picture": "image", "embeddings": "embedding", "vector": "embedding",
+}  # fmt: skip
+_PER_MONTH = {"hour": 24 * DAYS, "day": DAYS, "week": DAYS / 7, "month": 1.0, "year": 1 / 12}
+_VOLUME = re.compile(r"([\d,_]+(?:\.\d+)?)([km]?)(?:\s*(?:/|per|a|an)\s*([a-z]+))?", re.IGNORECASE)
+_MEMORY = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)(gib|gb|mib|mb|tb)", re.IGNORECASE)
+_CORES = re.compile(r"(\d+)cores?", re.IGNORECASE)
+_UNITS = {"gib": 2**30, "gb": 10**9, "mib": 2**20, "mb": 10**6, "tb": 10**12}
+_MOST = 1e12  # requests a month, or bytes by the thousand; more is a slip
+
+
+def kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
+    """Kinds by their names, each once."""
+    found: dict[Kind, None] = {}
+    for word in _split(words):
+        if word not in _KINDS:
+            near = get_close_matches(word, _KINDS, 2, 0.6)
+            raise UsageError(f"{word!r} is no kind of content", where=where, todo=_or(near, IN))
+        found[_KINDS[word]] = None
+    if not found:
+        raise UsageError("nothing goes in", where=where, todo=f"name some of {', '.join(IN)}")
+    return tuple(found)
+
+
+def made(word: str) -> Makes:
+    """What comes out."""
+    some = _split([word])
+    if len(some) > 1:
+        raise UsageError(f"{word!r} are several things", where="--out", todo="ask once for each")
+    name = some[0] if some else ""
+    if name not in _MADE:
+        raise UsageError(
+            f"{name!r} is nothing that comes out",
+            where="--out",
+            todo=_or(get_close_matches(name, _MADE, 2, 0.6), MAKES),
+        )
+    return _MADE[name]
+
+
+def volume(word: str) -> Volume:
+    """``10000/day``, ``10k a day``, ``300000/month``; a bare number is a month's."""
+    said = _VOLUME.fullmatch(word.strip())
+    unit = said[3].lower() if said and said[3] else "month"
+    if said is None or unit not in _PER_MONTH:
+        todo = f"write 10000/day; units are {', '.join(_PER_MONTH)}"
+        raise UsageError(f"{word!r} is no number of requests", where="--requests", todo=todo)
+    number = float(said[1].replace(",", "").replace("_", "") or "nan")
+    number *= {"": 1.0, "k": 1e3, "m": 1e6}[said[2].lower()]
+    per_month = number * _PER_MONTH[unit]
+    if not 0 < per_month <= _MOST:
+        raise UsageError(f"{word!r} is no number of requests", where="--requests", todo="write 10000/day")
+    return Volume(per_month=per_month, words=f"{number:,.10g} a {unit}")
+
+
+def hardware(word: str, here: Machine) -> Hardware:
+    """``24GB`` is memory, ``2x24GB`` two graphics cards of 24 GB; ``8cores`` besides. All of it is taken to be free.
+
+    ``here``: the machine whose cores are taken where none are stated.
+    """
+    cards, bytes_, cores = 0, 0.0, here.cores
+    for each in word.replace(",", " ").split():
+        memory, some = _MEMORY.fullmatch(each), _CORES.fullmatch(each)
+        if memory is not None and not bytes_:
+            cards = int(memory[1]) if memory[1] else 0
+            bytes_ = max(cards, 1) * float(memory[2]) * _UNITS[memory[3].lower()]
+        elif some is not None and int(some[1]):
+            cores = int(some[1])
+        else:
+            bytes_ = math.nan
+            break
+    if not 0 < bytes_ <= 1e15 or (memory is not None and memory[1] == "0"):
+        todo = "write 24GB of memory, 2x24GB for two graphics cards, and 8cores beside it"
+        raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=todo)
+    size = int(bytes_)
+    gpus = tuple(Gpu(name="stated", memory=size // cards) for _ in range(cards))
+    machine = Machine(cores=cores, memory=size, free=size, gpus=gpus)
+    each_gib = f"{size / max(cards, 1) / 2**30:.3g} GiB"
+    words = f"{cards} graphics card{'s' if cards > 1 else ''} of {each_gib}" if cards else f"{each_gib} of memory"
+    return Hardware(machine=machine, words=f"{words}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
+
+
+def this_machine(here: Machine) -> Hardware:
+    """The machine this runs on, with what is free now."""
+    gib = 2**30
+    words = (
+        f"this machine: {here.memory / gib:.3g} GiB of memory, {here.free / gib:.3g} free, "
+        f"{here.cores} core{'s' if here.cores != 1 else ''}"
+    )
+    return Hardware(machine=msgspec.structs.replace(here, loaded=()), words=words)
+
+
+def private(words: Iterable[str]) -> tuple[str, ...]:
+    """Kinds that may not leave, as the planner's labels."""
+    return cast("tuple[str, ...]", kinds(words, "--private")) if _split(words) else ()
+
+
+def _split(words: Iterable[str]) -> list[str]:
+    return [each for word in words for each in re.split(r"[,\s]+", word.lower()) if each]
+
+
+def _or(near: list[str], names: tuple[str, ...]) -> str:
+    return f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(names)}"

@@ -1,0 +1,147 @@
+"""``intermodal advise``: what kind of model is needed, and what it would cost, over requests that nobody has made yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intermodal.cli.options import listed, money, seconds
+from intermodal.errors import UsageError
+from intermodal.request import ASPECTS, OBJECTIVES, TIERS
+
+if TYPE_CHECKING:
+    from intermodal.costing.parts import Piece
+
+EPILOG = """\b
+Examples
+  intermodal advise --in pdf,image --out text --requests 10000/day
+  intermodal advise --in audio --prompt "Is the caller angry?" --audio 90s
+  intermodal advise --in image --shows text --keep layout --svg advice.svg
+  intermodal advise --in pdf --pdf 30p --scanned --hardware 24GB --hardware-price 2500 --requests 500/day
+  intermodal advise --in audio,image --private audio --local --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--in", "takes", multiple=True, required=True, metavar="KINDS", help="What goes in: text, image, audio, video, pdf."
+)
+@click.option(
+    "--out",
+    "makes",
+    default="text",
+    show_default=True,
+    metavar="KIND",
+    help="What comes out: text, json, transcript, speech, embedding, image.",
+)
+@click.option("--requests", default="", metavar="N/day", help="How often: 10000/day, 50k/month.")
+@click.option("--prompt", default="", metavar="TEXT", help="What is asked; its words say what has to be kept.")
+@click.option("--text", "texts", multiple=True, metavar="WORDS", help="Size of a text, as 500words or 3000chars.")
+@click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="Size of a picture; repeatable.")
+@click.option("--audio", "sounds", multiple=True, metavar="TIME", help="Length of a recording, as 60s or 1m30s.")
+@click.option("--video", "films", multiple=True, metavar="TIME[@FPS][:WxH]", help="Of a video, as 60s@1:1280x720.")
+@click.option("--pdf", "pdfs", multiple=True, metavar="PAGESp", help="Pages of a PDF, as 10p.")
+@click.option("--out-tokens", type=click.IntRange(1), default=None, metavar="N", help="Length of an answer.")
+@click.option("--shows", type=click.Choice(["text", "scene"]), default=None, help="What pictures show.")
+@click.option("--scanned", is_flag=True, help="Pages have no text layer.")
+@click.option("--figures", is_flag=True, help="Pages have figures beside their text.")
+@click.option("--verbatim", is_flag=True, help="The text itself is spoken: nobody answers it.")
+@click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    default="default",
+    show_default=True,
+    help="What to prefer among the routes that are allowed.",
+)
+@click.option("--at-least", type=click.Choice(TIERS), default=None, help="Strength floor; rejects weaker routes.")
+@click.option("--max-cost", type=money, default=None, metavar="USD", help="Money limit for one request.")
+@click.option("--latency", type=seconds, default=None, metavar="SECONDS", help="Time limit for one request.")
+@click.option("--private", multiple=True, metavar="KINDS", help="Kinds that may not leave the machine.")
+@click.option("--release", multiple=True, metavar="LIST", help="What made of them may leave: audio:text")
+@click.option("--keep", type=listed, multiple=True, metavar="ASPECTS", help=f"What must be kept: {', '.join(ASPECTS)}.")
+@click.option("--language", default="", metavar="CODE", help="Language of the speech.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Look at this host only; repeatable.")
+@click.option("--local", is_flag=True, help="Nothing leaves this machine: look at no host.")
+@click.option(
+    "--hardware",
+    default="",
+    metavar="WORDS",
+    help="What models may run on: 24GB of memory, 2x24GB for two cards, 8cores.  [default: this machine]",
+)
+@click.option("--hardware-price", type=money, default=None, metavar="USD", help="What one such machine costs.")
+@click.option(
+    "--life",
+    "life_months",
+    type=click.FloatRange(min=1),
+    default=None,
+    metavar="MONTHS",
+    help="Months that it lasts.  [default: 36]",
+)
+@click.option("--power", type=click.FloatRange(min=0), default=None, metavar="WATTS", help="What it draws.")
+@click.option("--kwh", type=money, default=None, metavar="USD", help="What a kilowatt-hour costs.")
+@click.option(
+    "--svg",
+    "svg_file",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default=None,
+    metavar="FILE",
+    help="Draw the decision and cost against volume; - for standard output.",
+)
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False),
+    default=None,
+    metavar="FILE",
+    help="A page with the picture and every number.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def advise(**given: Any) -> None:
+    """Say whether a language model is enough for a task or a broader model is needed, and what it would cost.
+
+    The requests are imagined, so nobody is contacted and no host needs consent. The planner chooses as it does for
+    real ones, among all hosts of the snapshot and what fits on the hardware.
+    """  # fmt: skip
+    from intermodal.cli.document import print_document
+    from intermodal.cli.pictures import write_picture
+    from intermodal.cli.targets import Target, check_targets
+    from intermodal.client import Client
+
+    picture, page = given.pop("svg_file"), given.pop("html_file")
+    as_json = given.pop("as_json")
+    if picture == "-" and as_json:
+        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+    check_targets((Target("--svg", picture, "svg"), Target("--html", page, "html")), ())
+    parts = _pieces(given)
+    takes, makes = given.pop("takes"), given.pop("makes")
+    given["keep"] = [each for some in given["keep"] for each in some]
+    with Client() as client:
+        made = client.advise(takes, makes, parts=parts, **given)
+    if picture:
+        from intermodal.reports.advice_picture import svg
+
+        write_picture(picture, svg(made))
+    if page:
+        from intermodal.reports.advice_page import page as as_page
+
+        write_picture(page, as_page(made))
+    if picture == "-":
+        return
+    if as_json:
+        from intermodal.reports.advice_document import document
+
+        print_document("advise", document(made))
+    else:
+        click.echo(str(made))
+
+
+def _pieces(given: dict[str, Any]) -> tuple[Piece, ...]:
+    """The sizes that options state."""
+    from intermodal.cli import imagined as as_piece
+
+    return (
+        *map(as_piece.text, given.pop("texts")), *map(as_piece.image, given.pop("images")),
+        *map(as_piece.audio, given.pop("sounds")), *map(as_piece.video, given.pop("films")),
+        *map(as_piece.pdf, given.pop("pdfs")),
+    )  # fmt: skip
