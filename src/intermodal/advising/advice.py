@@ -78,7 +78,7 @@ class Kind(Value):
 
 
 class Fork(Value):
-    """One question on the way to the decision, its answer, and why that is the answer. ``leads``: the use it ends in."""
+    """One question on the way to the decision, its answer and the reason for it. ``leads``: the use it ends in."""
 
     question: str
     answer: Literal["yes", "no"]
@@ -91,6 +91,9 @@ class Milestone(Value):
 
     usd: float
     requests: float
+
+
+_NOBODY = Quantity(certainty="unknown", basis="there is nothing to compare")
 
 
 class BreakEven(Value):
@@ -108,12 +111,12 @@ class BreakEven(Value):
 
     hosted: str = ""
     here: str = ""
-    usd: Quantity = Quantity()
-    capacity: Quantity = Quantity()
-    machine: Quantity = Quantity()
+    usd: Quantity = _NOBODY
+    capacity: Quantity = _NOBODY
+    machine: Quantity = _NOBODY
     machines: int = 0
-    requests: Quantity = Quantity()
-    worth: Quantity = Quantity()
+    requests: Quantity = _NOBODY
+    worth: Quantity = _NOBODY
     words: str = ""
     milestones: tuple[Milestone, ...] = ()
 
