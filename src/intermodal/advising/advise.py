@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.advising.advice import Advice, Kind, Offer, Place, Step
-from intermodal.advising.break_even import break_even
+from intermodal.advising.break_even import break_even, capacity, own_cost
 from intermodal.advising.drawn import drawing
 from intermodal.advising.imagined import request_of
 from intermodal.advising.offers import Offers
@@ -130,8 +130,8 @@ def _kind(planning: Planning, use: Use, decided: UseName, made: Offer) -> Kind:
 
 
 def _offer(planning: Planning, use: Use, place: Place) -> Offer:
-    """The best route of a use at a place. It is found freely where that is of this use already, else by stating what only
-    this use keeps."""
+    """The best route of a use at a place. It is found freely where that is of this use already, else by stating what
+    only this use keeps."""
     job = job_of(planning.question)
     catalog = narrowed(planning.catalog, use, job, place)
     request = planning.request
@@ -143,13 +143,16 @@ def _offer(planning: Planning, use: Use, place: Place) -> Offer:
         try:
             found = planning.plan(catalog, msgspec.structs.replace(request, policy=stated))
         except NoRoute as error:
-            reasons = error.reasons or (error.what,)
+            reasons = tuple(each for each in error.reasons if not each.endswith(_ANOTHER_JOB)) or _NOBODY
             continue
         if use_of(found.chosen, planning.question.makes) == use.name:
             return offer(planning, found, place)
         other = TITLES[use_of(found.chosen, planning.question.makes)]
         reasons = reasons or (f"{found.chosen.endpoint} would be used as {other}",)
     return Offer(place=place, refused=reasons)
+
+
+_NOBODY, _ANOTHER_JOB = ("no such model is known there",), ("not what is wanted here", "no endpoint is known")
 
 
 def _place(candidate: Candidate, catalog: Catalog) -> Place:
@@ -163,6 +166,10 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
     volume = planning.question.volume
     usd = route.total.cost if route.total.cost.known else unknown(f"no price of {endpoint.id} is known")
     monthly = unknown("nobody said how many requests") if volume is None else usd.scaled(volume.per_month)
+    made_here = Offer(place=place, seconds=route.total.seconds, load=route.total.load_seconds)
+    owned = planning.question.owned
+    if place == "here" and owned is not None and volume is not None:
+        monthly = exact(own_cost(owned, volume.per_month, capacity(made_here).mid), "hardware, one request at a time")
     return Offer(
         place=place,
         endpoint=endpoint.id,
@@ -258,7 +265,10 @@ def _assumed(question: Question) -> tuple[str, ...]:
 def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
     found = []
     if not question.local:
-        left = f"; {offers.left_out} free tiers are left out, they are rationed" if offers.left_out else ""
+        gone = [f"{offers.rationed} free tiers, which are rationed"] if offers.rationed else []
+        if offers.doubted:
+            gone.append(f"{offers.doubted} prices below a tenth of what other hosts ask for the same model")
+        left = f"; left out are {' and '.join(gone)}" if gone else ""
         found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {offers.hosts} hosts{left}")
         found.append("hosts: imagined, so none was asked and none needs consent; nothing was sent")
     found.append(f"here: {question.hardware.words}; one request at a time, models taken as pulled")

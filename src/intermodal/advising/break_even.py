@@ -89,7 +89,8 @@ def crossing(owned: Owned, usd: Quantity, capacity: Quantity) -> Quantity:
 def _said(found: BreakEven, question: Question, owned: Owned, requests: Quantity) -> str:
     if requests.known:
         volume, cost = question.volume, found.usd
-        words = f"from {requests.mid:,.0f} requests a month on a machine of ${owned.per_month:,.0f} a month is the cheaper one"
+        machine = f"a machine of ${owned.per_month:,.0f} a month"
+        words = f"from {requests.mid:,.0f} requests a month on, {machine} is the cheaper one"
         if volume is None:
             return words
         bill, own = cost.mid * volume.per_month, own_cost(owned, volume.per_month, found.capacity.mid)

@@ -1,4 +1,4 @@
-"""Pictures that come out. The planner plans none yet, so this lists models that draw, with a price where one is known."""
+"""Pictures that come out. The planner plans none yet, so this lists models that draw, with a price if one is known."""
 
 from __future__ import annotations
 
@@ -43,12 +43,16 @@ def drawing(question: Question, as_of: str) -> Advice:
         reason="a picture comes out",
         kinds=(Kind(use="drawing", title=title, offers=(_with_others(best, others),)),),
         path=(Fork(question="must a model answer in words?", answer="no", why="a picture comes out", leads="drawing"),),
-        break_even=BreakEven(words="no route here draws, so there is nothing to compare",
-                             hosted=best.endpoint, usd=best.usd, capacity=unknown("none"), machine=unknown("none"),
-                             requests=unknown("none"), worth=unknown("none")),
+        break_even=BreakEven(
+            words="nothing here draws, so there is nothing to compare", hosted=best.endpoint, usd=best.usd
+        ),
         asked=f"{', '.join(piece.name for piece in question.parts)} -> image {SIDE}x{SIDE}",
         assumed=(f"one picture of {SIDE}x{SIDE} of high quality a request",),
-        sources=(f"prices: the snapshot of {models.version}; {known} of {len(ordered)} endpoints that draw have a price that can be worked out",),
+        sources=(
+            f"prices: the snapshot of {models.version}; of {len(ordered)} endpoints that draw, what a picture costs is "
+            f"known of {known}",
+            "hosts: imagined, so none was asked and none needs consent; nothing was sent",
+        ),
         notes=("intermodal plans and makes no pictures yet: this is a list by price, not a plan",),
         volume=question.volume,
         as_of=as_of,
@@ -65,7 +69,7 @@ def _with_others(best: Offer, others: list[Offer]) -> Offer:
 
 
 def _offer(question: Question, row: Row, models: Snapshot, as_of: str) -> Offer:
-    usd = _price(row, as_of)
+    usd = _price(row, models, as_of)
     volume = question.volume
     model = hosted.model_of(row, None, models.header)
     return Offer(
@@ -85,8 +89,10 @@ def _offer(question: Question, row: Row, models: Snapshot, as_of: str) -> Offer:
     )
 
 
-def _price(row: Row, as_of: str) -> Quantity:
+def _price(row: Row, models: Snapshot, as_of: str) -> Quantity:
     """USD of one picture, where its tokens follow a published rule and its tokens have a price."""
+    if hosted.prices_of(row, models.header) is None:
+        return unknown("no price is known")
     try:
         rules = families().sheet(row.id, as_of)
     except UsageError:
@@ -95,7 +101,9 @@ def _price(row: Row, as_of: str) -> Quantity:
         (Piece(kind="drawn", name="picture", width=SIDE, height=SIDE, detail="high"),), rules, takes=(), model=row.id
     )
     vector = prices.at(row.dated_prices, as_of) or row.stated_prices
-    if counted.rejected or vector is None:
+    # One that also writes has a price of words, and asks more for a picture's tokens.
+    words_alone = "text" in row.output and vector is not None and "output_image_mtok" not in vector.units
+    if counted.rejected or vector is None or words_alone:
         return unknown("no price of a picture is known")
     return bill(counted.parts, partial(_billed, vector))
 

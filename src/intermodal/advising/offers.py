@@ -6,9 +6,11 @@ pulled; what intermodal does not run itself is imagined on a server of one's own
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
@@ -29,7 +31,9 @@ from intermodal.quantity import Quantity, between
 
 FREE_TIER = ":free"  # how OpenRouter and its like name what costs nothing and is given to few at a time
 OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
+DOUBTED = 10  # times less than the median is no bargain
 SERVED = 3  # hosts from which on an open model is taken for one that people run
+_JUDGES = re.compile(r"guard|moderation|safety")  # they say whether a text is allowed, and answer nothing
 _EMBEDDED = ("llama", "whisper", "ocr", "e5", "piper")
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
 # The embedded rows of llama.cpp have a resident size whose high end is a fifth above the middle.
@@ -42,15 +46,17 @@ class Offers(Value):
     """The catalog, and how it came about.
 
     Attributes:
-        endpoints, hosts: how many hosted ones were looked at, before those that others beat in every figure were left out.
-        dated: whose prices, and of which day. left_out: free tiers.
+        endpoints, hosts: how many hosted ones were looked at, those among them that others beat in every figure.
+        dated: whose prices, and of which day.
+        rationed: free tiers that were left out. doubted: prices that were.
     """
 
     catalog: Catalog
     endpoints: int
     hosts: int
     dated: str
-    left_out: int
+    rationed: int
+    doubted: int
 
 
 def offers(
@@ -76,12 +82,10 @@ def offers(
         weights=frozenset(),
         own_snapshot=own_snapshot,
     )
-    ready = tuple(
-        msgspec.structs.replace(each, ready=True, missing="", todo="")
-        for each in every.endpoints
-        if _may_be(each, wanted)
-    )
-    kept = tuple(each for each in ready if not each.served_as.endswith(FREE_TIER))
+    ready = tuple(map(_ready, (each for each in every.endpoints if _may_be(each, wanted))))
+    ready = tuple(each for each in ready if not _JUDGES.search(each.model.id))
+    paid = tuple(each for each in ready if not each.served_as.endswith(FREE_TIER))
+    kept = believed(paid)
     here = tuple(own_servers(hardware, models))
     whole = msgspec.structs.replace(every, endpoints=(*kept, *here), consent=tuple(sorted(wanted)), elsewhere=())
     remote = [each for each in kept if each.host.zone not in HERE]
@@ -90,7 +94,8 @@ def offers(
         endpoints=len(remote),
         hosts=len({each.host.id for each in remote}),
         dated=_dated(models),
-        left_out=len(ready) - len(kept),
+        rationed=len(ready) - len(paid),
+        doubted=len(paid) - len(kept),
     )
 
 
@@ -110,6 +115,21 @@ def _hosts(
 
 def _may_be(endpoint: Endpoint, wanted: tuple[str, ...]) -> bool:
     return endpoint.host.zone in HERE or endpoint.host.id in wanted
+
+
+def _ready(endpoint: Endpoint) -> Endpoint:
+    return msgspec.structs.replace(endpoint, ready=True, missing="", todo="")
+
+
+def believed(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """Without those that ask less than a tenth of what other hosts ask for the same model: one of the two figures is a
+    slip, and the cheapest of thousands is where slips gather."""
+    asked: dict[str, list[float]] = {}
+    for each in endpoints:
+        if each.price.input_mtok and each.host.zone not in HERE:
+            asked.setdefault(each.model.id, []).append(each.price.input_mtok)
+    least = {name: median(some) / DOUBTED for name, some in asked.items() if len(some) >= SERVED}
+    return tuple(e for e in endpoints if not e.price.input_mtok or e.price.input_mtok >= least.get(e.model.id, 0.0))
 
 
 def undominated(catalog: Catalog, as_of: str) -> Catalog:
@@ -157,7 +177,7 @@ def _open_models(models: Snapshot) -> tuple[Model, ...]:
     for each in _open_rows(models):
         if each.id not in found:
             model = hosted.model_of(each, shipped().rows.get(each.id), models.header)
-            if model.parameters:
+            if model.parameters and not _JUDGES.search(model.id):
                 found[each.id] = model
     return tuple(
         msgspec.structs.replace(model, output=("text",))

@@ -90,9 +90,8 @@ def _number(question: Question, offer: Offer) -> str:
     """What the objective looks at."""
     money = f"${plain_money(offer.usd.mid)}" if offer.usd.known else "an unknown price"
     seconds = f"{plain_seconds(offer.seconds.mid)} s"
-    return {
-        "default": f"{money} and {seconds}", "cheapest": money, "fastest": seconds,
-    }.get(question.objective, f"{offer.tier}, {money}")  # fmt: skip
+    strong = f"{offer.tier}, " if question.objective == "best" else ""
+    return f"{strong}{money} and {seconds}"
 
 
 def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> str:

@@ -79,7 +79,8 @@ def _decides(offer: Offer, advice: Advice) -> bool:
 
 def steps(offer: Offer) -> str:
     """What happens, conversions with who makes them."""
-    before = [_step(step) for step in offer.steps if step.endpoint != offer.endpoint or step.op != "generate"]
+    last = offer.steps[-1:] if offer.steps and offer.steps[-1].endpoint == offer.endpoint else ()
+    before = [_step(step) for step in offer.steps if step not in last and step.op not in ("generate", "speak")]
     return f"{offer.summary}{': ' if before else ''}{', '.join(before)}"
 
 
@@ -89,9 +90,12 @@ def _step(step: Step) -> str:
 
 def figures(offer: Offer) -> list[str]:
     """Money, time, memory of an offer, each in words."""
-    found = [f"{numbers.money(offer.usd)} a request"]
-    if offer.per_month.known:
-        found.append(f"{monthly(offer.per_month)} a month")
+    if offer.place == "here" and offer.usd.known and not offer.usd.high:
+        found = ["no host to pay"]
+    else:
+        found = [f"{numbers.money(offer.usd)} a request"]
+    if offer.per_month.high:
+        found.append(f"{monthly(offer.per_month)} a month{' of hardware' if offer.place == 'here' else ''}")
     found.append(numbers.seconds(offer.seconds) if offer.seconds.known else "time unknown")
     if offer.memory.high:
         found.append(f"{numbers.memory(offer.memory)} of memory here")

@@ -35,6 +35,7 @@ TITLES: dict[UseName, str] = {
     "drawing": "an image generation model",
 }
 _SEEN: frozenset[str] = frozenset(("image", "document"))
+_MADE = {"render": "sight", "frames": "sight", "demux": "hearing"}  # what a transform makes for the answering call
 
 
 class Use(Struct, frozen=True):
@@ -113,7 +114,9 @@ def conversions(candidate: Candidate) -> list[str]:
 
 
 def _senses(candidate: Candidate) -> set[str]:
-    found: set[str] = set()
+    """What the answering call takes in as more than text: parts as they are, and pictures and sound made of them."""
+    given = {ref.removeprefix("step:") for ref in candidate.answering.inputs}
+    found = {_MADE[step.op] for step in candidate.steps if step.id in given and step.op in _MADE}
     for taken in candidate.takes:
         if taken.kind in _SEEN:
             found.add("sight")
@@ -130,20 +133,22 @@ def _senses(candidate: Candidate) -> set[str]:
 def narrowed(catalog: Catalog, use: Use | None, job: Job, place: Literal["hosted", "here", "any"]) -> Catalog:
     """The catalog in which the answer is made at a place, by endpoints that take no more than a use does.
 
-    What converts (an ear, a reader, an eye, a voice) stays where it is: a host's model may well be given a text that was
-    read here.
+    What converts (an ear, a reader, an eye, a voice) stays where it is: a host's model may well be given a text that
+    was read here, but not the other way round.
     """
     return msgspec.structs.replace(catalog, endpoints=tuple(_narrowed(catalog.endpoints, use, job, place)))
 
 
 def _narrowed(endpoints: Iterable[Endpoint], use: Use | None, job: Job, place: str) -> Iterable[Endpoint]:
     for endpoint in endpoints:
+        here = endpoint.host.zone in HERE
+        if place == "here" and not here:
+            continue
         jobs = {each for task in endpoint.model.tasks for each in JOBS.get(task, ())}
         if job not in jobs:
             yield endpoint
             continue
-        here = endpoint.host.zone in HERE
-        if (place == "hosted" and here) or (place == "here" and not here):
+        if place == "hosted" and here:
             continue
         if use is not None and use.speaks and "audio" not in endpoint.model.output:
             continue

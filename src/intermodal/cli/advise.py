@@ -1,4 +1,4 @@
-"""``intermodal advise``: what kind of model is needed, and what it would cost, over requests that nobody has made yet."""
+"""``intermodal advise``: what kind of model is needed, and what it would cost, before any request is made."""
 
 from __future__ import annotations
 
