@@ -78,11 +78,15 @@ class Kind(Value):
 
 
 class Fork(Value):
-    """One question on the way to the decision, its answer and the reason for it. ``leads``: the use it ends in."""
+    """One question on the way to the decision, its answer and the reason for it.
+
+    ``otherwise``: where the other answer leads, in words. ``leads``: the use it ends in, "" where it goes on.
+    """
 
     question: str
     answer: Literal["yes", "no"]
     why: str
+    otherwise: str = ""
     leads: UseName | Literal[""] = ""
 
 

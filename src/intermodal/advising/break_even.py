@@ -33,7 +33,7 @@ def break_even(question: Question, decided: Kind, kinds: list[Kind]) -> BreakEve
     if not hosted.usd.known:
         return _with(found, words="what a host asks is not known, so there is nothing to compare")
     if here is None:
-        return _with(found, words=f"nothing on {question.hardware.words} answers it, so there is nothing to compare")
+        return _with(found, words="nothing here answers it, so there is nothing to compare")
     return _compared(_with(found, here=here.endpoint, capacity=capacity(here)), question, hosted)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from intermodal.advising.advice import Advice, BreakEven, Fork, Kind, Offer, Step
+from intermodal.advising.path import WORDS
 from intermodal.advising.question import Question
 from intermodal.advising.uses import TITLES
 from intermodal.catalog import find, hosted, prices
@@ -36,13 +37,13 @@ def drawing(question: Question, as_of: str) -> Advice:
     known = sum(each.usd.known for each in ordered)
     title = TITLES["drawing"]
     return Advice(
-        headline=f"{title}: a picture comes out, which no language model makes",
+        headline="no language model needed: a picture is drawn",
         use="drawing",
         place="hosted",
         endpoint=best.endpoint,
         reason="a picture comes out",
         kinds=(Kind(use="drawing", title=title, offers=(_with_others(best, others),)),),
-        path=(Fork(question="must a model answer in words?", answer="no", why="a picture comes out", leads="drawing"),),
+        path=(Fork(question=WORDS, answer="no", why="a picture comes out", leads="drawing"),),
         break_even=BreakEven(
             words="nothing here draws, so there is nothing to compare", hosted=best.endpoint, usd=best.usd
         ),

@@ -22,36 +22,52 @@ _ENDS: dict[UseName, str] = {
 def path(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -> tuple[Fork, ...]:
     """The forks that lead to the decision."""
     if decided in _ENDS:
-        return (Fork(question="must a model answer in words?", answer="no", why=_ENDS[decided], leads=decided),)
-    found = [Fork(question="must a model answer in words?", answer="yes", why=f"{question.makes} comes out")]
+        return (_fork(WORDS, "no", _ENDS[decided], decided),)
+    found = [_fork(WORDS, "yes", f"{question.makes} comes out")]
     media = [SAID[kind] for kind in question.takes if kind != "text"]
     if not media:
-        return (*found, _fork("does anything but text go in?", "no", "text alone goes in", decided))
-    found.append(_fork("does anything but text go in?", "yes", f"{_joined(media)} {_go(question.takes)} in"))
+        return (*found, _fork(MEDIA, "no", "text alone goes in", decided))
+    found.append(_fork(MEDIA, "yes", f"{_joined(media)} {_go(question.takes)} in"))
     text = next((kind for kind in kinds if kind.use in ("cascade", "llm")), None)
     carried = text is not None and text.best is not None and not _needed(text.best)
     if not carried:
         why = _without(text)
-        found.append(_fork("can words carry what is needed?", "no", why))
+        found.append(_fork(CARRIED, "no", why))
         return (*found, *_senses(kinds, decided))
     assert text is not None and text.best is not None
-    found.append(_fork("can words carry what is needed?", "yes", f"as {text.best.summary}"))
+    found.append(_fork(CARRIED, "yes", f"as {text.best.summary}"))
     if decided in ("cascade", "llm"):
-        return (*found, _fork("is the detour over words worth it?", "yes", _cheaper(question, kinds, made), decided))
-    found.append(_fork("is the detour over words worth it?", "no", _dearer(question, text.best, made)))
+        return (*found, _fork(DETOUR, "yes", _cheaper(question, kinds, made), decided))
+    found.append(_fork(DETOUR, "no", _dearer(question, text.best, made)))
     return (*found, *_senses(kinds, decided))
 
 
+# Each question, and where "yes" and "no" lead when the way does not go on.
+WORDS = "must a model answer in words?"
+MEDIA = "does anything but text go in?"
+CARRIED = "can words carry what is needed?"
+DETOUR = "is the detour over words worth it?"
+WHOLE = "does one model take it as it is?"
+BOTH = "must one model both see and hear?"
+_YES = {DETOUR: TITLES["cascade"], BOTH: TITLES["omni"], CARRIED: "an LLM, after conversion"}
+_NO = {
+    WORDS: "a model of that one task", MEDIA: TITLES["llm"], CARRIED: "a model that takes it as it is",
+    DETOUR: "a model that takes it as it is", BOTH: "a model of one sense, the rest as text",
+}  # fmt: skip
+
+
 def _fork(question: str, answer: Literal["yes", "no"], why: str, leads: UseName | Literal[""] = "") -> Fork:
-    return Fork(question=question, answer=answer, why=why, leads=leads)
+    """A fork, with where its other answer would have led."""
+    other = (_NO if answer == "yes" else _YES).get(question, "")
+    return Fork(question=question, answer=answer, why=why, otherwise=other, leads=leads)
 
 
 def _senses(kinds: list[Kind], decided: UseName) -> tuple[Fork, ...]:
     if len(kinds) < 3:
-        return (_fork("does one model take it as it is?", "yes", f"as {TITLES[decided]}", decided),)
+        return (_fork(WHOLE, "yes", f"as {TITLES[decided]}", decided),)
     answer: Literal["yes", "no"] = "yes" if decided == "omni" else "no"
     why = "it sees and hears" if decided == "omni" else "one sense is enough, the rest becomes text"
-    return (_fork("must one model both see and hear?", answer, why, decided),)
+    return (_fork(BOTH, answer, why, decided),)
 
 
 def _needed(offer: Offer) -> list[str]:

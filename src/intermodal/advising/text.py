@@ -10,13 +10,15 @@ from intermodal.quantity import Quantity
 LABEL = 12  # columns of "break-even"
 PLACE = 9  # of "  hosted "
 _DONE = {"extract": "text of its pages", "render": "pages as pictures", "frames": "frames", "demux": "its sound"}
-_WORDS = {"here": "local", "hosted": "hosted"}
+LOCAL = "local"
+_WORDS = {"here": LOCAL, "hosted": "hosted"}
 
 
 def text(advice: Advice) -> str:
     """All of it, short enough to be read."""
     lines = wrapped(f"decision: {headline(advice)}", " " * 10)
     lines += _said("because", advice.reason)
+    lines += _said("call", advice.headline)
     if advice.matters:
         lines += _said("label", advice.matters)
     lines += _said("asked", advice.asked)

@@ -31,7 +31,7 @@ _PER_MONTH = {"hour": 24 * DAYS, "day": DAYS, "week": DAYS / 7, "month": 1.0, "y
 _VOLUME = re.compile(r"([\d,_]+(?:\.\d+)?)([km]?)(?:\s*(?:/|per|a|an)\s*([a-z]+))?", re.IGNORECASE)
 _MEMORY = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)(gib|gb|mib|mb|tb)", re.IGNORECASE)
 _CORES = re.compile(r"(\d+)cores?", re.IGNORECASE)
-_UNITS = {"gib": 2**30, "gb": 10**9, "mib": 2**20, "mb": 10**6, "tb": 10**12}
+_UNITS = {"gib": 2**30, "gb": 2**30, "mib": 2**20, "mb": 2**20, "tb": 2**40}  # memory is sold by powers of two
 _MOST = 1e12  # requests a month, or bytes by the thousand; more is a slip
 
 
