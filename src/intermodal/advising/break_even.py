@@ -90,7 +90,8 @@ def _said(found: BreakEven, question: Question, owned: Owned, requests: Quantity
     if requests.known:
         volume, cost = question.volume, found.usd
         machine = f"a machine of ${owned.per_month:,.0f} a month"
-        words = f"from {requests.mid:,.0f} requests a month on, {machine} is the cheaper one"
+        most = f"one answers {found.capacity.mid:,.0f}"
+        words = f"from {requests.mid:,.0f} requests a month on, {machine} is the cheaper one ({most})"
         if volume is None:
             return words
         bill, own = cost.mid * volume.per_month, own_cost(owned, volume.per_month, found.capacity.mid)

@@ -11,7 +11,7 @@ LABEL = 12  # columns of "break-even"
 PLACE = 9  # of "  hosted "
 _DONE = {"extract": "text of its pages", "render": "pages as pictures", "frames": "frames", "demux": "its sound"}
 LOCAL = "local"
-_WORDS = {"here": LOCAL, "hosted": "hosted"}
+PLACES = {"here": LOCAL, "hosted": "hosted"}
 
 
 def text(advice: Advice) -> str:
@@ -38,7 +38,7 @@ def text(advice: Advice) -> str:
 
 def headline(advice: Advice) -> str:
     """The kind of model, and the planner's own sentence about the call."""
-    return f"{advice.decided.title}, {_WORDS[advice.place]}: {advice.endpoint}"
+    return f"{advice.decided.title}, {PLACES[advice.place]}: {advice.endpoint}"
 
 
 def _said(label: str, sentence: str) -> list[str]:
@@ -61,8 +61,8 @@ def _under(label: str, sentence: str) -> list[str]:
 
 def _offer(offer: Offer, advice: Advice) -> list[str]:
     if not offer.there:
-        return _under(_WORDS[offer.place], f"no route: {offer.refused[0]}")
-    lines = _under(_WORDS[offer.place], f"{offer.endpoint}   {offer.strength}")
+        return _under(PLACES[offer.place], f"no route: {offer.refused[0]}")
+    lines = _under(PLACES[offer.place], f"{offer.endpoint}   {offer.strength}")
     lines += _under("", steps(offer))
     lines += _under("", "   ".join(figures(offer)))
     about = [f"loses {', '.join(offer.loses)}"] if offer.loses else []

@@ -64,7 +64,7 @@ def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
     picture.rect((MARGIN, at, wide, STEP), "answering here-line", radius=7)
     title = advice.decided.title
     picture.text(MARGIN + PAD, at + 19, title, "ink bold", size=13)
-    shown = drawing.shortened("   ".join((advice.endpoint, *figures(advice.offer))), SIZE, wide - 2 * PAD)
+    shown = drawing.shortened(" · ".join((advice.endpoint, *figures(advice.offer))), SIZE, wide - 2 * PAD)
     picture.text(MARGIN + PAD, at + 36, shown, "soft", size=SIZE)
 
 

@@ -7,34 +7,23 @@ from html import escape
 
 from intermodal._version import __version__
 from intermodal.plans.numbers import plain_money, plain_seconds
+from intermodal.reports.html import STYLE, document, table
 from intermodal.reports.scatter import scatter
 from intermodal.reports.tally import Graded, Report, RouteReport
 
 MAX_SHOWN = 600  # characters of an answer in the table of items
 
-_STYLE = """
-:root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--dim:#57606a;--line:#d0d7de;--soft:#f3f5f7;--good:#116329;
---bad:#a40e26;--h1:#0b57a4;--h2:#a33a00;--h3:#1a6b3c;--h4:#7a3aa0;--h5:#8a5a00;--h6:#a0265c;--h7:#0a6a74;--h8:#505861}
-@media (prefers-color-scheme:dark){:root{--back:#14171b;--text:#e3e7eb;--dim:#9aa4ae;--line:#3a424b;--soft:#1e2329;
---good:#62d184;--bad:#ff8f99;--h1:#6fb1f5;--h2:#f79a68;--h3:#66cf91;--h4:#cf9df0;--h5:#e0b354;--h6:#f390ba;--h7:#5fc9d4;
---h8:#b3bcc5}}
-body{margin:0 auto;max-width:76rem;padding:1.5rem;background:var(--back);color:var(--text);
-font:16px/1.5 system-ui,sans-serif}
-h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}p{margin:.4rem 0;max-width:60rem}
-.dim{color:var(--dim)}.pictures{display:flex;flex-wrap:wrap;gap:1rem}.pictures svg{flex:1 1 26rem;max-width:36rem}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;width:100%}
-caption{text-align:left;color:var(--dim);padding:.3rem 0}th,td{border-bottom:1px solid var(--line);padding:.35rem .6rem;
-text-align:left;vertical-align:top}th{font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;
-white-space:nowrap}thead th{background:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}
-details{margin:0}summary{cursor:pointer}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0;font-size:.85rem}
+_STYLE = (
+    STYLE
+    + """
 .scatter text{font:12px system-ui,sans-serif;fill:var(--dim)}.scatter .head{font-weight:600;font-size:13px;
 fill:var(--text)}.scatter .grid{stroke:var(--line);stroke-width:1}.scatter .frontier{fill:none;stroke:var(--text);
 stroke-width:1.5;stroke-dasharray:5 4}.scatter .bar{fill:none;stroke:var(--hue);stroke-width:2}
 .scatter circle{fill:var(--hue);stroke:var(--hue);stroke-width:2}.scatter .number{fill:var(--back);font-weight:700}
 .scatter .few circle{fill:var(--back)}.scatter .few .number{fill:var(--hue)}
 """
+)
 _STYLE += "".join(f".hue{number}{{--hue:var(--h{number})}}" for number in range(1, 9))
-_STYLE += "@media print{body{max-width:none}details>*{display:block}}"
 
 
 def page(report: Report) -> str:
@@ -43,15 +32,8 @@ def page(report: Report) -> str:
     asked = f"{report.runs} runs of {report.items} items, {report.date}, intermodal {__version__}"
     stopped = f'<p class="bad">Stopped early: {escape(report.stopped)}</p>' if report.stopped else ""
     sections = (_pictures(report), _routes(report), _comparisons(report), _measured(report), _items(report))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{escape(title)}</h1>\n<p class="dim">{escape(asked)}; ${plain_money(report.spent)} spent</p>\n{stopped}'
-        + "\n".join(section for section in sections if section)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    head = f'<p class="dim">{escape(asked)}; ${plain_money(report.spent)} spent</p>\n{stopped}'
+    return document(title, head + "\n".join(section for section in sections if section), _STYLE)
 
 
 def _pictures(report: Report) -> str:
@@ -95,7 +77,7 @@ def _routes(report: Report) -> str:
         "Right: items right in more than half of their runs. Interval: Wilson. Time: as if nothing had been converted "
         "before and every model were loaded; loading is not in it."
     )
-    return f"<h2>Routes</h2>\n{_table(head, rows, note)}"
+    return f"<h2>Routes</h2>\n{table(head, rows, note)}"
 
 
 def _route(row: RouteReport) -> list[str]:
@@ -132,7 +114,7 @@ def _comparisons(report: Report) -> str:
         "n:p, corrected", "Shown",
     )  # fmt: skip
     note = "Exact two-sided McNemar test over the items both ran; corrected for the number of pairs after Holm."
-    return f"<h2>Against each other</h2>\n{_table(head, rows, note)}"
+    return f"<h2>Against each other</h2>\n{table(head, rows, note)}"
 
 
 def _measured(report: Report) -> str:
@@ -147,7 +129,7 @@ def _measured(report: Report) -> str:
     ]  # fmt: skip
     head = ("Endpoint", "Task", "n:Right", "n:95 % interval", "Tier", "Before", "Why", "Plans go by it")
     note = "The tier follows from the lower end of the interval. The thresholds are a convention."
-    return f"<h2>Strength</h2>\n{_table(head, rows, note)}"
+    return f"<h2>Strength</h2>\n{table(head, rows, note)}"
 
 
 def _items(report: Report) -> str:
@@ -187,22 +169,4 @@ def _answer(row: Graded, number: int) -> str:
     return (
         f'<details><summary>{number} <span class="{verdict}">{mark}</span>{said}</summary>'
         f"<pre>{escape(text)}</pre></details>"
-    )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
-    """A table; heads that begin with ``n:`` are of numbers."""
-    kinds = [' class="n"' if name.startswith("n:") else "" for name in head]
-    heads = "".join(
-        f'<th scope="col"{kind}>{escape(name.removeprefix("n:"))}</th>' for name, kind in zip(head, kinds, strict=True)
-    )
-    lines = []
-    for row in rows:
-        first, *rest = zip(row, kinds, strict=True)
-        cells = f'<th scope="row"{first[1]}>{escape(first[0])}</th>'
-        cells += "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in rest)
-        lines.append(f"<tr>{cells}</tr>")
-    return (
-        f'<div class="scroll"><table><caption>{escape(note)}</caption><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
     )

@@ -18,6 +18,7 @@ from intermodal.reports.scatter import Axis
 
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 196.0, 34.0, 46.0
 LABEL, ROW = 11.0, 14.0  # size of words at the ends of lines, and how far apart they stay
+STEPS = 16  # machines up to which each is a step
 _SPAN = 100.0  # times less and more than what is to be seen that the axis shows
 
 
@@ -80,7 +81,7 @@ class Chart:
         if machines is not None:
             self._steps(machines, first, last)
         for place, mark in enumerate(sorted(marks, key=lambda each: each.at)):
-            self._mark(mark, place)
+            self._mark(mark, place, len(marks) - 1)
         self._ends(seen, machines, last)
 
     # ---- places -------------------------------------------------------------------------------
@@ -130,31 +131,34 @@ class Chart:
         return "M" + "L".join(f"{drawing.number(x)} {drawing.number(y)}" for x, y in points)
 
     def _steps(self, machines: Machines, first: float, last: float) -> None:
-        """A flat line up to what one machine answers, then a step for each more, a slope where they are many."""
-        edges = [first]
-        for count in (*range(1, 9), *(10 * 2**power for power in range(16))):
-            edge = machines.capacity * count
-            if first < edge < last:
-                edges.append(edge)
+        """A flat line up to what one machine answers, a step for each more, and a slope where they are many."""
+        edges = [machines.capacity * count for count in range(1, STEPS + 1)]
+        edges = [first, *(edge for edge in edges if first < edge < last)]
         path = ""
         for begin, end in zip(edges, [*edges[1:], last], strict=True):
-            middle = math.sqrt(begin * end)
-            cost = own_cost(machines.owned, middle if begin < machines.capacity * 8 else end, machines.capacity)
-            x, y = drawing.number(self._at_x(begin)), drawing.number(self._at_y(cost))
-            path += f"V{y}H{drawing.number(self._at_x(end))}" if path else f"M{x} {y}H{drawing.number(self._at_x(end))}"
+            cost = own_cost(machines.owned, math.sqrt(begin * end), machines.capacity)
+            if begin >= machines.capacity * STEPS and path:
+                path += f"L{self._point(end, own_cost(machines.owned, end, machines.capacity))}"
+                continue
+            y = drawing.number(self._at_y(cost))
+            path += f"V{y}" if path else f"M{drawing.number(self._at_x(begin))} {y}"
+            path += f"H{drawing.number(self._at_x(end))}"
         self._picture.open(f"{machines.name}: ${plain_money(machines.owned.per_month)} a month and machine")
         self._picture.path(path, "line here-line thick")
         self._picture.close()
 
-    def _mark(self, mark: Mark, place: int) -> None:
+    def _point(self, requests: float, cost: float) -> str:
+        return f"{drawing.number(self._at_x(requests))} {drawing.number(self._at_y(cost))}"
+
+    def _mark(self, mark: Mark, place: int, last: int) -> None:
         """A dashed line with words at its upper end; a ring where two lines cross, a bar for its range."""
         picture, x = self._picture, self._at_x(mark.at)
         top, bottom = self._at_y(self._y.high), self._at_y(self._y.low)
         picture.path(f"M{drawing.number(x)} {drawing.number(bottom)}V{drawing.number(top)}", "line edge", dashed=True)
-        wide = drawing.width(mark.words, LABEL)
-        fits = x + 6 + wide <= self._at_x(self._x.high)
-        y = top + 12 + place * ROW
-        picture.text(x + 6 if fits else x - 6, y, mark.words, "ink", size=LABEL, end="" if fits else "end")
+        wide, y = drawing.width(mark.words, LABEL) + 10, top + 12 + place * ROW
+        # Words of the first stand before it, so that the line of the next does not cross them.
+        before = self._at_x(self._x.low) + wide <= x and (place < last or x + wide > self._at_x(self._x.high))
+        picture.text(x - 6 if before else x + 6, y, mark.words, "ink", size=LABEL, end="end" if before else "")
         if mark.low < mark.high:
             begin, end = (drawing.number(self._at_x(value)) for value in (mark.low, mark.high))
             picture.path(f"M{begin} {drawing.number(bottom - 4)}H{end}", "line edge thick")
@@ -166,7 +170,7 @@ class Chart:
         words = [(self._at_y(min(line.usd.mid * last, self._y.high)), line.name, line.ink) for line in lines]
         if machines is not None:
             cost = own_cost(machines.owned, last, machines.capacity)
-            words.append((self._at_y(min(cost, self._y.high)), machines.name, "ink"))
+            words.append((self._at_y(min(cost, self._y.high)), machines.name, "took"))
         x, room = self._at_x(self._x.high) + 8, RIGHT - 12
         taken = -math.inf
         for y, name, ink in sorted(words):

@@ -1,0 +1,54 @@
+"""Advice as one HTML file: the picture, every kind of answer with its numbers, and the whole text."""
+
+from __future__ import annotations
+
+from html import escape
+
+from intermodal._version import __version__
+from intermodal.advising.advice import Advice, Kind, Offer
+from intermodal.advising.text import PLACES, floor, headline, monthly, steps, text
+from intermodal.plans import numbers
+from intermodal.reports.advice_picture import svg
+from intermodal.reports.html import document, table
+
+_HEAD = (
+    "Kind of model", "Where", "Endpoint", "Way", "n:USD a request", "n:USD a month", "n:Seconds", "Strength", "Loses",
+    "n:Memory here", "n:Compute floor", "Not the decision because",
+)  # fmt: skip
+_NOTE = (
+    "The planner's best route of each kind at each place. Memory is what a route here keeps resident; the compute "
+    "floor is what the answering model takes wherever it runs, from 4-bit to 16-bit weights."
+)
+
+
+def page(advice: Advice) -> str:
+    """The whole advice as one HTML document."""
+    rows = [_row(kind, offer) for kind in advice.kinds for offer in kind.offers]
+    made = f"{advice.asked}; {advice.as_of}, catalog {advice.catalog}, intermodal {__version__}"
+    body = "\n".join(
+        [
+            f'<p class="dim">{escape(made)}</p>',
+            svg(advice),
+            f"<h2>Kinds of answer</h2>\n{table(_HEAD, rows, _NOTE)}",
+            f"<h2>Where the numbers come from</h2>\n{_list((*advice.assumed, *advice.sources))}",
+            f"<h2>As text</h2>\n<pre>{escape(text(advice))}</pre>",
+        ]
+    )
+    return document(f"Advice: {headline(advice)}", body)
+
+
+def _list(sentences: tuple[str, ...]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in sentences)}</ul>"
+
+
+def _row(kind: Kind, offer: Offer) -> list[str]:
+    lost = kind.lost or "it is the decision"
+    if not offer.there:
+        return [kind.title, PLACES[offer.place], "no route", offer.refused[0], *[""] * 7, lost]
+    return [
+        kind.title, PLACES[offer.place], offer.endpoint, steps(offer), numbers.money(offer.usd),
+        monthly(offer.per_month) if offer.per_month.known else "volume unknown",
+        numbers.seconds(offer.seconds), offer.strength, ", ".join(offer.loses) or "nothing",
+        numbers.memory(offer.memory) if offer.memory.high else "none",
+        floor(offer.floor), lost,
+    ]  # fmt: skip

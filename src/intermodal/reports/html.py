@@ -1,0 +1,53 @@
+"""What every HTML page of a report is made of: one file that needs nothing else, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+STYLE = """
+:root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--dim:#57606a;--line:#d0d7de;--soft:#f3f5f7;--good:#116329;
+--bad:#a40e26;--h1:#0b57a4;--h2:#a33a00;--h3:#1a6b3c;--h4:#7a3aa0;--h5:#8a5a00;--h6:#a0265c;--h7:#0a6a74;--h8:#505861}
+@media (prefers-color-scheme:dark){:root{--back:#14171b;--text:#e3e7eb;--dim:#9aa4ae;--line:#3a424b;--soft:#1e2329;
+--good:#62d184;--bad:#ff8f99;--h1:#6fb1f5;--h2:#f79a68;--h3:#66cf91;--h4:#cf9df0;--h5:#e0b354;--h6:#f390ba;--h7:#5fc9d4;
+--h8:#b3bcc5}}
+body{margin:0 auto;max-width:76rem;padding:1.5rem;background:var(--back);color:var(--text);
+font:16px/1.5 system-ui,sans-serif}
+h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}p{margin:.4rem 0;max-width:60rem}
+.dim{color:var(--dim)}.pictures{display:flex;flex-wrap:wrap;gap:1rem}.pictures svg{flex:1 1 26rem;max-width:36rem}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;width:100%}
+caption{text-align:left;color:var(--dim);padding:.3rem 0}th,td{border-bottom:1px solid var(--line);padding:.35rem .6rem;
+text-align:left;vertical-align:top}th{font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;
+white-space:nowrap}thead th{background:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}
+details{margin:0}summary{cursor:pointer}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0;font-size:.85rem}
+"""
+STYLE += "@media print{body{max-width:none}details>*{display:block}}"
+
+
+def document(title: str, body: str, style: str = STYLE) -> str:
+    """A whole page. It may load nothing: neither a script nor a picture, nor a font."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
+    """A table; heads that begin with ``n:`` are of numbers."""
+    kinds = [' class="n"' if name.startswith("n:") else "" for name in head]
+    heads = "".join(
+        f'<th scope="col"{kind}>{escape(name.removeprefix("n:"))}</th>' for name, kind in zip(head, kinds, strict=True)
+    )
+    lines = []
+    for row in rows:
+        first, *rest = zip(row, kinds, strict=True)
+        cells = f'<th scope="row"{first[1]}>{escape(first[0])}</th>'
+        cells += "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in rest)
+        lines.append(f"<tr>{cells}</tr>")
+    return (
+        f'<div class="scroll"><table><caption>{escape(note)}</caption><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
