@@ -104,7 +104,8 @@ class BreakEven(Value):
     """A host's bill against hardware of one's own.
 
     Attributes:
-        hosted, here: endpoints compared. usd: the host's price of a request.
+        hosted, here: endpoints compared. usd: the host's price of a request. other: what the one here is used as, where
+            that is not the decision.
         capacity: requests a month that one machine answers, one after the other.
         machine: USD of one machine a month, unknown where nobody said what it costs.
         machines: how many the expected volume takes; 0 where none is expected.
@@ -115,6 +116,7 @@ class BreakEven(Value):
 
     hosted: str = ""
     here: str = ""
+    other: str = ""
     usd: Quantity = _NOBODY
     capacity: Quantity = _NOBODY
     machine: Quantity = _NOBODY

@@ -143,7 +143,8 @@ def _offer(planning: Planning, use: Use, place: Place) -> Offer:
         try:
             found = planning.plan(catalog, msgspec.structs.replace(request, policy=stated))
         except NoRoute as error:
-            reasons = tuple(each for each in error.reasons if not each.endswith(_ANOTHER_JOB)) or _NOBODY
+            ours = set(keep) - set(policy.keep)
+            reasons = _reasons(error, use, stated=not ours) or reasons or _NOBODY
             continue
         if use_of(found.chosen, planning.question.makes) == use.name:
             return offer(planning, found, place)
@@ -153,6 +154,19 @@ def _offer(planning: Planning, use: Use, place: Place) -> Offer:
 
 
 _NOBODY, _ANOTHER_JOB = ("no such model is known there",), ("not what is wanted here", "no endpoint is known")
+_KEEP = "which --keep asks for"
+
+
+def _reasons(error: NoRoute, use: Use, *, stated: bool) -> tuple[str, ...]:
+    """Why there is no route. That a way loses what only this use keeps means, where nobody asked for it to be kept, that
+    nobody is there who could be used so."""
+    found = [each for each in error.reasons if not each.endswith(_ANOTHER_JOB)]
+    if stated:
+        return tuple(found)
+    return (*(each for each in found if _KEEP not in each), f"nothing reachable there {_ABLE[use.name]}")
+
+
+_ABLE = {"vision": "sees it", "hearing": "hears it", "omni": "both sees and hears it"}
 
 
 def _place(candidate: Candidate, catalog: Catalog) -> Place:
@@ -173,7 +187,7 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
     return Offer(
         place=place,
         endpoint=endpoint.id,
-        model=endpoint.model.name,
+        model=endpoint.model.id,
         summary=route.summary,
         steps=_steps(route),
         usd=usd,

@@ -20,8 +20,7 @@ MILESTONES = (100.0, 1_000.0, 10_000.0)  # USD a month
 
 def break_even(question: Question, decided: Kind, kinds: list[Kind]) -> BreakEven:
     """The decision's hosted route against its route here; of other uses where it has none of its own."""
-    hosted = _at("hosted", decided, kinds)
-    here = _at("here", decided, kinds)
+    (hosted, _), (here, other) = _at("hosted", decided, kinds), _at("here", decided, kinds)
     if hosted is None:
         return BreakEven(here=here.endpoint if here else "", words=_no_host(question))
     steps = tuple(Milestone(usd=usd, requests=usd / hosted.usd.mid) for usd in MILESTONES if hosted.usd.mid > 0)
@@ -34,7 +33,7 @@ def break_even(question: Question, decided: Kind, kinds: list[Kind]) -> BreakEve
         return _with(found, words="what a host asks is not known, so there is nothing to compare")
     if here is None:
         return _with(found, words="nothing here answers it, so there is nothing to compare")
-    return _compared(_with(found, here=here.endpoint, capacity=capacity(here)), question, hosted)
+    return _compared(_with(found, here=here.endpoint, other=other, capacity=capacity(here)), question, hosted)
 
 
 def _compared(found: BreakEven, question: Question, hosted: Offer) -> BreakEven:
@@ -111,12 +110,14 @@ def _terms(owned: Owned) -> str:
     return f"${owned.price:,.0f} over {owned.months:g} months{power}"
 
 
-def _at(place: str, decided: Kind, kinds: list[Kind]) -> Offer | None:
+def _at(place: str, decided: Kind, kinds: list[Kind]) -> tuple[Offer | None, str]:
+    """The route of a place: the decision's, else one of another use that keeps what is needed, and what that use is."""
     for kind in (decided, *kinds):
         for offer in kind.offers:
-            if offer.place == place and offer.there:
-                return offer
-    return None
+            enough = kind is decided or not any(each.startswith("loses ") for each in offer.misses)
+            if offer.place == place and offer.there and enough:
+                return offer, "" if kind is decided else kind.title
+    return None, ""
 
 
 def _no_host(question: Question) -> str:

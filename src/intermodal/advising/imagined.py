@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from intermodal.advising.question import SAID, Question
-from intermodal.content import BytesSource, File, Image, Kind, Part, Text
+from intermodal.content import KINDS, BytesSource, File, Image, Kind, Part, Text
 from intermodal.costing.parts import Piece
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.quantity import Quantity, between, exact, unknown
@@ -62,8 +64,8 @@ def names(pieces: tuple[Piece, ...]) -> list[str]:
 
 
 def _kind(piece: Piece) -> Kind:
-    assert piece.kind in SAID, "only what goes in is imagined"
-    return piece.kind  # type: ignore[return-value]
+    """Only what goes in is imagined."""
+    return next(kind for kind in KINDS if kind == piece.kind)
 
 
 def _output(question: Question) -> Output:
@@ -118,13 +120,13 @@ def _looks(question: Question) -> tuple[Quantity, Quantity]:
 
 
 def _pages(question: Question, piece: Piece) -> tuple[PageFacts, ...]:
-    each = {"width": PAGE[0], "height": PAGE[1]}
-    chars = 0 if question.scanned else PAGE_CHARS
-    density = between(DENSE * 0.8, DENSE, DENSE * 1.2, "stated: a scan") if question.scanned else unknown("has text")
-    return tuple(
-        PageFacts(
-            number=number, chars=chars, figure_share=FIGURE if question.figures and not question.scanned else 0.0,
-            text_density=density, letters=exact(float(PAGE_CHARS)) if question.scanned else unknown("has text"), **each,
-        )
-        for number in range(1, piece.pages + 1)
-    )  # fmt: skip
+    """Pages alike: running text with or without a figure, or scans of it."""
+    if question.scanned:
+        page = PageFacts(
+            number=1, width=PAGE[0], height=PAGE[1], letters=exact(float(PAGE_CHARS), "stated: a scan"),
+            text_density=between(DENSE * 0.8, DENSE, DENSE * 1.2, "stated: a scan"),
+        )  # fmt: skip
+    else:
+        share = FIGURE if question.figures else 0.0
+        page = PageFacts(number=1, width=PAGE[0], height=PAGE[1], chars=PAGE_CHARS, figure_share=share)
+    return tuple(msgspec.structs.replace(page, number=number) for number in range(1, piece.pages + 1))

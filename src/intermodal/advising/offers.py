@@ -210,6 +210,7 @@ def _speed(model: Model, cards: int) -> Speed:
         return msgspec.structs.replace(UNTIMED["network"], overhead=UNTIMED["machine"].overhead)
     billions = (model.active or model.parameters or 1e9) / 1e9
     basis = "from its size, on a machine without a graphics card"
-    decode = between(*(each / billions for each in _DECODE), basis)
-    prompt = between(*(each / billions for each in _PROMPT), basis)
+    decode, prompt = (
+        between(low / billions, mid / billions, high / billions, basis) for low, mid, high in (_DECODE, _PROMPT)
+    )
     return msgspec.structs.replace(UNTIMED["machine"], decode=decode, prompt=prompt)

@@ -107,7 +107,9 @@ def _some(given: str | Iterable[str]) -> list[str]:
 
 
 def _tier(word: Tier | None) -> Tier | None:
-    return _one_of(word, TIERS, "--at-least") if word else None
+    if word is not None:
+        _one_of(word, TIERS, "--at-least")
+    return word
 
 
 def _one_of(word: T, known: tuple[T, ...], where: str) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 from intermodal.content import Kind, Value
@@ -34,7 +35,12 @@ _HAS: dict[Kind, tuple[Aspect, ...]] = {
     "video": ("words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment"),
     "document": ("words", "layout", "appearance", "figures"),
 }
-SAID: dict[Kind, str] = {"text": "text", "image": "image", "audio": "audio", "video": "video", "document": "pdf"}
+SAID: Mapping[str, str] = {"text": "text", "image": "image", "audio": "audio", "video": "video", "document": "pdf"}
+
+
+def said(kind: str) -> str:
+    """A kind in the words of the options."""
+    return SAID.get(kind, kind)
 
 
 class Volume(Value):
@@ -131,7 +137,7 @@ def with_defaults(takes: tuple[Kind, ...], parts: tuple[Piece, ...]) -> tuple[tu
     """
     for piece in parts:
         if piece.kind not in takes:
-            name = SAID.get(piece.kind, piece.kind)  # type: ignore[call-overload]
+            name = said(piece.kind)
             raise UsageError(
                 f"a size is given, and no {name} goes in",
                 where=f"--{name}",
@@ -157,7 +163,7 @@ def check(question: Question) -> None:
             raise UsageError(f"nothing that goes in has {aspect} to keep", where="--keep", todo="leave it out")
     for kind in question.private:
         if kind not in takes:
-            name = SAID.get(kind, kind)  # type: ignore[call-overload]
+            name = said(kind)
             raise UsageError(f"no {name} goes in", where="--private", todo="leave it out, or add it to --in")
     if makes == "transcript" and len([p for p in question.parts if p.kind in ("audio", "video")]) != 1:
         raise UsageError(

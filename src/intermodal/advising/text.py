@@ -129,7 +129,8 @@ def _even(even: BreakEven, advice: Advice) -> list[str]:
     if even.machine.known:
         lines += _said("", f"hardware: {even.machine.basis}; {even.machine.mid:,.2f} USD a month and machine")
     if even.capacity.known:
-        lines += _said("", f"{even.here}: {numbers.count(even.capacity)} requests a month, one at a time")
+        used = f"{even.here}{f' as {even.other}' if even.other else ''}"
+        lines += _said("", f"{used}: {numbers.count(even.capacity)} requests a month, one at a time")
     if even.milestones:
         steps = ", ".join(f"${step.usd:,.0f} at {step.requests:,.0f}" for step in even.milestones)
         lines += _said("", f"hosted bill a month, by requests: {steps}")

@@ -83,18 +83,19 @@ def hardware(word: str, here: Machine) -> Hardware:
 
     ``here``: the machine whose cores are taken where none are stated.
     """
-    cards, bytes_, cores = 0, 0.0, here.cores
+    cards, bytes_, cores = 0, 0.0, here.cores  # no bytes where something is no hardware
     for each in word.replace(",", " ").split():
         memory, some = _MEMORY.fullmatch(each), _CORES.fullmatch(each)
         if memory is not None and not bytes_:
-            cards = int(memory[1]) if memory[1] else 0
-            bytes_ = max(cards, 1) * float(memory[2]) * _UNITS[memory[3].lower()]
+            cards = int(memory[1] or 0)
+            many = 1 if memory[1] is None else cards
+            bytes_ = many * float(memory[2]) * _UNITS[memory[3].lower()]
         elif some is not None and int(some[1]):
             cores = int(some[1])
         else:
             bytes_ = math.nan
             break
-    if not 0 < bytes_ <= 1e15 or (memory is not None and memory[1] == "0"):
+    if not 0 < bytes_ <= 1e15:
         todo = "write 24GB of memory, 2x24GB for two graphics cards, and 8cores beside it"
         raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=todo)
     size = int(bytes_)
