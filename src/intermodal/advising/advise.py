@@ -158,12 +158,16 @@ _KEEP = "which --keep asks for"
 
 
 def _reasons(error: NoRoute, use: Use, *, stated: bool) -> tuple[str, ...]:
-    """Why there is no route. That a way loses what only this use keeps means, where nobody asked for it to be kept, that
-    nobody is there who could be used so."""
+    """Why there is no route.
+
+    Where nobody asked for what only this use keeps, that a way loses it, or that some ear does not serve, means that
+    nobody is there who could be used so.
+    """
     found = [each for each in error.reasons if not each.endswith(_ANOTHER_JOB)]
     if stated:
         return tuple(found)
-    return (*(each for each in found if _KEEP not in each), f"nothing reachable there {_ABLE[use.name]}")
+    telling = [each for each in found if _KEEP not in each and "hears only" not in each]
+    return (*telling, f"nothing reachable there {_ABLE.get(use.name, 'can be used so')}")
 
 
 _ABLE = {"vision": "sees it", "hearing": "hears it", "omni": "both sees and hears it"}
@@ -282,8 +286,9 @@ def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
         gone = [f"{offers.rationed} free tiers, which are rationed"] if offers.rationed else []
         if offers.doubted:
             gone.append(f"{offers.doubted} prices below a tenth of what other hosts ask for the same model")
+        hosts = f"{offers.hosts} host{'s' if offers.hosts != 1 else ''}"
         left = f"; left out are {' and '.join(gone)}" if gone else ""
-        found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {offers.hosts} hosts{left}")
+        found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {hosts}{left}")
         found.append("hosts: imagined, so none was asked and none needs consent; nothing was sent")
     found.append(f"here: {question.hardware.words}; one request at a time, models taken as pulled")
     if question.hardware.cards:

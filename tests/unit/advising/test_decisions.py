@@ -1,0 +1,228 @@
+"""The decision follows the facts: what goes in, what must be kept, what may leave, what fits, what it costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from tests.plans import catalogs
+from tests.unit.advising.asked import LAPTOP, advice, endpoints, offers, strong_here
+
+from intermodal.advising.advice import Advice, Offer
+from intermodal.advising.options import make_question
+from intermodal.catalog.nouns import Endpoint, Price
+from intermodal.errors import NoRoute, UsageError
+from intermodal.quantity import exact
+
+
+def offer(made: Advice, use: str, place: str) -> Offer:
+    kind = next(each for each in made.kinds if each.use == use)
+    return next(each for each in kind.offers if each.place == place)
+
+
+def omni() -> Endpoint:
+    """A hosted model that sees and hears."""
+    return catalogs.hosted(
+        catalogs.ACME, "acme/every", "large", (0.5, 2.0), inputs=("text", "image", "audio"), image_tokens="fixed:576"
+    )
+
+
+def test_text_needs_no_more_than_a_language_model() -> None:
+    made = advice("text")
+    assert made.use == "llm" and [kind.use for kind in made.kinds] == ["llm"]
+    assert "a language model is enough" in made.headline
+    assert [fork.answer for fork in made.path] == ["yes", "no"] and made.path[-1].leads == "llm"
+
+
+def test_that_a_model_could_also_see_makes_no_difference_to_text() -> None:
+    made = advice("text")
+    assert made.endpoint == "acme:acme/vista-mini", "it is a vision-language model, and used as an LLM"
+    assert "makes no difference" in made.headline
+
+
+def test_a_layout_that_must_be_kept_needs_a_model_that_sees() -> None:
+    made = advice("image", shows="text", keep=("layout",))
+    assert made.use == "vision" and "layout" in made.reason
+    assert not offer(made, "cascade", "hosted").there
+    assert "loses layout" in offer(made, "cascade", "hosted").refused[0]
+    assert made.path[-2].answer == "no", "words cannot carry it"
+
+
+def test_what_a_picture_shows_decides_where_nobody_asks_for_anything() -> None:
+    assert advice("image", shows="scene", prompt="What colour is the car?").use == "vision"
+    assert advice("image", prompt="What is the total?", objective="cheapest").use == "cascade"
+
+
+def test_a_tone_that_must_be_kept_needs_a_model_that_hears() -> None:
+    made = advice("audio", keep=("tone",))
+    assert made.use == "hearing" and made.endpoint == "acme:acme/sonata"
+    assert "tone" in made.reason and not offer(made, "cascade", "here").there
+
+
+def test_the_words_of_a_prompt_ask_for_a_tone_too() -> None:
+    made = advice("audio", prompt="Is the caller angry?")
+    assert made.use == "hearing" and "tone" in made.reason
+    assert "loses tone" in next(kind.lost for kind in made.kinds if kind.use == "cascade")
+
+
+def test_a_layout_and_a_tone_together_need_a_model_that_does_both() -> None:
+    with pytest.raises(NoRoute) as stopped:
+        advice("audio,image", keep=("layout", "tone"))
+    assert any("loses layout" in each or "loses tone" in each for each in stopped.value.reasons)
+    made = advice("audio,image", keep=("layout", "tone"), among=(*endpoints(), omni()))
+    assert made.use == "omni" and made.endpoint == "acme:acme/every"
+    assert [kind.use for kind in made.kinds] == ["cascade", "vision", "hearing", "omni"]
+
+
+def test_nothing_may_leave_and_words_are_what_is_left() -> None:
+    made = advice("pdf,image", local=True)
+    assert made.use == "cascade" and made.place == "here"
+    assert all(each.place == "here" for kind in made.kinds for each in kind.offers)
+    assert not any(each.sends for kind in made.kinds for each in kind.offers)
+    assert "no host asks anything" in made.break_even.words
+
+
+def test_a_private_recording_is_answered_here_and_the_hosts_say_why_not() -> None:
+    made = advice("audio", private=("audio",))
+    assert made.place == "here" and made.endpoint == "desk:qwen/qwen3-8b"
+    assert "private" in offer(made, "cascade", "hosted").refused[0]
+    released = advice("audio", private=("audio",), release=("audio:text",))
+    assert offer(released, "cascade", "hosted").there, "its text may leave"
+    assert not offer(released, "hearing", "hosted").there, "the recording may not"
+
+
+def test_hardware_that_is_too_small_says_what_it_takes() -> None:
+    made = advice("text", hardware="4GB")
+    here = offer(made, "llm", "here")
+    assert not here.there or here.memory.high <= 4 * 2**30
+    with pytest.raises(NoRoute) as stopped:
+        advice("audio,image", local=True, hardware="300MB")
+    assert "GiB of memory" in str(stopped.value)
+
+
+def test_what_fits_is_found_on_hardware_that_is_stated() -> None:
+    small, large = advice("text", hardware="2GB"), advice("text", hardware="2x24GB")
+    assert offer(small, "llm", "here").endpoint != "desk:qwen/qwen3-8b"
+    assert offer(large, "llm", "here").endpoint == "desk:qwen/qwen3-8b"
+    assert any("2 graphics cards of 24 GiB" in each for each in large.sources)
+
+
+def test_an_unknown_price_stays_unknown_and_is_never_nothing() -> None:
+    nobody_says = tuple(
+        msgspec.structs.replace(each, price=Price()) if each.host.id == "acme" else each for each in endpoints()
+    )
+    made = advice("text", among=nobody_says, requests="1000/day")
+    hosted = offer(made, "llm", "hosted")
+    assert hosted.there and not hosted.usd.known and not hosted.per_month.known
+    assert made.place == "here", "what has no price sorts last"
+    assert "price unknown a request" in str(made)
+    assert not made.break_even.requests.known and "not known" in made.break_even.words
+
+
+def test_a_transcript_needs_no_language_model() -> None:
+    made = advice("audio", "transcript")
+    assert made.use == "recognition" and "no language model needed" in made.headline
+    assert offer(made, "recognition", "here").steps[-1].op == "transcribe"
+
+
+def test_an_embedding_needs_no_language_model() -> None:
+    made = advice("text", "embedding", requests="100/day")
+    assert made.use == "embedding" and made.path[-1].leads == "embedding"
+
+
+def test_speech_is_spoken_by_a_voice_or_by_a_model_that_speaks() -> None:
+    made = advice("text", "speech")
+    assert [kind.use for kind in made.kinds] == ["llm", "omni"]
+    assert [step.op for step in offer(made, "llm", "here").steps] == ["generate", "speak"]
+    assert offer(made, "omni", "hosted").endpoint == "acme:acme/talker"
+    assert advice("text", "speech", verbatim=True).use == "synthesis"
+
+
+def test_a_limit_on_money_or_time_holds_for_every_kind() -> None:
+    made = advice("image", shows="text", max_cost=0.0007)
+    assert all(each.usd.high <= 0.0007 for kind in made.kinds for each in kind.offers if each.there)
+    with pytest.raises(NoRoute) as stopped:
+        advice("text", latency=0.01)
+    assert "deadline" in str(stopped.value)
+
+
+def test_a_stated_length_is_the_length_that_is_paid() -> None:
+    short, long = advice("text", out_tokens=10), advice("text", out_tokens=1000)
+    for made, length in ((short, 10), (long, 1000)):
+        assert made.offer.tokens_out == exact(float(length), made.offer.tokens_out.basis)
+    assert short.offer.usd.mid < long.offer.usd.mid
+
+
+def test_a_month_is_the_request_times_the_volume() -> None:
+    made = advice("text", requests="10000/day")
+    assert made.offer.per_month.mid == pytest.approx(made.offer.usd.mid * 10_000 * 365.25 / 12)
+    assert made.offer.per_month.low < made.offer.per_month.mid < made.offer.per_month.high, "ranges are kept"
+    assert not advice("text").offer.per_month.known, "nobody said how many"
+
+
+def test_the_same_question_gives_the_same_advice() -> None:
+    assert advice("pdf,image", requests="5/hour") == advice("pdf,image", requests="5/hour")
+
+
+def test_near_numbers_are_said_to_be_too_near() -> None:
+    twin = catalogs.hosted(catalogs.ACME, "acme/twin", "large", (2.5, 10.0), inputs=("text", "image", "audio"))
+    made = advice("audio", among=(*catalogs.embedded(), strong_here(), twin, *catalogs.acme()[3:4]))
+    assert "the label says nothing" in made.matters or "too near" in made.matters
+
+
+# ---- words that make no sense ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("takes", "options", "said"),
+    [
+        ("imge", {}, "'imge' is no kind of content; did you mean image"),
+        ("", {}, "nothing goes in"),
+        ("text", {"makes": "txt"}, "'txt' is nothing that comes out; did you mean text"),
+        ("text", {"makes": "text,image"}, "several things"),
+        ("text", {"requests": "many"}, "is no number of requests"),
+        ("text", {"requests": "-5/day"}, "is no number of requests"),
+        ("text", {"requests": "0/day"}, "is no number of requests"),
+        ("text", {"requests": "5/fortnight"}, "units are hour, day"),
+        ("text", {"hardware": "big"}, "'big' is no hardware"),
+        ("text", {"hardware": "0x24GB"}, "is no hardware"),
+        ("text", {"hardware": "16cores"}, "is no hardware"),
+        ("text", {"keep": ("tone",)}, "nothing that goes in has tone to keep"),
+        ("audio", {"keep": ("tune",)}, "'tune' is not known; did you mean tone"),
+        ("text", {"private": ("audio",)}, "no audio goes in"),
+        ("text", {"shows": "text"}, "no picture goes in"),
+        ("image", {"scanned": True}, "no document goes in"),
+        ("pdf", {"makes": "transcript"}, "made of one recording"),
+        ("audio", {"makes": "embedding"}, "transcribe it first"),
+        ("pdf", {"makes": "speech", "verbatim": True}, "text alone is spoken"),
+        ("text", {"power": 300.0}, "add --hardware-price"),
+        ("text", {"hardware_price": 1000.0, "power": 300.0}, "add --kwh USD"),
+        ("text", {"hardware_price": 0.0}, "0 is no number of dollars"),
+        ("text", {"latency": -1.0}, "no number of seconds"),
+        ("text", {"out_tokens": 0}, "no length of an answer"),
+        ("text", {"local": True, "hosts": ("acme",)}, "leave --host or --local out"),
+        ("text", {"colour": "red"}, "advise has no option colour"),
+    ],
+)
+def test_what_makes_no_sense_is_one_clear_sentence(takes: str, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError) as stopped:
+        advice(takes, options.pop("makes", "text"), **options)
+    assert said in str(stopped.value)
+
+
+def test_hardware_is_read_as_people_write_it() -> None:
+    def machine(words: str) -> tuple[int, int, int]:
+        found = make_question("text", "text", LAPTOP, hardware=words).hardware.machine
+        return found.memory // 2**20, len(found.gpus), found.cores
+
+    assert machine("24GB") == (24 * 1024, 0, 2)
+    assert machine("2x24GB") == (48 * 1024, 2, 2)
+    assert machine("512MiB, 8cores") == (512, 0, 8)
+
+
+def test_an_empty_catalog_is_no_route_and_no_crash() -> None:
+    from intermodal.advising.advise import advise
+
+    with pytest.raises(NoRoute):
+        advise(make_question("text", "text", LAPTOP), offers(()), "2026-11-24")

@@ -1,0 +1,74 @@
+"""The decision and cost against volume as a picture and a page: nothing but shapes and words, none of them outside."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.advising.asked import advice, endpoints
+
+from intermodal.catalog.nouns import Price
+from intermodal.reports.advice_page import page
+from intermodal.reports.advice_picture import WIDE, svg
+from intermodal.reports.volume_chart import Mark, domain
+
+NS = "{http://www.w3.org/2000/svg}"
+OWNED: dict[str, Any] = {"hardware_price": 2400.0, "power": 300.0, "kwh": 0.3, "hardware": "24GB"}
+
+
+def words(picture: str) -> list[str]:
+    return [text.text or "" for text in ET.fromstring(picture).iter(f"{NS}text")]
+
+
+def test_the_picture_has_every_fork_the_decision_and_the_crossing() -> None:
+    made = advice("pdf,image", requests="10000/day", **OWNED)
+    said = words(svg(made))
+    assert all(any(fork.question in word for word in said) for fork in made.path)
+    assert any(word.startswith("Decision:") for word in said) and made.decided.title in said
+    assert f"break-even: {made.break_even.requests.mid:,.0f}" in said and "yours: 304,375" in said
+    assert any(word.startswith("no would lead to an LLM") for word in said)
+
+
+def test_who_does_not_see_it_is_told_the_text() -> None:
+    made = advice("audio", private=("audio",))
+    assert ET.fromstring(svg(made))[1].text == str(made)
+
+
+def test_the_same_advice_gives_the_same_bytes_and_refers_to_nothing() -> None:
+    made = advice("pdf,image", requests="10000/day", **OWNED)
+    assert svg(made) == svg(made)
+    assert not re.search(r"<script|href|url\(|@import", svg(made))
+    assert svg(made, "second") != svg(made), "two on one page want two names"
+
+
+def test_everything_stays_inside_the_picture() -> None:
+    root = ET.fromstring(svg(advice("pdf,image", requests="10000/day", **OWNED)))
+    high = float(root.attrib["height"])
+    for text in root.iter(f"{NS}text"):
+        assert 0 <= float(text.attrib["x"]) <= WIDE and 0 <= float(text.attrib["y"]) <= high
+    numbers = [list(map(float, re.findall(r"-?\d+(?:\.\d+)?", path.attrib["d"]))) for path in root.iter(f"{NS}path")]
+    assert all(-1 <= value <= max(WIDE, high) for path in numbers for value in path)
+
+
+@pytest.mark.parametrize("makes", ["transcript", "text"])
+def test_where_no_price_is_known_there_is_no_chart(makes: str) -> None:
+    unpriced = tuple(msgspec.structs.replace(e, price=Price()) if e.host.id == "acme" else e for e in endpoints())
+    said = words(svg(advice("audio", makes, among=unpriced)))
+    assert not any("Cost a month" in word for word in said)
+
+
+def test_the_axis_is_wide_enough_for_every_mark() -> None:
+    for marks in ([], [Mark(words="yours", at=30.0)], [Mark(words="a", at=1.0), Mark(words="b", at=1e9, low=1e8)]):
+        low, high = domain(marks)
+        assert low < high and all(low < mark.at < high for mark in marks)
+
+
+def test_the_page_has_every_offer_and_loads_nothing() -> None:
+    made = advice("pdf,image", requests="10000/day", prompt="<b>What?</b>", **OWNED)
+    whole = page(made)
+    assert whole.startswith("<!DOCTYPE html>") and "default-src 'none'" in whole and "<svg" in whole
+    assert whole.count("<tr>") == 1 + sum(len(kind.offers) for kind in made.kinds)
+    assert not re.search(r"<script|src=|href=", whole) and "<b>What?" not in whole
