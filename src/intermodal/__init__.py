@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from intermodal._version import __version__
 
 if TYPE_CHECKING:
+    from intermodal.advising.advice import Advice
     from intermodal.asking import make_request
     from intermodal.client import Answer, AsyncClient, Client
     from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "Advice": "advising.advice",
     "Answer": "client", "AsyncClient": "client", "Client": "client",
     "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
     "PathSource": "content", "Text": "content", "UrlSource": "content",
@@ -51,7 +53,7 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "Answer", "AsyncClient", "Audio", "BytesSource", "Client", "Document", "EmbeddingOutput", "Event", "File",
+    "Advice", "Answer", "AsyncClient", "Audio", "BytesSource", "Client", "Document", "EmbeddingOutput", "Event", "File",
     "Image", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoRoute", "PathSource", "Plan", "Policy",
     "Replanned", "Request", "Result", "Sampling", "SavedPlan", "ScoresOutput", "SpeechOutput", "Text",
     "TextOutput", "TranscriptOutput", "UrlSource",

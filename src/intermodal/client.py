@@ -257,15 +257,9 @@ class AsyncClient:
 
         Contacts nobody. Raises UsageError, and NoRoute where nothing could answer such a request.
         """
-        from intermodal.advising.advise import advise
-        from intermodal.advising.offers import offers
-        from intermodal.advising.options import make_question
-        from intermodal.runtimes.machine import snapshot
+        from intermodal.advising.gathered import advice_on
 
-        question = make_question(takes, makes, snapshot(), **options)
-        as_of, own = datetime.now(UTC).date().isoformat(), snapshot_file(self.env)
-        found = offers(question.hardware, as_of, user=self.config.hosts, hosts=question.hosts, own_snapshot=own)
-        return advise(question, found, as_of)
+        return advice_on(takes, makes, self.config, self.env, lambda: self.store.statistics(), **options)
 
     # ---- what it works with ----------------------------------------------------------------------
 

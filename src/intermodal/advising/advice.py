@@ -104,8 +104,8 @@ class BreakEven(Value):
     """A host's bill against hardware of one's own.
 
     Attributes:
-        hosted, here: endpoints compared. usd: the host's price of a request. other: what the one here is used as, where
-            that is not the decision.
+        hosted, here: endpoints compared. hosted_as, here_as: what they are used as, where that is not the decision.
+        usd: the host's price of a request.
         capacity: requests a month that one machine answers, one after the other.
         machine: USD of one machine a month, unknown where nobody said what it costs.
         machines: how many the expected volume takes; 0 where none is expected.
@@ -116,7 +116,8 @@ class BreakEven(Value):
 
     hosted: str = ""
     here: str = ""
-    other: str = ""
+    hosted_as: str = ""
+    here_as: str = ""
     usd: Quantity = _NOBODY
     capacity: Quantity = _NOBODY
     machine: Quantity = _NOBODY

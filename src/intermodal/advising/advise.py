@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 from msgspec import Struct
 
@@ -29,7 +27,7 @@ from intermodal.quantity import Quantity, exact, unknown
 from intermodal.request import Request
 
 OTHERS, REASONS = 2, 3
-Where = Literal["hosted", "here", "any"]
+_NOTHING = Statistics()
 
 
 class Planning(Struct):
@@ -40,13 +38,18 @@ class Planning(Struct):
     facts: Facts
     catalog: Catalog
     as_of: str
+    known: Statistics
 
     @property
     def machine(self) -> Machine:
         return self.question.hardware.machine
 
     def plan(self, catalog: Catalog, request: Request) -> Plan:
-        return plan(request, self.facts, catalog, self.machine, Statistics(rows=self._lengths(catalog)), self.as_of)
+        return plan(request, self.facts, catalog, self.machine, self._statistics(catalog), self.as_of)
+
+    def _statistics(self, catalog: Catalog) -> Statistics:
+        rows = {**self.known.rows, **self._lengths(catalog)}
+        return msgspec.structs.replace(self.known, rows=rows)
 
     def _lengths(self, catalog: Catalog) -> dict[str, Quantity]:
         """The stated length of an answer, as runs of every endpoint would have shown it."""
@@ -60,8 +63,12 @@ class Planning(Struct):
         return {f"{endpoint.id}|output_tokens_{kind}": length for endpoint in catalog.endpoints}
 
 
-def advise(question: Question, offers: Offers, as_of: str) -> Advice:
+def advise(question: Question, offers: Offers, as_of: str, known: Statistics = _NOTHING) -> Advice:
     """Advice for a question.
+
+    Args:
+        as_of: the day whose prices count, ISO.
+        known: what earlier runs took, where the question is about the machine they ran on.
 
     Raises:
         UsageError: the question contradicts itself.
@@ -71,7 +78,7 @@ def advise(question: Question, offers: Offers, as_of: str) -> Advice:
     if question.makes == "image":
         return drawing(question, as_of)
     request, facts = request_of(question)
-    planning = Planning(question, request, facts, offers.catalog, as_of)
+    planning = Planning(question, request, facts, offers.catalog, as_of, known)
     job = job_of(question)
     best = planning.plan(narrowed(offers.catalog, None, job, "here" if question.local else "any"), request)
     made = offer(planning, best, _place(best.chosen, offers.catalog))
@@ -170,7 +177,7 @@ def _reasons(error: NoRoute, use: Use, *, stated: bool) -> tuple[str, ...]:
     return (*telling, f"nothing reachable there {_ABLE.get(use.name, 'can be used so')}")
 
 
-_ABLE = {"vision": "sees it", "hearing": "hears it", "omni": "both sees and hears it"}
+_ABLE = {"vision": "sees it whole", "hearing": "hears it whole", "omni": "both sees and hears it"}
 
 
 def _place(candidate: Candidate, catalog: Catalog) -> Place:

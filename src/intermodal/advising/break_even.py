@@ -20,20 +20,21 @@ MILESTONES = (100.0, 1_000.0, 10_000.0)  # USD a month
 
 def break_even(question: Question, decided: Kind, kinds: list[Kind]) -> BreakEven:
     """The decision's hosted route against its route here; of other uses where it has none of its own."""
-    (hosted, _), (here, other) = _at("hosted", decided, kinds), _at("here", decided, kinds)
+    (hosted, hosted_as), (here, here_as) = _at("hosted", decided, kinds), _at("here", decided, kinds)
     if hosted is None:
         return BreakEven(here=here.endpoint if here else "", words=_no_host(question))
     steps = tuple(Milestone(usd=usd, requests=usd / hosted.usd.mid) for usd in MILESTONES if hosted.usd.mid > 0)
     found = BreakEven(
-        hosted=hosted.endpoint, usd=hosted.usd, milestones=steps if hosted.usd.known else (),
-        capacity=unknown("nothing here answers it"), machine=unknown("nobody said what it costs"),
-        requests=unknown("not worked out"), worth=unknown("not worked out"),
-    )  # fmt: skip
+        hosted=hosted.endpoint,
+        hosted_as=hosted_as,
+        usd=hosted.usd,
+        milestones=steps if hosted.usd.known else (),
+    )
     if not hosted.usd.known:
         return _with(found, words="what a host asks is not known, so there is nothing to compare")
     if here is None:
         return _with(found, words="nothing here answers it, so there is nothing to compare")
-    return _compared(_with(found, here=here.endpoint, other=other, capacity=capacity(here)), question, hosted)
+    return _compared(_with(found, here=here.endpoint, here_as=here_as, capacity=capacity(here)), question, hosted)
 
 
 def _compared(found: BreakEven, question: Question, hosted: Offer) -> BreakEven:

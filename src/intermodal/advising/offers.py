@@ -7,7 +7,7 @@ pulled; what intermodal does not run itself is imagined on a server of one's own
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
@@ -18,7 +18,7 @@ from intermodal.advising.question import Hardware
 from intermodal.catalog import hosted
 from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_host
 from intermodal.catalog.model_rows import ModelRow
-from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Speed
+from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
 from intermodal.catalog.offered import host_row
 from intermodal.catalog.rows import UNTIMED, HostRow
 from intermodal.catalog.shipped import known_hosts, shipped
@@ -61,13 +61,14 @@ class Offers(Value):
 
 def offers(
     hardware: Hardware, as_of: str, *, user: tuple[HostRow, ...] = (), hosts: tuple[str, ...] = (),
-    own_snapshot: Path | None = None,
+    measured: Mapping[str, tuple[Strength, ...]] | None = None, own_snapshot: Path | None = None,
 ) -> Offers:  # fmt: skip
     """The catalog for a piece of hardware.
 
     Args:
         as_of: the day whose prices count, ISO.
         user: host rows of the config: servers of one's own are among the offers.
+        measured: per endpoint, strength measured on the user's own labelled files.
         hosts: only these; () for all that the snapshot has and intermodal can speak to.
 
     Raises:
@@ -80,6 +81,7 @@ def offers(
         consent=wanted,
         installed=dict.fromkeys(_EMBEDDED, ""),
         weights=frozenset(),
+        measured=measured,
         own_snapshot=own_snapshot,
     )
     ready = tuple(map(_ready, (each for each in every.endpoints if _may_be(each, wanted))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypedDict, TypeVar, Unpack, cast
 
 from intermodal.advising import words
@@ -14,13 +14,16 @@ from intermodal.plans.machine import Machine
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS, Aspect, Objective, Tier
 
 T = TypeVar("T", bound=str)
+Size = float | tuple[int, int]
 
 
 class AdviseOptions(TypedDict, total=False):
     """What ``advise`` takes besides what goes in and comes out.
 
     Attributes:
-        parts: sizes of what goes in, one piece or more for each kind; defaults that are said for the others.
+        sizes: of what goes in, by kind: letters of a text, (width, height) of a picture, seconds of sound or video,
+            pages of a pdf. parts: the same as pieces, of which there may be several of a kind. Defaults, which are
+            said, are taken for the others.
         prompt: what is asked: its words say what has to be kept, and how long an answer is. out_tokens: states that.
         requests: how often, as "10000/day". max_cost: USD a request. latency: seconds a request.
         private: kinds that may not leave the machine. release, keep, language, at_least, objective: as in ``Policy``.
@@ -31,6 +34,7 @@ class AdviseOptions(TypedDict, total=False):
         verbatim: the text itself is spoken.
     """
 
+    sizes: Mapping[str, Size]
     parts: Iterable[Piece]
     prompt: str
     out_tokens: int | None
@@ -71,7 +75,8 @@ def make_question(takes: str | Iterable[str], makes: str, here: Machine, **optio
         if name not in known:
             raise UsageError(f"advise has no option {name}", todo=f"options are {', '.join(sorted(known))}")
     kinds = words.kinds(_some(takes), "--in")
-    parts, assumed = with_defaults(kinds, tuple(options.get("parts", ())))
+    sized = [_sized(kind, size) for kind, size in options.get("sizes", {}).items()]
+    parts, assumed = with_defaults(kinds, (*sized, *options.get("parts", ())))
     stated = options.get("hardware") or ""
     requests = options.get("requests") or ""
     return Question(
@@ -99,6 +104,25 @@ def make_question(takes: str | Iterable[str], makes: str, here: Machine, **optio
         max_cost=_amount(options.get("max_cost"), "--max-cost", "dollars"),
         owned=_owned(options),
     )
+
+
+def _sized(word: str, size: Size) -> Piece:
+    """A piece from a number or two."""
+    kind = words.kinds([word], "sizes")[0]
+    numbers = size if isinstance(size, tuple) else (size,)
+    wrong = len(numbers) != (2 if kind == "image" else 1) or not all(0 < each < math.inf for each in numbers)
+    if wrong:
+        todo = "write {'image': (1240, 1754)}" if kind == "image" else f"write {{{word!r}: 10}}"
+        raise UsageError(f"{size!r} is no size of {word}", where="sizes", todo=todo)
+    first = numbers[0]
+    if kind == "image":
+        wide, high = map(int, numbers)
+        return Piece(kind=kind, name=f"image {wide}x{high}", width=wide, height=high)
+    if kind == "text":
+        return Piece(kind=kind, name=f"text of {int(first):,} letters", chars=int(first), size=int(first))
+    if kind == "document":
+        return Piece(kind=kind, name=f"pdf {int(first)}p", pages=int(first))
+    return Piece(kind=kind, name=f"{kind} {first:g}s", seconds=float(first))
 
 
 def _some(given: str | Iterable[str]) -> list[str]:

@@ -118,10 +118,10 @@ def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> s
     if best is None:
         return "no route"
     if needed := _needed(best):
-        return f"{needed[0]}; {_number(question, best)} against {_number(question, made)}"
+        return f"{needed[0]}; takes {_number(question, best)} against {_number(question, made)}"
     if not best.usd.known:
         return "its price is not known, so it sorts last"
-    return f"{_number(question, best)} against {_number(question, made)}"
+    return f"takes {_number(question, best)} against {_number(question, made)}"
 
 
 def closeness(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -> str:
@@ -131,16 +131,14 @@ def closeness(question: Question, kinds: list[Kind], decided: UseName, made: Off
         if kind.use == decided or best is None or _needed(best):
             continue
         if best.model == made.model:
-            return (
-                f"{made.model} is used for both, as {TITLES[decided]} or as {TITLES[kind.use]}: the label says nothing"
-            )
+            both = f"as {TITLES[decided]} and as {TITLES[kind.use]}"
+            return f"{made.model} serves {both}: the label says nothing"
         if question.objective in ("fastest", "best") or not (best.usd.known and made.usd.known):
             continue
         if made.score > 0 and math.isfinite(best.score) and best.score / made.score - 1 <= CLOSE:
             apart = best.score / made.score - 1
-            return (
-                f"{kind.title} is within {max(apart, 0):.0%} of it by {_BY[question.objective]}: too near to tell apart"
-            )
+            near = f"within {max(apart, 0.01):.0%} of it by {_BY[question.objective]}"
+            return f"{kind.title} is {near}: too near to tell apart"
     return ""
 
 

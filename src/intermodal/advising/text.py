@@ -129,9 +129,15 @@ def _even(even: BreakEven, advice: Advice) -> list[str]:
     if even.machine.known:
         lines += _said("", f"hardware: {even.machine.basis}; {even.machine.mid:,.2f} USD a month and machine")
     if even.capacity.known:
-        used = f"{even.here}{f' as {even.other}' if even.other else ''}"
-        lines += _said("", f"{used}: {numbers.count(even.capacity)} requests a month, one at a time")
+        lines += _said(
+            "", f"{_used(even.here, even.here_as)}: {numbers.count(even.capacity)} requests a month, one at a time"
+        )
     if even.milestones:
         steps = ", ".join(f"${step.usd:,.0f} at {step.requests:,.0f}" for step in even.milestones)
-        lines += _said("", f"hosted bill a month, by requests: {steps}")
+        lines += _said("", f"{_used(even.hosted, even.hosted_as)}, its bill a month by requests: {steps}")
     return lines
+
+
+def _used(endpoint: str, use: str) -> str:
+    """An endpoint, and what it is used as where that is not the decision."""
+    return f"{endpoint} as {use}" if use else endpoint

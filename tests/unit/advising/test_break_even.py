@@ -85,4 +85,4 @@ def test_hardware_is_compared_only_where_it_keeps_what_is_needed() -> None:
     made = advice("image", shows="scene", prompt="What colour is the car?", hardware_price=1000.0)
     assert made.use == "vision" and "nothing here answers it" in made.break_even.words
     other = advice("image", prompt="What is the total?", hardware_price=1000.0, among=endpoints())
-    assert other.break_even.here == "" or other.use == "cascade" or other.break_even.other
+    assert other.break_even.here == "" or other.use == "cascade" or other.break_even.here_as

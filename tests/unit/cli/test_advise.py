@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli
 
+from intermodal.errors import UsageError
+
 
 def test_it_decides_and_says_where_the_numbers_are_from(cli: Cli) -> None:
     done = cli("advise", "--in", "pdf,image", "--out", "text", "--requests", "10000/day", "--hardware", "24GB")
@@ -109,5 +111,9 @@ def test_python_gives_the_same_advice() -> None:
 
     with Client() as client:
         made = client.advise(["pdf", "image"], "text", requests="10000/day", hardware="24GB 2cores")
+        sized = client.advise("pdf", sizes={"pdf": 3}, hardware="24GB 2cores")
+        with pytest.raises(UsageError, match="no size of image"):
+            client.advise("image", sizes={"image": 3})
+    assert sized.asked.startswith("pdf 3p -> text")
     assert made.decided.title in str(made) and made.offer.endpoint == made.endpoint
     assert made.volume is not None and made.volume.per_month == pytest.approx(304_375.0)
