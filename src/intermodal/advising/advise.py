@@ -101,7 +101,7 @@ def advise(question: Question, offers: Offers, as_of: str, known: Statistics = _
         asked=_asked(question),
         assumed=_assumed(question),
         sources=_sources(question, offers),
-        notes=best.notes,
+        notes=tuple(note.partition("; for better:")[0] for note in best.notes),  # all there is was looked at
         rejected=_rejected(best),
         volume=question.volume,
         owned=question.owned,
@@ -235,6 +235,8 @@ def _reason(question: Question, decided: UseName, made: Offer, kinds: list[Kind]
         return f"only this keeps {' and '.join(question.keep)}, which --keep asks for"
     if decided in ("vision", "hearing", "omni") and needed:
         return f"otherwise it {needed[0]}"
+    if missed := [each for each in made.misses if each.startswith("loses ")]:
+        return f"nothing within these limits keeps everything: it {missed[0]}"
     if decided in _BY_OUTPUT:
         return _BY_OUTPUT[decided]
     if any(kind.use != decided and kind.best is not None for kind in kinds) and made.usd.known:
@@ -298,6 +300,8 @@ def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
         found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {hosts}{left}")
         found.append("hosts: imagined, so none was asked and none needs consent; nothing was sent")
     found.append(f"here: {question.hardware.words}; one request at a time, models taken as pulled")
+    if question.hardware.stated:
+        found.append("what intermodal runs itself (embedded) is timed as on 2 cores without a card")
     if question.hardware.cards:
         found.append("speeds here: nobody timed a server on those cards, so the ranges are wide")
     return tuple(found)

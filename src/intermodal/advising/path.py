@@ -33,6 +33,8 @@ def path(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -
     if not carried:
         why = _without(text)
         found.append(_fork(CARRIED, "no", why))
+        if decided in ("cascade", "llm"):
+            return (*found, _fork(WHOLE, "no", "nothing within these limits does", decided))
         return (*found, *_senses(kinds, decided))
     assert text is not None and text.best is not None
     found.append(_fork(CARRIED, "yes", f"as {text.best.summary}"))

@@ -30,6 +30,7 @@ _MADE: dict[str, Makes] = {
 _PER_MONTH = {"hour": 24 * DAYS, "day": DAYS, "week": DAYS / 7, "month": 1.0, "year": 1 / 12}
 _VOLUME = re.compile(r"([\d,_]+(?:\.\d+)?)([km]?)(?:\s*(?:/|per|a|an)\s*([a-z]+))?", re.IGNORECASE)
 _MEMORY = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)(gib|gb|mib|mb|tb)", re.IGNORECASE)
+_TIMES = re.compile(r"(\d+)x", re.IGNORECASE)
 _CORES = re.compile(r"(\d+)cores?", re.IGNORECASE)
 _UNITS = {"gib": 2**30, "gb": 2**30, "mib": 2**20, "mb": 2**20, "tb": 2**40}  # memory is sold by powers of two
 _MOST = 1e12  # requests a month, or bytes by the thousand; more is a slip
@@ -79,7 +80,7 @@ def volume(word: str) -> Volume:
 
 
 def hardware(word: str, here: Machine) -> Hardware:
-    """``24GB`` is memory, ``2x24GB`` two graphics cards of 24 GB; ``8cores`` besides. All of it is taken to be free.
+    """``24GB`` is memory, ``2x24GB`` or ``24GB 2x`` two graphics cards of that size; ``8cores`` besides. All is free.
 
     ``here``: the machine whose cores are taken where none are stated.
     """
@@ -90,6 +91,9 @@ def hardware(word: str, here: Machine) -> Hardware:
             cards = int(memory[1] or 0)
             many = 1 if memory[1] is None else cards
             bytes_ = many * float(memory[2]) * _UNITS[memory[3].lower()]
+        elif (times := _TIMES.fullmatch(each)) is not None and bytes_ and not cards:
+            cards = int(times[1])
+            bytes_ *= cards
         elif some is not None and int(some[1]):
             cores = int(some[1])
         else:

@@ -58,7 +58,7 @@ Examples
 @click.option("--max-cost", type=money, default=None, metavar="USD", help="Money limit for one request.")
 @click.option("--latency", type=seconds, default=None, metavar="SECONDS", help="Time limit for one request.")
 @click.option("--private", multiple=True, metavar="KINDS", help="Kinds that may not leave the machine.")
-@click.option("--release", multiple=True, metavar="LIST", help="What made of them may leave: audio:text")
+@click.option("--release", type=listed, multiple=True, metavar="LIST", help="What made of them may leave: audio:text")
 @click.option("--keep", type=listed, multiple=True, metavar="ASPECTS", help=f"What must be kept: {', '.join(ASPECTS)}.")
 @click.option("--language", default="", metavar="CODE", help="Language of the speech.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Look at this host only; repeatable.")
@@ -115,7 +115,8 @@ def advise(**given: Any) -> None:
     check_targets((Target("--svg", picture, "svg"), Target("--html", page, "html")), ())
     parts = _pieces(given)
     takes, makes = given.pop("takes"), given.pop("makes")
-    given["keep"] = [each for some in given["keep"] for each in some]
+    for name in ("keep", "release"):
+        given[name] = [each for some in given[name] for each in some]
     with Client() as client:
         made = client.advise(takes, makes, parts=parts, **given)
     if picture:

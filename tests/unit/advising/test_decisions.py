@@ -92,6 +92,13 @@ def test_a_private_recording_is_answered_here_and_the_hosts_say_why_not() -> Non
     assert not offer(released, "hearing", "hosted").there, "the recording may not"
 
 
+def test_where_nothing_keeps_what_is_needed_that_is_said() -> None:
+    made = advice("image", shows="scene", prompt="What colour is the car?", local=True)
+    assert made.use == "cascade" and "nothing within these limits keeps everything" in made.reason
+    assert "loses appearance" in made.reason and made.offer.misses
+    assert [fork.answer for fork in made.path][-2:] == ["no", "no"] and made.path[-1].leads == "cascade"
+
+
 def test_hardware_that_is_too_small_says_what_it_takes() -> None:
     made = advice("text", hardware="4GB")
     here = offer(made, "llm", "here")
@@ -218,6 +225,7 @@ def test_hardware_is_read_as_people_write_it() -> None:
 
     assert machine("24GB") == (24 * 1024, 0, 2)
     assert machine("2x24GB") == (48 * 1024, 2, 2)
+    assert machine("24GB 2x 16cores") == (48 * 1024, 2, 16)
     assert machine("512MiB, 8cores") == (512, 0, 8)
 
 
