@@ -16,6 +16,7 @@ from intermodal._version import __version__
 
 if TYPE_CHECKING:
     from intermodal.advising.advice import Advice
+    from intermodal.advising.gathered import advise
     from intermodal.asking import make_request
     from intermodal.client import Answer, AsyncClient, Client
     from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "Advice": "advising.advice",
+    "Advice": "advising.advice", "advise": "advising.gathered",
     "Answer": "client", "AsyncClient": "client", "Client": "client",
     "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
     "PathSource": "content", "Text": "content", "UrlSource": "content",
@@ -57,7 +58,7 @@ __all__ = [
     "Image", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoRoute", "PathSource", "Plan", "Policy",
     "Replanned", "Request", "Result", "Sampling", "SavedPlan", "ScoresOutput", "SpeechOutput", "Text",
     "TextOutput", "TranscriptOutput", "UrlSource",
-    "__version__", "ask", "explain", "explain_analyze", "fold", "make_request",
+    "__version__", "advise", "ask", "explain", "explain_analyze", "fold", "make_request",
 ]  # fmt: skip
 
 

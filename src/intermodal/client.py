@@ -11,7 +11,7 @@ Planning is pure; everything that touches the world happens before it (``_inputs
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,8 +37,6 @@ from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 
 if TYPE_CHECKING:
-    from intermodal.advising.advice import Advice
-    from intermodal.advising.options import AdviseOptions
     from intermodal.executor.world import World
     from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
@@ -247,20 +245,6 @@ class AsyncClient:
         result = fold([event async for event in self.execute(prepared, plan)])
         return Answer(value=asking.value_of(result, schema), result=result, plan=plan)
 
-    async def advise(self, takes: str | Iterable[str], makes: str = "text", **options: Unpack[AdviseOptions]) -> Advice:
-        """What kind of model requests of a shape need, and what they would cost, over requests that are imagined.
-
-        Args:
-            takes: kinds that go in: "text", "image", "audio", "video", "pdf".
-            makes: "text", "json", "transcript", "speech", "embedding" or "image".
-            options: see :class:`intermodal.advising.options.AdviseOptions`.
-
-        Contacts nobody. Raises UsageError, and NoRoute where nothing could answer such a request.
-        """
-        from intermodal.advising.gathered import advice_on
-
-        return advice_on(takes, makes, self.config, self.env, lambda: self.store.statistics(), **options)
-
     # ---- what it works with ----------------------------------------------------------------------
 
     @property
@@ -390,14 +374,6 @@ class Client:
 
         async def call() -> Answer[Any]:
             return await self.asynchronous.ask(prompt, *files, schema=schema, **options)
-
-        return self._bridge.run(call)
-
-    def advise(self, takes: str | Iterable[str], makes: str = "text", **options: Unpack[AdviseOptions]) -> Advice:
-        """What kind of model requests of a shape need; see :meth:`AsyncClient.advise`."""
-
-        async def call() -> Advice:
-            return await self.asynchronous.advise(takes, makes, **options)
 
         return self._bridge.run(call)
 

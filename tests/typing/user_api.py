@@ -55,6 +55,12 @@ def plan_first() -> intermodal.Result:
         return client.run(request, plan)
 
 
+def advice() -> str:
+    found = intermodal.advise(["pdf", "image"], "text", requests="10/day", sizes={"pdf": 3, "image": (800, 600)})
+    assert_type(found, intermodal.Advice)
+    return found.endpoint
+
+
 def parts_by_hand() -> intermodal.Request:
     return intermodal.Request(
         messages=(

@@ -1,36 +1,55 @@
-"""Advice over the world as it is: this machine, today, the snapshot here, what was measured and what runs took."""
+"""``intermodal.advise``: advice over the world as it is: this machine, today, the snapshot, what runs taught."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Unpack
 
 from intermodal.advising.advice import Advice
-from intermodal.advising.advise import advise
+from intermodal.advising.advise import advise as advise_on
 from intermodal.advising.offers import offers
 from intermodal.advising.options import AdviseOptions, make_question
-from intermodal.config import Config, data_dir, snapshot_file
+from intermodal.config import Config, data_dir, load_config, snapshot_file
 from intermodal.plans.statistics import Statistics
 from intermodal.runtimes.machine import snapshot
+from intermodal.store.database import Store
 from intermodal.store.measured import strengths
 
 
-def advice_on(
-    takes: str | Iterable[str], makes: str, config: Config, env: Mapping[str, str], learned: Callable[[], Statistics],
-    **options: Unpack[AdviseOptions],
+def advise(
+    takes: str | Iterable[str], makes: str = "text", *, config: Config | None = None,
+    env: Mapping[str, str] | None = None, **options: Unpack[AdviseOptions],
 ) -> Advice:  # fmt: skip
-    """Gather what advice needs, and give it. ``learned`` is asked for what earlier runs took.
+    """What kind of model requests of a shape need, and what they would cost. They are imagined: nobody is contacted.
+
+    Args:
+        takes: kinds that go in: "text", "image", "audio", "video", "pdf".
+        makes: "text", "json", "transcript", "speech", "embedding" or "image".
+        config: servers of one's own; read from the config file when None.
+        env: environment for folders; ``os.environ`` when None.
+        options: see :class:`intermodal.advising.options.AdviseOptions`.
 
     Raises:
         UsageError: the question makes no sense.
-        NoRoute: nothing that could be had answers such a request.
+        NoRoute: nothing that could be had answers such a request; ``reasons`` say why.
     """
+    env = os.environ if env is None else env
+    config = load_config(env) if config is None else config
     question = make_question(takes, makes, snapshot(), **options)
-    as_of, own = datetime.now(UTC).date().isoformat(), snapshot_file(env)
+    as_of = datetime.now(UTC).date().isoformat()
     found = offers(
         question.hardware, as_of, user=config.hosts, hosts=question.hosts, measured=strengths(data_dir(env)),
-        own_snapshot=own,
+        own_snapshot=snapshot_file(env),
     )  # fmt: skip
     # What runs took here says nothing of hardware that is not here.
-    return advise(question, found, as_of, Statistics() if question.hardware.stated else learned())
+    return advise_on(question, found, as_of, Statistics() if question.hardware.stated else _learned(env))
+
+
+def _learned(env: Mapping[str, str]) -> Statistics:
+    store = Store(data_dir(env) / "store.sqlite3")
+    try:
+        return store.statistics()
+    finally:
+        store.close()

@@ -11,6 +11,7 @@ LABEL = 12  # columns of "break-even"
 PLACE = 9  # of "  hosted "
 _DONE = {"extract": "text of its pages", "render": "pages as pictures", "frames": "frames", "demux": "its sound"}
 LOCAL = "local"
+UNPAID = "no host to pay"
 PLACES = {"here": LOCAL, "hosted": "hosted"}
 
 
@@ -92,16 +93,20 @@ def _step(step: Step) -> str:
 
 def figures(offer: Offer) -> list[str]:
     """Money, time, memory of an offer, each in words."""
-    if offer.place == "here" and offer.usd.known and not offer.usd.high:
-        found = ["no host to pay"]
-    else:
-        found = [f"{numbers.money(offer.usd)} a request"]
+    money = price(offer)
+    found = [money if money == UNPAID else f"{money} a request"]
     if offer.per_month.high:
         found.append(f"{monthly(offer.per_month)} a month{' of hardware' if offer.place == 'here' else ''}")
     found.append(numbers.seconds(offer.seconds) if offer.seconds.known else "time unknown")
     if offer.memory.high:
         found.append(f"{numbers.memory(offer.memory)} of memory here")
     return found
+
+
+def price(offer: Offer) -> str:
+    """Money of one request. What runs here is not free: its hardware is counted apart."""
+    here = offer.place == "here" and offer.usd.known and not offer.usd.high
+    return UNPAID if here else numbers.money(offer.usd)
 
 
 def monthly(amount: Quantity) -> str:

@@ -103,10 +103,10 @@ def advise(**given: Any) -> None:
     The requests are imagined, so nobody is contacted and no host needs consent. The planner chooses as it does for
     real ones, among all hosts of the snapshot and what fits on the hardware.
     """  # fmt: skip
+    from intermodal.advising.gathered import advise as advice_for
     from intermodal.cli.document import print_document
     from intermodal.cli.pictures import write_picture
     from intermodal.cli.targets import Target, check_targets
-    from intermodal.client import Client
 
     picture, page = given.pop("svg_file"), given.pop("html_file")
     as_json = given.pop("as_json")
@@ -117,8 +117,7 @@ def advise(**given: Any) -> None:
     takes, makes = given.pop("takes"), given.pop("makes")
     for name in ("keep", "release"):
         given[name] = [each for some in given[name] for each in some]
-    with Client() as client:
-        made = client.advise(takes, makes, parts=parts, **given)
+    made = advice_for(takes, makes, parts=parts, **given)
     if picture:
         from intermodal.reports.advice_picture import svg
 

@@ -6,7 +6,7 @@ from html import escape
 
 from intermodal._version import __version__
 from intermodal.advising.advice import Advice, Kind, Offer
-from intermodal.advising.text import PLACES, floor, headline, monthly, steps, text
+from intermodal.advising.text import PLACES, floor, headline, monthly, price, steps, text
 from intermodal.plans import numbers
 from intermodal.reports.advice_picture import svg
 from intermodal.reports.html import document, table
@@ -46,7 +46,7 @@ def _row(kind: Kind, offer: Offer) -> list[str]:
     if not offer.there:
         return [kind.title, PLACES[offer.place], "no route", offer.refused[0], *[""] * 7, lost]
     return [
-        kind.title, PLACES[offer.place], offer.endpoint, steps(offer), numbers.money(offer.usd),
+        kind.title, PLACES[offer.place], offer.endpoint, steps(offer), price(offer),
         monthly(offer.per_month) if offer.per_month.known else "volume unknown",
         numbers.seconds(offer.seconds), offer.strength, ", ".join(offer.loses) or "nothing",
         numbers.memory(offer.memory) if offer.memory.high else "none",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli
 
+import intermodal
 from intermodal.errors import UsageError
 
 
@@ -107,13 +108,10 @@ def test_words_that_make_no_sense_are_one_sentence(cli: Cli, words: list[str], s
 
 
 def test_python_gives_the_same_advice() -> None:
-    from intermodal import Client
-
-    with Client() as client:
-        made = client.advise(["pdf", "image"], "text", requests="10000/day", hardware="24GB 2cores")
-        sized = client.advise("pdf", sizes={"pdf": 3}, hardware="24GB 2cores")
-        with pytest.raises(UsageError, match="no size of image"):
-            client.advise("image", sizes={"image": 3})
+    made = intermodal.advise(["pdf", "image"], "text", requests="10000/day", hardware="24GB 2cores")
+    sized = intermodal.advise("pdf", sizes={"pdf": 3}, hardware="24GB 2cores")
+    with pytest.raises(UsageError, match="no size of image"):
+        intermodal.advise("image", sizes={"image": 3})
     assert sized.asked.startswith("pdf 3p -> text")
     assert made.decided.title in str(made) and made.offer.endpoint == made.endpoint
     assert made.volume is not None and made.volume.per_month == pytest.approx(304_375.0)
