@@ -29,7 +29,8 @@ class Offer(Value):
             request, loading included; load of that.
         memory: bytes that a route here keeps resident. floor: bytes that the answering model needs at least wherever it
             runs, from 4-bit to 16-bit weights; unknown where its size is.
-        tier: the weakest link. strength: the answering model's, with its evidence, in words.
+        tier: the weakest link. weak: the default floor had to come down for it, as nothing stronger is at that place.
+        strength: the answering model's, with its evidence, in words.
         loses: aspects. misses: sentences about what is lost though it seems to be needed.
         score: what the objective minimises. sends: it goes to some host.
         refused: why there is no route, nearest miss first; () where there is one.
@@ -50,6 +51,7 @@ class Offer(Value):
     tokens_in: Quantity = Quantity()
     tokens_out: Quantity = Quantity()
     tier: Tier | None = None
+    weak: bool = False
     strength: str = ""
     loses: tuple[Aspect, ...] = ()
     misses: tuple[str, ...] = ()
@@ -74,7 +76,7 @@ class Kind(Value):
     @property
     def best(self) -> Offer | None:
         some = [offer for offer in self.offers if offer.there]
-        return min(some, key=lambda offer: (not offer.usd.known, offer.score), default=None)
+        return min(some, key=lambda offer: (offer.weak, not offer.usd.known, offer.score), default=None)
 
 
 class Fork(Value):
@@ -137,6 +139,7 @@ class Advice(Value):
         kinds: every use that came into question. path: how the decision was come to.
         asked, assumed: what was stated, and what was not. sources: where the numbers come from.
         rejected: of the decision's catalog, the reasons in the planner's words.
+        beside: the same for what comes out besides the answer.
     """
 
     headline: str
@@ -157,6 +160,7 @@ class Advice(Value):
     owned: Owned | None = None
     as_of: str = ""
     catalog: str = ""
+    beside: tuple[Advice, ...] = ()
     version: int = ADVICE_VERSION
 
     @property

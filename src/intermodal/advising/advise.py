@@ -64,7 +64,7 @@ class Planning(Struct):
 
 
 def advise(question: Question, offers: Offers, as_of: str, known: Statistics = _NOTHING) -> Advice:
-    """Advice for a question.
+    """Advice for a question, and for each thing that comes out besides the answer.
 
     Args:
         as_of: the day whose prices count, ISO.
@@ -74,6 +74,15 @@ def advise(question: Question, offers: Offers, as_of: str, known: Statistics = _
         UsageError: the question contradicts itself.
         NoRoute: nothing that could be had answers such a request; ``reasons`` say why.
     """
+    answer, *others = [
+        _advise(msgspec.structs.replace(question, makes=makes, beside=()), offers, as_of, known)
+        for makes in (question.makes, *question.beside)
+    ]
+    return msgspec.structs.replace(answer, beside=tuple(others))
+
+
+def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -> Advice:
+    """Advice for one thing that comes out."""
     check(question)
     if question.makes == "image":
         return drawing(question, as_of)
@@ -210,6 +219,7 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         tokens_in=route.answering.estimate.input_tokens,
         tokens_out=route.answering.estimate.output_tokens,
         tier=route.tier,
+        weak=any(note.startswith("floor ") for note in made.notes),
         strength=route.answering.note,
         loses=route.loses,
         misses=route.warnings,

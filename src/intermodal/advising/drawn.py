@@ -6,7 +6,7 @@ from functools import partial
 
 from intermodal.advising.advice import Advice, BreakEven, Fork, Kind, Offer, Step
 from intermodal.advising.path import WORDS
-from intermodal.advising.question import Question
+from intermodal.advising.question import Question, said
 from intermodal.advising.uses import TITLES
 from intermodal.catalog import find, hosted, prices
 from intermodal.catalog.families import families
@@ -24,14 +24,18 @@ SHOWN = 4
 
 def drawing(question: Question, as_of: str) -> Advice:
     """Advice about pictures. Raises NoRoute where nothing of the snapshot draws."""
-    if question.local:
-        raise NoRoute("nothing here draws pictures: intermodal has no runtime for it", todo="leave --local out")
+    _check(question)
     models = snapshot()
     takes = frozenset({"image"} & set(question.takes))
     rows = find.find(models.rows, Wanted(makes=frozenset(("image",)), takes=takes, hosts=frozenset(question.hosts)))
     found = [_offer(question, row, models, as_of) for row in rows if row.status != "deprecated"]
     if not found:
         raise NoRoute("no model of the snapshot draws pictures from that", todo="leave a kind of --in out")
+    most = question.max_cost
+    if most is not None:
+        found = [each for each in found if each.usd.for_limit() <= most]
+    if not found:
+        raise NoRoute(f"no picture is known to cost ${most:g} or less", todo="allow more with --max-cost")
     ordered = sorted(found, key=lambda each: (not each.usd.known, each.usd.mid, each.endpoint))
     best, others = ordered[0], [each for each in ordered[1:] if each.model != ordered[0].model]
     known = sum(each.usd.known for each in ordered)
@@ -59,6 +63,18 @@ def drawing(question: Question, as_of: str) -> Advice:
         as_of=as_of,
         catalog=models.version,
     )  # fmt: skip
+
+
+def _check(question: Question) -> None:
+    """Raise NoRoute for what no host can keep to; nothing here draws."""
+    if question.local:
+        raise NoRoute("nothing here draws pictures: intermodal has no runtime for it", todo="leave --local out")
+    if question.private:
+        kinds = " and ".join(map(said, question.private))
+        raise NoRoute(f"{kinds} may not leave this machine, and nothing here draws", todo="leave --private out")
+    if question.latency is not None:
+        what = "nobody knows how long a picture takes, which fails the limit of --latency"
+        raise NoRoute(what, todo="leave --latency out")
 
 
 def _with_others(best: Offer, others: list[Offer]) -> Offer:

@@ -19,14 +19,14 @@ from intermodal.store.measured import strengths
 
 
 def advise(
-    takes: str | Iterable[str], makes: str = "text", *, config: Config | None = None,
+    takes: str | Iterable[str], makes: str | Iterable[str] = "text", *, config: Config | None = None,
     env: Mapping[str, str] | None = None, **options: Unpack[AdviseOptions],
 ) -> Advice:  # fmt: skip
     """What kind of model requests of a shape need, and what they would cost. They are imagined: nobody is contacted.
 
     Args:
         takes: kinds that go in: "text", "image", "audio", "video", "pdf".
-        makes: "text", "json", "transcript", "speech", "embedding" or "image".
+        makes: "text", "json", "transcript", "speech", "embedding" or "image"; several of them, the answer first.
         config: servers of one's own; read from the config file when None.
         env: environment for folders; ``os.environ`` when None.
         options: see :class:`intermodal.advising.options.AdviseOptions`.

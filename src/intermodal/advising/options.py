@@ -60,11 +60,13 @@ class AdviseOptions(TypedDict, total=False):
     verbatim: bool
 
 
-def make_question(takes: str | Iterable[str], makes: str, here: Machine, **options: Unpack[AdviseOptions]) -> Question:
+def make_question(
+    takes: str | Iterable[str], makes: str | Iterable[str], here: Machine, **options: Unpack[AdviseOptions]
+) -> Question:
     """A question.
 
     Args:
-        takes: kinds that go in ("pdf", "image"); makes: what comes out ("text").
+        takes: kinds that go in ("pdf", "image"). makes: what comes out ("text"), the answer first.
         here: the machine this runs on.
 
     Raises:
@@ -79,9 +81,11 @@ def make_question(takes: str | Iterable[str], makes: str, here: Machine, **optio
     parts, assumed = with_defaults(kinds, (*sized, *options.get("parts", ())))
     stated = options.get("hardware") or ""
     requests = options.get("requests") or ""
+    out = words.made(_some(makes))
     return Question(
         takes=kinds,
-        makes=words.made(makes),
+        makes=out[0],
+        beside=out[1:],
         parts=parts,
         assumed=assumed,
         hardware=words.hardware(stated, here) if stated else words.this_machine(here),

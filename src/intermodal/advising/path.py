@@ -121,6 +121,8 @@ def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> s
         return "no route"
     if needed := _needed(best):
         return f"{needed[0]}; takes {_number(question, best)} against {_number(question, made)}"
+    if best.weak and not made.weak:
+        return f"its weakest link is {best.tier}, and by default nothing weaker stands in for what is reachable"
     if not best.usd.known:
         return "its price is not known, so it sorts last"
     return f"takes {_number(question, best)} against {_number(question, made)}"
@@ -130,7 +132,7 @@ def closeness(question: Question, kinds: list[Kind], decided: UseName, made: Off
     """When the label does not matter: the same model either way, or numbers too near each other to tell."""
     for kind in kinds:
         best = kind.best
-        if kind.use == decided or best is None or _needed(best):
+        if kind.use == decided or best is None or _needed(best) or (best.weak and not made.weak):
             continue
         if best.model == made.model:
             both = f"as {TITLES[decided]} and as {TITLES[kind.use]}"

@@ -86,7 +86,7 @@ class Question(Value):
         out_tokens: length of an answer, None for what the prompt's words suggest.
         hosts: the only hosts to be looked at; () for all of the snapshot.
         latency: seconds, at most. max_cost: USD a request, at most.
-        assumed: sentences about what nobody stated.
+        assumed: sentences about what nobody stated. beside: what comes out besides ``makes``.
     """
 
     takes: tuple[Kind, ...]
@@ -112,6 +112,7 @@ class Question(Value):
     max_cost: float | None = None
     owned: Owned | None = None
     assumed: tuple[str, ...] = ()
+    beside: tuple[Makes, ...] = ()
 
     @property
     def policy(self) -> Policy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from intermodal.advising.advice import Advice, BreakEven, Kind, Offer, Step
+from intermodal.advising.uses import TITLES
 from intermodal.plans import numbers
 from intermodal.plans.explain import wrapped
 from intermodal.quantity import Quantity
@@ -20,16 +21,9 @@ def text(advice: Advice) -> str:
     lines = wrapped(f"decision: {headline(advice)}", " " * 10)
     lines += _said("because", advice.reason)
     lines += _said("call", advice.headline)
-    if advice.matters:
-        lines += _said("label", advice.matters)
-    lines += _said("asked", advice.asked)
-    for kind in advice.kinds:
-        lines += ["", *_kind(advice, kind)]
-    lines += ["", *_even(advice.break_even, advice)]
-    for note in advice.notes:
-        lines += _said("note", note)
-    for row in advice.rejected:
-        lines += _said("rejected", row)
+    lines += _body(advice)
+    for other in advice.beside:
+        lines += ["", *wrapped(f"beside: {headline(other)}", " " * 10), *_said("because", other.reason), *_body(other)]
     if advice.assumed:
         lines += _said("assumed", "; ".join(advice.assumed))
     for sentence in advice.sources:
@@ -37,9 +31,26 @@ def text(advice: Advice) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def _body(advice: Advice) -> list[str]:
+    """What is said of each thing that comes out."""
+    lines = _said("label", advice.matters) if advice.matters else []
+    lines += _said("asked", advice.asked)
+    for kind in advice.kinds:
+        lines += ["", *_kind(advice, kind)]
+    lines += ["", *_even(advice.break_even)]
+    for note in advice.notes:
+        lines += _said("note", note)
+    for row in advice.rejected:
+        lines += _said("rejected", row)
+    return lines
+
+
 def headline(advice: Advice) -> str:
-    """The kind of model, and the planner's own sentence about the call."""
-    return f"{advice.decided.title}, {PLACES[advice.place]}: {advice.endpoint}"
+    """The kind of model, what is needed beside it, and who answers."""
+    spoken = advice.use != "synthesis" and any(step.op == "speak" for step in advice.offer.steps)
+    titles = [advice.decided.title, *[TITLES["synthesis"]] * spoken]
+    titles += [other.decided.title for other in advice.beside]
+    return f"{' and '.join(dict.fromkeys(titles))}, {PLACES[advice.place]}: {advice.endpoint}"
 
 
 def _said(label: str, sentence: str) -> list[str]:
@@ -66,7 +77,8 @@ def _offer(offer: Offer, advice: Advice) -> list[str]:
     lines = _under(PLACES[offer.place], f"{offer.endpoint}   {offer.strength}")
     lines += _under("", steps(offer))
     lines += _under("", "   ".join(figures(offer)))
-    about = [f"loses {', '.join(offer.loses)}"] if offer.loses else []
+    about = [f"weakest link {offer.tier}"] if offer.weak else []
+    about += [f"loses {', '.join(offer.loses)}"] if offer.loses else []
     if offer.place == "hosted":
         about.append(f"compute floor {floor(offer.floor)}")
     if about:
@@ -129,7 +141,7 @@ def floor(memory: Quantity) -> str:
     return f"{low:.2g}..{high:.3g} GiB"
 
 
-def _even(even: BreakEven, advice: Advice) -> list[str]:
+def _even(even: BreakEven) -> list[str]:
     lines = _said("break-even", even.words)
     if even.machine.known:
         lines += _said("", f"hardware: {even.machine.basis}; {even.machine.mid:,.2f} USD a month and machine")

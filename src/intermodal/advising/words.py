@@ -49,19 +49,17 @@ def kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
     return tuple(found)
 
 
-def made(word: str) -> Makes:
-    """What comes out."""
-    some = _split([word])
-    if len(some) > 1:
-        raise UsageError(f"{word!r} are several things", where="--out", todo="ask once for each")
-    name = some[0] if some else ""
-    if name not in _MADE:
-        raise UsageError(
-            f"{name!r} is nothing that comes out",
-            where="--out",
-            todo=_or(get_close_matches(name, _MADE, 2, 0.6), MAKES),
-        )
-    return _MADE[name]
+def made(words: Iterable[str]) -> tuple[Makes, ...]:
+    """What comes out, each once; the first is the answer, the others come beside it."""
+    found: dict[Makes, None] = {}
+    for word in _split(words):
+        if word not in _MADE:
+            near = get_close_matches(word, _MADE, 2, 0.6)
+            raise UsageError(f"{word!r} is nothing that comes out", where="--out", todo=_or(near, MAKES))
+        found[_MADE[word]] = None
+    if not found:
+        raise UsageError("nothing comes out", where="--out", todo=f"name some of {', '.join(MAKES)}")
+    return tuple(found)
 
 
 def volume(word: str) -> Volume:

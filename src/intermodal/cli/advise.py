@@ -32,8 +32,8 @@ Examples
     "makes",
     default="text",
     show_default=True,
-    metavar="KIND",
-    help="What comes out: text, json, transcript, speech, embedding, image.",
+    metavar="KINDS",
+    help="What comes out, the answer first: text, json, transcript, speech, embedding, image.",
 )
 @click.option("--requests", default="", metavar="N/day", help="How often: 10000/day, 50k/month.")
 @click.option("--prompt", default="", metavar="TEXT", help="What is asked; its words say what has to be kept.")

@@ -23,7 +23,8 @@ _NOTE = (
 
 def page(advice: Advice) -> str:
     """The whole advice as one HTML document."""
-    rows = [_row(kind, offer) for kind in advice.kinds for offer in kind.offers]
+    every = (advice, *advice.beside)
+    rows = [_row(kind, offer) for each in every for kind in each.kinds for offer in kind.offers]
     made = f"{advice.asked}; {advice.as_of}, catalog {advice.catalog}, intermodal {__version__}"
     body = "\n".join(
         [

@@ -7,12 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 from tests.plans import catalogs
-from tests.unit.advising.asked import LAPTOP, advice, endpoints, offers, strong_here
+from tests.unit.advising.asked import DAY, LAPTOP, advice, endpoints, offers, strong_here
 
 from intermodal.advising.advice import Advice, Offer
+from intermodal.advising.advise import advise
+from intermodal.advising.imagined import request_of
+from intermodal.advising.offers import undominated
 from intermodal.advising.options import make_question
 from intermodal.catalog.nouns import Endpoint, Price
 from intermodal.errors import NoRoute, UsageError
+from intermodal.planner import plan
+from intermodal.plans.statistics import Statistics
 from intermodal.quantity import exact
 
 
@@ -143,7 +148,17 @@ def test_speech_is_spoken_by_a_voice_or_by_a_model_that_speaks() -> None:
     assert [kind.use for kind in made.kinds] == ["llm", "omni"]
     assert [step.op for step in offer(made, "llm", "here").steps] == ["generate", "speak"]
     assert offer(made, "omni", "hosted").endpoint == "acme:acme/talker"
+    assert str(made).startswith("decision: an LLM and a speech synthesis model, hosted")
     assert advice("text", "speech", verbatim=True).use == "synthesis"
+
+
+def test_what_comes_out_beside_the_answer_has_advice_of_its_own() -> None:
+    made = advice("text", "text,embedding", requests="10/day")
+    assert made.use == "llm" and [other.use for other in made.beside] == ["embedding"]
+    assert str(made).startswith("decision: an LLM and an embedding model, hosted: acme:acme/vista-mini")
+    assert "beside: an embedding model, hosted: acme:acme/vector" in str(made)
+    with pytest.raises(UsageError, match="transcribe it first"):
+        advice("audio", "text,embedding")
 
 
 def test_a_limit_on_money_or_time_holds_for_every_kind() -> None:
@@ -168,6 +183,37 @@ def test_a_month_is_the_request_times_the_volume() -> None:
     assert not advice("text").offer.per_month.known, "nobody said how many"
 
 
+@pytest.mark.parametrize("takes", ["text", "image", "audio", "pdf,image", "audio,image", "video"])
+@pytest.mark.parametrize("objective", ["default", "cheapest", "fastest", "best"])
+def test_the_decision_is_the_plan_that_the_planner_makes(takes: str, objective: Any) -> None:
+    question = make_question(takes, "text", LAPTOP, objective=objective)
+    request, facts = request_of(question)
+    every = (*endpoints(), omni())
+    made = plan(request, facts, offers(every).catalog, LAPTOP, Statistics(), DAY).chosen
+    found = advise(question, offers(every), DAY)
+    assert (found.endpoint, found.offer.summary) == (made.endpoint, made.summary)
+    assert (found.offer.usd, found.offer.seconds, found.offer.score) == (
+        made.total.cost,
+        made.total.seconds,
+        made.score,
+    )
+    for kind in found.kinds:
+        for each in kind.offers:  # nothing that a use was narrowed to can be better than what was free
+            free = each.there and not each.weak and objective in ("default", "cheapest")
+            assert not free or each.score >= made.score - 1e-12
+
+
+def test_leaving_out_what_others_beat_changes_no_plan() -> None:
+    catalog = catalogs.many(1_500)
+    catalog = msgspec.structs.replace(catalog, consent=tuple({each.host.id for each in catalog.endpoints}))
+    fewer = undominated(catalog, DAY)
+    assert len(fewer.endpoints) < len(catalog.endpoints)
+    for takes in ("text", "image", "pdf,image", "audio"):
+        request, facts = request_of(make_question(takes, "text", LAPTOP))
+        one, other = (plan(request, facts, each, LAPTOP, Statistics(), DAY).chosen for each in (catalog, fewer))
+        assert one == other
+
+
 def test_the_same_question_gives_the_same_advice() -> None:
     assert advice("pdf,image", requests="5/hour") == advice("pdf,image", requests="5/hour")
 
@@ -187,7 +233,7 @@ def test_near_numbers_are_said_to_be_too_near() -> None:
         ("imge", {}, "'imge' is no kind of content; did you mean image"),
         ("", {}, "nothing goes in"),
         ("text", {"makes": "txt"}, "'txt' is nothing that comes out; did you mean text"),
-        ("text", {"makes": "text,image"}, "several things"),
+        ("text", {"makes": ""}, "nothing comes out"),
         ("text", {"requests": "many"}, "is no number of requests"),
         ("text", {"requests": "-5/day"}, "is no number of requests"),
         ("text", {"requests": "0/day"}, "is no number of requests"),
@@ -230,7 +276,5 @@ def test_hardware_is_read_as_people_write_it() -> None:
 
 
 def test_an_empty_catalog_is_no_route_and_no_crash() -> None:
-    from intermodal.advising.advise import advise
-
     with pytest.raises(NoRoute):
-        advise(make_question("text", "text", LAPTOP), offers(()), "2026-11-24")
+        advise(make_question("text", "text", LAPTOP), offers(()), DAY)

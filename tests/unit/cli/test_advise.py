@@ -56,7 +56,8 @@ def test_models_that_draw_are_listed_and_what_nobody_prices_is_unknown(cli: Cli)
     assert found["use"] == "drawing" and any("makes no pictures yet" in each for each in found["notes"])
     offer = found["kinds"][0]["offers"][0]
     assert offer["usd"]["mid"] is None or offer["usd"]["mid"] > 0.001, "a picture is never free here"
-    assert cli("advise", "--in", "text", "--out", "image", "--local").code == 4
+    for limit in (["--local"], ["--private", "text"], ["--latency", "5"], ["--max-cost", "0.000001"]):
+        assert cli("advise", "--in", "text", "--out", "image", *limit).code == 4, limit
 
 
 def test_free_tiers_are_no_offer(cli: Cli) -> None:
