@@ -85,7 +85,7 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
     """Advice for one thing that comes out."""
     check(question)
     if question.makes == "image":
-        return drawing(question, as_of)
+        return drawing(question, as_of, offers.own_snapshot)
     request, facts = request_of(question)
     planning = Planning(question, request, facts, offers.catalog, as_of, known)
     job = job_of(question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from intermodal.advising.advice import Advice, BreakEven, Fork, Kind, Offer, Step
 from intermodal.advising.path import WORDS
@@ -22,10 +23,10 @@ SIDE = 1024
 SHOWN = 4
 
 
-def drawing(question: Question, as_of: str) -> Advice:
+def drawing(question: Question, as_of: str, own_snapshot: Path | None = None) -> Advice:
     """Advice about pictures. Raises NoRoute where nothing of the snapshot draws."""
     _check(question)
-    models = snapshot()
+    models = snapshot(own_snapshot)
     takes = frozenset({"image"} & set(question.takes))
     rows = find.find(models.rows, Wanted(makes=frozenset(("image",)), takes=takes, hosts=frozenset(question.hosts)))
     found = [_offer(question, row, models, as_of) for row in rows if row.status != "deprecated"]

@@ -49,6 +49,7 @@ class Offers(Value):
         endpoints, hosts: how many hosted ones were looked at, those among them that others beat in every figure.
         dated: whose prices, and of which day.
         rationed: free tiers that were left out. doubted: prices that were.
+        own_snapshot: where the user's own snapshot is, if anywhere.
     """
 
     catalog: Catalog
@@ -57,6 +58,7 @@ class Offers(Value):
     dated: str
     rationed: int
     doubted: int
+    own_snapshot: Path | None = None
 
 
 def offers(
@@ -98,6 +100,7 @@ def offers(
         dated=_dated(models),
         rationed=len(ready) - len(paid),
         doubted=len(paid) - len(kept),
+        own_snapshot=own_snapshot,
     )
 
 

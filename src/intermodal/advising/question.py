@@ -179,6 +179,9 @@ def check(question: Question) -> None:
     if (question.scanned or question.figures) and "document" not in takes:
         where = "--scanned" if question.scanned else "--figures"
         raise UsageError("no document goes in", where=where, todo="leave it out, or add pdf to --in")
+    if question.scanned and question.figures:
+        raise UsageError("a scanned page is one picture, text and figures alike", where="--figures",
+                         todo="leave --scanned or --figures out")  # fmt: skip
     if question.hosts and question.local:
         raise UsageError("a host is away from this machine, and nothing may leave it", where="--local",
                          todo="leave --host or --local out")  # fmt: skip

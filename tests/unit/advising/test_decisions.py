@@ -246,6 +246,7 @@ def test_near_numbers_are_said_to_be_too_near() -> None:
         ("text", {"private": ("audio",)}, "no audio goes in"),
         ("text", {"shows": "text"}, "no picture goes in"),
         ("image", {"scanned": True}, "no document goes in"),
+        ("pdf", {"scanned": True, "figures": True}, "leave --scanned or --figures out"),
         ("pdf", {"makes": "transcript"}, "made of one recording"),
         ("audio", {"makes": "embedding"}, "transcribe it first"),
         ("pdf", {"makes": "speech", "verbatim": True}, "text alone is spoken"),
