@@ -61,8 +61,8 @@ gates: setup ## the reliability gates in full; writes out/gates.txt
 	@mkdir -p out
 	@$(BIN)/python -m pytest -q -rA tests/gates --full-gates > out/gates.txt; status=$$?; tail -n 1 out/gates.txt; exit $$status
 
-bless: $(INSTALLED) ## rewrite tests/plans/*.case and the blocks in docs/ from what the code says now; review the diff
-	@$(BIN)/python -m pytest -q tests/plans tests/docs --bless
+bless: $(INSTALLED) ## rewrite tests/plans/*.case, texts of advice and the blocks in docs/ from what the code says now; review the diff
+	@$(BIN)/python -m pytest -q tests/plans tests/docs tests/unit/advising --bless
 	@git diff --stat -- tests/plans docs README.md
 
 clean: ## remove the virtual environment and every cache in the tree (not the weights)

@@ -92,8 +92,8 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
     best = planning.plan(narrowed(offers.catalog, None, job, "here" if question.local else "any"), request)
     made = offer(planning, best, _place(best.chosen, offers.catalog))
     decided = use_of(best.chosen, question.makes)
-    kinds = [_kind(planning, use, decided, made) for use in uses(question)]
-    merged = _merged(kinds)
+    merged = _merged([_kind(planning, use, decided, made) for use in uses(question)])
+    merged = [_with(kind, made) if kind.use == decided else kind for kind in merged]
     if all(kind.use != decided for kind in merged):  # a use nobody thought of: the planner found it all the same
         merged.append(Kind(use=decided, title=TITLES[decided], offers=(made,)))
     merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, made)) for kind in merged]
@@ -117,6 +117,12 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
         as_of=as_of,
         catalog=offers.catalog.version,
     )
+
+
+def _with(kind: Kind, made: Offer) -> Kind:
+    """The kind that decides, with the very route that does."""
+    offers = tuple(made if each.place == made.place else each for each in kind.offers)
+    return msgspec.structs.replace(kind, offers=offers)
 
 
 def _merged(kinds: list[Kind]) -> list[Kind]:

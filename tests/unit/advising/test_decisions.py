@@ -152,6 +152,13 @@ def test_speech_is_spoken_by_a_voice_or_by_a_model_that_speaks() -> None:
     assert advice("text", "speech", verbatim=True).use == "synthesis"
 
 
+@pytest.mark.parametrize("objective", ["default", "cheapest", "fastest", "best"])
+def test_the_offer_that_decides_is_among_the_kinds(objective: Any) -> None:
+    for takes, makes in (("text,image,audio", "speech"), ("audio", "transcript"), ("pdf", "json")):
+        made = advice(takes, makes, objective=objective, at_least="tiny", among=(*endpoints(), omni()))
+        assert made.offer.endpoint == made.endpoint and made.decided.use == made.use and made.offer.there
+
+
 def test_what_comes_out_beside_the_answer_has_advice_of_its_own() -> None:
     made = advice("text", "text,embedding", requests="10/day")
     assert made.use == "llm" and [other.use for other in made.beside] == ["embedding"]
