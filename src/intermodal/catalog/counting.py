@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
 
-Aspect = Literal["text", "image", "audio", "video", "document", "drawn", "speech"]
-ASPECTS: tuple[Aspect, ...] = ("text", "image", "audio", "video", "document", "drawn", "speech")
+Aspect = Literal["text", "image", "audio", "video", "document", "drawn", "speech", "tools"]
+ASPECTS: tuple[Aspect, ...] = ("text", "image", "audio", "video", "document", "drawn", "speech", "tools")
+_LIMITS = ("most_images", "many_images", "most_pages", "small_context", "most_seconds", "most_bytes")
 
 # Words of a name that make no other model of it: sizes, dates, makes of the weights.
 _SAME = re.compile(
@@ -36,8 +37,13 @@ class CountingRule(Value, forbid_unknown_fields=True):
         effective_from: ISO date: the models' release, or the day a changed rule was first read.
         text: the vocabulary of its text. image, audio, video, document: rules of what goes in.
         drawn, speech: rules of pictures and speech that come out.
+        tools: rule of what tools add to a prompt (``costing/tooling.py``).
         framing: tokens of a chat template, low, mid, high. most_images: more in a request are refused.
         many_images: with more than the first number in a request, none may have a side of more pixels than the second.
+        most_pages: of documents in a request. small_context: of a model that holds at most the first number of tokens,
+            the second number of pages.
+        most_seconds: of sound in a request. most_bytes: of a request as it is sent, media in base64.
+        limits_source: who says so, where that is not the source of the rules.
     """
 
     effective_from: str
@@ -51,7 +57,13 @@ class CountingRule(Value, forbid_unknown_fields=True):
     framing: tuple[float, float, float] | None = None
     most_images: int = 0
     many_images: tuple[int, int] | None = None
+    most_pages: int = 0
+    small_context: tuple[int, int] | None = None
+    most_seconds: int = 0
+    most_bytes: int = 0
+    tools: str = ""
     source: str = ""
+    limits_source: str = ""
     checked: str = ""
 
 
@@ -72,7 +84,7 @@ class Sheet(Value):
     Attributes:
         name: the family's name that was found, "" for none.
         rules, sources: by aspect. later: an aspect that gets its first rule on a later day.
-        framing, most_images, many_images: as in ``CountingRule``.
+        framing, and the limits: as in ``CountingRule``.
     """
 
     name: str = ""
@@ -82,6 +94,10 @@ class Sheet(Value):
     framing: tuple[float, float, float] | None = None
     most_images: int = 0
     many_images: tuple[int, int] | None = None
+    most_pages: int = 0
+    small_context: tuple[int, int] | None = None
+    most_seconds: int = 0
+    most_bytes: int = 0
 
 
 NO_SHEET = Sheet()
@@ -172,7 +188,7 @@ def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
     made: dict[Aspect, str] = {}
     sources: dict[Aspect, str] = {}
     later: dict[Aspect, str] = {}
-    framing, most, many = None, 0, None
+    held: dict[str, Any] = {}
     for rule in _in_order(row):
         begun = rule.effective_from <= date
         for aspect in ASPECTS:
@@ -183,9 +199,7 @@ def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
             elif stated and aspect not in made:
                 later.setdefault(aspect, rule.effective_from)
         if begun:
-            framing, most, many = rule.framing or framing, rule.most_images or most, rule.many_images or many
+            held |= {name: value for name in ("framing", *_LIMITS) if (value := getattr(rule, name))}
     if row.text_source and "text" in sources:
         sources["text"] = row.text_source
-    return Sheet(
-        name=name, rules=made, sources=sources, later=later, framing=framing, most_images=most, many_images=many
-    )
+    return Sheet(name=name, rules=made, sources=sources, later=later, **held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -39,21 +40,27 @@ def families(root: Path = DATA) -> Families:
     return Families(rows=tuple(found))
 
 
-def with_rules(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, whose model counts pictures and text as its family does today where no row of its own says how."""
+def with_vocabulary(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, whose model counts text with its family's vocabulary where no row of its own says which."""
     model = endpoint.model
-    image, text = _today(model.id)
-    changes: dict[str, str] = {}
-    if image and not model.image_tokens and "image" in endpoint.input:
-        changes["image_tokens"] = image
-    if text and not model.tokenizer:
-        changes["tokenizer"] = text
-    if not changes:
+    text = "" if model.tokenizer else _vocabulary(model.id)
+    if not text:
         return endpoint
-    return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, **changes))
+    return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, tokenizer=text))
+
+
+def families_of(endpoints: Iterable[Endpoint]) -> tuple[FamilyRow, ...]:
+    """The families that some endpoints belong to, in the order of the files: what a plan needs to count by."""
+    wanted = {id(row) for endpoint in endpoints if (row := _row(endpoint.model.id)) is not None}
+    return tuple(row for row in families().rows if id(row) in wanted)
 
 
 @lru_cache(maxsize=8_192)
-def _today(model: str) -> tuple[str, str]:
-    known = families()
-    return known.newest(model, "image"), known.newest(model, "text")
+def _row(model: str) -> FamilyRow | None:
+    found = families().of(model)
+    return found[1] if found is not None else None
+
+
+@lru_cache(maxsize=8_192)
+def _vocabulary(model: str) -> str:
+    return families().newest(model, "text")

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from intermodal.catalog import hosted
-from intermodal.catalog.families import with_rules
+from intermodal.catalog.families import families_of, with_vocabulary
 from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength
 from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
 from intermodal.catalog.rows import HTTP, UNTIMED, HostRow, ServedRow, memory_of
@@ -74,7 +74,7 @@ def load_catalog(
         endpoint = _as_measured(endpoint, measured or {})
         if gap:
             endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-        endpoints.setdefault(endpoint.id, with_rules(endpoint))
+        endpoints.setdefault(endpoint.id, with_vocabulary(endpoint))
 
     for row in rows:
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
@@ -89,6 +89,7 @@ def load_catalog(
         consent=tuple(sorted(allowed)),
         version=models.version,
         elsewhere=_elsewhere(models, allowed, own),
+        families=families_of(endpoints.values()),
     )
 
 
@@ -105,7 +106,7 @@ def with_named(
         for endpoint in some:
             if gap:
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-            more.setdefault(endpoint.id, with_rules(endpoint))
+            more.setdefault(endpoint.id, with_vocabulary(endpoint))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
     if not new:
         return catalog
@@ -114,7 +115,8 @@ def with_named(
         Elsewhere(host=place.host, tasks=tuple((task, count - listed[place.host, task]) for task, count in place.tasks))
         for place in catalog.elsewhere
     )
-    return msgspec.structs.replace(catalog, endpoints=(*catalog.endpoints, *new), elsewhere=elsewhere)
+    every = (*catalog.endpoints, *new)
+    return msgspec.structs.replace(catalog, endpoints=every, elsewhere=elsewhere, families=families_of(every))
 
 
 def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:

@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from intermodal.catalog import kinds
+from intermodal.catalog.counting import Families, FamilyRow
 from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
@@ -140,7 +141,7 @@ class Model(Value):
         parameters, active: in units (135e6), None when not published; ``active`` where only some work on a token.
         languages: ISO 639-1; () means many, or that nobody says.
         tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
-        image_tokens: the rule of ``costing/tokens.py`` that counts its pictures.
+        image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
     """
 
     id: str
@@ -264,13 +265,20 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
 
     ``version`` is the date of the snapshot. Consent is a fact of the config, not of a key in the
     environment. Hosts of zone ``process`` or ``machine`` need none. ``elsewhere``: hosts of the snapshot
-    without consent, counted and not listed; none of their endpoints can be in a plan.
+    without consent, counted and not listed; none of their endpoints can be in a plan. ``families``: how the models
+    among them count, each rule from its day on.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
     consent: tuple[str, ...] = ()
     version: str = ""
     elsewhere: tuple[Elsewhere, ...] = ()
+    families: tuple[FamilyRow, ...] = ()
+
+    @cached_property
+    def counting(self) -> Families:
+        """The families, by name."""
+        return Families(rows=self.families)
 
     @cached_property
     def by_id(self) -> dict[str, Endpoint]:

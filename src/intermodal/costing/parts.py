@@ -14,6 +14,7 @@ from intermodal.costing.drawn import QUALITIES, drawn_tokens
 from intermodal.costing.film import Film, film_tokens
 from intermodal.costing.images import image_refusal, image_tokens
 from intermodal.costing.leaves import Leaves, leaf_tokens
+from intermodal.costing.limits import Held, limits_of, refusal
 from intermodal.costing.sound import sound_tokens
 from intermodal.costing.tokens import MESSAGE, TEMPLATE, text_tokens
 from intermodal.errors import UsageError
@@ -133,17 +134,19 @@ def _refusal(piece: Piece, rule: str, takes: tuple[Kind, ...], model: str) -> st
 
 
 def _together(pieces: tuple[Piece, ...], rules: Sheet) -> list[str]:
-    """Why the pictures of a request would be refused together."""
+    """Why the media of a request would be refused together."""
+    limits = limits_of(rules)
+    if limits is None:
+        return []
     pictures = [piece for piece in pieces if piece.kind == "image"]
-    if rules.most_images and len(pictures) > rules.most_images:
-        return [f"{len(pictures)} pictures, and a request with more than {rules.most_images} is refused"]
-    if rules.many_images is None:
-        return []
-    many, side = rules.many_images
-    large = [piece for piece in pictures if max(piece.width, piece.height) > side]
-    if len(pictures) <= many or not large:
-        return []
-    return [f"{large[0].name}: with more than {many} pictures none may have a side of more than {side:,} pixels"]
+    held = Held(
+        pictures=len(pictures),
+        longest=max((max(piece.width, piece.height) for piece in pictures), default=0),
+        pages=sum(piece.pages for piece in pieces if piece.kind == "document"),
+        seconds=sum(piece.seconds for piece in pieces if piece.kind == "audio"),
+    )
+    reason = refusal(limits, held)
+    return [reason] if reason else []
 
 
 def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:

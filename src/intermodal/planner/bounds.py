@@ -11,13 +11,13 @@ import math
 from msgspec import Struct
 
 from intermodal.costing.levels import MID
+from intermodal.costing.native import Book
 from intermodal.costing.rates import Rates
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
-from intermodal.planner.routes import picture_tokens
 from intermodal.planner.score import UNKNOWN
 from intermodal.planner.survivors import Row
-from intermodal.planner.way import Way
+from intermodal.planner.way import Way, natives
 
 Coefficients = tuple[float, float, float, float]  # score of a call, and per token of text, of pictures, of sound
 Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
@@ -91,24 +91,24 @@ class Fan(Struct, eq=False):
     """The open ways of every bundle, for endpoints that take the same kinds in the same place.
 
     ``waits``: some conversion is done over a network. ``tier``: the strongest the conversions can be. ``shapes``: by
-    rule of counting pictures (None takes them for nothing) and by weights.
+    book of rules (None takes what goes in as it is for nothing) and by weights.
     """
 
     usable: list[list[Way]]
     waits: bool
     tier: int
-    shapes: dict[tuple[str | None, Weights, bool], Shape]
+    shapes: dict[tuple[Book | None, Weights, bool], Shape]
 
-    def shape(self, rule: str | None, weighed: Weights, waits: bool = False) -> Shape:
+    def shape(self, book: Book | None, weighed: Weights, waits: bool = False) -> Shape:
         """The bundles under some weights; ``waits``: conversions over a network take their time."""
-        found = self.shapes.get((rule, weighed, waits))
+        found = self.shapes.get((book, weighed, waits))
         if found is None:
-            found = self._plain(weighed, waits) if rule is None else self._pictured(rule, weighed, waits)
-            self.shapes[rule, weighed, waits] = found
+            found = self._plain(weighed, waits) if book is None else self._counted(book, weighed, waits)
+            self.shapes[book, weighed, waits] = found
         return found
 
     def _plain(self, weighed: Weights, waits: bool) -> Shape:
-        """The shape with pictures taken for nothing, which all rules share."""
+        """The shape with what goes in as it is taken for nothing, which all books of rules share."""
         fixed = words = pixels = sound = 0.0
         ways: list[Way] = []
         places: list[int] = []
@@ -125,31 +125,27 @@ class Fan(Struct, eq=False):
                 branches.append(kept)
         return Shape(fixed, words, pixels, sound, tuple(ways), places, branches)
 
-    def _pictured(self, rule: str, weighed: Weights, waits: bool) -> Shape:
+    def _counted(self, book: Book, weighed: Weights, waits: bool) -> Shape:
         plain = self.shape(None, weighed, waits)
-        pixels = plain.pixels
+        words, pixels, sound = plain.words, plain.pixels, plain.sound
         for place, way in enumerate(plain.ways):
-            if way.pictures and place not in plain.places:
-                pixels += picture_tokens(way, rule)[MID]
+            if way.counted and place not in plain.places:
+                text, image, audio = natives(way, book)
+                words, pixels, sound = words + text[MID], pixels + image[MID], sound + audio[MID]
         branches = [
-            [
-                (fixed, words, film + picture_tokens(way, rule)[MID], sound, way)
-                if way.pictures
-                else (fixed, words, film, sound, way)
-                for fixed, words, film, sound, way in options
-            ]
+            [_with_natives(option, book) if option[4].counted else option for option in options]
             for options in plain.branches
         ]
-        return Shape(plain.fixed, plain.words, pixels, plain.sound, plain.ways, plain.places, branches)
+        return Shape(plain.fixed, words, pixels, sound, plain.ways, plain.places, branches)
 
-    def picks(self, rule: str, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[Way, ...]:
+    def picks(self, book: Book, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[Way, ...]:
         """The best way of each bundle under some weights, for an endpoint with these coefficients.
 
         Conversions over a network overlap, so none of two takes the time of both: without ``waits`` they take none,
         with it each takes its own. What is best is mostly one of the two.
         """
         _, text, image, audio = prices
-        shape = self.shape(rule, weighed, waits)
+        shape = self.shape(book, weighed, waits)
         found = list(shape.ways)
         for place, options in zip(shape.places, shape.branches, strict=True):
             least = math.inf
@@ -166,7 +162,7 @@ class Hull(Struct, eq=False):
     case: Case
     text: float
     sound: float
-    rule: str
+    book: Book
     fan: Fan
 
     def bound(self, rates: Rates, weighed: Weights) -> float:
@@ -181,15 +177,15 @@ class Hull(Struct, eq=False):
         return score
 
     def bounds(
-        self, every: list[Coefficients], weighed: Weights, *, pictured: bool = True, enough: float = math.inf
+        self, every: list[Coefficients], weighed: Weights, *, counted: bool = True, enough: float = math.inf
     ) -> list[float]:
         """The same from coefficients, for jobs that take tokens; many at once, for this is asked most of all.
 
         Args:
-            pictured: pictures count; without, the bounds are lower, and hold for every rule of counting them.
+            counted: what goes in as it is counts; without, the bounds are lower, and hold for every book of rules.
             enough: a bound that is this high already is not made exact.
         """
-        shape = self.fan.shape(self.rule if pictured else None, weighed)
+        shape = self.fan.shape(self.book if counted else None, weighed)
         fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
         branches = shape.branches
         found: list[float] = []
@@ -209,13 +205,19 @@ class Hull(Struct, eq=False):
 
     def picks(self, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[Way, ...]:
         """The best way of each bundle; see ``Fan.picks``."""
-        return self.fan.picks(self.rule, prices, weighed, waits)
+        return self.fan.picks(self.book, prices, weighed, waits)
 
 
 def _kept(options: list[Branch]) -> list[Branch]:
-    """The ways that may be best at some price per token. What pictures come to depends on the rule, so they stay."""
-    plain = [option for option in options if not option[4].pictures]
-    return [mine for mine in options if mine[4].pictures or not _is_beaten(mine, plain)]
+    """The ways that may be best at some price per token. What media come to depends on the rules, so they stay."""
+    plain = [option for option in options if not option[4].counted]
+    return [mine for mine in options if mine[4].counted or not _is_beaten(mine, plain)]
+
+
+def _with_natives(option: Branch, book: Book) -> Branch:
+    fixed, words, pixels, sound, way = option
+    text, image, audio = natives(way, book)
+    return (fixed, words + text[MID], pixels + image[MID], sound + audio[MID], way)
 
 
 def _is_beaten(mine: Branch, others: list[Branch]) -> bool:
@@ -238,12 +240,12 @@ def dear(price: float) -> float:
 
 
 def _option(way: Way, weighed: Weights, waits: bool) -> Option:
-    """What one way adds, its pictures left out; kept with the way, since several kinds of endpoints share it."""
+    """What one way adds but for what goes in as it is; kept with the way, since several kinds of endpoints share it."""
     key = (weighed, waits)
     found = way.options.get(key)
     if found is None:
         money, time, loss = weighed
         seconds = way.transforms[MID] + way.local[MID] + (way.network[MID] if waits else 0.0)
         fixed = dear(way.cost[MID]) * money + seconds * time + way.penalty * loss
-        found = way.options[key] = (fixed, way.text[MID], way.film[MID], way.sound[MID] * 10.0)
+        found = way.options[key] = (fixed, way.text[MID], 0.0, 0.0)
     return found

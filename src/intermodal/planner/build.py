@@ -16,6 +16,7 @@ from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
 from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, plus, quantity
 from intermodal.costing.memory import peak
+from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import CHARS_OF_TOKEN
 from intermodal.planner.aspects import kept
@@ -55,7 +56,7 @@ class Builder:
         self._others = list(others)
         self._before = Conversion(case, conversions).before
         self._texts: dict[str, list[Taken]] = {}
-        self._taken: dict[tuple[int, str], list[Taken]] = {}
+        self._taken: dict[tuple[int, Book], list[Taken]] = {}
         self._summaries: dict[Assignment, str] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
         self._keep: list[object] = []  # ways, so that their identities stay theirs
@@ -265,16 +266,16 @@ class Builder:
         if self.case.job == "transcribe":
             return ()
         model = route.group.first.model
-        rule = model.image_tokens
+        book = self.case.book(route.group)
         tokenizer = self.case.vocabulary(model.tokenizer)
         if tokenizer not in self._texts:
             self._texts[tokenizer] = named_texts(self.case, tokenizer)
         found = list(self._texts[tokenizer])
         for bundle, way in zip(self.case.bundles, route.assignment.ways, strict=True):
             if way.name == "native" or way.pictures:
-                key = (id(way), rule)
+                key = (id(way), book)
                 if key not in self._taken:
-                    self._taken[key] = taken(bundle, way, rule)
+                    self._taken[key] = taken(bundle, way, book)
                 found += self._taken[key]
         return tuple(sorted(found, key=lambda each: each.part))
 

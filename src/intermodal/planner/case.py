@@ -13,13 +13,14 @@ from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.content import KINDS, Image, Text
 from intermodal.costing.answers import TYPICAL, kind_of
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
+from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates
 from intermodal.costing.tokens import part_tokens
 from intermodal.errors import UsageError
 from intermodal.planner.aspects import asked, words_of
 from intermodal.planner.bundles import Bundle, bundled
 from intermodal.planner.index import ENCODER as _ENCODER
-from intermodal.planner.index import Index, Job, canonical, index
+from intermodal.planner.index import Group, Index, Job, canonical, index
 from intermodal.planner.labels import covers, is_private, same_name
 from intermodal.planner.names import resolve
 from intermodal.planner.pages import asked_pages
@@ -108,6 +109,14 @@ class Case(Struct):
         if found is None:
             found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of)
         return found
+
+    def book(self, group: Group) -> Book:
+        """The rules by which a class counts what it takes as it is."""
+        return self.index.book(group, self.as_of)
+
+    def book_of(self, endpoint: Endpoint) -> Book:
+        """The same of one endpoint."""
+        return self.index.book(self.index.group_of[endpoint.id], self.as_of)
 
     def vocabulary(self, tokenizer: str) -> str:
         """The vocabulary's name if it counted anything here, otherwise "": the others all estimate alike."""

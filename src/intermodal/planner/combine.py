@@ -6,9 +6,10 @@ import itertools
 import math
 
 from intermodal.costing.levels import HIGH, MID
+from intermodal.costing.native import Book
 from intermodal.planner.case import Case
-from intermodal.planner.routes import Assignment, assign, picture_tokens
-from intermodal.planner.way import Way
+from intermodal.planner.routes import Assignment, assign
+from intermodal.planner.way import Natives, Way, natives
 from intermodal.request import TIERS
 
 ALL_COMBINATIONS = 16  # up to which every combination of ways is tried
@@ -17,19 +18,19 @@ LARGE = TIERS.index("large")
 READING = 3e-4  # seconds per input token, typical
 
 
-def assignments(case: Case, usable: list[list[Way]], rule: str) -> list[Assignment]:
-    """Assignments worth pricing, for endpoints that count pictures by ``rule``."""
+def assignments(case: Case, usable: list[list[Way]], book: Book) -> list[Assignment]:
+    """Assignments worth pricing, for endpoints that count media by ``book``."""
     if math.prod(len(choices) for choices in usable) <= ALL_COMBINATIONS:
         combinations = list(itertools.product(*usable))
     else:
         open_ones = [choices for choices in usable if len(choices) > 1]
         best: list[list[Way]] = []
         for choices in open_ones:
-            measured = [(weigh(case, way, rule), way) for way in choices]
+            measured = [(weigh(case, way, book), way) for way in choices]
             best.append([min(measured, key=lambda pair: pair[0][place])[1] for place in range(WEIGHTINGS)])
         columns = dict.fromkeys(zip(*best, strict=True))
         combinations = [_filled(usable, column) for column in columns]
-    made = [assign(case, each, rule) for each in combinations]
+    made = [assign(case, each, book) for each in combinations]
     return undominated(made) if len(made) > 1 else made
 
 
@@ -39,21 +40,20 @@ def _filled(usable: list[list[Way]], column: tuple[Way, ...]) -> tuple[Way, ...]
     return tuple(next(chosen) if len(choices) > 1 else choices[0] for choices in usable)
 
 
-def weigh(case: Case, way: Way, rule: str) -> tuple[tuple[float, ...], ...]:
+def weigh(case: Case, way: Way, book: Book) -> tuple[tuple[float, ...], ...]:
     """A way under every weighting, smaller is better; kept with the way."""
-    rule = rule if way.pictures else ""
-    found = way.weighed.get(rule)
+    key = book if way.counted else None
+    found = way.weighed.get(key)
     if found is None:
-        found = way.weighed[rule] = _weigh(case, way, rule)
+        found = way.weighed[key] = _weigh(case, way, natives(way, book) if way.counted else Natives())
     return found
 
 
-def _weigh(case: Case, way: Way, rule: str) -> tuple[tuple[float, ...], ...]:
-    pictures = picture_tokens(way, rule) if way.pictures else (0.0, 0.0, 0.0)
+def _weigh(case: Case, way: Way, taken: Natives) -> tuple[tuple[float, ...], ...]:
     time = way.transforms[MID] + way.local[MID] + way.network[MID]
     cost, value = way.cost[MID], case.policy.time_value
-    tokens = way.text[MID] + pictures[MID] + way.film[MID] + way.sound[MID] * 10.0
-    high = way.text[HIGH] + pictures[HIGH] + way.film[HIGH] + way.sound[HIGH] * 32.0
+    tokens = way.text[MID] + sum(each[MID] for each in taken)
+    high = way.text[HIGH] + sum(each[HIGH] for each in taken)
     fixed = cost + value * (time + tokens * READING) + way.penalty
     return (
         *((fixed + tokens * price,) for price in TOKEN_PRICES),

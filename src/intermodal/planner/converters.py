@@ -12,6 +12,7 @@ from intermodal.content import Kind
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, MID, ZEROS, levels, plus
 from intermodal.costing.price import hearing_price, reading_price, token_price
+from intermodal.costing.sound import sound_tokens
 from intermodal.costing.speed import generate_seconds, hear_seconds, see_seconds
 from intermodal.costing.tokens import DESCRIBE_ASK, DESCRIPTION
 from intermodal.media.steps import FRAME_SIDE, READ_SIDE, expected_scenes, frame_size, most_frames
@@ -132,10 +133,10 @@ def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> 
     if job == "transcribe":
         money = hearing_price(rates, work.seconds)
         if money == math.inf and rates.audio < math.inf:
-            money = work.seconds * 10 * rates.audio
+            money = sound_tokens(case.book_of(endpoint).audio, work.seconds).mid * rates.audio
         time = hear_seconds(rates, MID, work.seconds)
     elif job == "describe":
-        rule, many = endpoint.model.image_tokens, sum(work.shapes.values())
+        rule, many = case.book_of(endpoint).image, sum(work.shapes.values())
         seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())
         asked, said = (DESCRIBE_ASK[MID] + len(case.question) / 4) * many, DESCRIPTION[MID] * many
         money = token_price(rates, asked, seen, 0.0, said)

@@ -61,7 +61,7 @@ def _passage(
     case: Case, part: PartFacts, name: str, reader: Endpoint | None, eye: Endpoint | None, pages: tuple[PageFacts, ...]
 ) -> Passage:
     if name == "native":
-        return Passage(pages=len(pages), chars=sum(page.chars for page in pages))
+        return Passage(leaves=pages)
     if name == "render":
         return Passage(
             pieces=(pieces.render(case, part, pages, shown=True),), pictures=tuple(map(pieces.page_pixels, pages))

@@ -92,7 +92,7 @@ def animation_way(case: Case, bundle: Bundle) -> Way:
 
 
 def _whole(part: PartFacts) -> Passage:
-    return Passage(film=part.seconds)
+    return Passage(film=part)
 
 
 def _sounds(part: PartFacts, conversions: Conversions) -> list[Track]:

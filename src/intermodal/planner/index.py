@@ -16,8 +16,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.nouns import Catalog, Endpoint, Task
+from intermodal.catalog.counting import Families, Sheet
+from intermodal.catalog.nouns import Catalog, Endpoint, Model, Task
+from intermodal.catalog.sheets import sheet_of
+from intermodal.costing.native import Book, book_of
 from intermodal.costing.rates import HERE, Rates, dimensions, ideal, rates
+from intermodal.errors import UsageError
 from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
 
@@ -26,6 +30,7 @@ LISTED = 4  # ids a rejection names
 READS = TIERS.index("small")  # below it, an eye that nobody measured tells shapes and not letters
 BAND = 4  # the chosen one and three fallbacks
 _KEY = "_planner_index"
+LAST_DAY = "9999-12-31"  # where no day is asked about, the newest rules hold
 
 JOBS: dict[Task, tuple[Job, ...]] = {
     "text-generation": ("generate",),
@@ -100,6 +105,8 @@ class Index:
         self._rates: dict[tuple[str, str], Rates] = {}
         self._bands: dict[tuple[int, str], tuple[Endpoint, ...]] = {}
         self._ideals: dict[tuple[int, str], Rates] = {}
+        self._books: dict[tuple[int, str], Book] = {}
+        self._alike: dict[tuple[object, ...], Book] = {}
         self.survivors: dict[object, object] = {}  # request shape -> what the endpoint rules left (see search)
 
     def rates(self, endpoint: Endpoint, as_of: str) -> Rates:
@@ -110,6 +117,24 @@ class Index:
             if len(self._rates) > 50_000:
                 self._rates.clear()
             found = self._rates[key] = rates(endpoint, _NO_STATISTICS, as_of)
+        return found
+
+    def sheet(self, model: Model, as_of: str) -> Sheet:
+        """How a model counts on a day, with its sources; without rules before the first of its family."""
+        try:
+            return sheet_of(model.id, model, self.catalog.counting, as_of or LAST_DAY)
+        except UsageError:
+            return sheet_of(model.id, model, Families(), as_of)
+
+    def book(self, group: Group, as_of: str) -> Book:
+        """The rules by which a class counts on a day; classes with the same rules share one."""
+        key = (group.number, as_of)
+        found = self._books.get(key)
+        if found is None:
+            if len(self._books) > 20_000:
+                self._books.clear()
+            made = book_of(self.sheet(group.first.model, as_of))
+            found = self._books[key] = self._alike.setdefault(made.key, made)
         return found
 
     def band(self, group: Group, as_of: str) -> tuple[Endpoint, ...]:
@@ -153,13 +178,17 @@ def needs_consent(endpoint: Endpoint) -> bool:
 def _groups(catalog: Catalog) -> list[Group]:
     consented = frozenset(catalog.consent)
     found: dict[tuple[object, ...], Group] = {}
+    families: dict[str, int] = {}
     for endpoint in catalog.endpoints:
         host, model = endpoint.host, endpoint.model
+        if model.id not in families:
+            counts = catalog.counting.of(model.id) if catalog.families else None
+            families[model.id] = id(counts[1]) if counts is not None else 0
         own = host.id if needs_consent(endpoint) and host.id not in consented else ""
         key = (
             own, host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.max_images,
-            model.languages, model.tokenizer, model.image_tokens, host.protocol,
+            model.languages, model.tokenizer, model.image_tokens, families[model.id], host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks,
         )  # fmt: skip
         group = found.get(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from intermodal.costing.levels import HIGH, MID
+from intermodal.costing.native import Book
 from intermodal.planner import rules
 from intermodal.planner.bounds import Coefficients, Fan, Hull, Weights, dear
 from intermodal.planner.bundles import Bundle
@@ -15,7 +16,9 @@ from intermodal.planner.routes import Assignment, Demand, demand, framing
 from intermodal.planner.rules import Reason
 from intermodal.planner.score import weights
 from intermodal.planner.survivors import Row
-from intermodal.planner.way import NO_TIER, Way, unread
+from intermodal.planner.way import NO_TIER, Way, refused, unread
+
+Usable = list[list[Way]] | tuple[Bundle, list[Reason]]
 
 
 class Lane(Struct, eq=False):
@@ -77,20 +80,30 @@ class Lanes:
     def __init__(self, case: Case, choices: list[list[Way]]) -> None:
         self.case = case
         self.choices = choices
-        self._usable: dict[tuple[frozenset[str], bool, bool], list[list[Way]] | tuple[Bundle, list[Reason]]] = {}
-        self._assignments: dict[tuple[object, str], list[Assignment]] = {}
-        self._lanes: dict[tuple[object, str, str, bool], Lane] = {}
+        self._usable: dict[tuple[object, Book], Usable] = {}
+        self._shared: dict[tuple[object, tuple[int, ...]], Usable] = {}
+        self._assignments: dict[tuple[object, Book], list[Assignment]] = {}
+        self._lanes: dict[tuple[object, Book, str, bool], Lane] = {}
         self._fans: dict[int, Fan] = {}
         self._texts: dict[tuple[str, bool], float] = {}
 
-    def usable(self, group: Group) -> list[list[Way]] | tuple[Bundle, list[Reason]]:
-        """Per bundle the ways that are open to such endpoints, or the first bundle with none and why."""
-        found = self._usable.get(group.lane)
+    def usable(self, group: Group) -> Usable:
+        """Per bundle the ways that are open to such endpoints, or the first bundle with none and why.
+
+        Whom nothing is refused to shares them with all others of its lane.
+        """
+        book = self.case.book(group)
+        found = self._usable.get((group.lane, book))
         if found is None:
-            found = self._usable[group.lane] = self._open(group)
+            closed = tuple(id(way) for choices in self.choices for way in choices if refused(way, book))
+            key = (group.lane, closed)
+            found = self._shared.get(key)
+            if found is None:
+                found = self._shared[key] = self._open(group)
+            self._usable[group.lane, book] = found
         return found
 
-    def _open(self, group: Group) -> list[list[Way]] | tuple[Bundle, list[Reason]]:
+    def _open(self, group: Group) -> Usable:
         found: list[list[Way]] = []
         for bundle, choices in zip(self.case.bundles, self.choices, strict=True):
             reasons: list[Reason] = []
@@ -109,7 +122,7 @@ class Lanes:
 
     def assignments(self, group: Group) -> list[Assignment]:
         """Assignments worth trying where there is time to try several."""
-        key = (group.lane, group.first.model.image_tokens)
+        key = (group.lane, self.case.book(group))
         found = self._assignments.get(key)
         if found is None:
             usable = self.usable(group)
@@ -120,8 +133,7 @@ class Lanes:
     def lane(self, group: Group) -> Lane:
         """The lane of a class that has ways for every bundle."""
         model, forced = group.first.model, group.first.host.forced_json
-        rule = model.image_tokens
-        key = (group.lane, rule, self.case.vocabulary(model.tokenizer), forced)
+        key = (group.lane, self.case.book(group), self.case.vocabulary(model.tokenizer), forced)
         found = self._lanes.get(key)
         if found is None:
             text = 0.0 if self.case.job == "transcribe" else self._text(model.tokenizer, forced)
@@ -132,8 +144,8 @@ class Lanes:
         """The hull of a row."""
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
-            return Hull(self.case, 0.0, sound, "", Fan([], False, NO_TIER, {}))
-        return Hull(self.case, self._text(row.tokenizer, row.forced_json), 0.0, row.picture_rule, self._fan(usable))
+            return Hull(self.case, 0.0, sound, row.book, Fan([], False, NO_TIER, {}))
+        return Hull(self.case, self._text(row.tokenizer, row.forced_json), 0.0, row.book, self._fan(usable))
 
     def _fan(self, usable: list[list[Way]]) -> Fan:
         """The fan of these ways, shared by all rows to which they are open."""

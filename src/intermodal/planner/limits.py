@@ -10,6 +10,7 @@ import math
 from msgspec import Struct
 
 from intermodal.costing.levels import HIGH
+from intermodal.costing.limits import breaks
 from intermodal.costing.rates import Rates
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
@@ -27,7 +28,7 @@ class Limits(Struct, frozen=True):
     floor: int
     counts_context: bool
 
-    def allow(self, group: Group, rates: Rates, needs: Demand, numbers: Numbers, own_tier: int) -> bool:
+    def allow(self, case: Case, group: Group, rates: Rates, needs: Demand, numbers: Numbers, own_tier: int) -> bool:
         """Whether a route is within every limit."""
         if own_tier < self.floor or numbers.seconds_high > self.seconds or numbers.memory > self.free:
             return False
@@ -35,6 +36,9 @@ class Limits(Struct, frozen=True):
             return False
         most = group.first.host.max_images
         if most is not None and needs.pictures > most:
+            return False
+        published = case.book(group).limits
+        if published is not None and breaks(published, needs.held, rates.context):
             return False
         return not self.counts_context or needs.total[HIGH] + numbers.cap <= rates.context
 

@@ -58,7 +58,7 @@ class Line:
         bound = FIRST
         if self._by_number and not (special and any(group.number in special for group in row.groups)):
             least = least_coefficients(self.case, row, self._weights)
-            bound = (hull.bounds(least, self._weights, pictured=False)[0],)
+            bound = (hull.bounds(least, self._weights, counted=False)[0],)
         # A number before all classes: at the same bound a row is opened before any class is priced.
         self._entries.append((bound, -1 - len(self._entries), RowInLine(row, hull)))
 

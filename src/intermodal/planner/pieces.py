@@ -15,6 +15,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import LEVELS, Level, Levels, levels
+from intermodal.costing.native import heard
 from intermodal.costing.price import hearing_price, reading_price, token_price
 from intermodal.costing.rates import Rates
 from intermodal.costing.speed import (
@@ -31,7 +32,6 @@ from intermodal.costing.tokens import (
     DESCRIBE_ASK,
     DESCRIPTION,
     DESCRIPTION_MOST,
-    audio_tokens,
     page_tokens,
     read_tokens,
     speech_tokens,
@@ -86,7 +86,7 @@ def hear(case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1)
     tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
     length, made = levels(part.seconds), levels(tokens)
     if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
-        sound = levels(audio_tokens(part.seconds))
+        sound = levels(heard(case.book_of(ear).audio, part.seconds))
         cost = at_each(lambda level: token_price(rates, 0.0, 0.0, sound[level], made[level]))
     else:
         cost = at_each(lambda level: hearing_price(rates, length[level]))
@@ -196,7 +196,7 @@ def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
     """What pictures show, as far as it matters for the question; one call per picture."""
     rates = case.rates(eye)
     ask = levels(text_tokens(len(case.question)))
-    rule = eye.model.image_tokens
+    rule = case.book_of(eye).image
     seen = [levels(image_tokens(rule, *picture)) for picture in look.pictures]
     image: Levels = tuple(sum(each[level] for each in seen) / max(1, len(seen)) for level in LEVELS)  # type: ignore[assignment]
     each_one = float(len(look.pictures))

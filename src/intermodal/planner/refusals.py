@@ -11,6 +11,7 @@ from intermodal.planner.rules import Priced, Reason
 from intermodal.planner.survivors import Refused
 
 _MISS: dict[str, Callable[[Priced], float]] = {  # by how much a limit was missed
+    "media": lambda held: float(held.held.pages + held.held.pictures + held.held.seconds + held.held.size),
     "images": lambda held: float(held.pictures - (held.max_pictures or 0)),
     "context": lambda held: held.tokens + held.answer - held.context,
     "memory": lambda held: held.memory,

@@ -1,7 +1,7 @@
 """Complete routes and their numbers: an assignment (one way per bundle) in front of an endpoint.
 
 Search prices hundreds of routes, so what does not depend on the endpoint is added up once: an *assignment*
-per rule of counting pictures, and from it a *demand* per vocabulary. ``price`` then is a handful of
+per book of rules that media are counted by, and from it a *demand* per vocabulary. ``price`` then is a handful of
 multiplications at two levels, mid for ranking and high for limits; ``build`` shows the chosen few at all
 three levels by the same formulas.
 """
@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint, Task
-from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, larger, levels, plus, summed, times
+from intermodal.costing.limits import NOTHING, Held
+from intermodal.costing.native import Book
 from intermodal.costing.price import hearing_price, speaking_price, token_price
 from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.schedule import finish
@@ -28,7 +29,6 @@ from intermodal.costing.tokens import (
     REPAIR,
     SPEECH_TOKENS,
     TEMPLATE,
-    audio_tokens,
     speech_tokens,
     text_tokens,
 )
@@ -38,7 +38,7 @@ from intermodal.planner.pieces import at_each
 from intermodal.planner.rules import Priced
 from intermodal.planner.speech import load, speaks
 from intermodal.planner.speech import memory as voice_memory
-from intermodal.planner.way import NO_TIER, Way
+from intermodal.planner.way import NO_TIER, Way, natives
 from intermodal.quantity import Quantity
 
 _NONE = {"embedding": 0, "transcript": 0, "scores": 0}
@@ -49,7 +49,7 @@ LEFT_OUT_PENALTY = 0.01  # USD for not reading every page: as much as losing wha
 
 
 class Assignment(Struct, eq=False, gc=False):
-    """One way per bundle, added up for one rule of counting pictures.
+    """One way per bundle, added up for one book of rules by which media are counted.
 
     Attributes:
         text, image, audio: tokens of the media for the last call, labels of blocks included. sound: seconds.
@@ -57,6 +57,7 @@ class Assignment(Struct, eq=False, gc=False):
         before: seconds until all conversions are done, loading included. load: that loading.
         memory: bytes of the local converters that are not loaded yet, which are ``cold``.
         missed: inferred needs that are lost. kept: aspects that no part loses. tier: the weakest converter.
+        held: what limits of a request are about.
     """
 
     ways: tuple[Way, ...]
@@ -76,6 +77,7 @@ class Assignment(Struct, eq=False, gc=False):
     tier: int
     cold: frozenset[str]
     left_out: int
+    held: Held
 
 
 class Demand(Struct, frozen=True, gc=False):
@@ -101,6 +103,7 @@ class Demand(Struct, frozen=True, gc=False):
     tier: int
     again: float
     cold: frozenset[str]
+    held: Held
     calls: int = 1
     beside: float = 0.0
 
@@ -142,47 +145,43 @@ class Route(Struct, eq=False, gc=False):
 # ---- before the last call ---------------------------------------------------------------------
 
 
-def assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
-    """Add up one way per bundle; without pictures the same for every rule."""
-    key = (chosen, image_rule)
+def assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
+    """Add up one way per bundle; where nothing goes in as it is the same for every book of rules."""
+    key = (chosen, book)
     found = case.assignments.get(key)
     if isinstance(found, Assignment):
         return found
-    made = case.assignments.get(chosen)  # under another rule
+    made = case.assignments.get(chosen)  # under other rules
     if not isinstance(made, Assignment):
-        made = _assign(case, chosen, image_rule)
-    elif any(way.pictures for way in chosen):
-        made = msgspec.structs.replace(made, image=_image(chosen, image_rule))
+        made = _assign(case, chosen, book)
+    elif any(way.counted for way in chosen):
+        text, image, audio = _tokens(chosen, book)
+        made = msgspec.structs.replace(made, text=_labelled(text, chosen), image=image, audio=audio)
     case.assignments[key] = case.assignments[chosen] = made
     return made
 
 
-def _assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
-    text, sound = summed([way.text for way in chosen]), summed([way.sound for way in chosen])
+def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
     transforms, local = summed([way.transforms for way in chosen]), summed([way.local for way in chosen])
     network = load = memory = ZEROS
-    pictures = blocks = 0
     cold: set[str] = set()
     for way in chosen:
         network = larger(network, way.network)
-        blocks += way.blocks
-        if way.pictures:
-            pictures += math.ceil(sum(count[HIGH] for count in way.pictures.values()))
         for used in way.converters:
             if way.local != ZEROS and used.host.zone in HERE and used.id not in cold and used.id not in case.loaded:
                 cold.add(used.id)
                 load = plus(load, case.rates(used).load)
                 memory = plus(memory, case.rates(used).memory)
-    if blocks:
-        text = plus(text, times(BLOCK, blocks))
     lost = {aspect for way in chosen for aspect in way.loses}
     left_out = sum(way.left_out for way in chosen)
     before = at_each(lambda level: finish(transforms[level], local[level] + load[level], network[level], 0.0))
+    text, image, audio = _tokens(chosen, book)
+    held = _held(chosen)
     return Assignment(
-        ways=chosen, text=text, image=_image(chosen, image_rule), sound=sound,
-        audio=levels(audio_tokens(as_quantity(sound))) if sound != ZEROS else ZEROS,
+        ways=chosen, text=_labelled(text, chosen), image=image, audio=audio,
+        sound=summed([way.sound for way in chosen]),
         made=summed([way.made for way in chosen]), cost=summed([way.cost for way in chosen]),
-        before=before, load=load, memory=memory, pictures=pictures,
+        before=before, load=load, memory=memory, pictures=held.pictures, held=held,
         penalty=sum(way.penalty for way in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
         missed=sum(len(way.missed) for way in chosen) + (1 if left_out else 0),
         kept=len({aspect for way in chosen for aspect in way.keeps} - lost),
@@ -190,21 +189,30 @@ def _assign(case: Case, chosen: tuple[Way, ...], image_rule: str) -> Assignment:
     )  # fmt: skip
 
 
-def _image(chosen: tuple[Way, ...], image_rule: str) -> Levels:
-    """Tokens of films and pictures."""
-    return summed([plus(way.film, picture_tokens(way, image_rule)) if way.pictures else way.film for way in chosen])
+def _tokens(chosen: tuple[Way, ...], book: Book) -> tuple[Levels, Levels, Levels]:
+    """Tokens of texts and documents, of pictures and videos, and of sound."""
+    text, image, audio = summed([way.text for way in chosen]), ZEROS, ZEROS
+    for way in chosen:
+        if way.counted:
+            found = natives(way, book)
+            text, image, audio = plus(text, found.text), plus(image, found.image), plus(audio, found.audio)
+    return text, image, audio
 
 
-def picture_tokens(way: Way, image_rule: str) -> Levels:
-    """Tokens of a way's pictures under one rule; kept with the way, since many assignments share it."""
-    found = way.by_rule.get(image_rule)
-    if found is None:
-        low = mid = high = 0.0
-        for (width, height, detail), count in way.pictures.items():
-            tokens = image_tokens(image_rule, width, height, detail)
-            low, mid, high = low + tokens.low * count[0], mid + tokens.mid * count[1], high + tokens.high * count[2]
-        found = way.by_rule[image_rule] = (low, mid, high)
-    return found
+def _labelled(text: Levels, chosen: tuple[Way, ...]) -> Levels:
+    blocks = sum(way.blocks for way in chosen)
+    return plus(text, times(BLOCK, blocks)) if blocks else text
+
+
+def _held(chosen: tuple[Way, ...]) -> Held:
+    some = [way.held for way in chosen if way.counted]
+    if len(some) < 2:
+        return some[0] if some else NOTHING
+    return Held(
+        pictures=sum(held.pictures for held in some), longest=max(held.longest for held in some),
+        pages=sum(held.pages for held in some), seconds=sum(held.seconds for held in some),
+        size=sum(held.size for held in some),
+    )  # fmt: skip
 
 
 def as_quantity(sound: Levels) -> Quantity:
@@ -241,18 +249,20 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     """What endpoints of this class would have to take."""
     model, forced = group.first.model, group.first.host.forced_json
     text, image, audio = assignment.text, assignment.image, assignment.audio
-    if case.job == "transcribe":
-        text = image = audio = ZEROS
+    if case.job == "transcribe":  # billed by time, or by the tokens of its sound, which take no room in a context
+        text = image = ZEROS
     else:
         text = plus(plus(case.text(model.tokenizer), text), framing(case, forced))
     repaired = case.output == "json" and not forced
     lettered = case.job == "score" and model.output != ("embedding",)
     if lettered:
         text = plus(text, plus(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
+    total = ZEROS if case.job == "transcribe" else plus(plus(text, image), audio)
     return Demand(
-        text=text, image=image, audio=audio, sound=assignment.sound, total=plus(plus(text, image), audio),
+        text=text, image=image, audio=audio, sound=assignment.sound, total=total,
         cost=assignment.cost, before=assignment.before, memory=assignment.memory[HIGH], pictures=assignment.pictures,
         penalty=assignment.penalty, missed=assignment.missed, kept=assignment.kept, tier=assignment.tier,
+        held=assignment.held,
         again=answer_wanted(case) + REPAIR[HIGH] if repaired else 0.0, cold=assignment.cold,
         calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered else 0.0,
     )  # fmt: skip
@@ -319,8 +329,7 @@ def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float)
     if case.job == "transcribe":
         sound = needs.sound[level]
         if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
-            heard = levels(audio_tokens(as_quantity(needs.sound)))[level]
-            return token_price(rates, 0.0, 0.0, heard, out), hear_seconds(rates, level, sound)
+            return token_price(rates, 0.0, 0.0, needs.audio[level], out), hear_seconds(rates, level, sound)
         return hearing_price(rates, sound), hear_seconds(rates, level, sound)
     if case.job == "speak":
         chars = needs.text[level] * CHARS_OF_TOKEN
@@ -400,5 +409,6 @@ def priced(
         tokens=0.0 if heard else needs.total[HIGH], answer=numbers.cap, context=math.inf if heard else rates.context,
         context_known=bool(endpoint.context or endpoint.model.context), pictures=needs.pictures,
         max_pictures=group.first.host.max_images, memory=numbers.memory,
+        limits=case.book(group).limits, held=needs.held,
         tier=min(needs.tier, own_tier), own_tier=own_tier, floor=floor,
     )  # fmt: skip

@@ -18,12 +18,13 @@ from typing import Literal
 from msgspec import Struct
 
 from intermodal.content import Kind
+from intermodal.costing.limits import Held, Limits, refusal
 from intermodal.costing.memory import fits
 from intermodal.planner.again import may_follow
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
-from intermodal.planner.way import Way
+from intermodal.planner.way import Way, refused
 from intermodal.plans.numbers import plain_money
 from intermodal.request import DEFAULT_MAX_COST, ZONES, ScoresOutput, Zone
 
@@ -71,6 +72,8 @@ class Priced(Struct, gc=False):
     pictures: int
     max_pictures: int | None
     memory: float
+    limits: Limits | None
+    held: Held
     tier: int
     own_tier: int
     floor: int
@@ -184,6 +187,12 @@ def privacy(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     return ""
 
 
+def as_it_is(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
+    """What its vendor is known to refuse is not sent."""
+    reason = refused(way, case.book(group))
+    return f"{bundle.title}: {reason}" if reason else ""
+
+
 _DOING = {
     "native": "sending it as it is", "transcribe": "transcribing", "read": "reading", "describe": "describing",
     "both": "reading and describing", "extract": "extracting text", "watch": "taking it apart",
@@ -206,6 +215,11 @@ def images(priced: Priced, case: Case) -> str:
     if priced.max_pictures is None or priced.pictures <= priced.max_pictures:
         return ""
     return f"takes {priced.max_pictures} pictures a request, and there are {priced.pictures}"
+
+
+def media(priced: Priced, case: Case) -> str:
+    """Published limits of the family: what it is given would be refused."""
+    return refusal(priced.limits, priced.held, priced.context) if priced.limits is not None else ""
 
 
 def context(priced: Priced, case: Case) -> str:
@@ -284,9 +298,11 @@ RULES: tuple[Rule, ...] = (
     Rule("labels", "endpoint", labels),
     Rule("modality", "way", modality),
     Rule("privacy", "way", privacy),
+    Rule("refused", "way", as_it_is),
     Rule("keep", "way", keep),
     Rule("floor", "route", floor),
     Rule("images", "route", images),
+    Rule("media", "route", media),
     Rule("context", "route", context),
     Rule("memory", "route", memory),
     Rule("unknown_price", "route", unknown_price),

@@ -206,7 +206,7 @@ class Search:
         """The likeliest assignment first, those of the lane after it."""
         if entry.hull is not None and self.by_number:
             best = entry.hull.picks(coefficients(self.case, rates, self.weights), self.weights)
-            yield assign(self.case, best, entry.group.first.model.image_tokens)
+            yield assign(self.case, best, self.case.book(entry.group))
         yield from fill(lane, self.lanes)
 
     def _price_all(self, entry: InLine) -> None:
@@ -237,11 +237,11 @@ class Search:
             numbers = lane.numbers(prices)
             order = sorted(range(len(every)), key=numbers.__getitem__)[:2]
             return [every[place] for place in order]
-        rule = group.first.model.image_tokens
+        book = self.case.book(group)
         chosen = [shape.picks(prices, self.weights)]
         if shape.fan.waits:
             chosen.append(shape.picks(prices, self.weights, waits=True))
-        return [assign(self.case, each, rule) for each in dict.fromkeys(chosen)]
+        return [assign(self.case, each, book) for each in dict.fromkeys(chosen)]
 
     def _is_inside(self, entry: InLine) -> bool:
         """Some route is as cheap, as fast and as strong as any of this class could be."""
@@ -266,7 +266,7 @@ class Search:
         endpoint = some[min(range(len(some)), key=lambda place: (bounds[place], some[place].id))]
         rates = case.rates(endpoint)
         picks = shape.picks(coefficients(case, rates, weighed), weighed)
-        chosen = assign(case, picks, group.first.model.image_tokens)
+        chosen = assign(case, picks, case.book(group))
         self._price(entry, endpoint, rates, [chosen])
 
     def _price(self, entry: InLine, endpoint: Endpoint, rates: Rates, picked: list[Assignment]) -> None:
@@ -334,20 +334,20 @@ class Search:
         case = self.case
         numbers = price(case, endpoint, group.remote, rates, needs)
         own_tier = tier_of(case, group, needs)
-        if not self.limits.allow(group, rates, needs, numbers, own_tier):
+        if not self.limits.allow(case, group, rates, needs, numbers, own_tier):
             reason = self._reason(endpoint, group, rates, needs, numbers)
             reasons.append(reason)
             if reason[0][0] != "context" or not self.select_pages:
                 return None
             fewer = selected(
-                case, assignment, group.first.model.image_tokens, self.conversions, rates.context,
+                case, assignment, case.book(group), self.conversions, rates.context,
                 needs.total[HIGH], numbers.cap,
             )  # fmt: skip
             if fewer is None:
                 return None
             assignment, needs = fewer, demand(case, group, fewer)
             numbers = price(case, endpoint, group.remote, rates, needs)
-            if not self.limits.allow(group, rates, needs, numbers, own_tier):
+            if not self.limits.allow(case, group, rates, needs, numbers, own_tier):
                 reasons.append(self._reason(endpoint, group, rates, needs, numbers))
                 return None
         tier = min(needs.tier, own_tier)
@@ -378,7 +378,7 @@ class Search:
 
     def _near(self, route: Route, known: set[tuple[str, Assignment]]) -> Iterator[Route]:
         """Routes to the same endpoint with one bundle going another way, those not ``known`` yet."""
-        rule = route.group.first.model.image_tokens
+        book = self.case.book(route.group)
         lane = self.lanes.lane(route.group)
         usable = self.lanes.usable(route.group)
         if route.assignment.left_out or not isinstance(usable, list):
@@ -388,7 +388,7 @@ class Search:
             for way in choices:
                 if way is ways_now[place]:
                     continue
-                made = assign(self.case, (*ways_now[:place], way, *ways_now[place + 1 :]), rule)
+                made = assign(self.case, (*ways_now[:place], way, *ways_now[place + 1 :]), book)
                 if (route.endpoint.id, made) in known:
                     continue
                 other = self.route(route.endpoint, route.group, route.rates, made, lane.demand(made), [])

@@ -7,6 +7,7 @@ import math
 from msgspec import Struct
 
 from intermodal.costing.levels import HIGH
+from intermodal.costing.native import Book
 from intermodal.costing.tokens import BLOCK, text_tokens
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case, question_words
@@ -21,7 +22,7 @@ _SELECTABLE = ("extract", "mixed")  # ways that turn pages into text
 
 
 def selected(
-    case: Case, assignment: Assignment, image_rule: str, conversions: Conversions,
+    case: Case, assignment: Assignment, book: Book, conversions: Conversions,
     context: float, tokens: float, cap: float,
 ) -> Assignment | None:  # fmt: skip
     """The same ways over fewer pages, or None where that cannot help.
@@ -43,9 +44,9 @@ def selected(
     full = cap if case.request.sampling.max_tokens is not None else min(DEFAULT_ANSWER[case.output], context // 4)
     for answer in sorted({max(cap, full), cap}, reverse=True):
         budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
-        key = ("selected", assignment.ways, image_rule, budget)
+        key = ("selected", assignment.ways, book, budget)
         if key not in case.assignments:
-            case.assignments[key] = _select(case, assignment, image_rule, conversions, places, budget)
+            case.assignments[key] = _select(case, assignment, book, conversions, places, budget)
         found = case.assignments[key]
         if isinstance(found, Assignment):
             return found
@@ -80,7 +81,7 @@ def _pool(case: Case, places: list[int]) -> Pool:
 
 
 def _select(
-    case: Case, assignment: Assignment, image_rule: str, conversions: Conversions, places: list[int], budget: float
+    case: Case, assignment: Assignment, book: Book, conversions: Conversions, places: list[int], budget: float
 ) -> Assignment | None:
     """Every document keeps its best page, then the best pages of all, as long as they fit."""
     pool = _pool(case, places)
@@ -100,7 +101,7 @@ def _select(
         if fewer is None:
             return None
         chosen[place] = fewer
-    return assign(case, tuple(chosen), image_rule)
+    return assign(case, tuple(chosen), book)
 
 
 def _worth(case: Case, index: int, wanted: tuple[PageFacts, ...]) -> list[float]:

@@ -89,7 +89,7 @@ def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
         return (f"{seconds} video" if count == 1 else f"{count} videos, {seconds} in all"), "video"
     if bundle.kind == "image":
         return f"{_counted(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
-    pages = _counted(sum(passage.pages for _, passage in pairs), "page")
+    pages = _counted(sum(len(passage.leaves) for _, passage in pairs), "page")
     return f"{_counted(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
 
 

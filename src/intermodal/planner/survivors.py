@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.native import Book
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
 from intermodal.planner.aspects import wants_eye
@@ -39,7 +40,7 @@ class Row(Struct, eq=False):
     """
 
     remote: bool
-    picture_rule: str
+    book: Book
     tokenizer: str
     forced_json: bool
     groups: list[Group]
@@ -74,10 +75,11 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
                 weak.append(group)
                 continue
             model, forced = group.first.model, group.first.host.forced_json or not case.schema_chars
-            key = (group.lane, model.image_tokens, model.tokenizer, forced)
+            book = case.book(group)
+            key = (group.lane, book, model.tokenizer, forced)
             row = by_key.get(key)
             if row is None:
-                row = by_key[key] = Row(group.remote, model.image_tokens, model.tokenizer, forced, [], [], {})
+                row = by_key[key] = Row(group.remote, book, model.tokenizer, forced, [], [], {})
             row.groups.append(group)
             row.ideals.append(case.index.ideal(group, case.as_of))
         refusal = None

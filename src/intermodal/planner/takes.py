@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import quantity
-from intermodal.costing.tokens import audio_tokens, document_tokens, part_tokens, video_tokens
+from intermodal.costing.native import Book, heard, leafed, watched
+from intermodal.costing.tokens import part_tokens
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.pieces import as_range
-from intermodal.planner.routes import as_quantity, picture_tokens
-from intermodal.planner.way import Passage, Way
+from intermodal.planner.way import Passage, Way, natives
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Taken
 from intermodal.quantity import Quantity, exact, total
@@ -34,13 +34,10 @@ def named_texts(case: Case, tokenizer: str) -> list[Taken]:
     ]  # fmt: skip
 
 
-def taken(bundle: Bundle, way: Way, rule: str) -> list[Taken]:
+def taken(bundle: Bundle, way: Way, book: Book) -> list[Taken]:
     """Parts that go in without becoming text; many alike as one."""
     if len(bundle.parts) > TOGETHER:
-        tokens = quantity(picture_tokens(way, rule), "sum", 0) + quantity(way.film, "sum", 0)
-        tokens = tokens + audio_tokens(as_quantity(way.sound))
-        pages = sum(passage.pages for passage in way.passages)
-        tokens = tokens + document_tokens(pages, sum(passage.chars for passage in way.passages))
+        tokens = total([quantity(each, "sum", 0) for each in natives(way, book)])
         return [
             Taken(
                 part=bundle.parts[0].index, title=bundle.title, kind=bundle.kind, tokens=tokens, count=len(bundle.parts)
@@ -48,17 +45,17 @@ def taken(bundle: Bundle, way: Way, rule: str) -> list[Taken]:
         ]
     if way.name in ("watch", "frames"):
         pairs = zip(bundle.parts, way.passages, strict=True)
-        return [each for part, passage in pairs for each in _apart(part, passage, rule)]
+        return [each for part, passage in pairs for each in _apart(part, passage, book)]
     return [
         Taken(
             part=part.index, title=f"{part.name} {_size_words(part, passage)}", kind=bundle.kind,
-            tokens=_taken_tokens(passage, rule),
+            tokens=_taken_tokens(passage, book),
         )
         for part, passage in zip(bundle.parts, way.passages, strict=True)
     ]  # fmt: skip
 
 
-def _apart(part: PartFacts, passage: Passage, rule: str) -> list[Taken]:
+def _apart(part: PartFacts, passage: Passage, book: Book) -> list[Taken]:
     """A video or an animation in tracks: its frames, and its sound where that goes in as it is."""
     found: list[Taken] = []
     for piece in passage.pieces:
@@ -68,21 +65,21 @@ def _apart(part: PartFacts, passage: Passage, rule: str) -> list[Taken]:
                     part=part.index,
                     title=f"{part.name} {piece.title}",
                     kind="audio",
-                    tokens=audio_tokens(passage.sound),
+                    tokens=heard(book.audio, passage.sound),
                 )
             )
         if piece.shown and piece.op == "frames":
             title = f"{part.name} {piece.title}"
-            found.append(Taken(part=part.index, title=title, kind="image", tokens=_pictured(passage, rule)))
+            found.append(Taken(part=part.index, title=title, kind="image", tokens=_pictured(passage, book.image)))
     return found
 
 
-def _taken_tokens(passage: Passage, rule: str) -> Quantity:
-    if passage.pages:
-        return document_tokens(passage.pages, passage.chars)
-    if passage.film.high or not passage.film.known:
-        return video_tokens(passage.film)
-    return _pictured(passage, rule) if passage.pictures else audio_tokens(passage.sound)
+def _taken_tokens(passage: Passage, book: Book) -> Quantity:
+    if passage.leaves:
+        return leafed(book, passage.leaves)
+    if passage.film is not None:
+        return watched(book.video, passage.film)
+    return _pictured(passage, book.image) if passage.pictures else heard(book.audio, passage.sound)
 
 
 def _pictured(passage: Passage, rule: str) -> Quantity:
@@ -93,13 +90,13 @@ def _pictured(passage: Passage, rule: str) -> Quantity:
 
 
 def _size_words(part: PartFacts, passage: Passage) -> str:
-    if part.kind == "audio" or passage.film.high:
+    if part.kind in ("audio", "video"):
         return f"{part.seconds.mid:.3g} s"
     if part.kind == "image":
         return f"{part.width}x{part.height}"
-    count = passage.pages or len(passage.pictures)
+    count = len(passage.leaves or passage.pictures)
     return (
         f"{count} page{'s' if count != 1 else ''}"
-        if passage.pages
+        if passage.leaves
         else f"{count} picture{'s' if count != 1 else ''} of pages"
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Endpoint, Task
-from intermodal.costing.levels import ZEROS, Levels, larger, levels, plus, times
+from intermodal.costing.images import image_refusal, image_tokens
+from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, times
+from intermodal.costing.limits import NOTHING, Held, refusal
+from intermodal.costing.native import Book, heard, leafed, watched
 from intermodal.costing.rates import HERE
-from intermodal.costing.tokens import document_tokens, video_tokens
 from intermodal.planner.aspects import ONLY_SEEN, kept, lost
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
@@ -64,17 +68,24 @@ class Passage(Struct, frozen=True, gc=False):
     """What becomes of one part: its steps, and what the last endpoint gets of it as it is.
 
     ``many`` is how often each of the pictures is expected: once, but for frames, of which one stands for all.
-    ``film`` are the seconds of a video that goes in whole.
+    ``film`` is a video that goes in whole, ``leaves`` the pages of a document that does.
     """
 
     pieces: tuple[Piece, ...] = ()
     pictures: tuple[Picture, ...] = ()
     many: Levels = (1.0, 1.0, 1.0)
     sound: Quantity = Quantity()
-    film: Quantity = Quantity()
-    pages: int = 0
-    chars: int = 0
+    film: PartFacts | None = None
+    leaves: tuple[PageFacts, ...] = ()
     blocks: int = 0
+
+
+class Natives(NamedTuple):
+    """Tokens of what goes in as it is, as they are billed: of documents, of pictures and videos, of sound."""
+
+    text: Levels = ZEROS
+    image: Levels = ZEROS
+    audio: Levels = ZEROS
 
 
 class Way(Struct, eq=False, gc=False):
@@ -88,9 +99,12 @@ class Way(Struct, eq=False, gc=False):
         keeps, loses: aspects. penalty: USD for the inferred needs among the lost ones, which are ``missed``.
         text, cost, transforms, local, network: sums over the parts (``network`` is the longest). made: the part
             of the text that converters with weights write.
-        blocks: labelled blocks of derived text. pictures, sound, film: what goes in as it is, film in tokens.
-        tier: of the weakest converter. passages: one per part of the bundle. by_rule: tokens of the pictures,
-            weighed, options: how it does under each weighting; all kept once computed.
+        blocks: labelled blocks of derived text. pictures, sound: what goes in as it is, sound in seconds.
+        counted: something goes in as it is, whose tokens are a matter of who takes it. held: what limits are about.
+        natives: distinct passages with something that is not a picture, and how often.
+        tier: of the weakest converter. passages: one per part of the bundle. by_book: tokens of what goes in as it is
+            and refused: why it would be, by whose rules; weighed, options: how it does under each weighting; all kept
+            once computed.
     """
 
     name: str
@@ -109,12 +123,15 @@ class Way(Struct, eq=False, gc=False):
     blocks: int
     pictures: dict[Picture, Levels]
     sound: Levels
-    film: Levels
     tier: int
     passages: list[Passage]
-    by_rule: dict[str, Levels]
-    weighed: dict[str, tuple[tuple[float, ...], ...]]
+    natives: list[tuple[Passage, int]]
+    by_book: dict[Book, Natives]
+    refused: dict[Book, str]
+    weighed: dict[Book | None, tuple[tuple[float, ...], ...]]
     options: dict[object, tuple[float, float, float, float]]
+    counted: bool = False
+    held: Held = NOTHING
     left_out: int = 0
 
 
@@ -154,10 +171,10 @@ def make_way(
         name=name, converters=(), hands=hands, keeps=keeps, loses=loses,
         penalty=sum(bundle.needs[aspect] for aspect in missed), missed=missed,
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
-        blocks=0, pictures={}, sound=ZEROS, film=ZEROS, tier=NO_TIER, passages=passages,
-        by_rule={}, weighed={}, options={},
+        blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, natives=[],
+        by_book={}, refused={}, weighed={}, options={},
     )  # fmt: skip
-    _add_up(made, case)
+    _add_up(made, bundle, case)
     return made
 
 
@@ -170,7 +187,7 @@ def unread(way: Way, bundle: Bundle) -> Way:
     return replace(
         way, keeps=tuple(aspect for aspect in way.keeps if aspect != "words"), loses=("words", *way.loses),
         penalty=way.penalty + (needed or 0.0), missed=way.missed if needed is None else ("words", *way.missed),
-        weighed={}, options={},
+        refused={}, weighed={}, options={},
     )  # fmt: skip
 
 
@@ -181,7 +198,7 @@ def _distinct(bundle: Bundle) -> list[PartFacts]:
     return list(dict(zip(bundle.shapes, bundle.parts, strict=True)).values())
 
 
-def _add_up(way: Way, case: Case) -> None:
+def _add_up(way: Way, bundle: Bundle, case: Case) -> None:
     counted: dict[int, int] = {}
     by_id: dict[int, Passage] = {}
     for passage in way.passages:  # equal parts share one passage object, so each is added once, times its number
@@ -199,12 +216,59 @@ def _add_up(way: Way, case: Case) -> None:
             way.pictures[picture] = plus(way.pictures.get(picture, ZEROS), times(passage.many, count))
         way.sound = plus(way.sound, times(levels(passage.sound), count))
         way.blocks += passage.blocks * count
-        if passage.film.high or not passage.film.known:
-            way.film = plus(way.film, times(levels(video_tokens(passage.film)), count))
-        if passage.pages:
-            text = levels(document_tokens(passage.pages, passage.chars))
-            way.text = plus(way.text, times(text, count))
+        if passage.film is not None or passage.leaves or passage.sound.high or not passage.sound.known:
+            way.natives.append((passage, count))
     way.converters = tuple(used.values())
+    way.counted = bool(way.pictures or way.natives)
+    if way.counted:
+        way.held = _held(way, bundle)
+
+
+def _held(way: Way, bundle: Bundle) -> Held:
+    return Held(
+        pictures=math.ceil(sum(count[HIGH] for count in way.pictures.values())),
+        longest=max((max(width, height) for width, height, _ in way.pictures), default=0),
+        pages=sum(len(passage.leaves) * count for passage, count in way.natives),
+        seconds=way.sound[MID],
+        size=sum(part.size for part in bundle.parts) if way.name == "native" else 0,
+    )
+
+
+def natives(way: Way, book: Book) -> Natives:
+    """Tokens of what goes in as it is, under one book of rules; kept with the way, since many assignments share it."""
+    found = way.by_book.get(book)
+    if found is None:
+        low = mid = high = 0.0
+        for (width, height, detail), count in way.pictures.items():
+            tokens = image_tokens(book.image, width, height, detail)
+            low, mid, high = low + tokens.low * count[0], mid + tokens.mid * count[1], high + tokens.high * count[2]
+        text, image, audio = ZEROS, (low, mid, high), ZEROS
+        for passage, many in way.natives:
+            if passage.film is not None:
+                image = plus(image, times(levels(watched(book.video, passage.film)), many))
+            elif passage.leaves:
+                text = plus(text, times(levels(leafed(book, passage.leaves)), many))
+            else:
+                audio = plus(audio, times(levels(heard(book.audio, passage.sound)), many))
+        found = way.by_book[book] = Natives(text, image, audio)
+    return found
+
+
+def refused(way: Way, book: Book) -> str:
+    """Why what goes in as it is would be refused under these rules, "" when it would not."""
+    if not way.counted:
+        return ""
+    found = way.refused.get(book)
+    if found is None:
+        found = ""
+        for width, height, detail in way.pictures:
+            found = image_refusal(book.image, width, height, detail)
+            if found:
+                break
+        if not found and book.limits is not None and way.name == "native":
+            found = refusal(book.limits, way.held)
+        way.refused[book] = found
+    return found
 
 
 def _add_piece(way: Way, piece: Piece, count: int) -> None:

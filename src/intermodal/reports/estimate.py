@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from intermodal.catalog.counting import Aspect, Families, Sheet
+from intermodal.catalog.counting import Families, Sheet
+from intermodal.catalog.sheets import sheet_of
 from intermodal.content import Value
 from intermodal.costing.bill import bill
 from intermodal.costing.parts import Count, Piece, count
-from intermodal.costing.sound import BY_TIME
 from intermodal.media.pretokens import pretokens
 from intermodal.quantity import Quantity, unknown
 from intermodal.reports.subject import Subject
@@ -36,23 +36,7 @@ def rules_of(subject: Subject, families: Families, date: str) -> Sheet:
     Raises:
         UsageError: the day is before the first rule of its family.
     """
-    name = subject.id
-    found = families.sheet(name, date)
-    model = subject.model
-    if model is None:
-        return found
-    own: dict[Aspect, str] = {}
-    if model.image_tokens and model.image_tokens != families.newest(name, "image"):
-        own["image"] = model.image_tokens
-    if model.tokenizer and not found.rules.get("text"):
-        own["text"] = model.tokenizer
-    if model.tasks == ("automatic-speech-recognition",) and not found.rules.get("audio"):
-        own["audio"] = "by_time"
-    if not own:
-        return found
-    source = model.evidence.source or "its row in the catalog"
-    sources: dict[Aspect, str] = {aspect: BY_TIME if rule == "by_time" else source for aspect, rule in own.items()}
-    return msgspec.structs.replace(found, rules={**found.rules, **own}, sources={**found.sources, **sources})
+    return sheet_of(subject.id, subject.model, families, date)
 
 
 def estimate(

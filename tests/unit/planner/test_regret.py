@@ -47,7 +47,7 @@ def brute_force(case: Case, floors: Floors) -> Key | None:
             for bundle, some in as_seen
         ]
         for chosen in itertools.product(*usable):
-            assignment = assign(case, chosen, group.first.model.image_tokens)
+            assignment = assign(case, chosen, case.book(group))
             needs = demand(case, group, assignment)
             for endpoint in group.members:
                 rates = case.rates(endpoint)

@@ -1,0 +1,39 @@
+"""The rules by which one model counts on one day: its family's, and before them what its own row of the catalog says.
+
+One function for `intermodal estimate` and for plans, so that both count alike.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from intermodal.catalog.counting import Aspect, Families, Sheet
+from intermodal.catalog.nouns import Model
+
+BY_TIME = "billed by its length, not by tokens"
+
+
+def sheet_of(name: str, model: Model | None, families: Families, date: str) -> Sheet:
+    """The rules of a model on a day; a rule that its own catalog row states outranks its family's.
+
+    Args:
+        name: by which its family is looked for. model: its row, None where the catalog has none.
+
+    Raises:
+        UsageError: the day is before the first rule of its family.
+    """
+    found = families.sheet(name, date)
+    if model is None:
+        return found
+    own: dict[Aspect, str] = {}
+    if model.image_tokens:
+        own["image"] = model.image_tokens
+    if model.tokenizer and not found.rules.get("text"):
+        own["text"] = model.tokenizer
+    if model.tasks == ("automatic-speech-recognition",) and not found.rules.get("audio"):
+        own["audio"] = "by_time"
+    if not own:
+        return found
+    source = model.evidence.source or "its row in the catalog"
+    sources: dict[Aspect, str] = {aspect: BY_TIME if rule == "by_time" else source for aspect, rule in own.items()}
+    return msgspec.structs.replace(found, rules={**found.rules, **own}, sources={**found.sources, **sources})

@@ -1,0 +1,91 @@
+"""What a vendor refuses in one request, by the published limits of a family: pictures, pages, seconds, bytes."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from intermodal.catalog.counting import Sheet
+
+BASE64 = 4 / 3  # bytes sent for a byte of media
+
+
+class Held(NamedTuple):
+    """What a request holds of media that go in as they are.
+
+    pictures, pages (of documents), seconds (of sound), longest (side of a picture, in pixels), size (bytes of files).
+    """
+
+    pictures: int = 0
+    longest: int = 0
+    pages: int = 0
+    seconds: float = 0.0
+    size: int = 0
+
+
+NOTHING = Held()
+
+
+class Limits(NamedTuple):
+    """As ``catalog.counting.CountingRule`` has them; 0 and None where nothing is published."""
+
+    most_images: int = 0
+    many_images: tuple[int, int] | None = None
+    most_pages: int = 0
+    small_context: tuple[int, int] | None = None
+    most_seconds: int = 0
+    most_bytes: int = 0
+
+    def pages_at(self, context: float = math.inf) -> float:
+        """Pages a request may have at a model that holds so many tokens."""
+        most = float(self.most_pages or math.inf)
+        small = self.small_context
+        return min(most, float(small[1])) if small is not None and context <= small[0] else most
+
+
+def limits_of(sheet: Sheet) -> Limits | None:
+    """The limits of a day's rules; None where there are none."""
+    found = Limits(
+        most_images=sheet.most_images, many_images=sheet.many_images, most_pages=sheet.most_pages,
+        small_context=sheet.small_context, most_seconds=sheet.most_seconds, most_bytes=sheet.most_bytes,
+    )  # fmt: skip
+    return found if any(found) else None
+
+
+def breaks(limits: Limits, held: Held, context: float = math.inf) -> bool:
+    """Whether a request would be refused: ``refusal`` without its words."""
+    if limits.most_images and held.pictures > limits.most_images:
+        return True
+    many = limits.many_images
+    if many is not None and held.pictures > many[0] and held.longest > many[1]:
+        return True
+    if held.pages and held.pages > limits.pages_at(context):
+        return True
+    if limits.most_seconds and held.seconds > limits.most_seconds:
+        return True
+    return bool(limits.most_bytes) and held.size * BASE64 > limits.most_bytes
+
+
+def refusal(limits: Limits, held: Held, context: float = math.inf) -> str:
+    """Why a request would be refused, "" when it would not.
+
+    >>> refusal(Limits(most_images=20), Held(pictures=21))
+    '21 pictures, and a request with more than 20 is refused'
+    """
+    if limits.most_images and held.pictures > limits.most_images:
+        return f"{held.pictures:,} pictures, and a request with more than {limits.most_images:,} is refused"
+    many = limits.many_images
+    if many is not None and held.pictures > many[0] and held.longest > many[1]:
+        return (
+            f"{held.pictures:,} pictures, one with a side of {held.longest:,} pixels: "
+            f"with more than {many[0]} none may have one of more than {many[1]:,}"
+        )
+    most = limits.pages_at(context)
+    if held.pages > most:
+        return f"{held.pages:,} pages of documents, and a request with more than {most:,.0f} is refused"
+    if limits.most_seconds and held.seconds > limits.most_seconds:
+        return f"{held.seconds:,.0f} s of sound, and a request with more than {limits.most_seconds:,} s is refused"
+    if limits.most_bytes and held.size * BASE64 > limits.most_bytes:
+        size, most_mb = held.size * BASE64 / 1e6, limits.most_bytes / 1e6
+        return f"{size:,.1f} MB as they are sent, and a request of more than {most_mb:,.0f} MB is refused"
+    return ""

@@ -1,0 +1,88 @@
+"""What a model takes as it is, counted by the rules of its family: one ``Book`` of rules per way of counting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from intermodal.catalog.counting import Sheet
+from intermodal.costing.film import Film, film_tokens
+from intermodal.costing.leaves import Leaves, leaf_tokens
+from intermodal.costing.limits import Limits, limits_of
+from intermodal.costing.sound import sound_tokens
+from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.quantity import Quantity, between, unknown
+
+
+class Book(Struct, frozen=True, eq=False, gc=False):
+    """Rules by which endpoints count what they take as it is, and the limits they refuse by.
+
+    Rules as ``catalog.counting.CountingRule`` has them, "" where none is published. Compared by identity: whoever makes
+    them makes one of each (``planner/index.py``), since plans look up many sums by it.
+    """
+
+    image: str = ""
+    audio: str = ""
+    video: str = ""
+    document: str = ""
+    tools: str = ""
+    limits: Limits | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes two books alike."""
+        return (self.image, self.audio, self.video, self.document, self.tools, self.limits)
+
+
+NO_BOOK = Book()
+_BY_TIME = "by_time"
+
+
+def book_of(sheet: Sheet) -> Book:
+    """The rules of a day. An ear that is billed by time counts no tokens: where tokens are asked for, none is known."""
+    rules = sheet.rules
+    audio = rules.get("audio", "")
+    return Book(
+        image=rules.get("image", ""), audio="" if audio == _BY_TIME else audio, video=rules.get("video", ""),
+        document=rules.get("document", ""), tools=rules.get("tools", ""), limits=limits_of(sheet),
+    )  # fmt: skip
+
+
+def heard(rule: str, seconds: Quantity) -> Quantity:
+    """Tokens of one recording."""
+    return _ranged(seconds, lambda length: sound_tokens(rule, length))
+
+
+def watched(rule: str, part: PartFacts) -> Quantity:
+    """Tokens of one video that goes in whole."""
+
+    def tokens(length: float) -> Quantity:
+        film = Film(seconds=length, width=part.width, height=part.height, sound=bool(part.channels))
+        return film_tokens(rule, film)
+
+    return _ranged(part.seconds, tokens)
+
+
+def leafed(book: Book, pages: tuple[PageFacts, ...]) -> Quantity:
+    """Tokens of one document that goes in whole."""
+    if not pages:
+        return Quantity(basis="no pages")
+    pretokens = [page.pretokens for page in pages if page.chars]
+    first = pages[len(pages) // 2]
+    leaves = Leaves(
+        pages=len(pages), chars=sum(page.chars for page in pages), pretokens=sum(pretokens) if all(pretokens) else 0,
+        width=first.width, height=first.height,
+    )  # fmt: skip
+    return leaf_tokens(book.document, leaves, book.image)
+
+
+def _ranged(length: Quantity, tokens: Callable[[float], Quantity]) -> Quantity:
+    """Tokens over a length that may itself be a range."""
+    if not length.known or length.high == math.inf:
+        return unknown(length.basis or "length not known")
+    if length.low == length.high:
+        return tokens(length.mid)
+    low, mid, high = tokens(length.low), tokens(length.mid), tokens(length.high)
+    return between(low.low, mid.mid, high.high, mid.basis)
