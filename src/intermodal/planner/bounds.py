@@ -133,7 +133,7 @@ class Fan(Struct, eq=False):
                 text, image, audio = natives(way, book)
                 words, pixels, sound = words + text[MID], pixels + image[MID], sound + audio[MID]
         branches = [
-            [_with_natives(option, book) if option[4].counted else option for option in options]
+            _unbeaten([_with_natives(option, book) if option[4].counted else option for option in options])
             for options in plain.branches
         ]
         return Shape(plain.fixed, words, pixels, sound, plain.ways, plain.places, branches)
@@ -212,6 +212,10 @@ def _kept(options: list[Branch]) -> list[Branch]:
     """The ways that may be best at some price per token. What media come to depends on the rules, so they stay."""
     plain = [option for option in options if not option[4].counted]
     return [mine for mine in options if mine[4].counted or not _is_beaten(mine, plain)]
+
+
+def _unbeaten(options: list[Branch]) -> list[Branch]:
+    return [mine for mine in options if not _is_beaten(mine, options)]
 
 
 def _with_natives(option: Branch, book: Book) -> Branch:

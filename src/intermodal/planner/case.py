@@ -112,7 +112,7 @@ class Case(Struct):
 
     def book(self, group: Group) -> Book:
         """The rules by which a class counts what it takes as it is."""
-        return self.index.book(group, self.as_of)
+        return group.books.get(self.as_of) or self.index.book(group, self.as_of)
 
     def book_of(self, endpoint: Endpoint) -> Book:
         """The same of one endpoint."""

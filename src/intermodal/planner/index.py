@@ -63,7 +63,7 @@ class Group(Struct, eq=False):
         jobs: what they can do. inputs: the kinds they take. remote: beyond this machine.
         tiers: strength by task, as a place in ``TIERS``. strongest: the best of them.
         lane: what classes share to which the same ways are open.
-        ids: the first few, for a rejection to name.
+        books: rules of counting, by day. ids: the first few, for a rejection to name.
     """
 
     number: int
@@ -76,6 +76,7 @@ class Group(Struct, eq=False):
     tiers: dict[str, int]
     strongest: int
     lane: tuple[frozenset[str], bool, bool]
+    books: dict[str, Book]
     ids: tuple[str, ...] = ()
 
     @property
@@ -105,7 +106,6 @@ class Index:
         self._rates: dict[tuple[str, str], Rates] = {}
         self._bands: dict[tuple[int, str], tuple[Endpoint, ...]] = {}
         self._ideals: dict[tuple[int, str], Rates] = {}
-        self._books: dict[tuple[int, str], Book] = {}
         self._alike: dict[tuple[object, ...], Book] = {}
         self.survivors: dict[object, object] = {}  # request shape -> what the endpoint rules left (see search)
 
@@ -128,13 +128,12 @@ class Index:
 
     def book(self, group: Group, as_of: str) -> Book:
         """The rules by which a class counts on a day; classes with the same rules share one."""
-        key = (group.number, as_of)
-        found = self._books.get(key)
+        found = group.books.get(as_of)
         if found is None:
-            if len(self._books) > 20_000:
-                self._books.clear()
+            if len(group.books) > 100:
+                group.books.clear()
             made = book_of(self.sheet(group.first.model, as_of))
-            found = self._books[key] = self._alike.setdefault(made.key, made)
+            found = group.books[as_of] = self._alike.setdefault(made.key, made)
         return found
 
     def band(self, group: Group, as_of: str) -> tuple[Endpoint, ...]:
@@ -214,7 +213,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     cannot_read = "image" in inputs and _reading(tiers, strongest) < READS
     return Group(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
-        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read),
+        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read), books={},
     )  # fmt: skip
 
 

@@ -80,6 +80,8 @@ class Lanes:
     def __init__(self, case: Case, choices: list[list[Way]]) -> None:
         self.case = case
         self.choices = choices
+        self._counted = [way for choices in choices for way in choices if way.counted]
+        self._closed: dict[Book, tuple[int, ...]] = {}
         self._usable: dict[tuple[object, Book], Usable] = {}
         self._shared: dict[tuple[object, tuple[int, ...]], Usable] = {}
         self._assignments: dict[tuple[object, Book], list[Assignment]] = {}
@@ -95,7 +97,9 @@ class Lanes:
         book = self.case.book(group)
         found = self._usable.get((group.lane, book))
         if found is None:
-            closed = tuple(id(way) for choices in self.choices for way in choices if refused(way, book))
+            closed = self._closed.get(book)
+            if closed is None:
+                closed = self._closed[book] = tuple(id(way) for way in self._counted if refused(way, book))
             key = (group.lane, closed)
             found = self._shared.get(key)
             if found is None:

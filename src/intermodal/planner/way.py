@@ -225,24 +225,26 @@ def _add_up(way: Way, bundle: Bundle, case: Case) -> None:
 
 
 def _held(way: Way, bundle: Bundle) -> Held:
-    return Held(
-        pictures=math.ceil(sum(count[HIGH] for count in way.pictures.values())),
-        longest=max((max(width, height) for width, height, _ in way.pictures), default=0),
-        pages=sum(len(passage.leaves) * count for passage, count in way.natives),
-        seconds=way.sound[MID],
-        size=sum(part.size for part in bundle.parts) if way.name == "native" else 0,
-    )
+    pictures, longest, pages = 0.0, 0, 0
+    for (width, height, _), count in way.pictures.items():
+        pictures, longest = pictures + count[HIGH], max(longest, width, height)
+    for passage, many in way.natives:
+        pages += len(passage.leaves) * many
+    size = sum([part.size for part in bundle.parts]) if way.name == "native" else 0
+    return Held(math.ceil(pictures), longest, pages, way.sound[MID], size)
 
 
 def natives(way: Way, book: Book) -> Natives:
     """Tokens of what goes in as it is, under one book of rules; kept with the way, since many assignments share it."""
     found = way.by_book.get(book)
     if found is None:
-        low = mid = high = 0.0
-        for (width, height, detail), count in way.pictures.items():
-            tokens = image_tokens(book.image, width, height, detail)
-            low, mid, high = low + tokens.low * count[0], mid + tokens.mid * count[1], high + tokens.high * count[2]
-        text, image, audio = ZEROS, (low, mid, high), ZEROS
+        text, image, audio = ZEROS, ZEROS, ZEROS
+        if way.pictures:
+            low = mid = high = 0.0
+            for (width, height, detail), count in way.pictures.items():
+                tokens = image_tokens(book.image, width, height, detail)
+                low, mid, high = low + tokens.low * count[0], mid + tokens.mid * count[1], high + tokens.high * count[2]
+            image = (low, mid, high)
         for passage, many in way.natives:
             if passage.film is not None:
                 image = plus(image, times(levels(watched(book.video, passage.film)), many))
@@ -256,8 +258,6 @@ def natives(way: Way, book: Book) -> Natives:
 
 def refused(way: Way, book: Book) -> str:
     """Why what goes in as it is would be refused under these rules, "" when it would not."""
-    if not way.counted:
-        return ""
     found = way.refused.get(book)
     if found is None:
         found = ""
