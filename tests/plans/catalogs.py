@@ -6,6 +6,7 @@ import random
 
 import msgspec
 
+from intermodal.catalog.counting import CountingRule, FamilyRow
 from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Price, Speed, Strength, Task
 from intermodal.content import Kind
 from intermodal.plans.machine import Machine
@@ -255,7 +256,64 @@ def voices() -> tuple[Endpoint, ...]:
     )
 
 
+OMNI = host("omni")
+PAPER = host("paper")
+TILES = host("tiles")
+
+
+def families() -> tuple[FamilyRow, ...]:
+    """Rules with days: one vendor counts by seconds and pages and changed in 2026, one by cells, one by tiles."""
+    return (
+        FamilyRow(
+            names=("omni/all-1",),
+            rules=(
+                CountingRule(
+                    effective_from="2025-01-01", image="gemini_tile:258:64:256", audio="rate:32",
+                    video="gemini_seconds:258:64:5:32", document="page:258", most_pages=1000, most_seconds=34_200,
+                    most_bytes=20_000_000, source="omni, its guide",
+                ),
+                CountingRule(
+                    effective_from="2026-01-12", document="gemini_pages:280:560:1120", most_bytes=100_000_000,
+                    source="omni, its newer guide",
+                ),
+            ),
+        ),
+        FamilyRow(
+            names=("paper/scribe-1",),
+            rules=(
+                CountingRule(
+                    effective_from="2025-01-01", image="anthropic:1568:1568", document="anthropic_pdf:1500:3000",
+                    many_images=(20, 2000), most_pages=600, small_context=(200_000, 100), most_bytes=32_000_000,
+                    tools="system:346:313", source="paper, its documentation",
+                ),
+            ),
+        ),
+        FamilyRow(
+            names=("tiles/mosaic-1",),
+            rules=(
+                CountingRule(
+                    effective_from="2025-01-01", image="openai_levels:1.2 low=512 high=65535 auto=high",
+                    document="openai_pdf", tools="functions", source="tiles, its guide",
+                ),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def omni() -> tuple[Endpoint, ...]:
+    """Hosted models that take more than pictures: everything, PDFs, and very large pictures."""
+    return (
+        hosted(
+            OMNI, "omni/all-1", "large", (0.3, 2.5), inputs=("text", "image", "audio", "video", "document"),
+            context=1_000_000,
+        ),
+        hosted(PAPER, "paper/scribe-1", "large", (1.0, 5.0), inputs=("text", "image", "document"), context=200_000),
+        hosted(TILES, "tiles/mosaic-1", "large", (1.25, 10.0), inputs=("text", "image", "document"), context=400_000),
+    )  # fmt: skip
+
+
 SLICES = {
+    "omni": lambda: (*embedded(), *omni()),
     "voices": lambda: (*embedded(), *acme(), *voices()),
     "voiceless": lambda: embedded(),
     "embedded": lambda: embedded(),
@@ -270,7 +328,8 @@ SLICES = {
 
 def catalog(name: str, consent: tuple[str, ...] = ()) -> Catalog:
     """A slice by its name."""
-    return Catalog(endpoints=tuple(SLICES[name]()), consent=consent, version="2026-11-20")
+    counting = families() if name == "omni" else ()
+    return Catalog(endpoints=tuple(SLICES[name]()), consent=consent, version="2026-11-20", families=counting)
 
 
 def many(count: int, seed: int = 7, hosts: int = 40, consented: int | None = None) -> Catalog:

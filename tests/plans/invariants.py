@@ -23,7 +23,7 @@ HERE = ("process", "machine")
 CENT_OF_A_CENT = 1e-6  # estimates are rounded to 8 decimals, step by step
 MADE = {
     "extract": "text", "read": "text", "transcribe": "text", "describe": "text",
-    "render": "image", "frames": "image", "demux": "audio",
+    "render": "image", "frames": "image", "resize": "image", "demux": "audio",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ why_not = ["acme/sonata"]            appended, one answer each
 [sampling]                           fields of Sampling
 [machine]                            cores, memory and free in GiB, loaded
 [statistics]                         "endpoint|figure" = [low, mid, high]
+tools = 2                            so many tools go with it; tool_choice, parallel_tools as in Request
 [[part]]                             kind, name, and what probing would find
 """
 
@@ -178,7 +179,8 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
     source = BytesSource(data=name.encode(), name=name)
     density = given.get("density")
     found = PartFacts(
-        index=index, name=name, kind=kind, digest=name, width=given.get("width", 0), height=given.get("height", 0),
+        index=index, name=name, kind=kind, digest=name, size=given.get("size", 0),
+        width=given.get("width", 0), height=given.get("height", 0),
         text_density=_density(density), seconds=exact(float(given.get("seconds", 0))),
         pages=tuple(_page(number, page) for number, page in enumerate(given.get("pages", []), 1)),
         language=given.get("language", ""), frames=given.get("frames", 1), fps=given.get("fps", 0.0),

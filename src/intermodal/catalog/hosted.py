@@ -199,12 +199,23 @@ _DRIVEN = (
 _HEARD = ("automatic-speech-recognition",)
 
 
-def carried(model: Model, price: Price) -> tuple[Kind, ...]:
-    """Kinds a host of the OpenAI protocol takes for this model. Sound only where it has a price of its own."""
+def carried(model: Model, price: Price, more: tuple[Kind, ...] = ()) -> tuple[Kind, ...]:
+    """Kinds a host takes for this model: text, pictures, and ``more``. Sound only where it has a price of its own, for
+    that is how it is known to be taken; a video's sound is in its price."""
     if "automatic-speech-recognition" in model.tasks:
         return ("audio",)
+    taken = ("text", "image", *(kind for kind in more if kind != "audio"))
     priced = price.input_audio_mtok is not None
-    return tuple(kind for kind in model.input if kind in ("text", "image") or (kind == "audio" and priced))
+    return tuple(kind for kind in model.input if kind in taken or (kind == "audio" and priced))
+
+
+_REFUSED_BY: dict[str, Kind] = {"no_audio": "audio", "no_video": "video", "no_documents": "document"}
+
+
+def reaching(kinds: tuple[Kind, ...], quirks: tuple[str, ...]) -> tuple[Kind, ...]:
+    """Kinds without those that a quirk of the host keeps off."""
+    refused = {_REFUSED_BY[quirk] for quirk in quirks if quirk in _REFUSED_BY}
+    return tuple(kind for kind in kinds if kind not in refused) if refused else kinds
 
 
 def counts(rows: Iterable[Row]) -> tuple[tuple[Task, int], ...]:

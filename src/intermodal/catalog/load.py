@@ -176,7 +176,10 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         model=model,
         host=host,
         served_as=served.called,
-        input=served.input or (hosted.carried(model, price) if row.protocol in HTTP else model.input),
+        input=hosted.reaching(
+            served.input or (hosted.carried(model, price, row.taken) if row.protocol in HTTP else model.input),
+            host.quirks,
+        ),
         context=context,
         price=FREE if host.zone == "process" else price,
         later=later,

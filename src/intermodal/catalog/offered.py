@@ -80,7 +80,7 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
             model=model,
             host=forced if "json" in each.can else prompted,
             served_as=each.name,
-            input=hosted.carried(model, price),
+            input=hosted.reaching(hosted.carried(model, price, row.taken), row.quirks),
             context=min(context, up_to) if context and up_to else context,
             price=price,
             later=later,

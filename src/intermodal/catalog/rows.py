@@ -46,6 +46,11 @@ _MADE: Mapping[str, Made] = {"feature-extraction": "embedding", "text-to-speech"
 HTTP: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
 _AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
 _FRAMING: Mapping[Protocol, Framing] = {"ollama": "ndjson"}
+# What a protocol carries beyond text, pictures and priced sound. OpenAI's chat knows file parts too, and most of the
+# servers that speak it refuse them: there a row has to say so.
+_CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {
+    "anthropic": ("document",), "gemini": ("audio", "video", "document"), "openai-responses": ("document",),
+}  # fmt: skip
 
 
 class SpeedRow(Value, forbid_unknown_fields=True):
@@ -210,6 +215,8 @@ class HostRow(Value, forbid_unknown_fields=True):
         key_env: environment variable that holds its key.
         not_asked: patterns of its own names ("*-pro") for models that it serves over another of its interfaces; they
             are not taken from the snapshot.
+        carries: kinds it takes beyond text and pictures, of models that take them; its protocol's usual ones when not
+            stated.
         key: where the key is: in ``key_env``, or in the system's keyring.
     """
 
@@ -225,11 +232,17 @@ class HostRow(Value, forbid_unknown_fields=True):
     forced_json: bool | None = None
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
+    carries: tuple[Kind, ...] = ()
     not_asked: tuple[str, ...] = ()
     speed: SpeedRow | None = None
     models: tuple[ServedRow, ...] = ()
     source: str = ""
     checked: str = ""
+
+    @property
+    def taken(self) -> tuple[Kind, ...]:
+        """Kinds that reach its models beyond text and pictures."""
+        return self.carries or _CARRIES.get(self.protocol, ())
 
     @property
     def keyed(self) -> bool:

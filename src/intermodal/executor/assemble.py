@@ -12,9 +12,18 @@ from collections.abc import Mapping
 
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.executor import timeline
-from intermodal.executor.pieces import Film, Piece, Pixels, Sound, Words
+from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Sound, Words
 from intermodal.request import JsonOutput, Request
-from intermodal.wire.call import AudioFormat, WireAudio, WireImage, WireMessage, WirePart, WireText, WireVideo
+from intermodal.wire.call import (
+    AudioFormat,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
 
 NOTHING_HEARD = timeline.NOTHING["said"]
 NOTHING_READ = timeline.NOTHING["on screen"]
@@ -146,11 +155,13 @@ def _message_parts(data: list[Piece], said: list[str]) -> tuple[WirePart, ...]:
     return tuple(parts)
 
 
-def _media(piece: Pixels | Sound | Film) -> WirePart:
+def _media(piece: Pixels | Sound | Film | Paper) -> WirePart:
     if isinstance(piece, Pixels):
         return WireImage(data=piece.data, media_type=piece.media_type, detail=piece.detail)
     if isinstance(piece, Film):
         return WireVideo(data=piece.data, media_type=piece.media_type)
+    if isinstance(piece, Paper):
+        return WireDocument(data=piece.data, name=piece.name)
     return WireAudio(data=piece.data, format=AUDIO_FORMATS[piece.media_type])
 
 

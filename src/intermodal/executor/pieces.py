@@ -63,7 +63,15 @@ class Film(Value, frozen=True, tag_field="piece", tag="film"):
     height: int = 0
 
 
-Piece = Words | Pixels | Sound | Film
+class Paper(Value, frozen=True, tag_field="piece", tag="paper"):
+    """A PDF as it is, of so many ``pages``."""
+
+    data: bytes
+    name: str = ""
+    pages: int = 0
+
+
+Piece = Words | Pixels | Sound | Film | Paper
 
 
 class Product(Value, frozen=True):

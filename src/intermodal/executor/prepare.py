@@ -15,8 +15,8 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Part, Text
-from intermodal.executor.assemble import AUDIO_FORMATS, label
-from intermodal.executor.pieces import Film, Piece, Pixels, Product, Sound, Words
+from intermodal.executor.assemble import AUDIO_FORMATS, label, shown_name
+from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Product, Sound, Words
 from intermodal.executor.together import NEAR
 from intermodal.executor.wires import picture_types
 from intermodal.executor.world import Media, OpenedLike, Progress
@@ -25,6 +25,7 @@ from intermodal.plans.step import Call
 from intermodal.store.rows import Work
 from intermodal.wire.openai_audio import ENDINGS
 
+PDF = "application/pdf"
 _RATE = 16_000  # Hz, of the media worker's PCM
 
 
@@ -70,6 +71,8 @@ class Preparer:
                     width=facts.width, height=facts.height,
                 ),
             )  # fmt: skip
+        if facts.kind == "document" and endpoint.host.zone not in NEAR and facts.media_type == PDF:
+            return (Paper(data=self._opened.data(index), name=shown_name(facts.name), pages=len(facts.pages)),)
         raise errors.UnsupportedModality(
             f"cannot be sent {facts.name} as it is ({facts.kind})", where=endpoint.id, sent=False
         )
@@ -134,12 +137,12 @@ def carried(sound: Sound) -> Sound:
     return Sound(seconds=sound.seconds, data=wav(sound.pcm), media_type="audio/wav", name=sound.name)
 
 
-def work_of(pictures: tuple[Pixels, ...] = (), sounds: tuple[Sound, ...] = ()) -> Work:
+def work_of(pictures: tuple[Pixels, ...] = (), sounds: tuple[Sound, ...] = (), papers: tuple[Paper, ...] = ()) -> Work:
     """How much a call is given to do."""
     return Work(
         audio_seconds=round(sum(sound.seconds for sound in sounds), 3),
         megapixels=round(sum(picture.width * picture.height for picture in pictures) / 1e6, 4),
-        pages=sum(picture.page > 0 for picture in pictures),
+        pages=sum(picture.page > 0 for picture in pictures) + sum(paper.pages for paper in papers),
         pictures=len(pictures),
     )
 

@@ -16,7 +16,7 @@ from intermodal.executor.course import Course
 from intermodal.executor.empty import Nothing, nothing_found, sentence
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
-from intermodal.executor.pieces import Piece, Pixels, Sound
+from intermodal.executor.pieces import Paper, Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
@@ -86,6 +86,7 @@ def _job(
     work = work_of(
         tuple(piece for piece in pieces if isinstance(piece, Pixels)),
         tuple(piece for piece in pieces if isinstance(piece, Sound)),
+        tuple(piece for piece in pieces if isinstance(piece, Paper)),
     )
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,

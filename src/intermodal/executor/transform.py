@@ -10,8 +10,10 @@ from intermodal.executor.pieces import Pixels, Product, Sound, Words
 from intermodal.executor.world import Media, OpenedLike, Progress
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Transform, TransformOp
+from intermodal.wire.call import Detail
 
 DEFAULT_DPI = 150
+DETAILS: tuple[Detail, ...] = ("low", "high", "original")
 MOST_FRAMES = 12  # where a step does not say how many
 
 
@@ -78,6 +80,17 @@ async def _demux(step: Transform, opened: OpenedLike, media: Media, progress: Pr
     return Product(part=step.part, pieces=(Sound(seconds=pcm.seconds, pcm=pcm.samples, name=facts.name),))
 
 
+async def _resize(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
+    facts: PartFacts = opened.facts.parts[step.part]
+    params = dict(step.params)
+    made = await media.picture(opened.data(step.part), max_side=int(params["max_side"]), name=facts.name)
+    detail = next((known for known in DETAILS if known == params.get("detail")), "auto")
+    picture = Pixels(
+        data=made.data, media_type=made.media_type, width=made.width, height=made.height, detail=detail
+    )  # fmt: skip
+    return Product(part=step.part, pieces=(picture,))
+
+
 async def _select(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
     """Which pages are used is written into the steps that use them; this one says it to people."""
     return Product(part=step.part)
@@ -89,6 +102,7 @@ _OPS: Mapping[TransformOp, Callable[[Transform, OpenedLike, Media, Progress], Aw
     "select": _select,
     "frames": _frames,
     "demux": _demux,
+    "resize": _resize,
 }
 
 

@@ -21,6 +21,7 @@ MAX_PAGES_SAMPLED: Final = 50  # scanned pages whose text density is looked at
 MAX_PIXELS: Final = 40_000_000
 SAMPLE_SIDE: Final = 640  # pixels of the longer side at which text density is sampled
 MAX_FRAMES: Final = 5_000
+SAFE_SIDE: Final = 2_000  # pixels: no vendor is known to refuse a picture whose longer side is no more, however many
 MAX_OCR_SIDE: Final = 2_600  # longer sides are shrunk before reading: A4 at 220 dpi
 
 # Sound, as embedded ears take it.

@@ -44,7 +44,7 @@ STEP_LOSES: dict[str, tuple[Aspect, ...]] = {  # and which of the losses are its
     "describe": ("words", "layout", "motion"), "extract": ("layout", "appearance", "figures"), "frames": ("motion",),
 }  # fmt: skip
 ONLY_SEEN: dict[Kind, tuple[str, ...]] = {  # ways in which nothing but the last endpoint's eye takes in the words
-    "image": ("native", "frames"), "document": ("render",),
+    "image": ("native", "resized", "frames"), "document": ("render",),
 }  # fmt: skip
 FOR_AN_EYE: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # what words on a page do not carry
 

@@ -32,7 +32,7 @@ from intermodal.planner.speech import memory as voice_memory
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.takes import named_texts, taken
 from intermodal.planner.way import TASK_OF, Conversions, Params
-from intermodal.planner.words import strength, summary
+from intermodal.planner.words import counted_by, strength, summary
 from intermodal.plans.plan import Candidate, Taken
 from intermodal.plans.step import Call, Check, Estimate
 from intermodal.quantity import Quantity
@@ -89,6 +89,7 @@ class Builder:
         last = self._last(route, before.inputs)
         total = self._total(route, last.estimate.input_tokens, last.estimate.cost.basis)
         ends = (last, *self._spoken(route, last))
+        takes = self._takes(route)
         hashed = hashlib.sha256(_encode((before.names, [step.id for step in ends], total, round(route.score, 9))))
         return Candidate(
             id=hashed.hexdigest()[:12],
@@ -102,7 +103,8 @@ class Builder:
             sends=(*sends_of(case, route, self._sent), *answer_sent(case, route, ends)),
             warnings=before.warnings,
             summary=f"{before.summary}, spoken by {ends[-1].endpoint}" if len(ends) > 1 else before.summary,
-            takes=self._takes(route),
+            takes=takes,
+            counted=self._counted(route, takes),
             checks=(*before.checks, *self._checks(route, last)),
         )
 
@@ -261,6 +263,14 @@ class Builder:
                 ),
             ),
         )  # fmt: skip
+
+    def _counted(self, route: Route, takes: tuple[Taken, ...]) -> tuple[str, ...]:
+        """By which rules what goes in as it is was counted, and who published them."""
+        kinds = {(each.counted_as or each.kind, each.tokens.basis) for each in takes if each.kind != "text"}
+        if not kinds:
+            return ()
+        sources = self.case.index.sheet(route.group, self.case.as_of).sources
+        return tuple(dict.fromkeys(counted_by(basis, sources.get(kind, "")) for kind, basis in sorted(kinds)))
 
     def _takes(self, route: Route) -> tuple[Taken, ...]:
         if self.case.job == "transcribe":

@@ -28,7 +28,7 @@ from intermodal.request import ASPECTS, Aspect
 Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
 _WARM: frozenset[str] = frozenset()
 _TRANSFORMS: dict[str, TransformOp] = {
-    "extract": "extract", "render": "render", "frames": "frames", "demux": "demux",
+    "extract": "extract", "render": "render", "frames": "frames", "demux": "demux", "resize": "resize",
 }  # fmt: skip
 _CALLS: dict[str, CallOp] = {"read": "read", "transcribe": "transcribe", "describe": "describe"}
 

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.counting import Families, Sheet
-from intermodal.catalog.nouns import Catalog, Endpoint, Model, Task
+from intermodal.catalog.nouns import Catalog, Endpoint, Task
 from intermodal.catalog.sheets import sheet_of
 from intermodal.costing.native import Book, book_of
 from intermodal.costing.rates import HERE, Rates, dimensions, ideal, rates
@@ -63,7 +63,8 @@ class Group(Struct, eq=False):
         jobs: what they can do. inputs: the kinds they take. remote: beyond this machine.
         tiers: strength by task, as a place in ``TIERS``. strongest: the best of them.
         lane: what classes share to which the same ways are open.
-        books: rules of counting, by day. ids: the first few, for a rejection to name.
+        books, sheets: rules of counting, by day; the latter with their sources.
+        ids: the first few, for a rejection to name.
     """
 
     number: int
@@ -77,6 +78,7 @@ class Group(Struct, eq=False):
     strongest: int
     lane: tuple[frozenset[str], bool, bool]
     books: dict[str, Book]
+    sheets: dict[str, Sheet]
     ids: tuple[str, ...] = ()
 
     @property
@@ -106,6 +108,7 @@ class Index:
         self._rates: dict[tuple[str, str], Rates] = {}
         self._bands: dict[tuple[int, str], tuple[Endpoint, ...]] = {}
         self._ideals: dict[tuple[int, str], Rates] = {}
+        self._of_day: dict[str, list[Book]] = {}
         self._alike: dict[tuple[object, ...], Book] = {}
         self.survivors: dict[object, object] = {}  # request shape -> what the endpoint rules left (see search)
 
@@ -119,12 +122,17 @@ class Index:
             found = self._rates[key] = rates(endpoint, _NO_STATISTICS, as_of)
         return found
 
-    def sheet(self, model: Model, as_of: str) -> Sheet:
-        """How a model counts on a day, with its sources; without rules before the first of its family."""
-        try:
-            return sheet_of(model.id, model, self.catalog.counting, as_of or LAST_DAY)
-        except UsageError:
-            return sheet_of(model.id, model, Families(), as_of)
+    def sheet(self, group: Group, as_of: str) -> Sheet:
+        """How a class counts on a day, with its sources; without rules before the first of its family."""
+        found = group.sheets.get(as_of)
+        if found is None:
+            model = group.first.model
+            try:
+                found = sheet_of(model.id, model, self.catalog.counting, as_of or LAST_DAY)
+            except UsageError:
+                found = sheet_of(model.id, model, Families(), as_of)
+            group.sheets[as_of] = found
+        return found
 
     def book(self, group: Group, as_of: str) -> Book:
         """The rules by which a class counts on a day; classes with the same rules share one."""
@@ -132,8 +140,17 @@ class Index:
         if found is None:
             if len(group.books) > 100:
                 group.books.clear()
-            made = book_of(self.sheet(group.first.model, as_of))
+                group.sheets.clear()
+            made = book_of(self.sheet(group, as_of))
             found = group.books[as_of] = self._alike.setdefault(made.key, made)
+        return found
+
+    def books(self, as_of: str) -> list[Book]:
+        """Every book of rules of a day."""
+        found = self._of_day.get(as_of)
+        if found is None:
+            self._of_day.clear()
+            found = self._of_day[as_of] = list({id(b): b for b in (self.book(g, as_of) for g in self.groups)}.values())
         return found
 
     def band(self, group: Group, as_of: str) -> tuple[Endpoint, ...]:
@@ -213,7 +230,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     cannot_read = "image" in inputs and _reading(tiers, strongest) < READS
     return Group(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
-        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read), books={},
+        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read), books={}, sheets={},
     )  # fmt: skip
 
 

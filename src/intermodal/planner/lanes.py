@@ -169,8 +169,11 @@ class Lanes:
         return found
 
 
+AS_PICTURE = ("native", "resized")
+
+
 def for_itself(bundle: Bundle, good: list[Way]) -> list[Way]:
     """Who can see a picture for itself is not told about it; of several, some may have to be told for want of room."""
-    if bundle.kind != "image" or len(bundle.parts) > 1 or not any(way.name == "native" for way in good):
+    if bundle.kind != "image" or len(bundle.parts) > 1 or not any(way.name in AS_PICTURE for way in good):
         return good
     return [way for way in good if way.name not in ("describe", "both")]

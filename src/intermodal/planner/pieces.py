@@ -38,7 +38,7 @@ from intermodal.costing.tokens import (
     text_tokens,
     written_tokens,
 )
-from intermodal.media.steps import DEFAULT_DPI, MAX_OCR_SIDE, page_size
+from intermodal.media.steps import DEFAULT_DPI, MAX_OCR_SIDE, frame_size, page_size
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.way import TASK_OF, Params, Picture, Piece
@@ -275,6 +275,18 @@ def frames(case: Case, part: PartFacts, params: Params, count: Levels, title: st
 def frame_count(piece: Piece) -> Levels:
     """How many pictures a frames piece is expected to make."""
     return piece.reads
+
+
+def resize(case: Case, part: PartFacts, side: int, detail: str) -> tuple[Piece, Picture]:
+    """A picture made smaller, and its new size."""
+    width, height = frame_size(part.width, part.height, side)
+    megapixels = part.width * part.height / 1e6
+    params: Params = (("max_side", str(side)), *((("detail", detail),) if detail != "auto" else ()))
+    made = Piece(
+        op="resize", title=f"{part.width}x{part.height} to {width}x{height}", tokens=exact(0.0), params=params, count=1,
+        seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
+    )  # fmt: skip
+    return settled(made, part), (width, height, detail)
 
 
 def demux(case: Case, part: PartFacts, *, shown: bool) -> Piece:

@@ -17,7 +17,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from intermodal.content import Kind
 from intermodal.costing.limits import Held, Limits, refusal
 from intermodal.costing.memory import fits
 from intermodal.planner.again import may_follow
@@ -37,7 +36,7 @@ _MAKES: dict[str, str] = {
     "score": "it scores labels",
     "embed": "it makes embeddings",
 }
-_IS: dict[Kind, str] = {
+_IS: dict[str, str] = {
     "text": "text", "image": "a picture", "audio": "a recording", "video": "a video", "document": "a document",
 }  # fmt: skip
 _COMPUTES: dict[Zone, str] = {
@@ -163,8 +162,9 @@ def labels(group: Group, job: Job, case: Case) -> str:
 
 
 def modality(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
-    if "video" in way.hands and not group.remote:
-        return f"{bundle.title} is a video, and nothing on this machine is given a whole one: it is taken apart"
+    for kind in ("video", "document"):
+        if kind in way.hands and not group.remote:
+            return f"{bundle.title} is {_IS[kind]}, and nothing on this machine is given a whole one: it is taken apart"
     missing = sorted(way.hands - group.inputs)
     if not missing:
         return ""
@@ -175,7 +175,7 @@ def privacy(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     """Labels flow to what is derived; release is explicit."""
     if not bundle.private or not group.remote:
         return ""
-    if way.name == "native" or (way.name == "frames" and bundle.picture_private):
+    if way.name in ("native", "resized") or (way.name == "frames" and bundle.picture_private):
         return f"{bundle.kind} may not leave this machine ({bundle.title} is private)"
     if "text" in way.hands and bundle.text_private:
         return f"{bundle.title} is private, and so is its text (release it with --release {bundle.kind}:text)"

@@ -141,6 +141,10 @@ def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "document":
         count = sum(len(passage.pictures) for _, passage in pairs)
         return (_counted(count, "page picture") if count else ""), "image"
+    if any(piece.op == "resize" for _, passage in pairs for piece in passage.pieces):
+        sizes = sorted({picture[:2] for _, passage in pairs for picture in passage.pictures})
+        ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
+        return f"{_counted(len(pairs), 'image')} {' to '.join(f'{wide}x{high}' for wide, high in ends)}", "image"
     count = sum(p.count for _, passage in pairs for p in passage.pieces if p.op == "frames" and p.shown)
     return (_frames(count, bundle, pairs) if count else ""), "image"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from intermodal.content import Kind
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import quantity
 from intermodal.costing.native import Book, heard, leafed, watched
@@ -37,22 +40,36 @@ def named_texts(case: Case, tokenizer: str) -> list[Taken]:
 def taken(bundle: Bundle, way: Way, book: Book) -> list[Taken]:
     """Parts that go in without becoming text; many alike as one."""
     if len(bundle.parts) > TOGETHER:
-        tokens = total([quantity(each, "sum", 0) for each in natives(way, book)])
+        basis = _taken_tokens(way.passages[0], book).basis
+        tokens = total([quantity(each, basis, 0) for each in natives(way, book)])
         return [
             Taken(
-                part=bundle.parts[0].index, title=bundle.title, kind=bundle.kind, tokens=tokens, count=len(bundle.parts)
+                part=bundle.parts[0].index,
+                title=bundle.title,
+                kind=bundle.kind,
+                tokens=tokens,
+                count=len(bundle.parts),
+                counted_as=_counted_as(bundle, way.passages[0]),
             )
         ]
-    if way.name in ("watch", "frames"):
-        pairs = zip(bundle.parts, way.passages, strict=True)
-        return [each for part, passage in pairs for each in _apart(part, passage, book)]
-    return [
-        Taken(
-            part=part.index, title=f"{part.name} {_size_words(part, passage)}", kind=bundle.kind,
-            tokens=_taken_tokens(passage, book),
-        )
-        for part, passage in zip(bundle.parts, way.passages, strict=True)
-    ]  # fmt: skip
+    found: list[Taken] = []
+    for part, passage in zip(bundle.parts, way.passages, strict=True):
+        if way.name in ("watch", "frames", "resized") and passage.pieces:
+            found += _apart(part, passage, book)
+            continue
+        title = f"{part.name} {_size_words(part, passage)}"
+        found.append(
+            Taken(
+                part=part.index, title=title, kind=bundle.kind, tokens=_taken_tokens(passage, book),
+                counted_as=_counted_as(bundle, passage),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _counted_as(bundle: Bundle, passage: Passage) -> Kind | Literal[""]:
+    """Pages that are shown count as pictures."""
+    return "image" if bundle.kind == "document" and passage.pictures else ""
 
 
 def _apart(part: PartFacts, passage: Passage, book: Book) -> list[Taken]:
@@ -68,7 +85,7 @@ def _apart(part: PartFacts, passage: Passage, book: Book) -> list[Taken]:
                     tokens=heard(book.audio, passage.sound),
                 )
             )
-        if piece.shown and piece.op == "frames":
+        if piece.shown and piece.op in ("frames", "resize"):
             title = f"{part.name} {piece.title}"
             found.append(Taken(part=part.index, title=title, kind="image", tokens=_pictured(passage, book.image)))
     return found

@@ -1,7 +1,8 @@
 """The ways a bundle of parts can reach the endpoint that answers, each with what it hands over and what it takes.
 
     text      as it is
-    image     as it is | read | described | read and described | frames of an animation
+    image     as it is | read | described | read and described | frames of an animation | made smaller, where its size
+              may be refused
     audio     as it is | transcribe
     video     as it is | its sound and its pictures, each a way of its own (footage.py)
     document  as it is | extract (scanned pages rendered and read) | render | mixed (text of pages, and pictures of
@@ -13,15 +14,17 @@ A way is a choice for a whole bundle; its pieces are what happens to one part, o
 from __future__ import annotations
 
 from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.images import image_refusal
 from intermodal.costing.rates import HERE
+from intermodal.media.steps import SAFE_SIDE
 from intermodal.planner import pieces
 from intermodal.planner.again import may_follow
-from intermodal.planner.aspects import wants_eye
+from intermodal.planner.aspects import FACT_PENALTY, QUESTION_PENALTY, SPARSE, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.documents import document_ways
 from intermodal.planner.footage import animation_way, video_ways
-from intermodal.planner.way import TEXT, Conversions, Kept, Passage, Picture, Way, make_way
+from intermodal.planner.way import IMAGE, TEXT, Conversions, Kept, Passage, Picture, Way, make_way
 from intermodal.plans.facts import PartFacts
 
 BOTH_OF = 2  # readers, and eyes, up to which a picture is both read and described
@@ -93,12 +96,45 @@ def _seen(case: Case, bundle: Bundle, conversions: Conversions) -> list[Way]:
         )  # fmt: skip
 
     found = [way("read", reader, None) for reader in readers]
+    if _may_be_refused(case, bundle):
+        found.append(_resized(case, bundle))
     if any(part.frames > 1 for part in bundle.parts) and ("motion" in bundle.needs or "motion" in case.policy.keep):
         found.append(animation_way(case, bundle))
     if wants_eye(case.policy.keep, bundle.needs) or not readers:
         found += [way("describe", None, eye) for eye in eyes]
         found += [way("both", reader, eye) for eye in eyes[:BOTH_OF] for reader in readers[:BOTH_OF]]
     return found
+
+
+def _may_be_refused(case: Case, bundle: Bundle) -> bool:
+    """Some vendor takes no picture of that size, or not so many of them."""
+    longest = max(max(part.width, part.height) for part in bundle.parts)
+    if longest <= SAFE_SIDE:
+        return False
+    count = sum(len(each.parts) for each in case.bundles if each.kind == "image")
+    for book in case.index.books(case.as_of):
+        many = book.limits.many_images if book.limits is not None else None
+        if many is not None and count > many[0] and longest > many[1]:
+            return True
+        if any(image_refusal(book.image, *_picture(bundle, place)) for place in range(len(bundle.parts))):
+            return True
+    return False
+
+
+def _resized(case: Case, bundle: Bundle) -> Way:
+    """Pictures made so small that nobody refuses them. Small print suffers, so it is for want of another way."""
+
+    def passage(place: int) -> Passage:
+        part = bundle.parts[place]
+        if max(part.width, part.height) <= SAFE_SIDE:
+            return Passage(pictures=(_picture(bundle, place),))
+        piece, picture = pieces.resize(case, part, SAFE_SIDE, bundle.details[place])
+        return Passage(pieces=(piece,), pictures=(picture,))
+
+    made = make_way(case, bundle, "resized", IMAGE, passage)
+    plain = all(part.text_density.known and part.text_density.mid <= SPARSE for part in bundle.parts)
+    made.penalty += FACT_PENALTY if plain else QUESTION_PENALTY
+    return made
 
 
 def _put_in_words(

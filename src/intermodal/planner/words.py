@@ -34,6 +34,7 @@ _WAYS: dict[str, str] = {
     "describe": "description of the picture",
     "both": "text read from the picture and a description of it",
     "frames": "frames of the animation",
+    "resized": "picture made smaller",
 }
 _TRACKS: dict[str, str] = {
     "transcribe": "transcript", "demux": "its sound", "read": "text on the screen", "describe": "what is seen",
@@ -66,6 +67,11 @@ def strength(endpoint: Endpoint, task: Task, place: int | None = None) -> str:
         return f"{found.tier} ({found.evidence.level})"
     short = source if len(source) <= MAX_SOURCE else f"{source[: MAX_SOURCE - 1].rstrip()}…"
     return f"{found.tier} ({found.evidence.level}: {short})"
+
+
+def counted_by(basis: str, source: str) -> str:
+    """A rule of counting and where it is published: "OpenAI's tile rule (OpenAI, Images and vision guide)"."""
+    return f"{basis} ({source})" if source and not basis.startswith("no published rule") else basis
 
 
 def joined(names: list[str]) -> str:
@@ -163,6 +169,8 @@ def _seen(case: Case, assignment: Assignment) -> str:
             words = f"{goes} text with {_shown(pairs)}"
         elif name == "watch":
             words = f"{goes} {_watched(pairs[0][1])}"
+        elif name == "resized":
+            words = f"{goes} {'pictures' if many else 'a picture'} made smaller"
         elif name == "frames":
             words = f"{goes} frames"
         else:

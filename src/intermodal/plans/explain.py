@@ -6,7 +6,7 @@ Generate  host:vendor/model   tier (evidence)
 │         in 1,212 (1,180..1,240)  out 120 (..256)  $0  6.1 s
 └─ Transcribe  host:vendor/model  call.wav 63 s -> 171 tok (140..210)
                keeps words, timing; loses speakers, tone  $0  4.0 s
-total ... / sends: ... / note ... / fallback ... / outranked ... / rejected ...
+total ... / counted: ... / sends: ... / note ... / fallback ... / outranked ... / rejected ...
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def _lines(plan: Plan, *, everything: bool) -> str:
     )
     lines += tree(plan.chosen)
     lines.append(f"total: {lists.total(plan.chosen)}   weakest link {plan.chosen.tier}")
+    for counted in plan.chosen.counted:
+        lines += wrapped(f"counted: {counted}", "         ")
     lines += _checks(plan.chosen)
     lines += sends(plan.chosen.sends)
     for note in plan.notes:
@@ -161,13 +163,17 @@ def _what(step: Step, candidate: Candidate) -> str:
     if isinstance(step, Transform) and step.op in _TAKEN_AS:
         kinds = _TAKEN_AS[step.op]
         reaches = f"step:{step.id}" in candidate.answering.inputs
-        shown = next((t for t in candidate.takes if t.part == step.part and t.kind in kinds and reaches), None)
+        shown = next(
+            (t for t in candidate.takes if t.part == step.part and t.kind in kinds and reaches and t.count == 1), None
+        )
         return f"{step.title}{f' -> {numbers.tokens(shown.tokens)}' if shown is not None else ''}"
     return f"{step.title}{f'; {step.note}' if step.note else ''}"
 
 
 # What the last endpoint gets of a transform's outcome, as ``Candidate.takes`` calls it.
-_TAKEN_AS: dict[str, tuple[str, ...]] = {"render": ("document",), "frames": ("image",), "demux": ("audio",)}
+_TAKEN_AS: dict[str, tuple[str, ...]] = {
+    "render": ("document",), "frames": ("image",), "demux": ("audio",), "resize": ("image",),
+}  # fmt: skip
 
 
 def _tokens_of_text(step: Transform) -> Quantity:

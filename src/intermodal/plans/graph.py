@@ -27,6 +27,7 @@ _KINDS: dict[str, Kind] = {
     "extract": "document",
     "render": "document",
     "select": "document",
+    "resize": "image",
 }
 _ANSWERING = ("generate", "embed", "speak", "score")  # steps that take what is asked, not only files
 _SIZE = re.compile(

@@ -31,13 +31,18 @@ class Send(Value):
 
 
 class Taken(Value):
-    """A part, or ``count`` parts alike, that the last endpoint gets as it is or as pictures of its pages."""
+    """A part, or ``count`` parts alike, that the last endpoint gets as it is or as pictures of its pages.
+
+    ``kind`` is the part's, or of a video's track; ``counted_as`` that of the rule which counted it ("" where it is the
+    same).
+    """
 
     part: int
     title: str
     kind: Kind
     tokens: Quantity = Quantity()
     count: int = 1
+    counted_as: Kind | Literal[""] = ""
 
 
 class Candidate(Value):
@@ -70,6 +75,7 @@ class Candidate(Value):
     summary: str = ""
     takes: tuple[Taken, ...] = ()
     checks: tuple[Check, ...] = ()
+    counted: tuple[str, ...] = ()
 
     @property
     def last(self) -> Call:

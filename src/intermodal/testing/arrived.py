@@ -129,6 +129,7 @@ def _understand_messages(attempt: Attempt) -> None:
     images: list[bytes] = []
     audios: list[bytes] = []
     videos: list[bytes] = []
+    documents: list[bytes] = []
     for message in attempt.json["messages"]:
         content = message["content"]
         parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -144,10 +145,15 @@ def _understand_messages(attempt: Attempt) -> None:
                 audios.append(b64decode(part["input_audio"]["data"], validate=True))
             elif part["type"] == "input_video":
                 videos.append(b64decode(part["input_video"]["data"], validate=True))
+            elif part["type"] == "file":
+                kind, _, data = part["file"]["file_data"].partition(";base64,")
+                if kind != "data:application/pdf" or not part["file"]["filename"]:
+                    raise ValueError("only PDF files in data URIs, with a name")
+                documents.append(b64decode(data, validate=True))
             else:
                 raise ValueError(part["type"])
     attempt.texts, attempt.images, attempt.audios = tuple(texts), tuple(images), tuple(audios)
-    attempt.videos = tuple(videos)
+    attempt.videos, attempt.documents = tuple(videos), tuple(documents)
 
 
 def _understand_form(attempt: Attempt, kind: str) -> None:
