@@ -7,7 +7,19 @@ import random
 import msgspec
 
 from intermodal.catalog.counting import CountingRule, FamilyRow
-from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Price, Speed, Strength, Task
+from intermodal.catalog.nouns import (
+    FREE,
+    Catalog,
+    Endpoint,
+    Evidence,
+    Host,
+    Model,
+    Price,
+    Speed,
+    Strength,
+    Task,
+    Tooling,
+)
 from intermodal.content import Kind
 from intermodal.plans.machine import Machine
 from intermodal.quantity import between, exact
@@ -302,14 +314,21 @@ def families() -> tuple[FamilyRow, ...]:
 
 def omni() -> tuple[Endpoint, ...]:
     """Hosted models that take more than pictures: everything, PDFs, and very large pictures."""
-    return (
+    some = (
         hosted(
             OMNI, "omni/all-1", "large", (0.3, 2.5), inputs=("text", "image", "audio", "video", "document"),
             context=1_000_000,
         ),
         hosted(PAPER, "paper/scribe-1", "large", (1.0, 5.0), inputs=("text", "image", "document"), context=200_000),
         hosted(TILES, "tiles/mosaic-1", "large", (1.25, 10.0), inputs=("text", "image", "document"), context=400_000),
+        hosted(TILES, "tiles/grout-1", "large", (0.1, 0.2)),
     )  # fmt: skip
+    said = Evidence(level="declared", source="their list")
+    known = (
+        Tooling(takes=True, with_json=False, evidence=said), Tooling(takes=True, evidence=said),
+        Tooling(takes=True, evidence=said), Tooling(takes=False, evidence=said),
+    )  # fmt: skip
+    return tuple(msgspec.structs.replace(each, tools=tools) for each, tools in zip(some, known, strict=True))
 
 
 SLICES = {

@@ -14,6 +14,7 @@ why_not = ["acme/sonata"]            appended, one answer each
 [machine]                            cores, memory and free in GiB, loaded
 [statistics]                         "endpoint|figure" = [low, mid, high]
 tools = 2                            so many tools go with it; tool_choice, parallel_tools as in Request
+tool_result = "rain"                 the first was called, and gave this
 [[part]]                             kind, name, and what probing would find
 """
 
@@ -28,7 +29,7 @@ from typing import Any
 import msgspec
 from tests.plans import catalogs
 
-from intermodal.content import BytesSource, File, Image, Part, Text
+from intermodal.content import BytesSource, File, Image, Part, Text, ToolCall, ToolResult
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.explain import explain, explain_all
@@ -48,6 +49,7 @@ from intermodal.request import (
     ScoresOutput,
     SpeechOutput,
     TextOutput,
+    Tool,
     TranscriptOutput,
 )
 
@@ -128,8 +130,17 @@ def inputs_of(case: Mapping[str, Any]) -> Inputs:
         part, found = _part(len(facts), given)
         parts.append(part)
         facts.append(found)
+    messages = [*earlier, Message(role="user", parts=tuple(parts))]
+    if "tool_result" in case:
+        said, result = "{}", case["tool_result"]
+        facts += [_text(len(facts), "call of tool0", said), _text(len(facts) + 1, "tool result", result)]
+        messages.append(Message(role="assistant", parts=(ToolCall(id="c1", name="tool0", arguments=said),)))
+        messages.append(Message(role="tool", parts=(ToolResult(id="c1", text=result),)))
     request = Request(
-        messages=(*earlier, Message(role="user", parts=tuple(parts))),
+        messages=tuple(messages),
+        tools=tuple(_tool(number) for number in range(case.get("tools", 0))),
+        tool_choice=case.get("tool_choice", "auto"),
+        parallel_tools=case.get("parallel_tools", True),
         output=OUTPUTS[case.get("output", "text")],
         sampling=msgspec.convert(case.get("sampling", {}), Sampling),
         policy=msgspec.convert(case.get("policy", {}), Policy),
@@ -155,6 +166,18 @@ def inputs_of(case: Mapping[str, Any]) -> Inputs:
         ),
         as_of=case.get("as_of", AS_OF),
     )
+
+
+def _tool(number: int) -> Tool:
+    schema = {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "description": "Name of a city"},
+            "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
+        },
+        "required": ["city"],
+    }
+    return Tool(name=f"tool{number}", description="Tells the weather of a city", schema=schema)
 
 
 def _text(index: int, name: str, text: str) -> PartFacts:

@@ -70,12 +70,14 @@ class CountingRule(Value, forbid_unknown_fields=True):
 class FamilyRow(Value, forbid_unknown_fields=True):
     """A family of models: the names it answers to, and its rules, the oldest first.
 
-    ``text_source``: who says which vocabulary its text has, where that is not the source of its rules.
+    ``text_source``, ``tools_source``: who says which vocabulary its text has, and what tools add, where that is not the
+    source of its rules.
     """
 
     names: tuple[str, ...]
     rules: tuple[CountingRule, ...]
     text_source: str = ""
+    tools_source: str = ""
 
 
 class Sheet(Value):
@@ -200,6 +202,8 @@ def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
                 later.setdefault(aspect, rule.effective_from)
         if begun:
             held |= {name: value for name in ("framing", *_LIMITS) if (value := getattr(rule, name))}
-    if row.text_source and "text" in sources:
-        sources["text"] = row.text_source
+    said: tuple[tuple[Aspect, str], ...] = (("text", row.text_source), ("tools", row.tools_source))
+    for aspect, source in said:
+        if source and aspect in sources:
+            sources[aspect] = source
     return Sheet(name=name, rules=made, sources=sources, later=later, **held)

@@ -32,7 +32,8 @@ def families(root: Path = DATA) -> Families:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"is not TOML: {error}", where=where, todo="correct that line") from None
         for index, row in enumerate(table.get("families", ())):
-            row.setdefault("text_source", table.get("text_source", ""))
+            for name in ("text_source", "tools_source"):
+                row.setdefault(name, table.get(name, ""))
             made = decode(row, FamilyRow, where=where, place=f"families[{index}]")
             if not made.names or not made.rules:
                 raise ConfigError(f"families[{index}] has no names or no rules", where=where, todo="write both")

@@ -18,7 +18,7 @@ import msgspec
 
 from intermodal.catalog import prices
 from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
-from intermodal.catalog.nouns import Evidence, Made, Model, Price, Strength, Task
+from intermodal.catalog.nouns import Evidence, Made, Model, Price, Strength, Task, Tooling
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.snapshot import Header, Row
 from intermodal.content import Kind, Value
@@ -207,6 +207,13 @@ def carried(model: Model, price: Price, more: tuple[Kind, ...] = ()) -> tuple[Ki
     taken = ("text", "image", *(kind for kind in more if kind != "audio"))
     priced = price.input_audio_mtok is not None
     return tuple(kind for kind in model.input if kind in taken or (kind == "audio" and priced))
+
+
+def tooling_of(row: Row, header: Header) -> Tooling:
+    """Whether a model takes tools. Only models.dev says so, and only of models whose modalities it knows."""
+    if not row.input or not row.output:
+        return Tooling()
+    return Tooling(takes="tools" in row.can, evidence=said_by(header, "models.dev"))
 
 
 _REFUSED_BY: dict[str, Kind] = {"no_audio": "audio", "no_video": "video", "no_documents": "document"}

@@ -16,11 +16,11 @@ import msgspec
 
 from intermodal.catalog import hosted
 from intermodal.catalog.families import families_of, with_vocabulary
-from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength
+from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength, Tooling
 from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
 from intermodal.catalog.rows import HTTP, UNTIMED, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
-from intermodal.catalog.snapshot import SHIPPED, Snapshot
+from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
 
 # Protocols that run inside the process tree need something installed; the others need an address.
 _INSTALLABLE = ("llama", "whisper", "ocr", "e5", "piper")
@@ -184,10 +184,21 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         price=FREE if host.zone == "process" else price,
         later=later,
         speed=speed,
+        tools=_tooling(served, known, models.header, row),
         memory=memory_of(served),
         weights=served.weights,
         evidence=Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked),
     )
+
+
+def _tooling(served: ServedRow, known: Row | None, header: Header, row: HostRow) -> Tooling:
+    """What its row says of tools, else what the snapshot does."""
+    found = hosted.tooling_of(known, header) if known is not None else Tooling()
+    if served.tools is None and served.tools_with_json is None:
+        return found
+    source = Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked)
+    takes = found.takes if served.tools is None else served.tools
+    return Tooling(takes=takes, with_json=served.tools_with_json, evidence=source)
 
 
 def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]]) -> Endpoint:

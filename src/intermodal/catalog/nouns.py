@@ -6,6 +6,7 @@ tasks (``kinds.py``), never stored. A host is a data row. An endpoint is a model
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Literal
 
@@ -200,6 +201,24 @@ class Host(Value):
     evidence: Evidence = Evidence(level="declared")
 
 
+# What a protocol has no words for where tools go along: that one be called at a time, that one must be called.
+UNSAYABLE: Mapping[Protocol, tuple[Literal["one at a time", "must"], ...]] = {
+    "gemini": ("one at a time",), "ollama": ("one at a time", "must"),
+}  # fmt: skip
+
+
+class Tooling(Value):
+    """What an endpoint does with tools. None: nobody says.
+
+    Attributes:
+        takes: tools may go with a request. with_json: also where the answer is forced into a schema.
+    """
+
+    takes: bool | None = None
+    with_json: bool | None = None
+    evidence: Evidence = Evidence(level="declared")
+
+
 class Endpoint(Value):
     """A model at a host. ``id`` is ``host:vendor/model``.
 
@@ -209,6 +228,7 @@ class Endpoint(Value):
         context: tokens it really has here, None when unknown.
         memory: bytes resident when loaded on this machine, 0 elsewhere.
         weights: name in the weights store, "" when none are needed.
+        tools: whether it takes tools, with evidence.
         later: prices of dates to come, as far as they are announced.
         ready: it can be called now; otherwise ``missing`` says what is missing and
             ``todo`` what to do (an extra to install, weights to pull).
@@ -223,6 +243,7 @@ class Endpoint(Value):
     price: Price = Price()
     later: tuple[Price, ...] = ()
     speed: Speed = Speed()
+    tools: Tooling = Tooling()
     memory: Quantity = Quantity()
     weights: str = ""
     ready: bool = True

@@ -85,6 +85,7 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
             price=price,
             later=later,
             speed=speed,
+            tools=hosted.tooling_of(each, models.header),
             evidence=model.evidence,
         )
 

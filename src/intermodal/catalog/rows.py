@@ -93,12 +93,15 @@ class ServedRow(Value, forbid_unknown_fields=True):
         input_mtok, …: USD, as in ``catalog.nouns.Price``.
         memory: bytes resident, [low, mid, high]. weights: name in the weights store.
         quirks: of this model alone, besides those of its host.
+        tools, tools_with_json: whether it takes tools, and beside a forced schema.
     """
 
     id: str
     served_as: str = ""
     name: str = ""
     quirks: tuple[str, ...] = ()
+    tools: bool | None = None
+    tools_with_json: bool | None = None
     tasks: tuple[Task, ...] = ()
     input: tuple[Kind, ...] = ()
     context: int | None = None

@@ -84,7 +84,7 @@ async def _resize(step: Transform, opened: OpenedLike, media: Media, progress: P
     facts: PartFacts = opened.facts.parts[step.part]
     params = dict(step.params)
     made = await media.picture(opened.data(step.part), max_side=int(params["max_side"]), name=facts.name)
-    detail = next((known for known in DETAILS if known == params.get("detail")), "auto")
+    detail: Detail = next((known for known in DETAILS if known == params.get("detail")), "auto")
     picture = Pixels(
         data=made.data, media_type=made.media_type, width=made.width, height=made.height, detail=detail
     )  # fmt: skip

@@ -19,6 +19,7 @@ from intermodal.costing.memory import peak
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import CHARS_OF_TOKEN
+from intermodal.costing.tooling import tool_tokens
 from intermodal.planner.aspects import kept
 from intermodal.planner.case import Case
 from intermodal.planner.checks import check_of_transcript
@@ -32,7 +33,7 @@ from intermodal.planner.speech import memory as voice_memory
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.takes import named_texts, taken
 from intermodal.planner.way import TASK_OF, Conversions, Params
-from intermodal.planner.words import counted_by, strength, summary
+from intermodal.planner.words import counted_by, strength, summary, tools_counted
 from intermodal.plans.plan import Candidate, Taken
 from intermodal.plans.step import Call, Check, Estimate
 from intermodal.quantity import Quantity
@@ -266,11 +267,21 @@ class Builder:
 
     def _counted(self, route: Route, takes: tuple[Taken, ...]) -> tuple[str, ...]:
         """By which rules what goes in as it is was counted, and who published them."""
+        tools = self._tools(route)
         kinds = {(each.counted_as or each.kind, each.tokens.basis) for each in takes if each.kind != "text"}
         if not kinds:
-            return ()
+            return tools
         sources = self.case.index.sheet(route.group, self.case.as_of).sources
-        return tuple(dict.fromkeys(counted_by(basis, sources.get(kind, "")) for kind, basis in sorted(kinds)))
+        return (*tools, *dict.fromkeys(counted_by(basis, sources.get(kind, "")) for kind, basis in sorted(kinds)))
+
+    def _tools(self, route: Route) -> tuple[str, ...]:
+        """Tools that go along, what they add, and who says that they are taken."""
+        case, request = self.case, self.case.request
+        if not request.tools:
+            return ()
+        tokens = tool_tokens(case.book(route.group).tools, request.tools, request.tool_choice)
+        source = case.index.sheet(route.group, case.as_of).sources.get("tools", "")
+        return (tools_counted(len(request.tools), tokens, source, route.endpoint.tools),)
 
     def _takes(self, route: Route) -> tuple[Taken, ...]:
         if self.case.job == "transcribe":

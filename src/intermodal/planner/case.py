@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Catalog, Endpoint
-from intermodal.content import KINDS, Image, Text
+from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.costing.answers import TYPICAL, kind_of
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
 from intermodal.costing.native import Book
@@ -41,6 +41,7 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
+TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # of a conversation, said as they were
 QUESTION_CHARS = 4_000  # of the question are looked at for words
 
 
@@ -90,7 +91,7 @@ class Case(Struct):
     ranked_answer: float
     vocabularies: frozenset[str]
     text_cache: dict[str, Levels]
-    framings: dict[bool, Levels]
+    framings: dict[tuple[bool, str], Levels]
     rates_cache: dict[str, Rates]
     assignments: dict[object, object]
     page_worth: dict[int, list[float]]
@@ -152,6 +153,8 @@ def make_case(
     check_labels(policy, facts)
     check_pages(policy, facts)
     job, output = _job(request)
+    if request.tools and job != "generate":
+        raise UsageError(f"tools go with an answer, and {_NO_ANSWER[job]} is wanted", todo="leave the tools out")
     question = _question(request)
     aspects = asked(question)
     texts, files, media = _split(request, facts)
@@ -186,6 +189,11 @@ def make_case(
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,
     )  # fmt: skip
+
+
+_NO_ANSWER: dict[str, str] = {
+    "transcribe": "a transcript", "embed": "an embedding", "score": "scores", "speak": "speech word by word",
+}  # fmt: skip
 
 
 def _label_tokens(output: Output) -> float:
@@ -248,10 +256,14 @@ def _job(request: Request) -> tuple[Job, str]:
 
 
 def _question(request: Request) -> str:
-    """What the sender says in the last message, its two ends if it is long."""
-    if not request.messages:
+    """What the sender says in the last message, its two ends if it is long; while tools are called, in the last one
+    before."""
+    asked_in = next(
+        (m for m in reversed(request.messages) if not any(isinstance(part, TURN) for part in m.parts)), None
+    )
+    if asked_in is None:
         return ""
-    text = " ".join(part.text for part in request.messages[-1].parts if isinstance(part, Text) and not part.name)
+    text = " ".join(part.text for part in asked_in.parts if isinstance(part, Text) and not part.name)
     half = QUESTION_CHARS // 2
     return text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
 
@@ -269,7 +281,7 @@ def _split(request: Request, facts: Facts) -> tuple[list[PartFacts], list[PartFa
     for part, found in zip(every, facts.parts, strict=True):
         if found.kind == "text":
             texts.append(found)
-            if not isinstance(part, Text) or part.name:
+            if not isinstance(part, TURN) and not (isinstance(part, Text) and not part.name):
                 files.append(found)
         else:
             media.append((found, part.detail if isinstance(part, Image) else "auto"))
@@ -309,6 +321,8 @@ def digest(case: Case) -> str:
     hashed.update(canonical(case.statistics, Statistics))
     hashed.update(canonical(case.facts, Facts))
     hashed.update(_ENCODER.encode(list(_said(request))))
+    if request.tools:
+        hashed.update(_ENCODER.encode((request.tools, request.tool_choice, request.parallel_tools)))
     return hashed.hexdigest()[:12]
 
 

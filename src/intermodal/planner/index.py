@@ -205,7 +205,7 @@ def _groups(catalog: Catalog) -> list[Group]:
             own, host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.max_images,
             model.languages, model.tokenizer, model.image_tokens, families[model.id], host.protocol,
-            bool(endpoint.scoring), "many_logprobs" in host.quirks,
+            bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
         )  # fmt: skip
         group = found.get(key)
         if group is None:

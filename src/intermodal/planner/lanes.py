@@ -87,7 +87,7 @@ class Lanes:
         self._assignments: dict[tuple[object, Book], list[Assignment]] = {}
         self._lanes: dict[tuple[object, Book, str, bool], Lane] = {}
         self._fans: dict[int, Fan] = {}
-        self._texts: dict[tuple[str, bool], float] = {}
+        self._texts: dict[tuple[str, bool, str], float] = {}
 
     def usable(self, group: Group) -> Usable:
         """Per bundle the ways that are open to such endpoints, or the first bundle with none and why.
@@ -140,7 +140,7 @@ class Lanes:
         key = (group.lane, self.case.book(group), self.case.vocabulary(model.tokenizer), forced)
         found = self._lanes.get(key)
         if found is None:
-            text = 0.0 if self.case.job == "transcribe" else self._text(model.tokenizer, forced)
+            text = 0.0 if self.case.job == "transcribe" else self._text(model.tokenizer, forced, key[1])
             found = self._lanes[key] = Lane(self.case, group, [], {}, text, [])
         return found
 
@@ -149,7 +149,7 @@ class Lanes:
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
             return Hull(self.case, 0.0, sound, row.book, Fan([], False, NO_TIER, {}))
-        return Hull(self.case, self._text(row.tokenizer, row.forced_json), 0.0, row.book, self._fan(usable))
+        return Hull(self.case, self._text(row.tokenizer, row.forced_json, row.book), 0.0, row.book, self._fan(usable))
 
     def _fan(self, usable: list[list[Way]]) -> Fan:
         """The fan of these ways, shared by all rows to which they are open."""
@@ -160,12 +160,12 @@ class Lanes:
             found = self._fans[id(usable)] = Fan(usable, waits, tier, {})
         return found
 
-    def _text(self, tokenizer: str, forced: bool) -> float:
+    def _text(self, tokenizer: str, forced: bool, book: Book) -> float:
         """Tokens of the sender's words and of the framing."""
-        key = (self.case.vocabulary(tokenizer), forced)
+        key = (self.case.vocabulary(tokenizer), forced, book.tools)
         found = self._texts.get(key)
         if found is None:
-            found = self._texts[key] = self.case.text(tokenizer)[MID] + framing(self.case, forced)[MID]
+            found = self._texts[key] = self.case.text(tokenizer)[MID] + framing(self.case, forced, book)[MID]
         return found
 
 

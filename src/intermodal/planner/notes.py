@@ -30,6 +30,8 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
             f"{chosen.endpoint.id} does not say how much it holds; "
             f"{chosen.rates.context:,.0f} tokens are taken for granted"
         )
+    if case.request.tools and case.request.tool_choice != "none":
+        found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     if case.policy.pages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from intermodal.content import ToolResult
 from intermodal.planner import rules
 from intermodal.planner.case import Case
 from intermodal.planner.converters import Floors
@@ -9,7 +10,7 @@ from intermodal.planner.floors import Settled
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
 from intermodal.planner.survivors import Only, Refused, Survivors
-from intermodal.request import Objective
+from intermodal.request import Objective, Request
 
 SAVING = 0.5  # switch when the other costs less than half ...
 LEAST: dict[Objective, float] = {
@@ -38,9 +39,17 @@ def pinned(case: Case, left: Survivors, settled: Settled, best: Route) -> tuple[
         mine = alone.routes[0]
         settled.found.routes.append(mine)
         settled.found.routes.sort(key=lambda route: route.key)
+    if answers_a_call(case.request):
+        return mine, [f"stays with {previous}, whose tool call this answers"]
     if _worth_it(case, mine, best):
         return best, [f"switches from {previous}: {_saving(case, mine, best)}"]
     return mine, [f"stays with {previous}, which answered the last turn"]
+
+
+def answers_a_call(request: Request) -> bool:
+    """The last thing said is what a tool gave: who asked for it goes on, whatever another would cost."""
+    last = request.messages[-1].parts if request.messages else ()
+    return any(isinstance(part, ToolResult) for part in last)
 
 
 def _worth_it(case: Case, mine: Route, best: Route) -> bool:

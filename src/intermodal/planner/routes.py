@@ -32,6 +32,7 @@ from intermodal.costing.tokens import (
     speech_tokens,
     text_tokens,
 )
+from intermodal.costing.tooling import tool_tokens
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
 from intermodal.planner.pieces import at_each
@@ -228,9 +229,9 @@ def as_quantity(sound: Levels) -> Quantity:
 # ---- the last call ----------------------------------------------------------------------------
 
 
-def framing(case: Case, forced: bool) -> Levels:
-    """Tokens nobody wrote: chat template, labels of named text, the schema where it is sent."""
-    found = case.framings.get(forced)
+def framing(case: Case, forced: bool, book: Book) -> Levels:
+    """Tokens nobody wrote: chat template, labels of named text, the schema where it is sent, tools."""
+    found = case.framings.get((forced, book.tools))
     if found is not None:
         return found
     found = (2.0, 3.0, 8.0)
@@ -241,7 +242,9 @@ def framing(case: Case, forced: bool) -> Levels:
         if case.schema_chars:
             schema = levels(text_tokens(case.schema_chars))
             found = plus(found, (0.0, schema[1] / 2, schema[2]) if forced else plus(schema, (15.0, 22.0, 40.0)))
-    case.framings[forced] = found
+        if case.request.tools:
+            found = plus(found, levels(tool_tokens(book.tools, case.request.tools, case.request.tool_choice)))
+    case.framings[forced, book.tools] = found
     return found
 
 
@@ -252,7 +255,7 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     if case.job == "transcribe":  # billed by time, or by the tokens of its sound, which take no room in a context
         text = image = ZEROS
     else:
-        text = plus(plus(case.text(model.tokenizer), text), framing(case, forced))
+        text = plus(plus(case.text(model.tokenizer), text), framing(case, forced, case.book(group)))
     repaired = case.output == "json" and not forced
     lettered = case.job == "score" and model.output != ("embedding",)
     if lettered:

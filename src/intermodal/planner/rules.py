@@ -17,6 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from intermodal.catalog.nouns import UNSAYABLE
 from intermodal.costing.limits import Held, Limits, refusal
 from intermodal.costing.memory import fits
 from intermodal.planner.again import may_follow
@@ -144,6 +145,23 @@ def heard(group: Group, job: Job, case: Case) -> str:
             for done in part.outcomes:
                 if done.problem and done.op == job and not may_follow(case, group.first, done):
                     return f"heard {part.name} already, or hears no better than what did ({done.endpoint})"
+    return ""
+
+
+def tools(group: Group, job: Job, case: Case) -> str:
+    """Tools are not emulated: who does not take them, or cannot be told how, is out."""
+    request, first = case.request, group.first
+    if not request.tools or job != case.job or request.tool_choice == "none":
+        return ""
+    if first.tools.takes is False:
+        return "takes no tools"
+    unsayable = UNSAYABLE.get(first.host.protocol, ())
+    if not request.parallel_tools and "one at a time" in unsayable:
+        return "its wire cannot say that tools be called one at a time"
+    if request.tool_choice == "required" and "must" in unsayable:
+        return "its wire cannot say that a tool must be called"
+    if case.output == "json" and first.host.forced_json and first.tools.with_json is False:
+        return "takes no tools beside a forced schema"
     return ""
 
 
@@ -296,6 +314,7 @@ RULES: tuple[Rule, ...] = (
     Rule("language", "endpoint", language),
     Rule("heard", "endpoint", heard),
     Rule("labels", "endpoint", labels),
+    Rule("tools", "endpoint", tools),
     Rule("modality", "way", modality),
     Rule("privacy", "way", privacy),
     Rule("refused", "way", as_it_is),

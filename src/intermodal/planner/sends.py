@@ -34,6 +34,8 @@ def sends_of(case: Case, route: Route, said: Said) -> tuple[Send, ...]:
                 found += _each(bundle, way, used, partial(_for_converter, used.id), said)
     if route.endpoint.host.zone not in HERE:
         found += _texts(case, route.endpoint)
+        if case.request.tools:
+            found.append(_send(_counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
             if way.name == "native":
                 sound = case.job == "transcribe" and bundle.kind == "video"

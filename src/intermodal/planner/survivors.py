@@ -127,6 +127,11 @@ def _labels(case: Case) -> int:
     return len(output.labels) if isinstance(output, ScoresOutput) else 0
 
 
+def _tools(case: Case) -> tuple[object, ...]:
+    request = case.request
+    return (request.tool_choice, request.parallel_tools) if request.tools else ()
+
+
 def _heard(bundle: Bundle) -> bool:
     return bundle.kind == "audio" or (bundle.kind == "video" and any(part.channels for part in bundle.parts))
 
@@ -145,7 +150,7 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
-        _labels(case), _heard_badly(case),
+        _labels(case), _heard_badly(case), _tools(case),
     )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.catalog.nouns import Endpoint, Task, Tooling
 from intermodal.content import Kind
 from intermodal.planner.aspects import figured_pages, pages_with_figures
 from intermodal.planner.bundles import Bundle
@@ -13,7 +13,9 @@ from intermodal.planner.index import tier_name
 from intermodal.planner.pieces import pages_title
 from intermodal.planner.routes import Assignment
 from intermodal.planner.way import Passage, Way
+from intermodal.plans import numbers
 from intermodal.plans.facts import PartFacts
+from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -72,6 +74,14 @@ def strength(endpoint: Endpoint, task: Task, place: int | None = None) -> str:
 def counted_by(basis: str, source: str) -> str:
     """A rule of counting and where it is published: "OpenAI's tile rule (OpenAI, Images and vision guide)"."""
     return f"{basis} ({source})" if source and not basis.startswith("no published rule") else basis
+
+
+def tools_counted(count: int, tokens: Quantity, source: str, known: Tooling) -> str:
+    """Tools that go along, what they add, and who says that they are taken."""
+    said = f"it takes tools ({known.evidence.level}{f': {known.evidence.source}' if known.evidence.source else ''})"
+    taken = said if known.takes else "nobody says that it takes tools"
+    what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
+    return f"{what}: {counted_by(tokens.basis, source)}; {taken}"
 
 
 def joined(names: list[str]) -> str:

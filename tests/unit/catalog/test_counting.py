@@ -14,12 +14,13 @@ from intermodal.costing.film import is_film_rule
 from intermodal.costing.images import is_rule
 from intermodal.costing.leaves import is_leaf_rule
 from intermodal.costing.sound import is_sound_rule
+from intermodal.costing.tooling import is_tool_rule
 from intermodal.errors import ConfigError, UsageError
 from intermodal.runtimes.encodings import NAMES
 
 FOLLOWED = {
     "text": lambda rule: rule in NAMES, "image": is_rule, "audio": is_sound_rule, "video": is_film_rule,
-    "document": is_leaf_rule, "drawn": is_drawn_rule, "speech": is_sound_rule,
+    "document": is_leaf_rule, "drawn": is_drawn_rule, "speech": is_sound_rule, "tools": is_tool_rule,
 }  # fmt: skip
 RULES = [(row, rule) for row in families().rows for rule in row.rules]
 
