@@ -46,10 +46,56 @@ def _letters() -> dict[int, str]:
 _LETTERS = _letters()
 
 
+def sentence_vocabulary(size: int = SIZE) -> list[str]:
+    """Tokens as SentencePiece writes them: words with a blank before them, and single letters."""
+    found = encoding("o200k_base")
+    assert found is not None
+    words: dict[str, None] = {}
+    for data in sorted(found._ranks, key=lambda token: found._ranks[token])[: size * 2]:
+        try:
+            word = data.decode()
+        except UnicodeDecodeError:
+            continue
+        if " " not in word[1:] or not word.strip():
+            words.setdefault(word.replace(" ", "\u2581"))
+        if len(words) == size:
+            break
+    return list(words)
+
+
+def write_sentences(path: Path, words: list[str], *, prefix: bool, inner: bool = False) -> None:
+    """A file with such a vocabulary. ``inner``: one token has a blank in its middle, as some have."""
+    own = [*(["of\u2581the"] if inner else []), *words]
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{value:02X}>" for value in range(256)), *own]
+    kinds = [2, 3, 3, *[6] * 256, *[1] * len(own)]
+    scores = [0.0] * 259 + [-float(at) for at in range(len(own))]
+    tokens, kinds, scores = [*tokens, *USER, *CONTROL], [*kinds, 4, 4, 3, 3, 3], [*scores, *[0.0] * 5]
+    count = len(tokens)
+    _write(path, count, [
+        _text("tokenizer.ggml.model", "llama"), _text("tokenizer.ggml.pre", "default"),
+        _pair("tokenizer.ggml.tokens", 9, _list(tokens)),
+        _pair("tokenizer.ggml.scores", 9, struct.pack(f"<IQ{count}f", 6, count, *scores)),
+        _pair("tokenizer.ggml.token_type", 9, struct.pack(f"<IQ{count}i", 5, count, *kinds)),
+        _number("tokenizer.ggml.bos_token_id", 1), _number("tokenizer.ggml.eos_token_id", 2),
+        _number("tokenizer.ggml.unknown_token_id", 0), _pair("tokenizer.ggml.add_bos_token", 7, b"\0"),
+        _pair("tokenizer.ggml.add_space_prefix", 7, b"\1" if prefix else b"\0"),
+    ])  # fmt: skip
+
+
 def write(path: Path, pre: str, tokens: list[str], merges: list[str]) -> None:
     tokens = [*tokens, *USER, *CONTROL]
     count = len(tokens)
     kinds = [1] * (count - 5) + [4] * len(USER) + [3] * len(CONTROL)
+    _write(path, count, [
+        _text("tokenizer.ggml.model", "gpt2"), _text("tokenizer.ggml.pre", pre),
+        _pair("tokenizer.ggml.tokens", 9, _list(tokens)), _pair("tokenizer.ggml.merges", 9, _list(merges)),
+        _pair("tokenizer.ggml.token_type", 9, struct.pack(f"<IQ{count}i", 5, count, *kinds)),
+        _number("tokenizer.ggml.eos_token_id", count - 3), _number("tokenizer.ggml.bos_token_id", count - 3),
+        _pair("tokenizer.ggml.add_bos_token", 7, b"\0"),
+    ])  # fmt: skip
+
+
+def _write(path: Path, count: int, own: list[bytes]) -> None:
     pairs = [
         _text("general.architecture", "llama"),
         *(_number(f"llama.{name}", value) for name, value in (
@@ -57,11 +103,7 @@ def write(path: Path, pre: str, tokens: list[str], merges: list[str]) -> None:
             ("attention.head_count", 2), ("rope.dimension_count", 16),
         )),
         _pair("llama.attention.layer_norm_rms_epsilon", 6, struct.pack("<f", 1e-5)),
-        _text("tokenizer.ggml.model", "gpt2"), _text("tokenizer.ggml.pre", pre),
-        _pair("tokenizer.ggml.tokens", 9, _list(tokens)), _pair("tokenizer.ggml.merges", 9, _list(merges)),
-        _pair("tokenizer.ggml.token_type", 9, struct.pack(f"<IQ{count}i", 5, count, *kinds)),
-        _number("tokenizer.ggml.eos_token_id", count - 3), _number("tokenizer.ggml.bos_token_id", count - 3),
-        _pair("tokenizer.ggml.add_bos_token", 7, b"\0"),
+        *own,
     ]  # fmt: skip
     shapes = {
         "token_embd": (WIDTH, count), "output_norm": (WIDTH,), "output": (WIDTH, count), "blk.0.attn_norm": (WIDTH,),

@@ -78,7 +78,7 @@ def refusal(limits: Limits, held: Held, context: float = math.inf) -> str:
     if many is not None and held.pictures > many[0] and held.longest > many[1]:
         return (
             f"{held.pictures:,} pictures, one with a side of {held.longest:,} pixels: "
-            f"with more than {many[0]} none may have one of more than {many[1]:,}"
+            f"with more than {many[0]} pictures none may have one of more than {many[1]:,}"
         )
     most = limits.pages_at(context)
     if held.pages > most:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intermodal.errors import WeightsError
-from intermodal.runtimes import encodings
+from intermodal.runtimes import encodings, sentences
 from intermodal.runtimes.splits import SPLITS, pre_tokenizer
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Vocabularies:
             except Exception:  # the library raises bare Exception for a broken file; it is built anew
                 copy.unlink(missing_ok=True)
         built = built_from(path)
-        if built is not None:
+        if built is not None and not isinstance(built, sentences.Sentences):
             _keep(built, copy)
         return built
 
@@ -122,18 +122,20 @@ def _whole(text: str) -> str:
 
 def built_from(path: Path) -> Any:
     """A tokenizer from the vocabulary of a GGUF file; None when its kind is not one we can prove."""
-    from tokenizers import AddedToken, Tokenizer, models
-
     from intermodal.weights.gguf import read_header
 
-    wanted = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type")
+    wanted = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type", "tokenizer.ggml.scores")
     try:
         header = read_header(path, arrays=wanted)
     except WeightsError:
         return None
+    if header.metadata.get("tokenizer.ggml.model") == sentences.MODEL:
+        return sentences.sentences_from(header)
     splits = SPLITS.get(str(header.metadata.get("tokenizer.ggml.pre", "")))
     if splits is None or header.metadata.get("tokenizer.ggml.model") != "gpt2":
         return None
+    from tokenizers import AddedToken, Tokenizer, models
+
     vocabulary = {token: index for index, token in enumerate(header.tokens)}
     merges = [pair for pair in (tuple(merge.split(" ")) for merge in header.merges) if len(pair) == 2]
     if len(merges) != len(header.merges) or len(vocabulary) != len(header.tokens):

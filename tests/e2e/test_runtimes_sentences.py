@@ -1,0 +1,56 @@
+"""SentencePiece vocabularies count as llama.cpp does: small GGUF files of the kind, and its own /tokenize."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.e2e.small_gguf import sentence_vocabulary, write_sentences
+from tests.e2e.test_runtimes_splits import SERVER, TEXTS, random_texts
+
+from intermodal.runtimes.sentences import Sentences
+from intermodal.runtimes.vocabulary import built_from
+
+pytestmark = pytest.mark.e2e
+MORE = (
+    "",
+    " ",
+    "   ",
+    "</s>",
+    "a</s> b",
+    "<s> x",
+    "<unk>",
+    "of the",
+    " of the of the ",
+    "\u2581",
+    "a\u2581\u2581b",
+    "<0x41>",
+)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "inner"), [(True, False), (False, False), (True, True)], ids=["prefix", "no-prefix", "inner-blank"]
+)
+def test_ids_equal_those_of_llama_cpp(prefix: bool, inner: bool, tmp_path: Path) -> None:
+    path = tmp_path / "small.gguf"
+    write_sentences(path, sentence_vocabulary(), prefix=prefix, inner=inner)
+    ours = built_from(path)
+    assert isinstance(ours, Sentences)
+    command = [sys.executable, "-c", SERVER, str(path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as served:
+        assert served.stdout is not None and served.stdin is not None
+        url = served.stdout.readline().strip()
+        try:
+            with httpx.Client() as client:
+                for text in (*TEXTS, *MORE, *random_texts(150)):
+                    theirs = client.post(f"{url}/tokenize", json={"content": text}).json()["tokens"]
+                    assert theirs or not text.strip(), "the server tells nothing"
+                    assert ours.encode(text).ids == theirs, ascii(text)
+        finally:
+            served.stdin.close()
+            served.wait(10)
