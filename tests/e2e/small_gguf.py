@@ -56,7 +56,7 @@ def sentence_vocabulary(size: int = SIZE) -> list[str]:
             word = data.decode()
         except UnicodeDecodeError:
             continue
-        if " " not in word[1:] or not word.strip():
+        if " " not in word.lstrip(" "):
             words.setdefault(word.replace(" ", "\u2581"))
         if len(words) == size:
             break
