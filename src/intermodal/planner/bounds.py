@@ -130,12 +130,14 @@ class Fan(Struct, eq=False):
         words, pixels, sound = plain.words, plain.pixels, plain.sound
         for place, way in enumerate(plain.ways):
             if way.counted and place not in plain.places:
-                text, image, audio = natives(way, book)
+                text, image, audio = way.by_book.get(book) or natives(way, book)
                 words, pixels, sound = words + text[MID], pixels + image[MID], sound + audio[MID]
-        branches = [
-            _unbeaten([_with_natives(option, book) if option[4].counted else option for option in options])
-            for options in plain.branches
-        ]
+        branches: list[list[Branch]] = []
+        for options in plain.branches:
+            made = [_with_natives(option, book) if option[4].counted else option for option in options]
+            if any(option[4].natives for option in options):  # left in for want of its tokens, which are known now
+                made = [mine for mine in made if not mine[4].natives or not _is_beaten(mine, made)]
+            branches.append(made)
         return Shape(plain.fixed, words, pixels, sound, plain.ways, plain.places, branches)
 
     def picks(self, book: Book, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[Way, ...]:
@@ -214,13 +216,9 @@ def _kept(options: list[Branch]) -> list[Branch]:
     return [mine for mine in options if mine[4].counted or not _is_beaten(mine, plain)]
 
 
-def _unbeaten(options: list[Branch]) -> list[Branch]:
-    return [mine for mine in options if not _is_beaten(mine, options)]
-
-
 def _with_natives(option: Branch, book: Book) -> Branch:
     fixed, words, pixels, sound, way = option
-    text, image, audio = natives(way, book)
+    text, image, audio = way.by_book.get(book) or natives(way, book)
     return (fixed, words + text[MID], pixels + image[MID], sound + audio[MID], way)
 
 

@@ -80,7 +80,7 @@ class Lanes:
     def __init__(self, case: Case, choices: list[list[Way]]) -> None:
         self.case = case
         self.choices = choices
-        self._counted = [way for choices in choices for way in choices if way.counted]
+        self._counted = [way for choices in choices for way in choices if way.odd or way.name == "native"]
         self._closed: dict[Book, tuple[int, ...]] = {}
         self._usable: dict[tuple[object, Book], Usable] = {}
         self._shared: dict[tuple[object, tuple[int, ...]], Usable] = {}

@@ -16,7 +16,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, larger, levels, plus, summed, times
 from intermodal.costing.limits import NOTHING, Held
-from intermodal.costing.native import Book
+from intermodal.costing.native import NO_BOOK, Book
 from intermodal.costing.price import hearing_price, speaking_price, token_price
 from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.schedule import finish
@@ -192,12 +192,19 @@ def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
 
 def _tokens(chosen: tuple[Way, ...], book: Book) -> tuple[Levels, Levels, Levels]:
     """Tokens of texts and documents, of pictures and videos, and of sound."""
-    text, image, audio = summed([way.text for way in chosen]), ZEROS, ZEROS
+    texts = [way.text for way in chosen]
+    images: list[Levels] = []
+    audios: list[Levels] = []
     for way in chosen:
         if way.counted:
-            found = natives(way, book)
-            text, image, audio = plus(text, found.text), plus(image, found.image), plus(audio, found.audio)
-    return text, image, audio
+            text, image, audio = way.by_book.get(book) or natives(way, book)
+            if text is not ZEROS:
+                texts.append(text)
+            if image is not ZEROS:
+                images.append(image)
+            if audio is not ZEROS:
+                audios.append(audio)
+    return summed(texts), summed(images) if images else ZEROS, summed(audios) if audios else ZEROS
 
 
 def _labelled(text: Levels, chosen: tuple[Way, ...]) -> Levels:
@@ -206,14 +213,14 @@ def _labelled(text: Levels, chosen: tuple[Way, ...]) -> Levels:
 
 
 def _held(chosen: tuple[Way, ...]) -> Held:
-    some = [way.held for way in chosen if way.counted]
-    if len(some) < 2:
-        return some[0] if some else NOTHING
-    return Held(
-        pictures=sum(held.pictures for held in some), longest=max(held.longest for held in some),
-        pages=sum(held.pages for held in some), seconds=sum(held.seconds for held in some),
-        size=sum(held.size for held in some),
-    )  # fmt: skip
+    pictures = longest = pages = size = 0
+    seconds = 0.0
+    for way in chosen:
+        if way.counted:
+            held = way.held
+            pictures, longest, pages = pictures + held.pictures, max(longest, held.longest), pages + held.pages
+            seconds, size = seconds + held.seconds, size + held.size
+    return Held(pictures, longest, pages, seconds, size) if pictures or pages or seconds or size else NOTHING
 
 
 def as_quantity(sound: Levels) -> Quantity:
@@ -255,7 +262,10 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     if case.job == "transcribe":  # billed by time, or by the tokens of its sound, which take no room in a context
         text = image = ZEROS
     else:
-        text = plus(plus(case.text(model.tokenizer), text), framing(case, forced, case.book(group)))
+        text = plus(
+            plus(case.text(model.tokenizer), text),
+            framing(case, forced, case.book(group) if case.request.tools else NO_BOOK),
+        )
     repaired = case.output == "json" and not forced
     lettered = case.job == "score" and model.output != ("embedding",)
     if lettered:

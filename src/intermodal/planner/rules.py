@@ -207,7 +207,7 @@ def privacy(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
 
 def as_it_is(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     """What its vendor is known to refuse is not sent."""
-    reason = refused(way, case.book(group)) if way.counted else ""
+    reason = refused(way, case.book(group)) if way.odd or way.name == "native" else ""
     return f"{bundle.title}: {reason}" if reason else ""
 
 

@@ -13,8 +13,9 @@ from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.images import image_refusal, image_tokens
 from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, times
 from intermodal.costing.limits import NOTHING, Held, refusal
-from intermodal.costing.native import Book, heard, leafed, watched
+from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
 from intermodal.costing.rates import HERE
+from intermodal.media.steps import SAFE_SIDE
 from intermodal.planner.aspects import ONLY_SEEN, kept, lost
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
@@ -101,6 +102,7 @@ class Way(Struct, eq=False, gc=False):
             of the text that converters with weights write.
         blocks: labelled blocks of derived text. pictures, sound: what goes in as it is, sound in seconds.
         counted: something goes in as it is, whose tokens are a matter of who takes it. held: what limits are about.
+        odd: some of its pictures may be refused.
         natives: distinct passages with something that is not a picture, and how often.
         tier: of the weakest converter. passages: one per part of the bundle. by_book: tokens of what goes in as it is
             and refused: why it would be, by whose rules; weighed, options: how it does under each weighting; all kept
@@ -131,6 +133,8 @@ class Way(Struct, eq=False, gc=False):
     weighed: dict[Book | None, tuple[tuple[float, ...], ...]]
     options: dict[object, tuple[float, float, float, float]]
     counted: bool = False
+    odd: bool = False
+    ruleless: Natives | None = None
     held: Held = NOTHING
     left_out: int = 0
 
@@ -222,6 +226,13 @@ def _add_up(way: Way, bundle: Bundle, case: Case) -> None:
     way.counted = bool(way.pictures or way.natives)
     if way.counted:
         way.held = _held(way, bundle)
+        way.odd = bool(way.pictures) and (way.held.longest > SAFE_SIDE or any(map(_is_odd, way.pictures)))
+
+
+def _is_odd(picture: Picture) -> bool:
+    """Of a level of detail that not all have, or a strip: some vendor may refuse it however small it is."""
+    width, height, detail = picture
+    return detail != "auto" or max(width, height) > 100 * min(width, height)
 
 
 def _held(way: Way, bundle: Bundle) -> Held:
@@ -238,26 +249,42 @@ def natives(way: Way, book: Book) -> Natives:
     """Tokens of what goes in as it is, under one book of rules; kept with the way, since many assignments share it."""
     found = way.by_book.get(book)
     if found is None:
-        text, image, audio = ZEROS, ZEROS, ZEROS
+        text = film = audio = ZEROS
+        if way.natives:
+            text, film, audio = _unpictured(way, book)
+        image = film
         if way.pictures:
-            low = mid = high = 0.0
+            low, mid, high = film
             for (width, height, detail), count in way.pictures.items():
                 tokens = image_tokens(book.image, width, height, detail)
                 low, mid, high = low + tokens.low * count[0], mid + tokens.mid * count[1], high + tokens.high * count[2]
             image = (low, mid, high)
-        for passage, many in way.natives:
-            if passage.film is not None:
-                image = plus(image, times(levels(watched(book.video, passage.film)), many))
-            elif passage.leaves:
-                text = plus(text, times(levels(leafed(book, passage.leaves)), many))
-            else:
-                audio = plus(audio, times(levels(heard(book.audio, passage.sound)), many))
         found = way.by_book[book] = Natives(text, image, audio)
     return found
 
 
+def _unpictured(way: Way, book: Book) -> Natives:
+    """Documents, videos and sound; who has no rule for any of them counts them like all others without."""
+    if not (book.audio or book.video or book.document) and book is not NO_BOOK:
+        if way.ruleless is None:
+            way.ruleless = _unpictured(way, NO_BOOK)
+        return way.ruleless
+    text = image = audio = ZEROS
+    for passage, many in way.natives:
+        if passage.film is not None:
+            image = plus(image, times(levels(watched(book.video, passage.film)), many))
+        elif passage.leaves:
+            text = plus(text, times(levels(leafed(book, passage.leaves)), many))
+        else:
+            audio = plus(audio, times(levels(heard(book.audio, passage.sound)), many))
+    return Natives(text, image, audio)
+
+
 def refused(way: Way, book: Book) -> str:
     """Why what goes in as it is would be refused under these rules, "" when it would not."""
+    limited = book.limits is not None and way.name == "native"
+    if not (way.odd or limited):
+        return ""
     found = way.refused.get(book)
     if found is None:
         found = ""
@@ -265,7 +292,7 @@ def refused(way: Way, book: Book) -> str:
             found = image_refusal(book.image, width, height, detail)
             if found:
                 break
-        if not found and book.limits is not None and way.name == "native":
+        if not found and limited and book.limits is not None:
             found = refusal(book.limits, way.held)
         way.refused[book] = found
     return found
