@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from msgspec.structs import replace
 
@@ -37,6 +37,7 @@ from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 
 if TYPE_CHECKING:
+    from intermodal.executor.transport import Transport
     from intermodal.executor.world import World
     from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
@@ -100,6 +101,7 @@ class AsyncClient:
         self._transport: Any = None
         self._store: Store | None = None
         self._vocabularies: Vocabularies | None = None
+        self._counting: Any = None
         self._last_catalog = Catalog()
         self._weights: WeightsStore | None = None
 
@@ -120,7 +122,7 @@ class AsyncClient:
 
     async def stream(self, request: Request, plan: Plan | None = None) -> AsyncGenerator[Event]:
         """Plan (unless a plan is given: then it is run exactly) and run; events as they happen."""
-        prepared = await self.prepare(request)
+        prepared = await self.prepare(request, counting=True)
         made = plan or plan_from(prepared.inputs)
         async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
             async for event in events:
@@ -153,8 +155,11 @@ class AsyncClient:
 
     # ---- what leads to a plan -------------------------------------------------------------------
 
-    async def prepare(self, request: Request, *, also: tuple[str, ...] = ()) -> Prepared:
-        """Open the request's media and gather what the planner reads. ``also``: models that will be asked about."""
+    async def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
+        """Open the request's media and gather what the planner reads.
+
+        ``also``: models that will be asked about. ``counting``: servers that may answer may be asked to count text.
+        """
         from intermodal.media.decode import MediaWorker
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
@@ -174,6 +179,7 @@ class AsyncClient:
         opened = await open_request(request, self._media, fetcher=fetcher)
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
         opened = self.vocabularies.counted(opened, asking.vocabularies(catalog))
+        opened = await self._counted(opened, request, catalog, ask=counting)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
             request=request,
@@ -185,6 +191,19 @@ class AsyncClient:
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
+
+    async def _counted(self, opened: Opened, request: Request, catalog: Catalog, *, ask: bool) -> Opened:
+        """With the exact counts of servers that count text: those that are known, or that they are asked for now."""
+        if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
+            return opened
+        from intermodal.executor.tokenizing import Counting
+        from intermodal.keys import find_key
+
+        self._counting = self._counting or Counting()
+        if not ask:
+            return cast("Opened", self._counting.known(opened))
+        key = partial(find_key, env=self.env)
+        return cast("Opened", await self._counting.counted(opened, request, catalog, self._carrier(), key))
 
     @property
     def catalog(self) -> Catalog:
@@ -240,7 +259,7 @@ class AsyncClient:
         options.setdefault("max_cost", self.config.max_cost)
         options.setdefault("time_value", self.config.time_value)
         request = asking.make_request(prompt, *files, schema=schema, **options)
-        prepared = await self.prepare(request)
+        prepared = await self.prepare(request, counting=True)
         plan = plan_from(prepared.inputs)
         result = fold([event async for event in self.execute(prepared, plan)])
         return Answer(value=asking.value_of(result, schema), result=result, plan=plan)
@@ -271,8 +290,14 @@ class AsyncClient:
             self._store = Store(data_dir(self.env) / "store.sqlite3")
         return self._store
 
-    def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
+    def _carrier(self) -> Transport:
         from intermodal.executor.transport import Transport
+
+        if self._transport is None:
+            self._transport = Transport()
+        return cast("Transport", self._transport)
+
+    def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
         from intermodal.executor.world import World
         from intermodal.keys import find_key
         from intermodal.runtimes.runtimes import Runtimes
@@ -280,15 +305,13 @@ class AsyncClient:
 
         if self._runtimes is None:
             self._runtimes = Runtimes(self.weights)
-        if self._transport is None:
-            self._transport = Transport()
         return World(
             catalog=inputs.catalog,
             media=self._media,
             runtimes=self._runtimes,
             store=self.store,
             derived=DerivedCache(cache_dir(self.env) / "derived"),
-            transport=self._transport,
+            transport=self._carrier(),
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,
             pay_twice=inputs.request.policy.pay_twice,
@@ -347,8 +370,8 @@ class Client:
     def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> Iterator[Event]:
         return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan, exact=exact))
 
-    def prepare(self, request: Request, *, also: tuple[str, ...] = ()) -> Prepared:
-        return self._bridge.run(partial(self.asynchronous.prepare, also=also), request)
+    def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
+        return self._bridge.run(partial(self.asynchronous.prepare, also=also, counting=counting), request)
 
     def approved(self, saved: SavedPlan) -> Prepared:
         return self._bridge.run(self.asynchronous.approved, saved)

@@ -74,7 +74,7 @@ def load_catalog(
         endpoint = _as_measured(endpoint, measured or {})
         if gap:
             endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-        endpoints.setdefault(endpoint.id, with_vocabulary(endpoint))
+        endpoints.setdefault(endpoint.id, _counting(with_vocabulary(endpoint)))
 
     for row in rows:
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
@@ -199,6 +199,14 @@ def _tooling(served: ServedRow, known: Row | None, header: Header, row: HostRow)
     source = Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked)
     takes = found.takes if served.tools is None else served.tools
     return Tooling(takes=takes, with_json=served.tools_with_json, evidence=source)
+
+
+def _counting(endpoint: Endpoint) -> Endpoint:
+    """Where nothing else knows a model's vocabulary, its server does, if it counts text."""
+    model = endpoint.model
+    if model.tokenizer or not endpoint.host.counts_text:
+        return endpoint
+    return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, tokenizer=f"server {endpoint.id}"))
 
 
 def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]]) -> Endpoint:

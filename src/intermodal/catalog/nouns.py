@@ -23,6 +23,7 @@ Protocol = Literal[
     "openai", "openai-responses", "anthropic", "gemini", "ollama",
     "llama", "whisper", "ocr", "e5", "piper",
 ]  # fmt: skip
+Counter = Literal["llama.cpp", "vllm"]  # servers that count text for whoever asks
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
 Framing = Literal["sse", "ndjson", "local"]
 
@@ -185,6 +186,7 @@ class Host(Value):
         forced_json: the wire can force a JSON schema.
         audio_input / document_input: the wire carries such parts.
         quirks: named deviations a wire looks up, e.g. ``max_completion_tokens``.
+        counts_text: by whose ``/tokenize`` it counts text, "" where it does not.
     """
 
     id: str
@@ -198,6 +200,7 @@ class Host(Value):
     forced_json: bool = False
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
+    counts_text: Counter | Literal[""] = ""
     evidence: Evidence = Evidence(level="declared")
 
 

@@ -20,6 +20,7 @@ from intermodal.catalog.model_rows import ModelRow, contradiction
 from intermodal.catalog.nouns import (
     FREE,
     Auth,
+    Counter,
     Evidence,
     Framing,
     Host,
@@ -220,6 +221,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             are not taken from the snapshot.
         carries: kinds it takes beyond text and pictures, of models that take them; its protocol's usual ones when not
             stated.
+        counts_text: it counts text at ``/tokenize``, as this server does.
         key: where the key is: in ``key_env``, or in the system's keyring.
     """
 
@@ -235,6 +237,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     forced_json: bool | None = None
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
+    counts_text: Counter | Literal[""] = ""
     carries: tuple[Kind, ...] = ()
     not_asked: tuple[str, ...] = ()
     speed: SpeedRow | None = None
@@ -265,6 +268,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             forced_json=bool(self.forced_json),
             quirks=self.quirks,
             max_images=self.max_images,
+            counts_text=self.counts_text,
             evidence=Evidence(level="declared", source=self.source, checked=self.checked),
         )
 

@@ -123,7 +123,7 @@ def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
         request = continued(build_request(given, config, last.messages, last.endpoint), last.policy)
     else:
         request = build_request(given, config)
-    prepared = client.prepare(request)
+    prepared = client.prepare(request, counting=True)
     return plan_or_ask(prepared, config, may_ask=not (given["quiet"] or given["as_json"]))
 
 
