@@ -130,8 +130,12 @@ def make_request(
 
 
 def vocabularies(catalog: Catalog) -> frozenset[str]:
-    """Vocabularies of the models that may be asked elsewhere, after consent."""
-    return frozenset(e.model.tokenizer for e in catalog.endpoints if e.host.id in catalog.consent and e.model.tokenizer)
+    """Vocabularies of the models that may be asked elsewhere, after consent, and those of hosts on this machine."""
+    return frozenset(
+        e.model.tokenizer
+        for e in catalog.endpoints
+        if e.model.tokenizer and (e.host.id in catalog.consent or e.host.zone == "machine")
+    )
 
 
 def _check_output(output: Output | None) -> None:

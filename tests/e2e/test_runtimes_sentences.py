@@ -54,3 +54,18 @@ def test_ids_equal_those_of_llama_cpp(prefix: bool, inner: bool, tmp_path: Path)
         finally:
             served.stdin.close()
             served.wait(10)
+
+
+def test_a_file_of_the_users_own_counts_and_nothing_is_written_beside_it(tmp_path: Path) -> None:
+    from intermodal.runtimes.vocabulary import Vocabularies
+    from intermodal.weights.store import WeightsStore
+
+    path = tmp_path / "mine" / "model.gguf"
+    path.parent.mkdir()
+    write_sentences(path, sentence_vocabulary(), prefix=True)
+    vocabularies = Vocabularies(WeightsStore(tmp_path / "store"))
+    assert vocabularies.count(str(path), "It was the best of times") == len(
+        built_from(path).encode("It was the best of times").ids
+    )
+    assert vocabularies.count(str(path.with_name("other.gguf")), "a") is None
+    assert [each.name for each in path.parent.iterdir()] == ["model.gguf"]

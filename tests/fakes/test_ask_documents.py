@@ -83,3 +83,26 @@ def test_a_private_pdf_is_not_sent(cli: Cli, pdf: Path) -> None:
     assert done.code != 0
     assert not vendor.attempts
     assert "private" in done.err
+
+
+def test_a_picture_with_too_long_a_side_is_made_smaller_before_it_goes(cli: Cli, tmp_path: Path) -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    panorama = tmp_path / "panorama.png"
+    Image.new("RGB", (8400, 600), "navy").save(panorama)
+    with FakeVendor("anthropic", "Blue.") as vendor:
+        row = ServedRow(
+            id="anthropic/claude-haiku-4.5", served_as="haiku", input=("text", "image"), context=200_000, input_mtok=1.0,
+            output_mtok=5.0,
+        )  # fmt: skip
+        config.add_host(
+            os.environ,
+            HostRow(id="box", base_url=vendor.base_url, protocol="anthropic", zone="internet", models=(row,)),
+        )
+        done = cli("ask", "What colour is it?", str(panorama), "-m", "box:anthropic/claude-haiku-4.5", "--json")
+    assert done.code == 0, done.err
+    (sent,) = vendor.attempts[0].images
+    with Image.open(BytesIO(sent)) as seen:
+        assert seen.size == (2000, 143)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple
 
 from intermodal.catalog.counting import Sheet
+from intermodal.content import KINDS
 
 BASE64 = 4 / 3  # bytes sent for a byte of media
 
@@ -43,11 +45,17 @@ class Limits(NamedTuple):
         return min(most, float(small[1])) if small is not None and context <= small[0] else most
 
 
-def limits_of(sheet: Sheet) -> Limits | None:
-    """The limits of a day's rules; None where there are none."""
+def limits_of(sheet: Sheet, takes: Collection[str] = KINDS) -> Limits | None:
+    """The limits of a day's rules that are about kinds an endpoint ``takes``; None where there are none.
+
+    Bytes are held against files that go as they are, which pictures mostly do not.
+    """
+    image, audio, document = (kind in takes for kind in ("image", "audio", "document"))
     found = Limits(
-        most_images=sheet.most_images, many_images=sheet.many_images, most_pages=sheet.most_pages,
-        small_context=sheet.small_context, most_seconds=sheet.most_seconds, most_bytes=sheet.most_bytes,
+        most_images=sheet.most_images if image else 0, many_images=sheet.many_images if image else None,
+        most_pages=sheet.most_pages if document else 0, small_context=sheet.small_context if document else None,
+        most_seconds=sheet.most_seconds if audio else 0,
+        most_bytes=sheet.most_bytes if audio or document or "video" in takes else 0,
     )  # fmt: skip
     return found if any(found) else None
 

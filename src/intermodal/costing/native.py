@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
@@ -27,27 +27,33 @@ class Book(Struct, frozen=True, eq=False, gc=False):
     audio: str = ""
     video: str = ""
     document: str = ""
-    tools: str = ""
     limits: Limits | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """What makes two books alike."""
-        return (self.image, self.audio, self.video, self.document, self.tools, self.limits)
+        return (self.image, self.audio, self.video, self.document, self.limits)
 
 
 NO_BOOK = Book()
 _BY_TIME = "by_time"
 
 
-def book_of(sheet: Sheet) -> Book:
-    """The rules of a day. An ear that is billed by time counts no tokens: where tokens are asked for, none is known."""
-    rules = sheet.rules
+def book_of(sheet: Sheet, takes: Collection[str]) -> Book:
+    """The rules of a day, as far as they are about what an endpoint ``takes``: the fewer books, the less to add up.
+
+    An ear that is billed by time counts no tokens: where tokens are asked for, none is known.
+    """
+    rules = {kind: rule for kind, rule in sheet.rules.items() if kind in takes}
     audio = rules.get("audio", "")
+    document = "document" in takes
     return Book(
-        image=rules.get("image", ""), audio="" if audio == _BY_TIME else audio, video=rules.get("video", ""),
-        document=rules.get("document", ""), tools=rules.get("tools", ""), limits=limits_of(sheet),
-    )  # fmt: skip
+        image=sheet.rules.get("image", "") if document else rules.get("image", ""),
+        audio="" if audio == _BY_TIME else audio,
+        video=rules.get("video", ""),
+        document=rules.get("document", ""),
+        limits=limits_of(sheet, takes),
+    )
 
 
 def heard(rule: str, seconds: Quantity) -> Quantity:

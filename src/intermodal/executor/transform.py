@@ -13,7 +13,7 @@ from intermodal.plans.step import Transform, TransformOp
 from intermodal.wire.call import Detail
 
 DEFAULT_DPI = 150
-DETAILS: tuple[Detail, ...] = ("low", "high", "original")
+DETAILS: Mapping[str, Detail] = {"low": "low", "high": "high", "original": "original"}
 MOST_FRAMES = 12  # where a step does not say how many
 
 
@@ -84,10 +84,8 @@ async def _resize(step: Transform, opened: OpenedLike, media: Media, progress: P
     facts: PartFacts = opened.facts.parts[step.part]
     params = dict(step.params)
     made = await media.picture(opened.data(step.part), max_side=int(params["max_side"]), name=facts.name)
-    detail: Detail = next((known for known in DETAILS if known == params.get("detail")), "auto")
-    picture = Pixels(
-        data=made.data, media_type=made.media_type, width=made.width, height=made.height, detail=detail
-    )  # fmt: skip
+    detail = DETAILS.get(params.get("detail", ""), "auto")
+    picture = Pixels(data=made.data, media_type=made.media_type, width=made.width, height=made.height, detail=detail)
     return Product(part=step.part, pieces=(picture,))
 
 

@@ -268,7 +268,9 @@ class Builder:
     def _counted(self, route: Route, takes: tuple[Taken, ...]) -> tuple[str, ...]:
         """By which rules what goes in as it is was counted, and who published them."""
         tools = self._tools(route)
-        kinds = {(each.counted_as or each.kind, each.tokens.basis) for each in takes if each.kind != "text"}
+        kinds: set[tuple[Kind, str]] = {
+            (each.counted_as or each.kind, each.tokens.basis) for each in takes if each.kind != "text"
+        }
         if not kinds:
             return tools
         sources = self.case.index.sheet(route.group, self.case.as_of).sources
@@ -279,7 +281,7 @@ class Builder:
         case, request = self.case, self.case.request
         if not request.tools:
             return ()
-        tokens = tool_tokens(case.book(route.group).tools, request.tools, request.tool_choice)
+        tokens = tool_tokens(case.tool_rule(route.group), request.tools, request.tool_choice)
         source = case.index.sheet(route.group, case.as_of).sources.get("tools", "")
         return (tools_counted(len(request.tools), tokens, source, route.endpoint.tools),)
 

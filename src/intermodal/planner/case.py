@@ -115,6 +115,10 @@ class Case(Struct):
         """The rules by which a class counts what it takes as it is."""
         return group.books.get(self.as_of) or self.index.book(group, self.as_of)
 
+    def tool_rule(self, group: Group) -> str:
+        """The rule by which a class counts tools; "" where none go along."""
+        return self.index.sheet(group, self.as_of).rules.get("tools", "") if self.request.tools else ""
+
     def book_of(self, endpoint: Endpoint) -> Book:
         """The same of one endpoint."""
         return self.index.book(self.index.group_of[endpoint.id], self.as_of)

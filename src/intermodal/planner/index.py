@@ -141,7 +141,7 @@ class Index:
             if len(group.books) > 100:
                 group.books.clear()
                 group.sheets.clear()
-            made = book_of(self.sheet(group, as_of))
+            made = book_of(self.sheet(group, as_of), group.inputs)
             found = group.books[as_of] = self._alike.setdefault(made.key, made)
         return found
 
@@ -200,11 +200,13 @@ def _groups(catalog: Catalog) -> list[Group]:
         if model.id not in families:
             counts = catalog.counting.of(model.id) if catalog.families else None
             families[model.id] = id(counts[1]) if counts is not None else 0
+        # Of who takes text alone only what tools add is counted by a family's rules.
+        family = families[model.id] if len(endpoint.input) > 1 or endpoint.tools.takes else 0
         own = host.id if needs_consent(endpoint) and host.id not in consented else ""
         key = (
             own, host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.max_images,
-            model.languages, model.tokenizer, model.image_tokens, families[model.id], host.protocol,
+            model.languages, model.tokenizer, model.image_tokens, family, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
         )  # fmt: skip
         group = found.get(key)

@@ -85,7 +85,7 @@ class Lanes:
         self._usable: dict[tuple[object, Book], Usable] = {}
         self._shared: dict[tuple[object, tuple[int, ...]], Usable] = {}
         self._assignments: dict[tuple[object, Book], list[Assignment]] = {}
-        self._lanes: dict[tuple[object, Book, str, bool], Lane] = {}
+        self._lanes: dict[tuple[object, Book, str, bool, str], Lane] = {}
         self._fans: dict[int, Fan] = {}
         self._texts: dict[tuple[str, bool, str], float] = {}
 
@@ -137,10 +137,12 @@ class Lanes:
     def lane(self, group: Group) -> Lane:
         """The lane of a class that has ways for every bundle."""
         model, forced = group.first.model, group.first.host.forced_json
-        key = (group.lane, self.case.book(group), self.case.vocabulary(model.tokenizer), forced)
+        case = self.case
+        key = (group.lane, case.book(group), case.vocabulary(model.tokenizer), forced, case.tool_rule(group))
         found = self._lanes.get(key)
         if found is None:
-            text = 0.0 if self.case.job == "transcribe" else self._text(model.tokenizer, forced, key[1])
+            heard = case.job == "transcribe"
+            text = 0.0 if heard else self._text(model.tokenizer, forced, key[4])
             found = self._lanes[key] = Lane(self.case, group, [], {}, text, [])
         return found
 
@@ -149,7 +151,9 @@ class Lanes:
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
             return Hull(self.case, 0.0, sound, row.book, Fan([], False, NO_TIER, {}))
-        return Hull(self.case, self._text(row.tokenizer, row.forced_json, row.book), 0.0, row.book, self._fan(usable))
+        return Hull(
+            self.case, self._text(row.tokenizer, row.forced_json, row.tool_rule), 0.0, row.book, self._fan(usable)
+        )
 
     def _fan(self, usable: list[list[Way]]) -> Fan:
         """The fan of these ways, shared by all rows to which they are open."""
@@ -160,12 +164,12 @@ class Lanes:
             found = self._fans[id(usable)] = Fan(usable, waits, tier, {})
         return found
 
-    def _text(self, tokenizer: str, forced: bool, book: Book) -> float:
+    def _text(self, tokenizer: str, forced: bool, tool_rule: str) -> float:
         """Tokens of the sender's words and of the framing."""
-        key = (self.case.vocabulary(tokenizer), forced, book.tools)
+        key = (self.case.vocabulary(tokenizer), forced, tool_rule)
         found = self._texts.get(key)
         if found is None:
-            found = self._texts[key] = self.case.text(tokenizer)[MID] + framing(self.case, forced, book)[MID]
+            found = self._texts[key] = self.case.text(tokenizer)[MID] + framing(self.case, forced, tool_rule)[MID]
         return found
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, larger, levels, plus, summed, times
 from intermodal.costing.limits import NOTHING, Held
-from intermodal.costing.native import NO_BOOK, Book
+from intermodal.costing.native import Book
 from intermodal.costing.price import hearing_price, speaking_price, token_price
 from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.schedule import finish
@@ -236,9 +236,9 @@ def as_quantity(sound: Levels) -> Quantity:
 # ---- the last call ----------------------------------------------------------------------------
 
 
-def framing(case: Case, forced: bool, book: Book) -> Levels:
+def framing(case: Case, forced: bool, tool_rule: str) -> Levels:
     """Tokens nobody wrote: chat template, labels of named text, the schema where it is sent, tools."""
-    found = case.framings.get((forced, book.tools))
+    found = case.framings.get((forced, tool_rule))
     if found is not None:
         return found
     found = (2.0, 3.0, 8.0)
@@ -250,8 +250,8 @@ def framing(case: Case, forced: bool, book: Book) -> Levels:
             schema = levels(text_tokens(case.schema_chars))
             found = plus(found, (0.0, schema[1] / 2, schema[2]) if forced else plus(schema, (15.0, 22.0, 40.0)))
         if case.request.tools:
-            found = plus(found, levels(tool_tokens(book.tools, case.request.tools, case.request.tool_choice)))
-    case.framings[forced, book.tools] = found
+            found = plus(found, levels(tool_tokens(tool_rule, case.request.tools, case.request.tool_choice)))
+    case.framings[forced, tool_rule] = found
     return found
 
 
@@ -264,7 +264,7 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     else:
         text = plus(
             plus(case.text(model.tokenizer), text),
-            framing(case, forced, case.book(group) if case.request.tools else NO_BOOK),
+            framing(case, forced, case.tool_rule(group)),
         )
     repaired = case.output == "json" and not forced
     lettered = case.job == "score" and model.output != ("embedding",)

@@ -43,6 +43,7 @@ class Row(Struct, eq=False):
     book: Book
     tokenizer: str
     forced_json: bool
+    tool_rule: str
     groups: list[Group]
     ideals: list[Rates]
     coefficients: dict[object, list[tuple[float, float, float, float]]]
@@ -76,10 +77,11 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
                 continue
             model, forced = group.first.model, group.first.host.forced_json or not case.schema_chars
             book = case.book(group)
-            key = (group.lane, book, model.tokenizer, forced)
+            tool_rule = case.tool_rule(group)
+            key = (group.lane, book, model.tokenizer, forced, tool_rule)
             row = by_key.get(key)
             if row is None:
-                row = by_key[key] = Row(group.remote, book, model.tokenizer, forced, [], [], {})
+                row = by_key[key] = Row(group.remote, book, model.tokenizer, forced, tool_rule, [], [], {})
             row.groups.append(group)
             row.ideals.append(case.index.ideal(group, case.as_of))
         refusal = None

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.images import image_refusal, image_tokens
 from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, times
-from intermodal.costing.limits import NOTHING, Held, refusal
+from intermodal.costing.limits import NOTHING, Held, breaks, refusal
 from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
 from intermodal.costing.rates import HERE
 from intermodal.media.steps import SAFE_SIDE
@@ -282,19 +282,15 @@ def _unpictured(way: Way, book: Book) -> Natives:
 
 def refused(way: Way, book: Book) -> str:
     """Why what goes in as it is would be refused under these rules, "" when it would not."""
-    limited = book.limits is not None and way.name == "native"
-    if not (way.odd or limited):
+    limits = book.limits if way.name == "native" else None
+    if limits is not None and breaks(limits, way.held):
+        return refusal(limits, way.held)
+    if not way.odd:
         return ""
     found = way.refused.get(book)
     if found is None:
-        found = ""
-        for width, height, detail in way.pictures:
-            found = image_refusal(book.image, width, height, detail)
-            if found:
-                break
-        if not found and limited and book.limits is not None:
-            found = refusal(book.limits, way.held)
-        way.refused[book] = found
+        reasons = (image_refusal(book.image, *picture) for picture in way.pictures)
+        found = way.refused[book] = next(filter(None, reasons), "")
     return found
 
 

@@ -24,6 +24,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "smollm2": ("smollm2-135m-instruct", "smollm2-1.7b-instruct"),
     "qwen3": ("qwen3-1.7b", "qwen3-4b", "qwen3-8b"),
 }
+FILE = ".gguf"  # a tokenizer that is no name but a file
 # Small enough to count every request with, before it is known which model answers.
 _LIGHT = ("smollm2",)
 _LONG = 4_000  # characters: a page of prose and more
@@ -47,6 +48,9 @@ class Vocabularies:
         return tuple(name for name in _LIGHT if self._path(name) is not None)
 
     def _path(self, tokenizer: str) -> Path | None:
+        if tokenizer.endswith(FILE):  # the user's own file, as a row of theirs names it
+            path = Path(tokenizer).expanduser()
+            return path if path.is_file() else None
         paths = map(self._weights.path, SOURCES.get(tokenizer, ()))
         return next((path for path in paths if path is not None), None)
 
@@ -75,8 +79,8 @@ class Vocabularies:
     def counted(self, opened: Opened, hosted: frozenset[str] = frozenset()) -> Opened:
         """``opened`` with the exact counts of its text parts, for every vocabulary that is here.
 
-        ``hosted``: vocabularies of hosted models that may be asked. Reading one takes 0.1 s, so they count long texts
-        only, where a range would be wide.
+        ``hosted``: vocabularies of hosted models that may be asked, and files of the user's own. Reading one takes
+        0.1 s, so they count long texts only, where a range would be wide.
         """
         import copy
 
@@ -85,7 +89,7 @@ class Vocabularies:
         mine = self.names()
         parts = []
         for part in opened.facts.parts:
-            names = (*mine, *hosted.intersection(encodings.NAMES)) if part.chars >= _LONG else mine
+            names = (*mine, *sorted(filter(_countable, hosted))) if part.chars >= _LONG else mine
             if part.kind == "text" and names:
                 counts = {name: self.count(name, opened.text(part.index)) for name in names}
                 known = {name: count for name, count in counts.items() if count is not None}
@@ -104,6 +108,8 @@ class Vocabularies:
         except ImportError:
             return None
         copy = path.with_name(_COPY)
+        if tokenizer.endswith(FILE):
+            return built_from(path)  # nothing is written beside a file of the user's
         if copy.exists() and copy.stat().st_mtime_ns >= path.stat().st_mtime_ns:
             try:
                 return tokenizers.Tokenizer.from_file(str(copy))
@@ -113,6 +119,10 @@ class Vocabularies:
         if built is not None and not isinstance(built, sentences.Sentences):
             _keep(built, copy)
         return built
+
+
+def _countable(tokenizer: str) -> bool:
+    return tokenizer in encodings.NAMES or tokenizer.endswith(FILE)
 
 
 def _whole(text: str) -> str:
