@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import msgspec
 
@@ -37,6 +37,10 @@ from intermodal.request import (
     Zone,
 )
 from intermodal.wire import languages
+
+if TYPE_CHECKING:
+    from intermodal.media.opened import Opened
+    from intermodal.runtimes.vocabulary import Vocabularies
 
 FileLike = str | os.PathLike[str] | bytes | Part | Source
 _POLICY = frozenset(Policy.__struct_fields__)
@@ -127,6 +131,19 @@ def make_request(
         policy=_values(Policy, {key: value for key, value in options.items() if key in _POLICY}),
         sampling=_values(Sampling, {key: value for key, value in options.items() if key in _SAMPLING}),
     )
+
+
+async def counted(
+    opened: Opened, request: Request, catalog: Catalog, by: Vocabularies, env: Mapping[str, str], *, ask: bool
+) -> Opened:
+    """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
+    are asked where ``ask`` says so."""
+    opened = by.counted(opened, vocabularies(catalog))
+    if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
+        return opened
+    from intermodal.executor import tokenizing
+
+    return await tokenizing.counted(opened, request, catalog, by.told, env, ask=ask)
 
 
 def vocabularies(catalog: Catalog) -> frozenset[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
@@ -37,7 +37,6 @@ from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 
 if TYPE_CHECKING:
-    from intermodal.executor.transport import Transport
     from intermodal.executor.world import World
     from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
@@ -101,7 +100,6 @@ class AsyncClient:
         self._transport: Any = None
         self._store: Store | None = None
         self._vocabularies: Vocabularies | None = None
-        self._counting: Any = None
         self._last_catalog = Catalog()
         self._weights: WeightsStore | None = None
 
@@ -156,10 +154,7 @@ class AsyncClient:
     # ---- what leads to a plan -------------------------------------------------------------------
 
     async def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
-        """Open the request's media and gather what the planner reads.
-
-        ``also``: models that will be asked about. ``counting``: servers that may answer may be asked to count text.
-        """
+        """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may count it."""
         from intermodal.media.decode import MediaWorker
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
@@ -178,8 +173,7 @@ class AsyncClient:
         request = asking.guarded(request, self.config.private)
         opened = await open_request(request, self._media, fetcher=fetcher)
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
-        opened = self.vocabularies.counted(opened, asking.vocabularies(catalog))
-        opened = await self._counted(opened, request, catalog, ask=counting)
+        opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
             request=request,
@@ -191,19 +185,6 @@ class AsyncClient:
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
-
-    async def _counted(self, opened: Opened, request: Request, catalog: Catalog, *, ask: bool) -> Opened:
-        """With the exact counts of servers that count text: those that are known, or that they are asked for now."""
-        if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
-            return opened
-        from intermodal.executor.tokenizing import Counting
-        from intermodal.keys import find_key
-
-        self._counting = self._counting or Counting()
-        if not ask:
-            return cast("Opened", self._counting.known(opened))
-        key = partial(find_key, env=self.env)
-        return cast("Opened", await self._counting.counted(opened, request, catalog, self._carrier(), key))
 
     @property
     def catalog(self) -> Catalog:
@@ -290,14 +271,8 @@ class AsyncClient:
             self._store = Store(data_dir(self.env) / "store.sqlite3")
         return self._store
 
-    def _carrier(self) -> Transport:
-        from intermodal.executor.transport import Transport
-
-        if self._transport is None:
-            self._transport = Transport()
-        return cast("Transport", self._transport)
-
     def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
+        from intermodal.executor.transport import Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
         from intermodal.runtimes.runtimes import Runtimes
@@ -305,13 +280,15 @@ class AsyncClient:
 
         if self._runtimes is None:
             self._runtimes = Runtimes(self.weights)
+        if self._transport is None:
+            self._transport = Transport()
         return World(
             catalog=inputs.catalog,
             media=self._media,
             runtimes=self._runtimes,
             store=self.store,
             derived=DerivedCache(cache_dir(self.env) / "derived"),
-            transport=self._carrier(),
+            transport=self._transport,
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,
             pay_twice=inputs.request.policy.pay_twice,

@@ -94,8 +94,8 @@ def test_a_picture_with_too_long_a_side_is_made_smaller_before_it_goes(cli: Cli,
     Image.new("RGB", (8400, 600), "navy").save(panorama)
     with FakeVendor("anthropic", "Blue.") as vendor:
         row = ServedRow(
-            id="anthropic/claude-haiku-4.5", served_as="haiku", input=("text", "image"), context=200_000, input_mtok=1.0,
-            output_mtok=5.0,
+            id="anthropic/claude-haiku-4.5", served_as="haiku", input=("text", "image"), context=200_000,
+            input_mtok=1.0, output_mtok=5.0,
         )  # fmt: skip
         config.add_host(
             os.environ,

@@ -7,15 +7,17 @@ allowed and named (the text goes there anyway), and not for longer than ``SECOND
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Catalog, Endpoint, Host
+from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.executor.transport import Timeouts, Transport
+from intermodal.keys import find_key
 from intermodal.media.opened import Opened
+from intermodal.plans.facts import PartFacts
 from intermodal.request import Request
 from intermodal.wire import tokenize
 
@@ -27,57 +29,58 @@ _LARGEST = 16 << 20  # bytes of a reply: ids of a text of megabytes
 Counts = dict[tuple[str, str], int]  # tokenizer and SHA-256 of the text -> tokens
 
 
-class Counting:
-    """Remembers what servers counted, for the life of a client."""
+async def counted(
+    opened: Opened, request: Request, catalog: Catalog, known: Counts, env: Mapping[str, str], *, ask: bool
+) -> Opened:
+    """``opened`` with the counts of the servers that may count here.
 
-    def __init__(self) -> None:
-        self._counts: Counts = {}
+    ``known``: what was counted before, and is added to. Without ``ask`` nobody is asked.
+    """
+    servers = _servers(request, catalog)[:MOST] if ask else []
+    long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= LEAST]
+    wanted = [(e, part) for e in servers for part in long if (e.model.tokenizer, part.digest) not in known]
+    if wanted:
+        await _count(opened, wanted, known, env)
+    return _with_counts(opened, known)
 
-    async def counted(
-        self,
-        opened: Opened,
-        request: Request,
-        catalog: Catalog,
-        transport: Transport,
-        find_key: Callable[[Host], str | None],
-    ) -> Opened:
-        """``opened`` with the counts of the servers that may count here."""
-        import anyio
 
-        servers = _servers(request, catalog)[:MOST]
-        long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= LEAST]
-        if not servers or not long:
-            return opened
+async def _count(
+    opened: Opened, wanted: list[tuple[Endpoint, PartFacts]], known: Counts, env: Mapping[str, str]
+) -> None:
+    import anyio
 
-        async def one(endpoint: Endpoint, digest: str, text: str) -> None:
-            found = await _asked(endpoint, text, transport, find_key)
-            if found is not None:
-                self._counts[endpoint.model.tokenizer, digest] = found
+    transport = Transport()
 
+    async def one(endpoint: Endpoint, part: PartFacts) -> None:
+        found = await _asked(endpoint, opened.text(part.index), transport, env)
+        if found is not None:
+            known[endpoint.model.tokenizer, part.digest] = found
+
+    try:
         with anyio.move_on_after(SECONDS):
             async with anyio.create_task_group() as group:
-                for endpoint in servers:
-                    for part in long:
-                        if (endpoint.model.tokenizer, part.digest) not in self._counts:
-                            group.start_soon(one, endpoint, part.digest, opened.text(part.index))
-        return self.known(opened)
+                for endpoint, part in wanted:
+                    group.start_soon(one, endpoint, part)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
 
-    def known(self, opened: Opened) -> Opened:
-        """``opened`` with what is known already; nobody is asked."""
-        if not self._counts:
-            return opened
-        by_digest: dict[str, dict[str, int]] = {}
-        for (tokenizer, digest), count in self._counts.items():
-            by_digest.setdefault(digest, {})[tokenizer] = count
-        parts = tuple(
-            msgspec.structs.replace(part, tokens={**part.tokens, **by_digest[part.digest]})
-            if part.kind == "text" and part.digest in by_digest
-            else part
-            for part in opened.facts.parts
-        )
-        made = copy.copy(opened)
-        made.facts = msgspec.structs.replace(opened.facts, parts=parts)
-        return made
+
+def _with_counts(opened: Opened, known: Counts) -> Opened:
+    if not known:
+        return opened
+    by_digest: dict[str, dict[str, int]] = {}
+    for (tokenizer, digest), count in known.items():
+        by_digest.setdefault(digest, {})[tokenizer] = count
+    parts = tuple(
+        msgspec.structs.replace(part, tokens={**part.tokens, **by_digest[part.digest]})
+        if part.kind == "text" and part.digest in by_digest
+        else part
+        for part in opened.facts.parts
+    )
+    made = copy.copy(opened)
+    made.facts = msgspec.structs.replace(opened.facts, parts=parts)
+    return made
 
 
 def _servers(request: Request, catalog: Catalog) -> list[Endpoint]:
@@ -99,9 +102,7 @@ def counted_as(endpoint: Endpoint) -> str:
     return f"server {endpoint.id}"
 
 
-async def _asked(
-    endpoint: Endpoint, text: str, transport: Transport, find_key: Callable[[Host], str | None]
-) -> int | None:
+async def _asked(endpoint: Endpoint, text: str, transport: Transport, env: Mapping[str, str]) -> int | None:
     """The count; None where the server does not give one, which is no reason to fail."""
     host = endpoint.host
     if not host.counts_text:
@@ -109,7 +110,7 @@ async def _asked(
     encoded = tokenize.encode_request(host.counts_text, endpoint.served_as or endpoint.model.id, text)
     limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
     try:
-        key = find_key(host) or ""
+        key = find_key(host, env) or ""
         async with transport.post(
             tokenize.root(host.base_url), encoded, key=key, auth=host.auth, where=endpoint.id, timeouts=limits
         ) as response:
@@ -118,4 +119,4 @@ async def _asked(
         return None
 
 
-__all__ = ["Counting", "counted_as"]
+__all__ = ["counted", "counted_as"]

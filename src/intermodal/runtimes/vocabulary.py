@@ -42,6 +42,7 @@ class Vocabularies:
     def __init__(self, weights: WeightsStore) -> None:
         self._weights = weights
         self._loaded: dict[str, Any] = {}
+        self.told: dict[tuple[str, str], int] = {}  # tokenizer and SHA-256 of a text -> what its server counted
 
     def names(self) -> tuple[str, ...]:
         """Tokenizers whose vocabulary is on this machine, and small enough to count every request with."""
