@@ -272,6 +272,8 @@ class AsyncClient:
         return self._store
 
     def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
+        from intermodal.catalog.hosted import tariff
+        from intermodal.catalog.load import snapshot
         from intermodal.executor.transport import Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
@@ -291,6 +293,7 @@ class AsyncClient:
             transport=self._transport,
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,
+            tariff=lambda endpoint: tariff(endpoint, snapshot(snapshot_file(self.env))),
             pay_twice=inputs.request.policy.pay_twice,
             plan_again=None if exact else partial(_again, inputs),
         )

@@ -18,9 +18,9 @@ import msgspec
 
 from intermodal.catalog import prices
 from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
-from intermodal.catalog.nouns import Evidence, Made, Model, Price, Strength, Task
+from intermodal.catalog.nouns import Endpoint, Evidence, Made, Model, Price, Strength, Task
 from intermodal.catalog.prices import Vector
-from intermodal.catalog.snapshot import Header, Row
+from intermodal.catalog.snapshot import Header, Row, Snapshot
 from intermodal.content import Kind, Value
 from intermodal.request import Tier
 
@@ -133,6 +133,19 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(_FREE)):
         return None
     return Prices(_price(stated, said_by(header, "models.dev"), makes), (), prices.steps_of(stated))
+
+
+def vectors_of(row: Row) -> tuple[Vector, ...]:
+    """All prices of a row, dated where somebody dates them; () where nobody knows any."""
+    stated = row.stated_prices
+    return row.dated_prices or ((stated,) if stated is not None else ())
+
+
+def tariff(endpoint: Endpoint, models: Snapshot) -> tuple[Vector, ...]:
+    """The host's dated prices of an endpoint; () where the price it has is its own row's and not the snapshot's."""
+    row = models.named(endpoint.host.id, endpoint.served_as) if endpoint.host.zone != "process" else None
+    listed = prices_of(row, models.header) if row is not None else None
+    return vectors_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
 
 
 def _dated(dated: tuple[Vector, ...], header: Header, makes: bool) -> Prices | None:

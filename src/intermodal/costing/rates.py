@@ -90,7 +90,7 @@ def rates(endpoint: Endpoint, statistics: Statistics, as_of: str) -> Rates:
 
 
 def _prices(endpoint: Endpoint, as_of: str) -> tuple[float, float, float, float, float, float, float, float, float]:
-    price = endpoint.price
+    price = endpoint.price_on(as_of)
     nothing = 0.0 if endpoint.host.zone in HERE else math.inf
     if price.effective_from and as_of and price.effective_from > as_of:  # not yet the price
         return (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, 0.0)

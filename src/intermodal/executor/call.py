@@ -173,6 +173,7 @@ class Attempt:
         self._entry: Entry | None = None
         self._clock = caller.world.clock
         self._begun = self._clock()
+        self._moment = caller.world.moment()
         self._sent_at = self._begun
         self._first_at: float | None = None
         self._load_seconds = 0.0
@@ -224,7 +225,8 @@ class Attempt:
             raise
         refused = made.finish_reason == "content_filter" and not made.text.strip()
         usage = self._counted(made)
-        self.cost = bill(job.endpoint, made.usage, job.work)
+        tariff = self._caller.world.tariff(job.endpoint)
+        self.cost = bill(job.endpoint, made.usage, job.work, tariff, self._moment)
         self._peak = made.peak_memory
         self._outcome = self._took(usage, made.usage, "content_refused" if refused else "")
         if made.looped or (self.cost is None and job.step.estimate.cost.high > 0):

@@ -36,6 +36,8 @@ class FakeHost:
         fault: hits every request (see :class:`Fault`), besides those hit by their model's name.
         key: when set, requests without it get a 401.
         prices: USD per million input and output tokens.
+
+    ``cached`` may be set: so many tokens of each prompt it says it had in its cache.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class FakeHost:
         self.fault = fault
         self.key = key
         self.input_price, self.output_price = prices
+        self.cached = 0
         self.attempts: list[Attempt] = []
         self.stopping = threading.Event()
         self._hits: dict[str, int] = {}
@@ -271,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
             message = {"role": "assistant", "content": None, "audio": {"data": sound, "transcript": "".join(tokens)}}
         reply = _head(attempt, "chat.completion") | {
             "choices": [{"index": 0, "message": message, "finish_reason": reason, **self._told(attempt, likely)}],
-            "usage": _usage(attempt),
+            "usage": _usage(attempt, self.fake.cached),
         }
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, json.dumps(reply).encode(), fault)
@@ -350,7 +353,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._event(attempt, {}, reason, name)
         options = attempt.json.get("stream_options") or {}
         if options.get("include_usage"):
-            self._chunk(_sse(_head(attempt, "chat.completion.chunk") | {"choices": [], "usage": _usage(attempt)}), name)
+            last = {"choices": [], "usage": _usage(attempt, self.fake.cached)}
+            self._chunk(_sse(_head(attempt, "chat.completion.chunk") | last), name)
         if name not in ("nodone", "open"):
             self._chunk(b"data: [DONE]\n\n", name)
         if name == "open":
@@ -440,13 +444,15 @@ def _head(attempt: Attempt, kind: str) -> dict[str, Any]:
     return {"id": "fake-1", "object": kind, "created": 1700000000, "model": attempt.model}
 
 
-def _usage(attempt: Attempt) -> dict[str, int]:
-    total = attempt.input_tokens + attempt.output_tokens
-    return {
+def _usage(attempt: Attempt, cached: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "prompt_tokens": attempt.input_tokens,
         "completion_tokens": attempt.output_tokens,
-        "total_tokens": total,
+        "total_tokens": attempt.input_tokens + attempt.output_tokens,
     }
+    if cached:
+        found["prompt_tokens_details"] = {"cached_tokens": min(cached, attempt.input_tokens)}
+    return found
 
 
 def _sse(tree: dict[str, Any]) -> bytes:

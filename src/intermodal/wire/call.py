@@ -227,9 +227,11 @@ class ToolCallDelta(Value, frozen=True, tag_field="wire_event", tag="tool_call")
 class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     """What the host says it counted; None where it said nothing.
 
-    ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` (read from a cache) and
-    ``cache_write_tokens`` (put into it) are part of ``input_tokens``, ``reasoning_tokens`` and ``audio_tokens`` (speech
-    made) part of ``output_tokens``; ``seconds`` of audio billed.
+    ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` (read from a cache, by what they are in
+    ``cached_by_modality``) and ``cache_write_tokens`` (put into it, ``cache_write_1h_tokens`` of them for an hour) are
+    part of ``input_tokens``; ``reasoning_tokens``, ``audio_tokens`` (speech made) and ``image_tokens`` (pictures made)
+    part of ``output_tokens``; ``seconds`` of audio billed. ``tier`` is the host's word for how it served the call
+    ("flex", "priority", "batch"), "" where it said none.
     """
 
     input_tokens: int | None = None
@@ -240,6 +242,10 @@ class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     audio_tokens: int | None = None
     seconds: float | None = None
     input_by_modality: tuple[tuple[str, int], ...] = ()
+    cache_write_1h_tokens: int | None = None
+    cached_by_modality: tuple[tuple[str, int], ...] = ()
+    image_tokens: int | None = None
+    tier: str = ""
 
 
 class Finish(Value, frozen=True, tag_field="wire_event", tag="finish"):
