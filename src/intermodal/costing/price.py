@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from intermodal.costing.levels import Level
+from intermodal.costing.counts import corrected
+from intermodal.costing.levels import Level, Levels
 from intermodal.costing.rates import Rates
 from intermodal.costing.tokens import CHARS_OF_TOKEN, CHARS_PER_SECOND, SPEECH_TOKENS
 
@@ -21,6 +22,11 @@ def token_price(rates: Rates, text: float, image: float, audio: float, out: floa
     if out and rates.out:
         cost += out * rates.out
     return cost
+
+
+def as_heard(rates: Rates, tokens: Levels) -> Levels:
+    """Tokens of sound as this ear counts them, where that was learned."""
+    return tokens if rates.counts is None else corrected(tokens, rates.counts.audio)
 
 
 def hearing_price(rates: Rates, seconds: float) -> float:

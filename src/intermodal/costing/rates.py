@@ -12,6 +12,7 @@ import math
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.counts import Counts, counts
 from intermodal.costing.levels import Levels
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
@@ -47,6 +48,7 @@ class Rates(Struct, frozen=True, gc=False):
     hear: seconds per second of audio. see: seconds per megapixel. spell: seconds per token a
     reader reads, 0 where nobody says. leaf: seconds per page.
     context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
+    counts: how its server counts what goes in, None where it was not seen to.
     """
 
     text: float
@@ -69,6 +71,7 @@ class Rates(Struct, frozen=True, gc=False):
     context: float
     most_out: float
     memory: Levels
+    counts: Counts | None = None
 
 
 def rates(endpoint: Endpoint, statistics: Statistics, as_of: str) -> Rates:
@@ -85,7 +88,7 @@ def rates(endpoint: Endpoint, statistics: Statistics, as_of: str) -> Rates:
         hear=_of(hear), see=_of(see), spell=_spelling(endpoint, decode), leaf=_of(leaf),
         context=float(endpoint.context or endpoint.model.context or UNKNOWN_CONTEXT),
         most_out=float(endpoint.model.max_output) if endpoint.model.max_output else math.inf,
-        memory=_of(endpoint.memory),
+        memory=_of(endpoint.memory), counts=counts(endpoint.id, statistics),
     )  # fmt: skip
 
 

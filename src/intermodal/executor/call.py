@@ -277,6 +277,7 @@ class Attempt:
     def _took(self, usage: Usage, reported: wire.Usage, error: str) -> Outcome:
         seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
         first = None if self._first_at is None else max(0.0, self._first_at - self._sent_at)
+        told = dict(reported.input_by_modality)
         cached = bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0))
         return Outcome(
             usage=usage,
@@ -287,6 +288,8 @@ class Attempt:
             cached=cached,
             error=error,
             reasoning_tokens=reported.reasoning_tokens,
+            told_image=told.get("image"),
+            told_audio=told.get("audio"),
         )
 
     def _counted(self, made: Made) -> Usage:

@@ -16,10 +16,10 @@ from intermodal.executor.course import Course
 from intermodal.executor.empty import Nothing, nothing_found, sentence
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
-from intermodal.executor.pieces import Piece, Pixels, Sound
-from intermodal.executor.prepare import work_of
+from intermodal.executor.pieces import Piece
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
+from intermodal.executor.weighed import weighed
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import ChatCall, WireMessage
@@ -83,10 +83,6 @@ def _job(
     except errors.ContextExceeded as error:
         raise Reroute(error, step, "cannot hold what was made of the files") from error
     pieces = [piece for found in stands_for.values() for piece in found]
-    work = work_of(
-        tuple(piece for piece in pieces if isinstance(piece, Pixels)),
-        tuple(piece for piece in pieces if isinstance(piece, Sound)),
-    )
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,
         messages=messages,
@@ -101,6 +97,7 @@ def _job(
         refuse_what_it_cannot_take(endpoint, call, step)
     except errors.UnsupportedModality as error:
         raise Reroute(error, step, "cannot take this kind of part") from error
+    work = weighed(endpoint, call, pieces, course.shop.world.count)
     return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
 
 
@@ -150,7 +147,8 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
             job.chat, messages=assemble.with_repair(job.chat.messages, done.made.text, parsed.problem)
         )
         first = done.actual
-        again = msgspec.structs.replace(job, chat=repair, step=without_first(job.step, first))
+        work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
+        again = msgspec.structs.replace(job, chat=repair, step=without_first(job.step, first), work=work)
         done = await course.do(again, speaker)
         done = msgspec.structs.replace(done, actual=both(first, done.actual))
         parsed = answer.parse(done.made.text, schema.schema)

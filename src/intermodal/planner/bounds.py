@@ -33,12 +33,12 @@ def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
     read = rates.read_in[MID] * time
     out = min(case.ranked_answer, rates.most_out)
     cost = rates.request + (out * rates.out if out else 0.0)
-    return (
-        dear(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time,
-        dear(rates.text) * money + read,
-        dear(rates.image) * money + read,
-        dear(rates.audio) * money + read,
-    )
+    base = dear(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time
+    text, image, audio = (dear(price) * money + read for price in (rates.text, rates.image, rates.audio))
+    counts = rates.counts
+    if counts is None:
+        return (base, text, image, audio)
+    return (base, text * counts.middle("text"), image * counts.middle("image"), audio * counts.middle("audio"))
 
 
 def known_coefficients(case: Case, row: Row, weighed: Weights, group: Group | None = None) -> list[Coefficients]:

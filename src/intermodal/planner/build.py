@@ -22,6 +22,7 @@ from intermodal.planner.aspects import kept
 from intermodal.planner.case import Case
 from intermodal.planner.checks import check_of_transcript
 from intermodal.planner.conversions import Conversion
+from intermodal.planner.counting import as_taken, basis
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
 from intermodal.planner.routes import Assignment, Route, aloud, answer, last_call, repair_call
@@ -194,7 +195,10 @@ class Builder:
 
     def _tokens_in(self, route: Route) -> Quantity:
         heard = self.case.job == "transcribe"
-        return Quantity() if heard else quantity(route.demand.total, "counted and estimated", 0)
+        return Quantity() if heard else quantity(route.demand.total, self._counted_by(route), 0)
+
+    def _counted_by(self, route: Route) -> str:
+        return basis(self.case, route.group, route.rates, route.demand)
 
     def _cost_basis(self, route: Route) -> str:
         return "price not known" if self._levels(route)[1][HIGH] == math.inf else "price list"
@@ -276,7 +280,8 @@ class Builder:
                 if key not in self._taken:
                     self._taken[key] = taken(bundle, way, rule)
                 found += self._taken[key]
-        return tuple(sorted(found, key=lambda each: each.part))
+        counted = [as_taken(self.case, route.group, route.rates, each) for each in found]
+        return tuple(sorted(counted, key=lambda each: each.part))
 
 
 def _levels_of(case: Case, route: Route, out: Levels) -> tuple[Levels, Levels]:

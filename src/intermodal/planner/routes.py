@@ -16,7 +16,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, larger, levels, plus, summed, times
-from intermodal.costing.price import hearing_price, speaking_price, token_price
+from intermodal.costing.price import as_heard, hearing_price, speaking_price, token_price
 from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.schedule import finish
 from intermodal.costing.speed import generate_seconds, hear_seconds, speak_seconds
@@ -319,7 +319,7 @@ def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float)
     if case.job == "transcribe":
         sound = needs.sound[level]
         if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
-            heard = levels(audio_tokens(as_quantity(needs.sound)))[level]
+            heard = as_heard(rates, levels(audio_tokens(as_quantity(needs.sound))))[level]
             return token_price(rates, 0.0, 0.0, heard, out), hear_seconds(rates, level, sound)
         return hearing_price(rates, sound), hear_seconds(rates, level, sound)
     if case.job == "speak":

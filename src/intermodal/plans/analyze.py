@@ -12,15 +12,16 @@ from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.timeline import found_words, milliseconds, unplanned
 from intermodal.quantity import Quantity, q_error, total
 
+_CENT = 1e-9  # USD; sums of floats may differ by less
 _NEGLIGIBLE = 0.05  # seconds: below this a q-error grades the clock
 
 
 def explain_analyze(plan: Plan, result: Result) -> str:
     """What each step was expected to take, what it took, and how far apart that is (1.0 is perfect).
 
-    Cached steps are marked and not graded: they say nothing about the estimate. Where there are any, or steps that
-    did not run, the total is that of the steps that ran, estimate and actual alike. What checks found, and where the
-    plan was made again, follows the steps.
+    Tokens and money outside the range that was promised are said to be. Cached steps are marked and not graded: they
+    say nothing about the estimate. Where there are any, or steps that did not run, the total is that of the steps that
+    ran, estimate and actual alike. What checks found, and where the plan was made again, follows the steps.
     """
     actuals = {actual.step: actual for actual in result.actuals}
     route = _route(plan, result)
@@ -122,7 +123,7 @@ def _who(step: Step) -> str:
     return step.title
 
 
-Row = tuple[str, str, str, float | None]
+Row = tuple[str, str, str, float | None, str]
 
 
 def _rows(step: Step, actual: Actual) -> list[Row]:
@@ -134,19 +135,22 @@ def _rows(step: Step, actual: Actual) -> list[Row]:
     found.append(
         (
             "seconds", numbers.seconds(estimate.seconds), f"{numbers.plain_seconds(actual.seconds)} s",
-            _graded(estimate.seconds, actual.seconds) if graded else None,
+            _graded(estimate.seconds, actual.seconds) if graded else None, "",
         )
     )  # fmt: skip
     if estimate.load_seconds.high or actual.load_seconds:
         found.append(
-            ("loading", numbers.seconds(estimate.load_seconds), f"{numbers.plain_seconds(actual.load_seconds)} s", None)
-        )
+            (
+                "loading", numbers.seconds(estimate.load_seconds),
+                f"{numbers.plain_seconds(actual.load_seconds)} s", None, "",
+            )
+        )  # fmt: skip
     if estimate.cost.high or actual.cost or not estimate.cost.known:
         spent = "unknown" if actual.cost is None else f"${numbers.plain_money(actual.cost)}"
         error = None if actual.cost is None else _graded(estimate.cost, actual.cost)
-        found.append(("cost", numbers.money(estimate.cost), spent, error))
+        found.append(("cost", numbers.money(estimate.cost), spent, error, _outside(estimate.cost, actual.cost, _CENT)))
     if actual.peak_memory:
-        found.append(("memory", numbers.memory(estimate.memory), f"{actual.peak_memory / 2**30:.1f} GiB", None))
+        found.append(("memory", numbers.memory(estimate.memory), f"{actual.peak_memory / 2**30:.1f} GiB", None, ""))
     return found
 
 
@@ -154,7 +158,17 @@ def _tokens(found: list[Row], name: str, estimate: Quantity, actual: int | None)
     if actual is None and not estimate.high:
         return
     said = "not reported" if actual is None else f"{actual:,}"
-    found.append((name, numbers.count(estimate), said, None if actual is None else _graded(estimate, float(actual))))
+    error = None if actual is None else _graded(estimate, float(actual))
+    found.append((name, numbers.count(estimate), said, error, _outside(estimate, actual, 0.5)))
+
+
+def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:
+    """Where an actual lay that the range does not hold."""
+    if actual is None or not estimate.known or not estimate.high:
+        return ""
+    if actual > estimate.high + slack:
+        return "above the range"
+    return "below the range" if actual < estimate.low - slack else ""
 
 
 def _graded(estimate: Quantity, actual: float) -> float | None:
@@ -166,8 +180,8 @@ def _graded(estimate: Quantity, actual: float) -> float | None:
 
 
 def _line(row: Row) -> str:
-    name, estimate, actual, error = row
-    grade = f"q {error:.2f}" if error is not None else ""
+    name, estimate, actual, error, outside = row
+    grade = ", ".join(word for word in (f"q {error:.2f}" if error is not None else "", outside) if word)
     return f"    {name:<11}{estimate:<28}-> {actual:<14}{grade}".rstrip()
 
 

@@ -18,7 +18,7 @@ from intermodal.errors import StoreError
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 2.0
 _HAS_SCHEMA = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'"
 
@@ -78,6 +78,15 @@ CREATE TABLE epochs (
     number INTEGER PRIMARY KEY, ended INTEGER NOT NULL, made INTEGER NOT NULL, looked INTEGER NOT NULL,
     statistics BLOB NOT NULL, written TEXT NOT NULL
 );
+""",
+    3: """
+ALTER TABLE attempts ADD COLUMN text_tokens REAL NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN text_exact INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN image_tokens REAL NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN audio_tokens REAL NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN told_image INTEGER;
+ALTER TABLE attempts ADD COLUMN told_audio INTEGER;
 """,
 }
 
