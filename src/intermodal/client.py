@@ -191,6 +191,10 @@ class AsyncClient:
         """Every endpoint known now: shipped rows, the user's rows, what is installed and pulled."""
         return self._catalog(())
 
+    def reachable(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
+        """The catalog as it would be with consent for these hosts; nothing is written down."""
+        return self._catalog(hosts, named)
+
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""
         from intermodal.runtimes.installed import installed

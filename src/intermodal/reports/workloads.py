@@ -1,0 +1,120 @@
+"""From a workload to its month: real files opened once, imagined ones put beside them, every plan made and billed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from intermodal.catalog.nouns import Catalog
+from intermodal.client import Client, plan_from
+from intermodal.content import File, PathSource, Text
+from intermodal.content import Part as ContentPart
+from intermodal.costing.rates import rates
+from intermodal.errors import NoRoute, UnknownModel, UsageError
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.plan import Inputs
+from intermodal.reports.imagine import imagined
+from intermodal.reports.monthly import Biller, Month, PlanBill
+from intermodal.reports.workload import LETTERS_PER_PAGE, PlanWanted, Workload
+from intermodal.request import Message, Policy, Request, Sampling, TextOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def month(workload: Workload, client: Client, env: Mapping[str, str]) -> Month:
+    """Plan and bill every plan of a workload. Contacts nobody and spends nothing.
+
+    Raises InputError for a file that cannot be taken, UnknownModel for a model nobody knows.
+    """
+    day = workload.day or datetime.now(UTC).date().isoformat()
+    base = replace(_inputs(workload, client), as_of=day)
+    return Month(
+        name=workload.name, requests=workload.requests, day=day, assumed=tuple(_assumed(workload)),
+        plans=tuple(_bill(workload, wanted, base, client) for wanted in workload.plans),
+    )  # fmt: skip
+
+
+def _inputs(workload: Workload, client: Client) -> Inputs:
+    """What the planner reads, but for the policy. Real files come before imagined parts."""
+    text = (Text(text=workload.prompt),) if workload.prompt else ()
+    files = tuple(File(source=PathSource(path=part.file)) for part in workload.parts if part.file)
+    system = (Message(role="system", parts=(Text(text=workload.system),)),) if workload.system else ()
+    asked = Message(role="user", parts=(*text, *files) or (Text(text=""),))
+    opened = client.prepare(Request(messages=(*system, asked), output=workload.output)).inputs
+    *before, last = opened.request.messages
+    parts, facts = list(last.parts), list(opened.facts.parts)
+    if not text and not files:
+        parts, facts = [], facts[: len(facts) - 1]
+    for part, found in _imagined(workload, len(facts)):
+        parts.append(part)
+        facts.append(found)
+    messages = (*before, replace(last, parts=tuple(parts)))
+    request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=_most(workload)))
+    return replace(opened, request=request, facts=Facts(parts=tuple(facts)), asked=())
+
+
+def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:
+    index, names = first, set[str]()
+    for part in workload.parts:
+        for number in range(part.count if part.piece is not None else 0):
+            assert part.piece is not None
+            name = part.name or part.piece.name
+            while name in names or (part.count > 1 and name == (part.name or part.piece.name)):
+                number += 1
+                name = f"{part.name or part.piece.name} ({number})"
+            names.add(name)
+            yield imagined(part, index, name)
+            index += 1
+
+
+def _most(workload: Workload) -> int | None:
+    if workload.max_tokens is not None:
+        return workload.max_tokens
+    return workload.tokens if workload.tokens else None
+
+
+def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, client: Client) -> PlanBill:
+    policy = wanted.policy
+    named = (policy.model,) if policy.model else ()
+    catalog = _priceable(client.asynchronous.reachable(policy.hosts, named), policy)
+    inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
+    try:
+        made = plan_from(inputs)
+    except NoRoute as error:
+        return PlanBill(name=wanted.name, refused=str(error), reasons=error.reasons)
+    except (UnknownModel, UsageError) as error:
+        raise type(error)(f"plan {wanted.name!r}: {error.what}", where=error.where, todo=error.todo) from None
+    biller = Biller(
+        catalog, lambda endpoint: rates(endpoint, inputs.statistics, inputs.as_of), requests=workload.requests,
+        tokens=workload.tokens,
+    )  # fmt: skip
+    return biller.bill(wanted.name, made, inputs.facts)
+
+
+def _priceable(catalog: Catalog, policy: Policy) -> Catalog:
+    """Endpoints of hosts that are named count as ready: a price needs no key."""
+    endpoints = tuple(
+        replace(each, ready=True, missing="", todo="") if each.host.id in policy.hosts and not each.ready else each
+        for each in catalog.endpoints
+    )
+    return replace(catalog, endpoints=endpoints)
+
+
+def _assumed(workload: Workload) -> Iterator[str]:
+    """What was taken to be so, because nobody said."""
+    pieces = [part for part in workload.parts if part.piece is not None]
+    if any(part.piece and part.piece.kind == "document" and part.letters == LETTERS_PER_PAGE for part in pieces):
+        yield f"an imagined PDF has {LETTERS_PER_PAGE:,} letters a page (letters_per_page, scanned)"
+    if any(part.piece and part.piece.kind == "image" and part.density is None for part in pieces):
+        yield "how much writing is on an imagined picture is not known (text_density)"
+    if any(part.piece and part.piece.kind == "video" and not part.piece.width for part in pieces):
+        yield "an imagined video has 1280x720 pixels"
+    if workload.tokens is None and isinstance(workload.output, TextOutput):
+        yield "tokens of an answer are the planner's range (output: tokens)"
+
+
+__all__ = ["month"]
