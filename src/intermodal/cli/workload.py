@@ -13,7 +13,7 @@ from intermodal.cli import imagined
 from intermodal.costing.parts import Piece
 from intermodal.errors import IntermodalError, UsageError
 from intermodal.reports.located import MOST_BYTES, Located
-from intermodal.reports.workload import DAYS, KINDS, LETTERS_PER_PAGE, Part, PlanWanted, Workload, checked
+from intermodal.reports.workload import DAYS, KINDS, LETTERS_PER_PAGE, NO_LIMIT, Part, PlanWanted, Workload, checked
 from intermodal.request import (
     EmbeddingOutput,
     JsonOutput,
@@ -25,7 +25,6 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
-NO_LIMIT = 1e9  # USD a request: what a workload may cost is what somebody wants to know
 _FITS: Mapping[str, tuple[str, ...]] = {
     "text_density": ("image", "pdf"), "letters_per_page": ("pdf",), "scanned": ("pdf",), "silent": ("video",),
     "count": ("image", "audio", "video", "pdf", "letters"),

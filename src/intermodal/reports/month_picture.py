@@ -6,7 +6,7 @@ import math
 
 from intermodal.plans import svg as drawing
 from intermodal.plans.svg import Colour, number
-from intermodal.reports.month_tables import dollars, headline, plain_dollars
+from intermodal.reports.month_tables import dollars, headline, plain_dollars, whole_dollars
 from intermodal.reports.monthly import Month, PlanBill
 
 NAME, AXIS, TAIL = 210.0, 520.0, 190.0  # widths: plans, money, totals
@@ -51,7 +51,7 @@ class _Chart:
         self._grid()
         for place, plan in enumerate(made.plans):
             self._row(plan, HEAD + ROW * place)
-        described = "; ".join(f"{plan.name}: {plan.refused or dollars(plan.total)}" for plan in made.plans)
+        described = "; ".join(f"{plan.name}: {plan.refused or whole_dollars(plan.total)}" for plan in made.plans)
         return picture.whole(headline(made), described)
 
     def _x(self, usd: float) -> float:
@@ -81,7 +81,7 @@ class _Chart:
         middle = top + BAR / 2
         picture.open(_hint(plan))
         picture.text(MARGIN, middle, drawing.shortened(plan.name, 12, NAME - 14, bold=True), "ink bold", size=12)
-        who = plan.endpoint.rpartition("/")[2] or "no plan"
+        who = plan.endpoint.rpartition("/")[2]
         picture.text(MARGIN, middle + 16, drawing.shortened(who, SIZE, NAME - 14), "soft")
         tail = self._left + AXIS + 14
         if plan.refused:
@@ -92,9 +92,10 @@ class _Chart:
             picture.text(tail, middle + 4, "unknown", "warn bold", size=12)
         else:
             self._bar(plan, top)
-            whole, _, spread = dollars(plan.total).partition(" ")
+            whole, _, spread = whole_dollars(plan.total).partition(" ")
             picture.text(tail, middle, whole, "ink bold", size=12)
-            picture.text(tail, middle + 16, spread, "soft")
+            hours = f"{plan.hours.mid:,.0f} h here" if plan.hours.known and plan.hours.mid >= 0.5 else ""
+            picture.text(tail, middle + 16, ", ".join(word for word in (spread, hours) if word), "soft")
         picture.close()
 
     def _bar(self, plan: PlanBill, top: float) -> None:
@@ -120,7 +121,7 @@ def _hint(plan: PlanBill) -> str:
     if plan.refused:
         return f"{plan.name}: {plan.refused}"
     parts = ", ".join(f"{name} {dollars(usd)}" for name, usd in plan.usd.items() if not usd.known or usd.high)
-    return f"{plan.name}: {dollars(plan.total)} a month; {parts or 'nothing to pay'}"
+    return f"{plan.name}: {whole_dollars(plan.total)} a month; {parts or 'nothing to pay'}"
 
 
 def _axis(made: Month) -> tuple[float, float]:

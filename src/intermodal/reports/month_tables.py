@@ -25,8 +25,7 @@ def by_modality(made: Month) -> Table:
         if plan.refused:
             rows.append((plan.name, *("-" for _ in columns), NO_PLAN))
         else:
-            whole = dollars(plan.total)
-            rows.append((plan.name, *(dollars(plan.usd[name]) for name in columns), "$0" if whole == "-" else whole))
+            rows.append((plan.name, *(dollars(plan.usd[name]) for name in columns), whole_dollars(plan.total)))
     return ("plan", *columns, "total"), rows
 
 
@@ -112,6 +111,12 @@ def ranged(quantity: Quantity, form: Callable[[float], str], unit: str = "") -> 
 def dollars(quantity: Quantity) -> str:
     found = ranged(quantity, plain_dollars)
     return found if found in ("unknown", "-") else f"${found}"
+
+
+def whole_dollars(quantity: Quantity) -> str:
+    """A sum, of which nothing is something to say."""
+    found = dollars(quantity)
+    return "$0" if found == "-" else found
 
 
 def plain_dollars(value: float) -> str:

@@ -147,12 +147,12 @@ def _answer(
     chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates, tokens: int | None
 ) -> dict[str, Quantity]:
     """The answering call by modality: what reaches it as it is, what was made of parts, the rest, what it writes."""
-    cost = step.estimate.cost
+    cost, sources = step.estimate.cost, _sources(chosen, step, kinds, rates)
     if not cost.known:
-        return {"text": unknown("price not known"), "output": unknown("price not known")}
+        return dict.fromkeys(("text", *(modality for modality, _, _ in sources), "output"), unknown("price not known"))
     found: dict[str, Levels] = {}
     given = levels(step.estimate.input_tokens)
-    for modality, usd_per_token, some in _sources(chosen, step, kinds, rates):
+    for modality, usd_per_token, some in sources:
         found[modality] = plus(found.get(modality, ZEROS), times(some, usd_per_token))
         given = _less(given, some)
     found["text"] = plus(found.get("text", ZEROS), times(given, rates.text))

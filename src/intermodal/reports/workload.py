@@ -21,6 +21,7 @@ from intermodal.request import Output, Policy, TextOutput
 SCHEMA = Path(__file__).parent / "data" / "workload.schema.json"
 DAYS = 365 / 12  # a month
 LETTERS_PER_PAGE = 2_000  # of an imagined PDF: a page of a report, half of it margins and headings
+NO_LIMIT = 1e9  # USD a request: what a workload may cost is what somebody wants to know
 KINDS = ("image", "audio", "video", "pdf", "letters", "file")
 _FEW = 8  # values of an enumeration that are all named
 
@@ -78,17 +79,16 @@ def checked(name: str, text: str) -> Located:
             f"is of version {version} of the format, and this intermodal knows 1", where=found.where(("workload",)),
             todo="update intermodal",
         )  # fmt: skip
-    problems = sorted(
-        _validator().iter_errors(found.value), key=lambda each: (_line(found, each), list(map(str, each.path)))
-    )
+    problems = sorted(_validator().iter_errors(found.value), key=lambda each: _order(found, each))
     if problems:
         raise _error(found, problems[0])
     return found
 
 
-def _line(found: Located, problem: Any) -> int:
+def _order(found: Located, problem: Any) -> tuple[bool, int]:
+    """Slips of the pen first, which may be why another key is missing; then from top to bottom."""
     line = found.where(_place(problem)).rpartition(":")[2]
-    return int(line) if line.isdigit() else 0
+    return problem.validator != "additionalProperties", int(line) if line.isdigit() else 0
 
 
 def _place(problem: Any) -> tuple[str | int, ...]:

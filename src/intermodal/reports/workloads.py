@@ -15,11 +15,11 @@ from intermodal.content import Part as ContentPart
 from intermodal.costing.rates import rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
 from intermodal.plans.facts import Facts, PartFacts
-from intermodal.plans.plan import Inputs
+from intermodal.plans.plan import Inputs, Plan
 from intermodal.reports.imagine import imagined
 from intermodal.reports.monthly import Biller, Month, PlanBill
-from intermodal.reports.workload import LETTERS_PER_PAGE, PlanWanted, Workload
-from intermodal.request import Message, Policy, Request, Sampling, TextOutput
+from intermodal.reports.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanWanted, Workload
+from intermodal.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,17 +58,14 @@ def _inputs(workload: Workload, client: Client) -> Inputs:
 
 
 def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:
-    index, names = first, set[str]()
-    for part in workload.parts:
-        for number in range(part.count if part.piece is not None else 0):
-            assert part.piece is not None
-            name = part.name or part.piece.name
-            while name in names or (part.count > 1 and name == (part.name or part.piece.name)):
-                number += 1
-                name = f"{part.name or part.piece.name} ({number})"
-            names.add(name)
-            yield imagined(part, index, name)
-            index += 1
+    """Imagined parts with names that differ."""
+    times: dict[str, int] = {}
+    for part in (part for part in workload.parts if part.piece is not None):
+        for _ in range(part.count):
+            name = part.name or (part.piece.name if part.piece is not None else "")
+            number = times[name] = times.get(name, 0) + 1
+            index = first + sum(times.values()) - 1
+            yield imagined(part, index, name if number == 1 else f"{name} ({number})")
 
 
 def _most(workload: Workload) -> int | None:
@@ -83,7 +80,7 @@ def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, client: Client) 
     catalog = _priceable(client.asynchronous.reachable(policy.hosts, named), policy)
     inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
     try:
-        made = plan_from(inputs)
+        made = _planned(inputs)
     except NoRoute as error:
         return PlanBill(name=wanted.name, refused=str(error), reasons=error.reasons)
     except (UnknownModel, UsageError) as error:
@@ -93,6 +90,22 @@ def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, client: Client) 
         tokens=workload.tokens,
     )  # fmt: skip
     return biller.bill(wanted.name, made, inputs.facts)
+
+
+def _planned(inputs: Inputs) -> Plan:
+    """The plan. Where no limit is stated and nothing with a price can do it, one whose price is not known may: such
+    a plan passes no limit of money but the default's."""
+    try:
+        return plan_from(inputs)
+    except NoRoute:
+        if inputs.request.policy.max_cost != NO_LIMIT:
+            raise
+        policy = replace(inputs.request.policy, max_cost=DEFAULT_MAX_COST)
+        try:
+            return plan_from(replace(inputs, request=replace(inputs.request, policy=policy)))
+        except NoRoute:
+            pass
+        raise
 
 
 def _priceable(catalog: Catalog, policy: Policy) -> Catalog:
