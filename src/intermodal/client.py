@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from intermodal import asking
 from intermodal._sync import Bridge
 from intermodal.asking import AskOptions
-from intermodal.catalog.load import load_catalog, with_named
+from intermodal.catalog.load import load_catalog, tariffs, with_named
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.errors import UsageError
@@ -191,10 +191,6 @@ class AsyncClient:
         """Every endpoint known now: shipped rows, the user's rows, what is installed and pulled."""
         return self._catalog(())
 
-    def reachable(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
-        """The catalog as it would be with consent for these hosts; nothing is written down."""
-        return self._catalog(hosts, named)
-
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""
         from intermodal.runtimes.installed import installed
@@ -215,10 +211,7 @@ class AsyncClient:
         return self._last_catalog
 
     async def approved(self, saved: SavedPlan) -> Prepared:
-        """Open the media of an approved plan again, and make sure it is what was approved.
-
-        Raises PlanStale when a file changed, or an endpoint of the plan is no longer ready.
-        """
+        """Open the media of an approved plan again, and make sure it is what was approved; raises PlanStale otherwise."""
         prepared = await self.prepare(saved.request)
         asking.check_approved(saved, prepared.inputs)
         return prepared
@@ -276,8 +269,6 @@ class AsyncClient:
         return self._store
 
     def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
-        from intermodal.catalog.hosted import tariff
-        from intermodal.catalog.load import snapshot
         from intermodal.executor.transport import Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
@@ -297,7 +288,7 @@ class AsyncClient:
             transport=self._transport,
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,
-            tariff=lambda endpoint: tariff(endpoint, snapshot(snapshot_file(self.env))),
+            tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
             plan_again=None if exact else partial(_again, inputs),
         )

@@ -7,7 +7,7 @@ allowed only its own row's models are listed; what else the snapshot has of it i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from intermodal.catalog import hosted
 from intermodal.catalog.families import with_rules
 from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength
 from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
+from intermodal.catalog.prices import Vector
 from intermodal.catalog.rows import HTTP, UNTIMED, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Snapshot
@@ -41,6 +42,11 @@ def snapshot(own: Path | None = None) -> Snapshot:
         return base
     mine = _opened(own, own.stat().st_mtime_ns)
     return mine if mine.version >= base.version else base
+
+
+def tariffs(own: Path | None = None) -> Callable[[Endpoint], tuple[Vector, ...]]:
+    """A host's dated prices of an endpoint, which its bills are settled with; read when first asked for."""
+    return lambda endpoint: hosted.tariff(endpoint, snapshot(own))
 
 
 def load_catalog(

@@ -37,10 +37,11 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     from intermodal.cli.targets import Target, check_targets
     from intermodal.cli.workload import read
     from intermodal.client import Client
+    from intermodal.config import load_config
     from intermodal.errors import UsageError
     from intermodal.reports.workloads import month
 
-    found = read(Path(workload))
+    found = read(Path(workload), load_config(os.environ))
     if svg_file == "-" and as_json:
         raise UsageError("--svg - and --json both write to standard output", todo="give --svg a file")
     if html_file == "-":
@@ -48,7 +49,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     inputs = [workload, *(part.file for part in found.parts if part.file)]
     check_targets([Target("--svg", svg_file, "svg"), Target("--html", html_file, "html")], inputs)
     with Client() as client:
-        made = month(found, client, os.environ)
+        made = month(found, client)
     _write(made, svg_file, html_file, quiet=as_json)
     if as_json:
         from intermodal.cli.document import print_document

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from intermodal.cli import imagined
+from intermodal.cli.options import chosen_hosts
+from intermodal.config import Config
 from intermodal.costing.parts import Piece
 from intermodal.errors import IntermodalError, UsageError
 from intermodal.reports.located import MOST_BYTES, Located
@@ -25,6 +27,7 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
+MOST_PARTS, MOST_PAGES = 2_000, 20_000
 _FITS: Mapping[str, tuple[str, ...]] = {
     "text_density": ("image", "pdf"), "letters_per_page": ("pdf",), "scanned": ("pdf",), "silent": ("video",),
     "count": ("image", "audio", "video", "pdf", "letters"),
@@ -42,7 +45,7 @@ _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
 }
 
 
-def read(path: Path) -> Workload:
+def read(path: Path, config: Config) -> Workload:
     """Raises UsageError with file and line for what is wrong with the document."""
     name = str(path)
     try:
@@ -56,13 +59,14 @@ def read(path: Path) -> Workload:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a path"
         raise UsageError(f"cannot be read ({reason.lower()})", where=name, todo="name a workload file") from None
-    return workload(checked(name, text), path)
+    return workload(checked(name, text), path, config)
 
 
-def workload(found: Located, path: Path) -> Workload:
+def workload(found: Located, path: Path, config: Config) -> Workload:
     """The value of a document that its schema takes."""
     said: dict[str, Any] = found.value
     parts = tuple(_part(found, place, each, path.parent) for place, each in enumerate(said.get("parts", ())))
+    _not_too_many(found, parts)
     if not parts and not said.get("prompt", "").strip():
         raise UsageError("nothing is asked", where=found.where(()), todo="give a prompt, parts, or both")
     output = said.get("output", {})
@@ -71,7 +75,7 @@ def workload(found: Located, path: Path) -> Workload:
     return Workload(
         name=said.get("name") or path.stem,
         requests=_requests(found, said["requests"]),
-        plans=_plans(found, said),
+        plans=_plans(found, said, config),
         day=_day(found, said.get("as_of", "")),
         prompt=said.get("prompt", ""),
         system=said.get("system", ""),
@@ -80,6 +84,15 @@ def workload(found: Located, path: Path) -> Workload:
         tokens=output.get("tokens"),
         max_tokens=output.get("max_tokens"),
     )
+
+
+def _not_too_many(found: Located, parts: tuple[Part, ...]) -> None:
+    """A slip of the pen must not be planned for minutes."""
+    pages = sum(part.count * part.piece.pages for part in parts if part.piece is not None)
+    for many, most, what in ((sum(part.count for part in parts), MOST_PARTS, "parts"), (pages, MOST_PAGES, "pages")):
+        if many > most:
+            raise UsageError(f"{many:,} {what} in one request, and {most:,} are planned at most",
+                             where=found.where(("parts",)))  # fmt: skip
 
 
 def _requests(found: Located, said: Mapping[str, Any]) -> float:
@@ -111,6 +124,9 @@ def _part(found: Located, place: int, said: Mapping[str, Any], folder: Path) -> 
         if key in said and kind not in fits:
             raise UsageError(f"{key} does not belong to {kind}", where=found.where((*at, key)), todo="leave it out")
     if kind == "file":
+        if "://" in said["file"]:
+            where = found.where((*at, "file"))
+            raise UsageError("file: nothing is fetched for a bill", where=where, todo="save it and name the file")
         return Part(name=said.get("name", ""), file=str(folder / said["file"]))
     try:
         piece = _imagined(kind, said[kind])
@@ -129,7 +145,7 @@ def _imagined(kind: str, said: Any) -> Piece:
     return _GRAMMAR[kind](said)
 
 
-def _plans(found: Located, said: Mapping[str, Any]) -> tuple[PlanWanted, ...]:
+def _plans(found: Located, said: Mapping[str, Any], config: Config) -> tuple[PlanWanted, ...]:
     plans: list[PlanWanted] = []
     for place, own in enumerate(said["plans"]):
         if own["name"] in (plan.name for plan in plans):
@@ -137,24 +153,34 @@ def _plans(found: Located, said: Mapping[str, Any]) -> tuple[PlanWanted, ...]:
                 f"two plans are called {own['name']!r}", where=found.where(("plans", place, "name")),
                 todo="give each its own name",
             )  # fmt: skip
-        plans.append(PlanWanted(name=own["name"], policy=_policy({**said.get("policy", {}), **own})))
+        merged = {**said.get("policy", {}), **own}
+        where = found.where(("plans", place, "host" if "host" in own else "hosts"))
+        plans.append(PlanWanted(name=own["name"], policy=_policy(merged, config, where)))
     return tuple(plans)
 
 
-def _policy(said: Mapping[str, Any]) -> Policy:
+def _policy(said: Mapping[str, Any], config: Config, where: str) -> Policy:
     """A plan's keys as a policy. A host that is named, alone or before a model, may be priced: nothing is sent."""
     model = said.get("model", "")
-    before, colon, _ = model.partition(":")
-    named = (said.get("host", ""), *said.get("hosts", ()), before if colon and "/" not in before else "")
-    hosts = tuple(dict.fromkeys(host for host in named if host))
+    named = tuple(host for host in (said.get("host", ""), *said.get("hosts", ())) if host)
+    hosts = (*chosen_hosts(named, config, where=where), *_before(model, config))
     plain = {key: said[key] for key in _SAME if key in said}
     return msgspec.convert(
         {
-            "max_cost": NO_LIMIT, **plain, "model": model, "hosts": hosts,
+            "max_cost": NO_LIMIT, **plain, "model": model, "hosts": tuple(dict.fromkeys(hosts)),
             "farthest": "machine" if said.get("local") else "internet",
         },
         Policy,
     )  # fmt: skip
+
+
+def _before(model: str, config: Config) -> tuple[str, ...]:
+    """The host that stands before a model (``host:vendor/model``), where it is one that wants consent."""
+    host, colon, _ = model.partition(":")
+    try:
+        return chosen_hosts((host,), config) if colon and "/" not in host else ()
+    except UsageError:
+        return ()
 
 
 _SAME = (

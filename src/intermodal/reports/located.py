@@ -7,9 +7,11 @@ number, nothing of the document can name a type, and a key that is there twice i
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from datetime import date, time
 from typing import Any
 
 from intermodal.content import Value
@@ -47,7 +49,22 @@ def read(name: str, text: str) -> Located:
 
     Raises UsageError with file and line where it is not what it should be.
     """
-    return _FORMATS.get(name.rpartition(".")[2].lower(), _yaml)(name, text)
+    found = _FORMATS.get(name.rpartition(".")[2].lower(), _yaml)(name, text)
+    return Located(name=name, value=_plainly(found, found.value, ()), lines=found.lines)
+
+
+def _plainly(found: Located, value: Any, path: Path) -> Any:
+    """Days of TOML as words, as the other formats have them; no number that is none.
+
+    Raises UsageError for infinity and its like.
+    """
+    if isinstance(value, dict):
+        return {key: _plainly(found, each, (*path, key)) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plainly(found, each, (*path, place)) for place, each in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{value} is no number to reckon with", where=found.where(path))
+    return value.isoformat() if isinstance(value, date | time) else value
 
 
 def _json(name: str, text: str) -> Located:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from intermodal.plans.numbers import plain_seconds
-from intermodal.quantity import Quantity
+from intermodal.quantity import Quantity, total
 from intermodal.reports.monthly import Month, PlanBill
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
@@ -88,11 +88,9 @@ def _grouped(plan: PlanBill) -> Iterator[Grouped]:
         some = [plan.steps[place] for place in places]
         first = some[0]
         what = first.what if len(some) == 1 else f"{len(some)} parts"
-        sums = [
-            sum((getattr(step, name) for step in some[1:]), getattr(first, name))
-            for name in ("usd", "tokens_in", "tokens_out", "hours")
-        ]
-        yield (first.op, what, first.endpoint, *sums)
+        usd, given = total([step.usd for step in some]), total([step.tokens_in for step in some])
+        out, hours = total([step.tokens_out for step in some]), total([step.hours for step in some])
+        yield first.op, what, first.endpoint, usd, given, out, hours
 
 
 # ---- numbers ---------------------------------------------------------------------------------------

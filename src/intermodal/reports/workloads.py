@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def month(workload: Workload, client: Client, env: Mapping[str, str]) -> Month:
+def month(workload: Workload, client: Client) -> Month:
     """Plan and bill every plan of a workload. Contacts nobody and spends nothing.
 
     Raises InputError for a file that cannot be taken, UnknownModel for a model nobody knows.
@@ -76,8 +75,10 @@ def _most(workload: Workload) -> int | None:
 
 def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, client: Client) -> PlanBill:
     policy = wanted.policy
-    named = (policy.model,) if policy.model else ()
-    catalog = _priceable(client.asynchronous.reachable(policy.hosts, named), policy)
+    # A request of words alone: for its catalog no media are opened.
+    words = (Message(role="user", parts=(Text(text=wanted.name),)),)
+    asked = Request(messages=words, policy=Policy(model=policy.model, hosts=policy.hosts))
+    catalog = _priceable(client.prepare(asked).inputs.catalog, policy)
     inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
     try:
         made = _planned(inputs)

@@ -196,7 +196,7 @@ def test_yaml_toml_and_json_say_the_same(cli: Cli, write: Any) -> None:
     toml = """\
 workload = 1
 name = "support calls"
-as_of = "2026-11-25"
+as_of = 2026-11-25
 prompt = "What does the caller want, and does the invoice agree?"
 output = {tokens = 100}
 [requests]
@@ -255,6 +255,10 @@ SLIPS = [
     (CALLS.replace("output: {tokens: 100}", "output: {tokens: yes}"), 14, "tokens: \"yes\" is not a whole number"),
     (CALLS.replace("output: {tokens: 100}", "output: {kind: scores}"), 14, "scores need labels"),
     (CALLS.replace("plans:", "plans: &a\n  - *a"), 16, ""),
+    (CALLS.replace("{name: read,", "{name: read, host: gogle,"), 18, "did you mean google"),
+    (CALLS.replace("- pdf: 4p", "- pdf: 30000p"), 6, "30,000 pages in one request"),
+    (CALLS.replace("    text_density: 0.2", "    text_density: 1e999"), 11, "inf is no number to reckon with"),
+    (CALLS.replace("- audio: 3m", "- file: https://a.example/b.wav"), 7, "nothing is fetched for a bill"),
     (CALLS.replace("  - audio", " - audio"), 8, "is not YAML"),
     ("workload: 1\nrequests: {per_day: 1}\nprompt: a\n", 1, "'plans' is missing"),
     ("workload: 1\nrequests: {per_day: 1}\nplans: [{name: a}]\n", 1, "nothing is asked"),
@@ -277,6 +281,8 @@ def test_a_slip_in_toml_and_in_json_has_its_line_too(cli: Cli, write: Any) -> No
     assert "calls.json:3: no key 'per_dya' is known here; did you mean 'per_day'?" in cli(
         "cost", write(text, "calls.json")
     ).err  # fmt: skip
+    nan = '{"workload": 1,\n"requests": {"per_day": NaN}, "prompt": "a", "plans": [{"name": "b"}]}'
+    assert "calls.json:2: nan is no number" in cli("cost", write(nan, "calls.json")).err
     assert "calls.json:2: is not JSON" in cli("cost", write('{"workload": 1,\n}', "calls.json")).err
 
 

@@ -26,7 +26,6 @@ from tests.unit.executor.routes import (
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
-from intermodal.catalog.prices import Vector
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import guard
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
@@ -94,25 +93,6 @@ async def test_every_attempt_has_its_row_and_usage_and_money_come_back(bench: Be
     assert spoken.outcome.first_seconds is not None
     (row,) = bench.store.runs()
     assert (row.outcome, row.parts) == ("finished", ("prompt", "call.wav")) and row.cost == pytest.approx(host.bill)
-
-
-async def test_a_call_is_settled_with_the_hosts_prices_of_the_moment_it_was_made(bench: Bench) -> None:
-    was = Vector(units={"input_mtok": 9.0, "output_mtok": 9.0})
-    now = Vector(units={"input_mtok": 2.0, "output_mtok": 4.0, "cache_read_mtok": 0.5}, since="2026-11-01")
-    with FakeHost(answer="yes") as host:
-        host.cached = 2
-        (model,) = using(bench, host)
-        for day, usd in (("2026-11-25T12:00", (2 * 0.5 + 2 * 2.0 + 4.0) / 1e6), ("2026-10-01T12:00", 5 * 9.0 / 1e6)):
-            bench.options = {"tariff": lambda endpoint: (was, now), "moment": lambda day=day: day}
-            result = await bench.run(plan(route(say(model))), *asked("four words are here"))
-            assert result.cost == pytest.approx(usd)
-
-
-async def test_a_call_whose_count_has_no_price_counts_at_what_was_set_aside(bench: Bench, host: FakeHost) -> None:
-    (model,) = using(bench, host)
-    bench.options = {"tariff": lambda endpoint: (Vector(units={"input_mtok": 2.0}),)}
-    result = await bench.run(plan(route(say(model))), *asked("How much?"))
-    assert bench.states() == ["estimated"] and result.cost == pytest.approx(0.001)
 
 
 async def test_events_come_in_an_order_a_reader_can_follow(bench: Bench, host: FakeHost) -> None:
