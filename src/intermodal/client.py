@@ -211,7 +211,7 @@ class AsyncClient:
         return self._last_catalog
 
     async def approved(self, saved: SavedPlan) -> Prepared:
-        """Open the media of an approved plan again, and make sure it is what was approved; raises PlanStale otherwise."""
+        """Open the media of an approved plan again, and make sure they are the approved ones, or raise PlanStale."""
         prepared = await self.prepare(saved.request)
         asking.check_approved(saved, prepared.inputs)
         return prepared
