@@ -6,14 +6,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from typing import Any, cast
 
+import msgspec
+
 from intermodal import errors
 from intermodal.catalog.nouns import Protocol
 from intermodal.content import Value
-from intermodal.events import Actual, Event, Retrying, StepProgress, Usage
+from intermodal.events import Actual, AttemptFailed, Event, Retrying, StepProgress, Usage
 from intermodal.executor.bill import bill
 from intermodal.executor.job import Driver, Job, Made
 from intermodal.executor.ledger import Entry, Ledger
-from intermodal.executor.retry import decide, row_of
+from intermodal.executor.retry import NO_MORE, Decision, decide, may_resend
+from intermodal.executor.shortcomings import taught
 from intermodal.executor.world import World
 from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
@@ -40,15 +43,19 @@ def driver_of(protocol: Protocol) -> Driver:
 
 
 class Reroute(Exception):
-    """An endpoint could not do it and another may. ``reason`` continues a sentence that began with its name."""
+    """An endpoint could not do it and another may. ``reason`` continues a sentence that began with its name.
 
-    def __init__(self, error: errors.IntermodalError, step: Call, reason: str) -> None:
+    ``held``: it was not asked, as it failed too often of late; it may be asked when nobody else is left.
+    """
+
+    def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, held: bool = False) -> None:
         super().__init__(reason)
         self.error = error
         self.endpoint = step.endpoint
         self.step = step.id
         self.op = step.op
         self.reason = reason
+        self.held = held
 
 
 class Surprise(Value, frozen=True):
@@ -86,7 +93,9 @@ class Caller:
 
     Args:
         emit: where events go. hint: the same for progress, which may be dropped when nobody reads.
-        deadline: on ``world.clock``, None for none.
+        deadline: on ``world.clock``, None for none. started: when the run began, on the same.
+
+    ``insist``: endpoints that failed too often of late are asked all the same, as nobody else is left.
     """
 
     def __init__(
@@ -96,7 +105,10 @@ class Caller:
         emit: Callable[[Event], Awaitable[None]],
         hint: Callable[[Event], None],
         deadline: float | None,
+        started: float = 0.0,
     ) -> None:
+        self.insist = False
+        self.started = started
         self.world = world
         self.ledger = ledger
         self.emit = emit
@@ -124,41 +136,97 @@ class Caller:
 
         Raises Reroute where another endpoint may do it, else the error of the last attempt.
         """
+        self._refuse_shut(job)
+        upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
         number = 0
+        at_their_cost = False  # it is sent again although nobody said when that would be welcome
         spent: list[float | None] = []
         while True:
             number += 1
             attempt = Attempt(self, job, say)
+            upstreams.begin(name, job.endpoint.host.id, clock(), again=at_their_cost)
             try:
-                return Done(made=await attempt.make(), actual=attempt.actual(tuple(spent)))
+                made = await attempt.make()
             except errors.IntermodalError as error:
+                upstreams.end(name, error, clock())
                 error.step = error.step or job.step.id
                 if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
                     raise
                 spent.append(attempt.cost)
                 self.ledger.maybe_paid += attempt.maybe_paid(error)
-                decision = decide(
-                    error,
-                    attempt=number,
-                    committed=committed(),
-                    pay_twice=self.world.pay_twice,
-                    remaining=self.remaining,
-                    jitter=self.world.jitter(),
-                    paid=self.ledger.maybe_paid,
-                )
+                if (lesson := taught(error, job)) is not None:
+                    upstreams.learn(lesson)
+                decision = self._decide(error, job, number, committed())
+                await self._tell(attempt, error, decision)
                 if decision.kind == "reroute":
                     raise Reroute(error, job.step, decision.reason) from error
                 if decision.kind == "stop":
                     raise
+                at_their_cost = not _welcome(error)
                 retract()
-                reason = f"{job.endpoint.id} {decision.reason}"
+                reason = f"{name} {decision.reason}"
                 await self.emit(Retrying(step=job.step.id, reason=reason, delay=round(decision.delay, 3)))
                 await self._sleep(decision.delay)
+            except BaseException:
+                upstreams.left(name)
+                raise
+            else:
+                upstreams.end(name, None, clock())
+                return Done(made=made, actual=attempt.actual(tuple(spent)))
+
+    def _refuse_shut(self, job: Job) -> None:
+        """An endpoint that failed again and again is left alone for a while, if somebody else can do it."""
+        seconds = self.world.upstreams.shut_for(job.endpoint.id, self.world.clock())
+        if not seconds or self.insist:
+            return
+        what = "failed again and again and is left alone for a moment"
+        error = errors.Overloaded(what, where=job.endpoint.id, todo="try again later", sent=False, retry_after=seconds)
+        raise Reroute(error, job.step, what, held=True)
+
+    def _decide(self, error: errors.IntermodalError, job: Job, number: int, committed: bool) -> Decision:
+        upstreams, now = self.world.upstreams, self.world.clock()
+        shut = not self.insist and upstreams.shut_for(job.endpoint.id, now) > 0
+        affordable = not shut and (_welcome(error) or upstreams.affords(job.endpoint.host.id, now))
+        decision = decide(
+            error,
+            attempt=number if affordable else NO_MORE,
+            committed=committed,
+            pay_twice=self.world.pay_twice,
+            remaining=self.remaining,
+            jitter=self.world.jitter(),
+            paid=self.ledger.maybe_paid,
+        )
+        if decision.kind == "resend" or affordable or committed or not may_resend(error, number):
+            return decision
+        why = "and fails again and again" if shut else "and so are too many of our calls to it to send this one again"
+        return msgspec.structs.replace(decision, reason=f"{decision.reason} {why}")
+
+    async def _tell(self, attempt: Attempt, error: errors.IntermodalError, decision: Decision) -> None:
+        await self.emit(
+            AttemptFailed(
+                step=error.step,
+                endpoint=attempt.endpoint,
+                code=error.code,
+                reason=decision.reason,
+                status=error.status if isinstance(error, errors.CallError) else 0,
+                charged="maybe" if attempt.maybe_paid(error) else "no",
+                cost=attempt.cost,
+                seconds=round(attempt.seconds, 6),
+                then=decision.kind,
+                delay=round(decision.delay, 3),
+                at=round(self.world.clock() - self.started, 6),
+            )
+        )
 
     async def _sleep(self, seconds: float) -> None:
         import anyio
 
         await (self.world.sleep or anyio.sleep)(seconds)
+
+
+def _welcome(error: errors.IntermodalError) -> bool:
+    """Whether the endpoint itself said when to come back."""
+    return isinstance(error, errors.RateLimited) and error.retry_after is not None
 
 
 class Attempt:
@@ -167,6 +235,7 @@ class Attempt:
     def __init__(self, caller: Caller, job: Job, say: Callable[[str], Awaitable[None]] | None) -> None:
         self.key = caller.world.find_key(job.endpoint.host) or ""
         self.cost: float | None = 0.0
+        self.endpoint = job.endpoint.id
         self._caller = caller
         self._job = job
         self._say = say
@@ -193,6 +262,7 @@ class Attempt:
     async def say(self, text: str) -> None:
         if self._first_at is None and text:
             self._first_at = self._clock()
+            self._caller.world.upstreams.end(self.endpoint, None, self._first_at)  # it is at work again
         if self._say is not None:
             await self._say(text)
 
@@ -252,12 +322,15 @@ class Attempt:
             return False
         if self._first_at is not None:
             return True  # whatever ended it, tokens were made before
-        if isinstance(error, errors.CallError) and (not error.sent or 400 <= error.status < 500):
-            return False  # turned away at the door
-        return row_of(error).paid
+        return isinstance(error, errors.CallError) and error.billing != "free"
+
+    @property
+    def seconds(self) -> float:
+        """What it took, loading of a runtime left out."""
+        return self._outcome.seconds
 
     async def _failed(self, entry: Entry, error: errors.IntermodalError) -> None:
-        outcome = self._took(Usage(), wire.Usage(), error.code)
+        outcome = self._outcome = self._took(Usage(), wire.Usage(), error.code)
         if self.maybe_paid(error):
             self.cost = None if self._job.step.estimate.cost.high > 0 else 0.0
             await entry.estimate(_replaced(outcome, cost=self.cost))
@@ -305,8 +378,6 @@ class Attempt:
 
 
 def _replaced(outcome: Outcome, *, cost: float | None) -> Outcome:
-    import msgspec
-
     return msgspec.structs.replace(outcome, cost=cost)
 
 

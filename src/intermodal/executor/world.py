@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from intermodal.executor.upstream import Upstreams
+
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog, Endpoint, Host
     from intermodal.content import ReadLine, Transcript
-    from intermodal.executor.transport import Transport
+    from intermodal.executor.transport import Timeouts, Transport
     from intermodal.plans.facts import Facts
     from intermodal.plans.plan import Plan
     from intermodal.request import Request
@@ -171,6 +173,8 @@ class World:
         plan_again: a plan for the same request, under what is left of budget and time, with what conversions made
             among the facts (``PartFacts.outcomes``); None keeps to the plan whatever comes out. Raises NoRoute.
         pay_twice: after a request that may be paid, another endpoint may be asked.
+        upstreams: what earlier calls found out about those that are called.
+        timeouts: of every attempt; None for the usual ones.
         clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
     """
 
@@ -184,6 +188,8 @@ class World:
     count: Callable[[str, str], int | None] = _nothing_counted
     plan_again: Callable[[Request, Facts], Plan] | None = None
     pay_twice: bool = True
+    upstreams: Upstreams = field(default_factory=Upstreams)
+    timeouts: Timeouts | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] | None = None
     jitter: Callable[[], float] = field(default=random.random)
