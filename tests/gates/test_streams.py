@@ -21,7 +21,7 @@ TOKENS = [f" tökën{number} 東{number}" for number in range(60)]
 TEXT = "".join(TOKENS)
 OTHER = ["the", " other", " model", " says", " no", " such", " thing"]
 CUTS = ("fin", "rst", "stall", "inband", "malformed", "ended")
-QUICK = Timeouts(connect=2.0, first_byte=2.0, idle=0.15)
+QUICK = Timeouts(connect=5.0, first_byte=5.0, idle=0.5)
 SLOW = 0.25  # seconds that an idle cut may come late
 
 
@@ -73,13 +73,15 @@ async def test_B2_no_answer_mixes_two_models(tmp_path: Path, full_gates: bool) -
         return plays.get(model) or answer(OTHER)
 
     with Wall(script) as wall:
-        other = endpoint(wall, "other")
+        broken, other = endpoint(wall, "broken"), endpoint(wall, "other")
         for number in range(runs):
-            position, manner = chance.choice((0, 1, chance.randrange(60))), chance.choice(("fin", "rst", "inband", "ended"))
-            name = f"cut{number}"
-            plays = {name: cut(TOKENS, position, manner)}
-            broken = endpoint(wall, name)
-            bench = world_of(tmp_path / str(number % 50), broken, other, timeouts=QUICK)
+            position, manner = (
+                chance.choice((0, 1, chance.randrange(60))),
+                chance.choice(("fin", "rst", "inband", "ended")),
+            )
+            plays["broken"] = cut(TOKENS, position, manner)
+            if number % 1000 == 0:
+                bench = world_of(tmp_path / str(number), broken, other)
             try:
                 result = await ask(bench, broken, other)
             except errors.CallError:
@@ -88,7 +90,6 @@ async def test_B2_no_answer_mixes_two_models(tmp_path: Path, full_gates: bool) -
                 assert result.text == "".join(OTHER), (position, manner)
                 assert bench.shown == result.text
             assert sum(isinstance(event, Committed) for event in bench.events) <= 1, "one model speaks"
-            bench.store.close()
 
 
 def _before_the_first_word() -> dict[str, Play]:

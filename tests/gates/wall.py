@@ -1,7 +1,7 @@
 """The fault wall: a host on a real socket that fails as told, byte by byte, and keeps a price list of its own.
 
-Nothing of intermodal is in it. It speaks the OpenAI protocol: a script says, by the model's name and how often it was asked
-before, what is played: bytes, pauses, and how the connection ends.
+Nothing of intermodal is in it. It speaks the OpenAI protocol: a script says, by the model's name and how often it was
+asked before, what is played: bytes, pauses, and how the connection ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SLACK = 0.001  # seconds between two looks at a client that may have left
 
 
 class Play(NamedTuple):
-    """What is done with one request. ``pieces`` are bytes to send and seconds to pause; ``end`` "" keeps the connection.
+    """What is done with one request. ``pieces`` are bytes to send and seconds to pause; ``end`` "" goes on.
 
     ``paid``: the wall charges for it.
     """
@@ -54,7 +54,6 @@ class Wall:
 
     script: Script
     hits: list[Hit] = field(default_factory=list)
-    before: bool = True  # false: connections are refused
 
     def __enter__(self) -> Wall:
         self._began = time.monotonic()
@@ -172,11 +171,11 @@ class Wall:
 # ---- what can be played ------------------------------------------------------------------------
 
 
-def refusal(status: int, body: Any = None, *, paid: bool = False, **headers: str) -> Play:
-    """A document with a status. Header names are written with underscores."""
+def refusal(status: int, body: Any = None, *, paid: bool = False, headers: Mapping[str, str] | None = None) -> Play:
+    """A document with a status."""
     data = body if isinstance(body, bytes) else json.dumps(body or {"error": {"message": "no"}}).encode()
     lines = [f"HTTP/1.1 {status} X", "content-type: application/json", f"content-length: {len(data)}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return Play(("\r\n".join(lines).encode() + b"\r\n\r\n" + data,), paid=paid)
 
 
