@@ -50,7 +50,8 @@ def test_the_page_shows_the_table_of_failures(bless: bool) -> None:
 
 def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     text = " ".join(PAGE.read_text().split())
-    assert f"asked for more than {retry.MAX_WAIT:g} s" in text
+    assert f"Asked for more than {retry.PATIENCE:g} s, another route" in text
+    assert f"for more than {retry.MAX_WAIT:g} s nobody waits" in text
     assert (
         f"of {retry.FIRST_WAIT:g} s, then of {2 * retry.FIRST_WAIT:g} s, and so on up to {retry.LAST_WAIT:g} s" in text
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, cast
 
@@ -12,12 +12,14 @@ from intermodal import errors
 from intermodal.catalog.nouns import Protocol
 from intermodal.content import Value
 from intermodal.events import Actual, AttemptFailed, Event, Retrying, StepProgress, Usage
+from intermodal.executor import standing
 from intermodal.executor.bill import bill
 from intermodal.executor.job import Driver, Job, Made
 from intermodal.executor.ledger import Entry, Ledger
-from intermodal.executor.retry import NO_MORE, Decision, decide, may_resend
+from intermodal.executor.retry import Decision
 from intermodal.executor.shortcomings import taught
 from intermodal.executor.world import World
+from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
 from intermodal.wire import call as wire
@@ -95,7 +97,8 @@ class Caller:
         emit: where events go. hint: the same for progress, which may be dropped when nobody reads.
         deadline: on ``world.clock``, None for none. started: when the run began, on the same.
 
-    ``insist``: endpoints that failed too often of late are asked all the same, as nobody else is left.
+    ``others`` are routes that are left to be taken. ``insist``: endpoints that were passed over, as they failed too
+    often of late or wanted to be waited for, are asked all the same: nobody else is left.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Caller:
         started: float = 0.0,
     ) -> None:
         self.insist = False
+        self.others: Sequence[Candidate] = ()
         self.started = started
         self.world = world
         self.ledger = ledger
@@ -136,7 +140,9 @@ class Caller:
 
         Raises Reroute where another endpoint may do it, else the error of the last attempt.
         """
-        self._refuse_shut(job)
+        if (shut := standing.shut(self, job)) is not None:
+            raise Reroute(shut, job.step, shut.what, held=True)
+        await standing.wait_out(self, job)
         upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
         number = 0
         at_their_cost = False  # it is sent again although nobody said when that would be welcome
@@ -156,17 +162,21 @@ class Caller:
                 self.ledger.maybe_paid += attempt.maybe_paid(error)
                 if (lesson := taught(error, job)) is not None:
                     upstreams.learn(lesson)
-                decision = self._decide(error, job, number, committed())
+                decision = standing.decided(self, error, job, number, committed())
+                passed_over = standing.rather_elsewhere(self, error, job, decision)
+                if passed_over:
+                    decision = msgspec.structs.replace(decision, kind="reroute", delay=0.0)
                 await self._tell(attempt, error, decision)
                 if decision.kind == "reroute":
-                    raise Reroute(error, job.step, decision.reason) from error
+                    raise Reroute(error, job.step, decision.reason, held=passed_over) from error
                 if decision.kind == "stop":
                     raise
-                at_their_cost = not _welcome(error)
+                at_their_cost = not standing.welcome(error)
                 retract()
                 reason = f"{name} {decision.reason}"
-                await self.emit(Retrying(step=job.step.id, reason=reason, delay=round(decision.delay, 3)))
-                await self._sleep(decision.delay)
+                delay = round(decision.delay, 3)
+                await self.emit(Retrying(step=job.step.id, reason=reason, delay=delay, at=self.at()))
+                await self.sleep(decision.delay)
             except BaseException:
                 upstreams.left(name)
                 raise
@@ -174,32 +184,9 @@ class Caller:
                 upstreams.end(name, None, clock())
                 return Done(made=made, actual=attempt.actual(tuple(spent)))
 
-    def _refuse_shut(self, job: Job) -> None:
-        """An endpoint that failed again and again is left alone for a while, if somebody else can do it."""
-        seconds = self.world.upstreams.shut_for(job.endpoint.id, self.world.clock())
-        if not seconds or self.insist:
-            return
-        what = "failed again and again and is left alone for a moment"
-        error = errors.Overloaded(what, where=job.endpoint.id, todo="try again later", sent=False, retry_after=seconds)
-        raise Reroute(error, job.step, what, held=True)
-
-    def _decide(self, error: errors.IntermodalError, job: Job, number: int, committed: bool) -> Decision:
-        upstreams, now = self.world.upstreams, self.world.clock()
-        shut = not self.insist and upstreams.shut_for(job.endpoint.id, now) > 0
-        affordable = not shut and (_welcome(error) or upstreams.affords(job.endpoint.host.id, now))
-        decision = decide(
-            error,
-            attempt=number if affordable else NO_MORE,
-            committed=committed,
-            pay_twice=self.world.pay_twice,
-            remaining=self.remaining,
-            jitter=self.world.jitter(),
-            paid=self.ledger.maybe_paid,
-        )
-        if decision.kind == "resend" or affordable or committed or not may_resend(error, number):
-            return decision
-        why = "and fails again and again" if shut else "and so are too many of our calls to it to send this one again"
-        return msgspec.structs.replace(decision, reason=f"{decision.reason} {why}")
+    def at(self) -> float:
+        """Seconds since the run began."""
+        return round(self.world.clock() - self.started, 6)
 
     async def _tell(self, attempt: Attempt, error: errors.IntermodalError, decision: Decision) -> None:
         await self.emit(
@@ -214,19 +201,14 @@ class Caller:
                 seconds=round(attempt.seconds, 6),
                 then=decision.kind,
                 delay=round(decision.delay, 3),
-                at=round(self.world.clock() - self.started, 6),
+                at=self.at(),
             )
         )
 
-    async def _sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         import anyio
 
         await (self.world.sleep or anyio.sleep)(seconds)
-
-
-def _welcome(error: errors.IntermodalError) -> bool:
-    """Whether the endpoint itself said when to come back."""
-    return isinstance(error, errors.RateLimited) and error.retry_after is not None
 
 
 class Attempt:

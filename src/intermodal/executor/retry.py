@@ -17,6 +17,7 @@ from intermodal.content import Value
 
 MAX_PAID = 3  # attempts of one user call that may have cost money
 MAX_WAIT = 60.0  # seconds an endpoint may ask us to wait; asked for more, another route is better
+PATIENCE = 5.0  # seconds of these that are waited where another route is ready
 FIRST_WAIT = 1.0  # seconds; the width of the first full-jitter window, doubled for each further attempt
 NO_MORE = 1_000  # attempts: more than anything is resent
 LAST_WAIT = 8.0  # seconds; the widest window

@@ -140,11 +140,11 @@ class Trip:
             started=self._started, emit=self._emit,
         )  # fmt: skip
         failures: list[Reroute] = []
-        passed_over: list[tuple[Candidate, Reroute]] = []  # with an endpoint that failed too often of late
+        passed_over: list[tuple[Candidate, Reroute]] = []  # where an endpoint is to be left alone for a while
         waiting = [self._plan.chosen, *self._plan.fallbacks]
         while waiting or (passed_over and not self._caller.insist):
             if not waiting:
-                # Nobody else is left: what is left alone otherwise is asked all the same.
+                # Nobody else is left: what was passed over is asked all the same.
                 waiting, passed_over = [candidate for candidate, _ in passed_over], []
                 self._caller.insist = True
             candidate = waiting.pop(0)
@@ -158,6 +158,7 @@ class Trip:
                 for warning in candidate.warnings:
                     if warning not in self._plan.chosen.warnings:
                         await self._emit(Note(text=f"the fallback {warning}", step=last.step))
+            self._caller.others = tuple(waiting)
             try:
                 self._finished = await answered(Course(candidate, shop, self._ledger, self._started, replanner))
                 return

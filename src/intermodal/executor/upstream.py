@@ -42,6 +42,7 @@ class Upstreams:
     def __init__(self) -> None:
         self._breakers: dict[str, _Breaker] = {}
         self._budgets: dict[str, _Budget] = {}
+        self._paused: dict[str, float] = {}
         self.learned: tuple[Shortcoming, ...] = ()
 
     # ---- what they turned out not to take ------------------------------------------------------
@@ -98,6 +99,15 @@ class Upstreams:
         breaker = self._breakers.get(endpoint)
         if breaker is not None:
             breaker.probing = False
+
+    # ---- how long an endpoint asked us to wait ---------------------------------------------------
+
+    def pause(self, endpoint: str, until: float) -> None:
+        self._paused[endpoint] = until
+
+    def paused_for(self, endpoint: str, now: float) -> float:
+        """Seconds until it wants to be asked again; 0 when it may be."""
+        return max(0.0, self._paused.get(endpoint, now) - now)
 
     # ---- the budget of resends ------------------------------------------------------------------
 
