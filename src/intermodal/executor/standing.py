@@ -1,4 +1,4 @@
-"""How an endpoint stands with this client when it is to be called, or a call to it failed: asked, waited for, passed over."""
+"""How an endpoint stands with this client when it is to be called, or failed: asked, waited for or passed over."""
 
 from __future__ import annotations
 
