@@ -176,10 +176,11 @@ def _groups(catalog: Catalog) -> list[Group]:
 
 
 def _group(number: int, endpoint: Endpoint, host: str) -> Group:
-    # What a model was made for is no use where its host takes no pictures.
-    blind: tuple[Job, ...] = () if "image" in endpoint.input else ("describe",)
-    possible = (job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS.get(task, ()))
-    jobs: tuple[Job, ...] = tuple(dict.fromkeys(job for job in possible if job not in blind))
+    jobs: tuple[Job, ...] = tuple(
+        dict.fromkeys(job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS.get(task, ()))
+    )
+    if "image" not in endpoint.input:  # whatever the model was made for
+        jobs = tuple(job for job in jobs if job != "describe")
     tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
     inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in HERE
     strongest = max(tiers.values(), default=0)
