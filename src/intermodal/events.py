@@ -80,6 +80,29 @@ class Retrying(Value, tag_field="event", tag="retrying"):
     at: float = 0.0
 
 
+class AttemptFailed(Value, tag_field="event", tag="attempt_failed"):
+    """One attempt at a step failed. Nothing of what it said was shown, unless it was the last.
+
+    Attributes:
+        code: the error's. status: of HTTP, 0 where there was none. reason: in words that follow the endpoint's name.
+        charged: whether it is paid for: "no", or "maybe" where nobody can know. cost: USD, None where nobody knows.
+        seconds: what it took. then: "resend" to the same endpoint after ``delay`` seconds, "reroute", or "stop".
+        at: seconds after the start of the run.
+    """
+
+    step: str
+    endpoint: str
+    code: str
+    reason: str
+    status: int = 0
+    charged: Literal["no", "maybe"] = "no"
+    cost: float | None = 0.0
+    seconds: float = 0.0
+    then: Literal["resend", "reroute", "stop"] = "stop"
+    delay: float = 0.0
+    at: float = 0.0
+
+
 class Note(Value, tag_field="event", tag="note"):
     """Something the user should know: a loss, a check that spoke, a route that changed."""
 
@@ -161,7 +184,17 @@ class Finished(Value, tag_field="event", tag="finished"):
 
 
 Event = (
-    StepStarted | StepProgress | StepFinished | Retrying | Note | Checked | Replanned | Committed | TextDelta | Finished
+    StepStarted
+    | StepProgress
+    | StepFinished
+    | AttemptFailed
+    | Retrying
+    | Note
+    | Checked
+    | Replanned
+    | Committed
+    | TextDelta
+    | Finished
 )
 
 
@@ -178,7 +211,7 @@ class Result(Value):
         said: the answer as parts, where it was not words alone. It goes into the next request as the assistant's
             message, before the results of the tools it calls.
         checks, replans: what checks found, and where the plan was made again, in order.
-        retries: where a step was tried again.
+        retries: where a step was tried again. failures: every attempt that failed, and what followed.
         cost: USD; None when unknown.
         seconds: wall time of the whole run.
     """
@@ -193,6 +226,7 @@ class Result(Value):
     checks: tuple[Checked, ...] = ()
     replans: tuple[Replanned, ...] = ()
     retries: tuple[Retrying, ...] = ()
+    failures: tuple[AttemptFailed, ...] = ()
     endpoint: str = ""
     finish_reason: str = ""
     actuals: tuple[Actual, ...] = ()
@@ -216,6 +250,7 @@ def fold(events: Iterable[Event]) -> Result:
     checks: list[Checked] = []
     replans: list[Replanned] = []
     retries: list[Retrying] = []
+    failures: list[AttemptFailed] = []
     finished: Finished | None = None
     for event in events:
         if isinstance(event, TextDelta):
@@ -231,12 +266,14 @@ def fold(events: Iterable[Event]) -> Result:
             replans.append(event)
         elif isinstance(event, Retrying):
             retries.append(event)
+        elif isinstance(event, AttemptFailed):
+            failures.append(event)
         elif isinstance(event, Finished):
             finished = event
     if finished is None:
         return Result(
             text="".join(text), actuals=tuple(actuals), derived=tuple(derived), notes=tuple(notes),
-            checks=tuple(checks), replans=tuple(replans), retries=tuple(retries),
+            checks=tuple(checks), replans=tuple(replans), retries=tuple(retries), failures=tuple(failures),
         )  # fmt: skip
     return Result(
         text="".join(text),
@@ -249,6 +286,7 @@ def fold(events: Iterable[Event]) -> Result:
         checks=tuple(checks),
         replans=tuple(replans),
         retries=tuple(retries),
+        failures=tuple(failures),
         endpoint=finished.endpoint,
         finish_reason=finished.finish_reason,
         actuals=tuple(actuals),
@@ -261,6 +299,7 @@ def fold(events: Iterable[Event]) -> Result:
 
 AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
 __all__ = [
-    "Actual", "AttemptState", "Checked", "Committed", "Derived", "Event", "Finished", "Note", "Replanned",
-    "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Usage", "fold",
+    "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Event", "Finished", "Note",
+    "Replanned", "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Usage",
+    "fold",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from intermodal.catalog import kinds
 from intermodal.content import Kind, Value
@@ -252,6 +253,21 @@ class Endpoint(Value):
         return None
 
 
+class Shortcoming(Value):
+    """What an endpoint turned out not to take when it was asked: this outranks whatever was declared of it.
+
+    Attributes:
+        lacks: kinds of part it refused. context: tokens it said it holds. images: pictures it said it takes at once.
+        said: its words.
+    """
+
+    endpoint: str
+    lacks: tuple[Kind, ...] = ()
+    context: int | None = None
+    images: int | None = None
+    said: str = ""
+
+
 class Elsewhere(Value):
     """A host nobody consented to, of which only this is kept: how many endpoints it has, by task."""
 
@@ -272,6 +288,29 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     version: str = ""
     elsewhere: tuple[Elsewhere, ...] = ()
 
+    def corrected(self, shortcomings: tuple[Shortcoming, ...]) -> Catalog:
+        """The catalog with endpoints as they turned out to be; itself where nothing is new about any."""
+        found: dict[str, Endpoint] = {}
+        for each in shortcomings:
+            endpoint = found.get(each.endpoint) or self.by_id.get(each.endpoint)
+            if endpoint is not None:
+                found[each.endpoint] = _corrected(endpoint, each)
+        if all(self.by_id[name] == endpoint for name, endpoint in found.items()):
+            return self
+        endpoints = tuple(found.get(endpoint.id, endpoint) for endpoint in self.endpoints)
+        return replace(self, endpoints=endpoints)
+
     @cached_property
     def by_id(self) -> dict[str, Endpoint]:
         return {endpoint.id: endpoint for endpoint in self.endpoints}
+
+
+def _corrected(endpoint: Endpoint, known: Shortcoming) -> Endpoint:
+    kinds_left = tuple(kind for kind in endpoint.input if kind not in known.lacks)
+    context = min(endpoint.context or known.context, known.context) if known.context else endpoint.context
+    host = endpoint.host
+    if known.images is not None:
+        most = known.images if host.max_images is None else min(host.max_images, known.images)
+        host = replace(host, max_images=most)
+    evidence = Evidence(level="observed", source=known.said) if kinds_left != endpoint.input else endpoint.evidence
+    return replace(endpoint, input=kinds_left, context=context, host=host, evidence=evidence)

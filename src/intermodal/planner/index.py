@@ -179,6 +179,8 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     jobs: tuple[Job, ...] = tuple(
         dict.fromkeys(job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS.get(task, ()))
     )
+    if "image" not in endpoint.input:  # whatever the model was made for
+        jobs = tuple(job for job in jobs if job != "describe")
     tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
     inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in HERE
     strongest = max(tiers.values(), default=0)

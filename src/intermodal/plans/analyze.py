@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from intermodal.events import Actual, Result
+from intermodal.events import Actual, AttemptFailed, Result
 from intermodal.plans import numbers
 from intermodal.plans.graph import checks_of
 from intermodal.plans.plan import Candidate, Plan
@@ -21,7 +21,8 @@ def explain_analyze(plan: Plan, result: Result) -> str:
 
     Tokens and money outside the range that was promised are said to be. Cached steps are marked and not graded: they
     say nothing about the estimate. Where there are any, or steps that did not run, the total is that of the steps that
-    ran, estimate and actual alike. What checks found, and where the plan was made again, follows the steps.
+    ran, estimate and actual alike. What checks found, attempts that failed, and
+    where the plan was made again, follows the steps.
     """
     actuals = {actual.step: actual for actual in result.actuals}
     route = _route(plan, result)
@@ -45,6 +46,7 @@ def explain_analyze(plan: Plan, result: Result) -> str:
         if actual.step not in {step.id for step in steps}:
             lines.append(_unplanned(actual, known.get(actual.step), result))
     lines += _checked(route, result)
+    lines += map(_failed, result.failures)
     lines += _replanned(plan, result)
     lines.append(_total(plan, result, steps, actuals))
     if errors:
@@ -103,6 +105,21 @@ def _spared(checks: list[Check]) -> list[str]:
     words = [f"${numbers.plain_money(cost.high)}"] if cost.known and cost.high else []
     words += [f"{numbers.plain_seconds(seconds.high)} s"] if seconds.known and seconds.high else []
     return [f"not needed: up to {', '.join(words)} for what the checks did not find"] if words else []
+
+
+def _failed(each: AttemptFailed) -> str:
+    """An attempt that failed: when, why, whether it is paid for, and what followed."""
+    status = f" ({each.status})" if each.status else ""
+    then = {
+        "resend": f"sent again after {numbers.plain_seconds(each.delay)} s",
+        "reroute": "another way was taken",
+        "stop": "nothing more was tried",
+    }[each.then]
+    spent = "not charged"
+    if each.charged != "no":
+        spent = "may be charged" if each.cost is None else f"${numbers.plain_money(each.cost)}"
+    took = f"{numbers.plain_seconds(each.seconds)} s"
+    return f"Attempt failed: {each.endpoint} {each.reason}{status}, {took}, {spent}; {then}"
 
 
 def _replanned(plan: Plan, result: Result) -> list[str]:

@@ -104,7 +104,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
             elif isinstance(event, Finish):
                 reason = event.reason
             elif isinstance(event, Error):
-                raise event.error
+                raise _charged(event.error, usage)
     if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
         usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
     return Made(
@@ -117,6 +117,13 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
         usage=usage,
         said=_said(turn),
     )
+
+
+def _charged(error: errors.CallError, usage: Usage) -> errors.CallError:
+    """A failure with a count of tokens is paid for, whatever its kind usually is."""
+    if usage.output_tokens:
+        error.billing = "billed"
+    return error
 
 
 def _said(turn: TurnMaker) -> tuple[Part, ...]:
@@ -224,13 +231,13 @@ def _model(job: Job) -> str:
 @asynccontextmanager
 async def _posted(job: Job, world: World, line: Line, server: Server, encoded: Encoded) -> AsyncIterator[Response]:
     """The reply to a POST, once it says 2xx; any other is raised as the error it stands for."""
-    from intermodal.executor.transport import FIRST_BYTE_TIMEOUT, Timeouts
+    from intermodal.executor.transport import Timeouts
 
     endpoint = job.endpoint
-    timeouts = Timeouts()
+    timeouts = world.timeouts or Timeouts()
     if line.remaining is not None:
         # An attempt never gets more time than the whole run has left.
-        timeouts = Timeouts(first_byte=min(FIRST_BYTE_TIMEOUT, max(0.1, line.remaining)))
+        timeouts = timeouts.within(max(0.1, line.remaining))
     await line.sending()
     async with world.transport.post(
         server.base_url,
