@@ -146,6 +146,17 @@ class Speech(Value):
     seconds: float = 0.0
 
 
+class Drawn(Value):
+    """A picture that was made. ``data`` is a file of ``media_type``.
+
+    ``prompt`` is what the host made of the words before it drew, "" where it does not say.
+    """
+
+    data: bytes
+    media_type: str = "image/png"
+    prompt: str = ""
+
+
 class Committed(Value, tag_field="event", tag="committed"):
     """The first meaningful output is next: from here on no other model may speak."""
 
@@ -160,7 +171,8 @@ class Finished(Value, tag_field="event", tag="finished"):
     """The last event of a run that worked.
 
     ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output; ``speech`` the
-    sound of a speech output; ``scores`` those of the labels of a scores output, 0..1, together 1;
+    sound of a speech output; ``images`` the pictures of an image output; ``scores`` those of the labels of a scores
+    output, 0..1, together 1;
     ``said`` the answer as parts, where it was not words alone (calls of tools, blocks that go back as they came);
     ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also
     where an answer was stopped because it repeated itself. ``endpoint`` is "" where nothing had to be called.
@@ -172,6 +184,7 @@ class Finished(Value, tag_field="event", tag="finished"):
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
+    images: tuple[Drawn, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
     said: tuple[Part, ...] = ()
     cost: float | None = 0.0
@@ -221,6 +234,7 @@ class Result(Value):
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
+    images: tuple[Drawn, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
     said: tuple[Part, ...] = ()
     checks: tuple[Checked, ...] = ()
@@ -281,6 +295,7 @@ def fold(events: Iterable[Event]) -> Result:
         transcript=finished.transcript,
         embedding=finished.embedding,
         speech=finished.speech,
+        images=finished.images,
         scores=finished.scores,
         said=finished.said,
         checks=tuple(checks),
@@ -299,7 +314,7 @@ def fold(events: Iterable[Event]) -> Result:
 
 AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
 __all__ = [
-    "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Event", "Finished", "Note",
+    "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Drawn", "Event", "Finished", "Note",
     "Replanned", "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Usage",
     "fold",
 ]  # fmt: skip

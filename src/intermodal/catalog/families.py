@@ -40,20 +40,23 @@ def families(root: Path = DATA) -> Families:
 
 
 def with_rules(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, whose model counts pictures and text as its family does today where no row of its own says how."""
+    """The endpoint, whose model counts pictures, text and what it draws as its family does today, where no row of its
+    own says how."""
     model = endpoint.model
-    image, text = _today(model.id)
+    image, text, drawn = _today(model.id)
     changes: dict[str, str] = {}
     if image and not model.image_tokens and "image" in endpoint.input:
         changes["image_tokens"] = image
     if text and not model.tokenizer:
         changes["tokenizer"] = text
+    if drawn and not model.drawn and "image" in model.output:
+        changes["drawn"] = drawn
     if not changes:
         return endpoint
     return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, **changes))
 
 
 @lru_cache(maxsize=8_192)
-def _today(model: str) -> tuple[str, str]:
+def _today(model: str) -> tuple[str, str, str]:
     known = families()
-    return known.newest(model, "image"), known.newest(model, "text")
+    return known.newest(model, "image"), known.newest(model, "text"), known.newest(model, "drawn")

@@ -177,6 +177,7 @@ def _price(vector: Vector, evidence: Evidence, makes: bool, since: str = "") -> 
         input_image_mtok=units.get("input_image_mtok"),
         input_audio_mtok=units.get("input_audio_mtok"),
         output_audio_mtok=units.get("output_audio_mtok"),
+        output_image_mtok=units.get("output_image_mtok"),
         input_mchar=characters,
         second=round(hours / 3600, 12) if hours is not None and into is None else None,
         page=None if pages is None else pages / 1000,

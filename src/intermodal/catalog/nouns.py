@@ -89,8 +89,9 @@ class Price(Value):
 
     Units: ``input_mtok`` / ``output_mtok`` per million text tokens, ``input_image_mtok`` and
     ``input_audio_mtok`` per million tokens of that modality (None: same as text), ``output_audio_mtok`` per million
-    tokens of speech that a model makes (None: same as text), ``input_mchar`` per million characters to be spoken,
-    ``second`` per second of audio, ``page`` per page, ``request`` per call.
+    tokens of speech that a model makes and ``output_image_mtok`` of pictures (None: same as text), ``input_mchar`` per
+    million characters to be spoken, ``second`` per second of audio, ``page`` per page, ``picture`` per picture that is
+    made (it settles alone), ``request`` per call.
     """
 
     input_mtok: float | None = None
@@ -98,9 +99,11 @@ class Price(Value):
     input_image_mtok: float | None = None
     input_audio_mtok: float | None = None
     output_audio_mtok: float | None = None
+    output_image_mtok: float | None = None
     input_mchar: float | None = None
     second: float | None = None
     page: float | None = None
+    picture: float | None = None
     request: float = 0.0
     effective_from: str = ""
     evidence: Evidence = Evidence(level="declared")
@@ -120,7 +123,7 @@ class Speed(Value):
         load: seconds to load it when cold.
         prompt: input tokens per second. decode: output tokens per second.
         realtime_factor: seconds of work per second of audio, heard or made.
-        megapixel: seconds per megapixel of image. page: seconds per page.
+        megapixel: seconds per megapixel of image. page: seconds per page. picture: seconds per picture made.
     """
 
     overhead: Quantity = Quantity()
@@ -130,6 +133,7 @@ class Speed(Value):
     realtime_factor: Quantity = Quantity()
     megapixel: Quantity = Quantity()
     page: Quantity = Quantity()
+    picture: Quantity = Quantity()
 
 
 class Model(Value):
@@ -142,6 +146,7 @@ class Model(Value):
         languages: ISO 639-1; () means many, or that nobody says.
         tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
         image_tokens: the rule of ``costing/tokens.py`` that counts its pictures.
+        drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
     """
 
     id: str
@@ -159,6 +164,7 @@ class Model(Value):
     languages: tuple[str, ...] = ()
     tokenizer: str = ""
     image_tokens: str = ""
+    drawn: str = ""
     strength: tuple[Strength, ...] = ()
     licence: str = ""
     evidence: Evidence = Evidence(level="declared")

@@ -39,6 +39,13 @@ def reading_price(rates: Rates, pages: float) -> float:
     return rates.request + (pages * rates.page if pages and rates.page else 0.0)
 
 
+def drawing_price(rates: Rates, text: float, image: float, tokens: float, count: int) -> float:
+    """USD of ``count`` pictures: by the picture, or by the tokens that they take (infinite: nobody says how many)."""
+    if rates.picture < math.inf:
+        return rates.request + count * rates.picture
+    return token_price(rates, text, image, 0.0, 0.0) + (tokens * rates.drawn if tokens and rates.drawn else 0.0)
+
+
 def speaking_price(rates: Rates, level: Level, chars: float) -> float:
     """USD of speaking ``chars`` characters: by the character, or by the tokens of speech that come of them."""
     if not chars:

@@ -22,18 +22,22 @@ _KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "vid
 
 
 def bill(
-    endpoint: Endpoint, usage: Usage, work: Work, vectors: tuple[Vector, ...] = (), moment: str = ""
+    endpoint: Endpoint, usage: Usage, work: Work, vectors: tuple[Vector, ...] = (), moment: str = "", *, made: int = 0
 ) -> float | None:
     """USD, None when a price or a count that it needs is not known.
 
     Args:
         vectors: the host's dated prices; () settles with the endpoint's own price.
         moment: of the call, UTC: 2026-11-25, or 2026-11-25T09:30; "" is any day.
+        made: pictures that came back.
 
-    What runs on this machine and has no price is free. A price per second, page or character settles alone where
-    there is one for this kind of work and none for tokens; otherwise tokens do. Where the usage does not tell
+    What runs on this machine and has no price is free. A price per second, page, character or picture settles alone
+    where there is one for this kind of work and none for tokens; otherwise tokens do. Where the usage does not tell
     modalities apart, the dearest reading of it counts, so that no budget is overdrawn unseen.
     """
+    price = endpoint.price_on(moment.partition("T")[0])
+    if made and price.picture is not None:
+        return price.request + made * price.picture
     vector = _dated(vectors, usage, moment) if vectors else _own(endpoint, work, moment)
     if vector is None:
         return None
@@ -79,6 +83,7 @@ def _units(price: Price, work: Work) -> dict[str, prices.Rate]:
         "input_image_mtok": price.input_image_mtok,
         "input_audio_mtok": text if price.input_audio_mtok is None else price.input_audio_mtok,
         "output_audio_mtok": out if price.output_audio_mtok is None else price.output_audio_mtok,
+        "output_image_mtok": price.output_image_mtok,
     }
     return {name: usd for name, usd in stated.items() if usd is not None}
 

@@ -278,7 +278,7 @@ class Attempt:
         refused = made.finish_reason == "content_filter" and not made.text.strip()
         usage = self._counted(made)
         tariff = self._caller.world.tariff(job.endpoint)
-        self.cost = bill(job.endpoint, made.usage, job.work, tariff, self._moment)
+        self.cost = bill(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
         self._peak = made.peak_memory
         self._outcome = self._took(usage, made.usage, "content_refused" if refused else "")
         if made.looped or (self.cost is None and job.step.estimate.cost.high > 0):

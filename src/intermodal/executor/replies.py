@@ -9,14 +9,15 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor import answer, assemble, check, scoring, speaking
+from intermodal.executor import answer, assemble, check, drawing, scoring, speaking
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take, room
 from intermodal.executor.course import Course
 from intermodal.executor.empty import Nothing, nothing_found, sentence
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
-from intermodal.executor.pieces import Piece
+from intermodal.executor.pieces import Piece, Pixels, Sound
+from intermodal.executor.prepare import work_of
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.executor.weighed import weighed
@@ -194,10 +195,16 @@ async def _transcribe(course: Course, step: Call) -> Finished:
 
 async def _embed(course: Course, step: Call) -> Finished:
     endpoint = course.shop.endpoint(step)
-    text = assemble.text_to_embed(course.shop.request, await course.stands_for(step, endpoint))
-    if not text:
+    stands_for = await course.stands_for(step, endpoint)
+    text, media = assemble.text_to_embed(course.shop.request, stands_for), assemble.media_to_embed(stands_for)
+    if not text and not media:
         raise errors.InputEmpty("there is no text to embed", todo="give a file with words in it", step=step.id)
-    done = await course.do(Job(step=step, endpoint=endpoint, text=text))
+    pieces = [piece for index in stands_for for piece in stands_for[index]]
+    work = work_of(
+        tuple(piece for piece in pieces if isinstance(piece, Pixels)),
+        tuple(piece for piece in pieces if isinstance(piece, Sound)),
+    )
+    done = await course.do(Job(step=step, endpoint=endpoint, text=text, beside=media, work=work))
     await course.shop.emit(StepFinished(actual=done.actual))
     return course.finished(step, embedding=done.made.vector)
 
@@ -212,6 +219,7 @@ REPLIES: Mapping[str, Callable[[Course, Call], Awaitable[Finished]]] = {
     "embed": _embed,
     "speak": _speak,
     "score": scoring.score,
+    "draw": drawing.draw,
 }
 
 

@@ -30,6 +30,8 @@ QUICK: Weights = (0.0, 1.0, 0.0)
 def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
     """Score of a call before any input, and of each token of text, of pictures and of sound."""
     money, time, _ = weighed
+    if case.job == "draw":
+        return (0.0, 0.0, 0.0, 0.0)  # priced by the picture: every class is looked at, they are few
     read = rates.read_in[MID] * time
     out = min(case.ranked_answer, rates.most_out)
     cost = rates.request + (out * rates.out if out else 0.0)

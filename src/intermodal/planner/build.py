@@ -23,6 +23,7 @@ from intermodal.planner.case import Case
 from intermodal.planner.checks import check_of_transcript
 from intermodal.planner.conversions import Conversion
 from intermodal.planner.counting import as_taken, basis
+from intermodal.planner.drawing import params_of, title_of
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
 from intermodal.planner.routes import Assignment, Route, aloud, answer, last_call, repair_call
@@ -40,8 +41,9 @@ from intermodal.request import SpeechOutput, TranscriptOutput
 
 TITLES: dict[str, str] = {
     "text": "answer", "json": "JSON answer", "embedding": "embedding", "transcript": "transcript", "speech": "answer",
-    "scores": "scores",
+    "scores": "scores", "image": "picture",
 }  # fmt: skip
+_SEEING: dict[str, Task] = {"score": "zero-shot-image-classification", "draw": "image-to-image"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -113,7 +115,7 @@ class Builder:
         op = case.job
         task: Task = TASK_OF[op]
         if route.assignment.pictures:
-            task = "zero-shot-image-classification" if op == "score" else "image-text-to-text"
+            task = _SEEING.get(op, "image-text-to-text")
         elif op == "generate" and route.assignment.audio != ZEROS:
             task = "audio-text-to-text"
         judged: Task = "feature-extraction" if op == "score" and endpoint.model.output == ("embedding",) else task
@@ -121,6 +123,8 @@ class Builder:
         title = TITLES[case.output]
         if op == "speak":
             title = "the text"
+        if op == "draw":
+            title = title_of(params)
         if op == "transcribe":
             title = f"{case.bundles[0].title} {case.bundles[0].parts[0].seconds.mid:.3g} s"
         return Call(
@@ -142,6 +146,8 @@ class Builder:
             return (("format", wanted), *((("language", language),) if language else ()))
         if case.job in ("embed", "score"):
             return ()
+        if case.job == "draw":
+            return params_of(route.endpoint, case.request)
         output = case.request.output
         spoken: Params = ()
         if isinstance(output, SpeechOutput) and (case.job == "speak" or speaks(route.endpoint)):

@@ -16,12 +16,13 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from intermodal.catalog.drawing import picture_words
 from intermodal.catalog.nouns import Catalog, Endpoint, Task
 from intermodal.costing.rates import HERE, Rates, dimensions, ideal, rates
 from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
 
-Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score"]
+Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]
 LISTED = 4  # ids a rejection names
 READS = TIERS.index("small")  # below it, an eye that nobody measured tells shapes and not letters
 BAND = 4  # the chosen one and three fallbacks
@@ -37,6 +38,8 @@ JOBS: dict[Task, tuple[Job, ...]] = {
     "text-to-speech": ("speak",),
     "zero-shot-classification": ("score",),
     "zero-shot-image-classification": ("score",),
+    "text-to-image": ("draw",),
+    "image-to-image": ("draw",),
 }
 
 
@@ -161,6 +164,7 @@ def _groups(catalog: Catalog) -> list[Group]:
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.max_images,
             model.languages, model.tokenizer, model.image_tokens, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks,
+            (model.drawn, picture_words(host)) if "image" in model.output else None,
         )  # fmt: skip
         group = found.get(key)
         if group is None:

@@ -22,6 +22,7 @@ from intermodal.costing.memory import fits
 from intermodal.planner.again import may_follow
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
+from intermodal.planner.drawing import cannot_be_told
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
 from intermodal.planner.way import Way
 from intermodal.plans.numbers import plain_money
@@ -35,6 +36,7 @@ _MAKES: dict[str, str] = {
     "speak": "it speaks text",
     "score": "it scores labels",
     "embed": "it makes embeddings",
+    "draw": "it draws pictures",
 }
 _IS: dict[Kind, str] = {
     "text": "text", "image": "a picture", "audio": "a recording", "video": "a video", "document": "a document",
@@ -156,6 +158,11 @@ def labels(group: Group, job: Job, case: Case) -> str:
     return f"scores {most} labels at once, and there are {len(output.labels)}"
 
 
+def drawing(group: Group, job: Job, case: Case) -> str:
+    """What a host cannot be told about a picture, it would not know."""
+    return cannot_be_told(group.first.host, case.request) if job == "draw" else ""
+
+
 # ---- way --------------------------------------------------------------------------------------
 
 
@@ -197,6 +204,13 @@ def keep(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     if not gone:
         return ""
     return f"{_DOING.get(way.name, 'this way')} loses {' and '.join(gone)} of {bundle.title}, which --keep asks for"
+
+
+def drawn_from(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
+    """Words about a picture make another picture."""
+    if case.job != "draw" or bundle.kind != "image" or way.name == "native":
+        return ""
+    return f"{bundle.title} is a picture to be drawn from, and words about it would make another"
 
 
 # ---- route ------------------------------------------------------------------------------------
@@ -282,9 +296,11 @@ RULES: tuple[Rule, ...] = (
     Rule("language", "endpoint", language),
     Rule("heard", "endpoint", heard),
     Rule("labels", "endpoint", labels),
+    Rule("drawing", "endpoint", drawing),
     Rule("modality", "way", modality),
     Rule("privacy", "way", privacy),
     Rule("keep", "way", keep),
+    Rule("drawn_from", "way", drawn_from),
     Rule("floor", "route", floor),
     Rule("images", "route", images),
     Rule("context", "route", context),

@@ -32,6 +32,7 @@ TASK_OF: dict[str, Task] = {
     "embed": "feature-extraction",
     "score": "zero-shot-classification",
     "speak": "text-to-speech",
+    "draw": "text-to-image",
 }
 
 

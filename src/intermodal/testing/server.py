@@ -19,7 +19,7 @@ from typing import Any, cast
 from intermodal.catalog.nouns import Endpoint, Evidence, Host, Model, Price, Strength, Task
 from intermodal.content import Kind
 from intermodal.request import Tier, Zone
-from intermodal.testing import spoken
+from intermodal.testing import painted, spoken
 from intermodal.testing.arrived import Answer, Attempt, Likely, duration, echo, understand, vector_of
 from intermodal.testing.faults import CUTS, MAYBE_PAID, REFUSALS, Fault, in_name
 
@@ -218,6 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
             "/v1/audio/transcriptions": self._transcription,
             "/v1/audio/speech": self._speech,
             "/v1/embeddings": self._embeddings,
+            "/v1/images/generations": self._pictures,
+            "/v1/images/edits": self._pictures,
         }.get(attempt.path)
         try:
             understand(attempt)
@@ -252,7 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
             extra["location"] = f"{self.fake.base_url}/elsewhere"
         self._send_json(status, body, extra)
 
-    # ---- the three services
+    # ---- the services
 
     def _chat(self, attempt: Attempt, fault: Fault | None) -> None:
         answer = self.fake.answer
@@ -316,6 +318,27 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, file, fault)
         return self._send(200, "audio/wav" if form == "wav" else "audio/mpeg", file)
+
+    def _pictures(self, attempt: Attempt, fault: Fault | None) -> None:
+        """Pictures of one colour, which follows from the words."""
+        said = attempt.json or attempt.form
+        count, words = int(said.get("n", 1)), attempt.texts[-1]
+        drawn = [painted.png(words, said.get("size", ""), number) for number in range(count)]
+        attempt.status, attempt.output_tokens = 200, painted.TOKENS * count
+        pictures = painted.TOKENS * len(attempt.images)
+        given = {"text_tokens": attempt.input_tokens - pictures, "image_tokens": pictures}
+        reply: dict[str, Any] = {
+            "created": 1700000000,
+            "data": [{"b64_json": b64encode(each).decode()} for each in drawn],
+            "output_format": "png",
+            "usage": {
+                "input_tokens": attempt.input_tokens, "output_tokens": attempt.output_tokens,
+                "total_tokens": attempt.input_tokens + attempt.output_tokens, "input_tokens_details": given,
+            },
+        }  # fmt: skip
+        if fault and fault.name in CUTS:
+            return self._cut_document(attempt, json.dumps(reply).encode(), fault)
+        return self._send_json(200, reply)
 
     def _embeddings(self, attempt: Attempt, fault: Fault | None) -> None:
         rows = [

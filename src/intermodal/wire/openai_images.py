@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intermodal import errors
+from intermodal.catalog.drawing import FORMAT, NEGATIVE, QUALITY, SEED, SPELLED, STEPS, picture_words
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
 from intermodal.wire._json import dumps, items, loads, mapping, whole, word
@@ -28,6 +29,7 @@ QUIRKS: Mapping[str, str] = {
     "image_b64": "pictures come as links unless base64 is asked for (response_format)",
     "width_height": "the size is said as width and height",
     "no_image_format": "the format of the file cannot be chosen",
+    "no_image_quality": "quality is not known",
 }
 _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))
 
@@ -49,15 +51,13 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
 
 
 def _check(call: PictureCall, host: Host) -> None:
-    for wanted, quirk, what in (
-        (call.seed is not None, "image_seed", "a seed for a picture"),
-        (call.steps is not None, "image_steps", "steps of a picture"),
-        (bool(call.negative), "negative_prompt", "a negative prompt"),
-    ):
-        if wanted and quirk not in host.quirks:
-            raise NotExpressible.of(what, WIRE, where=host.id, todo="leave it out, or ask another host")
-    if call.format and "no_image_format" in host.quirks:
-        raise NotExpressible.of("the format of a picture", WIRE, where=host.id, todo="leave it out")
+    has = picture_words(host)
+    for wish, wanted in (
+        (SEED, call.seed is not None), (STEPS, call.steps is not None), (NEGATIVE, bool(call.negative)),
+        (FORMAT, bool(call.format)), (QUALITY, bool(call.quality)),
+    ):  # fmt: skip
+        if wanted and wish not in has:
+            raise NotExpressible.of(SPELLED[wish], WIRE, where=host.id, todo="leave it out, or ask another host")
     if call.mask and not call.images:
         raise NotExpressible.of("a mask without a picture", WIRE, where=host.id)
     for image in call.images:
@@ -72,6 +72,7 @@ def _fields(call: PictureCall, host: Host) -> dict[str, Any]:
         "n": call.count if call.count != 1 else None,
         "seed": call.seed,
         "steps": call.steps,
+        "quality": call.quality or None,
         "negative_prompt": whole(call.negative) or None,
         "output_format": call.format or None,
         "response_format": "b64_json" if "image_b64" in host.quirks else None,

@@ -132,10 +132,10 @@ def read_usage(usage: Mapping[str, Any], tier: str = "") -> Usage:
         cache_write_tokens=count(given.get("cache_write_tokens")),
         reasoning_tokens=count(made.get("reasoning_tokens")),
         audio_tokens=count(made.get("audio_tokens")),
+        image_tokens=count(made.get("image_tokens")),
         seconds=float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < 1e9 else None,
         input_by_modality=_modalities(given),
         cached_by_modality=_modalities(mapping(given.get("cached_tokens_details"))),
-        image_tokens=count(made.get("image_tokens")),
         tier=tier.lower(),
     )
 

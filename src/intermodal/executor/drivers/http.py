@@ -14,9 +14,10 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Auth, Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
+from intermodal.events import Drawn
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.wires import VectorCodec, chat_codec, vector_codec
+from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.world import World
 from intermodal.media.sound import samples
 from intermodal.wire import openai_audio, openai_chat, openai_speech, status
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from intermodal.executor.transport import Response
 
 MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
+MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
 _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 
@@ -168,7 +170,9 @@ async def transcribe(job: Job, world: World, line: Line, server: Server) -> Made
 
 async def embed(job: Job, world: World, line: Line, server: Server) -> Made:
     codec = _vector_codec(job)
-    encoded = codec.encode_request(EmbeddingCall(model=_model(job), texts=(job.text,)), job.endpoint.host)
+    encoded = codec.encode_request(
+        EmbeddingCall(model=_model(job), texts=(job.text,) if job.text else (), media=job.beside), job.endpoint.host
+    )
     async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=1, headers=response.headers)
@@ -221,7 +225,31 @@ def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
         yield waiting
 
 
-_BY_OP = {"generate": chat, "describe": chat, "transcribe": transcribe, "embed": embed, "score": score, "speak": speak}
+async def draw(job: Job, world: World, line: Line, server: Server) -> Made:
+    assert job.drawing is not None
+    codec = picture_codec(job.endpoint.host)
+    if codec is None:
+        what = "speaks a protocol in which intermodal asks for no pictures"
+        raise errors.CallError(what, where=job.endpoint.id, todo="ask another host", sent=False)
+    encoded = codec.encode_request(job.drawing, job.endpoint.host)
+    async with _posted(job, world, line, server, encoded) as response:
+        body = await response.read(MAX_PICTURES)
+        reply = codec.decode_reply(body, job.endpoint.id, headers=response.headers)
+    usage = reply.usage
+    if usage.image_tokens is None:  # taken for all of it until told apart
+        usage = msgspec.structs.replace(usage, image_tokens=usage.output_tokens)
+    prompts = reply.prompts or ("",) * len(reply.images)
+    drawn = tuple(
+        Drawn(data=image.data, media_type=image.media_type, prompt=prompt)
+        for image, prompt in zip(reply.images, prompts, strict=True)
+    )
+    return Made(drawn=drawn, usage=usage)
+
+
+_BY_OP = {
+    "generate": chat, "describe": chat, "transcribe": transcribe, "embed": embed, "score": score, "speak": speak,
+    "draw": draw,
+}  # fmt: skip
 
 
 def _model(job: Job) -> str:
