@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from intermodal.catalog.nouns import Host, Protocol
 
-SIZE, COUNT, QUALITY, FORMAT, SEED, STEPS, NEGATIVE, RATIO = (
-    "size", "count", "quality", "format", "seed", "steps", "negative", "ratio",
+SIZE, COUNT, QUALITY, FORMAT, SEED, STEPS, NEGATIVE, RATIO, EDITS = (
+    "size", "count", "quality", "format", "seed", "steps", "negative", "ratio", "edits",
 )  # fmt: skip
 # How each wish is called in a sentence.
 SPELLED: Mapping[str, str] = {
@@ -22,14 +22,17 @@ SPELLED: Mapping[str, str] = {
     SEED: "a seed for a picture",
     STEPS: "steps of a picture",
     NEGATIVE: "a negative prompt",
+    EDITS: "pictures to start from",
 }
 _HAS: Mapping[Protocol, frozenset[str]] = {
-    "openai": frozenset((SIZE, COUNT, QUALITY, FORMAT)),
-    "openai-responses": frozenset((SIZE, COUNT, QUALITY, FORMAT)),
-    "gemini": frozenset((RATIO, SEED)),
+    "openai": frozenset((SIZE, COUNT, QUALITY, FORMAT, EDITS)),
+    "openai-responses": frozenset((SIZE, COUNT, QUALITY, FORMAT, EDITS)),
+    "gemini": frozenset((RATIO, SEED, EDITS)),
 }
 _MORE: Mapping[str, str] = {"image_seed": SEED, "image_steps": STEPS, "negative_prompt": NEGATIVE}
-_LESS: Mapping[str, str] = {"no_image_format": FORMAT, "no_image_quality": QUALITY}
+_LESS: Mapping[str, str] = {
+    "no_image_format": FORMAT, "no_image_quality": QUALITY, "no_image_size": SIZE, "no_image_edits": EDITS,
+}  # fmt: skip
 
 # Google's image models are told a shape, and draw it in one size: "Image generation", table of aspect ratios at 1K.
 RATIOS: Mapping[tuple[int, int], str] = {

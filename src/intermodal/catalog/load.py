@@ -137,7 +137,7 @@ def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allo
 
 def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow]) -> bool:
     """The snapshot speaks of this host only while it is where the snapshot knows it to be."""
-    return row.id in models.places and not (row.id in own and own[row.id].base_url) and row.protocol == "openai"
+    return row.id in models.places and not (row.id in own and own[row.id].base_url) and row.protocol in hosted.DRIVEN
 
 
 @cache
@@ -180,7 +180,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         model=model,
         host=host,
         served_as=served.called,
-        input=served.input or (hosted.carried(model, price) if row.protocol in HTTP else model.input),
+        input=served.input or (hosted.carried(model, price, row.protocol) if row.protocol in HTTP else model.input),
         context=context,
         price=FREE if host.zone == "process" else price,
         later=later,

@@ -17,6 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from intermodal.catalog.drawing import EDITS, picture_words
 from intermodal.content import Kind
 from intermodal.costing.memory import fits
 from intermodal.planner.again import may_follow
@@ -208,8 +209,11 @@ def keep(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
 
 def drawn_from(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     """Words about a picture make another picture."""
-    if case.job != "draw" or bundle.kind != "image" or way.name == "native":
+    if case.job != "draw" or bundle.kind != "image":
         return ""
+    if way.name == "native":
+        told = EDITS in picture_words(group.first.host)
+        return "" if told else f"draws from words alone, and {bundle.title} is a picture"
     return f"{bundle.title} is a picture to be drawn from, and words about it would make another"
 
 

@@ -12,7 +12,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intermodal import errors
-from intermodal.catalog.drawing import FORMAT, NEGATIVE, QUALITY, SEED, SPELLED, STEPS, picture_words
+from intermodal.catalog.drawing import (
+    EDITS,
+    FORMAT,
+    NEGATIVE,
+    QUALITY,
+    SEED,
+    SIZE,
+    SPELLED,
+    STEPS,
+    picture_words,
+)
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
 from intermodal.wire._json import dumps, items, loads, mapping, whole, word
@@ -20,7 +30,7 @@ from intermodal.wire.call import Encoded, NotExpressible, PictureCall, Pictures,
 from intermodal.wire.openai_reply import read_usage
 
 WIRE = "OpenAI images"
-PATH, EDITS = "/images/generations", "/images/edits"
+PATH, EDIT_PATH = "/images/generations", "/images/edits"
 ENDINGS: Mapping[str, str] = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 QUIRKS: Mapping[str, str] = {
     "image_seed": "seed is known",
@@ -30,6 +40,8 @@ QUIRKS: Mapping[str, str] = {
     "width_height": "the size is said as width and height",
     "no_image_format": "the format of the file cannot be chosen",
     "no_image_quality": "quality is not known",
+    "no_image_size": "the size cannot be chosen",
+    "no_image_edits": "no picture goes in",
 }
 _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))
 
@@ -47,14 +59,15 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
         digest.update(image.data)
     boundary = digest.hexdigest()[:40]
     headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
-    return Encoded(path=EDITS, headers=headers, segments=tuple(_form(call, fields, boundary)))
+    return Encoded(path=EDIT_PATH, headers=headers, segments=tuple(_form(call, fields, boundary)))
 
 
 def _check(call: PictureCall, host: Host) -> None:
     has = picture_words(host)
     for wish, wanted in (
         (SEED, call.seed is not None), (STEPS, call.steps is not None), (NEGATIVE, bool(call.negative)),
-        (FORMAT, bool(call.format)), (QUALITY, bool(call.quality)),
+        (FORMAT, bool(call.format)), (QUALITY, bool(call.quality)), (SIZE, call.size is not None),
+        (EDITS, bool(call.images)),
     ):  # fmt: skip
         if wanted and wish not in has:
             raise NotExpressible.of(SPELLED[wish], WIRE, where=host.id, todo="leave it out, or ask another host")
