@@ -6,7 +6,6 @@ is said as a shape (``imageConfig.aspectRatio``), of which each has one size at 
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -15,9 +14,10 @@ from intermodal import errors
 from intermodal.catalog.drawing import COUNT, FORMAT, NEGATIVE, QUALITY, RATIOS, SEED, SPELLED, STEPS, picture_words
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
-from intermodal.wire._json import Base64, items, loads, mapping, segments, whole, word
+from intermodal.wire._json import Base64, items, mapping, segments, whole, word
 from intermodal.wire.call import Encoded, NotExpressible, PictureCall, Pictures, WireImage
 from intermodal.wire.gemini_reply import FINISH_REASONS, read_usage
+from intermodal.wire.held import parsed, unbase64
 
 WIRE = "Gemini images"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
@@ -66,7 +66,7 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where a filter stopped it.
     """
     try:
-        tree = loads(body)
+        tree, _ = parsed(body)
     except ValueError:
         raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
     if not isinstance(tree, Mapping) or tree.get("error"):
@@ -77,7 +77,7 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     inline = [mapping(part.get("inlineData")) for part in parts if part.get("inlineData") and not part.get("thought")]
     try:
         images = tuple(
-            WireImage(data=b64decode(word(each.get("data")), validate=True), media_type=word(each.get("mimeType")))
+            WireImage(data=unbase64(word(each.get("data"))), media_type=word(each.get("mimeType")))
             for each in inline
             if word(each.get("mimeType")).startswith("image/")
         )

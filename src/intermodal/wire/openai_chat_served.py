@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,6 +29,7 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
+from intermodal.wire.held import unbase64
 from intermodal.wire.reading import chosen, data_uri, functions, image_at, json_output, listed, reading, stops, text
 from intermodal.wire.served import answered
 from intermodal.wire.turns import turn
@@ -117,9 +118,9 @@ def _read_part(part: Any) -> WirePart:
         return Refusal(text=text(part["refusal"], "a refusal"))
     if kind == "input_audio":
         audio = part["input_audio"]
-        return WireAudio(data=b64decode(audio["data"], validate=True), format=audio["format"])
+        return WireAudio(data=unbase64(audio["data"]), format=audio["format"])
     if kind == "input_video":
-        return WireVideo(data=b64decode(part["input_video"]["data"], validate=True))
+        return WireVideo(data=unbase64(part["input_video"]["data"]))
     if kind == "file":
         return _read_file(part["file"])
     if kind == "image_url":

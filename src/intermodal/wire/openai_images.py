@@ -7,7 +7,6 @@ neither a seed nor steps nor a negative prompt; hosts of diffusion models that t
 from __future__ import annotations
 
 import hashlib
-from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,8 +24,9 @@ from intermodal.catalog.drawing import (
 )
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
-from intermodal.wire._json import dumps, items, loads, mapping, whole, word
+from intermodal.wire._json import dumps, items, mapping, whole, word
 from intermodal.wire.call import Encoded, NotExpressible, PictureCall, Pictures, Usage, WireImage
+from intermodal.wire.held import parsed, unbase64
 from intermodal.wire.openai_reply import read_usage
 
 WIRE = "OpenAI images"
@@ -121,14 +121,14 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     A link is not followed: only media's one door opens what somebody else named.
     """
     try:
-        tree = loads(body)
+        tree, _ = parsed(body)
     except ValueError:
         raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
     if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("data"), list):
         raise status.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
     rows = [mapping(row) for row in items(tree["data"])]
     try:
-        pictures = tuple(_picture(b64decode(word(row.get("b64_json")), validate=True)) for row in rows)
+        pictures = tuple(_picture(unbase64(word(row.get("b64_json")))) for row in rows)
     except ValueError:
         pictures = ()
     if not pictures or not all(picture.data for picture in pictures):
