@@ -73,7 +73,7 @@ def reserve(database: Database, reservation: Reservation) -> str:
     }
     names = ", ".join(row)
     marks = ", ".join(f":{name}" for name in row)
-    with database.writing() as connection:
+    with database.writing(later=True) as connection:  # nothing is sent before the next step of this row is on disk
         connection.execute(f"INSERT INTO attempts ({names}) VALUES ({marks})", row)
     return key
 

@@ -102,6 +102,7 @@ class Database:
         self.path = path
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._later = False  # how the connection commits now
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -113,10 +114,17 @@ class Database:
                 yield self._open()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection inside one transaction: committed at the end, rolled back on any error."""
+    def writing(self, *, later: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection inside one transaction: committed at the end, rolled back on any error.
+
+        ``later``: it survives the end of this process at once, and a loss of power from the next commit on that is
+        not said to be so: the log is one file, and is brought to disk up to there.
+        """
         with self._lock, self._told():
             connection = self._open()
+            if later != self._later:
+                connection.execute(f"PRAGMA synchronous={'NORMAL' if later else 'FULL'}")
+                self._later = later
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -168,7 +176,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        self._connection, self._later = connection, False
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

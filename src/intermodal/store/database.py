@@ -115,7 +115,7 @@ class Store:
     # ---- runs ---------------------------------------------------------------------------------
 
     def start_run(self, row: RunRow) -> None:
-        with self._database.writing() as connection:
+        with self._database.writing(later=True) as connection:
             connection.execute(
                 "INSERT INTO runs (id, plan, inputs, endpoint, objective, parts, started, outcome)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

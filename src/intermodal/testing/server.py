@@ -38,6 +38,7 @@ class FakeHost:
         prices: USD per million input and output tokens.
 
     ``cached`` may be set: so many tokens of each prompt it says it had in its cache.
+    ``pictures``: how many it draws at most for one request.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class FakeHost:
         self.models = models
         self.fault = fault
         self.key = key
+        self.pictures = 10
         self.input_price, self.output_price = prices
         self.cached = 0
         self.attempts: list[Attempt] = []
@@ -322,7 +324,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _pictures(self, attempt: Attempt, fault: Fault | None) -> None:
         """Pictures of one colour, which follows from the words."""
         said = attempt.json or attempt.form
-        count, words = int(said.get("n", 1)), attempt.texts[-1]
+        count, words = min(int(said.get("n", 1)), self.fake.pictures), attempt.texts[-1]
         drawn = [painted.png(words, said.get("size", ""), number) for number in range(count)]
         attempt.status, attempt.output_tokens = 200, painted.TOKENS * count
         pictures = painted.TOKENS * len(attempt.images)

@@ -60,7 +60,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
             temperature=tree.get("temperature"),
             top_p=tree.get("top_p"),
             stop=stops(tree.get("stop")),
-            seed=tree.get("seed"),
+            seed=tree.get("seed", tree.get("random_seed")),
         ),
         stream=tree.get("stream") is True,
         candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
@@ -118,11 +118,19 @@ def _read_part(part: Any) -> WirePart:
         return Refusal(text=text(part["refusal"], "a refusal"))
     if kind == "input_audio":
         audio = part["input_audio"]
+        if isinstance(audio, str):  # as Mistral's clients send it
+            data = unbase64(audio)
+            return WireAudio(data=data, format="wav" if data[:4] == b"RIFF" else "mp3")
         return WireAudio(data=unbase64(audio["data"]), format=audio["format"])
     if kind == "input_video":
         return WireVideo(data=unbase64(part["input_video"]["data"]))
     if kind == "file":
         return _read_file(part["file"])
+    if kind == "document_url":
+        found = data_uri(part["document_url"])
+        if found is None:
+            return WireLink(of="document", url=part["document_url"])
+        return WireDocument(data=found[1], name=part.get("document_name") or "")
     if kind == "image_url":
         image = part["image_url"]
         image = {"url": image} if isinstance(image, str) else image

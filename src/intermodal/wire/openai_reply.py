@@ -53,6 +53,8 @@ class Decoder(Decoding):
             # reasoning_content: DeepSeek, vLLM, llama.cpp; reasoning: OpenRouter, Ollama
             for text in _texts(delta.get("reasoning_content") or delta.get("reasoning")):
                 self._out.append(ReasoningDelta(text=text))
+            for text in _thoughts(delta.get("content")):
+                self._out.append(ReasoningDelta(text=text))
             for text in _texts(delta.get("content")):
                 self._out.append(TextDelta(text=text))
             self._read_speech(delta.get("audio"))
@@ -171,6 +173,13 @@ def _candidates(logprobs: Any) -> Iterator[Candidates]:
         )
         if words:
             yield Candidates(words=words)
+
+
+def _thoughts(content: Any) -> list[str]:
+    """What was thought, where it comes as parts of the content (Mistral)."""
+    parts = content if isinstance(content, list) else []
+    thinking = [part.get("thinking") for part in parts if isinstance(part, Mapping) and part.get("type") == "thinking"]
+    return [text for each in thinking for text in _texts(each)]
 
 
 def _texts(content: Any) -> list[str]:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
 MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
+_LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 
@@ -152,6 +153,9 @@ async def _events(response: Response, decoder: Decoding) -> AsyncIterator[WireEv
             break
         for event in decoder.feed(chunk):
             yield event
+    if decoder.done:  # a reply read to its end gives its connection back for the next request
+        with anyio.move_on_after(_LAST_BYTES):
+            await anext(chunks, None)
     for event in decoder.close():
         yield event
 
