@@ -235,8 +235,8 @@ def _part(part: WirePart, host: Host) -> dict[str, Any]:
     if isinstance(part, WireAudio) and "bare_audio" in host.quirks:
         return {"type": "input_audio", "input_audio": Base64(part.data)}
     if isinstance(part, WireDocument) and "document_url" in host.quirks:
-        url = Base64(part.data, "data:application/pdf;base64,")
-        return {"type": "document_url", "document_url": url, "document_name": part.name}
+        paper = Base64(part.data, "data:application/pdf;base64,")
+        return {"type": "document_url", "document_url": paper, "document_name": part.name}
     if isinstance(part, WireAudio):
         return {"type": "input_audio", "input_audio": {"data": Base64(part.data), "format": part.format}}
     if isinstance(part, WireDocument):
