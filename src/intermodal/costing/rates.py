@@ -16,6 +16,7 @@ from intermodal.costing.counts import Counts, counts
 from intermodal.costing.levels import Levels
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
+from intermodal.request import Zone
 
 UNKNOWN_CONTEXT = 4_096  # what a server that does not say is trusted with: the smallest common default
 HERE = ("process", "machine")
@@ -39,6 +40,11 @@ _HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
     "page": between(0.5, 2.0, 8.0, _NOT_MEASURED),
     "picture": between(10.0, 120.0, 1200.0, _NOT_MEASURED),
 }
+
+
+def usual(figure: str, zone: Zone) -> Quantity:
+    """What a speed is taken to be where nobody states it: that of its kind of place."""
+    return (_HERE if zone in HERE else _ELSEWHERE)[figure]
 
 
 class Rates(Struct, frozen=True, gc=False):
@@ -131,7 +137,7 @@ def _speed(endpoint: Endpoint, figure: str, statistics: Statistics) -> Quantity:
         return stated
     if figure == "page" and endpoint.speed.megapixel.mid > 0:
         return stated  # 0: pages are then timed by their pixels
-    return (_HERE if endpoint.host.zone in HERE else _ELSEWHERE)[figure]
+    return usual(figure, endpoint.host.zone)
 
 
 def _says_anything(endpoint: Endpoint) -> bool:

@@ -15,7 +15,7 @@ class Work(Value, frozen=True):
         megapixels: of all pictures looked at.
         pages: pages read, 0 for a picture that is no page.
         characters: of text to be spoken.
-        pictures: how many were looked at, pages among them; 0 when nobody counted.
+        pictures: how many were looked at, pages among them, or are to be drawn; 0 when nobody counted.
         letters: counted on them from afar when they were probed; 0 when any was not.
         text_tokens, image_tokens, audio_tokens: what was sent, by our own rules; ``text_exact``: that of text is
             counted with the model's vocabulary. messages: how many; 0 where nobody weighed it.
