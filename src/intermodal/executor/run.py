@@ -22,6 +22,7 @@ from intermodal.executor.world import OpenedLike, World
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.request import Request
+from intermodal.store.attempts import now
 from intermodal.store.rows import RunRow
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ class Trip:
             endpoint=self._plan.chosen.endpoint,
             objective=self._plan.objective,
             parts=tuple(part.name for part in self._opened.facts.parts),
+            started=now(),
         )
-        await written(lambda: self._world.store.start_run(row))
+        self._ledger.begin = lambda: self._world.store.start_run(row)
         outcome = "cancelled"
         try:
             await self._in_time()
@@ -113,8 +115,15 @@ class Trip:
             cost=None if self._ledger.unknown else self._ledger.spent,
             seconds=round(self._world.clock() - self._started, 3),
         )
+        begin, self._ledger.begin = self._ledger.begin, None
+
+        def write() -> None:
+            if begin is not None:  # nothing had to be called
+                begin()
+            self._world.store.finish_run(closed)
+
         try:
-            await written(lambda: self._world.store.finish_run(closed))
+            await written(write)
         except errors.IntermodalError:
             # The rows that count money are closed already; an answer is not withheld for this one.
             return
