@@ -142,7 +142,8 @@ async def first_words(runs: int, url: str) -> tuple[list[float], list[float], st
             return found * 1000
 
         for _ in range(20):
-            await one_bare(), await one_of_ours()
+            await one_bare()
+            await one_of_ours()
         for _ in range(10 * runs):
             bare.append(await one_bare())
             ours.append(await one_of_ours())

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from intermodal.catalog.hosted import counts, prices_of
+from intermodal.catalog.nouns import Protocol
 from intermodal.catalog.offered import protocol_of
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shaping import shape
@@ -56,7 +57,7 @@ def make(
     """Join the two. ``hosts`` are the shipped host rows: the models they name come first and keep their ids."""
     spelt, hosts = spellings(), tuple(hosts)
     ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
-    protocols = {host.id: host.protocol for host in hosts if host.base_url}
+    protocols: dict[str, Protocol] = {host.id: host.protocol for host in hosts if host.base_url}
     rows = _rows(models, prices, ours, spelt)
     ids = _Ids(rows, ours, spelt)
     header = Header(intermodal_snapshot=FORMAT, made=made, size=0, origins=origins)

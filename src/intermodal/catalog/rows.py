@@ -146,7 +146,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
     def _alone(self) -> ModelRow:
         tasks = self.tasks or _tasks_for(self.input)
-        made = {_MADE.get(task, "text") for task in tasks}
+        made: set[Made] = {_MADE.get(task, "text") for task in tasks}
         return ModelRow(
             id=self.id,
             name=self.name,

@@ -7,7 +7,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -22,7 +22,7 @@ _SIZE = re.compile(r"(\d{1,5})[x×](\d{1,5})", re.IGNORECASE)
 
 def image_output(given: Mapping[str, Any]) -> ImageOutput:
     """The output that the options describe; the format as it is said, else as the file's name ends."""
-    form = given["form"] or SUFFIXES.get(Path(given.get("to") or "").suffix.lower(), "")
+    form: PictureFormat | Literal[""] = given["form"] or SUFFIXES.get(Path(given.get("to") or "").suffix.lower(), "")
     return ImageOutput(
         size=_size(given.get("size") or ""),
         count=given.get("count") or 1,

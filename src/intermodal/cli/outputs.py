@@ -36,7 +36,7 @@ _FOR = {
     "count": "image", "steps": "image", "negative": "image", "quality": "image",
 }  # fmt: skip
 _SPELLED = {name: "--schema" if name == "schema_file" else f"--{name}" for name in (*_FOR, "to")}
-_IMPLIED: Mapping[str, str] = dict.fromkeys(SPEECH_FORMATS, "speech") | dict.fromkeys(PICTURE_FORMATS, "image")
+_IMPLIED: Mapping[str, str] = {"wav": "speech", "mp3": "speech", "png": "image", "jpeg": "image", "webp": "image"}
 
 
 def output_of(given: Mapping[str, Any]) -> Output:
