@@ -79,7 +79,6 @@ class Ledger:
             raise
         return Entry(self, self._store, key, high)
 
-
     def _reserve(self, row: Reservation, begin: Callable[[], None] | None) -> str:
         if begin is not None:
             begin()
