@@ -1,4 +1,4 @@
-"""Pictures that come out: models of the whole snapshot that draw, by price. A plan for allowed hosts is the planner's."""
+"""Pictures that come out: models of every host that draw, by price. A plan for allowed hosts is the planner's work."""
 
 from __future__ import annotations
 
