@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from intermodal.quickly import ask
     from intermodal.request import (
         EmbeddingOutput,
+        ImageOutput,
         JsonOutput,
         Message,
         Policy,
@@ -47,15 +48,16 @@ _HOME = {
     "IntermodalError": "errors", "NoRoute": "errors",
     "Event": "events", "Replanned": "events", "Result": "events", "fold": "events",
     "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
-    "EmbeddingOutput": "request", "JsonOutput": "request", "Message": "request", "Policy": "request",
-    "Request": "request", "Sampling": "request", "ScoresOutput": "request", "SpeechOutput": "request",
-    "TextOutput": "request", "TranscriptOutput": "request",
+    "EmbeddingOutput": "request", "ImageOutput": "request", "JsonOutput": "request", "Message": "request",
+    "Policy": "request", "Request": "request", "Sampling": "request", "ScoresOutput": "request",
+    "SpeechOutput": "request", "TextOutput": "request", "TranscriptOutput": "request",
     "ask": "quickly", "explain": "plans.explain", "explain_analyze": "plans.analyze", "make_request": "asking",
 }  # fmt: skip
 
 __all__ = [
     "Advice", "Answer", "AsyncClient", "Audio", "BytesSource", "Client", "Document", "EmbeddingOutput", "Event", "File",
-    "Image", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoRoute", "PathSource", "Plan", "Policy",
+    "Image", "ImageOutput", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoRoute", "PathSource", "Plan",
+    "Policy",
     "Replanned", "Request", "Result", "Sampling", "SavedPlan", "ScoresOutput", "SpeechOutput", "Text",
     "TextOutput", "TranscriptOutput", "UrlSource",
     "__version__", "advise", "ask", "explain", "explain_analyze", "fold", "make_request",

@@ -24,6 +24,7 @@ from intermodal.request import (
     ZONES,
     Aspect,
     EmbeddingOutput,
+    ImageOutput,
     Message,
     Objective,
     Output,
@@ -156,7 +157,9 @@ def vocabularies(catalog: Catalog) -> frozenset[str]:
 
 
 def _check_output(output: Output | None) -> None:
-    """Labels must be two at least, and differ."""
+    """Labels must be two at least, and differ; a picture has a size and there is one at least."""
+    if isinstance(output, ImageOutput):
+        _check_picture(output)
     if not isinstance(output, ScoresOutput):
         return
     labels = [label.strip() for label in output.labels]
@@ -164,6 +167,20 @@ def _check_output(output: Output | None) -> None:
         raise UsageError("one label has nothing to be compared with", todo="give two labels or more")
     if not all(labels) or len(set(labels)) != len(labels):
         raise UsageError("two labels are the same, or one is empty", todo="give labels that differ")
+
+
+MOST_PICTURES = 10  # of one request
+MOST_SIDE = 16_384  # pixels
+
+
+def _check_picture(output: ImageOutput) -> None:
+    if not 1 <= output.count <= MOST_PICTURES:
+        raise UsageError(f"{output.count} pictures cannot be asked for", todo=f"ask for 1 to {MOST_PICTURES}")
+    if output.size is not None and not all(1 <= side <= MOST_SIDE for side in output.size):
+        width, height = output.size
+        raise UsageError(f"{width}x{height} is not the size of a picture", todo="write it as 1024x1024")
+    if output.steps is not None and not 1 <= output.steps <= 1000:
+        raise UsageError(f"{output.steps} steps cannot be asked for", todo="ask for 1 to 1000")
 
 
 def _values(cls: Any, given: dict[str, Any]) -> Any:
@@ -287,6 +304,6 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
 
 def is_turn(output: Output) -> bool:
     """Whether somebody answered, so that the conversation can go on from there."""
-    return not isinstance(output, EmbeddingOutput | ScoresOutput) and not (
+    return not isinstance(output, EmbeddingOutput | ScoresOutput | ImageOutput) and not (
         isinstance(output, SpeechOutput) and output.verbatim
     )

@@ -24,11 +24,12 @@ from msgspec.structs import replace
 from intermodal import asking
 from intermodal._sync import Bridge
 from intermodal.asking import AskOptions
-from intermodal.catalog.load import load_catalog, with_named
+from intermodal.catalog.load import load_catalog, tariffs, with_named
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Result, TextDelta, fold
+from intermodal.executor.upstream import Upstreams
 from intermodal.planner import frontier, why_not
 from intermodal.planner import plan as make_plan
 from intermodal.plans import analyze, explain
@@ -75,9 +76,9 @@ def plan_from(inputs: Inputs) -> Plan:
     return make_plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
 
 
-def _again(inputs: Inputs, request: Request, facts: Facts) -> Plan:
-    """The plan for the rest of a run: the same inputs, what is left of budget and time, and what is done already."""
-    return plan_from(replace(inputs, request=request, facts=facts))
+def _again(inputs: Inputs, upstreams: Upstreams, request: Request, facts: Facts) -> Plan:
+    """The plan for the rest of a run: what is left of budget and time, what is done, what endpoints do not take."""
+    return plan_from(replace(inputs, request=request, facts=facts, catalog=upstreams.corrected(inputs.catalog)))
 
 
 class AsyncClient:
@@ -101,6 +102,7 @@ class AsyncClient:
         self._store: Store | None = None
         self._vocabularies: Vocabularies | None = None
         self._last_catalog = Catalog()
+        self._upstreams = Upstreams()
         self._weights: WeightsStore | None = None
 
     # ---- the five things it does ----------------------------------------------------------------
@@ -206,15 +208,13 @@ class AsyncClient:
             own_snapshot=snapshot_file(self.env),
         )
         made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
+        made = self._upstreams.corrected(made)
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
             self._last_catalog = made
         return self._last_catalog
 
     async def approved(self, saved: SavedPlan) -> Prepared:
-        """Open the media of an approved plan again, and make sure it is what was approved.
-
-        Raises PlanStale when a file changed, or an endpoint of the plan is no longer ready.
-        """
+        """Open the media of an approved plan again, and make sure they are the approved ones, or raise PlanStale."""
         prepared = await self.prepare(saved.request)
         asking.check_approved(saved, prepared.inputs)
         return prepared
@@ -283,17 +283,15 @@ class AsyncClient:
         if self._transport is None:
             self._transport = Transport()
         return World(
-            catalog=inputs.catalog,
-            media=self._media,
-            runtimes=self._runtimes,
-            store=self.store,
+            catalog=inputs.catalog, media=self._media, runtimes=self._runtimes, store=self.store,
             derived=DerivedCache(cache_dir(self.env) / "derived"),
-            transport=self._transport,
+            transport=self._transport, upstreams=self._upstreams,
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,
+            tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
-            plan_again=None if exact else partial(_again, inputs),
-        )
+            plan_again=None if exact else partial(_again, inputs, self._upstreams),
+        )  # fmt: skip
 
     async def aclose(self) -> None:
         """End every child process and connection."""

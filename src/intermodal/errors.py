@@ -21,6 +21,7 @@
     │   ├── RateLimited            429
     │   ├── Overloaded             503 / 529
     │   ├── ContextExceeded        the prompt does not fit
+    │   │   └── RequestTooLarge    too many bytes, pixels or files for it
     │   ├── UnsupportedModality    the endpoint cannot take this kind of part
     │   ├── ContentRefused         a content policy said no
     │   ├── StreamCut              the stream ended without its proper end
@@ -39,7 +40,14 @@ built from the three.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+# What may follow a failed attempt; how often and how long after is ``executor/retry.py``'s.
+# never: nothing. resend: the same endpoint, and then another. once: the same, one time, and then another. wait: the
+# same, after the time it asks for, or another. reroute: another. shrink: less of it, or an endpoint that takes more.
+Retry = Literal["never", "resend", "once", "wait", "reroute", "shrink"]
+# Whether the failed attempt is charged for: certainly not; nobody can know; it is.
+Billing = Literal["free", "maybe", "billed"]
 
 
 class IntermodalError(Exception):
@@ -134,10 +142,21 @@ class PlanStale(NoRoute):
 
 
 class CallError(IntermodalError):
-    """An endpoint failed. ``sent`` says whether the request body may have reached it (and cost money)."""
+    """An endpoint failed.
+
+    Attributes:
+        status: of HTTP, or the one the body names; 0 where there was none.
+        retry_after: seconds it asks us to wait, None when it did not.
+        sent: the request body may have reached it (and cost money).
+        retry, billing: what may follow, and whether this attempt is charged for; of the class unless said otherwise.
+        resendable: the endpoint's own word (``x-should-retry``) for sending it the same again, None without one.
+        limit: how much it takes, where it said so: tokens of context, or files for a ``RequestTooLarge``.
+    """
 
     exit_code = 5
     code = "call"
+    _retry: ClassVar[Retry] = "reroute"
+    _billing: ClassVar[Billing] = "maybe"
 
     def __init__(
         self,
@@ -154,37 +173,66 @@ class CallError(IntermodalError):
         self.status = status
         self.retry_after = retry_after
         self.sent = sent
+        self.retry: Retry = self._usually()
+        self.billing: Billing = "free" if not sent or 400 <= status < 500 else type(self)._billing
+        self.resendable: bool | None = None
+        self.limit: int | None = None
+
+    def _usually(self) -> Retry:
+        if type(self) is not CallError or not self.status:
+            return type(self)._retry
+        return "once" if self.status >= 500 else "never"
 
 
 class Unreachable(CallError):
     code = "unreachable"
     retryable = True
 
+    def _usually(self) -> Retry:
+        return "reroute" if self.sent else "resend"
+
 
 class CredentialsRefused(CallError):
     code = "credentials_refused"
+    _billing = "free"
 
 
 class RateLimited(CallError):
     code = "rate_limited"
     retryable = True
+    _retry = "wait"
+    _billing = "free"
 
 
 class Overloaded(CallError):
     code = "overloaded"
     retryable = True
+    _retry = "wait"
+    _billing = "free"
 
 
 class ContextExceeded(CallError):
     code = "context_exceeded"
+    _retry = "shrink"
+    _billing = "free"
+
+
+class RequestTooLarge(ContextExceeded):
+    code = "request_too_large"
 
 
 class UnsupportedModality(CallError):
+    """``kind`` is what it cannot take ("image", "audio", "video", "document"), "" when it did not say."""
+
     code = "unsupported_modality"
+    _billing = "free"
+    kind: str = ""
 
 
 class ContentRefused(CallError):
     code = "content_refused"
+    _retry = "never"  # asking somebody else would be evasion: the reason is passed on instead
+    _billing = "billed"
 
 
 class StreamCut(CallError):
@@ -194,6 +242,8 @@ class StreamCut(CallError):
 class RuntimeCrashed(CallError):
     code = "runtime_crashed"
     retryable = True
+    _retry = "once"
+    _billing = "free"
 
 
 class OutputInvalid(IntermodalError):

@@ -80,6 +80,29 @@ class Retrying(Value, tag_field="event", tag="retrying"):
     at: float = 0.0
 
 
+class AttemptFailed(Value, tag_field="event", tag="attempt_failed"):
+    """One attempt at a step failed. Nothing of what it said was shown, unless it was the last.
+
+    Attributes:
+        code: the error's. status: of HTTP, 0 where there was none. reason: in words that follow the endpoint's name.
+        charged: whether it is paid for: "no", or "maybe" where nobody can know. cost: USD, None where nobody knows.
+        seconds: what it took. then: "resend" to the same endpoint after ``delay`` seconds, "reroute", or "stop".
+        at: seconds after the start of the run.
+    """
+
+    step: str
+    endpoint: str
+    code: str
+    reason: str
+    status: int = 0
+    charged: Literal["no", "maybe"] = "no"
+    cost: float | None = 0.0
+    seconds: float = 0.0
+    then: Literal["resend", "reroute", "stop"] = "stop"
+    delay: float = 0.0
+    at: float = 0.0
+
+
 class Note(Value, tag_field="event", tag="note"):
     """Something the user should know: a loss, a check that spoke, a route that changed."""
 
@@ -123,6 +146,17 @@ class Speech(Value):
     seconds: float = 0.0
 
 
+class Drawn(Value):
+    """A picture that was made. ``data`` is a file of ``media_type``.
+
+    ``prompt`` is what the host made of the words before it drew, "" where it does not say.
+    """
+
+    data: bytes
+    media_type: str = "image/png"
+    prompt: str = ""
+
+
 class Committed(Value, tag_field="event", tag="committed"):
     """The first meaningful output is next: from here on no other model may speak."""
 
@@ -137,7 +171,8 @@ class Finished(Value, tag_field="event", tag="finished"):
     """The last event of a run that worked.
 
     ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output; ``speech`` the
-    sound of a speech output; ``scores`` those of the labels of a scores output, 0..1, together 1;
+    sound of a speech output; ``images`` the pictures of an image output; ``scores`` those of the labels of a scores
+    output, 0..1, together 1;
     ``said`` the answer as parts, where it was not words alone (calls of tools, blocks that go back as they came);
     ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also
     where an answer was stopped because it repeated itself. ``endpoint`` is "" where nothing had to be called.
@@ -149,6 +184,7 @@ class Finished(Value, tag_field="event", tag="finished"):
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
+    images: tuple[Drawn, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
     said: tuple[Part, ...] = ()
     cost: float | None = 0.0
@@ -161,7 +197,17 @@ class Finished(Value, tag_field="event", tag="finished"):
 
 
 Event = (
-    StepStarted | StepProgress | StepFinished | Retrying | Note | Checked | Replanned | Committed | TextDelta | Finished
+    StepStarted
+    | StepProgress
+    | StepFinished
+    | AttemptFailed
+    | Retrying
+    | Note
+    | Checked
+    | Replanned
+    | Committed
+    | TextDelta
+    | Finished
 )
 
 
@@ -178,7 +224,7 @@ class Result(Value):
         said: the answer as parts, where it was not words alone. It goes into the next request as the assistant's
             message, before the results of the tools it calls.
         checks, replans: what checks found, and where the plan was made again, in order.
-        retries: where a step was tried again.
+        retries: where a step was tried again. failures: every attempt that failed, and what followed.
         cost: USD; None when unknown.
         seconds: wall time of the whole run.
     """
@@ -188,11 +234,13 @@ class Result(Value):
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
+    images: tuple[Drawn, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
     said: tuple[Part, ...] = ()
     checks: tuple[Checked, ...] = ()
     replans: tuple[Replanned, ...] = ()
     retries: tuple[Retrying, ...] = ()
+    failures: tuple[AttemptFailed, ...] = ()
     endpoint: str = ""
     finish_reason: str = ""
     actuals: tuple[Actual, ...] = ()
@@ -216,6 +264,7 @@ def fold(events: Iterable[Event]) -> Result:
     checks: list[Checked] = []
     replans: list[Replanned] = []
     retries: list[Retrying] = []
+    failures: list[AttemptFailed] = []
     finished: Finished | None = None
     for event in events:
         if isinstance(event, TextDelta):
@@ -231,12 +280,14 @@ def fold(events: Iterable[Event]) -> Result:
             replans.append(event)
         elif isinstance(event, Retrying):
             retries.append(event)
+        elif isinstance(event, AttemptFailed):
+            failures.append(event)
         elif isinstance(event, Finished):
             finished = event
     if finished is None:
         return Result(
             text="".join(text), actuals=tuple(actuals), derived=tuple(derived), notes=tuple(notes),
-            checks=tuple(checks), replans=tuple(replans), retries=tuple(retries),
+            checks=tuple(checks), replans=tuple(replans), retries=tuple(retries), failures=tuple(failures),
         )  # fmt: skip
     return Result(
         text="".join(text),
@@ -244,11 +295,13 @@ def fold(events: Iterable[Event]) -> Result:
         transcript=finished.transcript,
         embedding=finished.embedding,
         speech=finished.speech,
+        images=finished.images,
         scores=finished.scores,
         said=finished.said,
         checks=tuple(checks),
         replans=tuple(replans),
         retries=tuple(retries),
+        failures=tuple(failures),
         endpoint=finished.endpoint,
         finish_reason=finished.finish_reason,
         actuals=tuple(actuals),
@@ -261,6 +314,7 @@ def fold(events: Iterable[Event]) -> Result:
 
 AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
 __all__ = [
-    "Actual", "AttemptState", "Checked", "Committed", "Derived", "Event", "Finished", "Note", "Replanned",
-    "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Usage", "fold",
+    "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Drawn", "Event", "Finished", "Note",
+    "Replanned", "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Usage",
+    "fold",
 ]  # fmt: skip

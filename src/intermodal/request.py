@@ -19,6 +19,8 @@ Aspect = Literal["words", "layout", "appearance", "figures", "speakers", "tone",
 ASPECTS: tuple[Aspect, ...] = (
     "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment",
 )  # fmt: skip
+Quality = Literal["low", "medium", "high"]  # of a picture that is drawn
+PictureFormat = Literal["png", "jpeg", "webp"]
 DEFAULT_MAX_COST = 0.05  # USD per ask
 DEFAULT_TIME_VALUE = 0.002  # USD per second waited
 
@@ -66,7 +68,26 @@ class ScoresOutput(Value, tag_field="kind", tag="scores"):
     labels: tuple[str, ...]
 
 
-Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput | SpeechOutput | ScoresOutput
+class ImageOutput(Value, tag_field="kind", tag="image"):
+    """Pictures, drawn from the words of the request and, where pictures are among them, from those.
+
+    Attributes:
+        size: width and height in pixels, None leaves them to the plan. count: how many.
+        steps: of a diffusion model. negative: what must not be on them, in words.
+        quality: "" leaves it to the plan. format: of the file, "" the host's usual one.
+
+    The seed is ``Sampling.seed``.
+    """
+
+    size: tuple[int, int] | None = None
+    count: int = 1
+    steps: int | None = None
+    negative: str = ""
+    quality: Quality | Literal[""] = ""
+    format: PictureFormat | Literal[""] = ""
+
+
+Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput | SpeechOutput | ScoresOutput | ImageOutput
 
 
 class Sampling(Value):

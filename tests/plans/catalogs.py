@@ -331,7 +331,37 @@ def omni() -> tuple[Endpoint, ...]:
     return tuple(msgspec.structs.replace(each, tools=tools) for each, tools in zip(some, known, strict=True))
 
 
+def painters() -> tuple[Endpoint, ...]:
+    """Who draws: by tokens and quality, by the picture with the words of diffusion, and in given shapes alone."""
+
+    def painter(id_: str, where: Host, tier: Tier, price: Price, drawn: str, *, edits: bool = True) -> Endpoint:
+        tasks: tuple[Task, ...] = ("text-to-image", "image-to-image") if edits else ("text-to-image",)
+        inputs: tuple[Kind, ...] = ("text", "image") if edits else ("text",)
+        return Endpoint(
+            id=f"{where.id}:{id_}",
+            model=Model(
+                id=id_, tasks=tasks, input=inputs, output=("image",), context=8192, drawn=drawn,
+                image_tokens="fixed:576" if edits else "",
+                strength=tuple(strength(task, tier, "synthetic") for task in tasks),
+            ),
+            host=where,
+            input=inputs,
+            price=price,
+            speed=Speed(overhead=between(0.2, 0.6, 2.0, "typical"), picture=between(2.0, 8.0, 30.0, "typical")),
+        )  # fmt: skip
+
+    etcher = host("etcher", quirks=("image_seed", "image_steps", "negative_prompt", "no_image_quality"))
+    shapes = host("shapes", protocol="gemini", auth="x-goog-api-key")
+    by_token = Price(input_mtok=5.0, output_mtok=10.0, input_image_mtok=10.0, output_image_mtok=40.0)
+    return (
+        painter("acme/brush", ACME, "large", by_token, "table:gpt-image-1"),
+        painter("etcher/dust", etcher, "medium", Price(picture=0.003), "", edits=False),
+        painter("shapes/canvas", shapes, "large", Price(input_mtok=0.3, output_image_mtok=30.0), "each:1290"),
+    )
+
+
 SLICES = {
+    "painters": lambda: (*embedded(), *acme(), *painters()),
     "omni": lambda: (*embedded(), *omni()),
     "voices": lambda: (*embedded(), *acme(), *voices()),
     "voiceless": lambda: embedded(),

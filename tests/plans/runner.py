@@ -4,7 +4,7 @@
 catalog = "acme"                     a slice of catalogs.py
 consent = ["acme"]
 ask = "What is the total?"           the prompt; its tokens are counted for smollm2
-output = "json"                      text (default), json, transcript, embedding
+output = "json"                      text (default), json, transcript, embedding, picture, …
 previous = "acme:acme/vista"         who answered the last turn
 history = ["Hello", "Hi."]           earlier turns, the user's first; a number stands for so many words
 all = true                           the frontier and every rejection too
@@ -40,6 +40,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between, exact, unknown
 from intermodal.request import (
     EmbeddingOutput,
+    ImageOutput,
     JsonOutput,
     Message,
     Output,
@@ -68,6 +69,9 @@ OUTPUTS: dict[str, Output] = {
     "embedding": EmbeddingOutput(),
     "speech": SpeechOutput(),
     "verbatim": SpeechOutput(verbatim=True),
+    "picture": ImageOutput(),
+    "pictures": ImageOutput(size=(1536, 1024), count=2, quality="high"),
+    "etching": ImageOutput(steps=20, negative="people"),
     "scores": ScoresOutput(labels=("an invoice", "a letter", "a photo of a cat")),
 }
 

@@ -6,16 +6,33 @@ import json
 from functools import cache
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import TypeAdapter
 from tests.wire.published import strictly
 
 from intermodal.catalog.nouns import Host
+from intermodal.catalog.shipped import known_hosts
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Tool
-from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_responses
+from intermodal.wire import (
+    anthropic,
+    gemini,
+    gemini_embeddings,
+    gemini_images,
+    ollama,
+    ollama_embeddings,
+    openai_chat,
+    openai_embeddings,
+    openai_images,
+    openai_responses,
+    openai_speech,
+)
 from intermodal.wire.call import (
     ChatCall,
+    EmbeddingCall,
+    PictureCall,
+    SpeechCall,
     WireAudio,
     WireDocument,
     WireImage,
@@ -26,6 +43,7 @@ from intermodal.wire.call import (
 )
 
 HOST = Host(id="h", forced_json=True)
+GOOGLE = Host(id="g", protocol="gemini")
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 MEDIA: dict[str, WirePart] = {
     "image": WireImage(data=b"\x89PNG", detail="low"),
@@ -95,6 +113,87 @@ def test_openai_s_chat(media: tuple[str, ...], stream: bool) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("media", [(), ("image",), ("sound",), ("paper",), ("image", "sound", "paper")])
+def test_mistral_s_chat(media: tuple[str, ...], stream: bool) -> None:
+    """Its types pass over fields that they do not know, so what they make of a request must be all of it."""
+    from mistralai.client import models
+
+    (row,) = [row for row in known_hosts() if row.id == "mistral"]
+    call = msgspec.structs.replace(call_with("openai_chat", *media, stream=stream), candidates=0)
+    tree = json.loads(b"".join(openai_chat.encode_request(call, row.host()).segments))
+    kind: Any = models.ChatCompletionStreamRequest if stream else models.ChatCompletionRequest
+    understood = json.loads(kind.model_validate(tree).model_dump_json(by_alias=True, exclude_none=True))
+    assert lacking(tree, understood) == []
+
+
+def lacking(sent: Any, understood: Any, place: str = "") -> list[str]:
+    """What was sent and is not in what was understood, by its place."""
+    if isinstance(sent, dict):
+        found: Any = understood if isinstance(understood, dict) else {}
+        return [each for name in sent for each in lacking(sent[name], found.get(name), f"{place}/{name}")]
+    if isinstance(sent, list):
+        rows: Any = understood if isinstance(understood, list) else [None] * len(sent)
+        return [each for at, row in enumerate(sent) for each in lacking(row, rows[at], f"{place}/{at}")]
+    return [] if sent == understood else [f"{place}: {sent!r:.60}, {understood!r:.60}"]
+
+
+PICTURE = PictureCall(model="m", prompt="a crane", size=(1024, 1024), count=2, format="png", quality="low")
+
+
+def test_openai_s_pictures_vectors_and_speech() -> None:
+    from openai.types import embedding_create_params, image_generate_params
+    from openai.types.audio import speech_create_params
+
+    for tree, kind in (
+        (openai_images.encode_request(PICTURE, HOST), image_generate_params.ImageGenerateParamsNonStreaming),
+        (
+            openai_embeddings.encode_request(EmbeddingCall(model="m", texts=("a", "b"), dimensions=8), HOST),
+            embedding_create_params.EmbeddingCreateParams,
+        ),
+        (
+            openai_speech.encode_request(SpeechCall(model="m", text="hello", voice="alloy"), HOST),
+            speech_create_params.SpeechCreateParams,
+        ),
+    ):
+        published(kind).validate_python(json.loads(b"".join(tree.segments)))
+
+
+def test_openai_s_edits_have_no_field_that_its_types_do_not_know() -> None:
+    from email.parser import BytesParser
+
+    from openai.types.image_edit_params import ImageEditParamsNonStreaming as params
+
+    call = msgspec.structs.replace(PICTURE, images=(WireImage(data=b"\x89PNG"), WireImage(data=b"\x89PNG")), mask=b"m")
+    encoded = openai_images.encode_request(call, HOST)
+    kind = dict(encoded.headers)["content-type"].encode()
+    form: Any = BytesParser().parsebytes(b"content-type: " + kind + b"\r\n\r\n" + b"".join(encoded.segments))
+    names = {
+        str(part.get_param("name", header="content-disposition")).removesuffix("[]") for part in form.get_payload()
+    }
+    assert names <= set(params.__required_keys__ | params.__optional_keys__)
+    assert names == {"model", "prompt", "n", "size", "quality", "output_format", "image", "mask"}
+
+
+def test_google_s_pictures_and_vectors() -> None:
+    from google.genai import types
+
+    call = PictureCall(model="m", prompt="a crane", size=(1344, 768), seed=7, images=(WireImage(data=b"\x89PNG"),))
+    tree = json.loads(b"".join(gemini_images.encode_request(call, GOOGLE).segments))
+    (content,) = [types.Content.model_validate(content) for content in tree.pop("contents")]
+    assert content.parts is not None and len(content.parts) == 2
+    wish = types.GenerateContentConfig.model_validate(tree.pop("generationConfig"))
+    assert wish.image_config is not None and wish.image_config.aspect_ratio == "16:9"
+    assert not tree
+    for texts, media in ((("a",), ()), (("a", "b"), ()), (("a",), (MEDIA["image"], MEDIA["sound"]))):
+        asked = EmbeddingCall(model="m", texts=texts, dimensions=8, media=media)  # type: ignore[arg-type]
+        tree = json.loads(b"".join(gemini_embeddings.encode_request(asked, GOOGLE).segments))
+        for one in tree.get("requests", [tree]):
+            types.Content.model_validate(one.pop("content"))
+            assert one.pop("model", "models/m") == "models/m"
+            types.EmbedContentConfig.model_validate(one)
+
+
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("media", [(), ("image",), ("paper",), ("image", "paper")])
 def test_openai_s_responses(media: tuple[str, ...], stream: bool) -> None:
     from openai.types.responses import response_create_params as params
@@ -140,3 +239,13 @@ def test_ollama_s_chat(media: tuple[str, ...], stream: bool) -> None:
     assert tree["options"].keys() <= Options.model_fields.keys()
     # What only the server's newer versions know, and its Python client does not yet say.
     assert tree.keys() - ChatRequest.model_fields.keys() == {"truncate", "shift"}
+
+
+def test_ollama_s_vectors() -> None:
+    from ollama._types import EmbedRequest
+
+    tree = json.loads(
+        b"".join(ollama_embeddings.encode_request(EmbeddingCall(model="m", texts=("a", "b")), HOST).segments)
+    )
+    EmbedRequest.model_validate(tree)
+    assert tree.keys() <= EmbedRequest.model_fields.keys()

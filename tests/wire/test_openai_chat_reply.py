@@ -215,6 +215,15 @@ def test_reasoning_refusals_and_tool_calls_are_told_apart() -> None:
     ]
 
 
+def test_thoughts_that_come_as_parts_of_the_content_are_thoughts() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm, a bird."}]}
+    events = read(
+        stream(delta(content=[thinking]), delta(content=[{"type": "text", "text": "A crane."}]), delta("stop"))
+    )
+    assert [event.text for event in events if isinstance(event, ReasoningDelta)] == ["Hm, a bird."]
+    assert text_of(events) == "A crane."
+
+
 def test_content_in_parts_is_joined() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "b"}]
     assert text_of(read(stream(delta("stop", content=parts)))) == "ab"

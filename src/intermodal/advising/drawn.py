@@ -1,4 +1,4 @@
-"""Pictures that come out. The planner plans none yet, so this lists models that draw, with a price if one is known."""
+"""Pictures that come out: models of every host that draw, by price. A plan for allowed hosts is the planner's work."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def drawing(question: Question, as_of: str, own_snapshot: Path | None = None) ->
             f"known of {known}",
             "hosts: imagined, so none was asked and none needs consent; nothing was sent",
         ),
-        notes=("intermodal plans and makes no pictures yet: this is a list by price, not a plan",),
+        notes=("this is a list by price, of every host; for a plan: intermodal explain PROMPT --output image",),
         volume=question.volume,
         as_of=as_of,
         catalog=models.version,

@@ -41,13 +41,19 @@ def families(root: Path = DATA) -> Families:
     return Families(rows=tuple(found))
 
 
-def with_vocabulary(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, whose model counts text with its family's vocabulary where no row of its own says which."""
+def with_rules(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, whose model counts text and what it draws as its family does today, where no row of its own says
+    how. What it takes is counted by the rules of a plan's day: ``families_of``."""
     model = endpoint.model
-    text = "" if model.tokenizer else _vocabulary(model.id)
-    if not text:
+    text, drawn = _today(model.id)
+    changes: dict[str, str] = {}
+    if text and not model.tokenizer:
+        changes["tokenizer"] = text
+    if drawn and not model.drawn and "image" in model.output:
+        changes["drawn"] = drawn
+    if not changes:
         return endpoint
-    return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, tokenizer=text))
+    return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, **changes))
 
 
 def families_of(endpoints: Iterable[Endpoint]) -> tuple[FamilyRow, ...]:
@@ -63,5 +69,6 @@ def _row(model: str) -> FamilyRow | None:
 
 
 @lru_cache(maxsize=8_192)
-def _vocabulary(model: str) -> str:
-    return families().newest(model, "text")
+def _today(model: str) -> tuple[str, str]:
+    known = families()
+    return known.newest(model, "text"), known.newest(model, "drawn")

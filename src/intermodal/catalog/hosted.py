@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -18,9 +18,9 @@ import msgspec
 
 from intermodal.catalog import prices
 from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
-from intermodal.catalog.nouns import Evidence, Made, Model, Price, Strength, Task, Tooling
+from intermodal.catalog.nouns import Endpoint, Evidence, Made, Model, Price, Protocol, Strength, Task, Tooling
 from intermodal.catalog.prices import Vector
-from intermodal.catalog.snapshot import Header, Row
+from intermodal.catalog.snapshot import Header, Row, Snapshot
 from intermodal.content import Kind, Value
 from intermodal.request import Tier
 
@@ -135,6 +135,19 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     return Prices(_price(stated, said_by(header, "models.dev"), makes), (), prices.steps_of(stated))
 
 
+def vectors_of(row: Row) -> tuple[Vector, ...]:
+    """All prices of a row, dated where somebody dates them; () where nobody knows any."""
+    stated = row.stated_prices
+    return row.dated_prices or ((stated,) if stated is not None else ())
+
+
+def tariff(endpoint: Endpoint, models: Snapshot) -> tuple[Vector, ...]:
+    """The host's dated prices of an endpoint; () where the price it has is its own row's and not the snapshot's."""
+    row = models.named(endpoint.host.id, endpoint.served_as) if endpoint.host.zone != "process" else None
+    listed = prices_of(row, models.header) if row is not None else None
+    return vectors_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
+
+
 def _dated(dated: tuple[Vector, ...], header: Header, makes: bool) -> Prices | None:
     evidence = said_by(header, "genai-prices")
     days = sorted({vector.since for vector in dated if not vector.when})
@@ -164,6 +177,7 @@ def _price(vector: Vector, evidence: Evidence, makes: bool, since: str = "") -> 
         input_image_mtok=units.get("input_image_mtok"),
         input_audio_mtok=units.get("input_audio_mtok"),
         output_audio_mtok=units.get("output_audio_mtok"),
+        output_image_mtok=units.get("output_image_mtok"),
         input_mchar=characters,
         second=round(hours / 3600, 12) if hours is not None and into is None else None,
         page=None if pages is None else pages / 1000,
@@ -180,33 +194,59 @@ def _price(vector: Vector, evidence: Evidence, makes: bool, since: str = "") -> 
 _SESSIONS = re.compile(r"realtime|[-/]live(-|$)|deep-research|computer-use|-customtools")
 
 
-def drivable(row: Row) -> bool:
-    """It does something that intermodal can ask a host of the OpenAI protocol for, as far as the snapshot tells."""
-    return row.status != "deprecated" and not _SESSIONS.search(row.name) and bool(asked_for(shape(row)))
-
-
-def asked_for(seen: Shape) -> tuple[Task, ...]:
-    """Tasks that the OpenAI protocol has words for."""
-    if seen.output == ("text",) or seen.output == ("embedding",) or seen.output == ("audio",):
-        return tuple(task for task in seen.tasks if task in _DRIVEN and ("text" in seen.input or task in _HEARD))
-    return ()
-
-
-_DRIVEN = (
-    "text-generation", "image-text-to-text", "audio-text-to-text", "automatic-speech-recognition",
-    "feature-extraction", "text-to-speech",
-)  # fmt: skip
+# What each protocol has words for. A task that is not here is not asked for over it.
+_CHAT: tuple[Task, ...] = ("text-generation", "image-text-to-text")
+DRAWING: tuple[Task, ...] = ("text-to-image", "image-to-image")
+_SOUND: tuple[Task, ...] = ("audio-text-to-text", "automatic-speech-recognition", "text-to-speech")
+DRIVEN: Mapping[Protocol, tuple[Task, ...]] = {
+    "openai": (*_CHAT, *_SOUND, "feature-extraction", *DRAWING),
+    "openai-responses": (*_CHAT, "feature-extraction", *DRAWING),
+    "anthropic": _CHAT,
+    "gemini": (*_CHAT, "audio-text-to-text", "feature-extraction", *DRAWING),
+    "ollama": (*_CHAT, "feature-extraction"),
+}
 _HEARD = ("automatic-speech-recognition",)
+_ONE_THING: tuple[_Makes, ...] = (("text",), ("embedding",), ("audio",), ("image",))
+# Kinds that go into a chat, and into one vector. Sound goes in only where it has a price of its own.
+_CARRIED: Mapping[Protocol, tuple[Kind, ...]] = {
+    "openai": ("text", "image", "audio"),
+    "openai-responses": ("text", "image", "audio"),
+    "anthropic": ("text", "image"),
+    "gemini": ("text", "image", "audio"),
+    "ollama": ("text", "image", "audio"),
+}
+_EMBEDDED: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "audio")}
 
 
-def carried(model: Model, price: Price, more: tuple[Kind, ...] = ()) -> tuple[Kind, ...]:
-    """Kinds a host takes for this model: text, pictures, and ``more``. Sound only where it has a price of its own, for
-    that is how it is known to be taken; a video's sound is in its price."""
+def drivable(row: Row, protocol: Protocol = "openai") -> bool:
+    """It does something that intermodal can ask a host of this protocol for, as far as the snapshot tells."""
+    return row.status != "deprecated" and not _SESSIONS.search(row.name) and bool(asked_for(shape(row), protocol))
+
+
+def asked_for(seen: Shape, protocol: Protocol = "openai") -> tuple[Task, ...]:
+    """Tasks that a protocol has words for, of a model that makes one thing. One that writes and draws, where both are
+    asked for at one address (Google's), is asked for pictures alone."""
+    driven = DRIVEN.get(protocol, ())
+    if seen.output == ("text", "image") and protocol in _DRAWS_IN_CHAT:
+        driven = DRAWING
+    elif seen.output not in _ONE_THING:
+        return ()
+    return tuple(task for task in seen.tasks if task in driven and ("text" in seen.input or task in _HEARD))
+
+
+_DRAWS_IN_CHAT: tuple[Protocol, ...] = ("gemini",)
+
+
+def carried(model: Model, price: Price, protocol: Protocol = "openai", more: tuple[Kind, ...] = ()) -> tuple[Kind, ...]:
+    """Kinds a host of this protocol takes for this model; ``more``: documents and videos, where it takes them."""
     if "automatic-speech-recognition" in model.tasks:
         return ("audio",)
-    taken = ("text", "image", *(kind for kind in more if kind != "audio"))
-    priced = price.input_audio_mtok is not None
-    return tuple(kind for kind in model.input if kind in taken or (kind == "audio" and priced))
+    if model.output == ("embedding",):
+        taken = _EMBEDDED.get(protocol, ("text",))
+        return tuple(kind for kind in model.input if kind in taken)
+    taken = (*_CARRIED.get(protocol, ("text",)), *(more if "image" not in model.output else ()))
+    priced = price.input_audio_mtok is not None and model.output != ("image",)
+    return tuple(kind for kind in model.input if kind in taken and (kind != "audio" or priced))
 
 
 def tooling_of(row: Row, header: Header) -> Tooling:
@@ -225,11 +265,11 @@ def reaching(kinds: tuple[Kind, ...], quirks: tuple[str, ...]) -> tuple[Kind, ..
     return tuple(kind for kind in kinds if kind not in refused) if refused else kinds
 
 
-def counts(rows: Iterable[Row]) -> tuple[tuple[Task, int], ...]:
+def counts(rows: Iterable[Row], protocol: Protocol = "openai") -> tuple[tuple[Task, int], ...]:
     """How many of a host's models do what, of those that could be asked."""
     found: dict[Task, int] = {}
     for row in rows:
-        if drivable(row):
-            for task in asked_for(shape(row)):
+        if drivable(row, protocol):
+            for task in asked_for(shape(row), protocol):
                 found[task] = found.get(task, 0) + 1
     return tuple(sorted(found.items()))

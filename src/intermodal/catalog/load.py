@@ -7,7 +7,7 @@ allowed only its own row's models are listed; what else the snapshot has of it i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -15,9 +15,10 @@ from pathlib import Path
 import msgspec
 
 from intermodal.catalog import hosted
-from intermodal.catalog.families import families_of, with_vocabulary
+from intermodal.catalog.families import families_of, with_rules
 from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength, Tooling
 from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
+from intermodal.catalog.prices import Vector
 from intermodal.catalog.rows import HTTP, UNTIMED, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
@@ -41,6 +42,11 @@ def snapshot(own: Path | None = None) -> Snapshot:
         return base
     mine = _opened(own, own.stat().st_mtime_ns)
     return mine if mine.version >= base.version else base
+
+
+def tariffs(own: Path | None = None) -> Callable[[Endpoint], tuple[Vector, ...]]:
+    """A host's dated prices of an endpoint, which its bills are settled with; read when first asked for."""
+    return lambda endpoint: hosted.tariff(endpoint, snapshot(own))
 
 
 def load_catalog(
@@ -74,7 +80,7 @@ def load_catalog(
         endpoint = _as_measured(endpoint, measured or {})
         if gap:
             endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-        endpoints.setdefault(endpoint.id, _counting(with_vocabulary(endpoint)))
+        endpoints.setdefault(endpoint.id, _counting(with_rules(endpoint)))
 
     for row in rows:
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
@@ -106,7 +112,7 @@ def with_named(
         for endpoint in some:
             if gap:
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-            more.setdefault(endpoint.id, with_vocabulary(endpoint))
+            more.setdefault(endpoint.id, with_rules(endpoint))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
     if not new:
         return catalog
@@ -133,7 +139,7 @@ def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allo
 
 def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow]) -> bool:
     """The snapshot speaks of this host only while it is where the snapshot knows it to be."""
-    return row.id in models.places and not (row.id in own and own[row.id].base_url) and row.protocol == "openai"
+    return row.id in models.places and not (row.id in own and own[row.id].base_url) and row.protocol in hosted.DRIVEN
 
 
 @cache
@@ -177,7 +183,8 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         host=host,
         served_as=served.called,
         input=hosted.reaching(
-            served.input or (hosted.carried(model, price, row.taken) if row.protocol in HTTP else model.input),
+            served.input
+            or (hosted.carried(model, price, row.protocol, row.taken) if row.protocol in HTTP else model.input),
             host.quirks,
         ),
         context=context,

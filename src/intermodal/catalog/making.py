@@ -15,6 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from intermodal.catalog.hosted import counts, prices_of
+from intermodal.catalog.nouns import Protocol
+from intermodal.catalog.offered import protocol_of
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shaping import shape
 from intermodal.catalog.shipped import parse_toml
@@ -53,8 +55,9 @@ def make(
     models: ModelsDev, prices: Prices, hosts: Iterable[HostRow], *, made: str, origins: tuple[Origin, ...]
 ) -> Made:
     """Join the two. ``hosts`` are the shipped host rows: the models they name come first and keep their ids."""
-    spelt = spellings()
+    spelt, hosts = spellings(), tuple(hosts)
     ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
+    protocols: dict[str, Protocol] = {host.id: host.protocol for host in hosts if host.base_url}
     rows = _rows(models, prices, ours, spelt)
     ids = _Ids(rows, ours, spelt)
     header = Header(intermodal_snapshot=FORMAT, made=made, size=0, origins=origins)
@@ -71,10 +74,9 @@ def make(
     for host in sorted({*by_host, *(row.host for row in first)}):
         mine = by_host.get(host, [])
         length = sum(map(len, mine))
-        tasks = counts(row for row in rest if row.host == host)
-        places.append(
-            msgspec.structs.replace(_place(models, host), start=size, size=length, rows=len(mine), tasks=tasks)
-        )
+        place = _place(models, host)
+        tasks = counts((row for row in rest if row.host == host), protocols.get(host) or protocol_of(place))
+        places.append(msgspec.structs.replace(place, start=size, size=length, rows=len(mine), tasks=tasks))
         lines += mine
         size += length
     header = msgspec.structs.replace(header, size=size, first=header_first, places=tuple(places))

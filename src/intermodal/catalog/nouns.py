@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from intermodal.catalog import kinds
 from intermodal.catalog.counting import Families, FamilyRow
@@ -91,8 +92,9 @@ class Price(Value):
 
     Units: ``input_mtok`` / ``output_mtok`` per million text tokens, ``input_image_mtok`` and
     ``input_audio_mtok`` per million tokens of that modality (None: same as text), ``output_audio_mtok`` per million
-    tokens of speech that a model makes (None: same as text), ``input_mchar`` per million characters to be spoken,
-    ``second`` per second of audio, ``page`` per page, ``request`` per call.
+    tokens of speech that a model makes and ``output_image_mtok`` of pictures (None: same as text), ``input_mchar`` per
+    million characters to be spoken, ``second`` per second of audio, ``page`` per page, ``picture`` per picture that is
+    made (it settles alone), ``request`` per call.
     """
 
     input_mtok: float | None = None
@@ -100,9 +102,11 @@ class Price(Value):
     input_image_mtok: float | None = None
     input_audio_mtok: float | None = None
     output_audio_mtok: float | None = None
+    output_image_mtok: float | None = None
     input_mchar: float | None = None
     second: float | None = None
     page: float | None = None
+    picture: float | None = None
     request: float = 0.0
     effective_from: str = ""
     evidence: Evidence = Evidence(level="declared")
@@ -122,7 +126,7 @@ class Speed(Value):
         load: seconds to load it when cold.
         prompt: input tokens per second. decode: output tokens per second.
         realtime_factor: seconds of work per second of audio, heard or made.
-        megapixel: seconds per megapixel of image. page: seconds per page.
+        megapixel: seconds per megapixel of image. page: seconds per page. picture: seconds per picture made.
     """
 
     overhead: Quantity = Quantity()
@@ -132,6 +136,7 @@ class Speed(Value):
     realtime_factor: Quantity = Quantity()
     megapixel: Quantity = Quantity()
     page: Quantity = Quantity()
+    picture: Quantity = Quantity()
 
 
 class Model(Value):
@@ -144,6 +149,7 @@ class Model(Value):
         languages: ISO 639-1; () means many, or that nobody says.
         tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
         image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
+        drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
     """
 
     id: str
@@ -161,6 +167,7 @@ class Model(Value):
     languages: tuple[str, ...] = ()
     tokenizer: str = ""
     image_tokens: str = ""
+    drawn: str = ""
     strength: tuple[Strength, ...] = ()
     licence: str = ""
     evidence: Evidence = Evidence(level="declared")
@@ -277,6 +284,21 @@ class Endpoint(Value):
         return None
 
 
+class Shortcoming(Value):
+    """What an endpoint turned out not to take when it was asked: this outranks whatever was declared of it.
+
+    Attributes:
+        lacks: kinds of part it refused. context: tokens it said it holds. images: pictures it said it takes at once.
+        said: its words.
+    """
+
+    endpoint: str
+    lacks: tuple[Kind, ...] = ()
+    context: int | None = None
+    images: int | None = None
+    said: str = ""
+
+
 class Elsewhere(Value):
     """A host nobody consented to, of which only this is kept: how many endpoints it has, by task."""
 
@@ -304,6 +326,29 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         """The families, by name."""
         return Families(rows=self.families)
 
+    def corrected(self, shortcomings: tuple[Shortcoming, ...]) -> Catalog:
+        """The catalog with endpoints as they turned out to be; itself where nothing is new about any."""
+        found: dict[str, Endpoint] = {}
+        for each in shortcomings:
+            endpoint = found.get(each.endpoint) or self.by_id.get(each.endpoint)
+            if endpoint is not None:
+                found[each.endpoint] = _corrected(endpoint, each)
+        if all(self.by_id[name] == endpoint for name, endpoint in found.items()):
+            return self
+        endpoints = tuple(found.get(endpoint.id, endpoint) for endpoint in self.endpoints)
+        return replace(self, endpoints=endpoints)
+
     @cached_property
     def by_id(self) -> dict[str, Endpoint]:
         return {endpoint.id: endpoint for endpoint in self.endpoints}
+
+
+def _corrected(endpoint: Endpoint, known: Shortcoming) -> Endpoint:
+    kinds_left = tuple(kind for kind in endpoint.input if kind not in known.lacks)
+    context = min(endpoint.context or known.context, known.context) if known.context else endpoint.context
+    host = endpoint.host
+    if known.images is not None:
+        most = known.images if host.max_images is None else min(host.max_images, known.images)
+        host = replace(host, max_images=most)
+    evidence = Evidence(level="observed", source=known.said) if kinds_left != endpoint.input else endpoint.evidence
+    return replace(endpoint, input=kinds_left, context=context, host=host, evidence=evidence)

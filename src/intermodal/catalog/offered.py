@@ -14,13 +14,13 @@ from functools import lru_cache
 import msgspec
 
 from intermodal.catalog import hosted
-from intermodal.catalog.nouns import Endpoint, Host, Price
+from intermodal.catalog.nouns import Endpoint, Host, Made, Price, Protocol
 from intermodal.catalog.rows import UNTIMED, HostRow, zone_of
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Place, Row, Snapshot
 
-# Client libraries that models.dev names for a host that speaks the OpenAI protocol at its base URL.
-_OPENAI_PACKAGES = ("@ai-sdk/openai-compatible",)
+# Client libraries that models.dev names for a host that speaks a protocol of ours at its base URL.
+_PACKAGES: Mapping[str, Protocol] = {"@ai-sdk/openai-compatible": "openai", "@ai-sdk/anthropic": "anthropic"}
 _CALL = "/chat/completions"
 _UNSURE = "no_logprobs"
 MOST = 200  # endpoints that one name brings in
@@ -37,14 +37,20 @@ def host_row(models: Snapshot, name: str) -> HostRow | None:
 @lru_cache(512)
 def _row_of(place: Place, made: str) -> HostRow | None:
     url = place.url.rstrip("/").removesuffix(_CALL)
-    if place.package not in _OPENAI_PACKAGES or not url.startswith("https://") or "$" in url:
+    protocol = _PACKAGES.get(place.package)
+    if protocol is None or not url.startswith("https://") or "$" in url:
         return None
     if zone_of(url) != "internet":
         return None
     return HostRow(
         id=place.id, name=place.name, base_url=url, key_env=place.keys[0] if place.keys else "", zone="internet",
-        forced_json=True, quirks=(_UNSURE,), source=f"models.dev, as of the snapshot of {made}",
+        protocol=protocol, forced_json=True, quirks=(_UNSURE,), source=f"models.dev, as of the snapshot of {made}",
     )  # fmt: skip
+
+
+def protocol_of(place: Place) -> Protocol:
+    """What is spoken to a host of the snapshot that has no row."""
+    return _PACKAGES.get(place.package, "openai")
 
 
 def undrivable(models: Snapshot, name: str) -> str:
@@ -52,7 +58,7 @@ def undrivable(models: Snapshot, name: str) -> str:
     place = models.places.get(name)
     if place is None or host_row(models, name) is not None:
         return ""
-    if place.package not in _OPENAI_PACKAGES:
+    if place.package not in _PACKAGES:
         return f"models.dev knows {name} by a protocol of its own ({place.package or 'not named'})"
     return f"models.dev has no public address for {name}"
 
@@ -67,11 +73,12 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
     forced, prompted = _host(row, forced=True), _host(row, forced=False)
     speed = row.speed.speed(UNTIMED["internet"]) if row.speed is not None else UNTIMED["internet"]
     for each in some:
-        if not hosted.drivable(each) or any(fnmatchcase(each.name, pattern) for pattern in row.not_asked):
+        if not hosted.drivable(each, row.protocol) or any(fnmatchcase(each.name, pattern) for pattern in row.not_asked):
             continue
         model = hosted.model_of(each, shipped().rows.get(each.id), models.header)
-        tasks = hosted.asked_for(hosted.Shape(model.tasks, model.input, model.output))
-        model = msgspec.structs.replace(model, tasks=tasks)
+        tasks = hosted.asked_for(hosted.Shape(model.tasks, model.input, model.output), row.protocol)
+        made: tuple[Made, ...] = ("image",) if all(task in hosted.DRAWING for task in tasks) else model.output
+        model = msgspec.structs.replace(model, tasks=tasks, output=made)
         listed = hosted.prices_of(each, models.header)
         price, later, up_to = listed if listed is not None else (Price(), (), None)
         context = model.context
@@ -80,7 +87,7 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
             model=model,
             host=forced if "json" in each.can else prompted,
             served_as=each.name,
-            input=hosted.reaching(hosted.carried(model, price, row.taken), row.quirks),
+            input=hosted.reaching(hosted.carried(model, price, row.protocol, row.taken), row.quirks),
             context=min(context, up_to) if context and up_to else context,
             price=price,
             later=later,
@@ -114,7 +121,7 @@ def found_by_name(
             by_host.setdefault(each.host, []).append(each)
     for host, some in by_host.items():
         row = own.get(host) or host_row(models, host)
-        if row is not None and row.protocol == "openai":
+        if row is not None and row.protocol in hosted.DRIVEN:
             yield row, list(_endpoints(models, row, some))
 
 

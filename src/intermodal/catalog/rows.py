@@ -40,8 +40,10 @@ from intermodal.request import Tier, Zone
 Range = tuple[float, float, float]
 T = TypeVar("T")
 
-# What a model with this one task makes; text where none is named.
-_MADE: Mapping[str, Made] = {"feature-extraction": "embedding", "text-to-speech": "audio"}
+# What a model makes that has these tasks and no other; text where none is named.
+_MADE: Mapping[str, Made] = {
+    "feature-extraction": "embedding", "text-to-speech": "audio", "text-to-image": "image", "image-to-image": "image",
+}  # fmt: skip
 
 # The protocols that are spoken over HTTP, and what some of them have of their own.
 HTTP: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
@@ -64,6 +66,7 @@ class SpeedRow(Value, forbid_unknown_fields=True):
     realtime_factor: Range | None = None
     megapixel: Range | None = None
     page: Range | None = None
+    picture: Range | None = None
     basis: str = "declared"
 
     def speed(self, fallback: Speed) -> Speed:
@@ -80,8 +83,8 @@ class SpeedRow(Value, forbid_unknown_fields=True):
 
 
 PRICES = (
-    "input_mtok", "output_mtok", "input_image_mtok", "input_audio_mtok", "output_audio_mtok", "input_mchar", "second",
-    "page", "request",
+    "input_mtok", "output_mtok", "input_image_mtok", "input_audio_mtok", "output_audio_mtok", "output_image_mtok",
+    "input_mchar", "second", "page", "picture", "request",
 )  # fmt: skip
 
 
@@ -117,9 +120,11 @@ class ServedRow(Value, forbid_unknown_fields=True):
     input_image_mtok: float | None = None
     input_audio_mtok: float | None = None
     output_audio_mtok: float | None = None
+    output_image_mtok: float | None = None
     input_mchar: float | None = None
     second: float | None = None
     page: float | None = None
+    picture: float | None = None
     request: float = 0.0
     memory: Range | None = None
     weights: str = ""
@@ -140,6 +145,8 @@ class ServedRow(Value, forbid_unknown_fields=True):
             for name in ("name", "tasks", "languages", "tokenizer", "image_tokens", "parameters", "max_output")
             if (value := getattr(self, name)) not in ("", (), None)
         }
+        if self.tasks and {_MADE.get(task, "text") for task in self.tasks} == {"image"}:
+            changes["output"] = ("image",)  # a model that also writes, asked at this host for pictures alone
         if self.tier is not None:
             tasks = self.tasks or known.tasks
             evidence = Evidence(level="declared", source="stated in the host's row")
@@ -148,13 +155,13 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
     def _alone(self) -> ModelRow:
         tasks = self.tasks or _tasks_for(self.input)
-        made = _MADE.get(tasks[0], "text") if len(tasks) == 1 else "text"
+        made: set[Made] = {_MADE.get(task, "text") for task in tasks}
         return ModelRow(
             id=self.id,
             name=self.name,
             tasks=tasks,
             input=self.input or ("text",),
-            output=(made,),
+            output=(made.pop() if len(made) == 1 else "text",),
             parameters=self.parameters,
             context=self.context,
             max_output=self.max_output,
@@ -180,12 +187,15 @@ class ServedRow(Value, forbid_unknown_fields=True):
     @property
     def says_price(self) -> bool:
         """It states what it costs; no list is asked then."""
-        return any(each is not None for each in (self.input_mtok, self.second, self.input_mchar, self.page))
+        return any(
+            each is not None for each in (self.input_mtok, self.second, self.input_mchar, self.page, self.picture)
+        )
 
     def price(self, zone: Zone) -> Price:
         """What this row says it costs. Nothing said: free on hardware of one's own, unknown on the internet."""
         stated = (
-            self.input_mtok, self.output_mtok, self.input_mchar, self.second, self.page, self.request or None,
+            self.input_mtok, self.output_mtok, self.input_mchar, self.second, self.page, self.picture,
+            self.request or None,
         )  # fmt: skip
         if all(value is None for value in stated) and zone != "internet":
             if zone == "process":
@@ -198,9 +208,11 @@ class ServedRow(Value, forbid_unknown_fields=True):
             input_image_mtok=self.input_image_mtok,
             input_audio_mtok=self.input_audio_mtok,
             output_audio_mtok=self.output_audio_mtok,
+            output_image_mtok=self.output_image_mtok,
             input_mchar=self.input_mchar,
             second=self.second,
             page=self.page,
+            picture=self.picture,
             request=self.request,
             evidence=Evidence(level="declared", source=self.source or "the host's row", checked=self.checked),
         )

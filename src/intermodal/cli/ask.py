@@ -59,7 +59,9 @@ Examples
     metavar="FILE",
     help="Draw the run beside its plan, on one axis of time, as an SVG picture.",
 )
-@click.option("--to", default=None, metavar="FILE", help="Write speech to this file (.wav or .mp3).")
+@click.option(
+    "--to", default=None, metavar="FILE", help="Write speech (.wav, .mp3) or pictures (.png, .jpg, .webp) here."
+)
 @click.option("--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no plan, no notes, no progress.")
 def ask(**given: Any) -> None:
@@ -67,7 +69,7 @@ def ask(**given: Any) -> None:
 
     The answer goes to standard output, everything else to standard error.
     """  # fmt: skip
-    from intermodal.cli.outputs import check_speech
+    from intermodal.cli.outputs import check_target
     from intermodal.cli.pictures import run_picture, run_text, write_picture
     from intermodal.cli.targets import check_targets, paths_of
     from intermodal.client import Client, explain_analyze
@@ -85,7 +87,7 @@ def ask(**given: Any) -> None:
         prepared, plan = _approved(client, given) if given["plan_file"] else _planned(client, given)
         inputs = list(paths_of(prepared.inputs.original))
         check_targets(targets, inputs)  # an approved plan and a conversation name files of their own
-        check_speech(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
+        check_target(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
         if not quiet:
             click.echo(as_text(plan) + "\n", err=True)
         try:
@@ -210,10 +212,13 @@ def _show(
 
 
 def _targets(given: dict[str, Any]) -> tuple[Target, ...]:
+    from intermodal.cli.drawn import SUFFIXES, paths
     from intermodal.cli.targets import Target
 
-    sound = "mp3" if str(given["to"] or "").lower().endswith(".mp3") else "wav"
-    return (Target("--to", given["to"], sound), Target("--svg", given["svg_file"], "svg"))
+    suffix = Path(given["to"] or "").suffix.lower()
+    kind = "mp3" if suffix == ".mp3" else SUFFIXES.get(suffix, "wav")
+    places = paths(given["to"], given["count"] or 1) if given["to"] else ()
+    return (*(Target("--to", place, kind) for place in places), Target("--svg", given["svg_file"], "svg"))
 
 
 def _save_derived(folder: Path, result: Result, inputs: list[str], quiet: bool) -> None:
@@ -229,17 +234,31 @@ def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Resul
     import json
 
     from intermodal.cli.document import print_document
+    from intermodal.cli.drawn import pictures_document, write_pictures
     from intermodal.cli.files import subtitles
     from intermodal.cli.outputs import scores_table, speech_document, write_speech
-    from intermodal.request import EmbeddingOutput, JsonOutput, ScoresOutput, SpeechOutput, TranscriptOutput
+    from intermodal.request import (
+        EmbeddingOutput,
+        ImageOutput,
+        JsonOutput,
+        ScoresOutput,
+        SpeechOutput,
+        TranscriptOutput,
+    )
 
     output = prepared.inputs.request.output
     quiet = given["quiet"] or given["as_json"]
     if isinstance(output, SpeechOutput) and (given["to"] or not given["as_json"]):
         write_speech(result.speech, given["to"], quiet=quiet)
+    if isinstance(output, ImageOutput) and (given["to"] or not given["as_json"]):
+        write_pictures(result.images, given["to"], quiet=quiet)
     if given["as_json"]:
-        answer = _answer(plan, msgspec.structs.replace(result, speech=None), analysis)
-        print_document("answer", {**answer, "speech": speech_document(result.speech, given["to"])})
+        answer = _answer(plan, msgspec.structs.replace(result, speech=None, images=()), analysis)
+        media = {
+            "speech": speech_document(result.speech, given["to"]),
+            "images": pictures_document(result.images, given["to"]),
+        }
+        print_document("answer", {**answer, **media})
     elif isinstance(output, ScoresOutput):
         click.echo(scores_table(result.scores))
     elif isinstance(output, JsonOutput):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from intermodal.content import Value
-from intermodal.store.rows import Drift
+from intermodal.store.rows import Beside, Drift
 
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog
@@ -244,7 +244,17 @@ def _about_store(client: AsyncClient) -> Iterator[Finding]:
         client.store.close()
     what = f"{client.store.path}; {summary.attempts:,} attempts, {summary.open} open"
     yield Finding(area="store", name="", state="ok", what=what)
+    yield from (_about_counts(each) for each in summary.beside if each.learned)
     yield from map(_about_drift, drifts)
+
+
+def _about_counts(each: Beside) -> Finding:
+    """An endpoint whose server counts in its own way: estimate beside actual, and what plans make of it."""
+    return Finding(
+        area="estimate", name=each.endpoint, state="ok",
+        what=f"tokens in: {each.input_estimated:,.0f} estimated, {each.input_counted:,} counted over {each.runs} runs; "
+        f"plans use {each.learned}",
+    )  # fmt: skip
 
 
 def _about_drift(drift: Drift) -> Finding:

@@ -28,8 +28,10 @@ Examples
   intermodal hosts add openai
   intermodal hosts add openai --yes
   intermodal hosts add mybox --base-url http://127.0.0.1:11434/v1 --model qwen3:8b
+  intermodal hosts add claude --base-url http://127.0.0.1:8080/v1 --protocol anthropic
   intermodal hosts add proxy --base-url http://127.0.0.1:4000/v1 --zone internet --key-env PROXY_KEY
 """
+PROTOCOLS = ("openai", "openai-responses", "anthropic", "gemini", "ollama")  # as catalog.rows.HTTP
 MOST_MODELS = 50  # of one host, when none are named
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
@@ -52,7 +54,13 @@ def list_hosts(as_json: bool) -> None:
 
 @hosts.command(epilog=ADD_EPILOG)
 @click.argument("name")
-@click.option("--base-url", default="", metavar="URL", help="Address of an OpenAI-compatible server, up to /v1.")
+@click.option("--base-url", default="", metavar="URL", help="Address of the server, its version included (…/v1).")
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default=None,
+    help="What is spoken to it; see docs/protocols.md.  [default: openai, which most servers speak]",
+)
 @click.option(
     "--model",
     "models",
@@ -143,7 +151,7 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
     """Consent to a host that ships with intermodal."""
     from intermodal import config
 
-    for option in ("models", "zone", "forced_json"):
+    for option in ("models", "zone", "forced_json", "protocol"):
         if given[option]:
             raise UsageError(
                 f"{row.id} has its row already", where=f"--{option.replace('_', '-').rstrip('s')}",
@@ -224,8 +232,8 @@ def _add(given: dict[str, Any]) -> None:
         raise UsageError(what, todo=todo)
     url = config.check_url(given["base_url"].rstrip("/"), "--base-url")
     found = HostRow(
-        id=name, base_url=url, zone=given["zone"], forced_json=True if given["forced_json"] else None,
-        **_key(name, "", given),
+        id=name, base_url=url, protocol=given["protocol"] or "openai", zone=given["zone"],
+        forced_json=True if given["forced_json"] else None, **_key(name, "", given),
     )  # fmt: skip
     zone = found.host().zone
     if zone == "internet" and not agreed(found, given["yes"]):

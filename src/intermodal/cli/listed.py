@@ -87,11 +87,12 @@ def of_row(row: Row, snapshot: Snapshot) -> Listed:
     from intermodal.catalog.offered import undrivable
 
     missing, todo = "no consent", f"intermodal hosts add {row.host}"
-    if find_host(row.host, snapshot.path) is None:
+    host = find_host(row.host, snapshot.path)
+    if host is None:
         missing, todo = "cannot be called", undrivable(snapshot, row.host) or "models.dev does not know this host"
-    elif not drivable(row):
+    elif not drivable(row, host.protocol):
         missing = "cannot be called"
-        todo = "its host has withdrawn it" if row.status == "deprecated" else "not over the OpenAI protocol"
+        todo = "its host has withdrawn it" if row.status == "deprecated" else "not over the protocol of its host"
     return Listed(
         id=row.endpoint, model=row.id, name=row.title or row.id, kind=kind(row), tasks=row.tasks, input=row.input,
         also=(), output=row.output, host=row.host, zone="internet", served_as=row.name,

@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "Show the plan for a request; spends nothing, contacts no model."),
     "advise": ("advise", "What kind of model a task needs, and what it would cost, before anything is there."),
     "estimate": ("estimate", "Count tokens and money of a call before it is made."),
+    "cost": ("cost", "A month's bill of a workload, for several plans side by side."),
     "models": ("models", "List the models and endpoints that plans choose from."),
     "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),
     "pull": ("pull", "Fetch model weights, pinned by checksum."),

@@ -11,6 +11,7 @@ import click
 from intermodal import content
 from intermodal.cli.outputs import FORMATS, KINDS, output_of
 from intermodal.cli.piped import piped
+from intermodal.costing.drawn import QUALITIES
 from intermodal.errors import InputBroken, UsageError
 from intermodal.request import (
     ASPECTS,
@@ -84,11 +85,16 @@ _SHARED = [
     click.option("--output", "output_kind", type=click.Choice(KINDS), default=None,
                  help="What comes out.  [default: text, or what another option implies]"),
     click.option("--format", "form", type=click.Choice(FORMATS), default=None,
-                 help="Format of a transcript (text, json, srt, vtt) or of speech (wav, mp3)."),
+                 help="Format of a transcript (text, json, srt, vtt), speech (wav, mp3), pictures (png, jpeg, webp)."),
     click.option("--voice", default="", metavar="NAME", help="Voice of speech, by a name its endpoint knows."),
     click.option("--verbatim", is_flag=True, help="Speak the prompt itself: nobody answers it."),
     click.option("--labels", type=listed, multiple=True, metavar="LIST",
                  help="Score how well each of these labels fits: invoice,letter,photo of a cat"),
+    click.option("--size", default="", metavar="WxH", help="Size of a picture that is drawn, in pixels: 1024x1024"),
+    click.option("--count", type=click.IntRange(1, 10), default=None, metavar="N", help="How many pictures to draw."),
+    click.option("--quality", type=click.Choice(QUALITIES), default=None, help="Quality of a picture."),
+    click.option("--negative", default="", metavar="TEXT", help="What must not be on a picture."),
+    click.option("--steps", type=click.IntRange(min=1), default=None, metavar="N", help="Steps of a diffusion model."),
     click.option("--language", default="", metavar="CODE",
                  help="Language of the speech (en, fr, …); found out when not given."),
     click.option("--pages", type=listed, multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
@@ -97,7 +103,7 @@ _SHARED = [
                  help="Most tokens to answer with."),
     click.option("--temperature", type=click.FloatRange(min=0), default=None, metavar="T",
                  help="Sampling temperature."),
-    click.option("--seed", type=int, default=None, metavar="N", help="Sampling seed."),
+    click.option("--seed", type=int, default=None, metavar="N", help="Seed of sampling, or of a picture."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
 ]  # fmt: skip
 

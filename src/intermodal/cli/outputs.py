@@ -1,4 +1,7 @@
-"""What the options ask to come out: words, JSON, a transcript, a vector, speech, scores. And where speech goes."""
+"""What the options ask to come out: words, JSON, a transcript, a vector, speech, scores, pictures.
+
+And where speech goes; pictures are in ``drawn.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from typing import Any, Literal
 
 import click
 
+from intermodal.cli.drawn import PICTURE_FORMATS, SUFFIXES, check_pictures, image_output
 from intermodal.errors import OutputInvalid, SchemaInvalid, UsageError
 from intermodal.events import Speech
 from intermodal.request import (
     EmbeddingOutput,
+    ImageOutput,
     JsonOutput,
     Output,
     ScoresOutput,
@@ -21,13 +26,17 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
-KINDS = ("text", "json", "transcript", "embedding", "speech", "scores")
+KINDS = ("text", "json", "transcript", "embedding", "speech", "scores", "image")
 TRANSCRIPT_FORMATS = ("text", "json", "srt", "vtt")
 SPEECH_FORMATS = ("wav", "mp3")
-FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS)
+FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS, *PICTURE_FORMATS)
 # What an option is for, by the parameter's name.
-_FOR = {"schema_file": "json", "voice": "speech", "verbatim": "speech", "to": "speech", "labels": "scores"}
-_SPELLED = {"schema_file": "--schema", "voice": "--voice", "verbatim": "--verbatim", "to": "--to", "labels": "--labels"}
+_FOR = {
+    "schema_file": "json", "voice": "speech", "verbatim": "speech", "labels": "scores", "size": "image",
+    "count": "image", "steps": "image", "negative": "image", "quality": "image",
+}  # fmt: skip
+_SPELLED = {name: "--schema" if name == "schema_file" else f"--{name}" for name in (*_FOR, "to")}
+_IMPLIED: Mapping[str, str] = {"wav": "speech", "mp3": "speech", "png": "image", "jpeg": "image", "webp": "image"}
 
 
 def output_of(given: Mapping[str, Any]) -> Output:
@@ -39,18 +48,24 @@ def output_of(given: Mapping[str, Any]) -> Output:
     said = [name for name in _FOR if given.get(name)]
     implied = [_FOR[name] for name in said]
     if form:
-        implied.append("speech" if form in SPEECH_FORMATS else "transcript")
+        implied.append(_IMPLIED.get(form, "transcript"))
+    target = given.get("to")
+    if target:
+        implied.append("image" if Path(target).suffix.lower() in SUFFIXES else "speech")
     kind: str = given["output_kind"] or next(iter(implied), "text")
-    for name in said:
-        if _FOR[name] != kind:
+    asks = {name: _FOR[name] for name in said}
+    if target and kind not in ("speech", "image"):
+        asks["to"] = implied[-1]
+    for name, other in asks.items():
+        if other != kind:
             raise UsageError(
-                f"{_SPELLED[name]} asks for {_NAMES[_FOR[name]]}, the rest for {_NAMES[kind]}",
+                f"{_SPELLED[name]} asks for {_NAMES[other]}, the rest for {_NAMES[kind]}",
                 todo="leave one of them out",
             )
     if form and (kind, form) not in _FORMS:
         of = ", ".join(form for of, form in _FORMS if of == kind)
-        todo = f"formats of {_NAMES[kind]} are {of}" if of else "add --output transcript or --output speech"
-        what = "--format is for transcripts and speech" if not of else f"{_NAMES[kind]} has no such format"
+        todo = f"formats of {_NAMES[kind]} are {of}" if of else "add --output transcript, speech or image"
+        what = "--format is for transcripts, speech and pictures" if not of else f"{_NAMES[kind]} has no such format"
         raise UsageError(what, where=f"--format {form}", todo=todo)
     made: Output = _MAKE[kind](given)
     return made
@@ -58,11 +73,12 @@ def output_of(given: Mapping[str, Any]) -> Output:
 
 _NAMES = {
     "text": "text", "json": "JSON", "transcript": "a transcript", "embedding": "a vector", "speech": "speech",
-    "scores": "scores",
+    "scores": "scores", "image": "a picture",
 }  # fmt: skip
 _FORMS = (
     *(("transcript", form) for form in TRANSCRIPT_FORMATS),
     *(("speech", form) for form in SPEECH_FORMATS),
+    *(("image", form) for form in PICTURE_FORMATS),
 )
 
 
@@ -111,17 +127,24 @@ _MAKE: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "embedding": lambda given: EmbeddingOutput(),
     "speech": _speech,
     "scores": _scores,
+    "image": image_output,
 }
 
 
 # ---- where speech goes -----------------------------------------------------------------------------
 
 
-def check_speech(output: Output, target: str | None, *, as_json: bool) -> None:
-    """Raise UsageError, before anything runs, where sound would be written to a terminal or cannot be written."""
+def check_target(output: Output, target: str | None, *, as_json: bool) -> None:
+    """Raise UsageError, before anything runs, where sound or a picture would be written to a terminal or cannot be
+    written."""
+    if isinstance(output, ImageOutput):
+        check_pictures(output, target, as_json=as_json)
+        return
     if not isinstance(output, SpeechOutput):
         if target:
-            raise UsageError("is for speech", where=f"--to {target}", todo="leave it out: … > FILE takes the rest")
+            raise UsageError(
+                "is for speech and pictures", where=f"--to {target}", todo="leave it out: … > FILE takes the rest"
+            )
         return
     if target == "-":
         raise UsageError("is not a file", where="--to -", todo="leave --to out and send the output on: … > answer.wav")

@@ -39,6 +39,9 @@ KINDS: Mapping[str, Kind] = {
     "plan": Kind("a saved plan", re.compile(rb"\{\s*\"plan\"\s*:\s*\{\s*\"id\"")),
     "journal": Kind("a journal of an evaluation", re.compile(rb"\{\"item\":\""), makes_folder=True),
     "wav": Kind("a WAV file", re.compile(rb"RIFF....WAVE", re.S)),
+    "png": Kind("a PNG picture", re.compile(rb"\x89PNG")),
+    "jpeg": Kind("a JPEG picture", re.compile(rb"\xff\xd8\xff")),
+    "webp": Kind("a WebP picture", re.compile(rb"RIFF....WEBP", re.S)),
     "mp3": Kind("an MP3 file", re.compile(rb"ID3|\xff[\xe2-\xff]")),
 }  # fmt: skip
 

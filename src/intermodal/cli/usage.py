@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from intermodal.store.rows import Attempt, Grade, Summary
+    from intermodal.store.rows import Attempt, Beside, Grade, Summary
 
 EPILOG = """\b
 Examples
@@ -65,10 +65,25 @@ def _show(summary: Summary) -> None:
         f"{money(summary.cost)} in all; "
         f"plans use statistics of epoch {summary.epoch}"
     )
+    if summary.beside:
+        click.echo("\nestimate -> what came back")
+        titles = ("endpoint", "runs", "tokens in", "tokens out", "cost", "plans correct what goes in by")
+        echo_table(titles, [_compared(each) for each in summary.beside])
     if summary.grades:
         click.echo("\nestimate beside actual: q-error = max(estimate / actual, actual / estimate), 1.00 is perfect")
         head = ("endpoint", "step", "figure", "before learning", "runs", "median", "p90", "as promised")
         echo_table(head, [_graded(grade) for grade in summary.grades])
+
+
+def _compared(each: Beside) -> tuple[str, ...]:
+    from intermodal.cli.table import count, money
+
+    return (
+        each.endpoint, count(each.runs),
+        f"{count(round(each.input_estimated))} -> {count(each.input_counted)}",
+        f"{count(round(each.output_estimated))} -> {count(each.output_counted)}",
+        f"{money(each.cost_estimated)} -> {money(each.cost_billed)}", each.learned or "-",
+    )  # fmt: skip
 
 
 def _graded(grade: Grade) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from intermodal.costing.levels import Level
+from intermodal.costing.counts import corrected
+from intermodal.costing.levels import Level, Levels
 from intermodal.costing.rates import Rates
 from intermodal.costing.tokens import CHARS_OF_TOKEN, CHARS_PER_SECOND, SPEECH_TOKENS
 
@@ -23,6 +24,11 @@ def token_price(rates: Rates, text: float, image: float, audio: float, out: floa
     return cost
 
 
+def as_heard(rates: Rates, tokens: Levels) -> Levels:
+    """Tokens of sound as this ear counts them, where that was learned."""
+    return tokens if rates.counts is None else corrected(tokens, rates.counts.audio)
+
+
 def hearing_price(rates: Rates, seconds: float) -> float:
     """USD of a transcription billed by seconds of audio."""
     return rates.request + (seconds * rates.second if seconds and rates.second else 0.0)
@@ -31,6 +37,13 @@ def hearing_price(rates: Rates, seconds: float) -> float:
 def reading_price(rates: Rates, pages: float) -> float:
     """USD of text recognition billed by page or picture."""
     return rates.request + (pages * rates.page if pages and rates.page else 0.0)
+
+
+def drawing_price(rates: Rates, text: float, image: float, tokens: float, count: int) -> float:
+    """USD of ``count`` pictures: by the picture, or by the tokens that they take (infinite: nobody says how many)."""
+    if rates.picture < math.inf:
+        return rates.request + count * rates.picture
+    return token_price(rates, text, image, 0.0, 0.0) + (tokens * rates.drawn if tokens and rates.drawn else 0.0)
 
 
 def speaking_price(rates: Rates, level: Level, chars: float) -> float:

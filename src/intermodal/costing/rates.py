@@ -12,9 +12,11 @@ import math
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.counts import Counts, counts
 from intermodal.costing.levels import Levels
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
+from intermodal.request import Zone
 
 UNKNOWN_CONTEXT = 4_096  # what a server that does not say is trusted with: the smallest common default
 HERE = ("process", "machine")
@@ -27,6 +29,7 @@ _ELSEWHERE: dict[str, Quantity] = {  # hosted models as a whole, when nothing is
     "realtime_factor": between(0.005, 0.04, 0.3, _NOT_MEASURED),
     "megapixel": between(0.1, 0.7, 3.0, _NOT_MEASURED),
     "page": between(0.2, 1.5, 6.0, _NOT_MEASURED),
+    "picture": between(2.0, 12.0, 60.0, _NOT_MEASURED),
 }
 _HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
     "overhead": between(0.0, 0.05, 0.3, _NOT_MEASURED),
@@ -35,18 +38,26 @@ _HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
     "realtime_factor": between(0.03, 0.3, 1.5, _NOT_MEASURED),
     "megapixel": between(0.2, 0.8, 4.0, _NOT_MEASURED),
     "page": between(0.5, 2.0, 8.0, _NOT_MEASURED),
+    "picture": between(10.0, 120.0, 1200.0, _NOT_MEASURED),
 }
+
+
+def usual(figure: str, zone: Zone) -> Quantity:
+    """What a speed is taken to be where nobody states it: that of its kind of place."""
+    return (_HERE if zone in HERE else _ELSEWHERE)[figure]
 
 
 class Rates(Struct, frozen=True, gc=False):
     """Attributes:
     text, image, audio, out: USD per token. speech: USD per token of speech made. character: USD per character
-    spoken. second: USD per second of audio. page: USD per page or picture.
+    spoken. second: USD per second of audio. page: USD per page or picture. drawn: USD per token of a picture made.
+    picture: USD per picture made.
     request: USD per call. All infinite where unknown.
     overhead, load: seconds. read_in, write_out: seconds per input and output token.
     hear: seconds per second of audio. see: seconds per megapixel. spell: seconds per token a
-    reader reads, 0 where nobody says. leaf: seconds per page.
+    reader reads, 0 where nobody says. leaf: seconds per page. draw: seconds per picture made.
     context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
+    counts: how its server counts what goes in, None where it was not seen to.
     """
 
     text: float
@@ -57,6 +68,8 @@ class Rates(Struct, frozen=True, gc=False):
     character: float
     second: float
     page: float
+    drawn: float
+    picture: float
     request: float
     overhead: Levels
     load: Levels
@@ -66,34 +79,37 @@ class Rates(Struct, frozen=True, gc=False):
     see: Levels
     spell: Levels
     leaf: Levels
+    draw: Levels
     context: float
     most_out: float
     memory: Levels
+    counts: Counts | None = None
 
 
 def rates(endpoint: Endpoint, statistics: Statistics, as_of: str) -> Rates:
     """Resolve an endpoint's price of that day and its speeds."""
-    text, image, audio, out, speech, character, second, page, request = _prices(endpoint, as_of)
-    overhead, load, prompt, decode, hear, see, leaf = (
+    text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, as_of)
+    overhead, load, prompt, decode, hear, see, leaf, draw = (
         _speed(endpoint, figure, statistics)
-        for figure in ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page")
+        for figure in ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
     )
     return Rates(
         text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
-        request=request,
+        drawn=drawn, picture=picture, request=request,
         overhead=_of(overhead), load=_of(load), read_in=_inverse(prompt), write_out=_inverse(decode),
         hear=_of(hear), see=_of(see), spell=_spelling(endpoint, decode), leaf=_of(leaf),
+        draw=_of(draw),
         context=float(endpoint.context or endpoint.model.context or UNKNOWN_CONTEXT),
         most_out=float(endpoint.model.max_output) if endpoint.model.max_output else math.inf,
-        memory=_of(endpoint.memory),
+        memory=_of(endpoint.memory), counts=counts(endpoint.id, statistics),
     )  # fmt: skip
 
 
-def _prices(endpoint: Endpoint, as_of: str) -> tuple[float, float, float, float, float, float, float, float, float]:
-    price = endpoint.price
+def _prices(endpoint: Endpoint, as_of: str) -> tuple[float, ...]:
+    price = endpoint.price_on(as_of)
     nothing = 0.0 if endpoint.host.zone in HERE else math.inf
     if price.effective_from and as_of and price.effective_from > as_of:  # not yet the price
-        return (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, 0.0)
+        return (*(10 * (nothing,)), 0.0)
 
     def per(value: float | None, unit: float) -> float:
         return nothing if value is None else value / unit
@@ -103,9 +119,10 @@ def _prices(endpoint: Endpoint, as_of: str) -> tuple[float, float, float, float,
     audio = text if price.input_audio_mtok is None else price.input_audio_mtok / 1e6
     out = per(price.output_mtok, 1e6)
     speech = out if price.output_audio_mtok is None else price.output_audio_mtok / 1e6
+    drawn = out if price.output_image_mtok is None else price.output_image_mtok / 1e6
     return (
         text, image, audio, out, speech, per(price.input_mchar, 1e6),
-        per(price.second, 1.0), per(price.page, 1.0), price.request,
+        per(price.second, 1.0), per(price.page, 1.0), drawn, per(price.picture, 1.0), price.request,
     )  # fmt: skip
 
 
@@ -120,7 +137,7 @@ def _speed(endpoint: Endpoint, figure: str, statistics: Statistics) -> Quantity:
         return stated
     if figure == "page" and endpoint.speed.megapixel.mid > 0:
         return stated  # 0: pages are then timed by their pixels
-    return (_HERE if endpoint.host.zone in HERE else _ELSEWHERE)[figure]
+    return usual(figure, endpoint.host.zone)
 
 
 def _says_anything(endpoint: Endpoint) -> bool:
@@ -196,6 +213,8 @@ def ideal(many: list[Rates]) -> Rates:
         character=min(one.character for one in many),
         second=min(one.second for one in many),
         page=min(one.page for one in many),
+        drawn=min(one.drawn for one in many),
+        picture=min(one.picture for one in many),
         request=min(one.request for one in many),
         overhead=_least([one.overhead for one in many]),
         load=_least([one.load for one in many]),
@@ -205,6 +224,7 @@ def ideal(many: list[Rates]) -> Rates:
         see=_least([one.see for one in many]),
         spell=_least([one.spell for one in many]),
         leaf=_least([one.leaf for one in many]),
+        draw=_least([one.draw for one in many]),
         context=max(one.context for one in many),
         most_out=max(one.most_out for one in many),
         memory=_least([one.memory for one in many]),
@@ -218,7 +238,9 @@ def _least(many: list[Levels]) -> Levels:
 def dimensions(one: Rates) -> tuple[float, ...]:
     """Everything in which one endpoint can be better than another, smaller is better."""
     return (
-        one.text, one.image, one.audio, one.out, one.speech, one.character, one.second, one.page, one.request,
+        one.text, one.image, one.audio, one.out, one.speech, one.character, one.second, one.page,
+        one.drawn, one.picture, one.request,
         *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],
-        *one.hear[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.memory[1:], -one.context, -one.most_out,
+        *one.hear[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.draw[1:],
+        *one.memory[1:], -one.context, -one.most_out,
     )  # fmt: skip

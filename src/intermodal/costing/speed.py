@@ -21,6 +21,11 @@ def speak_seconds(rates: Rates, level: Level, chars: float) -> float:
     return rates.overhead[level] + chars / CHARS_PER_SECOND[level] * rates.hear[level]
 
 
+def draw_seconds(rates: Rates, level: Level, count: int) -> float:
+    """Drawing so many pictures."""
+    return rates.overhead[level] + count * rates.draw[level]
+
+
 def see_seconds(rates: Rates, level: Level, megapixels: float, tokens: float) -> float:
     """Reading one picture: looking for lines takes time by its size, reading them by what is written."""
     return rates.overhead[level] + megapixels * rates.see[level] + tokens * rates.spell[level]

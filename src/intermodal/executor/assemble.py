@@ -19,6 +19,7 @@ from intermodal.wire.call import (
     WireAudio,
     WireDocument,
     WireImage,
+    WireMedia,
     WireMessage,
     WirePart,
     WireText,
@@ -155,7 +156,7 @@ def _message_parts(data: list[Piece], said: list[str]) -> tuple[WirePart, ...]:
     return tuple(parts)
 
 
-def _media(piece: Pixels | Sound | Film | Paper) -> WirePart:
+def _media(piece: Pixels | Sound | Film | Paper) -> WireMedia:
     if isinstance(piece, Pixels):
         return WireImage(data=piece.data, media_type=piece.media_type, detail=piece.detail)
     if isinstance(piece, Film):
@@ -207,6 +208,12 @@ def text_of(made: tuple[WireMessage, ...]) -> str:
         for part in parts
         if isinstance(part, (WireText, ToolCall, ToolResult, Reasoning, Refusal))
     )
+
+
+def media_to_embed(stands_for: Mapping[int, tuple[Piece, ...]]) -> tuple[WireMedia, ...]:
+    """What goes into a vector as it is, in the order of the parts."""
+    pieces = (piece for index in sorted(stands_for) for piece in stands_for[index])
+    return tuple(_media(piece) for piece in pieces if not isinstance(piece, Words))
 
 
 def text_to_embed(request: Request, stands_for: Mapping[int, tuple[Piece, ...]]) -> str:

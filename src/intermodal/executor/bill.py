@@ -1,62 +1,185 @@
-"""What a finished call cost: usage times the price it was planned with. Pure."""
+"""What a finished call cost: its usage at the prices of the day it was made. Pure.
+
+Where the price of an endpoint is the snapshot's, the host's dated vector settles: cached tokens, modalities, steps and
+tiers each at their own price. A price of the user's own row settles by the same arithmetic, as a vector made of it.
+"""
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Iterator, Mapping
 
+from intermodal.catalog import prices
 from intermodal.catalog.nouns import Endpoint, Price
+from intermodal.catalog.prices import Vector
 from intermodal.store.rows import Work
 from intermodal.wire.call import Usage
 
+_HERE = ("process", "machine")
+_SILENT = (("embedding",), ("scores",))  # what models make that write nothing
+# A host's word for how it served a call -> what a vector calls that; others are tiers by their own name.
+_BATCH = {"batch": {"processing": "batch"}}
+_KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "video"}  # pages are billed as pictures
 
-def bill(endpoint: Endpoint, usage: Usage, work: Work) -> float | None:
+
+def bill(
+    endpoint: Endpoint, usage: Usage, work: Work, vectors: tuple[Vector, ...] = (), moment: str = "", *, made: int = 0
+) -> float | None:
     """USD, None when a price or a count that it needs is not known.
 
-    What runs on this machine and has no price is free.
+    Args:
+        vectors: the host's dated prices; () settles with the endpoint's own price.
+        moment: of the call, UTC: 2026-11-25, or 2026-11-25T09:30; "" is any day.
+        made: pictures that came back.
 
-    A price per second, page or character settles alone where there is one for this kind of work; otherwise
-    tokens do. Where the usage tells modalities apart each has its price; where it does not, the
-    highest price among those sent is taken, so that no budget is overdrawn unseen. Provider discounts
-    for cached tokens are not counted: the bill is an upper bound then.
+    What runs on this machine and has no price is free. A price per second, page, character or picture settles alone
+    where there is one for this kind of work and none for tokens; otherwise tokens do. Where the usage does not tell
+    modalities apart, the dearest reading of it counts, so that no budget is overdrawn unseen.
     """
-    price = endpoint.price
-    if endpoint.host.zone in ("process", "machine") and price.input_mtok is None and price.output_mtok is None:
-        price = msgspec.structs.replace(price, input_mtok=0.0, output_mtok=0.0)
+    price = endpoint.price_on(moment.partition("T")[0])
+    if made and price.picture is not None:
+        return price.request + made * price.picture
+    vector = _dated(vectors, usage, moment) if vectors else _own(endpoint, work, moment)
+    if vector is None:
+        return None
+    found = [
+        None if counts is None else prices.bill(vector, counts).usd
+        for counts in _readings(vector, usage, work, silent=endpoint.model.output in _SILENT)
+    ]
+    known = [usd for usd in found if usd is not None]
+    return max(known) if len(known) == len(found) else None
+
+
+def _dated(vectors: tuple[Vector, ...], usage: Usage, moment: str) -> Vector | None:
+    said = _BATCH.get(usage.tier, {"service_tier": usage.tier}) if usage.tier else {}
+    return prices.at(vectors, moment or "9999-12-31", **said)
+
+
+def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
+    """The price of a row as a vector; None before the day it holds from."""
+    day = moment.partition("T")[0]
+    price = endpoint.price_on(day)
+    if price.effective_from and day and price.effective_from > day:
+        price = Price()
+    units = _units(price, work)
+    if endpoint.host.zone in _HERE and price.input_mtok is None and price.output_mtok is None:
+        for name in ("input_mtok", "output_mtok", "input_audio_mtok", "output_audio_mtok"):
+            units.setdefault(name, 0.0)
+    if price.request:
+        units["requests_kcount"] = price.request * 1000
+    return Vector(units=units)
+
+
+def _units(price: Price, work: Work) -> dict[str, prices.Rate]:
     if work.audio_seconds and price.second is not None:
-        return price.request + (usage.seconds or work.audio_seconds) * price.second
+        return {"audio_hours": price.second * 3600}
     if (work.pages or work.megapixels) and price.page is not None:
-        return price.request + max(1, work.pages) * price.page
+        return {"input_document_kpages": price.page * 1000}
     if work.characters and price.input_mchar is not None:
-        return price.request + work.characters * price.input_mchar / 1e6
-    into = _input(price, usage, work)
-    out = _output(price, usage)
-    return None if into is None or out is None else price.request + into + out
+        return {"input_mchars": price.input_mchar}
+    text, out = price.input_mtok, price.output_mtok
+    stated = {
+        "input_mtok": text,
+        "output_mtok": out,
+        "input_image_mtok": price.input_image_mtok,
+        "input_audio_mtok": text if price.input_audio_mtok is None else price.input_audio_mtok,
+        "output_audio_mtok": out if price.output_audio_mtok is None else price.output_audio_mtok,
+        "output_image_mtok": price.output_image_mtok,
+    }
+    return {name: usd for name, usd in stated.items() if usd is not None}
 
 
-def _input(price: Price, usage: Usage, work: Work) -> float | None:
-    audio = price.input_mtok if price.input_audio_mtok is None else price.input_audio_mtok
-    image = price.input_mtok if price.input_image_mtok is None else price.input_image_mtok
-    told = dict(usage.input_by_modality)
-    if usage.input_tokens is not None and sum(told.values()) == usage.input_tokens and told:
-        rates = {"audio": audio, "image": image}
-        amounts = [_amount(tokens, rates.get(name, price.input_mtok)) for name, tokens in told.items()]
-        return None if None in amounts else sum(amount for amount in amounts if amount is not None)
-    rates_sent = [price.input_mtok, *([audio] if work.audio_seconds else []), *([image] if work.megapixels else [])]
-    known = [rate for rate in rates_sent if rate is not None]
-    return _amount(usage.input_tokens, max(known) if known else None)
+# ---- what was counted ------------------------------------------------------------------------------
 
 
-def _output(price: Price, usage: Usage) -> float | None:
-    """Words and speech that a model made, each at its price."""
-    spoken = min(usage.audio_tokens or 0, usage.output_tokens or 0)
-    if not spoken or price.output_audio_mtok is None:
-        return _amount(usage.output_tokens, price.output_mtok)
-    words = _amount((usage.output_tokens or 0) - spoken, price.output_mtok)
-    return None if words is None else words + spoken * price.output_audio_mtok / 1e6
+def _readings(vector: Vector, usage: Usage, work: Work, *, silent: bool) -> Iterator[dict[str, float] | None]:
+    """What a usage may mean, in counts that have prices; None where a count that costs something is not known."""
+    units = vector.units
+    seconds = usage.seconds or work.audio_seconds
+    if "input_mtok" not in units:
+        if seconds and {"audio_hours", "input_audio_hours"} & units.keys():
+            yield {"input_audio_seconds": seconds}
+            return
+        if (work.pages or work.megapixels) and "input_document_kpages" in units:
+            yield {"input_document_pages": float(max(1, work.pages))}
+            return
+        if work.characters and "input_mchars" in units:
+            yield {"input_characters": float(work.characters)}
+            return
+    made = _made(units, usage, work, silent=silent)
+    if made is None or (usage.input_tokens is None and not _free(units, "in")):
+        yield None
+        return
+    given = usage.input_tokens or 0
+    told = _told(usage.input_by_modality, given)
+    rest = given - sum(told.values()) - _said(usage.input_by_modality, "text")
+    sent = [kind for kind, amount in (("audio", work.audio_seconds), ("image", work.megapixels)) if amount]
+    for kind in ("", *(kind for kind in sent if kind not in told and rest > 0)):
+        kinds = {**told, kind: rest} if kind else told
+        yield _given(usage, given, kinds) | made
 
 
-def _amount(tokens: int | None, per_million: float | None) -> float | None:
-    """USD; nothing times anything is nothing, even times the unknown."""
-    if per_million == 0 or tokens == 0:
-        return 0.0
-    return None if tokens is None or per_million is None else tokens * per_million / 1e6
+def _told(by_modality: tuple[tuple[str, int], ...], most: int) -> dict[str, int]:
+    """Tokens by kind that has a price of its own; nothing where they are more than there were."""
+    found: dict[str, int] = {}
+    for name, tokens in by_modality:
+        if name in _KINDS:
+            found[_KINDS[name]] = found.get(_KINDS[name], 0) + tokens
+    return found if sum(found.values()) <= most else {}
+
+
+def _said(by_modality: tuple[tuple[str, int], ...], name: str) -> int:
+    return dict(by_modality).get(name, 0)
+
+
+def _given(usage: Usage, given: int, kinds: Mapping[str, int]) -> dict[str, float]:
+    """Counts of what went in. What was cached and not told apart is text first, whose discount is the least.
+
+    No host has a price for cached video: it is billed in full.
+    """
+    text = given - sum(kinds.values())
+    written = min(usage.cache_write_tokens or 0, text)
+    left = min(usage.cached_tokens or 0, given - written)
+    told = _told(usage.cached_by_modality, left)
+    of_text = min(left - sum(told.values()), text - written)
+    left -= of_text
+    cached: dict[str, int] = {}
+    for kind, tokens in kinds.items():
+        cached[kind] = min(tokens, told.get(kind, 0) if told else left)
+        left -= 0 if told else cached[kind]
+    cached.pop("video", None)
+    counts = {
+        "input_tokens": given,
+        **{f"input_{kind}_tokens": tokens for kind, tokens in kinds.items()},
+        **{f"cache_{kind}_read_tokens": tokens for kind, tokens in cached.items()},
+        "cache_read_tokens": of_text + sum(cached.values()),
+        "cache_write_tokens": written,
+        "cache_write_1h_tokens": min(usage.cache_write_1h_tokens or 0, written),
+    }
+    return {name: float(count) for name, count in counts.items() if count}
+
+
+def _made(units: Mapping[str, prices.Rate], usage: Usage, work: Work, *, silent: bool) -> dict[str, float] | None:
+    """Counts of what came out: words, thoughts, speech and pictures."""
+    out = usage.output_tokens
+    if out is None:
+        return {} if silent or _free(units, "out") else None
+    spoken = usage.audio_tokens
+    if spoken is None and work.characters:
+        spoken = out  # text that was spoken: all that came is sound
+    found = {"output_tokens": float(out)}
+    for name, tokens in (("audio", spoken), ("image", usage.image_tokens), ("reasoning", usage.reasoning_tokens)):
+        part = min(tokens or 0, out)
+        if part:
+            found[f"output_{name}_tokens"] = float(part)
+            out -= part
+    return found
+
+
+def _free(units: Mapping[str, prices.Rate], way: str) -> bool:
+    """Whether tokens in, or out, have a price and it is nothing."""
+    rates = [
+        prices.base(rate)
+        for name, rate in units.items()
+        if name in prices.UNITS and {"tokens", way} <= prices.UNITS[name].about
+    ]
+    return bool(rates) and not any(rates)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, cast
+
+import msgspec
 
 from intermodal import errors
 from intermodal.catalog.nouns import Protocol
 from intermodal.content import Value
-from intermodal.events import Actual, Event, Retrying, StepProgress, Usage
+from intermodal.events import Actual, AttemptFailed, Event, Retrying, StepProgress, Usage
+from intermodal.executor import standing
 from intermodal.executor.bill import bill
 from intermodal.executor.job import Driver, Job, Made
 from intermodal.executor.ledger import Entry, Ledger
-from intermodal.executor.retry import decide, row_of
+from intermodal.executor.retry import Decision
+from intermodal.executor.shortcomings import taught
 from intermodal.executor.world import World
+from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
 from intermodal.wire import call as wire
@@ -40,15 +45,19 @@ def driver_of(protocol: Protocol) -> Driver:
 
 
 class Reroute(Exception):
-    """An endpoint could not do it and another may. ``reason`` continues a sentence that began with its name."""
+    """An endpoint could not do it and another may. ``reason`` continues a sentence that began with its name.
 
-    def __init__(self, error: errors.IntermodalError, step: Call, reason: str) -> None:
+    ``held``: it was not asked, as it failed too often of late; it may be asked when nobody else is left.
+    """
+
+    def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, held: bool = False) -> None:
         super().__init__(reason)
         self.error = error
         self.endpoint = step.endpoint
         self.step = step.id
         self.op = step.op
         self.reason = reason
+        self.held = held
 
 
 class Surprise(Value, frozen=True):
@@ -86,7 +95,10 @@ class Caller:
 
     Args:
         emit: where events go. hint: the same for progress, which may be dropped when nobody reads.
-        deadline: on ``world.clock``, None for none.
+        deadline: on ``world.clock``, None for none. started: when the run began, on the same.
+
+    ``others`` are routes that are left to be taken. ``insist``: endpoints that were passed over, as they failed too
+    often of late or wanted to be waited for, are asked all the same: nobody else is left.
     """
 
     def __init__(
@@ -96,7 +108,11 @@ class Caller:
         emit: Callable[[Event], Awaitable[None]],
         hint: Callable[[Event], None],
         deadline: float | None,
+        started: float = 0.0,
     ) -> None:
+        self.insist = False
+        self.others: Sequence[Candidate] = ()
+        self.started = started
         self.world = world
         self.ledger = ledger
         self.emit = emit
@@ -124,38 +140,72 @@ class Caller:
 
         Raises Reroute where another endpoint may do it, else the error of the last attempt.
         """
+        if (shut := standing.shut(self, job)) is not None:
+            raise Reroute(shut, job.step, shut.what, held=True)
+        await standing.wait_out(self, job)
+        upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
         number = 0
+        at_their_cost = False  # it is sent again although nobody said when that would be welcome
         spent: list[float | None] = []
         while True:
             number += 1
             attempt = Attempt(self, job, say)
+            upstreams.begin(name, job.endpoint.host.id, clock(), again=at_their_cost)
             try:
-                return Done(made=await attempt.make(), actual=attempt.actual(tuple(spent)))
+                made = await attempt.make()
             except errors.IntermodalError as error:
+                upstreams.end(name, error, clock())
                 error.step = error.step or job.step.id
                 if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
                     raise
                 spent.append(attempt.cost)
                 self.ledger.maybe_paid += attempt.maybe_paid(error)
-                decision = decide(
-                    error,
-                    attempt=number,
-                    committed=committed(),
-                    pay_twice=self.world.pay_twice,
-                    remaining=self.remaining,
-                    jitter=self.world.jitter(),
-                    paid=self.ledger.maybe_paid,
-                )
+                if (lesson := taught(error, job)) is not None:
+                    upstreams.learn(lesson)
+                decision = standing.decided(self, error, job, number, committed())
+                passed_over = standing.rather_elsewhere(self, error, job, decision)
+                if passed_over:
+                    decision = msgspec.structs.replace(decision, kind="reroute", delay=0.0)
+                await self._tell(attempt, error, decision)
                 if decision.kind == "reroute":
-                    raise Reroute(error, job.step, decision.reason) from error
+                    raise Reroute(error, job.step, decision.reason, held=passed_over) from error
                 if decision.kind == "stop":
                     raise
+                at_their_cost = not standing.welcome(error)
                 retract()
-                reason = f"{job.endpoint.id} {decision.reason}"
-                await self.emit(Retrying(step=job.step.id, reason=reason, delay=round(decision.delay, 3)))
-                await self._sleep(decision.delay)
+                reason = f"{name} {decision.reason}"
+                delay = round(decision.delay, 3)
+                await self.emit(Retrying(step=job.step.id, reason=reason, delay=delay, at=self.at()))
+                await self.sleep(decision.delay)
+            except BaseException:
+                upstreams.left(name)
+                raise
+            else:
+                upstreams.end(name, None, clock())
+                return Done(made=made, actual=attempt.actual(tuple(spent)))
 
-    async def _sleep(self, seconds: float) -> None:
+    def at(self) -> float:
+        """Seconds since the run began."""
+        return round(self.world.clock() - self.started, 6)
+
+    async def _tell(self, attempt: Attempt, error: errors.IntermodalError, decision: Decision) -> None:
+        await self.emit(
+            AttemptFailed(
+                step=error.step,
+                endpoint=attempt.endpoint,
+                code=error.code,
+                reason=decision.reason,
+                status=error.status if isinstance(error, errors.CallError) else 0,
+                charged="maybe" if attempt.maybe_paid(error) else "no",
+                cost=attempt.cost,
+                seconds=round(attempt.seconds, 6),
+                then=decision.kind,
+                delay=round(decision.delay, 3),
+                at=self.at(),
+            )
+        )
+
+    async def sleep(self, seconds: float) -> None:
         import anyio
 
         await (self.world.sleep or anyio.sleep)(seconds)
@@ -167,12 +217,14 @@ class Attempt:
     def __init__(self, caller: Caller, job: Job, say: Callable[[str], Awaitable[None]] | None) -> None:
         self.key = caller.world.find_key(job.endpoint.host) or ""
         self.cost: float | None = 0.0
+        self.endpoint = job.endpoint.id
         self._caller = caller
         self._job = job
         self._say = say
         self._entry: Entry | None = None
         self._clock = caller.world.clock
         self._begun = self._clock()
+        self._moment = caller.world.moment()
         self._sent_at = self._begun
         self._first_at: float | None = None
         self._load_seconds = 0.0
@@ -193,6 +245,7 @@ class Attempt:
     async def say(self, text: str) -> None:
         if self._first_at is None and text:
             self._first_at = self._clock()
+            self._caller.world.upstreams.end(self.endpoint, None, self._first_at)  # it is at work again
         if self._say is not None:
             await self._say(text)
 
@@ -224,7 +277,8 @@ class Attempt:
             raise
         refused = made.finish_reason == "content_filter" and not made.text.strip()
         usage = self._counted(made)
-        self.cost = bill(job.endpoint, made.usage, job.work)
+        tariff = self._caller.world.tariff(job.endpoint)
+        self.cost = bill(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
         self._peak = made.peak_memory
         self._outcome = self._took(usage, made.usage, "content_refused" if refused else "")
         if made.looped or (self.cost is None and job.step.estimate.cost.high > 0):
@@ -252,12 +306,15 @@ class Attempt:
             return False
         if self._first_at is not None:
             return True  # whatever ended it, tokens were made before
-        if isinstance(error, errors.CallError) and (not error.sent or 400 <= error.status < 500):
-            return False  # turned away at the door
-        return row_of(error).paid
+        return isinstance(error, errors.CallError) and error.billing != "free"
+
+    @property
+    def seconds(self) -> float:
+        """What it took, loading of a runtime left out."""
+        return self._outcome.seconds
 
     async def _failed(self, entry: Entry, error: errors.IntermodalError) -> None:
-        outcome = self._took(Usage(), wire.Usage(), error.code)
+        outcome = self._outcome = self._took(Usage(), wire.Usage(), error.code)
         if self.maybe_paid(error):
             self.cost = None if self._job.step.estimate.cost.high > 0 else 0.0
             await entry.estimate(_replaced(outcome, cost=self.cost))
@@ -275,6 +332,7 @@ class Attempt:
     def _took(self, usage: Usage, reported: wire.Usage, error: str) -> Outcome:
         seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
         first = None if self._first_at is None else max(0.0, self._first_at - self._sent_at)
+        told = dict(reported.input_by_modality)
         cached = bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0))
         return Outcome(
             usage=usage,
@@ -285,6 +343,8 @@ class Attempt:
             cached=cached,
             error=error,
             reasoning_tokens=reported.reasoning_tokens,
+            told_image=told.get("image"),
+            told_audio=told.get("audio"),
         )
 
     def _counted(self, made: Made) -> Usage:
@@ -305,8 +365,6 @@ class Attempt:
 
 
 def _replaced(outcome: Outcome, *, cost: float | None) -> Outcome:
-    import msgspec
-
     return msgspec.structs.replace(outcome, cost=cost)
 
 

@@ -25,14 +25,20 @@ _KINDS: tuple[tuple[type[WirePart], Kind, str], ...] = (
 )
 
 
+def kinds_in(call: ChatCall) -> tuple[Kind, ...]:
+    """The kinds of part a call carries besides text."""
+    parts = [part for message in call.messages for part in message.parts]
+    return tuple(kind for of_wire, kind, _ in _KINDS if any(isinstance(part, of_wire) for part in parts))
+
+
 def refuse_what_it_cannot_take(endpoint: Endpoint, call: ChatCall, step: Call) -> None:
     """Raises UnsupportedModality before a byte is sent where a part is of a kind the endpoint does not take.
 
     The planner does not plan such a call; a plan that is old, or made by hand, may hold one all the same.
     """
-    parts = [part for message in call.messages for part in message.parts]
-    for of_wire, kind, what in _KINDS:
-        if kind not in endpoint.input and any(isinstance(part, of_wire) for part in parts):
+    given = kinds_in(call)
+    for _, kind, what in _KINDS:
+        if kind not in endpoint.input and kind in given:
             raise errors.UnsupportedModality(
                 f"takes no {what}", where=endpoint.id, todo="plan again", step=step.id, sent=False
             )

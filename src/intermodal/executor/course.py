@@ -21,6 +21,7 @@ from intermodal.executor.speaker import Speaker
 from intermodal.executor.together import NEAR, side_by_side
 from intermodal.executor.transform import transform
 from intermodal.executor.waiting import with_signs
+from intermodal.executor.weighed import heard, rules
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import Progress
 from intermodal.plans.plan import Candidate
@@ -173,7 +174,9 @@ class Course:
         else:
             pictures = await shop.prepare.pictures(step, shop.products, endpoint)
         facts = shop.opened.facts.parts[self.part_of(step)]
-        work = msgspec.structs.replace(work_of(pictures, sounds), letters=measured.letters(pictures, facts))
+        letters = measured.letters(pictures, facts)
+        tokens = heard(sounds, rules(endpoint, shop.world.catalog)) if sounds else 0.0
+        work = msgspec.structs.replace(work_of(pictures, sounds), letters=letters, audio_tokens=tokens)
         job = Job(
             step=step,
             endpoint=endpoint,

@@ -17,9 +17,10 @@ from intermodal.executor.context import refuse_what_it_cannot_take
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import written
 from intermodal.executor.pieces import Pixels, Product
-from intermodal.executor.prepare import work_of
 from intermodal.executor.together import NEAR, side_by_side
+from intermodal.executor.weighed import weighed
 from intermodal.executor.workshop import Workshop
+from intermodal.executor.world import World
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
 from intermodal.request import Request, Sampling
@@ -70,7 +71,7 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
         if known is not None and len(known.texts) == 1:
             found[number] = known.texts[0]
         else:
-            done = await call(_job(share, endpoint, picture, question))
+            done = await call(_job(share, endpoint, picture, question, shop.world))
             _refuse_refusal(done, endpoint, step)
             found[number] = done
             if not done.made.looped:
@@ -88,7 +89,7 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
     return product, _together(step, dones)
 
 
-def _job(step: Call, endpoint: Endpoint, picture: Pixels, question: str) -> Job:
+def _job(step: Call, endpoint: Endpoint, picture: Pixels, question: str, world: World) -> Job:
     limit = int(dict(step.params).get("max_tokens", MAX_TOKENS))
     image = WireImage(data=picture.data, media_type=picture.media_type, detail=picture.detail)
     # Reasoning models, which count their limit differently, refuse a temperature; so do some hosts altogether.
@@ -102,7 +103,13 @@ def _job(step: Call, endpoint: Endpoint, picture: Pixels, question: str) -> Job:
         refuse_what_it_cannot_take(endpoint, call, step)
     except errors.UnsupportedModality as error:
         raise Reroute(error, step, "cannot take this kind of part") from error
-    return Job(step=step, endpoint=endpoint, chat=call, stop_loops=True, work=work_of((picture,)))
+    return Job(
+        step=step,
+        endpoint=endpoint,
+        chat=call,
+        stop_loops=True,
+        work=weighed(endpoint, call, (picture,), world.count, world.catalog),
+    )
 
 
 def _share(step: Call, count: int) -> Call:

@@ -6,19 +6,20 @@ from typing import Protocol
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part, ReadLine, Transcript, Value
+from intermodal.events import Drawn
 from intermodal.executor.pieces import Pixels, Sound
 from intermodal.executor.world import World
 from intermodal.plans.step import Call
 from intermodal.store.rows import Work
-from intermodal.wire.call import ChatCall, Usage
+from intermodal.wire.call import ChatCall, PictureCall, Usage, WireMedia
 
 
 class Job(Value, frozen=True):
-    """What is to be done. One of ``chat``, ``sound``, ``pictures`` and ``text`` is set, by ``step.op``.
+    """What is to be done. One of ``chat``, ``sound``, ``pictures``, ``drawing`` and ``text`` is set, by ``step.op``.
 
     ``language`` is the speech's, ISO 639-1, "" when nobody said. ``stop_loops`` leaves a model that says the same
     over and over. ``lines`` are to be spoken, in ``voice`` ("" the usual one). ``labels`` are to be held against
-    ``text`` by their vectors.
+    ``text`` by their vectors; media ``beside`` a text go into its one vector.
     """
 
     step: Call
@@ -30,6 +31,8 @@ class Job(Value, frozen=True):
     lines: tuple[str, ...] = ()
     voice: str = ""
     labels: tuple[str, ...] = ()
+    drawing: PictureCall | None = None
+    beside: tuple[WireMedia, ...] = ()
     language: str = ""
     stop_loops: bool = False
     work: Work = Work()
@@ -40,7 +43,8 @@ class Made(Value, frozen=True):
 
     ``looped`` says that we stopped reading an answer that repeated itself; no usage came with it then.
     ``pcm`` is speech (signed 16-bit, mono, ``rate`` samples per second), ``silent`` what has no sound in it.
-    ``candidates`` are the likeliest first words of an answer, each with its logarithm of probability; ``vectors`` are
+    ``drawn`` are pictures. ``candidates`` are the likeliest first words of an answer, each with its logarithm of
+    probability; ``vectors`` are
     those of a text and of the labels after it. ``said`` is all that a chat said, in order, where that was not words
     alone: calls of tools, and blocks that go back as they came.
     """
@@ -53,6 +57,7 @@ class Made(Value, frozen=True):
     vector: tuple[float, ...] = ()
     vectors: tuple[tuple[float, ...], ...] = ()
     candidates: tuple[tuple[str, float], ...] = ()
+    drawn: tuple[Drawn, ...] = ()
     pcm: bytes = b""
     rate: int = 0
     silent: tuple[str, ...] = ()

@@ -32,6 +32,8 @@ class Ledger:
         self.unknown = False  # some attempt's cost cannot be known
         self.maybe_paid = 0  # attempts that may have cost money
         self._store = store
+        # Writes the run's own row; taken by the first attempt, which has to write anyway.
+        self.begin: Callable[[], None] | None = None
 
     async def open(self, step: Call, endpoint: Endpoint, work: Work) -> Entry:
         """Set the step's highest cost aside and write its row.
@@ -70,11 +72,17 @@ class Ledger:
                 output_range=range_of(estimate.output_tokens),
                 seconds_range=range_of(estimate.seconds),
             )
-            key = await written(lambda: self._store.reserve(row))
+            begin, self.begin = self.begin, None
+            key = await written(lambda: self._reserve(row, begin))
         except BaseException:
             self.reserved -= high
             raise
         return Entry(self, self._store, key, high)
+
+    def _reserve(self, row: Reservation, begin: Callable[[], None] | None) -> str:
+        if begin is not None:
+            begin()
+        return self._store.reserve(row)
 
 
 class Entry:

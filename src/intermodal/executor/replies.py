@@ -9,17 +9,18 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor import answer, assemble, check, scoring, speaking
+from intermodal.executor import answer, assemble, check, drawing, scoring, speaking
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take, room
 from intermodal.executor.course import Course
 from intermodal.executor.empty import Nothing, nothing_found, sentence
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
-from intermodal.executor.pieces import Paper, Piece, Pixels, Sound
+from intermodal.executor.pieces import Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
+from intermodal.executor.weighed import weighed
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import ChatCall, WireMessage
@@ -83,11 +84,6 @@ def _job(
     except errors.ContextExceeded as error:
         raise Reroute(error, step, "cannot hold what was made of the files") from error
     pieces = [piece for found in stands_for.values() for piece in found]
-    work = work_of(
-        tuple(piece for piece in pieces if isinstance(piece, Pixels)),
-        tuple(piece for piece in pieces if isinstance(piece, Sound)),
-        tuple(piece for piece in pieces if isinstance(piece, Paper)),
-    )
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,
         messages=messages,
@@ -102,6 +98,7 @@ def _job(
         refuse_what_it_cannot_take(endpoint, call, step)
     except errors.UnsupportedModality as error:
         raise Reroute(error, step, "cannot take this kind of part") from error
+    work = weighed(endpoint, call, pieces, course.shop.world.count, course.shop.world.catalog)
     return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
 
 
@@ -151,7 +148,8 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
             job.chat, messages=assemble.with_repair(job.chat.messages, done.made.text, parsed.problem)
         )
         first = done.actual
-        again = msgspec.structs.replace(job, chat=repair, step=without_first(job.step, first))
+        work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
+        again = msgspec.structs.replace(job, chat=repair, step=without_first(job.step, first), work=work)
         done = await course.do(again, speaker)
         done = msgspec.structs.replace(done, actual=both(first, done.actual))
         parsed = answer.parse(done.made.text, schema.schema)
@@ -197,10 +195,16 @@ async def _transcribe(course: Course, step: Call) -> Finished:
 
 async def _embed(course: Course, step: Call) -> Finished:
     endpoint = course.shop.endpoint(step)
-    text = assemble.text_to_embed(course.shop.request, await course.stands_for(step, endpoint))
-    if not text:
+    stands_for = await course.stands_for(step, endpoint)
+    text, media = assemble.text_to_embed(course.shop.request, stands_for), assemble.media_to_embed(stands_for)
+    if not text and not media:
         raise errors.InputEmpty("there is no text to embed", todo="give a file with words in it", step=step.id)
-    done = await course.do(Job(step=step, endpoint=endpoint, text=text))
+    pieces = [piece for index in stands_for for piece in stands_for[index]]
+    work = work_of(
+        tuple(piece for piece in pieces if isinstance(piece, Pixels)),
+        tuple(piece for piece in pieces if isinstance(piece, Sound)),
+    )
+    done = await course.do(Job(step=step, endpoint=endpoint, text=text, beside=media, work=work))
     await course.shop.emit(StepFinished(actual=done.actual))
     return course.finished(step, embedding=done.made.vector)
 
@@ -215,6 +219,7 @@ REPLIES: Mapping[str, Callable[[Course, Call], Awaitable[Finished]]] = {
     "embed": _embed,
     "speak": _speak,
     "score": scoring.score,
+    "draw": drawing.draw,
 }
 
 

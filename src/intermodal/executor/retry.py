@@ -1,39 +1,29 @@
-"""What to do after an attempt failed: send again, take the next route, or stop. A table; no clock, no randomness.
+"""What to do after an attempt failed: send again, take the next route, or stop. Values only; no clock, no randomness.
 
-Three rules stand above the table. After the first output nothing is tried again (the model is
-committed). A resend to the same endpoint happens only where the failed attempt cannot have been
-paid, and once after a plain 500. A re-route after the body was sent may pay twice, so it needs the
-policy's leave (``pay_twice``).
+What an error is, and which class of retry and billing it has, is said by the table in ``wire/failures.py`` and by the
+error's class; here is what follows from those classes. Three rules stand above them. After the first output nothing is
+tried again (the model is committed). A resend to the same endpoint happens only where the failed attempt cannot have
+been paid, and once after a plain 500. A re-route after the body was sent may pay twice, so it needs the policy's leave
+(``pay_twice``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from intermodal import errors
 from intermodal.content import Value
-from intermodal.wire.status import SchemaRefused
 
 MAX_PAID = 3  # attempts of one user call that may have cost money
 MAX_WAIT = 60.0  # seconds an endpoint may ask us to wait; asked for more, another route is better
+PATIENCE = 5.0  # seconds of these that are waited where another route is ready
 FIRST_WAIT = 1.0  # seconds; the width of the first full-jitter window, doubled for each further attempt
+NO_MORE = 1_000  # attempts: more than anything is resent
 LAST_WAIT = 8.0  # seconds; the widest window
 
-
-class Row(Value, frozen=True):
-    """One row of the table.
-
-    Attributes:
-        resends: how often the same endpoint may be tried again.
-        reroute: another endpoint may be able to do what this one did not.
-        paid: the failed attempt may have cost money, so a re-route may pay twice.
-        reason: how the run says it.
-    """
-
-    resends: int
-    reroute: bool
-    paid: bool
-    reason: str
+# How often the same endpoint is asked again; elsewhere never.
+RESENDS: Mapping[errors.Retry, int] = {"resend": 2, "wait": 2, "once": 1}
 
 
 class Decision(Value, frozen=True):
@@ -44,42 +34,37 @@ class Decision(Value, frozen=True):
     reason: str = ""
 
 
-_NOT_SENT = Row(resends=2, reroute=True, paid=False, reason="could not be reached")
-_NO_ANSWER = Row(resends=0, reroute=True, paid=True, reason="gave no answer after the request was sent")
-_SERVER_ERROR = Row(resends=1, reroute=True, paid=True, reason="failed inside")
-_CALLERS_FAULT = Row(resends=0, reroute=False, paid=False, reason="refused the request as wrong")
-_OURS = Row(resends=0, reroute=False, paid=False, reason="failed")
-
-# Most specific class first; the first match decides.
-_BY_CLASS: tuple[tuple[type[errors.IntermodalError], Row], ...] = (
-    (errors.RateLimited, Row(resends=2, reroute=True, paid=False, reason="is rate limited")),
-    (errors.Overloaded, Row(resends=2, reroute=True, paid=False, reason="is overloaded")),
-    (errors.RuntimeCrashed, Row(resends=1, reroute=True, paid=False, reason="crashed")),
-    (errors.StreamCut, Row(resends=0, reroute=True, paid=True, reason="stopped in the middle of its answer")),
-    (errors.ContextExceeded, Row(resends=0, reroute=True, paid=False, reason="cannot hold a request of this size")),
-    (errors.UnsupportedModality, Row(resends=0, reroute=True, paid=False, reason="cannot take this kind of part")),
-    (errors.CredentialsRefused, Row(resends=0, reroute=True, paid=False, reason="refused our credentials")),
-    # Routing around a safety refusal would be evasion: the reason is passed on instead.
-    (errors.ContentRefused, Row(resends=0, reroute=False, paid=True, reason="refused the content")),
-    (SchemaRefused, _CALLERS_FAULT),  # asked for in words instead, by the same endpoint (replies.py)
-    (errors.NotInstalled, Row(resends=0, reroute=True, paid=False, reason="is not installed")),
+# How a run says it, after the endpoint's name. Most specific class first; the first match decides.
+_REASONS: tuple[tuple[type[errors.IntermodalError], str], ...] = (
+    (errors.RateLimited, "is rate limited"),
+    (errors.Overloaded, "is overloaded"),
+    (errors.RuntimeCrashed, "crashed"),
+    (errors.StreamCut, "stopped in the middle of its answer"),
+    (errors.RequestTooLarge, "cannot take a request of this size"),
+    (errors.ContextExceeded, "cannot hold a request of this size"),
+    (errors.UnsupportedModality, "cannot take this kind of part"),
+    (errors.CredentialsRefused, "refused our credentials"),
+    (errors.ContentRefused, "refused the content"),
+    (errors.NotInstalled, "is not installed"),
 )
 
 
-def row_of(error: errors.IntermodalError) -> Row:
-    """The table row an error belongs to."""
-    for kind, row in _BY_CLASS:
+def reason_of(error: errors.IntermodalError) -> str:
+    """What the endpoint did, in a few words that continue a sentence begun with its name."""
+    for kind, words in _REASONS:
         if isinstance(error, kind):
-            return row
-    if isinstance(error, errors.Unreachable):
-        return _NO_ANSWER if error.sent else _NOT_SENT
+            return words
+    if not isinstance(error, errors.CallError):
+        return "failed"
+    if isinstance(error, errors.Unreachable) or not error.status:
+        return "gave no answer after the request was sent" if error.sent else "could not be reached"
+    return "failed inside" if error.status >= 500 else "refused the request as wrong"
+
+
+def _classes(error: errors.IntermodalError) -> tuple[errors.Retry, errors.Billing]:
     if isinstance(error, errors.CallError):
-        if error.status >= 500:
-            return _SERVER_ERROR
-        if error.status >= 400:
-            return _CALLERS_FAULT
-        return _NO_ANSWER if error.sent else _NOT_SENT
-    return _OURS
+        return error.retry, error.billing
+    return ("reroute" if isinstance(error, errors.NotInstalled) else "never"), "free"
 
 
 def decide(
@@ -95,29 +80,42 @@ def decide(
     """What to do after ``error``.
 
     Args:
-        attempt: attempts made at this endpoint for this step, the failed one included; 1 is the first.
+        attempt: attempts made at this endpoint for this step, the failed one included; 1 is the first, ``NO_MORE``
+            where nothing is left of the host's budget of resends (``executor/upstream.py``).
         committed: output was shown, or a tool call emitted.
         pay_twice: a re-route that may pay a second time is allowed.
         remaining: seconds until the deadline, None when there is none.
         jitter: a number in [0, 1) that the caller drew.
         paid: attempts of the whole call so far that may have cost money.
     """
-    row = row_of(error)
+    retry, billing = _classes(error)
+    reason = reason_of(error)
     if committed:
-        return Decision(kind="stop", reason=f"{row.reason}; part of its answer was already shown")
+        return Decision(kind="stop", reason=f"{reason}; part of its answer was already shown")
     if remaining is not None and remaining <= 0:
-        return Decision(kind="stop", reason=f"{row.reason}; no time is left")
+        return Decision(kind="stop", reason=f"{reason}; no time is left")
     if paid >= MAX_PAID:
-        return Decision(kind="stop", reason=f"{row.reason}; {paid} attempts may have been paid already")
-    if attempt <= row.resends:
+        return Decision(kind="stop", reason=f"{reason}; {paid} attempts may have been paid already")
+    if attempt <= _resends(error, retry, billing):
         delay = _delay(error, attempt, jitter)
         if delay is not None and (remaining is None or delay < remaining):
-            return Decision(kind="resend", delay=delay, reason=row.reason)
-    if not row.reroute:
-        return Decision(kind="stop", reason=row.reason)
-    if row.paid and not pay_twice:
-        return Decision(kind="stop", reason=f"{row.reason}; another route might pay twice")
-    return Decision(kind="reroute", reason=row.reason)
+            return Decision(kind="resend", delay=delay, reason=reason)
+    if retry == "never":
+        return Decision(kind="stop", reason=reason)
+    if billing != "free" and not pay_twice:
+        return Decision(kind="stop", reason=f"{reason}; another route might pay twice")
+    return Decision(kind="reroute", reason=reason)
+
+
+def may_resend(error: errors.IntermodalError, attempt: int) -> bool:
+    """Whether the same endpoint would be asked again if nothing else spoke against it."""
+    return attempt <= _resends(error, *_classes(error))
+
+
+def _resends(error: errors.IntermodalError, retry: errors.Retry, billing: errors.Billing) -> int:
+    if billing == "billed" or (isinstance(error, errors.CallError) and error.resendable is False):
+        return 0
+    return RESENDS.get(retry, 0)
 
 
 def _delay(error: errors.IntermodalError, attempt: int, jitter: float) -> float | None:

@@ -22,6 +22,7 @@ from intermodal.executor.world import OpenedLike, World
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.request import Request
+from intermodal.store.attempts import now
 from intermodal.store.rows import RunRow
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ class Trip:
         self._ledger = Ledger(world.store, self._id, request.policy.max_cost)
         self._ledger.answer = answers.kind_of(answers.asked(request))
         self._caller = Caller(
-            world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline
-        )
+            world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,
+            self._started,
+        )  # fmt: skip
 
     async def go(self) -> None:
         """The whole run, with its row in the store around it."""
@@ -84,8 +86,9 @@ class Trip:
             endpoint=self._plan.chosen.endpoint,
             objective=self._plan.objective,
             parts=tuple(part.name for part in self._opened.facts.parts),
+            started=now(),
         )
-        await written(lambda: self._world.store.start_run(row))
+        self._ledger.begin = lambda: self._world.store.start_run(row)
         outcome = "cancelled"
         try:
             await self._in_time()
@@ -112,8 +115,15 @@ class Trip:
             cost=None if self._ledger.unknown else self._ledger.spent,
             seconds=round(self._world.clock() - self._started, 3),
         )
+        begin, self._ledger.begin = self._ledger.begin, None
+
+        def write() -> None:
+            if begin is not None:  # nothing had to be called
+                begin()
+            self._world.store.finish_run(closed)
+
         try:
-            await written(lambda: self._world.store.finish_run(closed))
+            await written(write)
         except errors.IntermodalError:
             # The rows that count money are closed already; an answer is not withheld for this one.
             return
@@ -139,18 +149,25 @@ class Trip:
             started=self._started, emit=self._emit,
         )  # fmt: skip
         failures: list[Reroute] = []
+        passed_over: list[tuple[Candidate, Reroute]] = []  # where an endpoint is to be left alone for a while
         waiting = [self._plan.chosen, *self._plan.fallbacks]
-        while waiting:
+        while waiting or (passed_over and not self._caller.insist):
+            if not waiting:
+                # Nobody else is left: what was passed over is asked all the same.
+                waiting, passed_over = [candidate for candidate, _ in passed_over], []
+                self._caller.insist = True
             candidate = waiting.pop(0)
-            if failures:
-                if not _may_replace(candidate, failures, shop, self._world):
+            before = [*failures, *(failure for _, failure in passed_over)]
+            if before:
+                if not _may_replace(candidate, before, shop, self._world):
                     continue
-                last = failures[-1]
+                last = before[-1]
                 reason = f"{last.endpoint} {last.reason}: going on with the fallback {candidate.endpoint}"
                 await self._emit(Note(text=reason, step=last.step))
                 for warning in candidate.warnings:
                     if warning not in self._plan.chosen.warnings:
                         await self._emit(Note(text=f"the fallback {warning}", step=last.step))
+            self._caller.others = tuple(waiting)
             try:
                 self._finished = await answered(Course(candidate, shop, self._ledger, self._started, replanner))
                 return
@@ -164,6 +181,8 @@ class Trip:
                     routes = await replanner.again(surprise, candidate, shop)
                 if routes:
                     waiting = list(routes)
+                elif isinstance(failure, Reroute) and failure.held:
+                    passed_over.append((candidate, failure))
                 elif isinstance(failure, Reroute):
                     failures.append(failure)
                 else:
@@ -175,9 +194,10 @@ class Trip:
         raise error
 
     def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> Surprise | None:
-        """A limit that was met before anything was sent, which another way may keep; None for any other failure."""
+        """A limit that was met, and cost nothing, which another way may keep; None for any other failure."""
         error = failure.error if isinstance(failure, Reroute) else failure
-        if self._committed or not isinstance(error, (errors.ContextExceeded, errors.BudgetExceeded)):
+        limits = (errors.ContextExceeded, errors.UnsupportedModality, errors.BudgetExceeded)
+        if self._committed or not isinstance(error, limits):
             return None
         what = f"{error.where}: {error.what}" if error.where else error.what
         return Surprise(step=error.step, reason=what, blocked=True)
@@ -209,7 +229,9 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], shop: Workshop, 
     after = world.catalog.by_id.get(candidate.endpoint)
     for failure in failures:
         before = world.catalog.by_id.get(failure.endpoint)
+        # How many bytes or files another takes is not known before it is asked.
         too_long = isinstance(failure.error, errors.ContextExceeded)
+        too_long = too_long and not isinstance(failure.error, errors.RequestTooLarge)
         if too_long and before and after and (after.context or math.inf) <= (before.context or 0):
             return False
     return True

@@ -208,6 +208,12 @@ class Timeouts(Value, frozen=True):
     first_byte: float = FIRST_BYTE_TIMEOUT
     idle: float = IDLE_TIMEOUT
 
+    def within(self, seconds: float) -> Timeouts:
+        """None of them longer than so many seconds."""
+        return Timeouts(
+            connect=min(self.connect, seconds), first_byte=min(self.first_byte, seconds), idle=min(self.idle, seconds)
+        )
+
 
 _DEFAULT = Timeouts()
 

@@ -8,7 +8,7 @@ from typing import Protocol as Shape
 from typing import cast
 
 from intermodal.catalog.nouns import Host, Protocol
-from intermodal.wire.call import ChatCall, EmbeddingCall, Embeddings, Encoded
+from intermodal.wire.call import ChatCall, EmbeddingCall, Embeddings, Encoded, PictureCall, Pictures
 from intermodal.wire.decoding import Decoding
 
 CHATS: Mapping[Protocol, str] = {
@@ -23,6 +23,12 @@ VECTORS: Mapping[Protocol, str] = {
     "openai": "intermodal.wire.openai_embeddings",
     "openai-responses": "intermodal.wire.openai_embeddings",
     "ollama": "intermodal.wire.ollama_embeddings",
+    "gemini": "intermodal.wire.gemini_embeddings",
+}
+PICTURES: Mapping[Protocol, str] = {
+    "openai": "intermodal.wire.openai_images",
+    "openai-responses": "intermodal.wire.openai_images",
+    "gemini": "intermodal.wire.gemini_images",
 }
 
 
@@ -44,6 +50,14 @@ class VectorCodec(Shape):
     def decode_reply(self, body: bytes, endpoint: str, *, texts: int, headers: Mapping[str, str]) -> Embeddings: ...
 
 
+class PictureCodec(Shape):
+    """A module of ``wire/`` that asks for pictures."""
+
+    def encode_request(self, call: PictureCall, host: Host) -> Encoded: ...
+
+    def decode_reply(self, body: bytes, endpoint: str, *, headers: Mapping[str, str]) -> Pictures: ...
+
+
 def chat_codec(host: Host) -> ChatCodec:
     return cast("ChatCodec", import_module(CHATS[host.protocol]))
 
@@ -52,6 +66,12 @@ def vector_codec(host: Host) -> VectorCodec | None:
     """None where intermodal asks for no vectors in this protocol."""
     name = VECTORS.get(host.protocol)
     return cast("VectorCodec", import_module(name)) if name else None
+
+
+def picture_codec(host: Host) -> PictureCodec | None:
+    """None where intermodal asks for no pictures in this protocol."""
+    name = PICTURES.get(host.protocol)
+    return cast("PictureCodec", import_module(name)) if name else None
 
 
 def picture_types(host: Host) -> frozenset[str]:

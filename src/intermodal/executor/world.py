@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from intermodal.executor.upstream import Upstreams
+
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog, Endpoint, Host
+    from intermodal.catalog.prices import Vector
     from intermodal.content import ReadLine, Transcript
-    from intermodal.executor.transport import Transport
+    from intermodal.executor.transport import Timeouts, Transport
     from intermodal.plans.facts import Facts
     from intermodal.plans.plan import Plan
     from intermodal.request import Request
@@ -157,6 +160,16 @@ class OpenedLike(Protocol):
     def text(self, index: int) -> str: ...
 
 
+def _no_tariff(endpoint: Endpoint) -> tuple[Vector, ...]:
+    return ()
+
+
+def _utc() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).isoformat(timespec="minutes")[:16]
+
+
 def _nothing_counted(tokenizer: str, text: str) -> int | None:
     return None
 
@@ -170,7 +183,11 @@ class World:
         count: exact tokens of a text by tokenizer name, None when that vocabulary is not here.
         plan_again: a plan for the same request, under what is left of budget and time, with what conversions made
             among the facts (``PartFacts.outcomes``); None keeps to the plan whatever comes out. Raises NoRoute.
+        tariff: a host's dated prices of an endpoint, which bills are settled with; () settles with the endpoint's own.
+        moment: the time of day in UTC, as in 2026-11-25T09:30.
         pay_twice: after a request that may be paid, another endpoint may be asked.
+        upstreams: what earlier calls found out about those that are called.
+        timeouts: of every attempt; None for the usual ones.
         clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
     """
 
@@ -183,7 +200,11 @@ class World:
     find_key: Callable[[Host], str | None] = lambda host: None
     count: Callable[[str, str], int | None] = _nothing_counted
     plan_again: Callable[[Request, Facts], Plan] | None = None
+    tariff: Callable[[Endpoint], tuple[Vector, ...]] = _no_tariff
+    moment: Callable[[], str] = _utc
     pay_twice: bool = True
+    upstreams: Upstreams = field(default_factory=Upstreams)
+    timeouts: Timeouts | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] | None = None
     jitter: Callable[[], float] = field(default=random.random)

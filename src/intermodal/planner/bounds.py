@@ -30,15 +30,17 @@ QUICK: Weights = (0.0, 1.0, 0.0)
 def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
     """Score of a call before any input, and of each token of text, of pictures and of sound."""
     money, time, _ = weighed
+    if case.job == "draw":
+        return (0.0, 0.0, 0.0, 0.0)  # priced by the picture: every class is looked at, they are few
     read = rates.read_in[MID] * time
     out = min(case.ranked_answer, rates.most_out)
     cost = rates.request + (out * rates.out if out else 0.0)
-    return (
-        dear(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time,
-        dear(rates.text) * money + read,
-        dear(rates.image) * money + read,
-        dear(rates.audio) * money + read,
-    )
+    base = dear(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time
+    text, image, audio = (dear(price) * money + read for price in (rates.text, rates.image, rates.audio))
+    counts = rates.counts
+    if counts is None:
+        return (base, text, image, audio)
+    return (base, text * counts.middle("text"), image * counts.middle("image"), audio * counts.middle("audio"))
 
 
 def known_coefficients(case: Case, row: Row, weighed: Weights, group: Group | None = None) -> list[Coefficients]:

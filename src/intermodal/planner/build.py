@@ -24,6 +24,8 @@ from intermodal.planner.aspects import kept
 from intermodal.planner.case import Case
 from intermodal.planner.checks import check_of_transcript
 from intermodal.planner.conversions import Conversion
+from intermodal.planner.counting import as_taken, basis
+from intermodal.planner.drawing import params_of, title_of
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
 from intermodal.planner.routes import Assignment, Route, aloud, answer, last_call, repair_call
@@ -41,8 +43,9 @@ from intermodal.request import SpeechOutput, TranscriptOutput
 
 TITLES: dict[str, str] = {
     "text": "answer", "json": "JSON answer", "embedding": "embedding", "transcript": "transcript", "speech": "answer",
-    "scores": "scores",
+    "scores": "scores", "image": "picture",
 }  # fmt: skip
+_SEEING: dict[str, Task] = {"score": "zero-shot-image-classification", "draw": "image-to-image"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -116,7 +119,7 @@ class Builder:
         op = case.job
         task: Task = TASK_OF[op]
         if route.assignment.pictures:
-            task = "zero-shot-image-classification" if op == "score" else "image-text-to-text"
+            task = _SEEING.get(op, "image-text-to-text")
         elif op == "generate" and route.assignment.audio != ZEROS:
             task = "audio-text-to-text"
         judged: Task = "feature-extraction" if op == "score" and endpoint.model.output == ("embedding",) else task
@@ -124,6 +127,8 @@ class Builder:
         title = TITLES[case.output]
         if op == "speak":
             title = "the text"
+        if op == "draw":
+            title = title_of(params)
         if op == "transcribe":
             title = f"{case.bundles[0].title} {case.bundles[0].parts[0].seconds.mid:.3g} s"
         return Call(
@@ -145,6 +150,8 @@ class Builder:
             return (("format", wanted), *((("language", language),) if language else ()))
         if case.job in ("embed", "score"):
             return ()
+        if case.job == "draw":
+            return params_of(route.endpoint, case.request)
         output = case.request.output
         spoken: Params = ()
         if isinstance(output, SpeechOutput) and (case.job == "speak" or speaks(route.endpoint)):
@@ -198,7 +205,10 @@ class Builder:
 
     def _tokens_in(self, route: Route) -> Quantity:
         heard = self.case.job == "transcribe"
-        return Quantity() if heard else quantity(route.demand.total, "counted and estimated", 0)
+        return Quantity() if heard else quantity(route.demand.total, self._counted_by(route), 0)
+
+    def _counted_by(self, route: Route) -> str:
+        return basis(self.case, route.group, route.rates, route.demand)
 
     def _cost_basis(self, route: Route) -> str:
         return "price not known" if self._levels(route)[1][HIGH] == math.inf else "price list"
@@ -300,7 +310,8 @@ class Builder:
                 if key not in self._taken:
                     self._taken[key] = taken(bundle, way, book)
                 found += self._taken[key]
-        return tuple(sorted(found, key=lambda each: each.part))
+        counted = [as_taken(self.case, route.group, route.rates, each) for each in found]
+        return tuple(sorted(counted, key=lambda each: each.part))
 
 
 def _levels_of(case: Case, route: Route, out: Levels) -> tuple[Levels, Levels]:

@@ -32,6 +32,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.request import (
     Aspect,
     EmbeddingOutput,
+    ImageOutput,
     JsonOutput,
     Output,
     Policy,
@@ -254,6 +255,8 @@ def _job(request: Request) -> tuple[Job, str]:
         return "embed", "embedding"
     if isinstance(output, ScoresOutput):
         return "score", "scores"
+    if isinstance(output, ImageOutput):
+        return "draw", "image"
     if isinstance(output, SpeechOutput):
         return ("speak" if output.verbatim else "generate"), "speech"
     return "generate", "json" if isinstance(output, JsonOutput) else "text"

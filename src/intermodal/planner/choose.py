@@ -129,6 +129,7 @@ def no_route(case: Case, refused: list[Refused]) -> NoRoute:
     what = {
         "text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this",
         "speech": "answer this aloud", "scores": "score these labels",
+        "image": "draw this",
     }.get(case.output, "embed this")  # fmt: skip
     todo = remedy(case, telling[0], refused) if telling else "run intermodal doctor"
     return NoRoute(f"nothing reachable can {what}{by}: {reasons[0]}", todo=todo, reasons=reasons)

@@ -27,6 +27,7 @@ _JOB_WORDS: dict[Job, str] = {
     "describe": "sight",
     "score": "scoring",
     "speak": "speech",
+    "draw": "drawing",
 }
 
 

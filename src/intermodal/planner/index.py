@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.counting import Families, Sheet
+from intermodal.catalog.drawing import picture_words
 from intermodal.catalog.nouns import Catalog, Endpoint, Task
 from intermodal.catalog.sheets import sheet_of
 from intermodal.costing.native import Book, book_of
@@ -25,7 +26,7 @@ from intermodal.errors import UsageError
 from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
 
-Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score"]
+Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]
 LISTED = 4  # ids a rejection names
 READS = TIERS.index("small")  # below it, an eye that nobody measured tells shapes and not letters
 BAND = 4  # the chosen one and three fallbacks
@@ -42,6 +43,8 @@ JOBS: dict[Task, tuple[Job, ...]] = {
     "text-to-speech": ("speak",),
     "zero-shot-classification": ("score",),
     "zero-shot-image-classification": ("score",),
+    "text-to-image": ("draw",),
+    "image-to-image": ("draw",),
 }
 
 
@@ -208,6 +211,7 @@ def _groups(catalog: Catalog) -> list[Group]:
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.max_images,
             model.languages, model.tokenizer, model.image_tokens, family, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
+            (model.drawn, picture_words(host)) if "image" in model.output else None,
         )  # fmt: skip
         group = found.get(key)
         if group is None:
@@ -226,6 +230,8 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     jobs: tuple[Job, ...] = tuple(
         dict.fromkeys(job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS.get(task, ()))
     )
+    if "image" not in endpoint.input:  # whatever the model was made for
+        jobs = tuple(job for job in jobs if job != "describe")
     tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
     inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in HERE
     strongest = max(tiers.values(), default=0)

@@ -13,10 +13,11 @@ from functools import partial
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.costing.counts import corrected
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import LEVELS, Level, Levels, levels
 from intermodal.costing.native import heard
-from intermodal.costing.price import hearing_price, reading_price, token_price
+from intermodal.costing.price import as_heard, hearing_price, reading_price, token_price
 from intermodal.costing.rates import Rates
 from intermodal.costing.speed import (
     demux_seconds,
@@ -86,7 +87,7 @@ def hear(case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1)
     tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
     length, made = levels(part.seconds), levels(tokens)
     if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
-        sound = levels(heard(case.book_of(ear).audio, part.seconds))
+        sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
         cost = at_each(lambda level: token_price(rates, 0.0, 0.0, sound[level], made[level]))
     else:
         cost = at_each(lambda level: hearing_price(rates, length[level]))
@@ -201,6 +202,7 @@ def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
     image: Levels = tuple(sum(each[level] for each in seen) / max(1, len(seen)) for level in LEVELS)  # type: ignore[assignment]
     each_one = float(len(look.pictures))
     many = look.count or (each_one, each_one, each_one)
+    image = corrected(image, rates.counts.image) if rates.counts is not None else image
     learned = case.statistics.get(eye.id, "describe_tokens")
     out = levels(learned) if learned is not None else DESCRIPTION
     text: Levels = (ask[0] + DESCRIBE_ASK[0], ask[1] + DESCRIBE_ASK[1], ask[2] + DESCRIBE_ASK[2])

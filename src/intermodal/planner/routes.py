@@ -17,7 +17,7 @@ from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, larger, levels, plus, summed, times
 from intermodal.costing.limits import NOTHING, Held
 from intermodal.costing.native import Book
-from intermodal.costing.price import hearing_price, speaking_price, token_price
+from intermodal.costing.price import as_heard, hearing_price, speaking_price, token_price
 from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.schedule import finish
 from intermodal.costing.speed import generate_seconds, hear_seconds, speak_seconds
@@ -34,6 +34,7 @@ from intermodal.costing.tokens import (
 )
 from intermodal.costing.tooling import tool_tokens
 from intermodal.planner.case import Case
+from intermodal.planner.drawing import draw_call, drawn
 from intermodal.planner.index import Group
 from intermodal.planner.pieces import at_each
 from intermodal.planner.rules import Priced
@@ -42,7 +43,7 @@ from intermodal.planner.speech import memory as voice_memory
 from intermodal.planner.way import NO_TIER, Way, natives
 from intermodal.quantity import Quantity
 
-_NONE = {"embedding": 0, "transcript": 0, "scores": 0}
+_NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
 DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}
 SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "speech": 64, **_NONE}
 OPTIONS = (15.0, 25.0, 40.0)  # tokens that ask a chat to pick one of lettered labels
@@ -242,7 +243,7 @@ def framing(case: Case, forced: bool, tool_rule: str) -> Levels:
     if found is not None:
         return found
     found = (2.0, 3.0, 8.0)
-    if case.job not in ("embed", "speak"):
+    if case.job not in ("embed", "speak", "draw"):
         found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
         if case.text_files:
             found = plus(found, times(BLOCK, len(case.text_files)))
@@ -283,6 +284,7 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
 
 _OWN_TASK: dict[str, Task] = {
     "transcribe": "automatic-speech-recognition", "embed": "feature-extraction", "speak": "text-to-speech",
+    "draw": "text-to-image",
 }  # fmt: skip
 
 
@@ -320,6 +322,8 @@ def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
     job = case.job
     if job in ("embed", "speak"):
         return ZEROS
+    if job == "draw":
+        return drawn(endpoint, case.request)
     if job == "score":
         return ZEROS if endpoint.model.output == ("embedding",) else (2.0, 2.0, 2.0)
     if job == "transcribe":
@@ -342,11 +346,14 @@ def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float)
     if case.job == "transcribe":
         sound = needs.sound[level]
         if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
-            return token_price(rates, 0.0, 0.0, needs.audio[level], out), hear_seconds(rates, level, sound)
+            heard = as_heard(rates, needs.audio)[level]
+            return token_price(rates, 0.0, 0.0, heard, out), hear_seconds(rates, level, sound)
         return hearing_price(rates, sound), hear_seconds(rates, level, sound)
     if case.job == "speak":
         chars = needs.text[level] * CHARS_OF_TOKEN
         return speaking_price(rates, level, chars), speak_seconds(rates, level, chars)
+    if case.job == "draw":
+        return draw_call(case.request, rates, level, needs.text[level], needs.image[level], out)
     if needs.calls > 1 or needs.beside:
         once = out / needs.calls
         text = needs.text[level] + needs.beside

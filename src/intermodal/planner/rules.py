@@ -17,12 +17,14 @@ from typing import Literal
 
 from msgspec import Struct
 
+from intermodal.catalog.drawing import EDITS, picture_words
 from intermodal.catalog.nouns import UNSAYABLE
 from intermodal.costing.limits import Held, Limits, refusal
 from intermodal.costing.memory import fits
 from intermodal.planner.again import may_follow
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
+from intermodal.planner.drawing import cannot_be_told
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
 from intermodal.planner.way import Way, refused
 from intermodal.plans.numbers import plain_money
@@ -36,6 +38,7 @@ _MAKES: dict[str, str] = {
     "speak": "it speaks text",
     "score": "it scores labels",
     "embed": "it makes embeddings",
+    "draw": "it draws pictures",
 }
 _IS: dict[str, str] = {
     "text": "text", "image": "a picture", "audio": "a recording", "video": "a video", "document": "a document",
@@ -176,6 +179,11 @@ def labels(group: Group, job: Job, case: Case) -> str:
     return f"scores {most} labels at once, and there are {len(output.labels)}"
 
 
+def drawing(group: Group, job: Job, case: Case) -> str:
+    """What a host cannot be told about a picture, it would not know."""
+    return cannot_be_told(group.first.host, case.request) if job == "draw" else ""
+
+
 # ---- way --------------------------------------------------------------------------------------
 
 
@@ -224,6 +232,16 @@ def keep(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     if not gone:
         return ""
     return f"{_DOING.get(way.name, 'this way')} loses {' and '.join(gone)} of {bundle.title}, which --keep asks for"
+
+
+def drawn_from(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
+    """Words about a picture make another picture."""
+    if case.job != "draw" or bundle.kind != "image":
+        return ""
+    if way.name == "native":
+        told = EDITS in picture_words(group.first.host)
+        return "" if told else f"draws from words alone, and {bundle.title} is a picture"
+    return f"{bundle.title} is a picture to be drawn from, and words about it would make another"
 
 
 # ---- route ------------------------------------------------------------------------------------
@@ -315,10 +333,12 @@ RULES: tuple[Rule, ...] = (
     Rule("heard", "endpoint", heard),
     Rule("labels", "endpoint", labels),
     Rule("tools", "endpoint", tools),
+    Rule("drawing", "endpoint", drawing),
     Rule("modality", "way", modality),
     Rule("privacy", "way", privacy),
     Rule("refused", "way", as_it_is),
     Rule("keep", "way", keep),
+    Rule("drawn_from", "way", drawn_from),
     Rule("floor", "route", floor),
     Rule("images", "route", images),
     Rule("media", "route", media),

@@ -58,7 +58,7 @@ def weights(case: Case) -> tuple[float, float, float]:
 
 def is_one_number(case: Case) -> bool:
     """One number ranks routes, and it can be bounded by the formulas of calls that take tokens."""
-    return case.policy.objective != "best" and case.job != "transcribe"
+    return case.policy.objective != "best" and case.job not in ("transcribe", "draw")
 
 
 def least_key(case: Case, number: float, tier: int) -> Key:

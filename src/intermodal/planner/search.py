@@ -25,6 +25,7 @@ from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.combine import ALL_COMBINATIONS
 from intermodal.planner.converters import Floors, shortlist
+from intermodal.planner.counting import as_counted
 from intermodal.planner.index import LISTED, Group
 from intermodal.planner.lanes import Lane, Lanes, fill, shortest
 from intermodal.planner.limits import Limits, limits
@@ -332,6 +333,7 @@ class Search:
     ) -> Route | None:  # fmt: skip
         """Price one route; where only the context is too short, with fewer pages. None when a limit fails."""
         case = self.case
+        needs = as_counted(case, group, rates, assignment, needs)
         numbers = price(case, endpoint, group.remote, rates, needs)
         own_tier = tier_of(case, group, needs)
         if not self.limits.allow(case, group, rates, needs, numbers, own_tier):
@@ -345,7 +347,7 @@ class Search:
             )  # fmt: skip
             if fewer is None:
                 return None
-            assignment, needs = fewer, demand(case, group, fewer)
+            assignment, needs = fewer, as_counted(case, group, rates, fewer, demand(case, group, fewer))
             numbers = price(case, endpoint, group.remote, rates, needs)
             if not self.limits.allow(case, group, rates, needs, numbers, own_tier):
                 reasons.append(self._reason(endpoint, group, rates, needs, numbers))

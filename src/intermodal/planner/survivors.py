@@ -15,6 +15,7 @@ from intermodal.planner import rules
 from intermodal.planner.aspects import wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
+from intermodal.planner.drawing import wishes
 from intermodal.planner.index import JOBS, LISTED, Group, Job, tier_name
 from intermodal.planner.pages import is_scanned
 from intermodal.request import ScoresOutput
@@ -152,7 +153,7 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
-        _labels(case), _heard_badly(case), _tools(case),
+        _labels(case), _heard_badly(case), wishes(case.request), _tools(case),
     )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)

@@ -37,6 +37,7 @@ TASK_OF: dict[str, Task] = {
     "embed": "feature-extraction",
     "score": "zero-shot-classification",
     "speak": "text-to-speech",
+    "draw": "text-to-image",
 }
 
 
@@ -278,6 +279,11 @@ def _unpictured(way: Way, book: Book) -> Natives:
         else:
             audio = plus(audio, times(levels(heard(book.audio, passage.sound)), many))
     return Natives(text, image, audio)
+
+
+def film_tokens(way: Way, book: Book) -> Levels:
+    """Tokens of the videos among what goes in as it is."""
+    return _unpictured(way, book).image
 
 
 def refused(way: Way, book: Book) -> str:

@@ -26,6 +26,7 @@ _DOES: dict[str, str] = {
     "embed": "embeds",
     "score": "scores",
     "speak": "speaks",
+    "draw": "draws",
 }
 
 

@@ -124,6 +124,9 @@ def headline(case: Case, assignment: Assignment, answering: Endpoint) -> str:
         return "no language model needed: speech recognition"
     if case.job == "embed":
         return f"no language model needed: an embedding model{after}"
+    if case.job == "draw":
+        seen = _seen(case, assignment)
+        return f"no language model needed: image generation{after}{f': {seen}' if seen else ''}"
     if case.job == "speak":
         return f"no language model needed: speech synthesis{after}"
     if case.job == "score" and answering.model.output == ("embedding",):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from intermodal.events import Actual, Result
+from intermodal.events import Actual, AttemptFailed, Result
 from intermodal.plans import numbers
 from intermodal.plans.graph import checks_of
 from intermodal.plans.plan import Candidate, Plan
@@ -12,15 +12,17 @@ from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.timeline import found_words, milliseconds, unplanned
 from intermodal.quantity import Quantity, q_error, total
 
+_CENT = 1e-9  # USD; sums of floats may differ by less
 _NEGLIGIBLE = 0.05  # seconds: below this a q-error grades the clock
 
 
 def explain_analyze(plan: Plan, result: Result) -> str:
     """What each step was expected to take, what it took, and how far apart that is (1.0 is perfect).
 
-    Cached steps are marked and not graded: they say nothing about the estimate. Where there are any, or steps that
-    did not run, the total is that of the steps that ran, estimate and actual alike. What checks found, and where the
-    plan was made again, follows the steps.
+    Tokens and money outside the range that was promised are said to be. Cached steps are marked and not graded: they
+    say nothing about the estimate. Where there are any, or steps that did not run, the total is that of the steps that
+    ran, estimate and actual alike. What checks found, attempts that failed, and
+    where the plan was made again, follows the steps.
     """
     actuals = {actual.step: actual for actual in result.actuals}
     route = _route(plan, result)
@@ -44,6 +46,7 @@ def explain_analyze(plan: Plan, result: Result) -> str:
         if actual.step not in {step.id for step in steps}:
             lines.append(_unplanned(actual, known.get(actual.step), result))
     lines += _checked(route, result)
+    lines += map(_failed, result.failures)
     lines += _replanned(plan, result)
     lines.append(_total(plan, result, steps, actuals))
     if errors:
@@ -104,6 +107,21 @@ def _spared(checks: list[Check]) -> list[str]:
     return [f"not needed: up to {', '.join(words)} for what the checks did not find"] if words else []
 
 
+def _failed(each: AttemptFailed) -> str:
+    """An attempt that failed: when, why, whether it is paid for, and what followed."""
+    status = f" ({each.status})" if each.status else ""
+    then = {
+        "resend": f"sent again after {numbers.plain_seconds(each.delay)} s",
+        "reroute": "another way was taken",
+        "stop": "nothing more was tried",
+    }[each.then]
+    spent = "not charged"
+    if each.charged != "no":
+        spent = "may be charged" if each.cost is None else f"${numbers.plain_money(each.cost)}"
+    took = f"{numbers.plain_seconds(each.seconds)} s"
+    return f"Attempt failed: {each.endpoint} {each.reason}{status}, {took}, {spent}; {then}"
+
+
 def _replanned(plan: Plan, result: Result) -> list[str]:
     """Where the plan was made again, why, how long that took, and who answers now if that changed."""
     lines: list[str] = []
@@ -122,7 +140,7 @@ def _who(step: Step) -> str:
     return step.title
 
 
-Row = tuple[str, str, str, float | None]
+Row = tuple[str, str, str, float | None, str]
 
 
 def _rows(step: Step, actual: Actual) -> list[Row]:
@@ -134,19 +152,22 @@ def _rows(step: Step, actual: Actual) -> list[Row]:
     found.append(
         (
             "seconds", numbers.seconds(estimate.seconds), f"{numbers.plain_seconds(actual.seconds)} s",
-            _graded(estimate.seconds, actual.seconds) if graded else None,
+            _graded(estimate.seconds, actual.seconds) if graded else None, "",
         )
     )  # fmt: skip
     if estimate.load_seconds.high or actual.load_seconds:
         found.append(
-            ("loading", numbers.seconds(estimate.load_seconds), f"{numbers.plain_seconds(actual.load_seconds)} s", None)
-        )
+            (
+                "loading", numbers.seconds(estimate.load_seconds),
+                f"{numbers.plain_seconds(actual.load_seconds)} s", None, "",
+            )
+        )  # fmt: skip
     if estimate.cost.high or actual.cost or not estimate.cost.known:
         spent = "unknown" if actual.cost is None else f"${numbers.plain_money(actual.cost)}"
         error = None if actual.cost is None else _graded(estimate.cost, actual.cost)
-        found.append(("cost", numbers.money(estimate.cost), spent, error))
+        found.append(("cost", numbers.money(estimate.cost), spent, error, _outside(estimate.cost, actual.cost, _CENT)))
     if actual.peak_memory:
-        found.append(("memory", numbers.memory(estimate.memory), f"{actual.peak_memory / 2**30:.1f} GiB", None))
+        found.append(("memory", numbers.memory(estimate.memory), f"{actual.peak_memory / 2**30:.1f} GiB", None, ""))
     return found
 
 
@@ -154,7 +175,17 @@ def _tokens(found: list[Row], name: str, estimate: Quantity, actual: int | None)
     if actual is None and not estimate.high:
         return
     said = "not reported" if actual is None else f"{actual:,}"
-    found.append((name, numbers.count(estimate), said, None if actual is None else _graded(estimate, float(actual))))
+    error = None if actual is None else _graded(estimate, float(actual))
+    found.append((name, numbers.count(estimate), said, error, _outside(estimate, actual, 0.5)))
+
+
+def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:
+    """Where an actual lay that the range does not hold."""
+    if actual is None or not estimate.known or not estimate.high:
+        return ""
+    if actual > estimate.high + slack:
+        return "above the range"
+    return "below the range" if actual < estimate.low - slack else ""
 
 
 def _graded(estimate: Quantity, actual: float) -> float | None:
@@ -166,8 +197,8 @@ def _graded(estimate: Quantity, actual: float) -> float | None:
 
 
 def _line(row: Row) -> str:
-    name, estimate, actual, error = row
-    grade = f"q {error:.2f}" if error is not None else ""
+    name, estimate, actual, error, outside = row
+    grade = ", ".join(word for word in (f"q {error:.2f}" if error is not None else "", outside) if word)
     return f"    {name:<11}{estimate:<28}-> {actual:<14}{grade}".rstrip()
 
 

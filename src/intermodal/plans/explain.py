@@ -121,16 +121,24 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
     if estimate.output_tokens.high or not estimate.output_tokens.known:
         figures.append(f"out {numbers.count(estimate.output_tokens)}")
     figures += _cost_and_time(step)
-    title = f"  {step.title}" if step.op in ("transcribe", "speak") else ""
+    title = f"  {step.title}" if step.op in ("transcribe", "speak", "draw") else ""
     lines = [f"{head}{step.endpoint}{title}   {step.note}"]
     lines.append(f"{bar}{' ' * (len(head) - 1)}{'  '.join(figures)}")
     if step.keeps or step.loses:
         lines.append(f"{bar}{' ' * (len(head) - 1)}{lists.aspects(step.keeps, step.loses)}")
+    if corrected := _corrected(step):
+        lines += wrapped(f"{bar}{' ' * (len(head) - 1)}{corrected}", f"{bar}{' ' * (len(head) + 8)}")
     for name, value in step.params:
         if name == "json":
             check = "; checked against the schema, one repair at most" if value == "prompted" else " by the wire"
             lines.append(f"{bar}{' ' * (len(head) - 1)}JSON {value}{check}")
     return lines
+
+
+def _corrected(step: Call) -> str:
+    """How the count of what goes in was corrected by earlier runs; "" where it was not."""
+    _, _, words = step.estimate.input_tokens.basis.partition("; ")
+    return f"counted: {words}" if words else ""
 
 
 def _node(child: Child, by_id: dict[str, Step], candidate: Candidate, indent: str, *, last: bool) -> list[str]:
@@ -186,7 +194,7 @@ def _details(step: Step) -> list[str]:
         words.append(lists.aspects(step.keeps, step.loses))
     if isinstance(step, Call):
         words += _cost_and_time(step)
-        words.append(step.note)
+        words += [step.note, _corrected(step)]
     elif step.estimate.seconds.high:
         words.append(numbers.seconds(step.estimate.seconds))
     return [word for word in words if word]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 
 FONT = "system-ui,-apple-system,'Segoe UI',Helvetica,Arial,'DejaVu Sans',sans-serif"
@@ -29,8 +29,8 @@ _WIDTHS = {
 _OTHER, _WIDE, _NARROWEST = 0.61, 1.05, 0.36
 BOLD = 1.13  # how much wider bold letters are
 
-# class: (what it paints, on a light screen, on a dark one)
-_COLOURS: dict[str, tuple[str, str, str]] = {
+Colour = tuple[str, str, str]  # what it paints, on a light screen, on a dark one
+_COLOURS: dict[str, Colour] = {  # by class
     "page": ("fill", "#ffffff", "#0d1117"),
     "ink": ("fill", "#1f2328", "#e6edf3"),
     "soft": ("fill", "#59636e", "#9198a1"),
@@ -122,10 +122,12 @@ class Drawing:
     Args:
         name: of this picture, made of letters, digits and hyphens; its ids and classes begin with it.
         width, height: in pixels; the picture scales.
+        colours: more classes, as ``_COLOURS`` has them.
     """
 
-    def __init__(self, name: str, width: float, height: float) -> None:
+    def __init__(self, name: str, width: float, height: float, colours: Mapping[str, Colour] | None = None) -> None:
         self._name = name
+        self._colours = {**_COLOURS, **(colours or {})}
         self._width, self._height = width, height
         self._shapes: list[str] = []
 
@@ -174,7 +176,7 @@ class Drawing:
                 f'viewBox="0 0 {wide} {high}" style="max-width:100%;height:auto">',
                 f'<title id="{name}-title">{escape(clean(title))}</title>',
                 f'<desc id="{name}-desc">{escape(described)}</desc>',
-                f"<style>{_style(name)}</style>",
+                f"<style>{_style(name, self._colours)}</style>",
                 f'<rect x="0" y="0" width="{wide}" height="{high}" class="page"/>',
                 *self._shapes,
                 "</svg>",
@@ -183,7 +185,7 @@ class Drawing:
         )
 
 
-def _style(name: str) -> str:
+def _style(name: str, colours: Mapping[str, Colour]) -> str:
     scope = f".{name}"
     rules = [
         f"{scope} text{{font-family:{FONT}}}",
@@ -191,10 +193,10 @@ def _style(name: str) -> str:
         f"{scope} .line{{fill:none;stroke-width:1.4}}",
         f"{scope} .thick{{stroke-width:2}}",
     ]
-    rules += _paint(scope, 1)
-    dark = "".join(_paint(scope, 2))
+    rules += _paint(scope, 1, colours)
+    dark = "".join(_paint(scope, 2, colours))
     return "\n".join([*rules, f"@media (prefers-color-scheme:dark){{{dark}}}"])
 
 
-def _paint(scope: str, column: int) -> Iterable[str]:
-    return [f"{scope} .{name}{{{row[0]}:{row[column]}}}" for name, row in _COLOURS.items()]
+def _paint(scope: str, column: int, colours: Mapping[str, Colour]) -> Iterable[str]:
+    return [f"{scope} .{name}{{{row[0]}:{row[column]}}}" for name, row in colours.items()]

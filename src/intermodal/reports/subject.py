@@ -93,12 +93,9 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
 
 def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
     """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
-    row = models.named(endpoint.host.id, endpoint.served_as)
-    listed = hosted.prices_of(row, models.header) if row is not None else None
-    same = row is not None and listed is not None and listed.now == endpoint.price
     return Subject(
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, price=endpoint.price,
-        vectors=_vectors(row) if row is not None and same else (), price_source=endpoint.price.evidence.source,
+        vectors=hosted.tariff(endpoint, models), price_source=endpoint.price.evidence.source,
     )  # fmt: skip
 
 
@@ -107,14 +104,9 @@ def of_row(row: Row, models: Snapshot) -> Subject:
     listed = hosted.prices_of(row, models.header)
     return Subject(
         id=row.id, endpoint=row.endpoint, model=hosted.model_of(row, None, models.header),
-        price=listed.now if listed is not None else None, vectors=_vectors(row) if listed is not None else (),
+        price=listed.now if listed is not None else None, vectors=hosted.vectors_of(row) if listed is not None else (),
         price_source=listed.now.evidence.source if listed is not None else "",
     )  # fmt: skip
-
-
-def _vectors(row: Row) -> tuple[Vector, ...]:
-    dated, stated = row.dated_prices, row.stated_prices
-    return dated or ((stated,) if stated is not None else ())
 
 
 def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:

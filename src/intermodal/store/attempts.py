@@ -73,7 +73,7 @@ def reserve(database: Database, reservation: Reservation) -> str:
     }
     names = ", ".join(row)
     marks = ", ".join(f":{name}" for name in row)
-    with database.writing() as connection:
+    with database.writing(later=True) as connection:  # nothing is sent before the next step of this row is on disk
         connection.execute(f"INSERT INTO attempts ({names}) VALUES ({marks})", row)
     return key
 
@@ -112,12 +112,14 @@ def _close(connection: sqlite3.Connection, row: sqlite3.Row, state: AttemptState
         """UPDATE attempts SET state = ?, finished = ?,
            sequence = (SELECT COALESCE(MAX(sequence), 0) + 1 FROM attempts),
            input_tokens = ?, output_tokens = ?, cost = ?, seconds = ?, first_seconds = ?, load_seconds = ?,
-           cold = ?, cached = ?, error = ?, provider_id = ?, size_bucket = ?, reasoning_tokens = ?, busy = ?
+           cold = ?, cached = ?, error = ?, provider_id = ?, size_bucket = ?, reasoning_tokens = ?, busy = ?,
+           told_image = ?, told_audio = ?
            WHERE id = ?""",
         (
             state, now(), outcome.usage.input_tokens, outcome.usage.output_tokens, cost, outcome.seconds,
             outcome.first_seconds, outcome.load_seconds, outcome.load_seconds > 0, outcome.cached, outcome.error,
-            outcome.provider_id, closed.size_bucket, outcome.reasoning_tokens, outcome.busy, row["id"],
+            outcome.provider_id, closed.size_bucket, outcome.reasoning_tokens, outcome.busy,
+            outcome.told_image, outcome.told_audio, row["id"],
         ),
     )  # fmt: skip
 
@@ -234,7 +236,7 @@ def _reservation(row: sqlite3.Row) -> Reservation:
         seconds=row["est_seconds"],
         load_seconds=row["est_load_seconds"],
         cost_high=row["cost_high"],
-        work=Work(**{name: row[name] for name in Work.__struct_fields__}),
+        work=Work(**{name: row[name] for name in Work.__struct_fields__} | {"text_exact": bool(row["text_exact"])}),
         output=row["output"],
         input_range=_range(row, "input"),
         output_range=_range(row, "output"),
@@ -256,6 +258,8 @@ def _attempt(row: sqlite3.Row) -> Attempt:
             provider_id=row["provider_id"],
             reasoning_tokens=row["reasoning_tokens"],
             busy=row["busy"],
+            told_image=row["told_image"],
+            told_audio=row["told_audio"],
         )
     return Attempt(
         id=row["id"],

@@ -18,7 +18,7 @@ from intermodal.errors import StoreError
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 2.0
 _HAS_SCHEMA = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'"
 
@@ -79,6 +79,15 @@ CREATE TABLE epochs (
     statistics BLOB NOT NULL, written TEXT NOT NULL
 );
 """,
+    3: """
+ALTER TABLE attempts ADD COLUMN text_tokens REAL NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN text_exact INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN image_tokens REAL NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN audio_tokens REAL NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN told_image INTEGER;
+ALTER TABLE attempts ADD COLUMN told_audio INTEGER;
+""",
 }
 
 
@@ -93,6 +102,7 @@ class Database:
         self.path = path
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._later = False  # how the connection commits now
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -104,10 +114,17 @@ class Database:
                 yield self._open()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection inside one transaction: committed at the end, rolled back on any error."""
+    def writing(self, *, later: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection inside one transaction: committed at the end, rolled back on any error.
+
+        ``later``: it survives the end of this process at once, and a loss of power from the next commit on that is
+        not said to be so: the log is one file, and is brought to disk up to there.
+        """
         with self._lock, self._told():
             connection = self._open()
+            if later != self._later:
+                connection.execute(f"PRAGMA synchronous={'NORMAL' if later else 'FULL'}")
+                self._later = later
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -159,7 +176,7 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        self._connection, self._later = connection, False
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

@@ -103,7 +103,7 @@ class Store:
             runs = connection.execute("SELECT COUNT(*) FROM runs").fetchone()[0] if connection is not None else 0
         rows = attempts.newest(self._database, -1)  # SQLite: no limit
         made, newest = self.transforms(grades.LOOKED_AT), epochs.newest(self._database)
-        return grades.summary(rows, made, runs=runs, epoch=newest.number, first=epochs.oldest(self._database))
+        return grades.summary(rows, made, runs=runs, newest=newest, first=epochs.oldest(self._database))
 
     def drifts(self) -> tuple[Drift, ...]:
         """Figures and rules that are off by more than their stated range, for ``intermodal doctor``."""
@@ -115,7 +115,7 @@ class Store:
     # ---- runs ---------------------------------------------------------------------------------
 
     def start_run(self, row: RunRow) -> None:
-        with self._database.writing() as connection:
+        with self._database.writing(later=True) as connection:
             connection.execute(
                 "INSERT INTO runs (id, plan, inputs, endpoint, objective, parts, started, outcome)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

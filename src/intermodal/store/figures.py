@@ -22,6 +22,8 @@ reasoning_factor          output tokens over those of them that are seen
 describe_tokens           tokens said of one picture
 tokens_per_second_of_speech, tokens_per_megapixel
 reading_factor            tokens read over those expected of the letters counted when it was probed
+text_factor, image_factor, audio_factor, framing_start, framing_message
+                          how a server counts what goes in, beside our rules: see ``reconcile.py``
 media: worker             seconds of one message to the media worker and back
 media: extract_page       seconds a page; render_megapixel, frames_second, demux_second: see ``TRANSFORMS``
 ========================= ==========================================================================
@@ -35,6 +37,7 @@ from collections.abc import Callable, Iterable, Sequence
 from intermodal.costing.tokens import SPEECH
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
+from intermodal.store import reconcile
 from intermodal.store.fit import Fitted, Prior, Seen, fitted, percentile, reach
 from intermodal.store.priors import media_priors, priors, writes
 from intermodal.store.rows import Attempt, Made
@@ -104,6 +107,7 @@ def _figures(endpoint: str, rows: Sequence[Attempt]) -> dict[str, Quantity]:
     for name, figure in _COUNTED.items():
         values = [(value, _weight(age)) for age, row in _aged(rows) if (value := figure(row)) is not None]
         _add(found, name, values, _RULES.get(name))
+    found.update(_counting(rows))
     for kind in sorted({row.reservation.output for row in rows} - {""}):
         of_kind = [row for row in rows if row.reservation.output == kind]
         values = [(value, _weight(age)) for age, row in _aged(of_kind) if (value := _answered(row)) is not None]
@@ -158,6 +162,8 @@ def observations(row: Attempt, weight: float = 1.0) -> list[Seen]:
         return [Seen(tuple(read), outcome.seconds, weight)]
     if expected.op == "embed" and usage.input_tokens:
         return [Seen((("overhead", 1.0), ("prompt", float(usage.input_tokens))), outcome.seconds, weight)]
+    if expected.op == "draw" and work.pictures:
+        return [Seen((("overhead", 1.0), ("picture", float(work.pictures))), outcome.seconds, weight)]
     if expected.op not in _CHATS or not usage.input_tokens:
         return []
     reading = (("overhead", 1.0), ("prompt", float(usage.input_tokens)))
@@ -197,6 +203,13 @@ def _rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
     """To 3 digits, so that a plan reads well."""
     low, mid, high = (float(f"{value:.3g}") for value in (low, mid, high))
     return between(low, mid, high, basis)
+
+
+def _counting(rows: Sequence[Attempt]) -> dict[str, Quantity]:
+    """How the server counts what goes in, beside our rules."""
+    seen = reconcile.seen([(row, _weight(age)) for age, row in _aged(rows)])
+    results = fitted(seen, reconcile.PRIORS) if seen else {}
+    return {figure: _quantity(result) for figure, result in results.items() if result.times >= ENOUGH}
 
 
 # ---- counts -------------------------------------------------------------------------------------

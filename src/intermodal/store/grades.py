@@ -10,13 +10,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from intermodal.catalog.nouns import Speed
+from intermodal.costing.counts import learned_words
 from intermodal.costing.tokens import SPEECH
 from intermodal.quantity import Quantity, between, q_error
 from intermodal.store.epochs import Epoch
 from intermodal.store.figures import TOKENS_PER_LETTER, TRANSFORMS, counts, observations, quiet
 from intermodal.store.fit import percentile
 from intermodal.store.priors import MEDIA, priors, stated
-from intermodal.store.rows import Attempt, Drift, EndpointUsage, Grade, Made, Range, Summary
+from intermodal.store.rows import (
+    Attempt,
+    Beside,
+    Drift,
+    EndpointUsage,
+    Grade,
+    Made,
+    Outcome,
+    Range,
+    Reservation,
+    Summary,
+)
 
 LOOKED_AT = 60  # newest rows of an endpoint, or of an op, that a drift is judged by
 _ENOUGH = 5  # rows below which nothing is said to be off
@@ -64,7 +76,7 @@ class Pair(NamedTuple):
 # ---- usage ----------------------------------------------------------------------------------------
 
 
-def summary(rows: Sequence[Attempt], made: Sequence[Made], *, runs: int, epoch: int, first: Epoch) -> Summary:
+def summary(rows: Sequence[Attempt], made: Sequence[Made], *, runs: int, newest: Epoch, first: Epoch) -> Summary:
     """``intermodal usage``: per endpoint what was used, per endpoint and figure how good the estimates were."""
     by_endpoint: dict[str, list[Attempt]] = {}
     for row in rows:
@@ -72,12 +84,32 @@ def summary(rows: Sequence[Attempt], made: Sequence[Made], *, runs: int, epoch: 
     return Summary(
         endpoints=tuple(_usage(endpoint, by_endpoint[endpoint]) for endpoint in sorted(by_endpoint)),
         grades=tuple(_grades([*pairs(rows), *made_pairs(made)], first)),
+        beside=tuple(beside(rows, newest)),
         attempts=len(rows),
         runs=runs,
         cost=sum(row.spent for row in rows),
         open=sum(row.state in ("reserved", "sent") for row in rows),
-        epoch=epoch,
+        epoch=newest.number,
     )
+
+
+def beside(rows: Iterable[Attempt], newest: Epoch) -> Iterator[Beside]:
+    """Estimate beside actual of every endpoint, over rows whose tokens in were estimated and reported."""
+    by_endpoint: dict[str, list[tuple[Reservation, Outcome]]] = {}
+    for row in filter(counts, rows):
+        if row.outcome is not None and row.outcome.usage.input_tokens and row.reservation.input_tokens:
+            by_endpoint.setdefault(row.reservation.endpoint, []).append((row.reservation, row.outcome))
+    for endpoint, some in sorted(by_endpoint.items()):
+        yield Beside(
+            endpoint=endpoint, runs=len(some),
+            input_estimated=round(sum(expected.input_tokens or 0.0 for expected, _ in some)),
+            input_counted=sum(outcome.usage.input_tokens or 0 for _, outcome in some),
+            output_estimated=round(sum(expected.output_tokens or 0.0 for expected, _ in some)),
+            output_counted=sum(outcome.usage.output_tokens or 0 for _, outcome in some),
+            cost_estimated=sum(expected.cost or 0.0 for expected, _ in some),
+            cost_billed=sum(outcome.cost or 0.0 for _, outcome in some),
+            learned=learned_words(endpoint, newest.statistics),
+        )  # fmt: skip
 
 
 def _usage(endpoint: str, rows: Sequence[Attempt]) -> EndpointUsage:

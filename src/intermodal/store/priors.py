@@ -7,6 +7,7 @@ from functools import cache
 
 from intermodal.catalog.nouns import Speed
 from intermodal.catalog.rows import UNTIMED
+from intermodal.costing.rates import usual
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
 from intermodal.store.fit import Prior
@@ -42,14 +43,14 @@ def writes(endpoint: str) -> bool:
 
 def priors(endpoint: str, zone: Zone) -> dict[str, Prior]:
     """A prior for every figure of ``Speed``, in seconds each."""
-    speed, usual = stated(endpoint), UNTIMED[zone]
+    speed, untimed = stated(endpoint), UNTIMED[zone]
     found: dict[str, Prior] = {}
     for figure in Speed.__struct_fields__:
         known: Quantity = getattr(speed, figure)
         if known.mid <= 0:
-            known = getattr(usual, figure)
+            known = getattr(untimed, figure)
         if known.mid <= 0:
-            known = _LOAD if figure == "load" else _AT_ONCE
+            known = {"load": _LOAD, "picture": usual("picture", zone)}.get(figure, _AT_ONCE)
         found[figure] = prior(known, per_second=figure in _RATES)
     return found
 

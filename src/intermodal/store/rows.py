@@ -15,8 +15,10 @@ class Work(Value, frozen=True):
         megapixels: of all pictures looked at.
         pages: pages read, 0 for a picture that is no page.
         characters: of text to be spoken.
-        pictures: how many were looked at, pages among them; 0 when nobody counted.
+        pictures: how many were looked at, pages among them, or are to be drawn; 0 when nobody counted.
         letters: counted on them from afar when they were probed; 0 when any was not.
+        text_tokens, image_tokens, audio_tokens: what was sent, by our own rules; ``text_exact``: that of text is
+            counted with the model's vocabulary. messages: how many; 0 where nobody weighed it.
     """
 
     audio_seconds: float = 0.0
@@ -25,6 +27,11 @@ class Work(Value, frozen=True):
     characters: int = 0
     pictures: int = 0
     letters: float = 0.0
+    text_tokens: float = 0.0
+    text_exact: bool = False
+    image_tokens: float = 0.0
+    audio_tokens: float = 0.0
+    messages: int = 0
 
 
 class Range(Value, frozen=True):
@@ -80,6 +87,7 @@ class Outcome(Value, frozen=True):
         provider_id: the id the provider gave it; may be missing, repeated or reused.
         reasoning_tokens: the part of the output tokens nobody sees; None where nothing was reported.
         busy: share of this machine's processors that other programs used meanwhile, 0..1; None when not known.
+        told_image, told_audio: the part of the input tokens that the host says is pictures, or sound; None unsaid.
     """
 
     usage: Usage = Usage()
@@ -92,6 +100,8 @@ class Outcome(Value, frozen=True):
     provider_id: str = ""
     reasoning_tokens: int | None = None
     busy: float | None = None
+    told_image: int | None = None
+    told_audio: int | None = None
 
 
 class Made(Value, frozen=True):
@@ -219,11 +229,29 @@ class EndpointUsage(Value, frozen=True):
     seconds: float
 
 
+class Beside(Value, frozen=True):
+    """Estimate beside actual at one endpoint, over the ``runs`` that say something: sums of tokens and USD.
+
+    ``learned``: how plans correct the estimate of what goes in, in words; "" where they do not.
+    """
+
+    endpoint: str
+    runs: int
+    input_estimated: float
+    input_counted: int
+    output_estimated: float
+    output_counted: int
+    cost_estimated: float
+    cost_billed: float
+    learned: str = ""
+
+
 class Summary(Value, frozen=True):
     """``intermodal usage``: everything the store knows, added up."""
 
     endpoints: tuple[EndpointUsage, ...] = ()
     grades: tuple[Grade, ...] = ()
+    beside: tuple[Beside, ...] = ()
     attempts: int = 0
     runs: int = 0
     cost: float = 0.0

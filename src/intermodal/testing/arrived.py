@@ -14,6 +14,8 @@ from email.message import Message
 from email.parser import BytesParser
 from typing import Any
 
+from intermodal.testing import painted
+
 # Where each protocol says what schema an answer must have.
 _SCHEMAS = (
     ("response_format", "json_schema", "schema"),
@@ -115,13 +117,16 @@ def understand(attempt: Attempt) -> None:
         attempt.model = attempt.json["model"]
         if attempt.path.endswith("/audio/speech"):
             attempt.texts = (attempt.json["input"],)
+        elif attempt.path.endswith("/images/generations"):
+            attempt.texts = (attempt.json["prompt"],)
         elif "input" in attempt.json:
             given = attempt.json["input"]
             attempt.texts = (given,) if isinstance(given, str) else tuple(given)
         else:
             _understand_messages(attempt)
     words = sum(len(re.findall(r"\S+", text)) for text in attempt.texts)
-    attempt.input_tokens = words + TOKENS_PER_IMAGE * len(attempt.images) + TOKENS_PER_AUDIO * len(attempt.audios)
+    each = painted.TOKENS if "/images/" in attempt.path else TOKENS_PER_IMAGE
+    attempt.input_tokens = words + each * len(attempt.images) + TOKENS_PER_AUDIO * len(attempt.audios)
 
 
 def _understand_messages(attempt: Attempt) -> None:
@@ -164,10 +169,15 @@ def _understand_form(attempt: Attempt, kind: str) -> None:
         if not isinstance(part, Message) or not isinstance(data, bytes):
             raise ValueError("not a form")
         if part.get_filename():
-            attempt.audios = (data,)
+            of_pictures = part.get_content_maintype() == "image"
+            attempt.images, attempt.audios = (
+                ((*attempt.images, data), attempt.audios) if of_pictures else (attempt.images, (data,))
+            )
         else:
             attempt.form[str(part.get_param("name", header="content-disposition"))] = data.decode()
     attempt.model = attempt.form["model"]
+    if attempt.path.endswith("/images/edits"):
+        attempt.texts = (attempt.form["prompt"],)
 
 
 def vector_of(text: str) -> list[float]:

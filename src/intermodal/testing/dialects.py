@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from intermodal.testing import painted
 from intermodal.testing.arrived import Attempt
 
 SIGNATURE = "c2lnbmVkIGJ5IGEgZmFrZQ=="  # on what a fake thought
@@ -82,6 +83,9 @@ class Dialect:
         raise NotImplementedError
 
     def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+        raise NotImplementedError
+
+    def vectors(self, attempt: Attempt, vectors: list[list[float]]) -> Any:
         raise NotImplementedError
 
     def error(self, status: int, code: str, message: str) -> Any:
@@ -203,12 +207,22 @@ class Gemini(Dialect):
 
     def understand(self, attempt: Attempt, found: Found) -> bool:
         path = re.fullmatch(
-            r"/v1(?:beta)?/models/([^:]+):(generateContent|streamGenerateContent\?alt=sse)", attempt.path
+            r"/v1(?:beta)?/models/([^:]+):(generateContent|streamGenerateContent\?alt=sse|embedContent|batchEmbedContents)",
+            attempt.path,
         )
         if path is None:
             raise Refused(404, "NOT_FOUND", "model is not found for API version v1beta")
         attempt.model = path[1]
         tree = attempt.json
+        if "mbedContent" in path[2]:
+            for asked in tree["requests"] if path[2].startswith("batch") else (tree,):
+                if path[2].startswith("batch") and asked["model"] != f"models/{path[1]}":
+                    raise Refused(400, "INVALID_ARGUMENT", "the model of a request is not that of the path")
+                before = len(found.texts)
+                for part in asked["content"]["parts"]:
+                    self._part(part, found, said=False)
+                found.texts[before:] = ["\n".join(found.texts[before:])]  # one vector for all of it
+            return False
         for part in tree.get("systemInstruction", {"parts": []})["parts"]:
             found.texts.append(part["text"])
         for content in tree["contents"]:
@@ -236,7 +250,21 @@ class Gemini(Dialect):
         return found
 
     def whole(self, attempt: Attempt, said: Said) -> Any:
+        if "IMAGE" in attempt.json.get("generationConfig", {}).get("responseModalities", ()) and said.reason == "stop":
+            return self._drawn(attempt)
         return self._reply(attempt, self._parts(said), self._reasons[said.reason])
+
+    def _drawn(self, attempt: Attempt) -> Any:
+        picture = {"mimeType": "image/png", "data": b64encode(painted.png(attempt.text)).decode()}
+        attempt.output_tokens = painted.TOKENS
+        reply = self._reply(attempt, [{"text": "Here it is."}, {"inlineData": picture}], "STOP")
+        reply["usageMetadata"]["candidatesTokensDetails"] = [{"modality": "IMAGE", "tokenCount": painted.TOKENS}]
+        return reply
+
+    def vectors(self, attempt: Attempt, vectors: list[list[float]]) -> Any:
+        if attempt.path.endswith(":embedContent"):
+            return {"embedding": {"values": vectors[0]}}
+        return {"embeddings": [{"values": vector} for vector in vectors]}
 
     def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
         *parts, last = self._parts(said) or [{"text": ""}]
@@ -297,6 +325,9 @@ class Ollama(Dialect):
                 if not isinstance(call["function"]["arguments"], dict):
                     raise Refused(400, "", "json: cannot unmarshal string into Go struct field")
         return tree.get("stream", True) is True
+
+    def vectors(self, attempt: Attempt, vectors: list[list[float]]) -> Any:
+        return {"model": attempt.model, "embeddings": vectors, "prompt_eval_count": attempt.input_tokens}
 
     def limit(self, attempt: Attempt) -> int | None:
         found: int | None = attempt.json.get("options", {}).get("num_predict")

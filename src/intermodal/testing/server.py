@@ -19,7 +19,7 @@ from typing import Any, cast
 from intermodal.catalog.nouns import Endpoint, Evidence, Host, Model, Price, Strength, Task
 from intermodal.content import Kind
 from intermodal.request import Tier, Zone
-from intermodal.testing import spoken
+from intermodal.testing import painted, spoken
 from intermodal.testing.arrived import Answer, Attempt, Likely, duration, echo, understand, vector_of
 from intermodal.testing.faults import CUTS, MAYBE_PAID, REFUSALS, Fault, in_name
 
@@ -36,6 +36,9 @@ class FakeHost:
         fault: hits every request (see :class:`Fault`), besides those hit by their model's name.
         key: when set, requests without it get a 401.
         prices: USD per million input and output tokens.
+
+    ``cached`` may be set: so many tokens of each prompt it says it had in its cache.
+    ``pictures``: how many it draws at most for one request.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class FakeHost:
         self.models = models
         self.fault = fault
         self.key = key
+        self.pictures = 10
         self.input_price, self.output_price = prices
+        self.cached = 0
         self.attempts: list[Attempt] = []
         self.stopping = threading.Event()
         self._hits: dict[str, int] = {}
@@ -215,6 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
             "/v1/audio/transcriptions": self._transcription,
             "/v1/audio/speech": self._speech,
             "/v1/embeddings": self._embeddings,
+            "/v1/images/generations": self._pictures,
+            "/v1/images/edits": self._pictures,
         }.get(attempt.path)
         try:
             understand(attempt)
@@ -249,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
             extra["location"] = f"{self.fake.base_url}/elsewhere"
         self._send_json(status, body, extra)
 
-    # ---- the three services
+    # ---- the services
 
     def _chat(self, attempt: Attempt, fault: Fault | None) -> None:
         answer = self.fake.answer
@@ -271,7 +278,7 @@ class _Handler(BaseHTTPRequestHandler):
             message = {"role": "assistant", "content": None, "audio": {"data": sound, "transcript": "".join(tokens)}}
         reply = _head(attempt, "chat.completion") | {
             "choices": [{"index": 0, "message": message, "finish_reason": reason, **self._told(attempt, likely)}],
-            "usage": _usage(attempt),
+            "usage": _usage(attempt, self.fake.cached),
         }
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, json.dumps(reply).encode(), fault)
@@ -314,6 +321,27 @@ class _Handler(BaseHTTPRequestHandler):
             return self._cut_document(attempt, file, fault)
         return self._send(200, "audio/wav" if form == "wav" else "audio/mpeg", file)
 
+    def _pictures(self, attempt: Attempt, fault: Fault | None) -> None:
+        """Pictures of one colour, which follows from the words."""
+        said = attempt.json or attempt.form
+        count, words = min(int(said.get("n", 1)), self.fake.pictures), attempt.texts[-1]
+        drawn = [painted.png(words, said.get("size", ""), number) for number in range(count)]
+        attempt.status, attempt.output_tokens = 200, painted.TOKENS * count
+        pictures = painted.TOKENS * len(attempt.images)
+        given = {"text_tokens": attempt.input_tokens - pictures, "image_tokens": pictures}
+        reply: dict[str, Any] = {
+            "created": 1700000000,
+            "data": [{"b64_json": b64encode(each).decode()} for each in drawn],
+            "output_format": "png",
+            "usage": {
+                "input_tokens": attempt.input_tokens, "output_tokens": attempt.output_tokens,
+                "total_tokens": attempt.input_tokens + attempt.output_tokens, "input_tokens_details": given,
+            },
+        }  # fmt: skip
+        if fault and fault.name in CUTS:
+            return self._cut_document(attempt, json.dumps(reply).encode(), fault)
+        return self._send_json(200, reply)
+
     def _embeddings(self, attempt: Attempt, fault: Fault | None) -> None:
         rows = [
             {"object": "embedding", "index": index, "embedding": vector_of(text)}
@@ -350,7 +378,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._event(attempt, {}, reason, name)
         options = attempt.json.get("stream_options") or {}
         if options.get("include_usage"):
-            self._chunk(_sse(_head(attempt, "chat.completion.chunk") | {"choices": [], "usage": _usage(attempt)}), name)
+            last = {"choices": [], "usage": _usage(attempt, self.fake.cached)}
+            self._chunk(_sse(_head(attempt, "chat.completion.chunk") | last), name)
         if name not in ("nodone", "open"):
             self._chunk(b"data: [DONE]\n\n", name)
         if name == "open":
@@ -440,13 +469,15 @@ def _head(attempt: Attempt, kind: str) -> dict[str, Any]:
     return {"id": "fake-1", "object": kind, "created": 1700000000, "model": attempt.model}
 
 
-def _usage(attempt: Attempt) -> dict[str, int]:
-    total = attempt.input_tokens + attempt.output_tokens
-    return {
+def _usage(attempt: Attempt, cached: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "prompt_tokens": attempt.input_tokens,
         "completion_tokens": attempt.output_tokens,
-        "total_tokens": total,
+        "total_tokens": attempt.input_tokens + attempt.output_tokens,
     }
+    if cached:
+        found["prompt_tokens_details"] = {"cached_tokens": min(cached, attempt.input_tokens)}
+    return found
 
 
 def _sse(tree: dict[str, Any]) -> bytes:

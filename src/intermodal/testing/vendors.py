@@ -26,6 +26,7 @@ _DIALECTS: Mapping[Name, type[Dialect]] = {
     "anthropic": Anthropic, "gemini": Gemini, "ollama": Ollama, "openai-responses": Responses,
 }  # fmt: skip
 TOKENS_PER_DOCUMENT = 500
+_VECTORS = ("/embed", ":embedContent", ":batchEmbedContents")
 
 
 class FakeVendor:
@@ -149,10 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, attempt: Attempt, streams: bool) -> None:
         dialect = self.fake.dialect
-        if attempt.path.endswith("/embed"):
+        if attempt.path.endswith(_VECTORS):
             vectors = [vector_of(text) for text in attempt.texts]
-            tree = {"model": attempt.model, "embeddings": vectors, "prompt_eval_count": attempt.input_tokens}
-            return self._send(200, "application/json", json.dumps(tree).encode())
+            return self._send(200, "application/json", json.dumps(dialect.vectors(attempt, vectors)).encode())
         said = self.fake.said(attempt)
         attempt.output_tokens = len(said.tokens)
         if not streams:

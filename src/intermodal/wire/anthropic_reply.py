@@ -23,6 +23,7 @@ class Decoder(Decoding):
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
         self._counts: dict[str, int] = {}
+        self._tier = ""
         self._calls: dict[int, int] = {}  # index of a block -> which tool call it is
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
@@ -88,8 +89,13 @@ class Decoder(Decoding):
     def _read_usage(self, usage: Any) -> None:
         """Counts come in two places, and the later ones are the totals. What was cached is not in ``input_tokens``."""
         found = mapping(usage)
-        details = mapping(found.get("output_tokens_details"))
-        for name, value in (*found.items(), ("thinking_tokens", details.get("thinking_tokens"))):
+        details, kept = mapping(found.get("output_tokens_details")), mapping(found.get("cache_creation"))
+        self._tier = word(found.get("service_tier")) or self._tier
+        nested = (
+            ("thinking_tokens", details.get("thinking_tokens")),
+            ("kept_1h", kept.get("ephemeral_1h_input_tokens")),
+        )
+        for name, value in (*found.items(), *nested):
             number = count(value)
             if number is not None:
                 self._counts[name] = number
@@ -104,4 +110,6 @@ class Decoder(Decoding):
             cached_tokens=read,
             cache_write_tokens=written,
             reasoning_tokens=told("thinking_tokens"),
+            cache_write_1h_tokens=told("kept_1h"),
+            tier=self._tier.lower(),
         )

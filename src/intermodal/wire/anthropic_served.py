@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -27,6 +26,7 @@ from intermodal.wire.call import (
     WirePart,
     WireText,
 )
+from intermodal.wire.held import unbase64
 from intermodal.wire.openai_chat_served import sse
 from intermodal.wire.reading import listed, only, reading, text
 from intermodal.wire.served import answered
@@ -147,7 +147,7 @@ def _read_media(kind: Any, source: Any, title: str) -> WirePart:
         return WireText(text=text(source["data"], "a document"))
     if source["type"] != "base64":
         raise ValueError(f"a source of type {source['type']!r}")
-    data = b64decode(source["data"], validate=True)
+    data = unbase64(source["data"])
     if kind == "image":
         return WireImage(data=data, media_type=source["media_type"])
     if source["media_type"] != "application/pdf":

@@ -9,7 +9,7 @@ from typing import Literal
 
 from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult, Transcript, Value
 from intermodal.errors import CallError, UnsupportedModality
-from intermodal.request import Output, Sampling, TextOutput, Tool, ToolChoice
+from intermodal.request import Output, Quality, Sampling, TextOutput, Tool, ToolChoice
 
 Detail = Literal["auto", "low", "high", "original"]
 AudioFormat = Literal["wav", "mp3"]
@@ -118,11 +118,15 @@ class TranscriptionCall(Value, frozen=True):
 
 
 class EmbeddingCall(Value, frozen=True):
-    """Vectors for some texts. ``dimensions`` None leaves the model's own."""
+    """Vectors for some texts; with ``media``, one vector for those and the texts together.
+
+    ``dimensions`` None leaves the model's own.
+    """
 
     model: str
     texts: tuple[str, ...]
     dimensions: int | None = None
+    media: tuple[WireMedia, ...] = ()
 
 
 class SpeechCall(Value, frozen=True):
@@ -141,7 +145,7 @@ class PictureCall(Value, frozen=True):
         images: pictures to start from; () makes new ones. ``mask``: a PNG, transparent where the first may change.
         size: width and height in pixels, None the host's usual one.
         count: how many. seed, steps: of a diffusion model, where the host has them.
-        negative: what must not be on them, in words.
+        negative: what must not be on them, in words. quality: "" the host's usual one.
         format: of the file that comes back; "" the host's usual one.
     """
 
@@ -154,6 +158,7 @@ class PictureCall(Value, frozen=True):
     seed: int | None = None
     steps: int | None = None
     negative: str = ""
+    quality: Quality | Literal[""] = ""
     format: Literal["", "png", "jpeg", "webp"] = ""
 
 
@@ -227,9 +232,11 @@ class ToolCallDelta(Value, frozen=True, tag_field="wire_event", tag="tool_call")
 class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     """What the host says it counted; None where it said nothing.
 
-    ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` (read from a cache) and
-    ``cache_write_tokens`` (put into it) are part of ``input_tokens``, ``reasoning_tokens`` and ``audio_tokens`` (speech
-    made) part of ``output_tokens``; ``seconds`` of audio billed.
+    ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` (read from a cache, by what they are in
+    ``cached_by_modality``) and ``cache_write_tokens`` (put into it, ``cache_write_1h_tokens`` of them for an hour) are
+    part of ``input_tokens``; ``reasoning_tokens``, ``audio_tokens`` (speech made) and ``image_tokens`` (pictures made)
+    part of ``output_tokens``; ``seconds`` of audio billed. ``tier`` is the host's word for how it served the call
+    ("flex", "priority", "batch"), "" where it said none.
     """
 
     input_tokens: int | None = None
@@ -238,8 +245,12 @@ class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
+    image_tokens: int | None = None
     seconds: float | None = None
     input_by_modality: tuple[tuple[str, int], ...] = ()
+    cache_write_1h_tokens: int | None = None
+    cached_by_modality: tuple[tuple[str, int], ...] = ()
+    tier: str = ""
 
 
 class Finish(Value, frozen=True, tag_field="wire_event", tag="finish"):

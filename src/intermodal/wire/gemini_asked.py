@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireMessage, WirePart, WireText
+from intermodal.wire.held import unbase64
 from intermodal.wire.reading import listed, media, reading, text
 from intermodal.wire.turns import merged
 
@@ -91,7 +91,7 @@ def _read_shown(part: Any) -> WirePart:
     if "text" in part:
         return WireText(text=text(part["text"], "a text"))
     data = part["inlineData"]
-    return media(data["mimeType"].replace("audio/mp3", "audio/mpeg"), b64decode(data["data"], validate=True))
+    return media(data["mimeType"].replace("audio/mp3", "audio/mpeg"), unbase64(data["data"]))
 
 
 def _read_said(part: Any) -> Iterator[WirePart]:

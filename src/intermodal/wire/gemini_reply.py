@@ -105,29 +105,35 @@ class Decoder(Decoding):
         self._reason = reason
 
     def _read_usage(self, usage: Mapping[str, Any]) -> None:
-        """Totals so far. ``candidatesTokenCount`` leaves out what was thought, the prompt's what tools fed in."""
-        if not usage:
-            return
-        given, made = count(usage.get("promptTokenCount")), count(usage.get("candidatesTokenCount"))
-        thought, fed = count(usage.get("thoughtsTokenCount")), count(usage.get("toolUsePromptTokenCount"))
-        told = [mapping(row) for row in items(usage.get("promptTokensDetails"))]
-        spoken = [
-            count(mapping(row).get("tokenCount"))
-            for row in items(usage.get("candidatesTokensDetails"))
-            if mapping(row).get("modality") == "AUDIO"
-        ]
-        self._usage = Usage(
-            input_tokens=None if given is None else given + (fed or 0),
-            output_tokens=None if made is None and thought is None else (made or 0) + (thought or 0),
-            cached_tokens=count(usage.get("cachedContentTokenCount")),
-            reasoning_tokens=thought,
-            audio_tokens=spoken[0] if spoken else None,
-            input_by_modality=tuple(
-                (word(row.get("modality")).lower(), number)
-                for row in told
-                if (number := count(row.get("tokenCount"))) is not None and row.get("modality")
-            ),
-        )
+        if usage:
+            self._usage = read_usage(usage)
+
+
+def read_usage(usage: Mapping[str, Any]) -> Usage:
+    """Totals so far. ``candidatesTokenCount`` leaves out what was thought, the prompt's what tools fed in."""
+    given, made = count(usage.get("promptTokenCount")), count(usage.get("candidatesTokenCount"))
+    thought, fed = count(usage.get("thoughtsTokenCount")), count(usage.get("toolUsePromptTokenCount"))
+    came = dict(_modalities(usage, "candidatesTokensDetails"))
+    return Usage(
+        input_tokens=None if given is None else given + (fed or 0),
+        output_tokens=None if made is None and thought is None else (made or 0) + (thought or 0),
+        cached_tokens=count(usage.get("cachedContentTokenCount")),
+        reasoning_tokens=thought,
+        audio_tokens=came.get("audio"),
+        image_tokens=came.get("image"),
+        input_by_modality=_modalities(usage, "promptTokensDetails", "toolUsePromptTokensDetails"),
+        cached_by_modality=_modalities(usage, "cacheTokensDetails"),
+    )
+
+
+def _modalities(usage: Mapping[str, Any], *names: str) -> tuple[tuple[str, int], ...]:
+    """Counts by modality, of some lists of them together."""
+    found: dict[str, int] = {}
+    for row in (mapping(each) for name in names for each in items(usage.get(name))):
+        number, modality = count(row.get("tokenCount")), word(row.get("modality")).lower()
+        if number is not None and modality:
+            found[modality] = found.get(modality, 0) + number
+    return tuple(found.items())
 
 
 def _candidates(result: Mapping[str, Any]) -> Iterator[Candidates]:

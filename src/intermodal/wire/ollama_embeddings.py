@@ -9,14 +9,16 @@ from intermodal.catalog.nouns import Host
 from intermodal.wire import status
 from intermodal.wire._json import count, dumps, loads, whole
 from intermodal.wire.call import EmbeddingCall, Embeddings, Encoded, Usage
-from intermodal.wire.openai_embeddings import checked
+from intermodal.wire.openai_embeddings import checked, only_texts
 
+WIRE = "Ollama embeddings"
 PATH = "/api/embed"
 _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
     """The call in bytes. A text that is too long is an error and is not cut in silence."""
+    only_texts(call, WIRE, host)
     tree = {"model": whole(call.model), "input": [whole(text) for text in call.texts], "truncate": False}
     if call.dimensions is not None:
         tree["dimensions"] = call.dimensions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +25,7 @@ from intermodal.wire.call import (
     WirePart,
     WireText,
 )
+from intermodal.wire.held import unbase64
 from intermodal.wire.reading import functions, listed, reading, stops, text
 from intermodal.wire.served import answered
 from intermodal.wire.turns import TurnMaker, turn
@@ -88,7 +88,7 @@ def _read_message(message: Any) -> WireMessage:
     if role == "tool":
         name = message.get("tool_call_id") or message.get("tool_name") or ""
         return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
-    parts: list[WirePart] = [told_apart(b64decode(image, validate=True)) for image in message.get("images") or ()]
+    parts: list[WirePart] = [told_apart(unbase64(image)) for image in message.get("images") or ()]
     if thought := message.get("thinking"):
         parts.append(Reasoning(text=text(thought, "thinking")))
     if said:

@@ -17,6 +17,7 @@ from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, SpeechOutput, TextOutput, Tool
 from intermodal.wire._json import Base64, segments, whole
 from intermodal.wire.call import (
+    AudioFormat,
     ChatCall,
     Encoded,
     NotExpressible,
@@ -57,6 +58,10 @@ QUIRKS: Mapping[str, str] = {
     "no_documents": "file parts are refused",
     "reasoning_back": "what a model thought goes back to it in reasoning_content (DeepSeek, llama.cpp, vLLM)",
     "video_url": "a video goes as a video_url part (vLLM and its relatives), not as llama.cpp's input_video",
+    "random_seed": "the seed is called random_seed (Mistral)",
+    "bare_audio": "sound goes as base64 alone, without its format (Mistral)",
+    "document_url": "a PDF goes as a document_url part, not as a file (Mistral)",
+    "no_refusals": "what a model refused goes back to it as its words: there is no field for it (Mistral)",
     "bounded_schema": "strings and arrays without a limit are forced with one (schemas.bounded); answers are checked "
     "against the schema as it was given",
 }
@@ -126,6 +131,8 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
 def _answer(parts: tuple[WirePart, ...], host: Host) -> tuple[WirePart, ...]:
     """What an assistant said, in the order this wire has: thoughts, words, refusal, calls."""
     thought = _words(parts, Reasoning) if "reasoning_back" in host.quirks else ""
+    if "no_refusals" in host.quirks:
+        parts = tuple(WireText(text=part.text) if isinstance(part, Refusal) else part for part in parts)
     text, refusal = _words(parts, WireText), _words(parts, Refusal)
     calls = tuple(part for part in parts if isinstance(part, ToolCall))
     return (
@@ -143,9 +150,16 @@ def _words(parts: tuple[WirePart, ...], of: type[WireText] | type[Reasoning] | t
 def _sayable(part: WirePart, host: Host) -> WirePart:
     if isinstance(part, WireVideo) and "video_url" not in host.quirks:
         return WireVideo(data=part.data)  # input_video has no field for its type
+    if isinstance(part, WireAudio) and "bare_audio" in host.quirks:
+        return WireAudio(data=part.data, format=sound_format(part.data))
     if isinstance(part, WireDocument):
         return WireDocument(data=part.data, name=part.name or DEFAULT_NAME)
     return part
+
+
+def sound_format(data: bytes) -> AudioFormat:
+    """What sound is whose format nobody says."""
+    return "wav" if data[:4] == b"RIFF" else "mp3"
 
 
 def schema_name(name: str) -> str:
@@ -218,6 +232,11 @@ def _part(part: WirePart, host: Host) -> dict[str, Any]:
         url = {"url": Base64(part.data, f"data:{part.media_type};base64,")}
         # "auto" is everybody's default, and some servers refuse the field.
         return {"type": "image_url", "image_url": url if part.detail == "auto" else {**url, "detail": part.detail}}
+    if isinstance(part, WireAudio) and "bare_audio" in host.quirks:
+        return {"type": "input_audio", "input_audio": Base64(part.data)}
+    if isinstance(part, WireDocument) and "document_url" in host.quirks:
+        paper = Base64(part.data, "data:application/pdf;base64,")
+        return {"type": "document_url", "document_url": paper, "document_name": part.name}
     if isinstance(part, WireAudio):
         return {"type": "input_audio", "input_audio": {"data": Base64(part.data), "format": part.format}}
     if isinstance(part, WireDocument):
@@ -238,7 +257,7 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "stop": list(sampling.stop) or None,
-        "seed": sampling.seed,
+        "random_seed" if "random_seed" in host.quirks else "seed": sampling.seed,
     }
     if isinstance(call.output, JsonOutput):
         strict = "strict_subset" not in host.quirks or within_strict_subset(call.output.schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,6 +29,7 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
+from intermodal.wire.held import unbase64
 from intermodal.wire.reading import chosen, data_uri, functions, image_at, json_output, listed, reading, stops, text
 from intermodal.wire.served import answered
 from intermodal.wire.turns import turn
@@ -59,7 +60,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
             temperature=tree.get("temperature"),
             top_p=tree.get("top_p"),
             stop=stops(tree.get("stop")),
-            seed=tree.get("seed"),
+            seed=tree.get("seed", tree.get("random_seed")),
         ),
         stream=tree.get("stream") is True,
         candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
@@ -117,11 +118,19 @@ def _read_part(part: Any) -> WirePart:
         return Refusal(text=text(part["refusal"], "a refusal"))
     if kind == "input_audio":
         audio = part["input_audio"]
-        return WireAudio(data=b64decode(audio["data"], validate=True), format=audio["format"])
+        if isinstance(audio, str):  # as Mistral's clients send it
+            data = unbase64(audio)
+            return WireAudio(data=data, format="wav" if data[:4] == b"RIFF" else "mp3")
+        return WireAudio(data=unbase64(audio["data"]), format=audio["format"])
     if kind == "input_video":
-        return WireVideo(data=b64decode(part["input_video"]["data"], validate=True))
+        return WireVideo(data=unbase64(part["input_video"]["data"]))
     if kind == "file":
         return _read_file(part["file"])
+    if kind == "document_url":
+        found = data_uri(part["document_url"])
+        if found is None:
+            return WireLink(of="document", url=part["document_url"])
+        return WireDocument(data=found[1], name=part.get("document_name") or "")
     if kind == "image_url":
         image = part["image_url"]
         image = {"url": image} if isinstance(image, str) else image

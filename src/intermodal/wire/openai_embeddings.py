@@ -12,7 +12,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
 from intermodal.wire._json import dumps, loads, whole
-from intermodal.wire.call import EmbeddingCall, Embeddings, Encoded, Usage
+from intermodal.wire.call import EmbeddingCall, Embeddings, Encoded, NotExpressible, Usage
 from intermodal.wire.openai_reply import read_usage
 
 WIRE = "OpenAI embeddings"
@@ -20,7 +20,8 @@ PATH = "/embeddings"
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
-    """The call in bytes. Every host takes this form, so ``host`` changes nothing yet."""
+    """The call in bytes. Raises NotExpressible for media: it is a wire for texts."""
+    only_texts(call, WIRE, host)
     body: dict[str, Any] = {"model": call.model, "input": list(map(whole, call.texts)), "encoding_format": "float"}
     if call.dimensions is not None:
         body["dimensions"] = call.dimensions
@@ -44,6 +45,14 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
     vectors = checked([row.get("embedding") for row in rows], endpoint, texts)
     usage = tree.get("usage")
     return Embeddings(vectors=vectors, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
+
+
+def only_texts(call: EmbeddingCall, wire: str, host: Host) -> None:
+    """Raises NotExpressible where there is more than texts."""
+    if call.media:
+        raise NotExpressible.of(
+            "media to be embedded", wire, where=host.id, todo="embed their text, or ask another host"
+        )
 
 
 def checked(values: Sequence[Any], endpoint: str, texts: int) -> tuple[tuple[float, ...], ...]:

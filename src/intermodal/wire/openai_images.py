@@ -7,19 +7,30 @@ neither a seed nor steps nor a negative prompt; hosts of diffusion models that t
 from __future__ import annotations
 
 import hashlib
-from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intermodal import errors
+from intermodal.catalog.drawing import (
+    EDITS,
+    FORMAT,
+    NEGATIVE,
+    QUALITY,
+    SEED,
+    SIZE,
+    SPELLED,
+    STEPS,
+    picture_words,
+)
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
-from intermodal.wire._json import dumps, items, loads, mapping, whole, word
+from intermodal.wire._json import dumps, items, mapping, whole, word
 from intermodal.wire.call import Encoded, NotExpressible, PictureCall, Pictures, Usage, WireImage
+from intermodal.wire.held import parsed, unbase64
 from intermodal.wire.openai_reply import read_usage
 
 WIRE = "OpenAI images"
-PATH, EDITS = "/images/generations", "/images/edits"
+PATH, EDIT_PATH = "/images/generations", "/images/edits"
 ENDINGS: Mapping[str, str] = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 QUIRKS: Mapping[str, str] = {
     "image_seed": "seed is known",
@@ -28,6 +39,9 @@ QUIRKS: Mapping[str, str] = {
     "image_b64": "pictures come as links unless base64 is asked for (response_format)",
     "width_height": "the size is said as width and height",
     "no_image_format": "the format of the file cannot be chosen",
+    "no_image_quality": "quality is not known",
+    "no_image_size": "the size cannot be chosen",
+    "no_image_edits": "no picture goes in",
 }
 _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))
 
@@ -45,19 +59,18 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
         digest.update(image.data)
     boundary = digest.hexdigest()[:40]
     headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
-    return Encoded(path=EDITS, headers=headers, segments=tuple(_form(call, fields, boundary)))
+    return Encoded(path=EDIT_PATH, headers=headers, segments=tuple(_form(call, fields, boundary)))
 
 
 def _check(call: PictureCall, host: Host) -> None:
-    for wanted, quirk, what in (
-        (call.seed is not None, "image_seed", "a seed for a picture"),
-        (call.steps is not None, "image_steps", "steps of a picture"),
-        (bool(call.negative), "negative_prompt", "a negative prompt"),
-    ):
-        if wanted and quirk not in host.quirks:
-            raise NotExpressible.of(what, WIRE, where=host.id, todo="leave it out, or ask another host")
-    if call.format and "no_image_format" in host.quirks:
-        raise NotExpressible.of("the format of a picture", WIRE, where=host.id, todo="leave it out")
+    has = picture_words(host)
+    for wish, wanted in (
+        (SEED, call.seed is not None), (STEPS, call.steps is not None), (NEGATIVE, bool(call.negative)),
+        (FORMAT, bool(call.format)), (QUALITY, bool(call.quality)), (SIZE, call.size is not None),
+        (EDITS, bool(call.images)),
+    ):  # fmt: skip
+        if wanted and wish not in has:
+            raise NotExpressible.of(SPELLED[wish], WIRE, where=host.id, todo="leave it out, or ask another host")
     if call.mask and not call.images:
         raise NotExpressible.of("a mask without a picture", WIRE, where=host.id)
     for image in call.images:
@@ -72,6 +85,7 @@ def _fields(call: PictureCall, host: Host) -> dict[str, Any]:
         "n": call.count if call.count != 1 else None,
         "seed": call.seed,
         "steps": call.steps,
+        "quality": call.quality or None,
         "negative_prompt": whole(call.negative) or None,
         "output_format": call.format or None,
         "response_format": "b64_json" if "image_b64" in host.quirks else None,
@@ -107,14 +121,14 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     A link is not followed: only media's one door opens what somebody else named.
     """
     try:
-        tree = loads(body)
+        tree, _ = parsed(body)
     except ValueError:
         raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
     if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("data"), list):
         raise status.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
     rows = [mapping(row) for row in items(tree["data"])]
     try:
-        pictures = tuple(_picture(b64decode(word(row.get("b64_json")), validate=True)) for row in rows)
+        pictures = tuple(_picture(unbase64(word(row.get("b64_json")))) for row in rows)
     except ValueError:
         pictures = ()
     if not pictures or not all(picture.data for picture in pictures):

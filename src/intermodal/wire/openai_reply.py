@@ -41,7 +41,7 @@ class Decoder(Decoding):
         self._base64 = ""  # of speech, until it is four characters
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
-        self._read_usage(tree.get("usage"))
+        self._read_usage(tree.get("usage"), word(tree.get("service_tier")))
         choices = tree.get("choices")
         # With one answer asked for there is one choice; a chunk of usage alone has none.
         if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
@@ -52,6 +52,8 @@ class Decoder(Decoding):
         if isinstance(delta, Mapping):
             # reasoning_content: DeepSeek, vLLM, llama.cpp; reasoning: OpenRouter, Ollama
             for text in _texts(delta.get("reasoning_content") or delta.get("reasoning")):
+                self._out.append(ReasoningDelta(text=text))
+            for text in _thoughts(delta.get("content")):
                 self._out.append(ReasoningDelta(text=text))
             for text in _texts(delta.get("content")):
                 self._out.append(TextDelta(text=text))
@@ -104,33 +106,57 @@ class Decoder(Decoding):
                 )
             )
 
-    def _read_usage(self, usage: Any) -> None:
+    def _read_usage(self, usage: Any, tier: str) -> None:
         if isinstance(usage, Mapping):
-            self._usage = read_usage(usage)
+            self._usage = read_usage(usage, tier)
 
 
-def read_usage(usage: Mapping[str, Any]) -> Usage:
-    """OpenAI's usage block, in the spellings of chat, responses, transcriptions and vectors."""
+def read_usage(usage: Mapping[str, Any], tier: str = "") -> Usage:
+    """OpenAI's usage block, in the spellings of chat, responses, transcriptions, pictures and vectors.
+
+    ``tier``: ``service_tier``, which stands beside it. What was read from a cache is elsewhere at some hosts: DeepSeek
+    (``prompt_cache_hit_tokens``), Moonshot (``cached_tokens``).
+    """
     given = mapping(
         usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or usage.get("input_token_details")
     )
-    made = mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
-    modalities = [
-        (name.removesuffix("_tokens"), number)
-        for name in ("text_tokens", "image_tokens", "audio_tokens", "video_tokens")
-        if (number := count(given.get(name))) is not None
-    ]
+    made = mapping(
+        usage.get("completion_tokens_details")
+        or usage.get("output_tokens_details")
+        or usage.get("output_token_details")
+    )
+    cached = (given.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"), usage.get("cached_tokens"))
     seconds = usage.get("seconds", usage.get("prompt_audio_seconds"))  # OpenAI; Mistral
     return Usage(
         input_tokens=count(usage.get("prompt_tokens", usage.get("input_tokens"))),
-        output_tokens=count(usage.get("completion_tokens", usage.get("output_tokens"))),
-        cached_tokens=count(given.get("cached_tokens")),
+        output_tokens=_made(usage, count(made.get("reasoning_tokens"))),
+        cached_tokens=next((number for value in cached if (number := count(value)) is not None), None),
         cache_write_tokens=count(given.get("cache_write_tokens")),
         reasoning_tokens=count(made.get("reasoning_tokens")),
         audio_tokens=count(made.get("audio_tokens")),
+        image_tokens=count(made.get("image_tokens")),
         seconds=float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < 1e9 else None,
-        input_by_modality=tuple(modalities),
+        input_by_modality=_modalities(given),
+        cached_by_modality=_modalities(mapping(given.get("cached_tokens_details"))),
+        tier=tier.lower(),
     )
+
+
+def _modalities(told: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    names = ("text_tokens", "image_tokens", "audio_tokens", "video_tokens")
+    return tuple(
+        (name.removesuffix("_tokens"), number) for name in names if (number := count(told.get(name))) is not None
+    )
+
+
+def _made(usage: Mapping[str, Any], thought: int | None) -> int | None:
+    """Tokens of the answer and of what was thought before it, which xAI leaves out of ``completion_tokens``: where
+    the total is the sum of all three, it was left out."""
+    made = count(usage.get("completion_tokens", usage.get("output_tokens")))
+    given, whole = count(usage.get("prompt_tokens", usage.get("input_tokens"))), count(usage.get("total_tokens"))
+    if thought and made is not None and given is not None and whole == given + made + thought:
+        return made + thought
+    return made
 
 
 def _candidates(logprobs: Any) -> Iterator[Candidates]:
@@ -147,6 +173,13 @@ def _candidates(logprobs: Any) -> Iterator[Candidates]:
         )
         if words:
             yield Candidates(words=words)
+
+
+def _thoughts(content: Any) -> list[str]:
+    """What was thought, where it comes as parts of the content (Mistral)."""
+    parts = content if isinstance(content, list) else []
+    thinking = [part.get("thinking") for part in parts if isinstance(part, Mapping) and part.get("type") == "thinking"]
+    return [text for each in thinking for text in _texts(each)]
 
 
 def _texts(content: Any) -> list[str]:

@@ -95,7 +95,7 @@ class Decoder(Decoding):
 
     def _read_end(self, response: Mapping[str, Any]) -> None:
         if isinstance(usage := response.get("usage"), Mapping):
-            self._usage = read_usage(usage)
+            self._usage = read_usage(usage, word(response.get("service_tier")))
         if response.get("status") == "failed" or response.get("error"):
             self._out_usage()
             self._end(Error(error=status.classify(200, self._headers, response, self._endpoint)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
 from intermodal.request import Sampling
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireAudio, WireDocument, WireLink, WireMessage, WirePart, WireText
+from intermodal.wire.held import unbase64
 from intermodal.wire.reading import chosen, data_uri, functions, image_at, json_output, listed, reading, text
 from intermodal.wire.turns import merged
 
@@ -73,7 +73,7 @@ def _read_part(part: Any) -> WirePart:
         return image_at(part["image_url"], part.get("detail") or "auto")
     if kind == "input_audio":
         audio = part["input_audio"]
-        return WireAudio(data=b64decode(audio["data"], validate=True), format=audio["format"])
+        return WireAudio(data=unbase64(audio["data"]), format=audio["format"])
     if kind != "input_file":
         raise ValueError(f"unknown part {kind!r}")
     if part.get("file_url"):

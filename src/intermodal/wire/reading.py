@@ -6,14 +6,12 @@ makes one sentence of it.
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
-from intermodal.wire._json import loads
 from intermodal.wire.call import (
     ChatCall,
     WireAudio,
@@ -25,17 +23,21 @@ from intermodal.wire.call import (
     WirePart,
     WireVideo,
 )
+from intermodal.wire.held import read_whole, unbase64, uri_parts
 
 
 def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) -> ChatCall:
     """The call that ``read`` finds in a body. Raises ValueError for a body that is none."""
-    tree = loads(body)
-    if not isinstance(tree, dict):
-        raise ValueError(f"not {what}: the body is no JSON object")
-    try:
+
+    def found(tree: Any) -> ChatCall:
+        if not isinstance(tree, dict):
+            raise ValueError(f"not {what}: the body is no JSON object")
         call = read(tree)
         msgspec.convert(msgspec.to_builtins(_without_media(call)), ChatCall)
         return call
+
+    try:
+        return read_whole(body, found)
     except msgspec.ValidationError as error:
         raise ValueError(f"not {what}: {str(error)[:1].lower()}{str(error)[1:]}") from None
     except KeyError as error:
@@ -76,12 +78,12 @@ def text(value: Any, what: str) -> str:
 
 def data_uri(url: str) -> tuple[str, bytes] | None:
     """Media type and bytes of a base64 data URI; None for any other URL."""
-    head, comma, data = url.partition(",")
+    head, data = uri_parts(url)
     if not head.startswith("data:"):
         return None
-    if not comma or not head.endswith(";base64"):
+    if not head.endswith(";base64") or head == url:
         raise ValueError("a data URI that is not base64")
-    return head.removeprefix("data:").removesuffix(";base64"), b64decode(data, validate=True)
+    return head.removeprefix("data:").removesuffix(";base64"), data if isinstance(data, bytes) else unbase64(data)
 
 
 def image_at(url: str, detail: Any = "auto") -> WirePart:

@@ -19,6 +19,7 @@ _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
     errors.Overloaded: (503, "service_unavailable", "overloaded_error"),
     errors.ContentRefused: (400, "content_policy_violation", "invalid_request_error"),
     errors.UnsupportedModality: (400, "invalid_request_error", "invalid_request_error"),
+    errors.RequestTooLarge: (413, "invalid_request_error", "request_too_large"),
     errors.ContextExceeded: (400, "context_length_exceeded", "invalid_request_error"),
     errors.UsageError: (400, "invalid_request_error", "invalid_request_error"),
     errors.NoRoute: (400, "invalid_request_error", "invalid_request_error"),

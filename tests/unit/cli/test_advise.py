@@ -53,7 +53,7 @@ def test_one_host_can_be_looked_at_alone(cli: Cli) -> None:
 
 def test_models_that_draw_are_listed_and_what_nobody_prices_is_unknown(cli: Cli) -> None:
     found = cli("advise", "--in", "text", "--out", "image", "--requests", "100/day", "--json").document
-    assert found["use"] == "drawing" and any("makes no pictures yet" in each for each in found["notes"])
+    assert found["use"] == "drawing" and any("--output image" in each for each in found["notes"])
     offer = found["kinds"][0]["offers"][0]
     assert offer["usd"]["mid"] is None or offer["usd"]["mid"] > 0.001, "a picture is never free here"
     for limit in (["--local"], ["--private", "text"], ["--latency", "5"], ["--max-cost", "0.000001"]):

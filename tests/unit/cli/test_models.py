@@ -227,7 +227,7 @@ def test_a_host_of_the_snapshot_is_allowed_by_its_name(cli: Cli) -> None:
 
 
 def test_a_host_that_speaks_another_protocol_is_refused_with_the_reason(cli: Cli) -> None:
-    done = cli("hosts", "add", "cohere", "--yes")
+    done = cli("hosts", "add", "amazon-bedrock", "--yes")
     assert done.code == 2
     assert "by a protocol of its own" in done.err
     assert "--base-url" in done.err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.unit.executor.routes import Bench, asked, plan, route, say
+from tests.unit.executor.routes import Bench, asked, plan, route, say, see
 
 from intermodal import errors
 from intermodal.testing import FakeHost
@@ -60,3 +60,22 @@ async def test_b5_a_reader_who_leaves_closes_the_hosts_connection(tmp_path: Path
         await anyio.sleep(0.1)
         assert host.attempts[0].client_left is not None
         assert bench.states() == ["estimated"]
+
+
+async def test_an_answer_read_to_its_end_gives_its_connection_to_the_next_request(tmp_path: Path) -> None:
+    with FakeHost(answer="A cat.") as host:
+        met: set[object] = set()
+        taken = host._server.process_request_thread
+
+        def count(request: object, address: object) -> None:
+            met.add(address)
+            taken(request, address)
+
+        host._server.process_request_thread = count  # type: ignore[method-assign]
+        box = host.endpoint(input=("text", "image"))
+        bench = Bench(tmp_path, endpoints=(box,))
+        request, opened = asked("?", "cat.png")
+        look = see(box)
+        await bench.run(plan(route(look, say(box, f"step:{look.id}"))), request, opened)
+    assert len(host.attempts) == 2
+    assert len(met) == 1

@@ -72,6 +72,14 @@ def test_without_first_outputs_waiting_reading_and_writing_come_from_the_whole(s
         assert learned(store, figure).mid == pytest.approx(value, rel=0.1), figure
 
 
+@pytest.mark.parametrize("zone", ["process", "internet"])
+def test_the_seconds_of_a_picture_are_learned_from_one_and_from_several(store: Store, zone: str) -> None:
+    for pictures in (1, 2, 4, 1, 2, 4, 1, 2, 4, 3):
+        usage = Usage(input_tokens=9, output_tokens=272 * pictures)
+        add(store, op="draw", work=Work(pictures=pictures), seconds=0.5 + 6 * pictures, usage=usage, zone=zone)
+    assert learned(store, "picture").mid == pytest.approx(6, rel=0.1)
+
+
 @pytest.mark.parametrize("size", [1.0, 20.0])
 def test_short_and_long_recordings_are_both_right(store: Store, size: float) -> None:
     chance = random.Random(3)

@@ -14,9 +14,10 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Auth, Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
+from intermodal.events import Drawn
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.wires import VectorCodec, chat_codec, vector_codec
+from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.world import World
 from intermodal.media.sound import samples
 from intermodal.wire import openai_audio, openai_chat, openai_speech, status
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from intermodal.executor.transport import Response
 
 MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
+MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
+_LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 
@@ -104,7 +107,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
             elif isinstance(event, Finish):
                 reason = event.reason
             elif isinstance(event, Error):
-                raise event.error
+                raise _charged(event.error, usage)
     if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
         usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
     return Made(
@@ -117,6 +120,13 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
         usage=usage,
         said=_said(turn),
     )
+
+
+def _charged(error: errors.CallError, usage: Usage) -> errors.CallError:
+    """A failure with a count of tokens is paid for, whatever its kind usually is."""
+    if usage.output_tokens:
+        error.billing = "billed"
+    return error
 
 
 def _said(turn: TurnMaker) -> tuple[Part, ...]:
@@ -143,6 +153,9 @@ async def _events(response: Response, decoder: Decoding) -> AsyncIterator[WireEv
             break
         for event in decoder.feed(chunk):
             yield event
+    if decoder.done:  # a reply read to its end gives its connection back for the next request
+        with anyio.move_on_after(_LAST_BYTES):
+            await anext(chunks, None)
     for event in decoder.close():
         yield event
 
@@ -161,7 +174,9 @@ async def transcribe(job: Job, world: World, line: Line, server: Server) -> Made
 
 async def embed(job: Job, world: World, line: Line, server: Server) -> Made:
     codec = _vector_codec(job)
-    encoded = codec.encode_request(EmbeddingCall(model=_model(job), texts=(job.text,)), job.endpoint.host)
+    encoded = codec.encode_request(
+        EmbeddingCall(model=_model(job), texts=(job.text,) if job.text else (), media=job.beside), job.endpoint.host
+    )
     async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=1, headers=response.headers)
@@ -214,7 +229,31 @@ def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
         yield waiting
 
 
-_BY_OP = {"generate": chat, "describe": chat, "transcribe": transcribe, "embed": embed, "score": score, "speak": speak}
+async def draw(job: Job, world: World, line: Line, server: Server) -> Made:
+    assert job.drawing is not None
+    codec = picture_codec(job.endpoint.host)
+    if codec is None:
+        what = "speaks a protocol in which intermodal asks for no pictures"
+        raise errors.CallError(what, where=job.endpoint.id, todo="ask another host", sent=False)
+    encoded = codec.encode_request(job.drawing, job.endpoint.host)
+    async with _posted(job, world, line, server, encoded) as response:
+        body = await response.read(MAX_PICTURES)
+        reply = codec.decode_reply(body, job.endpoint.id, headers=response.headers)
+    usage = reply.usage
+    if usage.image_tokens is None:  # taken for all of it until told apart
+        usage = msgspec.structs.replace(usage, image_tokens=usage.output_tokens)
+    prompts = reply.prompts or ("",) * len(reply.images)
+    drawn = tuple(
+        Drawn(data=image.data, media_type=image.media_type, prompt=prompt)
+        for image, prompt in zip(reply.images, prompts, strict=True)
+    )
+    return Made(drawn=drawn, usage=usage)
+
+
+_BY_OP = {
+    "generate": chat, "describe": chat, "transcribe": transcribe, "embed": embed, "score": score, "speak": speak,
+    "draw": draw,
+}  # fmt: skip
 
 
 def _model(job: Job) -> str:
@@ -224,13 +263,13 @@ def _model(job: Job) -> str:
 @asynccontextmanager
 async def _posted(job: Job, world: World, line: Line, server: Server, encoded: Encoded) -> AsyncIterator[Response]:
     """The reply to a POST, once it says 2xx; any other is raised as the error it stands for."""
-    from intermodal.executor.transport import FIRST_BYTE_TIMEOUT, Timeouts
+    from intermodal.executor.transport import Timeouts
 
     endpoint = job.endpoint
-    timeouts = Timeouts()
+    timeouts = world.timeouts or Timeouts()
     if line.remaining is not None:
         # An attempt never gets more time than the whole run has left.
-        timeouts = Timeouts(first_byte=min(FIRST_BYTE_TIMEOUT, max(0.1, line.remaining)))
+        timeouts = timeouts.within(max(0.1, line.remaining))
     await line.sending()
     async with world.transport.post(
         server.base_url,

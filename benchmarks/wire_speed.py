@@ -1,0 +1,227 @@
+"""What the wires cost: a picture into and out of a body, and the first word of an answer beside a bare HTTP client.
+
+    python benchmarks/wire_speed.py [RUNS]
+
+Codecs: a chat request with one picture, encoded and decoded again, RUNS (31) times; memory is what is
+allocated at the peak, the body itself left out (``tracemalloc``). The first word: a server in a process of its own
+streams at once; a bare httpx client and ``AsyncClient.execute`` (planned before) ask it in turn, ten times RUNS each,
+over connections that are open already. The profile is of the second alone, in a separate round.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import os
+import pstats
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import anyio
+import httpx
+import report
+from home import fresh_home
+
+from intermodal import config
+from intermodal.asking import make_request
+from intermodal.catalog.nouns import Host
+from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.client import AsyncClient
+from intermodal.events import TextDelta
+from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_responses
+from intermodal.wire.call import ChatCall, Encoded, WireImage, WireMessage, WireText
+
+WIRES: tuple[ModuleType, ...] = (openai_chat, openai_responses, anthropic, gemini, ollama)
+MIB = 1 << 20
+MEMORY = "/dev/shm"  # a folder without a disk, on Linux
+HOST = Host(id="h")
+
+
+def call_of(size: int) -> ChatCall:
+    parts = (WireImage(data=os.urandom(size)), WireText(text="What is this?"))
+    return ChatCall(model="m", messages=(WireMessage(role="user", parts=parts),))
+
+
+def timed(work: Callable[[], object], runs: int) -> tuple[float, float]:
+    """Milliseconds of the processor, the least of all runs, and of the clock, their median; the first counts not."""
+    work()
+    spent, took = [], []
+    for _ in range(runs):
+        processor, clock = time.process_time(), time.perf_counter()
+        work()
+        spent.append((time.process_time() - processor) * 1000)
+        took.append((time.perf_counter() - clock) * 1000)
+    return min(spent), report.median(took)
+
+
+def peak(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    kept = work()
+    found = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    del kept
+    return found
+
+
+def codecs(runs: int) -> str:
+    rows = []
+    for size in (MIB, 20 * MIB):  # the allocator learns from what is freed which sizes to keep
+        openai_chat.decode_request(b"".join(openai_chat.encode_request(call_of(size), HOST).segments))
+    for wire in WIRES:
+        took: dict[int, tuple[tuple[float, float], tuple[float, float]]] = {}
+        memory = ""
+        for size in (MIB, 20 * MIB):
+            call = call_of(size)
+            encoded: Encoded = wire.encode_request(call, HOST)
+            body = b"".join(encoded.segments)
+            path = (encoded.path,) if wire is gemini else ()
+
+            def encode(call: ChatCall = call, wire: Any = wire) -> object:
+                return wire.encode_request(call, HOST)
+
+            def decode(body: bytes = body, path: tuple[str, ...] = path, wire: Any = wire) -> object:
+                return wire.decode_request(body, *path)
+
+            took[size] = timed(encode, runs), timed(decode, runs)
+            memory = f"{peak(encode) / len(body):.2f}, {peak(decode) / len(body):.2f}"
+        (small_in, small_out), (large_in, large_out) = took[MIB], took[20 * MIB]
+        both = small_in[1] + small_out[1]
+        rows.append(
+            (
+                wire.__name__.rpartition(".")[2],
+                *(f"{best:.2f} ({median:.2f})" for best, median in (small_in, small_out)),
+                f"{both:.2f}",
+                *(f"{best:.1f} ({median:.1f})" for best, median in (large_in, large_out)),
+                f"{large_in[0] / small_in[0]:.1f}, {large_out[0] / small_out[0]:.1f}",
+                memory,
+            )
+        )
+    head = (
+        "wire",
+        "1 MiB encoded",
+        "decoded",
+        "both",
+        "20 MiB encoded",
+        "decoded",
+        "20 MiB over 1 MiB",
+        "peak over body",
+    )
+    return report.table(head, rows)
+
+
+Word = tuple[float, float]  # milliseconds of the clock and of the processor
+
+
+async def first_words(runs: int, url: str) -> tuple[list[Word], list[Word], str]:
+    """Milliseconds to the first word: of a bare client, of ours; and where ours go."""
+    row = ServedRow(id="box/chat-70b", served_as="m", context=8192)
+    config.add_host(os.environ, HostRow(id="box", base_url=url, zone="internet", models=(row,)))
+    bare: list[Word] = []
+    ours: list[Word] = []
+    body = {"model": "m", "messages": [{"role": "user", "content": "Well?"}], "stream": True, "max_tokens": 512}
+    async with AsyncClient() as client, httpx.AsyncClient() as http:
+        prepared = await client.prepare(make_request("Well?", model="box/chat-70b"))
+        plan = await client.plan(prepared.inputs.request)
+
+        def now() -> Word:
+            return time.perf_counter() * 1000, time.process_time() * 1000
+
+        async def one_bare() -> Word:
+            began, found = now(), (0.0, 0.0)
+            async with http.stream("POST", f"{url}/chat/completions", json=body) as reply:
+                async for piece in reply.aiter_bytes():
+                    if not found[0] and b'"content"' in piece:
+                        found = now()
+            return found[0] - began[0], found[1] - began[1]
+
+        async def one_of_ours() -> Word:
+            began, found = now(), (0.0, 0.0)
+            async with aclosing(client.execute(prepared, plan)) as events:
+                async for event in events:
+                    if not found[0] and isinstance(event, TextDelta):
+                        found = now()
+            return found[0] - began[0], found[1] - began[1]
+
+        for _ in range(20):
+            await one_bare()
+            await one_of_ours()
+        for _ in range(10 * runs):
+            bare.append(await one_bare())
+            ours.append(await one_of_ours())
+        profile = cProfile.Profile()
+        profile.enable()
+        for _ in range(100):
+            await one_of_ours()
+        profile.disable()
+    return bare, ours, _where(profile)
+
+
+def _where(profile: cProfile.Profile) -> str:
+    """The functions with the most time of their own, per run."""
+    stats: Any = pstats.Stats(profile)
+    rows = sorted(stats.stats.items(), key=lambda pair: -pair[1][2])[:14]
+    named = []
+    for (file, line, name), (_, calls, own, together, _) in rows:
+        place = Path(file).name + (f":{line}" if line else "") if file != "~" else "built in"
+        named.append((f"`{name}`", place, f"{calls / 100:.0f}", f"{own * 10:.3f} ms", f"{together * 10:.3f} ms"))
+    return report.table(("function", "where", "calls a run", "its own", "with what it calls"), named)
+
+
+def asked(bare: list[Word], ours: list[Word]) -> list[tuple[str, list[Word]]]:
+    more = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(bare, ours, strict=True)]
+    return [("bare httpx", bare), ("`AsyncClient.execute`", ours), ("difference", more)]
+
+
+def told(words: list[Word]) -> tuple[str, ...]:
+    clock, processor = zip(*words, strict=True)
+    return (
+        f"{report.median(processor):.2f} ms",
+        *(f"{report.percentile(clock, share):.2f} ms" for share in (0.1, 0.5, 0.9)),
+    )
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 31
+    table, rows, where = codecs(runs), list[tuple[str, ...]](), ""
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("wire_server.py"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert server.stdout is not None and server.stdin is not None
+    try:
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+        for place, folder in (("on disk", None), ("in memory", MEMORY)):
+            if folder is None or Path(folder).is_dir():
+                tempfile.tempdir = folder
+                with fresh_home() as env:
+                    os.environ.update(env)
+                    bare, ours, where = anyio.run(first_words, runs, url)
+                rows += [(f"{name}, store {place}", *told(times)) for name, times in asked(bare, ours)]
+    finally:
+        server.stdin.close()
+        server.wait(5)
+    words = report.table(("first word", "processor", "best tenth", "median", "p90"), rows)
+    notes = (
+        "Milliseconds of the processor, the median by the clock in brackets (a machine that does other things too "
+        "gives it away for a while); `both` is by the clock, the ratio of the processor's. Peak: encode, decode, of "
+        "the 20 MiB, the body itself left out. "
+        "Goals: 3 ms for encode and decode of 1 MiB, 20 times that for 20 MiB, 1.5 bodies of memory."
+    )
+    disk = (
+        f"Goal: 1 ms more than a bare client. {10 * runs} pairs each. The row of an attempt is on disk before its "
+        "first byte is sent: a disk adds what a commit to it takes. "
+        "Processor: of this process, all its threads, in the median."
+    )
+    profile = f"### Where ours go (under a profiler, which makes all of it slower)\n\n{where}"
+    body = f"{table}\n\n{notes}\n\n## The first word\n\n{words}\n\n{disk}\n\n{profile}"
+    report.write("wire", "Wires", body)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What a host has words for when it is asked for a picture: by its protocol, and by the quirks of its row.
+
+The planner reads it, so that a wish nobody can be told is a reason before anything is sent; a wire refuses the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from intermodal.catalog.nouns import Host, Protocol
+
+SIZE, COUNT, QUALITY, FORMAT, SEED, STEPS, NEGATIVE, RATIO, EDITS = (
+    "size", "count", "quality", "format", "seed", "steps", "negative", "ratio", "edits",
+)  # fmt: skip
+# How each wish is called in a sentence.
+SPELLED: Mapping[str, str] = {
+    SIZE: "a size",
+    COUNT: "several pictures",
+    QUALITY: "a quality",
+    FORMAT: "the format of a picture",
+    SEED: "a seed for a picture",
+    STEPS: "steps of a picture",
+    NEGATIVE: "a negative prompt",
+    EDITS: "pictures to start from",
+}
+_HAS: Mapping[Protocol, frozenset[str]] = {
+    "openai": frozenset((SIZE, COUNT, QUALITY, FORMAT, EDITS)),
+    "openai-responses": frozenset((SIZE, COUNT, QUALITY, FORMAT, EDITS)),
+    "gemini": frozenset((RATIO, SEED, EDITS)),
+}
+_MORE: Mapping[str, str] = {"image_seed": SEED, "image_steps": STEPS, "negative_prompt": NEGATIVE}
+_LESS: Mapping[str, str] = {
+    "no_image_format": FORMAT, "no_image_quality": QUALITY, "no_image_size": SIZE, "no_image_edits": EDITS,
+}  # fmt: skip
+
+# Google's image models are told a shape, and draw it in one size: "Image generation", table of aspect ratios at 1K.
+RATIOS: Mapping[tuple[int, int], str] = {
+    (1024, 1024): "1:1", (832, 1248): "2:3", (1248, 832): "3:2", (864, 1184): "3:4", (1184, 864): "4:3",
+    (896, 1152): "4:5", (1152, 896): "5:4", (768, 1344): "9:16", (1344, 768): "16:9", (1536, 672): "21:9",
+}  # fmt: skip
+
+
+@lru_cache(256)
+def picture_words(host: Host) -> frozenset[str]:
+    """What this host can be told of a picture; () where its protocol asks for none."""
+    has = _HAS.get(host.protocol, frozenset())
+    if not has:
+        return has
+    more = {word for quirk, word in _MORE.items() if quirk in host.quirks}
+    less = {word for quirk, word in _LESS.items() if quirk in host.quirks}
+    return frozenset((has | more) - less)
+
+
+def asks_for_pictures(protocol: Protocol) -> bool:
+    """Whether intermodal asks for pictures in this protocol."""
+    return protocol in _HAS

@@ -1,0 +1,144 @@
+"""``intermodal cost``: a month's bill of a workload, by kind of part and by step, for several plans side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.quantity import Quantity
+    from intermodal.reports.monthly import Month, PlanBill
+
+EPILOG = """\b
+Examples
+  intermodal cost calls.yaml
+  intermodal cost calls.yaml --svg calls.svg --html calls.html
+  intermodal cost calls.toml --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("workload", type=click.Path())
+@click.option("--svg", "svg_file", type=click.Path(), default=None, metavar="FILE",
+              help="The bills as a picture; - for standard output.")  # fmt: skip
+@click.option("--html", "html_file", type=click.Path(), default=None, metavar="FILE",
+              help="Tables and picture as one page.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bool) -> None:
+    """What a WORKLOAD costs a month: one kind of request, how often it comes, and plans to compare.
+
+    The file is YAML, TOML or JSON. Plans are made as explain makes them, over real files or imagined parts. Spends
+    nothing, contacts no model. Ranges stay ranges, and what has no price is unknown.
+    """
+    import os
+
+    from intermodal.cli.targets import Target, check_targets
+    from intermodal.cli.workload import read
+    from intermodal.client import Client
+    from intermodal.config import load_config
+    from intermodal.errors import UsageError
+    from intermodal.reports.workloads import month
+
+    found = read(Path(workload), load_config(os.environ))
+    if svg_file == "-" and as_json:
+        raise UsageError("--svg - and --json both write to standard output", todo="give --svg a file")
+    if html_file == "-":
+        raise UsageError("a page is not written to standard output", where="--html", todo="name a file")
+    inputs = [workload, *(part.file for part in found.parts if part.file)]
+    check_targets([Target("--svg", svg_file, "svg"), Target("--html", html_file, "html")], inputs)
+    with Client() as client:
+        made = month(found, client)
+    _write(made, svg_file, html_file, quiet=as_json)
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("cost", document(made))
+    elif svg_file != "-":
+        click.echo(text(made))
+
+
+def _write(made: Month, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:
+    from intermodal.cli.pictures import write_picture
+
+    if svg_file:
+        from intermodal.reports.month_picture import svg
+
+        write_picture(svg_file, svg(made), quiet=quiet)
+    if html_file:
+        from intermodal.reports.month_page import page
+
+        write_picture(html_file, page(made), quiet=quiet)
+
+
+# ---- as text ---------------------------------------------------------------------------------------
+
+
+def text(made: Month) -> str:
+    """Bills by kind of part, then by step, then what each plan takes and loses."""
+    from intermodal.reports import month_tables as tables
+
+    lines = [tables.headline(made), ""]
+    lines += _aligned(*tables.by_modality(made))
+    steps = tables.by_step(made)
+    if steps[1]:
+        lines += ["", "by step", *_aligned(*steps)]
+    lines += ["", "what it takes", *_aligned(*tables.taken(made))]
+    lines += ["", *tables.sentences(made)]
+    return "\n".join(lines).rstrip()
+
+
+def _aligned(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]
+
+
+# ---- as JSON ---------------------------------------------------------------------------------------
+
+
+def document(made: Month) -> dict[str, Any]:
+    """Amounts are ``{low, mid, high}``, null where they are not known."""
+    return {
+        "workload": made.name,
+        "requests": made.requests,
+        "as_of": made.day,
+        "assumed": list(made.assumed),
+        "plans": [_plan(plan) for plan in made.plans],
+    }
+
+
+def _plan(plan: PlanBill) -> dict[str, Any]:
+    if plan.refused:
+        return {"name": plan.name, "refused": plan.refused, "reasons": list(plan.reasons), "usd": None, "total": None}
+    return {
+        "name": plan.name,
+        "endpoint": plan.endpoint,
+        "route": plan.summary,
+        "usd": {name: _levels(usd) for name, usd in plan.usd.items()},
+        "total": _levels(plan.total),
+        "tokens_in": _levels(plan.tokens_in),
+        "tokens_out": _levels(plan.tokens_out),
+        "hours_here": _levels(plan.hours),
+        "seconds_a_request": _levels(plan.seconds),
+        "steps": [
+            {
+                "op": step.op, "what": step.what, "endpoint": step.endpoint or None, "modality": step.modality or None,
+                "usd": _levels(step.usd), "tokens_in": _levels(step.tokens_in), "tokens_out": _levels(step.tokens_out),
+                "hours_here": _levels(step.hours),
+            }
+            for step in plan.steps
+        ],
+        "loses": list(plan.lost),
+        "warnings": list(plan.warnings),
+        "notes": list(plan.notes),
+        "refused": None,
+    }  # fmt: skip
+
+
+def _levels(quantity: Quantity) -> dict[str, float] | None:
+    if not quantity.known:
+        return None
+    return {"low": round(quantity.low, 6), "mid": round(quantity.mid, 6), "high": round(quantity.high, 6)}

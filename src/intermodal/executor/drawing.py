@@ -1,0 +1,81 @@
+"""The call that draws: words put together, pictures beside them, what comes back as it was wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.drawing import FORMAT, RATIO, SIZE, picture_words
+from intermodal.catalog.nouns import Endpoint
+from intermodal.events import Committed, Drawn, Finished, Note, StepFinished
+from intermodal.executor import assemble
+from intermodal.executor.course import Course
+from intermodal.executor.job import Job
+from intermodal.executor.pieces import Piece, Pixels
+from intermodal.executor.prepare import work_of
+from intermodal.plans.step import Call
+from intermodal.request import ImageOutput, Sampling
+from intermodal.wire.call import PictureCall, WireImage
+
+_TYPES: Mapping[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+async def draw(course: Course, step: Call) -> Finished:
+    """The only call of a route that makes pictures; everything before it makes words of what was given."""
+    endpoint, output = course.shop.endpoint(step), course.shop.request.output
+    assert isinstance(output, ImageOutput)
+    stands_for = await course.stands_for(step, endpoint)
+    prompt = assemble.text_to_embed(course.shop.request, stands_for)
+    if not prompt:
+        raise errors.InputEmpty("nothing says what to draw", todo="say it in words", step=step.id)
+    given = _pictures(stands_for)
+    call = call_of(endpoint, step, output, course.shop.request.sampling, prompt, given)
+    work = msgspec.structs.replace(work_of(given), pictures=output.count)
+    done = await course.do(Job(step=step, endpoint=endpoint, drawing=call, work=work))
+    await course.shop.emit(StepFinished(actual=done.actual))
+    await course.shop.emit(Committed(endpoint=step.endpoint))
+    images = tuple([await _as_wanted(course, step, each, output) for each in done.made.drawn])
+    if len(images) != output.count:
+        what = f"{endpoint.id} made {len(images)} pictures, and {output.count} were asked for"
+        await course.shop.emit(Note(text=what, step=step.id))
+    return course.finished(step, images=images)
+
+
+def call_of(
+    endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str, given: tuple[Pixels, ...]
+) -> PictureCall:
+    """What the host is told: as the plan has it, as far as it has words for it."""
+    params, has = dict(step.params), picture_words(endpoint.host)
+    width, _, height = params.get("size", "").partition("x")
+    return PictureCall(
+        model=endpoint.served_as or endpoint.model.id,
+        prompt=prompt,
+        images=tuple(WireImage(data=each.data, media_type=each.media_type) for each in given),
+        size=(int(width), int(height)) if has & {SIZE, RATIO} and width else None,
+        count=output.count,
+        seed=sampling.seed,
+        steps=output.steps,
+        negative=output.negative,
+        quality=params.get("quality", ""),  # type: ignore[arg-type]
+        format=output.format if FORMAT in has else "",
+    )
+
+
+def _pictures(stands_for: Mapping[int, tuple[Piece, ...]]) -> tuple[Pixels, ...]:
+    """Pictures to start from, in the order of the parts."""
+    return tuple(piece for index in sorted(stands_for) for piece in stands_for[index] if isinstance(piece, Pixels))
+
+
+async def _as_wanted(course: Course, step: Call, made: Drawn, output: ImageOutput) -> Drawn:
+    """The picture in the format that was asked for. A PNG is made of any other; what else came is said."""
+    wanted = _TYPES.get(output.format, made.media_type)
+    if made.media_type == wanted:
+        return made
+    if wanted == "image/png":
+        again = await course.shop.world.media.picture(made.data, name="the picture that was drawn")
+        return msgspec.structs.replace(made, data=again.data, media_type=again.media_type)
+    what = f"{step.endpoint} sent {made.media_type}, and {wanted} was asked for"
+    await course.shop.emit(Note(text=what, step=step.id))
+    return made

@@ -1,0 +1,67 @@
+"""What is about to be sent, counted by our own rules: what the server's count is held against afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.sheets import sheet_of
+from intermodal.costing import native
+from intermodal.costing.images import image_tokens
+from intermodal.costing.native import Book, book_of
+from intermodal.costing.tokens import text_tokens
+from intermodal.executor.assemble import text_of
+from intermodal.executor.pieces import Paper, Piece, Pixels, Sound
+from intermodal.executor.prepare import work_of
+from intermodal.media.pretokens import pretokens
+from intermodal.planner.index import LAST_DAY
+from intermodal.quantity import exact
+from intermodal.request import JsonOutput
+from intermodal.store.rows import Work
+from intermodal.wire.call import ChatCall, WireAudio, WireImage, WireText
+
+_PLAIN = (WireText, WireImage, WireAudio)  # what our rules weigh: films, documents and tools' words have none
+
+
+def weighed(
+    endpoint: Endpoint,
+    call: ChatCall,
+    pieces: Sequence[Piece],
+    count: Callable[[str, str], int | None],
+    catalog: Catalog,
+) -> Work:
+    """The work of a chat, with its tokens where all of it can be weighed.
+
+    A schema or tools of the host's own wording are not weighed: what a server makes of them is no template.
+    """
+    pictures = tuple(piece for piece in pieces if isinstance(piece, Pixels))
+    sounds = tuple(piece for piece in pieces if isinstance(piece, Sound))
+    work = work_of(pictures, sounds, tuple(piece for piece in pieces if isinstance(piece, Paper)))
+    parts = [part for message in call.messages for part in message.parts]
+    if call.tools or isinstance(call.output, JsonOutput) or not all(isinstance(part, _PLAIN) for part in parts):
+        return work
+    text = text_of(call.messages)
+    counted = count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
+    rough = text_tokens(len(text), len(text.encode("utf-8", "replace")), pretokens(text)) if counted is None else None
+    book = rules(endpoint, catalog)
+    return msgspec.structs.replace(
+        work,
+        text_tokens=float(counted or 0) if rough is None else rough.mid,
+        text_exact=rough is None,
+        image_tokens=sum(image_tokens(book.image, each.width, each.height, each.detail).mid for each in pictures),
+        audio_tokens=heard(sounds, book),
+        messages=len(call.messages),
+    )
+
+
+def rules(endpoint: Endpoint, catalog: Catalog) -> Book:
+    """The rules by which an endpoint counts now: those a plan of today counts by."""
+    model = endpoint.model
+    return book_of(sheet_of(model.id, model, catalog.counting, LAST_DAY), endpoint.input)
+
+
+def heard(sounds: Sequence[Sound], book: Book) -> float:
+    """Tokens of sound by our rule."""
+    return sum(native.heard(book.audio, exact(sound.seconds)).mid for sound in sounds)

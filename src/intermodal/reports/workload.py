@@ -1,0 +1,146 @@
+"""A workload: one kind of request, how often it comes, and the plans whose bills are put side by side. Values.
+
+Its document is checked against the published schema (``data/workload.schema.json``), which is the only list of keys.
+"""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from intermodal.content import Value
+from intermodal.costing.parts import Piece
+from intermodal.errors import UsageError
+from intermodal.reports import located
+from intermodal.reports.located import Located
+from intermodal.request import Output, Policy, TextOutput
+
+SCHEMA = Path(__file__).parent / "data" / "workload.schema.json"
+DAYS = 365 / 12  # a month
+LETTERS_PER_PAGE = 2_000  # of an imagined PDF: a page of a report, half of it margins and headings
+NO_LIMIT = 1e9  # USD a request: what a workload may cost is what somebody wants to know
+KINDS = ("image", "audio", "video", "pdf", "letters", "file")
+_FEW = 8  # values of an enumeration that are all named
+
+
+class Part(Value):
+    """One of a request's parts, or ``count`` alike: a real ``file``, or an imagined ``piece`` and what it looks like.
+
+    Attributes:
+        density: share of a picture or scanned page that is writing, None where nobody said.
+        letters: of a page of a PDF, 0 for a scanned one. silent: a video without sound.
+    """
+
+    name: str
+    piece: Piece | None = None
+    file: str = ""
+    count: int = 1
+    density: float | None = None
+    letters: int = LETTERS_PER_PAGE
+    silent: bool = False
+
+
+class PlanWanted(Value):
+    """A plan to be made: its name and its policy."""
+
+    name: str
+    policy: Policy
+
+
+class Workload(Value):
+    """``tokens``: of an answer, None for the planner's own range. ``requests``: a month. ``day``: "" is today."""
+
+    name: str
+    requests: float
+    plans: tuple[PlanWanted, ...]
+    day: str = ""
+    prompt: str = ""
+    system: str = ""
+    parts: tuple[Part, ...] = ()
+    output: Output = TextOutput()
+    tokens: int | None = None
+    max_tokens: int | None = None
+
+
+def checked(name: str, text: str) -> Located:
+    """The document, as its schema wants it.
+
+    Raises UsageError with file, line and the nearest name for what is not.
+    """
+    found = located.read(name, text)
+    if not isinstance(found.value, dict):
+        raise UsageError("is not a workload", where=name, todo="begin it with: workload: 1")
+    version = found.value.get("workload")
+    if isinstance(version, int) and not isinstance(version, bool) and version > 1:
+        raise UsageError(
+            f"is of version {version} of the format, and this intermodal knows 1", where=found.where(("workload",)),
+            todo="update intermodal",
+        )  # fmt: skip
+    problems = sorted(_validator().iter_errors(found.value), key=lambda each: _order(found, each))
+    if problems:
+        raise _error(found, problems[0])
+    return found
+
+
+def _order(found: Located, problem: Any) -> tuple[bool, int]:
+    """Slips of the pen first, which may be why another key is missing; then from top to bottom."""
+    line = found.where(_place(problem)).rpartition(":")[2]
+    return problem.validator != "additionalProperties", int(line) if line.isdigit() else 0
+
+
+def _place(problem: Any) -> tuple[str | int, ...]:
+    path = tuple(problem.absolute_path)
+    if problem.validator == "additionalProperties":
+        return (*path, next(key for key in problem.instance if key not in problem.schema["properties"]))
+    return path
+
+
+def _error(found: Located, problem: Any) -> UsageError:
+    place = _place(problem)
+    where = found.where(place)
+    rule, wanted, given = problem.validator, problem.validator_value, problem.instance
+    last = str(place[-1]) if place else "the document"
+    shown = json.dumps(given, default=str)[:60]
+    if rule == "additionalProperties":
+        known = list(problem.schema["properties"])
+        near = get_close_matches(last, known, 1, 0.5)
+        todo = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return UsageError(f"no key {last!r} is known here", where=where, todo=todo)
+    if rule == "required":
+        missing = next(key for key in wanted if key not in given)
+        return UsageError(f"{missing!r} is missing", where=where, todo="see docs/cost.md")
+    if rule == "enum":
+        near = get_close_matches(str(given), wanted, 1, 0.5)
+        todo = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(map(str, wanted))}"
+        return UsageError(f"{last}: {shown} is not known", where=where, todo=todo)
+    return UsageError(f"{last}: {_unfit(rule, wanted, shown)}", where=where)
+
+
+def _unfit(rule: str, wanted: Any, shown: str) -> str:
+    return {
+        "type": f"{shown} is not {_TYPES.get(str(wanted), wanted)}",
+        "const": f"{shown} is not {wanted}, the version of the format",
+        "pattern": f"{shown} is not a day, written 2026-11-25",
+        "exclusiveMinimum": f"{shown} is not more than {wanted}",
+        "minimum": f"{shown} is less than {wanted}",
+        "maximum": f"{shown} is more than {wanted}",
+        "minItems": f"at least {wanted} are needed",
+        "maxItems": f"more than {wanted}",
+        "minLength": "is empty",
+    }.get(rule, f"{shown} does not fit")
+
+
+_TYPES = {
+    "string": "text (put it in quotes)", "number": "a number", "integer": "a whole number", "boolean": "true or false",
+    "object": "a table of keys", "array": "a list",
+}  # fmt: skip
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))

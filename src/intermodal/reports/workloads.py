@@ -1,0 +1,134 @@
+"""From a workload to its month: real files opened once, imagined ones put beside them, every plan made and billed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from intermodal.catalog.nouns import Catalog
+from intermodal.client import Client, plan_from
+from intermodal.content import File, PathSource, Text
+from intermodal.content import Part as ContentPart
+from intermodal.costing.rates import rates
+from intermodal.errors import NoRoute, UnknownModel, UsageError
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.plan import Inputs, Plan
+from intermodal.reports.imagine import imagined
+from intermodal.reports.monthly import Biller, Month, PlanBill
+from intermodal.reports.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanWanted, Workload
+from intermodal.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def month(workload: Workload, client: Client) -> Month:
+    """Plan and bill every plan of a workload. Contacts nobody and spends nothing.
+
+    Raises InputError for a file that cannot be taken, UnknownModel for a model nobody knows.
+    """
+    day = workload.day or datetime.now(UTC).date().isoformat()
+    base = replace(_inputs(workload, client), as_of=day)
+    return Month(
+        name=workload.name, requests=workload.requests, day=day, assumed=tuple(_assumed(workload)),
+        plans=tuple(_bill(workload, wanted, base, client) for wanted in workload.plans),
+    )  # fmt: skip
+
+
+def _inputs(workload: Workload, client: Client) -> Inputs:
+    """What the planner reads, but for the policy. Real files come before imagined parts."""
+    text = (Text(text=workload.prompt),) if workload.prompt else ()
+    files = tuple(File(source=PathSource(path=part.file)) for part in workload.parts if part.file)
+    system = (Message(role="system", parts=(Text(text=workload.system),)),) if workload.system else ()
+    asked = Message(role="user", parts=(*text, *files) or (Text(text=""),))
+    opened = client.prepare(Request(messages=(*system, asked), output=workload.output)).inputs
+    *before, last = opened.request.messages
+    parts, facts = list(last.parts), list(opened.facts.parts)
+    if not text and not files:
+        parts, facts = [], facts[: len(facts) - 1]
+    for part, found in _imagined(workload, len(facts)):
+        parts.append(part)
+        facts.append(found)
+    messages = (*before, replace(last, parts=tuple(parts)))
+    request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=_most(workload)))
+    return replace(opened, request=request, facts=Facts(parts=tuple(facts)), asked=())
+
+
+def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:
+    """Imagined parts with names that differ."""
+    times: dict[str, int] = {}
+    for part in (part for part in workload.parts if part.piece is not None):
+        for _ in range(part.count):
+            name = part.name or (part.piece.name if part.piece is not None else "")
+            number = times[name] = times.get(name, 0) + 1
+            index = first + sum(times.values()) - 1
+            yield imagined(part, index, name if number == 1 else f"{name} ({number})")
+
+
+def _most(workload: Workload) -> int | None:
+    if workload.max_tokens is not None:
+        return workload.max_tokens
+    return workload.tokens if workload.tokens else None
+
+
+def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, client: Client) -> PlanBill:
+    policy = wanted.policy
+    # A request of words alone: for its catalog no media are opened.
+    words = (Message(role="user", parts=(Text(text=wanted.name),)),)
+    asked = Request(messages=words, policy=Policy(model=policy.model, hosts=policy.hosts))
+    catalog = _priceable(client.prepare(asked).inputs.catalog, policy)
+    inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
+    try:
+        made = _planned(inputs)
+    except NoRoute as error:
+        return PlanBill(name=wanted.name, refused=str(error), reasons=error.reasons)
+    except (UnknownModel, UsageError) as error:
+        raise type(error)(f"plan {wanted.name!r}: {error.what}", where=error.where, todo=error.todo) from None
+    biller = Biller(
+        catalog, lambda endpoint: rates(endpoint, inputs.statistics, inputs.as_of), requests=workload.requests,
+        tokens=workload.tokens,
+    )  # fmt: skip
+    return biller.bill(wanted.name, made, inputs.facts)
+
+
+def _planned(inputs: Inputs) -> Plan:
+    """The plan. Where no limit is stated and nothing with a price can do it, one whose price is not known may: such
+    a plan passes no limit of money but the default's."""
+    try:
+        return plan_from(inputs)
+    except NoRoute:
+        if inputs.request.policy.max_cost != NO_LIMIT:
+            raise
+        policy = replace(inputs.request.policy, max_cost=DEFAULT_MAX_COST)
+        try:
+            return plan_from(replace(inputs, request=replace(inputs.request, policy=policy)))
+        except NoRoute:
+            pass
+        raise
+
+
+def _priceable(catalog: Catalog, policy: Policy) -> Catalog:
+    """Endpoints of hosts that are named count as ready: a price needs no key."""
+    endpoints = tuple(
+        replace(each, ready=True, missing="", todo="") if each.host.id in policy.hosts and not each.ready else each
+        for each in catalog.endpoints
+    )
+    return replace(catalog, endpoints=endpoints)
+
+
+def _assumed(workload: Workload) -> Iterator[str]:
+    """What was taken to be so, because nobody said."""
+    pieces = [part for part in workload.parts if part.piece is not None]
+    if any(part.piece and part.piece.kind == "document" and part.letters == LETTERS_PER_PAGE for part in pieces):
+        yield f"an imagined PDF has {LETTERS_PER_PAGE:,} letters a page (letters_per_page, scanned)"
+    if any(part.piece and part.piece.kind == "image" and part.density is None for part in pieces):
+        yield "how much writing is on an imagined picture is not known (text_density)"
+    if any(part.piece and part.piece.kind == "video" and not part.piece.width for part in pieces):
+        yield "an imagined video has 1280x720 pixels"
+    if workload.tokens is None and isinstance(workload.output, TextOutput):
+        yield "tokens of an answer are the planner's range (output: tokens)"
+
+
+__all__ = ["month"]

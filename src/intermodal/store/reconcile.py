@@ -1,0 +1,70 @@
+"""What servers said they counted, beside what our rules count of the same call: equations, and what solves them.
+
+Right before a call is sent its content is weighed by our own rules (``executor/weighed.py``): text, pictures, sound,
+and how many messages. What the server then reports is
+
+    framing_start + framing_message * messages + text_factor * text + image_factor * image + audio_factor * audio
+
+with ``text_factor`` 1 where the text was counted exactly; where the server tells a modality apart, that is an equation
+of its own. The coefficients are fitted together (``fit.py``), drawn to what our rules say: factors to 1, framing to
+``costing/tokens.py``. The weight is always by our rules, never corrected, so that what was learned stays learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from intermodal.costing.counts import FACTORS, FRAMING
+from intermodal.costing.tokens import MESSAGE, TEMPLATE
+from intermodal.store.fit import Prior, Seen
+from intermodal.store.rows import Attempt
+
+FIGURES = (*FACTORS, *FRAMING)
+# Spreads are standard deviations of a logarithm: vocabularies of one script differ by a third, rules for pictures by
+# half, tokens of a second of sound by two (10 to 32), templates by e.
+PRIORS: dict[str, Prior] = {
+    "text_factor": Prior(1.0, 0.35),
+    "image_factor": Prior(1.0, 0.5),
+    "audio_factor": Prior(1.0, 0.7),
+    "framing_start": Prior(TEMPLATE[1], 1.0),
+    "framing_message": Prior(MESSAGE[1], 0.4),
+}
+_CHATS = ("generate", "describe")
+_LEAST = 0.5  # tokens of framing where a server counts none: a logarithm wants something
+
+
+def equations(row: Attempt, weight: float = 1.0) -> list[Seen]:
+    """What a row's counts say of what went in; nothing where it was not weighed, or the server said nothing."""
+    work, outcome = row.reservation.work, row.outcome
+    told = outcome.usage.input_tokens if outcome is not None else None
+    if outcome is None or not told:
+        return []
+    if row.reservation.op == "transcribe":
+        heard = work.audio_tokens
+        return [Seen((("audio_factor", heard),), float(told), weight)] if heard else []
+    if row.reservation.op not in _CHATS or not work.messages:
+        return []
+    found: list[Seen] = []
+    left, amounts = float(told), [("framing_start", 1.0), ("framing_message", float(work.messages))]
+    if work.text_exact:
+        left -= work.text_tokens
+    elif work.text_tokens:
+        amounts.append(("text_factor", work.text_tokens))
+    parts = (
+        ("image_factor", work.image_tokens, outcome.told_image),
+        ("audio_factor", work.audio_tokens, outcome.told_audio),
+    )
+    for name, ours, theirs in parts:
+        if ours and theirs:
+            left -= theirs
+            found.append(Seen(((name, ours),), float(theirs), weight))
+        elif ours:
+            amounts.append((name, ours))
+    if left >= 0:
+        found.append(Seen(tuple(amounts), max(left, _LEAST), weight))
+    return found
+
+
+def seen(rows: Sequence[tuple[Attempt, float]]) -> list[Seen]:
+    """The equations of rows with their weights."""
+    return [one for row, weight in rows for one in equations(row, weight)]

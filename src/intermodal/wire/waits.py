@@ -1,0 +1,142 @@
+"""When an endpoint wants to be asked again: ``retry-after`` in every form, vendors' own headers, words of a body."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from intermodal.content import Value
+
+MAX_RETRY_AFTER = 86_400.0  # seconds; more is said to be this
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?)\s*(ms|s)?\s*", re.IGNORECASE)
+_PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TRY_AGAIN = re.compile(r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)?(?:ms|h|m|s) ?)+)", re.IGNORECASE)
+
+
+class Reset(Value, frozen=True):
+    """A header that says when a limit is lifted. It counts when ``left`` says that nothing is left, or is not there.
+
+    ``form``: "duration" (6m0s, 250ms, or a bare number of seconds), "moment" (RFC 3339), "epoch" (ms since 1970).
+    """
+
+    by: str
+    name: str
+    left: str
+    form: Literal["duration", "moment", "epoch"]
+
+
+RESETS: tuple[Reset, ...] = (
+    Reset(by="OpenAI, Groq", name="x-ratelimit-reset-requests", left="x-ratelimit-remaining-requests", form="duration"),
+    Reset(by="OpenAI, Groq", name="x-ratelimit-reset-tokens", left="x-ratelimit-remaining-tokens", form="duration"),
+    Reset(
+        by="Anthropic", name="anthropic-ratelimit-requests-reset", left="anthropic-ratelimit-requests-remaining",
+        form="moment",
+    ),
+    Reset(
+        by="Anthropic", name="anthropic-ratelimit-input-tokens-reset",
+        left="anthropic-ratelimit-input-tokens-remaining", form="moment",
+    ),
+    Reset(
+        by="Anthropic", name="anthropic-ratelimit-output-tokens-reset",
+        left="anthropic-ratelimit-output-tokens-remaining", form="moment",
+    ),
+    Reset(
+        by="Anthropic", name="anthropic-ratelimit-tokens-reset", left="anthropic-ratelimit-tokens-remaining",
+        form="moment",
+    ),
+    Reset(by="OpenRouter", name="x-ratelimit-reset", left="x-ratelimit-remaining", form="epoch"),
+)  # fmt: skip
+
+
+def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+    """Seconds the server asks us to wait, 0 … a day; None when it said nothing usable or nothing in the future.
+
+    ``retry-after-ms`` outranks ``retry-after``, which outranks the moment at which a used-up limit is lifted.
+    """
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "")[:200]
+        if not value:
+            continue
+        if found := _NUMBER.fullmatch(value):
+            seconds = float(found[1]) * {"ms": 0.001, "s": 1.0}.get((found[2] or "").lower(), unit)
+        else:
+            seconds = _from(_epoch(value), headers, now)
+        if seconds >= 0:  # False for NaN
+            return min(seconds, MAX_RETRY_AFTER)
+    return _lifted(headers, now)
+
+
+def should_retry(headers: Mapping[str, str]) -> bool | None:
+    """The server's own word for it (OpenAI's and Anthropic's clients obey it); None without one."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
+def in_body(error: Mapping[str, Any], message: str) -> float | None:
+    """Seconds to wait, where the body says it: Google's ``RetryInfo``, OpenAI's and Groq's words."""
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        told = detail.get("retryDelay") if isinstance(detail, Mapping) else None
+        found = _NUMBER.fullmatch(told[:40]) if isinstance(told, str) else None
+        if found and (seconds := float(found[1])) >= 0:
+            return min(seconds, MAX_RETRY_AFTER)
+    said = _TRY_AGAIN.search(message[:2000])
+    return min(_duration(said[1]), MAX_RETRY_AFTER) if said else None
+
+
+def _lifted(headers: Mapping[str, str], now: float | None) -> float | None:
+    """The last of the limits that are used up to be lifted again."""
+    waits: list[float] = []
+    for reset in RESETS:
+        value, left = headers.get(reset.name, "")[:64].strip(), headers.get(reset.left, "0").strip()
+        if value and left in ("0", "0.0"):
+            waits.append(_seconds(reset, value, headers, now))
+    known = [wait for wait in waits if wait >= 0]
+    return min(max(known), MAX_RETRY_AFTER) if known else None
+
+
+def _seconds(reset: Reset, value: str, headers: Mapping[str, str], now: float | None) -> float:
+    if reset.form == "duration":
+        number = _NUMBER.fullmatch(value)
+        return float(number[1]) * _UNITS[(number[2] or "s").lower()] if number else _duration(value)
+    if reset.form == "moment":
+        return _from(_moment(value), headers, now)
+    return _from(float(value) / 1000 if value.isdecimal() else None, headers, now)
+
+
+def _duration(value: str) -> float:
+    """ "6m0s", "2m59.56s", "1h": seconds; NaN for anything else."""
+    parts = _PARTS.findall(value)
+    whole = "".join(number + unit for number, unit in parts)
+    if not parts or whole != value.replace(" ", ""):
+        return math.nan
+    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _from(then: float | None, headers: Mapping[str, str], now: float | None) -> float:
+    """Seconds from the reply's own ``date`` (their clock, not ours) until then; NaN when either is missing."""
+    base = _epoch(headers.get("date", ""))
+    if base is None:
+        base = now
+    return math.nan if then is None or base is None else then - base
+
+
+def _epoch(value: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+
+
+def _moment(value: str) -> float | None:
+    from datetime import datetime
+
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return found.timestamp() if found.tzinfo is not None else None

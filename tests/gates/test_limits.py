@@ -1,0 +1,240 @@
+"""A8 to A12: what is too large, refused, not taken, down or late. Real sockets; the wall counts who was asked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from tests.gates.driving import Bench, ask, endpoint, world_of
+from tests.gates.wall import HEAD, LAST, ROLE, Play, Wall, answer, chunk, delta, refusal
+from tests.unit.executor.routes import asked, look, plan, route, say, see
+
+from intermodal import errors
+from intermodal.events import AttemptFailed, Note
+from intermodal.executor.transport import Timeouts
+from intermodal.executor.upstream import COOLDOWN, TRIPS, Upstreams
+from intermodal.plans.plan import Plan
+from intermodal.request import Policy
+
+pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(3000)]
+
+WORDS = ["all", " is", " well"]
+TEXT = "all is well"
+
+
+def failed(bench: Bench) -> list[str]:
+    return [event.endpoint for event in bench.events if isinstance(event, AttemptFailed)]
+
+
+# ---- A8 ----------------------------------------------------------------------------------------
+
+TOO_MUCH: dict[str, Play] = {
+    "context": refusal(400, {"error": {"code": "context_length_exceeded", "message": "This model's maximum context "
+                                       "length is 64 tokens. However, your messages resulted in 9000 tokens."}}),
+    "llama.cpp": refusal(400, {"error": {"code": 400, "type": "exceed_context_size_error", "n_prompt_tokens": 302,
+                                         "n_ctx": 256, "message": "request (302 tokens) exceeds the available context "
+                                         "size (256 tokens), try increasing it"}}),
+    "pictures": refusal(400, {"error": {"message": "At most 1 image(s) may be provided in one prompt."}}),
+    "bytes": refusal(413, b"<html>413 Request Entity Too Large</html>"),
+    "tokens a minute": refusal(429, {"error": {
+        "code": "rate_limit_exceeded", "type": "tokens",
+        "message": "Request too large for m on tokens per min (TPM): Limit 30000, Requested 45051.",
+    }}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(TOO_MUCH))
+async def test_A8_too_much_is_never_sent_again_at_the_same_size(tmp_path: Path, name: str) -> None:
+    with Wall(lambda model, _: TOO_MUCH[name] if model == "small" else answer(WORDS)) as wall:
+        small, same = endpoint(wall, "small"), endpoint(wall, "same")
+        large = endpoint(wall, "large", context=100_000)
+        upstreams = Upstreams()
+        bench = world_of(tmp_path, small, same, large, upstreams=upstreams)
+        result = await ask(bench, small, same, large)
+        assert result.text == TEXT and wall.asked("small") == 1
+        if name in ("context", "llama.cpp"):
+            assert (result.endpoint, wall.asked("same")) == ("wall:large", 0), "only one that holds more is asked"
+        for _ in range(2 * TRIPS):
+            with pytest.raises(errors.ContextExceeded) as raised:
+                await ask(bench, small)
+        assert raised.value.todo
+        assert upstreams.shut_for("wall:small", time.monotonic()) == 0, "the breaker is not concerned"
+        assert {row.state for row in bench.store.attempts(100) if row.reservation.endpoint == "wall:small"} == {"void"}
+
+
+# ---- A9 ----------------------------------------------------------------------------------------
+
+REFUSED: dict[str, Play] = {
+    "an error": refusal(400, {"error": {"message": "Your request was rejected by our safety system",
+                                        "code": "content_policy_violation"}}),
+    "an error in the stream": Play((HEAD, chunk(ROLE), chunk(
+        b'data: {"error":{"message":"flagged by our safety system","code":"content_filter"}}\n\n'), LAST), paid=True),
+    "a reason to stop": Play((HEAD, chunk(ROLE), chunk(delta(None, refusal="I cannot help with that.")),
+                              chunk(delta(None, "content_filter")), LAST), paid=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+async def test_A9_a_refusal_is_one_attempt_with_its_reason_and_nobody_else_is_asked(tmp_path: Path, name: str) -> None:
+    with Wall(lambda model, _: REFUSED[name] if model == "strict" else answer(WORDS)) as wall:
+        strict, other = endpoint(wall, "strict"), endpoint(wall, "other")
+        bench = world_of(tmp_path, strict, other)
+        with pytest.raises(errors.ContentRefused) as raised:
+            await ask(bench, strict, other)
+        assert "safety system" in str(raised.value) or "cannot help" in str(raised.value)
+        assert (len(wall.hits), bench.shown) == (1, "")
+        (row,) = bench.store.attempts(10)
+        assert row.outcome is not None and row.outcome.error == "content_refused"
+
+
+# ---- A10, as it is met at run time ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, {"error": {"code": 500, "type": "server_error", "message": "image input is not supported - hint: if this "
+                         "is unexpected, you may need to provide the mmproj"}}),
+        (400, {"error": "Model does not support images. Please use a model that does."}),
+        (400, {"error": {"message": "invalid message format", "type": "invalid_request_error"}}),
+        (404, {"error": {"message": "No endpoints found that support image input", "code": 404}}),
+    ],
+    ids=["llama.cpp", "LM Studio", "Ollama", "OpenRouter"],
+)  # fmt: skip
+async def test_A10_a_picture_that_is_not_taken_is_planned_around_and_never_sent_there_again(
+    tmp_path: Path, status: int, body: Any, full_gates: bool
+) -> None:
+    """The catalog was wrong. The same endpoint gets its words instead, in this run and in all that follow."""
+    tries = 500 if full_gates else 25
+    upstreams = Upstreams()
+
+    def script(model: str, _: int) -> Play:
+        with_picture = b"image_url" in wall.hits[-1].raw
+        return refusal(status, body) if with_picture else answer(WORDS)
+
+    with Wall(script) as wall:
+        blind = endpoint(wall, "blind", input=("text", "image"))
+        bench = world_of(tmp_path, blind, upstreams=upstreams)
+        whole = plan(route(say(blind, "part:1")))
+        read = plan(route(look(), say(blind, "step:look1")))
+
+        def again(request: Any, facts: Any) -> Plan:
+            """What the planner does: no way for pictures where the catalog has none."""
+            found = upstreams.corrected(bench.world(None).catalog).by_id[blind.id]  # type: ignore[arg-type]
+            return whole if "image" in found.input else read
+
+        bench.options |= {"plan_again": again}
+        for number in range(tries):
+            request, opened = asked("What does it say?", "sign.png", policy=Policy(max_cost=1e9, hosts=("blind",)))
+            result = await bench.run(again(None, None), request, opened)
+            assert result.text == TEXT and result.endpoint == "wall:blind"
+            assert bool(result.replans) == (number == 0)
+        assert sum(b"image_url" in hit.raw for hit in wall.hits) == 1
+        (known,) = upstreams.learned
+        assert (known.endpoint, known.lacks) == ("wall:blind", ("image",))
+
+
+# ---- A11 ---------------------------------------------------------------------------------------
+
+
+async def test_A11_an_outage_is_served_by_the_fallback_and_probed_once_a_cooldown(tmp_path: Path) -> None:
+    """One call a second for 15 s of outage, then until the primary is back. The clock is ours."""
+    now = [1000.0]
+    up = False
+    probes: list[float] = []
+
+    def script(model: str, _: int) -> Play:
+        if model == "primary" and not up:
+            probes.append(now[0])
+            return refusal(503)
+        return answer(WORDS)
+
+    with Wall(script) as wall:
+        primary, other = endpoint(wall, "primary"), endpoint(wall, "other")
+        bench = world_of(tmp_path, primary, other, upstreams=Upstreams(), clock=lambda: now[0])
+        for _ in range(15):
+            now[0] += 1
+            result = await ask(bench, primary, other)
+            assert (result.text, result.endpoint) == (TEXT, "wall:other")
+        opened = probes[TRIPS - 1]
+        later = probes[TRIPS:]
+        windows = [sum(begin <= at < begin + COOLDOWN for at in later) for begin in (opened, *later)]
+        assert max(windows) <= 1 and later, "it is found out, but not hammered"
+        assert any(isinstance(event, Note) and "left alone" in event.text for event in bench.events)
+        up, recovered = True, now[0]
+        while (await ask(bench, primary, other)).endpoint != "wall:primary":
+            now[0] += 1
+        assert now[0] - recovered <= 10
+
+
+async def test_A11_where_nobody_else_is_left_it_is_asked_all_the_same(tmp_path: Path) -> None:
+    with Wall(lambda _, number: refusal(500) if number < 12 else answer(WORDS)) as wall:
+        only = endpoint(wall, "only")
+        bench = world_of(tmp_path, only, upstreams=Upstreams(), clock=lambda: 1000.0)
+        ends = []
+        for _ in range(14):
+            try:
+                ends.append((await ask(bench, only)).text)
+            except errors.CallError as error:
+                ends.append(error.code)
+        assert ends[-1] == TEXT and wall.asked("only") >= 13
+
+
+async def test_A11_no_4xx_shuts_an_endpoint_out(tmp_path: Path) -> None:
+    upstreams = Upstreams()
+    with Wall(lambda _, number: refusal((400, 401, 403, 404, 408, 413, 422, 429)[number % 8])) as wall:
+        strict = endpoint(wall, "strict")
+        bench = world_of(tmp_path, strict, upstreams=upstreams, clock=lambda: 1000.0)
+        for _ in range(4 * TRIPS):
+            with pytest.raises(errors.CallError):
+                await ask(bench, strict)
+            assert upstreams.shut_for("wall:strict", 1000.0) == 0
+
+
+# ---- A12 ---------------------------------------------------------------------------------------
+
+
+async def test_A12_the_deadline_holds_over_all_stages_and_attempts(tmp_path: Path, full_gates: bool) -> None:
+    """Two conversions that take their time, then an answer that never comes, with fallbacks that never come either."""
+    limit = 8.0 if full_gates else 1.2
+
+    def script(model: str, _: int) -> Play:
+        if model == "eye":
+            return answer(WORDS, pause=limit * 0.3)
+        return Play((HEAD, chunk(ROLE)), end="stall", paid=True)
+
+    with Wall(script) as wall:
+        eye = endpoint(wall, "eye", input=("text", "image"))
+        never, neither = endpoint(wall, "never"), endpoint(wall, "neither")
+        # Each stage alone would have 100 s and a third of that to begin.
+        bench = world_of(tmp_path, eye, never, neither, timeouts=Timeouts(connect=30, first_byte=30, idle=limit * 0.25))
+        request, opened = asked("?", "a.png", "b.png", policy=Policy(max_cost=1e9, deadline=limit))
+        first, second = see(eye, 1), see(eye, 2, source="part:2")
+        sources = ("step:see1", "step:see2")
+        chosen = route(first, second, say(never, *sources))
+        began = time.monotonic()
+        with anyio.fail_after(limit + 5), pytest.raises(errors.CallError) as raised:
+            await bench.run(plan(chosen, route(first, second, say(neither, *sources))), request, opened)
+        took = time.monotonic() - began
+        assert took <= limit + 0.3
+        assert raised.value.exit_code == 5
+        await anyio.sleep(0.1)
+        begun = wall.hits[0].at
+        for hit in wall.hits:
+            assert hit.at - begun <= limit * 1000, "no attempt begins after the end"
+            assert (hit.left or hit.ended or 0.0) - begun <= (limit + 0.3) * 1000, "none goes on after it"
+        assert {row.state for row in bench.store.attempts(100)} <= {"settled", "estimated"}
+
+
+async def test_A12_a_wait_that_would_outlast_the_deadline_is_not_begun(tmp_path: Path) -> None:
+    with Wall(
+        lambda model, _: refusal(429, headers={"retry-after": "30"}) if model == "busy" else answer(WORDS)
+    ) as wall:
+        busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
+        bench = world_of(tmp_path, busy, other)
+        result = await ask(bench, busy, other, policy=Policy(max_cost=1e9, deadline=5.0))
+        assert (result.endpoint, bench.slept) == ("wall:other", [])
+        assert failed(bench) == ["wall:busy"]

@@ -1,0 +1,153 @@
+"""B1 to B4: whatever happens to a stream, what is shown is the truth. Real sockets, a wall that fails byte by byte."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.gates.driving import ask, endpoint, world_of
+from tests.gates.wall import BROKEN, DONE, HEAD, LAST, PING, ROLE, Play, Wall, answer, chunk, cut, delta, refusal, split
+
+from intermodal import errors
+from intermodal.events import AttemptFailed, Committed, Finished, Note, TextDelta
+from intermodal.executor.transport import Timeouts
+
+pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(3000)]
+
+SEED = 20_261_125
+TOKENS = [f" tökën{number} 東{number}" for number in range(60)]
+TEXT = "".join(TOKENS)
+OTHER = ["the", " other", " model", " says", " no", " such", " thing"]
+CUTS = ("fin", "rst", "stall", "inband", "malformed", "ended")
+QUICK = Timeouts(connect=5.0, first_byte=5.0, idle=0.5)
+SLOW = 0.25  # seconds that an idle cut may come late
+
+
+@pytest.mark.parametrize("manner", CUTS)
+async def test_B1_a_cut_at_any_token_is_an_error_after_what_was_said(
+    tmp_path: Path, manner: str, full_gates: bool
+) -> None:
+    positions = range(1, 61) if full_gates else random.Random(SEED).sample(range(1, 61), 5)
+    with Wall(lambda model, _: cut(TOKENS, int(model), manner)) as wall:
+        for position in positions:
+            broken = endpoint(wall, str(position))
+            bench = world_of(tmp_path, broken, timeouts=QUICK)
+            with pytest.raises(errors.CallError) as raised:
+                await ask(bench, broken)
+            assert raised.value.exit_code == 5
+            assert TEXT.startswith(bench.shown)
+            if manner != "rst":  # a reset may overtake what was sent before it
+                assert bench.shown == "".join(TOKENS[:position]), manner
+            assert not any(isinstance(event, Finished) for event in bench.events), "a cut is no success"
+            assert bench.states()[-1] == "estimated"
+
+
+async def test_B1_a_whole_answer_is_whole_however_it_comes(tmp_path: Path, full_gates: bool) -> None:
+    def script(model: str, _: int) -> Play:
+        if model == "no done":
+            return Play((*answer(TOKENS, done=False).pieces[:-1],), end="stall", paid=True)
+        return split(TOKENS, size=int(model))
+
+    sizes = range(1, 41) if full_gates else (1, 2, 7)
+    with Wall(script) as wall:
+        for model in ("no done", *map(str, sizes)):
+            whole = endpoint(wall, model)
+            with anyio.fail_after(10):
+                result = await ask(world_of(tmp_path, whole), whole)
+            assert result.text == TEXT.strip() or result.text == TEXT, model
+            assert result.finish_reason == "stop"
+        hit = next(hit for hit in wall.hits if hit.model == "no done")
+        await anyio.sleep(0.1)
+        assert hit.left is not None and hit.left - hit.at < 1000, "complete without [DONE]: finished within a second"
+
+
+async def test_B2_no_answer_mixes_two_models(tmp_path: Path, full_gates: bool) -> None:
+    """Cuts anywhere, before the first word too, with a fallback at hand."""
+    chance = random.Random(SEED)
+    runs = 10_000 if full_gates else 60
+    plays: dict[str, Play] = {}
+
+    def script(model: str, _: int) -> Play:
+        return plays.get(model) or answer(OTHER)
+
+    with Wall(script) as wall:
+        broken, other = endpoint(wall, "broken"), endpoint(wall, "other")
+        for number in range(runs):
+            position, manner = (
+                chance.choice((0, 1, chance.randrange(60))),
+                chance.choice(("fin", "rst", "inband", "ended")),
+            )
+            plays["broken"] = cut(TOKENS, position, manner)
+            if number % 1000 == 0:
+                bench = world_of(tmp_path / str(number), broken, other)
+            try:
+                result = await ask(bench, broken, other)
+            except errors.CallError:
+                assert TEXT.startswith(bench.shown) and (bench.shown or position == 0), (position, manner)
+            else:
+                assert result.text == "".join(OTHER), (position, manner)
+                assert bench.shown == result.text
+            assert sum(isinstance(event, Committed) for event in bench.events) <= 1, "one model speaks"
+
+
+def _before_the_first_word() -> dict[str, Play]:
+    pings = [chunk(PING)] * 20
+    return {
+        "an error as the first event": Play([HEAD, chunk(BROKEN), LAST], paid=True),
+        "a role, then an error": Play([HEAD, chunk(ROLE), chunk(BROKEN), LAST], paid=True),
+        "comments, a role, then an error": Play([HEAD, *pings, chunk(ROLE), *pings, chunk(BROKEN), LAST], paid=True),
+        "blanks, then an error": Play([HEAD, chunk(ROLE), *[chunk(delta(" \n"))] * 30, chunk(BROKEN), LAST], paid=True),
+        "a role, then the end": Play([HEAD, chunk(ROLE), LAST], paid=True),
+        "thoughts, then a reset": Play([HEAD, chunk(delta(None, reasoning_content="hm"))], end="rst", paid=True),
+        "half an event, then the end": Play([HEAD, chunk(b'data: {"choi')], end="fin", paid=True),
+        "comments and silence": Play([HEAD, *pings], end="stall", paid=True),
+        "blanks without end": Play([HEAD, *[chunk(delta(" " * 4096))] * 70, chunk(DONE), LAST], paid=True),
+        "a plain 500": refusal(500, paid=True),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(_before_the_first_word()))
+async def test_B3_nothing_is_seen_of_an_attempt_that_fails_before_its_first_word(tmp_path: Path, name: str) -> None:
+    plays = _before_the_first_word()
+    with Wall(lambda model, _: plays.get(model) or answer(OTHER)) as wall:
+        broken, other = endpoint(wall, name), endpoint(wall, "other")
+        bench = world_of(tmp_path, broken, other, timeouts=QUICK)
+        result = await ask(bench, broken, other)
+        assert result.text == bench.shown == "".join(OTHER) and result.endpoint == "wall:other"
+        shown = [event for event in bench.events if isinstance(event, (TextDelta, Committed))]
+        assert isinstance(shown[0], Committed) and shown[0].endpoint == "wall:other"
+        assert any(isinstance(event, Note) and "wall:other" in event.text for event in bench.events), "and it is said"
+        assert [event.endpoint for event in bench.events if isinstance(event, AttemptFailed)][-1] == f"wall:{name}"
+
+
+async def test_B4_each_attempt_has_its_whole_window_and_a_silent_one_is_left(tmp_path: Path) -> None:
+    """Three that never begin, one after the other, then one that answers just within its window."""
+    window = 0.4
+
+    def script(model: str, _: int) -> Play:
+        return answer(OTHER, pause=0.25) if model == "late" else Play(end="stall", paid=True)
+
+    with Wall(script) as wall:
+        names = ("one", "two", "late")
+        endpoints = [endpoint(wall, name) for name in names]
+        bench = world_of(tmp_path, *endpoints, timeouts=Timeouts(connect=2.0, first_byte=window, idle=5.0))
+        result = await ask(bench, *endpoints)
+        assert result.endpoint == "wall:late" and result.text == "".join(OTHER)
+        for hit in wall.hits[:2]:
+            assert hit.left is not None
+            assert window * 1000 - 20 <= hit.left - hit.at <= (window + SLOW) * 1000
+        assert bench.states() == ["estimated", "estimated", "settled"]
+
+
+async def test_B4_an_answer_that_goes_silent_is_cut(tmp_path: Path) -> None:
+    idle = 0.3
+    with Wall(lambda *_: cut(TOKENS, 5, "stall")) as wall:
+        silent = endpoint(wall, "silent")
+        bench = world_of(tmp_path, silent, timeouts=Timeouts(connect=2.0, first_byte=5.0, idle=idle))
+        with pytest.raises(errors.StreamCut):
+            await ask(bench, silent)
+        await anyio.sleep(0.05)
+        hit = wall.hits[0]
+        assert hit.left is not None and idle * 1000 - 20 <= hit.left - hit.at <= (idle + SLOW) * 1000 + 100
