@@ -1,4 +1,4 @@
-"""Doors of the chat kind: a call is read, planned, run and written in the words of its dialect, whole or as a stream."""
+"""Doors of the chat kind: a call is read, planned, run and written in the words of its dialect."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway
 
 LARGE = 1 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
-QUIET = 2.0  # seconds of silence after which a stream begins with a comment; until then an error has its own status
+QUIET = 5.0  # seconds of silence after which a stream begins with a comment; until then an error has its own status
 AGAIN = 10.0  # seconds of silence between two comments
 
 

@@ -1,7 +1,8 @@
 """HTTP/1.1 on asyncio: heads and bodies in, within limits; one answer after another out. Knows no door.
 
-The parser is llhttp (httptools), the one of Node.js. What is ours is what a framework keeps from an application: refusing
-a head before its body is read, counting bytes of bodies that are held, noticing at once that a client left, slow readers.
+The parser is llhttp (httptools), the one of Node.js. What is ours is what a framework keeps from an application:
+refusing a head before its body is read, counting bytes of bodies that are held, noticing at once that a client left,
+slow readers.
 """
 
 from __future__ import annotations
@@ -51,14 +52,16 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[Asked, bool]] = deque()
-        self._closing = False  # after the answer that is being written
+        self._closing = False  # after the answers to what was asked
+        self._cut = False  # after the answer that is being written
+        self._last: tuple[Head | None, Refused] | None = None
         self._room: asyncio.Event | None = None  # set once a slow reader has caught up; None while there is room
         self._begin()
 
     def _begin(self) -> None:
         self._target = b""
         self._headers: dict[str, str] = {}
-        self._hosts = self._size = self._length = 0
+        self._hosts = self._count = self._size = self._length = 0
         self._head: Head | None = None
         self._owner = ""
         self._body: list[bytes] = []
@@ -95,7 +98,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse(Refused("this server does not change protocols", status=400))
+            self._closing = self.refused = True  # not taken up, which HTTP allows; what follows is no HTTP
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, Refused) else Refused("not a request that can be read", status=400))
@@ -133,7 +136,8 @@ class Connection(asyncio.Protocol):
         if self._head is not None:  # a trailer
             return
         self._size += len(name) + len(value)
-        if self._size > self._serving.limits.head or len(self._headers) >= self._serving.limits.headers:
+        self._count += 1
+        if self._size > self._serving.limits.head or self._count > self._serving.limits.headers:
             raise Refused("the headers are too large", status=431)
         key = name.decode("latin-1").lower()
         self._hosts += key == "host"
@@ -177,13 +181,17 @@ class Connection(asyncio.Protocol):
     # ---- answering
 
     def _next(self) -> None:
-        if self.task is not None or self.gone or self.refused:
+        if self.task is not None or self.gone:
             return
-        if self._closing:
-            self._close()
-        elif self._waiting:
+        if self._waiting and not self._cut:
             asked, keep_alive = self._waiting.popleft()
             self.task = self._loop.create_task(self._answer(asked, keep_alive))
+        elif self._last is not None:
+            (head, error), self._last = self._last, None
+            self._serving.refuse(head, error, Reply(self, keep_alive=False))
+            self._close()
+        elif self._closing:
+            self._close()
         elif self._head is None:
             self._patience(self._serving.limits.idle_seconds)
 
@@ -201,7 +209,8 @@ class Connection(asyncio.Protocol):
         finally:
             self._let_go(held)
             self.task = None
-            self._closing |= not reply.keep_alive or not reply.ended
+            self._cut |= not reply.keep_alive or not reply.ended
+            self._closing |= self._cut
             if not reply.ended and not self.gone and self._transport is not None:
                 self._transport.abort()  # an answer that stops in the middle must not look whole
             self._loop.call_soon(self._next)
@@ -247,14 +256,9 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: Refused) -> None:
         """Answer a request that is not read to its end, and close: what follows cannot be told apart from it."""
-        if self.task is not None:  # an earlier answer is on its way: it is ended first, and this one never begun
-            self._closing = True
-            self.refused = True
-            return
         self.refused = True
-        reply = Reply(self, keep_alive=False)
-        self._serving.refuse(self._head, error, reply)
-        self._close()
+        self._last = (self._head, error)  # after the answers that are on their way
+        self._next()
 
     def _close(self) -> None:
         self._closing = True

@@ -122,4 +122,4 @@ def config(path: Path, *hosts: tuple[str, str, str], more: str = "") -> Path:
 
 
 STRONG = 'id = "cloud/strong"; input = ["text"]; context = 32000; tier = "large"; input_mtok = 0.1; output_mtok = 0.4'
-SEEING = 'id = "cloud/seeing"; input = ["text", "image"]; context = 32000; tier = "large"; input_mtok = 0.2; output_mtok = 0.8'
+SEEING = STRONG.replace("strong", "seeing").replace('["text"]', '["text", "image"]').replace("= 0.", "= 1.")

@@ -19,12 +19,16 @@ def request(*lines: str, target: str = "/v1/chat/completions", body: bytes = BOD
     return "\r\n".join([*head, "connection: close"]).encode() + b"\r\n\r\n" + body
 
 
+EXPLAIN = b"POST /v1/explain HTTP/1.1\r\nhost: localhost\r\n"
+
+
 def status(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
 HOSTS = [
-    "evil.example", "evil.example:8787", "127.0.0.1.evil.example", "localhost.evil.example", "x:1/#@evil", "localhost@evil",
+    "evil.example", "evil.example:8787", "127.0.0.1.evil.example", "localhost.evil.example", "x:1/#@evil",
+    "localhost@evil",
     "127.0.0.1:8787@evil", "127.0.0.1:x", "127.0.0.1:99999999", "127.0.0.1 ", "[::1", "[::2]", "0.0.0.0", "127.0.0.2",
     "2130706433", "0x7f.1", "localhost.", "local host", "", "127.0.0.1/", "127.0.0.1\\evil", "127.0.0.1,evil",
     "localhost:0", "169.254.169.254", "192.168.0.1", "metadata", "xn--lcalhost-54a", "127.0.0.1%2eevil",
@@ -112,15 +116,14 @@ def test_all_bodies_together_have_a_limit(configured: object) -> None:
         (b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 40000 + b"\r\n\r\n", 431),
         (b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 80000, 431),
         (b"nonsense\r\n\r\n", 400),
-        (b"POST /v1/explain HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n", 400),
-        (b"POST /v1/explain HTTP/1.1\r\nhost: localhost\r\ncontent-length: -3\r\n\r\n", 400),
-        (b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n", 400),
-        (b"POST /v1/explain HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}", 415),
-        (b"POST /v1/explain HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        (EXPLAIN + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n", 400),
+        (EXPLAIN + b"content-length: -3\r\n\r\n", 400),
+        (EXPLAIN + b"content-type: text/plain\r\ncontent-length: 2\r\n\r\n{}", 415),
+        (EXPLAIN + b"content-type: application/json\r\n"
          b"content-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}", 415),
         (b"DELETE /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n", 405),
     ],
-    ids=["target", "many", "large", "endless", "no-http", "both-lengths", "negative", "upgrade", "type", "gzip", "method"],
+    ids=["target", "many", "large", "endless", "no-http", "both-lengths", "negative", "type", "gzip", "method"],
 )  # fmt: skip
 def test_heads_that_are_not_taken(house: House, data: bytes, code: int) -> None:
     assert status(house.raw(data, seconds=2)) == code
@@ -129,7 +132,7 @@ def test_heads_that_are_not_taken(house: House, data: bytes, code: int) -> None:
 def test_a_request_that_stops_in_the_middle_is_ended(configured: object) -> None:
     with House(limits=HttpLimits(head_seconds=0.3, body_seconds=0.3)) as house:
         assert status(house.raw(b"GET /healthz HTTP/1.1\r\nhost: local", seconds=4)) == 408
-        head = b"POST /v1/explain HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
+        head = EXPLAIN + b"content-type: application/json\r\ncontent-length: 9\r\n\r\n"
         assert status(house.raw(head + b"{", seconds=4)) == 408
         assert house.gateway.held == 0
 
@@ -139,3 +142,10 @@ def test_requests_on_one_connection_are_answered_in_their_order(house: House) ->
     last = b"GET /nope HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     said = house.raw(first + request("host: localhost").replace(b"connection: close\r\n", b"") + last)
     assert [int(each.split(b" ")[0]) for each in said.split(b"HTTP/1.1 ")[1:]] == [200, 200, 404]
+
+
+def test_another_protocol_is_not_taken_up(house: House) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"
+    said = house.raw(head + b"PRI * HTTP/2.0")
+    assert status(said) == 200
+    assert said.count(b"HTTP/1.1") == 1
