@@ -63,6 +63,6 @@ def is_address(name: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that listens there."""
-    if host == "localhost":
+    if host in _LOOPBACK:
         return True
     return is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
