@@ -126,13 +126,19 @@ class Prices(NamedTuple):
 
 def prices_of(row: Row, header: Header) -> Prices | None:
     """What the snapshot says a row costs; None when it does not say."""
-    dated, makes = row.dated_prices, shape(row).output not in (("embedding",), ("scores",))
+    seen = shape(row)
+    dated, makes = row.dated_prices, seen.output not in (("embedding",), ("scores",))
+    if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in vectors_of(row)):
+        return None  # a price of text, or of minutes in the place of tokens: what an hour of sound costs nobody says
     if dated:
         return _dated(dated, header, makes)
     stated = row.stated_prices
     if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(_FREE)):
         return None
     return Prices(_price(stated, said_by(header, "models.dev"), makes), (), prices.steps_of(stated))
+
+
+_OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 
 
 def vectors_of(row: Row) -> tuple[Vector, ...]:
