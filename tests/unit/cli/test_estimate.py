@@ -95,6 +95,14 @@ def test_a_kind_that_is_not_taken_is_refused_with_what_to_do_instead(cli: Cli) -
     assert "takes no sound" in asked(cli, "--model", "claude-haiku-4.5", "--audio", "10s")["rejected"]
 
 
+def test_an_ear_that_is_billed_by_tokens_costs_what_its_vendor_says_a_minute_costs(cli: Cli) -> None:
+    """The pricing page has $0.006 and $0.003 a minute, words that come out included: 180 of them, or 240 tokens."""
+    minute = ("--audio", "60s", "--out-tokens", "240")
+    found = asked(cli, "--model", "openai:openai/gpt-4o-transcribe", *minute)
+    assert found["parts"][0]["tokens"]["mid"] == 600 and found["usd"]["mid"] == pytest.approx(0.006)
+    assert asked(cli, "--model", "gpt-4o-mini-transcribe", *minute)["usd"]["mid"] == pytest.approx(0.003)
+
+
 def test_many_large_pictures_together_are_refused_where_the_vendor_refuses_them(cli: Cli) -> None:
     large = ["--image", "2500x100"]
     assert asked(cli, "--model", "claude-opus-5", *large * 20)["rejected"] is None
