@@ -304,10 +304,11 @@ class Transport:
 
     @cached_property
     def _proxies(self) -> bool:
-        """Whether the environment names any."""
-        from urllib.request import getproxies
+        """Whether the environment may name any. Some systems have settings of their own, which httpx reads."""
+        import os
+        import sys
 
-        return bool(getproxies())
+        return sys.platform in ("darwin", "win32") or any(name.lower().endswith("_proxy") for name in os.environ)
 
     def get(
         self,
