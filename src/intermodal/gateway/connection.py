@@ -31,6 +31,7 @@ class Serving(Protocol):
 
     def screen(self, head: Head) -> str:
         """Whose request this is ("" without keys), by its head alone; raises Refused."""
+        ...
 
     def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
         """Say so, in the words of the door."""
