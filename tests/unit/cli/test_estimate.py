@@ -78,7 +78,7 @@ def test_a_day_before_any_rule_is_an_error(cli: Cli) -> None:
     done = cli("estimate", "--model", "gpt-4o", "--image", "10x10", "--date", "2019-01-01")
     assert done.code == 2 and "2024-05-13" in done.err
     done = cli("estimate", "--model", "gpt-5.2", "--image", "10x10", "--date", "2026-05-01")
-    assert done.code == 2 and "no rule for pictures of openai/gpt-5.2" in done.err and "2026-11-01" in done.err
+    assert done.code == 2 and "no rule for pictures of openai/gpt-5.2" in done.err and "2026-09-05" in done.err
 
 
 def test_what_would_be_refused_is_said_and_costs_nothing_known(cli: Cli) -> None:
