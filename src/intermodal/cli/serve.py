@@ -36,10 +36,10 @@ def serve(host: str | None, port: int | None, check: bool, as_json: bool) -> Non
 
 
 async def _run(host: str | None, port: int | None, check: bool, as_json: bool) -> None:
-    from intermodal.client import AsyncClient
+    from intermodal.gateway.lasting import LastingClient
     from intermodal.gateway.serving import Gateway
 
-    async with AsyncClient() as client:
+    async with LastingClient() as client:
         settings = client.config.serve
         gateway = Gateway(
             client,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
-from intermodal.client import AsyncClient
+from intermodal.gateway.lasting import LastingClient
 from intermodal.gateway.messages import HttpLimits
 from intermodal.gateway.serving import Gateway
 
@@ -35,7 +35,7 @@ class House:
 
     async def _main(self) -> None:
         try:
-            async with AsyncClient() as client:
+            async with LastingClient() as client:
                 self.gateway = Gateway(client, limits=self._limits, drain=self._drain, log=self.log.append)
                 if self._before is not None:
                     self._before(self.gateway)
