@@ -58,7 +58,12 @@ class Server(NamedTuple):
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
-    return await _BY_OP[job.step.op](job, world, line, _server(job.endpoint.host, line.key))
+    return await at(_server(job.endpoint.host, line.key), job, world, line)
+
+
+async def at(server: Server, job: Job, world: World, line: Line) -> Made:
+    """The same, at a server whose address is not that of the host's row."""
+    return await _BY_OP[job.step.op](job, world, line, server)
 
 
 def _server(host: Host, key: str) -> Server:
