@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from intermodal.catalog.cited import cited
 from intermodal.content import Value
 from intermodal.errors import UsageError
 
@@ -44,6 +45,7 @@ class CountingRule(Value, forbid_unknown_fields=True):
             the second number of pages.
         most_seconds: of sound in a request. most_bytes: of a request as it is sent, media in base64.
         limits_source: who says so, where that is not the source of the rules.
+        checked: the day every source of the row was opened; "" for unverified, and said so wherever it is shown.
     """
 
     effective_from: str
@@ -71,13 +73,15 @@ class FamilyRow(Value, forbid_unknown_fields=True):
     """A family of models: the names it answers to, and its rules, the oldest first.
 
     ``text_source``, ``tools_source``: who says which vocabulary its text has, and what tools add, where that is not the
-    source of its rules.
+    source of its rules; ``text_checked``, ``tools_checked``: the day that was opened.
     """
 
     names: tuple[str, ...]
     rules: tuple[CountingRule, ...]
     text_source: str = ""
+    text_checked: str = ""
     tools_source: str = ""
+    tools_checked: str = ""
 
 
 class Sheet(Value):
@@ -197,13 +201,15 @@ def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
             stated = getattr(rule, aspect)
             if stated and begun:
                 made[aspect] = stated
-                sources[aspect] = f"{rule.source}, in force from {rule.effective_from}"
+                sources[aspect] = cited(f"{rule.source}, in force from {rule.effective_from}", rule.checked)
             elif stated and aspect not in made:
                 later.setdefault(aspect, rule.effective_from)
         if begun:
             held |= {name: value for name in ("framing", *_LIMITS) if (value := getattr(rule, name))}
-    said: tuple[tuple[Aspect, str], ...] = (("text", row.text_source), ("tools", row.tools_source))
-    for aspect, source in said:
+    said: tuple[tuple[Aspect, str, str], ...] = (
+        ("text", row.text_source, row.text_checked), ("tools", row.tools_source, row.tools_checked),
+    )  # fmt: skip
+    for aspect, source, checked in said:
         if source and aspect in sources:
-            sources[aspect] = source
+            sources[aspect] = cited(source, checked)
     return Sheet(name=name, rules=made, sources=sources, later=later, **held)

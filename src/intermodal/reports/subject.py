@@ -95,7 +95,7 @@ def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
     """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
     return Subject(
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, price=endpoint.price,
-        vectors=hosted.tariff(endpoint, models), price_source=endpoint.price.evidence.source,
+        vectors=hosted.tariff(endpoint, models), price_source=endpoint.price.evidence.cited,
     )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def of_row(row: Row, models: Snapshot) -> Subject:
     return Subject(
         id=row.id, endpoint=row.endpoint, model=hosted.model_of(row, None, models.header),
         price=listed.now if listed is not None else None, vectors=hosted.vectors_of(row) if listed is not None else (),
-        price_source=listed.now.evidence.source if listed is not None else "",
+        price_source=listed.now.evidence.cited if listed is not None else "",
     )  # fmt: skip
 
 

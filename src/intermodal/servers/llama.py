@@ -5,6 +5,7 @@ The context does not shift: a prompt that is too long is refused with its size i
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -13,8 +14,7 @@ from typing import Any
 
 
 def main() -> None:
-    import xllamacpp
-
+    xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
     given = json.loads(sys.argv[1])
     parameters = _parameters(xllamacpp, given, os.environ.pop("LLAMA_API_KEY"))
     # By default the signal ends the process at once, whatever llama.cpp's threads are doing.

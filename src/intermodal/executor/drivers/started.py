@@ -5,10 +5,11 @@ from __future__ import annotations
 from intermodal.executor.drivers import http
 from intermodal.executor.drivers.llama import steady
 from intermodal.executor.job import Job, Line, Made
+from intermodal.executor.transport import Server
 from intermodal.executor.world import World
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
     served = await world.runtimes.serving(job.endpoint)
     line.loaded(served.load_seconds)
-    return await http.at(http.Server(served.base_url, served.key, "bearer"), steady(job), world, line)
+    return await http.at(Server(served.base_url, served.key, "bearer"), steady(job), world, line)
