@@ -20,6 +20,7 @@ import msgspec
 from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HTTP, HostRow, decode
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
+from intermodal.catalog.waits import Waits
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Zone
@@ -35,6 +36,7 @@ HEADER = """\
 # time_value = 0.002       USD one second of waiting is worth
 # private = ["audio"]      kinds or file names that never leave this machine
 # declined = ["groq"]      hosted services that are not asked about again
+# pay_twice = false        after a call that failed and may have been paid, nobody else is asked
 """
 
 
@@ -49,6 +51,8 @@ class Config(Value):
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
+        pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
+        timeouts: how long a call may take, unless its host's row says otherwise.
     """
 
     path: str = ""
@@ -58,6 +62,8 @@ class Config(Value):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
 
 
 class _File(Value, forbid_unknown_fields=True):
@@ -68,6 +74,8 @@ class _File(Value, forbid_unknown_fields=True):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
 
@@ -168,6 +176,8 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         time_value=file.time_value,
         private=file.private,
         declined=file.declined,
+        pay_twice=file.pay_twice,
+        timeouts=file.timeouts,
     )
 
 
