@@ -23,7 +23,7 @@ from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.catalog.waits import Waits
 from intermodal.content import Value
 from intermodal.errors import ConfigError
-from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Zone
+from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
 
 if TYPE_CHECKING:
     import tomlkit
@@ -40,6 +40,25 @@ HEADER = """\
 """
 
 
+class Serve(Value, forbid_unknown_fields=True):
+    """How ``intermodal serve`` listens: ``[serve]``.
+
+    Attributes:
+        host, port: where. names: names by which clients reach it, besides those of this machine's loopback.
+        origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
+        max_body: MiB of one request. drain: seconds that answers get to end when it is stopped.
+        aliases: names that clients ask for -> what they get ("gpt-4o" = "policy:cheap").
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8787
+    names: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    max_body: int = 64
+    drain: float = 30.0
+    aliases: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class Config(Value):
     """The user's config.
 
@@ -53,6 +72,8 @@ class Config(Value):
         declined: shipped hosts the user does not want to be asked about again.
         pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
         timeouts: how long a call may take, unless its host's row says otherwise.
+        policies: by name, what ``policy:NAME`` stands for where a model is asked for.
+        serve: how the gateway listens.
     """
 
     path: str = ""
@@ -64,6 +85,8 @@ class Config(Value):
     declined: tuple[str, ...] = ()
     pay_twice: bool = True
     timeouts: Waits = Waits()
+    policies: dict[str, Policy] = msgspec.field(default_factory=dict)
+    serve: Serve = Serve()
 
 
 class _File(Value, forbid_unknown_fields=True):
@@ -77,6 +100,8 @@ class _File(Value, forbid_unknown_fields=True):
     pay_twice: bool = True
     timeouts: Waits = Waits()
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    policies: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    serve: Serve = Serve()
 
 
 # ---- where things are ------------------------------------------------------------------------------
@@ -178,7 +203,22 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         declined=file.declined,
         pay_twice=file.pay_twice,
         timeouts=file.timeouts,
+        policies={name: _policy(name, file, where) for name in file.policies},
+        serve=file.serve,
     )
+
+
+def _policy(name: str, file: _File, where: str) -> Policy:
+    """One ``[policies.NAME]``: fields of a policy; money, time and ``pay_twice`` are the file's unless it says others."""
+    place = f"policies.{name}"
+    check_name(name, where)
+    table = file.policies[name]
+    unknown = sorted(set(table) - set(Policy.__struct_fields__))
+    if unknown:
+        fields = ", ".join(Policy.__struct_fields__)
+        raise ConfigError(f"[{place}] has an unknown key: {unknown[0]}", where=where, todo=f"keys are {fields}")
+    both = {"max_cost": file.max_cost, "time_value": file.time_value, "pay_twice": file.pay_twice, **table}
+    return decode(both, Policy, where=where, place=place)
 
 
 def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:

@@ -106,7 +106,7 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
         break_even=break_even(question, next(kind for kind in merged if kind.use == decided), merged),
         asked=_asked(question),
         assumed=_assumed(question),
-        sources=_sources(question, offers),
+        sources=(*_sources(question, offers), *(f"counted: {line}" for line in best.chosen.counted)),
         notes=tuple(note.partition("; for better:")[0] for note in best.notes),  # all there is was looked at
         rejected=_rejected(best),
         volume=question.volume,
