@@ -209,7 +209,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
 
 
 def _policy(name: str, file: _File, where: str) -> Policy:
-    """One ``[policies.NAME]``: fields of a policy; money, time and ``pay_twice`` are the file's unless it says others."""
+    """One ``[policies.NAME]``: of a policy; money, time and ``pay_twice`` are the file's unless it says others."""
     place = f"policies.{name}"
     check_name(name, where)
     table = file.policies[name]

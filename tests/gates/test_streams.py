@@ -162,7 +162,8 @@ _ALIVE = {"comments": PING, "nothing": b'data: {"choices": []}\n\n', "a role": R
 async def test_B4_what_keeps_a_connection_alive_is_no_first_word(tmp_path: Path, name: str) -> None:
     """An endpoint that sends signs of life for ever has its window for a word, and no more."""
     window = 0.6
-    with Wall(lambda *_: Play([HEAD, *[chunk(_ALIVE[name]), 0.1] * 100], end="stall", paid=True)) as wall:
+    signs: list[bytes | float] = [chunk(_ALIVE[name]), 0.1]
+    with Wall(lambda *_: Play([HEAD, *signs * 100], end="stall", paid=True)) as wall:
         alive = endpoint(wall, "alive")
         bench = world_of(tmp_path, alive, timeouts=Timeouts(connect=2.0, first_byte=window, idle=0.3))
         with pytest.raises(errors.StreamCut, match=r"no word within 0\.6 s"):
@@ -174,7 +175,8 @@ async def test_B4_what_keeps_a_connection_alive_is_no_first_word(tmp_path: Path,
 
 async def test_B4_a_call_has_a_limit_for_all_of_it_where_its_host_says_so(tmp_path: Path) -> None:
     """Each word comes in time, and the answer never ends."""
-    with Wall(lambda *_: Play([HEAD, *[chunk(delta("on ")), 0.1] * 100], end="stall", paid=True)) as wall:
+    words: list[bytes | float] = [chunk(delta("on ")), 0.1]
+    with Wall(lambda *_: Play([HEAD, *words * 100], end="stall", paid=True)) as wall:
         endless = endpoint(wall, "endless")
         host = msgspec.structs.replace(endless.host, timeouts=Waits(total=0.7))
         endless = msgspec.structs.replace(endless, host=host)
