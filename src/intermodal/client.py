@@ -240,6 +240,7 @@ class AsyncClient:
         """One question, one answer; see :func:`intermodal.ask`."""
         options.setdefault("max_cost", self.config.max_cost)
         options.setdefault("time_value", self.config.time_value)
+        options.setdefault("pay_twice", self.config.pay_twice)
         request = asking.make_request(prompt, *files, schema=schema, **options)
         prepared = await self.prepare(request, counting=True)
         plan = plan_from(prepared.inputs)
@@ -273,7 +274,7 @@ class AsyncClient:
         return self._store
 
     def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
-        from intermodal.executor.transport import Transport
+        from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
         from intermodal.servers.runtimes import LocalRuntimes
@@ -291,6 +292,7 @@ class AsyncClient:
             count=self.vocabularies.count,
             tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
+            timeouts=Timeouts().as_said(self.config.timeouts),
             plan_again=None if exact else partial(_again, inputs, self._upstreams),
         )  # fmt: skip
 

@@ -20,6 +20,7 @@ import msgspec
 from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HTTP, HostRow, decode
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
+from intermodal.catalog.waits import Waits
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
@@ -35,6 +36,7 @@ HEADER = """\
 # time_value = 0.002       USD one second of waiting is worth
 # private = ["audio"]      kinds or file names that never leave this machine
 # declined = ["groq"]      hosted services that are not asked about again
+# pay_twice = false        after a call that failed and may have been paid, nobody else is asked
 """
 
 
@@ -68,6 +70,8 @@ class Config(Value):
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
+        pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
+        timeouts: how long a call may take, unless its host's row says otherwise.
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
         serve: how the gateway listens.
     """
@@ -79,6 +83,8 @@ class Config(Value):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
 
@@ -91,6 +97,8 @@ class _File(Value, forbid_unknown_fields=True):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
@@ -199,13 +207,15 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         time_value=file.time_value,
         private=file.private,
         declined=file.declined,
+        pay_twice=file.pay_twice,
+        timeouts=file.timeouts,
         policies={name: _policy(name, file, where) for name in file.policies},
         serve=file.serve,
     )
 
 
 def _policy(name: str, file: _File, where: str) -> Policy:
-    """One ``[policies.NAME]``: fields of a policy; money and time are those of the file unless it says others."""
+    """One ``[policies.NAME]``: of a policy; money, time and ``pay_twice`` are the file's unless it says others."""
     place = f"policies.{name}"
     check_name(name, where)
     table = file.policies[name]
@@ -213,7 +223,7 @@ def _policy(name: str, file: _File, where: str) -> Policy:
     if unknown:
         fields = ", ".join(Policy.__struct_fields__)
         raise ConfigError(f"[{place}] has an unknown key: {unknown[0]}", where=where, todo=f"keys are {fields}")
-    both = {"max_cost": file.max_cost, "time_value": file.time_value, **table}
+    both = {"max_cost": file.max_cost, "time_value": file.time_value, "pay_twice": file.pay_twice, **table}
     return decode(both, Policy, where=where, place=place)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from intermodal.planner.case import Case
-from intermodal.planner.routes import DEFAULT_ANSWER, Route
+from intermodal.planner.demand import DEFAULT_ANSWER
+from intermodal.planner.routes import Route
 from intermodal.planner.words import NEEDED, joined
 from intermodal.plans.numbers import plain_seconds
 from intermodal.plans.plan import Candidate
