@@ -1,7 +1,7 @@
 """What the user allows and has: ``intermodal.toml``, and the folders intermodal writes to.
 
     $INTERMODAL_CONFIG                     this file and no other
-    $INTERMODAL_HOME/config/…              config, data and cache together, wherever the user wants them
+    $INTERMODAL_HOME/config/…              config, data, cache and state together, wherever the user wants them
     the system's config folder             otherwise
 
 Never the current folder: a cloned repository must not be able to grant consent. Keys are not in it.
@@ -124,6 +124,11 @@ def cache_dir(env: Mapping[str, str]) -> Path:
     return _folder(env, "cache")
 
 
+def state_dir(env: Mapping[str, str]) -> Path:
+    """What is true of this machine now: the servers that ``intermodal up`` started, and their logs."""
+    return _folder(env, "state")
+
+
 def snapshot_file(env: Mapping[str, str]) -> Path:
     """The user's own snapshot of hosted models, there after ``intermodal models refresh``."""
     return data_dir(env) / "models.jsonl"
@@ -146,6 +151,7 @@ def _of_the_system(kind: str) -> Path:
         "config": platformdirs.user_config_path,
         "data": platformdirs.user_data_path,
         "cache": platformdirs.user_cache_path,
+        "state": platformdirs.user_state_path,
     }
     return folders[kind]("intermodal")
 
@@ -391,5 +397,5 @@ def zone_words(zone: Zone) -> str:
 
 __all__ = [
     "Config", "add_host", "cache_dir", "config_path", "consent", "create", "data_dir", "decline",
-    "load_config", "parse", "remove_host", "zone_words",
+    "load_config", "parse", "remove_host", "state_dir", "zone_words",
 ]  # fmt: skip

@@ -21,9 +21,10 @@ from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
 
-# What is spoken to a host: first over HTTP, then inside the process tree.
+# What is spoken to a host: first over HTTP, then to a server that intermodal starts, then inside the process tree.
 Protocol = Literal[
     "openai", "openai-responses", "anthropic", "gemini", "ollama",
+    "started",
     "llama", "whisper", "ocr", "e5", "piper",
 ]  # fmt: skip
 Counter = Literal["llama.cpp", "vllm"]  # servers that count text for whoever asks

@@ -51,12 +51,16 @@ _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
-    """The job done over HTTP. Raises Unreachable when it takes longer than its host gets for all of it."""
+    return await at(_server(job.endpoint.host, line.key), job, world, line)
+
+
+async def at(server: Server, job: Job, world: World, line: Line) -> Made:
+    """The job done at this server. Raises Unreachable when it takes longer than its host gets for all of it."""
     import anyio
 
     total = _timeouts(job, world).total
     with anyio.move_on_after(total):
-        return await _BY_OP[job.step.op](job, world, line, _server(job.endpoint.host, line.key))
+        return await _BY_OP[job.step.op](job, world, line, server)
     what = f"did not come to an end within {total:g} s"
     raise errors.Unreachable(
         what, where=job.endpoint.id, todo="allow more time (timeouts.total of the config)", sent=True
