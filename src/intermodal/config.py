@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +98,15 @@ def snapshot_file(env: Mapping[str, str]) -> Path:
 
 def _folder(env: Mapping[str, str], kind: str) -> Path:
     home = env.get("INTERMODAL_HOME")
-    if home:
-        return Path(home).expanduser() / kind
+    return _in_home(home, kind) if home else _of_the_system(kind)
+
+
+@cache
+def _in_home(home: str, kind: str) -> Path:
+    return Path(home).expanduser() / kind
+
+
+def _of_the_system(kind: str) -> Path:
     import platformdirs
 
     folders: dict[str, Callable[[str], Path]] = {

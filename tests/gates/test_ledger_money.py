@@ -177,6 +177,7 @@ def test_C2_killed_at_any_instant_counts_all_that_was_admitted(file: Path, full_
     """kill -9 in the middle of admitting and settling: at least what was settled counts, at most what was admitted."""
     make(file, Budget(unit="tokens", limit=10**12, period="total"), Budget(unit="usd", limit=10**15, period="total"))
     random_, before = random.Random(3), 0
+    usd = tokens = Spent(account="", start="", spent=0, unknown=0, held=0)
     for _ in range(50 if full_gates else 4):
         worker = Process(file, 10**7, 0.01, 0.003, 20)
         worker.go()

@@ -124,6 +124,21 @@ def test_sound_is_sent_only_where_it_has_a_price_of_its_own() -> None:
                 assert endpoint.price.input_audio_mtok is not None, endpoint.id
 
 
+def test_an_ear_whose_sound_has_no_price_has_none_at_all() -> None:
+    """Where the data has a price of text, or dollars a minute where tokens stand, an hour of sound is not cheap."""
+    ear = {"tasks": ("automatic-speech-recognition",), "input": ("audio",), "output": ("text",)}
+    minutes = Vector(units={"input_mtok": 0.003, "output_mtok": 0.0})
+    assert hosted.prices_of(row(stated=minutes, **ear), HEADER) is None
+    assert (
+        hosted.prices_of(row(prices=(Vector(units={"input_mtok": 1.25, "output_mtok": 5.0}),), **ear), HEADER) is None
+    )
+    sound = Vector(units={"input_mtok": 1.25, "output_mtok": 5.0, "input_audio_mtok": 3.0})
+    found = hosted.prices_of(row(prices=(sound,), **ear), HEADER)
+    assert found is not None and found.now.input_audio_mtok == 3.0
+    hours = hosted.prices_of(row(prices=(Vector(units={"audio_hours": 0.36}),), **ear), HEADER)
+    assert hours is not None and hours.now.second == 0.0001
+
+
 def test_what_is_only_declared_promises_nothing() -> None:
     for endpoint in catalog(consent=("openrouter",)).endpoints:
         if endpoint.host.id == "openrouter":

@@ -19,7 +19,7 @@ from typing import TypeVar
 from intermodal.errors import StoreError
 from intermodal.gateway.ledger import saying
 from intermodal.gateway.ledger.access import Access
-from intermodal.gateway.ledger.books import Asked, Books, Fresh, Line, Replay
+from intermodal.gateway.ledger.books import Asked, Books, Clash, Fresh, Line, Replay
 from intermodal.gateway.ledger.journal import Journal
 from intermodal.gateway.ledger.nouns import Claim, Left, Rate, Refusal, VirtualKey
 from intermodal.gateway.ledger.purse import Purse
@@ -136,10 +136,10 @@ class Ledger:
     async def ask(self, asked: Asked) -> Fresh | Replay | Refusal:
         """Whether this is the first request under its Idempotency-Key. Fresh has to be finished or forgotten."""
         try:
-            found = await self._off(lambda: self._books.ask(self._worker, asked, self._clock()))
+            found: Fresh | Replay | Clash = await self._off(lambda: self._books.ask(self._worker, asked, self._clock()))
         except StoreError:
             return saying.BROKEN
-        return saying.clash(found) if isinstance(found, str) else found
+        return found if isinstance(found, Fresh | Replay) else saying.clash(found)
 
     async def finish(self, fresh: Fresh, reply: Replay) -> None:
         """Keep the reply for who asks again."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from intermodal.gateway.ledger.books import Grant, Line, Want
-from intermodal.gateway.ledger.nouns import Account
+from intermodal.gateway.ledger.nouns import Account, Unit
 
 if TYPE_CHECKING:
     from intermodal.gateway.ledger.journal import Journal
@@ -26,18 +26,19 @@ class Purse:
 
     __slots__ = (
         "_base", "_journal", "_numbers", "account", "dry", "dry_until", "free", "held", "left", "pace", "quiet_since",
-        "ready", "returned", "slot", "spent", "spent_by_all", "start", "touched", "unit", "unknown", "until", "used",
-        "warm",
+        "ready", "returned", "returning", "slot", "spent", "spent_by_all", "start", "touched", "unit", "unknown",
+        "until", "used", "warm",
     )  # fmt: skip
 
     def __init__(self, account: Account, start: str, until: float, journal: Journal) -> None:
         self.account = account
-        self.unit = account.unit
+        self.unit: Unit = account.unit
         self.start = start
         self.until = until  # the period's end
         self.free = -1
         self.held = 0
         self.spent = self.unknown = self.returned = 0  # since the lease began
+        self.returning = 0  # given back, but the books may not know it yet
         self.ready = False  # the lease is in the books
         self.left = 0  # in the books, as last heard
         self.spent_by_all = 0
@@ -91,7 +92,7 @@ class Purse:
         self.left = grant.left
         self.spent_by_all = grant.spent
         if self.free < need:
-            self.dry, self.dry_until = self.free + grant.left + grant.idle, now + DRY_SECONDS
+            self.dry, self.dry_until = self.free + grant.left + grant.idle + self.returning, now + DRY_SECONDS
 
     @property
     def _limited(self) -> bool:
@@ -123,6 +124,7 @@ class Purse:
         if self.free < 0 or (self.free > keep and (share < ahead or 2 * keep <= self.free)):
             keep = max(keep, 0) if self.free > 0 else 0
             self.returned += self.free - keep
+            self.returning += max(self.free - keep, 0)
             self.free = keep
             self.touched = True
 
