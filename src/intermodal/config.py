@@ -22,7 +22,7 @@ from intermodal.catalog.rows import HTTP, HostRow, decode
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.content import Value
 from intermodal.errors import ConfigError
-from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Zone
+from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
 
 if TYPE_CHECKING:
     import tomlkit
@@ -38,6 +38,25 @@ HEADER = """\
 """
 
 
+class Serve(Value, forbid_unknown_fields=True):
+    """How ``intermodal serve`` listens: ``[serve]``.
+
+    Attributes:
+        host, port: where. names: names by which clients reach it, besides those of this machine's loopback.
+        origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
+        max_body: MiB of one request. drain: seconds that answers get to end when it is stopped.
+        aliases: names that clients ask for -> what they get ("gpt-4o" = "policy:cheap").
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8787
+    names: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    max_body: int = 64
+    drain: float = 30.0
+    aliases: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class Config(Value):
     """The user's config.
 
@@ -49,6 +68,8 @@ class Config(Value):
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
+        policies: by name, what ``policy:NAME`` stands for where a model is asked for.
+        serve: how the gateway listens.
     """
 
     path: str = ""
@@ -58,6 +79,8 @@ class Config(Value):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    policies: dict[str, Policy] = msgspec.field(default_factory=dict)
+    serve: Serve = Serve()
 
 
 class _File(Value, forbid_unknown_fields=True):
@@ -69,6 +92,8 @@ class _File(Value, forbid_unknown_fields=True):
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    policies: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    serve: Serve = Serve()
 
 
 # ---- where things are ------------------------------------------------------------------------------
@@ -168,7 +193,22 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         time_value=file.time_value,
         private=file.private,
         declined=file.declined,
+        policies={name: _policy(name, file, where) for name in file.policies},
+        serve=file.serve,
     )
+
+
+def _policy(name: str, file: _File, where: str) -> Policy:
+    """One ``[policies.NAME]``: fields of a policy; money and time are those of the file unless it says others."""
+    place = f"policies.{name}"
+    check_name(name, where)
+    table = file.policies[name]
+    unknown = sorted(set(table) - set(Policy.__struct_fields__))
+    if unknown:
+        fields = ", ".join(Policy.__struct_fields__)
+        raise ConfigError(f"[{place}] has an unknown key: {unknown[0]}", where=where, todo=f"keys are {fields}")
+    both = {"max_cost": file.max_cost, "time_value": file.time_value, **table}
+    return decode(both, Policy, where=where, place=place)
 
 
 def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:
