@@ -26,6 +26,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "models": ("models", "List the models and endpoints that plans choose from."),
     "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),
     "pull": ("pull", "Fetch model weights, pinned by checksum."),
+    "up": ("up", "Start a server for a model that is here, shared by all; or show what is up."),
+    "down": ("down", "End servers that were started."),
     "init": ("init", "Set up intermodal, guided: hosts, keys, consent."),
     "hosts": ("hosts", "Add, allow and list the hosts that may be used."),
     "serve": ("serve", "One endpoint for every client: the APIs of OpenAI, Anthropic and Ollama, planned."),
