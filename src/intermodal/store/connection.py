@@ -18,7 +18,7 @@ from intermodal.errors import StoreError
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_SECONDS = 2.0
 _HAS_SCHEMA = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'"
 
@@ -87,6 +87,9 @@ ALTER TABLE attempts ADD COLUMN audio_tokens REAL NOT NULL DEFAULT 0;
 ALTER TABLE attempts ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempts ADD COLUMN told_image INTEGER;
 ALTER TABLE attempts ADD COLUMN told_audio INTEGER;
+""",
+    4: """
+ALTER TABLE attempts ADD COLUMN bench TEXT NOT NULL DEFAULT '';
 """,
 }
 
