@@ -1,7 +1,7 @@
 """What the user allows and has: ``intermodal.toml``, and the folders intermodal writes to.
 
     $INTERMODAL_CONFIG                     this file and no other
-    $INTERMODAL_HOME/config/…              config, data and cache together, wherever the user wants them
+    $INTERMODAL_HOME/config/…              config, data, cache and state together, wherever the user wants them
     the system's config folder             otherwise
 
 Never the current folder: a cloned repository must not be able to grant consent. Keys are not in it.
@@ -20,9 +20,10 @@ import msgspec
 from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HTTP, HostRow, decode
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
+from intermodal.catalog.waits import Waits
 from intermodal.content import Value
 from intermodal.errors import ConfigError
-from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Zone
+from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
 
 if TYPE_CHECKING:
     import tomlkit
@@ -35,7 +36,27 @@ HEADER = """\
 # time_value = 0.002       USD one second of waiting is worth
 # private = ["audio"]      kinds or file names that never leave this machine
 # declined = ["groq"]      hosted services that are not asked about again
+# pay_twice = false        after a call that failed and may have been paid, nobody else is asked
 """
+
+
+class Serve(Value, forbid_unknown_fields=True):
+    """How ``intermodal serve`` listens: ``[serve]``.
+
+    Attributes:
+        host, port: where. names: names by which clients reach it, besides those of this machine's loopback.
+        origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
+        max_body: MiB of one request. drain: seconds that answers get to end when it is stopped.
+        aliases: names that clients ask for -> what they get ("gpt-4o" = "policy:cheap").
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8787
+    names: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    max_body: int = 64
+    drain: float = 30.0
+    aliases: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Config(Value):
@@ -49,6 +70,10 @@ class Config(Value):
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
+        pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
+        timeouts: how long a call may take, unless its host's row says otherwise.
+        policies: by name, what ``policy:NAME`` stands for where a model is asked for.
+        serve: how the gateway listens.
     """
 
     path: str = ""
@@ -58,6 +83,10 @@ class Config(Value):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
+    policies: dict[str, Policy] = msgspec.field(default_factory=dict)
+    serve: Serve = Serve()
 
 
 class _File(Value, forbid_unknown_fields=True):
@@ -68,7 +97,11 @@ class _File(Value, forbid_unknown_fields=True):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    policies: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    serve: Serve = Serve()
 
 
 # ---- where things are ------------------------------------------------------------------------------
@@ -89,6 +122,11 @@ def data_dir(env: Mapping[str, str]) -> Path:
 def cache_dir(env: Mapping[str, str]) -> Path:
     """What can be fetched or made again: weights, derived media."""
     return _folder(env, "cache")
+
+
+def state_dir(env: Mapping[str, str]) -> Path:
+    """What is true of this machine now: the servers that ``intermodal up`` started, and their logs."""
+    return _folder(env, "state")
 
 
 def snapshot_file(env: Mapping[str, str]) -> Path:
@@ -113,6 +151,7 @@ def _of_the_system(kind: str) -> Path:
         "config": platformdirs.user_config_path,
         "data": platformdirs.user_data_path,
         "cache": platformdirs.user_cache_path,
+        "state": platformdirs.user_state_path,
     }
     return folders[kind]("intermodal")
 
@@ -168,7 +207,24 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         time_value=file.time_value,
         private=file.private,
         declined=file.declined,
+        pay_twice=file.pay_twice,
+        timeouts=file.timeouts,
+        policies={name: _policy(name, file, where) for name in file.policies},
+        serve=file.serve,
     )
+
+
+def _policy(name: str, file: _File, where: str) -> Policy:
+    """One ``[policies.NAME]``: of a policy; money, time and ``pay_twice`` are the file's unless it says others."""
+    place = f"policies.{name}"
+    check_name(name, where)
+    table = file.policies[name]
+    unknown = sorted(set(table) - set(Policy.__struct_fields__))
+    if unknown:
+        fields = ", ".join(Policy.__struct_fields__)
+        raise ConfigError(f"[{place}] has an unknown key: {unknown[0]}", where=where, todo=f"keys are {fields}")
+    both = {"max_cost": file.max_cost, "time_value": file.time_value, "pay_twice": file.pay_twice, **table}
+    return decode(both, Policy, where=where, place=place)
 
 
 def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:
@@ -341,5 +397,5 @@ def zone_words(zone: Zone) -> str:
 
 __all__ = [
     "Config", "add_host", "cache_dir", "config_path", "consent", "create", "data_dir", "decline",
-    "load_config", "parse", "remove_host", "zone_words",
+    "load_config", "parse", "remove_host", "state_dir", "zone_words",
 ]  # fmt: skip

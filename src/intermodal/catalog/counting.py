@@ -28,6 +28,9 @@ _SAME = re.compile(
     r"|bf16|int4|int8|vicuna|mistral"
 )
 _TAG = re.compile(r"\d|free$|beta$|thinking$|extended$|latest$|online$|$")
+# How Amazon names others' models: us.anthropic.claude-sonnet-4-5-20250929-v1:0.
+_VENDOR_BEFORE = re.compile(r"^(?:[a-z]+\.)?(?:anthropic|cohere|deepseek|google|meta|mistral|openai|qwen)\.")
+_VERSION_AFTER = re.compile(r"(?<=-\d{8})-v\d+(?:[-:]\d+)?$")
 _DAY = re.compile(r"-\d{4}-\d{2}-\d{2}(?=-|$)")
 
 
@@ -122,7 +125,7 @@ def bare(name: str) -> str:
         last = f"{first}-{tail}" if _TAG.match(tail) and tail[:1].isdigit() else first
     elif colon:  # host:model
         return bare(tail)
-    return re.sub(r"[._]+", "-", last)
+    return re.sub(r"[._]+", "-", _VENDOR_BEFORE.sub("", _VERSION_AFTER.sub("", last)))
 
 
 def _says_the_same(rest: str) -> bool:
