@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from intermodal.catalog.load import find_host
-from intermodal.catalog.rows import HTTP, HostRow, decode
+from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.content import Value
 from intermodal.errors import ConfigError
@@ -34,7 +34,21 @@ HEADER = """\
 # time_value = 0.002       USD one second of waiting is worth
 # private = ["audio"]      kinds or file names that never leave this machine
 # declined = ["groq"]      hosted services that are not asked about again
+# [discovery]              enabled = false: servers of this machine are not looked for
 """
+
+
+class Discovery(Value, forbid_unknown_fields=True):
+    """``[discovery]``: whether servers of this machine are looked for, and where.
+
+    Attributes:
+        enabled: look at all. usual_ports: where such servers listen unless told otherwise.
+        addresses: roots of servers that are looked at too ("http://127.0.0.1:9000"), on this machine or its network.
+    """
+
+    enabled: bool = True
+    usual_ports: bool = True
+    addresses: tuple[str, ...] = ()
 
 
 class Config(Value):
@@ -48,6 +62,7 @@ class Config(Value):
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
+        discovery: how servers of this machine are found.
     """
 
     path: str = ""
@@ -57,6 +72,7 @@ class Config(Value):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    discovery: Discovery = Discovery()
 
 
 class _File(Value, forbid_unknown_fields=True):
@@ -67,6 +83,7 @@ class _File(Value, forbid_unknown_fields=True):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    discovery: dict[str, Any] = msgspec.field(default_factory=dict)
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
 
@@ -160,7 +177,21 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         time_value=file.time_value,
         private=file.private,
         declined=file.declined,
+        discovery=_discovery(file.discovery, where),
     )
+
+
+def _discovery(table: Mapping[str, Any], where: str) -> Discovery:
+    found = decode(table, Discovery, where=where, place="discovery")
+    for address in found.addresses:
+        check_url(address, f"{where} [discovery] addresses")
+        if zone_of(address) not in ("machine", "network"):
+            raise ConfigError(
+                f"[discovery] addresses has {address}, which is not on this machine or its network",
+                where=where,
+                todo=f"add it as a host: intermodal hosts add NAME --base-url {address}",
+            )
+    return found
 
 
 def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:
@@ -176,6 +207,9 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
             where=where,
             todo=f"protocol is one of {', '.join(HTTP)}; zone is machine, network or internet",
         )
+    if row.discovery is not None:
+        todo = "to have another address looked at, add it to [discovery] addresses"
+        raise ConfigError(f"[{place}] sets discovery, which only built-in rows have", where=where, todo=todo)
     if not row.base_url and find_host(name, snapshot) is None:
         raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')
     if row.base_url:

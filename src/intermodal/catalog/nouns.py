@@ -240,6 +240,8 @@ class Endpoint(Value):
         weights: name in the weights store, "" when none are needed.
         tools: whether it takes tools, with evidence.
         later: prices of dates to come, as far as they are announced.
+        build: of a local server: its version and its model's digest, "" where they are not told. What was learned of
+            the endpoint holds for this build.
         ready: it can be called now; otherwise ``missing`` says what is missing and
             ``todo`` what to do (an extra to install, weights to pull).
     """
@@ -256,6 +258,7 @@ class Endpoint(Value):
     tools: Tooling = Tooling()
     memory: Quantity = Quantity()
     weights: str = ""
+    build: str = ""
     ready: bool = True
     missing: str = ""
     todo: str = ""

@@ -32,6 +32,7 @@ from intermodal.catalog.nouns import (
     Strength,
     Task,
 )
+from intermodal.catalog.signs import Signs
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
 from intermodal.quantity import Quantity, between
@@ -235,6 +236,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             stated.
         counts_text: it counts text at ``/tokenize``, as this server does.
         key: where the key is: in ``key_env``, or in the system's keyring.
+        discovery: how a server of this kind is found on this machine; only shipped rows say.
     """
 
     id: str = ""
@@ -254,6 +256,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     not_asked: tuple[str, ...] = ()
     speed: SpeedRow | None = None
     models: tuple[ServedRow, ...] = ()
+    discovery: Signs | None = None
     source: str = ""
     checked: str = ""
 

@@ -244,6 +244,22 @@ def _is_this_machine(host: str) -> bool:
         return host.rstrip(".").lower() == "localhost"
 
 
+async def listening(address: str, seconds: float = 0.25) -> bool:
+    """Whether a port takes connections; far cheaper than a request where none does."""
+    from urllib.parse import urlsplit
+
+    import anyio
+
+    parts = urlsplit(address)
+    try:
+        with anyio.fail_after(seconds):
+            stream = await anyio.connect_tcp(parts.hostname or "", parts.port or 80)
+    except (OSError, TimeoutError):
+        return False
+    await stream.aclose()
+    return True
+
+
 # Where each kind of host wants its key.
 _KEYS: Mapping[Auth, tuple[str, str]] = {
     "bearer": ("authorization", "Bearer "),
