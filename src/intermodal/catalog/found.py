@@ -131,7 +131,7 @@ def reported_rows(servers: Sequence[FoundServer], own: Mapping[str, HostRow]) ->
             if elsewhere:  # whoever computes there is to be consented to by name, whatever is allowed here
                 forwards = row.discovery.forwards or f"{name}-elsewhere"
                 host = msgspec.structs.replace(here, id=forwards, zone="internet", name=f"{row.name}, passed on")
-            served = tuple(_served(host, model, settable=row.discovery.sets_context) for model in some.values())
+            served = tuple(_served(row, model) for model in some.values())
             yield Reported(msgspec.structs.replace(host, models=served), server, some)
 
 
@@ -147,9 +147,10 @@ def _place(address: str) -> str:
     return f"{parts.port}" if here else f"{(parts.hostname or '').replace(':', '.')}-{parts.port}"
 
 
-def _served(host: HostRow, model: FoundModel, *, settable: bool) -> ServedRow:
-    plain = plain_id(host.id, model.name)
-    kinds = tuple(kind for kind in model.input if kind in sayable(host.protocol, host.taken))
+def _served(row: HostRow, model: FoundModel) -> ServedRow:
+    plain = plain_id(row.id, model.name)
+    kinds = tuple(kind for kind in model.input if kind in sayable(row.protocol, row.taken))
+    settable = row.discovery is not None and row.discovery.sets_context
     return ServedRow(
         id=plain,
         served_as="" if model.name == plain else model.name,
