@@ -104,7 +104,7 @@ class AsyncClient:
         self._vocabularies: Vocabularies | None = None
         self.known = Known(self.config, self.env)
         self._last_catalog = Catalog()
-        self._upstreams = Upstreams()
+        self._upstreams = Upstreams(self.known.learn)
         self._weights: WeightsStore | None = None
 
     # ---- the five things it does ----------------------------------------------------------------
@@ -210,7 +210,7 @@ class AsyncClient:
         )  # fmt: skip
         made = with_found(made, self.known.servers, user=self.config.hosts, measured=measured)
         made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
-        made = self._upstreams.corrected(made)
+        made = self._upstreams.corrected(self.known.corrected(made))
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
             self._last_catalog = made
         return self._last_catalog

@@ -198,7 +198,14 @@ def test_a_model_of_lm_studio_on_a_linked_device_is_not_local(cli: Cli, found: A
     with EmulatedLMStudio(Engine(text_server.base_url), (Held("desk/far", remote="studio"),)) as door:
         found(door.address)
         (far,) = [m for m in cli("models", "--json").document["models"] if m["served_as"] == "desk/far"]
-    assert (far["zone"], far["allowed"], far["host"]) == ("internet", False, "lmstudio-link")
+        assert (far["zone"], far["allowed"], far["host"]) == ("internet", False, "lmstudio-link")
+        assert cli("ask", "Hello", "-m", "desk/far", *FEW).code == 4
+        assert not door.chats
+        assert cli("hosts", "add", "lmstudio-link", "--yes").code == 0
+        assert cli("ask", "Hello", "-m", "desk/far", "--local", *FEW).code == 4
+        done = cli("ask", "Hello", "-m", "desk/far", "--max-cost", "1", *FEW)
+        assert done.code == 0, done.err
+        assert len(door.chats) == 1
 
 
 def test_lists_that_contradict_each_other_are_shown_and_the_newer_one_is_believed(
@@ -312,3 +319,94 @@ def test_an_address_on_the_internet_is_no_place_to_look(cli: Cli, found: Any) ->
     done = cli("models")
     assert done.code == 2
     assert "hosts add" in done.err
+
+
+# ---- what a server turns out not to take -------------------------------------------------------------
+
+
+@FAMILIES
+def test_a_picture_that_a_model_refuses_is_kept_planned_around_and_never_sent_there_again(
+    cli: Cli, found: Any, text_server: LlamaServer, media: Path, family: Family
+) -> None:
+    """Its server says that it sees. It does not."""
+    wrong = Held("liar:latest", sees=False, says_sees=True)
+    picture = str(media / "screenshot-invoice.png")
+    ask = ("ask", "What is the total?", picture, "-m", "liar:latest", "--json", *FEW)
+    with EmulatedOllama(Engine(text_server.base_url), (wrong,), family) as door:
+        found(door.address)
+        refused = cli(*ask, "--keep", "appearance")
+        assert refused.code == 5, refused.out
+        assert len(door.chats) == 1
+        again = cli(*ask, "--keep", "appearance")
+        assert again.code == 4, again.out
+        assert len(door.chats) == 1  # not asked again, by another process too
+        read = cli(*ask)  # its text goes, and no picture
+        assert read.code == 0, read.out
+        assert not door.chats[-1].json["messages"][-1].get("images")
+        shown = cli("models", "show", "liar").out
+        assert "image input is not supported" in shown
+        assert any("image" in f["what"] for f in cli("doctor", "--json").document["findings"] if f["area"] == "learned")
+        door.models["liar:latest"] = Held("liar:latest", sees=False, says_sees=True, digest="ffff")  # pulled anew
+        assert cli("models").code == 0
+        assert cli(*ask, "--keep", "appearance").code == 5
+        assert len(door.chats) == 3
+
+
+def test_a_runtime_that_a_picture_kills_is_never_sent_one_again(cli: Cli, found: Any, media: Path) -> None:
+    """A real llama-server, ended the moment a picture comes by."""
+    picture = str(media / "screenshot-invoice.png")
+    with llama_server(eye=PROJECTOR, context=4096) as server:
+        address, model = server.base_url.removesuffix("/v1"), server.model
+        found(address)
+        assert cli("models").code == 0
+        server.record.when(b"data:image", lambda: (server.process.kill(), server.process.wait(10)))
+        died = cli("ask", "Total?", picture, "-m", model, *SEEN)
+        assert died.code == 5, died.err
+        again = cli("explain", "Total?", picture, "-m", model, *SEEN)
+    assert again.code == 4, again.out
+    assert "image" in again.err or "picture" in again.err
+
+
+@FAMILIES
+def test_a_pdf_and_a_url_never_reach_a_local_server_and_it_always_gets_bytes(
+    cli: Cli, found: Any, wide_eye: LlamaServer, media: Path, family: Family
+) -> None:
+    with EmulatedLMStudio(Engine(wide_eye.base_url), (Held("desk/tiny-eye", sees=True),), family) as door:
+        found(door.address)
+        for file in ("invoice.pdf", "photo-cat.jpg"):
+            done = cli("ask", "What is it?", str(media / file), "-m", "desk/tiny-eye", "--json", *FEW)
+            assert done.code == 0, done.out + done.err
+        bodies = [each.body for each in door.chats]
+    assert bodies
+    assert not any(b"%PDF" in body or b"JVBERi" in body or b"file_data" in body for body in bodies)
+    assert not any(b'"url":"http' in body or b"file://" in body for body in bodies)
+
+
+def test_a_prompt_that_is_cut_in_silence_is_an_error_and_not_an_answer(
+    cli: Cli, found: Any, text_server: LlamaServer, tmp_path: Path
+) -> None:
+    """An old Ollama that was told to load with less than it is asked for: it cuts, and says nothing."""
+
+    class Stubborn(EmulatedOllama):
+        def _chat(self, body: dict[str, Any]) -> Any:
+            return super()._chat({**body, "options": {**body["options"], "num_ctx": 512}})
+
+    long = tmp_path / "long.txt"
+    long.write_text("The total of the invoice is 42 euros, and it was paid in March. " * 120)
+    with Stubborn(Engine(text_server.base_url), (BLIND,), "old") as door:
+        found(door.address)
+        done = cli("ask", "What is the total?", str(long), "-m", "smollm2:135m", *FEW)
+        assert door.cut == 1
+    assert done.code == 5, done.out + done.err
+    assert "cut" in done.err
+    assert "tokens" in done.err
+
+
+def test_the_plan_says_how_much_context_is_asked_for(cli: Cli, found: Any, text_server: LlamaServer) -> None:
+    with EmulatedOllama(Engine(text_server.base_url), (BLIND,)) as door:
+        found(door.address)
+        assert cli("models").code == 0
+        done = cli("explain", "Hello", "-m", "smollm2:135m", *FEW)
+        assert "asks for a context of 4,096 tokens" in done.out
+        assert cli("ask", "Hello", "-m", "smollm2:135m", *FEW).code == 0
+        assert door.chats[-1].json["options"]["num_ctx"] == 4096

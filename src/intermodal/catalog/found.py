@@ -79,8 +79,10 @@ class FoundServer(Value):
     said: str = ""
 
     def build(self, model: FoundModel) -> str:
-        """What has to change before anything learned of the model is worth another try."""
-        return f"{self.version}|{model.digest}" if self.version or model.digest else ""
+        """What has to change before anything learned of the model is worth another try: the server's version, the
+        model's file, or what the server says that it takes."""
+        weights = model.digest or (f"{model.parameters:.0f}" if model.parameters else "")
+        return "|".join((self.version, weights, "+".join(model.input))) if self.version or weights else ""
 
 
 def root_of(base_url: str) -> str:

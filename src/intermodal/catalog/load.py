@@ -289,7 +289,16 @@ def _missing_weights(served: ServedRow, present: frozenset[str]) -> tuple[str, s
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
     """A host that may be consented to: a shipped one, or one of the snapshot that can be called."""
     found = next((row for row in known_hosts() if row.id == name), None)
-    return found or host_row(snapshot(own_snapshot), name)
+    return found or host_row(snapshot(own_snapshot), name) or _passed_on(name)
+
+
+def _passed_on(name: str) -> HostRow | None:
+    """Who models belong to that a server of this machine passes on, where nothing else is published of it."""
+    for row in known_hosts():
+        if row.discovery is not None and row.discovery.forwards == name:
+            words = f"{row.name}, what it passes on"
+            return msgspec.structs.replace(row, id=name, name=words, zone="internet", models=(), discovery=None)
+    return None
 
 
 def unknown_host(name: str, mine: Iterable[str], own_snapshot: Path | None = None) -> tuple[str, str]:

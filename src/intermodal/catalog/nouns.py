@@ -292,7 +292,7 @@ class Shortcoming(Value):
 
     Attributes:
         lacks: kinds of part it refused. context: tokens it said it holds. images: pictures it said it takes at once.
-        said: its words.
+        said: its words. build: the endpoint's, when it was asked.
     """
 
     endpoint: str
@@ -300,6 +300,7 @@ class Shortcoming(Value):
     context: int | None = None
     images: int | None = None
     said: str = ""
+    build: str = ""
 
 
 class Elsewhere(Value):

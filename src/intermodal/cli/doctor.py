@@ -64,6 +64,7 @@ def doctor(as_json: bool) -> None:
         *_about_weights(machine),
         *_about_hosts(client.config, os.environ),
         *_about_servers(servers, client),
+        *_about_lessons(client, catalog),
         *_about_store(client),
         *_what_works(catalog),
     ]
@@ -236,11 +237,11 @@ async def _ask(row: HostRow, key: str) -> Finding:
 
 def _about_servers(servers: tuple[FoundServer, ...], client: AsyncClient) -> Iterator[Finding]:
     """Servers that were found, and what each says of its models."""
-    from intermodal.cli.found import MOST, model_words, title
+    from intermodal.cli.found import MOST, model_words, passed_on_to, title
 
     if not client.known.wanted:
-        yield Finding(area="server", name="", state="unused", what="not looked for: [discovery] in intermodal.toml, or "
-                      "INTERMODAL_DISCOVERY")  # fmt: skip
+        yield Finding(area="server", name="", state="unused", what="servers of this machine are not looked for",
+                      todo="to look: enabled = true in [discovery], and no INTERMODAL_DISCOVERY")  # fmt: skip
     for server in servers:
         at = server.address.partition("://")[2]
         if not server.kind:
@@ -251,11 +252,21 @@ def _about_servers(servers: tuple[FoundServer, ...], client: AsyncClient) -> Ite
         what = f"{title(server)}, {len(server.models)} models, nothing loaded to find out{late}"
         yield Finding(area="server", name=at, state="ok", what=what)
         for model in server.models[:MOST]:
-            yield Finding(area="served", name=model.name, state="unused" if model.elsewhere else "ok",
-                          what=model_words(model))  # fmt: skip
+            todo = f"to allow it: intermodal hosts add {passed_on_to(server)}" if model.elsewhere else ""
+            yield Finding(area="served", name=model.name, state="unused" if todo else "ok", what=model_words(model),
+                          todo=todo)  # fmt: skip
         if len(server.models) > MOST:
             yield Finding(area="served", name="", state="ok", what=f"and {len(server.models) - MOST} more",
                           todo="see: intermodal models")  # fmt: skip
+
+
+def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[Finding]:
+    """What endpoints turned out to take and not to take, as far as it still holds."""
+    from intermodal.cli.found import lesson_words, lessons_of
+
+    for endpoint in catalog.endpoints:
+        for lesson in lessons_of(endpoint, client):
+            yield Finding(area="learned", name=endpoint.id, state="ok", what=lesson_words(lesson))
 
 
 def _about_store(client: AsyncClient) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from intermodal.catalog.found import FoundModel, FoundServer
+    from intermodal.catalog.learned import Lesson
     from intermodal.catalog.nouns import Endpoint
     from intermodal.client import AsyncClient
 
@@ -30,6 +31,14 @@ def title(server: FoundServer) -> str:
     return f"{names.get(server.kind, 'a server')} {server.version}".strip()
 
 
+def passed_on_to(server: FoundServer) -> str:
+    """The host that what a server passes on belongs to."""
+    from intermodal.catalog.shipped import shipped
+
+    row = next((row for row in shipped().hosts if row.id == server.kind), None)
+    return row.discovery.forwards if row is not None and row.discovery is not None else server.kind
+
+
 def model_words(model: FoundModel) -> str:
     """What a server says of a model, in one line."""
     from intermodal.cli.table import count
@@ -43,11 +52,27 @@ def model_words(model: FoundModel) -> str:
     if model.loaded is not None:
         words.append("loaded" if model.loaded else "not loaded")
     if model.elsewhere:
-        words.append(f"computes elsewhere ({model.elsewhere}): needs consent")
+        words.append(f"computes elsewhere ({model.elsewhere})")
     return ", ".join([*words, *model.contradictions])
 
 
 _MAKES = {"embedding": "makes vectors", "transcript": "hears speech", "other": "is not asked for anything here"}
+
+
+def lessons_of(endpoint: Endpoint, client: AsyncClient) -> Iterator[Lesson]:
+    """What was learned of an endpoint and still holds."""
+    from datetime import UTC, datetime
+
+    today = datetime.now(UTC).date().isoformat()
+    yield from (lesson for lesson in client.known.lessons if lesson.holds_of(endpoint, today))
+
+
+def lesson_words(lesson: Lesson) -> str:
+    does = "takes" if lesson.about not in ("json",) else "forces"
+    verb = does if lesson.holds else f"does not {does.rstrip('s')}"
+    by = "a probe" if lesson.level == "probed" else "a call"
+    said = f": {lesson.said}" if lesson.said else ""
+    return f"{verb} {lesson.about}, by {by} of {lesson.day}{said}"
 
 
 def said_of(endpoint: Endpoint, servers: tuple[FoundServer, ...]) -> Iterator[tuple[str, str, str]]:
@@ -65,4 +90,4 @@ def said_of(endpoint: Endpoint, servers: tuple[FoundServer, ...]) -> Iterator[tu
                     yield "contradiction", words, f"{title(server)}, {server.date[:10]}"
 
 
-__all__ = ["MOST", "looked", "model_words", "said_of", "title"]
+__all__ = ["MOST", "lesson_words", "lessons_of", "looked", "model_words", "passed_on_to", "said_of", "title"]

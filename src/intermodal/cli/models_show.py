@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from intermodal.cli.found import looked, said_of
+from intermodal.cli.found import lesson_words, lessons_of, looked, said_of
 
 if TYPE_CHECKING:
     from intermodal.catalog.figures import Figure, Offer
@@ -55,11 +55,13 @@ def show(name: str, as_json: bool) -> None:
     catalog, snapshot = client.catalog, snapshot_of(client)
     known = _known(name, catalog, snapshot)
     said = [(endpoint.id, *row) for endpoint in known.endpoints for row in said_of(endpoint, servers)]
+    learned = [(each.id, lesson) for each in known.endpoints for lesson in lessons_of(each, client)]
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.document import plainly, print_document
 
         told = [dict(zip(("endpoint", "about", "says", "source"), row, strict=True)) for row in said]
-        body = {**document(known, catalog), "servers_say": told}
+        lessons = [plainly(lesson) for _, lesson in learned]
+        body = {**document(known, catalog), "servers_say": told, "learned": lessons}
         print_document("model", {"catalog": catalog.version, "model": body})
         return
     _say(known, catalog)
@@ -68,6 +70,11 @@ def show(name: str, as_json: bool) -> None:
 
         click.echo("\nits server says")
         echo_table(("endpoint", "of", "what", "where"), said)
+    if learned:
+        from intermodal.cli.table import echo_table
+
+        click.echo("\nlearned by asking")
+        echo_table(("endpoint", "what"), [(name, lesson_words(lesson)) for name, lesson in learned])
 
 
 @click.command(epilog=COMPARE_EPILOG)

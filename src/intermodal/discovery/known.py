@@ -7,18 +7,19 @@ Explaining contacts nobody, so it reads what was kept. Looking is for what runs 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from intermodal.catalog.found import FoundServer, is_here, root_of
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.learned import Lesson, lessons_of, with_lessons
+from intermodal.catalog.nouns import Catalog, Host, Shortcoming
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shipped import known_hosts
 from intermodal.config import Config, data_dir
 from intermodal.discovery.look import Place, look
 from intermodal.keys import find_key
-from intermodal.store import servers
+from intermodal.store import lessons, servers
 
 FRESH = 30.0  # seconds for which a look is not repeated
 OFF = "INTERMODAL_DISCOVERY"  # "off": nothing is looked for, whatever the config says
@@ -66,6 +67,27 @@ class Known:
             self._kept = found
         return self.servers
 
+    # ---- what was learned by asking --------------------------------------------------------------
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """Everything that was learned of endpoints and kept."""
+        return lessons.read(self._folder)
+
+    def corrected(self, catalog: Catalog) -> Catalog:
+        """The catalog with endpoints as they turned out to be, in this run of the program or an earlier one."""
+        return with_lessons(catalog, self.lessons, _today())
+
+    def learn(self, shortcoming: Shortcoming) -> None:
+        """Keep what an endpoint turned out not to take. Raises StoreError."""
+        lessons.keep(self._folder, lessons_of(shortcoming, _today()))
+
+    def keep(self, found: Iterable[Lesson]) -> None:
+        """Keep what a probe found. Raises StoreError."""
+        lessons.keep(self._folder, found)
+
+    # ---- where ------------------------------------------------------------------------------------
+
     def _rows(self) -> list[HostRow]:
         own = {row.id: row for row in self._config.hosts}
         return [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
@@ -93,6 +115,10 @@ class Known:
         for address in settings.addresses:
             add(address)
         return list(found.values())
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def _with_port(said: str, usual: str) -> str:

@@ -172,7 +172,9 @@ class _Request:
             reason, todo = _why(error)
             return errors.Unreachable(what + reason, where=self.where, todo=todo, sent=False)
         after = " without an answer" if phase == "waiting" else ""
-        return errors.Unreachable(what + after, where=self.where, sent=phase == "waiting")
+        found = errors.Unreachable(what + after, where=self.where, sent=phase == "waiting")
+        found.hung_up = phase == "waiting" and what == FAILURES["ReadError"][1]
+        return found
 
 
 def _why(error: BaseException) -> tuple[str, str]:
