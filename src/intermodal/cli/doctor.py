@@ -264,9 +264,8 @@ def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[Finding]:
     """What endpoints turned out to take and not to take, as far as it still holds."""
     from intermodal.cli.found import lesson_words, lessons_of
 
-    for endpoint in catalog.endpoints:
-        for lesson in lessons_of(endpoint, client):
-            yield Finding(area="learned", name=endpoint.id, state="ok", what=lesson_words(lesson))
+    for lesson in lessons_of(catalog.endpoints, client):
+        yield Finding(area="learned", name=lesson.endpoint, state="ok", what=lesson_words(lesson))
 
 
 def _about_store(client: AsyncClient) -> Iterator[Finding]:

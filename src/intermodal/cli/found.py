@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,12 +59,14 @@ def model_words(model: FoundModel) -> str:
 _MAKES = {"embedding": "makes vectors", "transcript": "hears speech", "other": "is not asked for anything here"}
 
 
-def lessons_of(endpoint: Endpoint, client: AsyncClient) -> Iterator[Lesson]:
-    """What was learned of an endpoint and still holds."""
+def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[Lesson]:
+    """What was learned of endpoints and still holds."""
     from datetime import UTC, datetime
 
-    today = datetime.now(UTC).date().isoformat()
-    yield from (lesson for lesson in client.known.lessons if lesson.holds_of(endpoint, today))
+    today, by_id = datetime.now(UTC).date().isoformat(), {endpoint.id: endpoint for endpoint in endpoints}
+    for lesson in client.known.lessons:
+        if lesson.endpoint in by_id and lesson.holds_of(by_id[lesson.endpoint], today):
+            yield lesson
 
 
 def lesson_words(lesson: Lesson) -> str:

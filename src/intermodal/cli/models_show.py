@@ -55,12 +55,12 @@ def show(name: str, as_json: bool) -> None:
     catalog, snapshot = client.catalog, snapshot_of(client)
     known = _known(name, catalog, snapshot)
     said = [(endpoint.id, *row) for endpoint in known.endpoints for row in said_of(endpoint, servers)]
-    learned = [(each.id, lesson) for each in known.endpoints for lesson in lessons_of(each, client)]
+    learned = list(lessons_of(known.endpoints, client))
     if as_json:
         from intermodal.cli.document import plainly, print_document
 
         told = [dict(zip(("endpoint", "about", "says", "source"), row, strict=True)) for row in said]
-        lessons = [plainly(lesson) for _, lesson in learned]
+        lessons = [plainly(lesson) for lesson in learned]
         body = {**document(known, catalog), "servers_say": told, "learned": lessons}
         print_document("model", {"catalog": catalog.version, "model": body})
         return
@@ -74,7 +74,7 @@ def show(name: str, as_json: bool) -> None:
         from intermodal.cli.table import echo_table
 
         click.echo("\nlearned by asking")
-        echo_table(("endpoint", "what"), [(name, lesson_words(lesson)) for name, lesson in learned])
+        echo_table(("endpoint", "what"), [(lesson.endpoint, lesson_words(lesson)) for lesson in learned])
 
 
 @click.command(epilog=COMPARE_EPILOG)
