@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.content import Value
 from intermodal.errors import ConfigError
-from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Zone
+from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
 
 if TYPE_CHECKING:
     import tomlkit
@@ -51,6 +52,25 @@ class Discovery(Value, forbid_unknown_fields=True):
     addresses: tuple[str, ...] = ()
 
 
+class Serve(Value, forbid_unknown_fields=True):
+    """How ``intermodal serve`` listens: ``[serve]``.
+
+    Attributes:
+        host, port: where. names: names by which clients reach it, besides those of this machine's loopback.
+        origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
+        max_body: MiB of one request. drain: seconds that answers get to end when it is stopped.
+        aliases: names that clients ask for -> what they get ("gpt-4o" = "policy:cheap").
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8787
+    names: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    max_body: int = 64
+    drain: float = 30.0
+    aliases: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class Config(Value):
     """The user's config.
 
@@ -63,6 +83,8 @@ class Config(Value):
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
         discovery: how servers of this machine are found.
+        policies: by name, what ``policy:NAME`` stands for where a model is asked for.
+        serve: how the gateway listens.
     """
 
     path: str = ""
@@ -73,6 +95,8 @@ class Config(Value):
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
     discovery: Discovery = Discovery()
+    policies: dict[str, Policy] = msgspec.field(default_factory=dict)
+    serve: Serve = Serve()
 
 
 class _File(Value, forbid_unknown_fields=True):
@@ -85,6 +109,8 @@ class _File(Value, forbid_unknown_fields=True):
     declined: tuple[str, ...] = ()
     discovery: dict[str, Any] = msgspec.field(default_factory=dict)
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    policies: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    serve: Serve = Serve()
 
 
 # ---- where things are ------------------------------------------------------------------------------
@@ -114,8 +140,15 @@ def snapshot_file(env: Mapping[str, str]) -> Path:
 
 def _folder(env: Mapping[str, str], kind: str) -> Path:
     home = env.get("INTERMODAL_HOME")
-    if home:
-        return Path(home).expanduser() / kind
+    return _in_home(home, kind) if home else _of_the_system(kind)
+
+
+@cache
+def _in_home(home: str, kind: str) -> Path:
+    return Path(home).expanduser() / kind
+
+
+def _of_the_system(kind: str) -> Path:
     import platformdirs
 
     folders: dict[str, Callable[[str], Path]] = {
@@ -178,6 +211,8 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         private=file.private,
         declined=file.declined,
         discovery=_discovery(file.discovery, where),
+        policies={name: _policy(name, file, where) for name in file.policies},
+        serve=file.serve,
     )
 
 
@@ -192,6 +227,19 @@ def _discovery(table: Mapping[str, Any], where: str) -> Discovery:
                 todo=f"add it as a host: intermodal hosts add NAME --base-url {address}",
             )
     return found
+
+
+def _policy(name: str, file: _File, where: str) -> Policy:
+    """One ``[policies.NAME]``: fields of a policy; money and time are those of the file unless it says others."""
+    place = f"policies.{name}"
+    check_name(name, where)
+    table = file.policies[name]
+    unknown = sorted(set(table) - set(Policy.__struct_fields__))
+    if unknown:
+        fields = ", ".join(Policy.__struct_fields__)
+        raise ConfigError(f"[{place}] has an unknown key: {unknown[0]}", where=where, todo=f"keys are {fields}")
+    both = {"max_cost": file.max_cost, "time_value": file.time_value, **table}
+    return decode(both, Policy, where=where, place=place)
 
 
 def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:

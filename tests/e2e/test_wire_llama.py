@@ -14,7 +14,7 @@ import pytest
 from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.config import cache_dir
-from intermodal.executor.transport import Timeouts, Transport
+from intermodal.executor.transport import Server, Timeouts, Transport
 from intermodal.request import JsonOutput, Sampling
 from intermodal.weights.store import WeightsStore
 from intermodal.wire import openai_chat, status
@@ -83,7 +83,7 @@ def chat(*parts: WirePart, stream: bool = True, schema: dict[str, object] | None
 async def ask(transport: Transport, base_url: str, call: ChatCall, *, key: str = KEY) -> list[WireEvent]:
     """Raises the classified error of a reply that is not 2xx."""
     encoded = openai_chat.encode_request(call, HOST)
-    async with transport.post(base_url, encoded, key=key, timeouts=Timeouts(first_byte=60)) as response:
+    async with transport.post(Server(base_url, key), encoded, timeouts=Timeouts(first_byte=60)) as response:
         if response.status != 200:
             raise status.classify(response.status, response.headers, await response.read(), "real:m", secrets=(key,))
         decoder = openai_chat.Decoder("real:m", headers=response.headers)
@@ -154,7 +154,7 @@ async def test_a_schema_that_the_server_cannot_use_is_the_caller_s_fault(transpo
 
 async def test_B1_a_real_stream_cut_at_any_byte_is_reassembled_or_an_error(transport: Transport, base_url: str) -> None:
     encoded = openai_chat.encode_request(chat(WireText(text="Name three colours."), tokens=8), HOST)
-    async with transport.post(base_url, encoded, key=KEY) as response:
+    async with transport.post(Server(base_url, KEY), encoded) as response:
         body = await response.read()
     decoder = openai_chat.Decoder()
     whole = decoder.feed(body) + decoder.close()

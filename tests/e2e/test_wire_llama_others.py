@@ -24,7 +24,7 @@ from intermodal import config, errors
 from intermodal.catalog.nouns import Host, Protocol
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.content import ToolCall, ToolResult
-from intermodal.executor.transport import Timeouts, Transport
+from intermodal.executor.transport import Server, Timeouts, Transport
 from intermodal.request import Sampling, Tool
 from intermodal.testing import Attempt, FakeVendor
 from intermodal.wire import anthropic, openai_responses, status
@@ -60,7 +60,7 @@ def chat(*messages: WireMessage, stream: bool = True, tools: tuple[Tool, ...] = 
 async def reply(transport: Transport, base_url: str, wire: ModuleType, call: ChatCall) -> bytes:
     """Raises the classified error of a reply that is not 2xx."""
     encoded = wire.encode_request(call, HOST)
-    async with transport.post(base_url, encoded, timeouts=Timeouts(first_byte=60)) as response:
+    async with transport.post(Server(base_url), encoded, timeouts=Timeouts(first_byte=60)) as response:
         body = await response.read(1 << 20)
         if response.status != 200:
             raise status.classify(response.status, response.headers, body, "real:m")

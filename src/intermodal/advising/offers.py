@@ -49,7 +49,6 @@ class Offers(Value):
         endpoints, hosts: how many hosted ones were looked at, those among them that others beat in every figure.
         dated: whose prices, and of which day.
         rationed: free tiers that were left out. doubted: prices that were.
-        own_snapshot: where the user's own snapshot is, if anywhere.
     """
 
     catalog: Catalog
@@ -58,7 +57,6 @@ class Offers(Value):
     dated: str
     rationed: int
     doubted: int
-    own_snapshot: Path | None = None
 
 
 def offers(
@@ -100,7 +98,6 @@ def offers(
         dated=_dated(models),
         rationed=len(ready) - len(paid),
         doubted=len(paid) - len(kept),
-        own_snapshot=own_snapshot,
     )
 
 

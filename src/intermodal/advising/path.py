@@ -16,6 +16,7 @@ _ENDS: dict[UseName, str] = {
     "recognition": "the words of a recording are wanted, and nobody answers anything",
     "synthesis": "the text itself is spoken, and nobody answers anything",
     "embedding": "a vector is wanted, and no words",
+    "drawing": "a picture is wanted, and no words",
 }
 
 

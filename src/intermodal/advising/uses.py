@@ -60,6 +60,8 @@ def job_of(question: Question) -> Job:
         return "transcribe"
     if question.makes == "embedding":
         return "embed"
+    if question.makes == "image":
+        return "draw"
     return "speak" if question.verbatim else "generate"
 
 
@@ -70,6 +72,8 @@ def uses(question: Question) -> tuple[Use, ...]:
         return (Use("recognition", _EVERYTHING),)
     if job == "embed":
         return (Use("embedding", _EVERYTHING),)
+    if job == "draw":
+        return (Use("drawing", _EVERYTHING),)
     if job == "speak":
         return (Use("synthesis", _EVERYTHING),)
     takes = set(question.takes)
@@ -90,7 +94,7 @@ def uses(question: Question) -> tuple[Use, ...]:
 def use_of(candidate: Candidate, makes: Makes) -> UseName:
     """What a finished route uses its answering model as."""
     last, answering = candidate.last, candidate.answering
-    ends: dict[str, UseName] = {"transcribe": "recognition", "embed": "embedding"}
+    ends: dict[str, UseName] = {"transcribe": "recognition", "embed": "embedding", "draw": "drawing"}
     if last.op in ends:
         return ends[last.op]
     if last.op == "speak" and answering is last:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from intermodal.catalog.cited import cited
 from intermodal.content import Value
 from intermodal.errors import UsageError
 
@@ -27,6 +28,9 @@ _SAME = re.compile(
     r"|bf16|int4|int8|vicuna|mistral"
 )
 _TAG = re.compile(r"\d|free$|beta$|thinking$|extended$|latest$|online$|$")
+# How Amazon names others' models: us.anthropic.claude-sonnet-4-5-20250929-v1:0.
+_VENDOR_BEFORE = re.compile(r"^(?:[a-z]+\.)?(?:anthropic|cohere|deepseek|google|meta|mistral|openai|qwen)\.")
+_VERSION_AFTER = re.compile(r"(?<=-\d{8})-v\d+(?:[-:]\d+)?$")
 _DAY = re.compile(r"-\d{4}-\d{2}-\d{2}(?=-|$)")
 
 
@@ -44,6 +48,7 @@ class CountingRule(Value, forbid_unknown_fields=True):
             the second number of pages.
         most_seconds: of sound in a request. most_bytes: of a request as it is sent, media in base64.
         limits_source: who says so, where that is not the source of the rules.
+        checked: the day every source of the row was opened; "" for unverified, and said so wherever it is shown.
     """
 
     effective_from: str
@@ -71,13 +76,15 @@ class FamilyRow(Value, forbid_unknown_fields=True):
     """A family of models: the names it answers to, and its rules, the oldest first.
 
     ``text_source``, ``tools_source``: who says which vocabulary its text has, and what tools add, where that is not the
-    source of its rules.
+    source of its rules; ``text_checked``, ``tools_checked``: the day that was opened.
     """
 
     names: tuple[str, ...]
     rules: tuple[CountingRule, ...]
     text_source: str = ""
+    text_checked: str = ""
     tools_source: str = ""
+    tools_checked: str = ""
 
 
 class Sheet(Value):
@@ -118,7 +125,7 @@ def bare(name: str) -> str:
         last = f"{first}-{tail}" if _TAG.match(tail) and tail[:1].isdigit() else first
     elif colon:  # host:model
         return bare(tail)
-    return re.sub(r"[._]+", "-", last)
+    return re.sub(r"[._]+", "-", _VENDOR_BEFORE.sub("", _VERSION_AFTER.sub("", last)))
 
 
 def _says_the_same(rest: str) -> bool:
@@ -197,13 +204,15 @@ def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
             stated = getattr(rule, aspect)
             if stated and begun:
                 made[aspect] = stated
-                sources[aspect] = f"{rule.source}, in force from {rule.effective_from}"
+                sources[aspect] = cited(f"{rule.source}, in force from {rule.effective_from}", rule.checked)
             elif stated and aspect not in made:
                 later.setdefault(aspect, rule.effective_from)
         if begun:
             held |= {name: value for name in ("framing", *_LIMITS) if (value := getattr(rule, name))}
-    said: tuple[tuple[Aspect, str], ...] = (("text", row.text_source), ("tools", row.tools_source))
-    for aspect, source in said:
+    said: tuple[tuple[Aspect, str, str], ...] = (
+        ("text", row.text_source, row.text_checked), ("tools", row.tools_source, row.tools_checked),
+    )  # fmt: skip
+    for aspect, source, checked in said:
         if source and aspect in sources:
-            sources[aspect] = source
+            sources[aspect] = cited(source, checked)
     return Sheet(name=name, rules=made, sources=sources, later=later, **held)

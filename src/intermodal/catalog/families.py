@@ -32,7 +32,7 @@ def families(root: Path = DATA) -> Families:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"is not TOML: {error}", where=where, todo="correct that line") from None
         for index, row in enumerate(table.get("families", ())):
-            for name in ("text_source", "tools_source"):
+            for name in ("text_source", "text_checked", "tools_source", "tools_checked"):
                 row.setdefault(name, table.get(name, ""))
             made = decode(row, FamilyRow, where=where, place=f"families[{index}]")
             if not made.names or not made.rules:

@@ -126,13 +126,20 @@ class Prices(NamedTuple):
 
 def prices_of(row: Row, header: Header) -> Prices | None:
     """What the snapshot says a row costs; None when it does not say."""
-    dated, makes = row.dated_prices, shape(row).output not in (("embedding",), ("scores",))
+    seen = shape(row)
+    dated, makes = row.dated_prices, seen.output not in SILENT
+    if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in vectors_of(row)):
+        return None  # a price of text, or of minutes in the place of tokens: what an hour of sound costs nobody says
     if dated:
         return _dated(dated, header, makes)
     stated = row.stated_prices
     if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(_FREE)):
         return None
-    return Prices(_price(stated, said_by(header, "models.dev"), makes), (), prices.steps_of(stated))
+    return Prices(price_of(stated, said_by(header, "models.dev"), makes), (), prices.steps_of(stated))
+
+
+SILENT: tuple[_Makes, ...] = (("embedding",), ("scores",))  # what comes out of these is no token
+_OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 
 
 def vectors_of(row: Row) -> tuple[Vector, ...]:
@@ -157,15 +164,18 @@ def _dated(dated: tuple[Vector, ...], header: Header, makes: bool) -> Prices | N
         return None
     steps = [each for each in (now, *(vector for _, vector in later if vector)) if prices.steps_of(each)]
     return Prices(
-        _price(now, evidence, makes),
-        tuple(_price(vector, evidence, makes, day) for day, vector in later if vector is not None),
+        price_of(now, evidence, makes),
+        tuple(price_of(vector, evidence, makes, day) for day, vector in later if vector is not None),
         min((limit for each in steps if (limit := prices.steps_of(each))), default=None),
     )
 
 
-def _price(vector: Vector, evidence: Evidence, makes: bool, since: str = "") -> Price:
-    """``makes``: tokens come out. Where none do, as of an embedding, they cost nothing; elsewhere a missing price is
-    an unknown one."""
+def price_of(vector: Vector, evidence: Evidence, makes: bool, since: str = "") -> Price:
+    """A vector as the one flat price that plans use, that of a small request.
+
+    ``makes``: tokens come out. Where none do, as of an embedding, they cost nothing; elsewhere a missing price is an
+    unknown one.
+    """
     units = {name: prices.base(rate) for name, rate in vector.units.items()}
     hours = units.get("input_audio_hours", units.get("audio_hours"))
     pages, characters = units.get("input_document_kpages"), units.get("input_mchars")

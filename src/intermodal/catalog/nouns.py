@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from intermodal.catalog import kinds
+from intermodal.catalog.cited import cited
 from intermodal.catalog.counting import Families, FamilyRow
 from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
@@ -77,6 +78,12 @@ class Evidence(Value):
     level: Literal["declared", "reported", "probed", "observed", "measured", "benchmark", "proxy"]
     source: str = ""
     checked: str = ""
+
+    @property
+    def cited(self) -> str:
+        """The source with the day it was opened, or that nobody did. What was seen here needs no page."""
+        stated = self.level in ("declared", "benchmark")
+        return cited(self.source, self.checked) if self.source and stated else self.source
 
 
 class Strength(Value):

@@ -34,6 +34,6 @@ def sheet_of(name: str, model: Model | None, families: Families, date: str) -> S
         own["audio"] = "by_time"
     if not own:
         return found
-    source = model.evidence.source or "its row in the catalog"
+    source = model.evidence.cited or "its row in the catalog"
     sources: dict[Aspect, str] = {aspect: BY_TIME if rule == "by_time" else source for aspect, rule in own.items()}
     return msgspec.structs.replace(found, rules={**found.rules, **own}, sources={**found.sources, **sources})

@@ -41,7 +41,7 @@ Examples
 @click.option("--out-tokens", type=click.IntRange(0), default=None, metavar="N", help="Tokens of the answer.")
 @click.option("--out-image", "drawings", multiple=True, metavar="WxH[:QUALITY]", help="A picture that it draws.")
 @click.option("--out-audio", "speeches", multiple=True, metavar="TIME", help="Speech that it makes.")
-@click.option("--cached", type=click.IntRange(0), default=0, metavar="N", help="Tokens of text read from its cache.")
+@click.option("--cached", type=click.IntRange(0), default=0, metavar="N", help="Tokens read from its cache.")
 @click.option("--batch", is_flag=True, help="At the price of a batch.")
 @click.option("--chat", is_flag=True, help="Add the chat template's own tokens, a range.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

@@ -246,7 +246,7 @@ def _unit(unit: str, usd: float) -> str:
 
 
 def _source(source: str, checked: str) -> str:
-    from intermodal.catalog.figures import UNVERIFIED
+    from intermodal.catalog.cited import UNVERIFIED
 
     if not source or source.startswith(("derived", "its name", "from its", "proxy", "stated")):
         return source

@@ -155,7 +155,9 @@ def _plans(found: Located, said: Mapping[str, Any], config: Config) -> tuple[Pla
             )  # fmt: skip
         merged = {**said.get("policy", {}), **own}
         where = found.where(("plans", place, "host" if "host" in own else "hosts"))
-        plans.append(PlanWanted(name=own["name"], policy=_policy(merged, config, where)))
+        policy = _policy(merged, config, where)
+        discounts = {"batch": merged.get("batch", False), "cached": merged.get("cached", 0)}
+        plans.append(PlanWanted(name=own["name"], policy=policy, **discounts))
     return tuple(plans)
 
 

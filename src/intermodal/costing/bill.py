@@ -33,7 +33,7 @@ _COUNTS: dict[PieceKind, tuple[str, ...]] = {  # every count a kind is part of, 
 
 
 def usage(parts: tuple[Counted, ...], level: Level, *, cached: int = 0) -> dict[str, float]:
-    """What would be billed at one level, ``cached`` tokens of its text read from the provider's cache."""
+    """What would be billed at one level, ``cached`` tokens read from the provider's cache, of text before pictures."""
     found: dict[str, float] = {}
     for part in parts:
         piece, tokens = part.piece, levels(part.tokens)[level]
@@ -44,9 +44,19 @@ def usage(parts: tuple[Counted, ...], level: Level, *, cached: int = 0) -> dict[
         if piece.kind == "document" and part.tokens.high == 0:
             found["input_document_pages"] = found.get("input_document_pages", 0.0) + piece.pages
     if cached:
-        text = sum(levels(part.tokens)[level] for part in parts if _COUNTS[part.piece.kind] == ("input_tokens",))
-        found["cache_read_tokens"] = min(float(cached), text)
+        of_text = min(float(cached), sum(levels(part.tokens)[level] for part in parts if _is_text(part)))
+        of_pictures = min(cached - of_text, found.get("input_image_tokens", 0.0))
+        found["cache_read_tokens"], found["cache_image_read_tokens"] = of_text + of_pictures, of_pictures
     return {name: count for name, count in found.items() if count}
+
+
+def _is_text(part: Counted) -> bool:
+    return _COUNTS[part.piece.kind] == ("input_tokens",)
+
+
+def cacheable(parts: tuple[Counted, ...]) -> float:
+    """Tokens that a provider's cache can hold at most: of text, documents and pictures."""
+    return sum(part.tokens.high for part in parts if _is_text(part) or part.piece.kind == "image")
 
 
 def bill(parts: tuple[Counted, ...], priced: Priced, *, cached: int = 0) -> Quantity:
@@ -108,6 +118,7 @@ def _rates(price: Price) -> dict[str, _Rate]:
         "input_video_tokens": _Rate(image, million, "video", "input_tokens"),
         "input_audio_tokens": _Rate(audio, million, "sound", "input_tokens"),
         "cache_read_tokens": _Rate(None, million, "cached text", "input_tokens"),
+        "cache_image_read_tokens": _Rate(None, million, "cached pictures"),
         "output_tokens": _Rate(out, million, "output"),
         "output_image_tokens": _Rate(None, million, "pictures that it makes", "output_tokens"),
         "output_audio_tokens": _Rate(speech, million, "speech that it makes", "output_tokens"),

@@ -19,7 +19,7 @@ from intermodal.catalog.rows import HostRow
 from intermodal.catalog.signs import Read, Sign, Signs
 from intermodal.content import Value
 from intermodal.discovery.reading import READERS, at
-from intermodal.executor.transport import Timeouts, Transport, listening
+from intermodal.executor.transport import Server, Timeouts, Transport, listening
 from intermodal.wire.call import Encoded
 
 SECONDS = 0.9  # for everything
@@ -178,7 +178,7 @@ class _Visit:
         async with limiter:
             try:
                 async with self._transport.post(
-                    place.address, asked, key=place.key, auth=place.auth, timeouts=limits
+                    Server(place.address, place.key, place.auth), asked, timeouts=limits
                 ) as response:
                     body = await response.read(_LARGEST)
             except errors.IntermodalError:

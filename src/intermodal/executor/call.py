@@ -240,12 +240,19 @@ class Attempt:
         return self._caller.remaining
 
     async def sending(self) -> None:
-        assert self._entry is not None
-        await self._entry.sending()
+        await self.record().written()
         self._sent_at = self._clock()
+
+    def record(self) -> Entry:
+        assert self._entry is not None
+        self._sent_at = self._clock()
+        self._entry.begin()
+        return self._entry
 
     async def say(self, text: str) -> None:
         if self._first_at is None and text:
+            if self._entry is not None:
+                await self._entry.written()  # nothing is shown that has no row
             self._first_at = self._clock()
             self._caller.world.upstreams.end(self.endpoint, None, self._first_at)  # it is at work again
         if self._say is not None:
@@ -264,7 +271,7 @@ class Attempt:
         import anyio
 
         job = self._job
-        entry = self._entry = await self._caller.ledger.open(job.step, job.endpoint, job.work)
+        entry = self._entry = self._caller.ledger.open(job.step, job.endpoint, job.work)
         try:
             self._begun = self._clock()
             made = await driver_of(job.endpoint.host.protocol).drive(job, self._caller.world, self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 
 import msgspec
 
@@ -43,9 +43,13 @@ class Course:
         self._surprise: Surprise | None = None
         # Checks of an answer may stand behind the call that makes it.
         self._last = next((step for step in reversed(candidate.steps) if isinstance(step, Call)), None)
-        facts, catalog = shop.opened.facts, shop.world.catalog
-        question = describing.question_of(shop.request)
-        self._keys = convert.keys_of(candidate.steps, facts, catalog, shop.request.policy.language, question)
+
+    @cached_property
+    def _keys(self) -> Mapping[str, str]:
+        """Where what each step makes is kept."""
+        facts, catalog, request = self.shop.opened.facts, self.shop.world.catalog, self.shop.request
+        question = describing.question_of(request)
+        return convert.keys_of(self._candidate.steps, facts, catalog, request.policy.language, question)
 
     def step(self, reference: str) -> Step | None:
         """The step that a reference names ("step:<id>")."""
@@ -117,6 +121,8 @@ class Course:
         """
         import anyio
 
+        if not steps:
+            return
         done = {step.id: anyio.Event() for step in steps}
 
         async def one(step: Step) -> None:

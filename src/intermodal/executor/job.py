@@ -8,6 +8,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part, ReadLine, Transcript, Value
 from intermodal.events import Drawn
 from intermodal.executor.pieces import Pixels, Sound
+from intermodal.executor.transport import Record
 from intermodal.executor.world import World
 from intermodal.plans.step import Call
 from intermodal.store.rows import Work
@@ -79,6 +80,10 @@ class Line(Protocol):
 
     async def sending(self) -> None:
         """Call it right before the first byte leaves: it records that money may be spent, or raises StoreError."""
+
+    def record(self) -> Record:
+        """The same for who can tell when the first byte leaves and when the last one left."""
+        ...
 
     async def say(self, text: str) -> None:
         """A piece of the answer, as it comes."""

@@ -1,7 +1,13 @@
-"""The money side of one run: reserve before spending, one row per attempt, never more than allowed."""
+"""The money side of one run: reserve before spending, one row per attempt, never more than allowed.
+
+An attempt's row is written before its first byte is sent, in one commit with the mark that it is; a connection is made
+meanwhile. The row of an attempt that cannot cost anything is written while it is waited for, and is there before any of
+its answer is shown.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -35,14 +41,13 @@ class Ledger:
         # Writes the run's own row; taken by the first attempt, which has to write anyway.
         self.begin: Callable[[], None] | None = None
 
-    async def open(self, step: Call, endpoint: Endpoint, work: Work) -> Entry:
-        """Set the step's highest cost aside and write its row.
+    def open(self, step: Call, endpoint: Endpoint, work: Work) -> Entry:
+        """Set the step's highest cost aside. Raises BudgetExceeded: nothing may be sent.
 
-        Raises BudgetExceeded, or StoreError; in both cases nothing may be sent.
+        No await between the check and the reservation: two steps at once cannot both take the last cent.
         """
         estimate = step.estimate
         high = estimate.cost.high if estimate.cost.known else 0.0
-        # No await between the check and the reservation: two steps at once cannot both take the last cent.
         if high > 0 and self.spent + self.reserved + high > self.max_cost + _CENT:
             raise BudgetExceeded(
                 f"this call may cost up to ${high:.4f}, and ${self.spent + self.reserved:.4f} of the "
@@ -51,56 +56,88 @@ class Ledger:
                 todo="raise --max-cost, or choose a cheaper route",
                 step=step.id,
             )
+        row = Reservation(
+            run=self.run,
+            step=step.id,
+            op=step.op,
+            task=step.task,
+            endpoint=endpoint.id,
+            zone=endpoint.host.zone,
+            input_tokens=_mid(estimate.input_tokens),
+            output_tokens=_mid(estimate.output_tokens),
+            cost=_mid(estimate.cost),
+            seconds=_mid(estimate.seconds),
+            load_seconds=_mid(estimate.load_seconds),
+            cost_high=high if math.isfinite(high) else 0.0,
+            work=work,
+            output=("json" if "json" in dict(step.params) else self.answer) if step.op == "generate" else "",
+            input_range=range_of(estimate.input_tokens),
+            output_range=range_of(estimate.output_tokens),
+            seconds_range=range_of(estimate.seconds),
+        )
         self.reserved += high
-        try:
-            row = Reservation(
-                run=self.run,
-                step=step.id,
-                op=step.op,
-                task=step.task,
-                endpoint=endpoint.id,
-                zone=endpoint.host.zone,
-                input_tokens=_mid(estimate.input_tokens),
-                output_tokens=_mid(estimate.output_tokens),
-                cost=_mid(estimate.cost),
-                seconds=_mid(estimate.seconds),
-                load_seconds=_mid(estimate.load_seconds),
-                cost_high=high if math.isfinite(high) else 0.0,
-                work=work,
-                output=("json" if "json" in dict(step.params) else self.answer) if step.op == "generate" else "",
-                input_range=range_of(estimate.input_tokens),
-                output_range=range_of(estimate.output_tokens),
-                seconds_range=range_of(estimate.seconds),
-            )
-            begin, self.begin = self.begin, None
-            key = await written(lambda: self._reserve(row, begin))
-        except BaseException:
-            self.reserved -= high
-            raise
-        return Entry(self, self._store, key, high)
-
-    def _reserve(self, row: Reservation, begin: Callable[[], None] | None) -> str:
-        if begin is not None:
-            begin()
-        return self._store.reserve(row)
+        return Entry(self, self._store, row, high)
 
 
 class Entry:
-    """One attempt's row while it is open."""
+    """One attempt's row. ``sent``: it is in the store, and the attempt may have been paid from then on."""
 
-    def __init__(self, ledger: Ledger, store: Store, key: str, high: float) -> None:
-        self.key = key
+    def __init__(self, ledger: Ledger, store: Store, row: Reservation, high: float) -> None:
         self.sent = False
+        self._key = ""
+        self._row = row
         self._ledger = ledger
         self._store = store
         self._high = high
         self._open = True
+        self._writing: asyncio.Future[str] | None = None
+        # What costs nothing need not survive a loss of power: its row does not wait for the disk, nor a request for it.
+        self._free = row.cost == 0 == row.cost_high
 
-    async def sending(self) -> None:
-        """Raises StoreError: then nothing may be sent."""
-        if not self.sent:
-            await written(lambda: self._store.sent(self.key))
-            self.sent = True
+    def begin(self) -> None:
+        """The attempt begins: where it may cost money, its row is begun to be written."""
+        if not self._free:
+            self._start()
+
+    async def before(self) -> None:
+        """The first byte is about to leave. Raises StoreError: then it must not, as nobody would know of it."""
+        if not self._free:
+            await self.written()
+
+    def after(self) -> None:
+        """The last byte left."""
+        self._start()
+        self.sent |= self._free
+
+    def _start(self) -> None:
+        if self._writing is None and self._open:
+            begin, self._ledger.begin = self._ledger.begin, None
+            self._writing = asyncio.get_running_loop().run_in_executor(None, self._write, begin)
+
+    def _write(self, begin: Callable[[], None] | None) -> str:
+        with self._store.at_once(later=self._free):
+            if begin is not None:
+                begin()
+            key = self._store.reserve(self._row)
+            self._store.sent(key)
+        return key
+
+    async def written(self) -> None:
+        """The row is there. Raises StoreError."""
+        import anyio
+
+        if self._key:
+            return
+        self._start()
+        if self._writing is None:
+            return
+        with anyio.CancelScope(shield=True):
+            try:
+                self._key = await asyncio.shield(self._writing)
+            except Exception:
+                self._forget(0.0)  # there is no row, and nothing was sent
+                raise
+        self.sent = True
 
     async def settle(self, outcome: Outcome) -> None:
         """It worked, or it failed and was charged for: what it took is known."""
@@ -115,13 +152,29 @@ class Entry:
         await self._close(self._store.void, outcome, 0.0)
 
     async def _close(self, write: Callable[[str, Outcome], None], outcome: Outcome, cost: float | None) -> None:
+        if self._writing is not None:
+            await self.written()
         if not self._open:
             return
-        self._open = False
-        self._ledger.reserved -= self._high
-        self._ledger.spent += self._high if cost is None else cost
-        self._ledger.unknown |= cost is None
-        await written(lambda: write(self.key, outcome))
+        self._forget(cost)
+        begin = None
+        if not self._key:  # it ended before anything was to be sent: its row has yet to be written
+            begin, self._ledger.begin = self._ledger.begin, None
+
+        def end() -> None:
+            if begin is not None:
+                begin()
+            write(self._key or self._store.reserve(self._row), outcome)
+
+        await written(end)
+
+    def _forget(self, cost: float | None) -> None:
+        """Nothing is set aside for it any more; ``cost`` was spent, None for all that was set aside."""
+        if self._open:
+            self._open = False
+            self._ledger.reserved -= self._high
+            self._ledger.spent += self._high if cost is None else cost
+            self._ledger.unknown |= cost is None
 
 
 async def written(write: Callable[[], T]) -> T:

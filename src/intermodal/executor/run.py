@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.costing import answers
-from intermodal.events import Committed, Event, Finished, Note
+from intermodal.events import Committed, Event, Finished, Note, TextDelta
 from intermodal.executor.call import Again, Caller, Reroute, Surprise
 from intermodal.executor.course import Course
 from intermodal.executor.detached import produced
@@ -132,6 +132,9 @@ class Trip:
         import anyio
 
         limit = self._request.policy.deadline
+        if limit is None:
+            await self._routes()
+            return
         with anyio.move_on_after(limit) as scope:
             await self._routes()
         if scope.cancelled_caught:
@@ -204,7 +207,15 @@ class Trip:
         return Surprise(step=error.step, reason=what, blocked=True)
 
     async def _emit(self, event: Event) -> None:
+        import anyio
+
         self._committed |= isinstance(event, Committed)
+        if not isinstance(event, TextDelta):  # words are to be read at once, what leads to them can wait for them
+            try:
+                self._send.send_nowait(event)
+                return
+            except anyio.WouldBlock:
+                pass
         await self._send.send(event)
 
     def _hint(self, event: Event) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
-from intermodal.executor.transport import Timeouts, Transport
+from intermodal.executor.transport import Server, Timeouts, Transport
 from intermodal.keys import find_key
 from intermodal.media.opened import Opened
 from intermodal.plans.facts import PartFacts
@@ -110,10 +110,8 @@ async def _asked(endpoint: Endpoint, text: str, transport: Transport, env: Mappi
     encoded = tokenize.encode_request(host.counts_text, endpoint.served_as or endpoint.model.id, text)
     limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
     try:
-        key = find_key(host, env) or ""
-        async with transport.post(
-            tokenize.root(host.base_url), encoded, key=key, auth=host.auth, where=endpoint.id, timeouts=limits
-        ) as response:
+        server = Server(tokenize.root(host.base_url), find_key(host, env) or "", host.auth)
+        async with transport.post(server, encoded, where=endpoint.id, timeouts=limits) as response:
             return tokenize.decode_reply(await response.read(_LARGEST)) if response.status == 200 else None
     except errors.IntermodalError:
         return None

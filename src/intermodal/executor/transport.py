@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Literal, cast
+from functools import cached_property, lru_cache, partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 from intermodal import errors
 from intermodal._version import __version__
@@ -116,10 +117,20 @@ class Response:
         return bytes(body[:limit])
 
 
+class Record(Protocol):
+    """Who writes down that a request is sent."""
+
+    async def before(self) -> None:
+        """The connection stands, and the first byte is about to leave."""
+
+    def after(self) -> None:
+        """The last byte left."""
+
+
 class _Request:
     """What is known about a request on its way: how far it came, and how to say that it failed."""
 
-    def __init__(self, segments: Sequence[bytes], where: str, timeouts: Timeouts) -> None:
+    def __init__(self, segments: Sequence[bytes], where: str, timeouts: Timeouts, record: Record | None = None) -> None:
         import anyio
 
         self.phase: Phase = "connecting"
@@ -128,6 +139,7 @@ class _Request:
         self.first_byte_deadline = math.inf  # known when the last byte of the request was taken
         self.scope = anyio.CancelScope()
         self._left = deque(segments)
+        self.record = record
 
     def __aiter__(self) -> _Request:
         """The body, as httpx takes it. Not a generator, which a cancelled send would leave hanging."""
@@ -142,12 +154,19 @@ class _Request:
         self.phase = "sending" if self._left else "waiting"
         return segment
 
+    async def trace(self, event: str, info: object) -> None:
+        """What httpcore is about to do, in its words: https://www.encode.io/httpcore/extensions/#trace"""
+        if self.record is not None and event.endswith(".send_request_headers.started"):
+            await self.record.before()
+
     def begin_waiting(self) -> None:
         """The host's turn: from now on its time is counted."""
         import anyio
 
         if self.first_byte_deadline == math.inf:
             self.first_byte_deadline = self.scope.deadline = anyio.current_time() + self.timeouts.first_byte
+            if self.record is not None:
+                self.record.after()
 
     @property
     def sent(self) -> bool:
@@ -220,6 +239,20 @@ class Timeouts(Value, frozen=True):
 _DEFAULT = Timeouts()
 
 
+class Server(NamedTuple):
+    """Where to send, the key for it and where the key goes."""
+
+    base_url: str
+    key: str = ""
+    auth: Auth = "bearer"
+
+
+def _name(server: Server, encoded: Encoded) -> str:
+    address = _address(server.base_url, encoded.path)
+    return f"{address.host}:{address.port or address.scheme}"
+
+
+@lru_cache(maxsize=256)
 def _address(base_url: str, path: str) -> httpx.URL:
     """Where a request goes. Raises ConfigError for a base_url that is no plain http(s) address."""
     import httpx
@@ -272,7 +305,7 @@ _KEYS: Mapping[Auth, tuple[str, str]] = {
 
 def _own_headers(address: httpx.URL, key: str, auth: Auth) -> dict[str, str]:
     # Asking for no compression: a stream then comes as it is made, and nothing can unpack to gigabytes.
-    headers = {"user-agent": f"intermodal/{__version__}", "accept-encoding": "identity"}
+    headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": f"intermodal/{__version__}"}
     if not key or auth not in _KEYS:
         return headers
     if not (key.isascii() and key.isprintable()) or " " in key:
@@ -285,7 +318,15 @@ class Transport:
     """One connection pool for a whole run or client. ``aclose`` it when done."""
 
     def __init__(self) -> None:
-        self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
+        self._clients: dict[tuple[bool, bool], httpx.AsyncClient | httpx.AsyncHTTPTransport] = {}
+
+    @cached_property
+    def _proxies(self) -> bool:
+        """Whether the environment may name any. Some systems have settings of their own, which httpx reads."""
+        import os
+        import sys
+
+        return sys.platform in ("darwin", "win32") or any(name.lower().endswith("_proxy") for name in os.environ)
 
     def get(
         self,
@@ -299,63 +340,57 @@ class Transport:
     ) -> AbstractAsyncContextManager[Response]:
         """GET ``base_url`` + ``path``; see :meth:`post`."""
         nothing = Encoded(path=path, headers=headers, segments=())
-        return self._exchange("GET", base_url, nothing, key=(key, auth), where=where, proxied=False)
+        server = Server(base_url, key, auth)
+        request = _Request((), where or _name(server, nothing), _DEFAULT)
+        return self._exchange("GET", server, nothing, request, proxied=False)
 
     def post(
         self,
-        base_url: str,
+        server: Server,
         encoded: Encoded,
         *,
-        key: str = "",
-        auth: Auth = "bearer",
         where: str = "",
         proxied: bool = False,
         timeouts: Timeouts = _DEFAULT,
+        record: Record | None = None,
     ) -> AbstractAsyncContextManager[Response]:
-        """POST a request to ``base_url`` + its path; the block gets the reply as soon as its headers are there.
+        """POST a request to a server, at its path; the block gets the reply as soon as its headers are there.
 
         Args:
-            base_url: the host's; the key is its own.
-            key: sent where ``auth`` says.
             where: how errors name the host; its address when "".
             proxied: use the proxies of the environment (hosts of zone internet), except to this machine.
+            record: told before the first byte leaves, which then does not where that raises, and after the last.
 
         Raises Unreachable, with ``sent`` True when the request may have been worked on; ConfigError for
         an address or key that cannot be used. The status is the caller's to judge.
         """
-        pair = (key, auth)
-        return self._exchange("POST", base_url, encoded, key=pair, where=where, proxied=proxied, timeouts=timeouts)
+        request = _Request(encoded.segments, where or _name(server, encoded), timeouts, record)
+        return self._exchange("POST", server, encoded, request, proxied=proxied)
 
     @asynccontextmanager
     async def _exchange(
-        self,
-        method: str,
-        base_url: str,
-        encoded: Encoded,
-        *,
-        key: tuple[str, Auth],
-        where: str,
-        proxied: bool,
-        timeouts: Timeouts = _DEFAULT,
+        self, method: str, server: Server, encoded: Encoded, request: _Request, *, proxied: bool
     ) -> AsyncIterator[Response]:
         import anyio
         import httpx
 
-        address = _address(base_url, encoded.path)
-        request = _Request(encoded.segments, where or f"{address.host}:{address.port or address.scheme}", timeouts)
-        headers = {**dict(encoded.headers), **_own_headers(address, *key)}
+        address = _address(server.base_url, encoded.path)
+        timeouts = request.timeouts
+        headers = {**dict(encoded.headers), **_own_headers(address, server.key, server.auth)}
         if encoded.segments:
             headers["content-length"] = str(encoded.size)
         # Reads are timed here and not by httpx, which starts anew with each of them.
         limits = httpx.Timeout(connect=timeouts.connect, pool=timeouts.connect, write=timeouts.idle, read=None)
         raw: httpx.Response | None = None
         try:
-            client = self._client(address, proxied and not _is_this_machine(address.host))
-            built = client.build_request(
-                method, address, headers=headers, content=request if encoded.segments else None, timeout=limits
-            )
+            send = self._sender(address, proxied and not _is_this_machine(address.host))
+            extensions: dict[str, Any] = {"timeout": limits.as_dict()}
+            if request.record is not None:
+                extensions["trace"] = request.trace
+            content = request if encoded.segments else None
+            built = httpx.Request(method, address, headers=headers, content=content, extensions=extensions)
             with anyio.CancelScope() as request.scope:
-                raw = await client.send(built, stream=True)
+                raw = await send(built)
             if raw is None:
                 raise request.silent()
             request.begin_waiting()  # a host may answer before it has taken everything
@@ -369,21 +404,27 @@ class Transport:
                 with anyio.move_on_after(1, shield=True):
                     await raw.aclose()
 
-    def _client(self, address: httpx.URL, proxied: bool) -> httpx.AsyncClient:
+    def _sender(self, address: httpx.URL, proxied: bool) -> Callable[[httpx.Request], Awaitable[httpx.Response]]:
+        """What brings a request to its host and comes back with the headers of the reply."""
         import httpx
 
         secure = address.scheme != "http"
+        proxied = proxied and self._proxies
         if (secure, proxied) not in self._clients:
-            self._clients[secure, proxied] = httpx.AsyncClient(
-                # Reading the certificates takes 20 to 50 ms, so a client for plain http goes without.
-                verify=httpx.create_ssl_context() if secure or proxied else False,
-                trust_env=proxied,
-                follow_redirects=False,
-                limits=httpx.Limits(
-                    max_connections=MAX_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=KEEP_ALIVE
-                ),
+            # Reading the certificates takes 20 to 50 ms, so a client for plain http goes without.
+            verify = httpx.create_ssl_context() if secure or proxied else False
+            limits = httpx.Limits(
+                max_connections=MAX_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=KEEP_ALIVE
             )
-        return self._clients[secure, proxied]
+            # Cookies, redirects and authentication are a client's business, and not ours: where no proxy is to be
+            # chosen, one goes without it.
+            self._clients[secure, proxied] = (
+                httpx.AsyncClient(verify=verify, trust_env=True, follow_redirects=False, limits=limits)
+                if proxied
+                else httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
+            )
+        found = self._clients[secure, proxied]
+        return partial(found.send, stream=True) if isinstance(found, httpx.AsyncClient) else found.handle_async_request
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,27 +15,19 @@ Tell = Callable[[float], None]
 
 async def with_signs(work: Callable[[], Awaitable[T]], tell: Tell, is_over: Callable[[], bool]) -> T:
     """What ``work`` returns; until then, and until ``is_over``, ``tell`` is called with the seconds that went by."""
-    import anyio
+    loop = asyncio.get_running_loop()
+    began = loop.time()
 
-    made: list[T] = []
-    failed: list[Exception] = []
+    timer: asyncio.TimerHandle
 
-    async def signs() -> None:
-        waited = 0.0
-        while True:
-            await anyio.sleep(EVERY)
-            if is_over():
-                return
-            waited += EVERY
-            tell(waited)
+    def sign() -> None:
+        nonlocal timer
+        if not is_over():
+            tell(EVERY * round((loop.time() - began) / EVERY))
+            timer = loop.call_later(EVERY, sign)
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(signs)
-        try:
-            made.append(await work())
-        except Exception as error:  # raised outside, or the group would wrap it
-            failed.append(error)
-        group.cancel_scope.cancel()
-    if failed:
-        raise failed[0]
-    return made[0]
+    timer = loop.call_later(EVERY, sign)  # a task for it would cost ten times as much, and most calls need no sign
+    try:
+        return await work()
+    finally:
+        timer.cancel()

@@ -78,7 +78,7 @@ def counted_by(basis: str, source: str) -> str:
 
 def tools_counted(count: int, tokens: Quantity, source: str, known: Tooling) -> str:
     """Tools that go along, what they add, and who says that they are taken."""
-    said = f"it takes tools ({known.evidence.level}{f': {known.evidence.source}' if known.evidence.source else ''})"
+    said = f"it takes tools ({known.evidence.level}{f': {known.evidence.cited}' if known.evidence.source else ''})"
     taken = said if known.takes else "nobody says that it takes tools"
     what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
     return f"{what}: {counted_by(tokens.basis, source)}; {taken}"

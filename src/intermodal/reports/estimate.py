@@ -9,8 +9,9 @@ import msgspec
 from intermodal.catalog.counting import Families, Sheet
 from intermodal.catalog.sheets import sheet_of
 from intermodal.content import Value
-from intermodal.costing.bill import bill
+from intermodal.costing.bill import bill, cacheable
 from intermodal.costing.parts import Count, Piece, count
+from intermodal.errors import UsageError
 from intermodal.media.pretokens import pretokens
 from intermodal.quantity import Quantity, unknown
 from intermodal.reports.subject import Subject
@@ -51,16 +52,38 @@ def estimate(
     """Tokens and money of a call of these pieces.
 
     Raises:
-        UsageError: a piece is of a kind whose first rule is of a later day.
+        UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
     """
     model = subject.model
     found = count(pieces, rules, takes=model.input if model is not None else (), model=subject.id)
+    found = _held(found, subject)
+    if not found.rejected and cached > cacheable(found.parts):
+        what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable(found.parts):,.0f}"
+        raise UsageError(what, where="--cached", todo="give the tokens of this call that are read from a cache")
     priced = "it would be refused" if found.rejected else subject.priced(date, batch=batch)
     usd = unknown(priced) if isinstance(priced, str) else bill(found.parts, priced, cached=cached)
     return Estimate(
         model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected, endpoint=subject.endpoint,
         price_source=subject.price_source,
     )  # fmt: skip
+
+
+def _held(found: Count, subject: Subject) -> Count:
+    """The count, rejected where what goes in and comes out is more than the model holds. Vectors are made piece by
+    piece."""
+    model = subject.model
+    if found.rejected or model is None or model.output == ("embedding",):
+        return found
+    where = subject.endpoint or subject.id
+    out = sum(part.tokens.low for part in found.parts if part.piece.kind == "output")
+    every = found.tokens.low if found.tokens.known else 0.0
+    if model.max_output and out > model.max_output:
+        why = f"{out:,.0f} tokens out, and {where} writes {model.max_output:,} at most"
+    elif model.context and every > model.context:
+        why = f"at least {every:,.0f} tokens, and {where} holds {model.context:,}"
+    else:
+        return found
+    return msgspec.structs.replace(found, rejected=why)
 
 
 def counted(piece: Piece, text: str, vocabulary: str, by: CountText) -> Piece:

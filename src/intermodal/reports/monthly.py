@@ -25,6 +25,7 @@ MODALITIES = ("text", "image", "audio", "video", "pdf", "output")
 _OF_KIND = {"document": "pdf"}  # others by their own name
 _DIGITS = 10
 RatesOf = Callable[[Endpoint], Rates]
+Cached = Callable[[Endpoint], tuple[int, float | None]]
 
 
 class StepBill(Value):
@@ -87,13 +88,21 @@ def _is_there(quantity: Quantity | None) -> bool:
 
 
 class Biller:
-    """Bills plans of one workload. ``tokens``: of an answer, None for the planner's range."""
+    """Bills plans of one workload.
 
-    def __init__(self, catalog: Catalog, rates_of: RatesOf, *, requests: float, tokens: int | None = None) -> None:
+    ``tokens``: of an answer, None for the planner's range. ``cached``: tokens of text that an answering host has in its
+    cache, and USD for one of them, None where it states no such price.
+    """
+
+    def __init__(
+        self, catalog: Catalog, rates_of: RatesOf, *, requests: float, tokens: int | None = None,
+        cached: Cached = lambda endpoint: (0, None),
+    ) -> None:  # fmt: skip
         self._catalog = catalog
         self._rates_of = rates_of
         self._requests = requests
         self._tokens = tokens
+        self._cached = cached
 
     def bill(self, name: str, plan: Plan, facts: Facts) -> PlanBill:
         """What a plan costs over a month."""
@@ -121,7 +130,8 @@ class Biller:
         """USD of one step of one request, by modality."""
         if isinstance(step, Call) and step is chosen.answering and step.op in ("generate", "score", "embed"):
             endpoint = self._catalog.by_id[step.endpoint]
-            return _answer(chosen, step, kinds, self._rates_of(endpoint), self._tokens)
+            cached = self._cached(endpoint)
+            return _answer(chosen, step, kinds, self._rates_of(endpoint), self._tokens, cached)
         if step.op == "speak":
             return {"output": step.estimate.cost}
         whole = "audio" if step.op == "transcribe" else "text"  # where the whole request is one part
@@ -144,8 +154,9 @@ class Biller:
 
 
 def _answer(
-    chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates, tokens: int | None
-) -> dict[str, Quantity]:
+    chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates, tokens: int | None,
+    cached: tuple[int, float | None],
+) -> dict[str, Quantity]:  # fmt: skip
     """The answering call by modality: what reaches it as it is, what was made of parts, the rest, what it writes."""
     cost, sources = step.estimate.cost, _sources(chosen, step, kinds, rates)
     if not cost.known:
@@ -162,6 +173,12 @@ def _answer(
     if tokens is not None and step.op == "generate":
         whole = times((1.0, 1.0, 1.0), tokens * rates.out + rates.request)
     found["output"] = whole
+    kept, usd = cached
+    if kept and usd is not None:  # of prompt, framing and text files alone, and never more than there is
+        text = given
+        for modality, _, some in sources:
+            text = plus(text, some) if modality == "text" else text
+        found["text"] = _less(found["text"], _most(text, kept, max(0.0, rates.text - usd)))
     return {modality: quantity(share, "price list", _DIGITS) for modality, share in found.items()}
 
 
@@ -183,6 +200,11 @@ def _sources(chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rat
         if text.known:
             found.append((kinds.get(made.part, "text"), rates.text, levels(text)))
     return found
+
+
+def _most(tokens: Levels, most: int, usd: float) -> Levels:
+    low, mid, high = (min(each, most) * usd for each in tokens)
+    return (low, mid, high)
 
 
 def _less(whole: Levels, part: Levels) -> Levels:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from intermodal.catalog import hosted, prices
 from intermodal.catalog.counting import Families, bare
+from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.nouns import Catalog, Endpoint, Model, Price
 from intermodal.catalog.prices import Vector
+from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row, Snapshot
 from intermodal.content import Value
 from intermodal.costing.bill import Priced, Usage, priced_by
@@ -36,7 +38,9 @@ class Subject(Value):
     @property
     def _preference(self) -> tuple[bool, bool, float, str]:
         """The vendor's own host first, then a known price, then the lowest."""
-        rate = self.price.input_mtok if self.price is not None else None
+        price = self.price or Price()
+        by = (price.input_mtok, price.second, price.page, price.picture, price.input_mchar)
+        rate = next((usd for usd in by if usd is not None), None)
         host, _, _ = self.endpoint.partition(":")
         return host != self.id.partition("/")[0], rate is None, rate or 0.0, self.endpoint
 
@@ -82,6 +86,9 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
         own = own.partition(":")[2] if ":" in own.partition("/")[0] and "/" in own else own
         vendor = family[0].partition("/")[0]
         return Subject(id=own if "/" in own else f"{vendor}/{own}")
+    row = _own_row(name)
+    if row is not None:
+        return Subject(id=row.id, model=row.model())
     from intermodal.planner.names import resolve
 
     try:
@@ -95,7 +102,7 @@ def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
     """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
     return Subject(
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, price=endpoint.price,
-        vectors=hosted.tariff(endpoint, models), price_source=endpoint.price.evidence.source,
+        vectors=hosted.tariff(endpoint, models), price_source=endpoint.price.evidence.cited,
     )  # fmt: skip
 
 
@@ -105,7 +112,7 @@ def of_row(row: Row, models: Snapshot) -> Subject:
     return Subject(
         id=row.id, endpoint=row.endpoint, model=hosted.model_of(row, None, models.header),
         price=listed.now if listed is not None else None, vectors=hosted.vectors_of(row) if listed is not None else (),
-        price_source=listed.now.evidence.source if listed is not None else "",
+        price_source=listed.now.evidence.cited if listed is not None else "",
     )  # fmt: skip
 
 
@@ -133,10 +140,26 @@ def _rows(models: Snapshot, families: Families, name: str) -> list[Row]:
     for place in near:
         found = [row for row in models.of_host(place) if short in (bare(row.id), bare(row.name))]
         if found:
-            return found
+            return _as_named(found, wanted)
     if colon and host in models.places:
         return []
-    return [row for row in models.rows if bare(row.id) == short]
+    return _as_named([row for row in models.rows if bare(row.id) == short], wanted)
+
+
+def _as_named(rows: list[Row], wanted: str) -> list[Row]:
+    """Those whose name was said; else those without a tag: what is sold in batches (``:batch``) or rationed (``:free``)
+    goes by a name of its own."""
+    said = {wanted, wanted.partition(":")[2] if ":" in wanted.partition("/")[0] else wanted}
+    exactly = [row for row in rows if said & {row.name.lower(), row.endpoint.lower()}]
+    return exactly or [row for row in rows if ":" not in row.name] or rows
+
+
+def _own_row(name: str) -> ModelRow | None:
+    """A model that the catalog describes and nobody here serves."""
+    short, rows = bare(name), shipped().rows
+    found = [row for row in rows.values() if bare(row.id) == short]
+    found = found or [row for row in rows.values() if bare(row.id).startswith(f"{short}-")]
+    return found[0] if len(found) == 1 and short else None
 
 
 def _vendor(wanted: str) -> str:

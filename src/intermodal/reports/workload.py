@@ -44,10 +44,15 @@ class Part(Value):
 
 
 class PlanWanted(Value):
-    """A plan to be made: its name and its policy."""
+    """A plan to be made: its name and its policy.
+
+    ``batch``: at the price of a batch. ``cached``: tokens of its text that the answering host has in its cache.
+    """
 
     name: str
     policy: Policy
+    batch: bool = False
+    cached: int = 0
 
 
 class Workload(Value):

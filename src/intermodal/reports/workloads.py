@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from intermodal.catalog.load import tariffs
 from intermodal.catalog.nouns import Catalog
 from intermodal.client import Client, plan_from
+from intermodal.config import snapshot_file
 from intermodal.content import File, PathSource, Text
 from intermodal.content import Part as ContentPart
 from intermodal.costing.rates import rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Inputs, Plan
+from intermodal.reports.discounts import Discounts
 from intermodal.reports.imagine import imagined
 from intermodal.reports.monthly import Biller, Month, PlanBill
 from intermodal.reports.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanWanted, Workload
@@ -78,7 +81,8 @@ def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, client: Client) 
     # A request of words alone: for its catalog no media are opened.
     words = (Message(role="user", parts=(Text(text=wanted.name),)),)
     asked = Request(messages=words, policy=Policy(model=policy.model, hosts=policy.hosts))
-    catalog = _priceable(client.prepare(asked).inputs.catalog, policy)
+    priced = Discounts(tariffs(snapshot_file(client.asynchronous.env)), base.as_of, wanted.batch, wanted.cached)
+    catalog = priced.catalog(_priceable(client.prepare(asked).inputs.catalog, policy))
     inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
     try:
         made = _planned(inputs)
@@ -88,9 +92,10 @@ def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, client: Client) 
         raise type(error)(f"plan {wanted.name!r}: {error.what}", where=error.where, todo=error.todo) from None
     biller = Biller(
         catalog, lambda endpoint: rates(endpoint, inputs.statistics, inputs.as_of), requests=workload.requests,
-        tokens=workload.tokens,
+        tokens=workload.tokens, cached=priced.cached,
     )  # fmt: skip
-    return biller.bill(wanted.name, made, inputs.facts)
+    bill = biller.bill(wanted.name, made, inputs.facts)
+    return replace(bill, warnings=(*bill.warnings, *priced.said(catalog, made)))
 
 
 def _planned(inputs: Inputs) -> Plan:

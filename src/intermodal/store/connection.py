@@ -118,10 +118,14 @@ class Database:
         """The connection inside one transaction: committed at the end, rolled back on any error.
 
         ``later``: it survives the end of this process at once, and a loss of power from the next commit on that is
-        not said to be so: the log is one file, and is brought to disk up to there.
+        not said to be so: the log is one file, and is brought to disk up to there. Within another's block it is part
+        of that transaction.
         """
         with self._lock, self._told():
             connection = self._open()
+            if connection.in_transaction:
+                yield connection
+                return
             if later != self._later:
                 connection.execute(f"PRAGMA synchronous={'NORMAL' if later else 'FULL'}")
                 self._later = later

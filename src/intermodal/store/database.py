@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,11 @@ class Store:
         self._database = Database(path)
         self._recovered = False
         self._began: dict[str, load.Moment | None] = {}  # of rows that are open: how busy the machine was
+
+    def at_once(self, *, later: bool = False) -> AbstractContextManager[object]:
+        """All writes of a block in one commit: all of them or none. ``later``: it does not wait for the disk."""
+        self._once()
+        return self._database.writing(later=later)
 
     # ---- attempts: see store/attempts.py for the states ---------------------------------------
 

@@ -2,7 +2,8 @@
 
 The load average cannot tell our own work from that of others, and lags a minute. So: jiffies that all
 processors spent working, less those of our own process and its children, over all jiffies there were.
-Source: proc(5), ``/proc/stat`` and ``/proc/[pid]/stat`` (utime, stime, cutime, cstime).
+Source: proc(5), ``/proc/stat``, ``/proc/[pid]/stat`` (utime, stime, cutime, cstime) and
+``/proc/[pid]/task/[tid]/children``.
 """
 
 from __future__ import annotations
@@ -46,17 +47,40 @@ def others(start: Moment | None, end: Moment | None) -> float | None:
 
 def _own() -> int:
     """Jiffies of this process and everything it started, living or ended."""
+    waiting, spent = [os.getpid()], 0
+    while waiting:
+        process = waiting.pop()
+        try:
+            with open(f"/proc/{process}/stat", "rb") as file:
+                spent += _spent(file.read())
+            for thread in os.listdir(f"/proc/{process}/task"):
+                with open(f"/proc/{process}/task/{thread}/children", "rb") as file:
+                    waiting += map(int, file.read().split())
+        except FileNotFoundError:
+            if process == os.getpid():
+                return _own_of_all()  # a kernel without CONFIG_PROC_CHILDREN
+        except OSError:
+            continue  # it ended meanwhile
+    return spent
+
+
+def _spent(stat: bytes) -> int:
+    return sum(map(int, stat.rpartition(b")")[2].split()[11:15]))
+
+
+def _own_of_all() -> int:
+    """The same by looking at every process there is, which takes milliseconds."""
     parents: dict[int, int] = {}
     jiffies: dict[int, int] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 with open(f"/proc/{name}/stat", "rb") as file:
-                    fields = file.read().rpartition(b")")[2].split()
+                    stat = file.read()
             except OSError:
                 continue  # it ended meanwhile
-            parents[int(name)] = int(fields[1])
-            jiffies[int(name)] = sum(map(int, fields[11:15]))
+            parents[int(name)] = int(stat.rpartition(b")")[2].split()[1])
+            jiffies[int(name)] = _spent(stat)
     me = os.getpid()
     return sum(spent for process, spent in jiffies.items() if _descends(process, me, parents))
 

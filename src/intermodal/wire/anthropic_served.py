@@ -27,7 +27,7 @@ from intermodal.wire.call import (
     WireText,
 )
 from intermodal.wire.held import unbase64
-from intermodal.wire.openai_chat_served import sse
+from intermodal.wire.openai_chat_served import sse, told_about
 from intermodal.wire.reading import listed, only, reading, text
 from intermodal.wire.served import answered
 from intermodal.wire.turns import merged, turn
@@ -273,7 +273,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     }
     details = {"thinking_tokens": usage.reasoning_tokens} if usage.reasoning_tokens is not None else None
     tree = {name: value for name, value in tree.items() if value is not None}
-    return {**tree, "output_tokens_details": details} if details else tree
+    return told_about({**tree, "output_tokens_details": details} if details else tree, usage)
 
 
 def error_of(error: BaseException) -> dict[str, Any]:

@@ -5,7 +5,7 @@ The calls are already routed: a model by the name its host knows, media as bytes
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult, Transcript, Value
 from intermodal.errors import CallError, UnsupportedModality
@@ -236,7 +236,8 @@ class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     ``cached_by_modality``) and ``cache_write_tokens`` (put into it, ``cache_write_1h_tokens`` of them for an hour) are
     part of ``input_tokens``; ``reasoning_tokens``, ``audio_tokens`` (speech made) and ``image_tokens`` (pictures made)
     part of ``output_tokens``; ``seconds`` of audio billed. ``tier`` is the host's word for how it served the call
-    ("flex", "priority", "batch"), "" where it said none.
+    ("flex", "priority", "batch"), "" where it said none. ``about`` is what a server of ours tells its clients beside
+    the counts; no host sends it.
     """
 
     input_tokens: int | None = None
@@ -251,6 +252,7 @@ class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     cache_write_1h_tokens: int | None = None
     cached_by_modality: tuple[tuple[str, int], ...] = ()
     tier: str = ""
+    about: dict[str, Any] | None = None
 
 
 class Finish(Value, frozen=True, tag_field="wire_event", tag="finish"):

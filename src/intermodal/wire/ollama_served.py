@@ -175,6 +175,7 @@ def _end(reason: str, usage: Usage) -> dict[str, Any]:
         "done_reason": FINISH.get(reason, reason),
         "prompt_eval_count": usage.input_tokens or 0,
         "eval_count": usage.output_tokens or 0,
+        **({"intermodal": usage.about} if usage.about is not None else {}),
     }
 
 

@@ -262,12 +262,18 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         tree["prompt_tokens_details"] = details
     if made:
         tree["completion_tokens_details"] = made
-    return tree
+    return told_about(tree, usage)
+
+
+def told_about(tree: dict[str, Any], usage: Usage) -> dict[str, Any]:
+    """A usage object, with what is told of the run beside the counts."""
+    return {**tree, "intermodal": usage.about} if usage.about is not None else tree
 
 
 def error_of(error: BaseException) -> dict[str, Any]:
     told = answered(error)
-    return {"message": told.message, "type": told.openai, "param": None, "code": told.status}
+    code = getattr(error, "code", "") or told.status
+    return {"message": told.message, "type": told.openai, "param": None, "code": code}
 
 
 def sse(tree: Mapping[str, Any], event: str = "") -> bytes:

@@ -18,7 +18,7 @@ from intermodal.wire.call import (
     Usage,
     WireEvent,
 )
-from intermodal.wire.openai_chat_served import error_of, sse
+from intermodal.wire.openai_chat_served import error_of, sse, told_about
 from intermodal.wire.openai_responses_reply import OWN
 from intermodal.wire.served import answered
 
@@ -194,13 +194,14 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: in
 def usage_of(usage: Usage) -> dict[str, Any]:
     given, out = usage.input_tokens or 0, usage.output_tokens or 0
     read = {"cached_tokens": usage.cached_tokens or 0, "cache_write_tokens": usage.cache_write_tokens or 0}
-    return {
+    tree = {
         "input_tokens": given,
         "input_tokens_details": read,
         "output_tokens": out,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": given + out,
     }
+    return told_about(tree, usage)
 
 
 def _told(event: Candidates) -> dict[str, Any]:

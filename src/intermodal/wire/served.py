@@ -7,11 +7,14 @@ A gateway decodes a client's request with ``decode_request`` of that client's wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
 
 from intermodal import errors, events
 from intermodal.content import Value
-from intermodal.wire.call import Finish, TextDelta, ToolCallDelta, Usage, WireEvent
+from intermodal.wire.call import Finish, SpeechDelta, TextDelta, ToolCallDelta, Usage, WireEvent
 
 # Error -> (status, type in OpenAI's words, type in Anthropic's). The nearest class decides.
 _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
@@ -21,14 +24,47 @@ _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
     errors.UnsupportedModality: (400, "invalid_request_error", "invalid_request_error"),
     errors.RequestTooLarge: (413, "invalid_request_error", "request_too_large"),
     errors.ContextExceeded: (400, "context_length_exceeded", "invalid_request_error"),
+    errors.UnknownModel: (404, "invalid_request_error", "not_found_error"),
     errors.UsageError: (400, "invalid_request_error", "invalid_request_error"),
     errors.NoRoute: (400, "invalid_request_error", "invalid_request_error"),
     errors.BudgetExceeded: (402, "insufficient_quota", "billing_error"),
     errors.InputError: (400, "invalid_request_error", "invalid_request_error"),
     ValueError: (400, "invalid_request_error", "invalid_request_error"),
+    errors.NotInstalled: (503, "service_unavailable", "api_error"),
+    errors.StoreError: (503, "service_unavailable", "api_error"),
+    errors.OutputInvalid: (502, "server_error", "api_error"),
     errors.CallError: (502, "server_error", "api_error"),
     Exception: (500, "server_error", "api_error"),
 }
+
+
+# What a server says no to by itself, by status: the words of either family where they are not the usual ones.
+_REFUSALS: Mapping[int, tuple[str, str]] = {
+    401: ("authentication_error", "authentication_error"),
+    402: ("insufficient_quota", "billing_error"),
+    403: ("permission_error", "permission_error"),
+    404: ("invalid_request_error", "not_found_error"),
+    413: ("invalid_request_error", "request_too_large"),
+    429: ("rate_limit_error", "rate_limit_error"),
+    503: ("service_unavailable", "overloaded_error"),
+}
+
+
+class Refused(Exception):
+    """A request that a server does not take: who may come in, what is served, how much at once.
+
+    Args:
+        what: what is wrong, without a full stop. todo: what to do, "" for nothing.
+        status: of HTTP. headers: what goes with the answer ("retry-after"). code: a stable word for programs.
+    """
+
+    def __init__(
+        self, what: str, *, status: int, todo: str = "", headers: Mapping[str, str] | None = None, code: str = ""
+    ) -> None:
+        super().__init__(f"{what}; {todo}" if todo else what)
+        self.status = status
+        self.headers = headers or {}
+        self.code = code
 
 
 class Answered(Value, frozen=True):
@@ -42,16 +78,23 @@ class Answered(Value, frozen=True):
 
 def answered(error: BaseException) -> Answered:
     """What a client is told. Our errors are written to be shown; any other says nothing of our inside."""
+    if isinstance(error, Refused):
+        openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
+        return Answered(status=error.status, openai=openai, anthropic=anthropic, message=str(error))
     row = next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     ours = isinstance(error, (errors.IntermodalError, ValueError))
     return Answered(status=row[0], openai=row[1], anthropic=row[2], message=str(error) if ours else "failed inside")
 
 
 class RunEvents:
-    """The events of a run as a wire's: what the user may see of it, its tool calls, its usage and its end."""
+    """The events of a run as a wire's: what the user may see of it, its tool calls, its usage and its end.
 
-    def __init__(self) -> None:
+    ``about``: what a server of ours tells of the run beside its counts; it goes with the usage.
+    """
+
+    def __init__(self, about: Callable[[events.Finished], Mapping[str, Any]] | None = None) -> None:
         self._usage = Usage()
+        self._about = about
 
     def feed(self, event: events.Event) -> list[WireEvent]:
         if isinstance(event, events.TextDelta):
@@ -65,4 +108,8 @@ class RunEvents:
             ToolCallDelta(index=index, id=call.id, name=call.name, arguments=call.arguments)
             for index, call in enumerate(event.tool_calls)
         ]
+        if event.speech is not None:
+            calls.append(SpeechDelta(data=event.speech.data))
+        if self._about is not None:
+            self._usage = replace(self._usage, about=dict(self._about(event)))
         return [*calls, self._usage, Finish(reason=event.finish_reason)]

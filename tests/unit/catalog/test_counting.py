@@ -59,6 +59,9 @@ def test_no_name_is_in_two_rows_and_no_day_twice_in_one() -> None:
         ("ollama:gemma3:4b", "google/gemma3"),
         ("llama3.2-vision:11b", "meta/llama3.2-vision"),
         ("groq:pixtral-12b", "mistral/pixtral-12b"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic/claude-sonnet-4.5"),
+        ("anthropic.claude-3-5-sonnet-20241022-v2:0", "anthropic/claude-3.5-sonnet"),
+        ("fixie-ai/ultravox-v0_5-llama-3_1-8b", "fixie-ai/ultravox-v0.5-llama-3.1"),
     ],
 )
 def test_a_name_finds_its_family_through_vendors_sizes_and_dates(name: str, family: str) -> None:

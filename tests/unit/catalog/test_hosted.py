@@ -76,7 +76,7 @@ def test_a_row_of_the_user_s_overrides_the_snapshot() -> None:
     assert endpoint.price.evidence.source == "the host's row"
 
 
-@pytest.mark.parametrize("name", ["lmstudio", "atomic-chat", "databricks", "vercel", "google-vertex", "amazon-bedrock"])
+@pytest.mark.parametrize("name", ["atomic-chat", "databricks", "vercel", "google-vertex", "amazon-bedrock"])
 def test_a_host_that_cannot_be_called_or_is_here_is_not_offered(name: str) -> None:
     assert name in snapshot().places
     assert find_host(name) is None
@@ -122,6 +122,21 @@ def test_sound_is_sent_only_where_it_has_a_price_of_its_own() -> None:
         for endpoint in catalog(consent=(host,)).endpoints:
             if "audio" in endpoint.input and "text" in endpoint.input and endpoint.host.id == host:
                 assert endpoint.price.input_audio_mtok is not None, endpoint.id
+
+
+def test_an_ear_whose_sound_has_no_price_has_none_at_all() -> None:
+    """Where the data has a price of text, or dollars a minute where tokens stand, an hour of sound is not cheap."""
+    ear = {"tasks": ("automatic-speech-recognition",), "input": ("audio",), "output": ("text",)}
+    minutes = Vector(units={"input_mtok": 0.003, "output_mtok": 0.0})
+    assert hosted.prices_of(row(stated=minutes, **ear), HEADER) is None
+    assert (
+        hosted.prices_of(row(prices=(Vector(units={"input_mtok": 1.25, "output_mtok": 5.0}),), **ear), HEADER) is None
+    )
+    sound = Vector(units={"input_mtok": 1.25, "output_mtok": 5.0, "input_audio_mtok": 3.0})
+    found = hosted.prices_of(row(prices=(sound,), **ear), HEADER)
+    assert found is not None and found.now.input_audio_mtok == 3.0
+    hours = hosted.prices_of(row(prices=(Vector(units={"audio_hours": 0.36}),), **ear), HEADER)
+    assert hours is not None and hours.now.second == 0.0001
 
 
 def test_what_is_only_declared_promises_nothing() -> None:

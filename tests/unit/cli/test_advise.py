@@ -51,11 +51,18 @@ def test_one_host_can_be_looked_at_alone(cli: Cli) -> None:
     assert wrong.code == 2 and "openai" in wrong.document["todo"]
 
 
-def test_models_that_draw_are_listed_and_what_nobody_prices_is_unknown(cli: Cli) -> None:
-    found = cli("advise", "--in", "text", "--out", "image", "--requests", "100/day", "--json").document
-    assert found["use"] == "drawing" and any("--output image" in each for each in found["notes"])
+def test_a_picture_is_planned_and_priced_as_a_request_for_one_would_be(cli: Cli) -> None:
+    """gemini-2.5-flash-image: 1,290 tokens at $30 a million, and what is said to it; 100 letters are 25 tokens."""
+    prompt = "a red bicycle"
+    found = cli("advise", "--in", "text", "--text", "100chars", "--out", "image", "--host", "google", "--prompt",
+                prompt, "--requests", "100/day", "--json").document  # fmt: skip
+    assert found["use"] == "drawing" and found["place"] == "hosted"
     offer = found["kinds"][0]["offers"][0]
-    assert offer["usd"]["mid"] is None or offer["usd"]["mid"] > 0.001, "a picture is never free here"
+    assert offer["endpoint"] == "google:google/gemini-2.5-flash-image" and offer["tokens_out"]["mid"] == 1290
+    assert 1290 * 30e-6 < offer["usd"]["mid"] < 1290 * 30e-6 + 100 * 0.3e-6 and offer["seconds"]["mid"] > 1
+    assert any("1024x1024" in each and "medium" in each for each in found["assumed"])
+    assert cli("advise", "--in", "audio", "--out", "image", "--json").document["kinds"][0]["offers"][0]["steps"][0][
+        "op"] == "transcribe"  # fmt: skip
     for limit in (["--local"], ["--private", "text"], ["--latency", "5"], ["--max-cost", "0.000001"]):
         assert cli("advise", "--in", "text", "--out", "image", *limit).code == 4, limit
 

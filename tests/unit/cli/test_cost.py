@@ -322,3 +322,55 @@ def test_the_published_schema_is_the_one_that_is_used() -> None:
     published = Path(__file__).parents[3] / "docs" / "workload.schema.json"
     assert published.read_text() == SCHEMA.read_text()
     jsonschema.Draft202012Validator.check_schema(json.loads(SCHEMA.read_text()))
+
+
+DISCOUNTS = """\
+workload: 1
+as_of: 2026-11-25
+requests: {per_month: 1000}
+prompt: Say what this is about.
+parts: [{letters: 40000}]
+output: {tokens: 500}
+policy: {time_value: 0, host: openai}
+plans:
+  - {name: plain, model: "openai:openai/gpt-4.1"}
+  - {name: batch, model: "openai:openai/gpt-4.1", batch: true}
+  - {name: cached, model: "openai:openai/gpt-4.1", cached: 2000}
+  - {name: all of it cached, model: "openai:openai/gpt-4.1", cached: 10000000}
+  - {name: both, model: "openai:openai/gpt-4.1", cached: 2000, batch: true}
+  - {name: neither, model: "groq:groq/llama-3.1-8b-instant", host: groq, cached: 2000, batch: true}
+  - {name: neither plain, model: "groq:groq/llama-3.1-8b-instant", host: groq}
+"""
+
+
+def test_a_batch_and_cached_text_are_billed_at_their_own_prices(cli: Cli, tmp_path: Path) -> None:
+    """gpt-4.1: $2 and $8 a million, half of it in a batch; cached text $0.50, in a batch too."""
+    path = tmp_path / "calls.yaml"
+    path.write_text(DISCOUNTS)
+    found = {plan["name"]: plan for plan in cli("cost", str(path), "--json").document["plans"]}
+    usd = {name: {kind: plan["usd"][kind]["mid"] for kind in ("text", "output")} for name, plan in found.items()}
+    tokens = found["plain"]["tokens_in"]["mid"] / 1e6
+    assert usd["plain"] == pytest.approx({"text": tokens * 2, "output": 4.0})
+    assert usd["batch"] == pytest.approx({"text": tokens, "output": 2.0})
+    assert usd["cached"] == pytest.approx({"text": tokens * 2 - 2 * 1.5, "output": 4.0})
+    assert usd["all of it cached"] == pytest.approx({"text": tokens * 0.5, "output": 4.0})
+    assert usd["both"] == pytest.approx({"text": tokens - 2 * 0.5, "output": 2.0})
+    assert found["neither"]["total"] == found["neither plain"]["total"]
+    said = " ".join(found["neither"]["warnings"])
+    assert "no price of a batch" in said and "no price of cached text" in said
+    assert "within a day" in " ".join(found["batch"]["warnings"])
+    assert not any("batch" in words or "cached" in words for words in found["plain"]["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("day", "usd"), [("2025-05-01", 10.0), ("2025-07-01", 2.0), ("2026-11-25", 2.0)], ids=lambda each: str(each)
+)
+def test_prices_are_those_of_the_day_that_is_named(cli: Cli, tmp_path: Path, day: str, usd: float) -> None:
+    """o3 cost $10 a million until June 2025 and $2 since."""
+    path = tmp_path / "calls.yaml"
+    path.write_text(
+        f"workload: 1\nas_of: {day}\nrequests: {{per_month: 1000}}\nprompt: Say something.\noutput: {{tokens: 0}}\n"
+        "plans: [{name: o3, host: openai, model: 'openai:openai/o3'}]\n"
+    )
+    (plan,) = cli("cost", str(path), "--json").document["plans"]
+    assert plan["usd"]["text"]["mid"] == pytest.approx(plan["tokens_in"]["mid"] * usd / 1e6)

@@ -78,7 +78,7 @@ def test_a_day_before_any_rule_is_an_error(cli: Cli) -> None:
     done = cli("estimate", "--model", "gpt-4o", "--image", "10x10", "--date", "2019-01-01")
     assert done.code == 2 and "2024-05-13" in done.err
     done = cli("estimate", "--model", "gpt-5.2", "--image", "10x10", "--date", "2026-05-01")
-    assert done.code == 2 and "no rule for pictures of openai/gpt-5.2" in done.err and "2026-11-01" in done.err
+    assert done.code == 2 and "no rule for pictures of openai/gpt-5.2" in done.err and "2026-09-05" in done.err
 
 
 def test_what_would_be_refused_is_said_and_costs_nothing_known(cli: Cli) -> None:
@@ -93,6 +93,53 @@ def test_a_kind_that_is_not_taken_is_refused_with_what_to_do_instead(cli: Cli) -
     found = asked(cli, "--model", "gpt-4o", "--video", "10s")
     assert "takes no video" in found["rejected"] and "frames" in found["rejected"]
     assert "takes no sound" in asked(cli, "--model", "claude-haiku-4.5", "--audio", "10s")["rejected"]
+
+
+def test_an_ear_that_is_billed_by_tokens_costs_what_its_vendor_says_a_minute_costs(cli: Cli) -> None:
+    """The pricing page has $0.006 and $0.003 a minute, words that come out included: 180 of them, or 240 tokens."""
+    minute = ("--audio", "60s", "--out-tokens", "240")
+    found = asked(cli, "--model", "openai:openai/gpt-4o-transcribe", *minute)
+    assert found["parts"][0]["tokens"]["mid"] == 600 and found["usd"]["mid"] == pytest.approx(0.006)
+    assert asked(cli, "--model", "gpt-4o-mini-transcribe", *minute)["usd"]["mid"] == pytest.approx(0.003)
+
+
+def test_more_than_a_model_holds_or_writes_is_refused(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("lorem ipsum dolor " * 40_000)
+    found = asked(cli, "--model", "gpt-4o", "--text", str(path), "--out-tokens", "16384")
+    assert "holds 128,000" in found["rejected"] and found["usd"]["exactness"] == "unknown"
+    assert "writes 16,384 at most" in asked(cli, "--model", "gpt-4o", "--out-tokens", "16385")["rejected"]
+    short = asked(cli, "--model", "gpt-4o", "--out-tokens", "16384")
+    assert short["rejected"] is None and short["usd"]["mid"] == pytest.approx(0.16384)
+    pieces = asked(cli, "--model", "text-embedding-3-small", "--text", str(path))
+    assert pieces["rejected"] is None, "a vector is made of one piece after the other"
+
+
+def test_what_is_cached_is_text_and_then_pictures_and_no_more_than_there_is(cli: Cli) -> None:
+    """gpt-4o: $2.50 a million tokens in, $1.25 from its cache; a square picture has 765."""
+    found = asked(cli, "--model", "gpt-4o", "--image", "1024x1024", "--cached", "500")
+    assert found["usd"]["mid"] == pytest.approx((265 * 2.5 + 500 * 1.25) / 1e6)
+    done = cli("estimate", "--model", "gpt-4o", "--image", "1024x1024", "--cached", "766")
+    assert done.code == 2 and "--cached" in done.err and "765" in done.err
+
+
+def test_a_host_s_name_for_batches_is_not_taken_for_the_model_itself(cli: Cli) -> None:
+    """OpenRouter sells batches as models of their own, ``:batch`` after the name, for half."""
+    image = ("--image", "1000x1000")
+    plain = asked(cli, "--model", "openrouter:anthropic/claude-sonnet-4.5", *image)["usd"]["mid"]
+    assert plain == pytest.approx(1296 * 3e-6)
+    batch = asked(cli, "--model", "openrouter:anthropic/claude-sonnet-4.5:batch", *image)["usd"]["mid"]
+    assert batch == pytest.approx(1296 * 1.5e-6)
+
+
+def test_a_model_that_nobody_serves_is_counted_all_the_same(cli: Cli) -> None:
+    assert asked(cli, "--model", "bert-base-uncased", "--text", "-", input="a short text")["model"].endswith("uncased")
+    assert "512" in asked(cli, "--model", "bert", "--text", "-", input="word " * 4000)["rejected"]
+
+
+def test_an_ear_is_priced_where_somebody_says_what_an_hour_costs(cli: Cli) -> None:
+    found = asked(cli, "--model", "whisper-large-v3", "--audio", "3600s")
+    assert found["usd"]["mid"] == pytest.approx(0.111)
 
 
 def test_many_large_pictures_together_are_refused_where_the_vendor_refuses_them(cli: Cli) -> None:

@@ -40,7 +40,7 @@ def test_pictures_that_a_host_counts_lower_are_planned_lower_and_said(cli: Cli, 
     """A fake picture has 85 tokens; by its rule this one has 765."""
     question = (QUESTION, picture, "-m", "box:openai/gpt-4o")
     before = cli("explain", *question)
-    assert "765 tok" in before.out and "counted:" not in before.out
+    assert "765 tok" in before.out and "counted: OpenAI's tile rule" in before.out and "runs here" not in before.out
     analyzed = cli("ask", "--analyze", *question)
     (tokens,) = (line for line in analyzed.err.splitlines() if line.strip().startswith("tokens in"))
     assert tokens.endswith("below the range")

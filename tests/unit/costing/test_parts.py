@@ -147,7 +147,9 @@ def test_money_of_cached_text_has_a_price_of_its_own_or_is_unknown() -> None:
     parts = (counted("text", exact(1000.0)), counted("image", exact(50.0)))
     assert not bill(parts, priced_by(Price(input_mtok=1.0)), cached=10).known
     assert usage(parts, 1, cached=400) == {"input_tokens": 1050, "input_image_tokens": 50, "cache_read_tokens": 400}
-    assert usage(parts, 1, cached=5000)["cache_read_tokens"] == 1000  # pictures are not what is cached here
+    more = usage(parts, 1, cached=1020)  # text before pictures
+    assert (more["cache_read_tokens"], more["cache_image_read_tokens"]) == (1020, 20)
+    assert usage(parts, 1, cached=5000)["cache_read_tokens"] == 1050
 
 
 @pytest.mark.parametrize("kind", ["text", "image", "audio", "video", "document", "output", "drawn", "speech"])

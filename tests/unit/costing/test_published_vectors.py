@@ -42,6 +42,12 @@ EXACT: list[tuple[str, str, str, int]] = [
     ("6-o4-mini", "o4-mini", "--image 1800x2400", 2_498),
     ("6-today", "gpt-4.1-mini", "--image 1800x2400", 4_977),
     ("6-spring", "gpt-4.1-mini", "--image 1800x2400 --date 2026-05-01", 2_353),  # ceil(1,452 * 1.62)
+    ("6-mini-today", "gpt-5-mini", "--image 1024x1024", 1_229),  # the multiplier was 1.62, and 2.46 of nano
+    ("6-mini-spring", "gpt-5-mini", "--image 1024x1024 --date 2026-05-01", 1_659),
+    ("6-nano-today", "gpt-5-nano", "--image 1024x1024", 1_536),
+    ("6-nano-spring", "gpt-5-nano", "--image 1024x1024 --date 2026-05-01", 2_520),
+    ("6-5.4-mini-summer", "gpt-5.4-mini", "--image 1024x1024 --date 2026-08-01", 1_659),
+    ("6-panorama", "o4-mini", "--image 4096x512", 881),  # 2048 x 256: 512 patches
     ("9-200", "claude-haiku-4.5", "--image 200x200", 64),
     ("9-1000", "claude-haiku-4.5", "--image 1000x1000", 1_296),
     ("9-1092", "claude-haiku-4.5", "--image 1092x1092", 1_521),

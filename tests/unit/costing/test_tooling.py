@@ -28,7 +28,11 @@ BASEL = Tool(
         ("anthropic/claude-3-opus", "auto", 530), ("anthropic/claude-3-opus", "required", 281),
         ("anthropic/claude-3-sonnet", "auto", 159), ("anthropic/claude-3-sonnet", "required", 235),
         ("anthropic/claude-3-haiku", "auto", 264), ("anthropic/claude-3-haiku", "required", 340),
-        ("anthropic/claude-haiku-4.5", "auto", 346), ("anthropic/claude-haiku-4.5", "required", 313),
+        ("anthropic/claude-haiku-4.5", "auto", 496), ("anthropic/claude-haiku-4.5", "required", 588),
+        ("anthropic/claude-opus-4.6", "auto", 497), ("anthropic/claude-sonnet-4.6", "required", 589),
+        ("anthropic/claude-opus-4.7", "auto", 675), ("anthropic/claude-opus-4.7", "required", 804),
+        ("anthropic/claude-opus-5", "auto", 286), ("anthropic/claude-opus-5", "required", 406),
+        ("anthropic/claude-sonnet-5", "auto", 354), ("anthropic/claude-opus-4.1", "required", 315),
     ],
 )  # fmt: skip
 def test_a_vendors_own_system_prompt_for_tools_is_in_the_count(model: str, choice: ToolChoice, own: int) -> None:
@@ -43,3 +47,16 @@ def test_more_tools_are_more_tokens_and_none_are_none() -> None:
         one, two = tool_tokens(rule, (BASEL,), "auto"), tool_tokens(rule, (BASEL, BASEL), "auto")
         assert 0 == tool_tokens(rule, (), "auto").high < one.low < two.low
         assert one.high < two.high
+
+
+@pytest.mark.parametrize(
+    ("model", "day", "rule"),
+    [
+        ("anthropic/claude-haiku-4.5", "2026-06-30", "system:346:313"),
+        ("anthropic/claude-haiku-4.5", "2026-07-24", "system:496:588"),
+        ("anthropic/claude-3.5-sonnet", "2024-07-01", "system:294:261"),
+        ("anthropic/claude-3.5-sonnet", "2024-11-01", "system:346:313"),
+    ],
+)
+def test_what_tools_add_is_that_of_the_day(model: str, day: str, rule: str) -> None:
+    assert families().sheet(model, day).rules["tools"] == rule

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Auth, Host
+from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.job import Job, Line, Made
+from intermodal.executor.transport import Server, Timeouts
 from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.world import World
 from intermodal.media.sound import samples
@@ -48,14 +49,6 @@ MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
 MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
-
-
-class Server(NamedTuple):
-    """Where to send, the key for it and where the key goes."""
-
-    base_url: str
-    key: str = ""
-    auth: Auth = "none"
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
@@ -150,7 +143,10 @@ async def _events(response: Response, decoder: Decoding) -> AsyncIterator[WireEv
     chunks = response.chunks()
     while not decoder.done:
         chunk = None
-        with anyio.move_on_after(_LAST_WORDS if decoder.complete else None):
+        if decoder.complete:
+            with anyio.move_on_after(_LAST_WORDS):
+                chunk = await anext(chunks, None)
+        else:
             chunk = await anext(chunks, None)
         if chunk is None:
             break
@@ -266,22 +262,18 @@ def _model(job: Job) -> str:
 @asynccontextmanager
 async def _posted(job: Job, world: World, line: Line, server: Server, encoded: Encoded) -> AsyncIterator[Response]:
     """The reply to a POST, once it says 2xx; any other is raised as the error it stands for."""
-    from intermodal.executor.transport import Timeouts
-
     endpoint = job.endpoint
     timeouts = world.timeouts or Timeouts()
     if line.remaining is not None:
         # An attempt never gets more time than the whole run has left.
         timeouts = timeouts.within(max(0.1, line.remaining))
-    await line.sending()
     async with world.transport.post(
-        server.base_url,
+        server,
         encoded,
-        key=server.key,
-        auth=server.auth,
         where=endpoint.id,
         proxied=endpoint.host.zone == "internet",
         timeouts=timeouts,
+        record=line.record(),
     ) as response:
         if not 200 <= response.status < 300:
             try:

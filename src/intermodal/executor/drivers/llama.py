@@ -6,6 +6,7 @@ import msgspec
 
 from intermodal.executor.drivers import http
 from intermodal.executor.job import Job, Line, Made
+from intermodal.executor.transport import Server
 from intermodal.executor.world import World
 
 # Where nobody asked for chance, the likeliest words: small models wander off otherwise, and the same question
@@ -19,4 +20,4 @@ async def drive(job: Job, world: World, line: Line) -> Made:
         job = msgspec.structs.replace(job, chat=msgspec.structs.replace(job.chat, sampling=sampling))
     served = await world.runtimes.chat_url(job.endpoint)
     line.loaded(served.load_seconds)
-    return await http.chat(job, world, line, http.Server(served.base_url, served.key, "bearer"))
+    return await http.chat(job, world, line, Server(served.base_url, served.key, "bearer"))

@@ -1,0 +1,32 @@
+"""An endpoint's price on any day, and in a batch, of the snapshot's dated prices. Pure."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from intermodal.catalog import hosted, prices
+from intermodal.catalog.nouns import Endpoint, Price
+from intermodal.catalog.prices import Vector
+
+_BATCH = {"processing": "batch"}
+
+
+def has_batch(vectors: tuple[Vector, ...], day: str) -> bool:
+    """Whether somebody says what a batch costs on that day."""
+    return any(each.when == _BATCH and each.since <= day for each in vectors)
+
+
+def vector_on(vectors: tuple[Vector, ...], day: str, *, batch: bool = False) -> Vector | None:
+    """The prices of a day, those of a batch among them where they are asked for; None where nobody knows any."""
+    return prices.at(vectors, day, **(_BATCH if batch else {}))
+
+
+def priced_on(endpoint: Endpoint, vectors: tuple[Vector, ...], day: str, *, batch: bool = False) -> Endpoint:
+    """The endpoint with the one price it has on ``day``, unknown where nobody knows it; () leaves it as it is."""
+    if not vectors:
+        return endpoint
+    vector = vector_on(vectors, day, batch=batch)
+    evidence = endpoint.price.evidence
+    makes = endpoint.model.output not in hosted.SILENT
+    price = Price(evidence=evidence) if vector is None else hosted.price_of(vector, evidence, makes)
+    return replace(endpoint, price=price, later=())

@@ -1,0 +1,84 @@
+"""``intermodal serve``: the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+EPILOG = """\b
+Examples
+  intermodal serve
+  intermodal serve --port 8080
+  intermodal serve --check
+  curl http://127.0.0.1:8787/v1/models
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--host", default=None, metavar="ADDRESS", help="Where to listen; this machine alone without keys.")
+@click.option("--port", type=click.IntRange(0, 65535), default=None, metavar="N", help="8787 unless said; 0: any free.")
+@click.option("--check", is_flag=True, help="Read the config, see whether it could serve, and end.")
+@click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
+def serve(host: str | None, port: int | None, check: bool, as_json: bool) -> None:
+    """One endpoint that speaks the APIs of OpenAI, Anthropic and Ollama, and plans every request.
+
+    Models that lack a kind of input get it bridged; every answer says its route, its cost, what was lost and what left
+    the machine. Settings are in [serve] and [policies.NAME] of intermodal.toml.
+    """
+    from intermodal.errors import NotInstalled
+
+    try:
+        import httptools  # noqa: F401
+    except ImportError:
+        raise NotInstalled("the gateway needs httptools", todo="run: pip install 'intermodal[gateway]'") from None
+    asyncio.run(_run(host, port, check, as_json))
+
+
+async def _run(host: str | None, port: int | None, check: bool, as_json: bool) -> None:
+    from intermodal.client import AsyncClient
+    from intermodal.gateway.serving import Gateway
+
+    async with AsyncClient() as client:
+        settings = client.config.serve
+        gateway = Gateway(
+            client,
+            host=settings.host if host is None else host,
+            port=settings.port if port is None else port,
+            drain=settings.drain,
+            log=lambda line: click.echo(f"intermodal: {line}", err=True),
+        )
+        if check:
+            await _check(gateway, as_json)
+            return
+        await gateway.start()
+        click.echo(f"serving at {gateway.url} (for this machine alone, without keys); Ctrl-C ends it", err=True)
+        await gateway.serve(signals=True)
+
+
+async def _check(gateway: object, as_json: bool) -> None:
+    from intermodal.errors import UsageError
+    from intermodal.gateway.health import readiness
+    from intermodal.gateway.listing import rows
+    from intermodal.gateway.serving import Gateway
+
+    assert isinstance(gateway, Gateway)
+    ready = await readiness(gateway)
+    names = [row["id"] for row in rows(gateway.client.catalog)]
+    config = gateway.client.config
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("serve", {
+            "ready": all(ready.values()), "checks": ready, "config": config.path, "host": gateway.host,
+            "port": gateway.port, "models": names, "policies": list(config.policies),
+        })  # fmt: skip
+    else:
+        click.echo(f"config     {config.path or 'none'}")
+        click.echo(f"listens    {gateway.host}:{gateway.port}, without keys")
+        click.echo(f"models     {len(names)} that can be asked now; policies: {', '.join(config.policies) or 'none'}")
+        for name, good in ready.items():
+            click.echo(f"{name:<10} {'ready' if good else 'not ready'}")
+    if not all(ready.values()):
+        missing = ", ".join(name for name, good in ready.items() if not good)
+        raise UsageError(f"it could not serve: {missing} not ready", todo="run: intermodal doctor")

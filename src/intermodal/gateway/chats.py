@@ -1,0 +1,216 @@
+"""Doors of the chat kind: a call is read, planned, run and written in the words of its dialect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from intermodal import errors
+from intermodal.events import (
+    AttemptFailed,
+    Committed,
+    Event,
+    Finished,
+    Note,
+    StepProgress,
+    StepStarted,
+    TextDelta,
+)
+from intermodal.gateway import told
+from intermodal.gateway.dialects import CHAT, Dialect
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.naming import fields_of, policy_of, tightened, wishes_of
+from intermodal.gateway.reply import Reply
+from intermodal.incoming import request_of
+from intermodal.plans.plan import Plan
+from intermodal.request import Request
+from intermodal.wire.call import ChatCall, Error, NotExpressible, WireEvent
+from intermodal.wire.served import Refused, RunEvents
+
+if TYPE_CHECKING:
+    from intermodal.client import Prepared
+    from intermodal.gateway.serving import Gateway
+
+LARGE = 1 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
+QUIET = 5.0  # seconds of silence after which a stream begins with a comment; until then an error has its own status
+AGAIN = 10.0  # seconds of silence between two comments
+
+
+class Job:
+    """One request on its way: what was asked, what is planned."""
+
+    def __init__(self, call: ChatCall, request: Request, prepared: Prepared, plan: Plan, ignored: tuple[str, ...]):
+        self.call = call
+        self.request = request
+        self.prepared = prepared
+        self.plan = plan
+        self.ignored = ignored
+        self.usage = True  # a stream's end tells its usage
+
+
+async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect) -> Job:
+    """Read and plan. Raises Refused, ValueError and what planning raises."""
+    fields = fields_of(asked.body)
+    wishes = wishes_of(asked.head.headers, fields)
+    decode = dialect.decode
+    call = await asyncio.to_thread(decode, asked.body) if len(asked.body) > LARGE else decode(asked.body)
+    policy = tightened(policy_of(call.model, gateway.client.config), wishes)
+    request = gateway.conversations.placed(request_of(call, policy), asked.owner)
+    if not request.messages:
+        raise Refused("there are no messages", status=400)
+    prepared, plan = await gateway.planned(request, asked.owner)
+    ignored = tuple(name for name in fields if name not in dialect.takes)
+    if call.candidates:
+        ignored = (*ignored, "logprobs")
+    job = Job(call, request, prepared, plan, ignored)
+    if dialect is CHAT:
+        job.usage = b"true" in bytes(fields.get("stream_options", b""))
+    return job
+
+
+async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -> None:
+    """Answer a call of this dialect."""
+    job = await asked_for(gateway, asked, dialect)
+    if job.call.stream:
+        await Stream(gateway, asked, reply, dialect, job).run()
+    else:
+        await _whole(gateway, asked, reply, dialect, job)
+
+
+async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect, job: Job) -> None:
+    said = told.Told(job.plan)
+    run = RunEvents(said.about)
+    events: list[WireEvent] = []
+    text: list[str] = []
+    more: dict[str, str] = {}
+    async with gateway.running(job.prepared, job.plan, asked) as happening:
+        async for event in happening:
+            said.feed(event)
+            if isinstance(event, TextDelta):
+                text.append(event.text)
+            elif isinstance(event, Finished):
+                gateway.conversations.keep(job.request, "".join(text), event, asked.owner)
+                more = ended(said, event)
+            events += run.feed(event)
+    status, body = dialect.encode(events, job.call.model)
+    head = told.headers_of(job.plan, route=more.pop("route", ""), ignored=job.ignored)
+    reply.whole(status, body, {"content-type": "application/json", **head, **more})
+
+
+def ended(said: told.Told, event: Finished) -> dict[str, str]:
+    """Headers that are known at the end, and ``route``."""
+    cost = {} if event.cost is None else {"x-intermodal-cost": f"{event.cost:.8g}"}
+    return {"route": event.endpoint, **cost, "x-intermodal-attempts": str(said.attempts)}
+
+
+class Stream:
+    """A streamed answer.
+
+    Its head is held until something is known: the first word, or a silence of ``QUIET`` seconds. Before that a failure
+    is an answer with a status of its own; after it, the last event of the stream.
+    """
+
+    def __init__(self, gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect, job: Job) -> None:
+        self._gateway = gateway
+        self._asked = asked
+        self._reply = reply
+        self._dialect = dialect
+        self._job = job
+        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else {}
+        self._encoder = dialect.encoder(job.call.model, **more)
+        self._doing = "planning done"
+        self._route = ""
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        self._wait(QUIET)
+        try:
+            await self._events()
+        except asyncio.CancelledError:
+            if not self._reply.gone:  # the server stops
+                await self._fail(Refused("the server is stopping", status=503, todo="ask again"))
+            raise
+        except ConnectionResetError:
+            raise
+        except Exception as error:
+            if not self._reply.status:
+                raise  # nothing was said yet: an answer with a status of its own
+            self._gateway.note_failure(error)
+            await self._fail(error)
+        finally:
+            self._stop_waiting()
+
+    async def _events(self) -> None:
+        job, text = self._job, list[str]()
+        said = told.Told(job.plan)
+        run = RunEvents(said.about)
+        async with self._gateway.running(job.prepared, job.plan, self._asked) as happening:
+            async for event in happening:
+                said.feed(event)
+                self._follow(event)
+                if isinstance(event, TextDelta):
+                    text.append(event.text)
+                elif isinstance(event, Finished):
+                    self._gateway.conversations.keep(job.request, "".join(text), event, self._asked.owner)
+                data = b"".join([self._encoder.feed(each) for each in run.feed(event)])
+                if data:
+                    self._begin()
+                    await self._reply.write(data)
+        self._reply.end()
+
+    async def _fail(self, error: BaseException) -> None:
+        self._stop_waiting()
+        self._begin()
+        self._reply.put(self._encoder.feed(Error(error=error)))  # type: ignore[arg-type]
+        self._reply.end()
+
+    def _begin(self) -> None:
+        if not self._reply.status:
+            self._stop_waiting()
+            head = told.headers_of(self._job.plan, route=self._route, ignored=self._job.ignored)
+            about = {"content-type": self._dialect.stream_type, "cache-control": "no-cache", "x-accel-buffering": "no"}
+            self._reply.begin(200, {**about, **head})
+
+    # ---- while nothing is said
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, Committed):
+            self._route = event.endpoint
+            self._stop_waiting()
+        elif isinstance(event, StepStarted):
+            self._doing = event.title or event.step
+        elif isinstance(event, StepProgress):
+            share = "" if event.fraction is None else f" {100 * event.fraction:.0f} %"
+            self._doing = f"{event.note or self._doing.partition(':')[0]}{share}"
+        elif isinstance(event, (Note, AttemptFailed)):
+            self._doing = "another attempt" if isinstance(event, AttemptFailed) else self._doing
+
+    def _wait(self, seconds: float) -> None:
+        if self._dialect.comment:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._comment)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _comment(self) -> None:
+        if self._reply.gone or self._reply.ended:
+            return
+        doing = " ".join("".join(c if c.isprintable() else " " for c in self._doing).split())[:200]
+        self._begin()
+        self._reply.put(self._dialect.comment % doing.encode("utf-8", "replace"))
+        self._wait(AGAIN)
+
+
+def failure_headers(error: BaseException) -> Mapping[str, str]:
+    """What goes with an error: when to come again, and that asking again at once is of no use where we did so."""
+    if isinstance(error, Refused):
+        return error.headers
+    if isinstance(error, NotExpressible) or not isinstance(error, errors.IntermodalError):
+        return {}
+    again = {"x-should-retry": "false"}  # whatever may follow a failed attempt has been tried here
+    if isinstance(error, errors.CallError) and error.retry_after is not None:
+        again["retry-after"] = str(max(1, round(error.retry_after)))
+    return again

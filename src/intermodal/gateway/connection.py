@@ -1,0 +1,272 @@
+"""HTTP/1.1 on asyncio: heads and bodies in, within limits; one answer after another out. Knows no door.
+
+The parser is llhttp (httptools), the one of Node.js. What is ours is what a framework keeps from an application:
+refusing a head before its body is read, counting bytes of bodies that are held, noticing at once that a client left,
+slow readers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import Protocol, cast
+
+import httptools
+
+from intermodal.gateway.messages import Asked, Head, HttpLimits
+from intermodal.gateway.reply import Reply
+from intermodal.wire.served import Refused
+
+WRITE_BUFFER = 256 << 10  # bytes that wait for a slow reader before whoever writes has to wait
+_PIPELINED = 16  # whole requests that may wait for the answer before theirs
+
+
+class Serving(Protocol):
+    """What is behind the connections."""
+
+    limits: HttpLimits
+    connections: set[Connection]
+    held: int  # bytes of bodies that are here or coming
+
+    def screen(self, head: Head) -> str:
+        """Whose request this is ("" without keys), by its head alone; raises Refused."""
+        ...
+
+    def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
+        """Say so, in the words of the door."""
+
+    async def answer(self, asked: Asked, reply: Reply) -> None:
+        """Answer; raises nothing but a cancellation."""
+
+
+class Connection(asyncio.Protocol):
+    """One client. ``deadline`` (of the loop's clock) is when its silence becomes too long, None while we work."""
+
+    def __init__(self, serving: Serving, loop: asyncio.AbstractEventLoop) -> None:
+        self.gone = False
+        self.deadline: float | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.refused = False
+        self._serving = serving
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[tuple[Asked, bool]] = deque()
+        self._closing = False  # after the answers to what was asked
+        self._cut = False  # after the answer that is being written
+        self._last: tuple[Head | None, Refused] | None = None
+        self._room: asyncio.Event | None = None  # set once a slow reader has caught up; None while there is room
+        self._begin()
+
+    def _begin(self) -> None:
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._hosts = self._count = self._size = self._length = 0
+        self._head: Head | None = None
+        self._owner = ""
+        self._body: list[bytes] = []
+
+    # ---- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._serving.connections.add(self)
+        self._patience(self._serving.limits.head_seconds)
+        if len(self._serving.connections) > self._serving.limits.connections:
+            self._refuse(Refused("too many connections", status=503, todo="try again later"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = True
+        self._serving.connections.discard(self)
+        self._let_go(self._length)
+        for asked, _ in self._waiting:
+            self._let_go(len(asked.body))
+        self._length = 0
+        self._waiting.clear()
+        if self._room is not None:
+            self._room.set()
+        if self.task is not None:
+            self.task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return
+        if self._head is None and self.task is None:
+            self._patience(self._serving.limits.head_seconds)
+        headless = self._head is None
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._closing = self.refused = True  # not taken up, which HTTP allows; what follows is no HTTP
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, Refused) else Refused("not a request that can be read", status=400))
+        except httptools.HttpParserError:
+            self._refuse(Refused("not HTTP/1.1 as it is written down", status=400))
+        else:
+            if headless and self._head is None and not self._waiting and self.task is None:
+                self._size += len(data)  # a header without end never reaches on_header
+                if self._size > 2 * self._serving.limits.head:
+                    self._refuse(Refused("headers without end", status=431))
+
+    def pause_writing(self) -> None:
+        self._room = asyncio.Event()
+        self._patience(self._serving.limits.write_seconds)
+
+    def resume_writing(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+        self.deadline = None if self.task is not None else self.deadline
+
+    # ---- the parser's side
+
+    def on_message_begin(self) -> None:
+        if len(self._waiting) >= _PIPELINED:
+            raise Refused("too many requests at once on one connection", status=429)
+        self._begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        if len(self._target) > self._serving.limits.target:
+            raise Refused("the path is too long", status=414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head is not None:  # a trailer
+            return
+        self._size += len(name) + len(value)
+        self._count += 1
+        if self._size > self._serving.limits.head or self._count > self._serving.limits.headers:
+            raise Refused("the headers are too large", status=431)
+        key = name.decode("latin-1").lower()
+        self._hosts += key == "host"
+        said = value.decode("latin-1").strip()
+        self._headers[key] = f"{self._headers[key]},{said}" if key in self._headers else said
+
+    def on_headers_complete(self) -> None:
+        path, _, query = self._target.decode("latin-1").partition("?")
+        self._head = head = Head(
+            method=self._parser.get_method().decode("latin-1"), path=path, query=query, headers=self._headers,
+            hosts=self._hosts, version=self._parser.get_http_version(),
+        )  # fmt: skip
+        self._owner = self._serving.screen(head)
+        announced = head.length
+        if announced is not None and announced > self._serving.limits.body:
+            raise self._too_large()
+        self._hold(announced or 0)
+        self._patience(self._serving.limits.body_seconds)
+        if head.headers.get("expect", "").lower() == "100-continue" and self.task is None:
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, data: bytes) -> None:
+        assert self._head is not None
+        self._body.append(data)
+        if self._head.length is None:  # nobody said how much would come
+            self._hold(len(data))
+            if self._length > self._serving.limits.body:
+                raise self._too_large()
+        self._patience(self._serving.limits.body_seconds)
+
+    def on_message_complete(self) -> None:
+        assert self._head is not None
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body = []
+        asked = Asked(head=self._head, body=body, owner=self._owner)
+        self._length, self._head, self._size, self._target = 0, None, 0, b""  # what is held goes with the request
+        self._waiting.append((asked, self._parser.should_keep_alive()))
+        self.deadline = None
+        self._next()
+
+    # ---- answering
+
+    def _next(self) -> None:
+        if self.task is not None or self.gone:
+            return
+        if self._waiting and not self._cut:
+            asked, keep_alive = self._waiting.popleft()
+            self.task = self._loop.create_task(self._answer(asked, keep_alive))
+        elif self._last is not None:
+            (head, error), self._last = self._last, None
+            self._serving.refuse(head, error, Reply(self, keep_alive=False))
+            self._close()
+        elif self._closing:
+            self._close()
+        elif self._head is None:
+            self._patience(self._serving.limits.idle_seconds)
+
+    async def _answer(self, asked: Asked, keep_alive: bool) -> None:
+        reply = Reply(
+            self, keep_alive=keep_alive, chunked=asked.head.version == "1.1", headless=asked.head.method == "HEAD"
+        )
+        held = len(asked.body)
+        try:
+            await self._serving.answer(asked, reply)
+        except asyncio.CancelledError:
+            if not self.gone and not reply.ended:
+                self._close()
+            raise
+        finally:
+            self._let_go(held)
+            self.task = None
+            self._cut |= not reply.keep_alive or not reply.ended
+            self._closing |= self._cut
+            if not reply.ended and not self.gone and self._transport is not None:
+                self._transport.abort()  # an answer that stops in the middle must not look whole
+            self._loop.call_soon(self._next)
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self.gone:
+            self._transport.write(data)
+
+    async def writable(self) -> None:
+        """Returns once the reader has caught up. Raises ConnectionResetError where it left."""
+        while self._room is not None and not self.gone:
+            await self._room.wait()
+        if self.gone:
+            raise ConnectionResetError
+
+    # ---- limits
+
+    def expired(self) -> None:
+        """Its silence was too long. Said to whoever was in the middle of asking, and to nobody else."""
+        asking = self._head is not None or self._size or self._target
+        if self.task is None and asking and self._room is None:
+            self._refuse(Refused("the request did not come in time", status=408))
+        elif self._transport is not None:
+            self._transport.abort()
+
+    def close_when_idle(self) -> None:
+        """No further request on this connection."""
+        self._closing = True
+        self._next()
+
+    def _too_large(self) -> Refused:
+        most = self._serving.limits.body >> 20
+        return Refused(f"the body is larger than {most} MiB", status=413, todo="send less, or set max_body in [serve]")
+
+    def _hold(self, size: int) -> None:
+        if self._serving.held + size > self._serving.limits.in_flight:
+            raise Refused("too much is being uploaded at once", status=503, todo="try again later")
+        self._serving.held += size
+        self._length += size
+
+    def _let_go(self, size: int) -> None:
+        self._serving.held -= size
+
+    def _refuse(self, error: Refused) -> None:
+        """Answer a request that is not read to its end, and close: what follows cannot be told apart from it."""
+        self.refused = True
+        self._last = (self._head, error)  # after the answers that are on their way
+        self._next()
+
+    def _close(self) -> None:
+        self._closing = True
+        if self._transport is not None:
+            self.deadline = None
+            with suppress(OSError):
+                self._transport.close()
+
+    def _patience(self, seconds: float) -> None:
+        self.deadline = self._loop.time() + seconds

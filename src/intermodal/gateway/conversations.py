@@ -1,0 +1,75 @@
+"""Where a conversation was answered last. Clients send all of it each time and no name for it: its words are its name.
+
+Kept are digests, endpoints and bounds, never content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from intermodal.asking import continued
+from intermodal.content import BytesSource, Part, Text, ToolCall, ToolResult, UrlSource
+from intermodal.events import Finished
+from intermodal.request import Message, Policy, Request
+
+_KEPT = 4096
+
+
+class Place(NamedTuple):
+    """Who answered, and under what."""
+
+    endpoint: str
+    policy: Policy
+
+
+class Conversations:
+    """The latest few thousand, by their digest and whose they are."""
+
+    def __init__(self) -> None:
+        self._places: OrderedDict[bytes, Place] = OrderedDict()
+
+    def placed(self, request: Request, owner: str) -> Request:
+        """The request as the next turn of the conversation it continues: where it was, under what bounded it."""
+        last = max((n for n, message in enumerate(request.messages) if message.role == "assistant"), default=-1)
+        place = self._places.get(_digest(request.messages[: last + 1], owner)) if last >= 0 else None
+        if place is None:
+            return request
+        return replace(continued(request, place.policy), previous_endpoint=place.endpoint)
+
+    def keep(self, request: Request, text: str, finished: Finished, owner: str) -> None:
+        """Remember who answered."""
+        if not finished.endpoint:
+            return
+        parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
+        name = _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
+        self._places[name] = Place(finished.endpoint, request.policy)
+        self._places.move_to_end(name)
+        if len(self._places) > _KEPT:
+            self._places.popitem(last=False)
+
+
+def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
+    digest = hashlib.sha256(owner.encode())
+    for message in messages:
+        digest.update(f"\0\0{message.role}".encode())
+        for part in message.parts:
+            digest.update(b"\0" + _name(part))
+    return digest.digest()
+
+
+def _name(part: Part) -> bytes:
+    """What tells a part from others. Thinking is left out: not every client sends it back."""
+    if isinstance(part, Text):
+        return part.text.strip().encode("utf-8", "replace")
+    if isinstance(part, ToolCall):
+        return f"{part.id} {part.name}".encode("utf-8", "replace")
+    if isinstance(part, ToolResult):
+        return f"{part.id} {part.text}".encode("utf-8", "replace")
+    source = getattr(part, "source", None)
+    if isinstance(source, BytesSource):
+        return hashlib.sha256(source.data).digest()
+    return source.url.encode("utf-8", "replace") if isinstance(source, UrlSource) else b""

@@ -1,0 +1,106 @@
+"""Which codec of ``wire/`` speaks behind a door of the chat kind: a table, not a branch. Codecs load when needed."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from intermodal.wire._json import dumps
+from intermodal.wire.call import ChatCall, WireEvent
+from intermodal.wire.served import answered
+
+
+class Encoder(Protocol):
+    def feed(self, event: WireEvent) -> bytes: ...
+
+
+def _seconds() -> int:
+    return int(time.time())
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one API is spoken.
+
+    Attributes:
+        reads, writes: modules of ``wire/`` with ``decode_request``, and with ``encode_reply`` and ``StreamEncoder``.
+        about: what the writers want to know of an answer besides the model's name.
+        comment: what keeps a silent stream open, and says what is going on; b"" where the framing has no comments.
+        takes: fields of a request that are understood. Others are named in a header of the answer.
+    """
+
+    reads: str
+    writes: str
+    about: Callable[[], dict[str, Any]]
+    comment: bytes
+    takes: frozenset[str]
+
+    def decode(self, body: bytes) -> ChatCall:
+        """Raises ValueError for a body that is no call."""
+        return cast("ChatCall", import_module(f"intermodal.wire.{self.reads}").decode_request(body))
+
+    @property
+    def stream_type(self) -> str:
+        return cast("str", import_module(f"intermodal.wire.{self.writes}").STREAM_TYPE)
+
+    def encoder(self, name: str, **more: Any) -> Encoder:
+        made = import_module(f"intermodal.wire.{self.writes}").StreamEncoder(name, **self.about(), **more)
+        return cast("Encoder", made)
+
+    def encode(self, events: Iterable[WireEvent], name: str) -> tuple[int, bytes]:
+        """Status and body of a whole answer."""
+        made = import_module(f"intermodal.wire.{self.writes}").encode_reply(events, name, **self.about())
+        return cast("tuple[int, bytes]", made)
+
+
+def openai_error(error: BaseException) -> bytes:
+    from intermodal.wire.openai_chat_served import error_of
+
+    return dumps({"error": error_of(error)})
+
+
+def anthropic_error(error: BaseException) -> bytes:
+    from intermodal.wire.anthropic_served import error_of
+
+    return dumps(error_of(error))
+
+
+def ollama_error(error: BaseException) -> bytes:
+    return dumps({"error": answered(error).message})
+
+
+_COMMON = frozenset({"model", "messages", "stream", "tools", "temperature", "top_p", "intermodal", "user", "metadata"})
+CHAT = Dialect(
+    reads="openai_chat_served", writes="openai_chat_served", comment=b": %b\n\n",
+    about=lambda: {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": _seconds()},
+    takes=_COMMON | {
+        "n", "max_tokens", "max_completion_tokens", "stop", "seed", "response_format", "stream_options", "tool_choice",
+        "parallel_tool_calls", "modalities", "audio", "store",
+    },
+)  # fmt: skip
+RESPONSES = Dialect(
+    reads="openai_responses_served", writes="openai_responses_written", comment=b": %b\n\n",
+    about=lambda: {"id": f"resp_{uuid.uuid4().hex}", "created": _seconds()},
+    takes=_COMMON | {
+        "input", "instructions", "max_output_tokens", "text", "tool_choice", "parallel_tool_calls", "store", "include",
+        "previous_response_id", "conversation", "prompt",
+    },
+)  # fmt: skip
+MESSAGES = Dialect(
+    reads="anthropic_served", writes="anthropic_served", comment=b": %b\n\n",
+    about=lambda: {"id": f"msg_{uuid.uuid4().hex}"},
+    takes=_COMMON | {"system", "max_tokens", "stop_sequences", "tool_choice", "output_config"},
+)  # fmt: skip
+OLLAMA = Dialect(
+    reads="ollama_served", writes="ollama_served", comment=b"",
+    about=lambda: {"created": datetime.now(UTC).isoformat().replace("+00:00", "Z")},
+    takes=_COMMON | {"format", "options", "keep_alive"},
+)  # fmt: skip
+ERRORS: Mapping[str, Callable[[BaseException], bytes]] = {
+    "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,
+}  # fmt: skip

@@ -1,0 +1,85 @@
+"""The table of paths. What is not in it is not served; what other servers have and this one has not is said so."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from intermodal.gateway import chats, explained, health, listing
+from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
+from intermodal.gateway.messages import Asked, Head
+from intermodal.gateway.reply import Reply
+from intermodal.wire.served import Refused
+
+if TYPE_CHECKING:
+    from intermodal.gateway.serving import Gateway
+
+Answering = Callable[["Gateway", Asked, Reply], Awaitable[None]]
+
+
+class Door(NamedTuple):
+    """What answers at a path. ``open``: without a key. ``errors``: in whose words. ``body``: what must come in."""
+
+    answer: Answering
+    errors: Literal["openai", "anthropic", "ollama"] = "openai"
+    open: bool = False
+    body: str = ""
+
+
+_JSON = "application/json"
+DOORS: Mapping[tuple[str, str], Door] = {
+    ("GET", "/healthz"): Door(health.healthz, open=True),
+    ("GET", "/readyz"): Door(health.readyz, open=True),
+    ("GET", "/v1/models"): Door(listing.models),
+    ("GET", "/v1/models/"): Door(listing.model),
+    ("POST", "/v1/chat/completions"): Door(partial(chats.chat, dialect=CHAT), body=_JSON),
+    ("POST", "/v1/responses"): Door(partial(chats.chat, dialect=RESPONSES), body=_JSON),
+    ("POST", "/v1/messages"): Door(partial(chats.chat, dialect=MESSAGES), "anthropic", body=_JSON),
+    ("POST", "/v1/messages/count_tokens"): Door(explained.count_tokens, "anthropic", body=_JSON),
+    ("POST", "/api/chat"): Door(partial(chats.chat, dialect=OLLAMA), "ollama"),  # its clients send no content-type
+    ("GET", "/api/tags"): Door(listing.tags, "ollama"),
+    ("POST", "/api/show"): Door(listing.show, "ollama"),
+    ("GET", "/api/version"): Door(listing.version, "ollama"),
+    ("POST", "/v1/explain"): Door(explained.explain, body=_JSON),
+    ("GET", "/v1/plans/"): Door(explained.plan),
+}
+_BELOW = tuple(path for _, path in DOORS if path.endswith("/"))  # the rest of the path is a name
+# What clients may look for, and why it is not here.
+_NOT_HERE: Mapping[str, str] = {
+    "/v1/files": "no files are kept here: send a file with the message it belongs to",
+    "/v1/batches": "no batches are kept here",
+    "/v1/assistants": "no assistants are kept here: send the whole conversation",
+    "/v1/threads": "no conversations are kept here: send the whole conversation",
+    "/v1/conversations": "no conversations are kept here: send the whole conversation",
+    "/v1/vector_stores": "no files are kept here",
+    "/v1/fine_tuning": "models are not trained here",
+    "/v1/completions": "only chats are served: use /v1/chat/completions",
+    "/api/generate": "only chats are served: use /api/chat",
+    "/api/pull": "weights come by: intermodal pull",
+}
+
+
+def door_of(head: Head) -> Door:
+    """The door a head asks for. Raises Refused, 404 or 405."""
+    path = head.path
+    below = next((prefix for prefix in _BELOW if path.startswith(prefix) and len(path) > len(prefix)), path)
+    method = "GET" if head.method == "HEAD" else head.method
+    door = DOORS.get((method, below))
+    if door is not None:
+        return door
+    others = [verb for verb, there in DOORS if there == below and not (there.endswith("/") and below == path)]
+    if others:
+        raise Refused(f"{path} takes {' or '.join(others)}", status=405, headers={"allow": ", ".join(others)})
+    for prefix, why in _NOT_HERE.items():
+        if path == prefix or path.startswith(f"{prefix}/"):
+            raise Refused(f"{prefix} is not served: {why}", status=404, code="not_served")
+    raise Refused("there is nothing at this path", status=404, code="not_found")
+
+
+def words_of(head: Head | None) -> str:
+    """In whose words an error at this path is said, whether there is a door or not."""
+    path = head.path if head is not None else ""
+    if path.startswith("/api/"):
+        return "ollama"
+    return "anthropic" if path.startswith("/v1/messages") else "openai"

@@ -1,0 +1,56 @@
+"""Plans over HTTP: made and priced without spending, and looked at afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from intermodal.gateway.chats import asked_for
+from intermodal.gateway.dialects import CHAT, MESSAGES, RESPONSES
+from intermodal.gateway.listing import JSON
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.naming import fields_of
+from intermodal.gateway.reply import Reply
+from intermodal.plans.explain import explain as as_text
+from intermodal.plans.plan import Plan
+from intermodal.wire._json import dumps
+from intermodal.wire.served import Refused
+
+if TYPE_CHECKING:
+    from intermodal.gateway.serving import Gateway
+
+VERSION = 1
+
+
+async def explain(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``POST /v1/explain``: the body of a chat (or of a response, where it has ``input``), planned and not run."""
+    dialect = RESPONSES if "input" in fields_of(asked.body) else CHAT
+    job = await asked_for(gateway, asked, dialect)
+    reply.whole(200, dumps(_document(job.plan)), {**JSON, "x-intermodal-plan": job.plan.id})
+
+
+async def plan(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /v1/plans/ID``: a plan of the last few thousand, for whom it was made."""
+    name = asked.head.path.removeprefix("/v1/plans/")
+    found = gateway.plans.get((asked.owner, name))
+    if found is None:
+        raise Refused("there is no such plan, or not any more", status=404, code="not_found")
+    reply.whole(200, dumps(_document(found)), JSON)
+
+
+async def count_tokens(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``POST /v1/messages/count_tokens``: what the plan expects to go into the call that answers, at its middle."""
+    body = asked.body
+    if "max_tokens" not in fields_of(body):  # counting needs none, messages do
+        tree = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        body = msgspec.json.encode({**tree, "max_tokens": 1})
+    job = await asked_for(gateway, Asked(asked.head, body, asked.owner), MESSAGES)
+    counted = job.plan.chosen.answering.estimate.input_tokens
+    told: dict[str, Any] = {"input_tokens": round(counted.mid)}
+    told["intermodal"] = {"low": counted.low, "high": counted.high, "basis": counted.basis, "plan": job.plan.id}
+    reply.whole(200, dumps(told), {**JSON, "x-intermodal-plan": job.plan.id})
+
+
+def _document(plan: Plan) -> dict[str, Any]:
+    return {"kind": "intermodal.plan", "version": VERSION, "plan": msgspec.to_builtins(plan), "text": as_text(plan)}

@@ -1,0 +1,162 @@
+"""What can be asked for: models, and what each takes here, bridges counted in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from intermodal._version import __version__
+from intermodal.catalog.nouns import Catalog, Endpoint, Price
+from intermodal.content import KINDS, Kind
+from intermodal.errors import UnknownModel
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.naming import AUTO, POLICY
+from intermodal.gateway.reply import Reply
+from intermodal.planner.index import needs_consent
+from intermodal.wire._json import dumps, loads
+from intermodal.wire.served import Refused
+
+if TYPE_CHECKING:
+    from intermodal.gateway.serving import Gateway
+
+JSON = {"content-type": "application/json"}
+# What turns a kind into text: the task of a model, "" where none is needed.
+_BRIDGES: dict[Kind, tuple[str, ...]] = {
+    "audio": ("automatic-speech-recognition",), "image": ("image-to-text", "image-text-to-text"), "document": (),
+    "video": ("automatic-speech-recognition", "image-to-text", "image-text-to-text"),
+}  # fmt: skip
+
+
+def rows(catalog: Catalog) -> list[dict[str, Any]]:
+    """One row a model that can be asked now, by the words of OpenAI and OpenRouter."""
+    there = [e for e in catalog.endpoints if _usable(e, catalog)]
+    bridged = _bridged(there)
+    by_model: dict[str, list[Endpoint]] = {}
+    for endpoint in there:
+        by_model.setdefault(endpoint.model.id, []).append(endpoint)
+    return [_row(endpoints, bridged) for _, endpoints in sorted(by_model.items())]
+
+
+def _usable(endpoint: Endpoint, catalog: Catalog) -> bool:
+    return endpoint.ready and (not needs_consent(endpoint) or endpoint.host.id in catalog.consent)
+
+
+def _bridged(endpoints: Iterable[Endpoint]) -> frozenset[Kind]:
+    tasks = {task for endpoint in endpoints for task in endpoint.model.tasks}
+    return frozenset(kind for kind, needs in _BRIDGES.items() if not needs or tasks & set(needs))
+
+
+def _row(endpoints: list[Endpoint], bridged: frozenset[Kind]) -> dict[str, Any]:
+    model = endpoints[0].model
+    native = {kind for endpoint in endpoints for kind in endpoint.input}
+    chats = "text-generation" in model.tasks or "image-text-to-text" in model.tasks
+    taken = native | bridged if chats else native
+    contexts = [endpoint.context for endpoint in endpoints if endpoint.context]
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": 0,
+        "owned_by": model.id.partition("/")[0],
+        "name": model.name or model.id,
+        "architecture": {
+            "input_modalities": [kind for kind in KINDS if kind in taken],
+            "native_input_modalities": [kind for kind in KINDS if kind in native],
+            "output_modalities": list(model.output),
+        },
+        "context_length": max(contexts, default=None),
+        "pricing": _pricing(endpoints),
+        "endpoints": [endpoint.id for endpoint in endpoints],
+    }
+
+
+def _pricing(endpoints: list[Endpoint]) -> dict[str, str] | None:
+    """Of the cheapest endpoint, USD a token as strings; None where nobody knows."""
+    known = [e.price for e in endpoints if e.price.input_mtok is not None and e.price.output_mtok is not None]
+    if not known:
+        return None
+    cheapest: Price = min(known, key=lambda price: (price.input_mtok or 0) + (price.output_mtok or 0))
+    return {"prompt": _each(cheapest.input_mtok), "completion": _each(cheapest.output_mtok)}
+
+
+def _each(per_million: float | None) -> str:
+    return f"{(per_million or 0) / 1e6:.12f}".rstrip("0").rstrip(".")
+
+
+def _named(gateway: Gateway, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Names that are no models: ``auto``, policies, aliases."""
+    config = gateway.client.config
+    chats = [row for row in made if "text" in row["architecture"]["output_modalities"]]
+    taken = {kind for row in chats for kind in row["architecture"]["input_modalities"]}
+    names = [AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO), *config.serve.aliases]
+    kinds = [kind for kind in KINDS if kind in taken]
+    return [
+        {"id": name, "object": "model", "created": 0, "owned_by": "intermodal", "name": name,
+         "architecture": {"input_modalities": kinds, "native_input_modalities": kinds, "output_modalities": ["text"]},
+         "context_length": None, "pricing": None, "endpoints": []}
+        for name in names
+    ]  # fmt: skip
+
+
+async def models(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /v1/models``."""
+    made = rows(gateway.client.catalog)
+    data = [*_named(gateway, made), *made]
+    more = {"first_id": data[0]["id"], "last_id": data[-1]["id"], "has_more": False}  # as Anthropic's clients page
+    reply.whole(200, dumps({"object": "list", "data": data, **more}), JSON)
+
+
+async def model(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /v1/models/NAME``."""
+    from urllib.parse import unquote
+
+    name = unquote(asked.head.path.removeprefix("/v1/models/"))
+    made = rows(gateway.client.catalog)
+    for row in (*_named(gateway, made), *made):
+        if row["id"] == name:
+            reply.whole(200, dumps(row), JSON)
+            return
+    raise UnknownModel(f"there is no model named {name[:200]}", todo="see /v1/models")
+
+
+# ---- Ollama's ------------------------------------------------------------------------------------
+
+
+async def tags(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /api/tags``: models that chat. There is no file whose size or digest could be told."""
+    made = rows(gateway.client.catalog)
+    chats = [row for row in (*_named(gateway, made), *made) if "text" in row["architecture"]["output_modalities"]]
+    listed = [
+        {"name": row["id"], "model": row["id"], "modified_at": "1970-01-01T00:00:00Z", "size": 0, "digest": "",
+         "details": {"format": "", "family": row["owned_by"], "families": None, "parameter_size": "",
+                     "quantization_level": ""}}
+        for row in chats
+    ]  # fmt: skip
+    reply.whole(200, dumps({"models": listed}), JSON)
+
+
+async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``POST /api/show``."""
+    tree = loads(asked.body)
+    name = (tree.get("model") or tree.get("name")) if isinstance(tree, dict) else None
+    if not isinstance(name, str):
+        raise Refused("the body names no model", status=400)
+    made = rows(gateway.client.catalog)
+    row = next((row for row in (*_named(gateway, made), *made) if row["id"] == name), None)
+    if row is None:
+        raise UnknownModel(f"there is no model named {name[:200]}", todo="see /api/tags")
+    kinds = row["architecture"]["input_modalities"]
+    able = ["completion", "tools", *(["vision"] if "image" in kinds else []), *(["audio"] if "audio" in kinds else [])]
+    family = row["owned_by"]
+    told = {
+        "modelfile": "", "parameters": "", "template": "", "modified_at": "1970-01-01T00:00:00Z",
+        "details": {"format": "", "family": family, "families": [family], "parameter_size": "",
+                    "quantization_level": ""},
+        "model_info": {"general.architecture": family, f"{family}.context_length": row["context_length"]},
+        "capabilities": able,
+    }  # fmt: skip
+    reply.whole(200, dumps(told), JSON)
+
+
+async def version(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /api/version``, by which clients of Ollama see that somebody is there."""
+    reply.whole(200, dumps({"version": __version__}), JSON)

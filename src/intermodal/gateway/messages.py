@@ -1,0 +1,60 @@
+"""What the HTTP side and the doors hand each other: a request's head, a request, and the limits on both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from intermodal.content import Value
+
+
+class HttpLimits(Value):
+    """What a client may cost before anything is known of it.
+
+    Attributes:
+        head: bytes of request line and headers together. headers: how many. target: bytes of the path with its query.
+        body: bytes of one body. in_flight: bytes of all bodies held at once. connections: how many at once.
+        head_seconds, body_seconds: silence while a head or body is coming. idle_seconds: between two requests.
+        write_seconds: how long a reader may take nothing.
+    """
+
+    head: int = 32 << 10
+    headers: int = 100
+    target: int = 8 << 10
+    body: int = 64 << 20
+    in_flight: int = 512 << 20
+    connections: int = 2000
+    head_seconds: float = 20.0
+    body_seconds: float = 30.0
+    idle_seconds: float = 75.0
+    write_seconds: float = 60.0
+
+
+@dataclass(slots=True)
+class Head:
+    """Request line and headers. ``path`` as it came, without the query; names of ``headers`` in lower case.
+
+    ``hosts``: how many ``Host`` headers there were, which must be one.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hosts: int = 0
+    version: str = "1.1"
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body that are announced, None where they are not (chunked)."""
+        said = self.headers.get("content-length", "")
+        return int(said) if said.isascii() and said.isdigit() else None
+
+
+@dataclass(slots=True)
+class Asked:
+    """A whole request. ``owner`` is whose it is, "" where there are no keys."""
+
+    head: Head
+    body: bytes
+    owner: str = ""

@@ -1,0 +1,128 @@
+"""What a request may ask for: the model's name as a policy, and wishes that tighten it and never loosen it.
+
+    openai/gpt-5-mini          that model, with bridges for what it cannot take
+    auto                       whatever suits best, under the config's limits
+    policy:NAME                ``[policies.NAME]`` of the config
+
+Wishes are headers (``x-intermodal-max-cost: 0.01``) or a field of the body (``"intermodal": {"max_cost": 0.01}``).
+Consent, releases and where calls go are the config's alone: a client that could widen them would decide for its owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal.config import Config
+from intermodal.content import Value
+from intermodal.errors import UnknownModel
+from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Tier, Zone
+from intermodal.wire.served import Refused
+
+HEADER = "x-intermodal-"
+POLICY = "policy:"
+AUTO = "auto"
+_LISTS = frozenset({"private", "keep"})
+# Fields by which other servers let a caller choose where calls go, with which key, or run a template of theirs.
+NEVER = frozenset({
+    "api_base", "base_url", "api_key", "api_version", "custom_llm_provider", "custom_host", "extra_headers", "headers",
+    "organization", "vertex_credentials", "aws_access_key_id", "proxy", "chat_template", "grammar_file", "lora_path",
+})  # fmt: skip
+
+
+class Wishes(Value, forbid_unknown_fields=True):
+    """What a request may say about its policy; each as in ``Policy``."""
+
+    objective: Objective | None = None
+    at_least: Tier | None = None
+    max_cost: float | None = None
+    deadline: float | None = None
+    farthest: Zone | None = None
+    private: tuple[str, ...] = ()
+    keep: tuple[Aspect, ...] = ()
+    language: str = ""
+    pay_twice: bool | None = None
+
+
+def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
+    """The fields of a body, unread. Raises Refused for one that chooses an upstream or brings a template."""
+    try:
+        found = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refused("the body is no JSON object", status=400) from None
+    for name in found:
+        if name in NEVER:
+            raise Refused(f"a request may not set {name}", status=400, todo="the server's config says where calls go")
+    return found
+
+
+def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> Wishes:
+    """Of headers and body together; the body's word outranks a header's. Raises Refused for what is none."""
+    said: dict[str, Any] = {}
+    for name, value in headers.items():
+        if name.startswith(HEADER):
+            key = name.removeprefix(HEADER).replace("-", "_")
+            said[key] = [item.strip() for item in value.split(",") if item.strip()] if key in _LISTS else value
+    if "intermodal" in fields:
+        try:
+            said |= msgspec.json.decode(fields["intermodal"], type=dict[str, Any])
+        except msgspec.DecodeError:
+            raise Refused("the field intermodal is no object", status=400) from None
+    for key in said:
+        if key not in Wishes.__struct_fields__:
+            raise Refused(
+                f"a request may not set intermodal's {key}", status=400,
+                todo=f"it may set {', '.join(Wishes.__struct_fields__)}",
+            )  # fmt: skip
+    try:
+        wishes = msgspec.convert(said, Wishes, strict=False)
+    except msgspec.ValidationError as error:
+        raise Refused(f"intermodal's wishes: {error}", status=400) from None
+    for name in ("max_cost", "deadline"):
+        value = getattr(wishes, name)
+        if value is not None and not 0 <= value < float("inf"):
+            raise Refused(f"{name} must be 0 or more", status=400)
+    return wishes
+
+
+def policy_of(model: str, config: Config) -> Policy:
+    """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
+    name = config.serve.aliases.get(model, model)
+    usual = Policy(max_cost=config.max_cost, time_value=config.time_value)
+    if name == AUTO:
+        return config.policies.get(AUTO, usual)
+    if not name.startswith(POLICY):
+        return replace(usual, model=name)
+    wanted = name.removeprefix(POLICY)
+    if wanted in config.policies:
+        return config.policies[wanted]
+    near = get_close_matches(wanted, config.policies, 1)
+    there = ", ".join(config.policies) or "none"
+    todo = f"did you mean {POLICY}{near[0]}?" if near else f"policies are: {there}"
+    raise UnknownModel(f"there is no policy named {wanted}", todo=todo)
+
+
+def tightened(policy: Policy, wishes: Wishes) -> Policy:
+    """The policy with what a request asks for in addition. Raises Refused for what would loosen it."""
+    if wishes.objective not in (None, policy.objective) and policy.objective != "default":
+        raise Refused(f"the policy's objective is {policy.objective}, and a request may not change it", status=400)
+    if wishes.pay_twice and not policy.pay_twice:
+        raise Refused("the policy does not pay twice, and a request may not loosen that", status=400)
+    tiers = [tier for tier in (policy.at_least, wishes.at_least) if tier is not None]
+    waits = [seconds for seconds in (policy.deadline, wishes.deadline) if seconds is not None]
+    return replace(
+        policy,
+        objective=wishes.objective or policy.objective,
+        at_least=max(tiers, key=TIERS.index) if tiers else None,
+        max_cost=policy.max_cost if wishes.max_cost is None else min(policy.max_cost, wishes.max_cost),
+        deadline=min(waits) if waits else None,
+        farthest=min(policy.farthest, wishes.farthest or policy.farthest, key=ZONES.index),
+        private=tuple(dict.fromkeys((*policy.private, *wishes.private))),
+        keep=tuple(dict.fromkeys((*policy.keep, *wishes.keep))),
+        language=wishes.language or policy.language,
+        pay_twice=policy.pay_twice if wishes.pay_twice is None else wishes.pay_twice,
+    )

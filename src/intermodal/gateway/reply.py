@@ -1,0 +1,98 @@
+"""One answer on a connection: whole, or as a stream with a reader who may be slow or gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Protocol
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_date: tuple[int, str] = (0, "")
+
+
+class Line(Protocol):
+    """What a reply needs of its connection."""
+
+    gone: bool
+
+    def write(self, data: bytes) -> None: ...
+
+    async def writable(self) -> None: ...
+
+
+class Reply:
+    """``whole``, or ``begin``, ``write`` … and ``end``. ``status`` is 0 until something was said."""
+
+    __slots__ = ("_chunked", "_headless", "_line", "ended", "keep_alive", "sent", "status")
+
+    def __init__(self, line: Line, *, keep_alive: bool = True, chunked: bool = True, headless: bool = False) -> None:
+        """``chunked``: the client knows HTTP/1.1. ``headless``: it asked for the head alone."""
+        self._line = line
+        self._chunked = chunked
+        self._headless = headless
+        self.keep_alive = keep_alive
+        self.status = 0
+        self.ended = False
+        self.sent = 0  # bytes of body
+
+    @property
+    def gone(self) -> bool:
+        """Nobody reads any more."""
+        return self._line.gone
+
+    def whole(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """The answer at once."""
+        self.status, self.ended, self.sent = status, True, len(body)
+        head = self._head(status, {**(headers or {}), "content-length": str(len(body))})
+        self._line.write(head if self._headless or not body else head + body)
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of a stream."""
+        self.status = status
+        if self._chunked:
+            self._line.write(self._head(status, {**headers, "transfer-encoding": "chunked"}))
+        else:
+            self.keep_alive = False
+            self._line.write(self._head(status, headers))
+
+    def put(self, data: bytes) -> None:
+        """A piece of a stream, however much waits already: for what is small and seldom."""
+        if data:
+            self.sent += len(data)
+            self._line.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    async def write(self, data: bytes) -> None:
+        """A piece of a stream; waits while the reader is behind, so that the whole run does."""
+        if data:
+            self.put(data)
+            await self._line.writable()
+
+    def end(self) -> None:
+        """The proper end of a stream."""
+        self.ended = True
+        if self._chunked:
+            self._line.write(b"0\r\n\r\n")
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}", f"date: {_today()}", "server: intermodal"]
+        lines += [f"{name}: {_plain(value)}" for name, value in headers.items()]
+        if not self.keep_alive:
+            lines.append("connection: close")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
+def _plain(value: str) -> str:
+    """A header's value is one line of printable ASCII: names of files and models may be anything."""
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in value)
+
+
+def _today() -> str:
+    global _date
+    second = int(time.time())
+    if _date[0] != second:
+        _date = (second, formatdate(second, usegmt=True))
+    return _date[1]

@@ -1,0 +1,202 @@
+"""The gateway itself: it listens, screens, answers, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from intermodal.client import AsyncClient, Prepared, plan_from
+from intermodal.errors import UsageError
+from intermodal.events import Event
+from intermodal.gateway.chats import failure_headers
+from intermodal.gateway.connection import Connection
+from intermodal.gateway.conversations import Conversations
+from intermodal.gateway.dialects import ERRORS
+from intermodal.gateway.doors import door_of, words_of
+from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.messages import Asked, Head, HttpLimits
+from intermodal.gateway.reply import Reply
+from intermodal.plans.plan import Plan
+from intermodal.request import Request
+from intermodal.wire.served import Refused, answered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PLANS = 2048  # kept for GET /v1/plans/ID
+_BACKLOG = 1024
+_WAKE = 0.5  # seconds between two looks at who has been silent for too long
+
+
+class Gateway:
+    """Answers clients with a :class:`AsyncClient`.
+
+    Args:
+        client: what plans and runs.
+        host, port: where to listen; port 0 takes a free one, which ``port`` then is.
+        limits: on what clients may send.
+        drain: seconds that answers on their way get when it is stopped.
+    """
+
+    def __init__(
+        self, client: AsyncClient, *, host: str = "127.0.0.1", port: int = 0, limits: HttpLimits | None = None,
+        drain: float = 30.0, log: Callable[[str], None] = lambda line: None,
+    ) -> None:  # fmt: skip
+        if not is_loopback(host):
+            raise UsageError(
+                f"without keys only this machine is served, and {host} is more than that",
+                todo="leave --host out, or put a server with authentication before it",
+            )
+        self.client = client
+        self.host, self.port = host, port
+        self.limits = limits or HttpLimits(body=client.config.serve.max_body << 20)
+        self.connections: set[Connection] = set()
+        self.held = 0
+        self.conversations = Conversations()
+        self.plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
+        self.readiness: tuple[float, dict[str, bool]] | None = None
+        self.stopping = False
+        self.active = 0
+        self._drain = drain
+        self._log = log
+        self._guard = Guard(client.config.serve.names, client.config.serve.origins)
+        self._server: asyncio.Server | None = None
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    # ---- for the connections
+
+    def screen(self, head: Head) -> str:
+        """Whose request this is, before its body is read. Raises Refused."""
+        self._guard.check(head)
+        door = door_of(head)
+        if self.stopping and not door.open:
+            raise Refused("the server is stopping", status=503, headers={"retry-after": "5"}, code="stopping")
+        kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if door.body and kind != door.body:
+            raise Refused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
+        if head.headers.get("content-encoding", "identity").lower() != "identity":
+            raise Refused("a body must come as it is, not compressed", status=415)
+        return ""
+
+    def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
+        """An error as the answer, in the words of the door."""
+        status = answered(error).status
+        body = ERRORS[words_of(head)](error)
+        reply.whole(status, body, {"content-type": "application/json", **failure_headers(error)})
+
+    async def answer(self, asked: Asked, reply: Reply) -> None:
+        """Answer, with what the door makes of it or with an error."""
+        self.active += 1
+        try:
+            await door_of(asked.head).answer(self, asked, reply)
+        except asyncio.CancelledError:
+            if not reply.status and not reply.gone:  # stopped by us, and nothing was said yet
+                reply.keep_alive = False
+                self.refuse(asked.head, Refused("the server is stopping", status=503), reply)
+            raise
+        except ConnectionResetError:
+            return
+        except Exception as error:
+            self.note_failure(error)
+            if not reply.status:
+                self.refuse(asked.head, error, reply)
+        finally:
+            self.active -= 1
+
+    def note_failure(self, error: BaseException) -> None:
+        """A mistake of our own goes to the log, with its place and without values."""
+        if answered(error).status == 500:
+            from intermodal.gateway.failing import place_of
+
+            self._log(f"unexpected {type(error).__name__} {place_of(error)}")
+
+    # ---- for the doors
+
+    async def planned(self, request: Request, owner: str) -> tuple[Prepared, Plan]:
+        """What a request needs, and its plan, kept for who asked."""
+        prepared = await self.client.prepare(request, counting=True)
+        plan = plan_from(prepared.inputs)
+        self.plans[owner, plan.id] = plan
+        self.plans.move_to_end((owner, plan.id))
+        if len(self.plans) > _PLANS:
+            self.plans.popitem(last=False)
+        return prepared, plan
+
+    @asynccontextmanager
+    async def running(self, prepared: Prepared, plan: Plan, asked: Asked) -> AsyncIterator[AsyncGenerator[Event]]:
+        """The events of a run. Leaving it, or a client that leaves, ends the run and closes what it had open."""
+        async with aclosing(self.client.execute(prepared, plan)) as events:
+            yield events
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Listen. Raises UsageError where the port is taken."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                lambda: Connection(self, loop), self.host.strip("[]"), self.port, backlog=_BACKLOG
+            )
+        except OSError as error:
+            why = (error.strerror or "cannot be listened on").lower()
+            raise UsageError(why, where=f"{self.host}:{self.port}", todo="choose another --port") from None
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    async def serve(self, *, signals: bool = False) -> None:
+        """Answer until ``stop`` is called, or a signal comes; then drain. A second signal does not wait."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
+            loop.add_signal_handler(number, self.stop)
+        watching = loop.create_task(self._watch())
+        try:
+            await self._stop.wait()
+            await self._drained()
+        finally:
+            watching.cancel()
+            for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
+                loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        """End in order; called again, at once."""
+        if self.stopping:
+            self._hurry.set()
+        self.stopping = True
+        self._stop.set()
+
+    async def _drained(self) -> None:
+        """Answers on their way end; who asks now is told to come later; then whoever is left is told and cut."""
+        for connection in tuple(self.connections):
+            connection.close_when_idle()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._drain
+        while self.active and loop.time() < until and not self._hurry.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), 0.05)
+        if self._server is not None:
+            self._server.close()
+        tasks = [connection.task for connection in self.connections if connection.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+        for connection in tuple(self.connections):
+            connection.close_when_idle()
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_WAKE)
+            now = loop.time()
+            for connection in tuple(self.connections):
+                if connection.deadline is not None and connection.deadline < now:
+                    connection.deadline = None
+                    connection.expired()

@@ -1,0 +1,111 @@
+"""When the row of an attempt is written: what is promised of it, and what a first word does not wait for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from tests.unit.executor.routes import PRICED, Bench, asked, plan, rename, route, say
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.events import TextDelta
+from intermodal.executor.run import run
+from intermodal.executor.transport import Transport
+from intermodal.quantity import exact, unknown
+from intermodal.store.connection import StoreError
+from intermodal.store.database import Store
+from intermodal.store.rows import Reservation
+from intermodal.testing import FakeHost
+
+pytestmark = pytest.mark.anyio
+FREE = rename(PRICED, cost=exact(0.0))
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    with FakeHost(answer="The caller wants 42 apples.") as fake:
+        yield fake
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def using(bench: Bench, host: FakeHost) -> Endpoint:
+    bench.endpoints = (host.endpoint(),)
+    return bench.endpoints[0]
+
+
+async def test_a_free_request_does_not_wait_for_its_row_and_its_first_word_does(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Store.reserve
+    shown: list[list[str]] = []
+    asked_before: list[int] = []
+
+    def slow(store: Store, row: Reservation) -> str:
+        time.sleep(0.5)
+        asked_before.append(len(host.attempts))
+        assert not shown
+        return written(store, row)
+
+    monkeypatch.setattr(Store, "reserve", slow)
+    step = say(using(bench, host), estimate=FREE)
+    request, opened = asked("?")
+    transport = Transport()
+    async for event in run(plan(route(step)), request, opened, bench.world(transport)):
+        if isinstance(event, TextDelta):
+            shown.append(bench.states())
+    await transport.aclose()
+    assert asked_before == [1], "it was on its way before there was a row"
+    assert shown[0] == ["sent"], "nothing is shown that has no row"
+    assert bench.states() == ["settled"]
+
+
+@pytest.mark.parametrize("estimate", [PRICED, FREE], ids=["priced", "free"])
+async def test_C4_an_answer_that_cannot_be_recorded_is_not_shown(
+    bench: Bench, host: FakeHost, estimate: object
+) -> None:
+    step = rename(say(using(bench, host)), estimate=estimate)
+    (bench.folder / "store.sqlite3").mkdir()
+    request, opened = asked("?")
+    with pytest.raises(StoreError):
+        await bench.run(plan(route(step)), request, opened)
+    assert not [attempt for attempt in host.attempts if attempt.paid and estimate is PRICED]
+
+
+async def test_what_may_cost_money_waits_for_the_disk_and_what_is_free_does_not(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Power may fail as soon as money is spent. A price that nobody knows counts as one."""
+    commit = Store.at_once
+    later_each: list[bool] = []
+
+    def spied(store: Store, *, later: bool = False) -> AbstractContextManager[object]:
+        later_each.append(later)
+        return commit(store, later=later)
+
+    monkeypatch.setattr(Store, "at_once", spied)
+    model = using(bench, host)
+    request, opened = asked("?")
+    for estimate in (PRICED, rename(PRICED, cost=unknown("nobody says")), FREE):
+        await bench.run(plan(route(say(model, estimate=estimate))), request, opened)
+    assert later_each == [False, False, True]
+
+
+def test_writes_that_go_together_are_all_there_or_none(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.sqlite3")
+    row = Reservation(run="r", step="s", op="generate", task="t", endpoint="e")
+    with pytest.raises(RuntimeError), store.at_once():
+        store.sent(store.reserve(row))
+        raise RuntimeError
+    assert store.attempts() == ()
+    with store.at_once():
+        store.sent(store.reserve(row))
+        store.reserve(row)
+    assert [each.state for each in store.attempts()] == ["reserved", "sent"]
+    store.close()

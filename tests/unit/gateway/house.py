@@ -1,0 +1,125 @@
+"""A gateway for tests: the real one, in a thread with its own event loop, over fake hosts that record what arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import httpx
+
+from intermodal.client import AsyncClient
+from intermodal.gateway.messages import HttpLimits
+from intermodal.gateway.serving import Gateway
+
+
+class House:
+    """``with House() as house: house.post("/v1/chat/completions", {...})``."""
+
+    def __init__(
+        self, *, limits: HttpLimits | None = None, drain: float = 2.0, before: Callable[[Gateway], None] | None = None
+    ):
+        self._limits = limits
+        self._drain = drain
+        self._before = before
+        self.log: list[str] = []
+        self.gateway: Gateway
+        self._up = threading.Event()
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
+
+    async def _main(self) -> None:
+        try:
+            async with AsyncClient() as client:
+                self.gateway = Gateway(client, limits=self._limits, drain=self._drain, log=self.log.append)
+                if self._before is not None:
+                    self._before(self.gateway)
+                self.loop = asyncio.get_running_loop()
+                await self.gateway.start()
+                self._up.set()
+                await self.gateway.serve()
+        except BaseException as error:
+            self._failed = error
+            raise
+        finally:
+            self._up.set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._up.wait(20)
+        if self._failed is not None:
+            raise self._failed
+        self.http = httpx.Client(base_url=self.gateway.url, timeout=60, trust_env=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.http.close()
+        self.loop.call_soon_threadsafe(self.gateway.stop)
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "the gateway did not end"
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.gateway.url}/v1"
+
+    def post(self, path: str, tree: Any, **headers: str) -> httpx.Response:
+        return self.http.post(path, json=tree, headers={name.replace("_", "-"): said for name, said in headers.items()})
+
+    def chat(self, content: Any = "hello", model: str = "cloud/strong", **more: Any) -> httpx.Response:
+        headers = more.pop("headers", {})
+        tree = {"model": model, "messages": [{"role": "user", "content": content}], **more}
+        return self.http.post("/v1/chat/completions", json=tree, headers=headers)
+
+    def raw(self, data: bytes, *, seconds: float = 5.0) -> bytes:
+        """What comes back for these very bytes, until the server closes or nothing more comes."""
+        with socket.create_connection(("127.0.0.1", self.gateway.port), timeout=seconds) as line:
+            line.sendall(data)
+            found = b""
+            try:
+                while piece := line.recv(65536):
+                    found += piece
+            except (TimeoutError, ConnectionResetError):
+                pass
+            return found
+
+
+class Said(NamedTuple):
+    events: list[Any]  # JSON of each ``data:``
+    comments: list[str]
+    done: bool
+
+
+def sse(text: str) -> Said:
+    """A stream, taken apart as a client would."""
+    events, comments, done = [], [], False
+    for block in text.split("\n\n"):
+        for line in block.splitlines():
+            if line.startswith(":"):
+                comments.append(line[1:].strip())
+            elif line == "data: [DONE]":
+                done = True
+            elif line.startswith("data: "):
+                events.append(json.loads(line.removeprefix("data: ")))
+    return Said(events, comments, done)
+
+
+def config(path: Path, *hosts: tuple[str, str, str], more: str = "") -> Path:
+    """A config with hosts: (name, base_url, rows of its models)."""
+    text = more + "\n"
+    for name, base_url, models in hosts:
+        text += f'[hosts.{name}]\nbase_url = "{base_url}"\nzone = "internet"\nforced_json = true\n'
+        for line in filter(None, models.strip().split("\n")):
+            text += f"[[hosts.{name}.models]]\n" + line.replace("; ", "\n") + "\n"
+    path.write_text(text)
+    return path
+
+
+STRONG = 'id = "cloud/strong"; input = ["text"]; context = 32000; tier = "large"; input_mtok = 0.1; output_mtok = 0.4'
+SEEING = STRONG.replace("strong", "seeing").replace('["text"]', '["text", "image"]').replace("= 0.", "= 1.")

@@ -1,0 +1,257 @@
+"""Chats through the gateway: planned, run, and told how. The host is a fake that records what arrives."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.unit.gateway.house import House
+
+from intermodal.testing import FakeHost, Fault
+
+
+def picture() -> str:
+    made = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(made, "PNG")
+    return "data:image/png;base64," + base64.b64encode(made.getvalue()).decode()
+
+
+def shown() -> list[dict[str, object]]:
+    return [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": picture()}}]
+
+
+def test_an_answer_says_its_route_and_its_cost(house: House, host: FakeHost) -> None:
+    found = house.chat()
+    assert found.status_code == 200, found.text
+    tree = found.json()
+    assert tree["choices"][0]["message"]["content"] == "the hosted answer"
+    assert tree["choices"][0]["finish_reason"] == "stop"
+    told = tree["usage"]["intermodal"]
+    assert found.headers["x-intermodal-route"] == told["route"] == "cloud:cloud/strong"
+    assert found.headers["x-intermodal-sends"] == "cloud"
+    assert [sent["host"] for sent in told["sends"]] == ["cloud"]
+    assert told["attempts"] == 1 == int(found.headers["x-intermodal-attempts"])
+    assert told["cost"] == pytest.approx(host.bill * 0.1, rel=0.9)  # the row's prices are a tenth of the fake's
+    assert told["cost"] == pytest.approx(float(found.headers["x-intermodal-cost"]), rel=1e-6)
+    plan = house.http.get(f"/v1/plans/{found.headers['x-intermodal-plan']}").json()
+    assert plan["plan"]["id"] == told["plan"]
+    assert "cloud:cloud/strong" in plan["text"]
+
+
+def test_a_plan_that_nobody_made_is_not_found(house: House) -> None:
+    assert house.http.get("/v1/plans/000000000000").status_code == 404
+
+
+def test_a_plan_is_explained_and_nothing_is_spent(house: House, host: FakeHost) -> None:
+    found = house.post("/v1/explain", {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}]})
+    assert found.status_code == 200
+    assert "cloud:cloud/strong" in found.json()["text"]
+    assert host.attempts == []
+    assert house.http.get(f"/v1/plans/{found.json()['plan']['id']}").json() == found.json()
+
+
+def test_auto_takes_what_suits(house: House, host: FakeHost) -> None:
+    assert house.chat(model="auto").headers["x-intermodal-route"].startswith("cloud:")
+    seen = house.chat(shown(), model="auto")
+    assert seen.status_code == 200, seen.text
+    assert seen.headers["x-intermodal-route"] == "cloud:cloud/seeing"
+    assert len(host.attempts[-1].images) == 1
+
+
+def test_what_a_client_says_reaches_the_host(house: House, host: FakeHost) -> None:
+    tree = {
+        "model": "cloud/strong", "temperature": 0.25, "max_tokens": 77, "stop": ["END"], "seed": 5,
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "first"},
+                     {"role": "assistant", "content": "second"}, {"role": "user", "content": "third"}],
+    }  # fmt: skip
+    assert house.post("/v1/chat/completions", tree).status_code == 200
+    import json
+
+    body = json.loads(host.attempts[0].body)
+    assert (body["temperature"], body["max_tokens"], body["stop"], body["seed"]) == (0.25, 77, ["END"], 5)
+    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
+
+
+def test_what_is_not_understood_is_named(house: House) -> None:
+    found = house.chat(presence_penalty=0.5, logit_bias={})
+    assert found.headers["x-intermodal-ignored"] == "logit_bias, presence_penalty"
+    assert "x-intermodal-ignored" not in house.chat().headers
+
+
+def test_an_alias_is_what_the_config_says(house: House) -> None:
+    found = house.chat(model="gpt-4o")
+    assert found.headers["x-intermodal-route"] == "cloud:cloud/strong"
+    assert found.json()["model"] == "gpt-4o"
+
+
+@pytest.mark.parametrize("model", ["no/such-model", "policy:none", "http://evil.example/v1", "evil.example:model"])
+def test_an_unknown_model_is_a_404(house: House, host: FakeHost, model: str) -> None:
+    found = house.chat(model=model)
+    assert found.status_code == 404, found.text
+    assert found.json()["error"]["code"] == "unknown_model"
+    assert host.attempts == []
+
+
+def test_the_next_turn_stays_where_it_was(house: House) -> None:
+    first = house.chat(shown(), model="auto")
+    assert first.headers["x-intermodal-route"] == "cloud:cloud/seeing"
+    turns = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "the hosted answer"},
+             {"role": "user", "content": "and now?"}]  # fmt: skip
+    alone = house.post("/v1/chat/completions", {"model": "auto", "messages": turns})
+    assert alone.headers["x-intermodal-route"] == "cloud:cloud/strong"  # the cheaper one, where nobody answered before
+    assert house.chat("hello", model="cloud/seeing").status_code == 200
+    again = house.post("/v1/chat/completions", {"model": "auto", "messages": turns})
+    assert again.headers["x-intermodal-route"] == "cloud:cloud/seeing"
+    assert any("stays with cloud:cloud/seeing" in note for note in again.json()["usage"]["intermodal"]["notes"])
+
+
+def test_a_label_of_an_earlier_turn_holds_for_the_next(house: House, host: FakeHost) -> None:
+    first = house.chat(shown(), model="cloud/seeing", headers={"x-intermodal-private": "image"})
+    assert first.status_code == 400, first.text  # the only one that sees is not on this machine
+    assert host.attempts == []
+
+
+@pytest.mark.parametrize("name", ["api_base", "base_url", "api_key", "custom_llm_provider", "chat_template"])
+def test_no_client_chooses_an_upstream_or_a_template(house: House, host: FakeHost, name: str) -> None:
+    found = house.chat(**{name: "http://127.0.0.1:9/v1"})
+    assert found.status_code == 400
+    assert name in found.json()["error"]["message"]
+    assert host.attempts == []
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"n": 2}, "more than one answer"), ({"n": 10**9}, "more than one answer"), ({"messages": []}, "no messages"),
+     ({"messages": "hi"}, "no array"), ({"messages": [{"role": "robot", "content": "x"}]}, "robot"),
+     ({"temperature": "hot"}, "float"),
+     ({"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]}, "file_data")],
+)  # fmt: skip
+def test_a_body_that_is_no_call_is_said_to_be_none(house: House, change: dict[str, object], word: str) -> None:
+    tree = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], **change}
+    found = house.post("/v1/chat/completions", tree)
+    assert found.status_code == 400, found.text
+    assert word in found.json()["error"]["message"]
+
+
+def test_deep_json_and_no_json_are_a_400(house: House) -> None:
+    for body in (b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe", b"", b"[]", b'{"model": NaN}', b"null"):
+        found = house.http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+        assert found.status_code == 400, (body[:20], found.text)
+    assert house.log == []
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/x.png", "http://127.0.0.1:1/x.png", "file:///etc/passwd"])
+def test_a_picture_from_a_place_inside_is_not_fetched(house: House, host: FakeHost, url: str) -> None:
+    parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": url}}]
+    found = house.chat(parts, model="auto")
+    assert found.status_code == 400, found.text
+    assert host.attempts == []
+
+
+# ---- wishes --------------------------------------------------------------------------------------
+
+
+def test_a_wish_tightens(house: House, host: FakeHost) -> None:
+    dear = house.chat(headers={"x-intermodal-max-cost": "0"})
+    assert dear.status_code in (400, 402), dear.text
+    near = house.chat(intermodal={"farthest": "machine"})
+    assert near.status_code == 400
+    assert host.attempts == []
+    assert house.chat(intermodal={"max_cost": 0.01}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wish", [{"hosts": ["openai"]}, {"release": ["audio:text"]}, {"model": "x"}, {"max_cost": -1}, {"farthest": "mars"}]
+)
+def test_a_wish_that_would_loosen_is_refused(house: House, host: FakeHost, wish: dict[str, object]) -> None:
+    assert house.chat(intermodal=wish).status_code == 400
+    assert host.attempts == []
+
+
+def test_a_policy_cannot_be_loosened(house: House, host: FakeHost) -> None:
+    home = house.chat(model="policy:home", intermodal={"farthest": "internet"}, max_tokens=4)
+    assert home.status_code == 200, home.text  # answered by the small model on this machine
+    assert home.headers["x-intermodal-sends"] == "nothing"
+    assert house.chat(model="policy:once", intermodal={"pay_twice": True}).status_code == 400
+    assert house.chat(model="policy:cheap", intermodal={"objective": "best"}).status_code == 400
+    assert host.attempts == []
+    assert house.chat(model="policy:cheap", intermodal={"max_cost": 5}).status_code == 200  # the lower limit holds
+
+
+# ---- failures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("unavailable", 503),
+        ("overloaded", 503),
+        ("limited-120", 429),
+        ("quota", 502),
+        ("key", 502),
+        ("broken", 502),
+        ("policy", 400),
+        ("end-2", 502),
+        ("gone", 502),
+    ],
+)
+def test_a_host_that_fails_is_an_error_with_its_status(house: House, host: FakeHost, fault: str, status: int) -> None:
+    name, _, number = fault.partition("-")
+    host.fault = Fault(name, float(number) if number else None)
+    found = house.chat(model="cloud:cloud/strong")
+    assert found.status_code == status, found.text
+    assert found.headers["x-should-retry"] == "false"
+    assert found.json()["error"]["message"]
+    assert host.base_url not in found.text
+    assert len(host.attempts) <= 3
+    assert house.log == []
+
+
+# ---- what is listed --------------------------------------------------------------------------------
+
+
+def test_models_are_listed_with_what_they_take_and_cost(house: House) -> None:
+    rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
+    strong = rows["cloud/strong"]
+    assert strong["architecture"]["native_input_modalities"] == ["text"]
+    assert "document" in strong["architecture"]["input_modalities"]  # its text is taken out here
+    assert strong["architecture"]["output_modalities"] == ["text"]
+    assert strong["context_length"] == 32000
+    assert strong["pricing"] == {"prompt": "0.0000001", "completion": "0.0000004"}
+    assert {"auto", "policy:cheap", "policy:home", "gpt-4o"} <= set(rows)
+    assert house.http.get("/v1/models/cloud/strong").json() == strong
+    assert house.http.get("/v1/models/no/such").status_code == 404
+
+
+def test_everything_listed_as_a_name_is_served(house: House) -> None:
+    for row in house.http.get("/v1/models").json()["data"]:
+        if "text" in row["architecture"]["output_modalities"] and "text" in row["architecture"]["input_modalities"]:
+            assert house.chat(model=row["id"], max_tokens=4).status_code == 200, row
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/files/file-1", "/v1/batches", "/v1/threads", "/v1/completions"])
+def test_what_is_not_served_is_said(house: House, path: str) -> None:
+    found = house.http.get(path)
+    assert found.status_code == 404
+    assert "not served" in found.json()["error"]["message"]
+
+
+def test_health_is_told(house: House) -> None:
+    assert house.http.get("/healthz").json() == {"status": "ok"}
+    ready = house.http.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["checks"] == {"media": True, "store": True, "endpoints": True}
+    assert house.http.head("/healthz").content == b""
+
+
+def test_without_an_endpoint_it_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import intermodal.gateway.listing as listing
+
+    monkeypatch.setattr(listing, "_usable", lambda endpoint, catalog: False)
+    with House() as house:
+        found = house.http.get("/readyz")
+        assert found.status_code == 503
+        assert found.json()["checks"]["endpoints"] is False

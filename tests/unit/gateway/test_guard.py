@@ -1,0 +1,151 @@
+"""Who may come in: only this machine by its own names, and no page of a browser; before a body is read."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.gateway.house import House
+
+from intermodal.errors import UsageError
+from intermodal.gateway.guard import is_loopback
+from intermodal.gateway.messages import HttpLimits
+from intermodal.gateway.serving import Gateway
+from intermodal.testing import FakeHost
+
+BODY = b'{"model":"auto","messages":[{"role":"user","content":"hi"}]}'
+
+
+def request(*lines: str, target: str = "/v1/chat/completions", body: bytes = BODY) -> bytes:
+    head = [f"POST {target} HTTP/1.1", *lines, "content-type: application/json", f"content-length: {len(body)}"]
+    return "\r\n".join([*head, "connection: close"]).encode() + b"\r\n\r\n" + body
+
+
+EXPLAIN = b"POST /v1/explain HTTP/1.1\r\nhost: localhost\r\n"
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+HOSTS = [
+    "evil.example", "evil.example:8787", "127.0.0.1.evil.example", "localhost.evil.example", "x:1/#@evil",
+    "localhost@evil",
+    "127.0.0.1:8787@evil", "127.0.0.1:x", "127.0.0.1:99999999", "127.0.0.1 ", "[::1", "[::2]", "0.0.0.0", "127.0.0.2",
+    "2130706433", "0x7f.1", "localhost.", "local host", "", "127.0.0.1/", "127.0.0.1\\evil", "127.0.0.1,evil",
+    "localhost:0", "169.254.169.254", "192.168.0.1", "metadata", "xn--lcalhost-54a", "127.0.0.1%2eevil",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTS if name.strip() == name])
+def test_a_host_that_is_not_us_is_refused(house: House, host: FakeHost, name: str) -> None:
+    assert status(house.raw(request(f"host: {name}"))) in (400, 403, 421)
+    assert host.attempts == []
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "LOCALHOST", "127.0.0.1", "127.0.0.1:8787", "[::1]:1", "localhost:65535"]
+)
+def test_our_own_names_are_taken(house: House, name: str) -> None:
+    assert status(house.raw(request(f"host: {name}"))) == 200
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [("host: localhost", "host: localhost"), ("host: localhost", "host: evil.example"), ()],
+    ids=["twice", "two", "none"],
+)
+def test_there_is_exactly_one_host(house: House, lines: tuple[str, ...]) -> None:
+    assert status(house.raw(request(*lines))) == 421
+
+
+@pytest.mark.parametrize("target", ["http://evil.example/v1/models", "//evil.example/v1/models", "*", "evil:443"])
+def test_a_target_that_is_no_path_is_refused(house: House, target: str) -> None:
+    assert status(house.raw(request("host: localhost", target=target))) in (400, 403, 404, 421)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["origin: http://evil.example", "origin: null", "origin: http://localhost:3000", "origin: http://127.0.0.1",
+     "origin: chrome-extension://abc", "origin:", "sec-fetch-site: cross-site", "sec-fetch-site: same-site"],
+)  # fmt: skip
+def test_pages_of_browsers_are_refused(house: House, host: FakeHost, line: str) -> None:
+    assert status(house.raw(request("host: localhost", line))) == 403
+    assert host.attempts == []
+
+
+def test_no_answer_lets_a_page_read_it(house: House) -> None:
+    for found in (house.http.get("/v1/models"), house.http.options("/v1/chat/completions")):
+        assert not [name for name in found.headers if name.startswith("access-control")]
+
+
+def test_another_bind_needs_keys(house: House) -> None:
+    for address in ("0.0.0.0", "::", "192.168.1.5", "example.com"):
+        assert not is_loopback(address)
+        with pytest.raises(UsageError, match="without keys"):
+            Gateway(house.gateway.client, host=address)
+
+
+def test_a_body_too_large_is_refused_before_it_is_read(configured: object) -> None:
+    with House(limits=HttpLimits(body=1000)) as house:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        announced = house.raw(head + b"content-length: 100000000000\r\n\r\n")  # nothing of it is sent
+        assert status(announced) == 413
+        assert house.gateway.held == 0
+        chunked = house.raw(head + b"transfer-encoding: chunked\r\n\r\n" + b"400\r\n" + b"x" * 1024 + b"\r\n")
+        assert status(chunked) == 413
+        assert house.gateway.held == 0
+
+
+def test_all_bodies_together_have_a_limit(configured: object) -> None:
+    with House(limits=HttpLimits(body=1000, in_flight=1500)) as house:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        import socket
+
+        with socket.create_connection(("127.0.0.1", house.gateway.port)) as first:
+            first.sendall(head + b"content-length: 900\r\n\r\n")
+            while not house.gateway.held:
+                pass
+            assert status(house.raw(head + b"content-length: 900\r\n\r\n")) == 503
+        assert house.chat().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n", 414),
+        (b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n" + b"a: b\r\n" * 200 + b"\r\n", 431),
+        (b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 40000 + b"\r\n\r\n", 431),
+        (b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 80000, 431),
+        (b"nonsense\r\n\r\n", 400),
+        (EXPLAIN + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n", 400),
+        (EXPLAIN + b"content-length: -3\r\n\r\n", 400),
+        (EXPLAIN + b"content-type: text/plain\r\ncontent-length: 2\r\n\r\n{}", 415),
+        (EXPLAIN + b"content-type: application/json\r\n"
+         b"content-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}", 415),
+        (b"DELETE /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n", 405),
+    ],
+    ids=["target", "many", "large", "endless", "no-http", "both-lengths", "negative", "type", "gzip", "method"],
+)  # fmt: skip
+def test_heads_that_are_not_taken(house: House, data: bytes, code: int) -> None:
+    assert status(house.raw(data, seconds=2)) == code
+
+
+def test_a_request_that_stops_in_the_middle_is_ended(configured: object) -> None:
+    with House(limits=HttpLimits(head_seconds=0.3, body_seconds=0.3)) as house:
+        assert status(house.raw(b"GET /healthz HTTP/1.1\r\nhost: local", seconds=4)) == 408
+        head = EXPLAIN + b"content-type: application/json\r\ncontent-length: 9\r\n\r\n"
+        assert status(house.raw(head + b"{", seconds=4)) == 408
+        assert house.gateway.held == 0
+
+
+def test_requests_on_one_connection_are_answered_in_their_order(house: House) -> None:
+    first = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    last = b"GET /nope HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    said = house.raw(first + request("host: localhost").replace(b"connection: close\r\n", b"") + last)
+    assert [int(each.split(b" ")[0]) for each in said.split(b"HTTP/1.1 ")[1:]] == [200, 200, 404]
+
+
+def test_another_protocol_is_not_taken_up(house: House) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"
+    said = house.raw(head + b"PRI * HTTP/2.0")
+    assert status(said) == 200
+    assert said.count(b"HTTP/1.1") == 1

@@ -1,0 +1,216 @@
+"""Streams through the gateway: what a client may rely on when a host dies, is slow, or the client itself leaves."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.unit.gateway.house import STRONG, House, config, sse
+
+from intermodal.testing import FakeHost, Fault
+
+WORDS = " ".join(f"word{n}" for n in range(12))
+HEAD = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+ASKED = {"model": "cloud:cloud/strong", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+
+
+def said(events: list[dict[str, object]]) -> str:
+    return "".join(
+        choice["delta"].get("content") or ""
+        for event in events
+        for choice in event.get("choices", ())  # type: ignore[attr-defined]
+    )
+
+
+def test_a_stream_is_whole_and_tells_its_route(house: House, host: FakeHost) -> None:
+    host.answer = WORDS
+    found = house.post("/v1/chat/completions", {**ASKED, "stream_options": {"include_usage": True}})
+    assert found.headers["content-type"] == "text/event-stream"
+    assert found.headers["x-intermodal-route"] == "cloud:cloud/strong"
+    stream = sse(found.text)
+    assert said(stream.events) == WORDS
+    assert stream.done
+    assert stream.events[-1]["usage"]["intermodal"]["route"] == "cloud:cloud/strong"
+    assert [event for event in stream.events if "usage" in event] == stream.events[-1:]
+    without = sse(house.post("/v1/chat/completions", ASKED).text)
+    assert not [event for event in without.events if event.get("usage")]
+
+
+@pytest.mark.parametrize("place", [1, 2, 5, 11])
+@pytest.mark.parametrize("fault", ["cut", "reset", "inband", "malformed", "end"])
+def test_a_stream_that_dies_says_so_last(house: House, host: FakeHost, fault: str, place: int) -> None:
+    host.answer = WORDS
+    host.fault = Fault(fault, place)
+    found = house.post("/v1/chat/completions", ASKED)
+    stream = sse(found.text)
+    assert found.status_code == 200
+    assert "error" in stream.events[-1]
+    assert not stream.done
+    assert not [c for event in stream.events for c in event.get("choices", ()) if c["finish_reason"]]
+    assert WORDS.startswith(said(stream.events)) and said(stream.events)
+
+
+def test_a_missing_last_word_after_a_whole_answer_is_no_failure(house: House, host: FakeHost) -> None:
+    host.answer = WORDS
+    for fault in ("nodone", "split", "pings", "json"):
+        host.fault = Fault(fault)
+        stream = sse(house.post("/v1/chat/completions", ASKED).text)
+        assert stream.done and said(stream.events) == WORDS, fault
+
+
+@pytest.mark.parametrize("fault", ["unavailable", "key", "policy"])
+def test_a_failure_before_the_first_word_has_its_own_status(
+    house: House, host: FakeHost, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intermodal.gateway.chats.QUIET", 30.0)  # however slow this machine is
+    host.fault = Fault(fault)
+    found = house.post("/v1/chat/completions", ASKED)
+    assert found.status_code in (400, 502, 503)
+    assert found.headers["content-type"] == "application/json"
+    assert found.json()["error"]["message"]
+
+
+def test_nothing_of_a_failed_attempt_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first chunk is waited for: an error before it is the next endpoint's turn."""
+    with FakeHost(answer="from the first") as first, FakeHost(answer="from the second") as second:
+        path = config(tmp_path / "i.toml", ("one", first.base_url, STRONG), ("two", second.base_url, STRONG))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        for fault in ("inband-0", "unavailable", "cut-0", "broken"):
+            name, _, number = fault.partition("-")
+            first.fault = second.fault = Fault(name, float(number) if number else None, times=1)
+            first._hits.clear()
+            second._hits = {"cloud/strong": 1}  # the second is well
+            with House() as house:
+                found = house.post("/v1/chat/completions", {**ASKED, "model": "cloud/strong"})
+                stream = sse(found.text)
+                assert found.status_code == 200, (fault, found.text)
+                assert said(stream.events) in ("from the first", "from the second")
+                assert [c["delta"].get("role") for e in stream.events for c in e["choices"]].count("assistant") == 1
+                assert stream.done
+
+
+def test_a_silent_stream_is_kept_open_by_comments(
+    house: House, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intermodal.gateway.chats.QUIET", 0.1)
+    monkeypatch.setattr("intermodal.gateway.chats.AGAIN", 0.1)
+    host.answer = WORDS
+    host.fault = Fault("slow", 0.8)
+    found = house.post("/v1/chat/completions", ASKED)
+    stream = sse(found.text)
+    assert len(stream.comments) >= 3
+    assert said(stream.events) == WORDS and stream.done
+    host.fault = Fault("gone")  # fails after a comment was sent: the last event says it
+    found = sse(house.post("/v1/chat/completions", ASKED).text)
+    assert not found.done
+
+
+def leave(house: House, tree: dict[str, object], *, after: bytes = b"") -> None:
+    """Ask, wait for these bytes of the answer, and hang up."""
+    import json
+
+    body = json.dumps(tree).encode()
+    head = f"{HEAD}content-length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=10) as line:
+        line.sendall(head.encode() + body)
+        found = b""
+        while after and after not in found:
+            piece = line.recv(4096)
+            assert piece, found
+            found += piece
+        if not after:
+            time.sleep(0.2)
+
+
+def until(true: object, seconds: float = 5.0) -> None:
+    assert callable(true)
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not become so in time"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_ends_the_call_of_the_host(house: House, host: FakeHost, stream: bool) -> None:
+    host.answer = WORDS
+    host.fault = Fault("stall", 3)
+    leave(house, {**ASKED, "stream": stream}, after=b"word1" if stream else b"")
+    until(lambda: not house.gateway.active)
+    until(lambda: not host._server.connections)  # hung up on, not only left alone
+    rows = house.gateway.client.store.attempts(10)
+    assert len(rows) == 1
+    assert rows[0].state in ("settled", "estimated", "void")
+
+
+def test_many_who_leave_leave_nothing_behind(house: House, host: FakeHost) -> None:
+    host.answer = WORDS
+    assert house.chat(model="cloud:cloud/strong").status_code == 200
+    host.fault = Fault("stall", 3)
+    threads = [threading.Thread(target=leave, args=(house, ASKED), kwargs={"after": b"word1"}) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    until(lambda: not house.gateway.active and not host._server.connections, 10)
+    assert house.gateway.held == 0
+    host.fault = None
+    assert house.chat(model="cloud:cloud/strong").status_code == 200
+    assert house.log == []
+
+
+def test_a_slow_reader_slows_the_host_and_not_the_memory(house: House, host: FakeHost) -> None:
+    host.answer = " ".join(random.Random(n).randbytes(2000).hex() for n in range(3000))  # twelve megabytes as a stream
+    import json
+
+    body = json.dumps({**ASKED, "max_tokens": 4000}).encode()
+    head = f"{HEAD}content-length: {len(body)}\r\n\r\n"
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.connect(("127.0.0.1", house.gateway.port))
+    with line:
+        line.sendall(head.encode() + body)
+        line.recv(1)
+        until(lambda: any(c._room is not None for c in house.gateway.connections), 20)
+        time.sleep(0.5)
+        waiting = [c._transport.get_write_buffer_size() for c in house.gateway.connections if c._transport is not None]
+        assert max(waiting) < 300_000
+        assert house.http.get("/healthz").status_code == 200  # nobody else waits
+    until(lambda: not house.gateway.active)
+
+
+def test_stopping_lets_answers_end_and_refuses_new_ones(configured: Path, host: FakeHost) -> None:
+    host.answer = WORDS
+    with House(drain=5) as house:
+        host.fault = Fault("slow", 1.0)
+        answers: list[object] = []
+        asking = threading.Thread(target=lambda: answers.append(house.post("/v1/chat/completions", ASKED)))
+        asking.start()
+        until(lambda: house.gateway.active)
+        house.loop.call_soon_threadsafe(house.gateway.stop)
+        until(lambda: house.gateway.stopping)
+        late = house.raw(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert late.startswith(b"HTTP/1.1 503") and b"retry-after: 5" in late
+        asking.join(10)
+        [found] = answers
+        assert sse(found.text).done  # type: ignore[attr-defined]
+
+
+def test_stopping_tells_those_who_are_cut(configured: Path, host: FakeHost) -> None:
+    host.answer = WORDS
+    host.fault = Fault("stall", 3)
+    with House(drain=0.3) as house:
+        answers: list[object] = []
+        asking = threading.Thread(target=lambda: answers.append(house.post("/v1/chat/completions", ASKED)))
+        asking.start()
+        until(lambda: host.attempts)
+        time.sleep(0.3)
+        house.loop.call_soon_threadsafe(house.gateway.stop)
+        asking.join(10)
+        [found] = answers
+        stream = sse(found.text)  # type: ignore[attr-defined]
+        assert "stopping" in stream.events[-1]["error"]["message"]
+        assert not stream.done
