@@ -117,7 +117,7 @@ def make_request(
         raise UsageError(
             f"no option named {', '.join(unknown)}", todo=f"options are {', '.join(sorted(_POLICY | _SAMPLING))}"
         )
-    parts: list[Part] = [Text(text=prompt)] if prompt else []
+    parts: list[Part] = [Text(text=prompt)] if prompt.strip() else []
     parts += [as_part(file) for file in files]
     if not parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")

@@ -63,8 +63,9 @@ def sentence_vocabulary(size: int = SIZE) -> list[str]:
     return list(words)
 
 
-def write_sentences(path: Path, words: list[str], *, prefix: bool, inner: bool = False) -> None:
-    """A file with such a vocabulary. ``inner``: one token has a blank in its middle, as some have."""
+def write_sentences(path: Path, words: list[str], *, prefix: bool, inner: bool = False, name: str = "small") -> None:
+    """A file with such a vocabulary. ``inner``: one token has a blank in its middle, as some have. ``name``: the
+    model's, by which llama.cpp decides whether blanks around special tokens stay."""
     own = [*(["of\u2581the"] if inner else []), *words]
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{value:02X}>" for value in range(256)), *own]
     kinds = [2, 3, 3, *[6] * 256, *[1] * len(own)]
@@ -72,7 +73,7 @@ def write_sentences(path: Path, words: list[str], *, prefix: bool, inner: bool =
     tokens, kinds, scores = [*tokens, *USER, *CONTROL], [*kinds, 4, 4, 3, 3, 3], [*scores, *[0.0] * 5]
     count = len(tokens)
     _write(path, count, [
-        _text("tokenizer.ggml.model", "llama"), _text("tokenizer.ggml.pre", "default"),
+        _text("general.name", name), _text("tokenizer.ggml.model", "llama"), _text("tokenizer.ggml.pre", "default"),
         _pair("tokenizer.ggml.tokens", 9, _list(tokens)),
         _pair("tokenizer.ggml.scores", 9, struct.pack(f"<IQ{count}f", 6, count, *scores)),
         _pair("tokenizer.ggml.token_type", 9, struct.pack(f"<IQ{count}i", 5, count, *kinds)),

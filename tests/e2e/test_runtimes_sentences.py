@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.e2e.small_gguf import sentence_vocabulary, write_sentences
+from tests.e2e.small_gguf import CONTROL, USER, sentence_vocabulary, write_sentences
 from tests.e2e.test_runtimes_splits import SERVER, TEXTS, random_texts
 
 from intermodal.runtimes.sentences import Sentences
@@ -31,12 +31,18 @@ MORE = (
 )
 
 
+SPECIAL = ("<unk>", "<s>", "</s>", *USER, *CONTROL)
+
+
 @pytest.mark.parametrize(
-    ("prefix", "inner"), [(True, False), (False, False), (True, True)], ids=["prefix", "no-prefix", "inner-blank"]
+    ("prefix", "inner", "name"),
+    [(True, False, "small"), (False, False, "small"), (True, True, "small"), (True, False, "Phi-3 mini")],
+    ids=["prefix", "no-prefix", "inner-blank", "strips-blanks"],
 )
-def test_ids_equal_those_of_llama_cpp(prefix: bool, inner: bool, tmp_path: Path) -> None:
+def test_ids_equal_those_of_llama_cpp(prefix: bool, inner: bool, name: str, tmp_path: Path) -> None:
+    """Where blanks around special tokens are swallowed, a text with such a token is not counted; others are exact."""
     path = tmp_path / "small.gguf"
-    write_sentences(path, sentence_vocabulary(), prefix=prefix, inner=inner)
+    write_sentences(path, sentence_vocabulary(), prefix=prefix, inner=inner, name=name)
     ours = built_from(path)
     assert isinstance(ours, Sentences)
     command = [sys.executable, "-c", SERVER, str(path)]
@@ -50,7 +56,12 @@ def test_ids_equal_those_of_llama_cpp(prefix: bool, inner: bool, tmp_path: Path)
                 for text in (*TEXTS, *MORE, *random_texts(150)):
                     theirs = client.post(f"{url}/tokenize", json={"content": text}).json()["tokens"]
                     assert theirs or not text.strip(), "the server tells nothing"
-                    assert ours.encode(text).ids == theirs, ascii(text)
+                    made = ours.encode(text)
+                    if made is None:
+                        assert name != "small" and any(token in text for token in SPECIAL), ascii(text)
+                    else:
+                        assert made.ids == theirs, ascii(text)
+                assert (ours.encode("</s>") is None) == (name != "small")
         finally:
             served.stdin.close()
             served.wait(10)
@@ -64,8 +75,7 @@ def test_a_file_of_the_users_own_counts_and_nothing_is_written_beside_it(tmp_pat
     path.parent.mkdir()
     write_sentences(path, sentence_vocabulary(), prefix=True)
     vocabularies = Vocabularies(WeightsStore(tmp_path / "store"))
-    assert vocabularies.count(str(path), "It was the best of times") == len(
-        built_from(path).encode("It was the best of times").ids
-    )
+    made = built_from(path).encode("It was the best of times")
+    assert made is not None and vocabularies.count(str(path), "It was the best of times") == len(made.ids)
     assert vocabularies.count(str(path.with_name("other.gguf")), "a") is None
     assert [each.name for each in path.parent.iterdir()] == ["model.gguf"]

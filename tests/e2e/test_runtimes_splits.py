@@ -75,5 +75,5 @@ def test_ids_equal_those_of_llama_cpp(pre: str, words: tuple[list[str], list[str
 def test_a_pre_tokenizer_nobody_compared_is_not_counted_with(
     words: tuple[list[str], list[str]], tmp_path: Path
 ) -> None:
-    write(tmp_path / "other.gguf", "falcon", *words)
+    write(tmp_path / "other.gguf", "viking", *words)
     assert built_from(tmp_path / "other.gguf") is None

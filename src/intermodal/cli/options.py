@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -221,10 +222,9 @@ def part_names(files: tuple[str, ...]) -> set[str]:
 
     names = {"prompt"}
     for file in files:
-        names.add("stdin" if file == "-" else file)
-        address = urlsplit(file) if "://" in file else None
-        names.add(file if address is None else Path(address.path).name)
-        names.add(Path(file).name)
+        names |= {"stdin" if file == "-" else file, Path(file).name}
+        with suppress(ValueError):  # an address that is none: fetching says so
+            names.add(Path(urlsplit(file).path).name if "://" in file else file)
     return names - {""}
 
 

@@ -25,7 +25,7 @@ _WHOLE = (
 )  # tokenizer.ggml.token_type: UNKNOWN, CONTROL, USER_DEFINED; they are taken whole where they are written
 _BYTE = 6
 _KEPT = 200_000  # pieces whose ids are remembered
-# Names for which llama.cpp swallows the blanks around special tokens: not counted with.
+# Names for which llama.cpp swallows the blanks around special tokens: texts that have such tokens are not counted.
 _STRIPPING = re.compile(r"phi-?3|jina-v2|modern-?bert", re.IGNORECASE)
 
 
@@ -38,12 +38,15 @@ class Encoded(NamedTuple):
 class Sentences:
     """One vocabulary. ``encode`` gives the ids of llama.cpp's ``/tokenize``, without a start token."""
 
-    def __init__(self, tokens: tuple[str, ...], scores: list[float], kinds: list[int], *, prefix: bool) -> None:
+    def __init__(
+        self, tokens: tuple[str, ...], scores: list[float], kinds: list[int], *, prefix: bool, strips: bool = False
+    ) -> None:
         self._ids: dict[str, int] = {}
         for at, token in enumerate(tokens):
             self._ids.setdefault(token, at)
         self._scores = scores
         self._prefix = prefix
+        self._strips = strips
         whole = [token for token, kind in zip(tokens, kinds, strict=True) if kind in _WHOLE and token]
         # The longest first; of equally long ones llama.cpp's sort leaves the order open, and they cannot overlap.
         self._special = re.compile("|".join(map(re.escape, sorted(whole, key=len, reverse=True)))) if whole else None
@@ -57,8 +60,10 @@ class Sentences:
         found = self._ids.get(f"<0x{value:02X}>")
         return found if found is not None else self._ids.get(chr(value), -1)
 
-    def encode(self, text: str, *, add_special_tokens: bool = False) -> Encoded:
-        """Ids of a text; special tokens written in it are taken whole."""
+    def encode(self, text: str, *, add_special_tokens: bool = False) -> Encoded | None:
+        """Ids of a text; special tokens written in it are taken whole. None where they cannot be known exactly."""
+        if self._strips and self._special is not None and self._special.search(text):
+            return None
         ids: list[int] = []
         at, fresh = 0, True
         for found in self._special.finditer(text) if self._special is not None else ():
@@ -134,13 +139,15 @@ class Sentences:
 def sentences_from(header: GgufHeader) -> Sentences | None:
     """The vocabulary of a GGUF header that was read with ``ARRAYS``; None where it is not one that can be proved."""
     said = header.metadata
-    if said.get("tokenizer.ggml.model") != MODEL or _STRIPPING.search(str(said.get("general.name", ""))):
+    if said.get("tokenizer.ggml.model") != MODEL:
         return None
     tokens = header.tokens
     scores, kinds = said.get("tokenizer.ggml.scores"), said.get("tokenizer.ggml.token_type")
     if not tokens or not scores or not kinds or not len(tokens) == len(scores) == len(kinds):
         return None
-    made = Sentences(tokens, list(scores), list(kinds), prefix=bool(said.get("tokenizer.ggml.add_space_prefix", True)))
+    prefix = bool(said.get("tokenizer.ggml.add_space_prefix", True))
+    strips = bool(_STRIPPING.search(str(said.get("general.name", ""))))
+    made = Sentences(tokens, list(scores), list(kinds), prefix=prefix, strips=strips)
     return made if -1 not in made._bytes else None
 
 

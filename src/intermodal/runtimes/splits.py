@@ -32,12 +32,35 @@ class Splits(NamedTuple):
 _GPT_2 = Splits((r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",))
 _LLAMA_3 = Splits((rf"{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{_TAIL}",), whole=True)
 _GPT_4O = Splits((rf"{_cased(_SHORT + '?')}|\p{{N}}{{1,3}}|{_SLASHES}",))
+_DIGITS = Splits(digits=True)
+_QWEN_2 = Splits((rf"{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{_TAIL}",))
+_MARKED = r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SIGNS = r"\p{P}\$\+<=>\^~\|"
+_LLAMA_3_MERGED = _LLAMA_3._replace(whole=False)
+DEFAULT = "default"  # also what llama.cpp takes for a file that names none
 SPLITS: dict[str, Splits] = {
-    "smollm": Splits(digits=True),
+    "smollm": _DIGITS,
+    "starcoder": _DIGITS,
+    "refact": _DIGITS,
+    "command-r": _DIGITS,
+    "codeshell": _DIGITS,
+    "exaone": _DIGITS,
     "gpt-2": _GPT_2,
-    "qwen2": Splits((rf"{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{_TAIL}",)),
+    "mpt": _GPT_2,
+    "olmo": _GPT_2,
+    "phi-2": _GPT_2,
+    "trillion": _GPT_2,
+    "qwen2": _QWEN_2,
+    "qwen35": Splits((rf"{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}|{_MARKED}",)),
+    "stablelm2": _QWEN_2,
+    "megrez": _QWEN_2,
     "llama-bpe": _LLAMA_3,
     "pixtral": _LLAMA_3,
+    "dbrx": _LLAMA_3_MERGED,
+    "smaug-bpe": _LLAMA_3_MERGED,
+    "chatglm-bpe": _LLAMA_3_MERGED,
+    "falcon": Splits((rf"[{_SIGNS}`]+", *_GPT_2.patterns, "[0-9][0-9][0-9]")),
+    DEFAULT: Splits((rf"[{_SIGNS}]+", *_GPT_2.patterns, r"\p{N}+", "[0-9][0-9][0-9]")),
     "gpt-4o": _GPT_4O,
     "llama4": _GPT_4O,
     "tekken": Splits((rf"{_cased('')}|\p{{N}}|{_SLASHES}",), whole=True),

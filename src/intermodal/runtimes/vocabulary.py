@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from intermodal.errors import WeightsError
 from intermodal.runtimes import encodings, sentences
-from intermodal.runtimes.splits import SPLITS, pre_tokenizer
+from intermodal.runtimes.splits import DEFAULT, SPLITS, pre_tokenizer
 
 if TYPE_CHECKING:
     from intermodal.media.opened import Opened
@@ -74,7 +74,8 @@ class Vocabularies:
         found = self._loaded[tokenizer]
         if found is None:
             return None
-        ids: list[int] = found.encode(_whole(text), add_special_tokens=False).ids
+        made = found.encode(_whole(text), add_special_tokens=False)
+        ids: list[int] | None = None if made is None else made.ids
         return ids
 
     def counted(self, opened: Opened, hosted: frozenset[str] = frozenset()) -> Opened:
@@ -142,7 +143,7 @@ def built_from(path: Path) -> Any:
         return None
     if header.metadata.get("tokenizer.ggml.model") == sentences.MODEL:
         return sentences.sentences_from(header)
-    splits = SPLITS.get(str(header.metadata.get("tokenizer.ggml.pre", "")))
+    splits = SPLITS.get(str(header.metadata.get("tokenizer.ggml.pre") or DEFAULT))
     if splits is None or header.metadata.get("tokenizer.ggml.model") != "gpt2":
         return None
     from tokenizers import AddedToken, Tokenizer, models
