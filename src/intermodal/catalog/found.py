@@ -151,7 +151,8 @@ def _place(address: str) -> str:
 
 def _served(row: HostRow, model: FoundModel) -> ServedRow:
     plain = plain_id(row.id, model.name)
-    kinds = tuple(kind for kind in model.input if kind in sayable(row.protocol, row.taken))
+    said = frozenset(sayable(row.protocol, row.taken))
+    kinds: tuple[Kind, ...] = tuple(kind for kind in model.input if kind in said)
     settable = row.discovery is not None and row.discovery.sets_context
     return ServedRow(
         id=plain,
@@ -256,7 +257,7 @@ def _folded(name: str, said: Sequence[Said], forwarded: Sequence[str]) -> FoundM
     if not last.get("elsewhere") and any(fnmatchcase(name.lower(), pattern) for pattern in forwarded):
         last["elsewhere"] = "a service elsewhere, by its name"
     chat = bool(takes) and last.get("makes", "text") in ("", "text")
-    kinds = tuple(kind for kind in KINDS if takes.get(kind, kind == "text")) if chat else ()
+    kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if takes.get(kind, kind == "text")) if chat else ()
     model = FoundModel(name=name, input=kinds, claims=tuple(claims), contradictions=tuple(_contradictions(claims)))
     return msgspec.structs.replace(model, **last)
 

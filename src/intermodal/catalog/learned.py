@@ -69,7 +69,7 @@ def _taught(endpoint: Endpoint, lesson: Lesson) -> Endpoint:
         return replace(endpoint, host=replace(endpoint.host, forced_json=lesson.holds))
     about: set[Kind] = {lesson.about}
     kinds = {*endpoint.input} | about if lesson.holds else {*endpoint.input} - about
-    input = tuple(kind for kind in KINDS if kind in kinds)
+    input: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind in kinds)
     if input == endpoint.input:
         return endpoint
     model = _with(endpoint.model, input) if lesson.holds else endpoint.model
@@ -78,7 +78,7 @@ def _taught(endpoint: Endpoint, lesson: Lesson) -> Endpoint:
 
 def _with(model: Model, kinds: tuple[Kind, ...]) -> Model:
     """A model that turned out to take more than was known of it: as strong there as it is at text."""
-    new = [_TASKS[kind] for kind in kinds if kind in _TASKS and _TASKS[kind] not in model.tasks]
+    new: list[Task] = [_TASKS[kind] for kind in kinds if kind in _TASKS and _TASKS[kind] not in model.tasks]
     text = next((each for each in model.strength if each.task == "text-generation"), None)
     strength = tuple(Strength(task=task, tier=text.tier, evidence=text.evidence) for task in new) if text else ()
     return replace(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from intermodal.catalog.found import Makes, Said
 from intermodal.catalog.signs import Signs
@@ -21,11 +21,11 @@ Reader = Callable[[Tree, str, str, Signs], Iterator[Said]]  # reply, its path, t
 
 
 def _tree(value: Any) -> Tree:
-    return value if isinstance(value, Mapping) else {}
+    return cast("Tree", value) if isinstance(value, Mapping) else {}
 
 
 def _rows(value: Any) -> Sequence[Tree]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    return [_tree(item) for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def _word(value: Any) -> str:
@@ -69,7 +69,7 @@ def _openai_models(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[
         shape = _tree(row.get("architecture"))
         takes = _listed(shape.get("input_modalities") or row.get("input_modalities"))
         if not takes and "vision" in can:
-            takes = {"image": can["vision"] is True}
+            takes = _listed(["text", "image"] if can["vision"] is True else ["text"])
         status = _word(_tree(row.get("status")).get("value"))
         makes: Makes = ""
         if can.get("audio_transcriptions") is True and "chat" not in can and can.get("function_calling") is not True:
@@ -93,7 +93,7 @@ def _listed(kinds: Any) -> dict[Kind, bool]:
 
 
 # LocalAI's words for what a model does -> what it makes; the first that it has counts.
-_LOCALAI: Mapping[str, Makes] = {
+_LOCALAI: dict[str, Makes] = {
     "chat": "text", "completion": "text", "embeddings": "embedding", "embedding": "embedding",
     "transcript": "transcript", "transcription": "transcript",
 }  # fmt: skip
@@ -102,7 +102,9 @@ _LOCALAI: Mapping[str, Makes] = {
 def _localai(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
     for row in _rows(tree.get("data")):
         can = _words(row.get("capabilities"))
-        makes: Makes = next((made for word, made in _LOCALAI.items() if word in can), "other" if can else "")
+        makes: Makes = "other" if can else ""
+        for word in reversed(_LOCALAI):
+            makes = _LOCALAI[word] if word in can else makes
         yield Said(
             source=path, model=_word(row.get("id")), takes=_listed(row.get("input_modalities")), makes=makes,
             tools="tools" in can if can else None, elsewhere=_elsewhere(row, signs),
@@ -154,7 +156,7 @@ def _ollama_tags(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Sa
 def _ollama_show(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
     """Older versions name no capabilities: then the file itself tells, by its projector and its keys."""
     info = _tree(tree.get("model_info"))
-    can = _capable(_words(tree.get("capabilities")))
+    can: dict[str, Any] = _capable(_words(tree.get("capabilities")))
     if not can and info:
         projector = _tree(tree.get("projector_info"))
         keys = " ".join(map(str, (*info, *projector)))
@@ -228,7 +230,9 @@ def at(tree: Any, key: str) -> Iterator[Any]:
         yield tree
         return
     word, _, rest = key.partition(".")
-    inner = tree if isinstance(tree, list) and word == "*" else [tree[word]] if word in _tree(tree) else []
+    inner: list[Any] = [_tree(tree)[word]] if word in _tree(tree) else []
+    if isinstance(tree, list) and word == "*":
+        inner = tree
     for item in inner:
         yield from at(item, rest)
 
