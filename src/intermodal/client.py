@@ -163,7 +163,7 @@ class AsyncClient:
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
         from intermodal.media.opened import open_request
-        from intermodal.runtimes.machine import snapshot
+        from intermodal.servers.here import snapshot
 
         if not isinstance(request, Request):
             raise UsageError(
@@ -182,14 +182,9 @@ class AsyncClient:
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
-            request=request,
-            facts=opened.facts,
-            catalog=catalog,
-            machine=snapshot(loaded),
-            statistics=self.store.statistics(),
-            as_of=datetime.now(UTC).date().isoformat(),
-            asked=asked,
-        )
+            request=request, facts=opened.facts, catalog=catalog, machine=snapshot(self.env, loaded),
+            statistics=self.store.statistics(), as_of=datetime.now(UTC).date().isoformat(), asked=asked,
+        )  # fmt: skip
         return Prepared(inputs=inputs, opened=opened)
 
     @property
@@ -200,13 +195,13 @@ class AsyncClient:
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""
         from intermodal.runtimes.installed import installed
+        from intermodal.servers.here import started
         from intermodal.store.measured import strengths
 
         measured = strengths(data_dir(self.env))
         made = load_catalog(
-            user=self.config.hosts, consent=(*self.config.consent, *hosts), installed=installed(),
-            weights=self.weights.present(), env=self.env, measured=measured,
-            own_snapshot=snapshot_file(self.env),
+            user=(*self.config.hosts, *started(self.env)), consent=(*self.config.consent, *hosts),
+            installed=installed(), weights=self.weights.present(), env=self.env, measured=measured, own_snapshot=snapshot_file(self.env),
         )  # fmt: skip
         made = with_found(made, self.known.servers, user=self.config.hosts, measured=measured)
         made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
@@ -241,6 +236,7 @@ class AsyncClient:
         """One question, one answer; see :func:`intermodal.ask`."""
         options.setdefault("max_cost", self.config.max_cost)
         options.setdefault("time_value", self.config.time_value)
+        options.setdefault("pay_twice", self.config.pay_twice)
         request = asking.make_request(prompt, *files, schema=schema, **options)
         prepared = await self.prepare(request, counting=True)
         plan = plan_from(prepared.inputs)
@@ -274,14 +270,14 @@ class AsyncClient:
         return self._store
 
     def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
-        from intermodal.executor.transport import Transport
+        from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
-        from intermodal.runtimes.runtimes import Runtimes
+        from intermodal.servers.runtimes import LocalRuntimes
         from intermodal.store.derived import DerivedCache
 
         if self._runtimes is None:
-            self._runtimes = Runtimes(self.weights)
+            self._runtimes = LocalRuntimes(self.weights, self.env)
         if self._transport is None:
             self._transport = Transport()
         return World(
@@ -292,6 +288,7 @@ class AsyncClient:
             count=self.vocabularies.count,
             tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
+            timeouts=Timeouts().as_said(self.config.timeouts),
             plan_again=None if exact else partial(_again, inputs, self._upstreams),
         )  # fmt: skip
 

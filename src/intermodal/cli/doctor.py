@@ -51,6 +51,7 @@ def doctor(as_json: bool) -> None:
     network whether they are there, 1 second each; no model is loaded, and hosted services are not contacted.
     """
     from intermodal.cli.found import looked
+    from intermodal.cli.upped import about_servers
     from intermodal.runtimes.machine import snapshot
 
     client, about_config = _client()
@@ -62,6 +63,7 @@ def doctor(as_json: bool) -> None:
         _about_machine(machine),
         *_about_runtimes(),
         *_about_weights(machine),
+        *about_servers(),
         *_about_hosts(client.config, os.environ),
         *_about_servers(servers, client),
         *_about_lessons(client, catalog),

@@ -66,6 +66,10 @@ def test_the_config_sets_defaults_that_options_override() -> None:
     assert (made.policy.max_cost, made.policy.time_value) == (0.5, 0.01)
     assert guarded(made, config.private).policy.private == ("audio",)
     assert request("q", "--max-cost", "0", config=config).policy.max_cost == 0.0
+    for careful in (Config(pay_twice=False), Config()):
+        assert request("q", config=careful).policy.pay_twice is careful.pay_twice
+        assert request("q", "--no-pay-twice", config=careful).policy.pay_twice is False
+        assert request("q", "--pay-twice", config=careful).policy.pay_twice is True
 
 
 @pytest.mark.parametrize(
