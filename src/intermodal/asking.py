@@ -60,6 +60,7 @@ class Options(TypedDict, total=False):
     at_least: Tier | None
     model: str
     max_cost: float
+    max_cost_stated: bool
     deadline: float | None
     farthest: Zone
     private: str | Sequence[str]
@@ -83,6 +84,13 @@ class AskOptions(Options, total=False):
     output: Output | None
     system: str
     history: Iterable[Message]
+
+
+def usual(options: Any, max_cost: float, time_value: float) -> None:
+    """Fill in what the config says where nothing else is said."""
+    options.setdefault("max_cost_stated", "max_cost" in options)
+    options.setdefault("max_cost", max_cost)
+    options.setdefault("time_value", time_value)
 
 
 def make_request(
@@ -122,6 +130,7 @@ def make_request(
     if not parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
     _check_output(output)
+    options.setdefault("max_cost_stated", "max_cost" in options)
     messages = [Message(role="system", parts=(Text(text=system),))] if system else []
     messages += [*history, Message(role="user", parts=tuple(parts))]
     if schema is not None:

@@ -39,13 +39,18 @@ def frames(
             chosen = {place: Wanted(moment=0, at=0, until=0) for place in pages}
         else:
             chosen = _chosen(data, media_type, header, rate, most, report)
-        made = []
+        made: list[dict[str, Any]] = []
         for number, shown in _walk(data, media_type, max(chosen, default=0)):
             wanted = chosen.get(number)
             if wanted is None:
                 continue
             made.append(
-                {**_fitted(shown, side), "at": wanted.at, "until": wanted.until, "number": len(made) + 1 if paged else 0}
+                {
+                    **_fitted(shown, side),
+                    "at": wanted.at,
+                    "until": wanted.until,
+                    "number": len(made) + 1 if paged else 0,
+                }
             )
             report(min(1.0, 0.7 + 0.3 * len(made) / len(chosen)), f"frame {len(made)} of {len(chosen)}")
     return made

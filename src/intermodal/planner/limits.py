@@ -15,7 +15,6 @@ from intermodal.costing.rates import Rates
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
 from intermodal.planner.routes import Demand, Numbers
-from intermodal.request import DEFAULT_MAX_COST
 
 
 class Limits(Struct, frozen=True):
@@ -48,7 +47,7 @@ def limits(case: Case, floor: int) -> Limits:
     policy, machine = case.policy, case.machine
     return Limits(
         cost=policy.max_cost,
-        unknown=policy.max_cost in (DEFAULT_MAX_COST, math.inf),
+        unknown=policy.takes_unknown_prices,
         seconds=math.inf if policy.deadline is None else policy.deadline,
         free=math.inf if machine.memory == 0 else float(machine.free),
         floor=floor,
