@@ -40,6 +40,7 @@ from intermodal.request import (
 from intermodal.wire import languages
 
 if TYPE_CHECKING:
+    from intermodal.config import Config
     from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
 
@@ -86,11 +87,11 @@ class AskOptions(Options, total=False):
     history: Iterable[Message]
 
 
-def usual(options: Any, max_cost: float, time_value: float) -> None:
+def usual(options: Any, config: Config) -> None:
     """Fill in what the config says where nothing else is said."""
     options.setdefault("max_cost_stated", "max_cost" in options)
-    options.setdefault("max_cost", max_cost)
-    options.setdefault("time_value", time_value)
+    for name in ("max_cost", "time_value", "pay_twice"):
+        options.setdefault(name, getattr(config, name))
 
 
 def make_request(
@@ -125,7 +126,7 @@ def make_request(
         raise UsageError(
             f"no option named {', '.join(unknown)}", todo=f"options are {', '.join(sorted(_POLICY | _SAMPLING))}"
         )
-    parts: list[Part] = [Text(text=prompt)] if prompt else []
+    parts: list[Part] = [Text(text=prompt)] if prompt.strip() else []
     parts += [as_part(file) for file in files]
     if not parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")

@@ -161,7 +161,7 @@ class AsyncClient:
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
         from intermodal.media.opened import open_request
-        from intermodal.runtimes.machine import snapshot
+        from intermodal.servers.here import snapshot
 
         if not isinstance(request, Request):
             raise UsageError(
@@ -181,7 +181,7 @@ class AsyncClient:
             request=request,
             facts=opened.facts,
             catalog=catalog,
-            machine=snapshot(loaded),
+            machine=snapshot(self.env, loaded),
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
             asked=asked,
@@ -196,10 +196,11 @@ class AsyncClient:
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""
         from intermodal.runtimes.installed import installed
+        from intermodal.servers.here import started
         from intermodal.store.measured import strengths
 
         made = load_catalog(
-            user=self.config.hosts,
+            user=(*self.config.hosts, *started(self.env)),
             consent=(*self.config.consent, *hosts),
             installed=installed(),
             weights=self.weights.present(),
@@ -237,7 +238,7 @@ class AsyncClient:
         self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Unpack[AskOptions]
     ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
-        asking.usual(options, self.config.max_cost, self.config.time_value)
+        asking.usual(options, self.config)
         request = asking.make_request(prompt, *files, schema=schema, **options)
         prepared = await self.prepare(request, counting=True)
         plan = plan_from(prepared.inputs)
@@ -271,14 +272,14 @@ class AsyncClient:
         return self._store
 
     def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
-        from intermodal.executor.transport import Transport
+        from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
-        from intermodal.runtimes.runtimes import Runtimes
+        from intermodal.servers.runtimes import LocalRuntimes
         from intermodal.store.derived import DerivedCache
 
         if self._runtimes is None:
-            self._runtimes = Runtimes(self.weights)
+            self._runtimes = LocalRuntimes(self.weights, self.env)
         if self._transport is None:
             self._transport = Transport()
         return World(
@@ -289,6 +290,7 @@ class AsyncClient:
             count=self.vocabularies.count,
             tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
+            timeouts=Timeouts().as_said(self.config.timeouts),
             plan_again=None if exact else partial(_again, inputs, self._upstreams),
         )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What the user allows and has: ``intermodal.toml``, and the folders intermodal writes to.
 
     $INTERMODAL_CONFIG                     this file and no other
-    $INTERMODAL_HOME/config/…              config, data and cache together, wherever the user wants them
+    $INTERMODAL_HOME/config/…              config, data, cache and state together, wherever the user wants them
     the system's config folder             otherwise
 
 Never the current folder: a cloned repository must not be able to grant consent. Keys are not in it.
@@ -20,6 +20,7 @@ import msgspec
 from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HTTP, HostRow, decode
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
+from intermodal.catalog.waits import Waits
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
@@ -35,6 +36,7 @@ HEADER = """\
 # time_value = 0.002       USD one second of waiting is worth
 # private = ["audio"]      kinds or file names that never leave this machine
 # declined = ["groq"]      hosted services that are not asked about again
+# pay_twice = false        after a call that failed and may have been paid, nobody else is asked
 """
 
 
@@ -68,6 +70,8 @@ class Config(Value):
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
+        pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
+        timeouts: how long a call may take, unless its host's row says otherwise.
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
         serve: how the gateway listens.
     """
@@ -79,6 +83,8 @@ class Config(Value):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
 
@@ -91,6 +97,8 @@ class _File(Value, forbid_unknown_fields=True):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
@@ -116,6 +124,11 @@ def cache_dir(env: Mapping[str, str]) -> Path:
     return _folder(env, "cache")
 
 
+def state_dir(env: Mapping[str, str]) -> Path:
+    """What is true of this machine now: the servers that ``intermodal up`` started, and their logs."""
+    return _folder(env, "state")
+
+
 def snapshot_file(env: Mapping[str, str]) -> Path:
     """The user's own snapshot of hosted models, there after ``intermodal models refresh``."""
     return data_dir(env) / "models.jsonl"
@@ -138,6 +151,7 @@ def _of_the_system(kind: str) -> Path:
         "config": platformdirs.user_config_path,
         "data": platformdirs.user_data_path,
         "cache": platformdirs.user_cache_path,
+        "state": platformdirs.user_state_path,
     }
     return folders[kind]("intermodal")
 
@@ -193,13 +207,15 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         time_value=file.time_value,
         private=file.private,
         declined=file.declined,
+        pay_twice=file.pay_twice,
+        timeouts=file.timeouts,
         policies={name: _policy(name, file, where) for name in file.policies},
         serve=file.serve,
     )
 
 
 def _policy(name: str, file: _File, where: str) -> Policy:
-    """One ``[policies.NAME]``: fields of a policy; money and time are those of the file unless it says others."""
+    """One ``[policies.NAME]``: of a policy; money, time and ``pay_twice`` are the file's unless it says others."""
     place = f"policies.{name}"
     check_name(name, where)
     table = file.policies[name]
@@ -207,7 +223,10 @@ def _policy(name: str, file: _File, where: str) -> Policy:
     if unknown:
         fields = ", ".join(Policy.__struct_fields__)
         raise ConfigError(f"[{place}] has an unknown key: {unknown[0]}", where=where, todo=f"keys are {fields}")
-    usual = {"max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value}
+    usual = {
+        "max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value,
+        "pay_twice": file.pay_twice,
+    }  # fmt: skip
     both = {**usual, **table}
     return decode(both, Policy, where=where, place=place)
 
@@ -382,5 +401,5 @@ def zone_words(zone: Zone) -> str:
 
 __all__ = [
     "Config", "add_host", "cache_dir", "config_path", "consent", "create", "data_dir", "decline",
-    "load_config", "parse", "remove_host", "zone_words",
+    "load_config", "parse", "remove_host", "state_dir", "zone_words",
 ]  # fmt: skip

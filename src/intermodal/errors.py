@@ -14,7 +14,8 @@
     │   ├── InputTooLarge          over a limit on pixels, pages, seconds, bytes
     │   └── UrlBlocked             a URL that must not be fetched
     ├── NoRoute                    no plan satisfies request and policy         exit 4
-    │   └── PlanStale              an approved plan no longer fits its inputs
+    │   ├── PlanStale              an approved plan no longer fits its inputs
+    │   └── DoesNotFit             a server needs more memory than is free
     ├── CallError                  an endpoint failed                           exit 5
     │   ├── Unreachable            DNS, connect, TLS: nothing was sent
     │   ├── CredentialsRefused     401 / 403
@@ -139,6 +140,10 @@ class NoRoute(IntermodalError):
 
 class PlanStale(NoRoute):
     code = "plan_stale"
+
+
+class DoesNotFit(NoRoute):
+    code = "does_not_fit"
 
 
 class CallError(IntermodalError):

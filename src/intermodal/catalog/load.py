@@ -25,6 +25,7 @@ from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
 
 # Protocols that run inside the process tree need something installed; the others need an address.
 _INSTALLABLE = ("llama", "whisper", "ocr", "e5", "piper")
+_STARTED = ("started",)  # has an address once it runs, and is started by the run that needs it
 
 
 @cache
@@ -236,6 +237,8 @@ def _missing_of_host(
     if row.protocol in _INSTALLABLE:
         todo = installed.get(row.protocol, "pip install 'intermodal[embedded]'")
         return (f"its {row.protocol} runtime is not installed", todo) if todo else None
+    if row.protocol in _STARTED:
+        return None
     if not row.base_url:
         return f"no base_url for host {row.id}", f"intermodal hosts add {row.id} --base-url URL"
     if allowed and row.key == "env" and row.key_env and not env.get(row.key_env, "").strip():

@@ -49,6 +49,7 @@ def doctor(as_json: bool) -> None:
     Asks only hosts on this machine and its network whether they are there, 1 second each; hosted services are
     not contacted.
     """
+    from intermodal.cli.upped import about_servers
     from intermodal.runtimes.machine import snapshot
 
     client, about_config = _client()
@@ -59,6 +60,7 @@ def doctor(as_json: bool) -> None:
         _about_machine(machine),
         *_about_runtimes(),
         *_about_weights(machine),
+        *about_servers(),
         *_about_hosts(client.config, os.environ),
         *_about_store(client),
         *_what_works(catalog),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,6 +72,9 @@ _SHARED = [
                  help="Money limit for this request.  [default: 0.05, or max_cost of the config]"),
     click.option("--deadline", type=seconds, default=None, metavar="SECONDS",
                  help="Time limit for this request (30, 90s, 2m)."),
+    click.option("--pay-twice/--no-pay-twice", default=None,
+                 help="After a call that failed and may have been paid, another endpoint may be asked.  "
+                      "[default: it may, or pay_twice of the config]"),
     click.option("--local", is_flag=True, help="Nothing leaves this machine."),
     click.option("--private", multiple=True, metavar="LIST",
                  help="Kinds or files that may not leave this machine, nor what is made of them: audio,call.wav"),
@@ -156,10 +160,11 @@ def build_request(
         "max_cost": config.max_cost,
         "max_cost_stated": given["max_cost"] is not None,
         "time_value": config.time_value,
+        "pay_twice": config.pay_twice,
     }
     if given["local"]:
         options["farthest"] = "machine"
-    for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed"):
+    for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed", "pay_twice"):
         if given[name] is not None:
             options[name] = given[name]
     made = asking.make_request(
@@ -222,10 +227,9 @@ def part_names(files: tuple[str, ...]) -> set[str]:
 
     names = {"prompt"}
     for file in files:
-        names.add("stdin" if file == "-" else file)
-        address = urlsplit(file) if "://" in file else None
-        names.add(file if address is None else Path(address.path).name)
-        names.add(Path(file).name)
+        names |= {"stdin" if file == "-" else file, Path(file).name}
+        with suppress(ValueError):  # an address that is none: fetching says so
+            names.add(Path(urlsplit(file).path).name if "://" in file else file)
     return names - {""}
 
 

@@ -31,6 +31,7 @@ DRIVERS: Mapping[Protocol, str] = {
     "anthropic": "intermodal.executor.drivers.http",
     "gemini": "intermodal.executor.drivers.http",
     "ollama": "intermodal.executor.drivers.http",
+    "started": "intermodal.executor.drivers.started",
     "llama": "intermodal.executor.drivers.llama",
     "whisper": "intermodal.executor.drivers.whisper",
     "ocr": "intermodal.executor.drivers.ocr",

@@ -92,7 +92,7 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
 def policy_of(model: str, config: Config) -> Policy:
     """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
     name = config.serve.aliases.get(model, model)
-    usual = Policy(max_cost=config.max_cost, time_value=config.time_value)
+    usual = Policy(max_cost=config.max_cost, time_value=config.time_value, pay_twice=config.pay_twice)
     if name == AUTO:
         return config.policies.get(AUTO, usual)
     if not name.startswith(POLICY):

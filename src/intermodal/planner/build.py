@@ -20,7 +20,9 @@ from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import CHARS_OF_TOKEN
 from intermodal.costing.tooling import tool_tokens
+from intermodal.planner.answering import aloud, answer, last_call, repair_call
 from intermodal.planner.aspects import kept
+from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
 from intermodal.planner.checks import check_of_transcript
 from intermodal.planner.conversions import Conversion
@@ -28,7 +30,7 @@ from intermodal.planner.counting import as_taken, basis
 from intermodal.planner.drawing import params_of, title_of
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
-from intermodal.planner.routes import Assignment, Route, aloud, answer, last_call, repair_call
+from intermodal.planner.routes import Route
 from intermodal.planner.sends import answer_sent, sends_of
 from intermodal.planner.speech import load, needed, speaks
 from intermodal.planner.speech import memory as voice_memory

@@ -13,8 +13,9 @@ from intermodal.costing.levels import HIGH
 from intermodal.costing.limits import breaks
 from intermodal.costing.rates import Rates
 from intermodal.planner.case import Case
+from intermodal.planner.demand import Demand
 from intermodal.planner.index import Group
-from intermodal.planner.routes import Demand, Numbers
+from intermodal.planner.routes import Numbers
 
 
 class Limits(Struct, frozen=True):

@@ -69,8 +69,12 @@ def test_the_config_sets_defaults_that_options_override() -> None:
     settings = Config(max_cost=0.5, time_value=0.01, private=("audio",))
     made = request("q", settings=settings)
     assert (made.policy.max_cost, made.policy.time_value) == (0.5, 0.01)
-    assert guarded(made, config.private).policy.private == ("audio",)
+    assert guarded(made, settings.private).policy.private == ("audio",)
     assert request("q", "--max-cost", "0", settings=settings).policy.max_cost == 0.0
+    for careful in (Config(pay_twice=False), Config()):
+        assert request("q", settings=careful).policy.pay_twice is careful.pay_twice
+        assert request("q", "--no-pay-twice", settings=careful).policy.pay_twice is False
+        assert request("q", "--pay-twice", settings=careful).policy.pay_twice is True
 
 
 @pytest.mark.parametrize(
