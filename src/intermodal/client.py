@@ -234,9 +234,7 @@ class AsyncClient:
         self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Unpack[AskOptions]
     ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
-        options.setdefault("max_cost", self.config.max_cost)
-        options.setdefault("time_value", self.config.time_value)
-        options.setdefault("pay_twice", self.config.pay_twice)
+        asking.usual(options, self.config)
         request = asking.make_request(prompt, *files, schema=schema, **options)
         prepared = await self.prepare(request, counting=True)
         plan = plan_from(prepared.inputs)

@@ -254,7 +254,11 @@ def _policy(name: str, file: _File, where: str) -> Policy:
     if unknown:
         fields = ", ".join(Policy.__struct_fields__)
         raise ConfigError(f"[{place}] has an unknown key: {unknown[0]}", where=where, todo=f"keys are {fields}")
-    both = {"max_cost": file.max_cost, "time_value": file.time_value, "pay_twice": file.pay_twice, **table}
+    usual = {
+        "max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value,
+        "pay_twice": file.pay_twice,
+    }  # fmt: skip
+    both = {**usual, **table}
     return decode(both, Policy, where=where, place=place)
 
 
