@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "init": ("init", "Set up intermodal, guided: hosts, keys, consent."),
     "hosts": ("hosts", "Add, allow and list the hosts that may be used."),
     "serve": ("serve", "One endpoint for every client: the APIs of OpenAI, Anthropic and Ollama, planned."),
+    "keys": ("keys", "Make, list and revoke the gateway's keys: budgets, rates, what may be asked for."),
     "eval": ("eval", "Run labelled files over every route, side by side, and measure how strong each is."),
     "bench": ("bench", "Measure endpoints on your own request, side by side: first word, speed, load, money."),
     "usage": ("usage", "What was run: attempts, tokens, money, seconds, and how good the estimates were."),
