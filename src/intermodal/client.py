@@ -181,9 +181,14 @@ class AsyncClient:
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
-            request=request, facts=opened.facts, catalog=catalog, machine=snapshot(self.env, loaded),
-            statistics=self.store.statistics(), as_of=datetime.now(UTC).date().isoformat(), asked=asked,
-        )  # fmt: skip
+            request=request,
+            facts=opened.facts,
+            catalog=catalog,
+            machine=snapshot(self.env, loaded),
+            statistics=self.store.statistics(),
+            as_of=datetime.now(UTC).date().isoformat(),
+            asked=asked,
+        )
         return Prepared(inputs=inputs, opened=opened)
 
     @property
@@ -199,9 +204,14 @@ class AsyncClient:
 
         measured = strengths(data_dir(self.env))
         made = load_catalog(
-            user=(*self.config.hosts, *started(self.env)), consent=(*self.config.consent, *hosts),
-            installed=installed(), weights=self.weights.present(), env=self.env, measured=measured, own_snapshot=snapshot_file(self.env),
-        )  # fmt: skip
+            user=(*self.config.hosts, *started(self.env)),
+            consent=(*self.config.consent, *hosts),
+            installed=installed(),
+            weights=self.weights.present(),
+            env=self.env,
+            measured=measured,
+            own_snapshot=snapshot_file(self.env),
+        )
         made = with_found(made, self.known.servers, user=self.config.hosts, measured=measured)
         made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
         made = self._upstreams.corrected(self.known.corrected(made))
