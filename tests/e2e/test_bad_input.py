@@ -57,6 +57,8 @@ def _make(case: str, folder: Path, media: Path) -> tuple[list[str], int, list[st
             return ["Q", "file:///etc/passwd"], 3, ["file:///etc/passwd", "only http and https"]
         case "ftp-url":
             return ["Q", "ftp://x/f"], 3, ["ftp://x/f", "only http and https"]
+        case "broken-url":
+            return ["Q", "http://[::1"], 3, ["http://[::1", "host"]
         case "unknown-model":
             return ["Q", "--model", "gpt-99"], 2, ["gpt-99"]
         case "broken-schema":
@@ -92,8 +94,8 @@ def _encrypted_pdf() -> bytes:
 
 CASES = [
     "missing", "empty", "folder", "truncated-png", "truncated-pdf", "zero-seconds", "text-named-png", "encrypted-pdf",
-    "truncated-video", "archive", "random-bytes", "unreachable-url", "file-url", "ftp-url", "unknown-model",
-    "broken-schema", "wrong-schema", "no-route", "transcript-of-text", "nothing",
+    "truncated-video", "archive", "random-bytes", "unreachable-url", "file-url", "ftp-url", "broken-url",
+    "unknown-model", "broken-schema", "wrong-schema", "no-route", "transcript-of-text", "nothing",
 ]  # fmt: skip
 
 

@@ -51,9 +51,10 @@ def test_a_wrong_value_is_refused_where_it_is_given() -> None:
         asking.make_request("Hi", objective="luck")
 
 
-def test_asking_nothing_is_an_error() -> None:
+@pytest.mark.parametrize("prompt", ["", " \n\t"])
+def test_asking_nothing_is_an_error(prompt: str) -> None:
     with pytest.raises(UsageError, match="nothing was asked"):
-        asking.make_request("")
+        asking.make_request(prompt)
 
 
 def test_history_comes_before_the_question_and_after_the_system_instruction() -> None:

@@ -235,7 +235,6 @@ def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Resul
 
     from intermodal.cli.document import print_document
     from intermodal.cli.drawn import pictures_document, write_pictures
-    from intermodal.cli.files import subtitles
     from intermodal.cli.outputs import scores_table, speech_document, write_speech
     from intermodal.request import (
         EmbeddingOutput,
@@ -245,6 +244,7 @@ def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Resul
         SpeechOutput,
         TranscriptOutput,
     )
+    from intermodal.wire.subtitles import subtitles
 
     output = prepared.inputs.request.output
     quiet = given["quiet"] or given["as_json"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -157,6 +158,7 @@ def build_request(
         "pages": _pages(_flat(given["pages"])),
         "hosts": chosen_hosts(given["hosts"], config),
         "max_cost": config.max_cost,
+        "max_cost_stated": given["max_cost"] is not None,
         "time_value": config.time_value,
         "pay_twice": config.pay_twice,
     }
@@ -225,10 +227,9 @@ def part_names(files: tuple[str, ...]) -> set[str]:
 
     names = {"prompt"}
     for file in files:
-        names.add("stdin" if file == "-" else file)
-        address = urlsplit(file) if "://" in file else None
-        names.add(file if address is None else Path(address.path).name)
-        names.add(Path(file).name)
+        names |= {"stdin" if file == "-" else file, Path(file).name}
+        with suppress(ValueError):  # an address that is none: fetching says so
+            names.add(Path(urlsplit(file).path).name if "://" in file else file)
     return names - {""}
 
 

@@ -33,6 +33,7 @@ DRIVERS: Mapping[Protocol, str] = {
     "anthropic": "intermodal.executor.drivers.http",
     "gemini": "intermodal.executor.drivers.http",
     "ollama": "intermodal.executor.drivers.http",
+    "started": "intermodal.executor.drivers.started",
     "llama": "intermodal.executor.drivers.llama",
     "whisper": "intermodal.executor.drivers.whisper",
     "ocr": "intermodal.executor.drivers.ocr",
@@ -164,6 +165,8 @@ class Caller:
                 self.ledger.maybe_paid += attempt.maybe_paid(error)
                 if (lesson := taught(error, job)) is not None:
                     upstreams.learn(lesson)
+                    if lesson.lacks and isinstance(error, errors.CallError):
+                        error.taught, error.resendable = True, False
                 decision = standing.decided(self, error, job, number, committed())
                 passed_over = standing.rather_elsewhere(self, error, job, decision)
                 if passed_over:

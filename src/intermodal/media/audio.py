@@ -10,7 +10,7 @@ import av
 import av.audio.resampler
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
-from intermodal.media import boxes, container, fence, film_header
+from intermodal.media import boxes, container, cut, fence, film_header
 from intermodal.media.probed import Probed
 from intermodal.media.steps import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
 from intermodal.quantity import Quantity, between, exact
@@ -29,6 +29,7 @@ def probe(data: bytes, media_type: str) -> Probed:
     """Length, rate and channels, from the header and a walk over the packets, which are not decoded."""
     if media_type == "audio/wav":
         _check_wave(data)
+    cut.check(data, media_type)
     with fence.room(2 * len(data) + (160 << 20)), _opened(data, media_type) as (box, stream):
         rate, channels = _check_stream(stream)
         seconds = _length(box, stream, media_type, data)

@@ -78,6 +78,9 @@ for _aspect, _words in _WORDS.items():
 _NUMBER = re.compile(r"\bnumbers?\b(?! of\b)")
 # "look at the total" asks for no appearance; "who is the supplier" asks for no speaker unless there is speech.
 _NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
+# A colour that is asked about: "is it red or blue", "is the square blue?", but not "is it Mr Green?".
+_COLOUR = r"\b(?:red|blue|green|yellow|orange|purple|pink|brown|black|white|gr[ae]y)"
+_ASKED_COLOUR = re.compile(rf"{_COLOUR},? or\b|\b(?i:is|are|was|were)\b[^?]*(?<!in the ){_COLOUR}\s*\?")
 _WORD = re.compile(r"[^\W_]+")
 
 FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
@@ -100,11 +103,15 @@ def asked(question: str) -> frozenset[Aspect]:
     ['appearance', 'figures']
     >>> sorted(asked("Look at the invoice: what is the total?"))
     ['words']
+    >>> sorted(asked("Is the square blue or red?")), sorted(asked("Were we in the red?"))
+    (['appearance'], [])
     """
     cleaned = _NOT_ABOUT_LOOKS.sub(" ", question.lower())
     found: set[Aspect] = {aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ())}
     if _NUMBER.search(cleaned):
         found.add("words")
+    if _ASKED_COLOUR.search(question):
+        found.add("appearance")
     return frozenset(found)
 
 

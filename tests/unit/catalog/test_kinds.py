@@ -91,6 +91,14 @@ def test_a_checked_row_has_an_address_that_was_opened_on_a_day_that_was() -> Non
             assert "2026-11-01" <= row.checked <= max(TODAY, "2026-11-30"), row.id
 
 
+def test_what_opened_sources_corrected_stays_so() -> None:
+    rows = shipped().rows
+    assert rows["openai/whisper-large-v3"].licence == "MIT"  # the repository's README, of code and weights
+    assert rows["qwen/qwen3-32b"].context == 32_768  # more with YaRN only
+    assert rows["deepseek/deepseek-flash"].input == ("text", "image")
+    assert rows["anthropic/claude-haiku-5.5"].max_output == 128_000
+
+
 def test_every_tier_says_why() -> None:
     for row in shipped().rows.values():
         assert row.tier is not None and row.tier_source, row.id

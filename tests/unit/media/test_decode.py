@@ -262,8 +262,12 @@ async def test_a_giant_page_is_rendered_at_a_lower_dpi(worker: MediaWorker) -> N
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.1])
 @pytest.mark.parametrize(
-    "name", ["jfk.wav", "two_cities_25s.flac", "music.m4a", "photo-cat.jpg", "screenshot-invoice.png", "report.pdf"]
-)
+    "name",
+    [
+        "jfk.wav", "jfk.mp3", "music.ogg", "two_cities_25s.flac", "music.m4a", "photo-cat.jpg",
+        "screenshot-invoice.png", "report.pdf",
+    ],
+)  # fmt: skip
 async def test_a_file_cut_short_is_refused_by_name(worker: MediaWorker, media: Path, name: str, share: float) -> None:
     data = (media / name).read_bytes()
     with pytest.raises(errors.InputBroken) as caught:
@@ -278,6 +282,14 @@ async def test_a_wave_cut_short_says_truncated_and_by_how_much(worker: MediaWork
         errors.InputBroken, match=r"is truncated: its header promises 352,000 bytes of sound and 99,\d\d\d are there"
     ):
         await worker.probe((media / "jfk.wav").read_bytes()[:100_000])
+
+
+async def test_an_ogg_that_ends_between_two_pages_and_an_mp3_that_promises_nothing_are_heard(
+    worker: MediaWorker, media: Path
+) -> None:
+    ogg, mp3 = (media / "music.ogg").read_bytes(), (media / "jfk.mp3").read_bytes()
+    assert (await worker.probe(ogg[: ogg.rindex(b"OggS")])).seconds.mid > 0
+    assert (await worker.probe(mp3.replace(b"Xing", bytes(4))[:40_000])).seconds.mid > 4
 
 
 @pytest.mark.parametrize("data", [corpus.wav(0), corpus.opus(0)])

@@ -99,6 +99,10 @@ def test_a_page_number_is_no_text_layer() -> None:
         ("What is the total?", {"words"}),
         ("What is the order number?", {"words"}),
         ("Count the number of stars.", set()),
+        ("Is the square blue or red?", {"appearance"}),
+        ("Are the walls white?", {"appearance"}),
+        ("Is the buyer Mr Green?", set()),
+        ("Were we in the red?", set()),
     ],
 )
 def test_the_words_of_a_question_say_what_it_needs(question: str, aspects: set[str]) -> None:

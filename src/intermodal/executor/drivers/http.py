@@ -16,6 +16,7 @@ from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn
 from intermodal.executor.guard import LoopGuard
+from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.transport import Server, Timeouts
 from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
@@ -51,12 +52,16 @@ _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
-    """The job done over HTTP. Raises Unreachable when it takes longer than its host gets for all of it."""
+    return await at(_server(job.endpoint.host, line.key), job, world, line)
+
+
+async def at(server: Server, job: Job, world: World, line: Line) -> Made:
+    """The job done at this server. Raises Unreachable when it takes longer than its host gets for all of it."""
     import anyio
 
     total = _timeouts(job, world).total
     with anyio.move_on_after(total):
-        return await _BY_OP[job.step.op](job, world, line, _server(job.endpoint.host, line.key))
+        return await _BY_OP[job.step.op](job, world, line, server)
     what = f"did not come to an end within {total:g} s"
     raise errors.Unreachable(
         what, where=job.endpoint.id, todo="allow more time (timeouts.total of the config)", sent=True
@@ -114,6 +119,8 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 reason = event.reason
             elif isinstance(event, Error):
                 raise _charged(event.error, usage)
+    if (cut := cut_in_silence(job, usage.input_tokens)) is not None:
+        raise cut
     if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
         usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
     return Made(
