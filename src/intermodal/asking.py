@@ -40,6 +40,7 @@ from intermodal.request import (
 from intermodal.wire import languages
 
 if TYPE_CHECKING:
+    from intermodal.config import Config
     from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
 
@@ -60,6 +61,7 @@ class Options(TypedDict, total=False):
     at_least: Tier | None
     model: str
     max_cost: float
+    max_cost_stated: bool
     deadline: float | None
     farthest: Zone
     private: str | Sequence[str]
@@ -83,6 +85,13 @@ class AskOptions(Options, total=False):
     output: Output | None
     system: str
     history: Iterable[Message]
+
+
+def usual(options: Any, config: Config) -> None:
+    """Fill in what the config says where nothing else is said."""
+    options.setdefault("max_cost_stated", "max_cost" in options)
+    for name in ("max_cost", "time_value", "pay_twice"):
+        options.setdefault(name, getattr(config, name))
 
 
 def make_request(
@@ -122,6 +131,7 @@ def make_request(
     if not parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
     _check_output(output)
+    options.setdefault("max_cost_stated", "max_cost" in options)
     messages = [Message(role="system", parts=(Text(text=system),))] if system else []
     messages += [*history, Message(role="user", parts=tuple(parts))]
     if schema is not None:

@@ -1,7 +1,7 @@
 """What the user allows and has: ``intermodal.toml``, and the folders intermodal writes to.
 
     $INTERMODAL_CONFIG                     this file and no other
-    $INTERMODAL_HOME/config/…              config, data and cache together, wherever the user wants them
+    $INTERMODAL_HOME/config/…              config, data, cache and state together, wherever the user wants them
     the system's config folder             otherwise
 
 Never the current folder: a cloned repository must not be able to grant consent. Keys are not in it.
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from intermodal.catalog.load import find_host
-from intermodal.catalog.rows import HTTP, HostRow, decode
+from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
+from intermodal.catalog.waits import Waits
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
@@ -35,7 +36,22 @@ HEADER = """\
 # time_value = 0.002       USD one second of waiting is worth
 # private = ["audio"]      kinds or file names that never leave this machine
 # declined = ["groq"]      hosted services that are not asked about again
+# [discovery]              enabled = false: servers of this machine are not looked for
+# pay_twice = false        after a call that failed and may have been paid, nobody else is asked
 """
+
+
+class Discovery(Value, forbid_unknown_fields=True):
+    """``[discovery]``: whether servers of this machine are looked for, and where.
+
+    Attributes:
+        enabled: look at all. usual_ports: where such servers listen unless told otherwise.
+        addresses: roots of servers that are looked at too ("http://127.0.0.1:9000"), on this machine or its network.
+    """
+
+    enabled: bool = True
+    usual_ports: bool = True
+    addresses: tuple[str, ...] = ()
 
 
 class Serve(Value, forbid_unknown_fields=True):
@@ -68,6 +84,9 @@ class Config(Value):
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
+        discovery: how servers of this machine are found.
+        pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
+        timeouts: how long a call may take, unless its host's row says otherwise.
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
         serve: how the gateway listens.
     """
@@ -79,6 +98,9 @@ class Config(Value):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    discovery: Discovery = Discovery()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
 
@@ -91,6 +113,9 @@ class _File(Value, forbid_unknown_fields=True):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    discovery: dict[str, Any] = msgspec.field(default_factory=dict)
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
@@ -116,6 +141,11 @@ def cache_dir(env: Mapping[str, str]) -> Path:
     return _folder(env, "cache")
 
 
+def state_dir(env: Mapping[str, str]) -> Path:
+    """What is true of this machine now: the servers that ``intermodal up`` started, and their logs."""
+    return _folder(env, "state")
+
+
 def snapshot_file(env: Mapping[str, str]) -> Path:
     """The user's own snapshot of hosted models, there after ``intermodal models refresh``."""
     return data_dir(env) / "models.jsonl"
@@ -138,6 +168,7 @@ def _of_the_system(kind: str) -> Path:
         "config": platformdirs.user_config_path,
         "data": platformdirs.user_data_path,
         "cache": platformdirs.user_cache_path,
+        "state": platformdirs.user_state_path,
     }
     return folders[kind]("intermodal")
 
@@ -193,13 +224,29 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         time_value=file.time_value,
         private=file.private,
         declined=file.declined,
+        discovery=_discovery(file.discovery, where),
+        pay_twice=file.pay_twice,
+        timeouts=file.timeouts,
         policies={name: _policy(name, file, where) for name in file.policies},
         serve=file.serve,
     )
 
 
+def _discovery(table: Mapping[str, Any], where: str) -> Discovery:
+    found = decode(table, Discovery, where=where, place="discovery")
+    for address in found.addresses:
+        check_url(address, f"{where} [discovery] addresses")
+        if zone_of(address) not in ("machine", "network"):
+            raise ConfigError(
+                f"[discovery] addresses has {address}, which is not on this machine or its network",
+                where=where,
+                todo=f"add it as a host: intermodal hosts add NAME --base-url {address}",
+            )
+    return found
+
+
 def _policy(name: str, file: _File, where: str) -> Policy:
-    """One ``[policies.NAME]``: fields of a policy; money and time are those of the file unless it says others."""
+    """One ``[policies.NAME]``: of a policy; money, time and ``pay_twice`` are the file's unless it says others."""
     place = f"policies.{name}"
     check_name(name, where)
     table = file.policies[name]
@@ -207,7 +254,11 @@ def _policy(name: str, file: _File, where: str) -> Policy:
     if unknown:
         fields = ", ".join(Policy.__struct_fields__)
         raise ConfigError(f"[{place}] has an unknown key: {unknown[0]}", where=where, todo=f"keys are {fields}")
-    both = {"max_cost": file.max_cost, "time_value": file.time_value, **table}
+    usual = {
+        "max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value,
+        "pay_twice": file.pay_twice,
+    }  # fmt: skip
+    both = {**usual, **table}
     return decode(both, Policy, where=where, place=place)
 
 
@@ -224,6 +275,9 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
             where=where,
             todo=f"protocol is one of {', '.join(HTTP)}; zone is machine, network or internet",
         )
+    if row.discovery is not None:
+        todo = "to have another address looked at, add it to [discovery] addresses"
+        raise ConfigError(f"[{place}] sets discovery, which only built-in rows have", where=where, todo=todo)
     if not row.base_url and find_host(name, snapshot) is None:
         raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')
     if row.base_url:
@@ -381,5 +435,5 @@ def zone_words(zone: Zone) -> str:
 
 __all__ = [
     "Config", "add_host", "cache_dir", "config_path", "consent", "create", "data_dir", "decline",
-    "load_config", "parse", "remove_host", "zone_words",
+    "load_config", "parse", "remove_host", "state_dir", "zone_words",
 ]  # fmt: skip

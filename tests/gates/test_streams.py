@@ -6,11 +6,13 @@ import random
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from tests.gates.driving import ask, endpoint, world_of
 from tests.gates.wall import BROKEN, DONE, HEAD, LAST, PING, ROLE, Play, Wall, answer, chunk, cut, delta, refusal, split
 
 from intermodal import errors
+from intermodal.catalog.waits import Waits
 from intermodal.events import AttemptFailed, Committed, Finished, Note, TextDelta
 from intermodal.executor.transport import Timeouts
 
@@ -151,3 +153,37 @@ async def test_B4_an_answer_that_goes_silent_is_cut(tmp_path: Path) -> None:
         await anyio.sleep(0.05)
         hit = wall.hits[0]
         assert hit.left is not None and idle * 1000 - 20 <= hit.left - hit.at <= (idle + SLOW) * 1000 + 100
+
+
+_ALIVE = {"comments": PING, "nothing": b'data: {"choices": []}\n\n', "a role": ROLE}
+
+
+@pytest.mark.parametrize("name", _ALIVE)
+async def test_B4_what_keeps_a_connection_alive_is_no_first_word(tmp_path: Path, name: str) -> None:
+    """An endpoint that sends signs of life for ever has its window for a word, and no more."""
+    window = 0.6
+    signs: list[bytes | float] = [chunk(_ALIVE[name]), 0.1]
+    with Wall(lambda *_: Play([HEAD, *signs * 100], end="stall", paid=True)) as wall:
+        alive = endpoint(wall, "alive")
+        bench = world_of(tmp_path, alive, timeouts=Timeouts(connect=2.0, first_byte=window, idle=0.3))
+        with pytest.raises(errors.StreamCut, match=r"no word within 0\.6 s"):
+            await ask(bench, alive)
+        hit = wall.hits[0]
+        await anyio.sleep(0.15)
+        assert hit.left is not None and window * 1000 - 20 <= hit.left - hit.at <= (window + SLOW) * 1000 + 200
+
+
+async def test_B4_a_call_has_a_limit_for_all_of_it_where_its_host_says_so(tmp_path: Path) -> None:
+    """Each word comes in time, and the answer never ends."""
+    words: list[bytes | float] = [chunk(delta("on ")), 0.1]
+    with Wall(lambda *_: Play([HEAD, *words * 100], end="stall", paid=True)) as wall:
+        endless = endpoint(wall, "endless")
+        host = msgspec.structs.replace(endless.host, timeouts=Waits(total=0.7))
+        endless = msgspec.structs.replace(endless, host=host)
+        bench = world_of(tmp_path, endless, timeouts=QUICK)
+        with pytest.raises(errors.Unreachable, match=r"end within 0\.7 s"):
+            await ask(bench, endless)
+        hit = wall.hits[0]
+        await anyio.sleep(0.15)
+        assert bench.states() == ["estimated"]
+        assert hit.left is not None and 400 <= hit.left - hit.at <= 700 + SLOW * 1000 + 200

@@ -13,8 +13,11 @@ import pytest
 from intermodal import config, keys
 from intermodal.catalog.nouns import Host
 from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.shipped import known_hosts
+from intermodal.catalog.waits import Waits
 from intermodal.config import Config, cache_dir, config_path, data_dir, load_config
 from intermodal.errors import ConfigError, NotInstalled
+from intermodal.executor.transport import Timeouts
 
 Env = dict[str, str]
 
@@ -99,6 +102,14 @@ SERVED = '[hosts.a]\nbase_url = "http://x/v1"\n[[hosts.a.models]]\nid = "a/b"\n'
         ("consnt = []", "unknown key consnt in the top level; did you mean consent?"),
         ("max_cost = 'a'", "wrong value in the top level at max_cost"),
         ("max_cost = -1", "max_cost must be 0 or more"),
+        ("pay_twice = 1", "wrong value in the top level at pay_twice"),
+        ("timeouts = 3", "wrong value in the top level at timeouts"),
+        ("timeouts.first_token = 0", "at timeouts.first_token: expected `float` > 0"),
+        ("timeouts.total = -3", "at timeouts.total"),
+        ("timeouts.idle = 3", "unknown key idle in the top level at timeouts"),
+        ("timeouts.connect = nan", "at timeouts.connect"),
+        ("timeouts.connect = inf", "at timeouts.connect"),
+        ("[hosts.box]\nbase_url = 'http://10.0.0.1/v1'\ntimeouts.total = 'a'", "[hosts.box] at timeouts.total"),
         ("max_cost = nan", "max_cost must be 0 or more"),
         ("time_value = inf", "time_value must be 0 or more"),
         ("a = [", "is not TOML"),
@@ -302,3 +313,29 @@ def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.Monke
     config.consent(env, "openai")
     monkeypatch.setenv("INTERMODAL_HOME", env["INTERMODAL_HOME"])
     assert load_config().consent == load_config(os.environ).consent == ("openai",)
+
+
+def test_timeouts_of_a_host_outrank_those_of_all_and_a_shipped_host_takes_them(env: Env) -> None:
+    written(
+        env,
+        """
+        pay_twice = false
+        [timeouts]
+        first_token = 20
+        total = 90.5
+        [hosts.box]
+        base_url = "http://10.0.0.1/v1"
+        timeouts = { first_token = 900 }
+        [hosts.openai.timeouts]
+        connect = 1
+    """,
+    )
+    read = load_config(env)
+    assert read.pay_twice is False
+    assert read.timeouts == Waits(first_token=20, total=90.5)
+    box, openai = read.hosts
+    usual = Timeouts().as_said(read.timeouts)
+    assert usual.as_said(box.host().timeouts) == Timeouts(first_byte=900, total=90.5)
+    known = next(row for row in known_hosts() if row.id == "openai").overlaid(openai).host()
+    assert usual.as_said(known.timeouts) == Timeouts(connect=1, first_byte=20, total=90.5)
+    assert known.base_url and known.key_env, "and nothing else of it changed"

@@ -16,13 +16,15 @@ from msgspec.structs import replace
 from intermodal.catalog import kinds
 from intermodal.catalog.cited import cited
 from intermodal.catalog.counting import Families, FamilyRow
+from intermodal.catalog.waits import Waits
 from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
 
-# What is spoken to a host: first over HTTP, then inside the process tree.
+# What is spoken to a host: first over HTTP, then to a server that intermodal starts, then inside the process tree.
 Protocol = Literal[
     "openai", "openai-responses", "anthropic", "gemini", "ollama",
+    "started",
     "llama", "whisper", "ocr", "e5", "piper",
 ]  # fmt: skip
 Counter = Literal["llama.cpp", "vllm"]  # servers that count text for whoever asks
@@ -201,6 +203,7 @@ class Host(Value):
         audio_input / document_input: the wire carries such parts.
         quirks: named deviations a wire looks up, e.g. ``max_completion_tokens``.
         counts_text: by whose ``/tokenize`` it counts text, "" where it does not.
+        timeouts: how long a call of it may take.
     """
 
     id: str
@@ -215,6 +218,7 @@ class Host(Value):
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
     counts_text: Counter | Literal[""] = ""
+    timeouts: Waits = Waits()
     evidence: Evidence = Evidence(level="declared")
 
 
@@ -247,6 +251,8 @@ class Endpoint(Value):
         weights: name in the weights store, "" when none are needed.
         tools: whether it takes tools, with evidence.
         later: prices of dates to come, as far as they are announced.
+        build: of a local server: its version and its model's digest, "" where they are not told. What was learned of
+            the endpoint holds for this build.
         ready: it can be called now; otherwise ``missing`` says what is missing and
             ``todo`` what to do (an extra to install, weights to pull).
     """
@@ -263,6 +269,7 @@ class Endpoint(Value):
     tools: Tooling = Tooling()
     memory: Quantity = Quantity()
     weights: str = ""
+    build: str = ""
     ready: bool = True
     missing: str = ""
     todo: str = ""
@@ -296,7 +303,7 @@ class Shortcoming(Value):
 
     Attributes:
         lacks: kinds of part it refused. context: tokens it said it holds. images: pictures it said it takes at once.
-        said: its words.
+        said: its words. build: the endpoint's, when it was asked.
     """
 
     endpoint: str
@@ -304,6 +311,7 @@ class Shortcoming(Value):
     context: int | None = None
     images: int | None = None
     said: str = ""
+    build: str = ""
 
 
 class Elsewhere(Value):

@@ -32,6 +32,8 @@ from intermodal.catalog.nouns import (
     Strength,
     Task,
 )
+from intermodal.catalog.signs import Signs
+from intermodal.catalog.waits import Waits
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
 from intermodal.quantity import Quantity, between
@@ -235,6 +237,8 @@ class HostRow(Value, forbid_unknown_fields=True):
             stated.
         counts_text: it counts text at ``/tokenize``, as this server does.
         key: where the key is: in ``key_env``, or in the system's keyring.
+        discovery: how a server of this kind is found on this machine; only shipped rows say.
+        timeouts: how long a call of it may take, where that is not what holds for all.
     """
 
     id: str = ""
@@ -252,8 +256,10 @@ class HostRow(Value, forbid_unknown_fields=True):
     counts_text: Counter | Literal[""] = ""
     carries: tuple[Kind, ...] = ()
     not_asked: tuple[str, ...] = ()
+    timeouts: Waits = Waits()
     speed: SpeedRow | None = None
     models: tuple[ServedRow, ...] = ()
+    discovery: Signs | None = None
     source: str = ""
     checked: str = ""
 
@@ -281,6 +287,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             quirks=self.quirks,
             max_images=self.max_images,
             counts_text=self.counts_text,
+            timeouts=self.timeouts,
             evidence=Evidence(level="declared", source=self.source, checked=self.checked),
         )
 
@@ -289,7 +296,7 @@ class HostRow(Value, forbid_unknown_fields=True):
         changes: dict[str, Any] = {
             name: value
             for name in HostRow.__struct_fields__
-            if name not in ("id", "models") and (value := getattr(own, name)) not in ("", (), None)
+            if name not in ("id", "models") and (value := getattr(own, name)) not in ("", (), None, Waits())
         }
         if own.protocol == HostRow(id=own.id).protocol:
             changes.pop("protocol")  # nobody said it: the shipped host is spoken to as before

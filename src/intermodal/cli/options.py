@@ -72,6 +72,9 @@ _SHARED = [
                  help="Money limit for this request.  [default: 0.05, or max_cost of the config]"),
     click.option("--deadline", type=seconds, default=None, metavar="SECONDS",
                  help="Time limit for this request (30, 90s, 2m)."),
+    click.option("--pay-twice/--no-pay-twice", default=None,
+                 help="After a call that failed and may have been paid, another endpoint may be asked.  "
+                      "[default: it may, or pay_twice of the config]"),
     click.option("--local", is_flag=True, help="Nothing leaves this machine."),
     click.option("--private", multiple=True, metavar="LIST",
                  help="Kinds or files that may not leave this machine, nor what is made of them: audio,call.wav"),
@@ -155,11 +158,13 @@ def build_request(
         "pages": _pages(_flat(given["pages"])),
         "hosts": chosen_hosts(given["hosts"], config),
         "max_cost": config.max_cost,
+        "max_cost_stated": given["max_cost"] is not None,
         "time_value": config.time_value,
+        "pay_twice": config.pay_twice,
     }
     if given["local"]:
         options["farthest"] = "machine"
-    for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed"):
+    for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed", "pay_twice"):
         if given[name] is not None:
             options[name] = given[name]
     made = asking.make_request(

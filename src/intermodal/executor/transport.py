@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 from intermodal import errors
 from intermodal._version import __version__
 from intermodal.catalog.nouns import Auth
+from intermodal.catalog.waits import Waits
 from intermodal.content import Value
 from intermodal.wire.call import Encoded
 
@@ -75,11 +76,13 @@ class Response:
     Attributes:
         status: of HTTP.
         headers: with lower-case names.
+        wordless: no word of the answer came yet, whatever else did: the time until the first one still runs.
     """
 
     def __init__(self, raw: httpx.Response, request: _Request) -> None:
         self.status = raw.status_code
         self.headers: dict[str, str] = {name.lower(): value for name, value in raw.headers.items()}
+        self.wordless = False
         self._raw = raw
         self._request = request
 
@@ -91,13 +94,13 @@ class Response:
         # httpx makes it with a generator and declares less.
         async with aclosing(cast("AsyncGenerator[bytes, None]", self._raw.aiter_bytes())) as source:
             while True:
-                answering = request.phase == "answering"
+                answering = request.phase == "answering" and not self.wordless
                 seconds = request.timeouts.idle if answering else request.first_byte_deadline - anyio.current_time()
                 try:
                     with anyio.fail_after(max(0.0, seconds)):
                         chunk = await anext(source, None)
                 except TimeoutError:
-                    raise request.silent() from None
+                    raise request.silent(wordless=self.wordless) from None
                 except Exception as error:
                     raise request.failure(error) from None
                 if chunk is None:
@@ -173,7 +176,10 @@ class _Request:
         """The whole body may have arrived: half a body is not worked on, and not paid."""
         return self.phase in ("waiting", "answering")
 
-    def silent(self) -> errors.CallError:
+    def silent(self, *, wordless: bool = False) -> errors.CallError:
+        if self.phase == "answering" and wordless:
+            what = f"said no word within {self.timeouts.first_byte:g} s"
+            return errors.StreamCut(what, where=self.where, todo="allow more time")
         if self.phase == "answering":
             what = f"went silent for {self.timeouts.idle:g} s in the middle of its answer"
             return errors.StreamCut(what, where=self.where, todo="ask again")
@@ -191,7 +197,9 @@ class _Request:
             reason, todo = _why(error)
             return errors.Unreachable(what + reason, where=self.where, todo=todo, sent=False)
         after = " without an answer" if phase == "waiting" else ""
-        return errors.Unreachable(what + after, where=self.where, sent=phase == "waiting")
+        found = errors.Unreachable(what + after, where=self.where, sent=phase == "waiting")
+        found.hung_up = phase == "waiting" and what == FAILURES["ReadError"][1]
+        return found
 
 
 def _why(error: BaseException) -> tuple[str, str]:
@@ -221,17 +229,27 @@ def _why(error: BaseException) -> tuple[str, str]:
 
 
 class Timeouts(Value, frozen=True):
-    """Seconds: to connect; from the end of the request to the first byte of the reply's body; between two chunks."""
+    """Seconds: to connect; from the end of the request to the first word, or byte, of the reply's body; between two
+    chunks; for all of it, which is the caller's to keep."""
 
     connect: float = CONNECT_TIMEOUT
     first_byte: float = FIRST_BYTE_TIMEOUT
     idle: float = IDLE_TIMEOUT
+    total: float = math.inf
+
+    def as_said(self, waits: Waits) -> Timeouts:
+        """These, but for what somebody said."""
+        return Timeouts(
+            connect=waits.connect or self.connect, first_byte=waits.first_token or self.first_byte,
+            idle=waits.between_tokens or self.idle, total=waits.total or self.total,
+        )  # fmt: skip
 
     def within(self, seconds: float) -> Timeouts:
         """None of them longer than so many seconds."""
         return Timeouts(
-            connect=min(self.connect, seconds), first_byte=min(self.first_byte, seconds), idle=min(self.idle, seconds)
-        )
+            connect=min(self.connect, seconds), first_byte=min(self.first_byte, seconds),
+            idle=min(self.idle, seconds), total=self.total,
+        )  # fmt: skip
 
 
 _DEFAULT = Timeouts()
@@ -275,6 +293,22 @@ def _is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.rstrip(".").lower() == "localhost"
+
+
+async def listening(address: str, seconds: float = 0.25) -> bool:
+    """Whether a port takes connections; far cheaper than a request where none does."""
+    from urllib.parse import urlsplit
+
+    import anyio
+
+    parts = urlsplit(address)
+    try:
+        with anyio.fail_after(seconds):
+            stream = await anyio.connect_tcp(parts.hostname or "", parts.port or 80)
+    except (OSError, TimeoutError):
+        return False
+    await stream.aclose()
+    return True
 
 
 # Where each kind of host wants its key.

@@ -15,12 +15,14 @@ CHATS: Mapping[Protocol, str] = {
     "openai": "intermodal.wire.openai_chat",
     "openai-responses": "intermodal.wire.openai_responses",
     "llama": "intermodal.wire.openai_chat",
+    "started": "intermodal.wire.openai_chat",
     "anthropic": "intermodal.wire.anthropic",
     "gemini": "intermodal.wire.gemini",
     "ollama": "intermodal.wire.ollama",
 }
 VECTORS: Mapping[Protocol, str] = {
     "openai": "intermodal.wire.openai_embeddings",
+    "started": "intermodal.wire.openai_embeddings",
     "openai-responses": "intermodal.wire.openai_embeddings",
     "ollama": "intermodal.wire.ollama_embeddings",
     "gemini": "intermodal.wire.gemini_embeddings",

@@ -138,9 +138,10 @@ class EmbeddedLike(Protocol):
 
 
 class LocalRuntimes(Protocol):
-    """The part of ``runtimes.runtimes.Runtimes`` that a run uses."""
+    """The part of ``servers.runtimes.LocalRuntimes`` that a run uses."""
 
     async def chat_url(self, endpoint: Endpoint) -> ServedLike: ...
+    async def serving(self, endpoint: Endpoint) -> ServedLike: ...
     async def transcribe(
         self, endpoint: Endpoint, pcm: bytes, *, language: str = "", progress: Progress | None = None
     ) -> HeardLike: ...

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from intermodal.gateway import chats, explained, health, listing
+from intermodal.gateway import chats, explained, health, listing, works
 from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.messages import Asked, Head
 from intermodal.gateway.reply import Reply
@@ -35,6 +35,10 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/v1/models/"): Door(listing.model),
     ("POST", "/v1/chat/completions"): Door(partial(chats.chat, dialect=CHAT), body=_JSON),
     ("POST", "/v1/responses"): Door(partial(chats.chat, dialect=RESPONSES), body=_JSON),
+    ("POST", "/v1/embeddings"): Door(works.embeddings, body=_JSON),
+    ("POST", "/v1/audio/transcriptions"): Door(works.transcriptions, body="multipart/form-data"),
+    ("POST", "/v1/audio/speech"): Door(works.speech, body=_JSON),
+    ("POST", "/v1/images/generations"): Door(works.pictures, body=_JSON),
     ("POST", "/v1/messages"): Door(partial(chats.chat, dialect=MESSAGES), "anthropic", body=_JSON),
     ("POST", "/v1/messages/count_tokens"): Door(explained.count_tokens, "anthropic", body=_JSON),
     ("POST", "/api/chat"): Door(partial(chats.chat, dialect=OLLAMA), "ollama"),  # its clients send no content-type
@@ -54,6 +58,9 @@ _NOT_HERE: Mapping[str, str] = {
     "/v1/conversations": "no conversations are kept here: send the whole conversation",
     "/v1/vector_stores": "no files are kept here",
     "/v1/fine_tuning": "models are not trained here",
+    "/v1/audio/translations": "transcribe, then ask a model to translate",
+    "/v1/images/edits": "only new pictures are drawn: use /v1/images/generations",
+    "/v1/images/variations": "only new pictures are drawn: use /v1/images/generations",
     "/v1/completions": "only chats are served: use /v1/chat/completions",
     "/api/generate": "only chats are served: use /api/chat",
     "/api/pull": "weights come by: intermodal pull",

@@ -92,7 +92,7 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
 def policy_of(model: str, config: Config) -> Policy:
     """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
     name = config.serve.aliases.get(model, model)
-    usual = Policy(max_cost=config.max_cost, time_value=config.time_value)
+    usual = Policy(max_cost=config.max_cost, time_value=config.time_value, pay_twice=config.pay_twice)
     if name == AUTO:
         return config.policies.get(AUTO, usual)
     if not name.startswith(POLICY):
@@ -119,6 +119,7 @@ def tightened(policy: Policy, wishes: Wishes) -> Policy:
         objective=wishes.objective or policy.objective,
         at_least=max(tiers, key=TIERS.index) if tiers else None,
         max_cost=policy.max_cost if wishes.max_cost is None else min(policy.max_cost, wishes.max_cost),
+        max_cost_stated=policy.max_cost_stated or wishes.max_cost is not None,
         deadline=min(waits) if waits else None,
         farthest=min(policy.farthest, wishes.farthest or policy.farthest, key=ZONES.index),
         private=tuple(dict.fromkeys((*policy.private, *wishes.private))),

@@ -14,6 +14,7 @@ bounds.py        what a class can score at best    line.py      classes, best bo
 search.py        routes, priced class by class     limits.py    limits as plain comparisons
 selection.py     fewer pages, openly               pages.py     which pages matter
 floors.py        the strength floor                pin.py       staying in a conversation
+assignment.py    before the last call     demand.py    what it has to take     answering.py  what it answers
 routes.py        a route's numbers                 score.py     what better means
 build.py         candidates                        conversions.py  the steps before the last  step_ids.py  names
 checks.py        what is looked at on the way, and the price of doing it better

@@ -18,9 +18,12 @@ from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, plus, quantit
 from intermodal.costing.memory import peak
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
+from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN
 from intermodal.costing.tooling import tool_tokens
+from intermodal.planner.answering import aloud, answer, last_call, repair_call
 from intermodal.planner.aspects import kept
+from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
 from intermodal.planner.checks import check_of_transcript
 from intermodal.planner.conversions import Conversion
@@ -28,7 +31,7 @@ from intermodal.planner.counting import as_taken, basis
 from intermodal.planner.drawing import params_of, title_of
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
-from intermodal.planner.routes import Assignment, Route, aloud, answer, last_call, repair_call
+from intermodal.planner.routes import Route
 from intermodal.planner.sends import answer_sent, sends_of
 from intermodal.planner.speech import load, needed, speaks
 from intermodal.planner.speech import memory as voice_memory
@@ -131,13 +134,15 @@ class Builder:
             title = title_of(params)
         if op == "transcribe":
             title = f"{case.bundles[0].title} {case.bundles[0].parts[0].seconds.mid:.3g} s"
-        return Call(
+        step = Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
             title=title, params=params, note=strength(endpoint, judged, route.own_tier),
             keeps=kept("transcribe", "audio") if op == "transcribe" else (),
             loses=("speakers", "tone") if op == "transcribe" else (),
             estimate=self._last_estimate(route),
         )  # fmt: skip
+        asked = asked_for(step, endpoint, case.request)
+        return step if asked is None else msgspec.structs.replace(step, room=asked)
 
     def _params(self, route: Route) -> Params:
         case = self.case

@@ -15,9 +15,9 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.levels import HIGH, quantity
 from intermodal.planner import pieces
 from intermodal.planner.again import may_follow
+from intermodal.planner.assignment import Assignment
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
-from intermodal.planner.routes import Assignment
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.way import Conversions, Piece, Way
 from intermodal.planner.ways import may

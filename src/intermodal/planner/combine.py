@@ -7,8 +7,8 @@ import math
 
 from intermodal.costing.levels import HIGH, MID
 from intermodal.costing.native import Book
+from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.case import Case
-from intermodal.planner.routes import Assignment, assign
 from intermodal.planner.way import Natives, Way, natives
 from intermodal.request import TIERS
 

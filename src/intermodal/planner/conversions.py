@@ -11,12 +11,12 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.levels import Levels, levels, quantity
 from intermodal.costing.tokens import CHARS_OF_TOKEN
 from intermodal.planner.aspects import STEP_KEEPS, STEP_LOSES
+from intermodal.planner.assignment import Assignment
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.checks import checks_of
 from intermodal.planner.pages import listed
 from intermodal.planner.pieces import pages_title
-from intermodal.planner.routes import Assignment
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.way import TASK_OF, Conversions, Params, Passage, Piece, Way
 from intermodal.planner.words import strength, summary, warnings

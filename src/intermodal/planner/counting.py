@@ -10,9 +10,10 @@ from intermodal.costing.counts import Counts, corrected, said
 from intermodal.costing.levels import ZEROS, Levels, levels, plus, quantity, summed, times
 from intermodal.costing.rates import Rates
 from intermodal.costing.tokens import MESSAGE, TEMPLATE
+from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
+from intermodal.planner.demand import Demand
 from intermodal.planner.index import Group
-from intermodal.planner.routes import Assignment, Demand
 from intermodal.planner.way import film_tokens
 from intermodal.plans.plan import Taken
 from intermodal.quantity import Quantity

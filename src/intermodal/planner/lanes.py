@@ -7,12 +7,13 @@ from msgspec import Struct
 from intermodal.costing.levels import HIGH, MID
 from intermodal.costing.native import Book
 from intermodal.planner import rules
+from intermodal.planner.assignment import Assignment
 from intermodal.planner.bounds import Coefficients, Fan, Hull, Weights, dear
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.combine import assignments
+from intermodal.planner.demand import Demand, demand, framing
 from intermodal.planner.index import Group
-from intermodal.planner.routes import Assignment, Demand, demand, framing
 from intermodal.planner.rules import Reason
 from intermodal.planner.score import weights
 from intermodal.planner.survivors import Row

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from intermodal.planner.case import Case
-from intermodal.planner.routes import DEFAULT_ANSWER, Route
+from intermodal.planner.demand import DEFAULT_ANSWER
+from intermodal.planner.routes import Route
 from intermodal.planner.words import NEEDED, joined
+from intermodal.plans.numbers import plain_seconds
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
 from intermodal.request import DEFAULT_MAX_COST
@@ -30,6 +32,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
             f"{chosen.endpoint.id} does not say how much it holds; "
             f"{chosen.rates.context:,.0f} tokens are taken for granted"
         )
+    found += _started(case, candidate)
     if case.request.tools and case.request.tool_choice != "none":
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
     found += _unverified(case, candidate)
@@ -42,6 +45,21 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
     return found
+
+
+def _started(case: Case, candidate: Candidate) -> list[str]:
+    """Servers that this run would start and leave running: the one thing it does that outlives it."""
+    found: dict[str, str] = {}
+    for step in candidate.steps:
+        endpoint = case.index.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
+        if endpoint is None or endpoint.host.protocol != "started" or endpoint.id in case.loaded:
+            continue
+        found[endpoint.host.id] = (
+            f"{endpoint.host.id} is not running: the run starts it ({plain_seconds(endpoint.speed.load.mid)} s, "
+            f"{endpoint.memory.mid / (1 << 30):.1f} GiB of memory, up to {endpoint.memory.high / (1 << 30):.1f}) "
+            "and leaves it up for others, until it is idle"
+        )
+    return list(found.values())
 
 
 def _unverified(case: Case, candidate: Candidate) -> list[str]:

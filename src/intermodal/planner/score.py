@@ -13,7 +13,8 @@ import math
 from collections.abc import Callable
 
 from intermodal.planner.case import Case
-from intermodal.planner.routes import Demand, Numbers
+from intermodal.planner.demand import Demand
+from intermodal.planner.routes import Numbers
 from intermodal.request import Objective
 
 UNKNOWN = 1e6  # USD: after every known price, and still a number that JSON can carry

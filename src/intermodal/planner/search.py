@@ -20,29 +20,20 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.levels import HIGH
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
+from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.bounds import CHEAP, QUICK, Coefficients, Weights, coefficients, known_coefficients
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.combine import ALL_COMBINATIONS
 from intermodal.planner.converters import Floors, shortlist
 from intermodal.planner.counting import as_counted
+from intermodal.planner.demand import Demand, answer_cap, demand, tier_of
 from intermodal.planner.index import LISTED, Group
 from intermodal.planner.lanes import Lane, Lanes, fill, shortest
 from intermodal.planner.limits import Limits, limits
 from intermodal.planner.line import FIRST, InLine, Line
 from intermodal.planner.refusals import Refusals
-from intermodal.planner.routes import (
-    Assignment,
-    Demand,
-    Numbers,
-    Route,
-    answer_cap,
-    assign,
-    demand,
-    price,
-    priced,
-    tier_of,
-)
+from intermodal.planner.routes import Numbers, Route, price, priced
 from intermodal.planner.rules import Priced, Reason
 from intermodal.planner.score import Key, is_one_number, key, score, weights
 from intermodal.planner.selection import selected

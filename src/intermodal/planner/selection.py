@@ -9,11 +9,12 @@ from msgspec import Struct
 from intermodal.costing.levels import HIGH
 from intermodal.costing.native import Book
 from intermodal.costing.tokens import BLOCK, text_tokens
+from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case, question_words
+from intermodal.planner.demand import DEFAULT_ANSWER
 from intermodal.planner.pages import is_scanned, scores, select
 from intermodal.planner.pieces import scanned_tokens
-from intermodal.planner.routes import DEFAULT_ANSWER, Assignment, assign
 from intermodal.planner.way import Conversions, Kept, Way
 from intermodal.planner.ways import ways
 from intermodal.plans.facts import PageFacts

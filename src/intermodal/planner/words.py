@@ -7,11 +7,11 @@ import math
 from intermodal.catalog.nouns import Endpoint, Task, Tooling
 from intermodal.content import Kind
 from intermodal.planner.aspects import figured_pages, pages_with_figures
+from intermodal.planner.assignment import Assignment
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.index import tier_name
 from intermodal.planner.pieces import pages_title
-from intermodal.planner.routes import Assignment
 from intermodal.planner.way import Passage, Way
 from intermodal.plans import numbers
 from intermodal.plans.facts import PartFacts

@@ -8,9 +8,10 @@ deleted content is overwritten. All SQL of the store is parametrised.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from intermodal.errors import StoreError
@@ -18,7 +19,6 @@ from intermodal.errors import StoreError
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_VERSION = 3
 BUSY_SECONDS = 2.0
 _HAS_SCHEMA = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'"
 
@@ -88,7 +88,11 @@ ALTER TABLE attempts ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempts ADD COLUMN told_image INTEGER;
 ALTER TABLE attempts ADD COLUMN told_audio INTEGER;
 """,
+    4: """
+ALTER TABLE attempts ADD COLUMN bench TEXT NOT NULL DEFAULT '';
+""",
 }
+SCHEMA_VERSION = max(_CHANGES)
 
 
 class Database:
@@ -96,10 +100,18 @@ class Database:
 
     Reading a store that does not exist yet finds nothing and creates nothing; the first write makes it.
     Raises StoreError for a file that cannot be opened, read or written.
+
+    Args:
+        changes: schema of the file, what each version added to the one before it.
+        busy: seconds a lock of another process is waited for.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, changes: Mapping[int, str] = MappingProxyType(_CHANGES), busy: float = BUSY_SECONDS
+    ) -> None:
         self.path = path
+        self._changes = changes
+        self._busy = busy
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._later = False  # how the connection commits now
@@ -171,7 +183,7 @@ class Database:
             raise self._error(
                 f"cannot be opened for writing ({error.strerror or type(error).__name__})", _WRITABLE
             ) from None
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=self._busy, isolation_level=None, check_same_thread=False)
         try:
             connection.row_factory = sqlite3.Row
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON"):
@@ -185,8 +197,8 @@ class Database:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         """Bring the file to this version: in one transaction, so that another process sees all of it or nothing."""
-        found = self._version(connection)
-        if found < SCHEMA_VERSION:
+        found, newest = self._version(connection), max(self._changes)
+        if found < newest:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 self._grow(connection, self._version(connection))  # another process may have been first
@@ -195,9 +207,9 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        elif found > SCHEMA_VERSION:
+        elif found > newest:
             raise self._error(
-                f"was written by a newer intermodal (store version {found}, this one knows {SCHEMA_VERSION})",
+                f"was written by a newer intermodal (store version {found}, this one knows {newest})",
                 "upgrade with: pip install -U intermodal",
             )
 
@@ -209,11 +221,12 @@ class Database:
         return found
 
     def _grow(self, connection: sqlite3.Connection, found: int) -> None:
-        for version in range(found + 1, SCHEMA_VERSION + 1):
-            for statement in filter(str.strip, _CHANGES[version].split(";")):
+        newest = max(self._changes)
+        for version in range(found + 1, newest + 1):
+            for statement in filter(str.strip, self._changes[version].split(";")):
                 connection.execute(statement)
         connection.execute("DELETE FROM schema")
-        connection.execute("INSERT INTO schema VALUES (?)", (SCHEMA_VERSION,))
+        connection.execute("INSERT INTO schema VALUES (?)", (newest,))
 
     @contextmanager
     def _told(self) -> Iterator[None]:

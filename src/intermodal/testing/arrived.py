@@ -136,7 +136,7 @@ def _understand_messages(attempt: Attempt) -> None:
     videos: list[bytes] = []
     documents: list[bytes] = []
     for message in attempt.json["messages"]:
-        content = message["content"]
+        content = message["content"] or ""  # null beside calls of tools
         parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for part in parts:
             if part["type"] == "text":

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from intermodal.cli.files import load_json, placed, save_derived, subtitles, write_atomically, write_json
+from intermodal.cli.files import load_json, placed, save_derived, write_atomically, write_json
 from intermodal.content import File, PathSource, ReadLine, Segment, Text, Transcript
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
@@ -17,6 +17,7 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Request
+from intermodal.wire.subtitles import subtitles
 
 HEARD = Transcript(
     language="en",

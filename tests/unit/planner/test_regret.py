@@ -13,11 +13,13 @@ from tests.unit.planner.requests import inputs_of, seeded
 from intermodal.errors import NoRoute
 from intermodal.planner import plan, rules, ways
 from intermodal.planner.alternatives import alternatives
+from intermodal.planner.assignment import assign
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import decide
 from intermodal.planner.converters import TASKS, Floors
+from intermodal.planner.demand import demand, tier_of
 from intermodal.planner.lanes import for_itself
-from intermodal.planner.routes import assign, demand, price, priced, tier_of
+from intermodal.planner.routes import price, priced
 from intermodal.planner.score import Key, key, score
 from intermodal.planner.survivors import jobs_needed, survivors
 from intermodal.planner.way import Conversions, unread

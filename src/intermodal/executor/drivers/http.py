@@ -16,6 +16,7 @@ from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn
 from intermodal.executor.guard import LoopGuard
+from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.transport import Server, Timeouts
 from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
@@ -51,7 +52,24 @@ _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
-    return await _BY_OP[job.step.op](job, world, line, _server(job.endpoint.host, line.key))
+    return await at(_server(job.endpoint.host, line.key), job, world, line)
+
+
+async def at(server: Server, job: Job, world: World, line: Line) -> Made:
+    """The job done at this server. Raises Unreachable when it takes longer than its host gets for all of it."""
+    import anyio
+
+    total = _timeouts(job, world).total
+    with anyio.move_on_after(total):
+        return await _BY_OP[job.step.op](job, world, line, server)
+    what = f"did not come to an end within {total:g} s"
+    raise errors.Unreachable(
+        what, where=job.endpoint.id, todo="allow more time (timeouts.total of the config)", sent=True
+    )
+
+
+def _timeouts(job: Job, world: World) -> Timeouts:
+    return (world.timeouts or Timeouts()).as_said(job.endpoint.host.timeouts)
 
 
 def _server(host: Host, key: str) -> Server:
@@ -101,6 +119,8 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 reason = event.reason
             elif isinstance(event, Error):
                 raise _charged(event.error, usage)
+    if (cut := cut_in_silence(job, usage.input_tokens)) is not None:
+        raise cut
     if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
         usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
     return Made(
@@ -138,6 +158,7 @@ async def _events(response: Response, decoder: Decoding) -> AsyncIterator[WireEv
     import anyio
 
     chunks = response.chunks()
+    response.wordless = True
     while not decoder.done:
         chunk = None
         if decoder.complete:
@@ -148,6 +169,7 @@ async def _events(response: Response, decoder: Decoding) -> AsyncIterator[WireEv
         if chunk is None:
             break
         for event in decoder.feed(chunk):
+            response.wordless = False
             yield event
     if decoder.done:  # a reply read to its end gives its connection back for the next request
         with anyio.move_on_after(_LAST_BYTES):
@@ -260,7 +282,7 @@ def _model(job: Job) -> str:
 async def _posted(job: Job, world: World, line: Line, server: Server, encoded: Encoded) -> AsyncIterator[Response]:
     """The reply to a POST, once it says 2xx; any other is raised as the error it stands for."""
     endpoint = job.endpoint
-    timeouts = world.timeouts or Timeouts()
+    timeouts = _timeouts(job, world)
     if line.remaining is not None:
         # An attempt never gets more time than the whole run has left.
         timeouts = timeouts.within(max(0.1, line.remaining))
@@ -278,4 +300,7 @@ async def _posted(job: Job, world: World, line: Line, server: Server, encoded: E
             except errors.CallError:
                 body = b""  # the status alone must do
             raise status.classify(response.status, response.headers, body, endpoint.id, secrets=(server.key,))
+        if response.headers.get("content-type", "").lower().startswith("text/html"):
+            what = "answered with a web page and not as a model's server does"
+            raise errors.CallError(what, where=endpoint.id, todo="check the host's base_url", status=response.status)
         yield response

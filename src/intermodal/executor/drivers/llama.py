@@ -15,9 +15,14 @@ TEMPERATURE = 0.0
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
-    if job.chat is not None and job.chat.sampling.temperature is None:
-        sampling = msgspec.structs.replace(job.chat.sampling, temperature=TEMPERATURE)
-        job = msgspec.structs.replace(job, chat=msgspec.structs.replace(job.chat, sampling=sampling))
     served = await world.runtimes.chat_url(job.endpoint)
     line.loaded(served.load_seconds)
-    return await http.chat(job, world, line, Server(served.base_url, served.key, "bearer"))
+    return await http.chat(steady(job), world, line, Server(served.base_url, served.key, "bearer"))
+
+
+def steady(job: Job) -> Job:
+    """The job, without chance where nobody asked for any."""
+    if job.chat is None or job.chat.sampling.temperature is not None:
+        return job
+    sampling = msgspec.structs.replace(job.chat.sampling, temperature=TEMPERATURE)
+    return msgspec.structs.replace(job, chat=msgspec.structs.replace(job.chat, sampling=sampling))

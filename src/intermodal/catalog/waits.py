@@ -1,0 +1,35 @@
+"""How long a call may take, as people write it: ``[timeouts]`` of ``intermodal.toml``, and of a host there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from intermodal.content import Value
+
+LONGEST = 86_400.0  # seconds; whoever waits longer than a day waits for nothing
+_Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
+
+
+class Waits(Value, forbid_unknown_fields=True):
+    """Seconds that one attempt at a call gets; None where nobody said, and the usual ones hold.
+
+    Attributes:
+        connect: until the connection stands.
+        first_token: from the end of the request to the first word of the answer (the first byte of one that does not
+            come in words); what a server sends to keep a connection alive is no word.
+        between_tokens: of silence in the middle of an answer.
+        total: for all of it.
+    """
+
+    connect: _Seconds | None = None
+    first_token: _Seconds | None = None
+    between_tokens: _Seconds | None = None
+    total: _Seconds | None = None
+
+    def over(self, other: Waits) -> Waits:
+        """What this says, and what ``other`` says where this says nothing."""
+        said = {name: value for name in Waits.__struct_fields__ if (value := getattr(self, name)) is not None}
+        return msgspec.structs.replace(other, **said)

@@ -1,0 +1,61 @@
+"""``intermodal down``: end servers that ``intermodal up`` or a plan started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.servers.up import Server
+
+EPILOG = """\b
+Examples
+  intermodal down smollm2-135m-instruct
+  intermodal down                         everything that is up
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("names", nargs=-1, metavar="[MODEL]…")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+    """End the servers called MODEL, or all of them, and forget them. No process is left behind; logs stay."""
+    import anyio
+
+    from intermodal.servers.up import all_servers
+    from intermodal.servers.up import down as end
+
+    known = all_servers(os.environ)
+    wanted = tuple(dict.fromkeys(_meant(name, known) for name in names)) or tuple(
+        server.wanted.name for server in known
+    )
+    ended: list[str] = []
+
+    async def go() -> None:
+        for name in wanted:
+            if await end(name, os.environ):
+                ended.append(name)
+
+    anyio.run(go)
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("down", {"ended": ended})
+    elif not quiet:
+        click.echo(f"down: {', '.join(ended)}" if ended else "nothing was up")
+
+
+def _meant(said: str, known: Iterable[Server]) -> str:
+    """A server's name, of its own name, its host's, or the model as it was named. Raises UnknownModel."""
+    from intermodal.errors import UnknownModel
+
+    for each in known:
+        wanted = each.wanted
+        if said in (wanted.name, f"up.{wanted.name}", wanted.said, wanted.model, wanted.model_id):
+            return wanted.name
+    names = ", ".join(each.wanted.name for each in known) or "none"
+    raise UnknownModel("no server of that name is known", where=said, todo=f"servers are: {names}")

@@ -1,0 +1,190 @@
+"""``intermodal up``: a server for a model that is here, shared by every process of this user."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.servers.up import Server
+
+EPILOG = """\b
+Examples
+  intermodal up smollm2-135m-instruct
+  intermodal up ~/models/qwen3-8b.gguf --context 16384 --idle never
+  intermodal up model.gguf --mmproj mmproj.gguf --name eyes --slots 4
+  intermodal up qwen3-4b --later          only when a plan needs it
+  intermodal up                           what is up, its memory and port
+  intermodal down qwen3-4b
+"""
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Duration(click.ParamType[float]):
+    """15m, 90s, 2h; never is 0."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        if value == "never":
+            return 0.0
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
+        if found is None or not float(found[1]):
+            self.fail(f"{value!r} is no duration; write 90s, 15m, 2h or never", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
+
+
+@click.command(epilog=EPILOG)
+@click.argument("model", required=False)
+@click.option("--mmproj", "projector", metavar="FILE", default="", help="Projector that gives the model eyes or ears.")
+@click.option("--context", type=click.IntRange(min=256), metavar="TOKENS",
+              help="Tokens a request may have (default: what the model was trained for, at most 8192).")  # fmt: skip
+@click.option("--slots", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="Requests at the same time; each slot has the whole context and takes its memory.")  # fmt: skip
+@click.option("--idle", type=Duration(), default="15m", show_default=True, metavar="TIME",
+              help="Unload after so long without a request: 90s, 15m, 2h, never.")  # fmt: skip
+@click.option("--name", default="", help="The host is then up.NAME (default: from the model).")
+@click.option("--program", default="", metavar="NAME",
+              help="llama-server, xllamacpp, vllm, or a path (default: the first that is here).")  # fmt: skip
+@click.option("--later", is_flag=True, help="Start nothing now; a plan that needs it starts it.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def up(**given: Any) -> None:
+    """Start a server for MODEL: a GGUF file, a folder of safetensors, or a name of pull --list.
+
+    It listens on this machine alone. Plans see it at once as up.NAME, all processes of yours share it, and it
+    restarts after a crash. Unloaded or not yet started, it is started by the plan that needs it. Without MODEL:
+    what is up.
+    """
+    if not given["model"]:
+        _list(given["as_json"])
+        return
+    server, new = _start(given)
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        print_document("up", {"server": plain(server), "started": new})
+    elif not given["quiet"]:
+        click.echo(sentence(server, new))
+
+
+def _start(given: dict[str, Any]) -> tuple[Server, bool]:
+    import anyio
+
+    from intermodal.cli.pull import weights_store
+    from intermodal.servers.resolve import Wish, resolve
+    from intermodal.servers.up import up as start
+
+    quiet = given["quiet"] or given["as_json"]
+    wish = Wish(
+        model=given["model"], projector=given["projector"], name=_named(given["name"]), program=given["program"],
+        context=given["context"] or 0, slots=given["slots"], idle=given["idle"],
+    )  # fmt: skip
+    wanted = resolve(wish, weights_store())
+
+    def tell(what: str) -> None:
+        if not quiet:
+            click.echo(f"{wanted.name}: {what}", err=True)
+
+    async def go() -> tuple[Server, bool]:
+        return await start(wanted, os.environ, later=given["later"], tell=tell)
+
+    return anyio.run(go)
+
+
+def _named(name: str) -> str:
+    from intermodal.config import check_name
+
+    return check_name(name, "--name") if name else ""
+
+
+def _list(as_json: bool) -> None:
+    import anyio
+
+    from intermodal.servers.up import all_servers, clean
+
+    async def go() -> None:
+        await clean(os.environ)
+
+    anyio.run(go)
+    servers = all_servers(os.environ)
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("servers", {"servers": [plain(server) for server in servers]})
+        return
+    if not servers:
+        click.echo("nothing is up; to start something: intermodal up MODEL")
+        return
+    from intermodal.cli.table import echo_table
+
+    echo_table(("name", "state", "memory", "port", "context", "model, and why"), [_cells(each) for each in servers])
+
+
+def plain(server: Server) -> dict[str, Any]:
+    """A server as a document. Its key stays out of it."""
+    wanted, state = server.wanted, server.state
+    lives = state is not None and server.phase in ("starting", "ready", "restarting")
+    low, mid, high = wanted.memory
+    return {
+        "name": wanted.name, "endpoint": f"up.{wanted.name}:{wanted.model_id}", "state": server.phase,
+        "program": wanted.program, "model": wanted.model, "projector": wanted.projector,
+        "base_url": state.base_url if state is not None and server.phase == "ready" else "",
+        "port": state.port if state is not None and lives else None,
+        "context": (state.context if state is not None else 0) or wanted.context, "slots": wanted.slots,
+        "idle_seconds": wanted.idle or None, "memory": resident_of(server), "memory_needed": [low, mid, high],
+        "load_seconds": state.load_seconds if state is not None else 0.0,
+        "crashes": state.crashes if state is not None else 0, "reason": state.reason if state is not None else "",
+        "pid": _pid(server), "log": server.log,
+    }  # fmt: skip
+
+
+def resident_of(server: Server) -> int | None:
+    """Bytes resident now, None where it does not run."""
+    from intermodal.servers.asked import resident
+
+    pid = _pid(server)
+    return resident(pid) if pid else None
+
+
+def _pid(server: Server) -> int | None:
+    lives = server.state is not None and server.phase in ("starting", "ready")
+    return int(server.state.server.split("/")[2]) if lives and server.state and server.state.server else None
+
+
+def _cells(server: Server) -> tuple[str, ...]:
+    from intermodal.cli.table import size
+
+    wanted, state, memory = server.wanted, server.state, resident_of(server)
+    why = state.reason if state is not None else "a plan that needs it starts it"
+    return (
+        wanted.name, server.phase, size(memory) if memory else "-",
+        str(state.port) if state is not None and server.phase == "ready" else "-",
+        f"{(state.context if state is not None else 0) or wanted.context:,}",
+        f"{wanted.model_id}{f'; {why}' if why else ''}",
+    )  # fmt: skip
+
+
+def sentence(server: Server, new: bool) -> str:
+    """What there is to say of one that was just asked for."""
+    from intermodal.cli.table import size
+
+    wanted, state = server.wanted, server.state
+    if state is None or server.phase != "ready":
+        return f"up.{wanted.name} is known; a plan that needs it starts it"
+    memory = resident_of(server)
+    how = f"in {state.load_seconds:.1f} s" if new else "already"
+    kinds = "".join(word for word, does in ((", sees", state.sees), (", hears", state.hears)) if does)
+    rest = f"unloaded after {wanted.idle:g} s without a request" if wanted.idle else "stays until intermodal down"
+    return (
+        f"up.{wanted.name} is up {how}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
+        f"{size(memory or 0)} of memory; {rest}"
+    )
+
+
+__all__ = ["plain", "resident_of", "up"]

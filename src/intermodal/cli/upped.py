@@ -1,0 +1,30 @@
+"""What ``intermodal doctor`` says of servers that were started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from intermodal.cli.doctor import Finding, State
+
+
+def about_servers() -> Iterator[Finding]:
+    """One finding a server: where it is and what it holds, or why it is not."""
+    from intermodal.cli.table import size
+    from intermodal.cli.up import resident_of
+    from intermodal.servers.up import all_servers
+
+    for server in all_servers(os.environ):
+        wanted, state = server.wanted, server.state
+        if state is not None and server.phase == "ready":
+            memory = resident_of(server) or 0
+            what = f"{state.base_url}, {size(memory)} of memory, {state.context:,} tokens of context"
+            yield Finding(area="up", name=wanted.name, state="ok", what=what)
+        elif server.phase == "failed":
+            yield Finding(area="up", name=wanted.name, state="broken", what=state.reason if state is not None else "",
+                          todo=f"see {server.log}, then: intermodal up {wanted.said}")  # fmt: skip
+        else:
+            reason = f": {state.reason}" if state is not None and state.reason else ""
+            todo = "" if server.phase in ("starting", "restarting") else "a plan that needs it starts it"
+            found: State = "ok" if server.phase != "restarting" else "off"
+            yield Finding(area="up", name=wanted.name, state=found, what=f"{server.phase}{reason}", todo=todo)

@@ -1,0 +1,58 @@
+"""Forms (``multipart/form-data``): fields and files of a body, which is looked through and not copied. RFC 7578."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from intermodal.wire.served import Refused
+
+PARTS = 64
+HEAD = 4 << 10  # bytes of the headers of one part
+_BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
+_NAME = re.compile(r'[;\s]name="([^"\r\n]*)"')
+_FILE = re.compile(r'[;\s]filename="([^"\r\n]*)"')
+
+
+class Form(NamedTuple):
+    """``fields`` in the order they came, several of one name as several; ``files`` by the field's name."""
+
+    fields: tuple[tuple[str, str], ...]
+    files: Mapping[str, tuple[str, bytes]]  # field -> name of the file, its bytes
+
+    def field(self, name: str, default: str = "") -> str:
+        """The last of that name."""
+        return next((value for key, value in reversed(self.fields) if key == name), default)
+
+
+def form_of(content_type: str, body: bytes) -> Form:
+    """Raises Refused, 400 for what is no form and 413 for too many parts."""
+    found = _BOUNDARY.search(content_type)
+    if found is None:
+        raise Refused("the form has no boundary", status=400)
+    mark = b"--" + (found[1] or found[2]).encode("latin-1")
+    at = 0 if body.startswith(mark) else body.find(b"\r\n" + mark) + 2
+    if at == 1:
+        raise Refused("the form is empty", status=400)
+    fields: list[tuple[str, str]] = []
+    files: dict[str, tuple[str, bytes]] = {}
+    at += len(mark)
+    while body[at : at + 2] != b"--":
+        if len(fields) + len(files) >= PARTS:
+            raise Refused(f"the form has more than {PARTS} parts", status=413)
+        head_end = body.find(b"\r\n\r\n", at, at + HEAD)
+        end = body.find(b"\r\n" + mark, at)
+        if head_end < 0 or end < 0 or body[at : at + 2] != b"\r\n":
+            raise Refused("the form is broken off", status=400)
+        head = body[at:head_end].decode("utf-8", "replace")
+        data = body[head_end + 4 : max(end, head_end + 4)]
+        name, file = _NAME.search(head), _FILE.search(head)
+        if name is None:
+            raise Refused("a part of the form has no name", status=400)
+        if file is not None:
+            files[name[1]] = (file[1], data)
+        else:
+            fields.append((name[1], data.decode("utf-8", "replace")))
+        at = end + 2 + len(mark)
+    return Form(tuple(fields), files)

@@ -1,0 +1,124 @@
+"""Who may call: with no key made and on loopback anybody of this machine, otherwise nobody without a key.
+
+A gateway that once had keys stays closed, also when the last of them is revoked or has expired.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from intermodal.errors import ConfigError
+from intermodal.gateway.ledger.minting import LONGEST, digest
+from intermodal.gateway.ledger.nouns import OPEN, POLICY, Refusal, VirtualKey
+
+if TYPE_CHECKING:
+    from intermodal.gateway.ledger.books import Books
+
+LOOK_SECONDS = 0.1  # so long a key that was revoked may still be taken
+_NAMES = (b"authorization", b"x-api-key", b"api-key")
+_NONE = Refusal(
+    status=401, code="invalid_api_key",
+    words="no key was sent; send one as 'Authorization: Bearer im-…' or 'x-api-key: im-…'",
+)  # fmt: skip
+_WRONG = Refusal(status=401, code="invalid_api_key", words="this is no key of this gateway")
+_EXPIRED = Refusal(status=401, code="invalid_api_key", words="this key has expired")
+_REVOKED = Refusal(status=401, code="invalid_api_key", words="this key was revoked")
+_SEVERAL = Refusal(status=400, code="invalid_api_key", words="several different keys were sent; send one")
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine can connect to what listens there. A name counts only when it is localhost."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Access:
+    """Keys as this process knows them, looked up again ten times a second while requests come."""
+
+    def __init__(self, books: Books, clock: Callable[[], float]) -> None:
+        self._books = books
+        self._clock = clock
+        self._version = -1
+        self._looked = -1.0
+        self._known: dict[bytes, VirtualKey] = {}
+        self._by_id: dict[str, VirtualKey] = {}
+        self._open = False
+
+    def check_bind(self, host: str) -> None:
+        """Raises ConfigError for an address others can reach while there is no key they would need."""
+        self._look()
+        if not self._known and not loopback(host):
+            raise ConfigError(
+                "others can reach this address, and there is no key yet",
+                where=f"--host {host}",
+                todo="make one: intermodal keys create NAME, or serve 127.0.0.1",
+            )
+        self._open = loopback(host)
+
+    @property
+    def keyed(self) -> bool:
+        """A key is asked for."""
+        return bool(self._known) or not self._open
+
+    def who(self, headers: Sequence[tuple[bytes, bytes]]) -> VirtualKey | Refusal:
+        """Whose request this is. ``headers``: names in lower case. Raises StoreError."""
+        now = self._clock()
+        if not 0 <= now - self._looked < LOOK_SECONDS:
+            self._look()
+        if not self._known and self._open:
+            return OPEN
+        presented = {_secret(name, value) for name, value in headers if name in _NAMES}
+        if len(presented) != 1:
+            return _SEVERAL if presented else _NONE
+        secret = presented.pop()
+        key = self._known.get(digest(secret)) if len(secret) <= LONGEST else None
+        if key is None and len(secret) <= LONGEST and self._look():  # made this very moment
+            key = self._known.get(digest(secret))
+        if key is None:
+            return _WRONG
+        if key.revoked is not None:
+            return _REVOKED
+        if key.expires is not None and now >= key.expires:
+            return _EXPIRED
+        return key
+
+    def key(self, name: str) -> VirtualKey:
+        """By its id, as ``who`` found it."""
+        return self._by_id.get(name, OPEN)
+
+    def _look(self) -> bool:
+        """Read the keys again if they changed; True if so."""
+        self._looked = self._clock()
+        version = self._books.version()
+        if version == self._version:
+            return False
+        before = {key.id: key for key in self._known.values()}
+        # A key that did not change stays the same object: what is drawn for it hangs on that.
+        fresh = (key if before.get(key.id) != key else before[key.id] for key in self._books.every_key())
+        self._known, self._version = {key.digest: key for key in fresh}, version
+        self._by_id = {key.id: key for key in self._known.values()}
+        return True
+
+
+def _secret(name: bytes, value: bytes) -> str:
+    text = value.decode("latin-1").strip()
+    scheme, _, rest = text.partition(" ")
+    return rest.strip() if name == b"authorization" and scheme.lower() == "bearer" else text
+
+
+def may_ask(key: VirtualKey, *names: str) -> Refusal | None:
+    """None, or why this key may not ask for what goes by these names; the first is what was asked for."""
+    if key.asks(*names):
+        return None
+    there = ", ".join((*key.models, *(POLICY + name for name in key.policies)))
+    return Refusal(
+        status=403,
+        code="model_not_allowed",
+        words=f"key {key.name!r} may not ask for {names[0]}; it may ask for {there}",
+    )

@@ -1,0 +1,306 @@
+"""The ledger of one worker process: who calls, whether there is enough for the request, and what it took in the end.
+
+The hot path asks nobody: a request is reserved out of leases in memory and settled there (``till.py``), in a few
+microseconds. A thread of its own draws leases and writes down what was settled, twenty times a second while there is
+something to write; it is one thread for any number of requests, so none can wait for another's turn in a pool.
+
+All methods but ``close`` belong to the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from intermodal.errors import StoreError
+from intermodal.gateway.ledger import saying
+from intermodal.gateway.ledger.access import Access
+from intermodal.gateway.ledger.books import Asked, Books, Clash, Fresh, Line, Replay
+from intermodal.gateway.ledger.journal import Journal
+from intermodal.gateway.ledger.nouns import Claim, Left, Rate, Refusal, VirtualKey
+from intermodal.gateway.ledger.purse import Purse
+from intermodal.gateway.ledger.till import Reservation, Till
+
+TICK_SECONDS = 0.05
+PATIENCE_SECONDS = 0.25  # a request waits so long for what lies idle in other workers; they look every tick
+RECOVER_SECONDS = 1.0  # how often dead workers are looked for when something is short
+
+T = TypeVar("T")
+
+
+class _Waiter:
+    """A request that needs more than is at hand."""
+
+    __slots__ = ("claim", "future", "key", "until")
+
+    def __init__(self, key: VirtualKey, claim: Claim, future: asyncio.Future[Reservation | Refusal], until: float):
+        self.key = key
+        self.claim = claim
+        self.future = future
+        self.until = until
+
+
+class Ledger:
+    """Make it, ``await start()``, then any number of requests at once, then ``await close()``.
+
+    Args:
+        books: what the workers share. limits: rates of endpoints, by endpoint id. clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, books: Books, *, limits: Mapping[str, Rate] | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.access = Access(books, clock)
+        self._books = books
+        self._limits = limits or {}
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._till: Till
+        self._journal: Journal
+        self._worker = ""
+        self._waiters: list[_Waiter] = []
+        self._woken = asyncio.Event()
+        self._refilling: asyncio.Task[None] | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._failed = False  # the last write was not taken
+        self._recovered = 0.0
+        self._closed = False
+
+    async def start(self) -> None:
+        """Charge what dead workers left, and take part. Raises StoreError."""
+        await self._off(self._books.recover)
+        entered = await self._off(self._books.enter)
+        self._worker = entered.id
+        self._journal = Journal(entered.journal)
+        self._till = Till(self._journal, self._limits)
+
+    # ---- a request --------------------------------------------------------------------------------
+
+    def admit_now(self, key: VirtualKey, claim: Claim) -> Reservation | Refusal | None:
+        """What can be said at once; None where the books have to be asked: ``await admit`` then."""
+        till, now = self._till, self._clock()
+        tab = till.tab(key, now)
+        if (claim.cost is None and tab.priced) or (claim.tokens is None and tab.counted):
+            return saying.unsure(key, claim, priced=tab.priced, counted=tab.counted)
+        parts = till.parts(tab, claim, now)
+        made = None if self._failed else till.reserve(key, parts)
+        if made is None:
+            for purse, amount in parts:
+                if purse.free < amount and now < purse.dry_until and amount > purse.dry:
+                    return saying.short(key, purse, amount, now)
+        elif self._ticking is None:
+            self._ticking = asyncio.get_running_loop().create_task(self._tick())
+        return made
+
+    async def admit(self, key: VirtualKey, claim: Claim) -> Reservation | Refusal:
+        """Set ``claim`` aside in every account it draws from, or say why not. Never raises for a full disk: 503."""
+        found = self.admit_now(key, claim)
+        if found is not None:
+            return found
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(key, claim, loop.create_future(), self._clock() + PATIENCE_SECONDS)
+        self._waiters.append(waiter)
+        self._woken.set()
+        if self._refilling is None:
+            self._refilling = loop.create_task(self._refill())
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            if waiter.future.done() and not waiter.future.cancelled():
+                given = waiter.future.result()  # it was set aside in the very moment the client left
+                if isinstance(given, Reservation):
+                    self.release(given)
+            raise
+
+    def settle(self, reservation: Reservation, *, cost: float | None, tokens: int | None) -> None:
+        """What it took: USD and tokens, in and out; None where nobody can tell: the upper bound counts then."""
+        self._till.settle(reservation, cost, tokens)
+        self._stir()
+
+    def release(self, reservation: Reservation) -> None:
+        """Nothing was sent."""
+        self._till.release(reservation)
+        self._stir()
+
+    def rates(self, key: VirtualKey) -> tuple[Left | None, Left | None]:
+        """What the key's rates leave, in requests and in tokens, as this worker knows it; None without such a rate."""
+        tab = self._till.tab(key, self._clock())
+        return _left(tab.rpm), _left(tab.tpm)
+
+    # ---- Idempotency-Key ---------------------------------------------------------------------------
+
+    async def ask(self, asked: Asked) -> Fresh | Replay | Refusal:
+        """Whether this is the first request under its Idempotency-Key. Fresh has to be finished or forgotten."""
+        try:
+            found: Fresh | Replay | Clash = await self._off(lambda: self._books.ask(self._worker, asked, self._clock()))
+        except StoreError:
+            return saying.BROKEN
+        return found if isinstance(found, Fresh | Replay) else saying.clash(found)
+
+    async def finish(self, fresh: Fresh, reply: Replay) -> None:
+        """Keep the reply for who asks again."""
+        with contextlib.suppress(StoreError):  # it stays "running", then "lost": nothing is sent twice for it
+            await self._off(lambda: self._books.finish(fresh.row, reply, self._clock()))
+
+    async def forget(self, fresh: Fresh) -> None:
+        """Nothing was sent: the key may be used again."""
+        with contextlib.suppress(StoreError):
+            await self._off(lambda: self._books.forget(fresh.row))
+
+    async def abandon(self, fresh: Fresh) -> None:
+        """It was sent, and its answer is nowhere: it is not done again under this key."""
+        with contextlib.suppress(StoreError):
+            await self._off(lambda: self._books.abandon(fresh.row))
+
+    # ---- drawing ----------------------------------------------------------------------------------
+
+    async def _refill(self) -> None:
+        try:
+            while self._waiters:
+                self._woken.clear()
+                try:
+                    if self._failed:
+                        await self._write()
+                    await self._draw()
+                except StoreError:
+                    self._answer_all(saying.BROKEN)
+                    return
+                if self._serve() and self._waiters:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._woken.wait(), TICK_SECONDS / 2)
+        except BaseException:
+            self._answer_all(saying.BROKEN)
+            raise
+        finally:
+            self._refilling = None
+            self._stir()
+
+    async def _draw(self) -> None:
+        """Draw what the waiting requests lack, all of them in one transaction."""
+        now = self._clock()
+        needs: dict[Purse, int] = {}
+        for waiter in self._waiters:
+            for purse, amount in self._till.parts(self._till.tab(waiter.key, now), waiter.claim, now):
+                needs[purse] = needs.get(purse, 0) + amount
+        drawn = [(purse, need) for purse, need in needs.items() if purse.free < need or not purse.ready]
+        if drawn:
+            await self._take(drawn)
+
+    async def _take(self, drawn: Sequence[tuple[Purse, int]]) -> None:
+        wants = [purse.want(need) for purse, need in drawn]
+        grants = await self._off(lambda: self._books.take(self._worker, wants, self._clock()))
+        self._till.granted(drawn, grants, self._clock())
+
+    def _serve(self) -> bool:
+        """Give waiting requests what there is now, first come first served; True where it is time to wait a moment."""
+        now, still = self._clock(), []
+        waiters, self._waiters = self._waiters, []
+        recovering = now - self._recovered > RECOVER_SECONDS
+        for waiter in waiters:
+            if waiter.future.done():
+                continue
+            tab = self._till.tab(waiter.key, now)
+            parts = self._till.parts(tab, waiter.claim, now)
+            made = self._till.reserve(waiter.key, parts)
+            if made is not None:
+                waiter.future.set_result(made)
+                continue
+            lacking = next((part for part in parts if part[0].ready and part[0].free < part[1]), None)
+            if lacking is None:  # a period began since
+                still.append(waiter)
+                continue
+            purse, amount = lacking
+            hopeless = amount > purse.dry and not (recovering and purse.account.period)
+            if hopeless or now >= waiter.until:
+                waiter.future.set_result(saying.short(waiter.key, purse, amount, now))
+            else:
+                still.append(waiter)
+        self._waiters = still + self._waiters
+        if still and recovering:
+            self._recovered = now
+            self._thread.submit(self._recover)
+        return bool(still)
+
+    def _recover(self) -> None:
+        with contextlib.suppress(StoreError):
+            self._books.recover()
+
+    def _answer_all(self, refusal: Refusal) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.future.done():
+                waiter.future.set_result(refusal)
+
+    # ---- writing ----------------------------------------------------------------------------------
+
+    def _stir(self) -> None:
+        if self._ticking is None and not self._closed:
+            self._ticking = asyncio.get_running_loop().create_task(self._tick())
+
+    async def _tick(self) -> None:
+        """Write while there is something to write; ends when nothing is held and nothing lies idle."""
+        try:
+            while self._till.busy:
+                await asyncio.sleep(TICK_SECONDS if not self._failed else 10 * TICK_SECONDS)
+                with contextlib.suppress(StoreError):  # kept, and told again
+                    await self._write()
+                    low = self._till.low()
+                    if low:
+                        await self._take([(purse, 0) for purse in low])
+        finally:
+            self._ticking = None
+
+    async def _write(self) -> None:
+        lines = self._till.tick(self._clock())
+        await self._tell(lines)
+
+    async def _tell(self, lines: list[tuple[Purse, Line]]) -> None:
+        if not lines:
+            self._failed = False
+            return
+        values = [line for _, line in lines]
+        try:
+            left = await self._off(lambda: self._books.write(self._worker, values, self._clock()))
+        except StoreError:
+            self._till.failed(lines)
+            self._failed = True
+            raise
+        self._till.written(lines, left)
+        self._failed = False
+
+    async def _off(self, do: Callable[[], T]) -> T:
+        """Run it in the ledger's thread. Finished even if whoever waits for it is cancelled."""
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, do))
+
+    async def close(self) -> None:
+        """Write everything and leave. What is still held counts whole, since it may have been sent."""
+        if self._closed:
+            return
+        self._closed = True
+        for task in (self._ticking, self._refilling):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._answer_all(saying.BROKEN)
+        if self._worker and hasattr(self, "_till"):
+            try:
+                await self._tell(self._till.close())
+                await self._off(lambda: self._books.leave(self._worker))
+                self._journal.remove()
+            except StoreError:
+                self._journal.close()  # stays: who recovers reads it
+        self._thread.shutdown()
+        self._books.close()
+
+
+def _left(purse: Purse | None) -> Left | None:
+    if purse is None:
+        return None
+    limit = purse.account.limit or 0
+    there = limit if not purse.ready else min(max(purse.free, 0) + max(purse.left, 0), limit)
+    return Left(limit=limit, remaining=there, reset=(limit - there) * 60 / limit if limit else 0.0)

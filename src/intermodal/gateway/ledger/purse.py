@@ -1,0 +1,160 @@
+"""One process's lease of one account: what is free, held and spent of it. No I/O but the journal's memory.
+
+    free ──reserve──▶ held ──settle──▶ spent        and what was not used goes back to free
+
+Everything here runs in microseconds on the event loop's thread; nothing waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intermodal.gateway.ledger.books import Grant, Line, Want
+from intermodal.gateway.ledger.nouns import Account, Unit
+
+if TYPE_CHECKING:
+    from intermodal.gateway.ledger.journal import Journal
+
+AHEAD = 4  # ticks of demand that are kept at hand
+FIRST = 8  # as many requests like the first are drawn for at once
+PLENTY = 1 << 61  # free of an account without a limit
+DRY_SECONDS = 0.05  # how long it is believed that nothing more can be had
+
+
+class Purse:
+    """``free`` below 0: not drawn from yet, or more was charged than had been set aside."""
+
+    __slots__ = (
+        "_base", "_journal", "_numbers", "account", "dry", "dry_until", "free", "held", "left", "pace", "quiet_since",
+        "ready", "returned", "returning", "slot", "spent", "spent_by_all", "start", "touched", "unit", "unknown",
+        "until", "used", "warm",
+    )  # fmt: skip
+
+    def __init__(self, account: Account, start: str, until: float, journal: Journal) -> None:
+        self.account = account
+        self.unit: Unit = account.unit
+        self.start = start
+        self.until = until  # the period's end
+        self.free = -1
+        self.held = 0
+        self.spent = self.unknown = self.returned = 0  # since the lease began
+        self.returning = 0  # given back, but the books may not know it yet
+        self.ready = False  # the lease is in the books
+        self.left = 0  # in the books, as last heard
+        self.spent_by_all = 0
+        self.used = 0  # since the last tick
+        self.pace = 0.0  # reserved a tick, lately
+        self.quiet_since = 0.0
+        self.touched = False  # there is something to write
+        self.warm = False  # ticks look at it
+        self.dry, self.dry_until = 0, 0.0
+        self._journal = journal
+        self.slot = journal.slot() if account.period else -1
+        if self.slot >= 0:
+            self._numbers, self._base = journal.numbers, 3 * self.slot
+        else:
+            self._numbers, self._base = memoryview(bytearray(24)).cast("q"), 0
+
+    # ---- the hot path -------------------------------------------------------------------------
+
+    def hold(self, amount: int) -> None:
+        self.free -= amount
+        self.used += amount
+        self.held += amount
+        self._numbers[self._base + 1] = self.held
+
+    def settle(self, held: int, actual: int, *, untold: bool = False) -> None:
+        """``actual`` became of the ``held`` that was set aside. It may be more: what was charged is the truth."""
+        numbers, base = self._numbers, self._base
+        if untold:
+            self.unknown += actual
+            numbers[base + 2] = self.unknown
+        self.spent += actual
+        numbers[base] = self.spent
+        self.held -= held
+        numbers[base + 1] = self.held
+        self.free += held - actual
+        self.touched = True
+
+    # ---- drawing ------------------------------------------------------------------------------
+
+    def want(self, need: int) -> Want:
+        """What to draw so that ``need`` is free."""
+        short = need - (self.free if self.ready else 0)
+        wish = max(int(AHEAD * self.pace), (FIRST - 1) * need if not self.pace else 0)
+        return Want(account=self.account, start=self.start, need=max(short, 0), wish=wish, slot=self.slot)
+
+    def granted(self, grant: Grant, need: int, now: float) -> None:
+        if not self.ready:
+            self.ready = True
+            self.free = 0 if self._limited else PLENTY
+        self.free += grant.amount
+        self.left = grant.left
+        self.spent_by_all = grant.spent
+        if self.free < need:
+            self.dry, self.dry_until = self.free + grant.left + grant.idle + self.returning, now + DRY_SECONDS
+
+    @property
+    def _limited(self) -> bool:
+        return self.account.limit is not None
+
+    @property
+    def busy(self) -> bool:
+        """Something is held or lies idle, or is not written: the next tick has to look at it."""
+        return bool(self.touched or self.held or self.pace or (self._limited and self.ready and self.free))
+
+    # ---- telling the books --------------------------------------------------------------------
+
+    def low(self) -> bool:
+        """Whether to draw before a request has to wait for it."""
+        return self.ready and self._limited and self.pace > 0 and self.left > 0 and self.free < 2 * self.pace
+
+    def tick(self, now: float) -> None:
+        """A moment passed: give back what is not needed soon, all of it where it is scarce."""
+        if self.used or self.held:
+            self.quiet_since = now
+        self.pace = max(float(self.used), self.pace * 0.75)
+        if self.pace < 0.5:
+            self.pace = 0.0
+        self.used = 0
+        if not (self.ready and self._limited) or self.free == 0:
+            return
+        ahead, share = int(AHEAD * self.pace), max(self.left, 0) // 4
+        keep = 0 if now >= self.until else min(ahead, share)
+        if self.free < 0 or (self.free > keep and (share < ahead or 2 * keep <= self.free)):
+            keep = max(keep, 0) if self.free > 0 else 0
+            self.returned += self.free - keep
+            self.returning += max(self.free - keep, 0)
+            self.free = keep
+            self.touched = True
+
+    def line(self, *, over: bool = False) -> Line:
+        """What to write now. A bucket's ``returned`` is told once, so it begins anew."""
+        self.touched = False
+        made = Line(
+            account=self.account,
+            start=self.start,
+            spent=self.spent,
+            unknown=self.unknown,
+            returned=self.returned,
+            idle=max(self.free, 0) if self._limited else 0,
+            over=over,
+        )
+        if not self.account.period:
+            self.returned = 0
+        return made
+
+    def over(self, now: float, quiet: float) -> bool:
+        """Nothing is held, and its period is past or nobody used it for ``quiet`` seconds."""
+        return self.ready and not self.held and (now >= self.until or now - self.quiet_since > quiet)
+
+    def end(self) -> None:
+        """Give everything back; nothing is reserved of it again."""
+        if self._limited and self.free != 0:
+            self.returned += self.free
+        self.free, self.ready = -1, False
+
+    def drop(self) -> None:
+        """The books have its last line."""
+        self._journal.give_back(self.slot)
+        self.slot = -1

@@ -1,0 +1,132 @@
+"""What a client is told when its request is not taken: status, code and a sentence with the numbers."""
+
+from __future__ import annotations
+
+from intermodal.gateway.ledger.books import Clash
+from intermodal.gateway.ledger.nouns import NANO, Claim, Refusal, Unit, VirtualKey
+from intermodal.gateway.ledger.purse import Purse
+
+BROKEN = Refusal(
+    status=503,
+    code="ledger_unavailable",
+    words="the gateway cannot write down what this request may cost, so it is not sent",
+    retry_after=1.0,
+    again=True,
+)
+_CLASHES: dict[Clash, Refusal] = {
+    "running": Refusal(
+        status=409, code="idempotency_in_progress", retry_after=1.0, again=True,
+        words="a request with this Idempotency-Key is still running; ask again when it is done",
+    ),
+    "other": Refusal(
+        status=409, code="idempotency_mismatch",
+        words="this Idempotency-Key was used for another request; take a new one",
+    ),
+    "lost": Refusal(
+        status=409, code="idempotency_lost",
+        words="the gateway was stopped while the first request with this Idempotency-Key was running, or its client "
+        "left: whether it was carried out is not known; take a new key to have it done again",
+    ),
+    "long": Refusal(
+        status=409, code="idempotency_answered",
+        words="the request with this Idempotency-Key was answered, with more than is kept; take a new key to have it "
+        "done again",
+    ),
+    "full": Refusal(
+        status=429, code="idempotency_full", retry_after=60.0,
+        words="too many answers are kept for this key already; they are dropped after a day",
+    ),
+}  # fmt: skip
+
+
+def clash(found: Clash) -> Refusal:
+    return _CLASHES[found]
+
+
+def unpriced(key: VirtualKey) -> Refusal:
+    return Refusal(
+        status=402,
+        code="price_unknown",
+        words=f"nobody knows what this request may cost, and key {key.name!r} has a budget in money; ask for a model "
+        "whose price is known, or set its price in the host's row",
+    )
+
+
+def uncounted(key: VirtualKey) -> Refusal:
+    return Refusal(
+        status=400,
+        code="tokens_unknown",
+        words=f"nobody can tell how many tokens this request may take, and key {key.name!r} has a limit on them; set "
+        "max_tokens",
+    )
+
+
+def short(key: VirtualKey, purse: Purse, amount: int, now: float) -> Refusal:
+    """An account has too little for this request."""
+    return _slow(key, purse, amount) if not purse.account.period else _spent(key, purse, amount, now)
+
+
+def _slow(key: VirtualKey, purse: Purse, amount: int) -> Refusal:
+    limit = purse.account.limit or 0
+    whose = f"key {key.name!r}" if not purse.account.id.startswith("at/") else purse.account.id.split("/", 1)[1]
+    whose = whose.removesuffix("/rpm").removesuffix("/tpm")
+    what = "requests" if purse.unit == "requests" else "tokens"
+    if amount > limit:
+        return Refusal(
+            status=429,
+            code="rate_limit_exceeded",
+            words=f"this request may take up to {amount:,} {what}, and {whose} may take {limit:,} a minute; ask "
+            "for fewer (max_tokens)",
+        )
+    wait = (amount - purse.free - max(purse.left, 0)) * 60 / limit if limit else 60.0
+    wait = max(round(wait, 3), 0.05)
+    return Refusal(
+        status=429,
+        code="rate_limit_exceeded",
+        words=f"{whose} may take {limit:,} {what} a minute; this request needs {amount:,}, which are there "
+        f"in {wait:.3g} s",
+        retry_after=wait,
+        again=True,
+    )
+
+
+def _spent(key: VirtualKey, purse: Purse, amount: int, now: float) -> Refusal:
+    limit = purse.account.limit or 0
+    when = f"for {purse.start}" if purse.start else "in all"
+    allowed = f"the {said(purse.unit, limit)} that key {key.name!r} has {when}"
+    spent = purse.spent_by_all
+    if amount > limit:
+        words = f"this request may take up to {said(purse.unit, amount)}, more than all of {allowed}"
+        return Refusal(status=429, code="insufficient_quota", words=f"{words}; ask for fewer tokens (max_tokens)")
+    if spent + amount <= limit:
+        return Refusal(
+            status=429,
+            code="budget_reserved",
+            words=f"this request may take up to {said(purse.unit, amount)}; {said(purse.unit, spent)} of {allowed} is "
+            "spent, and too much of the rest set aside by requests that are running",
+            retry_after=1.0,
+            again=True,
+        )
+    return Refusal(
+        status=429,
+        code="insufficient_quota",
+        words=f"this request may take up to {said(purse.unit, amount)}, and {said(purse.unit, spent)} of {allowed} is "
+        "spent",
+    )
+
+
+def said(unit: Unit, amount: int) -> str:
+    """An amount for people: $0.05, 1,200 tokens."""
+    if unit != "usd":
+        return f"{amount:,} {unit}"
+    whole, _, part = f"{amount / NANO:.6f}".rstrip("0").partition(".")
+    return f"${int(whole):,}.{part:<02}"
+
+
+def unsure(key: VirtualKey, claim: Claim, *, priced: bool, counted: bool) -> Refusal | None:
+    """A limit that nobody can hold a claim against is kept to the safe side."""
+    if claim.cost is None and priced:
+        return unpriced(key)
+    if claim.tokens is None and counted:
+        return uncounted(key)
+    return None

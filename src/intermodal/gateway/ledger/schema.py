@@ -1,0 +1,39 @@
+"""Tables of the gateway's file. What each version added to the one before it, as in ``store/connection.py``.
+
+keys: the secret's hash, never the secret. spending: what an account took in a period, all workers together; ``unknown``
+is the part of it that nobody could tell and that counts at its upper bound. leases: what a worker has drawn of it, sums
+since it began. buckets: level of a rate's bucket at an instant. answers: replies kept for idempotency keys.
+"""
+
+from __future__ import annotations
+
+CHANGES: dict[int, str] = {
+    1: """
+CREATE TABLE schema (version INTEGER NOT NULL);
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, digest BLOB NOT NULL UNIQUE, row BLOB NOT NULL, revoked REAL
+);
+CREATE UNIQUE INDEX keys_named ON keys (name) WHERE revoked IS NULL;
+CREATE TABLE keys_version (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
+INSERT INTO keys_version VALUES (1, 0);
+CREATE TABLE spending (
+    account TEXT NOT NULL, start TEXT NOT NULL, spent INTEGER NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (account, start)
+) WITHOUT ROWID;
+CREATE TABLE workers (id TEXT PRIMARY KEY, process TEXT NOT NULL);
+CREATE TABLE leases (
+    worker TEXT NOT NULL, account TEXT NOT NULL, start TEXT NOT NULL, slot INTEGER NOT NULL,
+    taken INTEGER NOT NULL, spent INTEGER NOT NULL DEFAULT 0, unknown INTEGER NOT NULL DEFAULT 0,
+    returned INTEGER NOT NULL DEFAULT 0, idle INTEGER NOT NULL,
+    PRIMARY KEY (account, start, worker)
+) WITHOUT ROWID;
+CREATE TABLE buckets (name TEXT PRIMARY KEY, level REAL NOT NULL, updated REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE answers (
+    row INTEGER PRIMARY KEY, owner TEXT NOT NULL, name BLOB NOT NULL, digest BLOB NOT NULL, worker TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'done', 'long', 'lost')), expires REAL NOT NULL,
+    status INTEGER NOT NULL DEFAULT 0, content_type TEXT NOT NULL DEFAULT '', body BLOB NOT NULL DEFAULT x'',
+    UNIQUE (owner, name)
+);
+CREATE INDEX answers_expire ON answers (expires);
+""",
+}

@@ -1,0 +1,252 @@
+"""All leases of one process: reserve, settle, release in memory, and what to tell the books.
+
+A request draws from several accounts at once (budgets in money and tokens, buckets of the key and of the endpoint).
+It gets all of them or none, in one step without waiting, so that no two requests can hold what the other waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from intermodal.gateway.ledger.books import Grant, Line
+from intermodal.gateway.ledger.nouns import PERIODS, Account, Claim, Period, Rate, VirtualKey, nano
+from intermodal.gateway.ledger.periods import span
+from intermodal.gateway.ledger.purse import Purse
+
+if TYPE_CHECKING:
+    from intermodal.gateway.ledger.journal import Journal
+
+QUIET_SECONDS = 60.0  # a lease nobody uses ends after this
+
+Part = tuple[Purse, int]
+
+
+class Reservation:
+    """What one request has set aside. Settled or released once; more is ignored."""
+
+    __slots__ = ("key", "open", "parts")
+
+    def __init__(self, key: VirtualKey, parts: list[Part]) -> None:
+        self.key = key
+        self.parts = parts
+        self.open = True
+
+
+class Tab(NamedTuple):
+    """The purses of a key now, valid ``until`` the first of their periods ends."""
+
+    key: VirtualKey
+    until: float
+    usd: tuple[Purse, ...]
+    tokens: tuple[Purse, ...]
+    unpriced: Purse
+    rpm: Purse | None
+    tpm: Purse | None
+    counted: bool  # in tokens, by a budget or a rate
+    priced: bool  # it has a budget in money
+
+
+class Till:
+    """``limits``: rates of endpoints, by endpoint id."""
+
+    def __init__(self, journal: Journal, limits: Mapping[str, Rate]) -> None:
+        self._journal = journal
+        self._purses: dict[tuple[str, str], Purse] = {}
+        self._tabs: dict[str, Tab] = {}
+        self._limits = limits
+        self._ending: list[tuple[Purse, Line]] = []
+        self._warm: list[Purse] = []  # those that something happens to; thousands of others cost a tick nothing
+        self._swept = 0.0
+
+    # ---- what a request draws from ------------------------------------------------------------
+
+    def tab(self, key: VirtualKey, now: float) -> Tab:
+        found = self._tabs.get(key.id)
+        if found is None or now >= found.until or found.key is not key:
+            found = self._tabs[key.id] = self._opened(key, now)
+        return found
+
+    def parts(self, tab: Tab, claim: Claim, now: float) -> list[Part]:
+        """Everything a claim is drawn from, and how much of each."""
+        cost, tokens = claim.cost, claim.tokens or 0
+        money = 0 if cost is None else nano(cost)
+        parts: list[Part] = [(purse, money) for purse in tab.usd]
+        for purse in tab.tokens:
+            parts.append((purse, tokens))
+        if cost is None:
+            parts.append((tab.unpriced, 1))
+        if tab.rpm is not None:
+            parts.append((tab.rpm, claim.requests))
+        if tab.tpm is not None:
+            parts.append((tab.tpm, tokens))
+        if self._limits:
+            for endpoint in claim.endpoints[:1]:
+                parts += self._of_endpoint(endpoint, tokens, now)
+        return parts
+
+    def _of_endpoint(self, endpoint: str, tokens: int, now: float) -> list[Part]:
+        rate = self._limits.get(endpoint)
+        if rate is None:
+            return []
+        rpm, tpm = self._rates(f"at/{endpoint}", rate, now)
+        return [*([(rpm, 1)] if rpm else []), *([(tpm, tokens)] if tpm else [])]
+
+    def _opened(self, key: VirtualKey, now: float) -> Tab:
+        budgets: dict[str, dict[Period, int | None]] = {"usd": {}, "tokens": {}}
+        for budget in key.budgets:
+            budgets[budget.unit][budget.period] = budget.limit
+        usd, tokens = budgets["usd"] or {"month": None}, budgets["tokens"] or {"month": None}
+        rpm, tpm = self._rates(key.id, key.rate, now)
+
+        def purses(unit: Literal["usd", "tokens"], limits: dict[Period, int | None]) -> tuple[Purse, ...]:
+            return tuple(
+                self._purse(
+                    Account(id=f"{key.id}/{unit}/{period}", unit=unit, limit=limits[period], period=period), now
+                )
+                for period in PERIODS
+                if period in limits
+            )
+
+        in_usd, in_tokens = purses("usd", usd), purses("tokens", tokens)
+        unpriced = self._purse(Account(id=f"{key.id}/unpriced/month", unit="unpriced", period="month"), now)
+        return Tab(
+            key=key,
+            until=min(purse.until for purse in (*in_usd, *in_tokens, unpriced)),
+            usd=in_usd,
+            tokens=in_tokens,
+            unpriced=unpriced,
+            rpm=rpm,
+            tpm=tpm,
+            counted=bool(budgets["tokens"]) or tpm is not None,
+            priced=bool(budgets["usd"]),
+        )
+
+    def _rates(self, name: str, rate: Rate, now: float) -> tuple[Purse | None, Purse | None]:
+        rpm = tpm = None
+        if rate.rpm is not None:
+            rpm = self._purse(Account(id=f"{name}/rpm", unit="requests", limit=rate.rpm), now)
+        if rate.tpm is not None:
+            tpm = self._purse(Account(id=f"{name}/tpm", unit="tokens", limit=rate.tpm), now)
+        return rpm, tpm
+
+    def _purse(self, account: Account, now: float) -> Purse:
+        start, until = span(account.period, now) if account.period else ("", float("inf"))
+        found = self._purses.get((account.id, start))
+        if found is None or found.account != account:
+            found = self._purses[account.id, start] = Purse(account, start, until, self._journal)
+            found.quiet_since = now
+        return found
+
+    # ---- reserve, settle, release ---------------------------------------------------------------
+
+    def reserve(self, key: VirtualKey, parts: list[Part]) -> Reservation | None:
+        """All parts or none; None where one of them has too little free."""
+        for purse, amount in parts:
+            if purse.free < amount or not purse.ready:
+                return None
+        for purse, amount in parts:
+            purse.hold(amount)
+            if not purse.warm:
+                self._warmed(purse)
+        return Reservation(key, parts)
+
+    @staticmethod
+    def settle(reservation: Reservation, cost: float | None, tokens: int | None) -> None:
+        """What it really took: USD and tokens. What is None counts at the upper bound that was set aside."""
+        if not reservation.open:
+            return
+        reservation.open = False
+        for purse, held in reservation.parts:
+            unit = purse.unit
+            if unit == "usd":
+                purse.settle(held, held if cost is None else nano(cost), untold=cost is None)
+            elif unit == "tokens":
+                purse.settle(held, held if tokens is None else tokens, untold=tokens is None)
+            elif unit == "unpriced":
+                purse.settle(held, held if cost is None else 0)
+            else:
+                purse.settle(held, held)
+
+    @staticmethod
+    def release(reservation: Reservation) -> None:
+        """Nothing was sent: all of it is free again."""
+        if reservation.open:
+            reservation.open = False
+            for purse, held in reservation.parts:
+                purse.settle(held, 0)
+
+    # ---- telling the books --------------------------------------------------------------------
+
+    def _warmed(self, purse: Purse) -> None:
+        purse.warm = True
+        self._warm.append(purse)
+
+    def granted(self, drawn: Iterable[tuple[Purse, int]], grants: Iterable[Grant], now: float) -> None:
+        for (purse, need), grant in zip(drawn, grants, strict=True):
+            purse.granted(grant, need, now)
+            if not purse.warm:
+                self._warmed(purse)
+
+    def tick(self, now: float) -> list[tuple[Purse, Line]]:
+        """Lines to write now. ``written`` has to follow, or ``failed``."""
+        for purse in self._warm:
+            purse.tick(now)
+        if now - self._swept > QUIET_SECONDS / 2:
+            self._sweep(now)
+        lines = [*self._ending, *((purse, purse.line()) for purse in self._warm if purse.touched)]
+        still = []
+        for purse in self._warm:
+            purse.warm = purse.busy
+            if purse.warm:
+                still.append(purse)
+        self._warm = still
+        return lines
+
+    def _sweep(self, now: float) -> None:
+        """End the leases of periods that are past, and those nobody uses."""
+        self._swept = now
+        for name, purse in list(self._purses.items()):
+            if purse.over(now, QUIET_SECONDS):
+                del self._purses[name]
+                self._tabs.clear()
+                purse.end()
+                self._ending.append((purse, purse.line(over=True)))
+
+    def written(self, lines: list[tuple[Purse, Line]], left: Iterable[int]) -> None:
+        for (purse, line), rest in zip(lines, left, strict=True):
+            purse.left, purse.returning = rest, 0
+            if line.over:
+                purse.drop()
+        self._ending = [each for each in self._ending if all(each[1] is not line for _, line in lines)]
+
+    def failed(self, lines: list[tuple[Purse, Line]]) -> None:
+        """Nothing of it was written, or nobody knows: it is told again."""
+        for purse, line in lines:
+            if not line.over:
+                purse.touched = True
+                if not purse.warm:
+                    self._warmed(purse)
+                if not line.account.period:
+                    purse.returned += line.returned
+
+    def low(self) -> list[Purse]:
+        return [purse for purse in self._warm if purse.low()]
+
+    @property
+    def busy(self) -> bool:
+        """Something is held or lies idle: there will be something to tell soon."""
+        return bool(self._ending or self._warm)
+
+    def close(self) -> list[tuple[Purse, Line]]:
+        """The last lines of everything. What is still held was sent and never settled: it counts whole."""
+        for purse in self._purses.values():
+            if purse.ready:
+                if purse.held:
+                    purse.settle(purse.held, purse.held, untold=True)
+                purse.end()
+                self._ending.append((purse, purse.line(over=True)))
+        self._purses.clear()
+        self._tabs.clear()
+        self._warm.clear()
+        return list(self._ending)

@@ -1,0 +1,195 @@
+"""Doors that make one thing of another: vectors, speech, transcripts, pictures. Each is a request like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from intermodal import errors
+from intermodal.content import Audio, BytesSource, File, Part, Text, Transcript
+from intermodal.events import Finished, StepFinished, TextDelta
+from intermodal.gateway import told
+from intermodal.gateway.chats import ended
+from intermodal.gateway.forms import form_of
+from intermodal.gateway.listing import JSON
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.naming import NEVER, fields_of, policy_of, tightened, wishes_of
+from intermodal.gateway.reply import Reply
+from intermodal.request import (
+    EmbeddingOutput,
+    ImageOutput,
+    Message,
+    Output,
+    Policy,
+    Request,
+    Sampling,
+    SpeechOutput,
+    TranscriptOutput,
+)
+from intermodal.wire import openai_works_served as wire
+from intermodal.wire.served import Refused
+
+if TYPE_CHECKING:
+    from intermodal.gateway.serving import Gateway
+
+AT_ONCE = 4  # texts of one request that are embedded at the same time
+
+
+class Made(NamedTuple):
+    """What a run made. ``tokens`` in and out, as far as they were told; ``head`` for the answer."""
+
+    finished: Finished
+    text: str
+    tokens: tuple[int, int]
+    about: dict[str, Any]
+    head: dict[str, str]
+
+
+async def _make(gateway: Gateway, asked: Asked, request: Request, ignored: tuple[str, ...] = ()) -> Made:
+    prepared, plan = await gateway.planned(request, asked.owner)
+    said = told.Told(plan)
+    text: list[str] = []
+    tokens = [0, 0]
+    finished: Finished | None = None
+    async with gateway.running(prepared, plan, asked) as happening:
+        async for event in happening:
+            said.feed(event)
+            if isinstance(event, TextDelta):
+                text.append(event.text)
+            elif isinstance(event, StepFinished):
+                tokens[0] += event.actual.usage.input_tokens or 0
+                tokens[1] += event.actual.usage.output_tokens or 0
+            elif isinstance(event, Finished):
+                finished = event
+    assert finished is not None
+    more = ended(said, finished)
+    head = told.headers_of(plan, route=more.pop("route"), ignored=ignored)
+    return Made(finished, "".join(text), (tokens[0], tokens[1]), said.about(finished), {**head, **more})
+
+
+def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: Sampling | None = None) -> Request:
+    return Request(
+        messages=(Message(role="user", parts=parts),), output=output, policy=policy, sampling=sampling or Sampling()
+    )
+
+
+def _policy(gateway: Gateway, asked: Asked, model: str, fields: Mapping[str, Raw]) -> Policy:
+    return tightened(policy_of(model, gateway.client.config), wishes_of(asked.head.headers, fields))
+
+
+def _unknown(fields: Mapping[str, Raw], *known: str) -> tuple[str, ...]:
+    return tuple(name for name in fields if name not in (*known, "model", "intermodal", "user"))
+
+
+async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``POST /v1/embeddings``: each text is a request of its own, several at once."""
+    fields = fields_of(asked.body)
+    wanted = wire.read_embeddings(asked.body)
+    call = wanted.call
+    policy = _policy(gateway, asked, call.model, fields)
+    ignored = _unknown(fields, "input", "encoding_format", "dimensions")
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(text: str) -> Made:
+        async with room:
+            return await _make(gateway, asked, _request((Text(text=text),), EmbeddingOutput(), policy), ignored)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(text)) for text in call.texts]
+    except BaseExceptionGroup as failed:
+        raise _first(failed) from None
+    made = [task.result() for task in tasks]
+    if len({len(each.finished.embedding) for each in made}) != 1:
+        raise errors.CallError("the texts got vectors of several lengths", todo="name one model")
+    about = _together(made)
+    usage = {"prompt_tokens": (count := sum(each.tokens[0] for each in made)), "total_tokens": count}
+    body = wire.write_embeddings(
+        [each.finished.embedding for each in made], call.model, wanted.encoding, {**usage, "intermodal": about}
+    )
+    head = {**made[0].head, "x-intermodal-attempts": str(about["attempts"])}
+    if about["cost"] is not None:
+        head["x-intermodal-cost"] = f"{about['cost']:.8g}"
+    reply.whole(200, body, {**JSON, **head})
+
+
+def _together(made: list[Made]) -> dict[str, Any]:
+    """What is told of several runs: sums, and what the first says of the route."""
+    costs = [each.finished.cost for each in made]
+    cost = None if None in costs else sum(cost or 0.0 for cost in costs)
+    attempts = sum(each.about["attempts"] for each in made)
+    notes = list(dict.fromkeys(note for each in made for note in each.about["notes"]))
+    return {**made[0].about, "cost": cost, "attempts": attempts, "notes": notes}
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``POST /v1/audio/speech``: the text itself is spoken, nobody answers it. The answer is a file."""
+    fields = fields_of(asked.body)
+    call = wire.read_speech(asked.body)
+    policy = _policy(gateway, asked, call.model, fields)
+    output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
+    ignored = _unknown(fields, "input", "voice", "response_format", "speed", "stream_format")
+    made = await _make(gateway, asked, _request((Text(text=call.text),), output, policy), ignored)
+    if made.finished.speech is None:
+        raise errors.CallError("made no sound", where=made.finished.endpoint, todo="ask another model")
+    spoken = made.finished.speech
+    reply.whole(200, spoken.data, {"content-type": spoken.media_type, **made.head})
+
+
+async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``POST /v1/images/generations``."""
+    fields = fields_of(asked.body)
+    call = wire.read_pictures(asked.body)
+    policy = _policy(gateway, asked, call.model, fields)
+    output = ImageOutput(
+        size=call.size, count=call.count, steps=call.steps, negative=call.negative, quality=call.quality,
+        format=call.format,
+    )  # fmt: skip
+    known = ("prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "negative_prompt")
+    request = _request((Text(text=call.prompt),), output, policy, Sampling(seed=call.seed))
+    made = await _make(gateway, asked, request, _unknown(fields, *known))
+    given, out = made.tokens
+    usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
+    files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
+    reply.whole(200, wire.write_pictures(files, int(time.time()), usage), {**JSON, **made.head})
+
+
+async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``POST /v1/audio/transcriptions``: a form with a recording, or a film."""
+    form = form_of(asked.head.headers.get("content-type", ""), asked.body)
+    for name, _ in form.fields:
+        if name in NEVER:
+            raise Refused(f"a request may not set {name}", status=400, todo="the server's config says where calls go")
+    wanted, model = form.field("response_format", "json"), form.field("model")
+    if "file" not in form.files or not model:
+        raise Refused("the form needs the fields file and model", status=400)
+    if wanted not in wire.TRANSCRIPTS:
+        there = ", ".join(wire.TRANSCRIPTS)
+        raise Refused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
+    policy = _policy(gateway, asked, model, {})
+    policy = replace(policy, language=form.field("language") or policy.language)
+    name, data = form.files["file"]
+    source = BytesSource(data=data, name=name.rpartition("/")[2][:200])
+    part: Part = File(source=source) if _is_film(data) else Audio(source=source)
+    known = ("file", "model", "language", "response_format", "timestamp_granularities[]", "user")
+    ignored = tuple(dict.fromkeys(name for name, _ in form.fields if name not in known))
+    made = await _make(gateway, asked, _request((part,), TranscriptOutput(), policy), ignored)
+    transcript = made.finished.transcript or Transcript()
+    usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}
+    kind, body = wire.write_transcript(transcript, wanted, usage)
+    reply.whole(200, body, {"content-type": kind, **made.head})
+
+
+def _is_film(data: bytes) -> bool:
+    """By its first bytes: what may hold pictures too goes as what it turns out to be."""
+    return data[4:8] == b"ftyp" or data[:4] == b"\x1aE\xdf\xa3"

@@ -1,0 +1,97 @@
+"""The last call at an endpoint: its answer, what that costs and how long it takes, a voice and a repair after it."""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.levels import HIGH, ZEROS, Level, Levels, levels
+from intermodal.costing.price import as_heard, hearing_price, speaking_price, token_price
+from intermodal.costing.rates import Rates
+from intermodal.costing.speed import generate_seconds, hear_seconds, speak_seconds
+from intermodal.costing.tokens import (
+    CHARS_OF_TOKEN,
+    CHARS_PER_SECOND,
+    SPEECH_TOKENS,
+    speech_tokens,
+)
+from intermodal.planner.assignment import as_quantity
+from intermodal.planner.case import Case
+from intermodal.planner.demand import Demand
+from intermodal.planner.drawing import draw_call, drawn
+from intermodal.planner.pieces import at_each
+from intermodal.planner.speech import speaks
+
+
+def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
+    """Output tokens under a cap. Reservations use the cap, ranking the mid."""
+    job = case.job
+    if job in ("embed", "speak"):
+        return ZEROS
+    if job == "draw":
+        return drawn(endpoint, case.request)
+    if job == "score":
+        return ZEROS if endpoint.model.output == ("embedding",) else (2.0, 2.0, 2.0)
+    if job == "transcribe":
+        return levels(
+            speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
+        )
+    known = endpoint.id in case.measured
+    seen = case.statistics.get(endpoint.id, f"output_tokens_{case.answer_kind}") if known else None
+    if seen is not None:
+        return (min(seen.low, cap), min(seen.mid, cap), cap)
+    low, mid = case.typical_answer
+    thinks = case.statistics.get(endpoint.id, "reasoning_factor") if known else None
+    if thinks is not None:  # what it thinks before it speaks is paid and waited for too
+        low, mid = low * thinks.low, mid * thinks.mid
+    return (min(low, cap), min(mid, cap), cap)
+
+
+def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float) -> tuple[float, float]:
+    """USD and seconds of the call that answers, without loading and without a repair."""
+    if case.job == "transcribe":
+        sound = needs.sound[level]
+        if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
+            heard = as_heard(rates, needs.audio)[level]
+            return token_price(rates, 0.0, 0.0, heard, out), hear_seconds(rates, level, sound)
+        return hearing_price(rates, sound), hear_seconds(rates, level, sound)
+    if case.job == "speak":
+        chars = needs.text[level] * CHARS_OF_TOKEN
+        return speaking_price(rates, level, chars), speak_seconds(rates, level, chars)
+    if case.job == "draw":
+        return draw_call(case.request, rates, level, needs.text[level], needs.image[level], out)
+    if needs.calls > 1 or needs.beside:
+        once = out / needs.calls
+        text = needs.text[level] + needs.beside
+        return (
+            needs.calls * token_price(rates, text, needs.image[level], needs.audio[level], once),
+            needs.calls * generate_seconds(rates, level, needs.total[level] + needs.beside, once),
+        )
+    return (
+        token_price(rates, needs.text[level], needs.image[level], needs.audio[level], out),
+        generate_seconds(rates, level, needs.total[level], out),
+    )
+
+
+def aloud(case: Case, endpoint: Endpoint, rates: Rates, out: Levels) -> tuple[Levels, Levels]:
+    """USD and seconds that an answer takes more for being spoken: by its own model, or by a voice after it."""
+    if case.job != "generate" or case.output != "speech":
+        return ZEROS, ZEROS
+    if speaks(endpoint):
+        tokens = at_each(lambda level: out[level] * CHARS_OF_TOKEN / CHARS_PER_SECOND[level] * SPEECH_TOKENS)
+        return (
+            at_each(lambda level: tokens[level] * rates.speech if tokens[level] else 0.0),
+            at_each(lambda level: tokens[level] * rates.write_out[level]),
+        )
+    voice = case.voice
+    return (voice.cost(out), voice.seconds(out)) if voice is not None else (ZEROS, ZEROS)
+
+
+def repair_call(case: Case, rates: Rates, needs: Demand, out: float) -> tuple[float, float]:
+    """USD and seconds of the one repair that prompted JSON may need, at the high level; nothing without."""
+    if not needs.again:
+        return 0.0, 0.0
+    return (
+        token_price(rates, needs.text[HIGH] + needs.again, needs.image[HIGH], needs.audio[HIGH], out),
+        generate_seconds(rates, HIGH, needs.total[HIGH] + needs.again, out),
+    )

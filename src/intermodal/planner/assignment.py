@@ -1,0 +1,142 @@
+"""What is done before the last call: one way per bundle, added up once for all endpoints that count alike."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.costing.levels import ZEROS, Levels, larger, plus, summed, times
+from intermodal.costing.limits import NOTHING, Held
+from intermodal.costing.native import Book
+from intermodal.costing.rates import HERE
+from intermodal.costing.schedule import finish
+from intermodal.costing.tokens import (
+    BLOCK,
+)
+from intermodal.planner.case import Case
+from intermodal.planner.pieces import at_each
+from intermodal.planner.way import NO_TIER, Way, natives
+from intermodal.quantity import Quantity
+
+LEFT_OUT_PENALTY = 0.01  # USD for not reading every page: as much as losing what the question asks for
+
+
+class Assignment(Struct, eq=False, gc=False):
+    """One way per bundle, added up for one book of rules by which media are counted.
+
+    Attributes:
+        text, image, audio: tokens of the media for the last call, labels of blocks included. sound: seconds.
+        made: tokens that converters write. cost: USD of the conversions.
+        before: seconds until all conversions are done, loading included. load: that loading.
+        memory: bytes of the local converters that are not loaded yet, which are ``cold``.
+        missed: inferred needs that are lost. kept: aspects that no part loses. tier: the weakest converter.
+        held: what limits of a request are about.
+    """
+
+    ways: tuple[Way, ...]
+    text: Levels
+    image: Levels
+    audio: Levels
+    sound: Levels
+    made: Levels
+    cost: Levels
+    before: Levels
+    load: Levels
+    memory: Levels
+    pictures: int
+    penalty: float
+    missed: int
+    kept: int
+    tier: int
+    cold: frozenset[str]
+    left_out: int
+    held: Held
+
+
+def assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
+    """Add up one way per bundle; where nothing goes in as it is the same for every book of rules."""
+    key = (chosen, book)
+    found = case.assignments.get(key)
+    if isinstance(found, Assignment):
+        return found
+    made = case.assignments.get(chosen)  # under other rules
+    if not isinstance(made, Assignment):
+        made = _assign(case, chosen, book)
+    elif any(way.counted for way in chosen):
+        text, image, audio = _tokens(chosen, book)
+        made = msgspec.structs.replace(made, text=_labelled(text, chosen), image=image, audio=audio)
+    case.assignments[key] = case.assignments[chosen] = made
+    return made
+
+
+def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
+    transforms, local = summed([way.transforms for way in chosen]), summed([way.local for way in chosen])
+    network = load = memory = ZEROS
+    cold: set[str] = set()
+    for way in chosen:
+        network = larger(network, way.network)
+        for used in way.converters:
+            if way.local != ZEROS and used.host.zone in HERE and used.id not in cold and used.id not in case.loaded:
+                cold.add(used.id)
+                load = plus(load, case.rates(used).load)
+                memory = plus(memory, case.rates(used).memory)
+    lost = {aspect for way in chosen for aspect in way.loses}
+    left_out = sum(way.left_out for way in chosen)
+    before = at_each(lambda level: finish(transforms[level], local[level] + load[level], network[level], 0.0))
+    text, image, audio = _tokens(chosen, book)
+    held = _held(chosen)
+    return Assignment(
+        ways=chosen, text=_labelled(text, chosen), image=image, audio=audio,
+        sound=summed([way.sound for way in chosen]),
+        made=summed([way.made for way in chosen]), cost=summed([way.cost for way in chosen]),
+        before=before, load=load, memory=memory, pictures=held.pictures, held=held,
+        penalty=sum(way.penalty for way in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
+        missed=sum(len(way.missed) for way in chosen) + (1 if left_out else 0),
+        kept=len({aspect for way in chosen for aspect in way.keeps} - lost),
+        tier=min((way.tier for way in chosen), default=NO_TIER), cold=frozenset(cold), left_out=left_out,
+    )  # fmt: skip
+
+
+def _tokens(chosen: tuple[Way, ...], book: Book) -> tuple[Levels, Levels, Levels]:
+    """Tokens of texts and documents, of pictures and videos, and of sound."""
+    texts = [way.text for way in chosen]
+    images: list[Levels] = []
+    audios: list[Levels] = []
+    for way in chosen:
+        if way.counted:
+            text, image, audio = way.by_book.get(book) or natives(way, book)
+            if text is not ZEROS:
+                texts.append(text)
+            if image is not ZEROS:
+                images.append(image)
+            if audio is not ZEROS:
+                audios.append(audio)
+    return summed(texts), summed(images) if images else ZEROS, summed(audios) if audios else ZEROS
+
+
+def _labelled(text: Levels, chosen: tuple[Way, ...]) -> Levels:
+    blocks = sum(way.blocks for way in chosen)
+    return plus(text, times(BLOCK, blocks)) if blocks else text
+
+
+def _held(chosen: tuple[Way, ...]) -> Held:
+    pictures = longest = pages = size = 0
+    seconds = 0.0
+    for way in chosen:
+        if way.counted:
+            held = way.held
+            pictures, longest, pages = pictures + held.pictures, max(longest, held.longest), pages + held.pages
+            seconds, size = seconds + held.seconds, size + held.size
+    return Held(pictures, longest, pages, seconds, size) if pictures or pages or seconds or size else NOTHING
+
+
+def as_quantity(sound: Levels) -> Quantity:
+    """Seconds of sound as a quantity; infinite is not known."""
+    if sound[2] == math.inf:
+        return Quantity(certainty="unknown", basis="length not known")
+    exact = sound[0] == sound[2]
+    return Quantity(
+        low=sound[0], mid=sound[1], high=sound[2], certainty="exact" if exact else "estimated", basis="length"
+    )

@@ -1,0 +1,136 @@
+"""What the last call has to take, whoever takes it, and the room for its answer."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from intermodal.catalog.nouns import Task
+from intermodal.costing.levels import HIGH, ZEROS, Levels, levels, plus, times
+from intermodal.costing.limits import Held
+from intermodal.costing.rates import Rates
+from intermodal.costing.tokens import (
+    BLOCK,
+    MESSAGE,
+    REPAIR,
+    TEMPLATE,
+    text_tokens,
+)
+from intermodal.costing.tooling import tool_tokens
+from intermodal.planner.assignment import Assignment
+from intermodal.planner.case import Case
+from intermodal.planner.index import Group
+
+_NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
+DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}
+SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "speech": 64, **_NONE}
+OPTIONS = (15.0, 25.0, 40.0)  # tokens that ask a chat to pick one of lettered labels
+
+
+class Demand(Struct, frozen=True, gc=False):
+    """What the last call has to take, whoever takes it. ``total`` sums the tokens of all kinds.
+
+    ``again`` are the extra input tokens of the one repair that prompted JSON may need, 0 without. ``calls`` is how
+    often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
+    in its context (the labels that an embedding model is given one by one).
+    """
+
+    text: Levels
+    image: Levels
+    audio: Levels
+    sound: Levels
+    total: Levels
+    cost: Levels
+    before: Levels
+    memory: float
+    pictures: int
+    penalty: float
+    missed: int
+    kept: int
+    tier: int
+    again: float
+    cold: frozenset[str]
+    held: Held
+    calls: int = 1
+    beside: float = 0.0
+
+
+def framing(case: Case, forced: bool, tool_rule: str) -> Levels:
+    """Tokens nobody wrote: chat template, labels of named text, the schema where it is sent, tools."""
+    found = case.framings.get((forced, tool_rule))
+    if found is not None:
+        return found
+    found = (2.0, 3.0, 8.0)
+    if case.job not in ("embed", "speak", "draw"):
+        found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
+        if case.text_files:
+            found = plus(found, times(BLOCK, len(case.text_files)))
+        if case.schema_chars:
+            schema = levels(text_tokens(case.schema_chars))
+            found = plus(found, (0.0, schema[1] / 2, schema[2]) if forced else plus(schema, (15.0, 22.0, 40.0)))
+        if case.request.tools:
+            found = plus(found, levels(tool_tokens(tool_rule, case.request.tools, case.request.tool_choice)))
+    case.framings[forced, tool_rule] = found
+    return found
+
+
+def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
+    """What endpoints of this class would have to take."""
+    model, forced = group.first.model, group.first.host.forced_json
+    text, image, audio = assignment.text, assignment.image, assignment.audio
+    if case.job == "transcribe":  # billed by time, or by the tokens of its sound, which take no room in a context
+        text = image = ZEROS
+    else:
+        text = plus(
+            plus(case.text(model.tokenizer), text),
+            framing(case, forced, case.tool_rule(group)),
+        )
+    repaired = case.output == "json" and not forced
+    lettered = case.job == "score" and model.output != ("embedding",)
+    if lettered:
+        text = plus(text, plus(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
+    total = ZEROS if case.job == "transcribe" else plus(plus(text, image), audio)
+    return Demand(
+        text=text, image=image, audio=audio, sound=assignment.sound, total=total,
+        cost=assignment.cost, before=assignment.before, memory=assignment.memory[HIGH], pictures=assignment.pictures,
+        penalty=assignment.penalty, missed=assignment.missed, kept=assignment.kept, tier=assignment.tier,
+        held=assignment.held,
+        again=answer_wanted(case) + REPAIR[HIGH] if repaired else 0.0, cold=assignment.cold,
+        calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered else 0.0,
+    )  # fmt: skip
+
+
+_OWN_TASK: dict[str, Task] = {
+    "transcribe": "automatic-speech-recognition", "embed": "feature-extraction", "speak": "text-to-speech",
+    "draw": "text-to-image",
+}  # fmt: skip
+
+
+def tier_of(case: Case, group: Group, needs: Demand | Assignment) -> int:
+    """Strength of the answering endpoint for what it is given here."""
+    if case.job in _OWN_TASK:
+        return group.tier(_OWN_TASK[case.job])
+    if needs.pictures:
+        return group.tier("image-text-to-text")
+    return group.tier("audio-text-to-text") if needs.audio[HIGH] else group.tier("text-generation")
+
+
+def answer_wanted(case: Case) -> float:
+    """Room for the answer when the context leaves it."""
+    stated = case.request.sampling.max_tokens
+    return float(DEFAULT_ANSWER[case.output] if stated is None else stated)
+
+
+def answer_cap(case: Case, rates: Rates, tokens_high: float) -> float:
+    """Room for the answer: as stated, or the default shrunk to what the context leaves, never below the smallest."""
+    if case.job != "generate":
+        return 0.0
+    wanted = min(answer_wanted(case), rates.most_out)
+    if case.request.sampling.max_tokens is not None:
+        return wanted
+    room = rates.context - tokens_high
+    if room >= wanted:
+        return wanted
+    smallest = float(SMALLEST_ANSWER[case.output])
+    return smallest if room < smallest else float(math.floor(room))

@@ -1,0 +1,92 @@
+"""Started servers as the rest of intermodal sees them: rows of hosts for the catalog, and what is in memory now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from intermodal.catalog.nouns import Task
+from intermodal.catalog.rows import HostRow, ServedRow, SpeedRow
+from intermodal.config import state_dir
+from intermodal.content import Kind
+from intermodal.plans.machine import Machine
+from intermodal.runtimes import machine
+from intermodal.servers.programs import PROGRAMS
+from intermodal.servers.up import Server, all_servers
+
+PREFIX = "up."
+
+
+def started(env: Mapping[str, str]) -> tuple[HostRow, ...]:
+    """A row for every server that runs or may be started; one that was given up is not offered.
+
+    A row has no address: the port is another one after every start, and a plan shall not change with it.
+    """
+    if not (state_dir(env) / "up").exists():
+        return ()
+    return tuple(_row(server) for server in all_servers(env) if server.phase != "failed")
+
+
+def snapshot(env: Mapping[str, str], loaded: tuple[str, ...] = ()) -> Machine:
+    """The machine now, with the servers that are up among what is in memory."""
+    if not (state_dir(env) / "up").exists():
+        return machine.snapshot(loaded)
+    up = tuple(endpoint_id(server) for server in all_servers(env) if server.phase == "ready")
+    return machine.snapshot((*loaded, *up))
+
+
+def endpoint_id(server: Server) -> str:
+    return f"{PREFIX}{server.wanted.name}:{server.wanted.model_id}"
+
+
+def name_of(host: str) -> str:
+    """The server's name, of the host's."""
+    return host.removeprefix(PREFIX)
+
+
+def _row(server: Server) -> HostRow:
+    wanted, state, program = server.wanted, server.state, PROGRAMS[server.wanted.program]
+    asked = state is not None and state.context > 0
+    sees, hears = (state.sees, state.hears) if state is not None and asked else (wanted.sees, wanted.hears)
+    kinds: list[Kind] = ["text"]
+    tasks: list[Task] = ["feature-extraction" if wanted.embeds else "text-generation"]
+    if sees:
+        kinds.append("image")
+        tasks.append("image-text-to-text")
+    if hears:
+        kinds.append("audio")
+        tasks.append("audio-text-to-text")
+    served = ServedRow(
+        id=wanted.model_id, served_as=wanted.served_as, tasks=tuple(tasks), input=tuple(kinds),
+        context=state.context if state is not None and asked else wanted.context,
+        parameters=wanted.parameters or None, memory=_memory(server),
+        speed=SpeedRow(load=_load(server), basis=_basis(server)),
+    )  # fmt: skip
+    return HostRow(
+        id=f"{PREFIX}{wanted.name}", name=f"{program.what}, started by intermodal", protocol="started",
+        auth="none", zone="machine", forced_json=True, quirks=program.quirks, models=(served,),
+        source="the server's own word" if asked else "the header of its file",
+        checked=(state.at if state is not None and asked else wanted.since)[:10],
+    )  # fmt: skip
+
+
+def _memory(server: Server) -> tuple[float, float, float]:
+    """By the formula, and as measured after its last start where it was."""
+    low, mid, high = server.wanted.memory
+    seen = float(server.state.memory) if server.state is not None else 0.0
+    return (min(low, seen), seen, max(high, seen)) if seen else (low, mid, high)
+
+
+def _load(server: Server) -> tuple[float, float, float]:
+    seen = server.state.load_seconds if server.state is not None else 0.0
+    if seen:
+        return (seen * 0.6, seen, seen * 3.0)
+    gigabytes = server.wanted.disk / 1e9  # read from a disk: 3 GB/s, 1 GB/s, 0.15 GB/s
+    return (0.3 + gigabytes / 3, 0.6 + gigabytes, 3.0 + gigabytes / 0.15)
+
+
+def _basis(server: Server) -> str:
+    seen = server.state is not None and server.state.load_seconds > 0
+    return "measured when it was started" if seen else "from the size of its file"
+
+
+__all__ = ["PREFIX", "endpoint_id", "name_of", "snapshot", "started"]

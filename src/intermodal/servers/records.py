@@ -1,0 +1,230 @@
+"""What is written down about a server: what is wanted of it, and how it is. One folder a name, one writer a file.
+
+    STATE/up/HOST/NAME/wanted.json    what to start: written by who holds the lock
+    STATE/up/HOST/NAME/state.json     how it is: written by its supervisor, and by who finds that one dead
+    STATE/up/HOST/NAME/used           touched by every request that is about to be sent
+    STATE/up/HOST/.NAME.lock          shared to read and touch, exclusive to start, stop and unload
+    STATE/logs/NAME.log               what the server said, at most ``MAX_LOG`` bytes and the same once more
+
+A process is named by host, boot, id and start time (``store/process.py``): ids are reused, and end with a reboot.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Literal, TypeVar
+
+import msgspec
+
+from intermodal.config import state_dir
+from intermodal.content import Value
+from intermodal.errors import StoreError
+from intermodal.store.process import dead, identity
+
+MAX_LOG = 1 << 20  # bytes
+_WAIT = 0.05  # seconds between two looks at a lock that somebody holds
+T = TypeVar("T", bound=Value)
+
+# ready: it answers. restarting: it ended by itself. stopped: it was unloaded, or its supervisor is gone; a run that
+# needs it starts it. failed: it ended too often, and nobody tries again.
+Phase = Literal["starting", "ready", "restarting", "stopped", "failed"]
+ALIVE: tuple[Phase, ...] = ("starting", "ready", "restarting")
+
+
+class Wanted(Value):
+    """A server as it is to be.
+
+    Attributes:
+        name: the host is ``up.NAME``. said: the model as the user named it.
+        program: a key of ``programs.PROGRAMS``; ``path``: what is run.
+        model, projector: files, or a folder; "" for no projector. digest: of what they are, so that another file under
+            the same name is noticed.
+        model_id, served_as, weights: as in a row of the catalog.
+        context: tokens a request may have. slots: requests at once.
+        idle: seconds without a request after which it is unloaded; 0 never.
+        memory: bytes, [low, mid, high]. disk: bytes that are read to load it.
+        parameters: of the model, 0 where not known. embeds: it makes vectors. sees, hears: by its files.
+        since: ISO, UTC.
+    """
+
+    name: str
+    said: str
+    program: str
+    path: str
+    model: str
+    projector: str = ""
+    digest: str = ""
+    model_id: str = ""
+    served_as: str = ""
+    weights: str = ""
+    context: int = 0
+    slots: int = 1
+    idle: float = 0.0
+    memory: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    disk: int = 0
+    parameters: float = 0.0
+    embeds: bool = False
+    sees: bool = False
+    hears: bool = False
+    since: str = ""
+
+    def same(self, other: Wanted) -> bool:
+        """Whether the server that runs for one serves the other: everything but when and for how long."""
+        alike = {"since": "", "idle": 0.0, "said": ""}
+        return msgspec.structs.replace(self, **alike) == msgspec.structs.replace(other, **alike)
+
+
+class State(Value):
+    """A server as it is.
+
+    Attributes:
+        supervisor, server: identities of processes. port: on 127.0.0.1. key: bearer token it asks for.
+        context: tokens a request may have, as the server says. sees, hears: as it says.
+        load_seconds: its last start took. memory: bytes resident after its warm-up, of all its processes.
+        crashes: in a row. reason: why it is in this phase, in words.
+        at: ISO, UTC, when this was written.
+    """
+
+    phase: Phase
+    supervisor: str = ""
+    server: str = ""
+    port: int = 0
+    key: str = ""
+    context: int = 0
+    sees: bool = False
+    hears: bool = False
+    load_seconds: float = 0.0
+    memory: int = 0
+    crashes: int = 0
+    reason: str = ""
+    at: str = ""
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def lives(self) -> bool:
+        """It runs, or is on its way, and somebody looks after it."""
+        return self.phase in ALIVE and not dead(self.supervisor)
+
+
+class Place:
+    """The files of one name."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        """``root`` is the state folder."""
+        self.root = root
+        self.name = name
+        here = root / "up" / identity().partition("/")[0]
+        self.folder = here / name
+        self.lock_file = here / f".{name}.lock"
+        self.log = root / "logs" / f"{name}.log"
+
+    def wanted(self) -> Wanted | None:
+        return _read(self.folder / "wanted.json", Wanted)
+
+    def state(self) -> State | None:
+        return _read(self.folder / "state.json", State)
+
+    def want(self, wanted: Wanted) -> None:
+        self._write("wanted.json", wanted)
+
+    def record(self, state: State) -> None:
+        from datetime import UTC, datetime
+
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write("state.json", msgspec.structs.replace(state, at=now))
+
+    def forget(self) -> None:
+        """Nothing is known of it any more; its log stays."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def touch(self) -> None:
+        with suppress(OSError):
+            (self.folder / "used").touch(mode=0o600)
+
+    def touched(self) -> float:
+        """When somebody was last about to send a request: seconds since 1970, 0 for never."""
+        try:
+            return (self.folder / "used").stat().st_mtime
+        except OSError:
+            return 0.0
+
+    # ---- locks: the kernel lets go of them when a process dies, so none can be left behind ----------
+
+    @asynccontextmanager
+    async def held(self, *, shared: bool = False) -> AsyncIterator[None]:
+        """Hold the lock of this name, however long that takes."""
+        import anyio
+
+        with self._open_lock() as file:
+            while not _taken(file, shared=shared):  # noqa: ASYNC110 - a lock of the kernel, which has no event
+                await anyio.sleep(_WAIT)
+            yield
+
+    @contextmanager
+    def held_at_once(self) -> Iterator[bool]:
+        """Hold the lock if nobody else does; False where somebody does."""
+        with self._open_lock() as file:
+            yield _taken(file, shared=False)
+
+    def _open_lock(self) -> IO[bytes]:
+        with self._told():
+            self.lock_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.fdopen(os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600), "wb")
+
+    def _write(self, name: str, value: Value) -> None:
+        """In one step: a reader sees the old text or the new. Only the user may read it, as it holds the key."""
+        with self._told():
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = self.folder / f".{name}.{os.getpid()}"
+            try:
+                with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                    file.write(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+                os.replace(temporary, self.folder / name)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise StoreError(
+                f"cannot be written ({reason})", where=str(self.folder),
+                todo="make its folder writable, or choose another with INTERMODAL_HOME",
+            ) from None  # fmt: skip
+
+
+def places(env: Mapping[str, str]) -> tuple[Place, ...]:
+    """Every name that something is wanted of on this machine."""
+    root = state_dir(env)
+    try:
+        names = sorted(os.listdir(root / "up" / identity().partition("/")[0]))
+    except OSError:
+        return ()
+    return tuple(Place(root, name) for name in names if not name.startswith("."))
+
+
+def _read(path: Path, cls: type[T]) -> T | None:
+    """None where there is nothing, or something that another version wrote: then it is as if it were not there."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=cls)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _taken(file: IO[bytes], *, shared: bool) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

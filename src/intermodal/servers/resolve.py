@@ -1,0 +1,226 @@
+"""From what a user says (a file, a folder, a name of ``pull --list``) to what is to be started."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from intermodal.catalog.shipped import shipped
+from intermodal.content import Value
+from intermodal.errors import InputMissing, NotInstalled, UnknownModel, UsageError
+from intermodal.servers.need import folder_facts, folder_need, gguf_need, parameters
+from intermodal.servers.programs import PROGRAMS
+from intermodal.servers.records import Wanted
+from intermodal.weights.gguf import GgufHeader, read_header
+from intermodal.weights.rows import WeightsRow
+from intermodal.weights.store import WeightsStore
+
+CONTEXT = 8192  # tokens, where the model has more and nobody says: as the rows of the embedded models
+IDLE = 15 * 60.0  # seconds
+_NAME = re.compile(r"[^a-z0-9.-]+")
+
+
+class Wish(Value):
+    """What a user says about a server. "" , 0 and None leave it to intermodal."""
+
+    model: str
+    projector: str = ""
+    name: str = ""
+    program: str = ""
+    context: int = 0
+    slots: int = 1
+    idle: float = IDLE
+
+
+def resolve(wish: Wish, weights: WeightsStore) -> Wanted:
+    """What is to be started.
+
+    Raises:
+        UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
+        NotInstalled: weights or a program are missing. WeightsError: the file is damaged. UsageError: it is not served.
+    """
+    path, row = _found(wish, weights)
+    return _folder(wish, path) if path.is_dir() else _gguf(wish, path, row or _same_file(path, weights))
+
+
+def _found(wish: Wish, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
+    said = wish.model
+    path = Path(said).expanduser()
+    if path.exists():
+        return path.resolve(), None
+    rows = {row.name: row for row in weights.rows()}
+    if said in rows:
+        return _pulled(rows[said], weights), rows[said]
+    if os.sep in said or said.endswith((".gguf", ".safetensors")):
+        raise InputMissing("there is no such file", where=said, todo="check the path")
+    models = {row.weights: name for name, row in rows.items() for row in _served().values() if row.weights == name}
+    by_model = {served.id: name for name, served in _served().items() if name in rows}
+    if said in by_model:
+        return _pulled(rows[by_model[said]], weights), rows[by_model[said]]
+    near = difflib.get_close_matches(said, [*models.values(), *rows], n=2)
+    raise UnknownModel(
+        "is neither a file nor a name of pull --list", where=said,
+        todo=f"did you mean {' or '.join(near)}?" if near else "name a GGUF file, or see: intermodal pull --list",
+    )  # fmt: skip
+
+
+def _pulled(row: WeightsRow, weights: WeightsStore) -> Path:
+    if row.runtime != "llama":
+        raise UsageError(
+            f"{row.name} is for the {row.runtime} runtime, which a run starts in its own process",
+            where="intermodal up", todo="nothing has to be started for it",
+        )  # fmt: skip
+    path = weights.path(row.name)
+    if path is None:
+        raise NotInstalled(
+            "its weights are not on this machine", where=row.name, todo=f"run: intermodal pull {row.name}"
+        )
+    return path
+
+
+def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
+    """The row whose file this is, by name and size: what is known of the model is then known here too."""
+    size = path.stat().st_size
+    return next(
+        (row for row in weights.rows() for file in row.files if (file.name, file.size) == (path.name, size)), None
+    )
+
+
+def _served() -> Mapping[str, Any]:
+    """The rows of models that intermodal's own runtimes serve, by name of their weights."""
+    return {served.weights: served for host in shipped().hosts for served in host.models if served.weights}
+
+
+# ---- a file of llama.cpp ---------------------------------------------------------------------------
+
+
+def _gguf(wish: Wish, path: Path, row: WeightsRow | None) -> Wanted:
+    header = read_header(path)
+    if _is_projector(header):
+        raise UsageError(
+            f"{path.name} is a projector, which gives a model eyes or ears", where="intermodal up",
+            todo="name the model, and this with --mmproj",
+        )  # fmt: skip
+    projector = _projector(wish)
+    eyes = projector.metadata if projector is not None else {}
+    context = _context(wish, header.context_length)
+    known = _served().get(row.name) if row is not None else None
+    name = wish.name or _slug(row.name if row is not None else path.stem)
+    program, run = _program(wish, "gguf")
+    files = [path, *([Path(wish.projector).expanduser().resolve()] if wish.projector else [])]
+    return Wanted(
+        name=name, said=wish.model, program=program, path=run,
+        model=str(path), projector=str(files[1]) if wish.projector else "", digest=_digest(files),
+        model_id=known.id if known is not None else f"local/{name}", served_as=name,
+        weights="", context=context, slots=wish.slots, idle=wish.idle,
+        memory=gguf_need(header, projector, context, wish.slots),
+        disk=sum(file.stat().st_size for file in files),
+        parameters=parameters(header), embeds=_embeds(header),
+        sees=bool(eyes.get("clip.has_vision_encoder")), hears=bool(eyes.get("clip.has_audio_encoder")), since=_now(),
+    )  # fmt: skip
+
+
+def _is_projector(header: GgufHeader) -> bool:
+    return header.architecture == "clip" or header.metadata.get("general.type") == "mmproj"
+
+
+def _projector(wish: Wish) -> GgufHeader | None:
+    if not wish.projector:
+        return None
+    path = Path(wish.projector).expanduser()
+    if not path.is_file():
+        raise InputMissing("there is no such file", where=wish.projector, todo="check the path after --mmproj")
+    header = read_header(path)
+    if not _is_projector(header):
+        raise UsageError(f"{path.name} is a model and no projector", where="--mmproj", todo="name the mmproj file")
+    return header
+
+
+def _embeds(header: GgufHeader) -> bool:
+    """It pools: a model that makes vectors."""
+    found = header.metadata.get(f"{header.architecture}.pooling_type")
+    return isinstance(found, int) and found > 0
+
+
+# ---- a folder of vLLM ------------------------------------------------------------------------------
+
+
+def _folder(wish: Wish, path: Path) -> Wanted:
+    if wish.projector:
+        raise UsageError("a folder has its own eyes and ears", where="--mmproj", todo="leave it out")
+    facts = folder_facts(path)
+    context = _context(wish, facts.context)
+    name = wish.name or _slug(path.name)
+    program, run = _program(wish, "folder")
+    return Wanted(
+        name=name, said=wish.model, program=program, path=run, model=str(path),
+        digest=_digest(sorted(path.glob("*.safetensors"))), model_id=f"local/{name}", served_as=name,
+        context=context, slots=wish.slots, idle=wish.idle, memory=folder_need(facts, context, wish.slots),
+        disk=facts.weights, parameters=facts.parameters, since=_now(),
+    )  # fmt: skip
+
+
+# ---- what both have ---------------------------------------------------------------------------------
+
+
+def _context(wish: Wish, trained: int | None) -> int:
+    if not wish.context:
+        return min(trained or CONTEXT, CONTEXT)
+    if trained and wish.context > trained:
+        raise UsageError(
+            f"{wish.context:,} tokens are more than the {trained:,} the model was trained for", where="--context",
+            todo=f"say at most {trained}",
+        )  # fmt: skip
+    return wish.context
+
+
+def _program(wish: Wish, takes: str) -> tuple[str, str]:
+    """Key and path of the program: what the user says, else the first that is here."""
+    said = wish.program
+    if said and os.sep in said:
+        path = Path(said).expanduser()
+        if not (path.is_file() and os.access(path, os.X_OK)):
+            raise InputMissing("there is no such program", where=said, todo="check the path after --program")
+        key = "vllm" if path.name.startswith(("python", "vllm")) else "llama-server"
+        said, run = key, str(path.absolute())  # a Python of a virtual environment is a link that must stay one
+    elif said and said not in PROGRAMS:
+        raise UsageError(
+            f"no program called {said!r}", where="--program", todo=f"one of {', '.join(PROGRAMS)}, or a path"
+        )
+    else:
+        run = ""
+    able = [key for key, program in PROGRAMS.items() if program.takes == takes and said in ("", key)]
+    if not able:
+        what = "a GGUF file" if takes == "gguf" else "a folder of safetensors"
+        raise UsageError(f"{said} does not serve {what}", where="--program", todo="leave it out")
+    for key in able:
+        where = run or PROGRAMS[key].find()
+        if where:
+            return key, where
+    raise NotInstalled(
+        f"nothing that serves {'a GGUF file' if takes == 'gguf' else 'a folder of safetensors'} is installed",
+        where=wish.model, todo=PROGRAMS[able[-1]].todo,
+    )  # fmt: skip
+
+
+def _digest(files: list[Path]) -> str:
+    """Names, sizes and times: enough to notice that a file is another one now."""
+    stats = [(str(file), file.stat()) for file in files]
+    return " ".join(f"{os.path.basename(name)}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
+
+
+def _slug(name: str) -> str:
+    slug = _NAME.sub("-", name.lower()).strip("-.")[:60]
+    return slug or "model"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+__all__ = ["CONTEXT", "IDLE", "Wish", "resolve"]

@@ -1,0 +1,295 @@
+"""Starting, sharing and ending servers: what ``intermodal up``, ``down`` and a run do. Every wait can be cancelled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from intermodal.config import state_dir
+from intermodal.content import Value
+from intermodal.costing.memory import fits
+from intermodal.errors import DoesNotFit, NotInstalled, RuntimeCrashed, UsageError
+from intermodal.runtimes.machine import snapshot
+from intermodal.runtimes.nouns import Served
+from intermodal.servers.records import ALIVE, Place, State, Wanted, places
+from intermodal.store.process import dead, identity
+
+_LOOK = 0.05  # seconds between two looks at a record
+_BORN = 20.0  # seconds a supervisor has to write its first record
+_GRACE = 15.0  # seconds a supervisor has to end its server and itself
+Told = Callable[[str], None]
+
+
+class Server(Value):
+    """A server that is wanted, and how it is. ``state`` None: it was never started."""
+
+    wanted: Wanted
+    state: State | None = None
+    log: str = ""
+
+    @property
+    def phase(self) -> str:
+        """In a word. A record whose supervisor is gone says nothing any more."""
+        if self.state is None:
+            return "not started"
+        if self.state.phase in ALIVE and not self.state.lives:
+            return "stopped"
+        return self.state.phase
+
+
+def all_servers(env: Mapping[str, str]) -> tuple[Server, ...]:
+    """Everything that is wanted on this machine, by name."""
+    found = []
+    for place in places(env):
+        wanted = place.wanted()
+        if wanted is not None:
+            found.append(Server(wanted=wanted, state=place.state(), log=str(place.log)))
+    return tuple(found)
+
+
+async def up(
+    wanted: Wanted, env: Mapping[str, str], *, later: bool = False, tell: Told = lambda what: None
+) -> tuple[Server, bool]:
+    """Have the server running, and whether this call started it. ``later``: only write down that it may be started.
+
+    Two at once start one: the second waits for the first. Cancelled, what was started here is ended and forgotten.
+
+    Raises:
+        DoesNotFit: there is not enough memory for it now. RuntimeCrashed: it did not come up.
+        UsageError: a server of that name runs, but another one.
+    """
+    place = Place(state_dir(env), wanted.name)
+    async with _held(place, tell):
+        before, state = place.wanted(), place.state()
+        if state is not None and state.lives and before is not None:
+            if not before.same(wanted):
+                raise UsageError(
+                    f"{wanted.name} is up already, as another server ({_unlike(before, wanted)})",
+                    where="intermodal up", todo=f"intermodal down {wanted.name}, or choose another --name",
+                )  # fmt: skip
+            return Server(wanted=before, state=await _awaited(place, tell), log=str(place.log)), False
+        await _cleaned(place)
+        if later:
+            place.want(wanted)
+            return Server(wanted=wanted, state=place.state(), log=str(place.log)), False
+        made = await _started(place, wanted, tell, known=before is not None)
+        return Server(wanted=wanted, state=made, log=str(place.log)), True
+
+
+async def down(name: str, env: Mapping[str, str]) -> bool:
+    """End a server and forget it; its log stays. False where nothing of that name is known."""
+    import anyio
+
+    place = Place(state_dir(env), name)
+    if place.wanted() is None and place.state() is None:
+        return False
+    state = place.state()
+    if state is not None and state.lives and state.phase != "ready":
+        _signal(state.supervisor, signal.SIGTERM)  # whoever is starting it holds the lock until that fails
+    async with place.held():
+        with anyio.CancelScope(shield=True):
+            await _ended(place)
+            place.forget()
+    return True
+
+
+async def serving(name: str, env: Mapping[str, str], tell: Told = lambda what: None) -> Served:
+    """Address and key of a server, started where it does not run. To be asked before every request: it then is not
+    unloaded under it.
+
+    Raises: as ``up``, and NotInstalled where nothing of that name is known any more.
+    """
+    place = Place(state_dir(env), name)
+    begun = time.monotonic()
+    async with place.held(shared=True):
+        wanted, state = place.wanted(), place.state()
+        if wanted is None:
+            raise NotInstalled("is not known any more", where=f"up.{name}", todo="run: intermodal up MODEL")
+        if state is not None and state.lives and state.phase == "ready" and not dead(state.server):
+            place.touch()
+            return Served(base_url=state.base_url, key=state.key)
+    async with _held(place, tell):
+        state = place.state()
+        if state is not None and state.lives:
+            state = await _awaited(place, tell)
+        elif state is not None and state.phase == "failed":
+            raise _failure(place, state)
+        else:
+            await _cleaned(place)
+            state = await _started(place, wanted, tell, known=True)
+        place.touch()
+        return Served(base_url=state.base_url, key=state.key, load_seconds=time.monotonic() - begun)
+
+
+def fit(wanted: Wanted, free: int, memory: int) -> None:
+    """Raise DoesNotFit where a plan would be refused for it: by the planner's own formula (``costing.memory.fits``)."""
+    machine = msgspec.structs.replace(snapshot(), free=free, memory=memory)
+    _, mid, high = wanted.memory
+    if fits(machine, high):
+        return
+    context = f", {wanted.context:,} tokens of context" + (f" times {wanted.slots}" if wanted.slots > 1 else "")
+    smaller = f"--context {max(512, wanted.context // 4)}"
+    todo = f"free some memory, say {smaller}" + (", fewer --slots" if wanted.slots > 1 else "") + ", or take a smaller"
+    raise DoesNotFit(
+        f"needs {_gib(mid)} of memory and up to {_gib(high)} ({_gib(wanted.disk)} of weights{context}), "
+        f"and {_gib(free)} are free",
+        where=wanted.name, todo=f"{todo} model",
+    )  # fmt: skip
+
+
+# ---- inside the lock --------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _held(place: Place, tell: Told) -> AsyncIterator[None]:
+    """The lock of a name; says so where somebody else has it."""
+    with place.held_at_once() as held:
+        if held:
+            yield
+            return
+    tell("another process is starting or ending it; waiting")
+    async with place.held():
+        yield
+
+
+async def _started(place: Place, wanted: Wanted, tell: Told, *, known: bool) -> State:
+    """Spawn a supervisor and wait until its server answers."""
+    import anyio
+
+    machine = snapshot()
+    fit(wanted, machine.free, machine.memory)
+    place.want(wanted)
+    with suppress(OSError):
+        (place.folder / "state.json").unlink()
+    try:
+        await _spawn(place)
+        return await _awaited(place, tell)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await _ended(place)
+            failed = place.state()
+            if not known:
+                place.forget()
+            elif failed is not None and failed.phase == "starting":
+                place.record(msgspec.structs.replace(failed, phase="stopped", server="", port=0, key="", reason=""))
+        raise
+
+
+async def _spawn(place: Place) -> None:
+    """The supervisor leaves us at once, so that it is nobody's child who might wait for it."""
+    import anyio
+
+    command = [sys.executable, "-P", "-m", "intermodal.servers.supervisor", str(place.root), place.name]
+    place.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
+        done = await anyio.run_process(
+            command, stdin=-3, stdout=-3, stderr=log, check=False, cwd=Path(place.root), start_new_session=True
+        )
+    if done.returncode:
+        raise RuntimeCrashed("its supervisor did not start", where=f"up.{place.name}", todo=f"see {place.log}")
+
+
+async def _awaited(place: Place, tell: Told) -> State:
+    """The record once it says ready. Raises RuntimeCrashed when it will not."""
+    import anyio
+
+    begun, told = time.monotonic(), ""
+    while True:
+        state = place.state()
+        if state is not None:
+            if state.phase == "ready" and not dead(state.supervisor):
+                return state
+            if state.phase in ("failed", "stopped"):
+                raise _failure(place, state)
+            if dead(state.supervisor):
+                raise RuntimeCrashed("its supervisor died", where=f"up.{place.name}", todo="run it again", sent=False)
+        elif time.monotonic() - begun > _BORN:
+            raise RuntimeCrashed("its supervisor said nothing", where=f"up.{place.name}", todo=f"see {place.log}")
+        words = state.reason if state is not None and state.phase == "restarting" else ""
+        if words != told:
+            told = words
+            tell(f"restarting: {words}")
+        await anyio.sleep(_LOOK)
+
+
+def _failure(place: Place, state: State) -> RuntimeCrashed:
+    return RuntimeCrashed(
+        f"did not come up: {state.reason}" if state.phase == "failed" else f"was ended ({state.reason or 'stopped'})",
+        where=f"up.{place.name}", todo=f"see {place.log}", sent=False,
+    )  # fmt: skip
+
+
+async def _cleaned(place: Place) -> None:
+    """After a supervisor that was killed, or a reboot: its server ended, and the record as it is now."""
+    state = place.state()
+    if state is not None and (state.phase in ALIVE or state.server):
+        await _ended(place)
+        place.record(msgspec.structs.replace(state, phase="stopped", supervisor="", server="", port=0, key="",
+                                             reason="its supervisor was gone"))  # fmt: skip
+
+
+async def _ended(place: Place) -> None:
+    """Nothing of it runs any more: its supervisor is told, and what does not listen is killed."""
+    state = place.state()
+    if state is None:
+        return
+    if state.supervisor and not dead(state.supervisor):
+        _signal(state.supervisor, signal.SIGTERM)
+        await _gone(state.supervisor)
+        state = place.state() or state
+        _signal(state.supervisor, signal.SIGKILL)
+    if state.server and not dead(state.server):
+        with suppress(OSError):
+            os.killpg(_pid(state.server), signal.SIGKILL)
+        await _gone(state.server)
+
+
+async def _gone(known: str) -> None:
+    """Wait for the end of a process, though not for ever."""
+    import anyio
+
+    end = time.monotonic() + _GRACE
+    while not dead(known) and time.monotonic() < end:  # noqa: ASYNC110 - a process that is nobody's child has no event
+        await anyio.sleep(_LOOK)
+
+
+async def clean(env: Mapping[str, str]) -> None:
+    """Put right what dead supervisors left. Of a name that somebody is busy with, nothing is touched."""
+    for place in places(env):
+        state = place.state()
+        if state is not None and state.phase in ALIVE and not state.lives:
+            with place.held_at_once() as held:
+                if held:
+                    await _cleaned(place)
+
+
+def _signal(known: str, number: signal.Signals) -> None:
+    """Send a signal to the very process that is meant, not to one that has its id now."""
+    if known and not dead(known) and identity(_pid(known)) == known:
+        with suppress(OSError):
+            os.kill(_pid(known), number)
+
+
+def _pid(known: str) -> int:
+    return int(known.split("/")[2])
+
+
+def _unlike(one: Wanted, other: Wanted) -> str:
+    for field, words in (
+        ("digest", "another file"), ("projector", "another projector"), ("context", "context"), ("slots", "slots"),
+        ("program", "program"),
+    ):  # fmt: skip
+        if getattr(one, field) != getattr(other, field):
+            return words if words.startswith("another") else f"{words} {getattr(one, field)}"
+    return "other settings"
+
+
+def _gib(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

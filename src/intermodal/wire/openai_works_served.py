@@ -1,0 +1,164 @@
+"""OpenAI's doors that make one thing of another, as a server speaks them: vectors, speech, transcripts, pictures.
+
+Requests are read into the same calls that the other direction sends; replies are written. Source: OpenAI's OpenAPI
+document for ``/embeddings``, ``/audio/speech``, ``/audio/transcriptions`` and ``/images/generations``.
+"""
+
+from __future__ import annotations
+
+import struct
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from intermodal.content import Transcript
+from intermodal.wire._json import dumps, loads
+from intermodal.wire.call import AudioFormat, EmbeddingCall, PictureCall, SpeechCall
+from intermodal.wire.subtitles import subtitles
+
+T = TypeVar("T")
+Encoding = Literal["float", "base64"]
+MAX_TEXTS = 2048  # of one request, as OpenAI has it
+TRANSCRIPTS = ("json", "text", "srt", "vtt", "verbose_json")
+_QUALITIES: Mapping[str, str] = {"": "", "auto": "", "standard": "", "hd": "high"}
+
+
+class EmbeddingsAsked(msgspec.Struct, frozen=True):
+    """A call for vectors, and how they are to be spelled."""
+
+    call: EmbeddingCall
+    encoding: Encoding
+
+
+def read_embeddings(body: bytes) -> EmbeddingsAsked:
+    """Raises ValueError for a body that is no call, or asks for what cannot be given."""
+
+    def read(tree: Mapping[str, Any]) -> EmbeddingsAsked:
+        given = tree["input"]
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, list) or not texts or len(texts) > MAX_TEXTS:
+            raise ValueError(f"input is neither a text nor an array of 1 to {MAX_TEXTS:,}")
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(
+                "input in tokens: each model has its own, so send texts (check_embedding_ctx_length=False)"
+            )
+        if tree.get("dimensions") is not None:
+            raise ValueError("dimensions cannot be chosen here: leave it out")
+        call = EmbeddingCall(model=_model(tree), texts=tuple(texts))
+        encoding = msgspec.convert(tree.get("encoding_format") or "float", Encoding)
+        return EmbeddingsAsked(call=call, encoding=encoding)
+
+    return _read(body, "an embedding request", read)
+
+
+def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: str, usage: Mapping[str, Any]) -> bytes:
+    """The reply: vectors in the order of the texts."""
+    rows = [
+        {"object": "embedding", "index": index, "embedding": _packed(row) if encoding == "base64" else list(row)}
+        for index, row in enumerate(vectors)
+    ]
+    return dumps({"object": "list", "data": rows, "model": name, "usage": usage})
+
+
+def _packed(vector: Sequence[float]) -> str:
+    """Little-endian float32 in base64."""
+    return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def read_speech(body: bytes) -> SpeechCall:
+    """Raises ValueError for a body that is no call, or asks for what cannot be given."""
+
+    def read(tree: Mapping[str, Any]) -> SpeechCall:
+        wanted = msgspec.convert(tree.get("response_format") or "mp3", AudioFormat)
+        if tree.get("speed") not in (None, 1, 1.0):
+            raise ValueError("speed cannot be chosen here: leave it out")
+        if tree.get("stream_format") == "sse":
+            raise ValueError("stream_format 'sse': sound comes as a file")
+        voice = tree.get("voice") or ""
+        if not isinstance(voice, str):
+            raise ValueError("a voice of one's own: name one that the model knows")
+        if not isinstance(tree["input"], str):
+            raise ValueError("input is no text")
+        voice = "" if voice == "default" else voice
+        return SpeechCall(model=_model(tree), text=tree["input"], voice=voice, format=wanted)
+
+    return _read(body, "a speech request", read)
+
+
+def read_pictures(body: bytes) -> PictureCall:
+    """Raises ValueError for a body that is no call, or asks for what cannot be given."""
+
+    def read(tree: Mapping[str, Any]) -> PictureCall:
+        if tree.get("response_format") == "url":
+            raise ValueError("response_format 'url': nothing is kept here, so pictures come as b64_json")
+        quality, count = tree.get("quality") or "", tree.get("n")
+        fields = {
+            "model": _model(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
+            "count": 1 if count is None else count, "quality": _QUALITIES.get(quality, quality),
+            "format": tree.get("output_format") or "", "seed": tree.get("seed"), "steps": tree.get("steps"),
+            "negative": tree.get("negative_prompt") or "",
+        }  # fmt: skip
+        made = msgspec.convert(fields, PictureCall)
+        if not 1 <= made.count <= 10:
+            raise ValueError("n is 1 to 10")
+        return made
+
+    return _read(body, "a picture request", read)
+
+
+def _size(said: Any) -> tuple[int, int] | None:
+    if said in (None, "auto"):
+        return None
+    wide, _, high = str(said).partition("x")
+    if not (wide.isascii() and wide.isdigit() and high.isascii() and high.isdigit()):
+        raise ValueError(f"size {said!r}: write it as 1024x1024")
+    return int(wide), int(high)
+
+
+def write_pictures(pictures: Sequence[tuple[bytes, str]], created: int, usage: Mapping[str, Any]) -> bytes:
+    """The reply: each picture's file and what was drawn by, "" where nobody says."""
+    rows = [
+        {"b64_json": b64encode(data).decode(), **({"revised_prompt": prompt} if prompt else {})}
+        for data, prompt in pictures
+    ]
+    return dumps({"created": created, "data": rows, "usage": usage})
+
+
+def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Media type and body, in one of ``TRANSCRIPTS``."""
+    if form == "text":
+        return "text/plain; charset=utf-8", made.text.encode("utf-8", "replace") + b"\n"
+    if form in ("srt", "vtt"):
+        kind = "application/x-subrip" if form == "srt" else "text/vtt"
+        return kind, subtitles(made, form).encode("utf-8", "replace")
+    if form == "json":
+        return "application/json", dumps({"text": made.text, "usage": usage})
+    rows = [
+        {"id": index, "seek": 0, "start": each.start, "end": each.end, "text": each.text, "tokens": [],
+         "temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 0.0, "no_speech_prob": 0.0}
+        for index, each in enumerate(made.segments)
+    ]  # fmt: skip
+    whole = {"task": "transcribe", "language": made.language, "duration": made.seconds, "text": made.text}
+    return "application/json", dumps({**whole, "segments": rows, "usage": usage})
+
+
+def _model(tree: Mapping[str, Any]) -> str:
+    if not isinstance(tree["model"], str):
+        raise ValueError("model is no string")
+    return str(tree["model"])
+
+
+def _read(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+    tree = loads(body)
+    if not isinstance(tree, dict):
+        raise ValueError(f"not {what}: the body is no JSON object")
+    try:
+        return read(tree)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"not {what}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+    except KeyError as error:
+        raise ValueError(f"not {what}: {error.args[0]!r} is missing") from None
+    except (TypeError, AttributeError):
+        raise ValueError(f"not {what}: a value is of the wrong type") from None

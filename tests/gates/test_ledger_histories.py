@@ -1,0 +1,208 @@
+"""C1 and C2 as a state machine: any interleaving of workers, crashes with and without a journal, periods that end."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from intermodal.gateway.ledger.books import Line
+from intermodal.gateway.ledger.journal import Journal
+from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, VirtualKey
+from intermodal.gateway.ledger.purse import Purse
+from intermodal.gateway.ledger.sqlite import SqliteBooks
+from intermodal.gateway.ledger.till import Reservation, Till
+
+USD, TOKENS = 100, 400  # budgets of the one key: nanodollars an hour, tokens in all
+KEY = VirtualKey(
+    id="k",
+    name="k",
+    budgets=(Budget(unit="usd", limit=USD, period="hour"), Budget(unit="tokens", limit=TOKENS, period="total")),
+)
+WORKERS = st.integers(0, 2)
+HOUR = 3600.0
+Given = tuple[Reservation, int, int, str]  # it, nanodollars and tokens set aside, the hour
+
+
+class Worker:
+    """One process: its books, its leases, and what it admitted."""
+
+    def __init__(self, path: Path, number: int, gone: set[str]) -> None:
+        self.process = f"host/boot/{number}/1"
+        self.books = SqliteBooks(path, process=self.process, gone=gone.__contains__)
+        entered = self.books.enter()
+        self.id = entered.id
+        assert entered.journal is not None
+        self.journal = Journal(entered.journal)
+        self.till = Till(self.journal, {})
+        self.open: list[Given] = []
+        self.untold: list[tuple[Purse, Line]] = []
+
+
+class Histories(RuleBasedStateMachine):
+    """The model knows what was charged by reality: per hour in nanodollars, and in tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "gateway.sqlite3"
+        self.gone: set[str] = set()
+        self.number = 0
+        self.now = 1000 * HOUR
+        self.workers = [self.new() for _ in range(3)]
+        self.charged: dict[str, int] = {}  # settled or lost, by account and start
+        self.slack: dict[str, int] = {}  # what a crash without a journal may charge beyond that
+        self.seen: dict[str, int] = {}
+
+    def new(self) -> Worker:
+        self.number += 1
+        return Worker(self.path, self.number, self.gone)
+
+    def hour(self) -> str:
+        return self.workers[0].till.tab(KEY, self.now).usd[0].start
+
+    def charge(self, hour: str, usd: int, tokens: int) -> None:
+        self.charged["k/usd/hour" + hour] = self.charged.get("k/usd/hour" + hour, 0) + usd
+        self.charged["k/tokens/total"] = self.charged.get("k/tokens/total", 0) + tokens
+
+    @rule(number=WORKERS, usd=st.integers(0, 60), tokens=st.integers(0, 120))
+    def admit(self, number: int, usd: int, tokens: int) -> None:
+        worker = self.workers[number]
+        claim = Claim(cost=usd / NANO, tokens=tokens)
+        tab = worker.till.tab(KEY, self.now)
+        parts = worker.till.parts(tab, claim, self.now)
+        made = worker.till.reserve(KEY, parts)
+        if made is None:
+            lacking = [(purse, need) for purse, need in parts if purse.free < need or not purse.ready]
+            grants = worker.books.take(worker.id, [purse.want(need) for purse, need in lacking], self.now)
+            worker.till.granted(lacking, grants, self.now)
+            made = worker.till.reserve(KEY, parts)
+        if made is not None:
+            worker.open.append((made, usd, tokens, tab.usd[0].start))
+
+    @precondition(lambda self: any(worker.open for worker in self.workers))
+    @rule(number=WORKERS, which=st.integers(0, 99), share=st.sampled_from([0.0, 0.3, 1.0, None]))
+    def settle(self, number: int, which: int, share: float | None) -> None:
+        worker = self.workers[number]
+        if not worker.open:
+            return
+        made, usd, tokens, hour = worker.open.pop(which % len(worker.open))
+        if share is None:  # nobody knows: the upper bound counts
+            worker.till.settle(made, None, None)
+            self.charge(hour, usd, tokens)
+            return
+        paid, taken = int(usd * share), int(tokens * share)
+        worker.till.settle(made, paid / NANO, taken)
+        worker.till.settle(made, usd / NANO, tokens)  # twice is once
+        self.charge(hour, paid, taken)
+
+    @rule(number=WORKERS)
+    def release(self, number: int) -> None:
+        worker = self.workers[number]
+        if worker.open:
+            worker.till.release(worker.open.pop()[0])
+
+    @rule(number=WORKERS, lost=st.booleans())
+    def tick(self, number: int, lost: bool) -> None:
+        """Write; ``lost``: it was written, but the worker never heard so and writes it again."""
+        worker = self.workers[number]
+        lines = worker.till.tick(self.now)
+        left = worker.books.write(worker.id, [line for _, line in lines], self.now) if lines else ()
+        if lost:
+            worker.till.failed(lines)
+            lines = worker.till.tick(self.now)
+            left = worker.books.write(worker.id, [line for _, line in lines], self.now) if lines else ()
+        worker.till.written(lines, left)
+
+    @rule(number=WORKERS, power=st.booleans())
+    def crash(self, number: int, power: bool) -> None:
+        """Killed; with ``power`` lost too, its journal is not believed, and all it had drawn may count."""
+        worker = self.workers[number]
+        self.gone.add(worker.process)
+        for made, usd, tokens, hour in worker.open:
+            self.charge(hour, usd, tokens)
+            made.open = False
+        if power:
+            assert worker.journal.path is not None
+            worker.journal.path.unlink()
+            with worker.books._database.reading() as connection:
+                assert connection is not None
+                for row in connection.execute("SELECT * FROM leases WHERE worker = ?", (worker.id,)):
+                    name = row["account"] + row["start"]
+                    drawn = row["taken"] - row["spent"] - row["returned"]
+                    self.slack[name] = self.slack.get(name, 0) + drawn
+        worker.books.close()
+        self.workers[number] = self.new()
+        assert self.workers[number].books.recover() == 1
+        assert self.workers[number].books.recover() == 0
+
+    @rule(hours=st.sampled_from([0.01, 0.5, 1.0]))
+    def later(self, hours: float) -> None:
+        self.now += hours * HOUR
+
+    @rule(number=WORKERS)
+    def leave(self, number: int) -> None:
+        """Ended in order; what is still open may have been sent, so it counts whole."""
+        worker = self.workers[number]
+        for _, usd, tokens, hour in worker.open:
+            self.charge(hour, usd, tokens)
+        lines = worker.till.close()
+        if lines:
+            worker.books.write(worker.id, [line for _, line in lines], self.now)
+        worker.books.leave(worker.id)
+        worker.books.close()
+        self.workers[number] = self.new()
+
+    @invariant()
+    def admitted_never_exceeds_the_budget(self) -> None:
+        held: dict[str, int] = {}
+        for worker in self.workers:
+            for _, usd, tokens, hour in worker.open:
+                held["k/usd/hour" + hour] = held.get("k/usd/hour" + hour, 0) + usd
+                held["k/tokens/total"] = held.get("k/tokens/total", 0) + tokens
+        for name in {*held, *self.charged}:
+            limit = USD if "usd" in name else TOKENS
+            assert held.get(name, 0) + self.charged.get(name, 0) <= limit, name
+
+    @invariant()
+    def the_books_agree(self) -> None:
+        for row in self.workers[0].books.spent():
+            name = row.account + row.start
+            limit = USD if "usd" in name else TOKENS if "tokens" in name else 0
+            if limit:
+                assert row.spent + row.held <= limit, f"drawn beyond the limit: {row}"
+                assert row.spent >= self.seen.get(name, 0), f"what was spent dropped: {row}"
+                assert row.unknown <= row.spent
+                self.seen[name] = row.spent
+
+    def teardown(self) -> None:
+        try:
+            for number in range(3):
+                self.leave(number)
+            for row in self.workers[0].books.spent():
+                name = row.account + row.start
+                if "unpriced" not in name:
+                    truth = self.charged.get(name, 0)
+                    assert truth <= row.spent <= truth + self.slack.get(name, 0), f"{row}, in truth {truth}"
+                    assert row.held == 0
+        finally:
+            for worker in self.workers:
+                worker.books.close()
+            self.folder.cleanup()
+
+
+@pytest.mark.timeout(1800)
+def test_C1_C2_no_history_spends_more_than_the_budget_or_forgets_what_was_spent(full_gates: bool) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call,unused-ignore]
+        Histories,
+        settings=settings(
+            max_examples=2000 if full_gates else 25,
+            stateful_step_count=50,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,118 @@
+"""C7: under one Idempotency-Key a request is carried out once, however often and wherever it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from intermodal.gateway.ledger import answers
+from intermodal.gateway.ledger.books import Asked, Fresh, Replay
+from intermodal.gateway.ledger.ledger import Ledger
+from intermodal.gateway.ledger.nouns import Refusal
+from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+
+pytestmark = pytest.mark.anyio
+REPLY = Replay(status=200, content_type="application/json", body=b'{"answer": 42}')
+ASKED = Asked(owner="k", name="order-1", digest=b"body")
+
+
+async def started(path: Path, *, process: str = "", gone: frozenset[str] = frozenset(), now: float = 0.0) -> Ledger:
+    books = SqliteBooks(path / FILE, process=process, gone=gone.__contains__)
+    ledger = Ledger(books, clock=lambda: 1e9 + now)
+    await ledger.start()
+    return ledger
+
+
+def code(found: object) -> str:
+    assert isinstance(found, Refusal)
+    return f"{found.status} {found.code}"
+
+
+async def test_C7_asked_again_the_same_answer_comes_without_a_call(tmp_path: Path) -> None:
+    first = await started(tmp_path)
+    fresh = await first.ask(ASKED)
+    assert isinstance(fresh, Fresh)
+    await first.finish(fresh, REPLY)
+    assert await first.ask(ASKED) == REPLY
+    second = await started(tmp_path)
+    assert await second.ask(ASKED) == REPLY, "in another worker, too"
+    await first.close()
+    await second.close()
+    third = await started(tmp_path)
+    assert await third.ask(ASKED) == REPLY, "and after a restart"
+    await third.close()
+
+
+async def test_C7_of_many_at_once_in_several_workers_one_is_carried_out(tmp_path: Path, full_gates: bool) -> None:
+    workers = [await started(tmp_path) for _ in range(4)]
+    for number in range(50 if full_gates else 5):
+        asked = Asked(owner="k", name=f"n{number}", digest=b"d")
+        found = await asyncio.gather(*(worker.ask(asked) for worker in workers for _ in range(10)))
+        fresh = [each for each in found if isinstance(each, Fresh)]
+        assert len(fresh) == 1
+        assert {code(each) for each in found if not isinstance(each, Fresh)} == {"409 idempotency_in_progress"}
+        await workers[0].finish(fresh[0], REPLY)
+        assert [await worker.ask(asked) for worker in workers] == [REPLY] * 4
+    for worker in workers:
+        await worker.close()
+
+
+async def test_C7_another_body_is_refused(tmp_path: Path) -> None:
+    ledger = await started(tmp_path)
+    fresh = await ledger.ask(ASKED)
+    other = Asked(owner="k", name="order-1", digest=b"other body")
+    assert code(await ledger.ask(other)) == "409 idempotency_mismatch"
+    assert isinstance(fresh, Fresh)
+    await ledger.finish(fresh, REPLY)
+    assert code(await ledger.ask(other)) == "409 idempotency_mismatch"
+    assert isinstance(await ledger.ask(Asked(owner="other", name="order-1", digest=b"other body")), Fresh)
+    await ledger.close()
+
+
+async def test_C7_after_a_crash_it_is_not_carried_out_again(tmp_path: Path) -> None:
+    died = await started(tmp_path, process="host/boot/1/1")
+    assert isinstance(await died.ask(ASKED), Fresh)
+    after = await started(tmp_path, process="host/boot/2/1", gone=frozenset({"host/boot/1/1"}))
+    for _ in range(2):
+        assert code(await after.ask(ASKED)) == "409 idempotency_lost"
+    await after.close()
+
+
+async def test_C7_what_was_never_sent_may_be_asked_again(tmp_path: Path) -> None:
+    ledger = await started(tmp_path)
+    fresh = await ledger.ask(ASKED)
+    assert isinstance(fresh, Fresh)
+    await ledger.forget(fresh)
+    assert isinstance(await ledger.ask(ASKED), Fresh)
+    await ledger.close()
+
+
+async def test_C7_answers_are_bounded_in_size_in_number_and_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MOST_BYTES", 3_000_000)
+    monkeypatch.setattr(answers, "MOST", 8)
+    ledger = await started(tmp_path)
+
+    async def one(name: str, size: int) -> Asked:
+        asked = Asked(owner="k", name=name, digest=b"")
+        fresh = await ledger.ask(asked)
+        assert isinstance(fresh, Fresh)
+        await ledger.finish(fresh, Replay(status=200, content_type="text/plain", body=bytes(size)))
+        return asked
+
+    assert code(await ledger.ask(await one("long", answers.LONGEST + 1))) == "409 idempotency_answered"
+    kept = [await one(f"order-of-anna-{number}", 900_000) for number in range(4)]
+    found = [await ledger.ask(asked) for asked in kept]
+    assert code(found[0]) == "409 idempotency_answered", "the oldest made room"
+    assert all(isinstance(each, Replay) for each in found[1:])
+    for number in range(3):
+        assert isinstance(await ledger.ask(Asked(owner="k", name=f"more{number}", digest=b"")), Fresh)
+    assert code(await ledger.ask(Asked(owner="k", name="more3", digest=b""))) == "429 idempotency_full"
+    await ledger.close()
+    later = await started(tmp_path, now=answers.KEPT_SECONDS + 1)
+    assert isinstance(await later.ask(kept[1]), Fresh), "a day later it is forgotten"
+    await later.close()
+    assert b"anna" not in (tmp_path / FILE).read_bytes(), "names are kept as hashes"

@@ -1,0 +1,296 @@
+"""C1, C2 and C4 with real processes on one file: budgets hold, kills forget nothing, a broken disk sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from intermodal.gateway.ledger.books import Spent
+from intermodal.gateway.ledger.ledger import Ledger
+from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, Rate, Refusal, VirtualKey
+from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.ledger.till import Reservation
+
+# A worker process: admits `calls` calls that may each cost `high` and cost `actual`, `together` at a time. It prints
+# how many were admitted and what they cost. With "stop" it holds what it got until it is told to go on.
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from intermodal.gateway.ledger.ledger import Ledger
+from intermodal.gateway.ledger.nouns import Claim
+from intermodal.gateway.ledger.sqlite import SqliteBooks
+from intermodal.gateway.ledger.till import Reservation
+
+async def main(path, calls, high, actual, together, stop):
+    ledger = Ledger(SqliteBooks(Path(path)))
+    await ledger.start()
+    (key,) = ledger.access._books.every_key()
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    admitted, held = 0, []
+    claim, left = Claim(cost=high, tokens=10), calls
+
+    async def one():
+        nonlocal admitted, left
+        while left > 0:
+            left -= 1
+            made = await ledger.admit(key, claim)
+            if not isinstance(made, Reservation):
+                continue
+            admitted += 1
+            if stop:
+                held.append(made)
+                continue
+            await asyncio.sleep(0)
+            ledger.settle(made, cost=actual, tokens=7)
+
+    await asyncio.gather(*(one() for _ in range(together)))
+    print("held", admitted, flush=True)
+    if stop:
+        await asyncio.to_thread(sys.stdin.readline)
+        for made in held:
+            ledger.settle(made, cost=actual, tokens=7)
+    await ledger.close()
+    print("done", admitted, flush=True)
+
+path, calls, high, actual, together, stop = sys.argv[1:]
+asyncio.run(main(path, int(calls), float(high), float(actual), int(together), stop == "stop"))
+"""
+
+
+class Process:
+    def __init__(self, path: Path, calls: int, high: float, actual: float, together: int = 50, *, stop: bool = False):
+        arguments = [str(path), str(calls), repr(high), repr(actual), str(together), "stop" if stop else "go"]
+        self.child = subprocess.Popen(
+            [sys.executable, "-c", WORKER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.line() == "ready"
+
+    def line(self) -> str:
+        assert self.child.stdout is not None
+        return self.child.stdout.readline().strip()
+
+    def go(self) -> None:
+        assert self.child.stdin is not None
+        self.child.stdin.write("go\n")
+        self.child.stdin.flush()
+
+    def admitted(self) -> int:
+        word, _, number = self.line().partition(" ")
+        assert word in ("held", "done")
+        return int(number)
+
+    def end(self) -> None:
+        self.child.communicate(timeout=60)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / FILE
+
+
+def make(file: Path, *budgets: Budget, rate: Rate | None = None) -> VirtualKey:
+    books = SqliteBooks(file)
+    books.add(VirtualKey(id="k", name="app", digest=b"d", budgets=budgets, rate=rate or Rate()))
+    (key,) = books.every_key()
+    books.close()
+    return key
+
+
+def row(file: Path, account: str) -> Spent:
+    books = SqliteBooks(file)
+    (found,) = (row for row in books.spent() if row.account == account)
+    books.close()
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_C1_four_workers_never_set_aside_more_than_the_budget(file: Path, full_gates: bool) -> None:
+    """1,000 calls at once in 4 processes, each up to 1 % of $1: exactly 100 get in, and unused money is free again."""
+    make(file, Budget(unit="usd", limit=NANO, period="total"))
+    for round_ in range(10 if full_gates else 2):
+        workers = [Process(file, 250, 0.01, 0.0, 250, stop=True) for _ in range(4)]
+        for worker in workers:
+            worker.go()
+        admitted = [worker.admitted() for worker in workers]
+        assert sum(admitted) == 100, f"round {round_}: admitted {admitted} of 100 that fit"
+        held = row(file, "k/usd/total")
+        assert held.spent + held.held <= NANO
+        for worker in workers:
+            worker.go()
+            worker.end()
+        after = row(file, "k/usd/total")
+        assert (after.spent, after.held) == (0, 0), "nothing of it was used, so all of it is free again"
+
+
+@pytest.mark.timeout(600)
+def test_C1_thousands_of_reservations_by_four_workers_add_up_exactly(file: Path, full_gates: bool) -> None:
+    """Each admitted call costs less than it might: the budget runs out to the last call that fits, never beyond."""
+    make(file, Budget(unit="usd", limit=10 * NANO), Budget(unit="tokens", limit=10**9, period="day"))
+    calls = 40_000 if full_gates else 4_000
+    high, actual = 10.0 / calls, 7.0 / calls  # of all the calls, some have to be refused
+    workers = [Process(file, calls, high, actual) for _ in range(4)]
+    for worker in workers:
+        worker.go()
+    counted = [worker.admitted() for worker in workers]
+    for worker in workers:
+        worker.end()
+    spent = row(file, "k/usd/month")
+    assert spent.spent == sum(counted) * round(actual * NANO), f"{counted}"
+    assert spent.spent <= 10 * NANO and spent.held == 0 and spent.unknown == 0
+    assert 10 * NANO - spent.spent < 50 * 4 * high * NANO, "refused although there was room"
+    assert row(file, "k/tokens/day").spent == 7 * sum(counted)
+
+
+@pytest.mark.timeout(900)
+def test_C2_a_killed_worker_costs_its_upper_bound_and_nothing_is_forgotten(file: Path, full_gates: bool) -> None:
+    """kill -9 while calls are open: what was spent never drops, and what was open counts whole, marked as not known."""
+    make(file, Budget(unit="usd", limit=1000 * NANO, period="total"))
+    random_, open_, before = random.Random(2), 0, 0
+    for _ in range(50 if full_gates else 4):
+        worker = Process(file, random_.randint(1, 300), 0.01, 0.003, 20, stop=True)
+        worker.go()
+        open_ += worker.admitted()
+        worker.child.send_signal(signal.SIGKILL)
+        worker.child.communicate()
+        books = SqliteBooks(file)
+        assert books.recover() == 1
+        assert books.recover() == 0
+        books.close()
+        now = row(file, "k/usd/total")
+        assert now.spent >= before
+        assert (now.spent, now.unknown, now.held) == (open_ * NANO // 100, open_ * NANO // 100, 0)
+        before = now.spent
+
+
+@pytest.mark.timeout(900)
+def test_C2_killed_at_any_instant_counts_all_that_was_admitted(file: Path, full_gates: bool) -> None:
+    """kill -9 in the middle of admitting and settling: at least what was settled counts, at most what was admitted."""
+    make(file, Budget(unit="tokens", limit=10**12, period="total"), Budget(unit="usd", limit=10**15, period="total"))
+    random_, before = random.Random(3), 0
+    usd = tokens = Spent(account="", start="", spent=0, unknown=0, held=0)
+    for _ in range(50 if full_gates else 4):
+        worker = Process(file, 10**7, 0.01, 0.003, 20)
+        worker.go()
+        time.sleep(random_.uniform(0.02, 0.4))
+        worker.child.send_signal(signal.SIGKILL)
+        worker.child.communicate()
+        books = SqliteBooks(file)
+        books.recover()
+        books.close()
+        usd, tokens = row(file, "k/usd/total"), row(file, "k/tokens/total")
+        assert usd.spent > before and usd.held == tokens.held == 0
+        before = usd.spent
+    # Every call took 7 tokens and $0.003, or was open and counts whole: 10 tokens and $0.01.
+    assert usd.unknown % (NANO // 100) == 0, "only whole upper bounds are marked as not known"
+    assert (usd.spent - usd.unknown) % (3 * NANO // 1000) == 0
+    assert tokens.spent - tokens.unknown == (usd.spent - usd.unknown) // (3 * NANO // 1000) * 7
+    assert abs(tokens.unknown // 10 - usd.unknown // (NANO // 100)) <= (50 if full_gates else 4)
+
+
+def test_C2_after_a_loss_of_power_the_whole_lease_counts(file: Path) -> None:
+    """The journal of another boot is not believed: what had been drawn counts, never less than was set aside."""
+    make(file, Budget(unit="usd", limit=NANO, period="total"))
+    worker = Process(file, 10, 0.01, 0.003, 5, stop=True)
+    worker.go()
+    assert worker.admitted() == 10
+    worker.child.send_signal(signal.SIGKILL)
+    worker.child.communicate()
+    for journal in (file.parent / "gateway-journals").iterdir():
+        journal.unlink()
+    drawn = row(file, "k/usd/total").held
+    books = SqliteBooks(file)
+    books.recover()
+    books.close()
+    found = row(file, "k/usd/total")
+    assert found.spent == found.unknown == drawn >= NANO // 10
+
+
+# ---- C4: a disk that takes nothing --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["locked", "read-only", "full"])
+def test_C4_what_cannot_be_written_down_is_not_admitted_and_what_was_settled_is_written_later(
+    file: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intermodal.gateway.ledger.sqlite.BUSY_SECONDS", 0.05)
+    key = make(file, Budget(unit="usd", limit=NANO, period="total"))
+    # Its rows are long, so that they need pages that a full disk does not have.
+    other = VirtualKey(id="o" * 20_000, name="other", budgets=(Budget(unit="usd", limit=NANO),))
+
+    async def work() -> None:
+        ledger = Ledger(SqliteBooks(file))
+        await ledger.start()
+        made = await ledger.admit(key, Claim(cost=0.01, tokens=5))
+        assert isinstance(made, Reservation)
+        blocker = sqlite3.connect(file, isolation_level=None)
+        database = ledger._books._database  # type: ignore[attr-defined]
+        if how == "locked":
+            blocker.execute("BEGIN IMMEDIATE")
+        elif how == "read-only":
+            database._open().execute("PRAGMA query_only=ON")
+        else:
+            database._open().execute("PRAGMA max_page_count=1")  # SQLite: no more than there are
+        ledger.settle(made, cost=0.004, tokens=5)
+        await asyncio.sleep(0.3)
+        refused = await ledger.admit(other, Claim(cost=0.01, tokens=5))
+        assert isinstance(refused, Refusal) and (refused.status, refused.again) == (503, True)
+        if how != "full":  # what is there can be written in place
+            refused = await ledger.admit(key, Claim(cost=0.01, tokens=5))
+            assert isinstance(refused, Refusal) and refused.status == 503, "the last write failed: nothing goes out"
+        if how == "locked":
+            blocker.execute("ROLLBACK")
+        elif how == "read-only":
+            database._open().execute("PRAGMA query_only=OFF")
+        else:
+            database._open().execute("PRAGMA max_page_count=1000000")
+        again = await ledger.admit(other, Claim(cost=0.01, tokens=5))
+        assert isinstance(again, Reservation), "it works again by itself"
+        ledger.release(again)
+        await ledger.close()
+        blocker.close()
+
+    asyncio.run(work())
+    assert row(file, "k/usd/total").spent == 4 * NANO // 1000
+
+
+def test_C4_a_journal_that_cannot_be_made_ends_the_start(file: Path) -> None:
+    from intermodal.errors import StoreError
+
+    make(file)
+    (file.parent / "gateway-journals").write_text("in the way")
+
+    async def work() -> None:
+        with pytest.raises(StoreError, match="cannot be made"):
+            await Ledger(SqliteBooks(file)).start()
+
+    asyncio.run(work())
+
+
+def test_a_hundred_requests_at_once_are_all_answered(file: Path) -> None:
+    """More than any pool holds, all of which have to draw first: nobody waits for another's turn for ever."""
+    key = make(file, Budget(unit="usd", limit=100 * NANO), rate=Rate(rpm=100_000, tpm=10_000_000))
+
+    async def work() -> None:
+        ledger = Ledger(SqliteBooks(file))
+        await ledger.start()
+        async with asyncio.timeout(20):
+            made = await asyncio.gather(*(ledger.admit(key, Claim(cost=0.01, tokens=50)) for _ in range(500)))
+        assert all(isinstance(each, Reservation) for each in made)
+        for each in made:
+            assert isinstance(each, Reservation)
+            ledger.settle(each, cost=0.01, tokens=50)
+        await ledger.close()
+
+    asyncio.run(work())
+    assert row(file, "k/usd/month").spent == 5 * NANO
+    assert not list((file.parent / "gateway-journals").iterdir()), os.listdir(file.parent)

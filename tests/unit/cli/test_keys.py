@@ -1,0 +1,79 @@
+"""``intermodal keys``: a secret is shown once, limits are kept as they were said, mistakes are one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.cli.conftest import Cli
+
+from intermodal.gateway.ledger.minting import digest
+from intermodal.gateway.ledger.nouns import NANO, Budget, Rate
+from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+
+
+@pytest.fixture
+def file(own_home: Path) -> Path:
+    return own_home / "data" / FILE
+
+
+def test_a_key_is_shown_once_and_kept_as_a_hash(cli: Cli, file: Path) -> None:
+    made = cli(
+        "keys", "create", "app", "--budget", "5", "--tokens", "2_000_000/day", "--rpm", "60", "--model", "qwen/*"
+    )
+    assert made.code == 0
+    secret = made.out.strip()
+    assert secret.startswith("im-") and len(secret) == 46, "standard output holds the secret and nothing else"
+    (key,) = SqliteBooks(file).every_key()
+    assert key.digest == digest(secret)
+    assert key.budgets == (Budget(unit="usd", limit=5 * NANO), Budget(unit="tokens", limit=2_000_000, period="day"))
+    assert (key.rate, key.models) == (Rate(rpm=60), ("qwen/*",))
+    for shown in (cli("keys", "list"), cli("keys", "list", "--json"), cli("keys", "revoke", "app", "--json")):
+        assert shown.code == 0 and secret not in shown.out + shown.err
+
+
+def test_keys_are_listed_with_what_they_spent(cli: Cli, file: Path) -> None:
+    assert cli("keys", "list", "--json").document["keys"] == []
+    assert not file.exists(), "looking makes no file"
+    cli("keys", "create", "app", "--budget", "5/total")
+    books = SqliteBooks(file)
+    (key,) = books.every_key()
+    with books._database.writing() as connection:
+        connection.execute("INSERT INTO spending VALUES (?, '', 1500000000, 500000000)", (f"{key.id}/usd/total",))
+    assert "$1.50 of $5.00 in all" in cli("keys", "list").out
+    (told,) = cli("keys", "list", "--json").document["keys"]
+    assert told["spending"][0] == {
+        "unit": "usd", "period": "total", "since": "", "limit": 5.0, "spent": 1.5, "set_aside": 0.0, "unknown": 0.5,
+    }  # fmt: skip
+
+
+def test_a_revoked_key_stays_on_record_and_its_name_is_free(cli: Cli) -> None:
+    first = cli("keys", "create", "app").out.strip()
+    assert cli("keys", "create", "app").code == 2
+    assert cli("keys", "revoke", first[:9]).code == 0
+    assert cli("keys", "revoke", "app").code == 2
+    assert cli("keys", "create", "app").code == 0
+    states = [key["state"] for key in cli("keys", "list", "--all", "--json").document["keys"]]
+    assert states == ["revoked", "active"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["create", "a b"], ["create", ""], ["create", "x" * 65], ["create", "a", "--budget", "5/fortnight"],
+        ["create", "a", "--budget", "-1"], ["create", "a", "--budget", "nan"], ["create", "a", "--budget", "inf/day"],
+        ["create", "a", "--budget", "1e40"], ["create", "a", "--budget", "5", "--budget", "6/month"],
+        ["create", "a", "--tokens", "many"], ["create", "a", "--rpm", "0"], ["create", "a", "--expires", "soon"],
+        ["create", "a", "--expires", "2001-01-01"], ["create", "a", "--model", "q*n*"], ["revoke", "nobody"],
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_and_makes_nothing(cli: Cli, file: Path, words: list[str]) -> None:
+    done = cli("keys", *words)
+    assert done.code == 2 and done.out == "" and "Traceback" not in done.err
+    assert not file.exists() or not SqliteBooks(file).every_key()
+
+
+def test_a_secret_given_as_a_name_is_not_said_again(cli: Cli) -> None:
+    secret = "im-" + "x" * 43
+    done = cli("keys", "revoke", secret)
+    assert done.code == 2 and secret not in done.err

@@ -1,0 +1,138 @@
+"""Who may call: open on loopback while there is no key, closed in every other case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from intermodal.errors import ConfigError
+from intermodal.gateway.ledger.access import Access, loopback, may_ask
+from intermodal.gateway.ledger.minting import digest, mint
+from intermodal.gateway.ledger.nouns import OPEN, Refusal, VirtualKey
+from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.now = 1e9
+        self.books = SqliteBooks(folder / FILE)
+        self.access = Access(self.books, lambda: self.now)
+
+    def add(self, name: str, expires: float | None = None) -> str:
+        secret = mint()
+        self.books.add(VirtualKey(id=name, name=name, digest=digest(secret), expires=expires))
+        return secret
+
+    def status(self, *headers: tuple[str, str]) -> int:
+        found = self.access.who([(name.encode(), said.encode("utf-8", "surrogateescape")) for name, said in headers])
+        return found.status if isinstance(found, Refusal) else 200
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def bearer(secret: str) -> tuple[str, str]:
+    return ("authorization", f"Bearer {secret}")
+
+
+def test_without_keys_loopback_is_open_and_nothing_else_is_served(world: World) -> None:
+    assert world.status() == 401, "before it is known where it listens, nobody comes in"
+    world.access.check_bind("127.0.0.1")
+    assert world.access.who([]) is OPEN
+    assert world.status(bearer("sk-anything")) == 200
+    for host in ("0.0.0.0", "::", "192.168.1.4", "gateway.example", "localhost.example"):
+        with pytest.raises(ConfigError, match="keys create"):
+            world.access.check_bind(host)
+
+
+def test_a_key_closes_the_gateway_for_good(world: World) -> None:
+    world.access.check_bind("127.0.0.1")
+    assert world.status() == 200
+    secret = world.add("app")
+    world.now += 0.2
+    assert world.status() == 401
+    assert world.status(bearer(secret)) == 200
+    assert world.status(("x-api-key", secret)) == 200
+    world.books.revoke("app", world.now)
+    world.now += 0.2
+    assert world.status(bearer(secret)) == 401
+    assert world.status() == 401, "revoking the last key does not open it again"
+
+
+def test_a_new_key_is_taken_at_once_and_a_revoked_one_within_a_tenth_of_a_second(world: World) -> None:
+    first = world.add("first")
+    world.access.check_bind("0.0.0.0")
+    second = world.add("second")
+    assert world.status(bearer(second)) == 200
+    world.books.revoke("first", world.now)
+    world.now += 0.11
+    assert world.status(bearer(first)) == 401
+
+
+def test_keys_end_when_they_said(world: World) -> None:
+    secret = world.add("app", expires=world.now + 10)
+    world.access.check_bind("127.0.0.1")
+    assert world.status(bearer(secret)) == 200
+    world.now += 10
+    assert world.status(bearer(secret)) == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("authorization", ""),
+        ("authorization", "Bearer"),
+        ("authorization", "Bearer im-"),
+        ("authorization", "Basic aW06"),
+        ("authorization", "Bearer " + "i" * 100_000),
+        ("authorization", "Bearer ' OR 1=1 --"),
+        ("authorization", "Bearer im-\xc3\xa9"),
+        ("authorization", "Bearer \xff\xfe\x00\udc80"),
+        ("x-api-key", "%00"),
+        ("cookie", "key=im-123"),
+    ],
+)
+def test_what_is_no_key_is_refused(world: World, header: tuple[str, str]) -> None:
+    world.add("app")
+    world.access.check_bind("127.0.0.1")
+    assert world.status(header) == 401
+
+
+def test_two_different_keys_are_refused_and_the_same_twice_is_one(world: World) -> None:
+    one, two = world.add("one"), world.add("two")
+    world.access.check_bind("127.0.0.1")
+    assert world.status(bearer(one), ("x-api-key", two)) == 400
+    assert world.status(bearer(one), ("x-api-key", one)) == 200
+
+
+def test_the_secret_is_nowhere_in_the_store(world: World, tmp_path: Path) -> None:
+    secret = world.add("app")
+    world.books.close()
+    for file in tmp_path.iterdir():
+        assert secret.encode() not in file.read_bytes()
+
+
+def test_a_key_asks_for_what_it_may(world: World) -> None:
+    key = VirtualKey(id="k", name="k", models=("qwen/*", "auto"), policies=("careful",))
+    assert may_ask(key, "qwen/qwen3-8b") is None
+    assert may_ask(key, "qwen3-8b", "qwen/qwen3-8b") is None, "a short name stands for the model it means"
+    assert may_ask(key, "auto") is None
+    assert may_ask(key, "policy:careful") is None
+    for refused in map(may_ask, [key] * 3, ["openai/gpt-4o", "autos", "policy:wild"]):
+        assert refused is not None and refused.status == 403
+    assert may_ask(VirtualKey(id="k", name="k"), "policy:any") is None
+    assert may_ask(VirtualKey(id="k", name="k", models=("*",)), "policy:any") is not None, "no way around a list"
+    assert may_ask(VirtualKey(id="k", name="k", policies=("any",)), "auto") is not None
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("[::1]", True), ("localhost", True),
+     ("LOCALHOST.", True), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("", False),
+     ("127.0.0.1.example", False), ("0177.1", False)],
+)  # fmt: skip
+def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
+    assert loopback(host) is expected

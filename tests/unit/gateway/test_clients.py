@@ -1,0 +1,299 @@
+"""Clients that others wrote, as they are installed, against the gateway. The host behind it is a fake."""
+
+from __future__ import annotations
+
+import base64
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import ollama
+import openai
+import pytest
+from tests.unit.gateway.house import House, config
+from tests.unit.gateway.test_chat import picture, shown
+
+from intermodal.testing import FakeHost
+
+TOOL = {
+    "type": "function",
+    "function": {"name": "weather", "description": "Weather of a place.",
+                 "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}},
+}  # fmt: skip
+HELLO: list[Any] = [{"role": "user", "content": "hello"}]
+
+
+@pytest.fixture
+def client(house: House) -> openai.OpenAI:
+    return openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0)
+
+
+def test_openai_chats(client: openai.OpenAI) -> None:
+    made = client.chat.completions.create(model="cloud/strong", messages=HELLO)
+    assert made.choices[0].message.content == "the hosted answer"
+    assert made.usage is not None and made.usage.model_extra
+    assert made.usage.model_extra["intermodal"]["route"] == "cloud:cloud/strong"
+
+
+def test_openai_streams(client: openai.OpenAI) -> None:
+    chunks = list(
+        client.chat.completions.create(
+            model="auto", messages=HELLO, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "the hosted answer"
+    assert chunks[-1].usage is not None and chunks[-1].usage.completion_tokens == 3
+
+
+def test_openai_sends_a_picture(client: openai.OpenAI, host: FakeHost) -> None:
+    messages: list[Any] = [{"role": "user", "content": shown()}]
+    made = client.chat.completions.create(model="cloud/seeing", messages=messages)
+    assert made.choices[0].message.content == "the hosted answer"
+    assert len(host.attempts[0].images) == 1
+
+
+@pytest.mark.e2e
+def test_openai_sends_sound_and_a_pdf_to_a_model_that_reads_only_text(
+    client: openai.OpenAI, host: FakeHost, media: Path
+) -> None:
+    """The words of the recording and of the document reach the model; the real ear hears them here."""
+    sound = base64.b64encode((media / "jfk.wav").read_bytes()).decode()
+    pdf = next(path for path in sorted(media.glob("*.pdf")) if "scan" not in path.name)
+    parts: list[Any] = [
+        {"type": "text", "text": "What does he ask, and what does the document say?"},
+        {"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}},
+        {"type": "file", "file": {"filename": pdf.name, "file_data": "data:application/pdf;base64,"
+                                  + base64.b64encode(pdf.read_bytes()).decode()}},
+    ]  # fmt: skip
+    found = client.chat.completions.with_raw_response.create(
+        model="cloud/strong", messages=[{"role": "user", "content": parts}]
+    )
+    assert "transcribe" in found.headers["x-intermodal-steps"]
+    body = host.attempts[0].body.lower()
+    assert b"ask what you can do for your country" in body
+    assert b"input_audio" not in body and pdf.name.lower().encode() in body
+
+
+def test_openai_gets_json_by_a_schema(client: openai.OpenAI, host: FakeHost) -> None:
+    host.answer = '{"city": "Paris"}'
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    wanted: Any = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema, "strict": True}}
+    made = client.chat.completions.create(model="cloud/strong", messages=HELLO, response_format=wanted)
+    assert json.loads(made.choices[0].message.content or "") == {"city": "Paris"}
+    assert json.loads(host.attempts[0].body)["response_format"]["json_schema"]["schema"]["required"] == ["city"]
+
+
+def test_openai_lists_models(client: openai.OpenAI) -> None:
+    names = [model.id for model in client.models.list()]
+    assert {"auto", "cloud/strong", "policy:cheap"} <= set(names)
+
+
+def test_openai_understands_errors(client: openai.OpenAI, host: FakeHost) -> None:
+    with pytest.raises(openai.NotFoundError, match="no model named"):
+        client.chat.completions.create(model="no/such-model", messages=HELLO)
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model="auto", messages=HELLO, n=3)
+    assert host.attempts == []
+
+
+def test_our_retries_are_not_multiplied_by_the_clients(house: House, host: FakeHost) -> None:
+    from intermodal.testing import Fault
+
+    host.fault = Fault("unavailable")
+    client = openai.OpenAI(base_url=house.base_url, api_key="none")  # asks three times, unless it is told not to
+    with pytest.raises(openai.InternalServerError) as failed:
+        client.chat.completions.create(model="cloud:cloud/strong", messages=HELLO)
+    assert failed.value.response.headers["x-should-retry"] == "false"
+    assert len(host.attempts) <= 3
+
+
+def test_openai_responses(client: openai.OpenAI) -> None:
+    made = client.responses.create(model="cloud/strong", input="hello", instructions="Be brief.")
+    assert made.output_text == "the hosted answer"
+    assert made.status == "completed"
+    events = list(client.responses.create(model="cloud/strong", input="hello", stream=True))
+    assert events[-1].type == "response.completed"
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == "the hosted answer"
+    with pytest.raises(openai.BadRequestError, match="previous_response_id"):
+        client.responses.create(model="cloud/strong", input="and?", previous_response_id="resp_1")
+
+
+def test_openai_calls_a_tool_and_answers_it(house: House, client: openai.OpenAI, host: FakeHost) -> None:
+    """The call comes from the model, its result goes back to it, and the conversation stays where it was."""
+    made = client.chat.completions.create(model="cloud/strong", messages=HELLO, tools=[TOOL])  # type: ignore[list-item]
+    assert made.choices[0].message.content == "the hosted answer"
+    assert json.loads(host.attempts[0].body)["tools"][0]["function"]["name"] == "weather"
+    turns: list[Any] = [
+        *HELLO,
+        {"role": "assistant", "content": None, "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"place": "Bonn"}'}}]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
+    ]  # fmt: skip
+    made = client.chat.completions.create(model="cloud/strong", messages=turns, tools=[TOOL])  # type: ignore[list-item]
+    assert made.choices[0].message.content == "the hosted answer"
+    said = json.loads(host.attempts[1].body)["messages"]
+    assert said[-1] == {"role": "tool", "tool_call_id": "call_1", "content": "rain"}
+
+
+def test_anthropic_asks_streams_and_counts(house: House, host: FakeHost) -> None:
+    client = anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0)
+    made = client.messages.create(model="cloud/strong", max_tokens=50, messages=HELLO)
+    assert made.content[0].type == "text" and made.content[0].text == "the hosted answer"
+    assert made.stop_reason == "end_turn"
+    with client.messages.stream(model="cloud/strong", max_tokens=50, messages=HELLO) as stream:
+        assert "".join(stream.text_stream) == "the hosted answer"
+    source: Any = {"type": "base64", "media_type": "image/png", "data": picture().partition(",")[2]}
+    content: Any = [{"type": "image", "source": source}, {"type": "text", "text": "What is this?"}]
+    made = client.messages.create(model="cloud/seeing", max_tokens=50, messages=[{"role": "user", "content": content}])
+    assert len(host.attempts[-1].images) == 1
+    before = len(host.attempts)
+    counted = client.messages.count_tokens(model="cloud/strong", messages=[{"role": "user", "content": "hello " * 100}])
+    assert 50 < counted.input_tokens < 300
+    assert len(host.attempts) == before
+    with pytest.raises(anthropic.NotFoundError, match="no model named"):
+        client.messages.create(model="no/such-model", max_tokens=50, messages=HELLO)
+    assert {model.id for model in client.models.list()} >= {"auto", "cloud/strong"}
+
+
+def test_ollama_chats_lists_and_shows(house: House, host: FakeHost) -> None:
+    client = ollama.Client(host=house.gateway.url)
+    made = client.chat(model="cloud/strong", messages=HELLO)
+    assert made.message.content == "the hosted answer"
+    assert made.eval_count == 3
+    streamed = client.chat(model="cloud/strong", messages=HELLO, stream=True)
+    assert "".join(part.message.content or "" for part in streamed) == "the hosted answer"
+    data = base64.b64decode(picture().partition(",")[2])
+    client.chat(model="cloud/seeing", messages=[{"role": "user", "content": "What is this?", "images": [data]}])
+    assert len(host.attempts[-1].images) == 1
+    assert "cloud/strong" in [model.model for model in client.list().models]
+    assert client.show("cloud/seeing").capabilities is not None
+    assert "vision" in (client.show("cloud/seeing").capabilities or ())
+    with pytest.raises(ollama.ResponseError, match="no model named"):
+        client.chat(model="no/such-model", messages=HELLO)
+
+
+def test_langchain_asks_and_streams(house: House) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own imports
+        from langchain_openai import ChatOpenAI
+
+        model = ChatOpenAI(base_url=house.base_url, api_key="none", model="cloud/strong", max_retries=0)  # type: ignore[arg-type]
+        assert model.invoke("hello").content == "the hosted answer"
+        assert "".join(str(chunk.content) for chunk in model.stream("hello")) == "the hosted answer"
+
+
+def test_llm_asks(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """simonw/llm with a model of ``extra-openai-models.yaml``, as its documentation says."""
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
+    (tmp_path / "extra-openai-models.yaml").write_text(
+        f"- model_id: ours\n  model_name: cloud/strong\n  api_base: {house.base_url}\n"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import llm
+
+        assert llm.get_model("ours").prompt("hello", key="none").text() == "the hosted answer"
+
+
+# ---- one thing made of another -----------------------------------------------------------------------
+
+WORKING = """
+id = "cloud/vectors"; tasks = ["feature-extraction"]; input_mtok = 0.02; tier = "large"; input = ["text"]
+id = "cloud/voice"; tasks = ["text-to-speech"]; input_mchar = 1.0; tier = "large"; input = ["text"]
+id = "cloud/ear"; tasks = ["automatic-speech-recognition"]; input = ["audio"]; second = 0.0001; tier = "large"
+id = "cloud/brush"; tasks = ["text-to-image"]; input = ["text"]; picture = 0.01; tier = "large"
+"""
+
+
+@pytest.fixture
+def working(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[openai.OpenAI]:
+    """A client of a gateway with endpoints for vectors, speech, hearing and pictures."""
+    path = config(tmp_path / "working.toml", ("cloud", host.base_url, WORKING))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    with House() as house:
+        yield openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0)
+
+
+def test_openai_embeds(working: openai.OpenAI, host: FakeHost) -> None:
+    texts = [f"text number {n}" for n in range(9)]
+    made = working.embeddings.create(model="cloud/vectors", input=texts)  # the client asks for base64 and unpacks it
+    plain = working.embeddings.create(model="cloud/vectors", input=texts[3], encoding_format="float")
+    assert [row.index for row in made.data] == list(range(9))
+    assert made.data[3].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
+    assert made.data[3].embedding != pytest.approx(made.data[4].embedding, abs=1e-6)
+    assert made.usage.prompt_tokens == sum(attempt.input_tokens for attempt in host.attempts[:9])
+    with pytest.raises(openai.BadRequestError, match="send texts"):
+        working.embeddings.create(model="cloud/vectors", input=[[1, 2, 3]])
+    with pytest.raises(openai.BadRequestError, match="dimensions"):
+        working.embeddings.create(model="cloud/vectors", input="x", dimensions=8)
+
+
+def test_openai_speaks(working: openai.OpenAI) -> None:
+    made = working.audio.speech.create(model="cloud/voice", voice="alloy", input="Good morning.", response_format="wav")
+    assert made.response.headers["content-type"] == "audio/wav"
+    assert made.content[:4] == b"RIFF"
+    with pytest.raises(openai.BadRequestError, match="opus"):
+        working.audio.speech.create(model="cloud/voice", voice="alloy", input="x", response_format="opus")
+
+
+def test_openai_transcribes(working: openai.OpenAI, host: FakeHost, media: Path) -> None:
+    host.transcript = "the words of the host"
+    with (media / "jfk.wav").open("rb") as sound:
+        made = working.audio.transcriptions.create(model="cloud/ear", file=sound)
+    assert made.text == "the words of the host"
+    whole = working.audio.transcriptions.create(
+        model="cloud/ear", file=("jfk.wav", (media / "jfk.wav").read_bytes()), response_format="verbose_json",
+        language="en",
+    )  # fmt: skip
+    assert whole.duration == pytest.approx(11, abs=0.5)
+    srt = working.audio.transcriptions.create(model="cloud/ear", file=media / "jfk.wav", response_format="srt")
+    assert "-->" in str(srt)
+
+
+def test_openai_draws(working: openai.OpenAI, host: FakeHost) -> None:
+    made = working.images.generate(model="cloud/brush", prompt="a crane at dawn", n=2, size="1024x1024")
+    assert made.data is not None and len(made.data) == 2
+    assert base64.b64decode(made.data[0].b64_json or "")[:4] == b"\x89PNG"
+    assert host.attempts[0].json["n"] == 2
+    with pytest.raises(openai.BadRequestError, match="b64_json"):
+        working.images.generate(model="cloud/brush", prompt="x", response_format="url")
+
+
+def test_a_form_that_is_none_is_refused(house: House) -> None:
+    path = "/v1/audio/transcriptions"
+    for body, kind in (
+        (b"", "multipart/form-data; boundary=x"), (b"--x\r\n", "multipart/form-data; boundary=x"),
+        (b"--x--", "multipart/form-data; boundary=x"),
+        (b"--x\r\n\r\n\r\nhi\r\n--x--", "multipart/form-data; boundary=x"),
+        (b"abc", "multipart/form-data"),
+        (b"--x\r\ncontent-disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+    ):  # fmt: skip
+        found = house.http.post(path, content=body, headers={"content-type": kind})
+        assert found.status_code == 400, (body, found.text)
+    field = b'--x\r\ncontent-disposition: form-data; name="f"\r\n\r\n1\r\n'
+    many = field * 70 + b"--x--"
+    found = house.http.post(path, content=many, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert found.status_code == 413
+    found = house.http.post(path, data={"model": "auto", "api_base": "http://x"}, files={"file": b"RIFF"})
+    assert found.status_code == 400 and "api_base" in found.text
+    assert house.log == []
+
+
+@pytest.mark.e2e
+def test_the_models_of_this_machine_hear_speak_and_embed(house: House, media: Path) -> None:
+    """Real ears, voice and vectors, through OpenAI's own client."""
+    client = openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0)
+    heard = client.audio.transcriptions.create(model="openai/whisper-base", file=media / "jfk.wav")
+    assert "ask what you can do for your country" in heard.text.lower()
+    spoken = client.audio.speech.create(model="auto", voice="default", input="Good morning.", response_format="wav")
+    assert spoken.content[:4] == b"RIFF" and len(spoken.content) > 10_000
+    near, alike, far = (
+        row.embedding
+        for row in client.embeddings.create(
+            model="auto", input=["a cat sleeps", "a kitten is asleep", "the stock market fell"]
+        ).data
+    )
+    assert sum(a * b for a, b in zip(near, alike, strict=True)) > sum(a * b for a, b in zip(near, far, strict=True))

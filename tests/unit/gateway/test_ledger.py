@@ -1,0 +1,210 @@
+"""What a request is told: budgets with their numbers, rates with the time to wait, unknown prices."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from intermodal.gateway.ledger.ledger import Ledger
+from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, Rate, Refusal, VirtualKey, nano
+from intermodal.gateway.ledger.periods import span
+from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.ledger.till import Reservation
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_764_106_200.0  # 2025-11-25 21:30 UTC
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def started(folder: Path, clock: Clock, limits: dict[str, Rate] | None = None) -> Ledger:
+    ledger = Ledger(SqliteBooks(folder / FILE), limits=limits, clock=clock)
+    await ledger.start()
+    return ledger
+
+
+async def got(ledger: Ledger, key: VirtualKey, cost: float | None = 0.0, tokens: int | None = 1) -> Reservation:
+    found = await ledger.admit(key, Claim(cost=cost, tokens=tokens, endpoints=("e",)))
+    assert isinstance(found, Reservation), found
+    return found
+
+
+async def refused(ledger: Ledger, key: VirtualKey, cost: float | None = 0.0, tokens: int | None = 1) -> Refusal:
+    async with asyncio.timeout(5):
+        found = await ledger.admit(key, Claim(cost=cost, tokens=tokens, endpoints=("e",)))
+    assert isinstance(found, Refusal)
+    return found
+
+
+async def test_a_budget_is_spent_to_the_last_cent_and_then_refuses_with_the_numbers(
+    tmp_path: Path, clock: Clock
+) -> None:
+    ledger = await started(tmp_path, clock)
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="month"),))
+    for _ in range(10):
+        ledger.settle(await got(ledger, key, cost=0.1), cost=0.1, tokens=5)
+    await asyncio.sleep(0.15)
+    clock.now += 1
+    no = await refused(ledger, key, cost=0.1)
+    assert (no.status, no.code, no.again, no.retry_after) == (429, "insufficient_quota", False, None)
+    assert "$1.00 of the $1.00 that key 'app' has for 2025-11 is spent" in no.words
+    clock.now += 6 * 86400
+    await got(ledger, key, cost=0.1)
+    await ledger.close()
+
+
+async def test_what_running_requests_set_aside_may_be_free_again_soon(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
+    running = await got(ledger, key, cost=0.8)
+    no = await refused(ledger, key, cost=0.3)
+    assert (no.status, no.code, no.again, no.retry_after) == (429, "budget_reserved", True, 1.0)
+    ledger.settle(running, cost=0.2, tokens=1)
+    await got(ledger, key, cost=0.3)
+    too_much = await refused(ledger, key, cost=1.1)
+    assert not too_much.again and "max_tokens" in too_much.words
+    await ledger.close()
+
+
+async def test_an_unknown_price_is_never_nothing(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    bounded = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO),))
+    no = await refused(ledger, bounded, cost=None)
+    assert (no.status, no.code) == (402, "price_unknown")
+    free = VirtualKey(id="f", name="free")
+    ledger.settle(await got(ledger, free, cost=None), cost=None, tokens=10)
+    ledger.settle(await got(ledger, free, cost=None), cost=0.02, tokens=10)
+    ledger.settle(await got(ledger, bounded, cost=0.3), cost=None, tokens=None)
+    await ledger.close()
+    spent = {row.account: row for row in SqliteBooks(tmp_path / FILE).spent()}
+    assert spent["f/unpriced/month"].spent == 1, "counted as a request of unknown price"
+    assert spent["f/usd/month"].spent == 20_000_000
+    assert (spent["k/usd/month"].spent, spent["k/usd/month"].unknown) == (300_000_000, 300_000_000)
+
+
+async def test_tokens_that_cannot_be_told_are_refused_where_they_are_limited(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    for number, key in enumerate(
+        (VirtualKey(id="a", name="a", budgets=(Budget(unit="tokens", limit=10),)),
+         VirtualKey(id="b", name="b", rate=Rate(tpm=100)))
+    ):  # fmt: skip
+        assert (await refused(ledger, key, tokens=None)).code == "tokens_unknown", number
+    await got(ledger, VirtualKey(id="c", name="c"), tokens=None)
+    await ledger.close()
+
+
+async def test_more_than_was_set_aside_is_charged_as_it_was_and_counts(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
+    ledger.settle(await got(ledger, key, cost=0.5), cost=0.9, tokens=1)
+    await asyncio.sleep(0.15)
+    clock.now += 1
+    assert (await refused(ledger, key, cost=0.2)).code == "insufficient_quota"
+    await got(ledger, key, cost=0.1)
+    await ledger.close()
+    (row,) = (row for row in SqliteBooks(tmp_path / FILE).spent() if row.account == "k/usd/total")
+    assert row.spent == NANO
+
+
+async def test_a_rate_lets_a_minutes_worth_through_and_says_when_there_is_more(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    key = VirtualKey(id="k", name="app", rate=Rate(rpm=6))
+    for _ in range(6):
+        ledger.settle(await got(ledger, key), cost=0, tokens=1)
+    no = await refused(ledger, key)
+    assert (no.status, no.code, no.again) == (429, "rate_limit_exceeded", True)
+    assert no.retry_after == pytest.approx(10, abs=0.2) and "6 requests a minute" in no.words
+    clock.now += no.retry_after or 0
+    await got(ledger, key)
+    assert (await refused(ledger, key)).retry_after == pytest.approx(10, abs=0.2)
+    requests, tokens = ledger.rates(key)
+    assert requests is not None and tokens is None
+    assert (requests.limit, requests.remaining) == (6, 0) and requests.reset == pytest.approx(60)
+    await ledger.close()
+
+
+async def test_tokens_set_aside_and_not_taken_go_back_to_the_rate(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    key = VirtualKey(id="k", name="app", rate=Rate(tpm=1000))
+    running = await got(ledger, key, tokens=900)
+    assert (await refused(ledger, key, tokens=200)).retry_after == pytest.approx(6, abs=0.2)
+    ledger.settle(running, cost=0, tokens=100)
+    await got(ledger, key, tokens=800)
+    no = await refused(ledger, key, tokens=1001)
+    assert not no.again and "max_tokens" in no.words
+    await ledger.close()
+
+
+async def test_an_endpoints_rate_holds_for_all_keys_and_all_workers(tmp_path: Path, clock: Clock) -> None:
+    ledgers = [await started(tmp_path, clock, {"e": Rate(rpm=40)}) for _ in range(2)]
+    admitted = 0
+    for turn in range(60):
+        found = await ledgers[turn % 2].admit(
+            VirtualKey(id=f"k{turn % 3}", name="k"), Claim(cost=0, tokens=1, endpoints=("e",))
+        )
+        admitted += isinstance(found, Reservation)
+        await asyncio.sleep(0.06 if turn > 40 else 0)
+    assert admitted == 40
+    for ledger in ledgers:
+        await ledger.close()
+
+
+async def test_a_request_whose_client_leaves_while_it_waits_sets_nothing_aside(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    keys = [
+        VirtualKey(id=f"k{number}", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
+        for number in range(20)  # each has to be drawn for first
+    ]
+    for number, key in enumerate(keys):
+        waiting = asyncio.ensure_future(ledger.admit(key, Claim(cost=0.5, tokens=1)))
+        for _ in range(number % 4):
+            await asyncio.sleep(0)
+        if waiting.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        else:
+            ledger.release(await waiting)  # type: ignore[arg-type]
+    for key in keys:
+        await got(ledger, key, cost=1.0)
+    await ledger.close()
+
+
+async def test_nothing_is_done_while_nobody_asks(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO),))
+    ledger.settle(await got(ledger, key, cost=0.1), cost=0.1, tokens=1)
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        if ledger._ticking is None:
+            break
+    assert ledger._ticking is None, "an idle gateway wakes for nothing"
+    (row,) = (row for row in SqliteBooks(tmp_path / FILE).spent() if row.account == "k/usd/month")
+    assert (row.spent, row.held) == (NANO // 10, 0), "and nothing lies idle in it"
+    await ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("period", "start", "hours"),
+    [("hour", "2025-11-25T21", 0.5), ("day", "2025-11-25", 2.5), ("month", "2025-11", 5 * 24 + 2.5)],
+)
+def test_periods_begin_on_the_hour_the_day_and_the_month_in_utc(period: str, start: str, hours: float) -> None:
+    name, until = span(period, Clock().now)  # type: ignore[arg-type]
+    assert (name, until) == (start, Clock().now + hours * 3600)
+    assert span("total", 0.0)[1] > 1e300
+
+
+@pytest.mark.parametrize(("usd", "expected"), [(0.1 + 0.2, 300_000_000), (1e-10, 1), (0.0, 0), (0.004, 4_000_000)])
+def test_money_is_rounded_up_to_nanodollars_and_never_by_what_a_float_cannot_say(usd: float, expected: int) -> None:
+    assert nano(usd) == expected
