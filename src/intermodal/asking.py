@@ -40,6 +40,7 @@ from intermodal.request import (
 from intermodal.wire import languages
 
 if TYPE_CHECKING:
+    from intermodal.config import Config
     from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
 
@@ -60,6 +61,7 @@ class Options(TypedDict, total=False):
     at_least: Tier | None
     model: str
     max_cost: float
+    max_cost_stated: bool
     deadline: float | None
     farthest: Zone
     private: str | Sequence[str]
@@ -83,6 +85,13 @@ class AskOptions(Options, total=False):
     output: Output | None
     system: str
     history: Iterable[Message]
+
+
+def usual(options: Any, config: Config) -> None:
+    """Fill in what the config says where nothing else is said."""
+    options.setdefault("max_cost_stated", "max_cost" in options)
+    for name in ("max_cost", "time_value", "pay_twice"):
+        options.setdefault(name, getattr(config, name))
 
 
 def make_request(
@@ -122,6 +131,7 @@ def make_request(
     if not parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
     _check_output(output)
+    options.setdefault("max_cost_stated", "max_cost" in options)
     messages = [Message(role="system", parts=(Text(text=system),))] if system else []
     messages += [*history, Message(role="user", parts=tuple(parts))]
     if schema is not None:
@@ -189,8 +199,9 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
         if isinstance(given[name], str | int):
             given[name] = (given[name],)
     for name in ("max_cost", "deadline", "time_value"):
-        if given.get(name) is not None and not 0 <= given[name] < math.inf:
-            raise UsageError(f"{name}={given[name]} is not a limit", todo="give a number of 0 or more")
+        value = given.get(name)
+        if value is not None and not (isinstance(value, int | float) and 0 <= value < math.inf):
+            raise UsageError(f"{name}={value!r} is not a limit", todo="give a number of 0 or more")
     if isinstance(given.get("language"), str):
         given["language"] = languages.checked(given["language"])
     try:
@@ -200,7 +211,7 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
 
 
 def as_part(file: FileLike) -> Part:
-    """One file as a part whose kind the bytes will tell."""
+    """One file as a part whose kind the bytes will tell. Raises UsageError for what is no file."""
     if isinstance(file, BytesSource | PathSource | UrlSource):
         return File(source=file)
     if isinstance(file, bytes):
@@ -209,6 +220,8 @@ def as_part(file: FileLike) -> Part:
         return File(source=UrlSource(url=file))
     if isinstance(file, str | os.PathLike):
         return File(source=PathSource(path=str(Path(file))))
+    if not isinstance(file, Part):
+        raise UsageError(f"{type(file).__name__} is not a file", todo="pass a path, a URL, bytes, or a part")
     return file
 
 

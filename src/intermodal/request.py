@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -121,6 +122,8 @@ class Policy(Value):
             strongest reachable when nothing is that strong. A stated floor rejects.
         model: the generating endpoint or model the user named; "" lets the planner choose.
         max_cost: USD for the whole request, compared with the high estimate.
+        max_cost_stated: somebody said it, so that a price nobody knows fails it; under a limit nobody stated such a
+            price sorts last and is said. Any limit but the default one was stated.
         deadline: seconds for the whole request, compared with the high estimate.
         farthest: nothing leaves this zone. ``--local`` is ``machine``.
         private: labels: kinds ("audio") or part names ("call.wav") that may not leave the machine,
@@ -138,6 +141,7 @@ class Policy(Value):
     at_least: Tier | None = None
     model: str = ""
     max_cost: float = DEFAULT_MAX_COST
+    max_cost_stated: bool = False
     deadline: float | None = None
     farthest: Zone = "internet"
     private: tuple[str, ...] = ()
@@ -148,6 +152,11 @@ class Policy(Value):
     pages: tuple[int, ...] = ()
     time_value: float = DEFAULT_TIME_VALUE
     pay_twice: bool = True
+
+    @property
+    def takes_unknown_prices(self) -> bool:
+        """Whether an endpoint whose price nobody knows may be asked."""
+        return self.max_cost == math.inf or (self.max_cost == DEFAULT_MAX_COST and not self.max_cost_stated)
 
 
 class Request(Value):

@@ -158,6 +158,7 @@ def build_request(
         "pages": _pages(_flat(given["pages"])),
         "hosts": chosen_hosts(given["hosts"], config),
         "max_cost": config.max_cost,
+        "max_cost_stated": given["max_cost"] is not None,
         "time_value": config.time_value,
         "pay_twice": config.pay_twice,
     }

@@ -169,7 +169,8 @@ def _policy(said: Mapping[str, Any], config: Config, where: str) -> Policy:
     plain = {key: said[key] for key in _SAME if key in said}
     return msgspec.convert(
         {
-            "max_cost": NO_LIMIT, **plain, "model": model, "hosts": tuple(dict.fromkeys(hosts)),
+            "max_cost": NO_LIMIT, "max_cost_stated": "max_cost" in said, **plain, "model": model,
+            "hosts": tuple(dict.fromkeys(hosts)),
             "farthest": "machine" if said.get("local") else "internet",
         },
         Policy,

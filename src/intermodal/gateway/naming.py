@@ -130,6 +130,7 @@ def tightened(policy: Policy, wishes: Wishes) -> Policy:
         objective=wishes.objective or policy.objective,
         at_least=max(tiers, key=TIERS.index) if tiers else None,
         max_cost=policy.max_cost if wishes.max_cost is None else min(policy.max_cost, wishes.max_cost),
+        max_cost_stated=policy.max_cost_stated or wishes.max_cost is not None,
         deadline=min(waits) if waits else None,
         farthest=min(policy.farthest, wishes.farthest or policy.farthest, key=ZONES.index),
         private=tuple(dict.fromkeys((*policy.private, *wishes.private))),

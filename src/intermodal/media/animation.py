@@ -16,6 +16,7 @@ _WORK = 1_500_000_000  # pixels of all frames: Pillow composes about 100 million
 _FRAME_COST = 30_000  # pixels that a small frame costs at least
 _LOOK = (320, 180)  # frames are shrunk to this before they are compared
 _TOLD = 0.02
+_PAGED = "image/tiff"
 
 
 def frames(
@@ -26,7 +27,7 @@ def frames(
     most = min(max(1, most), MAX_FRAMES_IN_PLAN)
     side = min(max(16, max_side or MAX_FRAME_SIDE), MAX_FRAME_SIDE)
     rate = rate_of(spread)
-    paged = media_type == "image/tiff"
+    paged = media_type == _PAGED
     if not paged and header.frames * max(_FRAME_COST, header.width * header.height) > _WORK:
         raise InputTooLarge(
             f"has {header.frames:,} frames of {header.width:,} x {header.height:,} pixels, too many to compose",
@@ -34,16 +35,22 @@ def frames(
         )
     with fence.room(image.room(header, data)):
         if paged:
-            chosen = {number: Wanted(moment=0, at=0, until=0) for number in range(min(most, header.frames))}
+            pages = boxes.tiff_pages(data)[:most]
+            chosen = {place: Wanted(moment=0, at=0, until=0) for place in pages}
         else:
             chosen = _chosen(data, media_type, header, rate, most, report)
-        made = []
+        made: list[dict[str, Any]] = []
         for number, shown in _walk(data, media_type, max(chosen, default=0)):
             wanted = chosen.get(number)
             if wanted is None:
                 continue
             made.append(
-                {**_fitted(shown, side), "at": wanted.at, "until": wanted.until, "number": number + 1 if paged else 0}
+                {
+                    **_fitted(shown, side),
+                    "at": wanted.at,
+                    "until": wanted.until,
+                    "number": len(made) + 1 if paged else 0,
+                }
             )
             report(min(1.0, 0.7 + 0.3 * len(made) / len(chosen)), f"frame {len(made)} of {len(chosen)}")
     return made
@@ -60,7 +67,7 @@ def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.
     """(place, frame) in order up to ``last``; the frame is used up before the next is asked for."""
     opened = image.opened(data, media_type)
     for place in range(min(last + 1, image.count_of(opened))):
-        if place:
+        if place or media_type == _PAGED:
             image.turned_to(opened, place)
         image.load(opened)
         yield place, opened.copy()

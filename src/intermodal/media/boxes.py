@@ -173,19 +173,36 @@ def _webp(data: bytes) -> Pixels:
 
 
 def _tiff(data: bytes) -> Pixels:
-    """The largest page, and how many there are; a directory that was seen before ends the count."""
+    """The largest picture in it, and how many pages there are."""
+    width, height, pages = _directories(data)
+    return Pixels(width=width, height=height, frames=max(1, len(pages)))
+
+
+def tiff_pages(data: bytes) -> tuple[int, ...]:
+    """Which of a TIFF's pictures are pages, in order; its thumbnails and masks are none (NewSubfileType, bits 0 and 2;
+    TIFF 6.0, page 36). Of a file that calls all of them so, all are."""
+    return _directories(data)[2]
+
+
+def _directories(data: bytes) -> tuple[int, int, tuple[int, ...]]:
+    """Largest width, largest height, places of pages; a directory that was seen before ends the count."""
     order = "little" if data[:2] == b"II" else "big"
     at, width, height, seen = _number(data, 4, 4, order), 0, 0, set[int]()
+    pages: list[int] = []
     while at and at not in seen and len(seen) <= MAX_FRAMES:
         seen.add(at)
-        count = _number(data, at, 2, order)
+        count, beside = _number(data, at, 2, order), False
         for entry in range(at + 2, at + 2 + 12 * count, 12):
             tag, form = _number(data, entry, 2, order), _number(data, entry + 2, 2, order)
+            if tag == 254:  # NewSubfileType; a LONG
+                beside = bool(_number(data, entry + 8, 4, order) & 0b101)
             if tag in (256, 257):  # ImageWidth, ImageLength; a SHORT or a LONG
                 value = _number(data, entry + 8, 2 if form == 3 else 4, order)
                 width, height = (max(width, value), height) if tag == 256 else (width, max(height, value))
+        if not beside:
+            pages.append(len(seen) - 1)
         at = _number(data, at + 2 + 12 * count, 4, order)
-    return Pixels(width=width, height=height, frames=max(1, len(seen)))
+    return width, height, tuple(pages or range(len(seen)))
 
 
 def _bmp(data: bytes) -> Pixels:

@@ -175,6 +175,8 @@ def opened(data: bytes, media_type: str) -> Image.Image:
         raise
     except Exception as error:  # Pillow raises many kinds for a bad header
         raise _broken(error) from None
+    if media_type == "image/tiff" and (first := next(iter(boxes.tiff_pages(data)), 0)):
+        turned_to(image, first)  # a thumbnail comes before it
     if image.width * image.height > MAX_PIXELS:
         raise InputTooLarge(f"has more than {MAX_PIXELS // 1_000_000} million pixels", todo="shrink it first")
     return image

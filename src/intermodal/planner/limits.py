@@ -16,7 +16,6 @@ from intermodal.planner.case import Case
 from intermodal.planner.demand import Demand
 from intermodal.planner.index import Group
 from intermodal.planner.routes import Numbers
-from intermodal.request import DEFAULT_MAX_COST
 
 
 class Limits(Struct, frozen=True):
@@ -49,7 +48,7 @@ def limits(case: Case, floor: int) -> Limits:
     policy, machine = case.policy, case.machine
     return Limits(
         cost=policy.max_cost,
-        unknown=policy.max_cost in (DEFAULT_MAX_COST, math.inf),
+        unknown=policy.takes_unknown_prices,
         seconds=math.inf if policy.deadline is None else policy.deadline,
         free=math.inf if machine.memory == 0 else float(machine.free),
         floor=floor,

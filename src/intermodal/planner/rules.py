@@ -28,7 +28,7 @@ from intermodal.planner.drawing import cannot_be_told
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
 from intermodal.planner.way import Way, refused
 from intermodal.plans.numbers import plain_money
-from intermodal.request import DEFAULT_MAX_COST, ZONES, ScoresOutput, Zone
+from intermodal.request import ZONES, ScoresOutput, Zone
 
 _MAKES: dict[str, str] = {
     "generate": "it answers in text",
@@ -278,10 +278,9 @@ def memory(priced: Priced, case: Case) -> str:
 
 def unknown_price(priced: Priced, case: Case) -> str:
     """An unknown fails a limit the user set; under the default limit it sorts last and is said."""
-    limit = case.policy.max_cost
-    if priced.cost_high < float("inf") or limit in (DEFAULT_MAX_COST, float("inf")):
+    if priced.cost_high < float("inf") or case.policy.takes_unknown_prices:
         return ""
-    return f"its price is not known, and the limit is ${limit:g}"
+    return f"its price is not known, and the limit is ${case.policy.max_cost:g}"
 
 
 def max_cost(priced: Priced, case: Case) -> str:

@@ -147,7 +147,8 @@ def pairs(rows: Iterable[Attempt]) -> Iterator[Pair]:
     """Estimates and actuals of rows that say something.
 
     A q-error needs something on both sides: an actual of 0 (music has no words) is left out, and an estimated
-    count below 1 is graded as 1, as is usual for cardinalities. Loading is no part of the seconds.
+    count below 1 is graded as 1, as is usual for cardinalities. Loading is no part of the seconds. An ear passes over
+    a silent recording in no time, which says nothing of its pace.
     """
     by_step: dict[tuple[str, str], list[Attempt]] = {}
     for row in filter(counts, rows):
@@ -162,7 +163,10 @@ def pairs(rows: Iterable[Attempt]) -> Iterator[Pair]:
              sum(outcome.usage.output_tokens or 0 for outcome in outcomes), expected.output_range),
             ("seconds", expected.seconds, sum(outcome.seconds for outcome in outcomes), expected.seconds_range),
         ):  # fmt: skip
-            if estimate is not None and actual:
+            silent = figure == "seconds" and expected.op == "transcribe" and all(
+                outcome.usage.output_tokens == 0 for outcome in outcomes
+            )  # fmt: skip
+            if estimate is not None and actual and not silent:
                 day = last.started[:10]
                 yield Pair(expected.endpoint, expected.op, figure, estimate, actual, promised, last.sequence, day)
 

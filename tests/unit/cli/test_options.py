@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from tests.unit.cli.conftest import Cli
 
+from intermodal import Client, config, make_request
 from intermodal.asking import guarded
+from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.cli.options import build_request, request_options
 from intermodal.config import Config
 from intermodal.content import BytesSource, File, PathSource, Text, UrlSource
-from intermodal.errors import InputBroken, IntermodalError, SchemaInvalid, UsageError
+from intermodal.errors import InputBroken, IntermodalError, NoRoute, SchemaInvalid, UsageError
 from intermodal.request import EmbeddingOutput, JsonOutput, Request, TextOutput, TranscriptOutput
 
 
-def request(*words: str, config: Config | None = None) -> Request:
+def request(*words: str, settings: Config | None = None) -> Request:
     @click.command()
     @request_options
     def verb(**given: Any) -> Request:
-        return build_request(given, config or Config())
+        return build_request(given, settings or Config())
 
     made: Request = verb.main(list(words), standalone_mode=False)
     return made
@@ -61,15 +66,15 @@ def test_every_option_lands_where_it_belongs() -> None:
 
 
 def test_the_config_sets_defaults_that_options_override() -> None:
-    config = Config(max_cost=0.5, time_value=0.01, private=("audio",))
-    made = request("q", config=config)
+    settings = Config(max_cost=0.5, time_value=0.01, private=("audio",))
+    made = request("q", settings=settings)
     assert (made.policy.max_cost, made.policy.time_value) == (0.5, 0.01)
-    assert guarded(made, config.private).policy.private == ("audio",)
-    assert request("q", "--max-cost", "0", config=config).policy.max_cost == 0.0
+    assert guarded(made, settings.private).policy.private == ("audio",)
+    assert request("q", "--max-cost", "0", settings=settings).policy.max_cost == 0.0
     for careful in (Config(pay_twice=False), Config()):
-        assert request("q", config=careful).policy.pay_twice is careful.pay_twice
-        assert request("q", "--no-pay-twice", config=careful).policy.pay_twice is False
-        assert request("q", "--pay-twice", config=careful).policy.pay_twice is True
+        assert request("q", settings=careful).policy.pay_twice is careful.pay_twice
+        assert request("q", "--no-pay-twice", settings=careful).policy.pay_twice is False
+        assert request("q", "--pay-twice", settings=careful).policy.pay_twice is True
 
 
 @pytest.mark.parametrize(
@@ -232,3 +237,18 @@ def test_a_release_may_name_a_part_as_the_plan_calls_it(monkeypatch: pytest.Monk
     piped(monkeypatch, b"")
     made = request("q", "r.eml", "--release", "audio:text, r.eml, call.wav:text", "--release", "image:text")
     assert made.policy.release == ("audio:text", "r.eml, call.wav:text", "image:text")
+
+
+def test_a_limit_that_is_said_holds_for_unknown_prices_even_when_it_is_the_usual_one(cli: Cli) -> None:
+    row = ServedRow(id="acme/mystery-70b", served_as="mystery", context=32768)
+    config.add_host(os.environ, HostRow(id="box", base_url="https://box.invalid/v1", zone="internet", models=(row,)))
+    question = ("explain", "Explain how a gantry crane works.", "-m", "box:acme/mystery-70b")
+    usual = cli(*question)
+    assert usual.code == 0 and "cannot be checked" in usual.out
+    said = cli(*question, "--max-cost", "0.05")
+    assert said.code == 4 and "its price is not known, and the limit is $0.05" in said.err
+    with Client() as client:
+        make = partial(make_request, "Explain how a gantry crane works.", model="box:acme/mystery-70b")
+        assert client.plan(make()).chosen.endpoint == "box:acme/mystery-70b"
+        with pytest.raises(NoRoute):
+            client.plan(make(max_cost=0.05))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from tests.gates import corpus
 
 from intermodal import errors
@@ -95,6 +95,33 @@ async def test_a_tiff_is_its_first_page_and_its_pages_are_frames(
     assert [frame.number for frame in frames] == [1, 2, 3]
     assert len({frame.data for frame in frames}) == 3
     assert len(await worker.frames(data, spread="scenes", most=2)) == 2
+
+
+def scanned(*kinds: int) -> bytes:
+    """A TIFF of pictures 100 and more pixels wide, each with its NewSubfileType: 0 a page, 1 a thumbnail, 4 a mask."""
+    out = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(out, new=True) as file:
+        for place, kind in enumerate(kinds):
+            page = Image.new("L", (100 + place, 50), 40 * place)
+            page.save(file, "TIFF", tiffinfo={254: kind})
+            file.newFrame()
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "pages"),
+    [((0, 1, 2, 4), [100, 102]), ((1, 0), [101]), ((0, 1), [100]), ((1, 1), [100, 101]), ((0, 0), [100, 101])],
+    ids=["among pages", "before the page", "after the page", "nothing else", "none"],
+)
+async def test_thumbnails_and_masks_of_a_tiff_are_no_pages(
+    worker: MediaWorker, kinds: tuple[int, ...], pages: list[int]
+) -> None:
+    data = scanned(*kinds)
+    found = await worker.probe(data)
+    assert (found.width, found.frames) == (pages[0], len(pages))
+    assert (await worker.picture(data)).width == pages[0]
+    frames = await worker.frames(data, spread="scenes", most=12)
+    assert [(frame.number, frame.width) for frame in frames] == [(at + 1, wide) for at, wide in enumerate(pages)]
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])

@@ -24,12 +24,13 @@ _RUNS = count()
 
 def add(
     store: Store, *, op: str = "generate", zone: str = "process", work: Work | None = None, run: str = "",
-    output: str = "", endpoint: str = "e", **outcome: object,
+    output: str = "", endpoint: str = "e", promised: Range | None = None, **outcome: object,
 ) -> None:  # fmt: skip
     key = store.reserve(
         Reservation(
             run=run or f"r{next(_RUNS)}", step="s", op=op, task="t", endpoint=endpoint, zone=zone,  # type: ignore[arg-type]
             work=work or Work(), seconds=2.0, input_tokens=100.0, output=output,
+            seconds_range=promised,
         )
     )  # fmt: skip
     store.sent(key)
@@ -411,3 +412,15 @@ def test_promises_that_are_not_kept_are_named_until_they_are_learned(store: Stor
     for _ in range(6):
         heard(store, 9.0, (7.0, 11.0), "e")
     assert store.drifts() == ()
+
+
+def test_silent_recordings_are_no_evidence_that_an_ear_is_off(store: Store) -> None:
+    """They take no time, whatever was promised; those with words are judged as ever."""
+    sound = {"op": "transcribe", "work": Work(audio_seconds=60.0), "promised": Range(low=1.0, high=4.0)}
+    for _ in range(20):
+        add(store, seconds=0.05, usage=Usage(output_tokens=0), **sound)  # type: ignore[arg-type]
+    assert not [each for each in store.drifts() if each.figure == "transcribe seconds"]
+    for _ in range(20):
+        add(store, seconds=0.05, usage=Usage(output_tokens=100), **sound)  # type: ignore[arg-type]
+    (drift,) = (each for each in store.drifts() if each.figure == "transcribe seconds")
+    assert drift.seen.high == 0.05 and drift.stated.low == 1.0
