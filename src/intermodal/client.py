@@ -24,9 +24,10 @@ from msgspec.structs import replace
 from intermodal import asking
 from intermodal._sync import Bridge
 from intermodal.asking import AskOptions
-from intermodal.catalog.load import load_catalog, tariffs, with_named
+from intermodal.catalog.load import load_catalog, tariffs, with_found, with_named
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
+from intermodal.discovery.known import Known
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Result, TextDelta, fold
 from intermodal.executor.upstream import Upstreams
@@ -101,8 +102,9 @@ class AsyncClient:
         self._transport: Any = None
         self._store: Store | None = None
         self._vocabularies: Vocabularies | None = None
+        self.known = Known(self.config, self.env)
         self._last_catalog = Catalog()
-        self._upstreams = Upstreams()
+        self._upstreams = Upstreams(self.known.learn)
         self._weights: WeightsStore | None = None
 
     # ---- the five things it does ----------------------------------------------------------------
@@ -156,7 +158,7 @@ class AsyncClient:
     # ---- what leads to a plan -------------------------------------------------------------------
 
     async def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
-        """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may count it."""
+        """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked."""
         from intermodal.media.decode import MediaWorker
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
@@ -174,18 +176,15 @@ class AsyncClient:
         asked = whole.messages if request is not whole else ()
         request = asking.guarded(request, self.config.private)
         opened = await open_request(request, self._media, fetcher=fetcher)
+        if counting:
+            await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
-            request=request,
-            facts=opened.facts,
-            catalog=catalog,
-            machine=snapshot(self.env, loaded),
-            statistics=self.store.statistics(),
-            as_of=datetime.now(UTC).date().isoformat(),
-            asked=asked,
-        )
+            request=request, facts=opened.facts, catalog=catalog, machine=snapshot(self.env, loaded),
+            statistics=self.store.statistics(), as_of=datetime.now(UTC).date().isoformat(), asked=asked,
+        )  # fmt: skip
         return Prepared(inputs=inputs, opened=opened)
 
     @property
@@ -199,17 +198,14 @@ class AsyncClient:
         from intermodal.servers.here import started
         from intermodal.store.measured import strengths
 
+        measured = strengths(data_dir(self.env))
         made = load_catalog(
-            user=(*self.config.hosts, *started(self.env)),
-            consent=(*self.config.consent, *hosts),
-            installed=installed(),
-            weights=self.weights.present(),
-            env=self.env,
-            measured=strengths(data_dir(self.env)),
-            own_snapshot=snapshot_file(self.env),
-        )
+            user=(*self.config.hosts, *started(self.env)), consent=(*self.config.consent, *hosts),
+            installed=installed(), weights=self.weights.present(), env=self.env, measured=measured, own_snapshot=snapshot_file(self.env),
+        )  # fmt: skip
+        made = with_found(made, self.known.servers, user=self.config.hosts, measured=measured)
         made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
-        made = self._upstreams.corrected(made)
+        made = self._upstreams.corrected(self.known.corrected(made))
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
             self._last_catalog = made
         return self._last_catalog

@@ -163,6 +163,8 @@ class Caller:
                 self.ledger.maybe_paid += attempt.maybe_paid(error)
                 if (lesson := taught(error, job)) is not None:
                     upstreams.learn(lesson)
+                    if lesson.lacks and isinstance(error, errors.CallError):
+                        error.taught, error.resendable = True, False
                 decision = standing.decided(self, error, job, number, committed())
                 passed_over = standing.rather_elsewhere(self, error, job, decision)
                 if passed_over:
