@@ -109,12 +109,13 @@ def test_a_silent_stream_is_kept_open_by_comments(
     assert not found.done
 
 
-def leave(house: House, tree: dict[str, object], *, after: bytes = b"") -> None:
+def leave(house: House, tree: dict[str, object], *, after: bytes = b"", headers: dict[str, str] | None = None) -> None:
     """Ask, wait for these bytes of the answer, and hang up."""
     import json
 
     body = json.dumps(tree).encode()
-    head = f"{HEAD}content-length: {len(body)}\r\n\r\n"
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    head = f"{HEAD}{more}content-length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=10) as line:
         line.sendall(head.encode() + body)
         found = b""
