@@ -15,6 +15,7 @@ import msgspec
 from intermodal import schema as schemas
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
+from intermodal.costing.images import check_rules
 from intermodal.errors import PlanStale, UsageError
 from intermodal.events import Result
 from intermodal.planner.index import needs_consent
@@ -85,6 +86,12 @@ class AskOptions(Options, total=False):
     output: Output | None
     system: str
     history: Iterable[Message]
+
+
+def sound(config: Config) -> Config:
+    """The config, whose rows name rules that can be followed. Raises ConfigError."""
+    check_rules(config.hosts)
+    return config
 
 
 def usual(options: Any, config: Config) -> None:
