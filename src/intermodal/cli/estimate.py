@@ -53,7 +53,6 @@ def estimate(**given: Any) -> None:
     from intermodal.catalog.families import families
     from intermodal.catalog.load import load_catalog, snapshot
     from intermodal.config import load_config, snapshot_file
-    from intermodal.costing.images import check_rules
     from intermodal.reports.estimate import estimate as made_of
     from intermodal.reports.estimate import rules_of
     from intermodal.reports.subject import find
@@ -64,9 +63,12 @@ def estimate(**given: Any) -> None:
         raise UsageError("nothing to count", todo="name a file, or imagine one: --image 1024x1024")
     if [*given["texts"], *given["files"]].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for one text or for one file")
-    own = load_config(os.environ).hosts
-    check_rules(own)
-    catalog = load_catalog(user=own, installed={}, weights=frozenset())
+    own = load_config(os.environ)
+    if own.hosts:
+        from intermodal.asking import sound
+
+        own = sound(own)
+    catalog = load_catalog(user=own.hosts, installed={}, weights=frozenset())
     subject = find(catalog, snapshot(snapshot_file(os.environ)), families(), given["name"])
     rules = rules_of(subject, families(), day)
     pieces = (*_real(given, rules.rules.get("text", "")), *imagined)

@@ -8,9 +8,7 @@ says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from intermodal.costing.vision import (
     anthropic,
@@ -27,11 +25,7 @@ from intermodal.costing.vision import (
     qwen,
 )
 from intermodal.costing.vision.said import Family, Said, read_rule
-from intermodal.errors import ConfigError
 from intermodal.quantity import Quantity, between, exact
-
-if TYPE_CHECKING:
-    from intermodal.catalog.rows import HostRow
 
 UNKNOWN_RULE = "no published rule for this model's pictures"
 DETAILS = ("auto", "low", "medium", "high", "ultra", "original")
@@ -104,16 +98,6 @@ def image_refusal(rule: str, width: int, height: int, detail: str = "auto") -> s
 def is_rule(rule: str) -> bool:
     """Whether a rule string can be followed."""
     return _family(rule) is not None
-
-
-def check_rules(hosts: Iterable[HostRow]) -> None:
-    """Raise ConfigError for a host's row that names a rule nobody can follow: it would be a wide range in silence."""
-    for host in hosts:
-        for served in host.models:
-            if served.image_tokens and not is_rule(served.image_tokens):
-                what = f"{served.id}: image_tokens is {served.image_tokens!r}, and no such rule is known"
-                todo = f"rules are {', '.join(sorted(RULES))}, with their numbers: see docs/counting.md"
-                raise ConfigError(what, where=f"[hosts.{host.id}]", todo=todo)
 
 
 def _family(rule: str) -> tuple[Family, Said] | None:
