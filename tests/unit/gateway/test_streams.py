@@ -109,7 +109,14 @@ def test_a_silent_stream_is_kept_open_by_comments(
     assert not found.done
 
 
-def leave(house: House, tree: dict[str, object], *, after: bytes = b"", headers: dict[str, str] | None = None) -> None:
+def leave(
+    house: House,
+    tree: dict[str, object],
+    *,
+    after: bytes = b"",
+    headers: dict[str, str] | None = None,
+    host: FakeHost | None = None,
+) -> None:
     """Ask, wait for these bytes of the answer, and hang up."""
     import json
 
