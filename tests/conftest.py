@@ -61,6 +61,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
         if name.startswith("INTERMODAL_") or SECRET.search(name):
             monkeypatch.delenv(name)
     monkeypatch.setenv("INTERMODAL_HOME", str(home))
+    monkeypatch.setenv("INTERMODAL_DISCOVERY", "off")  # what else runs on this machine is none of a test's business
     cache = cache_dir(os.environ)
     assert home in (cache, *cache.parents), "INTERMODAL_HOME must move the cache too, or tests write to yours"
     cache.mkdir(parents=True, exist_ok=True)

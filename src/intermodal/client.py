@@ -5,13 +5,13 @@
     machine, statistics ──────┘               └── run() ─▶ events ─ fold ─▶ Result
 
 Planning is pure; everything that touches the world happens before it (``_inputs``) or after it
-(``stream``). ``Client`` is the same, synchronous, through one bridge.
+(``stream``). ``Client`` in ``blocking.py`` is the same, synchronous, through one bridge.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 from msgspec.structs import replace
 
 from intermodal import asking
-from intermodal._sync import Bridge
 from intermodal.asking import AskOptions
-from intermodal.catalog.load import load_catalog, tariffs, with_named
+from intermodal.catalog.load import load_catalog, tariffs, with_found, with_named
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
+from intermodal.discovery.known import Known
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Result, TextDelta, fold
 from intermodal.executor.upstream import Upstreams
@@ -101,8 +101,9 @@ class AsyncClient:
         self._transport: Any = None
         self._store: Store | None = None
         self._vocabularies: Vocabularies | None = None
+        self.known = Known(self.config, self.env)
         self._last_catalog = Catalog()
-        self._upstreams = Upstreams()
+        self._upstreams = Upstreams(self.known.learn)
         self._weights: WeightsStore | None = None
 
     # ---- the five things it does ----------------------------------------------------------------
@@ -156,7 +157,7 @@ class AsyncClient:
     # ---- what leads to a plan -------------------------------------------------------------------
 
     async def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
-        """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may count it."""
+        """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked."""
         from intermodal.media.decode import MediaWorker
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
@@ -174,6 +175,8 @@ class AsyncClient:
         asked = whole.messages if request is not whole else ()
         request = asking.guarded(request, self.config.private)
         opened = await open_request(request, self._media, fetcher=fetcher)
+        if counting:
+            await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
@@ -199,17 +202,19 @@ class AsyncClient:
         from intermodal.servers.here import started
         from intermodal.store.measured import strengths
 
+        measured = strengths(data_dir(self.env))
         made = load_catalog(
             user=(*self.config.hosts, *started(self.env)),
             consent=(*self.config.consent, *hosts),
             installed=installed(),
             weights=self.weights.present(),
             env=self.env,
-            measured=strengths(data_dir(self.env)),
+            measured=measured,
             own_snapshot=snapshot_file(self.env),
         )
+        made = with_found(made, self.known.servers, user=self.config.hosts, measured=measured)
         made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
-        made = self._upstreams.corrected(made)
+        made = self._upstreams.corrected(self.known.corrected(made))
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
             self._last_catalog = made
         return self._last_catalog
@@ -322,78 +327,9 @@ class AsyncClient:
         await self.aclose()
 
 
-class Client:
-    """:class:`AsyncClient` for synchronous code: same verbs, same arguments, one background event loop."""
-
-    def __init__(
-        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
-    ) -> None:
-        self.asynchronous = AsyncClient(config, env=env, remember=remember)
-        self._bridge = Bridge()
-
-    def plan(self, request: Request) -> Plan:
-        return self._bridge.run(self.asynchronous.plan, request)
-
-    def explain(self, request: Request) -> str:
-        return self._bridge.run(self.asynchronous.explain, request)
-
-    def run(self, request: Request, plan: Plan | None = None) -> Result:
-        return self._bridge.run(self.asynchronous.run, request, plan)
-
-    def stream(self, request: Request, plan: Plan | None = None) -> Iterator[Event]:
-        return self._bridge.iterate(lambda: self.asynchronous.stream(request, plan))
-
-    def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> Iterator[Event]:
-        return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan, exact=exact))
-
-    def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
-        return self._bridge.run(partial(self.asynchronous.prepare, also=also, counting=counting), request)
-
-    def approved(self, saved: SavedPlan) -> Prepared:
-        return self._bridge.run(self.asynchronous.approved, saved)
-
-    @overload
-    def ask(
-        self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Unpack[AskOptions]
-    ) -> Answer[T]: ...
-
-    @overload
-    def ask(
-        self,
-        prompt: str,
-        *files: asking.FileLike,
-        schema: Mapping[str, Any] | None = None,
-        **options: Unpack[AskOptions],
-    ) -> Answer[Any]: ...
-
-    def ask(
-        self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Unpack[AskOptions]
-    ) -> Answer[Any]:
-        """One question, one answer; see :func:`intermodal.ask`."""
-
-        async def call() -> Answer[Any]:
-            return await self.asynchronous.ask(prompt, *files, schema=schema, **options)
-
-        return self._bridge.run(call)
-
-    def close(self) -> None:
-        """End every child process and connection. A copy in a forked child has none of its own."""
-        if self._bridge.started:
-            self._bridge.run(self.asynchronous.aclose)
-        self._bridge.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 def explain_analyze(plan: Plan, result: Result) -> str:
     """Estimate beside actual, per step, with q-errors."""
     return analyze.explain_analyze(plan, result)
 
 
-__all__ = ["Answer", "AsyncClient", "Client", "Prepared", "explain_analyze", "frontier", "plan_from", "why_not"]
+__all__ = ["Answer", "AsyncClient", "Prepared", "explain_analyze", "frontier", "plan_from", "why_not"]

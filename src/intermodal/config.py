@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from intermodal.catalog.load import find_host
-from intermodal.catalog.rows import HTTP, HostRow, decode
+from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.catalog.waits import Waits
 from intermodal.content import Value
@@ -36,8 +36,22 @@ HEADER = """\
 # time_value = 0.002       USD one second of waiting is worth
 # private = ["audio"]      kinds or file names that never leave this machine
 # declined = ["groq"]      hosted services that are not asked about again
+# [discovery]              enabled = false: servers of this machine are not looked for
 # pay_twice = false        after a call that failed and may have been paid, nobody else is asked
 """
+
+
+class Discovery(Value, forbid_unknown_fields=True):
+    """``[discovery]``: whether servers of this machine are looked for, and where.
+
+    Attributes:
+        enabled: look at all. usual_ports: where such servers listen unless told otherwise.
+        addresses: roots of servers that are looked at too ("http://127.0.0.1:9000"), on this machine or its network.
+    """
+
+    enabled: bool = True
+    usual_ports: bool = True
+    addresses: tuple[str, ...] = ()
 
 
 class Serve(Value, forbid_unknown_fields=True):
@@ -70,6 +84,7 @@ class Config(Value):
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
+        discovery: how servers of this machine are found.
         pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
         timeouts: how long a call may take, unless its host's row says otherwise.
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
@@ -83,6 +98,7 @@ class Config(Value):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    discovery: Discovery = Discovery()
     pay_twice: bool = True
     timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
@@ -97,6 +113,7 @@ class _File(Value, forbid_unknown_fields=True):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
+    discovery: dict[str, Any] = msgspec.field(default_factory=dict)
     pay_twice: bool = True
     timeouts: Waits = Waits()
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
@@ -207,11 +224,25 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         time_value=file.time_value,
         private=file.private,
         declined=file.declined,
+        discovery=_discovery(file.discovery, where),
         pay_twice=file.pay_twice,
         timeouts=file.timeouts,
         policies={name: _policy(name, file, where) for name in file.policies},
         serve=file.serve,
     )
+
+
+def _discovery(table: Mapping[str, Any], where: str) -> Discovery:
+    found = decode(table, Discovery, where=where, place="discovery")
+    for address in found.addresses:
+        check_url(address, f"{where} [discovery] addresses")
+        if zone_of(address) not in ("machine", "network"):
+            raise ConfigError(
+                f"[discovery] addresses has {address}, which is not on this machine or its network",
+                where=where,
+                todo=f"add it as a host: intermodal hosts add NAME --base-url {address}",
+            )
+    return found
 
 
 def _policy(name: str, file: _File, where: str) -> Policy:
@@ -244,6 +275,9 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
             where=where,
             todo=f"protocol is one of {', '.join(HTTP)}; zone is machine, network or internet",
         )
+    if row.discovery is not None:
+        todo = "to have another address looked at, add it to [discovery] addresses"
+        raise ConfigError(f"[{place}] sets discovery, which only built-in rows have", where=where, todo=todo)
     if not row.base_url and find_host(name, snapshot) is None:
         raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')
     if row.base_url:

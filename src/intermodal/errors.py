@@ -156,6 +156,7 @@ class CallError(IntermodalError):
         retry, billing: what may follow, and whether this attempt is charged for; of the class unless said otherwise.
         resendable: the endpoint's own word (``x-should-retry``) for sending it the same again, None without one.
         limit: how much it takes, where it said so: tokens of context, or files for a ``RequestTooLarge``.
+        taught: the endpoint turned out not to take what it was given, so the same is never sent there again.
     """
 
     exit_code = 5
@@ -182,6 +183,7 @@ class CallError(IntermodalError):
         self.billing: Billing = "free" if not sent or 400 <= status < 500 else type(self)._billing
         self.resendable: bool | None = None
         self.limit: int | None = None
+        self.taught = False
 
     def _usually(self) -> Retry:
         if type(self) is not CallError or not self.status:
@@ -190,8 +192,11 @@ class CallError(IntermodalError):
 
 
 class Unreachable(CallError):
+    """Nobody answered. ``hung_up``: it had the request, and closed the connection without a word."""
+
     code = "unreachable"
     retryable = True
+    hung_up = False
 
     def _usually(self) -> Retry:
         return "reroute" if self.sent else "resend"

@@ -247,6 +247,11 @@ def asked_for(seen: Shape, protocol: Protocol = "openai") -> tuple[Task, ...]:
 _DRAWS_IN_CHAT: tuple[Protocol, ...] = ("gemini",)
 
 
+def sayable(protocol: Protocol, more: tuple[Kind, ...] = ()) -> tuple[Kind, ...]:
+    """Kinds that a protocol has words for, beside those that a host of it is said to take."""
+    return (*_CARRIED.get(protocol, ("text",)), *more)
+
+
 def carried(model: Model, price: Price, protocol: Protocol = "openai", more: tuple[Kind, ...] = ()) -> tuple[Kind, ...]:
     """Kinds a host of this protocol takes for this model; ``more``: documents and videos, where it takes them."""
     if "automatic-speech-recognition" in model.tasks:
@@ -254,7 +259,7 @@ def carried(model: Model, price: Price, protocol: Protocol = "openai", more: tup
     if model.output == ("embedding",):
         taken = _EMBEDDED.get(protocol, ("text",))
         return tuple(kind for kind in model.input if kind in taken)
-    taken = (*_CARRIED.get(protocol, ("text",)), *(more if "image" not in model.output else ()))
+    taken = sayable(protocol, more if "image" not in model.output else ())
     priced = price.input_audio_mtok is not None and model.output != ("image",)
     return tuple(kind for kind in model.input if kind in taken and (kind != "audio" or priced))
 

@@ -16,6 +16,7 @@ import msgspec
 
 from intermodal.catalog import hosted
 from intermodal.catalog.families import families_of, with_rules
+from intermodal.catalog.found import FoundServer, as_reported, beside, reported_rows
 from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength, Tooling
 from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
 from intermodal.catalog.prices import Vector
@@ -126,6 +127,37 @@ def with_named(
     return msgspec.structs.replace(catalog, endpoints=every, elsewhere=elsewhere, families=families_of(every))
 
 
+def with_found(
+    catalog: Catalog,
+    found: tuple[FoundServer, ...],
+    *,
+    user: tuple[HostRow, ...] = (),
+    measured: Mapping[str, tuple[Strength, ...]] | None = None,
+    own_snapshot: Path | None = None,
+) -> Catalog:
+    """The catalog with what servers say that were found on this machine, or at addresses the user wrote down.
+
+    Where one computes on this machine it needs no consent; one that passes models on to a service elsewhere needs it
+    for those. ``user`` and the rest as of :func:`load_catalog`.
+    """
+    if not found:
+        return catalog
+    base, models = shipped(), snapshot(own_snapshot)
+    endpoints = {endpoint.id: beside(endpoint, found) for endpoint in catalog.endpoints}
+    allowed = {*catalog.consent}
+    for row, server, told in reported_rows(found, {row.id: row for row in user}):
+        if row.zone == "network":  # the config names its address, and nothing else brings one here
+            allowed.add(row.id)
+        for served in row.models:
+            endpoint = as_reported(_endpoint(base, models, row, row.host(), served), server, told[served.called])
+            endpoint = _as_measured(endpoint, measured or {})
+            endpoints.setdefault(endpoint.id, _counting(with_rules(endpoint)))
+    every = tuple(endpoints.values())
+    return msgspec.structs.replace(
+        catalog, endpoints=every, consent=tuple(sorted(allowed)), families=families_of(every)
+    )
+
+
 def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:
     """Shipped rows with what the user's say, the user's own, and hosts of the snapshot that were allowed."""
     rows = [row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts]
@@ -140,7 +172,12 @@ def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allo
 
 def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow]) -> bool:
     """The snapshot speaks of this host only while it is where the snapshot knows it to be."""
-    return row.id in models.places and not (row.id in own and own[row.id].base_url) and row.protocol in hosted.DRIVEN
+    return (
+        row.id in models.places
+        and row.discovery is None
+        and not (row.id in own and own[row.id].base_url)
+        and row.protocol in hosted.DRIVEN
+    )
 
 
 @cache
@@ -255,7 +292,16 @@ def _missing_weights(served: ServedRow, present: frozenset[str]) -> tuple[str, s
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
     """A host that may be consented to: a shipped one, or one of the snapshot that can be called."""
     found = next((row for row in known_hosts() if row.id == name), None)
-    return found or host_row(snapshot(own_snapshot), name)
+    return found or host_row(snapshot(own_snapshot), name) or _passed_on(name)
+
+
+def _passed_on(name: str) -> HostRow | None:
+    """Who models belong to that a server of this machine passes on, where nothing else is published of it."""
+    for row in known_hosts():
+        if row.discovery is not None and row.discovery.forwards == name:
+            words = f"{row.name}, what it passes on"
+            return msgspec.structs.replace(row, id=name, name=words, zone="internet", models=(), discovery=None)
+    return None
 
 
 def unknown_host(name: str, mine: Iterable[str], own_snapshot: Path | None = None) -> tuple[str, str]:

@@ -251,6 +251,8 @@ class Endpoint(Value):
         weights: name in the weights store, "" when none are needed.
         tools: whether it takes tools, with evidence.
         later: prices of dates to come, as far as they are announced.
+        build: of a local server: its version and its model's digest, "" where they are not told. What was learned of
+            the endpoint holds for this build.
         ready: it can be called now; otherwise ``missing`` says what is missing and
             ``todo`` what to do (an extra to install, weights to pull).
     """
@@ -267,6 +269,7 @@ class Endpoint(Value):
     tools: Tooling = Tooling()
     memory: Quantity = Quantity()
     weights: str = ""
+    build: str = ""
     ready: bool = True
     missing: str = ""
     todo: str = ""
@@ -300,7 +303,7 @@ class Shortcoming(Value):
 
     Attributes:
         lacks: kinds of part it refused. context: tokens it said it holds. images: pictures it said it takes at once.
-        said: its words.
+        said: its words. build: the endpoint's, when it was asked.
     """
 
     endpoint: str
@@ -308,6 +311,7 @@ class Shortcoming(Value):
     context: int | None = None
     images: int | None = None
     said: str = ""
+    build: str = ""
 
 
 class Elsewhere(Value):

@@ -32,6 +32,7 @@ from intermodal.catalog.nouns import (
     Strength,
     Task,
 )
+from intermodal.catalog.signs import Signs
 from intermodal.catalog.waits import Waits
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
@@ -236,6 +237,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             stated.
         counts_text: it counts text at ``/tokenize``, as this server does.
         key: where the key is: in ``key_env``, or in the system's keyring.
+        discovery: how a server of this kind is found on this machine; only shipped rows say.
         timeouts: how long a call of it may take, where that is not what holds for all.
     """
 
@@ -257,6 +259,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     timeouts: Waits = Waits()
     speed: SpeedRow | None = None
     models: tuple[ServedRow, ...] = ()
+    discovery: Signs | None = None
     source: str = ""
     checked: str = ""
 

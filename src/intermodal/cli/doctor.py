@@ -12,6 +12,7 @@ from intermodal.content import Value
 from intermodal.store.rows import Beside, Drift
 
 if TYPE_CHECKING:
+    from intermodal.catalog.found import FoundServer
     from intermodal.catalog.nouns import Catalog
     from intermodal.catalog.rows import HostRow
     from intermodal.client import AsyncClient
@@ -46,14 +47,16 @@ class Finding(Value):
 def doctor(as_json: bool) -> None:
     """What is installed, reachable, too big, and what to do about each.
 
-    Asks only hosts on this machine and its network whether they are there, 1 second each; hosted services are
-    not contacted.
+    Looks for servers on this machine (Ollama, LM Studio, llama.cpp, vLLM, …) and asks what they list, and hosts of the
+    network whether they are there, 1 second each; no model is loaded, and hosted services are not contacted.
     """
+    from intermodal.cli.found import looked
     from intermodal.cli.upped import about_servers
     from intermodal.runtimes.machine import snapshot
 
     client, about_config = _client()
     machine = snapshot()
+    servers = looked(client, anew=True)
     catalog = client.catalog
     found = [
         about_config,
@@ -62,13 +65,16 @@ def doctor(as_json: bool) -> None:
         *_about_weights(machine),
         *about_servers(),
         *_about_hosts(client.config, os.environ),
+        *_about_servers(servers, client),
+        *_about_lessons(client, catalog),
         *_about_store(client),
         *_what_works(catalog),
     ]
     if as_json:
         from intermodal.cli.document import plainly, print_document
 
-        print_document("doctor", {"findings": [plainly(finding) for finding in found]})
+        body = {"findings": [plainly(finding) for finding in found], "servers": [plainly(each) for each in servers]}
+        print_document("doctor", body)
         return
     from intermodal.cli.table import echo_table
 
@@ -229,6 +235,39 @@ async def _ask(row: HostRow, key: str) -> Finding:
         return Finding(area="host", name=row.id, state="unused", what=f"{what}; its row names none of them",
                        todo=f"intermodal hosts add {row.id} --base-url {row.base_url}")  # fmt: skip
     return Finding(area="host", name=row.id, state="ok", what=what)
+
+
+def _about_servers(servers: tuple[FoundServer, ...], client: AsyncClient) -> Iterator[Finding]:
+    """Servers that were found, and what each says of its models."""
+    from intermodal.cli.found import MOST, model_words, passed_on_to, title
+
+    if not client.known.wanted:
+        yield Finding(area="server", name="", state="unused", what="servers of this machine are not looked for",
+                      todo="to look: enabled = true in [discovery], and no INTERMODAL_DISCOVERY")  # fmt: skip
+    for server in servers:
+        at = server.address.partition("://")[2]
+        if not server.kind:
+            yield Finding(area="server", name=at, state="unused", what=server.said,
+                          todo=f"to use it: intermodal hosts add NAME --base-url {server.address}/v1")  # fmt: skip
+            continue
+        late = "" if server.whole else "; it was too slow to be asked everything"
+        what = f"{title(server)}, {len(server.models)} models, nothing loaded to find out{late}"
+        yield Finding(area="server", name=at, state="ok", what=what)
+        for model in server.models[:MOST]:
+            todo = f"to allow it: intermodal hosts add {passed_on_to(server)}" if model.elsewhere else ""
+            yield Finding(area="served", name=model.name, state="unused" if todo else "ok", what=model_words(model),
+                          todo=todo)  # fmt: skip
+        if len(server.models) > MOST:
+            yield Finding(area="served", name="", state="ok", what=f"and {len(server.models) - MOST} more",
+                          todo="see: intermodal models")  # fmt: skip
+
+
+def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[Finding]:
+    """What endpoints turned out to take and not to take, as far as it still holds."""
+    from intermodal.cli.found import lesson_words, lessons_of
+
+    for lesson in lessons_of(catalog.endpoints, client):
+        yield Finding(area="learned", name=lesson.endpoint, state="ok", what=lesson_words(lesson))
 
 
 def _about_store(client: AsyncClient) -> Iterator[Finding]:

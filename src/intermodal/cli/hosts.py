@@ -287,13 +287,10 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
 
 def served_row(host: str, called: str, model: str, listed: Listed | None) -> ServedRow:
     """A row for a model by its host's own name. Where nobody names a vendor, the host stands in for it."""
+    from intermodal.catalog.found import plain_id
     from intermodal.catalog.rows import ServedRow
-    from intermodal.catalog.shipped import shipped
 
-    plain = re.sub(r"[^a-z0-9./_-]+", "-", (model or called).lower()).strip("-/")
-    if "/" not in plain:
-        known = [id for id in shipped().models if id.rsplit("/", 1)[-1] == plain]
-        plain = known[0] if len(known) == 1 else f"{host}/{plain}"
+    plain = plain_id(host, called, model)
     hears = "whisper" in called.lower()
     tasks: tuple[Task, ...] = ("automatic-speech-recognition",) if hears else ()
     if "embed" in called.lower():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from intermodal.cli.found import looked
 from intermodal.cli.listed import allowed
 from intermodal.cli.models_refresh import refresh
 from intermodal.cli.models_show import compare, show
@@ -119,6 +120,7 @@ def list_models(**given: Any) -> None:  # fmt: skip
     given["takes"] = _kinds(given["takes"], KINDS, "--in")
     given["makes"] = _kinds(given["makes"], _made(), "--out")
     client = AsyncClient()
+    looked(client)
     catalog, snapshot = client.catalog, snapshot_of(client)
     _check_hosts(given["hosts"], catalog, snapshot)
     at_large = any(given[name] for name in _AT_LARGE) or given["max_price"] is not None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from intermodal.cli.found import lesson_words, lessons_of, looked, said_of
+
 if TYPE_CHECKING:
     from intermodal.catalog.figures import Figure, Offer
     from intermodal.catalog.nouns import Catalog, Endpoint, Model
@@ -49,14 +51,30 @@ def show(name: str, as_json: bool) -> None:
     from intermodal.client import AsyncClient
 
     client = AsyncClient()
+    servers = looked(client)
     catalog, snapshot = client.catalog, snapshot_of(client)
     known = _known(name, catalog, snapshot)
+    said = [(endpoint.id, *row) for endpoint in known.endpoints for row in said_of(endpoint, servers)]
+    learned = list(lessons_of(known.endpoints, client))
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.document import plainly, print_document
 
-        print_document("model", {"catalog": catalog.version, "model": document(known, catalog)})
+        told = [dict(zip(("endpoint", "about", "says", "source"), row, strict=True)) for row in said]
+        lessons = [plainly(lesson) for lesson in learned]
+        body = {**document(known, catalog), "servers_say": told, "learned": lessons}
+        print_document("model", {"catalog": catalog.version, "model": body})
         return
     _say(known, catalog)
+    if said:
+        from intermodal.cli.table import echo_table
+
+        click.echo("\nits server says")
+        echo_table(("endpoint", "of", "what", "where"), said)
+    if learned:
+        from intermodal.cli.table import echo_table
+
+        click.echo("\nlearned by asking")
+        echo_table(("endpoint", "what"), [(lesson.endpoint, lesson_words(lesson)) for lesson in learned])
 
 
 @click.command(epilog=COMPARE_EPILOG)

@@ -24,6 +24,8 @@ from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
 from intermodal.wire import call as wire
 
+_TELLING = 8  # characters of a key that are worth hiding
+
 # A new protocol is a row here, and a file beside the others or a codec in the table of ``drivers/http.py``.
 DRIVERS: Mapping[Protocol, str] = {
     "openai": "intermodal.executor.drivers.http",
@@ -163,6 +165,8 @@ class Caller:
                 self.ledger.maybe_paid += attempt.maybe_paid(error)
                 if (lesson := taught(error, job)) is not None:
                     upstreams.learn(lesson)
+                    if lesson.lacks and isinstance(error, errors.CallError):
+                        error.taught, error.resendable = True, False
                 decision = standing.decided(self, error, job, number, committed())
                 passed_over = standing.rather_elsewhere(self, error, job, decision)
                 if passed_over:
@@ -377,9 +381,14 @@ def _replaced(outcome: Outcome, *, cost: float | None) -> Outcome:
 
 
 def _without(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
-    """The error, with the key taken out of its words should an upstream have quoted it."""
+    """The error, with the key taken out of its words should an upstream have quoted it; a quote may end within it."""
     if key:
-        error.what = error.what.replace(key, "(hidden)")
-        error.todo = error.todo.replace(key, "(hidden)")
+        error.what, error.todo = _hidden(key, error.what), _hidden(key, error.todo)
         error.args = (error.what,)
     return error
+
+
+def _hidden(key: str, text: str) -> str:
+    for length in range(len(key), min(len(key), _TELLING) - 1, -1):
+        text = text.replace(key[:length], "(hidden)")
+    return text

@@ -7,15 +7,11 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Kind
+from intermodal.costing.room import TEMPLATE_TOKENS
 from intermodal.executor.world import World
 from intermodal.plans.step import Call
 from intermodal.quantity import exact
 from intermodal.wire.call import ChatCall, WireAudio, WireDocument, WireImage, WirePart, WireVideo
-
-# Chat templates put a few tokens around each message; a whole conversation's worth, generously.
-TEMPLATE_TOKENS = 32
-LEAST_ROOM = 4096  # tokens of context that are asked for even where less would do
-
 
 _KINDS: tuple[tuple[type[WirePart], Kind, str], ...] = (
     (WireImage, "image", "pictures"),
@@ -42,18 +38,6 @@ def refuse_what_it_cannot_take(endpoint: Endpoint, call: ChatCall, step: Call) -
             raise errors.UnsupportedModality(
                 f"takes no {what}", where=endpoint.id, todo="plan again", step=step.id, sent=False
             )
-
-
-def room(step: Call, endpoint: Endpoint, limit: int | None) -> int | None:
-    """Tokens of context to ask for, where the wire can say it: what the call may need, in powers of two, as a runtime
-    loads its model anew for every other number. None where nothing is known."""
-    given = step.estimate.input_tokens
-    context = endpoint.context or endpoint.model.context
-    if not given.known:
-        return context and min(context, LEAST_ROOM)
-    needed = given.high + TEMPLATE_TOKENS + (limit or LEAST_ROOM // 2)
-    wanted: int = max(LEAST_ROOM, 1 << (int(needed) - 1).bit_length())
-    return wanted if context is None else min(wanted, context)
 
 
 def fitting(step: Call, endpoint: Endpoint, text: str, limit: int | None, world: World) -> Call:

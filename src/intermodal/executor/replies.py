@@ -8,10 +8,11 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.room import output_limit, room
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import answer, assemble, check, drawing, scoring, speaking
 from intermodal.executor.call import Done, Reroute
-from intermodal.executor.context import fitting, refuse_what_it_cannot_take, room
+from intermodal.executor.context import fitting, refuse_what_it_cannot_take
 from intermodal.executor.course import Course
 from intermodal.executor.empty import Nothing, nothing_found, sentence
 from intermodal.executor.guard import STOPPED
@@ -22,7 +23,7 @@ from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.executor.weighed import weighed
 from intermodal.plans.step import Call
-from intermodal.request import JsonOutput, Request
+from intermodal.request import JsonOutput
 from intermodal.wire.call import ChatCall, WireMessage
 from intermodal.wire.status import SchemaRefused
 
@@ -56,7 +57,7 @@ async def _generate(course: Course, step: Call) -> Finished:
         done, data = await _valid(course, job, done, schema, speaker)
     await speaker.finish()
     await course.shop.emit(StepFinished(actual=done.actual))
-    await _remark(course, done, step, _output_limit(step, request))
+    await _remark(course, done, step, output_limit(step, request))
     speaking.keep(course, step, done.made.text)
     speech = await speaking.native(course, step, done.made)
     return course.finished(
@@ -78,7 +79,7 @@ def _job(
     schema = request.output if isinstance(request.output, JsonOutput) else None
     if schema is not None and not forced:
         messages = assemble.with_instruction(messages, assemble.asking_for_json(schema))
-    limit = _output_limit(step, request)
+    limit = output_limit(step, request)
     try:
         step = fitting(step, endpoint, assemble.text_of(messages), limit, course.shop.world)
     except errors.ContextExceeded as error:
@@ -229,14 +230,3 @@ async def answered(course: Course) -> Finished:
     finished = await REPLIES[last.op](course, last)
     await course.shop.say_rest()
     return finished
-
-
-def _output_limit(step: Call, request: Request) -> int | None:
-    """The cap that is sent, so that the highest estimate is a promise and not a hope."""
-    if request.sampling.max_tokens is not None:
-        return request.sampling.max_tokens
-    planned = dict(step.params).get("max_tokens", "")
-    if planned:
-        return int(planned)
-    high = step.estimate.output_tokens
-    return int(high.high) if high.known and high.high >= 1 else None

@@ -200,7 +200,8 @@ class Trip:
         """A limit that was met, and cost nothing, which another way may keep; None for any other failure."""
         error = failure.error if isinstance(failure, Reroute) else failure
         limits = (errors.ContextExceeded, errors.UnsupportedModality, errors.BudgetExceeded)
-        if self._committed or not isinstance(error, limits):
+        taught = isinstance(error, errors.CallError) and error.taught
+        if self._committed or not (taught or isinstance(error, limits)):
             return None
         what = f"{error.where}: {error.what}" if error.where else error.what
         return Surprise(step=error.step, reason=what, blocked=True)

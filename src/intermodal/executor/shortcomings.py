@@ -9,6 +9,10 @@ from intermodal.catalog.nouns import Shortcoming
 from intermodal.content import Kind
 from intermodal.executor.context import kinds_in
 from intermodal.executor.job import Job
+from intermodal.request import Zone
+
+# Runtimes of one's own, which media can kill; a service of others is many machines.
+NEAR: tuple[Zone, ...] = ("machine", "network")
 
 
 def taught(error: errors.IntermodalError, job: Job) -> Shortcoming | None:
@@ -16,12 +20,16 @@ def taught(error: errors.IntermodalError, job: Job) -> Shortcoming | None:
     if not isinstance(error, errors.CallError) or not error.sent:
         return None
     endpoint = job.endpoint
+    given = _given(job)
+    if given and endpoint.host.zone in NEAR and _died(error):
+        words = f"{error.what} when it was sent {' and '.join(given)}"
+        return Shortcoming(endpoint=endpoint.id, lacks=given, said=words, build=endpoint.build)
     if isinstance(error, errors.UnsupportedModality):
-        given = _given(job)
         named = cast("Kind", error.kind)
         # Where it does not say which of them it refuses, none of them is sent to it again.
         lacks = (named,) if named in given else given
-        return Shortcoming(endpoint=endpoint.id, lacks=lacks, said=error.what) if lacks else None
+        found = Shortcoming(endpoint=endpoint.id, lacks=lacks, said=error.what, build=endpoint.build)
+        return found if lacks else None
     if isinstance(error, errors.RequestTooLarge):
         return Shortcoming(endpoint=endpoint.id, images=error.limit, said=error.what) if error.limit else None
     if isinstance(error, errors.ContextExceeded) and error.limit:
@@ -29,6 +37,11 @@ def taught(error: errors.IntermodalError, job: Job) -> Shortcoming | None:
         if believed is None or error.limit < believed:
             return Shortcoming(endpoint=endpoint.id, context=error.limit, said=error.what)
     return None
+
+
+def _died(error: errors.CallError) -> bool:
+    """A runtime that went down over what it was given, with everything else that it was doing."""
+    return isinstance(error, errors.RuntimeCrashed) or (isinstance(error, errors.Unreachable) and error.hung_up)
 
 
 def _given(job: Job) -> tuple[Kind, ...]:

@@ -9,6 +9,7 @@ are handed in; nothing here waits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from intermodal import errors
@@ -37,9 +38,10 @@ class _Budget:
 
 
 class Upstreams:
-    """One per client. Endpoints and hosts by their ids."""
+    """One per client. Endpoints and hosts by their ids. ``keep``: what is learned is handed to it, to be kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[Shortcoming], None] = lambda shortcoming: None) -> None:
+        self._keep = keep
         self._breakers: dict[str, _Breaker] = {}
         self._budgets: dict[str, _Budget] = {}
         self._paused: dict[str, float] = {}
@@ -50,6 +52,7 @@ class Upstreams:
     def learn(self, shortcoming: Shortcoming) -> None:
         if shortcoming not in self.learned:
             self.learned = (*self.learned, shortcoming)
+            self._keep(shortcoming)
 
     def corrected(self, catalog: Catalog) -> Catalog:
         """The catalog with endpoints as they turned out to be."""

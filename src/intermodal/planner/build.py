@@ -18,6 +18,7 @@ from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, plus, quantit
 from intermodal.costing.memory import peak
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
+from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN
 from intermodal.costing.tooling import tool_tokens
 from intermodal.planner.answering import aloud, answer, last_call, repair_call
@@ -133,13 +134,15 @@ class Builder:
             title = title_of(params)
         if op == "transcribe":
             title = f"{case.bundles[0].title} {case.bundles[0].parts[0].seconds.mid:.3g} s"
-        return Call(
+        step = Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
             title=title, params=params, note=strength(endpoint, judged, route.own_tier),
             keeps=kept("transcribe", "audio") if op == "transcribe" else (),
             loses=("speakers", "tone") if op == "transcribe" else (),
             estimate=self._last_estimate(route),
         )  # fmt: skip
+        asked = asked_for(step, endpoint, case.request)
+        return step if asked is None else msgspec.structs.replace(step, room=asked)
 
     def _params(self, route: Route) -> Params:
         case = self.case

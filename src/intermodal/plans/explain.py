@@ -126,6 +126,8 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
     lines.append(f"{bar}{' ' * (len(head) - 1)}{'  '.join(figures)}")
     if step.keeps or step.loses:
         lines.append(f"{bar}{' ' * (len(head) - 1)}{lists.aspects(step.keeps, step.loses)}")
+    if step.room is not None:
+        lines.append(f"{bar}{' ' * (len(head) - 1)}asks for a context of {step.room:,} tokens")
     if corrected := _corrected(step):
         lines += wrapped(f"{bar}{' ' * (len(head) - 1)}{corrected}", f"{bar}{' ' * (len(head) + 8)}")
     for name, value in step.params:

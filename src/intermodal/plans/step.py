@@ -59,7 +59,8 @@ class Transform(Value, tag_field="step", tag="transform"):
 class Call(Value, tag_field="step", tag="call"):
     """Anything with weights or a price, embedded or remote.
 
-    ``part`` is the part it converts, -1 for the last step, which answers the request.
+    ``part`` is the part it converts, -1 for the last step, which answers the request. ``room``: tokens of context that
+    the server is asked to load its model with, None where it is not asked.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Call(Value, tag_field="step", tag="call"):
     keeps: tuple[Aspect, ...] = ()
     loses: tuple[Aspect, ...] = ()
     note: str = ""
+    room: int | None = None
     estimate: Estimate = Estimate()
 
 

@@ -76,7 +76,7 @@ def test_a_row_of_the_user_s_overrides_the_snapshot() -> None:
     assert endpoint.price.evidence.source == "the host's row"
 
 
-@pytest.mark.parametrize("name", ["lmstudio", "atomic-chat", "databricks", "vercel", "google-vertex", "amazon-bedrock"])
+@pytest.mark.parametrize("name", ["atomic-chat", "databricks", "vercel", "google-vertex", "amazon-bedrock"])
 def test_a_host_that_cannot_be_called_or_is_here_is_not_offered(name: str) -> None:
     assert name in snapshot().places
     assert find_host(name) is None

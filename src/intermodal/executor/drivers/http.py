@@ -16,6 +16,7 @@ from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn
 from intermodal.executor.guard import LoopGuard
+from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.transport import Server, Timeouts
 from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
@@ -118,6 +119,8 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 reason = event.reason
             elif isinstance(event, Error):
                 raise _charged(event.error, usage)
+    if (cut := cut_in_silence(job, usage.input_tokens)) is not None:
+        raise cut
     if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
         usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
     return Made(
@@ -297,4 +300,7 @@ async def _posted(job: Job, world: World, line: Line, server: Server, encoded: E
             except errors.CallError:
                 body = b""  # the status alone must do
             raise status.classify(response.status, response.headers, body, endpoint.id, secrets=(server.key,))
+        if response.headers.get("content-type", "").lower().startswith("text/html"):
+            what = "answered with a web page and not as a model's server does"
+            raise errors.CallError(what, where=endpoint.id, todo="check the host's base_url", status=response.status)
         yield response

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from intermodal.errors import ConfigError
 from intermodal.gateway.ledger.minting import LONGEST, digest
-from intermodal.gateway.ledger.nouns import OPEN, Refusal, VirtualKey
+from intermodal.gateway.ledger.nouns import OPEN, POLICY, Refusal, VirtualKey
 
 if TYPE_CHECKING:
     from intermodal.gateway.ledger.books import Books
@@ -47,6 +47,7 @@ class Access:
         self._version = -1
         self._looked = -1.0
         self._known: dict[bytes, VirtualKey] = {}
+        self._by_id: dict[str, VirtualKey] = {}
         self._open = False
 
     def check_bind(self, host: str) -> None:
@@ -70,9 +71,9 @@ class Access:
         now = self._clock()
         if not 0 <= now - self._looked < LOOK_SECONDS:
             self._look()
-        presented = {_secret(name, value) for name, value in headers if name in _NAMES}
         if not self._known and self._open:
             return OPEN
+        presented = {_secret(name, value) for name, value in headers if name in _NAMES}
         if len(presented) != 1:
             return _SEVERAL if presented else _NONE
         secret = presented.pop()
@@ -87,6 +88,10 @@ class Access:
             return _EXPIRED
         return key
 
+    def key(self, name: str) -> VirtualKey:
+        """By its id, as ``who`` found it."""
+        return self._by_id.get(name, OPEN)
+
     def _look(self) -> bool:
         """Read the keys again if they changed; True if so."""
         self._looked = self._clock()
@@ -97,6 +102,7 @@ class Access:
         # A key that did not change stays the same object: what is drawn for it hangs on that.
         fresh = (key if before.get(key.id) != key else before[key.id] for key in self._books.every_key())
         self._known, self._version = {key.digest: key for key in fresh}, version
+        self._by_id = {key.id: key for key in self._known.values()}
         return True
 
 
@@ -106,13 +112,13 @@ def _secret(name: bytes, value: bytes) -> str:
     return rest.strip() if name == b"authorization" and scheme.lower() == "bearer" else text
 
 
-def may_ask(key: VirtualKey, *names: str, policy: str = "") -> Refusal | None:
-    """None, or why this key may not ask for the model that goes by these names, or for the policy."""
-    if policy and not key.asks_policy(policy):
-        return Refusal(status=403, code="policy_not_allowed", words=f"key {key.name!r} may not ask for policy:{policy}")
-    if names and not key.asks(*names):
-        return Refusal(
-            status=403, code="model_not_allowed",
-            words=f"key {key.name!r} may not ask for {names[0]}; it may ask for {', '.join(key.models)}",
-        )  # fmt: skip
-    return None
+def may_ask(key: VirtualKey, *names: str) -> Refusal | None:
+    """None, or why this key may not ask for what goes by these names; the first is what was asked for."""
+    if key.asks(*names):
+        return None
+    there = ", ".join((*key.models, *(POLICY + name for name in key.policies)))
+    return Refusal(
+        status=403,
+        code="model_not_allowed",
+        words=f"key {key.name!r} may not ask for {names[0]}; it may ask for {there}",
+    )

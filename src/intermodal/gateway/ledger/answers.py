@@ -62,6 +62,11 @@ def forget(connection: sqlite3.Connection, row: int) -> None:
     connection.execute("DELETE FROM answers WHERE row = ? AND state = 'running'", (row,))
 
 
+def abandon(connection: sqlite3.Connection, row: int) -> None:
+    """It was sent, and nobody knows how it ended: the client left, the server stopped."""
+    connection.execute("UPDATE answers SET state = 'lost' WHERE row = ? AND state = 'running'", (row,))
+
+
 def lose(connection: sqlite3.Connection, worker: str) -> None:
     """The worker ended: what became of its calls is not known."""
     connection.execute("UPDATE answers SET state = 'lost' WHERE worker = ? AND state = 'running'", (worker,))

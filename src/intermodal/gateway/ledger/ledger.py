@@ -151,6 +151,11 @@ class Ledger:
         with contextlib.suppress(StoreError):
             await self._off(lambda: self._books.forget(fresh.row))
 
+    async def abandon(self, fresh: Fresh) -> None:
+        """It was sent, and its answer is nowhere: it is not done again under this key."""
+        with contextlib.suppress(StoreError):
+            await self._off(lambda: self._books.abandon(fresh.row))
+
     # ---- drawing ----------------------------------------------------------------------------------
 
     async def _refill(self) -> None:
@@ -282,7 +287,7 @@ class Ledger:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         self._answer_all(saying.BROKEN)
-        if self._worker:
+        if self._worker and hasattr(self, "_till"):
             try:
                 await self._tell(self._till.close())
                 await self._off(lambda: self._books.leave(self._worker))

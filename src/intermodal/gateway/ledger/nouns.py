@@ -15,7 +15,9 @@ from intermodal.quantity import Quantity
 
 if TYPE_CHECKING:
     from intermodal.plans.plan import Candidate, Plan
+    from intermodal.request import Policy
 
+POLICY = "policy:"
 NANO = 1_000_000_000  # nanodollars in a dollar
 Unit = Literal["usd", "tokens", "requests", "unpriced"]
 Period = Literal["hour", "day", "month", "total"]
@@ -44,7 +46,8 @@ class VirtualKey(Value, frozen=True):
         id: of our own, in every account's name. name: people's.
         start: first characters of the secret, to tell keys apart.
         created, expires, revoked: seconds since the epoch; None where that is not so.
-        models, policies: names that may be asked for, ``*`` at the end for all that begin so; empty for all.
+        models, policies: names that may be asked for, ``*`` at the end for all that begin so. With neither, anything;
+            with one of them, nothing but what is listed: a policy is no way around a list of models.
     """
 
     id: str
@@ -60,11 +63,16 @@ class VirtualKey(Value, frozen=True):
     policies: tuple[str, ...] = ()
 
     def asks(self, *names: str) -> bool:
-        """Whether it may ask for a model that goes by all these names: as it was asked for, as it is in the catalog."""
-        return not self.models or any(_fits(name, self.models) for name in names)
+        """Whether it may ask for what goes by all these names: as it was asked for, as it is in the catalog.
 
-    def asks_policy(self, name: str) -> bool:
-        return not self.policies or _fits(name, self.policies)
+        ``policy:NAME`` is a policy.
+        """
+        if not self.models and not self.policies:
+            return True
+        return any(
+            _fits(name.removeprefix(POLICY), self.policies) if name.startswith(POLICY) else _fits(name, self.models)
+            for name in names
+        )
 
 
 def _fits(name: str, patterns: tuple[str, ...]) -> bool:
@@ -95,22 +103,32 @@ class Claim(Value, frozen=True):
     Attributes:
         cost: USD; None when nobody knows the price, which is not nothing: a key with a budget in money is refused then.
         tokens: in and out; None when they cannot be told.
-        endpoints: that may be called, for their rates.
+        endpoints: that may be called; the rate of the first is drawn from.
+        requests: as how many it counts: a door that makes several runs of one request counts it once.
     """
 
     cost: float | None = None
     tokens: int | None = None
     endpoints: tuple[str, ...] = ()
+    requests: int = 1
 
 
-def claim_of(plan: Plan) -> Claim:
-    """The upper bounds of a plan: ``Quantity.high`` of the dearest among what is chosen and what may follow it."""
+PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/retry.py``)
+
+
+def claim_of(plan: Plan, policy: Policy | None = None, requests: int = 1) -> Claim:
+    """The upper bounds of a plan: ``Quantity.high`` of the dearest among what is chosen and what may follow it.
+
+    Where a failed attempt that may have been paid can be followed by another, all of them are set aside. The policy's
+    ``max_cost`` bounds a run in any case. Tokens are those of one attempt.
+    """
     routes = (plan.chosen, *plan.fallbacks)
-    return Claim(
-        cost=_most([route.total.cost for route in routes]),
-        tokens=_tokens(routes),
-        endpoints=tuple(dict.fromkeys(route.endpoint for route in routes)),
-    )
+    most = _most([route.total.cost for route in routes])
+    cost = most
+    if most is not None and policy is not None and policy.pay_twice:
+        cost = min(most * PAID_ATTEMPTS, max(policy.max_cost, most))
+    endpoints = tuple(dict.fromkeys(route.endpoint for route in routes))
+    return Claim(cost=cost, tokens=_tokens(routes), endpoints=endpoints, requests=requests)
 
 
 def _tokens(routes: tuple[Candidate, ...]) -> int | None:

@@ -24,8 +24,8 @@ _CLASHES: dict[Clash, Refusal] = {
     ),
     "lost": Refusal(
         status=409, code="idempotency_lost",
-        words="the gateway was stopped while the first request with this Idempotency-Key was running: whether it was "
-        "carried out is not known; take a new key to have it done again",
+        words="the gateway was stopped while the first request with this Idempotency-Key was running, or its client "
+        "left: whether it was carried out is not known; take a new key to have it done again",
     ),
     "long": Refusal(
         status=409, code="idempotency_answered",

@@ -136,6 +136,10 @@ class SqliteBooks:
         with self._database.writing(later=True) as connection:
             answers.forget(connection, row)
 
+    def abandon(self, row: int) -> None:
+        with self._database.writing(later=True) as connection:
+            answers.abandon(connection, row)
+
     def close(self) -> None:
         self._database.close()
         self._reader.close()

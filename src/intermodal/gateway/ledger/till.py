@@ -77,7 +77,7 @@ class Till:
         if cost is None:
             parts.append((tab.unpriced, 1))
         if tab.rpm is not None:
-            parts.append((tab.rpm, 1))
+            parts.append((tab.rpm, claim.requests))
         if tab.tpm is not None:
             parts.append((tab.tpm, tokens))
         if self._limits:

@@ -1,0 +1,95 @@
+"""Servers of this machine on the command line: looked for, and how what they say is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from intermodal.catalog.found import FoundModel, FoundServer
+    from intermodal.catalog.learned import Lesson
+    from intermodal.catalog.nouns import Endpoint
+    from intermodal.client import AsyncClient
+
+MOST = 12  # models of one server that are shown; --json has all
+
+
+def looked(client: AsyncClient, *, anew: bool = False) -> tuple[FoundServer, ...]:
+    """The servers there are now: a second at most."""
+    import anyio
+
+    async def look() -> tuple[FoundServer, ...]:
+        return await client.known.look(anew=anew)
+
+    return anyio.run(look)
+
+
+def title(server: FoundServer) -> str:
+    from intermodal.catalog.shipped import shipped
+
+    names = {row.id: row.name for row in shipped().hosts}
+    return f"{names.get(server.kind, 'a server')} {server.version}".strip()
+
+
+def passed_on_to(server: FoundServer) -> str:
+    """The host that what a server passes on belongs to."""
+    from intermodal.catalog.shipped import shipped
+
+    row = next((row for row in shipped().hosts if row.id == server.kind), None)
+    return row.discovery.forwards if row is not None and row.discovery is not None else server.kind
+
+
+def model_words(model: FoundModel) -> str:
+    """What a server says of a model, in one line."""
+    from intermodal.cli.table import count
+
+    words = [f"takes {'+'.join(model.input)}" if model.input else _MAKES.get(model.makes, "does not say what it takes")]
+    trained = f" of {count(model.trained)}" if model.trained and model.context and model.trained > model.context else ""
+    if model.context:
+        words.append(f"context {count(model.context)}{trained}")
+    elif model.trained:
+        words.append(f"context up to {count(model.trained)}")
+    if model.loaded is not None:
+        words.append("loaded" if model.loaded else "not loaded")
+    if model.elsewhere:
+        words.append(f"computes elsewhere ({model.elsewhere})")
+    return ", ".join([*words, *model.contradictions])
+
+
+_MAKES = {"embedding": "makes vectors", "transcript": "hears speech", "other": "is not asked for anything here"}
+
+
+def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[Lesson]:
+    """What was learned of endpoints and still holds."""
+    from datetime import UTC, datetime
+
+    today, by_id = datetime.now(UTC).date().isoformat(), {endpoint.id: endpoint for endpoint in endpoints}
+    for lesson in client.known.lessons:
+        if lesson.endpoint in by_id and lesson.holds_of(by_id[lesson.endpoint], today):
+            yield lesson
+
+
+def lesson_words(lesson: Lesson) -> str:
+    does = "takes" if lesson.about not in ("json",) else "forces"
+    verb = does if lesson.holds else f"does not {does.rstrip('s')}"
+    by = "a probe" if lesson.level == "probed" else "a call"
+    said = f": {lesson.said}" if lesson.said else ""
+    return f"{verb} {lesson.about}, by {by} of {lesson.day}{said}"
+
+
+def said_of(endpoint: Endpoint, servers: tuple[FoundServer, ...]) -> Iterator[tuple[str, str, str]]:
+    """About, what, and where it says so, of every claim of the server behind an endpoint."""
+    from intermodal.catalog.found import root_of
+
+    for server in servers:
+        if not endpoint.host.base_url or root_of(endpoint.host.base_url) != server.address:
+            continue
+        for model in server.models:
+            if model.name == (endpoint.served_as or endpoint.model.id):
+                for claim in model.claims:
+                    yield claim.about, claim.says, f"{title(server)}, {claim.source}, {server.date[:10]}"
+                for words in model.contradictions:
+                    yield "contradiction", words, f"{title(server)}, {server.date[:10]}"
+
+
+__all__ = ["MOST", "lesson_words", "lessons_of", "looked", "model_words", "passed_on_to", "said_of", "title"]

@@ -1,0 +1,137 @@
+"""What is known of this machine's servers: looked for when something is asked or listed, kept with its date between.
+
+Explaining contacts nobody, so it reads what was kept. Looking is for what runs (``ask``) and what shows the world
+(``doctor``, ``models``): it lists and describes, on addresses of this machine and those the user wrote down.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from intermodal.catalog.found import FoundServer, is_here, root_of
+from intermodal.catalog.learned import Lesson, lessons_of, with_lessons
+from intermodal.catalog.nouns import Catalog, Host, Shortcoming
+from intermodal.catalog.rows import HostRow
+from intermodal.catalog.shipped import known_hosts
+from intermodal.config import Config, data_dir
+from intermodal.discovery.look import Place, look
+from intermodal.keys import find_key
+from intermodal.store import lessons, servers
+
+FRESH = 30.0  # seconds for which a look is not repeated
+OFF = "INTERMODAL_DISCOVERY"  # "off": nothing is looked for, whatever the config says
+
+
+class Known:
+    """One per client."""
+
+    def __init__(self, config: Config, env: Mapping[str, str]) -> None:
+        self._config, self._env = config, env
+        self._folder: Path = data_dir(env)
+        self._looked: float | None = None
+        self._kept: tuple[FoundServer, ...] | None = None
+
+    @property
+    def servers(self) -> tuple[FoundServer, ...]:
+        """Those of the last look, whoever made it; () where looking is switched off."""
+        if not self.wanted:
+            return ()
+        if self._kept is None:
+            allowed = {place.address for place in self._places(keys=False)}
+            self._kept = tuple(each for each in servers.read(self._folder) if each.address in allowed)
+        return self._kept
+
+    @property
+    def wanted(self) -> bool:
+        return self._config.discovery.enabled and self._env.get(OFF, "").strip().lower() not in ("off", "0", "no")
+
+    async def look(self, *, anew: bool = False) -> tuple[FoundServer, ...]:
+        """Look, unless that was done just now. Raises StoreError where what is found cannot be kept."""
+        if not self.wanted:
+            return ()
+        now = time.monotonic()
+        if self._looked is not None and now - self._looked < FRESH and not anew:
+            return self.servers
+        kinds = [row for row in self._rows() if row.discovery is not None]
+        before = {server.address: server for server in self.servers}
+        date = datetime.now(UTC).isoformat(timespec="minutes")[:16]
+        found = await look(self._places(), kinds, date=date, before=before)
+        self._looked = time.monotonic()
+        # A server that was too slow this once is what it was.
+        found = tuple(before.get(s.address, s) if not s.whole and s.address in before else s for s in found)
+        if tuple(map(servers.undated, found)) != tuple(map(servers.undated, self.servers)):
+            servers.keep(self._folder, found)
+            self._kept = found
+        return self.servers
+
+    # ---- what was learned by asking --------------------------------------------------------------
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """Everything that was learned of endpoints and kept."""
+        return lessons.read(self._folder)
+
+    def corrected(self, catalog: Catalog) -> Catalog:
+        """The catalog with endpoints as they turned out to be, in this run of the program or an earlier one."""
+        return with_lessons(catalog, self.lessons, _today())
+
+    def learn(self, shortcoming: Shortcoming) -> None:
+        """Keep what an endpoint turned out not to take. Raises StoreError."""
+        lessons.keep(self._folder, lessons_of(shortcoming, _today()))
+
+    def keep(self, found: Iterable[Lesson]) -> None:
+        """Keep what a probe found. Raises StoreError."""
+        lessons.keep(self._folder, found)
+
+    # ---- where ------------------------------------------------------------------------------------
+
+    def _rows(self) -> list[HostRow]:
+        own = {row.id: row for row in self._config.hosts}
+        return [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
+
+    def _places(self, *, keys: bool = True) -> list[Place]:
+        """Every address once: those of rows and of variables that are on this machine, and those of the config."""
+        settings, found = self._config.discovery, dict[str, Place]()
+
+        def add(address: str, host: Host | None = None) -> None:
+            root = root_of(address)
+            keyed = host if keys and host is not None and host.auth != "none" else None
+            key = (find_key(keyed, self._env) or "") if keyed is not None and root not in found else ""
+            place = Place(address=root, key=key, auth=keyed.auth) if keyed is not None and key else Place(address=root)
+            found.setdefault(root, place)
+
+        own = [row for row in self._config.hosts if row.base_url]  # first: they may have keys
+        usual = [row for row in self._rows() if row.discovery is not None] if settings.usual_ports else []
+        for row in (*own, *usual):
+            if is_here(row.base_url) and row.zone != "internet":  # a proxy to elsewhere is left alone
+                add(row.base_url, row.host())
+        for row in self._rows():
+            said = self._env.get(row.discovery.address_env, "").strip() if row.discovery else ""
+            if said and settings.usual_ports and is_here(root_of(_with_port(said, row.base_url))):
+                add(_with_port(said, row.base_url))
+        for address in settings.addresses:
+            add(address)
+        return list(found.values())
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _with_port(said: str, usual: str) -> str:
+    """An address as people write it into a variable: "0.0.0.0", ":8080", "127.0.0.1:11434", a URL."""
+    from urllib.parse import urlsplit
+
+    text = said if "://" in said else f"http://{said if not said.startswith(':') else '127.0.0.1' + said}"
+    try:
+        parts = urlsplit(text)
+        port = parts.port or urlsplit(usual).port
+    except ValueError:
+        return usual
+    return f"{parts.scheme}://{parts.hostname or '127.0.0.1'}:{port}"
+
+
+__all__ = ["FRESH", "OFF", "Known"]

@@ -1,0 +1,211 @@
+"""Looking: every address at once, each in the order that tells servers apart soonest, and a second for all of it.
+
+A server is first asked what it lists, then, by the rows of the catalog, who it is (``Sign.step``), then what it says
+of its models. Replies are kept as they come: when time is up, what was read by then is what is known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.found import FoundModel, FoundServer, Said, folded
+from intermodal.catalog.nouns import Auth
+from intermodal.catalog.rows import HostRow
+from intermodal.catalog.signs import Read, Sign, Signs
+from intermodal.content import Value
+from intermodal.discovery.reading import READERS, at
+from intermodal.executor.transport import Server, Timeouts, Transport, listening
+from intermodal.wire.call import Encoded
+
+SECONDS = 0.9  # for everything
+MOST_MODELS = 200  # of one server that are asked about one by one
+_AT_ONCE = 8  # of these
+_LARGEST = 8 << 20  # bytes of a reply
+_JSON = (("content-type", "application/json"),)
+
+
+class Place(Value):
+    """An address to look at, with the key of the host it is, "" for none."""
+
+    address: str
+    key: str = ""
+    auth: Auth = "none"
+
+
+async def look(
+    places: Iterable[Place],
+    kinds: Sequence[HostRow],
+    *,
+    date: str,
+    before: Mapping[str, FoundServer] | None = None,
+    seconds: float = SECONDS,
+) -> tuple[FoundServer, ...]:
+    """What answers at these addresses, in their order. Addresses at which nothing listens are left out.
+
+    Args:
+        kinds: rows that say how a server is told and read.
+        date: when this is, UTC to the minute.
+        before: what was found by address; a model with the same digest on the same version is not asked about again.
+    """
+    import anyio
+
+    transport = Transport()
+    visits = [_Visit(place, kinds, transport, (before or {}).get(place.address), date) for place in places]
+    try:
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as group:
+                for visit in visits:
+                    group.start_soon(visit.make)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
+    return tuple(server for visit in visits if (server := visit.server()) is not None)
+
+
+class _Visit:
+    """One address: what it replied so far."""
+
+    def __init__(
+        self, place: Place, kinds: Sequence[HostRow], transport: Transport, before: FoundServer | None, date: str
+    ) -> None:
+        self._place, self._transport, self._before, self._date = place, transport, before, date
+        self._kinds = {row.id: row.discovery for row in kinds if row.discovery is not None}
+        self._replies: dict[str, tuple[int, bytes]] = {}
+        self._there = self._whole = False
+        self._kind = ""
+        self._version = ""
+        self._said: dict[int, list[Said]] = {}
+
+    async def make(self) -> None:
+        if not await listening(self._place.address):
+            return
+        self._there = True
+        self._kind = await self._told_apart()
+        if self._kind:
+            await self._read(self._kinds[self._kind])
+        self._whole = True
+
+    def server(self) -> FoundServer | None:
+        if not self._there or (self._whole and not self._replies):
+            return None
+        signs = self._kinds.get(self._kind, Signs())
+        said = [each for place in sorted(self._said) for each in self._said[place]]
+        models = folded(said, signs.forwarded_names)
+        return FoundServer(
+            address=self._place.address, kind=self._kind, version=self._version, date=self._date, models=models,
+            whole=self._whole, said="" if self._kind else self._strange(),
+        )  # fmt: skip
+
+    def _strange(self) -> str:
+        """What is to be said of a server of no known kind."""
+        if not self._whole:
+            return "listens, and gave no answer in time"
+        status, body = self._replies.get("/v1/models", (0, b""))
+        if status in (401, 403):
+            return "wants a key"
+        if any(True for _ in at(_parsed(body), "data.*.id")):
+            return "speaks OpenAI's protocol, and does not say who it is"
+        return "no model server that is known"
+
+    # ---- who it is ------------------------------------------------------------------------------
+
+    async def _told_apart(self) -> str:
+        signs = [(sign, kind) for kind, row in self._kinds.items() for sign in row.signs]
+        for sign, kind in sorted(signs, key=lambda pair: pair[0].step):
+            if _holds(sign, await self._get(sign.path)):
+                return kind
+        return ""
+
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        """Status and body, (0, b"") where there was no reply. Every path is asked once."""
+        if path not in self._replies:
+            try:
+                place = self._place
+                async with self._transport.get(place.address, path, key=place.key, auth=place.auth) as response:
+                    self._replies[path] = response.status, await response.read(_LARGEST)
+            except errors.IntermodalError:
+                return 0, b""
+        return self._replies[path]
+
+    # ---- what it says ---------------------------------------------------------------------------
+
+    async def _read(self, row: Signs) -> None:
+        import anyio
+
+        if row.version:
+            _, body = await self._get(row.version[0])
+            self._version = next((word for word in at(_parsed(body), row.version[1]) if isinstance(word, str)), "")
+        for number, read in enumerate(row.reads):
+            if not read.each:
+                self._hear(number, read, "", (await self._get(read.path))[1], row)
+        for number, read in enumerate(row.reads):
+            if read.each:
+                said = [each for place in sorted(self._said) for each in self._said[place]]
+                names = [model for model in folded(said) if not self._known(model, number)][:MOST_MODELS]
+                limiter = anyio.CapacityLimiter(_AT_ONCE)
+                async with anyio.create_task_group() as group:
+                    for model in names:
+                        group.start_soon(self._each, number, read, model.name, row, limiter)
+
+    def _known(self, model: FoundModel, number: int) -> bool:
+        """Whether the same file on the same version was asked about before: then that holds."""
+        before = self._before
+        if before is None or not before.whole or before.version != self._version or not model.digest:
+            return False
+        old = next((each for each in before.models if (each.name, each.digest) == (model.name, model.digest)), None)
+        if old is None:
+            return False
+        chat = old.makes in ("", "text") and bool(old.input)
+        sources = list(dict.fromkeys(claim.source for claim in old.claims))
+        self._said.setdefault(number, []).append(
+            Said(
+                source=sources[-1] if sources else "before", model=old.name, makes=old.makes, tools=old.tools,
+                takes={"text": True, "image": "image" in old.input, "audio": "audio" in old.input} if chat else {},
+                trained=old.trained, elsewhere=old.elsewhere, parameters=old.parameters,
+            )
+        )  # fmt: skip
+        return True
+
+    async def _each(self, number: int, read: Read, model: str, row: Signs, limiter: Any) -> None:
+        asked = Encoded(path=read.path, headers=_JSON, segments=(json.dumps({"model": model}).encode(),))
+        limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
+        place = self._place
+        async with limiter:
+            try:
+                async with self._transport.post(
+                    Server(place.address, place.key, place.auth), asked, timeouts=limits
+                ) as response:
+                    body = await response.read(_LARGEST)
+            except errors.IntermodalError:
+                return
+        self._hear(number, read, model, body, row)
+
+    def _hear(self, number: int, read: Read, model: str, body: bytes, row: Signs) -> None:
+        tree = _parsed(body)
+        if isinstance(tree, Mapping):
+            heard = READERS[read.form](tree, read.path, model, row)
+            self._said.setdefault(number, []).extend(each for each in heard if each.model or not model)
+
+
+def _holds(sign: Sign, reply: tuple[int, bytes]) -> bool:
+    import re
+
+    status, body = reply
+    if status != 200:
+        return False
+    if not sign.key:
+        return re.search(sign.says, body[:4096].decode("utf-8", "replace")) is not None
+    found = at(_parsed(body), sign.key)
+    return any(not sign.says or (isinstance(each, str) and re.search(sign.says, each)) for each in found)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,37 @@
+"""Whether a server read all of a prompt: its own count, held against ours, once the answer is there. Pure.
+
+Ollama drops the oldest messages of a prompt that is too long and cuts what is left, with nothing but a line in its log
+(``server/prompt.go``); other runtimes can be set to do the same. What comes back then answers another question.
+"""
+
+from __future__ import annotations
+
+from intermodal import errors
+from intermodal.executor.job import Job
+from intermodal.executor.shortcomings import NEAR
+
+EXACT = 0.85  # of our count where the text was counted by the model's own vocabulary
+ROUGH = 0.5  # where it was estimated: a token has between 2 and 8 characters in nearly all texts
+LEAST = 400  # tokens that have to be missing
+
+
+def cut_in_silence(job: Job, counted: int | None) -> errors.ContextExceeded | None:
+    """The error where far fewer tokens were read than were sent; None where all was, or nobody can tell.
+
+    ``counted``: tokens of the prompt by the server, media and what was cached included.
+    """
+    work = job.work
+    if job.endpoint.host.zone not in NEAR or counted is None or not work.text_tokens:
+        return None
+    # Pictures and sound are left out of what is expected: what they weigh is known less well than text.
+    expected = work.text_tokens * (EXACT if work.text_exact else ROUGH)
+    if expected - counted < LEAST:
+        return None
+    error = errors.ContextExceeded(
+        f"read {counted:,} tokens of a prompt of about {work.text_tokens:,.0f}: it cut the rest without a word",
+        where=job.endpoint.id,
+        todo="give it a longer context where it is started, send less (--pages), or ask another model",
+        status=200,
+    )
+    error.limit = counted
+    return error

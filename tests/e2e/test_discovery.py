@@ -1,0 +1,415 @@
+"""Servers a person already runs: found, told apart, read, and used, each before a real llama.cpp server.
+
+llama.cpp itself is real; Ollama and LM Studio are emulated doors (both families of each) before it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import ollama
+import pytest
+from tests.e2e.servers import EYE as PROJECTOR
+from tests.e2e.servers import LlamaServer, llama_server
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import cli as cli
+
+from intermodal import config
+from intermodal.store import lessons
+from intermodal.testing import EmulatedLMStudio, EmulatedOllama, Engine, Held
+from intermodal.testing.doors import Family
+
+pytestmark = pytest.mark.e2e
+FAMILIES = pytest.mark.parametrize("family", ["old", "new"])
+EYE, BLIND = Held("tiny-eye:latest", sees=True), Held("smollm2:135m")
+FEW = ("--max-tokens", "8", "--at-least", "tiny")
+SEEN = (*FEW, "--keep", "appearance")  # the picture itself, and not what an ear or a reader makes of it
+
+
+@pytest.fixture
+def found(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Have these addresses looked at, and no others."""
+
+    def write(*addresses: str, more: str = "") -> None:
+        monkeypatch.delenv("INTERMODAL_DISCOVERY")
+        path = config.config_path(os.environ)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{more}\n[discovery]\nusual_ports = false\naddresses = {json.dumps(addresses)}\n")
+
+    return write
+
+
+def served(cli: Cli) -> dict[str, dict[str, Any]]:
+    """Models of the servers that the doctor finds, by name."""
+    return {
+        model["name"]: model for server in cli("doctor", "--json").document["servers"] for model in server["models"]
+    }
+
+
+@pytest.fixture(scope="module")
+def wide_eye() -> Iterator[LlamaServer]:
+    """With room for what a picture of unknown weight may take."""
+    with llama_server(eye=PROJECTOR, context=4096) as server:
+        yield server
+
+
+# ---- llama.cpp, the real one ------------------------------------------------------------------------
+
+
+def test_a_real_llama_server_is_found_with_its_context_and_its_eye_and_then_answers(
+    cli: Cli, found: Any, wide_eye: LlamaServer, text_server: LlamaServer, media: Path
+) -> None:
+    addresses = [server.base_url.removesuffix("/v1") for server in (wide_eye, text_server)]
+    found(*addresses)
+    wide_eye.record.forget()
+    document = cli("doctor", "--json").document
+    assert [(each["address"], each["kind"]) for each in document["servers"]] == [(a, "llama.cpp") for a in addresses]
+    models = served(cli)
+    assert models[wide_eye.model]["context"] == wide_eye.context
+    assert "image" in models[wide_eye.model]["input"]
+    assert models[text_server.model]["input"] == ["text"]
+    sources = {claim["source"] for claim in models[wide_eye.model]["claims"] if claim["about"] == "image"}
+    assert sources == {"/v1/models", "/props"}
+    picture = str(media / "photo-cat.jpg")
+    done = cli("ask", "What is it?", picture, "-m", wide_eye.model, "--json", *SEEN)
+    assert done.code == 0, done.out + done.err
+    assert b"data:image" in wide_eye.reached
+
+
+def test_explain_contacts_no_server_and_plans_with_what_was_found_before(
+    cli: Cli, found: Any, text_server: LlamaServer
+) -> None:
+    found(text_server.base_url.removesuffix("/v1"))
+    assert cli("explain", "Hello", "-m", text_server.model, *FEW).code == 2  # nobody has looked yet
+    assert cli("models", "--json").code == 0
+    text_server.record.forget()
+    done = cli("explain", "Hello", "-m", text_server.model, *FEW)
+    assert done.code == 0, done.err
+    assert text_server.model in done.out
+    assert text_server.reached == b""
+
+
+# ---- Ollama -------------------------------------------------------------------------------------
+
+
+@FAMILIES
+def test_ollama_of_either_family_is_found_and_nothing_is_loaded_to_find_out(
+    cli: Cli, found: Any, text_server: LlamaServer, family: Family
+) -> None:
+    with EmulatedOllama(Engine(text_server.base_url), (EYE, BLIND, Held("nomic-embed", embeds=True)), family) as door:
+        found(door.address)
+        models = served(cli)
+        assert not door.loaded
+        assert not door.chats
+    assert models["tiny-eye:latest"]["input"] == ["text", "image"]
+    assert models["smollm2:135m"]["input"] == ["text"]
+    assert models["smollm2:135m"]["trained"] == 8192
+    assert models["nomic-embed"]["makes"] == "embedding"
+
+
+@FAMILIES
+def test_ollama_is_asked_for_the_context_that_the_call_needs_and_gets_the_picture(
+    cli: Cli, found: Any, eye_server: LlamaServer, media: Path, family: Family
+) -> None:
+    with EmulatedOllama(Engine(eye_server.base_url), (EYE,), family) as door:
+        found(door.address)
+        done = cli("ask", "What is it?", str(media / "photo-cat.jpg"), "-m", "tiny-eye:latest", "--json", *SEEN)
+        assert done.code == 0, done.out + done.err
+        (asked,) = door.chats
+        assert door.loaded == {"tiny-eye:latest": 4096}
+    assert asked.json["options"]["num_ctx"] == 4096
+    assert len(asked.json["messages"][-1]["images"]) == 1
+    assert done.document["text"].strip()
+    assert done.document["steps"][-1]["usage"]["output_tokens"] > 0
+
+
+@FAMILIES
+def test_the_published_client_of_ollama_accepts_the_door(eye_server: LlamaServer, media: Path, family: Family) -> None:
+    with EmulatedOllama(Engine(eye_server.base_url), (EYE,), family) as door:
+        client = ollama.Client(host=door.address)
+        (listed,) = client.list().models
+        assert listed.model == "tiny-eye:latest"
+        shown = client.show("tiny-eye:latest")
+        assert shown.modelinfo is not None
+        assert shown.modelinfo["llama.context_length"] == 8192
+        assert shown.capabilities == (["completion", "vision"] if family == "new" else None)
+        picture = (media / "photo-cat.jpg").read_bytes()
+        message = ollama.Message(role="user", content="What is it?", images=[ollama.Image(value=picture)])
+        options = ollama.Options(num_predict=8, num_ctx=2048)
+        whole = client.chat("tiny-eye:latest", [message], options=options)
+        pieces = list(client.chat("tiny-eye:latest", [message], options=options, stream=True))
+        assert whole.message.content == "".join(piece.message.content or "" for piece in pieces)
+        assert (whole.prompt_eval_count or 0) > 10
+        assert [model.model for model in client.ps().models] == ["tiny-eye:latest"]
+        with pytest.raises(ollama.ResponseError, match="not found"):
+            client.chat("nobody", [message])
+        client._client.close()
+
+
+@FAMILIES
+def test_what_ollama_passes_on_needs_consent_and_is_not_local(
+    cli: Cli, found: Any, text_server: LlamaServer, family: Family
+) -> None:
+    cloud = Held("gpt-oss:120b-cloud", remote="https://ollama.com:443")
+    with EmulatedOllama(Engine(text_server.base_url), (BLIND, cloud), family) as door:
+        found(door.address)
+        assert served(cli)["gpt-oss:120b-cloud"]["elsewhere"]
+        listed = {m["served_as"]: m for m in cli("models", "--json").document["models"]}
+        assert (listed["gpt-oss:120b-cloud"]["zone"], listed["gpt-oss:120b-cloud"]["allowed"]) == ("internet", False)
+        assert (listed["smollm2:135m"]["zone"], listed["smollm2:135m"]["allowed"]) == ("machine", True)
+        for more in ((), ("--local",)):
+            refused = cli("ask", "Hello", "-m", "gpt-oss:120b-cloud", *FEW, *more)
+            assert refused.code == 4, refused.out + refused.err
+            assert "consent" in refused.err or "machine" in refused.err
+        assert not door.chats
+
+
+# ---- LM Studio ----------------------------------------------------------------------------------
+
+
+@FAMILIES
+def test_lm_studio_of_either_family_is_found_and_nothing_is_loaded_to_find_out(
+    cli: Cli, found: Any, eye_server: LlamaServer, media: Path, family: Family
+) -> None:
+    models = (Held("desk/tiny-eye", sees=True), Held("desk/blind"), Held("desk/vectors", embeds=True))
+    with EmulatedLMStudio(Engine(eye_server.base_url), models, family, context=2048) as door:
+        found(door.address)
+        before = served(cli)
+        assert not door.loaded
+        assert not door.chats
+        done = cli("ask", "What is it?", str(media / "photo-cat.jpg"), "-m", "desk/tiny-eye", "--json", *SEEN)
+        assert done.code == 0, done.out + done.err
+        after = served(cli)
+    assert before["desk/tiny-eye"]["input"] == ["text", "image"]
+    assert before["desk/blind"]["input"] == ["text"]
+    assert before["desk/vectors"]["makes"] == "embedding"
+    assert (before["desk/tiny-eye"]["context"], after["desk/tiny-eye"]["context"]) == (None, 2048)
+    assert (before["desk/tiny-eye"]["loaded"], after["desk/tiny-eye"]["loaded"]) == (False, True)
+
+
+def test_a_model_of_lm_studio_on_a_linked_device_is_not_local(cli: Cli, found: Any, text_server: LlamaServer) -> None:
+    with EmulatedLMStudio(Engine(text_server.base_url), (Held("desk/far", remote="studio"),)) as door:
+        found(door.address)
+        (far,) = [m for m in cli("models", "--json").document["models"] if m["served_as"] == "desk/far"]
+        assert (far["zone"], far["allowed"], far["host"]) == ("internet", False, "lmstudio-link")
+        assert cli("ask", "Hello", "-m", "desk/far", *FEW).code == 4
+        assert not door.chats
+        assert cli("hosts", "add", "lmstudio-link", "--yes").code == 0
+        assert cli("ask", "Hello", "-m", "desk/far", "--local", *FEW).code == 4
+        done = cli("ask", "Hello", "-m", "desk/far", *FEW)
+        assert done.code == 0, done.err
+        assert len(door.chats) == 1
+
+
+def test_lists_that_contradict_each_other_are_shown_and_the_newer_one_is_believed(
+    cli: Cli, found: Any, text_server: LlamaServer
+) -> None:
+    class Torn(EmulatedLMStudio):
+        def _v0(self, model: Held) -> dict[str, Any]:
+            return {**super()._v0(model), "type": "vlm"}
+
+    with Torn(Engine(text_server.base_url), (Held("desk/torn"),)) as door:
+        found(door.address)
+        torn = served(cli)["desk/torn"]
+        said = cli("models", "show", "desk/torn").out
+    assert torn["input"] == ["text"]
+    (words,) = torn["contradictions"]
+    assert words == "image: /api/v0/models says takes it, but /api/v1/models says no; the last is believed"
+    assert "/api/v0/models" in said
+    assert "contradiction" in said
+
+
+# ---- others, and who is none ------------------------------------------------------------------------
+
+
+@contextmanager
+def answering(replies: dict[str, Any], *, slow: float = 0.0) -> Iterator[str]:
+    """A server with these replies to GET, as JSON."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            time.sleep(slow)
+            body = json.dumps(replies.get(self.path)).encode()
+            self.send_response(200 if self.path in replies else 404)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def row(owner: str, **more: Any) -> dict[str, Any]:
+    return {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": owner, **more}]}
+
+
+SHAPE = {"input_modalities": ["text", "image"], "output_modalities": ["text"]}
+CAN = {
+    "object": "list",
+    "data": [{"id": "m", "capabilities": ["chat", "vision"], "input_modalities": ["text", "image"]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("replies", "kind", "input", "context"),
+    [
+        ({"/v1/models": row("vllm", max_model_len=1024), "/version": {"version": "0.11"}}, "vllm", [], 1024),
+        ({"/v1/models": row("llama-swap", architecture=SHAPE, context_length=9)}, "llama-swap", ["text", "image"], 9),
+        ({"/v1/models": row("llama-swap", capabilities={"vision": False})}, "llama-swap", ["text"], None),
+        ({"/v1/models": row("local"), "/v1/models/capabilities": CAN}, "localai", ["text", "image"], None),
+        ({"/v1/models": row("openai")}, "", None, None),
+        ({"/": "a page of one's own"}, "", None, None),
+    ],
+    ids=["vllm", "llama-swap", "llama-swap by hand", "localai", "unknown", "no model server"],
+)  # fmt: skip
+def test_servers_are_told_apart_by_what_only_they_say(
+    cli: Cli, found: Any, replies: dict[str, Any], kind: str, input: list[str] | None, context: int | None
+) -> None:
+    with answering(replies) as address:
+        found(address)
+        (server,) = cli("doctor", "--json").document["servers"]
+    assert server["kind"] == kind
+    assert [(m["input"], m["context"]) for m in server["models"]] == ([(input, context)] if kind else [])
+
+
+def test_looking_takes_a_second_at_most_whoever_is_slow(cli: Cli, found: Any, text_server: LlamaServer) -> None:
+    with answering({"/v1/models": row("vllm")}, slow=3) as slow:
+        found(slow, text_server.base_url.removesuffix("/v1"))
+        began = time.monotonic()
+        from intermodal import Client
+
+        with Client() as client:
+            servers = client._bridge.run(client.asynchronous.known.look)
+        took = time.monotonic() - began
+    assert took < 1.5  # a second, and an import on a machine that is busy
+    assert [(server.kind, server.whole) for server in servers] == [("", False), ("llama.cpp", True)]
+
+
+def test_nothing_is_looked_for_where_the_config_says_so(cli: Cli, found: Any, text_server: LlamaServer) -> None:
+    address = text_server.base_url.removesuffix("/v1")
+    found(address)
+    assert served(cli)
+    text_server.record.forget()
+    path = config.config_path(os.environ)
+    path.write_text(path.read_text().replace("[discovery]", "[discovery]\nenabled = false"))
+    assert cli("doctor", "--json").document["servers"] == []
+    assert not [m for m in cli("models", "--json").document["models"] if m["served_as"] == text_server.model]
+    assert text_server.reached == b""
+
+
+def test_an_address_on_the_internet_is_no_place_to_look(cli: Cli, found: Any) -> None:
+    found("https://models.example.com")
+    done = cli("models")
+    assert done.code == 2
+    assert "hosts add" in done.err
+
+
+# ---- what a server turns out not to take -------------------------------------------------------------
+
+
+@FAMILIES
+def test_a_picture_that_a_model_refuses_is_kept_planned_around_and_never_sent_there_again(
+    cli: Cli, found: Any, text_server: LlamaServer, media: Path, family: Family
+) -> None:
+    """Its server says that it sees. It does not."""
+    wrong = Held("liar:latest", sees=False, says_sees=True)
+    picture = str(media / "screenshot-invoice.png")
+    ask = ("ask", "What is the total?", picture, "-m", "liar:latest", "--json", *FEW)
+    with EmulatedOllama(Engine(text_server.base_url), (wrong,), family) as door:
+        found(door.address)
+        refused = cli(*ask, "--keep", "appearance")
+        assert refused.code == 5, refused.out
+        assert len(door.chats) == 1
+        again = cli(*ask, "--keep", "appearance")
+        assert again.code == 4, again.out
+        assert len(door.chats) == 1  # not asked again, by another process too
+        read = cli(*ask)  # its text goes, and no picture
+        assert read.code == 0, read.out
+        assert not door.chats[-1].json["messages"][-1].get("images")
+        shown = cli("models", "show", "liar").out
+        assert "image input is not supported" in shown
+        assert any("image" in f["what"] for f in cli("doctor", "--json").document["findings"] if f["area"] == "learned")
+        door.models["liar:latest"] = Held("liar:latest", sees=False, says_sees=True, digest="ffff")  # pulled anew
+        assert cli("models").code == 0
+        assert cli(*ask, "--keep", "appearance").code == 5
+        assert len(door.chats) == 3
+
+
+def test_a_runtime_that_a_picture_kills_is_never_sent_one_again(cli: Cli, found: Any, media: Path) -> None:
+    """A real llama-server, ended the moment a picture comes by."""
+    picture = str(media / "screenshot-invoice.png")
+    with llama_server(eye=PROJECTOR, context=4096) as server:
+        address, model = server.base_url.removesuffix("/v1"), server.model
+        found(address)
+        assert cli("models").code == 0
+        server.record.when(b"data:image", server.process.kill)
+        died = cli("ask", "Total?", picture, "-m", model, *SEEN)
+        assert died.code == 5, died.err
+        again = cli("explain", "Total?", picture, "-m", model, *SEEN)
+    assert again.code == 4, again.out
+    assert "appearance" in again.err, again.err
+    assert server.reached.count(b"data:image") == 1
+    (lesson,) = lessons.read(config.data_dir(os.environ))
+    assert (lesson.about, lesson.holds) == ("image", False)
+    assert lesson.said == "closed the connection without an answer when it was sent image"
+
+
+@FAMILIES
+def test_a_pdf_and_a_url_never_reach_a_local_server_and_it_always_gets_bytes(
+    cli: Cli, found: Any, wide_eye: LlamaServer, media: Path, family: Family
+) -> None:
+    with EmulatedLMStudio(Engine(wide_eye.base_url), (Held("desk/tiny-eye", sees=True),), family) as door:
+        found(door.address)
+        for file in ("report.pdf", "photo-cat.jpg"):
+            done = cli("ask", "What is it?", str(media / file), "-m", "desk/tiny-eye", "--json", *FEW)
+            assert done.code == 0, done.out + done.err
+        bodies = [each.body for each in door.chats]
+    assert bodies
+    assert not any(b"%PDF" in body or b"JVBERi" in body or b"file_data" in body for body in bodies)
+    assert not any(b'"url":"http' in body or b"file://" in body for body in bodies)
+
+
+def test_a_prompt_that_is_cut_in_silence_is_an_error_and_not_an_answer(
+    cli: Cli, found: Any, text_server: LlamaServer, tmp_path: Path
+) -> None:
+    """An old Ollama that was told to load with less than it is asked for: it cuts, and says nothing."""
+
+    class Stubborn(EmulatedOllama):
+        def _chat(self, body: dict[str, Any]) -> Any:
+            return super()._chat({**body, "options": {**body["options"], "num_ctx": 512}})
+
+    long = tmp_path / "long.txt"
+    long.write_text("The total of the invoice is 42 euros, and it was paid in March. " * 120)
+    with Stubborn(Engine(text_server.base_url), (BLIND,), "old") as door:
+        found(door.address)
+        done = cli("ask", "What is the total?", str(long), "-m", "smollm2:135m", *FEW)
+        assert door.cut == 1
+    assert done.code == 5, done.out + done.err
+    assert "cut" in done.err
+    assert "tokens" in done.err
+
+
+def test_the_plan_says_how_much_context_is_asked_for(cli: Cli, found: Any, text_server: LlamaServer) -> None:
+    with EmulatedOllama(Engine(text_server.base_url), (BLIND,)) as door:
+        found(door.address)
+        assert cli("models").code == 0
+        done = cli("explain", "Hello", "-m", "smollm2:135m", *FEW)
+        assert "asks for a context of 4,096 tokens" in done.out
+        assert cli("ask", "Hello", "-m", "smollm2:135m", *FEW).code == 0
+        assert door.chats[-1].json["options"]["num_ctx"] == 4096
