@@ -201,7 +201,8 @@ class AsyncClient:
         measured = strengths(data_dir(self.env))
         made = load_catalog(
             user=(*self.config.hosts, *started(self.env)), consent=(*self.config.consent, *hosts),
-            installed=installed(), weights=self.weights.present(), env=self.env, measured=measured, own_snapshot=snapshot_file(self.env),
+            installed=installed(), weights=self.weights.present(), env=self.env, measured=measured,
+            own_snapshot=snapshot_file(self.env),
         )  # fmt: skip
         made = with_found(made, self.known.servers, user=self.config.hosts, measured=measured)
         made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
@@ -266,6 +267,10 @@ class AsyncClient:
 
             self._store = Store(data_dir(self.env) / "store.sqlite3")
         return self._store
+
+    def world(self, prepared: Prepared) -> World:
+        """What calls are made with, for those who make them without a plan: a probe."""
+        return self._world(prepared.inputs, exact=True)
 
     def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
         from intermodal.executor.transport import Timeouts, Transport
