@@ -120,7 +120,7 @@ def _names(endpoint: Endpoint) -> tuple[str, ...]:
 
 def planned(endpoint: Endpoint, only: Sequence[About] = ()) -> Planned:
     """What would be asked, and what that costs at most. Asks nobody."""
-    wanted = [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
+    wanted: list[About] = [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
     if not only and endpoint.host.zone in NEAR and "document" not in endpoint.input:
         wanted.remove("document")  # no runtime that people run themselves takes a PDF; asked for by name it is tried
     calls = {about: _call(endpoint, about) for about in wanted}
