@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from intermodal.advising.advice import Advice
     from intermodal.advising.gathered import advise
     from intermodal.asking import make_request
-    from intermodal.client import Answer, AsyncClient, Client
+    from intermodal.blocking import Client
+    from intermodal.client import Answer, AsyncClient
     from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
     from intermodal.errors import IntermodalError, NoRoute
     from intermodal.events import Event, Replanned, Result, fold
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Advice": "advising.advice", "advise": "advising.gathered",
-    "Answer": "client", "AsyncClient": "client", "Client": "client",
+    "Answer": "client", "AsyncClient": "client", "Client": "blocking",
     "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
     "PathSource": "content", "Text": "content", "UrlSource": "content",
     "IntermodalError": "errors", "NoRoute": "errors",

@@ -199,8 +199,9 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
         if isinstance(given[name], str | int):
             given[name] = (given[name],)
     for name in ("max_cost", "deadline", "time_value"):
-        if given.get(name) is not None and not 0 <= given[name] < math.inf:
-            raise UsageError(f"{name}={given[name]} is not a limit", todo="give a number of 0 or more")
+        value = given.get(name)
+        if value is not None and not (isinstance(value, int | float) and 0 <= value < math.inf):
+            raise UsageError(f"{name}={value!r} is not a limit", todo="give a number of 0 or more")
     if isinstance(given.get("language"), str):
         given["language"] = languages.checked(given["language"])
     try:
@@ -210,7 +211,7 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
 
 
 def as_part(file: FileLike) -> Part:
-    """One file as a part whose kind the bytes will tell."""
+    """One file as a part whose kind the bytes will tell. Raises UsageError for what is no file."""
     if isinstance(file, BytesSource | PathSource | UrlSource):
         return File(source=file)
     if isinstance(file, bytes):
@@ -219,6 +220,8 @@ def as_part(file: FileLike) -> Part:
         return File(source=UrlSource(url=file))
     if isinstance(file, str | os.PathLike):
         return File(source=PathSource(path=str(Path(file))))
+    if not isinstance(file, Part):
+        raise UsageError(f"{type(file).__name__} is not a file", todo="pass a path, a URL, bytes, or a part")
     return file
 
 

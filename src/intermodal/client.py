@@ -5,13 +5,13 @@
     machine, statistics ──────┘               └── run() ─▶ events ─ fold ─▶ Result
 
 Planning is pure; everything that touches the world happens before it (``_inputs``) or after it
-(``stream``). ``Client`` is the same, synchronous, through one bridge.
+(``stream``). ``Client`` in ``blocking.py`` is the same, synchronous, through one bridge.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 from msgspec.structs import replace
 
 from intermodal import asking
-from intermodal._sync import Bridge
 from intermodal.asking import AskOptions
 from intermodal.catalog.load import load_catalog, tariffs, with_found, with_named
 from intermodal.catalog.nouns import Catalog
@@ -182,9 +181,14 @@ class AsyncClient:
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
-            request=request, facts=opened.facts, catalog=catalog, machine=snapshot(self.env, loaded),
-            statistics=self.store.statistics(), as_of=datetime.now(UTC).date().isoformat(), asked=asked,
-        )  # fmt: skip
+            request=request,
+            facts=opened.facts,
+            catalog=catalog,
+            machine=snapshot(self.env, loaded),
+            statistics=self.store.statistics(),
+            as_of=datetime.now(UTC).date().isoformat(),
+            asked=asked,
+        )
         return Prepared(inputs=inputs, opened=opened)
 
     @property
@@ -200,10 +204,14 @@ class AsyncClient:
 
         measured = strengths(data_dir(self.env))
         made = load_catalog(
-            user=(*self.config.hosts, *started(self.env)), consent=(*self.config.consent, *hosts),
-            installed=installed(), weights=self.weights.present(), env=self.env, measured=measured,
+            user=(*self.config.hosts, *started(self.env)),
+            consent=(*self.config.consent, *hosts),
+            installed=installed(),
+            weights=self.weights.present(),
+            env=self.env,
+            measured=measured,
             own_snapshot=snapshot_file(self.env),
-        )  # fmt: skip
+        )
         made = with_found(made, self.known.servers, user=self.config.hosts, measured=measured)
         made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
         made = self._upstreams.corrected(self.known.corrected(made))
@@ -323,78 +331,9 @@ class AsyncClient:
         await self.aclose()
 
 
-class Client:
-    """:class:`AsyncClient` for synchronous code: same verbs, same arguments, one background event loop."""
-
-    def __init__(
-        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
-    ) -> None:
-        self.asynchronous = AsyncClient(config, env=env, remember=remember)
-        self._bridge = Bridge()
-
-    def plan(self, request: Request) -> Plan:
-        return self._bridge.run(self.asynchronous.plan, request)
-
-    def explain(self, request: Request) -> str:
-        return self._bridge.run(self.asynchronous.explain, request)
-
-    def run(self, request: Request, plan: Plan | None = None) -> Result:
-        return self._bridge.run(self.asynchronous.run, request, plan)
-
-    def stream(self, request: Request, plan: Plan | None = None) -> Iterator[Event]:
-        return self._bridge.iterate(lambda: self.asynchronous.stream(request, plan))
-
-    def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> Iterator[Event]:
-        return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan, exact=exact))
-
-    def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
-        return self._bridge.run(partial(self.asynchronous.prepare, also=also, counting=counting), request)
-
-    def approved(self, saved: SavedPlan) -> Prepared:
-        return self._bridge.run(self.asynchronous.approved, saved)
-
-    @overload
-    def ask(
-        self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Unpack[AskOptions]
-    ) -> Answer[T]: ...
-
-    @overload
-    def ask(
-        self,
-        prompt: str,
-        *files: asking.FileLike,
-        schema: Mapping[str, Any] | None = None,
-        **options: Unpack[AskOptions],
-    ) -> Answer[Any]: ...
-
-    def ask(
-        self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Unpack[AskOptions]
-    ) -> Answer[Any]:
-        """One question, one answer; see :func:`intermodal.ask`."""
-
-        async def call() -> Answer[Any]:
-            return await self.asynchronous.ask(prompt, *files, schema=schema, **options)
-
-        return self._bridge.run(call)
-
-    def close(self) -> None:
-        """End every child process and connection. A copy in a forked child has none of its own."""
-        if self._bridge.started:
-            self._bridge.run(self.asynchronous.aclose)
-        self._bridge.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 def explain_analyze(plan: Plan, result: Result) -> str:
     """Estimate beside actual, per step, with q-errors."""
     return analyze.explain_analyze(plan, result)
 
 
-__all__ = ["Answer", "AsyncClient", "Client", "Prepared", "explain_analyze", "frontier", "plan_from", "why_not"]
+__all__ = ["Answer", "AsyncClient", "Prepared", "explain_analyze", "frontier", "plan_from", "why_not"]

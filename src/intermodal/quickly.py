@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, Unpack, overload
 
 from intermodal.asking import AskOptions, FileLike
-from intermodal.client import Answer, Client
+from intermodal.blocking import Client
+from intermodal.client import Answer
 
 T = TypeVar("T")
 

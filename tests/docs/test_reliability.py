@@ -62,5 +62,5 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert (upstream.SHARE, upstream.FLOOR, upstream.BURST) == (0.1, 2, 10)
     assert "a tenth of the calls made, and two a second (ten may be saved up)" in text
     assert f"connect ({transport.CONNECT_TIMEOUT:g} s)" in text
-    assert f"first byte ({transport.FIRST_BYTE_TIMEOUT:g} s" in text
-    assert f"two chunks ({transport.IDLE_TIMEOUT:g} s)" in text
+    assert f"first word ({transport.FIRST_BYTE_TIMEOUT:g} s" in text
+    assert f"two pieces of an answer ({transport.IDLE_TIMEOUT:g} s)" in text

@@ -23,6 +23,7 @@ NETWORK = {
     "socket": {
         "executor/transport.py",  # knows a failed name lookup by its class
         "media/fetch.py",  # resolves the names of users' URLs itself, and dials what it checked
+        "servers/supervisor.py",  # takes a free port on loopback for a server of its own
         "store/process.py",  # asks for this machine's name
         "testing/",  # the fake host, for tests
     },
@@ -30,7 +31,10 @@ NETWORK = {
     "aiohttp": set(),
     "asyncio.open_connection": set(),
     "ftplib": set(),
-    "http.client": {"testing/"},  # an emulated door speaks to the real engine behind it
+    "http.client": {
+        "servers/asked.py",  # health of the servers it starts itself, on loopback
+        "testing/",  # an emulated door speaks to the real engine behind it
+    },
     "huggingface_hub": set(),
     "openai": set(),
     "requests": set(),

@@ -12,8 +12,9 @@ import msgspec
 from intermodal.cli.options import asked_files, build_request, request_options, stated
 
 if TYPE_CHECKING:
+    from intermodal.blocking import Client
     from intermodal.cli.targets import Target
-    from intermodal.client import Client, Prepared
+    from intermodal.client import Prepared
     from intermodal.events import Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
 
@@ -69,10 +70,11 @@ def ask(**given: Any) -> None:
 
     The answer goes to standard output, everything else to standard error.
     """  # fmt: skip
+    from intermodal.blocking import Client
     from intermodal.cli.outputs import check_target
     from intermodal.cli.pictures import run_picture, run_text, write_picture
     from intermodal.cli.targets import check_targets, paths_of
-    from intermodal.client import Client, explain_analyze
+    from intermodal.client import explain_analyze
     from intermodal.errors import UsageError
     from intermodal.events import fold
     from intermodal.plans.explain import explain as as_text

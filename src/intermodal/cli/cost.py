@@ -34,9 +34,9 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     """
     import os
 
+    from intermodal.blocking import Client
     from intermodal.cli.targets import Target, check_targets
     from intermodal.cli.workload import read
-    from intermodal.client import Client
     from intermodal.config import load_config
     from intermodal.errors import UsageError
     from intermodal.reports.workloads import month

@@ -24,6 +24,8 @@ from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
 from intermodal.wire import call as wire
 
+_TELLING = 8  # characters of a key that are worth hiding
+
 # A new protocol is a row here, and a file beside the others or a codec in the table of ``drivers/http.py``.
 DRIVERS: Mapping[Protocol, str] = {
     "openai": "intermodal.executor.drivers.http",
@@ -379,9 +381,14 @@ def _replaced(outcome: Outcome, *, cost: float | None) -> Outcome:
 
 
 def _without(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
-    """The error, with the key taken out of its words should an upstream have quoted it."""
+    """The error, with the key taken out of its words should an upstream have quoted it; a quote may end within it."""
     if key:
-        error.what = error.what.replace(key, "(hidden)")
-        error.todo = error.todo.replace(key, "(hidden)")
+        error.what, error.todo = _hidden(key, error.what), _hidden(key, error.todo)
         error.args = (error.what,)
     return error
+
+
+def _hidden(key: str, text: str) -> str:
+    for length in range(len(key), min(len(key), _TELLING) - 1, -1):
+        text = text.replace(key[:length], "(hidden)")
+    return text

@@ -124,16 +124,17 @@ def planned(endpoint: Endpoint, only: Sequence[About] = ()) -> Planned:
     if not only and endpoint.host.zone in NEAR and "document" not in endpoint.input:
         wanted.remove("document")  # no runtime that people run themselves takes a PDF; asked for by name it is tried
     calls = {about: _call(endpoint, about) for about in wanted}
-    asks = tuple(about for about in wanted if _sayable(_wide(endpoint), calls[about]))
+    asks: tuple[About, ...] = tuple(about for about in wanted if _sayable(_wide(endpoint), calls[about]))
     price = endpoint.price
     cost: float | None = None
     if price.input_mtok is not None and price.output_mtok is not None:
         rates = (price.input_mtok, price.input_image_mtok or 0.0, price.input_audio_mtok or 0.0)
         tokens = sum(_WEIGHS[about] + _WEIGHS["text"] for about in asks)
         cost = tokens * max(rates) / 1e6 + len(asks) * (ANSWER * price.output_mtok / 1e6 + price.request)
+    unsaid: tuple[About, ...] = tuple(about for about in wanted if about not in asks)
     return Planned(
         endpoint=endpoint.id, host=endpoint.host.id, zone=endpoint.host.zone, asks=asks,
-        unsaid=tuple(about for about in wanted if about not in asks), cost=cost,
+        unsaid=unsaid, cost=cost,
     )  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from intermodal.blocking import Client
 from intermodal.catalog.load import tariffs
 from intermodal.catalog.nouns import Catalog
-from intermodal.client import Client, plan_from
+from intermodal.client import plan_from
 from intermodal.config import snapshot_file
 from intermodal.content import File, PathSource, Text
 from intermodal.content import Part as ContentPart

@@ -88,6 +88,9 @@ ALTER TABLE attempts ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempts ADD COLUMN told_image INTEGER;
 ALTER TABLE attempts ADD COLUMN told_audio INTEGER;
 """,
+    4: """
+ALTER TABLE attempts ADD COLUMN bench TEXT NOT NULL DEFAULT '';
+""",
 }
 SCHEMA_VERSION = max(_CHANGES)
 

@@ -123,3 +123,14 @@ def test_a_row_with_a_slip_is_an_error_that_names_the_place(tmp_path: Path, text
     with pytest.raises(ConfigError, match="catalog/counting/slip.toml") as caught:
         families(tmp_path)
     assert said in str(caught.value)
+
+
+def test_a_rule_says_when_its_source_was_opened_or_that_nobody_did() -> None:
+    assert families().sheet("openai/gpt-4o", "2026-11-24").sources["image"].endswith(", read 2026-11-25")
+    assert families().sheet("openai/gpt-4o", "2026-11-24").sources["text"].endswith(", read 2026-11-25")
+    assert families().sheet("x-ai/grok-4", "2026-11-24").sources["image"].endswith("; unverified")
+
+
+def test_how_many_pictures_claude_takes_follows_how_much_it_holds() -> None:
+    assert families().sheet("anthropic/claude-haiku-4.5", "2026-11-24").most_images == 100
+    assert families().sheet("anthropic/claude-opus-4.6", "2026-11-24").most_images == 600

@@ -15,10 +15,10 @@ import pytest
 from tests.unit.cli.conftest import Cli
 
 from intermodal import asking, config
+from intermodal.blocking import Client
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.cli.files import write_json
 from intermodal.cli.outputs import output_of
-from intermodal.client import Client
 from intermodal.errors import SchemaInvalid, UsageError
 from intermodal.media.sound import samples
 from intermodal.plans.plan import Candidate, Plan, SavedPlan

@@ -266,7 +266,8 @@ def test_a_form_that_is_none_is_refused(house: House) -> None:
     path = "/v1/audio/transcriptions"
     for body, kind in (
         (b"", "multipart/form-data; boundary=x"), (b"--x\r\n", "multipart/form-data; boundary=x"),
-        (b"--x--", "multipart/form-data; boundary=x"), (b"--x\r\n\r\n\r\nhi\r\n--x--", "multipart/form-data; boundary=x"),
+        (b"--x--", "multipart/form-data; boundary=x"),
+        (b"--x\r\n\r\n\r\nhi\r\n--x--", "multipart/form-data; boundary=x"),
         (b"abc", "multipart/form-data"),
         (b"--x\r\ncontent-disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n", "multipart/form-data; boundary=x"),
     ):  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from intermodal.asking import make_request, vocabularies
+from intermodal.blocking import Client
 from intermodal.catalog.load import load_catalog
-from intermodal.client import Client
 from intermodal.config import Config
 from intermodal.runtimes.encodings import count
 
