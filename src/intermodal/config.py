@@ -298,8 +298,10 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
         raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')
     if row.base_url:
         check_url(row.base_url, f"{where} [{place}]")
-    for served in row.models:
+    for at, served in enumerate(row.models):
         wrong = served.contradiction()
+        if any(served.id == other.id for other in row.models[:at]):
+            wrong = "is described twice"
         if wrong:
             raise ConfigError(f"[{place}] {served.id}: {wrong}", where=where, todo="correct one of the two")
     return row

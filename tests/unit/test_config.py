@@ -129,6 +129,7 @@ SERVED = '[hosts.a]\nbase_url = "http://x/v1"\n[[hosts.a.models]]\nid = "a/b"\n'
         (SERVED + "output_mtok = nan", "[hosts.a] a/b: output_mtok is nan"),
         (SERVED + "context = 0", "[hosts.a] a/b: context is 0, and must be 1 or more"),
         (SERVED + "context = 10\nmax_output = 20", "max_output is 20, more than the context of 10"),
+        (SERVED + '\n[[hosts.a.models]]\nid = "a/b"\ninput_mtok = 2', "[hosts.a] a/b: is described twice"),
         (SERVED + 'input = ["text"]\ntasks = ["image-text-to-text"]', "its tasks have image-text-to-text"),
     ],
 )  # fmt: skip

@@ -109,7 +109,14 @@ def test_a_silent_stream_is_kept_open_by_comments(
     assert not found.done
 
 
-def leave(house: House, tree: dict[str, object], *, after: bytes = b"", headers: dict[str, str] | None = None) -> None:
+def leave(
+    house: House,
+    tree: dict[str, object],
+    *,
+    after: bytes = b"",
+    headers: dict[str, str] | None = None,
+    host: FakeHost | None = None,
+) -> None:
     """Ask, wait for these bytes of the answer, and hang up."""
     import json
 
@@ -124,7 +131,7 @@ def leave(house: House, tree: dict[str, object], *, after: bytes = b"", headers:
             assert piece, found
             found += piece
         if not after:
-            time.sleep(0.2)
+            until(lambda: host is None or host.attempts)
 
 
 def until(true: object, seconds: float = 5.0) -> None:
@@ -139,7 +146,7 @@ def until(true: object, seconds: float = 5.0) -> None:
 def test_a_client_that_leaves_ends_the_call_of_the_host(house: House, host: FakeHost, stream: bool) -> None:
     host.answer = WORDS
     host.fault = Fault("stall", 3)
-    leave(house, {**ASKED, "stream": stream}, after=b"word1" if stream else b"")
+    leave(house, {**ASKED, "stream": stream}, after=b"word1" if stream else b"", host=host)
     until(lambda: not house.gateway.active)
     until(lambda: not host._server.connections)  # hung up on, not only left alone
     rows = house.gateway.client.store.attempts(10)
