@@ -9,6 +9,7 @@ Never the current folder: a cloned repository must not be able to grant consent.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -425,7 +426,8 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
         raise ConfigError(f"is not TOML: {error}", where=str(path), todo="correct that line") from None
     except OSError as error:
         reason = (error.strerror or "unwritable").lower()
-        raise ConfigError(f"cannot be written ({reason})", where=str(path), todo="correct its permissions") from None
+        todo = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "correct its permissions"
+        raise ConfigError(f"cannot be written ({reason})", where=str(path), todo=todo) from None
     return path
 
 
