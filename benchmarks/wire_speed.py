@@ -213,7 +213,7 @@ def measured_codecs(runs: int) -> None:
 
 
 def _first() -> bool:
-    """Whether others had to wait: ``chrt -f 20 python benchmarks/wire_speed.py 31 words``, on a machine that is shared."""
+    """Whether others had to wait: ``chrt -f 20 python benchmarks/wire_speed.py 31 words``, on a shared machine."""
     return hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) == os.SCHED_FIFO
 
 
