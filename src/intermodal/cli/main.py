@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cost": ("cost", "A month's bill of a workload, for several plans side by side."),
     "models": ("models", "List the models and endpoints that plans choose from."),
     "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),
+    "probe": ("probe", "Find out by asking what an endpoint really takes, and keep it."),
     "pull": ("pull", "Fetch model weights, pinned by checksum."),
     "up": ("up", "Start a server for a model that is here, shared by all; or show what is up."),
     "down": ("down", "End servers that were started."),
@@ -33,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "One endpoint for every client: the APIs of OpenAI, Anthropic and Ollama, planned."),
     "keys": ("keys", "Make, list and revoke the gateway's keys: budgets, rates, what may be asked for."),
     "eval": ("eval", "Run labelled files over every route, side by side, and measure how strong each is."),
+    "bench": ("bench", "Measure endpoints on your own request, side by side: first word, speed, load, money."),
     "usage": ("usage", "What was run: attempts, tokens, money, seconds, and how good the estimates were."),
     "completion": ("completion", "Print the shell completion script for bash, zsh or fish."),
 }

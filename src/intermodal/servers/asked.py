@@ -88,6 +88,21 @@ def resident(pid: int) -> int:
     return total
 
 
+def listening(base_url: str) -> int | None:
+    """The process that listens at an address of this machine; None where there is none, or it is another user's."""
+    from urllib.parse import urlsplit
+
+    import psutil
+
+    parts = urlsplit(base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        doors = psutil.net_connections("tcp")
+    except psutil.Error:
+        return None
+    return next((door.pid for door in doors if door.status == psutil.CONN_LISTEN and door.laddr.port == port), None)
+
+
 def _proportional(pid: int) -> int:
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -126,4 +141,4 @@ def _json(data: bytes | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-__all__ = ["Busy", "Said", "asked", "busy", "healthy", "resident", "warm"]
+__all__ = ["Busy", "Said", "asked", "busy", "healthy", "listening", "resident", "warm"]

@@ -14,7 +14,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
 from intermodal.store import attempts, epochs, grades, load
 from intermodal.store.connection import Database
-from intermodal.store.rows import Attempt, Conversation, Drift, Made, Outcome, Reservation, RunRow, Summary
+from intermodal.store.rows import Attempt, Bench, Conversation, Drift, Made, Outcome, Reservation, RunRow, Summary
 
 MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not kept
 
@@ -33,6 +33,7 @@ class Store:
         self.path = path
         self._database = Database(path)
         self._recovered = False
+        self.bench: Bench = ""  # what what ends now was made for: see ``rows.Outcome``
         self._began: dict[str, load.Moment | None] = {}  # of rows that are open: how busy the machine was
 
     def at_once(self, *, later: bool = False) -> AbstractContextManager[object]:
@@ -68,6 +69,8 @@ class Store:
 
     def _end(self, attempt: str, state: AttemptState, outcome: Outcome) -> None:
         began = self._began.pop(attempt, None)
+        if self.bench:
+            outcome = msgspec.structs.replace(outcome, bench=self.bench)
         if outcome.busy is None and began is not None:
             outcome = msgspec.structs.replace(outcome, busy=load.others(began, load.moment()))
         attempts.move(self._database, attempt, state, outcome)
@@ -77,6 +80,11 @@ class Store:
         """Write down a transform that was done."""
         attempts.add_made(self._database, made)
         epochs.learn(self._database)
+
+    def learn(self) -> Statistics:
+        """Look at what was run now, not after a few more rows: who measured on purpose wants it in the next plan."""
+        epochs.learn(self._database, at_once=True)
+        return self.statistics()
 
     def recover(self) -> int:
         """Close rows of dead processes as estimated, at their upper bound; returns how many."""

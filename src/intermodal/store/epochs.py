@@ -51,11 +51,11 @@ def oldest(database: Database) -> Epoch:
     return _read(database, "SELECT * FROM epochs ORDER BY number LIMIT 1")
 
 
-def learn(database: Database) -> None:
-    """Work the figures out again where enough happened, and begin an epoch where they changed."""
+def learn(database: Database, *, at_once: bool = False) -> None:
+    """Work the figures out again where enough (``at_once``: anything) happened; begin an epoch where they changed."""
     ended, made = attempts.count_ended(database), attempts.count_made(database)
     last = newest(database)
-    if ended + made - last.looked < figures.EPOCH_ROWS:
+    if ended + made - last.looked < (1 if at_once else figures.EPOCH_ROWS):
         return
     most = figures.WINDOW * 2  # some of them teach nothing
     found = figures.statistics(

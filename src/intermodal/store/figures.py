@@ -1,11 +1,11 @@
 """From rows to statistics: pure. What earlier runs took, as the planner reads it.
 
 Hygiene. A row teaches only when it is settled, without an error, not answered from an endpoint's own cache,
-not the repetition of an attempt that failed, and not run while others kept the machine busier than usual:
-a machine that always works for others is planned for as such, but one busy hour is not a speed. A recording in
-which no speech was found teaches no speed of an ear: it passes over silence in no time. Loading is
-a figure of its own; the work of a cold row counts only where there are too few warm ones (a command line is
-always cold).
+not the repetition of an attempt that failed, not one of several that a bench made at the same time, and not run
+while others kept the machine busier than usual: a machine that always works for others is planned for as such, but
+one busy hour is not a speed. A recording in which no speech was found teaches no speed of an ear: it passes over
+silence in no time. Loading is a figure of its own; the work of a cold row counts only where there are too few warm
+ones (a command line is always cold).
 
 Every figure needs ``ENOUGH`` rows, of the newest ``WINDOW`` of its endpoint; a row counts half as much as
 one ``HALF_LIFE`` rows later. Seconds are a fixed part and speeds, fitted together (``fit.py``), so that the
@@ -94,7 +94,12 @@ def statistics(epoch: int, rows: Iterable[Attempt], made: Iterable[Made] = ()) -
 
 def counts(row: Attempt) -> bool:
     """Whether a row says anything about its endpoint."""
-    return row.state == "settled" and row.outcome is not None and not row.outcome.error and not row.outcome.cached
+    outcome = row.outcome
+    return (
+        row.state == "settled"
+        and outcome is not None
+        and not (outcome.error or outcome.cached or outcome.bench == "crowded")
+    )
 
 
 def _figures(endpoint: str, rows: Sequence[Attempt]) -> dict[str, Quantity]:
@@ -256,7 +261,9 @@ def _load(row: Attempt) -> float | None:
 
 
 def _answered(row: Attempt) -> float | None:
-    return (_output(row) or None) if row.reservation.op == "generate" else None
+    """Not of a bench, which wants answers of a length."""
+    benched = row.outcome is not None and row.outcome.bench
+    return (_output(row) or None) if row.reservation.op == "generate" and not benched else None
 
 
 def _described(row: Attempt) -> float | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from intermodal.content import Value
 from intermodal.events import AttemptState, Usage
 from intermodal.request import Message, Policy, Zone
+
+Bench = Literal["", "alone", "crowded"]
 
 
 class Work(Value, frozen=True):
@@ -88,6 +92,8 @@ class Outcome(Value, frozen=True):
         reasoning_tokens: the part of the output tokens nobody sees; None where nothing was reported.
         busy: share of this machine's processors that other programs used meanwhile, 0..1; None when not known.
         told_image, told_audio: the part of the input tokens that the host says is pictures, or sound; None unsaid.
+        bench: it was made to measure: "alone", or "crowded", beside others at the same time, so that its times say
+            nothing of one alone. How long its answer is was wanted so, and says nothing either.
     """
 
     usage: Usage = Usage()
@@ -102,6 +108,7 @@ class Outcome(Value, frozen=True):
     busy: float | None = None
     told_image: int | None = None
     told_audio: int | None = None
+    bench: Bench = ""
 
 
 class Made(Value, frozen=True):

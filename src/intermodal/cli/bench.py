@@ -1,0 +1,221 @@
+"""``intermodal bench``: endpoints on a request of your own, side by side. The table on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intermodal.cli.options import chosen_hosts, money
+
+if TYPE_CHECKING:
+    from intermodal._sync import Bridge
+    from intermodal.catalog.nouns import Endpoint
+    from intermodal.reports.bench import Bench, Level, Sample, Spread, Subject
+
+EPILOG = """\b
+Examples
+  intermodal bench up.qwen3-4b ollama --concurrency 1,4,16
+  intermodal bench up.qwen3-4b gpt-5-mini --host openai --max-cost 0.20
+  intermodal bench embedded:qwen3-4b --prompt question.txt --requests 20 --tokens 128
+  intermodal bench up.eyes --prompt ask.txt --media chart.png --json
+  intermodal bench up.a up.b --svg compared.svg
+"""
+
+
+class Counts(click.ParamType[tuple[int, ...]]):
+    """1,4,16"""
+
+    name = "counts"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        words = [word.strip() for word in str(value).split(",")]
+        if not all(word.isascii() and word.isdigit() and 1 <= int(word) <= 256 for word in words):
+            self.fail(f"{value!r} is no list of numbers from 1 to 256; write 1,4,16", param, ctx)
+        return tuple(sorted({int(word) for word in words}))
+
+
+@click.command(epilog=EPILOG)
+@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.option("--concurrency", type=Counts(), default="1,4,16", metavar="LIST",
+              help="Requests at the same time, one level each.  [default: 1,4,16]")  # fmt: skip
+@click.option("--prompt", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+              help="Ask this text instead of for a long story.")  # fmt: skip
+@click.option("--media", multiple=True, metavar="FILE", help="A file or URL that goes along; repeatable.")
+@click.option("--requests", type=click.IntRange(1, 10_000), metavar="N",
+              help="Requests a level (default: 8, or twice as many as are made at once).")  # fmt: skip
+@click.option("--tokens", type=click.IntRange(1, 8192), default=64, show_default=True, metavar="N",
+              help="Most tokens of an answer.")  # fmt: skip
+@click.option("--max-cost", type=money, default="0.10", show_default=True, metavar="USD",
+              help="Most that all of it may cost; over it nothing is sent.")  # fmt: skip
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this once; repeatable.")
+@click.option("--svg", type=click.Path(dir_okay=False), metavar="FILE", help="Write a chart.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the table: no progress.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def bench(**given: Any) -> int | None:
+    """Measure NAME, endpoints, models or hosts, on your own request, side by side: seconds to the first word, tokens
+    a second, throughput under load, errors, memory, money per million tokens.
+
+    Everything is warmed up first. What one request at a time took becomes what plans go by. Hosted endpoints are
+    asked only with consent and within --max-cost, which is checked before anything is sent.
+    """  # fmt: skip
+    from intermodal._sync import Bridge
+    from intermodal.client import AsyncClient
+    from intermodal.reports.bench import Bench
+
+    client, bridge = AsyncClient(), Bridge()
+    try:
+        made = Bench(client=client, settings=_settings(given, client), resident=lambda each: resident(each, client))
+        bridge.run(made.plan)
+        _measure(made, bridge, quiet=given["quiet"] or given["as_json"])
+    finally:
+        if bridge.started:
+            bridge.run(client.aclose)
+        bridge.close()
+    if given["svg"]:
+        from intermodal.cli.files import write_atomically
+        from intermodal.reports.bench_picture import picture
+
+        write_atomically(Path(given["svg"]), picture(made.levels).encode())
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        print_document("bench", document(made))
+    else:
+        _show(made)
+    return 5 if made.left and not any(level.first.count for level in made.levels) else None
+
+
+def _settings(given: dict[str, Any], client: Any) -> Any:
+    from intermodal.errors import InputBroken, InputEmpty
+    from intermodal.reports.bench import PROMPT, Settings
+
+    prompt = PROMPT
+    if given["prompt"]:
+        try:
+            prompt = Path(given["prompt"]).read_text("utf-8")
+        except UnicodeDecodeError:
+            raise InputBroken("is not text in UTF-8", where=given["prompt"], todo="name a text file") from None
+        if not prompt.strip():
+            raise InputEmpty("holds no text", where=given["prompt"], todo="name a text file that does")
+    common = {"hosts": chosen_hosts(given["hosts"], client.config)}
+    return Settings(
+        names=tuple(dict.fromkeys(given["names"])), prompt=prompt, files=given["media"],
+        concurrency=given["concurrency"], requests=given["requests"] or 0, tokens=given["tokens"],
+        most=given["max_cost"], common=common,
+    )  # fmt: skip
+
+
+def _measure(made: Bench, bridge: Bridge, *, quiet: bool) -> None:
+    from intermodal.cli.render import Progress
+    from intermodal.cli.table import money as dollars
+    from intermodal.events import StepProgress, StepStarted
+
+    if not quiet:
+        bound = f", at most {dollars(made.bound)}" if made.bound else ", free of charge"
+        click.echo(f"{len(made.subjects)} endpoints, {made.total} requests{bound}", err=True)
+    progress = Progress(quiet=quiet)
+    progress.show(StepStarted(step="bench", title="Measuring"))
+    done, failed = 0, 0
+
+    def told(sample: Sample) -> None:
+        nonlocal done, failed
+        done, failed = done + 1, failed + bool(sample.error)
+        wrong = f"  {failed} failed" if failed else ""
+        progress.show(StepProgress(step="bench", fraction=done / made.total, note=f"{done} of {made.total}{wrong}"))
+
+    async def go() -> None:
+        await made.run(told)
+
+    try:
+        bridge.run(go)
+    finally:
+        progress.clear()
+
+
+def resident(endpoint: Endpoint, client: Any) -> int | None:
+    """Bytes resident of what serves an endpoint on this machine; None where that is elsewhere or cannot be told."""
+    import os
+
+    from intermodal.costing.rates import HERE
+    from intermodal.servers.asked import listening, resident
+    from intermodal.servers.up import all_servers
+
+    if endpoint.host.zone not in HERE:
+        return None
+    for server in all_servers(os.environ):
+        if endpoint.host.id == f"up.{server.wanted.name}" and server.state is not None and server.phase == "ready":
+            return resident(int(server.state.server.split("/")[2])) or None
+    if endpoint.host.zone == "process":
+        runtimes = client._runtimes
+        found: int | None = runtimes.peak_memory(endpoint.id) if runtimes is not None else None
+        return found
+    pid = listening(endpoint.host.base_url)
+    return resident(pid) or None if pid else None
+
+
+# ---- showing -----------------------------------------------------------------------------------------
+
+
+def _show(made: Bench) -> None:
+    from intermodal.cli.table import echo_table, size
+
+    head = (
+        "endpoint", "at once", "first word", "tokens/s each", "tokens/s all", "requests", "errors", "memory",
+        "$ a Mtok in, out",
+    )  # fmt: skip
+    rows = []
+    for subject in made.subjects:
+        for level in (each for each in made.levels if each.endpoint == subject.endpoint):
+            rows.append(
+                (
+                    subject.endpoint, str(level.concurrency), _ms(level.first), _rate(level.decode),
+                    f"{level.throughput:.1f}", str(level.requests), _errors(level),
+                    size(level.memory) if level.memory else "-", _price(subject),
+                )
+            )  # fmt: skip
+    if rows:
+        echo_table(head, rows)
+    for name, why in made.left.items():
+        click.echo(f"{name}: left out, {why}")
+    click.echo("median (10th to 90th percentile); what one request at a time took is what plans now go by")
+
+
+def _ms(spread: Spread) -> str:
+    if spread.median is None or spread.low is None or spread.high is None:
+        return "-"
+    return f"{spread.median:.3f} s ({spread.low:.3f}..{spread.high:.3f})"
+
+
+def _rate(spread: Spread) -> str:
+    if spread.median is None or spread.low is None or spread.high is None:
+        return "-"
+    return f"{spread.median:.1f} ({spread.low:.1f}..{spread.high:.1f})"
+
+
+def _errors(level: Level) -> str:
+    return ", ".join(f"{count} {code}" for code, count in sorted(level.errors.items())) or "0"
+
+
+def _price(subject: Subject) -> str:
+    if subject.own and not subject.input_mtok and not subject.output_mtok:
+        return "own hardware"
+    if subject.input_mtok is None or subject.output_mtok is None:
+        return "unknown"
+    return f"${subject.input_mtok:g}, ${subject.output_mtok:g}"
+
+
+def document(made: Bench) -> dict[str, Any]:
+    from intermodal.cli.document import plainly
+
+    return {
+        "endpoints": [plainly(each) for each in made.subjects],
+        "levels": [plainly(each) for each in made.levels],
+        "left_out": made.left,
+        "tokens": made.settings.tokens,
+        "bound": made.bound,
+    }
+
+
+__all__ = ["bench", "document"]

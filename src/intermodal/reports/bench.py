@@ -1,0 +1,304 @@
+"""Endpoints on a request of one's own, side by side: the first word, words a second, many at once, money.
+
+Every request is a run like any other, over the plan that a user would get who named the endpoint, so what is measured
+is what that user would wait for. Each begins with other words, so that no server answers from what it has just read.
+Those of concurrency 1 teach plans how fast an endpoint is; those made at the same time are kept and teach nothing of
+that (``store/figures.py``).
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from intermodal.asking import make_request
+from intermodal.catalog.nouns import Endpoint
+from intermodal.client import AsyncClient, plan_from
+from intermodal.content import Value
+from intermodal.costing.rates import HERE
+from intermodal.errors import BudgetExceeded, IntermodalError, UnknownModel
+from intermodal.events import TextDelta, fold
+from intermodal.planner.names import resolve
+from intermodal.store.fit import percentile
+
+if TYPE_CHECKING:
+    from intermodal.client import Prepared
+    from intermodal.events import Event
+    from intermodal.plans.plan import Plan
+
+PROMPT = (
+    "Write a long story about a lighthouse keeper who finds a letter in a bottle. Describe the sea, the storm, the "
+    "light and the letter in detail."
+)
+LEAST = 8  # requests a level
+_ROUNDS = 2  # each of those that are made at once makes so many, one after the other
+_IN_A_ROW = 5  # failures after which an endpoint is left
+
+
+class Spread(Value):
+    """Median, 10th and 90th percentile of ``count`` values. None of all: nothing was seen."""
+
+    median: float | None = None
+    low: float | None = None
+    high: float | None = None
+    count: int = 0
+
+
+class Sample(Value):
+    """One request: seconds until the first word and in all, tokens as reported; ``error`` is a code."""
+
+    seconds: float
+    first: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: float | None = 0.0
+    error: str = ""
+    said: str = ""
+
+    @property
+    def decode(self) -> float | None:
+        """Tokens a second after the first."""
+        if self.first is None or not self.output_tokens or self.output_tokens < 2 or self.seconds <= self.first:
+            return None
+        return (self.output_tokens - 1) / (self.seconds - self.first)
+
+
+class Level(Value):
+    """An endpoint with so many requests at the same time.
+
+    Attributes:
+        wall: seconds from the first request to the end of the last.
+        first: seconds to the first word. decode: tokens a second of one request. seconds: of a whole request.
+        throughput: tokens a second of all together. errors: code -> how many. memory: bytes resident in the
+            server's process at the end of the level, None where it is not on this machine or not found.
+    """
+
+    endpoint: str
+    concurrency: int
+    requests: int
+    wall: float
+    first: Spread
+    decode: Spread
+    seconds: Spread
+    throughput: float
+    requests_per_second: float
+    input_tokens: Spread
+    output_tokens: Spread
+    errors: dict[str, int]
+    memory: int | None
+    cost: float | None
+    said: str = ""
+
+
+class Subject(Value):
+    """Who is measured: USD per million tokens in and out (None unknown), ``own`` on hardware of one's own."""
+
+    endpoint: str
+    zone: str
+    input_mtok: float | None
+    output_mtok: float | None
+    own: bool
+    route: str
+    high_cost: float
+
+
+@dataclass
+class Settings:
+    """``most``: USD, for all of it. ``common``: options of every request."""
+
+    names: tuple[str, ...]
+    prompt: str = PROMPT
+    files: tuple[Any, ...] = ()
+    concurrency: tuple[int, ...] = (1, 4, 16)
+    requests: int = 0
+    tokens: int = 64
+    most: float = 0.1
+    common: dict[str, Any] = field(default_factory=dict)
+
+    def count(self, concurrency: int) -> int:
+        return max(self.requests or LEAST, _ROUNDS * concurrency if not self.requests else concurrency)
+
+
+@dataclass
+class Bench:
+    """One comparison. ``plan`` first, which spends nothing; then ``run``."""
+
+    client: AsyncClient
+    settings: Settings
+    resident: Callable[[Endpoint], int | None] = lambda endpoint: None
+    subjects: list[Subject] = field(default_factory=list)
+    levels: list[Level] = field(default_factory=list)
+    spent: float = 0.0  # USD; of a request whose cost cannot be known, what it may have cost at most
+    left: dict[str, str] = field(default_factory=dict)  # endpoint -> why it was left before its end
+    _endpoints: list[Endpoint] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """Requests there are to be, warm-up included."""
+        return len(self._endpoints) * (1 + sum(map(self.settings.count, self.settings.concurrency)))
+
+    @property
+    def bound(self) -> float:
+        """USD it may cost at most; infinite where a price is not known."""
+        each = self.total / max(1, len(self._endpoints))
+        return sum(subject.high_cost * each for subject in self.subjects)
+
+    async def plan(self) -> None:
+        """Find the endpoints and price them. Raises UnknownModel, NoRoute, and BudgetExceeded over ``most``."""
+        catalog = self.client.catalog
+        found: dict[str, Endpoint] = {}
+        for name in self.settings.names:
+            by_host = [e for e in catalog.endpoints if e.host.id == name and e.model.output == ("text",)]
+            named = by_host or list(resolve(catalog, name))
+            ready = [e for e in named if e.ready and (e.host.zone in HERE or self._allowed(e, catalog.consent))]
+            for endpoint in ready or named[:1]:  # of none that may be asked, one: planning says why it may not
+                found.setdefault(endpoint.id, endpoint)
+        self._endpoints = list(found.values())
+        if not self._endpoints:
+            raise UnknownModel("nothing to measure was named", todo="see: intermodal models")
+        for endpoint in self._endpoints:
+            _, plan = await self._prepared(endpoint)
+            price = endpoint.price_on(plan.as_of)
+            chosen = plan.chosen
+            self.subjects.append(
+                Subject(
+                    endpoint=endpoint.id, zone=endpoint.host.zone, input_mtok=price.input_mtok,
+                    output_mtok=price.output_mtok, own=endpoint.host.zone in HERE,
+                    route=" -> ".join(step.title for step in chosen.steps if step.title) or chosen.endpoint,
+                    high_cost=chosen.total.cost.for_limit(),
+                )
+            )  # fmt: skip
+        if self.bound > self.settings.most:
+            words = "a price that nobody states" if math.isinf(self.bound) else f"up to ${self.bound:.4f}"
+            raise BudgetExceeded(
+                f"{self.total} requests would cost {words}, and ${self.settings.most:g} is allowed", where="--max-cost",
+                todo="raise --max-cost, ask for fewer --requests or --tokens, or leave hosted endpoints out",
+            )  # fmt: skip
+
+    def _allowed(self, endpoint: Endpoint, consent: tuple[str, ...]) -> bool:
+        return endpoint.host.id in (*consent, *self.settings.common.get("hosts", ()))
+
+    async def _prepared(self, endpoint: Endpoint) -> tuple[Prepared, Plan]:
+        """A request that begins with other words than any before it."""
+        settings = self.settings
+        prompt = f"[{secrets.token_hex(4)}] {settings.prompt}"
+        request = make_request(
+            prompt, *settings.files, **{**settings.common, "model": endpoint.id, "max_tokens": settings.tokens}
+        )
+        # The limit is one of all requests together: their bound is checked first, and what was spent before each.
+        unlimited = msgspec.structs.replace(request.policy, max_cost=math.inf)
+        prepared = await self.client.prepare(msgspec.structs.replace(request, policy=unlimited))
+        return prepared, plan_from(prepared.inputs)
+
+    async def run(self, told: Callable[[Sample], None] = lambda sample: None) -> None:
+        """Warm every endpoint up, then measure it level by level. ``told`` gets each request as it ends."""
+        store = self.client.store
+        try:
+            for endpoint in self._endpoints:
+                store.bench = "alone"
+                warm = await self._one(*await self._prepared(endpoint))
+                told(warm)
+                if warm.error:
+                    self.left[endpoint.id] = f"its warm-up failed: {warm.said}"
+                    continue
+                for concurrency in self.settings.concurrency:
+                    store.bench = "crowded" if concurrency > 1 else "alone"
+                    await self._level(endpoint, concurrency, told)
+                    if endpoint.id in self.left:
+                        break
+                    if not self.levels[-1].first.count and self.levels[-1].errors:
+                        self.left[endpoint.id] = f"every request failed: {self.levels[-1].said}"
+                        break
+        finally:
+            store.bench = ""
+        store.learn()
+
+    async def _level(self, endpoint: Endpoint, concurrency: int, told: Callable[[Sample], None]) -> None:
+        import anyio
+
+        # Planning is not what is measured.
+        waiting = [await self._prepared(endpoint) for _ in range(self.settings.count(concurrency))]
+        made: list[Sample] = []
+
+        async def work() -> None:
+            while waiting:
+                prepared, plan = waiting.pop()
+                if self.spent + concurrency * plan.chosen.total.cost.for_limit() > self.settings.most:
+                    self.left[endpoint.id] = (
+                        f"${self.spent:.4f} are spent, and one more could pass ${self.settings.most:g}"
+                    )
+                    return
+                made.append(await self._one(prepared, plan))
+                told(made[-1])
+                if len(made) >= _IN_A_ROW and all(each.error for each in made[-_IN_A_ROW:]):
+                    waiting.clear()
+
+        begun = time.perf_counter()
+        async with anyio.create_task_group() as group:
+            for _ in range(concurrency):
+                group.start_soon(work)
+        wall = time.perf_counter() - begun
+        self.levels.append(level(endpoint.id, concurrency, made, wall, self.resident(endpoint)))
+
+    async def _one(self, prepared: Prepared, plan: Plan) -> Sample:
+        first: float | None = None
+        events: list[Event] = []
+        begun = time.perf_counter()
+        try:
+            async for event in self.client.execute(prepared, plan, exact=True):
+                if first is None and isinstance(event, TextDelta) and event.text:
+                    first = time.perf_counter() - begun
+                events.append(event)
+        except IntermodalError as error:
+            self.spent += plan.chosen.total.cost.for_limit()
+            return Sample(seconds=time.perf_counter() - begun, error=error.code, said=str(error), cost=None)
+        seconds = time.perf_counter() - begun
+        result = fold(events)
+        self.spent += plan.chosen.total.cost.for_limit() if result.cost is None else result.cost
+        usage = result.actuals[-1].usage if result.actuals else None
+        return Sample(
+            seconds=seconds, first=first, cost=result.cost,
+            input_tokens=usage.input_tokens if usage is not None else None,
+            output_tokens=usage.output_tokens if usage is not None else None,
+        )  # fmt: skip
+
+
+def level(endpoint: str, concurrency: int, made: list[Sample], wall: float, memory: int | None) -> Level:
+    """What the requests of a level add up to. Failed ones count as errors and in nothing else."""
+    good = [each for each in made if not each.error]
+    errors: dict[str, int] = {}
+    for each in made:
+        if each.error:
+            errors[each.error] = errors.get(each.error, 0) + 1
+    costs = [each.cost for each in made]
+    return Level(
+        endpoint=endpoint, concurrency=concurrency, requests=len(made), wall=wall,
+        first=spread([each.first for each in good]), decode=spread([each.decode for each in good]),
+        seconds=spread([each.seconds for each in good]),
+        throughput=sum(each.output_tokens or 0 for each in good) / wall if wall > 0 else 0.0,
+        requests_per_second=len(good) / wall if wall > 0 else 0.0,
+        input_tokens=spread([each.input_tokens for each in good]),
+        output_tokens=spread([each.output_tokens for each in good]),
+        errors=errors, memory=memory,
+        cost=None if None in costs else sum(cost for cost in costs if cost is not None),
+        said=next((each.said for each in made if each.error), ""),
+    )  # fmt: skip
+
+
+def spread(values: Sequence[float | None]) -> Spread:
+    """
+    >>> spread([1.0, 2.0, None, 3.0]).median
+    2.0
+    """
+    known = [float(value) for value in values if value is not None]
+    if not known:
+        return Spread()
+    return Spread(
+        median=percentile(known, 0.5), low=percentile(known, 0.1), high=percentile(known, 0.9), count=len(known)
+    )
