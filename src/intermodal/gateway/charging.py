@@ -83,7 +83,7 @@ class Bill:
         self._cost: float | None = 0.0
         self._tokens: int | None = 0
         self._finished: Finished | None = None
-        self._open = 0  # steps that began and of which nothing more was heard
+        self._open = set[str]()  # steps that began and of which nothing more was heard; a step begins at each attempt
         self._began = False
 
     async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
@@ -95,16 +95,16 @@ class Bill:
     def feed(self, event: Event) -> None:
         if isinstance(event, StepStarted):
             self._began = True
-            self._open += 1
+            self._open.add(event.step)
         elif isinstance(event, StepFinished):
-            self._open -= 1
+            self._open.discard(event.actual.step)
             self._add(event.actual.cost)
             usage = event.actual.usage
             if self._tokens is not None:
                 self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
         elif isinstance(event, AttemptFailed):
-            if event.then == "stop":
-                self._open -= 1
+            if event.then != "resend":  # which may have been sent again already
+                self._open.discard(event.step)
             self._add(event.cost if event.charged == "no" or event.cost is not None else None)
             if event.charged == "maybe":
                 self._tokens = None
@@ -123,11 +123,11 @@ class Bill:
     def cost(self) -> float | None:
         if self._finished is not None:
             return self._finished.cost
-        return None if self._open > 0 else self._cost
+        return None if self._open else self._cost
 
     @property
     def tokens(self) -> int | None:
-        return self._tokens if self._finished is not None or self._open <= 0 else None
+        return self._tokens if self._finished is not None or not self._open else None
 
 
 def _rates(requests: Left | None, tokens: Left | None) -> dict[str, str]:
