@@ -276,6 +276,10 @@ class AsyncClient:
             self._store = Store(data_dir(self.env) / "store.sqlite3")
         return self._store
 
+    def world(self, prepared: Prepared) -> World:
+        """What calls are made with, for those who make them without a plan: a probe."""
+        return self._world(prepared.inputs, exact=True)
+
     def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
         from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
