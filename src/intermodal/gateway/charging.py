@@ -61,11 +61,11 @@ async def charged(
         return
     # Texts of one request are several runs, and one request of a rate.
     given = await ledger.admit(asked.key, claim_of(plan, policy, 0 if asked.sent else 1))
+    asked.told |= _rates(*ledger.rates(asked.key))
     if isinstance(given, Refusal):
         await events.aclose()
         raise refused(given)
     asked.sent = True
-    asked.told |= _rates(*ledger.rates(asked.key))
     try:
         async with aclosing(bill.watched(events)) as watched:
             yield watched
@@ -83,8 +83,11 @@ class Bill:
         self._cost: float | None = 0.0
         self._tokens: int | None = 0
         self._finished: Finished | None = None
-        self._open = 0  # steps that began and of which nothing more was heard
+        self._open = set[str]()  # steps that began and of which nothing more was heard; a step begins at each attempt
         self._began = False
+        self._told = (
+            False  # the last step that ended said how many tokens it took: the one that answers does, or no one
+        )
 
     async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         async with aclosing(events):
@@ -95,21 +98,24 @@ class Bill:
     def feed(self, event: Event) -> None:
         if isinstance(event, StepStarted):
             self._began = True
-            self._open += 1
+            self._open.add(event.step)
         elif isinstance(event, StepFinished):
-            self._open -= 1
+            self._open.discard(event.actual.step)
             self._add(event.actual.cost)
             usage = event.actual.usage
+            self._told = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
             if self._tokens is not None:
                 self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
         elif isinstance(event, AttemptFailed):
-            if event.then == "stop":
-                self._open -= 1
+            if event.then != "resend":  # which may have been sent again already
+                self._open.discard(event.step)
             self._add(event.cost if event.charged == "no" or event.cost is not None else None)
             if event.charged == "maybe":
                 self._tokens = None
         elif isinstance(event, Finished):
             self._finished = event
+            if not self._told:
+                self._tokens = None
 
     def _add(self, cost: float | None) -> None:
         self._cost = None if cost is None or self._cost is None else self._cost + cost
@@ -123,11 +129,11 @@ class Bill:
     def cost(self) -> float | None:
         if self._finished is not None:
             return self._finished.cost
-        return None if self._open > 0 else self._cost
+        return None if self._open else self._cost
 
     @property
     def tokens(self) -> int | None:
-        return self._tokens if self._finished is not None or self._open <= 0 else None
+        return self._tokens if self._finished is not None or not self._open else None
 
 
 def _rates(requests: Left | None, tokens: Left | None) -> dict[str, str]:
