@@ -18,7 +18,8 @@ from intermodal.testing import FakeHost
 
 WORDS = st.sampled_from(
     ["data", "models", "id", "model", "name", "key", "meta", "architecture", "input_modalities", "capabilities",
-     "vision", "text", "image", "details", "model_info", "general.architecture", "projector_info", "loaded_instances", "config",
+     "vision", "text", "image",
+     "details", "model_info", "general.architecture", "projector_info", "loaded_instances", "config",
      "context_length", "type", "state", "modalities", "default_generation_settings", "remote_host", "digest"]
 )  # fmt: skip
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), WORDS)
