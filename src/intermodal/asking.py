@@ -15,7 +15,7 @@ import msgspec
 from intermodal import schema as schemas
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
-from intermodal.errors import PlanStale, UsageError
+from intermodal.errors import ConfigError, PlanStale, UsageError
 from intermodal.events import Result
 from intermodal.planner.index import needs_consent
 from intermodal.plans.plan import Inputs, SavedPlan
@@ -85,6 +85,22 @@ class AskOptions(Options, total=False):
     output: Output | None
     system: str
     history: Iterable[Message]
+
+
+def sound(config: Config) -> Config:
+    """The config, whose rows name rules of counting that can be followed: any other would be a wide range in silence.
+
+    Raises ConfigError.
+    """
+    from intermodal.costing.images import RULES, is_rule
+
+    for host in config.hosts:
+        for served in host.models:
+            if served.image_tokens and not is_rule(served.image_tokens):
+                what = f"{served.id}: image_tokens is {served.image_tokens!r}, and no such rule is known"
+                todo = f"rules are {', '.join(sorted(RULES))}, with their numbers: see docs/counting.md"
+                raise ConfigError(what, where=f"[hosts.{host.id}]", todo=todo)
+    return config
 
 
 def usual(options: Any, config: Config) -> None:

