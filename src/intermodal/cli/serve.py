@@ -41,12 +41,14 @@ async def _run(host: str | None, port: int | None, check: bool, as_json: bool) -
     from intermodal.config import data_dir
     from intermodal.gateway.lasting import LastingClient
     from intermodal.gateway.ledger.ledger import Ledger
+    from intermodal.gateway.ledger.nouns import Rate
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.serving import Gateway
 
     async with LastingClient() as client:
         settings = client.config.serve
-        ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE))
+        rates = {name: Rate(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
+        ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE), limits=rates)
         await ledger.start()
         try:
             gateway = Gateway(

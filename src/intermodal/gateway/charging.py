@@ -12,13 +12,13 @@ from contextlib import aclosing, asynccontextmanager
 
 from intermodal.errors import StoreError
 from intermodal.events import AttemptFailed, Event, Finished, StepFinished, StepStarted
-from intermodal.gateway.dialects import openai_error
 from intermodal.gateway.ledger import books
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.nouns import Left, Refusal, VirtualKey, claim_of
 from intermodal.gateway.messages import Asked, Head
 from intermodal.gateway.reply import Reply
 from intermodal.plans.plan import Plan
+from intermodal.request import Policy
 from intermodal.wire.served import Refused
 
 _KEYS = ("authorization", "x-api-key", "api-key")
@@ -50,7 +50,7 @@ def who(ledger: Ledger, head: Head) -> VirtualKey:
 
 @asynccontextmanager
 async def charged(
-    ledger: Ledger | None, asked: Asked, plan: Plan, events: AsyncGenerator[Event]
+    ledger: Ledger | None, asked: Asked, plan: Plan, policy: Policy, events: AsyncGenerator[Event]
 ) -> AsyncIterator[AsyncGenerator[Event]]:
     """The events of a run that was admitted; what it took is settled however it ends. Raises Refused."""
     bill = Bill()
@@ -59,7 +59,8 @@ async def charged(
         async with aclosing(bill.watched(events)) as watched:
             yield watched
         return
-    given = await ledger.admit(asked.key, claim_of(plan))
+    # Texts of one request are several runs, and one request of a rate.
+    given = await ledger.admit(asked.key, claim_of(plan, policy, 0 if asked.sent else 1))
     if isinstance(given, Refusal):
         await events.aclose()
         raise refused(given)
@@ -82,7 +83,7 @@ class Bill:
         self._cost: float | None = 0.0
         self._tokens: int | None = 0
         self._finished: Finished | None = None
-        self._open = 0  # steps that began and of which nothing more was heard
+        self._open = set[str]()  # steps that began and of which nothing more was heard; a step begins at each attempt
         self._began = False
 
     async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
@@ -94,16 +95,16 @@ class Bill:
     def feed(self, event: Event) -> None:
         if isinstance(event, StepStarted):
             self._began = True
-            self._open += 1
+            self._open.add(event.step)
         elif isinstance(event, StepFinished):
-            self._open -= 1
+            self._open.discard(event.actual.step)
             self._add(event.actual.cost)
             usage = event.actual.usage
             if self._tokens is not None:
                 self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
         elif isinstance(event, AttemptFailed):
-            if event.then == "stop":
-                self._open -= 1
+            if event.then != "resend":  # which may have been sent again already
+                self._open.discard(event.step)
             self._add(event.cost if event.charged == "no" or event.cost is not None else None)
             if event.charged == "maybe":
                 self._tokens = None
@@ -122,11 +123,11 @@ class Bill:
     def cost(self) -> float | None:
         if self._finished is not None:
             return self._finished.cost
-        return None if self._open > 0 else self._cost
+        return None if self._open else self._cost
 
     @property
     def tokens(self) -> int | None:
-        return self._tokens if self._finished is not None or self._open <= 0 else None
+        return self._tokens if self._finished is not None or not self._open else None
 
 
 def _rates(requests: Left | None, tokens: Left | None) -> dict[str, str]:
@@ -171,8 +172,4 @@ async def kept(ledger: Ledger, fresh: books.Fresh, asked: Asked, reply: Reply) -
             answer = books.Replay(status=reply.status, content_type=reply.type, body=b"".join(reply.kept))
             await ledger.finish(fresh, answer)
         else:
-            body = openai_error(Refused(
-                "the client left the first request with this Idempotency-Key; what it cost is not known",
-                status=409, todo="take a new key to have it done again", code="idempotency_lost",
-            ))  # fmt: skip
-            await ledger.finish(fresh, books.Replay(status=409, content_type="application/json", body=body))
+            await ledger.abandon(fresh)

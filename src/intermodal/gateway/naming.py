@@ -111,8 +111,7 @@ def policy_of(model: str, config: Config) -> Policy:
 def allowed(key: VirtualKey, model: str, config: Config) -> None:
     """Raises Refused, 403, where this key may not ask for a model, or for a policy, by the name it was asked for."""
     name = config.serve.aliases.get(model, model)
-    policy = name.removeprefix(POLICY) if name.startswith(POLICY) else ""
-    found = may_ask(key, *(() if policy else (model, name)), policy=policy)
+    found = may_ask(key, model, name)
     if found is not None:
         raise Refused(found.words, status=found.status, code=found.code)
 

@@ -160,7 +160,7 @@ class Gateway:
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
         it had open; then it is settled. Raises Refused."""
-        return charged(self.ledger, asked, plan, self.client.execute(prepared, plan))
+        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, self.client.execute(prepared, plan))
 
     # ---- life
 
