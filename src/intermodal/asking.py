@@ -15,7 +15,7 @@ import msgspec
 from intermodal import schema as schemas
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
-from intermodal.errors import PlanStale, UsageError
+from intermodal.errors import ConfigError, PlanStale, UsageError
 from intermodal.events import Result
 from intermodal.planner.index import needs_consent
 from intermodal.plans.plan import Inputs, SavedPlan
@@ -85,6 +85,22 @@ class AskOptions(Options, total=False):
     output: Output | None
     system: str
     history: Iterable[Message]
+
+
+def sound(config: Config) -> Config:
+    """The config, whose rows name rules of counting that can be followed: any other would be a wide range in silence.
+
+    Raises ConfigError.
+    """
+    from intermodal.costing.images import RULES, is_rule
+
+    for host in config.hosts:
+        for served in host.models:
+            if served.image_tokens and not is_rule(served.image_tokens):
+                what = f"{served.id}: image_tokens is {served.image_tokens!r}, and no such rule is known"
+                todo = f"rules are {', '.join(sorted(RULES))}, with their numbers: see docs/counting.md"
+                raise ConfigError(what, where=f"[hosts.{host.id}]", todo=todo)
+    return config
 
 
 def usual(options: Any, config: Config) -> None:
@@ -199,8 +215,9 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
         if isinstance(given[name], str | int):
             given[name] = (given[name],)
     for name in ("max_cost", "deadline", "time_value"):
-        if given.get(name) is not None and not 0 <= given[name] < math.inf:
-            raise UsageError(f"{name}={given[name]} is not a limit", todo="give a number of 0 or more")
+        value = given.get(name)
+        if value is not None and not (isinstance(value, int | float) and 0 <= value < math.inf):
+            raise UsageError(f"{name}={value!r} is not a limit", todo="give a number of 0 or more")
     if isinstance(given.get("language"), str):
         given["language"] = languages.checked(given["language"])
     try:
@@ -210,7 +227,7 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
 
 
 def as_part(file: FileLike) -> Part:
-    """One file as a part whose kind the bytes will tell."""
+    """One file as a part whose kind the bytes will tell. Raises UsageError for what is no file."""
     if isinstance(file, BytesSource | PathSource | UrlSource):
         return File(source=file)
     if isinstance(file, bytes):
@@ -219,6 +236,8 @@ def as_part(file: FileLike) -> Part:
         return File(source=UrlSource(url=file))
     if isinstance(file, str | os.PathLike):
         return File(source=PathSource(path=str(Path(file))))
+    if not isinstance(file, Part):
+        raise UsageError(f"{type(file).__name__} is not a file", todo="pass a path, a URL, bytes, or a part")
     return file
 
 

@@ -94,7 +94,7 @@ class AsyncClient:
         self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
     ) -> None:
         self.env: Mapping[str, str] = os.environ if env is None else env
-        self.config = load_config(self.env) if config is None else config
+        self.config = asking.sound(load_config(self.env) if config is None else config)
         self._remember = remember
         self._media: Any = None
         self._runtimes: Any = None
@@ -275,6 +275,10 @@ class AsyncClient:
 
             self._store = Store(data_dir(self.env) / "store.sqlite3")
         return self._store
+
+    def world(self, prepared: Prepared) -> World:
+        """What calls are made with, for those who make them without a plan: a probe."""
+        return self._world(prepared.inputs, exact=True)
 
     def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
         from intermodal.executor.transport import Timeouts, Transport

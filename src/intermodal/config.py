@@ -9,6 +9,7 @@ Never the current folder: a cloned repository must not be able to grant consent.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -41,6 +42,13 @@ HEADER = """\
 """
 
 
+class EndpointRate(Value, forbid_unknown_fields=True):
+    """``[serve.rates."HOST:VENDOR/MODEL"]``: requests and tokens a minute that an endpoint gets from all clients."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+
+
 class Discovery(Value, forbid_unknown_fields=True):
     """``[discovery]``: whether servers of this machine are looked for, and where.
 
@@ -62,6 +70,7 @@ class Serve(Value, forbid_unknown_fields=True):
         origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
         max_body: MiB of one request. drain: seconds that answers get to end when it is stopped.
         aliases: names that clients ask for -> what they get ("gpt-4o" = "policy:cheap").
+        rates: of endpoints, by id, for all clients together.
     """
 
     host: str = "127.0.0.1"
@@ -71,6 +80,7 @@ class Serve(Value, forbid_unknown_fields=True):
     max_body: int = 64
     drain: float = 30.0
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
+    rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)
 
 
 class Config(Value):
@@ -216,6 +226,13 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         value = getattr(file, key)
         if not 0 <= value < float("inf"):
             raise ConfigError(f"{key} must be 0 or more, is {value:g}", where=where, todo="correct it")
+    for name, rate in file.serve.rates.items():
+        if any(number is not None and number < 1 for number in (rate.rpm, rate.tpm)):
+            raise ConfigError(
+                f"rpm and tpm of [serve.rates.{name!r}] must be 1 or more",
+                where=where,
+                todo="leave out what has no limit",
+            )
     return Config(
         path=where,
         consent=file.consent,
@@ -282,8 +299,10 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
         raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')
     if row.base_url:
         check_url(row.base_url, f"{where} [{place}]")
-    for served in row.models:
+    for at, served in enumerate(row.models):
         wrong = served.contradiction()
+        if any(served.id == other.id for other in row.models[:at]):
+            wrong = "is described twice"
         if wrong:
             raise ConfigError(f"[{place}] {served.id}: {wrong}", where=where, todo="correct one of the two")
     return row
@@ -407,7 +426,8 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
         raise ConfigError(f"is not TOML: {error}", where=str(path), todo="correct that line") from None
     except OSError as error:
         reason = (error.strerror or "unwritable").lower()
-        raise ConfigError(f"cannot be written ({reason})", where=str(path), todo="correct its permissions") from None
+        todo = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "correct its permissions"
+        raise ConfigError(f"cannot be written ({reason})", where=str(path), todo=todo) from None
     return path
 
 

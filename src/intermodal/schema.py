@@ -42,7 +42,7 @@ def _schema_of(cls: type[Any]) -> dict[str, Any]:
         body = msgspec.json.schema(cls)
     except (TypeError, RuntimeError, NameError) as error:
         raise SchemaInvalid(
-            f"no JSON Schema can be made of {getattr(cls, '__name__', cls)!r}: {error}",
+            f"no JSON Schema can be made of {getattr(cls, '__name__', cls)!r}: {str(error).splitlines()[0]}",
             todo="pass a pydantic class, a dataclass, a TypedDict, or a JSON Schema as a dict",
         ) from None
     return inline_root(body)

@@ -68,7 +68,7 @@ def call(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
 
@@ -101,7 +101,7 @@ def test_python_examples_run(tmp_path: Path, media: Path, monkeypatch: pytest.Mo
     script = "\n".join(PYTHON.findall((ROOT / "docs" / "python.md").read_text()))
     (tmp_path / "example.py").write_text(script)
     done = subprocess.run(
-        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -83,6 +83,24 @@ def write_sentences(path: Path, words: list[str], *, prefix: bool, inner: bool =
     ])  # fmt: skip
 
 
+def write_pieces(path: Path, words: list[str]) -> None:
+    """A file with a WordPiece vocabulary: ``words`` begin a word where they begin with a blank's sign."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens = [*special, *words]
+    count = len(tokens)
+    kinds = [3] * len(special) + [1] * len(words)
+    _write(path, count, [
+        _text("tokenizer.ggml.model", "bert"), _text("tokenizer.ggml.pre", "default"),
+        _pair("tokenizer.ggml.tokens", 9, _list(tokens)),
+        _pair("tokenizer.ggml.token_type", 9, struct.pack(f"<IQ{count}i", 5, count, *kinds)),
+        _number("tokenizer.ggml.unknown_token_id", 1), _number("tokenizer.ggml.cls_token_id", 2),
+        _number("tokenizer.ggml.bos_token_id", 2), _number("tokenizer.ggml.eos_token_id", 3),
+        _number("tokenizer.ggml.seperator_token_id", 3), _number("tokenizer.ggml.padding_token_id", 0),
+        _number("tokenizer.ggml.mask_token_id", 4), _pair("tokenizer.ggml.add_bos_token", 7, b"\0"),
+        _pair("tokenizer.ggml.add_eos_token", 7, b"\0"),
+    ])  # fmt: skip
+
+
 def write(path: Path, pre: str, tokens: list[str], merges: list[str]) -> None:
     tokens = [*tokens, *USER, *CONTROL]
     count = len(tokens)

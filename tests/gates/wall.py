@@ -40,6 +40,7 @@ class Hit:
     body: dict[str, Any]
     raw: bytes
     at: float
+    head: bytes = b""
     paid: bool = False
     left: float | None = None  # when the client hung up before the wall was done
     ended: float | None = None
@@ -96,8 +97,8 @@ class Wall:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        file = connection.makefile("rb")
         try:
-            file = connection.makefile("rb")
             while self._request(connection, file):
                 pass
         except (OSError, ValueError):
@@ -106,13 +107,15 @@ class Wall:
             self._open.discard(connection)
             with suppress(OSError):
                 connection.close()
+            file.close()  # which holds the connection as well
 
     def _request(self, connection: socket.socket, file: Any) -> bool:
         """One request; whether the connection lives on."""
         if not file.readline():
             return False
-        length = 0
+        length, head = 0, b""
         while (line := file.readline()) not in (b"\r\n", b""):
+            head += line
             if line.lower().startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
         raw = file.read(length)
@@ -121,7 +124,7 @@ class Wall:
         with self._lock:
             number = self._counts.get(model, 0)
             self._counts[model] = number + 1
-            hit = Hit(model=model, body=body, raw=raw, at=self.now())
+            hit = Hit(model=model, body=body, raw=raw, head=head, at=self.now())
             self.hits.append(hit)
         play = self.script(model, number)
         hit.paid = play.paid

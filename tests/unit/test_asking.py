@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,19 @@ def test_an_unknown_option_is_named_with_the_known_ones() -> None:
 def test_a_wrong_value_is_refused_where_it_is_given() -> None:
     with pytest.raises(UsageError, match="wrong value.*objective"):
         asking.make_request("Hi", objective="luck")
+
+
+@pytest.mark.parametrize("name", ["max_cost", "deadline", "time_value"])
+@pytest.mark.parametrize("value", ["a lot", -1, float("nan"), float("inf")])
+def test_a_limit_that_is_no_number_is_refused_where_it_is_given(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{name}=.* is not a limit"):
+        asking.make_request("Hi", **{name: value})
+
+
+@pytest.mark.parametrize("file", [3, None, object(), ["a.png"]])
+def test_what_is_no_file_is_refused_where_it_is_given(file: Any) -> None:
+    with pytest.raises(UsageError, match=f"{type(file).__name__} is not a file; pass a path"):
+        asking.make_request("Hi", file)
 
 
 @pytest.mark.parametrize("prompt", ["", " \n\t"])

@@ -129,6 +129,7 @@ SERVED = '[hosts.a]\nbase_url = "http://x/v1"\n[[hosts.a.models]]\nid = "a/b"\n'
         (SERVED + "output_mtok = nan", "[hosts.a] a/b: output_mtok is nan"),
         (SERVED + "context = 0", "[hosts.a] a/b: context is 0, and must be 1 or more"),
         (SERVED + "context = 10\nmax_output = 20", "max_output is 20, more than the context of 10"),
+        (SERVED + '\n[[hosts.a.models]]\nid = "a/b"\ninput_mtok = 2', "[hosts.a] a/b: is described twice"),
         (SERVED + 'input = ["text"]\ntasks = ["image-text-to-text"]', "its tasks have image-text-to-text"),
     ],
 )  # fmt: skip
@@ -339,3 +340,11 @@ def test_timeouts_of_a_host_outrank_those_of_all_and_a_shipped_host_takes_them(e
     known = next(row for row in known_hosts() if row.id == "openai").overlaid(openai).host()
     assert usual.as_said(known.timeouts) == Timeouts(connect=1, first_byte=20, total=90.5)
     assert known.base_url and known.key_env, "and nothing else of it changed"
+
+
+def test_rates_of_endpoints_are_read_and_nothing_below_one_is_a_rate(env: Env) -> None:
+    written(env, '[serve.rates."openai:gpt-5-mini"]\nrpm = 500\n')
+    assert load_config(env).serve.rates["openai:gpt-5-mini"].rpm == 500
+    written(env, '[serve.rates."openai:gpt-5-mini"]\nrpm = 0\n')
+    with pytest.raises(ConfigError, match="1 or more"):
+        load_config(env)

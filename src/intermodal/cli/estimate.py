@@ -28,7 +28,7 @@ Examples
 
 
 @click.command(epilog=EPILOG)
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, type=click.Path())
 @click.option("--model", "name", required=True, metavar="NAME", help="vendor/model, host:vendor/model or a short name.")
 @click.option("--date", "day", default="", metavar="YYYY-MM-DD", help="By the rules and prices of this day; today.")
 @click.option("--text", "texts", multiple=True, metavar="FILE", help="A text file, - for standard input; repeatable.")
@@ -63,7 +63,12 @@ def estimate(**given: Any) -> None:
         raise UsageError("nothing to count", todo="name a file, or imagine one: --image 1024x1024")
     if [*given["texts"], *given["files"]].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for one text or for one file")
-    catalog = load_catalog(user=load_config(os.environ).hosts, installed={}, weights=frozenset())
+    own = load_config(os.environ)
+    if own.hosts:
+        from intermodal.asking import sound
+
+        own = sound(own)
+    catalog = load_catalog(user=own.hosts, installed={}, weights=frozenset())
     subject = find(catalog, snapshot(snapshot_file(os.environ)), families(), given["name"])
     rules = rules_of(subject, families(), day)
     pieces = (*_real(given, rules.rules.get("text", "")), *imagined)

@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cost": ("cost", "A month's bill of a workload, for several plans side by side."),
     "models": ("models", "List the models and endpoints that plans choose from."),
     "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),
+    "probe": ("probe", "Find out by asking what an endpoint really takes, and keep it."),
     "pull": ("pull", "Fetch model weights, pinned by checksum."),
     "up": ("up", "Start a server for a model that is here, shared by all; or show what is up."),
     "down": ("down", "End servers that were started."),

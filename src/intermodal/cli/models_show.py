@@ -218,13 +218,16 @@ def _say_offers(offers: Sequence[Offer]) -> None:
 
 
 def _sum(offer: Offer) -> float:
+    """What it comes to by tokens in and out; of what is sold by the hour, page or letter, that price."""
     both = [offer.prices[unit] for unit in ("input_mtok", "output_mtok") if unit in offer.prices]
-    return sum(both) if both else float("inf")
+    return sum(both or [min(offer.prices.values(), default=float("inf"))])
 
 
 def _prices(offer: Offer) -> str:
     if not offer.prices:
-        return "unknown (models.dev writes 0)" if offer.stated else "unknown"
+        free = not any(offer.stated.values())
+        said = "0" if free else ", ".join(_unit(unit, usd) for unit, usd in sorted(offer.stated.items()) if usd)
+        return f"unknown (models.dev writes {said})" if offer.stated else "unknown"
     order = sorted(offer.prices, key=lambda unit: (unit not in _FIRST, unit))
     return ", ".join(_unit(unit, offer.prices[unit]) for unit in order if "search" not in unit)
 
@@ -276,8 +279,8 @@ def _cheapest(known: Known) -> str:
     if not priced:
         return "-"
     best = min(priced, key=lambda offer: (_sum(offer), offer.host))
-    both = [_unit(unit, best.prices[unit]) for unit in _FIRST if unit in best.prices]
-    return f"{best.host}: {', '.join(both)}"
+    units = [unit for unit in _FIRST if unit in best.prices] or [min(best.prices, key=lambda unit: best.prices[unit])]
+    return f"{best.host}: {', '.join(_unit(unit, best.prices[unit]) for unit in units)}"
 
 
 def _in_plans(known: Known, catalog: Catalog) -> str:

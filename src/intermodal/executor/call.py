@@ -24,6 +24,8 @@ from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
 from intermodal.wire import call as wire
 
+_TELLING = 8  # characters of a key that are worth hiding
+
 # A new protocol is a row here, and a file beside the others or a codec in the table of ``drivers/http.py``.
 DRIVERS: Mapping[Protocol, str] = {
     "openai": "intermodal.executor.drivers.http",
@@ -252,12 +254,12 @@ class Attempt:
 
     async def say(self, text: str) -> None:
         if self._first_at is None and text:
-            if self._entry is not None:
-                await self._entry.written()  # nothing is shown that has no row
             self._first_at = self._clock()
             self._caller.world.upstreams.end(self.endpoint, None, self._first_at)  # it is at work again
         if self._say is not None:
             await self._say(text)
+        if self._entry is not None:
+            self._entry.start()
 
     def loaded(self, seconds: float) -> None:
         self._load_seconds = seconds
@@ -379,9 +381,14 @@ def _replaced(outcome: Outcome, *, cost: float | None) -> Outcome:
 
 
 def _without(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
-    """The error, with the key taken out of its words should an upstream have quoted it."""
+    """The error, with the key taken out of its words should an upstream have quoted it; a quote may end within it."""
     if key:
-        error.what = error.what.replace(key, "(hidden)")
-        error.todo = error.todo.replace(key, "(hidden)")
+        error.what, error.todo = _hidden(key, error.what), _hidden(key, error.todo)
         error.args = (error.what,)
     return error
+
+
+def _hidden(key: str, text: str) -> str:
+    for length in range(len(key), min(len(key), _TELLING) - 1, -1):
+        text = text.replace(key[:length], "(hidden)")
+    return text

@@ -1,8 +1,7 @@
 """The money side of one run: reserve before spending, one row per attempt, never more than allowed.
 
 An attempt's row is written before its first byte is sent, in one commit with the mark that it is; a connection is made
-meanwhile. The row of an attempt that cannot cost anything is written while it is waited for, and is there before any of
-its answer is shown.
+meanwhile. The row of an attempt that cannot cost anything is written while it is answered: no first word waits for it.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from intermodal.store.database import Store
 
 T = TypeVar("T")
+_MOMENT = 0.05  # seconds; a server that answers sooner is answered for first, then written down
 _CENT = 1e-9  # USD; sums of floats may differ by less
 
 
@@ -91,13 +91,14 @@ class Entry:
         self._high = high
         self._open = True
         self._writing: asyncio.Future[str] | None = None
+        self._later: asyncio.TimerHandle | None = None
         # What costs nothing need not survive a loss of power: its row does not wait for the disk, nor a request for it.
         self._free = row.cost == 0 == row.cost_high
 
     def begin(self) -> None:
         """The attempt begins: where it may cost money, its row is begun to be written."""
         if not self._free:
-            self._start()
+            self.start()
 
     async def before(self) -> None:
         """The first byte is about to leave. Raises StoreError: then it must not, as nobody would know of it."""
@@ -105,11 +106,15 @@ class Entry:
             await self.written()
 
     def after(self) -> None:
-        """The last byte left."""
-        self._start()
-        self.sent |= self._free
+        """The last byte left. A free attempt's row is written a moment later, or when its first word is out."""
+        if self._free and self._writing is None and self._later is None:
+            self.sent = True
+            self._later = asyncio.get_running_loop().call_later(_MOMENT, self.start)
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin to write the row where nobody did."""
+        if self._later is not None:
+            self._later.cancel()
         if self._writing is None and self._open:
             begin, self._ledger.begin = self._ledger.begin, None
             self._writing = asyncio.get_running_loop().run_in_executor(None, self._write, begin)
@@ -128,7 +133,7 @@ class Entry:
 
         if self._key:
             return
-        self._start()
+        self.start()
         if self._writing is None:
             return
         with anyio.CancelScope(shield=True):
@@ -152,7 +157,7 @@ class Entry:
         await self._close(self._store.void, outcome, 0.0)
 
     async def _close(self, write: Callable[[str, Outcome], None], outcome: Outcome, cost: float | None) -> None:
-        if self._writing is not None:
+        if self._writing is not None or self._later is not None:
             await self.written()
         if not self._open:
             return

@@ -20,7 +20,7 @@ from intermodal.events import (
 from intermodal.gateway import told
 from intermodal.gateway.dialects import CHAT, Dialect
 from intermodal.gateway.messages import Asked
-from intermodal.gateway.naming import fields_of, policy_of, tightened, wishes_of
+from intermodal.gateway.naming import allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.incoming import request_of
 from intermodal.plans.plan import Plan
@@ -56,6 +56,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect) -> Job:
     decode = dialect.decode
     call = await asyncio.to_thread(decode, asked.body) if len(asked.body) > LARGE else decode(asked.body)
     policy = tightened(policy_of(call.model, gateway.client.config), wishes)
+    allowed(asked.key, call.model, gateway.client.config)
     request = gateway.conversations.placed(request_of(call, policy), asked.owner)
     if not request.messages:
         raise Refused("there are no messages", status=400)

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 import httptools
 
+from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.reply import Reply
 from intermodal.wire.served import Refused
@@ -29,8 +30,8 @@ class Serving(Protocol):
     connections: set[Connection]
     held: int  # bytes of bodies that are here or coming
 
-    def screen(self, head: Head) -> str:
-        """Whose request this is ("" without keys), by its head alone; raises Refused."""
+    def screen(self, head: Head) -> VirtualKey:
+        """Whose request this is, by its head alone; raises Refused."""
         ...
 
     def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
@@ -64,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._hosts = self._count = self._size = self._length = 0
         self._head: Head | None = None
-        self._owner = ""
+        self._key = OPEN
         self._body: list[bytes] = []
 
     # ---- asyncio's side
@@ -151,7 +152,7 @@ class Connection(asyncio.Protocol):
             method=self._parser.get_method().decode("latin-1"), path=path, query=query, headers=self._headers,
             hosts=self._hosts, version=self._parser.get_http_version(),
         )  # fmt: skip
-        self._owner = self._serving.screen(head)
+        self._key = self._serving.screen(head)
         announced = head.length
         if announced is not None and announced > self._serving.limits.body:
             raise self._too_large()
@@ -173,7 +174,7 @@ class Connection(asyncio.Protocol):
         assert self._head is not None
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
-        asked = Asked(head=self._head, body=body, owner=self._owner)
+        asked = Asked(head=self._head, body=body, key=self._key)
         self._length, self._head, self._size, self._target = 0, None, 0, b""  # what is held goes with the request
         self._waiting.append((asked, self._parser.should_keep_alive()))
         self.deadline = None

@@ -84,6 +84,12 @@ def door_of(head: Head) -> Door:
     raise Refused("there is nothing at this path", status=404, code="not_found")
 
 
+def is_open(head: Head) -> bool:
+    """Whether a path answers without a key."""
+    door = DOORS.get(("GET", head.path))
+    return door is not None and door.open
+
+
 def words_of(head: Head | None) -> str:
     """In whose words an error at this path is said, whether there is a door or not."""
     path = head.path if head is not None else ""

@@ -45,7 +45,7 @@ async def count_tokens(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     if "max_tokens" not in fields_of(body):  # counting needs none, messages do
         tree = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         body = msgspec.json.encode({**tree, "max_tokens": 1})
-    job = await asked_for(gateway, Asked(asked.head, body, asked.owner), MESSAGES)
+    job = await asked_for(gateway, Asked(asked.head, body, asked.key), MESSAGES)
     counted = job.plan.chosen.answering.estimate.input_tokens
     told: dict[str, Any] = {"input_tokens": round(counted.mid)}
     told["intermodal"] = {"low": counted.low, "high": counted.high, "basis": counted.basis, "plan": job.plan.id}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from intermodal.content import Value
+from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 
 
 class HttpLimits(Value):
@@ -53,8 +54,15 @@ class Head:
 
 @dataclass(slots=True)
 class Asked:
-    """A whole request. ``owner`` is whose it is, "" where there are no keys."""
+    """A whole request, and whose. ``sent``: something was sent for it. ``told``: headers of its answer besides."""
 
     head: Head
     body: bytes
-    owner: str = ""
+    key: VirtualKey = OPEN
+    sent: bool = False
+    told: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> str:
+        """By whom it was asked, for what is kept apart for each."""
+        return self.key.id

@@ -20,6 +20,8 @@ from msgspec.structs import replace
 from intermodal.config import Config
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
+from intermodal.gateway.ledger.access import may_ask
+from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Tier, Zone
 from intermodal.wire.served import Refused
 
@@ -104,6 +106,14 @@ def policy_of(model: str, config: Config) -> Policy:
     there = ", ".join(config.policies) or "none"
     todo = f"did you mean {POLICY}{near[0]}?" if near else f"policies are: {there}"
     raise UnknownModel(f"there is no policy named {wanted}", todo=todo)
+
+
+def allowed(key: VirtualKey, model: str, config: Config) -> None:
+    """Raises Refused, 403, where this key may not ask for a model, or for a policy, by the name it was asked for."""
+    name = config.serve.aliases.get(model, model)
+    found = may_ask(key, model, name)
+    if found is not None:
+        raise Refused(found.words, status=found.status, code=found.code)
 
 
 def tightened(policy: Policy, wishes: Wishes) -> Policy:

@@ -25,7 +25,7 @@ class Line(Protocol):
 class Reply:
     """``whole``, or ``begin``, ``write`` … and ``end``. ``status`` is 0 until something was said."""
 
-    __slots__ = ("_chunked", "_headless", "_line", "ended", "keep_alive", "sent", "status")
+    __slots__ = ("_chunked", "_headless", "_line", "ended", "extra", "keep_alive", "kept", "sent", "status", "type")
 
     def __init__(self, line: Line, *, keep_alive: bool = True, chunked: bool = True, headless: bool = False) -> None:
         """``chunked``: the client knows HTTP/1.1. ``headless``: it asked for the head alone."""
@@ -36,6 +36,9 @@ class Reply:
         self.status = 0
         self.ended = False
         self.sent = 0  # bytes of body
+        self.extra: Mapping[str, str] = {}  # headers besides those that are said with the answer
+        self.kept: list[bytes] | None = None  # the body, where somebody wants it afterwards
+        self.type = ""
 
     @property
     def gone(self) -> bool:
@@ -45,6 +48,8 @@ class Reply:
     def whole(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """The answer at once."""
         self.status, self.ended, self.sent = status, True, len(body)
+        if self.kept is not None:
+            self.kept.append(body)
         head = self._head(status, {**(headers or {}), "content-length": str(len(body))})
         self._line.write(head if self._headless or not body else head + body)
 
@@ -61,6 +66,8 @@ class Reply:
         """A piece of a stream, however much waits already: for what is small and seldom."""
         if data:
             self.sent += len(data)
+            if self.kept is not None:
+                self.kept.append(data)
             self._line.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     async def write(self, data: bytes) -> None:
@@ -77,7 +84,8 @@ class Reply:
 
     def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}", f"date: {_today()}", "server: intermodal"]
-        lines += [f"{name}: {_plain(value)}" for name, value in headers.items()]
+        self.type = headers.get("content-type", "")
+        lines += [f"{name}: {_plain(value)}" for name, value in {**headers, **self.extra}.items()]
         if not self.keep_alive:
             lines.append("connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING
 
 from intermodal.client import AsyncClient, Prepared, plan_from
 from intermodal.errors import UsageError
 from intermodal.events import Event
+from intermodal.gateway.charging import charged, kept, once, who
 from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
 from intermodal.gateway.conversations import Conversations
 from intermodal.gateway.dialects import ERRORS
-from intermodal.gateway.doors import door_of, words_of
+from intermodal.gateway.doors import door_of, is_open, words_of
 from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.ledger.books import Replay
+from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.reply import Reply
 from intermodal.plans.plan import Plan
@@ -26,6 +29,8 @@ from intermodal.wire.served import Refused, answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from intermodal.gateway.ledger.ledger import Ledger
 
 _PLANS = 2048  # kept for GET /v1/plans/ID
 _BACKLOG = 1024
@@ -40,13 +45,16 @@ class Gateway:
         host, port: where to listen; port 0 takes a free one, which ``port`` then is.
         limits: on what clients may send.
         drain: seconds that answers on their way get when it is stopped.
+        ledger: keys and budgets, started; None serves this machine alone, whoever asks.
     """
 
     def __init__(
         self, client: AsyncClient, *, host: str = "127.0.0.1", port: int = 0, limits: HttpLimits | None = None,
-        drain: float = 30.0, log: Callable[[str], None] = lambda line: None,
+        drain: float = 30.0, ledger: Ledger | None = None, log: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
-        if not is_loopback(host):
+        if ledger is not None:
+            ledger.access.check_bind(host)
+        elif not is_loopback(host):
             raise UsageError(
                 f"without keys only this machine is served, and {host} is more than that",
                 todo="leave --host out, or put a server with authentication before it",
@@ -63,16 +71,21 @@ class Gateway:
         self.active = 0
         self._drain = drain
         self._log = log
-        self._guard = Guard(client.config.serve.names, client.config.serve.origins)
+        self.ledger = ledger
+        others = not is_loopback(host)
+        names = (*client.config.serve.names, *((host,) if others else ()))
+        self._guard = Guard(names, client.config.serve.origins, addresses=others)
         self._server: asyncio.Server | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
     # ---- for the connections
 
-    def screen(self, head: Head) -> str:
-        """Whose request this is, before its body is read. Raises Refused."""
+    def screen(self, head: Head) -> VirtualKey:
+        """Whose request this is, before its body is read. Raises Refused: without a key for whatever is not open, be
+        it there or not."""
         self._guard.check(head)
+        key = OPEN if self.ledger is None or is_open(head) else who(self.ledger, head)
         door = door_of(head)
         if self.stopping and not door.open:
             raise Refused("the server is stopping", status=503, headers={"retry-after": "5"}, code="stopping")
@@ -81,7 +94,7 @@ class Gateway:
             raise Refused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
         if head.headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused("a body must come as it is, not compressed", status=415)
-        return ""
+        return key
 
     def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
         """An error as the answer, in the words of the door."""
@@ -90,8 +103,25 @@ class Gateway:
         reply.whole(status, body, {"content-type": "application/json", **failure_headers(error)})
 
     async def answer(self, asked: Asked, reply: Reply) -> None:
-        """Answer, with what the door makes of it or with an error."""
+        """Answer, with what the door makes of it or with an error; under an Idempotency-Key, once."""
         self.active += 1
+        reply.extra = asked.told
+        try:
+            found = await once(self.ledger, asked) if self.ledger is not None else None
+            if isinstance(found, Replay):
+                headers = {"content-type": found.content_type, "idempotency-replayed": "true"}
+                reply.whole(found.status, found.body, headers)
+            elif found is not None and self.ledger is not None:
+                async with kept(self.ledger, found, asked, reply):
+                    await self._answer(asked, reply)
+            else:
+                await self._answer(asked, reply)
+        except Refused as error:
+            self.refuse(asked.head, error, reply)
+        finally:
+            self.active -= 1
+
+    async def _answer(self, asked: Asked, reply: Reply) -> None:
         try:
             await door_of(asked.head).answer(self, asked, reply)
         except asyncio.CancelledError:
@@ -105,8 +135,6 @@ class Gateway:
             self.note_failure(error)
             if not reply.status:
                 self.refuse(asked.head, error, reply)
-        finally:
-            self.active -= 1
 
     def note_failure(self, error: BaseException) -> None:
         """A mistake of our own goes to the log, with its place and without values."""
@@ -127,11 +155,12 @@ class Gateway:
             self.plans.popitem(last=False)
         return prepared, plan
 
-    @asynccontextmanager
-    async def running(self, prepared: Prepared, plan: Plan, asked: Asked) -> AsyncIterator[AsyncGenerator[Event]]:
-        """The events of a run. Leaving it, or a client that leaves, ends the run and closes what it had open."""
-        async with aclosing(self.client.execute(prepared, plan)) as events:
-            yield events
+    def running(
+        self, prepared: Prepared, plan: Plan, asked: Asked
+    ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
+        """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
+        it had open; then it is settled. Raises Refused."""
+        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, self.client.execute(prepared, plan))
 
     # ---- life
 
@@ -146,6 +175,11 @@ class Gateway:
             why = (error.strerror or "cannot be listened on").lower()
             raise UsageError(why, where=f"{self.host}:{self.port}", todo="choose another --port") from None
         self.port = self._server.sockets[0].getsockname()[1]
+
+    @property
+    def keyed(self) -> bool:
+        """A key is asked for."""
+        return self.ledger is not None and self.ledger.access.keyed
 
     @property
     def url(self) -> str:

@@ -18,7 +18,7 @@ from intermodal.gateway.chats import ended
 from intermodal.gateway.forms import form_of
 from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
-from intermodal.gateway.naming import NEVER, fields_of, policy_of, tightened, wishes_of
+from intermodal.gateway.naming import NEVER, allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.request import (
     EmbeddingOutput,
@@ -79,6 +79,7 @@ def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: 
 
 
 def _policy(gateway: Gateway, asked: Asked, model: str, fields: Mapping[str, Raw]) -> Policy:
+    allowed(asked.key, model, gateway.client.config)
     return tightened(policy_of(model, gateway.client.config), wishes_of(asked.head.headers, fields))
 
 

@@ -147,11 +147,10 @@ def _rows(models: Snapshot, families: Families, name: str) -> list[Row]:
 
 
 def _as_named(rows: list[Row], wanted: str) -> list[Row]:
-    """Those whose name was said; else those without a tag: what is sold in batches (``:batch``) or rationed (``:free``)
-    goes by a name of its own."""
+    """Those with a tag where it was said (``:batch``, ``:free``: sold in batches, or rationed), else those without."""
     said = {wanted, wanted.partition(":")[2] if ":" in wanted.partition("/")[0] else wanted}
-    exactly = [row for row in rows if said & {row.name.lower(), row.endpoint.lower()}]
-    return exactly or [row for row in rows if ":" not in row.name] or rows
+    tagged = [row for row in rows if ":" in row.name and said & {row.name.lower(), row.endpoint.lower()}]
+    return tagged or [row for row in rows if ":" not in row.name] or rows
 
 
 def _own_row(name: str) -> ModelRow | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intermodal.errors import WeightsError
-from intermodal.runtimes import encodings, sentences
+from intermodal.runtimes import encodings, pieces, sentences
 from intermodal.runtimes.splits import DEFAULT, SPLITS, pre_tokenizer
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Vocabularies:
             except Exception:  # the library raises bare Exception for a broken file; it is built anew
                 copy.unlink(missing_ok=True)
         built = built_from(path)
-        if built is not None and not isinstance(built, sentences.Sentences):
+        if built is not None and not isinstance(built, sentences.Sentences | pieces.Pieces):
             _keep(built, copy)
         return built
 
@@ -143,6 +143,8 @@ def built_from(path: Path) -> Any:
         return None
     if header.metadata.get("tokenizer.ggml.model") == sentences.MODEL:
         return sentences.sentences_from(header)
+    if header.metadata.get("tokenizer.ggml.model") == pieces.MODEL:
+        return pieces.pieces_from(header)
     splits = SPLITS.get(str(header.metadata.get("tokenizer.ggml.pre") or DEFAULT))
     if splits is None or header.metadata.get("tokenizer.ggml.model") != "gpt2":
         return None

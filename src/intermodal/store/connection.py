@@ -259,7 +259,7 @@ _FAILURES: dict[int, tuple[str, str]] = {
     5: ("is locked by another process", "wait for it to finish, or end it"),
     6: ("is locked by another process", "wait for it to finish, or end it"),
     8: ("cannot be written", _WRITABLE),
-    10: ("cannot be read or written (disk error)", "check the disk it is on"),
+    10: ("cannot be read or written (disk error)", "see whether its disk is full or failing"),
     11: ("is damaged", _ASIDE),
     13: ("cannot be written: the disk is full", "free some space"),
     14: ("cannot be opened", _WRITABLE),

@@ -106,9 +106,13 @@ class WeightsStore:
                 return False
         return True
 
+    def distrust(self, name: str) -> None:
+        """Count the row as incomplete: the next ``pull`` hashes each file, and fetches those that are wrong."""
+        (self.root / self.row(name).name / MARKER).unlink(missing_ok=True)
+
     def remove(self, name: str) -> None:
         """Delete the row's folder, if there is one."""
-        (self.root / self.row(name).name / MARKER).unlink(missing_ok=True)
+        self.distrust(name)
         shutil.rmtree(self.root / name, ignore_errors=True)
 
     async def pull(

@@ -73,7 +73,9 @@ def _read_content(content: Any) -> Iterator[WireMessage]:
         yield WireMessage(role="assistant", parts=tuple(part for given in parts for part in _read_said(given)))
         return
     results = tuple(_read_result(part["functionResponse"]) for part in parts if "functionResponse" in part)
-    shown = tuple(_read_shown(part) for part in parts if "functionResponse" not in part)
+    # Media that came with a result stand in what the user says next.
+    beside = [part for given in parts for part in (given.get("functionResponse") or {}).get("parts") or ()]
+    shown = tuple(_read_shown(part) for part in (*beside, *parts) if "functionResponse" not in part)
     if results:
         yield WireMessage(role="tool", parts=results)
     if shown:

@@ -31,7 +31,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
     return ChatCall(
         model=text(tree["model"], "model"),
-        messages=merged(message for item in (*first, *given) for message in _read_item(item)),
+        messages=merged(_messages((*first, *given))),
         output=json_output((tree.get("text") or {}).get("format")),
         sampling=Sampling(
             max_tokens=tree.get("max_output_tokens"), temperature=tree.get("temperature"), top_p=tree.get("top_p")
@@ -42,6 +42,21 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         tool_choice=choice,
         parallel_tools=tree.get("parallel_tool_calls") is not False,
     )
+
+
+def _messages(given: tuple[Any, ...]) -> Iterator[WireMessage]:
+    """Media that came with results of tools stand in what the user says after the last of them."""
+    shown: list[WirePart] = []
+    for message in (message for item in given for message in _read_item(item)):
+        if message.role == "tool":
+            shown += message.parts[1:]
+            message = WireMessage(role="tool", parts=message.parts[:1])
+        elif shown:
+            yield WireMessage(role="user", parts=tuple(shown))
+            shown = []
+        yield message
+    if shown:
+        yield WireMessage(role="user", parts=tuple(shown))
 
 
 def _read_item(item: Any) -> Iterator[WireMessage]:
@@ -55,8 +70,10 @@ def _read_item(item: Any) -> Iterator[WireMessage]:
         yield WireMessage(role="assistant", parts=(call,))
     elif kind == "function_call_output":
         output = item["output"]
-        said = output if isinstance(output, str) else "".join(text(part["text"], "output") for part in output)
-        yield WireMessage(role="tool", parts=(ToolResult(id=item["call_id"], text=said),))
+        given = [] if isinstance(output, str) else [_read_part(part) for part in listed(output, "output")]
+        said = [output] if isinstance(output, str) else [part.text for part in given if isinstance(part, WireText)]
+        result = ToolResult(id=item["call_id"], text="".join(said))
+        yield WireMessage(role="tool", parts=(result, *(part for part in given if not isinstance(part, WireText))))
     elif kind == "reasoning":
         yield WireMessage(role="assistant", parts=(Opaque(wire="openai_responses", body=dumps(item).decode()),))
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 from tests.unit.cli.conftest import Cli
+
+from intermodal import config
+from intermodal.catalog.rows import HostRow, ServedRow
 
 SHAPE = {"kind", "version", "model", "date", "parts", "tokens", "usd", "rejected"}
 
@@ -128,6 +132,8 @@ def test_a_host_s_name_for_batches_is_not_taken_for_the_model_itself(cli: Cli) -
     image = ("--image", "1000x1000")
     plain = asked(cli, "--model", "openrouter:anthropic/claude-sonnet-4.5", *image)["usd"]["mid"]
     assert plain == pytest.approx(1296 * 3e-6)
+    known = asked(cli, "--model", "qwen2.5-vl-7b-instruct", *image)["usd"]
+    assert known["mid"], "a host that has the model by this very name and no price is not the only one"
     batch = asked(cli, "--model", "openrouter:anthropic/claude-sonnet-4.5:batch", *image)["usd"]["mid"]
     assert batch == pytest.approx(1296 * 1.5e-6)
 
@@ -219,3 +225,11 @@ def test_little_is_imported_for_an_imagined_picture() -> None:
     loaded = set(json.loads(ran.stderr.replace("'", '"')))
     heavy = {"httpx", "PIL", "av", "pydantic", "anyio", "tiktoken", "regex", "sqlite3", "intermodal.planner.search"}
     assert not loaded & heavy
+
+
+def test_a_row_that_names_a_rule_nobody_knows_is_an_error_with_its_place(cli: Cli) -> None:
+    row = ServedRow(id="acme/eye-7b", served_as="eye", input=("text", "image"), image_tokens="openai_tyle:85:170")
+    config.add_host(os.environ, HostRow(id="box", base_url="http://127.0.0.1:9/v1", models=(row,)))
+    for words in (("estimate", "--model", "box:acme/eye-7b", "--image", "10x10"), ("explain", "hello")):
+        done = cli(*words)
+        assert done.code == 2 and "[hosts.box]" in done.err and "openai_tyle" in done.err and "openai_tile" in done.err

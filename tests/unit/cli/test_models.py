@@ -232,3 +232,12 @@ def test_a_host_that_speaks_another_protocol_is_refused_with_the_reason(cli: Cli
     assert done.code == 2
     assert "by a protocol of its own" in done.err
     assert "--base-url" in done.err
+
+
+def test_what_is_sold_by_the_hour_has_its_price_and_its_place(cli: Cli) -> None:
+    """Of the hosts of this ear one says what an hour costs; for others the data has a price of text, which is none."""
+    shown = cli("models", "show", "whisper-large-v3").out
+    hosts = shown[shown.index("cheapest first") :].splitlines()
+    assert hosts[2].startswith("groq") and "$0.111 audio an hour" in hosts[2]
+    assert any(line.startswith("nearai") and "unknown (models.dev writes $0.01" in line for line in hosts)
+    assert "groq: $0.111 audio an hour" in cli("models", "compare", "whisper-large-v3", "gpt-4o").out

@@ -43,6 +43,17 @@ def test_a_pull_says_what_it_did_once_and_then_nothing(cli: Cli, store: WeightsS
     assert cli("pull", "toy") == (0, "", "")
 
 
+def test_weights_damaged_on_disk_are_mended_by_the_pull_that_the_error_names(cli: Cli, store: WeightsStore) -> None:
+    cli("pull", "toy")
+    path = store.path("toy")
+    assert path is not None
+    path.write_bytes(b"x" * len(DATA))  # of the right size, so only its hash tells
+    mended = cli("pull", "toy")
+    assert mended.code == 0
+    assert "toy: damaged since it was pulled" in mended.err
+    assert path.read_bytes() == DATA
+
+
 def test_quiet_says_nothing_at_all(cli: Cli, store: WeightsStore) -> None:
     assert cli("pull", "-q", "toy") == (0, "", "")
     assert store.path("toy") is not None

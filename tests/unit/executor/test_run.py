@@ -169,6 +169,23 @@ async def test_an_empty_picture_is_said(bench: Bench, host: FakeHost, monkeypatc
     assert "no text found in blank.png" in result.notes and "(no text)" in host.attempts[0].text
 
 
+async def test_of_an_animation_only_what_was_looked_at_is_said_to_hold_nothing(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from intermodal.runtimes.nouns import Seen
+
+    async def blank(endpoint: object, png: bytes) -> Seen:
+        return Seen(lines=(), seconds=0.1)
+
+    monkeypatch.setattr(bench.runtimes, "read", blank)
+    (model,) = using(bench, host)
+    request, opened = asked("What does it say?", "moving.gif")
+    question, picture = opened.facts.parts
+    opened.facts = type(opened.facts)(parts=(question, rename(picture, frames=7)))
+    result = await bench.run(plan(route(look(1), say(model, "step:look1"))), request, opened)
+    assert result.text == "No text was found in the first of 7 frames of moving.gif." and host.attempts == []
+
+
 async def test_a_model_is_not_asked_about_files_in_which_nothing_was_found(bench: Bench, host: FakeHost) -> None:
     (model,) = using(bench, host)
     bench.runtimes.transcript = ""

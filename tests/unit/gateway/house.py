@@ -13,7 +13,10 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
-from intermodal.client import AsyncClient
+from intermodal.config import data_dir
+from intermodal.gateway.lasting import LastingClient
+from intermodal.gateway.ledger.ledger import Ledger
+from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
 from intermodal.gateway.messages import HttpLimits
 from intermodal.gateway.serving import Gateway
 
@@ -35,14 +38,19 @@ class House:
 
     async def _main(self) -> None:
         try:
-            async with AsyncClient() as client:
-                self.gateway = Gateway(client, limits=self._limits, drain=self._drain, log=self.log.append)
+            async with LastingClient() as client:
+                self.ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE))
+                await self.ledger.start()
+                self.gateway = Gateway(
+                    client, limits=self._limits, drain=self._drain, ledger=self.ledger, log=self.log.append
+                )
                 if self._before is not None:
                     self._before(self.gateway)
                 self.loop = asyncio.get_running_loop()
                 await self.gateway.start()
                 self._up.set()
                 await self.gateway.serve()
+                await self.ledger.close()
         except BaseException as error:
             self._failed = error
             raise

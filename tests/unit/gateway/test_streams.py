@@ -109,12 +109,20 @@ def test_a_silent_stream_is_kept_open_by_comments(
     assert not found.done
 
 
-def leave(house: House, tree: dict[str, object], *, after: bytes = b"") -> None:
+def leave(
+    house: House,
+    tree: dict[str, object],
+    *,
+    after: bytes = b"",
+    headers: dict[str, str] | None = None,
+    host: FakeHost | None = None,
+) -> None:
     """Ask, wait for these bytes of the answer, and hang up."""
     import json
 
     body = json.dumps(tree).encode()
-    head = f"{HEAD}content-length: {len(body)}\r\n\r\n"
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    head = f"{HEAD}{more}content-length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=10) as line:
         line.sendall(head.encode() + body)
         found = b""
@@ -123,7 +131,7 @@ def leave(house: House, tree: dict[str, object], *, after: bytes = b"") -> None:
             assert piece, found
             found += piece
         if not after:
-            time.sleep(0.2)
+            until(lambda: host is None or host.attempts)
 
 
 def until(true: object, seconds: float = 5.0) -> None:
@@ -138,7 +146,7 @@ def until(true: object, seconds: float = 5.0) -> None:
 def test_a_client_that_leaves_ends_the_call_of_the_host(house: House, host: FakeHost, stream: bool) -> None:
     host.answer = WORDS
     host.fault = Fault("stall", 3)
-    leave(house, {**ASKED, "stream": stream}, after=b"word1" if stream else b"")
+    leave(house, {**ASKED, "stream": stream}, after=b"word1" if stream else b"", host=host)
     until(lambda: not house.gateway.active)
     until(lambda: not host._server.connections)  # hung up on, not only left alone
     rows = house.gateway.client.store.attempts(10)

@@ -300,4 +300,7 @@ async def _posted(job: Job, world: World, line: Line, server: Server, encoded: E
             except errors.CallError:
                 body = b""  # the status alone must do
             raise status.classify(response.status, response.headers, body, endpoint.id, secrets=(server.key,))
+        if response.headers.get("content-type", "").lower().startswith("text/html"):
+            what = "answered with a web page and not as a model's server does"
+            raise errors.CallError(what, where=endpoint.id, todo="check the host's base_url", status=response.status)
         yield response

@@ -112,8 +112,9 @@ def _secret(name: bytes, value: bytes) -> str:
     return rest.strip() if name == b"authorization" and scheme.lower() == "bearer" else text
 
 
-def may_ask(key: VirtualKey, *names: str) -> Refusal | None:
-    """None, or why this key may not ask for what goes by these names; the first is what was asked for."""
+def may_ask(key: VirtualKey, *names: str, policy: str = "") -> Refusal | None:
+    """None, or why this key may not ask for what goes by these names, the first as it was asked for, or the policy."""
+    names = (f"{POLICY}{policy}",) if policy else names
     if key.asks(*names):
         return None
     there = ", ".join((*key.models, *(POLICY + name for name in key.policies)))

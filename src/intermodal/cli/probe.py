@@ -1,0 +1,116 @@
+"""``intermodal probe``: find out by asking what an endpoint really takes, and keep it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.catalog.learned import About
+    from intermodal.catalog.nouns import Endpoint
+    from intermodal.client import AsyncClient
+    from intermodal.reports.probe import Found, Planned
+
+EPILOG = """\b
+Examples
+  intermodal probe gemma3:4b
+  intermodal probe ollama:google/gemma-3-4b --only image --yes
+  intermodal probe my-server:qwen/qwen3-8b --only tools,json --json --yes
+"""
+_WORDS = {"pdf": "document", "picture": "image", "sound": "audio", "schema": "json"}
+
+
+@click.command(epilog=EPILOG)
+@click.argument("name")
+@click.option("--only", multiple=True, metavar="THINGS", help="Of text, image, audio, pdf, tools, json: image,tools")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; send the requests.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Ask an endpoint what it really takes: a tiny real request for each of text, a picture, a second of sound, a page
+    of PDF, a tool and forced JSON, where its protocol has words for it.
+
+    Says before what that costs at most. What is found is kept with its date, used by every plan, and forgotten when the
+    server's version or the model changes.
+    """
+    import anyio
+
+    from intermodal.cli.found import looked
+    from intermodal.client import AsyncClient
+    from intermodal.reports.probe import chosen, planned
+
+    things = _things(only)
+    client = AsyncClient()
+    looked(client)
+    endpoint = chosen(name, client.catalog)
+    plan = planned(endpoint, things)
+    if not _agreed(plan, yes):
+        if as_json:
+            from intermodal.cli.document import plainly, print_document
+
+            print_document("probe", {"planned": plainly(plan), "asked": False, "found": []})
+        return
+    found = anyio.run(_probed, client, endpoint, plan, as_json)
+    if as_json:
+        from intermodal.cli.document import plainly, print_document
+
+        print_document("probe", {"planned": plainly(plan), "asked": True, "found": [plainly(each) for each in found]})
+        return
+    from intermodal.cli.table import echo_table
+
+    rows = [(each.about, _holds(each), each.said) for each in found]
+    rows += [(about, "not asked", "its protocol has no words for it") for about in plan.unsaid]
+    echo_table(("of", endpoint.id, "what was seen"), rows)
+    click.echo("kept: plans use it from now on, until the server or the model changes", err=True)
+
+
+async def _probed(client: AsyncClient, endpoint: Endpoint, plan: Planned, quiet: bool) -> list[Found]:
+    from contextlib import aclosing
+
+    from intermodal.reports.probe import probe as ask
+
+    found: list[Found] = []
+    async with client, aclosing(ask(client, endpoint, plan)) as answers:
+        async for each in answers:
+            found.append(each)
+            if not quiet and sys.stderr.isatty():
+                click.echo(f"{each.about}: {_holds(each)}", err=True)
+    return found
+
+
+def _holds(found: Found) -> str:
+    return "not known" if found.holds is None else "yes" if found.holds else "no"
+
+
+def _things(words: tuple[str, ...]) -> tuple[About, ...]:
+    from intermodal.errors import UsageError
+    from intermodal.reports.probe import THINGS
+
+    found: list[Any] = []
+    for word in (part.strip().lower() for text in words for part in text.split(",") if part.strip()):
+        thing = _WORDS.get(word, word)
+        if thing not in THINGS:
+            todo = "things are text, image, audio, pdf, tools, json"
+            raise UsageError(f"nothing named {word!r} can be probed", where="--only", todo=todo)
+        found.append(thing)
+    return tuple(found)
+
+
+def _agreed(plan: Planned, yes: bool) -> bool:
+    """Say what it takes and costs; without a terminal only ``--yes`` is a yes."""
+    from intermodal.cli.table import money
+    from intermodal.config import zone_words
+    from intermodal.errors import UsageError
+
+    costs = "free" if plan.cost == 0 else f"at most {money(plan.cost)}" if plan.cost else "at a price that is not known"
+    click.echo(
+        f"{len(plan.asks)} requests to {plan.endpoint} ({', '.join(plan.asks)}): {costs}; what is sent "
+        f"{zone_words(plan.zone)}. A model that is not loaded is loaded.",  # type: ignore[arg-type]
+        err=True,
+    )
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError("a probe sends real requests, and nobody is here to agree", todo="if you mean it, add --yes")
+    return click.confirm("Send them?", default=True, err=True)

@@ -1,0 +1,270 @@
+"""``intermodal probe``: a tiny real request per thing an endpoint may take, and what is learned from the replies.
+
+A reply alone proves little: a server may take a picture and leave it out. So the server's own count of the prompt is
+held against that of the same words without the picture; where it did not grow, the picture was left out. Requests are
+made as any other: a row in the store before each is sent, and none that could cost more than was said beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import msgspec
+
+from intermodal import errors
+from intermodal.asking import make_request
+from intermodal.catalog.learned import About, Lesson
+from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.client import AsyncClient
+from intermodal.content import Kind, ToolCall, Value
+from intermodal.costing.rates import HERE
+from intermodal.events import Event
+from intermodal.executor.call import Caller, Reroute
+from intermodal.executor.job import Job, Made
+from intermodal.executor.ledger import Ledger
+from intermodal.executor.shortcomings import NEAR
+from intermodal.executor.wires import CHATS, chat_codec
+from intermodal.executor.world import World
+from intermodal.plans.step import Call, Estimate
+from intermodal.quantity import Quantity, between, exact
+from intermodal.reports import samples
+from intermodal.request import JsonOutput, Sampling, Tool
+from intermodal.store.rows import Work
+from intermodal.wire.call import (
+    ChatCall,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+)
+
+THINGS: tuple[About, ...] = ("text", "image", "audio", "document", "tools", "json")
+ANSWER = 24  # tokens of an answer at most
+# The most tokens that a probe's own part may weigh: a picture of 64 pixels is a few hundred anywhere, and a page may go
+# in as its text and as a picture.
+_WEIGHS: Mapping[About, int] = {"text": 60, "image": 3000, "audio": 400, "document": 5000, "tools": 900, "json": 400}
+_GROWS = 2  # tokens that a picture, a sound or a page adds to a prompt, at least
+_TOOL = Tool(
+    name="weather", description="The weather of a city",
+    schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)  # fmt: skip
+_SCHEMA = {
+    "type": "object", "properties": {"word": {"type": "string", "maxLength": 12}}, "required": ["word"],
+    "additionalProperties": False,
+}  # fmt: skip
+
+
+class Planned(Value):
+    """What a probe would ask. ``cost``: USD at most, None where the host's price is not known."""
+
+    endpoint: str
+    host: str
+    zone: str
+    asks: tuple[About, ...]
+    unsaid: tuple[About, ...]
+    cost: float | None
+
+
+class Found(Value):
+    """What one request showed. ``holds`` None: nothing, since it failed for another reason.
+
+    ``tokens``: of the prompt, by the server. ``seconds`` from sending to the end.
+    """
+
+    about: About
+    holds: bool | None
+    said: str = ""
+    tokens: int | None = None
+    seconds: float = 0.0
+    cost: float | None = None
+
+
+def chosen(name: str, catalog: Catalog) -> Endpoint:
+    """The one endpoint that a name stands for. Raises UnknownModel, UsageError or NotInstalled."""
+    from intermodal.planner.index import needs_consent
+
+    word = name.strip().lower()
+    found = [each for each in catalog.endpoints if word in _names(each)]
+    exact_ = [each for each in found if each.id.lower() == word]
+    allowed = [e for e in found if e.ready and (not needs_consent(e) or e.host.id in catalog.consent)]
+    over_http = [each for each in allowed if each.host.base_url and each.host.protocol in CHATS]
+    if not found:
+        raise errors.UnknownModel(f"there is no endpoint named {name}", todo="see: intermodal models")
+    pool = exact_ or over_http
+    if len(pool) > 1:
+        raise errors.UsageError(
+            f"{name} is at {len(pool)} endpoints", todo=f"say which: {', '.join(e.id for e in pool)}"
+        )
+    endpoint = pool[0] if pool else found[0]
+    if needs_consent(endpoint) and endpoint.host.id not in catalog.consent:
+        what = f"there is no consent for host {endpoint.host.id}"
+        raise errors.UsageError(what, where=endpoint.id, todo=f"run: intermodal hosts add {endpoint.host.id}")
+    if not endpoint.ready:
+        raise errors.UsageError(endpoint.missing, where=endpoint.id, todo=endpoint.todo)
+    if not endpoint.host.base_url or endpoint.host.protocol not in CHATS:
+        raise errors.UsageError("runs inside intermodal, which knows what it takes", where=endpoint.id)
+    if "text-generation" not in endpoint.model.tasks:
+        raise errors.UsageError("does not chat, and a probe asks in chats", where=endpoint.id)
+    return endpoint
+
+
+def _names(endpoint: Endpoint) -> tuple[str, ...]:
+    model = endpoint.model.id.lower()
+    return (endpoint.id.lower(), model, model.rpartition("/")[2], endpoint.served_as.lower())
+
+
+def planned(endpoint: Endpoint, only: Sequence[About] = ()) -> Planned:
+    """What would be asked, and what that costs at most. Asks nobody."""
+    wanted: list[About] = [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
+    if not only and endpoint.host.zone in NEAR and "document" not in endpoint.input:
+        wanted.remove("document")  # no runtime that people run themselves takes a PDF; asked for by name it is tried
+    calls = {about: _call(endpoint, about) for about in wanted}
+    asks: tuple[About, ...] = tuple(about for about in wanted if _sayable(_wide(endpoint), calls[about]))
+    price = endpoint.price
+    cost: float | None = None
+    if price.input_mtok is not None and price.output_mtok is not None:
+        rates = (price.input_mtok, price.input_image_mtok or 0.0, price.input_audio_mtok or 0.0)
+        tokens = sum(_WEIGHS[about] + _WEIGHS["text"] for about in asks)
+        cost = tokens * max(rates) / 1e6 + len(asks) * (ANSWER * price.output_mtok / 1e6 + price.request)
+    unsaid: tuple[About, ...] = tuple(about for about in wanted if about not in asks)
+    return Planned(
+        endpoint=endpoint.id, host=endpoint.host.id, zone=endpoint.host.zone, asks=asks,
+        unsaid=unsaid, cost=cost,
+    )  # fmt: skip
+
+
+async def probe(client: AsyncClient, endpoint: Endpoint, plan: Planned) -> AsyncGenerator[Found]:
+    """Ask, one thing after the other; what each reply showed, as it comes. What is learned is kept.
+
+    Raises the error of the plain text, without which nothing else says anything; StoreError.
+    """
+    prepared = await client.prepare(make_request("probe"))
+    world = client.world(prepared)
+    ledger = Ledger(world.store, uuid4().hex, plan.cost if plan.cost is not None else float("inf"))
+
+    async def unheard(event: Event) -> None:
+        """Whoever probes sees what was found, not each event."""
+
+    caller = Caller(world, ledger, unheard, lambda event: None, None)
+    plain: int | None = None
+    for about in plan.asks:
+        found = await _asked(caller, world, endpoint, about, plain, plan)
+        if about == "text":
+            plain = found.tokens
+        if found.holds is not None:
+            today = datetime.now(UTC).date().isoformat()
+            lesson = Lesson(
+                endpoint=endpoint.id, about=about, holds=found.holds, level="probed", day=today, build=endpoint.build,
+                said=found.said,
+            )  # fmt: skip
+            client.known.keep((lesson,))
+        yield found
+
+
+async def _asked(
+    caller: Caller, world: World, endpoint: Endpoint, about: About, plain: int | None, plan: Planned
+) -> Found:
+    began = world.clock()
+    share = None if plan.cost is None else plan.cost / max(1, len(plan.asks))
+    estimate = Estimate(
+        input_tokens=between(1.0, 30.0, float(_WEIGHS[about] + _WEIGHS["text"]), "a probe"),
+        output_tokens=between(0.0, 8.0, float(ANSWER), "a probe"),
+        cost=Quantity() if share is None else between(0.0, share / 4, share, "a probe"),
+        seconds=exact(0.0, "a probe"),
+    )
+    step = Call(
+        id=f"probe-{about}", op="generate", task="text-generation", endpoint=endpoint.id, inputs=(), estimate=estimate
+    )
+    job = Job(step=step, endpoint=_wide(endpoint), chat=_call(endpoint, about), work=Work())
+    try:
+        done = await caller.call(job)
+    except Reroute as failure:
+        error: errors.IntermodalError = failure.error
+    except errors.CallError as failure:
+        error = failure
+    else:
+        holds, said = _shown(about, done.made, plain)
+        return Found(
+            about=about, holds=holds, said=said, tokens=done.made.usage.input_tokens, cost=done.actual.cost,
+            seconds=round(world.clock() - began, 3),
+        )  # fmt: skip
+    if about == "text":
+        raise error
+    refused = False if _speaks_of_it(error) else None
+    return Found(about=about, holds=refused, said=error.what, seconds=round(world.clock() - began, 3))
+
+
+def _speaks_of_it(error: errors.IntermodalError) -> bool:
+    """Whether a failure is about what was sent, the same plain words having been answered just before."""
+    if isinstance(error, (errors.RateLimited, errors.CredentialsRefused, errors.Overloaded)):
+        return False
+    if not isinstance(error, errors.CallError):
+        return False
+    return error.taught or isinstance(error, errors.UnsupportedModality) or 400 <= error.status < 500
+
+
+def _shown(about: About, made: Made, plain: int | None) -> tuple[bool, str]:
+    """What a good reply shows."""
+    tokens = made.usage.input_tokens
+    if about in ("image", "audio", "document"):
+        if tokens is None or plain is None:
+            return True, "answered; it does not count, so that it was looked at is not proven"
+        if tokens - plain < _GROWS:
+            return False, f"answered, and left it out: {tokens:,} tokens with it, {plain:,} without"
+        return True, f"counts {tokens - plain:,} tokens for it"
+    if about == "tools":
+        called = any(isinstance(part, ToolCall) for part in made.said)
+        return True, "called it" if called else "took it, and did not call it"
+    if about == "json":
+        held = _is_json(made.text)
+        return held, "kept to the schema" if held else "answered, and not in the schema"
+    return True, "answers"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        tree = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(tree, dict) and isinstance(tree.get("word"), str)
+
+
+# ---- what is sent -----------------------------------------------------------------------------------
+
+
+def _wide(endpoint: Endpoint) -> Endpoint:
+    """The endpoint as if it took everything: what it takes is the question."""
+    every: tuple[Kind, ...] = ("text", "image", "audio", "document")
+    return msgspec.structs.replace(endpoint, input=every, host=msgspec.structs.replace(endpoint.host, forced_json=True))
+
+
+def _call(endpoint: Endpoint, about: About) -> ChatCall:
+    media: dict[About, WirePart] = {
+        "image": WireImage(data=samples.picture()),
+        "audio": WireAudio(data=samples.sound()),
+        "document": WireDocument(data=samples.page(), name="page.pdf"),
+    }
+    words = "What is the weather in Basel? Use the tool." if about == "tools" else "Answer with one word: what is this?"
+    parts: list[WirePart] = [*([media[about]] if about in media else ()), WireText(text=words)]
+    return ChatCall(
+        model=endpoint.served_as or endpoint.model.id,
+        messages=(WireMessage(role="user", parts=tuple(parts)),),
+        output=JsonOutput(schema=_SCHEMA) if about == "json" else ChatCall(model="", messages=()).output,
+        sampling=Sampling(max_tokens=ANSWER, temperature=0.0),
+        tools=(_TOOL,) if about == "tools" else (),
+        context=4096 if endpoint.host.zone in HERE else None,
+    )
+
+
+def _sayable(endpoint: Endpoint, call: ChatCall) -> bool:
+    """Whether its protocol has words for this."""
+    try:
+        chat_codec(endpoint.host).encode_request(call, endpoint.host)
+    except NotExpressible:
+        return False
+    return True

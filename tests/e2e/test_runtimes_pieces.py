@@ -1,0 +1,73 @@
+"""WordPiece vocabularies count as llama.cpp does: a small GGUF with one, and its /tokenize."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.e2e.small_gguf import write_pieces
+from tests.e2e.test_runtimes_splits import POOL, SERVER, TEXTS, random_texts
+
+from intermodal.runtimes.pieces import Pieces
+from intermodal.runtimes.vocabulary import built_from
+
+pytestmark = pytest.mark.e2e
+MORE = (
+    "",
+    " ",
+    "\u00a0",
+    "Ärger ÅNGSTRÖM İstanbul",
+    "a\ufffdb\x00c",
+    "中文字 mixed中文text",
+    "100$ + 5%",
+    "½²Ⅳ",
+    "a-b_c",
+)
+
+
+def vocabulary() -> list[str]:
+    """Some letters of the texts, in the middle of words and at their beginning, and some pieces and words."""
+    letters = sorted({unicodedata.normalize("NFD", each)[0].lower() for each in f"{POOL}{''.join(TEXTS)}"})
+    known = [each for at, each in enumerate(letters) if not each.isspace() and at % 7]
+    words = ["the", "hello", "two", "new", "line", "international", "house", "ing", "er", "est", "http", "1380", "best"]
+    begin = "\u2581"
+    return list(dict.fromkeys([*known, *(f"{begin}{each}" for each in (*known, *words)), *words]))
+
+
+def test_ids_equal_those_of_llama_cpp(tmp_path: Path) -> None:
+    path = tmp_path / "encoder.gguf"
+    write_pieces(path, vocabulary())
+    ours = built_from(path)
+    assert isinstance(ours, Pieces)
+    command = [sys.executable, "-c", SERVER, str(path)]
+    counted = 0
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as served:
+        assert served.stdout is not None and served.stdin is not None
+        url = served.stdout.readline().strip()
+        try:
+            with httpx.Client() as client:
+                for text in (*TEXTS, *MORE, *random_texts(150)):
+                    theirs = client.post(f"{url}/tokenize", json={"content": text}).json()["tokens"]
+                    made = ours.encode(text)
+                    if made is None:
+                        assert any(unicodedata.category(each) == "Cn" for each in text), ascii(text)
+                        continue
+                    counted += 1
+                    assert made.ids == theirs, ascii(text)
+        finally:
+            served.stdin.close()
+            served.wait(10)
+    assert counted > 150
+
+
+def test_a_text_with_a_special_token_is_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "encoder.gguf"
+    write_pieces(path, vocabulary())
+    ours = built_from(path)
+    assert isinstance(ours, Pieces) and ours.encode("a [MASK] b") is None

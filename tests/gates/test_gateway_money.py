@@ -1,0 +1,187 @@
+"""C1, C2, C7, A7 and E5 over HTTP: several ``intermodal serve`` on one file of accounts, before a host that counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from tests.unit.gateway.house import STRONG, config
+
+from intermodal.testing import FakeHost, Fault
+
+
+class Served:
+    """``intermodal serve`` as a process of its own."""
+
+    def __init__(self, log: Path) -> None:
+        with log.open("w") as said:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "intermodal.cli.main", "serve", "--port", "0"], stderr=said
+            )
+        end = time.monotonic() + 60
+        while "serving at" not in (line := log.read_text()):
+            assert self.child.poll() is None and time.monotonic() < end, line
+            time.sleep(0.02)
+        assert "with keys" in line, line
+        self.url = line.split(" at ", 1)[1].split()[0]
+
+    def chat(self, key: str, **headers: str) -> httpx.Response:
+        tree = {"model": "cloud/strong", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
+        sent = {"authorization": f"Bearer {key}", **{name.replace("_", "-"): said for name, said in headers.items()}}
+        return httpx.post(f"{self.url}/v1/chat/completions", json=tree, headers=sent, timeout=60, trust_env=False)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        if self.child.poll() is None:
+            self.child.send_signal(number)
+        self.child.wait(30)
+
+
+def keys(*words: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "intermodal.cli.main", "keys", *words, "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def spending(name: str) -> dict[str, Any]:
+    (key,) = (key for key in keys("list")["keys"] if key["name"] == name)
+    (found,) = (each for each in key["spending"] if each["unit"] == "usd")
+    return dict(found)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
+    with FakeHost(answer="the hosted answer") as fake:
+        path = config(tmp_path / "intermodal.toml", ("cloud", fake.base_url, STRONG))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        yield fake
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[], Served]]:
+    started: list[Served] = []
+
+    def start() -> Served:
+        started.append(Served(tmp_path / f"serve{len(started)}.log"))
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.end(signal.SIGKILL)
+
+
+@pytest.mark.timeout(300)
+def test_C1_two_servers_share_a_budget_and_never_pass_it(
+    host: FakeHost, serve: Callable[[], Served], full_gates: bool
+) -> None:
+    """Calls pour into both until the budget is gone: what was answered is what was booked, within the budget."""
+    key = keys("create", "app", "--budget", "0.002/total")["secret"]
+    both = [serve(), serve()]
+    calls = 400 if full_gates else 60
+    with ThreadPoolExecutor(24) as pool:
+        found = list(pool.map(lambda number: both[number % 2].chat(key), range(calls)))
+    answered = [each for each in found if each.status_code == 200]
+    refused = [each for each in found if each.status_code == 429]
+    assert len(answered) + len(refused) == calls, {each.status_code for each in found}
+    assert answered and len(host.attempts) == len(answered), "whoever was refused reached nobody"
+    codes = {each.json()["error"]["code"] for each in refused}
+    assert codes <= {"insufficient_quota", "budget_reserved"}
+    for served in both:
+        served.end()
+    booked = spending("app")
+    cost = sum(float(each.headers["x-intermodal-cost"]) for each in answered)
+    assert booked["spent"] == pytest.approx(cost, abs=1e-8 * calls) and booked["spent"] <= 0.002
+    assert booked["set_aside"] == 0 and booked["unknown"] == 0
+
+
+@pytest.mark.timeout(300)
+def test_C2_a_server_that_is_killed_leaves_its_open_call_at_the_upper_bound(
+    host: FakeHost, serve: Callable[[], Served]
+) -> None:
+    key = keys("create", "app", "--budget", "1/total")["secret"]
+    served = serve()
+    assert served.chat(key).status_code == 200
+    time.sleep(0.3)
+    before = spending("app")["spent"]
+    host.fault = Fault("stall", 0)
+
+    def left_alone() -> None:
+        with pytest.raises(httpx.HTTPError):
+            served.chat(key)
+
+    open_call = threading.Thread(target=left_alone, daemon=True)
+    open_call.start()
+    end = time.monotonic() + 30
+    while len(host.attempts) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    served.end(signal.SIGKILL)
+    open_call.join(30)
+    host.fault = None
+    again = serve()
+    booked = spending("app")
+    assert booked["unknown"] > 0 and booked["set_aside"] == 0
+    assert booked["spent"] == pytest.approx(before + booked["unknown"], abs=1e-9)
+    assert again.chat(key).status_code == 200
+
+
+@pytest.mark.timeout(300)
+def test_C7_under_one_idempotency_key_two_servers_make_one_call(host: FakeHost, serve: Callable[[], Served]) -> None:
+    key = keys("create", "app")["secret"]
+    both = [serve(), serve()]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: both[number % 2].chat(key, idempotency_key="order 1"), range(8)))
+    assert len(host.attempts) == 1
+    (first,) = {each.text for each in found if each.status_code == 200}
+    assert {each.json()["error"]["code"] for each in found if each.status_code != 200} <= {"idempotency_in_progress"}
+    for served in both:
+        assert served.chat(key, idempotency_key="order 1").text == first
+    both[0].end(signal.SIGKILL)
+    assert serve().chat(key, idempotency_key="order 1").text == first, "after a kill and in a new process, too"
+    assert len(host.attempts) == 1
+
+
+@pytest.mark.timeout(300)
+def test_A7_retries_of_client_and_gateway_do_not_multiply(host: FakeHost, serve: Callable[[], Served]) -> None:
+    """OpenAI's client with its usual retries, a host that says 503: three attempts and not nine."""
+    key = keys("create", "app", "--budget", "1/total")["secret"]
+    served = serve()
+    host.fault = Fault("unavailable")
+    with (
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key=key) as client,
+        pytest.raises(openai.APIStatusError) as said,
+    ):
+        client.chat.completions.create(model="cloud/strong", messages=[{"role": "user", "content": "hello"}])
+    assert said.value.response.headers["x-should-retry"] == "false"
+    assert 1 <= len(host.attempts) <= 3
+    served.end()
+    assert spending("app")["spent"] == 0, "a 503 is not charged for"
+
+
+def test_E5_no_secret_reaches_an_error_a_list_or_the_store(
+    host: FakeHost, serve: Callable[[], Served], own_home: Path
+) -> None:
+    key = keys("create", "app", "--budget", "0/total")["secret"]
+    served = serve()
+    wrong = "im-" + "c" * 43
+    said = [served.chat(key), served.chat(wrong), served.chat(key + "x"), served.chat(f"{key},{key}")]
+    assert [each.status_code for each in said] == [429, 401, 401, 401]
+    shown = "".join(each.text + str(each.headers) for each in said) + json.dumps(keys("list"))
+    assert key not in shown and wrong not in shown
+    served.end()
+    kept = b"".join(file.read_bytes() for file in (own_home / "data").rglob("*") if file.is_file())
+    assert key.encode() not in kept and wrong.encode() not in kept
+    assert os.stat(own_home / "data" / "gateway.sqlite3").st_mode & 0o077 == 0
