@@ -109,6 +109,10 @@ def test_ollama_of_either_family_is_found_and_nothing_is_loaded_to_find_out(
         models = served(cli)
         assert not door.loaded
         assert not door.chats
+        shown = sum(each.path == "/api/show" for each in door.asked)
+        assert served(cli) == models
+        # A file with the same digest on the same version is not asked about again.
+        assert sum(each.path == "/api/show" for each in door.asked) == shown == 3
     assert models["tiny-eye:latest"]["input"] == ["text", "image"]
     assert models["smollm2:135m"]["input"] == ["text"]
     assert models["smollm2:135m"]["trained"] == 8192

@@ -18,7 +18,7 @@ from intermodal.catalog.nouns import Auth
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.signs import Read, Sign, Signs
 from intermodal.content import Value
-from intermodal.discovery.reading import READERS, at
+from intermodal.discovery.reading import OF_THE_LOADED, READERS, at
 from intermodal.executor.transport import Server, Timeouts, Transport, listening
 from intermodal.wire.call import Encoded
 
@@ -189,7 +189,7 @@ class _Visit:
         tree = _parsed(body)
         if isinstance(tree, Mapping):
             heard = READERS[read.form](tree, read.path, model, row)
-            self._said.setdefault(number, []).extend(each for each in heard if each.model or not model)
+            self._said.setdefault(number, []).extend(each for each in heard if each.model or read.form in OF_THE_LOADED)
 
 
 def _holds(sign: Sign, reply: tuple[int, bytes]) -> bool:
