@@ -110,6 +110,11 @@ def test_ollama_of_either_family_is_found_and_nothing_is_loaded_to_find_out(
         assert not door.loaded
         assert not door.chats
         shown = sum(each.path == "/api/show" for each in door.asked)
+        door.loaded["smollm2:135m"] = 4096  # which changes what its list of loaded models says, and nothing else
+        assert {claim["source"] for claim in served(cli)["smollm2:135m"]["claims"] if claim["about"] == "image"} == {
+            claim["source"] for claim in models["smollm2:135m"]["claims"] if claim["about"] == "image"
+        }
+        door.loaded.clear()
         assert served(cli) == models
         # A file with the same digest on the same version is not asked about again.
         assert sum(each.path == "/api/show" for each in door.asked) == shown == 3
