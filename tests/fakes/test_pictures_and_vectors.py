@@ -144,6 +144,20 @@ def test_pictures_come_through_google_s_wire_and_are_billed_by_their_tokens(cli:
     assert done.document["cost"] == pytest.approx((attempt.input_tokens * 1.0 + TOKENS * 30.0) / 1e6)
 
 
+def test_a_picture_comes_in_an_answer_of_a_chat_where_a_host_draws_there(cli: Cli, tmp_path: Path) -> None:
+    target = tmp_path / "crane.png"
+    with FakeHost() as host:
+        price = brush(picture=None, input_mtok=1.0, output_mtok=2.0, output_image_mtok=30.0)
+        connect(host.base_url, price, quirks=("pictures_in_chat",))
+        done = cli("ask", "a crane", "--size", "1344x768", "--to", str(target), "--json", "--max-cost", "1")
+    assert done.code == 0, done.err
+    (attempt,) = host.attempts
+    assert attempt.path == "/v1/chat/completions"
+    assert attempt.json["modalities"] == ["image"] and attempt.json["image_config"] == {"aspect_ratio": "16:9"}
+    assert target.read_bytes() == png("a crane")
+    assert done.document["cost"] == pytest.approx((attempt.input_tokens * 1.0 + TOKENS * 30.0) / 1e6)
+
+
 def test_a_filter_that_stops_a_picture_is_told_in_its_words_and_nobody_else_is_asked(cli: Cli, tmp_path: Path) -> None:
     with FakeVendor("gemini", "I do not draw that.", refuses=True) as vendor:
         connect(vendor.base_url, brush(), protocol="gemini")

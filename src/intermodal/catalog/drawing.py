@@ -29,12 +29,15 @@ _HAS: Mapping[Protocol, frozenset[str]] = {
     "openai-responses": frozenset((SIZE, COUNT, QUALITY, FORMAT, EDITS)),
     "gemini": frozenset((RATIO, SEED, EDITS)),
 }
+IN_CHAT = "pictures_in_chat"  # the quirk of hosts that draw in an answer of a chat (OpenRouter)
+_HAS_IN_CHAT = frozenset((RATIO, EDITS))
 _MORE: Mapping[str, str] = {"image_seed": SEED, "image_steps": STEPS, "negative_prompt": NEGATIVE}
 _LESS: Mapping[str, str] = {
     "no_image_format": FORMAT, "no_image_quality": QUALITY, "no_image_size": SIZE, "no_image_edits": EDITS,
 }  # fmt: skip
 
 # Google's image models are told a shape, and draw it in one size: "Image generation", table of aspect ratios at 1K.
+# OpenRouter says the same table of all its models.
 RATIOS: Mapping[tuple[int, int], str] = {
     (1024, 1024): "1:1", (832, 1248): "2:3", (1248, 832): "3:2", (864, 1184): "3:4", (1184, 864): "4:3",
     (896, 1152): "4:5", (1152, 896): "5:4", (768, 1344): "9:16", (1344, 768): "16:9", (1536, 672): "21:9",
@@ -45,6 +48,8 @@ RATIOS: Mapping[tuple[int, int], str] = {
 def picture_words(host: Host) -> frozenset[str]:
     """What this host can be told of a picture; () where its protocol asks for none."""
     has = _HAS.get(host.protocol, frozenset())
+    if has and IN_CHAT in host.quirks:
+        return _HAS_IN_CHAT - {word for quirk, word in _LESS.items() if quirk in host.quirks}
     if not has:
         return has
     more = {word for quirk, word in _MORE.items() if quirk in host.quirks}

@@ -60,6 +60,7 @@ def call_of(
         negative=output.negative,
         quality=params.get("quality", ""),  # type: ignore[arg-type]
         format=output.format if FORMAT in has else "",
+        writes="text" in endpoint.model.output,
     )
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Protocol as Shape
 from typing import cast
 
+from intermodal.catalog.drawing import IN_CHAT
 from intermodal.catalog.nouns import Host, Protocol
 from intermodal.wire.call import ChatCall, EmbeddingCall, Embeddings, Encoded, PictureCall, Pictures
 from intermodal.wire.decoding import Decoding
@@ -72,7 +73,8 @@ def vector_codec(host: Host) -> VectorCodec | None:
 
 def picture_codec(host: Host) -> PictureCodec | None:
     """None where intermodal asks for no pictures in this protocol."""
-    name = PICTURES.get(host.protocol)
+    in_chat = IN_CHAT in host.quirks and host.protocol in PICTURES
+    name = "intermodal.wire.openai_chat_images" if in_chat else PICTURES.get(host.protocol)
     return cast("PictureCodec", import_module(name)) if name else None
 
 

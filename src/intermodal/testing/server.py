@@ -245,6 +245,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if fault and fault.name in ("slow", "silent"):
             self._hold(attempt, fault.value if fault.name == "slow" else None)
+        if "image" in ((attempt.json or {}).get("modalities") or ()):
+            return self._drawn(attempt, fault)
         return handle(attempt, fault)
 
     def _refuse(self, attempt: Attempt, status: int, body: dict[str, Any], *, fault: Fault | None = None) -> None:
@@ -320,6 +322,25 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, file, fault)
         return self._send(200, "audio/wav" if form == "wav" else "audio/mpeg", file)
+
+    def _drawn(self, attempt: Attempt, fault: Fault | None) -> None:
+        """A picture of one colour in an answer of a chat, as OpenRouter sends it."""
+        picture = b64encode(painted.png(attempt.texts[-1])).decode()
+        attempt.status, attempt.output_tokens = 200, painted.TOKENS
+        image = {"type": "image_url", "index": 0, "image_url": {"url": f"data:image/png;base64,{picture}"}}
+        message = {"role": "assistant", "content": "Here it is.", "refusal": None, "images": [image]}
+        reply = {
+            "id": "gen-1", "object": "chat.completion", "created": 1700000000, "model": attempt.model,
+            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "usage": {
+                "prompt_tokens": attempt.input_tokens, "completion_tokens": painted.TOKENS,
+                "total_tokens": attempt.input_tokens + painted.TOKENS,
+                "completion_tokens_details": {"image_tokens": painted.TOKENS},
+            },
+        }  # fmt: skip
+        if fault and fault.name in CUTS:
+            return self._cut_document(attempt, json.dumps(reply).encode(), fault)
+        return self._send_json(200, reply)
 
     def _pictures(self, attempt: Attempt, fault: Fault | None) -> None:
         """Pictures of one colour, which follows from the words."""

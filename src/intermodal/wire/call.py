@@ -147,6 +147,7 @@ class PictureCall(Value, frozen=True):
         count: how many. seed, steps: of a diffusion model, where the host has them.
         negative: what must not be on them, in words. quality: "" the host's usual one.
         format: of the file that comes back; "" the host's usual one.
+        writes: the model also writes, and answers with words beside a picture.
     """
 
     model: str
@@ -160,6 +161,7 @@ class PictureCall(Value, frozen=True):
     negative: str = ""
     quality: Quality | Literal[""] = ""
     format: Literal["", "png", "jpeg", "webp"] = ""
+    writes: bool = False
 
 
 class Encoded(Value, frozen=True):

@@ -42,6 +42,7 @@ QUIRKS: Mapping[str, str] = {
     "no_image_quality": "quality is not known",
     "no_image_size": "the size cannot be chosen",
     "no_image_edits": "no picture goes in",
+    "pictures_in_chat": "pictures come in an answer of the chat, and not from here (openai_chat_images)",
 }
 _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))
 
