@@ -268,3 +268,28 @@ def test_a_broken_file_is_said_with_the_servers_last_words_and_forgotten(tmp_pat
     ran = intermodal("up", str(broken), "--json", timeout=200)
     assert ran.code in (5, 7), ran.out
     assert listed() == {} and of_this_home() == []
+
+
+STAND_IN = """#!{python}
+import argparse, json, os, sys
+p = argparse.ArgumentParser(allow_abbrev=False)  # the options of llama-server that are given to it, and no other
+for option in ("-m", "-a", "--host", "--port", "-c", "-np", "-t"):
+    p.add_argument(option, required=True)
+for option in ("--metrics", "--no-slots", "--no-webui"):
+    p.add_argument(option, action="store_true", required=True)
+given = p.parse_args()
+assert given.host == "127.0.0.1" and os.environ["LLAMA_API_KEY"]
+said = {{"model": given.m, "projector": "", "alias": given.a, "port": int(given.port), "context": int(given.c),
+        "slots": 1, "embeds": False, "threads": int(given.t)}}
+os.execv(sys.executable, [sys.executable, "-P", "-m", "intermodal.servers.llama", json.dumps(said)])
+"""
+
+
+def test_a_llama_server_on_the_path_comes_before_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the program: it takes the same options and no other, and serves with the package."""
+    program = tmp_path / "llama-server"
+    program.write_text(STAND_IN.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert up()["program"] == "llama-server"
+    assert ask().code == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,46 @@ async def test_C7_answers_are_bounded_in_size_in_number_and_in_time(
     assert isinstance(await later.ask(kept[1]), Fresh), "a day later it is forgotten"
     await later.close()
     assert b"anna" not in (tmp_path / FILE).read_bytes(), "names are kept as hashes"
+
+
+async def test_E4_what_clients_say_is_data_and_never_words_of_a_statement(tmp_path: Path, full_gates: bool) -> None:
+    """Names and keys out of SQL, formats and controls: the schema stays, and each makes the one row it should."""
+    ledger = await started(tmp_path)
+    ledger.access.check_bind("127.0.0.1")
+    random_ = random.Random(4)
+    pieces = [
+        "'",
+        '"',
+        ";",
+        "--",
+        "DROP TABLE keys",
+        "\x00",
+        "%s",
+        "{0}",
+        "\n",
+        "\r",
+        "\\",
+        "é",
+        "\udc80",
+        "im-",
+        " OR 1=1",
+    ]
+
+    def schema() -> list[object]:
+        with sqlite3.connect(tmp_path / FILE) as connection:
+            found = connection.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
+        connection.close()
+        return list(found)
+
+    before, names = schema(), set[str]()
+    for number in range(5000 if full_gates else 150):
+        name = "".join(random_.choices(pieces, k=random_.randint(1, 8))) + str(number)
+        names.add(name)
+        found = await ledger.ask(Asked(owner="k", name=name, digest=name.encode("utf-8", "replace")))
+        assert isinstance(found, Fresh)
+        assert not isinstance(ledger.access.who([(b"x-api-key", name.encode("utf-8", "surrogateescape"))]), Refusal)
+    await ledger.close()
+    assert schema() == before
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM answers").fetchone()[0] == len(names)
+    connection.close()

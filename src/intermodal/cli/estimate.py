@@ -28,7 +28,7 @@ Examples
 
 
 @click.command(epilog=EPILOG)
-@click.argument("files", nargs=-1)
+@click.argument("files", nargs=-1, type=click.Path())
 @click.option("--model", "name", required=True, metavar="NAME", help="vendor/model, host:vendor/model or a short name.")
 @click.option("--date", "day", default="", metavar="YYYY-MM-DD", help="By the rules and prices of this day; today.")
 @click.option("--text", "texts", multiple=True, metavar="FILE", help="A text file, - for standard input; repeatable.")

@@ -61,7 +61,7 @@ def _amount(said: str, text: str, units: Mapping[str, float], what: str) -> floa
 
 _SHARED = [
     click.argument("prompt", required=False),
-    click.argument("files", nargs=-1),
+    click.argument("files", nargs=-1, type=click.Path()),
     click.option("-m", "--model", default="", metavar="NAME",
                  help="Answer with this model or endpoint (vendor/model, host:vendor/model, or a short name)."),
     click.option("--objective", type=click.Choice(OBJECTIVES), default="default", show_default=True,

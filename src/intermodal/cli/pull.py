@@ -25,8 +25,13 @@ Examples
 DEFAULTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en")
 
 
+def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Names for the shell that begin as typed."""
+    return [row.name for row in weights_store().rows() if row.name.startswith(begun)]
+
+
 @click.command(epilog=EPILOG)
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=_begun)
 @click.option("--list", "as_list", is_flag=True, help="What can be pulled, and what is here.")
 @click.option("--defaults", is_flag=True, help=f"The models of the embedded runtimes: {', '.join(DEFAULTS)}.")
 @click.option(

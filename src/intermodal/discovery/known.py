@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shipped import known_hosts
 from intermodal.config import Config, data_dir
 from intermodal.discovery.look import Place, look
+from intermodal.errors import StoreError
 from intermodal.keys import find_key
 from intermodal.store import lessons, servers
 
@@ -49,21 +51,22 @@ class Known:
         return self._config.discovery.enabled and self._env.get(OFF, "").strip().lower() not in ("off", "0", "no")
 
     async def look(self, *, anew: bool = False) -> tuple[FoundServer, ...]:
-        """Look, unless that was done just now. Raises StoreError where what is found cannot be kept."""
+        """Look, unless that was done just now or is being done: then what was found before is what there is."""
         if not self.wanted:
             return ()
         now = time.monotonic()
         if self._looked is not None and now - self._looked < FRESH and not anew:
             return self.servers
+        self._looked = now
         kinds = [row for row in self._rows() if row.discovery is not None]
         before = {server.address: server for server in self.servers}
         date = datetime.now(UTC).isoformat(timespec="minutes")[:16]
         found = await look(self._places(), kinds, date=date, before=before)
-        self._looked = time.monotonic()
         # A server that was too slow this once is what it was.
         found = tuple(before.get(s.address, s) if not s.whole and s.address in before else s for s in found)
         if tuple(map(servers.undated, found)) != tuple(map(servers.undated, self.servers)):
-            servers.keep(self._folder, found)
+            with suppress(StoreError):  # where nothing can be written, a run will say so; this one goes on
+                servers.keep(self._folder, found)
             self._kept = found
         return self.servers
 

@@ -224,6 +224,10 @@ READERS: Mapping[str, Reader] = {
 }
 
 
+# Formats that speak of the one model that is loaded, by no name.
+OF_THE_LOADED = frozenset({"llama-props"})
+
+
 def at(tree: Any, key: str) -> Iterator[Any]:
     """What a dotted key leads to; ``*`` is any item of a list."""
     if not key:
@@ -237,4 +241,4 @@ def at(tree: Any, key: str) -> Iterator[Any]:
         yield from at(item, rest)
 
 
-__all__ = ["READERS", "at"]
+__all__ = ["OF_THE_LOADED", "READERS", "at"]

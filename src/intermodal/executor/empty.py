@@ -9,7 +9,7 @@ import msgspec
 from intermodal.content import Kind, Text
 from intermodal.executor.assemble import empty
 from intermodal.executor.pieces import Piece, Words
-from intermodal.plans.facts import Facts
+from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import Request
 
 SPEECH, TEXT, PICTURE = "speech", "text", "picture that could be described"
@@ -19,7 +19,7 @@ class Nothing(msgspec.Struct, frozen=True):
     """What was looked for in a file of the question, and not found."""
 
     part: int  # place among all parts of the request
-    name: str
+    name: str  # of the file, or of the share of it that was looked at
     looked_for: tuple[str, ...]  # words for a reader, at least one
 
     def covers(self, op: str, part: int) -> bool:
@@ -41,7 +41,9 @@ def nothing_found(request: Request, stands_for: Mapping[int, tuple[Piece, ...]],
     asked = [facts.parts[index] for index, _ in given if index >= first_of_question]
     return tuple(
         Nothing(
-            part.index, part.name, tuple(dict.fromkeys(_what(piece, part.kind) for piece in stands_for[part.index]))
+            part.index,
+            _looked_at(part),
+            tuple(dict.fromkeys(_what(piece, part.kind) for piece in stands_for[part.index])),
         )
         for part in asked
     )
@@ -54,6 +56,12 @@ def sentence(nothing: Sequence[Nothing]) -> str:
     'No speech and no text was found in film.mp4.'
     """
     return " ".join(f"No {' and no '.join(each.looked_for)} was found in {each.name}." for each in nothing)
+
+
+def _looked_at(part: PartFacts) -> str:
+    """A moving picture is read by its first frame alone."""
+    moving = part.kind == "image" and part.frames > 1
+    return f"the first of {part.frames} frames of {part.name}" if moving else part.name
 
 
 def _what(piece: Piece, kind: Kind) -> str:

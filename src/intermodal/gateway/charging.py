@@ -61,11 +61,11 @@ async def charged(
         return
     # Texts of one request are several runs, and one request of a rate.
     given = await ledger.admit(asked.key, claim_of(plan, policy, 0 if asked.sent else 1))
+    asked.told |= _rates(*ledger.rates(asked.key))
     if isinstance(given, Refusal):
         await events.aclose()
         raise refused(given)
     asked.sent = True
-    asked.told |= _rates(*ledger.rates(asked.key))
     try:
         async with aclosing(bill.watched(events)) as watched:
             yield watched
@@ -85,6 +85,9 @@ class Bill:
         self._finished: Finished | None = None
         self._open = set[str]()  # steps that began and of which nothing more was heard; a step begins at each attempt
         self._began = False
+        self._told = (
+            False  # the last step that ended said how many tokens it took: the one that answers does, or no one
+        )
 
     async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         async with aclosing(events):
@@ -100,6 +103,7 @@ class Bill:
             self._open.discard(event.actual.step)
             self._add(event.actual.cost)
             usage = event.actual.usage
+            self._told = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
             if self._tokens is not None:
                 self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
         elif isinstance(event, AttemptFailed):
@@ -110,6 +114,8 @@ class Bill:
                 self._tokens = None
         elif isinstance(event, Finished):
             self._finished = event
+            if not self._told:
+                self._tokens = None
 
     def _add(self, cost: float | None) -> None:
         self._cost = None if cost is None or self._cost is None else self._cost + cost

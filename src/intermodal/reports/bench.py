@@ -188,9 +188,8 @@ class Bench:
         """A request that begins with other words than any before it."""
         settings = self.settings
         prompt = f"[{secrets.token_hex(4)}] {settings.prompt}"
-        request = make_request(
-            prompt, *settings.files, **{**settings.common, "model": endpoint.id, "max_tokens": settings.tokens}
-        )
+        options: dict[str, Any] = {**settings.common, "model": endpoint.id, "max_tokens": settings.tokens}
+        request = make_request(prompt, *settings.files, **options)
         # The limit is one of all requests together: their bound is checked first, and what was spent before each.
         unlimited = msgspec.structs.replace(request.policy, max_cost=math.inf)
         prepared = await self.client.prepare(msgspec.structs.replace(request, policy=unlimited))

@@ -100,7 +100,8 @@ def listening(base_url: str) -> int | None:
         doors = psutil.net_connections("tcp")
     except psutil.Error:
         return None
-    return next((door.pid for door in doors if door.status == psutil.CONN_LISTEN and door.laddr.port == port), None)
+    listening = (door for door in doors if door.status == psutil.CONN_LISTEN and door.laddr)
+    return next((door.pid for door in listening if getattr(door.laddr, "port", 0) == port), None)
 
 
 def _proportional(pid: int) -> int:

@@ -6,7 +6,6 @@ processes sees arguments, not that.
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import sys
@@ -17,6 +16,7 @@ import msgspec
 
 from intermodal.content import Value
 from intermodal.runtimes.machine import cores, snapshot
+from intermodal.servers.need import cache_space
 from intermodal.servers.records import Wanted
 
 # What a server may see of our environment: how to find its libraries and its processors. No keys.
@@ -95,7 +95,7 @@ def _vllm(wanted: Wanted, port: int, key: str) -> Start:
     env = {"VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"}
     if not snapshot().gpus:  # compiling takes minutes on a processor, and room for what was read is set aside in GiB
         more = ("--enforce-eager",)
-        env["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, math.ceil((wanted.memory[2] - wanted.memory[1]) / (1 << 30))))
+        env["VLLM_CPU_KVCACHE_SPACE"] = str(round(cache_space(wanted.model, wanted.context, wanted.slots) / (1 << 30)))
     command = (
         *runner, "--served-model-name", wanted.served_as, "--host", "127.0.0.1", "--port", str(port),
         "--max-model-len", str(wanted.context), "--max-num-seqs", str(wanted.slots), *more,

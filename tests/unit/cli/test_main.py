@@ -214,6 +214,22 @@ def test_a_broken_config_is_named_by_every_verb_that_reads_it(cli: Cli, own_home
         assert "did you mean consent?" in done.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("ask What? inv", "file,"),
+        ("estimate inv", "file,"),
+        ("ask --objective che", "plain,cheapest"),
+        ("pull whisper-b", "plain,whisper-base"),
+    ],
+)
+def test_the_shell_completes_files_values_and_names_of_weights(typed: str, offered: str) -> None:
+    words = f"intermodal {typed}"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_INTERMODAL_COMPLETE": "bash_complete"}
+    done = subprocess.run(COMMAND, env={**os.environ, **asked}, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(offered)
+
+
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
 def test_completion_scripts_name_the_command(cli: Cli, shell_name: str) -> None:
     done = cli("completion", shell_name)

@@ -208,3 +208,28 @@ def test_periods_begin_on_the_hour_the_day_and_the_month_in_utc(period: str, sta
 @pytest.mark.parametrize(("usd", "expected"), [(0.1 + 0.2, 300_000_000), (1e-10, 1), (0.0, 0), (0.004, 4_000_000)])
 def test_money_is_rounded_up_to_nanodollars_and_never_by_what_a_float_cannot_say(usd: float, expected: int) -> None:
     assert nano(usd) == expected
+
+
+async def test_a_worker_of_another_host_is_taken_for_dead_after_ten_silent_minutes(tmp_path: Path) -> None:
+    """A container that was killed has another host name when it comes back: nobody sees that its processes ended."""
+    now = [1e9]
+    before = SqliteBooks(tmp_path / FILE, process="container-1/boot/7/1", clock=lambda: now[0])
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
+    ledger = Ledger(before)
+    await ledger.start()
+    await got(ledger, key, cost=0.25)
+    assert ledger._ticking is not None
+    ledger._ticking.cancel()  # what it writes is a sign of life
+    after = SqliteBooks(tmp_path / FILE, process="container-2/boot/7/1", clock=lambda: now[0])
+    now[0] += 500
+    assert after.recover() == 0
+    await asyncio.get_running_loop().run_in_executor(None, before.write, ledger._worker, (), now[0])  # a sign of life
+    now[0] += 500
+    assert after.recover() == 0
+    now[0] += 101
+    assert after.recover() == 1
+    (row,) = (row for row in after.spent() if row.account == "k/usd/total")
+    assert (row.spent, row.unknown, row.held) == (NANO // 4, NANO // 4, 0)
+    late = VirtualKey(id="late", name="late", budgets=(Budget(unit="usd", limit=NANO),))
+    assert (await refused(ledger, late, cost=0.1)).status == 503, "who was taken for dead admits nothing more"
+    await ledger.close()

@@ -135,7 +135,7 @@ class Books(Protocol):
 
     def take(self, worker: str, wants: Sequence[Want], now: float) -> tuple[Grant, ...]: ...
     def write(self, worker: str, lines: Sequence[Line], now: float) -> tuple[int, ...]:
-        """Write what became of leases; returns what is left of each."""
+        """Write what became of leases; returns what is left of each. Of none, it is a sign of life."""
         ...
 
     def recover(self) -> int:

@@ -26,6 +26,7 @@ from intermodal.gateway.ledger.purse import Purse
 from intermodal.gateway.ledger.till import Reservation, Till
 
 TICK_SECONDS = 0.05
+ALIVE_SECONDS = 60.0  # a sign of life for those who cannot see this process
 PATIENCE_SECONDS = 0.25  # a request waits so long for what lies idle in other workers; they look every tick
 RECOVER_SECONDS = 1.0  # how often dead workers are looked for when something is short
 
@@ -66,6 +67,7 @@ class Ledger:
         self._woken = asyncio.Event()
         self._refilling: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._living: asyncio.Task[None] | None = None
         self._failed = False  # the last write was not taken
         self._recovered = 0.0
         self._closed = False
@@ -77,6 +79,7 @@ class Ledger:
         self._worker = entered.id
         self._journal = Journal(entered.journal)
         self._till = Till(self._journal, self._limits)
+        self._living = asyncio.get_running_loop().create_task(self._live())
 
     # ---- a request --------------------------------------------------------------------------------
 
@@ -254,6 +257,12 @@ class Ledger:
         finally:
             self._ticking = None
 
+    async def _live(self) -> None:
+        while True:
+            await asyncio.sleep(ALIVE_SECONDS)
+            with contextlib.suppress(StoreError):
+                await self._off(lambda: self._books.write(self._worker, (), self._clock()))
+
     async def _write(self) -> None:
         lines = self._till.tick(self._clock())
         await self._tell(lines)
@@ -281,7 +290,7 @@ class Ledger:
         if self._closed:
             return
         self._closed = True
-        for task in (self._ticking, self._refilling):
+        for task in (self._ticking, self._refilling, self._living):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

@@ -2,7 +2,8 @@
 
 keys: the secret's hash, never the secret. spending: what an account took in a period, all workers together; ``unknown``
 is the part of it that nobody could tell and that counts at its upper bound. leases: what a worker has drawn of it, sums
-since it began. buckets: level of a rate's bucket at an instant. answers: replies kept for idempotency keys.
+since it began. workers: processes that draw, and when each was last heard of (seconds since the epoch). buckets: level
+of a rate's bucket at an instant. answers: replies kept for idempotency keys.
 """
 
 from __future__ import annotations
@@ -36,4 +37,5 @@ CREATE TABLE answers (
 );
 CREATE INDEX answers_expire ON answers (expires);
 """,
+    2: "ALTER TABLE workers ADD COLUMN seen REAL NOT NULL DEFAULT 0;",
 }

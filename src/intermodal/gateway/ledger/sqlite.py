@@ -7,23 +7,26 @@ same remainder.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from intermodal.errors import StoreError
 from intermodal.gateway.ledger import answers, buckets, key_rows
 from intermodal.gateway.ledger import journal as journals
 from intermodal.gateway.ledger.books import Asked, Clash, Fresh, Grant, Line, Replay, Spent, Want, Worker
 from intermodal.gateway.ledger.minting import new_id
 from intermodal.gateway.ledger.nouns import Account, VirtualKey
 from intermodal.gateway.ledger.schema import CHANGES
-from intermodal.store.connection import Database
+from intermodal.store.connection import Database, shown
 from intermodal.store.process import dead, identity
 
 if TYPE_CHECKING:
     import sqlite3
 
 FILE = "gateway.sqlite3"
+SILENT_SECONDS = 600.0  # without a sign of life; workers give one a minute
 BUSY_SECONDS = 5.0  # workers write in turn; SQLite's waiting is not fair
 _OUT = "taken - spent - returned"  # of a lease: what is drawn and not settled
 
@@ -33,14 +36,23 @@ class SqliteBooks:
 
     Args:
         process: who this is, as ``store/process.py`` says it. gone: whether such a process certainly ended.
+        clock: seconds since the epoch.
     """
 
-    def __init__(self, path: Path, *, process: str = "", gone: Callable[[str], bool] = dead) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        process: str = "",
+        gone: Callable[[str], bool] = dead,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.path = path
         self._database = Database(path, changes=CHANGES, busy=BUSY_SECONDS)
         self._reader = Database(path, changes=CHANGES, busy=BUSY_SECONDS)  # reading waits for no transaction of ours
         self._process = process or identity()
         self._gone = gone
+        self._clock = clock
 
     # ---- keys ---------------------------------------------------------------------------------
 
@@ -75,7 +87,9 @@ class SqliteBooks:
     def enter(self) -> Worker:
         worker = new_id()
         with self._database.writing() as connection:
-            connection.execute("INSERT INTO workers (id, process) VALUES (?, ?)", (worker, self._process))
+            connection.execute(
+                "INSERT INTO workers (id, process, seen) VALUES (?, ?, ?)", (worker, self._process, self._clock())
+            )
         return Worker(id=worker, journal=self._journal(worker))
 
     def leave(self, worker: str) -> None:
@@ -86,8 +100,8 @@ class SqliteBooks:
 
     def recover(self) -> int:
         with self._database.reading() as connection:
-            known = connection.execute("SELECT id, process FROM workers").fetchall() if connection is not None else []
-        ended = [row["id"] for row in known if self._gone(row["process"])]  # asks the system: not under the lock
+            known = connection.execute("SELECT * FROM workers").fetchall() if connection is not None else []
+        ended = [row["id"] for row in known if self._ended(row["process"], row["seen"])]  # asks the system: no lock
         if not ended:
             return 0
         charged = []
@@ -103,6 +117,12 @@ class SqliteBooks:
                 left.unlink(missing_ok=True)
         return len(charged)
 
+    def _ended(self, process: str, seen: float) -> bool:
+        """Of another host's processes (a container before this one) nobody can tell but by their silence."""
+        if self._gone(process):
+            return True
+        return process.split("/")[0] != self._process.split("/")[0] and self._clock() - seen > SILENT_SECONDS
+
     def _journal(self, worker: str) -> Path:
         # A journal of before the machine last started is not believed: its last pages may never have reached the disk.
         boot = self._boot()
@@ -116,11 +136,19 @@ class SqliteBooks:
     def take(self, worker: str, wants: Sequence[Want], now: float) -> tuple[Grant, ...]:
         durable = any(want.account.limit is not None and want.account.period for want in wants)
         with self._database.writing(later=not durable) as connection:
+            self._heard(connection, worker)
             return tuple(_draw(connection, worker, want, now) for want in wants)
 
     def write(self, worker: str, lines: Sequence[Line], now: float) -> tuple[int, ...]:
         with self._database.writing(later=True) as connection:
+            self._heard(connection, worker)
             return tuple(_write(connection, worker, line, now) for line in lines)
+
+    def _heard(self, connection: sqlite3.Connection, worker: str) -> None:
+        """Raises StoreError where others took this worker for dead: what it had drawn is charged already."""
+        if not connection.execute("UPDATE workers SET seen = ? WHERE id = ?", (self._clock(), worker)).rowcount:
+            raise StoreError("this worker was silent for so long that it was taken for dead", where=shown(self.path),
+                             todo="start it again")  # fmt: skip
 
     # ---- idempotency --------------------------------------------------------------------------
 

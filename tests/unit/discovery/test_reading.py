@@ -1,0 +1,100 @@
+"""Replies of local servers, read: what each kind says, and that nothing a server sends is taken for what it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intermodal.catalog.found import FoundModel, Said, folded, root_of
+from intermodal.catalog.learned import Lesson, with_lessons
+from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.shipped import known_hosts
+from intermodal.catalog.signs import Signs
+from intermodal.discovery.reading import READERS, at
+from intermodal.testing import FakeHost
+
+WORDS = st.sampled_from(
+    ["data", "models", "id", "model", "name", "key", "meta", "architecture", "input_modalities", "capabilities",
+     "vision", "text", "image",
+     "details", "model_info", "general.architecture", "projector_info", "loaded_instances", "config",
+     "context_length", "type", "state", "modalities", "default_generation_settings", "remote_host", "digest"]
+)  # fmt: skip
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), WORDS)
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(WORDS, inner, max_size=6)),
+    max_leaves=30,
+)
+SIGNS = Signs(forwarded_keys=("remote_host", "remote"))
+
+
+@given(tree=st.dictionaries(WORDS, TREES, max_size=6), form=st.sampled_from(sorted(READERS)))
+@settings(max_examples=300, deadline=None)
+def test_no_reply_whatever_it_holds_is_more_than_a_reply(tree: dict[str, Any], form: str) -> None:
+    """Every reader takes any JSON, and what it makes of it can be folded and is typed as it says."""
+    said = list(READERS[form](tree, "/path", "asked", SIGNS))
+    for each in said:
+        assert isinstance(each.model, str)
+        assert each.context is None or (each.context > 0 and not isinstance(each.context, bool))
+        assert all(isinstance(value, bool) for value in each.takes.values())
+    folded(said, ("*-cloud",))
+
+
+@given(tree=TREES, key=st.sampled_from(["data.*.id", "models.*.key", "a.b.c", "*", "default_generation_settings"]))
+def test_a_key_leads_somewhere_or_nowhere_and_never_fails(tree: Any, key: str) -> None:
+    list(at(tree, key))
+
+
+def test_every_reader_that_a_row_names_is_there_and_signs_come_in_the_order_that_tells_soonest() -> None:
+    rows = [row.discovery for row in known_hosts() if row.discovery is not None]
+    assert {read.form for row in rows for read in row.reads} == set(READERS)
+    assert {sign.step for row in rows for sign in row.signs} == {1, 2, 4, 5, 6}
+
+
+def test_what_is_said_later_is_believed_and_the_difference_is_kept() -> None:
+    said = (Said(source="/a", model="m", takes={"image": True}), Said(source="/b", model="m", takes={"image": False}))
+    (model,) = folded(said)
+    assert model.input == ("text",)
+    assert model.contradictions == ("image: /a says takes it, but /b says no; the last is believed",)
+    (turned,) = folded(said[::-1])
+    assert turned.input == ("text", "image")
+
+
+def test_a_name_that_ends_as_ollama_s_cloud_models_do_computes_elsewhere_whatever_is_not_said() -> None:
+    said = [Said(source="/a", model=name) for name in ("gpt-oss:120b-cloud", "kimi:cloud", "cloudy:8b")]
+    assert [bool(model.elsewhere) for model in folded(said, ("*-cloud", "*:cloud"))] == [True, True, False]
+    assert folded(said)[0] == FoundModel(name="gpt-oss:120b-cloud")
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("http://localhost:11434", "http://127.0.0.1:11434"),
+        ("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080"),
+        ("http://0.0.0.0:1234/", "http://127.0.0.1:1234"),
+        ("http://192.168.1.20/v1", "http://192.168.1.20:80"),
+        ("https://gpu.lan/v1", "https://gpu.lan:443"),
+        ("127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("http://[::1]:8000/v1", "http://[::1]:8000"),
+    ],
+)
+def test_two_spellings_of_an_address_are_one_server(url: str, root: str) -> None:
+    assert root_of(url) == root
+
+
+def test_a_lesson_holds_for_a_build_and_without_one_for_some_days() -> None:
+    with FakeHost() as host:
+        endpoint = host.endpoint(input=("text", "image"), zone="machine")
+    catalog = Catalog(endpoints=(endpoint,))
+    lesson = Lesson(endpoint=endpoint.id, about="image", holds=False, level="observed", day="2026-11-01", said="no")
+    assert with_lessons(catalog, (lesson,), "2026-11-20").endpoints[0].input == ("text",)
+    assert with_lessons(catalog, (lesson,), "2027-01-20") is catalog
+    import msgspec
+
+    built = Catalog(endpoints=(msgspec.structs.replace(endpoint, build="0.12|aa|text+image"),))
+    kept = msgspec.structs.replace(lesson, build="0.12|aa|text+image")
+    assert with_lessons(built, (kept,), "2027-11-20").endpoints[0].input == ("text",)
+    assert with_lessons(built, (lesson,), "2026-11-02") is built
