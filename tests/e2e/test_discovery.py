@@ -110,6 +110,11 @@ def test_ollama_of_either_family_is_found_and_nothing_is_loaded_to_find_out(
         assert not door.loaded
         assert not door.chats
         shown = sum(each.path == "/api/show" for each in door.asked)
+        door.loaded["smollm2:135m"] = 4096  # which changes what its list of loaded models says, and nothing else
+        assert {claim["source"] for claim in served(cli)["smollm2:135m"]["claims"] if claim["about"] == "image"} == {
+            claim["source"] for claim in models["smollm2:135m"]["claims"] if claim["about"] == "image"
+        }
+        door.loaded.clear()
         assert served(cli) == models
         # A file with the same digest on the same version is not asked about again.
         assert sum(each.path == "/api/show" for each in door.asked) == shown == 3
@@ -417,3 +422,27 @@ def test_the_plan_says_how_much_context_is_asked_for(cli: Cli, found: Any, text_
         assert "asks for a context of 4,096 tokens" in done.out
         assert cli("ask", "Hello", "-m", "smollm2:135m", *FEW).code == 0
         assert door.chats[-1].json["options"]["num_ctx"] == 4096
+
+
+def test_an_ollama_that_listens_where_its_variable_says_is_found_and_none_on_another_machine(
+    cli: Cli, found: Any, text_server: LlamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EmulatedOllama(Engine(text_server.base_url), (BLIND,)) as door:
+        found(more="")
+        path = config.config_path(os.environ)
+        path.write_text("")  # the usual ports, and what variables say
+        monkeypatch.setenv("OLLAMA_HOST", door.address.removeprefix("http://"))
+        assert door.address in {server["address"] for server in cli("doctor", "--json").document["servers"]}
+        monkeypatch.setenv("OLLAMA_HOST", "http://192.0.2.1:11434")  # the guard of these tests refuses to dial it
+        assert "192.0.2.1" not in cli("doctor").out
+
+
+def test_of_a_host_of_one_s_own_its_server_s_word_takes_away_and_never_adds(
+    cli: Cli, found: Any, text_server: LlamaServer, wide_eye: LlamaServer
+) -> None:
+    found(more=text_server.row("blind").replace('["text"]', '["text", "image"]').replace("8192", "99999")
+          + wide_eye.row("eye").replace('["text", "image"]', '["text"]'))  # fmt: skip
+    listed = {m["host"]: m for m in cli("models", "--json").document["models"]}
+    assert (listed["blind"]["input"], listed["blind"]["context"]) == (["text"], 8192)
+    assert listed["eye"]["input"] == ["text"]
+    assert not [host for host in listed if host.startswith("llama.cpp")]  # it is one server, under its owner's name

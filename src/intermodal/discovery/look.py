@@ -146,13 +146,13 @@ class _Visit:
         for number, read in enumerate(row.reads):
             if read.each:
                 said = [each for place in sorted(self._said) for each in self._said[place]]
-                names = [model for model in folded(said) if not self._known(model, number)][:MOST_MODELS]
+                names = [model for model in folded(said) if not self._known(model, number, read.path)][:MOST_MODELS]
                 limiter = anyio.CapacityLimiter(_AT_ONCE)
                 async with anyio.create_task_group() as group:
                     for model in names:
                         group.start_soon(self._each, number, read, model.name, row, limiter)
 
-    def _known(self, model: FoundModel, number: int) -> bool:
+    def _known(self, model: FoundModel, number: int, path: str) -> bool:
         """Whether the same file on the same version was asked about before: then that holds."""
         before = self._before
         if before is None or not before.whole or before.version != self._version or not model.digest:
@@ -161,10 +161,9 @@ class _Visit:
         if old is None:
             return False
         chat = old.makes in ("", "text") and bool(old.input)
-        sources = list(dict.fromkeys(claim.source for claim in old.claims))
         self._said.setdefault(number, []).append(
             Said(
-                source=sources[-1] if sources else "before", model=old.name, makes=old.makes, tools=old.tools,
+                source=path, model=old.name, makes=old.makes, tools=old.tools,
                 takes={"text": True, "image": "image" in old.input, "audio": "audio" in old.input} if chat else {},
                 trained=old.trained, elsewhere=old.elsewhere, parameters=old.parameters,
             )

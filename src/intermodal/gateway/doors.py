@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from intermodal.gateway import chats, explained, health, listing, works
+from intermodal.gateway import chats, explained, health, listing, metrics, works
 from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.messages import Asked, Head
 from intermodal.gateway.reply import Reply
@@ -31,6 +31,7 @@ _JSON = "application/json"
 DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/healthz"): Door(health.healthz, open=True),
     ("GET", "/readyz"): Door(health.readyz, open=True),
+    ("GET", "/metrics"): Door(metrics.metrics),
     ("GET", "/v1/models"): Door(listing.models),
     ("GET", "/v1/models/"): Door(listing.model),
     ("POST", "/v1/chat/completions"): Door(partial(chats.chat, dialect=CHAT), body=_JSON),
@@ -82,6 +83,11 @@ def door_of(head: Head) -> Door:
         if path == prefix or path.startswith(f"{prefix}/"):
             raise Refused(f"{prefix} is not served: {why}", status=404, code="not_served")
     raise Refused("there is nothing at this path", status=404, code="not_found")
+
+
+def path_of(head: Head) -> str:
+    """The path of a head's door, without the name that may follow it: one of few."""
+    return next((prefix for prefix in _BELOW if head.path.startswith(prefix)), head.path)
 
 
 def is_open(head: Head) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import TYPE_CHECKING
 
 from intermodal.client import AsyncClient, Prepared, plan_from
@@ -17,11 +18,12 @@ from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
 from intermodal.gateway.conversations import Conversations
 from intermodal.gateway.dialects import ERRORS
-from intermodal.gateway.doors import door_of, is_open, words_of
+from intermodal.gateway.doors import door_of, is_open, path_of, words_of
 from intermodal.gateway.guard import Guard, is_loopback
 from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
+from intermodal.gateway.metrics import Metrics
 from intermodal.gateway.reply import Reply
 from intermodal.plans.plan import Plan
 from intermodal.request import Request
@@ -65,6 +67,7 @@ class Gateway:
         self.connections: set[Connection] = set()
         self.held = 0
         self.conversations = Conversations()
+        self.metrics = Metrics()
         self.plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
         self.readiness: tuple[float, dict[str, bool]] | None = None
         self.stopping = False
@@ -105,6 +108,7 @@ class Gateway:
     async def answer(self, asked: Asked, reply: Reply) -> None:
         """Answer, with what the door makes of it or with an error; under an Idempotency-Key, once."""
         self.active += 1
+        began = time.monotonic()
         reply.extra = asked.told
         try:
             found = await once(self.ledger, asked) if self.ledger is not None else None
@@ -120,6 +124,7 @@ class Gateway:
             self.refuse(asked.head, error, reply)
         finally:
             self.active -= 1
+            self.metrics.answered(path_of(asked.head), reply.status, time.monotonic() - began)
 
     async def _answer(self, asked: Asked, reply: Reply) -> None:
         try:
@@ -160,7 +165,13 @@ class Gateway:
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
         it had open; then it is settled. Raises Refused."""
-        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, self.client.execute(prepared, plan))
+        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, self._watched(prepared, plan))
+
+    async def _watched(self, prepared: Prepared, plan: Plan) -> AsyncGenerator[Event]:
+        async with aclosing(self.client.execute(prepared, plan)) as events:
+            async for event in events:
+                self.metrics.feed(event)
+                yield event
 
     # ---- life
 

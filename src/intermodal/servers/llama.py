@@ -20,7 +20,7 @@ def main() -> None:
     # By default the signal ends the process at once, whatever llama.cpp's threads are doing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = xllamacpp.Server(parameters)
-    sys.stderr.write(f"listening on {server.listening_address}\n")
+    sys.stderr.write(f"listening on {server.listening_address}\n")  # its log
     while True:
         signal.pause()
 

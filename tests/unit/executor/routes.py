@@ -30,6 +30,7 @@ from intermodal.request import Message, Output, Policy, Request, Sampling, TextO
 from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served, Spoken
 from intermodal.store.database import Store
 from intermodal.store.derived import DerivedCache
+from intermodal.testing import FakeHost
 
 V = TypeVar("V", bound=msgspec.Struct)
 WORDS = "ask not what your country can do for you"
@@ -373,3 +374,9 @@ def rename(value: V, **fields: Any) -> V:
 
 def kinds(events: Iterable[Event]) -> list[str]:
     return [type(event).__name__ for event in events]
+
+
+def using(bench: Bench, host: FakeHost, *models: str, **fields: object) -> list[Endpoint]:
+    bench.endpoints = tuple(host.endpoint(model) for model in models or ("fake/model",))
+    bench.endpoints = tuple(rename(endpoint, **fields) for endpoint in bench.endpoints)
+    return list(bench.endpoints)

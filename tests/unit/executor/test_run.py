@@ -22,11 +22,12 @@ from tests.unit.executor.routes import (
     rename,
     route,
     say,
+    using,
 )
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
-from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
+from intermodal.events import Committed, Note, Retrying, StepFinished
 from intermodal.executor import guard
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.testing import FakeHost
@@ -44,12 +45,6 @@ def host() -> Iterator[FakeHost]:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-def using(bench: Bench, host: FakeHost, *models: str, **fields: object) -> list[Endpoint]:
-    bench.endpoints = tuple(host.endpoint(model) for model in models or ("fake/model",))
-    bench.endpoints = tuple(rename(endpoint, **fields) for endpoint in bench.endpoints)
-    return list(bench.endpoints)
 
 
 async def test_speech_a_picture_and_pages_reach_the_model_as_labelled_data_before_the_question(
@@ -520,63 +515,6 @@ async def test_a_failed_attempt_that_may_be_paid_counts_against_the_budget(bench
     with pytest.raises(errors.BudgetExceeded):
         await bench.run(plan(route(say(first)), route(say(second))), request, opened)
     assert len(host.attempts) == 1
-
-
-async def test_the_deadline_ends_a_slow_run_and_says_so(bench: Bench, host: FakeHost) -> None:
-    (model,) = using(bench, host, "fake/m-fault-slow-20")
-    request, opened = asked("?", policy=Policy(deadline=0.3))
-    with anyio.fail_after(2), pytest.raises(errors.CallError, match="deadline of 0.3 s|no answer within"):
-        await bench.run(plan(route(say(model))), request, opened)
-    assert bench.states() == ["estimated"]
-
-
-async def test_a_store_that_cannot_be_written_means_nothing_is_sent(
-    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """C4"""
-    from intermodal.store.connection import StoreError
-
-    (model,) = using(bench, host)
-    (bench.folder / "store.sqlite3").mkdir()
-    request, opened = asked("?")
-    with pytest.raises(StoreError):
-        await bench.run(plan(route(say(model))), request, opened)
-    assert host.attempts == []
-
-
-async def test_a_run_that_is_cancelled_settles_its_row_within_a_second(bench: Bench, host: FakeHost) -> None:
-    (model,) = using(bench, host, "fake/m-fault-silent")
-    request, opened = asked("?")
-    with anyio.move_on_after(0.3) as scope:
-        await bench.run(plan(route(say(model))), request, opened)
-    assert scope.cancelled_caught
-    assert anyio.current_time() - scope.deadline < 1
-    assert bench.states() == ["estimated"] and bench.store.runs()[0].outcome == "cancelled"
-
-
-async def test_closing_the_iterator_early_cancels_and_settles(bench: Bench, host: FakeHost) -> None:
-    from contextlib import aclosing
-
-    from intermodal.executor.run import run
-    from intermodal.executor.transport import Transport
-
-    (model,) = using(bench, host, "fake/m-fault-stall-2")
-    request, opened = asked("?")
-    transport = Transport()
-    async with aclosing(run(plan(route(say(model))), request, opened, bench.world(transport))) as events:
-        async for event in events:
-            if isinstance(event, TextDelta):
-                break
-    await transport.aclose()
-    assert bench.states() == ["estimated"]
-
-
-async def test_a_reader_that_never_came_back_leaves_no_finished_event(bench: Bench, host: FakeHost) -> None:
-    (model,) = using(bench, host, "fake/m-fault-end-2")
-    request, opened = asked("?")
-    with pytest.raises(errors.StreamCut):
-        await bench.run(plan(route(say(model))), request, opened)
-    assert not any(isinstance(event, Finished) for event in bench.events)
 
 
 async def test_no_key_and_no_content_gets_into_the_store_an_event_or_an_error(bench: Bench, host: FakeHost) -> None:

@@ -255,3 +255,24 @@ def test_without_an_endpoint_it_is_not_ready(tmp_path: Path, monkeypatch: pytest
         found = house.http.get("/readyz")
         assert found.status_code == 503
         assert found.json()["checks"]["endpoints"] is False
+
+
+def test_what_was_answered_is_counted_for_prometheus(house: House, host: FakeHost) -> None:
+    assert house.chat(model="cloud:cloud/strong").status_code == 200
+    assert house.chat(model="no/such-model").status_code == 404
+    host.fault = Fault("policy")
+    assert house.chat(model="cloud:cloud/strong").status_code == 400
+    found = house.http.get("/metrics")
+    assert found.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = dict(line.rsplit(" ", 1) for line in found.text.splitlines() if not line.startswith("#"))
+    path = 'path="/v1/chat/completions"'
+    assert lines[f'intermodal_requests_total{{{path},status="200"}}'] == "1"
+    assert lines[f'intermodal_requests_total{{{path},status="404"}}'] == "1"
+    assert lines[f"intermodal_request_seconds_count{{{path}}}"] == "3"
+    assert lines['intermodal_runs_total{endpoint="cloud:cloud/strong",outcome="ok"}'] == "1"
+    assert lines['intermodal_runs_total{endpoint="cloud:cloud/strong",outcome="content_refused"}'] == "1"
+    assert lines['intermodal_tokens_total{direction="output"}'] == "3"
+    assert float(lines["intermodal_cost_usd_total"]) > 0
+    assert lines["intermodal_active_requests"] == "1"  # this very one
+    house.http.get("/v1/models/made/up/by-a-client")
+    assert "made/up" not in house.http.get("/metrics").text

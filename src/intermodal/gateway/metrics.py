@@ -1,0 +1,99 @@
+"""What a gateway counts, as Prometheus reads it (text exposition format 0.0.4). Labels are paths of doors, statuses and
+endpoints: a fixed number, and nothing that a client can make up."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from intermodal.events import AttemptFailed, Event, Finished, StepFinished
+
+if TYPE_CHECKING:
+    from intermodal.gateway.messages import Asked
+    from intermodal.gateway.reply import Reply
+    from intermodal.gateway.serving import Gateway
+
+TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds
+
+
+class Metrics:
+    """Counts since the process began."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self.seconds: dict[str, list[float]] = {}  # by path: a count for each bucket, one for more, then the sum
+        self.attempts: Counter[tuple[str, str]] = Counter()
+        self.tokens: Counter[str] = Counter()
+        self.cost = 0.0
+        self.unpriced = 0
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """One request at a door. ``status`` 0: the client left before anything was said."""
+        self.requests[path, status] += 1
+        row = self.seconds.setdefault(path, [0.0] * (len(BUCKETS) + 2))
+        row[bisect_left(BUCKETS, seconds)] += 1
+        row[-1] += seconds
+
+    def feed(self, event: Event) -> None:
+        """One event of a run."""
+        if isinstance(event, AttemptFailed):
+            self.attempts[event.endpoint, event.code] += 1
+        elif isinstance(event, StepFinished):
+            self.tokens["input"] += event.actual.usage.input_tokens or 0
+            self.tokens["output"] += event.actual.usage.output_tokens or 0
+        elif isinstance(event, Finished):
+            self.attempts[event.endpoint, "ok"] += 1
+            self.cost += event.cost or 0.0
+            self.unpriced += event.cost is None
+
+    def text(self, gateway: Gateway) -> str:
+        """All of them, and what is so now."""
+        lines: list[str] = []
+        now = (
+            ("connections", "Connections that are open.", len(gateway.connections)),
+            ("active_requests", "Requests that are being answered.", gateway.active),
+            ("held_bytes", "Bytes of bodies that are here or coming.", gateway.held),
+        )
+        for name, about, value in now:
+            _family(lines, name, "gauge", about, [("", value)])
+        counts = [(_labels(path=path, status=str(status)), count) for (path, status), count in self.requests.items()]
+        _family(lines, "requests_total", "counter", "Requests by door and status.", counts)
+        self._histogram(lines)
+        attempts = [(_labels(endpoint=name, outcome=how), count) for (name, how), count in self.attempts.items()]
+        _family(lines, "runs_total", "counter", "Answers and failed attempts by endpoint.", attempts)
+        tokens = [(_labels(direction=name), count) for name, count in self.tokens.items()]
+        _family(lines, "tokens_total", "counter", "Tokens that endpoints reported.", tokens)
+        _family(lines, "cost_usd_total", "counter", "USD of answers whose cost is known.", [("", self.cost)])
+        _family(lines, "unpriced_total", "counter", "Answers whose cost nobody knows.", [("", self.unpriced)])
+        return "\n".join(lines) + "\n"
+
+    def _histogram(self, lines: list[str]) -> None:
+        rows: list[tuple[str, float]] = []
+        name = "request_seconds"
+        for path, row in self.seconds.items():
+            total = 0.0
+            for bound, count in zip((*map(str, BUCKETS), "+Inf"), row[:-1], strict=True):
+                total += count
+                rows.append((f"_bucket{_labels(path=path, le=bound)}", total))
+            rows += [(f"_sum{_labels(path=path)}", row[-1]), (f"_count{_labels(path=path)}", total)]
+        _family(lines, name, "histogram", "Seconds from a whole request to the end of its answer.", rows)
+
+
+def _family(lines: list[str], name: str, kind: str, about: str, rows: Sequence[tuple[str, float]]) -> None:
+    lines += [f"# HELP intermodal_{name} {about}", f"# TYPE intermodal_{name} {kind}"]
+    lines += [f"intermodal_{name}{labels} {value:.10g}" for labels, value in rows]
+
+
+def _labels(**labels: str) -> str:
+    escaped = (
+        (name, value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")) for name, value in labels.items()
+    )
+    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped) + "}"
+
+
+async def metrics(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /metrics``."""
+    reply.whole(200, gateway.metrics.text(gateway).encode(), {"content-type": TYPE})

@@ -1,0 +1,101 @@
+"""``intermodal serve`` as a process of its own: it says where it listens, answers, and ends in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.unit.cli.conftest import Cli
+from tests.unit.gateway.house import STRONG, config
+
+from intermodal.testing import FakeHost, Fault
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
+    with FakeHost(answer="the hosted answer") as fake:
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "i.toml", ("cloud", fake.base_url, STRONG))))
+        yield fake
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process, and the address it says."""
+    command = [sys.executable, "-m", "intermodal.cli.main", "serve", "--port", "0", *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ.copy())
+    assert process.stderr is not None
+    try:
+        said = process.stderr.readline()
+        found = re.search(r"http://\S+", said)
+        assert found is not None, said + process.stderr.read()
+        yield process, found[0]
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stderr.close()
+
+
+def test_it_answers_and_ends_on_a_signal(host: FakeHost) -> None:
+    with serving() as (process, url):
+        assert url.startswith("http://127.0.0.1:")
+        tree = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
+        found = httpx.post(f"{url}/v1/chat/completions", json=tree, timeout=30, trust_env=False)
+        assert found.json()["choices"][0]["message"]["content"] == "the hosted answer"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+
+
+def test_an_answer_on_its_way_ends_before_the_process_does(host: FakeHost) -> None:
+    host.fault = Fault("slow", 1.5)
+    with serving() as (process, url):
+        tree = {"model": "auto", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json=tree, timeout=30, trust_env=False) as answer:
+            process.send_signal(signal.SIGINT)
+            assert answer.read().endswith(b"data: [DONE]\n\n")
+        assert process.wait(15) == 0
+
+
+def test_a_port_that_is_taken_is_said(host: FakeHost, cli: Cli) -> None:
+    port = host.base_url.rpartition(":")[2].partition("/")[0]
+    done = cli("serve", "--port", port)
+    assert done.code == 2
+    assert f"127.0.0.1:{port}" in done.err and "--port" in done.err
+
+
+def test_another_address_needs_a_key(host: FakeHost, cli: Cli) -> None:
+    done = cli("serve", "--host", "0.0.0.0", "--port", "0", "--check")
+    assert done.code == 2
+    assert "keys create" in done.err
+    assert cli("keys", "create", "app").code == 0
+    checked = cli("serve", "--host", "0.0.0.0", "--port", "0", "--check", "--json")
+    assert checked.code == 0, checked.err
+    assert checked.document["keys"] is True
+
+
+def test_check_says_whether_it_could_serve(host: FakeHost, cli: Cli) -> None:
+    done = cli("serve", "--check", "--json")
+    assert done.code == 0, done.err
+    assert done.document["kind"] == "intermodal.serve"
+    assert done.document["ready"] is True and "cloud/strong" in done.document["models"]
+    assert done.document["keys"] is False
+    text = cli("serve", "--check").out
+    assert "127.0.0.1:8787, without keys" in text and "media      ready" in text
+    assert host.attempts == []
+
+
+def test_a_config_that_is_wrong_is_said_by_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    for text, word in (("[serve]\nprt = 1\n", "prt"), ("[policies.x]\nmax_kost = 1\n", "max_kost"),
+                       ("[policies.x]\nfarthest = 'mars'\n", "farthest")):  # fmt: skip
+        path = tmp_path / "wrong.toml"
+        path.write_text(text)
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        done = cli("serve", "--check")
+        assert done.code == 2 and word in done.err, (text, done.err)
