@@ -36,7 +36,7 @@ async def work(path: Path, secret: str) -> dict[str, float]:
     ledger = Ledger(SqliteBooks(path))
     await ledger.start()
     ledger.access.check_bind("127.0.0.1")
-    headers = [(b"authorization", f"Bearer {secret}".encode())]
+    headers = {"authorization": f"Bearer {secret}"}
     claim = Claim(cost=0.01, tokens=2000, endpoints=("openai:gpt-5-mini",))
     waited = 0
 

@@ -21,7 +21,6 @@ from intermodal.plans.plan import Plan
 from intermodal.request import Policy
 from intermodal.wire.served import Refused
 
-_KEYS = ("authorization", "x-api-key", "api-key")
 NAME = "idempotency-key"
 LONGEST_NAME = 255
 
@@ -38,9 +37,8 @@ def refused(refusal: Refusal) -> Refused:
 
 def who(ledger: Ledger, head: Head) -> VirtualKey:
     """Whose request this is. Raises Refused."""
-    sent = [(name.encode(), head.headers[name].encode("latin-1")) for name in _KEYS if name in head.headers]
     try:
-        found = ledger.access.who(sent)
+        found = ledger.access.who(head.headers)
     except StoreError:
         raise Refused("the keys cannot be read, so nobody is let in", status=503, code="ledger_unavailable") from None
     if isinstance(found, Refusal):

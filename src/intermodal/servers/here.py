@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from intermodal.catalog.nouns import Task
 from intermodal.catalog.rows import HostRow, ServedRow, SpeedRow
@@ -10,8 +11,9 @@ from intermodal.config import state_dir
 from intermodal.content import Kind
 from intermodal.plans.machine import Machine
 from intermodal.runtimes import machine
-from intermodal.servers.programs import PROGRAMS
-from intermodal.servers.up import Server, all_servers
+
+if TYPE_CHECKING:
+    from intermodal.servers.up import Server
 
 PREFIX = "up."
 
@@ -23,6 +25,8 @@ def started(env: Mapping[str, str]) -> tuple[HostRow, ...]:
     """
     if not (state_dir(env) / "up").exists():
         return ()
+    from intermodal.servers.up import all_servers  # whoever starts no server does not load what starts them
+
     return tuple(_row(server) for server in all_servers(env) if server.phase != "failed")
 
 
@@ -30,6 +34,8 @@ def snapshot(env: Mapping[str, str], loaded: tuple[str, ...] = ()) -> Machine:
     """The machine now, with the servers that are up among what is in memory."""
     if not (state_dir(env) / "up").exists():
         return machine.snapshot(loaded)
+    from intermodal.servers.up import all_servers
+
     up = tuple(endpoint_id(server) for server in all_servers(env) if server.phase == "ready")
     return machine.snapshot((*loaded, *up))
 
@@ -44,6 +50,8 @@ def name_of(host: str) -> str:
 
 
 def _row(server: Server) -> HostRow:
+    from intermodal.servers.programs import PROGRAMS
+
     wanted, state, program = server.wanted, server.state, PROGRAMS[server.wanted.program]
     asked = state is not None and state.context > 0
     sees, hears = (state.sees, state.hears) if state is not None and asked else (wanted.sees, wanted.hears)

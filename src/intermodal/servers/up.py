@@ -204,7 +204,7 @@ async def _awaited(place: Place, tell: Told) -> State:
     while True:
         state = place.state()
         if state is not None:
-            if state.phase == "ready" and not dead(state.supervisor):
+            if state.phase == "ready" and not dead(state.supervisor) and not dead(state.server):
                 return state
             if state.phase in ("failed", "stopped"):
                 raise _failure(place, state)

@@ -6,7 +6,7 @@ A gateway that once had keys stays closed, also when the last of them is revoked
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from intermodal.errors import ConfigError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.ledger.books import Books
 
 LOOK_SECONDS = 0.1  # so long a key that was revoked may still be taken
-_NAMES = (b"authorization", b"x-api-key", b"api-key")
+_NAMES = ("authorization", "x-api-key", "api-key")
 _NONE = Refusal(
     status=401, code="invalid_api_key",
     words="no key was sent; send one as 'Authorization: Bearer im-…' or 'x-api-key: im-…'",
@@ -66,14 +66,14 @@ class Access:
         """A key is asked for."""
         return bool(self._known) or not self._open
 
-    def who(self, headers: Sequence[tuple[bytes, bytes]]) -> VirtualKey | Refusal:
+    def who(self, headers: Mapping[str, str]) -> VirtualKey | Refusal:
         """Whose request this is. ``headers``: names in lower case. Raises StoreError."""
         now = self._clock()
         if not 0 <= now - self._looked < LOOK_SECONDS:
             self._look()
         if not self._known and self._open:
             return OPEN
-        presented = {_secret(name, value) for name, value in headers if name in _NAMES}
+        presented = {_secret(name, headers[name]) for name in _NAMES if name in headers}
         if len(presented) != 1:
             return _SEVERAL if presented else _NONE
         secret = presented.pop()
@@ -106,15 +106,14 @@ class Access:
         return True
 
 
-def _secret(name: bytes, value: bytes) -> str:
-    text = value.decode("latin-1").strip()
+def _secret(name: str, value: str) -> str:
+    text = value.strip()
     scheme, _, rest = text.partition(" ")
-    return rest.strip() if name == b"authorization" and scheme.lower() == "bearer" else text
+    return rest.strip() if name == "authorization" and scheme.lower() == "bearer" else text
 
 
-def may_ask(key: VirtualKey, *names: str, policy: str = "") -> Refusal | None:
-    """None, or why this key may not ask for what goes by these names, the first as it was asked for, or the policy."""
-    names = (f"{POLICY}{policy}",) if policy else names
+def may_ask(key: VirtualKey, *names: str) -> Refusal | None:
+    """None, or why this key may not ask for what goes by these names; the first is what was asked for."""
     if key.asks(*names):
         return None
     there = ", ".join((*key.models, *(POLICY + name for name in key.policies)))
