@@ -133,17 +133,21 @@ class AsyncClient:
         """Plan (unless a plan is given), run, and add up the events."""
         return fold([event async for event in self.stream(request, plan)])
 
-    async def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> AsyncGenerator[Event]:
+    async def execute(
+        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True
+    ) -> AsyncGenerator[Event]:
         """Run a plan over what was prepared: what ``stream`` does after planning.
 
         ``exact``: this plan and no other; where what a step makes is not what was planned for, it is said, and the plan
-        is not made again.
+        is not made again. ``live``: the answer is read while it is made; otherwise a short one is asked for whole.
         """
         from intermodal.executor.run import run
 
         request = prepared.inputs.request
         answer: list[str] = []
-        async with aclosing(run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact))) as events:
+        async with aclosing(
+            run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live))
+        ) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     answer.append(event.text)
@@ -280,7 +284,7 @@ class AsyncClient:
         """What calls are made with, for those who make them without a plan: a probe."""
         return self._world(prepared.inputs, exact=True)
 
-    def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
+    def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> World:
         from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
@@ -300,6 +304,7 @@ class AsyncClient:
             tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
             timeouts=Timeouts().as_said(self.config.timeouts),
+            live=live,
             plan_again=None if exact else partial(_again, inputs, self._upstreams),
         )  # fmt: skip
 

@@ -146,7 +146,7 @@ class Stream:
         job, text = self._job, list[str]()
         said = told.Told(job.plan)
         run = RunEvents(said.about)
-        async with self._gateway.running(job.prepared, job.plan, self._asked) as happening:
+        async with self._gateway.running(job.prepared, job.plan, self._asked, live=True) as happening:
             async for event in happening:
                 said.feed(event)
                 self._follow(event)

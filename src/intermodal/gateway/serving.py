@@ -161,14 +161,14 @@ class Gateway:
         return prepared, plan
 
     def running(
-        self, prepared: Prepared, plan: Plan, asked: Asked
+        self, prepared: Prepared, plan: Plan, asked: Asked, *, live: bool = False
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
-        it had open; then it is settled. Raises Refused."""
-        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, self._watched(prepared, plan))
+        it had open; then it is settled. ``live``: the client reads along. Raises Refused."""
+        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, self._watched(prepared, plan, live))
 
-    async def _watched(self, prepared: Prepared, plan: Plan) -> AsyncGenerator[Event]:
-        async with aclosing(self.client.execute(prepared, plan)) as events:
+    async def _watched(self, prepared: Prepared, plan: Plan, live: bool) -> AsyncGenerator[Event]:
+        async with aclosing(self.client.execute(prepared, plan, live=live)) as events:
             async for event in events:
                 self.metrics.feed(event)
                 yield event
