@@ -27,7 +27,6 @@ from intermodal.request import JsonOutput
 from intermodal.wire.call import ChatCall, WireMessage
 from intermodal.wire.status import SchemaRefused
 
-
 BRIEF = 60.0  # seconds; an answer that surely takes no longer need not show signs of life
 
 
@@ -108,7 +107,7 @@ def _job(
 
 
 def _brief(step: Call) -> bool:
-    """Whether the answer is surely made soon: nobody can tell a host that works on a whole answer from one that hangs."""
+    """Whether the answer is surely made soon: a host that works on a whole answer looks like one that hangs."""
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF
 
 
