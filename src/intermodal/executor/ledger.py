@@ -197,13 +197,13 @@ async def written(write: Callable[[], T]) -> T:
     return results[0]
 
 
-async def together(store: Store, write: Callable[[], T]) -> T:
+async def together(store: Store, write: Callable[[], T], *, later: bool = False) -> T:
     """Use the store in a commit that other runs share; shielded in the same way."""
     import anyio
 
     results: list[T] = []
     with anyio.CancelScope(shield=True):
-        results.append(await asyncio.shield(asyncio.wrap_future(store.together(write))))
+        results.append(await asyncio.shield(asyncio.wrap_future(store.together(write, later=later))))
     return results[0]
 
 

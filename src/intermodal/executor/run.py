@@ -123,7 +123,7 @@ class Trip:
             self._world.store.finish_run(closed)
 
         try:
-            await together(self._world.store, write)
+            await together(self._world.store, write, later=True)
         except errors.IntermodalError:
             # The rows that count money are closed already; an answer is not withheld for this one.
             return

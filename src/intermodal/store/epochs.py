@@ -1,7 +1,7 @@
 """Epochs: what the planner is told about earlier runs changes seldom, and only for a reason.
 
 Every ``EPOCH_ROWS`` ended rows the figures are worked out again, by whoever wrote the last of them; of a store that
-has seen many, every twentieth part of them, for one row among thousands moves nothing (``due``). Only when
+has seen many, every eighth part of them, for one row among hundreds moves little (``due``). Only when
 one of them changed materially do they become the next epoch, which is written down as it is; planning reads
 the newest epoch and never writes. So two plans with a run or two between them are the same bytes, and what
 an epoch says does not depend on the version of the arithmetic that reads it.
@@ -75,7 +75,7 @@ def learn(database: Database, *, at_once: bool = False) -> None:
 
 def due(looked: int) -> int:
     """Rows after which it is time to look again: no more than a window of them, so that each is looked at."""
-    return max(figures.EPOCH_ROWS, min(looked // 20, figures.WINDOW))
+    return max(figures.EPOCH_ROWS, min(looked // 8, figures.WINDOW))
 
 
 def moved(before: Statistics, after: Statistics) -> bool:
