@@ -40,6 +40,7 @@ from intermodal.request import Request
 if TYPE_CHECKING:
     from intermodal.executor.world import World
     from intermodal.media.opened import Opened
+    from intermodal.plans.machine import Machine
     from intermodal.runtimes.vocabulary import Vocabularies
     from intermodal.store.database import Store
     from intermodal.weights.store import WeightsStore
@@ -166,7 +167,6 @@ class AsyncClient:
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
         from intermodal.media.opened import open_request
-        from intermodal.servers.here import snapshot
 
         if not isinstance(request, Request):
             raise UsageError(
@@ -188,12 +188,18 @@ class AsyncClient:
             request=request,
             facts=opened.facts,
             catalog=catalog,
-            machine=snapshot(self.env, loaded),
+            machine=self._machine(loaded),
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
+
+    def _machine(self, loaded: tuple[str, ...]) -> Machine:
+        """The machine now; ``loaded``: endpoints in the memory of this client."""
+        from intermodal.servers.here import snapshot
+
+        return snapshot(self.env, loaded)
 
     @property
     def catalog(self) -> Catalog:

@@ -25,6 +25,7 @@ from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.metrics import Metrics
 from intermodal.gateway.reply import Reply
+from intermodal.gateway.shapes import Shapes
 from intermodal.plans.plan import Plan
 from intermodal.request import Request
 from intermodal.wire.served import Refused, answered
@@ -68,6 +69,7 @@ class Gateway:
         self.held = 0
         self.conversations = Conversations()
         self.metrics = Metrics()
+        self.shapes = Shapes()
         self.plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
         self.readiness: tuple[float, dict[str, bool]] | None = None
         self.stopping = False
@@ -150,10 +152,10 @@ class Gateway:
 
     # ---- for the doors
 
-    async def planned(self, request: Request, owner: str) -> tuple[Prepared, Plan]:
-        """What a request needs, and its plan, kept for who asked."""
+    async def planned(self, request: Request, owner: str, *, exact: bool = False) -> tuple[Prepared, Plan]:
+        """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape."""
         prepared = await self.client.prepare(request, counting=True)
-        plan = plan_from(prepared.inputs)
+        plan = plan_from(prepared.inputs) if exact else self.shapes.plan(prepared.inputs)
         self.plans[owner, plan.id] = plan
         self.plans.move_to_end((owner, plan.id))
         if len(self.plans) > _PLANS:
