@@ -199,3 +199,39 @@ def test_a_picture_goes_into_a_vector_as_it_is_where_the_model_takes_pictures(cl
     assert attempt.images == (picture.read_bytes(),)
     assert attempt.texts[-1].endswith("a cat")
     assert len(json.loads(done.out)) == DIMENSIONS
+
+
+@pytest.mark.parametrize(("name", "kind"), [("scanned.pdf", "document"), ("bigbuckbunny.mp4", "video")])
+def test_papers_and_videos_go_into_a_vector_as_they_are_where_the_model_takes_them(
+    name: str, kind: Any, cli: Cli, media: Path
+) -> None:
+    with FakeVendor("gemini") as vendor:
+        row = ServedRow(
+            id="acme/vector",
+            served_as="vector",
+            tasks=("feature-extraction",),
+            input=("text", kind),
+            input_mtok=0.1,
+            context=8192,
+        )
+        connect(vendor.base_url, row, protocol="gemini", zone="internet")
+        done = cli("ask", "--output", "embedding", "-m", "acme/vector", "-q", str(media / name))
+    assert done.code == 0, done.err
+    (attempt,) = vendor.attempts
+    assert attempt.path.endswith(":embedContent")
+    assert (attempt.documents or attempt.videos) == ((media / name).read_bytes(),)
+    assert len(json.loads(done.out)) == DIMENSIONS
+
+
+def test_a_picture_in_a_format_that_goes_into_no_vector_is_encoded_again(cli: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "crane.webp"
+    Image.new("RGB", (64, 64), "red").save(source)
+    with FakeVendor("gemini") as vendor:
+        row = ServedRow(
+            id="acme/vector", served_as="vector", tasks=("feature-extraction",), input=("text", "image"), input_mtok=0.1
+        )
+        connect(vendor.base_url, row, protocol="gemini", zone="internet")
+        done = cli("ask", "--output", "embedding", "-m", "acme/vector", "-q", str(source))
+    assert done.code == 0, done.err
+    ((picture,),) = [attempt.images for attempt in vendor.attempts]
+    assert picture[:4] == b"\x89PNG" or picture[:2] == b"\xff\xd8"

@@ -186,6 +186,7 @@ def price_of(vector: Vector, evidence: Evidence, makes: bool, since: str = "") -
         output_mtok=units.get("output_mtok", 0.0 if into is not None and not makes else None),
         input_image_mtok=units.get("input_image_mtok"),
         input_audio_mtok=units.get("input_audio_mtok"),
+        input_video_mtok=units.get("input_video_mtok"),
         output_audio_mtok=units.get("output_audio_mtok"),
         output_image_mtok=units.get("output_image_mtok"),
         input_mchar=characters,
@@ -217,7 +218,8 @@ DRIVEN: Mapping[Protocol, tuple[Task, ...]] = {
 }
 _HEARD = ("automatic-speech-recognition",)
 _ONE_THING: tuple[_Makes, ...] = (("text",), ("embedding",), ("audio",), ("image",))
-# Kinds that go into a chat, and into one vector. Sound goes in only where it has a price of its own.
+# Kinds that go into a chat, and into one vector. Sound goes in only where it has a price of its own; a video only where
+# it has none, as plans price its tokens like those of pictures.
 _CARRIED: Mapping[Protocol, tuple[Kind, ...]] = {
     "openai": ("text", "image", "audio"),
     "openai-responses": ("text", "image", "audio"),
@@ -225,7 +227,7 @@ _CARRIED: Mapping[Protocol, tuple[Kind, ...]] = {
     "gemini": ("text", "image", "audio"),
     "ollama": ("text", "image", "audio"),
 }
-_EMBEDDED: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "audio")}
+_EMBEDDED: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "audio", "video", "document")}
 
 
 def drivable(row: Row, protocol: Protocol = "openai") -> bool:
@@ -258,10 +260,17 @@ def carried(model: Model, price: Price, protocol: Protocol = "openai", more: tup
         return ("audio",)
     if model.output == ("embedding",):
         taken = _EMBEDDED.get(protocol, ("text",))
-        return tuple(kind for kind in model.input if kind in taken)
+        return tuple(kind for kind in model.input if kind in taken and (kind != "video" or _like_pictures(price)))
     taken = sayable(protocol, more if "image" not in model.output else ())
-    priced = price.input_audio_mtok is not None and model.output != ("image",)
-    return tuple(kind for kind in model.input if kind in taken and (kind != "audio" or priced))
+    heard = price.input_audio_mtok is not None and model.output != ("image",)
+    priced = {"audio": heard, "video": _like_pictures(price)}
+    return tuple(kind for kind in model.input if kind in taken and priced.get(kind, True))
+
+
+def _like_pictures(price: Price) -> bool:
+    """Tokens of a video cost what tokens of pictures do."""
+    pictures = price.input_mtok if price.input_image_mtok is None else price.input_image_mtok
+    return price.input_video_mtok in (None, pictures)
 
 
 def tooling_of(row: Row, header: Header) -> Tooling:

@@ -100,7 +100,8 @@ class Price(Value):
     """USD per unit, from a date on. None means unknown, 0 means free.
 
     Units: ``input_mtok`` / ``output_mtok`` per million text tokens, ``input_image_mtok`` and
-    ``input_audio_mtok`` per million tokens of that modality (None: same as text), ``output_audio_mtok`` per million
+    ``input_audio_mtok`` per million tokens of that modality (None: same as text), ``input_video_mtok`` of videos (None:
+    same as pictures; plans price them so, and what differs is not sent), ``output_audio_mtok`` per million
     tokens of speech that a model makes and ``output_image_mtok`` of pictures (None: same as text), ``input_mchar`` per
     million characters to be spoken, ``second`` per second of audio, ``page`` per page, ``picture`` per picture that is
     made (it settles alone), ``request`` per call.
@@ -110,6 +111,7 @@ class Price(Value):
     output_mtok: float | None = None
     input_image_mtok: float | None = None
     input_audio_mtok: float | None = None
+    input_video_mtok: float | None = None
     output_audio_mtok: float | None = None
     output_image_mtok: float | None = None
     input_mchar: float | None = None

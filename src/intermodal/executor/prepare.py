@@ -112,7 +112,7 @@ class Preparer:
         return carried(await self._decoded(index, progress))
 
     async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint, max_side: int | None) -> Pixels:
-        taken = facts.media_type in picture_types(endpoint.host)
+        taken = facts.media_type in picture_types(endpoint)
         as_it_is = endpoint.host.zone not in NEAR and taken and facts.frames == 1
         if max_side is not None and max(facts.width, facts.height) > max_side:
             as_it_is = False

@@ -8,7 +8,7 @@ from typing import Protocol as Shape
 from typing import cast
 
 from intermodal.catalog.drawing import IN_CHAT
-from intermodal.catalog.nouns import Host, Protocol
+from intermodal.catalog.nouns import Endpoint, Host, Protocol
 from intermodal.wire.call import ChatCall, EmbeddingCall, Embeddings, Encoded, PictureCall, Pictures
 from intermodal.wire.decoding import Decoding
 
@@ -78,6 +78,9 @@ def picture_codec(host: Host) -> PictureCodec | None:
     return cast("PictureCodec", import_module(name)) if name else None
 
 
-def picture_types(host: Host) -> frozenset[str]:
-    """Media types of pictures that may go to this host as they are."""
+def picture_types(endpoint: Endpoint) -> frozenset[str]:
+    """Media types of pictures that may go to this endpoint as they are, into a vector or into a chat."""
+    host = endpoint.host
+    if endpoint.model.output == ("embedding",):
+        return getattr(vector_codec(host), "IMAGE_TYPES", frozenset())
     return chat_codec(host).IMAGE_TYPES if host.protocol in CHATS else frozenset()

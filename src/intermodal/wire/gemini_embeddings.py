@@ -1,7 +1,9 @@
 """Google's embeddings: ``models.embedContent`` for one, ``models.batchEmbedContents`` for several texts.
 
-Source: the Gemini API reference (v1beta) and the types of Google's published SDK. What stands in one content becomes
-one vector, pictures and sound beside words, where the model takes them; several texts are several contents.
+Source: the Gemini API reference (v1beta), the types of Google's published SDK, and Google's page "Gemini Embedding 2"
+(https://docs.cloud.google.com/vertex-ai/generative-ai/docs/models/gemini/embedding-2): pictures as PNG and JPEG, sound,
+videos, PDFs. What stands in one content becomes one vector, media beside words, where the model takes them; several
+texts are several contents.
 """
 
 from __future__ import annotations
@@ -14,20 +16,34 @@ from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
 from intermodal.wire._json import Base64, items, loads, mapping, segments, whole
-from intermodal.wire.call import EmbeddingCall, Embeddings, Encoded, WireAudio, WireDocument, WireMedia
+from intermodal.wire.call import (
+    EmbeddingCall,
+    Embeddings,
+    Encoded,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMedia,
+)
 from intermodal.wire.gemini_reply import read_usage
 from intermodal.wire.openai_embeddings import checked
 
 WIRE = "Gemini embedContent"
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg"})
+VIDEO_TYPES = frozenset({"video/mp4", "video/mpeg", "video/quicktime"})
 _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
-    """The call in bytes. Media are one content with the texts: one vector for all of it."""
+    """The call in bytes. Media are one content with the texts: one vector for all of it.
+
+    Raises NotExpressible for pictures and videos in a format that goes into no vector.
+    """
     name, path = f"models/{whole(call.model)}", f"/models/{quote(whole(call.model), safe='')}"
     more = {} if call.dimensions is None else {"outputDimensionality": call.dimensions}
     if call.media or len(call.texts) == 1:
-        parts = [*map(_part, call.media), *({"text": whole(text)} for text in call.texts)]
+        parts = [*(_part(media, host) for media in call.media), *({"text": whole(text)} for text in call.texts)]
         return Encoded(
             path=f"{path}:embedContent", headers=_JSON, segments=segments({"content": {"parts": parts}, **more})
         )
@@ -35,11 +51,16 @@ def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
     return Encoded(path=f"{path}:batchEmbedContents", headers=_JSON, segments=segments({"requests": asked}))
 
 
-def _part(media: WireMedia) -> dict[str, Any]:
+def _part(media: WireMedia, host: Host) -> dict[str, Any]:
     if isinstance(media, WireAudio):
         kind = f"audio/{media.format}"
+    elif isinstance(media, WireDocument):
+        kind = "application/pdf"
     else:
-        kind = "application/pdf" if isinstance(media, WireDocument) else media.media_type
+        kind, known = media.media_type, IMAGE_TYPES if isinstance(media, WireImage) else VIDEO_TYPES
+        if kind not in known:
+            todo = f"send {' or '.join(sorted(known))}"
+            raise NotExpressible.of(f"{kind} in a vector", WIRE, where=host.id, todo=todo)
     return {"inlineData": {"mimeType": kind, "data": Base64(media.data)}}
 
 

@@ -60,7 +60,7 @@ def test_what_a_protocol_has_no_words_for_is_not_offered_over_it() -> None:
         "text-generation", "image-text-to-text",
     }  # fmt: skip
     vectors = {endpoint.id: endpoint.input for endpoint in of("google") if endpoint.model.output == ("embedding",)}
-    assert vectors["google:google/gemini-embedding-2"] == ("text", "image", "audio")
+    assert vectors["google:google/gemini-embedding-2"] == ("text", "image", "audio", "document")  # a video costs apart
     assert all(
         endpoint.input == ("text",)
         for name in ("cohere", "mistral", "openai")
