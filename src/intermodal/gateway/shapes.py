@@ -64,14 +64,14 @@ def _shape(inputs: Inputs) -> bytes | None:
         return None
     for message in request.messages:
         for part in message.parts:
-            if type(part) is not Text or part.name or part.origins or part.notes:
+            if not isinstance(part, Text) or part.name or part.origins or part.notes:
                 return None
         said.append((message.role, len(message.parts)))
-    for part in inputs.facts.parts:
-        if part.kind != "text" or part.outcomes or part.origins:
+    for fact in inputs.facts.parts:
+        if fact.kind != "text" or fact.outcomes or fact.origins:
             return None
-        sizes = sorted((name, top(count)) for name, count in part.tokens.items())
-        said.append((part.name, part.language, top(part.chars), top(part.pretokens), top(part.size), sizes))
+        sizes = sorted((name, top(count)) for name, count in fact.tokens.items())
+        said.append((fact.name, fact.language, top(fact.chars), top(fact.pretokens), top(fact.size), sizes))
     return _encode((
         said, request.policy, request.output, request.sampling, request.tools, request.tool_choice,
         request.parallel_tools, request.previous_endpoint, inputs.machine, inputs.statistics.epoch, inputs.as_of,
