@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -308,6 +309,16 @@ def test_looking_takes_a_second_at_most_whoever_is_slow(cli: Cli, found: Any, te
         took = time.monotonic() - began
     assert took < 1.5  # a second, and an import on a machine that is busy
     assert [(server.kind, server.whole) for server in servers] == [("", False), ("llama.cpp", True)]
+
+
+def test_what_listens_in_the_place_of_a_server_and_says_nothing_is_not_called_well(cli: Cli, found: Any) -> None:
+    with answering({"/v1/models": row("vllm", max_model_len=1024), "/version": {"version": "0.11"}}) as address:
+        found(address)
+        cli("doctor", "--json")
+    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))):  # it takes calls and never answers
+        (finding,) = (each for each in cli("doctor", "--json").document["findings"] if each["area"] == "server")
+    assert finding["state"] == "unreachable" and "gave no answer in time" in finding["what"]
+    assert "it was vLLM" in finding["what"]
 
 
 def test_nothing_is_looked_for_where_the_config_says_so(cli: Cli, found: Any, text_server: LlamaServer) -> None:

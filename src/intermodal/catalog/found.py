@@ -67,7 +67,8 @@ class FoundServer(Value):
     Attributes:
         kind: id of the shipped row that it is one of, "" for none that is known.
         address: its root ("http://127.0.0.1:11434"). date: when it was looked at, UTC to the minute.
-        whole: everything was asked before time was up. said: what it answered where it is of no known kind.
+        whole: everything was asked before time was up. said: what it answered where it is of no known kind; with a
+            kind, it is what was found at ``date``, and this is why it is not known whether it still is.
     """
 
     address: str

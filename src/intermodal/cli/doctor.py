@@ -250,8 +250,13 @@ def _about_servers(servers: tuple[FoundServer, ...], client: AsyncClient) -> Ite
             yield Finding(area="server", name=at, state="unused", what=server.said,
                           todo=f"to use it: intermodal hosts add NAME --base-url {server.address}/v1")  # fmt: skip
             continue
+        if server.said:
+            what = f"{server.said}; on {server.date[:10]} it was {title(server)}, and plans go by that"
+            yield Finding(area="server", name=at, state="unreachable", what=what, todo="see whether it still works")
+            continue
         late = "" if server.whole else "; it was too slow to be asked everything"
-        what = f"{title(server)}, {len(server.models)} models, nothing loaded to find out{late}"
+        models = "1 model" if len(server.models) == 1 else f"{len(server.models)} models"
+        what = f"{title(server)}, {models}, nothing loaded to find out{late}"
         yield Finding(area="server", name=at, state="ok", what=what)
         for model in server.models[:MOST]:
             todo = f"to allow it: intermodal hosts add {passed_on_to(server)}" if model.elsewhere else ""

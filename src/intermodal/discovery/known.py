@@ -12,6 +12,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from intermodal.catalog.found import FoundServer, is_here, root_of
 from intermodal.catalog.learned import Lesson, lessons_of, with_lessons
 from intermodal.catalog.nouns import Catalog, Host, Shortcoming
@@ -62,8 +64,7 @@ class Known:
         before = {server.address: server for server in self.servers}
         date = datetime.now(UTC).isoformat(timespec="minutes")[:16]
         found = await look(self._places(), kinds, date=date, before=before)
-        # A server that was too slow this once is what it was.
-        found = tuple(before.get(s.address, s) if not s.whole and s.address in before else s for s in found)
+        found = tuple(_as_before(server, before.get(server.address)) for server in found)
         if tuple(map(servers.undated, found)) != tuple(map(servers.undated, self.servers)):
             with suppress(StoreError):  # where nothing can be written, a run will say so; this one goes on
                 servers.keep(self._folder, found)
@@ -118,6 +119,14 @@ class Known:
         for address in settings.addresses:
             add(address)
         return list(found.values())
+
+
+def _as_before(server: FoundServer, before: FoundServer | None) -> FoundServer:
+    """A server that was too slow this once is what it was, with the date of that; it is said where it gave no answer
+    at all, as something else may listen there by now."""
+    if server.whole or before is None or not before.kind or server.kind not in ("", before.kind):
+        return server
+    return msgspec.structs.replace(before, whole=False, said=server.said)
 
 
 def _today() -> str:
