@@ -58,6 +58,8 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     wishes = wishes_of(asked.head.headers, fields)
     decode = dialect.decode
     call = await asyncio.to_thread(decode, asked.body) if len(asked.body) > LARGE else decode(asked.body)
+    if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
+        raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
     policy = tightened(policy_of(call.model, gateway.client.config), wishes)
     allowed(asked.key, call.model, gateway.client.config)
     request = gateway.conversations.placed(request_of(call, policy), asked.owner)

@@ -63,7 +63,8 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         self._target = b""
         self._headers: dict[str, str] = {}
-        self._hosts = self._count = self._size = self._length = 0
+        self._hosts = self._count = self._size = self._length = self._arrived = 0
+        self._since = 0.0  # when the body began to come
         self._head: Head | None = None
         self._key = OPEN
         self._body: list[bytes] = []
@@ -94,13 +95,11 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.refused:
             return
-        if self._head is None and self.task is None:
-            self._patience(self._serving.limits.head_seconds)
         headless = self._head is None
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._closing = self.refused = True  # not taken up, which HTTP allows; what follows is no HTTP
+        except httptools.HttpParserUpgrade as stopped:
+            self._stay_here(data[stopped.args[0] :])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, Refused) else Refused("not a request that can be read", status=400))
@@ -111,6 +110,18 @@ class Connection(asyncio.Protocol):
                 self._size += len(data)  # a header without end never reaches on_header
                 if self._size > 2 * self._serving.limits.head:
                     self._refuse(Refused("headers without end", status=431))
+
+    def _stay_here(self, rest: bytes) -> None:
+        """Another protocol is not taken up, which HTTP allows. The parser ends at a head that offers one, while Java's
+        own client offers HTTP/2 with every body it sends: the body is read, and what follows is no HTTP."""
+        head = self._head
+        if head is None:
+            self._closing = self.refused = True
+            return
+        framing = b"transfer-encoding: chunked" if head.length is None else b"content-length: %d" % head.length
+        self._parser = httptools.HttpRequestParser(_Rest(self))
+        self._parser.feed_data(b"POST / HTTP/1.1\r\nconnection: close\r\n" + framing + b"\r\n\r\n")
+        self.data_received(rest)
 
     def pause_writing(self) -> None:
         self._room = asyncio.Event()
@@ -128,6 +139,8 @@ class Connection(asyncio.Protocol):
         if len(self._waiting) >= _PIPELINED:
             raise Refused("too many requests at once on one connection", status=429)
         self._begin()
+        if self.task is None:  # from its first byte: a head that drips in is as late as one that stops
+            self._patience(self._serving.limits.head_seconds)
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -153,10 +166,14 @@ class Connection(asyncio.Protocol):
             hosts=self._hosts, version=self._parser.get_http_version(),
         )  # fmt: skip
         self._key = self._serving.screen(head)
+        coding = head.headers.get("transfer-encoding")
+        if coding is not None and (coding.lower() != "chunked" or head.version != "1.1"):
+            raise Refused("bodies come whole, or in the chunks of HTTP/1.1", status=501)
         announced = head.length
         if announced is not None and announced > self._serving.limits.body:
             raise self._too_large()
         self._hold(announced or 0)
+        self._since, self._arrived = self._loop.time(), 0
         self._patience(self._serving.limits.body_seconds)
         if head.headers.get("expect", "").lower() == "100-continue" and self.task is None:
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -168,10 +185,16 @@ class Connection(asyncio.Protocol):
             self._hold(len(data))
             if self._length > self._serving.limits.body:
                 raise self._too_large()
-        self._patience(self._serving.limits.body_seconds)
+        self._arrived += len(data)
+        limits = self._serving.limits
+        self._patience(limits.body_seconds)
+        slow = self._since + limits.body_seconds + self._arrived / limits.slowest
+        self.deadline = min(slow, self.deadline or slow)
 
     def on_message_complete(self) -> None:
         assert self._head is not None
+        if self._parser.should_upgrade() and (self._head.length or "transfer-encoding" in self._head.headers):
+            return  # not here yet, see _stay_here
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
         asked = Asked(head=self._head, body=body, key=self._key)
@@ -190,7 +213,8 @@ class Connection(asyncio.Protocol):
             self.task = self._loop.create_task(self._answer(asked, keep_alive))
         elif self._last is not None:
             (head, error), self._last = self._last, None
-            self._serving.refuse(head, error, Reply(self, keep_alive=False))
+            headless = head is not None and head.method == "HEAD"
+            self._serving.refuse(head, error, Reply(self, keep_alive=False, headless=headless))
             self._close()
         elif self._closing:
             self._close()
@@ -271,3 +295,11 @@ class Connection(asyncio.Protocol):
 
     def _patience(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds
+
+
+class _Rest:
+    """Of a request, the body alone."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete

@@ -37,7 +37,7 @@ class Guard:
                 "this server does not go by that name", status=421, todo="add it to names in [serve]", code="host"
             )
         origin = head.headers.get("origin")
-        elsewhere = head.headers.get("sec-fetch-site", "none") in ("cross-site", "same-site")
+        elsewhere = head.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if (origin is None and not elsewhere) or (origin is not None and origin.lower() in self._origins):
             return
         raise Refused(

@@ -16,6 +16,7 @@ class HttpLimits(Value):
         head: bytes of request line and headers together. headers: how many. target: bytes of the path with its query.
         body: bytes of one body. in_flight: bytes of all bodies held at once. connections: how many at once.
         head_seconds, body_seconds: silence while a head or body is coming. idle_seconds: between two requests.
+        slowest: bytes a second that a body must come with after its first ``body_seconds``.
         write_seconds: how long a reader may take nothing.
     """
 
@@ -27,6 +28,7 @@ class HttpLimits(Value):
     connections: int = 2000
     head_seconds: float = 20.0
     body_seconds: float = 30.0
+    slowest: float = 1024.0
     idle_seconds: float = 75.0
     write_seconds: float = 60.0
 

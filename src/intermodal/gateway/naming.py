@@ -28,6 +28,7 @@ from intermodal.wire.served import Refused
 HEADER = "x-intermodal-"
 POLICY = "policy:"
 AUTO = "auto"
+LONGEST = 400  # letters of a model's name
 _LISTS = frozenset({"private", "keep"})
 # Fields by which other servers let a caller choose where calls go, with which key, or run a template of theirs.
 NEVER = frozenset({
@@ -93,6 +94,8 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
 
 def policy_of(model: str, config: Config) -> Policy:
     """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
+    if len(model) > LONGEST:  # it is said again in errors
+        raise UnknownModel(f"no model has a name of more than {LONGEST} letters", todo="see /v1/models")
     name = config.serve.aliases.get(model, model)
     usual = Policy(max_cost=config.max_cost, time_value=config.time_value, pay_twice=config.pay_twice)
     if name == AUTO:

@@ -194,13 +194,15 @@ def _named_apart(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
     import msgspec
 
     taken: set[str] = set()
+    counts: dict[str, int] = {}  # how far each name was counted: thousands of parts may share one
     renamed = []
     for part in parts:
-        name, count = part.name, 1
+        name, count = part.name, counts.get(part.name, 1)
         while name in taken:
             count += 1
             name = f"{part.name} ({count})"
         taken.add(name)
+        counts[part.name] = count
         if name != part.name:  # a label on the name they share holds for both
             shared = () if part.name in part.origins else (part.name,)
             part = msgspec.structs.replace(part, name=name, origins=(*part.origins, *shared))

@@ -62,7 +62,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         messages=tuple(map(_read_message, listed(tree["messages"], "messages"))),
         output=_read_output(tree.get("format")),
         sampling=Sampling(
-            max_tokens=options.get("num_predict"),
+            max_tokens=_limit(options.get("num_predict")),
             temperature=options.get("temperature"),
             top_p=options.get("top_p"),
             stop=stops(options.get("stop")),
@@ -73,6 +73,11 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         tools=functions(tree.get("tools")),
         context=options.get("num_ctx"),
     )
+
+
+def _limit(said: Any) -> Any:
+    """Ollama says "without end" as -1 and "until the context is full" as -2."""
+    return None if said in (-1, -2) else said
 
 
 def _read_output(wanted: Any) -> TextOutput | JsonOutput:

@@ -276,3 +276,21 @@ def test_what_was_answered_is_counted_for_prometheus(house: House, host: FakeHos
     assert lines["intermodal_active_requests"] == "1"  # this very one
     house.http.get("/v1/models/made/up/by-a-client")
     assert "made/up" not in house.http.get("/metrics").text
+
+
+@pytest.mark.parametrize("limit", [0, -1, -1_000_000_000])
+def test_an_answer_of_less_than_a_token_is_refused(house: House, host: FakeHost, limit: int) -> None:
+    """A bound below nothing would set nothing aside."""
+    assert house.chat(max_tokens=limit).status_code == 400
+    assert not host.attempts
+
+
+def test_ollamas_word_for_no_limit_is_no_limit(house: House) -> None:
+    tree = {"model": "cloud/strong", "stream": False, "messages": [{"role": "user", "content": "hello"}]}
+    assert house.post("/api/chat", {**tree, "options": {"num_predict": -1}}).status_code == 200
+
+
+def test_an_endless_name_is_not_said_again(house: House) -> None:
+    answer = house.chat(model="a" * 100_000)
+    assert answer.status_code == 404
+    assert len(answer.content) < 1000

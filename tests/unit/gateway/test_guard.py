@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
+
 import pytest
 from tests.unit.gateway.house import House
 
@@ -98,8 +101,6 @@ def test_a_body_too_large_is_refused_before_it_is_read(configured: object) -> No
 def test_all_bodies_together_have_a_limit(configured: object) -> None:
     with House(limits=HttpLimits(body=1000, in_flight=1500)) as house:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        import socket
-
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as first:
             first.sendall(head + b"content-length: 900\r\n\r\n")
             while not house.gateway.held:
@@ -149,3 +150,47 @@ def test_another_protocol_is_not_taken_up(house: House) -> None:
     said = house.raw(head + b"PRI * HTTP/2.0")
     assert status(said) == 200
     assert said.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("framing", ["content-length", "chunked"])
+def test_a_body_whose_head_offers_another_protocol_is_read(house: House, framing: str) -> None:
+    """Java's HttpClient offers HTTP/2 with every request."""
+    body = b'{"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}]}'
+    coded = b"content-length: %d\r\n\r\n%b" % (len(body), body)
+    if framing == "chunked":
+        coded = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    head = b"content-type: application/json\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
+    said = house.raw(EXPLAIN.replace(b"explain", b"chat/completions") + head + coded + b"PRI * HTTP/2.0")
+    assert status(said) == 200
+    assert b"the hosted answer" in said
+
+
+@pytest.mark.parametrize("head", ["transfer-encoding: gzip, chunked", "transfer-encoding: identity, chunked"])
+def test_bodies_in_other_codings_are_refused(house: House, head: str) -> None:
+    said = house.raw(EXPLAIN + f"content-type: application/json\r\n{head}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode())
+    assert status(said) == 501
+
+
+@pytest.mark.parametrize("start", [b"GET /healthz HTTP/1.1\r\n", EXPLAIN + b"content-type: application/json\r\n"
+                                   b"content-length: 9000\r\n\r\n"], ids=["head", "body"])  # fmt: skip
+def test_a_request_that_drips_in_is_ended(configured: object, start: bytes) -> None:
+    with (
+        House(limits=HttpLimits(head_seconds=0.5, body_seconds=0.5)) as house,
+        socket.create_connection(("127.0.0.1", house.gateway.port), timeout=0.1) as line,
+    ):
+        line.sendall(start)
+        said = b""
+        for _ in range(60):  # each byte well within the limit of silence
+            with suppress(BrokenPipeError, ConnectionResetError):
+                line.sendall(b"x")
+            with suppress(TimeoutError, ConnectionResetError):
+                said += line.recv(65536)
+            if said:
+                break
+        assert status(said) == 408
+
+
+def test_a_refused_head_request_has_no_body(house: House) -> None:
+    said = house.raw(b"HEAD /nope HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    assert status(said) == 404
+    assert said.endswith(b"\r\n\r\n")

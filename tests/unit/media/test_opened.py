@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -84,6 +85,14 @@ async def test_names_are_told_apart(worker: MediaWorker) -> None:
     part = File(source=BytesSource(data=b"words", name="a.txt"))
     found = await opened(worker, part, part, Text(text="x"), Text(text="y"), Text(text="z", name="a.txt"))
     assert [facts.name for facts in found.facts.parts] == ["a.txt", "a.txt (2)", "prompt", "prompt (2)", "a.txt (3)"]
+
+
+async def test_very_many_parts_of_one_name_are_told_apart_at_once(worker: MediaWorker) -> None:
+    """Counted anew for each part it took 50 s, in which a server answered nobody."""
+    began = time.process_time()
+    found = await opened(worker, *[Text(text="x")] * 20_000)
+    assert found.facts.parts[-1].name == "prompt (20000)"
+    assert time.process_time() - began < 15
 
 
 async def test_a_text_file_is_words_in_its_encoding(worker: MediaWorker) -> None:
