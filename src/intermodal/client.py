@@ -40,6 +40,7 @@ from intermodal.request import Request
 if TYPE_CHECKING:
     from intermodal.executor.world import World
     from intermodal.media.opened import Opened
+    from intermodal.plans.machine import Machine
     from intermodal.runtimes.vocabulary import Vocabularies
     from intermodal.store.database import Store
     from intermodal.weights.store import WeightsStore
@@ -133,17 +134,21 @@ class AsyncClient:
         """Plan (unless a plan is given), run, and add up the events."""
         return fold([event async for event in self.stream(request, plan)])
 
-    async def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> AsyncGenerator[Event]:
+    async def execute(
+        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True
+    ) -> AsyncGenerator[Event]:
         """Run a plan over what was prepared: what ``stream`` does after planning.
 
         ``exact``: this plan and no other; where what a step makes is not what was planned for, it is said, and the plan
-        is not made again.
+        is not made again. ``live``: the answer is read while it is made; otherwise a short one is asked for whole.
         """
         from intermodal.executor.run import run
 
         request = prepared.inputs.request
         answer: list[str] = []
-        async with aclosing(run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact))) as events:
+        async with aclosing(
+            run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live))
+        ) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     answer.append(event.text)
@@ -162,7 +167,6 @@ class AsyncClient:
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
         from intermodal.media.opened import open_request
-        from intermodal.servers.here import snapshot
 
         if not isinstance(request, Request):
             raise UsageError(
@@ -184,12 +188,18 @@ class AsyncClient:
             request=request,
             facts=opened.facts,
             catalog=catalog,
-            machine=snapshot(self.env, loaded),
+            machine=self._machine(loaded),
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
+
+    def _machine(self, loaded: tuple[str, ...]) -> Machine:
+        """The machine now; ``loaded``: endpoints in the memory of this client."""
+        from intermodal.servers.here import snapshot
+
+        return snapshot(self.env, loaded)
 
     @property
     def catalog(self) -> Catalog:
@@ -280,7 +290,7 @@ class AsyncClient:
         """What calls are made with, for those who make them without a plan: a probe."""
         return self._world(prepared.inputs, exact=True)
 
-    def _world(self, inputs: Inputs, *, exact: bool = False) -> World:
+    def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> World:
         from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
@@ -300,6 +310,7 @@ class AsyncClient:
             tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
             timeouts=Timeouts().as_said(self.config.timeouts),
+            live=live,
             plan_again=None if exact else partial(_again, inputs, self._upstreams),
         )  # fmt: skip
 

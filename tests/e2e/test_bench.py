@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.e2e.command import intermodal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -36,6 +38,13 @@ def test_two_real_endpoints_are_compared_and_the_next_plan_knows_it(server: str)
         assert 100e6 < level["memory"] < 1e9
     after = intermodal("explain", "Say hello.", "--model", server, "--json").document
     assert seconds(before) != seconds(after)
+
+
+def test_an_endpoint_that_is_given_nothing_of_a_picture_is_not_measured(server: str, tmp_path: Path) -> None:
+    Image.new("RGB", (128, 128), "red").save(tmp_path / "red.png")
+    ran = intermodal("bench", server, "--media", str(tmp_path / "red.png"), "--requests", "1", "--json", timeout=200)
+    assert ran.code == 5 and ran.document["levels"] == []
+    assert "No text was found in red.png" in ran.document["left_out"][server]
 
 
 def seconds(document: dict[str, Any]) -> Any:

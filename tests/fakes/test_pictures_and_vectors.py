@@ -158,6 +158,37 @@ def test_a_picture_comes_in_an_answer_of_a_chat_where_a_host_draws_there(cli: Cl
     assert done.document["cost"] == pytest.approx((attempt.input_tokens * 1.0 + TOKENS * 30.0) / 1e6)
 
 
+def test_a_picture_comes_by_the_tool_of_openai_s_responses_where_a_host_draws_there(cli: Cli, tmp_path: Path) -> None:
+    target = tmp_path / "crane.png"
+    with FakeVendor("openai-responses") as vendor:
+        price = brush(picture=None, input_mtok=1.0, output_mtok=2.0, output_image_mtok=30.0)
+        connect(vendor.base_url, price, protocol="openai-responses", quirks=("pictures_in_chat",))
+        done = cli("ask", "a crane", "--size", "48x32", "--quality", "low", "--to", str(target), "--json",
+                   "--max-cost", "1")  # fmt: skip
+        told: Any = _openai_draws(vendor.base_url)
+    assert done.code == 0, done.err
+    attempt = vendor.attempts[0]
+    assert attempt.path == "/v1/responses" and attempt.json["store"] is False
+    assert attempt.json["tools"] == [
+        {"type": "image_generation", "size": "48x32", "quality": "low", "output_format": "png"}
+    ]
+    assert target.read_bytes() == png("a crane", "48x32")
+    words = attempt.output_tokens
+    assert done.document["cost"] == pytest.approx((4 * 1.0 + words * 2.0 + TOKENS * 30.0) / 1e6)
+    (call,) = told.output
+    assert size_of(b64decode(call.result)) == (64, 64)
+    assert told.tool_usage.image_gen.output_tokens == TOKENS
+
+
+def _openai_draws(base_url: str) -> Any:
+    """OpenAI's own client reads what the fake draws."""
+    from openai import OpenAI
+
+    with OpenAI(base_url=base_url, api_key="k", max_retries=0) as client:
+        tool: Any = {"type": "image_generation"}
+        return client.responses.create(model="m", input="a crane", tools=[tool], tool_choice=tool)
+
+
 def test_a_filter_that_stops_a_picture_is_told_in_its_words_and_nobody_else_is_asked(cli: Cli, tmp_path: Path) -> None:
     with FakeVendor("gemini", "I do not draw that.", refuses=True) as vendor:
         connect(vendor.base_url, brush(), protocol="gemini")

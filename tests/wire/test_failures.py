@@ -270,6 +270,19 @@ def test_every_row_of_the_table_has_a_published_case() -> None:
     assert [ROWS[number].what for number in range(len(ROWS)) if number not in reached] == []
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "said"),
+    [
+        (429, {"retry-after": "3600"}, "try again in 3,600 s, or allow another host"),
+        (503, {"retry-after": "4"}, "try again in 4 s, or allow another host"),
+        (429, {"retry-after": "0"}, "try again later, or allow another host"),
+        (500, {}, "try again later, or allow another host"),
+    ],
+)
+def test_who_is_turned_away_is_told_when_to_come_back(status: int, headers: dict[str, str], said: str) -> None:
+    assert classify(status, headers, b"", "host:m").todo == said
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if case.status == 200], ids=lambda case: str(case.by))
 def test_an_error_in_a_stream_is_what_it_would_be_outside_one(case: Case) -> None:
     decoder = Decoder("host:m")

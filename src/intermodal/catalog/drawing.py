@@ -29,8 +29,11 @@ _HAS: Mapping[Protocol, frozenset[str]] = {
     "openai-responses": frozenset((SIZE, COUNT, QUALITY, FORMAT, EDITS)),
     "gemini": frozenset((RATIO, SEED, EDITS)),
 }
-IN_CHAT = "pictures_in_chat"  # the quirk of hosts that draw in an answer of a chat (OpenRouter)
-_HAS_IN_CHAT = frozenset((RATIO, EDITS))
+IN_CHAT = "pictures_in_chat"  # the quirk of hosts that draw in an answer of a chat
+_HAS_IN_CHAT: Mapping[Protocol, frozenset[str]] = {
+    "openai": frozenset((RATIO, EDITS)),
+    "openai-responses": frozenset((SIZE, QUALITY, FORMAT, EDITS)),
+}
 _MORE: Mapping[str, str] = {"image_seed": SEED, "image_steps": STEPS, "negative_prompt": NEGATIVE}
 _LESS: Mapping[str, str] = {
     "no_image_format": FORMAT, "no_image_quality": QUALITY, "no_image_size": SIZE, "no_image_edits": EDITS,
@@ -48,8 +51,8 @@ RATIOS: Mapping[tuple[int, int], str] = {
 def picture_words(host: Host) -> frozenset[str]:
     """What this host can be told of a picture; () where its protocol asks for none."""
     has = _HAS.get(host.protocol, frozenset())
-    if has and IN_CHAT in host.quirks:
-        return _HAS_IN_CHAT - {word for quirk, word in _LESS.items() if quirk in host.quirks}
+    if IN_CHAT in host.quirks and host.protocol in _HAS_IN_CHAT:
+        return _HAS_IN_CHAT[host.protocol] - {word for quirk, word in _LESS.items() if quirk in host.quirks}
     if not has:
         return has
     more = {word for quirk, word in _MORE.items() if quirk in host.quirks}

@@ -114,7 +114,8 @@ def _measure(made: Bench, bridge: Bridge, *, quiet: bool) -> None:
 
     if not quiet:
         bound = f", at most {dollars(made.bound)}" if made.bound else ", free of charge"
-        click.echo(f"{len(made.subjects)} endpoints, {made.total} requests{bound}", err=True)
+        endpoints = "1 endpoint" if len(made.subjects) == 1 else f"{len(made.subjects)} endpoints"
+        click.echo(f"{endpoints}, {made.total} requests{bound}", err=True)
     progress = Progress(quiet=quiet)
     progress.show(StepStarted(step="bench", title="Measuring"))
     done, failed = 0, 0
@@ -177,6 +178,9 @@ def _show(made: Bench) -> None:
             )  # fmt: skip
     if rows:
         echo_table(head, rows)
+    for subject in made.subjects:
+        if " -> " in subject.route:
+            click.echo(f"{subject.endpoint}: is given what other steps make of the files: {subject.route}")
     for name, why in made.left.items():
         click.echo(f"{name}: left out, {why}")
     click.echo("median (10th to 90th percentile); what one request at a time took is what plans now go by")

@@ -343,7 +343,8 @@ class Attempt:
 
     def _took(self, usage: Usage, reported: wire.Usage, error: str) -> Outcome:
         seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
-        first = None if self._first_at is None else max(0.0, self._first_at - self._sent_at)
+        whole = self._job.chat is not None and not self._job.chat.stream  # then its first word came with its last
+        first = None if self._first_at is None or whole else max(0.0, self._first_at - self._sent_at)
         told = dict(reported.input_by_modality)
         cached = bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0))
         return Outcome(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from intermodal.catalog.nouns import Endpoint
@@ -117,14 +118,14 @@ class Entry:
             self._later.cancel()
         if self._writing is None and self._open:
             begin, self._ledger.begin = self._ledger.begin, None
-            self._writing = asyncio.get_running_loop().run_in_executor(None, self._write, begin)
+            write = partial(self._write, begin)
+            self._writing = asyncio.wrap_future(self._store.together(write, later=self._free))
 
     def _write(self, begin: Callable[[], None] | None) -> str:
-        with self._store.at_once(later=self._free):
-            if begin is not None:
-                begin()
-            key = self._store.reserve(self._row)
-            self._store.sent(key)
+        if begin is not None:
+            begin()
+        key = self._store.reserve(self._row)
+        self._store.sent(key)
         return key
 
     async def written(self) -> None:
@@ -171,7 +172,7 @@ class Entry:
                 begin()
             write(self._key or self._store.reserve(self._row), outcome)
 
-        await written(end)
+        await together(self._store, end)
 
     def _forget(self, cost: float | None) -> None:
         """Nothing is set aside for it any more; ``cost`` was spent, None for all that was set aside."""
@@ -193,6 +194,16 @@ async def written(write: Callable[[], T]) -> T:
     results: list[T] = []
     with anyio.CancelScope(shield=True):
         results.append(await anyio.to_thread.run_sync(write))
+    return results[0]
+
+
+async def together(store: Store, write: Callable[[], T], *, later: bool = False) -> T:
+    """Use the store in a commit that other runs share; shielded in the same way."""
+    import anyio
+
+    results: list[T] = []
+    with anyio.CancelScope(shield=True):
+        results.append(await asyncio.shield(asyncio.wrap_future(store.together(write, later=later))))
     return results[0]
 
 

@@ -27,6 +27,8 @@ from intermodal.request import JsonOutput
 from intermodal.wire.call import ChatCall, WireMessage
 from intermodal.wire.status import SchemaRefused
 
+BRIEF = 60.0  # seconds; an answer that surely takes no longer need not show signs of life
+
 
 async def _generate(course: Course, step: Call) -> Finished:
     endpoint = course.shop.endpoint(step)
@@ -94,6 +96,7 @@ def _job(
         tool_choice=request.tool_choice,
         parallel_tools=request.parallel_tools,
         context=room(step, endpoint, limit),
+        stream=course.shop.world.live or not _brief(step),
     )
     try:
         refuse_what_it_cannot_take(endpoint, call, step)
@@ -101,6 +104,11 @@ def _job(
         raise Reroute(error, step, "cannot take this kind of part") from error
     work = weighed(endpoint, call, pieces, course.shop.world.count, course.shop.world.catalog)
     return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
+
+
+def _brief(step: Call) -> bool:
+    """Whether the answer is surely made soon: a host that works on a whole answer looks like one that hangs."""
+    return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF
 
 
 async def _nothing_to_ask_about(course: Course, step: Call, missing: tuple[Nothing, ...]) -> Finished:

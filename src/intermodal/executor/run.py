@@ -14,7 +14,7 @@ from intermodal.events import Committed, Event, Finished, Note, TextDelta
 from intermodal.executor.call import Again, Caller, Reroute, Surprise
 from intermodal.executor.course import Course
 from intermodal.executor.detached import produced
-from intermodal.executor.ledger import Ledger, written
+from intermodal.executor.ledger import Ledger, together
 from intermodal.executor.replan import Replanner
 from intermodal.executor.replies import answered
 from intermodal.executor.workshop import Workshop
@@ -123,7 +123,7 @@ class Trip:
             self._world.store.finish_run(closed)
 
         try:
-            await written(write)
+            await together(self._world.store, write, later=True)
         except errors.IntermodalError:
             # The rows that count money are closed already; an answer is not withheld for this one.
             return

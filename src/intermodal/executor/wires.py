@@ -33,6 +33,10 @@ PICTURES: Mapping[Protocol, str] = {
     "openai-responses": "intermodal.wire.openai_images",
     "gemini": "intermodal.wire.gemini_images",
 }
+DRAWN_IN_CHAT: Mapping[Protocol, str] = {
+    "openai": "intermodal.wire.openai_chat_images",
+    "openai-responses": "intermodal.wire.openai_responses_images",
+}
 
 
 class ChatCodec(Shape):
@@ -73,8 +77,9 @@ def vector_codec(host: Host) -> VectorCodec | None:
 
 def picture_codec(host: Host) -> PictureCodec | None:
     """None where intermodal asks for no pictures in this protocol."""
-    in_chat = IN_CHAT in host.quirks and host.protocol in PICTURES
-    name = "intermodal.wire.openai_chat_images" if in_chat else PICTURES.get(host.protocol)
+    name = PICTURES.get(host.protocol)
+    if IN_CHAT in host.quirks:
+        name = DRAWN_IN_CHAT.get(host.protocol, name)
     return cast("PictureCodec", import_module(name)) if name else None
 
 

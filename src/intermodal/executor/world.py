@@ -189,6 +189,7 @@ class World:
         pay_twice: after a request that may be paid, another endpoint may be asked.
         upstreams: what earlier calls found out about those that are called.
         timeouts: of every attempt; None for the usual ones.
+        live: somebody reads the answer while it is made; nobody does: a short one is asked for whole.
         clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
     """
 
@@ -206,6 +207,7 @@ class World:
     pay_twice: bool = True
     upstreams: Upstreams = field(default_factory=Upstreams)
     timeouts: Timeouts | None = None
+    live: bool = True
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] | None = None
     jitter: Callable[[], float] = field(default=random.random)

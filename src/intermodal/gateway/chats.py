@@ -49,8 +49,11 @@ class Job:
         self.usage = True  # a stream's end tells its usage
 
 
-async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect) -> Job:
-    """Read and plan. Raises Refused, ValueError and what planning raises."""
+async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: bool = False) -> Job:
+    """Read and plan; ``exact``: by its own sizes, and not those of its shape.
+
+    Raises Refused, ValueError and what planning raises.
+    """
     fields = fields_of(asked.body)
     wishes = wishes_of(asked.head.headers, fields)
     decode = dialect.decode
@@ -62,7 +65,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect) -> Job:
     request = gateway.conversations.placed(request_of(call, policy), asked.owner)
     if not request.messages:
         raise Refused("there are no messages", status=400)
-    prepared, plan = await gateway.planned(request, asked.owner)
+    prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
     ignored = tuple(name for name in fields if name not in dialect.takes)
     if call.candidates:
         ignored = (*ignored, "logprobs")
@@ -148,7 +151,7 @@ class Stream:
         job, text = self._job, list[str]()
         said = told.Told(job.plan)
         run = RunEvents(said.about)
-        async with self._gateway.running(job.prepared, job.plan, self._asked) as happening:
+        async with self._gateway.running(job.prepared, job.plan, self._asked, live=True) as happening:
             async for event in happening:
                 said.feed(event)
                 self._follow(event)

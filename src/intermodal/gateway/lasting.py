@@ -6,8 +6,9 @@ import time
 from collections import OrderedDict
 from typing import NamedTuple
 
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.nouns import Catalog, Shortcoming
 from intermodal.client import AsyncClient
+from intermodal.plans.machine import Machine
 
 FRESH = 1.0  # seconds; weights that were pulled meanwhile are seen after that
 _KEPT = 64  # by what was named: a client can name anything
@@ -16,6 +17,8 @@ _KEPT = 64  # by what was named: a client can name anything
 class _Held(NamedTuple):
     since: float
     catalog: Catalog
+    learned: tuple[Shortcoming, ...]  # of those that are called; with them it is ``corrected``
+    corrected: Catalog
 
 
 class LastingClient(AsyncClient):
@@ -23,7 +26,14 @@ class LastingClient(AsyncClient):
 
     def __init__(self) -> None:
         super().__init__()
+        self._machines: tuple[float, tuple[str, ...], Machine] | None = None
         self._catalogs: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], _Held] = OrderedDict()
+
+    def _machine(self, loaded: tuple[str, ...]) -> Machine:
+        now = time.monotonic()
+        if self._machines is None or self._machines[1] != loaded or now - self._machines[0] > FRESH:
+            self._machines = (now, loaded, super()._machine(loaded))
+        return self._machines[2]
 
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         now = time.monotonic()
@@ -31,9 +41,14 @@ class LastingClient(AsyncClient):
         if held is None or now - held.since > FRESH:
             made = super()._catalog(hosts, named)
             # What the planner worked out about a catalog stays with the object.
-            held = _Held(now, held.catalog if held is not None and held.catalog == made else made)
+            same = held is not None and held.catalog == made
+            held = held._replace(since=now) if held is not None and same else _Held(now, made, (), made)
             self._catalogs[hosts, named] = held
             self._catalogs.move_to_end((hosts, named))
             if len(self._catalogs) > _KEPT:
                 self._catalogs.popitem(last=False)
-        return self._upstreams.corrected(held.catalog)
+        learned = self._upstreams.learned
+        if held.learned != learned:
+            corrected = self._upstreams.corrected(held.catalog)
+            held = self._catalogs[hosts, named] = held._replace(learned=learned, corrected=corrected)
+        return held.corrected

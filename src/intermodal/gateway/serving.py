@@ -25,6 +25,7 @@ from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.metrics import Metrics
 from intermodal.gateway.reply import Reply
+from intermodal.gateway.shapes import Shapes
 from intermodal.plans.plan import Plan
 from intermodal.request import Request
 from intermodal.wire.served import Refused, answered
@@ -68,6 +69,7 @@ class Gateway:
         self.held = 0
         self.conversations = Conversations()
         self.metrics = Metrics()
+        self.shapes = Shapes()
         self.plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
         self.readiness: tuple[float, dict[str, bool]] | None = None
         self.stopping = False
@@ -150,10 +152,10 @@ class Gateway:
 
     # ---- for the doors
 
-    async def planned(self, request: Request, owner: str) -> tuple[Prepared, Plan]:
-        """What a request needs, and its plan, kept for who asked."""
+    async def planned(self, request: Request, owner: str, *, exact: bool = False) -> tuple[Prepared, Plan]:
+        """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape."""
         prepared = await self.client.prepare(request, counting=True)
-        plan = plan_from(prepared.inputs)
+        plan = plan_from(prepared.inputs) if exact else self.shapes.plan(prepared.inputs)
         self.plans[owner, plan.id] = plan
         self.plans.move_to_end((owner, plan.id))
         if len(self.plans) > _PLANS:
@@ -161,14 +163,14 @@ class Gateway:
         return prepared, plan
 
     def running(
-        self, prepared: Prepared, plan: Plan, asked: Asked
+        self, prepared: Prepared, plan: Plan, asked: Asked, *, live: bool = False
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
-        it had open; then it is settled. Raises Refused."""
-        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, self._watched(prepared, plan))
+        it had open; then it is settled. ``live``: the client reads along. Raises Refused."""
+        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, self._watched(prepared, plan, live))
 
-    async def _watched(self, prepared: Prepared, plan: Plan) -> AsyncGenerator[Event]:
-        async with aclosing(self.client.execute(prepared, plan)) as events:
+    async def _watched(self, prepared: Prepared, plan: Plan, live: bool) -> AsyncGenerator[Event]:
+        async with aclosing(self.client.execute(prepared, plan, live=live)) as events:
             async for event in events:
                 self.metrics.feed(event)
                 yield event

@@ -9,7 +9,8 @@ _MAX_LISTED = 5
 
 
 def resolve(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
-    """The endpoints a name stands for: one for ``host:vendor/model``, every host's for ``vendor/model``.
+    """The endpoints a name stands for: one for ``host:vendor/model``, every host's for ``vendor/model``, and the one
+    of a host that has no other.
 
     Raises:
         UnknownModel: no such name (near ones are listed), or a short name that several models share.
@@ -27,6 +28,8 @@ def resolve(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
         if found:
             model = _one_model(name, found)[0].model.id  # every host's, whatever the others call it
             return tuple(e for e in there if e.model.id == model)
+    if served := tuple(e for e in catalog.endpoints if e.host.id.lower() == wanted):
+        return _one_model(name, served)  # a host with one model, as "up.NAME" is
     raise UnknownModel(f"there is no model named {name}", todo=_near(catalog, wanted))
 
 

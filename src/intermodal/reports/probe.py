@@ -115,7 +115,7 @@ def chosen(name: str, catalog: Catalog) -> Endpoint:
 
 def _names(endpoint: Endpoint) -> tuple[str, ...]:
     model = endpoint.model.id.lower()
-    return (endpoint.id.lower(), model, model.rpartition("/")[2], endpoint.served_as.lower())
+    return (endpoint.id.lower(), model, model.rpartition("/")[2], endpoint.served_as.lower(), endpoint.host.id.lower())
 
 
 def planned(endpoint: Endpoint, only: Sequence[About] = ()) -> Planned:

@@ -135,12 +135,14 @@ def fit(wanted: Wanted, free: int, memory: int) -> None:
     if fits(machine, high):
         return
     context = f", {wanted.context:,} tokens of context" + (f" times {wanted.slots}" if wanted.slots > 1 else "")
-    smaller = f"--context {max(512, wanted.context // 4)}"
-    todo = f"free some memory, say {smaller}" + (", fewer --slots" if wanted.slots > 1 else "") + ", or take a smaller"
+    todo = "free some memory"
+    if fits(machine, wanted.disk):  # weights alone would
+        fewer = ", fewer --slots" if wanted.slots > 1 else ""
+        todo += f", say --context {max(512, wanted.context // 4)}{fewer}"
     raise DoesNotFit(
         f"needs {_gib(mid)} of memory and up to {_gib(high)} ({_gib(wanted.disk)} of weights{context}), "
         f"and {_gib(free)} are free",
-        where=wanted.name, todo=f"{todo} model",
+        where=wanted.name, todo=f"{todo}, or take a smaller model",
     )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -15,7 +17,9 @@ from intermodal.request import Message, Policy
 from intermodal.store import attempts, epochs, grades, load
 from intermodal.store.connection import Database
 from intermodal.store.rows import Attempt, Bench, Conversation, Drift, Made, Outcome, Reservation, RunRow, Summary
+from intermodal.store.together import Together
 
+T = TypeVar("T")
 MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not kept
 
 
@@ -33,13 +37,16 @@ class Store:
         self.path = path
         self._database = Database(path)
         self._recovered = False
+        self._together = Together(self._database, self._once)
         self.bench: Bench = ""  # what what ends now was made for: see ``rows.Outcome``
         self._began: dict[str, load.Moment | None] = {}  # of rows that are open: how busy the machine was
 
-    def at_once(self, *, later: bool = False) -> AbstractContextManager[object]:
-        """All writes of a block in one commit: all of them or none. ``later``: it does not wait for the disk."""
-        self._once()
-        return self._database.writing(later=later)
+    def together(self, write: Callable[[], T], *, later: bool = False) -> Future[T]:
+        """All that ``write`` does with this store in one commit, which other runs' writes share: all of it or none.
+
+        Does not block. ``later``: it does not wait for the disk.
+        """
+        return self._together.write(write, later=later)
 
     # ---- attempts: see store/attempts.py for the states ---------------------------------------
 
@@ -186,6 +193,7 @@ class Store:
         self._database.check()
 
     def close(self) -> None:
+        self._together.close()
         self._database.close()
 
     def _once(self) -> None:

@@ -1,6 +1,7 @@
 """Epochs: what the planner is told about earlier runs changes seldom, and only for a reason.
 
-Every ``EPOCH_ROWS`` ended rows the figures are worked out again, by whoever wrote the last of them. Only when
+Every ``EPOCH_ROWS`` ended rows the figures are worked out again, by whoever wrote the last of them; of a store that
+has seen many, every eighth part of them, for one row among hundreds moves little (``due``). Only when
 one of them changed materially do they become the next epoch, which is written down as it is; planning reads
 the newest epoch and never writes. So two plans with a run or two between them are the same bytes, and what
 an epoch says does not depend on the version of the arithmetic that reads it.
@@ -55,7 +56,7 @@ def learn(database: Database, *, at_once: bool = False) -> None:
     """Work the figures out again where enough (``at_once``: anything) happened; begin an epoch where they changed."""
     ended, made = attempts.count_ended(database), attempts.count_made(database)
     last = newest(database)
-    if ended + made - last.looked < (1 if at_once else figures.EPOCH_ROWS):
+    if ended + made - last.looked < (1 if at_once else due(last.looked)):
         return
     most = figures.WINDOW * 2  # some of them teach nothing
     found = figures.statistics(
@@ -70,6 +71,11 @@ def learn(database: Database, *, at_once: bool = False) -> None:
             "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)",
             (found.epoch, ended, made, ended + made, msgspec.json.encode(found), attempts.now()),
         )
+
+
+def due(looked: int) -> int:
+    """Rows after which it is time to look again: no more than a window of them, so that each is looked at."""
+    return max(figures.EPOCH_ROWS, min(looked // 8, figures.WINDOW))
 
 
 def moved(before: Statistics, after: Statistics) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from intermodal.testing import painted
 from intermodal.testing.arrived import Attempt
 from intermodal.testing.dialects import Dialect, Found, Refused, Said, sse
 
@@ -60,7 +62,25 @@ class Responses(Dialect):
         return found
 
     def whole(self, attempt: Attempt, said: Said) -> Any:
+        for tool in attempt.json.get("tools") or ():
+            if tool["type"] == "image_generation" and attempt.json.get("tool_choice") == {"type": tool["type"]}:
+                return self._drawn(attempt, said, tool)
         return self._response(attempt, said, list(self._items(said)))
+
+    def _drawn(self, attempt: Attempt, said: Said, tool: Mapping[str, Any]) -> Any:
+        """What the tool of that name draws; a fake draws PNG, whatever is wished."""
+        if said.reason == "refusal":
+            refusal = {"type": "refusal", "refusal": said.text}
+            item = {"type": "message", "id": "msg_fake", "role": "assistant", "status": "completed"}
+            return self._response(attempt, said, [{**item, "content": [refusal]}])
+        picture = b64encode(painted.png(attempt.text, tool.get("size", ""))).decode()
+        call = {"type": "image_generation_call", "id": "ig_fake", "status": "completed", "result": picture,
+                "output_format": "png", "revised_prompt": attempt.text}  # fmt: skip
+        words = len(attempt.text.split())
+        used = {"input_tokens": words, "input_tokens_details": {"text_tokens": words, "image_tokens": 0},
+                "output_tokens": painted.TOKENS, "total_tokens": words + painted.TOKENS}  # fmt: skip
+        reply = self._response(attempt, said, [call])
+        return {**reply, "tool_usage": {"image_gen": used, "web_search": {"num_requests": 0}}}
 
     def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
         events: list[dict[str, Any]] = [

@@ -78,6 +78,7 @@ _ROUTES = "ask for another model, or let the planner convert the part first"
 _NO_CREDIT = "the account has no credit left"
 _BILLING = "check its plan and billing, or allow another host"
 _KEY = "check the key (intermodal doctor)"
+_LATER = "try again later, or allow another host"
 _SHORTER = "send less (--pages), or a model with a longer context"
 _SMALLER = "send fewer or smaller files"
 
@@ -183,7 +184,7 @@ ROWS: tuple[Row, ...] = (
         by="Gemini, OpenRouter, OpenAI", todo="wait until tomorrow, or allow another host", statuses=frozenset({429}),
         words=r"perday|per-day|per day",
     ),
-    Row(error=errors.RateLimited, what="asks us to slow down", statuses=frozenset({429})),
+    Row(error=errors.RateLimited, what="asks us to slow down", todo=_LATER, statuses=frozenset({429})),
     # ---- a runtime of this machine or network that is in trouble
     Row(
         error=errors.Overloaded, what="has too little memory for this model", retry="reroute",
@@ -204,7 +205,7 @@ ROWS: tuple[Row, ...] = (
     # ---- overloaded
     Row(
         error=errors.Overloaded, what="is overloaded or still loading",
-        todo="try again later, or allow another host", statuses=frozenset({503, 529}),
+        todo=_LATER, statuses=frozenset({503, 529}),
     ),
     # ---- the request may well have reached the model (520 to 524: Cloudflare's)
     Row(
@@ -224,7 +225,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         error=errors.CallError, what="does not do this", retry="reroute", billing="free", statuses=frozenset({501}),
     ),
-    Row(error=errors.CallError, what="failed inside", statuses=_FAILING, retry="once", billing="maybe"),
+    Row(error=errors.CallError, what="failed inside", todo=_LATER, statuses=_FAILING, retry="once", billing="maybe"),
     Row(error=errors.CallError, what="refused the request", retry="never", billing="free"),
 )  # fmt: skip
 

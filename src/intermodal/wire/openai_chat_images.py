@@ -10,24 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from intermodal import errors
-from intermodal.catalog.drawing import (
-    COUNT,
-    EDITS,
-    FORMAT,
-    NEGATIVE,
-    QUALITY,
-    RATIOS,
-    SEED,
-    SPELLED,
-    STEPS,
-    picture_words,
-)
+from intermodal.catalog.drawing import RATIOS
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
 from intermodal.wire._json import Base64, items, mapping, segments, whole, word
-from intermodal.wire.call import Encoded, NotExpressible, PictureCall, Pictures, Usage, WireImage
-from intermodal.wire.held import parsed
+from intermodal.wire.call import Encoded, PictureCall, Pictures, Usage, WireImage
+from intermodal.wire.drawn import answer, check, nothing_drawn
 from intermodal.wire.openai_reply import read_usage
 from intermodal.wire.reading import data_uri
 
@@ -39,7 +27,7 @@ _HEADERS = (("content-type", "application/json"), ("accept", "application/json")
 
 def encode_request(call: PictureCall, host: Host) -> Encoded:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
-    _check(call, host)
+    check(call, host, WIRE, image_types=IMAGE_TYPES)
     content: Any = whole(call.prompt)
     if call.images:
         shown = [
@@ -59,36 +47,12 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
     return Encoded(path=PATH, headers=_HEADERS, segments=segments(tree))
 
 
-def _check(call: PictureCall, host: Host) -> None:
-    has = picture_words(host)
-    for wish, wanted in (
-        (SEED, call.seed is not None), (STEPS, call.steps is not None), (NEGATIVE, bool(call.negative)),
-        (FORMAT, bool(call.format)), (QUALITY, bool(call.quality)), (COUNT, call.count > 1),
-        (EDITS, bool(call.images)),
-    ):  # fmt: skip
-        if wanted and wish not in has:
-            raise NotExpressible.of(SPELLED[wish], WIRE, where=host.id, todo="leave it out, or ask another host")
-    if call.size is not None and call.size not in RATIOS:
-        sizes = ", ".join(f"{width}x{height}" for width, height in RATIOS)
-        raise NotExpressible.of(f"a picture of {call.size[0]}x{call.size[1]}", WIRE, where=host.id, todo=f"ask {sizes}")
-    if call.mask:
-        raise NotExpressible.of("a mask", WIRE, where=host.id, todo="say in words what may change")
-    for image in call.images:
-        if image.media_type not in IMAGE_TYPES:
-            raise NotExpressible.of(f"an image of type {image.media_type}", WIRE, where=host.id)
-
-
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Pictures:
     """The pictures in a 2xx reply. A link is not followed: only media's one door opens what somebody else named.
 
     Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where a filter stopped it.
     """
-    try:
-        tree, _ = parsed(body)
-    except ValueError:
-        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
-    if not isinstance(tree, Mapping) or tree.get("error"):
-        raise status.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    tree = answer(body, endpoint, headers)
     choice = mapping(next(iter(items(tree.get("choices"))), {}))
     if choice.get("error"):
         raise status.classify(200, headers or {}, {"error": choice["error"]}, endpoint)
@@ -97,12 +61,8 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     usage = tree.get("usage")
     if images:
         return Pictures(images=images, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
-    said = status.quote(word(message.get("refusal")) or word(message.get("content")))[:200]
-    if message.get("refusal") or choice.get("finish_reason") == "content_filter":
-        what = f'refused to draw: "{said}"' if said else "refused to draw"
-        raise errors.ContentRefused(what, where=endpoint, todo="ask differently", status=200)
-    words = f' and said: "{said}"' if said else ", or not as base64"
-    raise errors.CallError(f"sent no picture{words}", where=endpoint, status=200, todo="ask again, or ask differently")
+    refused = bool(message.get("refusal")) or choice.get("finish_reason") == "content_filter"
+    nothing_drawn(endpoint, word(message.get("refusal")) or word(message.get("content")), refused=refused)
 
 
 def _picture(row: Any) -> WireImage | None:

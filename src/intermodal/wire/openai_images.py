@@ -11,22 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intermodal import errors
-from intermodal.catalog.drawing import (
-    EDITS,
-    FORMAT,
-    NEGATIVE,
-    QUALITY,
-    SEED,
-    SIZE,
-    SPELLED,
-    STEPS,
-    picture_words,
-)
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
 from intermodal.wire._json import dumps, items, mapping, whole, word
-from intermodal.wire.call import Encoded, NotExpressible, PictureCall, Pictures, Usage, WireImage
-from intermodal.wire.held import parsed, unbase64
+from intermodal.wire.call import Encoded, PictureCall, Pictures, Usage, WireImage
+from intermodal.wire.drawn import answer, check
+from intermodal.wire.held import unbase64
 from intermodal.wire.openai_reply import read_usage
 
 WIRE = "OpenAI images"
@@ -42,14 +32,14 @@ QUIRKS: Mapping[str, str] = {
     "no_image_quality": "quality is not known",
     "no_image_size": "the size cannot be chosen",
     "no_image_edits": "no picture goes in",
-    "pictures_in_chat": "pictures come in an answer of the chat, and not from here (openai_chat_images)",
+    "pictures_in_chat": "pictures come in an answer of the chat, and not from here (openai_chat_images and its like)",
 }
 _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))
 
 
 def encode_request(call: PictureCall, host: Host) -> Encoded:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
-    _check(call, host)
+    check(call, host, WIRE, image_types=ENDINGS, masks=True)
     fields = _fields(call, host)
     if not call.images:
         headers = (("content-type", "application/json"), ("accept", "application/json"))
@@ -61,22 +51,6 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
     boundary = digest.hexdigest()[:40]
     headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
     return Encoded(path=EDIT_PATH, headers=headers, segments=tuple(_form(call, fields, boundary)))
-
-
-def _check(call: PictureCall, host: Host) -> None:
-    has = picture_words(host)
-    for wish, wanted in (
-        (SEED, call.seed is not None), (STEPS, call.steps is not None), (NEGATIVE, bool(call.negative)),
-        (FORMAT, bool(call.format)), (QUALITY, bool(call.quality)), (SIZE, call.size is not None),
-        (EDITS, bool(call.images)),
-    ):  # fmt: skip
-        if wanted and wish not in has:
-            raise NotExpressible.of(SPELLED[wish], WIRE, where=host.id, todo="leave it out, or ask another host")
-    if call.mask and not call.images:
-        raise NotExpressible.of("a mask without a picture", WIRE, where=host.id)
-    for image in call.images:
-        if image.media_type not in ENDINGS:
-            raise NotExpressible.of(f"an image of type {image.media_type}", WIRE, where=host.id)
 
 
 def _fields(call: PictureCall, host: Host) -> dict[str, Any]:
@@ -121,12 +95,9 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
 
     A link is not followed: only media's one door opens what somebody else named.
     """
-    try:
-        tree, _ = parsed(body)
-    except ValueError:
-        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
-    if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("data"), list):
-        raise status.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    tree = answer(body, endpoint, headers)
+    if not isinstance(tree.get("data"), list):
+        raise status.classify(200, headers or {}, tree, endpoint)
     rows = [mapping(row) for row in items(tree["data"])]
     try:
         pictures = tuple(_picture(unbase64(word(row.get("b64_json")))) for row in rows)

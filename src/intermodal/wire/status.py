@@ -47,13 +47,9 @@ def classify(
         what = f"the request has {reply.tokens:,} tokens, the endpoint takes {reply.limit:,}"
     elif said := quote(reply.message, secrets):
         what = f'{what}: "{said}"'
-    error = row.error(
-        what,
-        where=endpoint,
-        todo=row.todo,
-        status=reply.status,
-        retry_after=reply.delay if delay is None else delay,
-    )
+    delay = reply.delay if delay is None else delay
+    todo = row.todo.replace("later", f"in {delay:,.0f} s", 1) if delay is not None and delay >= 1 else row.todo
+    error = row.error(what, where=endpoint, todo=todo, status=reply.status, retry_after=delay)
     error.retry = row.retry or error.retry
     error.billing = "billed" if reply.charged else row.billing or error.billing
     error.resendable = should_retry(headers)

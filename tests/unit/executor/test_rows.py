@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -103,30 +103,37 @@ async def test_what_may_cost_money_waits_for_the_disk_and_what_is_free_does_not(
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Power may fail as soon as money is spent. A price that nobody knows counts as one."""
-    commit = Store.at_once
+    commit = Store.together
     later_each: list[bool] = []
 
-    def spied(store: Store, *, later: bool = False) -> AbstractContextManager[object]:
+    def spied(store: Store, write: Callable[[], object], *, later: bool = False) -> Future[object]:
         later_each.append(later)
-        return commit(store, later=later)
+        return commit(store, write, later=later)
 
-    monkeypatch.setattr(Store, "at_once", spied)
+    monkeypatch.setattr(Store, "together", spied)
     model = using(bench, host)
     request, opened = asked("?")
     for estimate in (PRICED, rename(PRICED, cost=unknown("nobody says")), FREE):
         await bench.run(plan(route(say(model, estimate=estimate))), request, opened)
-    assert later_each == [False, False, True]
+    assert later_each[::3] == [False, False, True]  # each run: its begin, the end of its attempt, its own end
+    assert later_each[1:3] == [False, True]  # a run's own row counts no money
 
 
 def test_writes_that_go_together_are_all_there_or_none(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.sqlite3")
     row = Reservation(run="r", step="s", op="generate", task="t", endpoint="e")
-    with pytest.raises(RuntimeError), store.at_once():
+
+    def half() -> None:
         store.sent(store.reserve(row))
         raise RuntimeError
-    assert store.attempts() == ()
-    with store.at_once():
+
+    def whole() -> None:
         store.sent(store.reserve(row))
         store.reserve(row)
+
+    with pytest.raises(RuntimeError):
+        store.together(half).result()
+    assert store.attempts() == ()
+    store.together(whole).result()
     assert [each.state for each in store.attempts()] == ["reserved", "sent"]
     store.close()

@@ -17,7 +17,7 @@ from intermodal.gateway.doors import DOORS
 from intermodal.gateway.ledger.minting import digest
 from intermodal.gateway.ledger.nouns import NANO, Budget, Rate, VirtualKey
 from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-from intermodal.testing import FakeHost, Fault
+from intermodal.testing import Attempt, FakeHost, Fault
 
 SECRETS = {name: f"im-{name}-{'0' * 40}" for name in ("free", "poor", "broke", "slow", "narrow", "gone", "other")}
 
@@ -130,15 +130,24 @@ def test_what_is_not_spent_can_be_spent_again(keyed: House, host: FakeHost) -> N
 
 
 def test_many_at_once_are_not_more_than_the_budget(keyed: House, host: FakeHost) -> None:
-    host.answer = "word " * 400
     answers: list[int] = []
+    enough = threading.Event()
+
+    def slowly(attempt: Attempt) -> str:
+        enough.wait(20)
+        return "word " * 400
 
     def ask() -> None:
         answers.append(chat(keyed, "poor", max_tokens=400).status_code)
 
+    host.answer = slowly
     threads = [threading.Thread(target=ask) for _ in range(12)]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + 15
+    while len(answers) < 9 and time.monotonic() < end:  # nobody's budget comes free while the host is at work
+        time.sleep(0.02)
+    enough.set()
     for thread in threads:
         thread.join(60)
     assert set(answers) <= {200, 429}

@@ -44,6 +44,14 @@ def test_a_model_at_several_hosts_is_all_of_them() -> None:
     assert [found.id for found in resolve(both, "other:acme/vista")] == ["other:acme/vista"]
 
 
+def test_a_host_s_name_is_its_model_where_it_has_one_and_lists_them_where_it_has_more() -> None:
+    alone = catalogs.hosted(catalogs.host("up.story"), "acme/story", "small", (0.0, 0.0))
+    catalog = catalogs.Catalog(endpoints=(*catalogs.acme(), alone))
+    assert resolve(catalog, "up.story") == (alone,)
+    with pytest.raises(UnknownModel, match="say which: acme/"):
+        resolve(catalog, "acme")
+
+
 def test_an_ambiguous_name_lists_the_models() -> None:
     with pytest.raises(UnknownModel, match=r"2 models; say which: openai/whisper-base, openai/whisper-tiny\.en"):
         resolve(ALL, "whisper")

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from tests.e2e.test_up import header
 
-from intermodal.errors import UsageError, WeightsError
+from intermodal.errors import DoesNotFit, UsageError, WeightsError
 from intermodal.servers.need import cache_bytes_per_token, cache_space, folder_facts, folder_need, gguf_need
 from intermodal.servers.programs import PROGRAMS, environment
 from intermodal.servers.records import Wanted
 from intermodal.servers.resolve import Wish, resolve
+from intermodal.servers.up import fit
 from intermodal.weights.gguf import parse_header
 from intermodal.weights.store import WeightsStore
 
@@ -74,3 +75,15 @@ def test_no_key_is_among_the_arguments_of_any_program_and_no_key_of_ours_reaches
         seen = environment(start, ours)
         assert seen["CUDA_VISIBLE_DEVICES"] == "0" and seen["PATH"] == "/bin"
         assert not {"OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"} & set(seen)
+
+
+@pytest.mark.parametrize(("weights", "shorter"), [(2_000_000_000, True), (130_000_000_000, False)])
+def test_a_shorter_context_is_advised_only_where_the_weights_alone_would_fit(weights: int, shorter: bool) -> None:
+    wanted = Wanted(
+        name="n", said="n", program="xllamacpp", path="", model="/m.gguf", context=8192, disk=weights,
+        memory=(weights, weights + 1e9, weights + 60e9),
+    )  # fmt: skip
+    with pytest.raises(DoesNotFit) as refused:
+        fit(wanted, free=20_000_000_000, memory=24_000_000_000)
+    assert ("--context 2048" in refused.value.todo) is shorter
+    assert "take a smaller model" in refused.value.todo

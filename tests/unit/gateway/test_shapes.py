@@ -1,0 +1,141 @@
+"""A plan that is kept for a shape is as good as a fresh one, and never older than what it was made of."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from tests.unit.gateway.house import House
+
+from intermodal.client import AsyncClient, plan_from
+from intermodal.content import Text
+from intermodal.errors import NoRoute
+from intermodal.gateway.ledger.nouns import claim_of
+from intermodal.gateway.shapes import Shapes, top
+from intermodal.plans.plan import Inputs
+from intermodal.request import Message, Policy, Request, Sampling
+
+SAID = "what does the picture show in red a caller says 42 Äpfel code def return 日本語 page chart colour why not"
+WORDS = SAID.split()
+
+
+def asked(
+    words: int, seed: int = 0, *, model: str = "cloud/strong", most: int | None = None, policy: Policy | None = None
+) -> Request:
+    chance = random.Random(seed)
+    text = " ".join(chance.choices(WORDS, k=words))
+    return Request(
+        messages=(
+            Message(role="system", parts=(Text(text="Be brief."),)),
+            Message(role="user", parts=(Text(text=text),)),
+        ),
+        policy=policy or Policy(model=model), sampling=Sampling(max_tokens=most),
+    )  # fmt: skip
+
+
+def inputs_of(*requests: Request) -> list[Inputs]:
+    async def opened() -> list[Inputs]:
+        async with AsyncClient() as client:
+            return [(await client.prepare(request)).inputs for request in requests]
+
+    made = asyncio.run(opened())
+    return [replace(each, catalog=made[0].catalog, machine=made[0].machine) for each in made]
+
+
+@pytest.mark.usefixtures("configured")
+def test_the_plan_of_a_shape_goes_the_way_of_a_fresh_one_and_bounds_it_from_above() -> None:
+    chance = random.Random(6)
+    policies = [Policy(model="cloud/strong"), Policy(), Policy(objective="fastest"), Policy(max_cost=0.004)]
+    requests = [
+        asked(
+            int(2 ** chance.uniform(0, 13)), seed, most=chance.choice([None, 20, 300]), policy=chance.choice(policies)
+        )
+        for seed in range(120)
+    ]
+    shapes, compared = Shapes(), 0
+    for inputs in inputs_of(*requests, *requests):
+        try:
+            fresh = plan_from(inputs)
+        except NoRoute:
+            with pytest.raises(NoRoute):
+                shapes.plan(inputs)
+            continue
+        kept = shapes.plan(inputs)
+        compared += 1
+        assert [route.endpoint for route in (kept.chosen, *kept.fallbacks)] == [
+            route.endpoint for route in (fresh.chosen, *fresh.fallbacks)
+        ]
+        assert [step.id for step in kept.chosen.steps] == [step.id for step in fresh.chosen.steps]
+        assert kept.notes == fresh.notes
+        mine, exact = kept.chosen.total, fresh.chosen.total
+        for more, less in (
+            (mine.cost, exact.cost),
+            (mine.input_tokens, exact.input_tokens),
+            (mine.seconds, exact.seconds),
+        ):
+            assert less.high <= more.high <= less.high * 17 / 16 + 2
+        claim, needed = claim_of(kept, inputs.request.policy), claim_of(fresh, inputs.request.policy)
+        assert (claim.cost or 0) >= (needed.cost or 0)
+        assert (claim.tokens or 0) >= (needed.tokens or 0)
+    assert compared > 200
+    assert shapes.hits >= 80
+
+
+@pytest.mark.usefixtures("configured")
+def test_another_catalog_another_day_and_new_figures_are_planned_anew() -> None:
+    (inputs,) = inputs_of(asked(50))
+    shapes = Shapes()
+    shapes.plan(inputs)
+    shapes.plan(inputs)
+    assert (shapes.hits, shapes.misses) == (1, 1)
+    fewer = replace(
+        inputs.catalog, endpoints=tuple(e for e in inputs.catalog.endpoints if e.model.id != "cloud/strong")
+    )
+    free = replace(inputs, request=replace(inputs.request, policy=Policy()))
+    assert shapes.plan(free).chosen.endpoint
+    for changed in (
+        replace(inputs, as_of="2031-01-01"),
+        replace(inputs, statistics=replace(inputs.statistics, epoch=inputs.statistics.epoch + 1)),
+        replace(inputs, request=replace(inputs.request, policy=replace(inputs.request.policy, max_cost=0.5))),
+        replace(free, catalog=fewer),
+    ):
+        misses = shapes.misses
+        shapes.plan(changed)
+        assert shapes.misses == misses + 1
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_known_shape_is_planned_many_times_faster_than_a_new_one() -> None:
+    (inputs,) = inputs_of(asked(60))
+    shapes = Shapes()
+    shapes.plan(inputs)
+
+    def took(plan: object) -> float:
+        best = 1.0
+        for _ in range(30):
+            began = time.perf_counter()
+            plan(inputs)  # type: ignore[operator]
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    assert took(shapes.plan) < took(plan_from) / 5
+
+
+def test_a_chat_goes_by_its_shape_and_explain_by_its_own_sizes(house: House) -> None:
+    for text in ("one two three", "four five six"):
+        assert house.chat(text, max_tokens=50).status_code == 200
+    assert house.gateway.shapes.misses >= 1
+    before = house.gateway.shapes.hits + house.gateway.shapes.misses
+    body = {"model": "cloud/strong", "messages": [{"role": "user", "content": "one two three"}], "max_tokens": 50}
+    assert house.post("/v1/explain", body).status_code == 200
+    assert house.gateway.shapes.hits + house.gateway.shapes.misses == before
+
+
+def test_sizes_of_a_shape_are_at_most_a_sixteenth_apart(tmp_path: Path) -> None:
+    for size in range(1, 5000):
+        assert size <= top(size) <= size * 17 / 16
+        assert top(top(size)) == top(size)
