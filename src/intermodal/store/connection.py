@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -177,8 +177,13 @@ class Database:
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Made by us before SQLite sees it: its log files take over the mode of the database.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            # Made by us before SQLite sees it: its log files take over the mode of the database. One that is there is
+            # never opened but by SQLite: closing any descriptor of a file drops all of this process's locks on it
+            # (POSIX), and then another process takes itself for the last user and removes the log that is in use.
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            if self.path.is_dir() or not os.access(self.path, os.W_OK):
+                raise PermissionError(0, "not a file that can be written")
         except OSError as error:
             raise self._error(
                 f"cannot be opened for writing ({error.strerror or type(error).__name__})", _WRITABLE

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -233,3 +237,19 @@ async def test_a_worker_of_another_host_is_taken_for_dead_after_ten_silent_minut
     late = VirtualKey(id="late", name="late", budgets=(Budget(unit="usd", limit=NANO),))
     assert (await refused(ledger, late, cost=0.1)).status == 503, "who was taken for dead admits nothing more"
     await ledger.close()
+
+
+def test_another_process_that_looks_in_leaves_what_is_in_use(tmp_path: Path) -> None:
+    """Two connections of one process; `keys list` beside them must not take itself for the last user."""
+    path = tmp_path / FILE
+    books = SqliteBooks(path)
+    books.enter()
+    books.spent()
+    look = (
+        f"from pathlib import Path; from {SqliteBooks.__module__} import SqliteBooks as B; b = B(Path({str(path)!r}));"
+    )
+    subprocess.run([sys.executable, "-c", f"{look} b.every_key(); b.spent(); b.close()"], check=True)
+    mine = books.enter().id
+    with closing(sqlite3.connect(path)) as other:
+        assert (mine,) in other.execute("SELECT id FROM workers").fetchall()
+    books.close()
