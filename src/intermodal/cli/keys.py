@@ -30,13 +30,17 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _MOST = 1 << 60  # of any amount: sums of them fit into the store
 
 
-@click.group(epilog=EPILOG)
-def keys() -> None:
+@click.group(epilog=EPILOG, invoke_without_command=True)
+@_JSON
+@click.pass_context
+def keys(context: click.Context, as_json: bool) -> None:
     """Keys for the gateway: names, expiry, budgets, rates, what may be asked for.
 
     As long as there is none, `intermodal serve` answers this machine only. Once there was one, every request
-    needs a key, also after the last was revoked.
+    needs a key, also after the last was revoked. Without a verb they are listed.
     """
+    if context.invoked_subcommand is None:
+        _list(everything=False, as_json=as_json)
 
 
 @keys.command(epilog=EPILOG)
@@ -111,6 +115,10 @@ def create(**given: Any) -> None:
 @_JSON
 def list_keys(everything: bool, as_json: bool) -> None:
     """List the keys, their limits, and what each has spent of its budgets."""
+    _list(everything=everything, as_json=as_json)
+
+
+def _list(*, everything: bool, as_json: bool) -> None:
     import time
 
     books, now = _books(), time.time()

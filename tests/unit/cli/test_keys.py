@@ -41,6 +41,7 @@ def test_keys_are_listed_with_what_they_spent(cli: Cli, file: Path) -> None:
     with books._database.writing() as connection:
         connection.execute("INSERT INTO spending VALUES (?, '', 1500000000, 500000000)", (f"{key.id}/usd/total",))
     assert "$1.50 of $5.00 in all" in cli("keys", "list").out
+    assert cli("keys").out == cli("keys", "list").out
     (told,) = cli("keys", "list", "--json").document["keys"]
     assert told["spending"][0] == {
         "unit": "usd", "period": "total", "since": "", "limit": 5.0, "spent": 1.5, "set_aside": 0.0, "unknown": 0.5,
