@@ -103,7 +103,9 @@ class Entry:
 
     async def before(self) -> None:
         """The first byte is about to leave. Raises StoreError: then it must not, as nobody would know of it."""
-        if not self._free:
+        if self._free:
+            self._store.ready()
+        else:
             await self.written()
 
     def after(self) -> None:

@@ -119,6 +119,9 @@ class Replanner:
         )  # fmt: skip
         if first.endpoint != current.endpoint:
             await self._emit(Note(text=f"{surprise.reason}: {first.endpoint} answers instead of {current.endpoint}"))
+        for warning in first.warnings:  # what is lost now, which the plan that was shown did not lose
+            if warning not in current.warnings:
+                await self._emit(Note(text=f"the new plan {warning}", step=surprise.step))
         return routes
 
     async def _go_on(self, surprise: Surprise, why: str) -> None:

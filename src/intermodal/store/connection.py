@@ -163,6 +163,12 @@ class Database:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise self._error(f"cannot be made: {shown(folder)} is not writable", _WRITABLE)
 
+    def ready(self) -> None:
+        """Open it unless it is open. Raises StoreError; costs nothing after the first time."""
+        if self._connection is None:
+            with self.writing(later=True):
+                pass
+
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:

@@ -192,6 +192,10 @@ class Store:
         """Raise StoreError if a run could not be recorded. Makes no file and writes no row."""
         self._database.check()
 
+    def ready(self) -> None:
+        """Raise StoreError if it cannot be opened for writing: asked before something is sent whose row comes after."""
+        self._database.ready()
+
     def close(self) -> None:
         self._together.close()
         self._database.close()
