@@ -33,7 +33,7 @@ demo: setup ## ask real speech, a real picture and a real PDF; plan, answer, est
 	@$(BIN)/python examples/demo.py
 
 test: setup check ## lint, types, import contract, every test; real models included
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # vLLM has an environment of its own (3.4 GB): it pins its torch. torchaudio and torchcodec of PyPI do not load beside that.
 test-vllm: setup ## the tests against a real vLLM on the processor (opt-in; 3.4 GB, 5 minutes); writes out/vllm.txt
