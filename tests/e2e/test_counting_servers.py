@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.small_gguf import sentence_vocabulary, write_sentences
-from tests.e2e.test_runtimes_splits import SERVER
+from tests.e2e.tokenizer import served as running
 
 from intermodal.catalog.nouns import Counter
 from intermodal.catalog.rows import HostRow, ServedRow
@@ -72,14 +70,8 @@ class Counted:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     path = tmp_path_factory.mktemp("weights") / "small.gguf"
     write_sentences(path, sentence_vocabulary(), prefix=True)
-    command = [sys.executable, "-c", SERVER, str(path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None and process.stdin is not None
-        yield process.stdout.readline().strip(), path
-        process.stdin.close()
-        process.wait(10)
+    with running(path) as url:
+        yield url, path
 
 
 async def test_llama_cpp_counts_as_its_vocabulary_does(served: tuple[str, Path]) -> None:

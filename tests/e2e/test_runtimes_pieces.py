@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 
-import httpx
 import pytest
 from tests.e2e.small_gguf import write_pieces
-from tests.e2e.test_runtimes_splits import POOL, SERVER, TEXTS, random_texts
+from tests.e2e.test_runtimes_splits import POOL, TEXTS, random_texts
+from tests.e2e.tokenizer import llama_cpp
 
 from intermodal.runtimes.pieces import Pieces
 from intermodal.runtimes.vocabulary import built_from
@@ -43,26 +41,15 @@ def test_ids_equal_those_of_llama_cpp(tmp_path: Path) -> None:
     write_pieces(path, vocabulary())
     ours = built_from(path)
     assert isinstance(ours, Pieces)
-    command = [sys.executable, "-c", SERVER, str(path)]
     counted = 0
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as served:
-        assert served.stdout is not None and served.stdin is not None
-        url = served.stdout.readline().strip()
-        try:
-            with httpx.Client() as client:
-                for text in (*TEXTS, *MORE, *random_texts(150)):
-                    theirs = client.post(f"{url}/tokenize", json={"content": text}).json()["tokens"]
-                    made = ours.encode(text)
-                    if made is None:
-                        assert any(unicodedata.category(each) == "Cn" for each in text), ascii(text)
-                        continue
-                    counted += 1
-                    assert made.ids == theirs, ascii(text)
-        finally:
-            served.stdin.close()
-            served.wait(10)
+    with llama_cpp(path) as theirs:
+        for text in (*TEXTS, *MORE, *random_texts(150)):
+            made = ours.encode(text)
+            if made is None:
+                assert any(unicodedata.category(each) == "Cn" for each in text), ascii(text)
+                continue
+            counted += 1
+            assert made.ids == theirs(text), ascii(text)
     assert counted > 150
 
 

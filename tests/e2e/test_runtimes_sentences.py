@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-import httpx
 import pytest
 from tests.e2e.small_gguf import CONTROL, USER, sentence_vocabulary, write_sentences
-from tests.e2e.test_runtimes_splits import SERVER, TEXTS, random_texts
+from tests.e2e.test_runtimes_splits import TEXTS, random_texts
+from tests.e2e.tokenizer import llama_cpp
 
 from intermodal.runtimes.sentences import Sentences
 from intermodal.runtimes.vocabulary import built_from
@@ -45,26 +43,16 @@ def test_ids_equal_those_of_llama_cpp(prefix: bool, inner: bool, name: str, tmp_
     write_sentences(path, sentence_vocabulary(), prefix=prefix, inner=inner, name=name)
     ours = built_from(path)
     assert isinstance(ours, Sentences)
-    command = [sys.executable, "-c", SERVER, str(path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as served:
-        assert served.stdout is not None and served.stdin is not None
-        url = served.stdout.readline().strip()
-        try:
-            with httpx.Client() as client:
-                for text in (*TEXTS, *MORE, *random_texts(150)):
-                    theirs = client.post(f"{url}/tokenize", json={"content": text}).json()["tokens"]
-                    assert theirs or not text.strip(), "the server tells nothing"
-                    made = ours.encode(text)
-                    if made is None:
-                        assert name != "small" and any(token in text for token in SPECIAL), ascii(text)
-                    else:
-                        assert made.ids == theirs, ascii(text)
-                assert (ours.encode("</s>") is None) == (name != "small")
-        finally:
-            served.stdin.close()
-            served.wait(10)
+    with llama_cpp(path) as theirs:
+        for text in (*TEXTS, *MORE, *random_texts(150)):
+            ids = theirs(text)
+            assert ids or not text.strip(), "the server tells nothing"
+            made = ours.encode(text)
+            if made is None:
+                assert name != "small" and any(token in text for token in SPECIAL), ascii(text)
+            else:
+                assert made.ids == ids, ascii(text)
+        assert (ours.encode("</s>") is None) == (name != "small")
 
 
 def test_a_file_of_the_users_own_counts_and_nothing_is_written_beside_it(tmp_path: Path) -> None:

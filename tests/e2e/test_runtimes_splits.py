@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from tests.e2e.small_gguf import vocabulary, write
+from tests.e2e.tokenizer import llama_cpp
 
 from intermodal.runtimes.splits import SPLITS
 from intermodal.runtimes.vocabulary import built_from
 
 pytestmark = pytest.mark.e2e
-SERVER = """
-import sys, xllamacpp
-p = xllamacpp.CommonParams()
-p.model.path, p.hostnames, p.port, p.n_ctx, p.n_parallel = sys.argv[1], ["127.0.0.1"], 0, 512, 1
-p.ui, p.warmup, p.verbosity, p.cpuparams.n_threads = False, False, -1, 1
-server = xllamacpp.Server(p)
-print(server.listening_address, flush=True)
-sys.stdin.read()
-"""
 TEXTS = (
     "Hello", "  two  spaces ", "tab\there\n\n\nnew\r\nline", "12345 67.89 ½ ² ٣٤", "日本語のテキストを読む",
     "Привет, мир!", "été déjà cafe\u0301", "🎉👩\u200d👩\u200d👧 👍🏽 🇩🇪 emoji", "<|im_start|>user\nhi<|im_end|>",
@@ -56,20 +45,9 @@ def test_ids_equal_those_of_llama_cpp(pre: str, words: tuple[list[str], list[str
     write(path, pre, *words)
     ours = built_from(path)
     assert ours is not None
-    command = [sys.executable, "-c", SERVER, str(path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as served:
-        assert served.stdout is not None and served.stdin is not None
-        url = served.stdout.readline().strip()
-        try:
-            with httpx.Client() as client:
-                for text in (*TEXTS, *random_texts(150)):
-                    theirs = client.post(f"{url}/tokenize", json={"content": text}).json()["tokens"]
-                    assert ours.encode(text, add_special_tokens=False).ids == theirs, ascii(text)
-        finally:
-            served.stdin.close()
-            served.wait(10)
+    with llama_cpp(path) as theirs:
+        for text in (*TEXTS, *random_texts(150)):
+            assert ours.encode(text, add_special_tokens=False).ids == theirs(text), ascii(text)
 
 
 def test_a_pre_tokenizer_nobody_compared_is_not_counted_with(

@@ -58,8 +58,3 @@ def picture_words(host: Host) -> frozenset[str]:
     more = {word for quirk, word in _MORE.items() if quirk in host.quirks}
     less = {word for quirk, word in _LESS.items() if quirk in host.quirks}
     return frozenset((has | more) - less)
-
-
-def asks_for_pictures(protocol: Protocol) -> bool:
-    """Whether intermodal asks for pictures in this protocol."""
-    return protocol in _HAS

@@ -126,11 +126,8 @@ def _measure(made: Bench, bridge: Bridge, *, quiet: bool) -> None:
         wrong = f"  {failed} failed" if failed else ""
         progress.show(StepProgress(step="bench", fraction=done / made.total, note=f"{done} of {made.total}{wrong}"))
 
-    async def go() -> None:
-        await made.run(told)
-
     try:
-        bridge.run(go)
+        bridge.run(made.run, told)
     finally:
         progress.clear()
 
@@ -139,15 +136,17 @@ def resident(endpoint: Endpoint, client: Any) -> int | None:
     """Bytes resident of what serves an endpoint on this machine; None where that is elsewhere or cannot be told."""
     import os
 
+    from intermodal.cli.up import resident_of
     from intermodal.costing.rates import HERE
     from intermodal.servers.asked import listening, resident
+    from intermodal.servers.here import endpoint_id
     from intermodal.servers.up import all_servers
 
     if endpoint.host.zone not in HERE:
         return None
     for server in all_servers(os.environ):
-        if endpoint.host.id == f"up.{server.wanted.name}" and server.state is not None and server.phase == "ready":
-            return resident(int(server.state.server.split("/")[2])) or None
+        if endpoint_id(server) == endpoint.id and server.phase == "ready":
+            return resident_of(server) or None
     if endpoint.host.zone == "process":
         runtimes = client._runtimes
         found: int | None = runtimes.peak_memory(endpoint.id) if runtimes is not None else None
@@ -171,7 +170,7 @@ def _show(made: Bench) -> None:
         for level in (each for each in made.levels if each.endpoint == subject.endpoint):
             rows.append(
                 (
-                    subject.endpoint, str(level.concurrency), _ms(level.first), _rate(level.decode),
+                    subject.endpoint, str(level.concurrency), _ranged(level.first, 3, " s"), _ranged(level.decode, 1),
                     f"{level.throughput:.1f}", str(level.requests), _errors(level),
                     size(level.memory) if level.memory else "-", _price(subject),
                 )
@@ -186,16 +185,10 @@ def _show(made: Bench) -> None:
     click.echo("median (10th to 90th percentile); what one request at a time took is what plans now go by")
 
 
-def _ms(spread: Spread) -> str:
+def _ranged(spread: Spread, digits: int, unit: str = "") -> str:
     if spread.median is None or spread.low is None or spread.high is None:
         return "-"
-    return f"{spread.median:.3f} s ({spread.low:.3f}..{spread.high:.3f})"
-
-
-def _rate(spread: Spread) -> str:
-    if spread.median is None or spread.low is None or spread.high is None:
-        return "-"
-    return f"{spread.median:.1f} ({spread.low:.1f}..{spread.high:.1f})"
+    return f"{spread.median:.{digits}f}{unit} ({spread.low:.{digits}f}..{spread.high:.{digits}f})"
 
 
 def _errors(level: Level) -> str:

@@ -317,7 +317,7 @@ def _about_drift(drift: Drift) -> Finding:
 
 def _what_works(catalog: Catalog) -> Iterator[Finding]:
     """Per thing people ask for, the strongest endpoint that can be called now."""
-    from intermodal.cli.listed import allowed
+    from intermodal.planner.index import allowed
     from intermodal.request import TIERS
 
     wanted = (

@@ -111,15 +111,10 @@ def everything(catalog: Catalog, snapshot: Snapshot, rows: Iterable[Row]) -> lis
     return found
 
 
-def allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
-    """Whether a plan may use it without asking: it computes here, or the user consented to its host."""
-    from intermodal.planner.index import needs_consent
-
-    return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
-
-
 def lacks(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
     """What keeps it from being called, and what to do; "" and "" when nothing does. Consent comes first."""
+    from intermodal.planner.index import allowed
+
     if not allowed(endpoint, catalog):
         return "no consent", f"intermodal hosts add {endpoint.host.id}"
     return (endpoint.missing, endpoint.todo) if not endpoint.ready else ("", "")
@@ -216,6 +211,8 @@ def price_words(price: Price) -> str:
 
 def document(each: Listed, catalog: Catalog) -> dict[str, Any]:
     """A line as ``--json`` gives it: every field there, whatever its value."""
+    from intermodal.planner.index import allowed
+
     endpoint = each.endpoint
     strength = (
         [

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from intermodal.cli.found import looked
-from intermodal.cli.listed import allowed
 from intermodal.cli.models_refresh import refresh
 from intermodal.cli.models_show import compare, show
 from intermodal.content import KINDS
@@ -248,4 +247,4 @@ models.add_command(show)
 models.add_command(compare)
 models.add_command(refresh)
 
-__all__ = ["allowed", "models"]
+__all__ = ["models"]

@@ -48,14 +48,14 @@ async def listed_models(host: Host, *, key: str = "", where: str = "", wait: flo
     """
     import anyio
 
-    from intermodal.executor.transport import Transport
+    from intermodal.executor.transport import Server, Transport
 
     transport = Transport()
     listing = LISTINGS.get(host.protocol, OPENAI)
     try:
         with anyio.fail_after(wait):
             async with transport.get(
-                host.base_url, listing.path, key=key, auth=host.auth, headers=listing.headers, where=where
+                Server(host.base_url, key, host.auth), listing.path, headers=listing.headers, where=where
             ) as response:
                 status, body = response.status, await response.read(MAX_LISTING)
     except TimeoutError:

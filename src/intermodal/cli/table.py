@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from intermodal.plans.numbers import size
+
 if TYPE_CHECKING:
     from intermodal.quantity import Quantity
 
@@ -17,11 +19,6 @@ def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in (head, *rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         click.echo("  ".join(cells).rstrip())
-
-
-def size(count: float) -> str:
-    """Bytes: 98 MB, 1.6 GB."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def memory(need: Quantity) -> str:
@@ -44,3 +41,6 @@ def money(amount: float | None) -> str:
 def count(number: float | None) -> str:
     """12,345; "-" for nothing known."""
     return "-" if number is None else f"{number:,.0f}"
+
+
+__all__ = ["count", "echo_table", "memory", "money", "size"]

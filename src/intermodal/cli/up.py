@@ -128,11 +128,13 @@ def _list(as_json: bool) -> None:
 
 def plain(server: Server) -> dict[str, Any]:
     """A server as a document. Its key stays out of it."""
+    from intermodal.servers.here import endpoint_id
+
     wanted, state = server.wanted, server.state
     lives = state is not None and server.phase in ("starting", "ready", "restarting")
     low, mid, high = wanted.memory
     return {
-        "name": wanted.name, "endpoint": f"up.{wanted.name}:{wanted.model_id}", "state": server.phase,
+        "name": wanted.name, "endpoint": endpoint_id(server), "state": server.phase,
         "program": wanted.program, "model": wanted.model, "projector": wanted.projector,
         "base_url": state.base_url if state is not None and server.phase == "ready" else "",
         "port": state.port if state is not None and lives else None,
@@ -153,8 +155,10 @@ def resident_of(server: Server) -> int | None:
 
 
 def _pid(server: Server) -> int | None:
+    from intermodal.store.process import pid_of
+
     lives = server.state is not None and server.phase in ("starting", "ready")
-    return int(server.state.server.split("/")[2]) if lives and server.state and server.state.server else None
+    return pid_of(server.state.server) if lives and server.state and server.state.server else None
 
 
 def _cells(server: Server) -> tuple[str, ...]:

@@ -142,11 +142,6 @@ def audio_tokens(seconds: Quantity) -> Quantity:
     return seconds.times(between(*AUDIO, "10 tokens a second (OpenAI); other families up to 32"))
 
 
-def video_tokens(seconds: Quantity) -> Quantity:
-    """Tokens of a video that a model watches itself."""
-    return seconds.times(between(*VIDEO, "290 tokens a second (Gemini); other families 64 to 1,200"))
-
-
 def document_tokens(pages: int, chars: int) -> Quantity:
     """Tokens of a document that a model takes whole."""
     if pages <= 0:

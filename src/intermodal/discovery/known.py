@@ -20,8 +20,9 @@ from intermodal.catalog.nouns import Catalog, Host, Shortcoming
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shipped import known_hosts
 from intermodal.config import Config, data_dir
-from intermodal.discovery.look import Place, look
+from intermodal.discovery.look import look
 from intermodal.errors import StoreError
+from intermodal.executor.transport import Server
 from intermodal.keys import find_key
 from intermodal.store import lessons, servers
 
@@ -44,7 +45,7 @@ class Known:
         if not self.wanted:
             return ()
         if self._kept is None:
-            allowed = {place.address for place in self._places(keys=False)}
+            allowed = {server.base_url for server in self._places(keys=False)}
             self._kept = tuple(each for each in servers.read(self._folder) if each.address in allowed)
         return self._kept
 
@@ -96,16 +97,15 @@ class Known:
         own = {row.id: row for row in self._config.hosts}
         return [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
 
-    def _places(self, *, keys: bool = True) -> list[Place]:
+    def _places(self, *, keys: bool = True) -> list[Server]:
         """Every address once: those of rows and of variables that are on this machine, and those of the config."""
-        settings, found = self._config.discovery, dict[str, Place]()
+        settings, found = self._config.discovery, dict[str, Server]()
 
         def add(address: str, host: Host | None = None) -> None:
             root = root_of(address)
             keyed = host if keys and host is not None and host.auth != "none" else None
             key = (find_key(keyed, self._env) or "") if keyed is not None and root not in found else ""
-            place = Place(address=root, key=key, auth=keyed.auth) if keyed is not None and key else Place(address=root)
-            found.setdefault(root, place)
+            found.setdefault(root, Server(root, key, keyed.auth) if keyed is not None and key else Server(root))
 
         own = [row for row in self._config.hosts if row.base_url]  # first: they may have keys
         usual = [row for row in self._rows() if row.discovery is not None] if settings.usual_ports else []

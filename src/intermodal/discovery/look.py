@@ -14,10 +14,8 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.found import FoundModel, FoundServer, Said, folded
-from intermodal.catalog.nouns import Auth
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.signs import Read, Sign, Signs
-from intermodal.content import Value
 from intermodal.discovery.reading import OF_THE_LOADED, READERS, at
 from intermodal.executor.transport import Server, Timeouts, Transport, listening
 from intermodal.wire.call import Encoded
@@ -29,16 +27,8 @@ _LARGEST = 8 << 20  # bytes of a reply
 _JSON = (("content-type", "application/json"),)
 
 
-class Place(Value):
-    """An address to look at, with the key of the host it is, "" for none."""
-
-    address: str
-    key: str = ""
-    auth: Auth = "none"
-
-
 async def look(
-    places: Iterable[Place],
+    servers: Iterable[Server],
     kinds: Sequence[HostRow],
     *,
     date: str,
@@ -48,6 +38,7 @@ async def look(
     """What answers at these addresses, in their order. Addresses at which nothing listens are left out.
 
     Args:
+        servers: addresses by their root, with the key of the host that each is.
         kinds: rows that say how a server is told and read.
         date: when this is, UTC to the minute.
         before: what was found by address; a model with the same digest on the same version is not asked about again.
@@ -55,7 +46,7 @@ async def look(
     import anyio
 
     transport = Transport()
-    visits = [_Visit(place, kinds, transport, (before or {}).get(place.address), date) for place in places]
+    visits = [_Visit(server, kinds, transport, (before or {}).get(server.base_url), date) for server in servers]
     try:
         with anyio.move_on_after(seconds):
             async with anyio.create_task_group() as group:
@@ -71,7 +62,7 @@ class _Visit:
     """One address: what it replied so far."""
 
     def __init__(
-        self, place: Place, kinds: Sequence[HostRow], transport: Transport, before: FoundServer | None, date: str
+        self, place: Server, kinds: Sequence[HostRow], transport: Transport, before: FoundServer | None, date: str
     ) -> None:
         self._place, self._transport, self._before, self._date = place, transport, before, date
         self._kinds = {row.id: row.discovery for row in kinds if row.discovery is not None}
@@ -82,7 +73,7 @@ class _Visit:
         self._said: dict[int, list[Said]] = {}
 
     async def make(self) -> None:
-        if not await listening(self._place.address):
+        if not await listening(self._place.base_url):
             return
         self._there = True
         self._kind = await self._told_apart()
@@ -94,10 +85,9 @@ class _Visit:
         if not self._there or (self._whole and not self._replies):
             return None
         signs = self._kinds.get(self._kind, Signs())
-        said = [each for place in sorted(self._said) for each in self._said[place]]
-        models = folded(said, signs.forwarded_names)
+        models = folded(self._heard, signs.forwarded_names)
         return FoundServer(
-            address=self._place.address, kind=self._kind, version=self._version, date=self._date, models=models,
+            address=self._place.base_url, kind=self._kind, version=self._version, date=self._date, models=models,
             whole=self._whole, said="" if self._kind else self._strange(),
         )  # fmt: skip
 
@@ -125,14 +115,18 @@ class _Visit:
         """Status and body, (0, b"") where there was no reply. Every path is asked once."""
         if path not in self._replies:
             try:
-                place = self._place
-                async with self._transport.get(place.address, path, key=place.key, auth=place.auth) as response:
+                async with self._transport.get(self._place, path) as response:
                     self._replies[path] = response.status, await response.read(_LARGEST)
             except errors.IntermodalError:
                 return 0, b""
         return self._replies[path]
 
     # ---- what it says ---------------------------------------------------------------------------
+
+    @property
+    def _heard(self) -> list[Said]:
+        """In the order of the row's reads, whichever came first."""
+        return [each for number in sorted(self._said) for each in self._said[number]]
 
     async def _read(self, row: Signs) -> None:
         import anyio
@@ -145,8 +139,9 @@ class _Visit:
                 self._hear(number, read, "", (await self._get(read.path))[1], row)
         for number, read in enumerate(row.reads):
             if read.each:
-                said = [each for place in sorted(self._said) for each in self._said[place]]
-                names = [model for model in folded(said) if not self._known(model, number, read.path)][:MOST_MODELS]
+                names = [model for model in folded(self._heard) if not self._known(model, number, read.path)][
+                    :MOST_MODELS
+                ]
                 limiter = anyio.CapacityLimiter(_AT_ONCE)
                 async with anyio.create_task_group() as group:
                     for model in names:
@@ -173,12 +168,9 @@ class _Visit:
     async def _each(self, number: int, read: Read, model: str, row: Signs, limiter: Any) -> None:
         asked = Encoded(path=read.path, headers=_JSON, segments=(json.dumps({"model": model}).encode(),))
         limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
-        place = self._place
         async with limiter:
             try:
-                async with self._transport.post(
-                    Server(place.address, place.key, place.auth), asked, timeouts=limits
-                ) as response:
+                async with self._transport.post(self._place, asked, timeouts=limits) as response:
                     body = await response.read(_LARGEST)
             except errors.IntermodalError:
                 return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from intermodal.catalog.nouns import Endpoint
@@ -119,16 +118,25 @@ class Entry:
         if self._later is not None:
             self._later.cancel()
         if self._writing is None and self._open:
-            begin, self._ledger.begin = self._ledger.begin, None
-            write = partial(self._write, begin)
+            reserve = self._reserving()
+
+            def write() -> str:
+                key = reserve()
+                self._store.sent(key)
+                return key
+
             self._writing = asyncio.wrap_future(self._store.together(write, later=self._free))
 
-    def _write(self, begin: Callable[[], None] | None) -> str:
-        if begin is not None:
-            begin()
-        key = self._store.reserve(self._row)
-        self._store.sent(key)
-        return key
+    def _reserving(self) -> Callable[[], str]:
+        """What writes the row, after the run's own where no attempt did so yet."""
+        begin, self._ledger.begin = self._ledger.begin, None
+
+        def reserve() -> str:
+            if begin is not None:
+                begin()
+            return self._store.reserve(self._row)
+
+        return reserve
 
     async def written(self) -> None:
         """The row is there. Raises StoreError."""
@@ -165,16 +173,9 @@ class Entry:
         if not self._open:
             return
         self._forget(cost)
-        begin = None
-        if not self._key:  # it ended before anything was to be sent: its row has yet to be written
-            begin, self._ledger.begin = self._ledger.begin, None
-
-        def end() -> None:
-            if begin is not None:
-                begin()
-            write(self._key or self._store.reserve(self._row), outcome)
-
-        await together(self._store, end)
+        # Where it ended before anything was to be sent, its row has yet to be written.
+        reserve = None if self._key else self._reserving()
+        await together(self._store, lambda: write(reserve() if reserve is not None else self._key, outcome))
 
     def _forget(self, cost: float | None) -> None:
         """Nothing is set aside for it any more; ``cost`` was spent, None for all that was set aside."""

@@ -346,17 +346,14 @@ class Transport:
 
     def get(
         self,
-        base_url: str,
+        server: Server,
         path: str,
         *,
-        key: str = "",
-        auth: Auth = "bearer",
         headers: tuple[tuple[str, str], ...] = (),
         where: str = "",
     ) -> AbstractAsyncContextManager[Response]:
-        """GET ``base_url`` + ``path``; see :meth:`post`."""
+        """GET a path of a server; see :meth:`post`."""
         nothing = Encoded(path=path, headers=headers, segments=())
-        server = Server(base_url, key, auth)
         request = _Request((), where or _name(server, nothing), _DEFAULT)
         return self._exchange("GET", server, nothing, request, proxied=False)
 

@@ -83,9 +83,8 @@ class Bill:
         self._finished: Finished | None = None
         self._open = set[str]()  # steps that began and of which nothing more was heard; a step begins at each attempt
         self._began = False
-        self._told = (
-            False  # the last step that ended said how many tokens it took: the one that answers does, or no one
-        )
+        # The last step that ended said how many tokens it took: the one that answers does, or no one.
+        self._told = False
 
     async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         async with aclosing(events):

@@ -15,7 +15,6 @@ from intermodal.events import (
     Note,
     StepProgress,
     StepStarted,
-    TextDelta,
 )
 from intermodal.gateway import told
 from intermodal.gateway.dialects import CHAT, Dialect
@@ -88,15 +87,12 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
     said = told.Told(job.plan)
     run = RunEvents(said.about)
     events: list[WireEvent] = []
-    text: list[str] = []
     more: dict[str, str] = {}
     async with gateway.running(job.prepared, job.plan, asked) as happening:
         async for event in happening:
             said.feed(event)
-            if isinstance(event, TextDelta):
-                text.append(event.text)
-            elif isinstance(event, Finished):
-                gateway.conversations.keep(job.request, "".join(text), event, asked.owner)
+            if isinstance(event, Finished):
+                gateway.conversations.keep(job.request, said.text, event, asked.owner)
                 more = ended(said, event)
             events += run.feed(event)
     status, body = dialect.encode(events, job.call.model)
@@ -148,17 +144,15 @@ class Stream:
             self._stop_waiting()
 
     async def _events(self) -> None:
-        job, text = self._job, list[str]()
+        job = self._job
         said = told.Told(job.plan)
         run = RunEvents(said.about)
         async with self._gateway.running(job.prepared, job.plan, self._asked, live=True) as happening:
             async for event in happening:
                 said.feed(event)
                 self._follow(event)
-                if isinstance(event, TextDelta):
-                    text.append(event.text)
-                elif isinstance(event, Finished):
-                    self._gateway.conversations.keep(job.request, "".join(text), event, self._asked.owner)
+                if isinstance(event, Finished):
+                    self._gateway.conversations.keep(job.request, said.text, event, self._asked.owner)
                 data = b"".join([self._encoder.feed(each) for each in run.feed(event)])
                 if data:
                     self._begin()

@@ -6,7 +6,6 @@ Kept are digests, endpoints and bounds, never content.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 from intermodal.asking import continued
 from intermodal.content import BytesSource, Part, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
+from intermodal.gateway.latest import Latest
 from intermodal.request import Message, Policy, Request
 
 _KEPT = 4096
@@ -30,7 +30,7 @@ class Conversations:
     """The latest few thousand, by their digest and whose they are."""
 
     def __init__(self) -> None:
-        self._places: OrderedDict[bytes, Place] = OrderedDict()
+        self._places: Latest[bytes, Place] = Latest(_KEPT)
 
     def placed(self, request: Request, owner: str) -> Request:
         """The request as the next turn of the conversation it continues: where it was, under what bounded it."""
@@ -47,9 +47,6 @@ class Conversations:
         parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
         name = _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
         self._places[name] = Place(finished.endpoint, request.policy)
-        self._places.move_to_end(name)
-        if len(self._places) > _KEPT:
-            self._places.popitem(last=False)
 
 
 def _digest(messages: tuple[Message, ...], owner: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.gateway import chats, explained, health, listing, metrics, works
 from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
@@ -19,10 +19,9 @@ Answering = Callable[["Gateway", Asked, Reply], Awaitable[None]]
 
 
 class Door(NamedTuple):
-    """What answers at a path. ``open``: without a key. ``errors``: in whose words. ``body``: what must come in."""
+    """What answers at a path. ``open``: without a key. ``body``: what must come in."""
 
     answer: Answering
-    errors: Literal["openai", "anthropic", "ollama"] = "openai"
     open: bool = False
     body: str = ""
 
@@ -40,12 +39,12 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/v1/audio/transcriptions"): Door(works.transcriptions, body="multipart/form-data"),
     ("POST", "/v1/audio/speech"): Door(works.speech, body=_JSON),
     ("POST", "/v1/images/generations"): Door(works.pictures, body=_JSON),
-    ("POST", "/v1/messages"): Door(partial(chats.chat, dialect=MESSAGES), "anthropic", body=_JSON),
-    ("POST", "/v1/messages/count_tokens"): Door(explained.count_tokens, "anthropic", body=_JSON),
-    ("POST", "/api/chat"): Door(partial(chats.chat, dialect=OLLAMA), "ollama"),  # its clients send no content-type
-    ("GET", "/api/tags"): Door(listing.tags, "ollama"),
-    ("POST", "/api/show"): Door(listing.show, "ollama"),
-    ("GET", "/api/version"): Door(listing.version, "ollama"),
+    ("POST", "/v1/messages"): Door(partial(chats.chat, dialect=MESSAGES), body=_JSON),
+    ("POST", "/v1/messages/count_tokens"): Door(explained.count_tokens, body=_JSON),
+    ("POST", "/api/chat"): Door(partial(chats.chat, dialect=OLLAMA)),  # its clients send no content-type
+    ("GET", "/api/tags"): Door(listing.tags),
+    ("POST", "/api/show"): Door(listing.show),
+    ("GET", "/api/version"): Door(listing.version),
     ("POST", "/v1/explain"): Door(explained.explain, body=_JSON),
     ("GET", "/v1/plans/"): Door(explained.plan),
 }

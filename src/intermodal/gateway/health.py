@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from intermodal.gateway.listing import JSON
+from intermodal.gateway.listing import JSON, usable
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.wire._json import dumps
@@ -70,6 +70,4 @@ async def _reads(gateway: Gateway) -> bool:
 
 
 async def _has_endpoints(gateway: Gateway) -> bool:
-    from intermodal.gateway.listing import rows
-
-    return bool(rows(gateway.client.catalog))
+    return any(True for _ in usable(gateway.client.catalog))

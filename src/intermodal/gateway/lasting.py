@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from typing import NamedTuple
 
 from intermodal.catalog.nouns import Catalog, Shortcoming
 from intermodal.client import AsyncClient
+from intermodal.gateway.latest import Latest
 from intermodal.plans.machine import Machine
 
 FRESH = 1.0  # seconds; weights that were pulled meanwhile are seen after that
@@ -27,7 +27,7 @@ class LastingClient(AsyncClient):
     def __init__(self) -> None:
         super().__init__()
         self._machines: tuple[float, tuple[str, ...], Machine] | None = None
-        self._catalogs: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], _Held] = OrderedDict()
+        self._catalogs: Latest[tuple[tuple[str, ...], tuple[str, ...]], _Held] = Latest(_KEPT)
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         now = time.monotonic()
@@ -44,9 +44,6 @@ class LastingClient(AsyncClient):
             same = held is not None and held.catalog == made
             held = held._replace(since=now) if held is not None and same else _Held(now, made, (), made)
             self._catalogs[hosts, named] = held
-            self._catalogs.move_to_end((hosts, named))
-            if len(self._catalogs) > _KEPT:
-                self._catalogs.popitem(last=False)
         learned = self._upstreams.learned
         if held.learned != learned:
             corrected = self._upstreams.corrected(held.catalog)

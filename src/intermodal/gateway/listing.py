@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from intermodal._version import __version__
@@ -12,7 +12,7 @@ from intermodal.errors import UnknownModel
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import AUTO, POLICY
 from intermodal.gateway.reply import Reply
-from intermodal.planner.index import needs_consent
+from intermodal.planner.index import allowed
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.served import Refused
 
@@ -29,7 +29,7 @@ _BRIDGES: dict[Kind, tuple[str, ...]] = {
 
 def rows(catalog: Catalog) -> list[dict[str, Any]]:
     """One row a model that can be asked now, by the words of OpenAI and OpenRouter."""
-    there = [e for e in catalog.endpoints if _usable(e, catalog)]
+    there = list(usable(catalog))
     bridged = _bridged(there)
     by_model: dict[str, list[Endpoint]] = {}
     for endpoint in there:
@@ -37,8 +37,9 @@ def rows(catalog: Catalog) -> list[dict[str, Any]]:
     return [_row(endpoints, bridged) for _, endpoints in sorted(by_model.items())]
 
 
-def _usable(endpoint: Endpoint, catalog: Catalog) -> bool:
-    return endpoint.ready and (not needs_consent(endpoint) or endpoint.host.id in catalog.consent)
+def usable(catalog: Catalog) -> Iterator[Endpoint]:
+    """Endpoints that can be asked now."""
+    return (endpoint for endpoint in catalog.endpoints if endpoint.ready and allowed(endpoint, catalog))
 
 
 def _bridged(endpoints: Iterable[Endpoint]) -> frozenset[Kind]:
@@ -97,10 +98,22 @@ def _named(gateway: Gateway, made: list[dict[str, Any]]) -> list[dict[str, Any]]
     ]  # fmt: skip
 
 
+def _all(gateway: Gateway) -> list[dict[str, Any]]:
+    made = rows(gateway.client.catalog)
+    return [*_named(gateway, made), *made]
+
+
+def _row_of(gateway: Gateway, name: str, see: str) -> dict[str, Any]:
+    """Raises UnknownModel, which names the list to ``see``."""
+    for row in _all(gateway):
+        if row["id"] == name:
+            return row
+    raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")
+
+
 async def models(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /v1/models``."""
-    made = rows(gateway.client.catalog)
-    data = [*_named(gateway, made), *made]
+    data = _all(gateway)
     more = {"first_id": data[0]["id"], "last_id": data[-1]["id"], "has_more": False}  # as Anthropic's clients page
     reply.whole(200, dumps({"object": "list", "data": data, **more}), JSON)
 
@@ -110,12 +123,7 @@ async def model(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     from urllib.parse import unquote
 
     name = unquote(asked.head.path.removeprefix("/v1/models/"))
-    made = rows(gateway.client.catalog)
-    for row in (*_named(gateway, made), *made):
-        if row["id"] == name:
-            reply.whole(200, dumps(row), JSON)
-            return
-    raise UnknownModel(f"there is no model named {name[:200]}", todo="see /v1/models")
+    reply.whole(200, dumps(_row_of(gateway, name, "/v1/models")), JSON)
 
 
 # ---- Ollama's ------------------------------------------------------------------------------------
@@ -123,8 +131,7 @@ async def model(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def tags(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /api/tags``: models that chat. There is no file whose size or digest could be told."""
-    made = rows(gateway.client.catalog)
-    chats = [row for row in (*_named(gateway, made), *made) if "text" in row["architecture"]["output_modalities"]]
+    chats = [row for row in _all(gateway) if "text" in row["architecture"]["output_modalities"]]
     listed = [
         {"name": row["id"], "model": row["id"], "modified_at": "1970-01-01T00:00:00Z", "size": 0, "digest": "",
          "details": {"format": "", "family": row["owned_by"], "families": None, "parameter_size": "",
@@ -140,10 +147,7 @@ async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     name = (tree.get("model") or tree.get("name")) if isinstance(tree, dict) else None
     if not isinstance(name, str):
         raise Refused("the body names no model", status=400)
-    made = rows(gateway.client.catalog)
-    row = next((row for row in (*_named(gateway, made), *made) if row["id"] == name), None)
-    if row is None:
-        raise UnknownModel(f"there is no model named {name[:200]}", todo="see /api/tags")
+    row = _row_of(gateway, name, "/api/tags")
     kinds = row["architecture"]["input_modalities"]
     able = ["completion", "tools", *(["vision"] if "image" in kinds else []), *(["audio"] if "audio" in kinds else [])]
     family = row["owned_by"]

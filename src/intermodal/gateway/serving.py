@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from intermodal.gateway.conversations import Conversations
 from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, path_of, words_of
 from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.latest import Latest
 from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
@@ -70,7 +70,7 @@ class Gateway:
         self.conversations = Conversations()
         self.metrics = Metrics()
         self.shapes = Shapes()
-        self.plans: OrderedDict[tuple[str, str], Plan] = OrderedDict()
+        self.plans: Latest[tuple[str, str], Plan] = Latest(_PLANS)
         self.readiness: tuple[float, dict[str, bool]] | None = None
         self.stopping = False
         self.active = 0
@@ -157,9 +157,6 @@ class Gateway:
         prepared = await self.client.prepare(request, counting=True)
         plan = plan_from(prepared.inputs) if exact else self.shapes.plan(prepared.inputs)
         self.plans[owner, plan.id] = plan
-        self.plans.move_to_end((owner, plan.id))
-        if len(self.plans) > _PLANS:
-            self.plans.popitem(last=False)
         return prepared, plan
 
     def running(

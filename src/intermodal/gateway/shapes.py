@@ -8,7 +8,6 @@ request is planned by itself. Everything else that a plan depends on is part of 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +17,7 @@ from intermodal.catalog.nouns import Catalog
 from intermodal.client import plan_from
 from intermodal.content import Text
 from intermodal.errors import IntermodalError
+from intermodal.gateway.latest import Latest
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
 
@@ -35,7 +35,7 @@ class Shapes:
     """The latest thousand shapes. ``hits`` and ``misses`` count requests of words alone."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[int, bytes], _Known] = OrderedDict()
+        self._known: Latest[tuple[int, bytes], _Known] = Latest(_KEPT)
         self.hits = 0
         self.misses = 0
 
@@ -49,8 +49,6 @@ class Shapes:
         if known is None:
             self.misses += 1
             known = self._known[key] = _Known(inputs.catalog, _planned(inputs))
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
         elif known.plan is not None:
             self.hits += 1
         return known.plan or plan_from(inputs)

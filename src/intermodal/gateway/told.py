@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from intermodal.events import AttemptFailed, Event, Finished, Note, Replanned, StepFinished
+from intermodal.events import AttemptFailed, Event, Finished, Note, Replanned, StepFinished, TextDelta
 from intermodal.plans.plan import Plan, Send
 from intermodal.plans.step import Call
 
@@ -30,13 +30,16 @@ class Told:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._text: list[str] = []
         self._notes: list[str] = []
         self._replans: list[str] = []
         self._calls = {step.id for step in plan.chosen.steps if isinstance(step, Call)}
         self.attempts = 0
 
     def feed(self, event: Event) -> None:
-        if isinstance(event, Note):
+        if isinstance(event, TextDelta):
+            self._text.append(event.text)
+        elif isinstance(event, Note):
             self._notes.append(event.text)
         elif isinstance(event, AttemptFailed):
             self.attempts += 1
@@ -45,6 +48,11 @@ class Told:
         elif isinstance(event, Replanned):
             self._replans.append(event.reason)
             self._calls.add(event.step)
+
+    @property
+    def text(self) -> str:
+        """Of the answer so far."""
+        return "".join(self._text)
 
     def about(self, finished: Finished) -> dict[str, Any]:
         """For the usage object of an answer. ``cost`` in USD, None where nobody knows; ``seconds`` of the whole run."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import Audio, BytesSource, File, Part, Text, Transcript
-from intermodal.events import Finished, StepFinished, TextDelta
+from intermodal.events import Finished, StepFinished
 from intermodal.gateway import told
 from intermodal.gateway.chats import ended
 from intermodal.gateway.forms import form_of
@@ -44,7 +44,6 @@ class Made(NamedTuple):
     """What a run made. ``tokens`` in and out, as far as they were told; ``head`` for the answer."""
 
     finished: Finished
-    text: str
     tokens: tuple[int, int]
     about: dict[str, Any]
     head: dict[str, str]
@@ -53,15 +52,12 @@ class Made(NamedTuple):
 async def _make(gateway: Gateway, asked: Asked, request: Request, ignored: tuple[str, ...] = ()) -> Made:
     prepared, plan = await gateway.planned(request, asked.owner)
     said = told.Told(plan)
-    text: list[str] = []
     tokens = [0, 0]
     finished: Finished | None = None
     async with gateway.running(prepared, plan, asked) as happening:
         async for event in happening:
             said.feed(event)
-            if isinstance(event, TextDelta):
-                text.append(event.text)
-            elif isinstance(event, StepFinished):
+            if isinstance(event, StepFinished):
                 tokens[0] += event.actual.usage.input_tokens or 0
                 tokens[1] += event.actual.usage.output_tokens or 0
             elif isinstance(event, Finished):
@@ -69,7 +65,7 @@ async def _make(gateway: Gateway, asked: Asked, request: Request, ignored: tuple
     assert finished is not None
     more = ended(said, finished)
     head = told.headers_of(plan, route=more.pop("route"), ignored=ignored)
-    return Made(finished, "".join(text), (tokens[0], tokens[1]), said.about(finished), {**head, **more})
+    return Made(finished, (tokens[0], tokens[1]), said.about(finished), {**head, **more})
 
 
 def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: Sampling | None = None) -> Request:

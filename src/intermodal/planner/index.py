@@ -194,6 +194,11 @@ def needs_consent(endpoint: Endpoint) -> bool:
     return endpoint.host.zone not in HERE
 
 
+def allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
+    """Whether a plan may use it without asking: it computes here, or the user consented to its host."""
+    return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
+
+
 def _groups(catalog: Catalog) -> list[Group]:
     consented = frozenset(catalog.consent)
     found: dict[tuple[object, ...], Group] = {}

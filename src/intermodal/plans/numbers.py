@@ -16,6 +16,15 @@ def count(quantity: Quantity) -> str:
     return _ranged(quantity, lambda value: f"{value:,.0f}", "")
 
 
+def size(amount: float) -> str:
+    """Bytes on a disk or in memory: 98 MB, 1.6 GB.
+
+    >>> size(98e6), size(1.6e9)
+    ('98 MB', '1.6 GB')
+    """
+    return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB"
+
+
 def tokens(quantity: Quantity) -> str:
     """A number of tokens with its range.
 

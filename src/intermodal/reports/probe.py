@@ -7,7 +7,7 @@ made as any other: a row in the store before each is sent, and none that could c
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -30,7 +30,7 @@ from intermodal.executor.world import World
 from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import Quantity, between, exact
 from intermodal.reports import samples
-from intermodal.request import JsonOutput, Sampling, Tool
+from intermodal.request import JsonOutput, Sampling, TextOutput, Tool
 from intermodal.store.rows import Work
 from intermodal.wire.call import (
     ChatCall,
@@ -49,6 +49,11 @@ ANSWER = 24  # tokens of an answer at most
 # in as its text and as a picture.
 _WEIGHS: Mapping[About, int] = {"text": 60, "image": 3000, "audio": 400, "document": 5000, "tools": 900, "json": 400}
 _GROWS = 2  # tokens that a picture, a sound or a page adds to a prompt, at least
+_MEDIA: Mapping[About, Callable[[], WirePart]] = {
+    "image": lambda: WireImage(data=samples.picture()),
+    "audio": lambda: WireAudio(data=samples.sound()),
+    "document": lambda: WireDocument(data=samples.page(), name="page.pdf"),
+}
 _TOOL = Tool(
     name="weather", description="The weather of a city",
     schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
@@ -86,13 +91,13 @@ class Found(Value):
 
 def chosen(name: str, catalog: Catalog) -> Endpoint:
     """The one endpoint that a name stands for. Raises UnknownModel, UsageError or NotInstalled."""
-    from intermodal.planner.index import needs_consent
+    from intermodal.planner.index import allowed
 
     word = name.strip().lower()
     found = [each for each in catalog.endpoints if word in _names(each)]
     exact_ = [each for each in found if each.id.lower() == word]
-    allowed = [e for e in found if e.ready and (not needs_consent(e) or e.host.id in catalog.consent)]
-    over_http = [each for each in allowed if each.host.base_url and each.host.protocol in CHATS]
+    may_be_asked = [each for each in found if each.ready and allowed(each, catalog)]
+    over_http = [each for each in may_be_asked if each.host.base_url and each.host.protocol in CHATS]
     if not found:
         raise errors.UnknownModel(f"there is no endpoint named {name}", todo="see: intermodal models")
     pool = exact_ or over_http
@@ -101,7 +106,7 @@ def chosen(name: str, catalog: Catalog) -> Endpoint:
             f"{name} is at {len(pool)} endpoints", todo=f"say which: {', '.join(e.id for e in pool)}"
         )
     endpoint = pool[0] if pool else found[0]
-    if needs_consent(endpoint) and endpoint.host.id not in catalog.consent:
+    if not allowed(endpoint, catalog):
         what = f"there is no consent for host {endpoint.host.id}"
         raise errors.UsageError(what, where=endpoint.id, todo=f"run: intermodal hosts add {endpoint.host.id}")
     if not endpoint.ready:
@@ -244,17 +249,12 @@ def _wide(endpoint: Endpoint) -> Endpoint:
 
 
 def _call(endpoint: Endpoint, about: About) -> ChatCall:
-    media: dict[About, WirePart] = {
-        "image": WireImage(data=samples.picture()),
-        "audio": WireAudio(data=samples.sound()),
-        "document": WireDocument(data=samples.page(), name="page.pdf"),
-    }
     words = "What is the weather in Basel? Use the tool." if about == "tools" else "Answer with one word: what is this?"
-    parts: list[WirePart] = [*([media[about]] if about in media else ()), WireText(text=words)]
+    parts = [*([_MEDIA[about]()] if about in _MEDIA else ()), WireText(text=words)]
     return ChatCall(
         model=endpoint.served_as or endpoint.model.id,
         messages=(WireMessage(role="user", parts=tuple(parts)),),
-        output=JsonOutput(schema=_SCHEMA) if about == "json" else ChatCall(model="", messages=()).output,
+        output=JsonOutput(schema=_SCHEMA) if about == "json" else TextOutput(),
         sampling=Sampling(max_tokens=ANSWER, temperature=0.0),
         tools=(_TOOL,) if about == "tools" else (),
         context=4096 if endpoint.host.zone in HERE else None,

@@ -23,6 +23,7 @@ import msgspec
 from intermodal.config import state_dir
 from intermodal.content import Value
 from intermodal.errors import StoreError
+from intermodal.store import whole
 from intermodal.store.process import dead, identity
 
 MAX_LOG = 1 << 20  # bytes
@@ -179,16 +180,9 @@ class Place:
             return os.fdopen(os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600), "wb")
 
     def _write(self, name: str, value: Value) -> None:
-        """In one step: a reader sees the old text or the new. Only the user may read it, as it holds the key."""
+        """Whole, and only for the user to read, as it holds the key."""
         with self._told():
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary = self.folder / f".{name}.{os.getpid()}"
-            try:
-                with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                    file.write(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
-                os.replace(temporary, self.folder / name)
-            finally:
-                temporary.unlink(missing_ok=True)
+            whole.replace(self.folder / name, whole.lines(msgspec.json.encode(value)))
 
     @contextmanager
     def _told(self) -> Iterator[None]:

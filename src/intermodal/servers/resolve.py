@@ -58,11 +58,10 @@ def _found(wish: Wish, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
         return _pulled(rows[said], weights), rows[said]
     if os.sep in said or said.endswith((".gguf", ".safetensors")):
         raise InputMissing("there is no such file", where=said, todo="check the path")
-    models = {row.weights: name for name, row in rows.items() for row in _served().values() if row.weights == name}
     by_model = {served.id: name for name, served in _served().items() if name in rows}
     if said in by_model:
         return _pulled(rows[by_model[said]], weights), rows[by_model[said]]
-    near = difflib.get_close_matches(said, [*models.values(), *rows], n=2)
+    near = difflib.get_close_matches(said, rows, n=2)
     raise UnknownModel(
         "is neither a file nor a name of pull --list", where=said,
         todo=f"did you mean {' or '.join(near)}?" if near else "name a GGUF file, or see: intermodal pull --list",

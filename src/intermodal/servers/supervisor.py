@@ -21,7 +21,7 @@ from types import FrameType
 
 import msgspec
 
-from intermodal.servers.asked import Said, asked, busy, resident, warm
+from intermodal.servers.asked import Said, asked, busy, healthy, resident, warm
 from intermodal.servers.log import Log
 from intermodal.servers.programs import PROGRAMS, environment
 from intermodal.servers.records import Phase, Place, State, Wanted
@@ -105,8 +105,6 @@ class Supervisor:
         self._record(self._state.phase)
 
     def _until_ready(self, port: int, key: str) -> str:
-        from intermodal.servers.asked import healthy
-
         assert self._child is not None
         end, pause = time.monotonic() + self._program.patience, 0.02
         while not self._stop.is_set():

@@ -16,10 +16,11 @@ from intermodal.config import state_dir
 from intermodal.content import Value
 from intermodal.costing.memory import fits
 from intermodal.errors import DoesNotFit, NotInstalled, RuntimeCrashed, UsageError
+from intermodal.plans.numbers import size
 from intermodal.runtimes.machine import snapshot
 from intermodal.runtimes.nouns import Served
 from intermodal.servers.records import ALIVE, Place, State, Wanted, places
-from intermodal.store.process import dead, identity
+from intermodal.store.process import dead, identity, pid_of
 
 _LOOK = 0.05  # seconds between two looks at a record
 _BORN = 20.0  # seconds a supervisor has to write its first record
@@ -140,8 +141,8 @@ def fit(wanted: Wanted, free: int, memory: int) -> None:
         fewer = ", fewer --slots" if wanted.slots > 1 else ""
         todo += f", say --context {max(512, wanted.context // 4)}{fewer}"
     raise DoesNotFit(
-        f"needs {_gib(mid)} of memory and up to {_gib(high)} ({_gib(wanted.disk)} of weights{context}), "
-        f"and {_gib(free)} are free",
+        f"needs {size(mid)} of memory and up to {size(high)} ({size(wanted.disk)} of weights{context}), "
+        f"and {size(free)} are free",
         where=wanted.name, todo=f"{todo}, or take a smaller model",
     )  # fmt: skip
 
@@ -249,7 +250,7 @@ async def _ended(place: Place) -> None:
         _signal(state.supervisor, signal.SIGKILL)
     if state.server and not dead(state.server):
         with suppress(OSError):
-            os.killpg(_pid(state.server), signal.SIGKILL)
+            os.killpg(pid_of(state.server), signal.SIGKILL)
         await _gone(state.server)
 
 
@@ -274,13 +275,9 @@ async def clean(env: Mapping[str, str]) -> None:
 
 def _signal(known: str, number: signal.Signals) -> None:
     """Send a signal to the very process that is meant, not to one that has its id now."""
-    if known and not dead(known) and identity(_pid(known)) == known:
+    if known and not dead(known) and identity(pid_of(known)) == known:
         with suppress(OSError):
-            os.kill(_pid(known), number)
-
-
-def _pid(known: str) -> int:
-    return int(known.split("/")[2])
+            os.kill(pid_of(known), number)
 
 
 def _unlike(one: Wanted, other: Wanted) -> str:
@@ -291,7 +288,3 @@ def _unlike(one: Wanted, other: Wanted) -> str:
         if getattr(one, field) != getattr(other, field):
             return words if words.startswith("another") else f"{words} {getattr(one, field)}"
     return "other settings"
-
-
-def _gib(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from intermodal.content import ReadLine, Transcript, Value
+from intermodal.store import whole
 
 CAPACITY = 1 << 30  # bytes
 _VERSION = 2  # of keys and values: raise it when a conversion changes what it makes
@@ -71,28 +73,12 @@ class DerivedCache:
 
     def put(self, key: str, value: Kept) -> None:
         """Keep a value: whole or not at all, whatever happens meanwhile."""
-        import contextlib
-        import tempfile
-
-        path = self._path(key)
         body = msgspec.json.encode(value)
         if len(body) > self.capacity:
             return
-        temporary = ""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")  # mode 0600
-            with os.fdopen(handle, "wb") as file:
-                file.write(body)
-            os.replace(temporary, path)
-            temporary = ""
+        with suppress(OSError):
+            whole.replace(self._path(key), body)
             self._evict()
-        except OSError:
-            return
-        finally:
-            if temporary:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
 
     def clear(self) -> int:
         """Forget everything; returns how many values there were."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -19,10 +18,12 @@ import msgspec
 from intermodal.catalog.nouns import Strength
 from intermodal.content import Value
 from intermodal.errors import StoreError
+from intermodal.store import whole
 from intermodal.store.connection import shown
 
 VERSION = 1
 FOLDER = "measured"  # below the data folder
+_FORGET = "forget it with: intermodal eval --forget"
 
 
 class MeasuredRow(Value):
@@ -85,17 +86,7 @@ def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredRow]) -
         named = {(row.endpoint, row.strength.task) for row in kept}
         kept += tuple(row for row in before.rows if (row.endpoint, row.strength.task) not in named)
     body = msgspec.json.encode(MeasuredFile(data=str(data.resolve()), date=date, rows=kept))
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")  # mode 0600
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.format(body, indent=1) + b"\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise _error(path, f"cannot be written ({(error.strerror or 'unwritable').lower()})") from None
+    whole.write(path, body, todo=_FORGET)
     return path
 
 
@@ -120,4 +111,4 @@ def _path(folder: Path, data: Path) -> Path:
 
 
 def _error(path: Path, what: str) -> StoreError:
-    return StoreError(what, where=shown(path), todo="forget it with: intermodal eval --forget")
+    return StoreError(what, where=shown(path), todo=_FORGET)

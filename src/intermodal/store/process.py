@@ -27,6 +27,11 @@ def dead(known: str) -> bool:
     return not number.isdigit() or identity(int(number)) != known
 
 
+def pid_of(known: str) -> int:
+    """The process id of an identity."""
+    return int(known.split("/")[2])
+
+
 @cache
 def _host() -> str:
     import socket

@@ -1,9 +1,9 @@
-"""Small files of the data folder that are written whole: a reader sees the old one or the new one."""
+"""Small files that are written whole: a reader sees the old one or the new one, whatever happens meanwhile."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -12,17 +12,31 @@ from intermodal.errors import StoreError
 from intermodal.store.connection import shown
 
 
-def write(path: Path, body: bytes) -> None:
-    """Write JSON, indented, readable by its owner alone. Raises StoreError."""
-    temporary = ""
+def replace(path: Path, body: bytes) -> None:
+    """Put these bytes there, readable by their owner alone. Raises OSError; then what was there still is."""
+    import tempfile  # takes 5 ms, and those who only read import this too
+
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")  # mode 0600
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")  # mode 0600
         with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.format(body, indent=1) + b"\n")
+            file.write(body)
         os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def lines(body: bytes) -> bytes:
+    """JSON as people read it."""
+    return msgspec.json.format(body, indent=1) + b"\n"
+
+
+def write(path: Path, body: bytes, *, todo: str = "make its folder writable") -> None:
+    """Write JSON, indented. Raises StoreError, which says ``todo``."""
+    try:
+        replace(path, lines(body))
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         reason = (error.strerror or "unwritable").lower()
-        raise StoreError(f"cannot be written ({reason})", where=shown(path), todo="make its folder writable") from None
+        raise StoreError(f"cannot be written ({reason})", where=shown(path), todo=todo) from None

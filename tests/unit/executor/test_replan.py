@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,17 +38,6 @@ from intermodal.testing import FakeHost
 pytestmark = pytest.mark.anyio
 SECOND = rename(local("second", "whisper"), id="embedded:ear2")
 SHORT = rename(HERE, output_tokens=between(1, 2, 3, "t"))
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    with FakeHost(answer="The caller wants 42 apples.") as fake:
-        yield fake
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
 
 
 class Planner:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from tests.unit.executor.routes import PRICED, Bench, asked, plan, rename, route, say
+from tests.unit.executor.routes import PRICED, Bench, asked, plan, rename, route, say, using
 
-from intermodal.catalog.nouns import Endpoint
 from intermodal.events import TextDelta
 from intermodal.executor.run import run
 from intermodal.executor.transport import Transport
@@ -22,22 +21,6 @@ from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
 FREE = rename(PRICED, cost=exact(0.0))
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    with FakeHost(answer="The caller wants 42 apples.") as fake:
-        yield fake
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-def using(bench: Bench, host: FakeHost) -> Endpoint:
-    bench.endpoints = (host.endpoint(),)
-    return bench.endpoints[0]
 
 
 async def test_a_free_request_waits_for_no_row_and_a_slow_answer_has_one_before_its_first_word(
@@ -75,7 +58,7 @@ async def test_a_free_first_word_does_not_wait_for_a_slow_store(
         return written(store, row)
 
     monkeypatch.setattr(Store, "reserve", slow)
-    step = say(using(bench, host), estimate=FREE)
+    step = say(*using(bench, host), estimate=FREE)
     request, opened = asked("?")
     transport = Transport()
     began, first = time.monotonic(), 0.0
@@ -91,7 +74,7 @@ async def test_a_free_first_word_does_not_wait_for_a_slow_store(
 async def test_C4_an_answer_that_cannot_be_recorded_is_no_success(
     bench: Bench, host: FakeHost, estimate: object
 ) -> None:
-    step = rename(say(using(bench, host)), estimate=estimate)
+    step = rename(say(*using(bench, host)), estimate=estimate)
     (bench.folder / "store.sqlite3").mkdir()
     request, opened = asked("?")
     with pytest.raises(StoreError):
@@ -111,7 +94,7 @@ async def test_what_may_cost_money_waits_for_the_disk_and_what_is_free_does_not(
         return commit(store, write, later=later)
 
     monkeypatch.setattr(Store, "together", spied)
-    model = using(bench, host)
+    (model,) = using(bench, host)
     request, opened = asked("?")
     for estimate in (PRICED, rename(PRICED, cost=unknown("nobody says")), FREE):
         await bench.run(plan(route(say(model, estimate=estimate))), request, opened)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import anyio
 import pytest
 from tests.unit.executor.routes import (
@@ -34,17 +31,6 @@ from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
 SCHEMA = JsonOutput(schema={"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]})
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    with FakeHost(answer="The caller wants 42 apples.") as fake:
-        yield fake
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
 
 
 async def test_speech_a_picture_and_pages_reach_the_model_as_labelled_data_before_the_question(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import anyio
 import pytest
 from tests.unit.executor.routes import Bench, asked, plan, route, say, using
@@ -15,17 +12,6 @@ from intermodal.request import Policy
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    with FakeHost(answer="The caller wants 42 apples.") as fake:
-        yield fake
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
 
 
 async def test_the_deadline_ends_a_slow_run_and_says_so(bench: Bench, host: FakeHost) -> None:

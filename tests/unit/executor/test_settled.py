@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from tests.unit.executor.routes import Bench, asked, plan, route, say
 
@@ -11,11 +9,6 @@ from intermodal.catalog.prices import Vector
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
 
 
 async def test_a_call_is_settled_with_the_hosts_prices_of_the_moment_it_was_made(bench: Bench) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -31,12 +30,6 @@ from intermodal.request import EmbeddingOutput, TranscriptOutput
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    with FakeHost(answer="The caller wants 42 apples.") as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -248,9 +248,9 @@ def test_health_is_told(house: House) -> None:
 
 
 def test_without_an_endpoint_it_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import intermodal.gateway.listing as listing
+    from intermodal.gateway import health
 
-    monkeypatch.setattr(listing, "_usable", lambda endpoint, catalog: False)
+    monkeypatch.setattr(health, "usable", lambda catalog: iter(()))
     with House() as house:
         found = house.http.get("/readyz")
         assert found.status_code == 503

@@ -95,8 +95,8 @@ class Ledger:
             for purse, amount in parts:
                 if purse.free < amount and now < purse.dry_until and amount > purse.dry:
                     return saying.short(key, purse, amount, now)
-        elif self._ticking is None:
-            self._ticking = asyncio.get_running_loop().create_task(self._tick())
+        else:
+            self._stir()
         return made
 
     async def admit(self, key: VirtualKey, claim: Claim) -> Reservation | Refusal:

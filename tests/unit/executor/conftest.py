@@ -1,0 +1,22 @@
+"""The host that misbehaves on demand, and the bench that runs are made on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.unit.executor.routes import Bench
+
+from intermodal.testing import FakeHost
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    with FakeHost(answer="The caller wants 42 apples.") as fake:
+        yield fake
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
