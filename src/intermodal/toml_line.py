@@ -33,10 +33,8 @@ def line_of(text: str, key: tuple[str | int, ...]) -> int | None:
 
 def _is_there(table: Any, key: tuple[str | int, ...]) -> bool:
     for step in key:
-        if isinstance(step, int):
-            if not isinstance(table, list) or step >= len(table):
-                return False
-        elif not isinstance(table, dict) or step not in table:
+        try:
+            table = table[step]
+        except (KeyError, IndexError, TypeError):
             return False
-        table = table[step]
     return True
