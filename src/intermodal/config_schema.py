@@ -79,6 +79,9 @@ def _describe(part: dict[str, Any], cls: type[Any]) -> None:
         field |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}
         if field.get("default", 0) is None:
             del field["default"]
+        if "prefixItems" in field:  # a triple: editors' validators (Taplo) know older drafts, and no prefixItems
+            field["items"], *others = field.pop("prefixItems")
+            assert all(each == field["items"] for each in others), name
         field["description"] = words[name]
 
 
