@@ -1,7 +1,7 @@
 """How fast the gateway is, beside nginx and other gateways, in the same minutes on the same core.
 
     python benchmarks/gateway/install.py DIR              once: the peers, into a folder outside the tree
-    python benchmarks/gateway/measure.py --peers DIR      all of it: about 25 minutes; writes benchmarks/results/gateway.*
+    python benchmarks/gateway/measure.py --peers DIR      all of it, 25 minutes; writes results/gateway.*
     python benchmarks/gateway/measure.py --servers intermodal --only W1 --seconds 1 --rounds 1
     python benchmarks/gateway/measure.py --servers intermodal --only W1.32 --seconds 5 --rounds 1 --profile out
 
@@ -18,7 +18,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -84,6 +83,9 @@ def asked() -> argparse.Namespace:
     given.workloads = [each for each in WORKLOADS if {each.id, each.id.partition(".")[0]} & set(words)]
     if not given.workloads and not given.starting:
         parser.error(f"there is no workload {given.only}")
+    given.spy = shutil.which("py-spy") or given.peers / "py-spy/bin/py-spy"
+    if given.profile and not Path(given.spy).exists():
+        parser.error(f"{given.spy} is not there; run install.py DIR py-spy")
     if not {GATEWAY_CORE, OTHER_CORE} <= os.sched_getaffinity(0):
         parser.error("it takes two cores, 0 and 1")
     return given
@@ -118,8 +120,8 @@ def one_round(given: argparse.Namespace, tools: Tools, folder: Path, number: int
                 row = made.measure(load, given.seconds, also)
                 print(f"  {load.id:<9}{name:<18}{row['rps']:>10,.1f}/s  failed {row['failed']}", file=sys.stderr)
                 rows.append({"round": number, "workload": load.id, "server": name, **row})
-                if also:
-                    hottest(Path(also[also.index("-o") + 1]))
+                if also and (stacks := Path(also[also.index("-o") + 1])).exists():  # else it is not Python
+                    hottest(stacks)
         for name, made in running.items():
             if name in KEYED:
                 rows.append({"round": number, "workload": "books", "server": name, **books(made)})
@@ -137,11 +139,24 @@ def books(made: Running) -> Row:
 
 def profiler(given: argparse.Namespace, name: str, load: Workload) -> list[str]:
     """py-spy for as long as the load lasts; its own time is on core 0, so the rates beside it mean nothing."""
-    spy = shutil.which("py-spy") or str(given.peers / "py-spy/bin/py-spy")
     given.profile.mkdir(parents=True, exist_ok=True)
     seconds = str(max(1, int(load.seconds or given.seconds)))
     to = given.profile / f"{name}.{load.id}.stacks"
-    return [spy, "record", "-f", "raw", "-r", "400", "-d", seconds, "-o", str(to), "--nonblocking", "-p"]
+    return [
+        str(given.spy),
+        "record",
+        "-f",
+        "raw",
+        "-r",
+        "400",
+        "-d",
+        seconds,
+        "-o",
+        str(to),
+        "--nonblocking",
+        "--function",
+        "-p",
+    ]
 
 
 def hottest(stacks: Path, rows: int = 15) -> None:

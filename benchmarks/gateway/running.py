@@ -162,7 +162,9 @@ class Running:
         if load.beside is not None:
             beside = subprocess.Popen(self._command(load.beside, seconds), stdout=subprocess.PIPE, text=True)
         if also and pinned is not None:
-            watching = subprocess.Popen([*also, str(pinned.process.pid)], stdout=subprocess.DEVNULL)
+            watching = subprocess.Popen(
+                [*also, str(pinned.process.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         ours = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent, behind, began = pinned.cpu() if pinned is not None else 0.0, host.pinned.cpu(), time.perf_counter()
         told = json.loads(subprocess.run(self._command(load, seconds), check=True, capture_output=True).stdout)

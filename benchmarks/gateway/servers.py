@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import intermodal
 from gateway.pinned import free_port
+
+import intermodal
 
 KEY = "sk-measured-0123456789abcdef"
 

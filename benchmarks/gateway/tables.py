@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import report
@@ -29,8 +30,8 @@ def text(found: Row) -> str:
     for row in found["rows"]:
         if row["workload"] == "books":
             parts.append(
-                f"Round {row['round']}: the key of {row['server']} was charged {row['charged_tokens']:,.0f} tokens, the host"
-                f" had used {row['used_tokens']:,.0f}."
+                f"Round {row['round']}: the key of {row['server']} was charged {row['charged_tokens']:,.0f} tokens,"
+                f" the host had used {row['used_tokens']:,.0f}."
             )
     before, after = (found["load_of_the_machine"][when][0] for when in ("before", "after"))
     parts.append(f"Load of the machine: {before:.1f} before, {after:.1f} after.")
@@ -98,7 +99,7 @@ def _starting(rows: Sequence[Row]) -> str:
     for server in dict.fromkeys(row["server"] for row in rows):
         own = [row for row in rows if row["server"] == server]
         figures = (("seconds", "{:.2f}"), ("rss_mb", "{:.0f}"), ("pss_mb", "{:.0f}"))
-        lines.append([server, *(form.format(_middle(own, lambda row, of=of: row[of])) for of, form in figures)])
+        lines.append([server, *(form.format(_middle(own, itemgetter(of))) for of, form in figures)])
     return report.table(["server", "start, s", "RSS, MB", "PSS, MB"], lines)
 
 
