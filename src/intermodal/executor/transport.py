@@ -24,6 +24,8 @@ from intermodal.content import Value
 from intermodal.wire.call import Encoded
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -330,6 +332,13 @@ def request_headers(address: httpx.URL, key: str, auth: Auth) -> dict[str, str]:
     return {**headers, name: before + key}
 
 
+def certificates() -> ssl.SSLContext:
+    """What hosts are held against. Reading them takes 20 to 50 ms, so who speaks plain http goes without."""
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
 class Transport:
     """One connection pool for a whole run or client. ``aclose`` it when done."""
 
@@ -424,8 +433,7 @@ class Transport:
         secure = address.scheme != "http"
         proxied = proxied and self.proxies
         if (secure, proxied) not in self._clients:
-            # Reading the certificates takes 20 to 50 ms, so a client for plain http goes without.
-            verify = httpx.create_ssl_context() if secure or proxied else False
+            verify = certificates() if secure or proxied else False
             limits = httpx.Limits(
                 max_connections=MAX_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=KEEP_ALIVE
             )

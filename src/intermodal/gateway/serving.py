@@ -167,7 +167,8 @@ class Gateway:
         self, prepared: Prepared, plan: Plan, asked: Asked, *, live: bool = False, after: Failure | None = None
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
-        it had open; then it is settled. ``live``: the client reads along. ``after``: what the lane did. Raises Refused."""
+        it had open; then it is settled. ``live``: the client reads along. ``after``: what the lane did before.
+        Raises Refused."""
         tried, given = after or (None, None)
         events = self._watched(prepared, plan, live, tried)
         return charged(self.ledger, asked, plan, prepared.inputs.request.policy, events, given)

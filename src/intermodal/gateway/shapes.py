@@ -88,9 +88,11 @@ def _shape(inputs: Inputs) -> bytes | None:
         sizes = sorted((name, top(count)) for name, count in fact.tokens.items())
         said.append((fact.name, fact.language, top(fact.chars), top(fact.pretokens), top(fact.size), sizes))
     question = question_of(request)
+    aspects = sorted(asked(question)) if pictured else ()
     return _encode((
-        said, kind_of(question), sorted(asked(question)) if pictured else (), request.policy, request.output, request.sampling, request.tools, request.tool_choice,
-        request.parallel_tools, request.previous_endpoint, inputs.machine, inputs.statistics.epoch, inputs.as_of,
+        said, kind_of(question), aspects, request.policy, request.output, request.sampling, request.tools,
+        request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,
+        inputs.statistics.epoch, inputs.as_of,
     ))  # fmt: skip
 
 

@@ -40,7 +40,8 @@ class Passed(NamedTuple):
 
 
 _RUN = (
-    "INSERT OR IGNORE INTO runs (id, plan, inputs, endpoint, objective, parts, started, finished, outcome, cost, seconds)"
+    "INSERT OR IGNORE INTO runs"
+    " (id, plan, inputs, endpoint, objective, parts, started, finished, outcome, cost, seconds)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NAMES = (
@@ -94,9 +95,10 @@ def _moment(seconds: float) -> str:
 
 def _run(row: Passed) -> tuple[Any, ...]:
     run = row.sort.run
+    parts = msgspec.json.encode(run.parts).decode()
     return (
-        row.run, run.plan, run.inputs, run.endpoint, run.objective,
-        msgspec.json.encode(run.parts).decode(), _moment(row.started), _moment(row.finished), row.outcome.error or "finished", _cost(row), round(row.finished - row.started, 3),
+        row.run, run.plan, run.inputs, run.endpoint, run.objective, parts, _moment(row.started), _moment(row.finished),
+        row.outcome.error or "finished", _cost(row), round(row.finished - row.started, 3),
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Attempts that are on their way and have no row yet, in a file that outlives the process.
 
-A row of its own that is on disk before anything is sent costs a millisecond. Where thousands of calls a second are passed
-on, an attempt is noted here instead, in a microsecond: a mapped file says it after ``kill -9`` as a row would, and whoever
-opens the store next makes the row of it, at its upper bound. After a loss of power it says nothing reliable.
+A row of its own that is on disk before anything is sent costs a millisecond. Where thousands of calls a second are
+passed on, an attempt is noted here instead, in a microsecond: a mapped file says it after ``kill -9`` as a row would,
+and whoever opens the store next makes the row of it, at its upper bound. After a loss of power it says nothing
+reliable.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from intermodal import errors
 from intermodal.executor.guard import LoopGuard
@@ -149,30 +149,37 @@ class Whole(Exchange):
         self._succeed()
 
 
-class Live(Exchange):
-    """An answer that is streamed.
+class Teller(NamedTuple):
+    """What a stream needs of its request.
 
-    Args:
+    Attributes:
+        model: as the client calls it.
         begin: writes the head of the answer; called once, at the first visible word.
         told: what is said of the run beside its usage, at its end.
         wanted: the client asked for the usage. guarded: an answer that repeats itself is stopped.
     """
 
+    reply: Reply
+    model: str
+    begin: Callable[[], None]
+    told: Callable[[Live], bytes]
+    wanted: bool
+    guarded: bool
+
+
+class Live(Exchange):
+    """An answer that is streamed."""
+
     waits = True
 
-    def __init__(
-        self, endpoint: str, secret: str, loop: asyncio.AbstractEventLoop, *, reply: Reply, model: str,
-        begin: Callable[[], None], told: Callable[[Live], bytes], wanted: bool, guarded: bool,
-    ) -> None:  # fmt: skip
+    def __init__(self, endpoint: str, secret: str, loop: asyncio.AbstractEventLoop, teller: Teller) -> None:
         super().__init__(endpoint, secret, loop)
         self.pipe: Pipe | None = None
         self.begun = False
-        self._reply = reply
-        self._model = model
-        self._begin = begin
-        self._told = told
-        self._wanted = wanted
-        self._guard = LoopGuard() if guarded else None
+        self._teller = teller
+        self._reply = teller.reply
+        self._model = teller.model
+        self._guard = LoopGuard() if teller.guarded else None
         self._unlooked: list[str] = []
         self._whole = False  # it does not come as a stream
         self._rest = b""
@@ -269,7 +276,7 @@ class Live(Exchange):
                     self._fail(self._cut("sends nothing but blanks"))
                 return
             self.begun = True
-            self._begin()
+            self._teller.begin()
             if self.pipe is not None:
                 self.pipe.wordless = False
             through = self._held + through
@@ -297,8 +304,8 @@ class Live(Exchange):
                 % dumps(self._model)
                 + b'"finish_reason":"length"}]}\n\n'
             )
-        told = self._told(self)
-        if self._wanted:
+        told = self._teller.told(self)
+        if self._teller.wanted:
             payload, counted = (self._last, self._counted) if self._last else (self._sample, b"{}")
             data += b"data: " + rewritten(payload, self._model, counted, told, chunk=True) + b"\n\n"
         self._reply.last(data + DONE)
@@ -323,7 +330,7 @@ class Live(Exchange):
         self._note(piece)
         self.first_at = self._loop.time()
         self.begun = True
-        self._begin()
+        self._teller.begin()
         decoder = openai_chat.Decoder(self._endpoint, headers=self._headers)
         encoder = StreamEncoder(self._model, id="chatcmpl-whole", created=int(time.time()), usage=False)
         events = [*decoder.feed(data), *decoder.close()]

@@ -18,6 +18,7 @@ from intermodal.catalog.nouns import Catalog
 from intermodal.content import Image
 from intermodal.costing.images import image_tokens
 from intermodal.costing.tokens import text_tokens
+from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
 from intermodal.executor.call import Tried
 from intermodal.executor.guard import STOPPED
@@ -25,7 +26,7 @@ from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import Place, answered
-from intermodal.gateway.lane.exchange import Exchange, Live, Whole
+from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.pipes import Pipe, Pipes
 from intermodal.gateway.lane.reading import Chat, chat_of
@@ -43,6 +44,7 @@ from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.request import Policy, Request
+from intermodal.store.passed import Passed
 from intermodal.store.rows import Outcome, Work
 from intermodal.wire.call import Usage
 from intermodal.wire.served import Refused
@@ -258,7 +260,7 @@ class _Passage:
         self._sent_at = self._began
         self._started = time.time()
         self._ids = (os.urandom(16), os.urandom(16))
-        self._exchange: Exchange = Whole(way.endpoint.id, way.secret, self._loop)
+        self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, self._loop)
         self._sent = False
         self._cost: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -309,11 +311,11 @@ class _Passage:
 
     async def _pass_on(self) -> tuple[Pipe | None, errors.CallError | None]:
         way, chat, reply = self._way, self._chat, self._reply
+        live: Live | None = None
         if chat.stream:
-            live = Live(
-                way.endpoint.id, way.secret, self._loop, reply=reply, model=chat.model, begin=self._begin, told=self._told,
-                wanted=chat.usage, guarded=way.endpoint.host.zone != "internet",
-            )  # fmt: skip
+            guarded = way.endpoint.host.zone != "internet"
+            teller = Teller(reply, chat.model, self._begin, self._told, chat.usage, guarded)
+            live = Live(way.endpoint.id, way.target.secret, self._loop, teller)
             self._exchange = live
             self._wait(chats.QUIET)
         pipes = self._lane.pipes
@@ -324,7 +326,7 @@ class _Passage:
             except errors.Unreachable as failure:
                 return None, failure
         try:
-            if chat.stream:
+            if live is not None:
                 live.pipe = pipe
                 reply.when_caught_up(pipe.resume)
             self._sent_at = self._loop.time()
@@ -332,8 +334,10 @@ class _Passage:
             pipe.send(way.target, way.body(chat), self._exchange, way.endpoint.id)
             error = await self._exchange.outcome
         finally:
-            if chat.stream:
+            if live is not None:
                 reply.when_caught_up(None)
+                if pipe.listener is live:
+                    pipe.resume()  # a slow reader has all there is: the end of the reply is still to be read
             if pipe.listener is self._exchange and (not self._exchange.finish or self._exchange.looped):
                 pipe.abort()  # it works for nobody
         return pipe, error
@@ -399,10 +403,7 @@ class _Passage:
             tokens = None if given_tokens is None and made_tokens is None else (given_tokens or 0) + (made_tokens or 0)
             gateway.ledger.settle(given, cost=self._cost, tokens=tokens)
         unsure = exchange.looped or (self._cost is None and not way.free)
-        self._lane.rows.add(
-            way, self._ids, self._started, "estimated" if unsure else "settled", self._outcome(seconds, usage),
-            self._work(), slot,
-        )  # fmt: skip
+        self._write("estimated" if unsure else "settled", self._outcome(seconds, usage), slot)
         gateway.metrics.passed(way.endpoint.id, given_tokens or 0, made_tokens or 0, self._cost)
         name = answered(chat.said, "".join(exchange.text), calls_of(exchange.calls))
         gateway.conversations.put(name, way.endpoint.id, way.policy)
@@ -416,9 +417,7 @@ class _Passage:
         self._cost = cost
         seconds = self._loop.time() - self._began
         outcome = self._outcome(seconds, None, error.code)
-        self._lane.rows.add(
-            way, self._ids, self._started, "estimated" if paid else "void", outcome, self._work(), slot, runs=shown
-        )
+        self._write("estimated" if paid else "void", outcome, slot, runs=shown)
         if not shown:
             tried = Tried(error, way.endpoint.id, run=self._ids[1].hex(), cost=cost, paid=paid, seconds=seconds)
             return Failure(tried, given)
@@ -442,7 +441,14 @@ class _Passage:
                 gateway.ledger.release(given)
         self._cost = 0.0 if way.free or not sent else None
         outcome = self._outcome(self._loop.time() - self._began, None, "cancelled")
-        self._lane.rows.add(way, self._ids, self._started, "estimated" if sent else "void", outcome, self._work(), slot)
+        self._write("estimated" if sent else "void", outcome, slot)
+
+    def _write(self, state: AttemptState, outcome: Outcome, slot: int, *, runs: bool = True) -> None:
+        attempt, run = self._ids
+        passed = Passed(
+            self._way.sort, _uuid(attempt), run.hex(), self._started, time.time(), state, outcome, self._work(), runs
+        )
+        self._lane.rows.add(passed, slot)
 
     def _outcome(self, seconds: float, usage: Usage | None, code: str = "") -> Outcome:
         told = usage or Usage()
@@ -468,3 +474,8 @@ class _Passage:
             text_tokens=rough.mid, messages=chat.messages,
             image_tokens=sum(image_tokens(way.book.image, each.width, each.height, "auto").mid for each in pictures),
         )  # fmt: skip
+
+
+def _uuid(data: bytes) -> str:
+    text = data.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

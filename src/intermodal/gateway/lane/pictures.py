@@ -1,8 +1,9 @@
 """What a plan asks about a picture that is passed on as it came: its kind and its size, read off its first bytes.
 
 Pixels are opened by the media worker alone, in its own process. Here a few numbers at known places are read, each held
-against the bytes that are there; what is in any way unusual (frames, a turned picture, a header that goes on) is left to
-the worker. Layouts: PNG, W3C Recommendation 2003, sections 5.2 and 11.2.2; JPEG, ITU-T T.81, annex B; Exif 2.32, 4.6.
+against the bytes that are there; what is in any way unusual (frames, a turned picture, a header that goes on) is left
+to the worker. Layouts: PNG, W3C Recommendation 2003, sections 5.2 and 11.2.2; JPEG, ITU-T T.81, annex B; Exif 2.32,
+section 4.6.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def _jpeg(data: bytes) -> tuple[str, int, int] | None:
         if marker in _FRAMES:
             high, wide = (int.from_bytes(data[place : place + 2], "big") for place in (at + 5, at + 7))
             return "image/jpeg", wide, high
-        if marker in (0xD8, 0xD9, 0xDA) or 0xC0 < marker < 0xD0 and marker not in (0xC4, 0xC8, 0xCC) or length < 2:
+        if marker in (0xD8, 0xD9, 0xDA) or (0xC0 < marker < 0xD0 and marker not in (0xC4, 0xC8, 0xCC)) or length < 2:
             return None
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0" and not _upright(data[at + 10 : at + 2 + length]):
             return None

@@ -1,6 +1,6 @@
 """Connections to hosts, kept open between requests: HTTP/1.1 on asyncio, as little of it as the lane needs.
 
-A client library costs 30 to 1,500 us of the processor's time a request, this one about 20 (benchmarks/results/gateway.md):
+A client library costs 30 to 1,500 us of the processor's time a request. Here there is
 no task for a request, no queue for a piece, and what is received is handed on in the very callback that received it.
 What fails is told in the words and classes of ``executor/transport.py``, whose time-outs these are too.
 """
@@ -8,14 +8,22 @@ What fails is told in the words and classes of ``executor/transport.py``, whose 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httptools
 
 from intermodal import errors
-from intermodal.executor.transport import FAILURES, KEEP_ALIVE, Server, Timeouts, plain_address, request_headers, why
+from intermodal.executor.transport import (
+    FAILURES,
+    KEEP_ALIVE,
+    Server,
+    Timeouts,
+    certificates,
+    plain_address,
+    request_headers,
+    why,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -60,6 +68,7 @@ class Target:
         self.port = address.port or (443 if self.secure else 80)
         self.key = (self.secure, self.host, self.port)
         self.timeouts = timeouts
+        self.secret = server.key  # never in words of an error
         named = address.netloc.decode("ascii")
         lines = [f"POST {address.raw_path.decode('ascii')} HTTP/1.1", f"host: {named}"]
         said = {**dict(headers), **request_headers(address, server.key, server.auth)}
@@ -68,7 +77,7 @@ class Target:
 
 
 class Pipes:
-    """All connections of a process. ``opened`` counts those that were made, ``reused`` requests on one that was there."""
+    """All connections of a process. ``opened`` counts those that were made, ``reused`` requests on one that was."""
 
     def __init__(self) -> None:
         self.opened = 0
@@ -123,9 +132,7 @@ class Pipes:
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            import httpx
-
-            self._tls = httpx.create_ssl_context()
+            self._tls = certificates()
         return self._tls
 
     # ---- for the connections
@@ -167,9 +174,6 @@ class Pipe(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_ROOM)
-        line = transport.get_extra_info("socket")
-        if line is not None:
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.open = True
         self._pipes.began(self)
 

@@ -1,6 +1,6 @@
 """A chat as a client sends it, read as far as the lane must: sizes, and where the large parts are. Nothing is copied.
 
-``None`` means that this is not for the lane, whatever it is: the executor reads it again, and says what is wrong with it.
+``None`` means that this is not for the lane, whatever it is: the executor reads it again, and says what is wrong.
 """
 
 from __future__ import annotations

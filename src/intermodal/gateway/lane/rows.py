@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 
 from intermodal.errors import StoreError
 from intermodal.store.passed import Passed
-from intermodal.store.rows import Outcome, Work
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient
-    from intermodal.events import AttemptState
     from intermodal.gateway.lane.way import Way
     from intermodal.store.slate import Slate
 
@@ -50,16 +48,9 @@ class Rows:
             return -1
         return self._slate.note(way.number, attempt, run, started)
 
-    def add(
-        self, way: Way, ids: tuple[bytes, bytes], started: float, state: AttemptState, outcome: Outcome, work: Work,
-        slot: int, *, runs: bool = True,
-    ) -> None:  # fmt: skip
+    def add(self, passed: Passed, slot: int) -> None:
         """It ended."""
-        self._waiting.append(
-            Passed(
-                way.sort, _uuid(ids[0]), ids[1].hex(), started, time.time(), state, outcome, work, runs
-            )
-        )  # fmt: skip
+        self._waiting.append(passed)
         if slot >= 0:
             self._slots.append(slot)
         if self._writing is None:
@@ -103,8 +94,3 @@ class Rows:
 
 def _newest(rows: Sequence[Passed]) -> list[Passed]:
     return list(rows[-_MOST:])
-
-
-def _uuid(data: bytes) -> str:
-    text = data.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -53,14 +53,13 @@ class Way:
     """How chats of a shape are passed on."""
 
     def __init__(
-        self, inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint, target: Target, prices: Prices, *,
-        stream: bool, secret: str,
-    ) -> None:  # fmt: skip
+        self, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, prices: Prices, *, stream: bool
+    ) -> None:
+        step = plan.chosen.last
         self.plan = plan
         self.step = step
         self.endpoint = endpoint
         self.target = target
-        self.secret = secret  # of the host: never in words of an error
         self.policy = inputs.request.policy
         self.claim: Claim = claim_of(plan, self.policy)
         self.free = step.estimate.cost.known and step.estimate.cost.high == 0
@@ -143,7 +142,7 @@ def way_of(
     target = Target(
         Server(endpoint.host.base_url, key, endpoint.host.auth), openai_chat.PATH, openai_chat.JSON_HEADERS, waits
     )
-    return Way(inputs, plan, step, endpoint, target, prices, stream=chat.stream, secret=key)
+    return Way(inputs, plan, endpoint, target, prices, stream=chat.stream)
 
 
 def _plain_endpoint(endpoint: Endpoint, proxies: bool) -> bool:
