@@ -95,6 +95,8 @@ def gate(tmp_path: Path, own_home: Path, request: pytest.FixtureRequest) -> Iter
 
     with Wall(script) as wall:
         text = "max_cost = 1e9\n" + more
+        for number in range(SIDE_BY_SIDE):  # or whoever turned out faster would come first
+            text += f'[policies.m{number}]\nmodel = "cloud/{number}"\nobjective = "cheapest"\n'
         for host, protocol in HOSTS.items():
             root = wall.base_url.removesuffix("/v1") if protocol == "ollama" else wall.base_url
             text += HOST.format(host=host, url=root, protocol=protocol, window=window, idle=idle)
@@ -153,7 +155,7 @@ def test_B1_a_cut_at_any_token_is_an_error_after_what_was_said(gate: Gate, full_
 
 
 def test_B1_a_whole_answer_is_whole_however_it_comes(gate: Gate, full_gates: bool) -> None:
-    work = [(client, protocol, size) for client, protocol in PAIRS for size in (range(1, 31) if full_gates else (1, 7))]
+    work = [(client, protocol, size) for client, protocol in PAIRS for size in (range(1, 31) if full_gates else (3,))]
 
     def one(number: int, job: tuple[str, str, int]) -> None:
         name, protocol, size = job
@@ -171,14 +173,14 @@ def test_B1_a_whole_answer_is_whole_however_it_comes(gate: Gate, full_gates: boo
 
 def test_B2_no_answer_mixes_two_models(gate: Gate, full_gates: bool) -> None:
     """Cuts anywhere, before the first word too, with a fallback at hand."""
-    cuts = 10_000 if full_gates else 80
+    cuts = 10_000 if full_gates else 40
     chance = random.Random(SEED)
-    # Every third is a whole answer: five failures in a row, with what is sent again, and it is left alone for a while.
+    # Every second is a whole answer: five failures in a row, with what is sent again, and it is left alone for a while.
     work = [
-        None if n % 3 == 2 else (chance.choice((0, 1, chance.randrange(60))), chance.choice(("fin", "inband", "ended")))
-        for n in range(cuts * 3 // 2)
+        None if n % 2 else (chance.choice((0, 1, chance.randrange(60))), chance.choice(("fin", "inband", "ended")))
+        for n in range(2 * cuts)
     ]
-    share = -(-len(work) // SIDE_BY_SIDE // 3) * 3
+    share = -(-len(work) // SIDE_BY_SIDE // 2) * 2
     met: Counter[str] = Counter()
 
     def one(number: int, at: int) -> None:
@@ -187,7 +189,7 @@ def test_B2_no_answer_mixes_two_models(gate: Gate, full_gates: bool) -> None:
             tokens = TOKENS if found is not None else ["all", " of", " it"]
             play = upstreams.whole("openai", tokens) if found is None else upstreams.cut("openai", tokens, *found)
             before, gate.plays[first] = gate.asked[first], play
-            heard = gate.hears(client, f"cloud/{number}")
+            heard = gate.hears(client, f"policy:m{number}")
             assert gate.asked[first] > before, "the first was asked"
             if found is None:
                 assert heard.succeeded and heard.text == "all of it", heard
@@ -231,10 +233,10 @@ def test_B3_and_B4_nothing_is_seen_of_an_attempt_that_fails_before_its_first_wor
 
     def one(number: int, job: tuple[str, Client]) -> None:
         gate.plays[f"first-{number}"] = plays[job[0]]
-        heard = gate.hears(job[1], f"cloud/{number}")
+        heard = gate.hears(job[1], f"policy:m{number}")
         assert heard.succeeded and heard.text == "".join(OTHER) and not heard.comments, (job, heard)
         gate.plays.pop(f"first-{number}")  # it is well again, or it would be left alone for a while
-        assert gate.hears(job[1], f"cloud/{number}").succeeded
+        assert gate.hears(job[1], f"policy:m{number}").succeeded
 
     each(work, one)
 
@@ -309,7 +311,7 @@ def test_B5_a_client_that_leaves_ends_its_call_and_its_row(gate: Gate, full_gate
 
 def test_B6_no_connection_stays_with_who_left_or_failed(gate: Gate, full_gates: bool) -> None:
     """Aborts in the middle of a stream and hosts that fail, 50 at a time; then somebody asks as if nothing had been."""
-    aborts = 10_000 if full_gates else 120
+    aborts = 10_000 if full_gates else 50
     assert gate.hears(CLIENTS["chat"], "by-openai:cloud/by-openai-7").succeeded
     baseline = gate.served.sockets
     for number in range(SIDE_BY_SIDE):
@@ -317,7 +319,7 @@ def test_B6_no_connection_stays_with_who_left_or_failed(gate: Gate, full_gates: 
         fails = refusal(429 if number % 4 == 1 else 500, paid=False)
         gate.plays[f"by-openai-{number}"] = fails if number % 2 else Play(stalled, end="stall", paid=True)
     body = {n: json.dumps(CLIENTS["chat"].body(f"by-openai:cloud/by-openai-{n}")).encode() for n in range(SIDE_BY_SIDE)}
-    told: Counter[int] = Counter()
+    told: Counter[str] = Counter()
 
     def one(n: int) -> None:
         data = body[n % SIDE_BY_SIDE]
@@ -332,13 +334,14 @@ def test_B6_no_connection_stays_with_who_left_or_failed(gate: Gate, full_gates: 
                 found += piece
                 if n % 2 == 0 and b"\n\ndata: " in found:
                     break  # leaves
-        told[int(found[9:12])] += 1
+        # A failure after five seconds is the last event of a stream that began with a comment.
+        told["left" if n % 2 == 0 else "failed" if b'"error"' in found else "answered"] += 1
+        assert not found.startswith(b"HTTP/1.1 500"), "a host's failure is no failure of ours"
         assert b"too many requests of ours open" not in found
 
     with ThreadPoolExecutor(50) as pool:
         list(pool.map(one, range(2 * aborts)))
-    assert told[200] == aborts and told[429] + told[502] + told[503] + told[500] == aborts, told
-    assert told[500] == 0, "a host's failure is no failure of ours"
+    assert told == {"left": aborts, "failed": aborts}
     assert gate.served.settles(baseline + 22, 5), gate.served.sockets  # those kept alive to the host, and one client
     gate.plays.clear()
     heard = gate.hears(CLIENTS["chat"], "by-openai:cloud/by-openai-2")
@@ -354,7 +357,9 @@ def test_B7_slow_readers_hold_no_memory(gate: Gate, full_gates: bool) -> None:
     before = gate.served.memory
     lines = []
     for n in range(readers):
-        body = json.dumps({**CLIENTS["chat"].body(f"by-openai:cloud/by-openai-{n % SIDE_BY_SIDE}"), "max_tokens": 16000})
+        body = json.dumps(
+            {**CLIENTS["chat"].body(f"by-openai:cloud/by-openai-{n % SIDE_BY_SIDE}"), "max_tokens": 16000}
+        )
         line = socket.socket()
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.connect(("127.0.0.1", gate.served.port))
@@ -403,7 +408,9 @@ def test_B8_who_is_on_the_way_ends_and_who_comes_is_told(gate: Gate, full_gates:
         gate.served.child.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         with httpx.Client(timeout=10, trust_env=False) as http:
-            late = http.post(f"{gate.served.url}/v1/chat/completions", json=clients[0].body("by-openai:cloud/by-openai-1"))
+            late = http.post(
+                f"{gate.served.url}/v1/chat/completions", json=clients[0].body("by-openai:cloud/by-openai-1")
+            )
         assert late.status_code == 503 and int(late.headers["retry-after"]) > 0
         for each_asked in asking:
             each_asked.result()

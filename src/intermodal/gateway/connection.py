@@ -8,7 +8,7 @@ slow readers.
 from __future__ import annotations
 
 import asyncio
-import socket
+import sys
 from collections import deque
 from contextlib import suppress
 from typing import Protocol, cast
@@ -22,6 +22,7 @@ from intermodal.wire.served import Refused
 
 WRITE_BUFFER = 64 << 10  # bytes that wait for a slow reader before whoever writes has to wait
 UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
+_TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
 _PIPELINED = 16  # whole requests that may wait for the answer before theirs
 
 
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
-        _hold_little(transport.get_extra_info("socket"))
+        _hold_little(transport)
         self._serving.connections.add(self)
         self._patience(self._serving.limits.head_seconds)
         if len(self._serving.connections) > self._serving.limits.connections:
@@ -300,13 +301,13 @@ class Connection(asyncio.Protocol):
         self.deadline = self._loop.time() + seconds
 
 
-def _hold_little(line: socket.socket | None) -> None:
+def _hold_little(transport: asyncio.BaseTransport) -> None:
     """Let the system hold little for a slow reader as well: it would take megabytes, and the run would go on making
     them, before anybody noticed that nobody reads. What is on its way to a fast reader does not count."""
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS
-    if line is not None and option is not None:
+    line = transport.get_extra_info("socket")
+    if line is not None and sys.platform in _NOTSENT_LOWAT:
         with suppress(OSError):
-            line.setsockopt(socket.IPPROTO_TCP, option, UNSENT)
+            line.setsockopt(_TCP, _NOTSENT_LOWAT[sys.platform], UNSENT)
 
 
 class _Rest:

@@ -178,7 +178,9 @@ class _Growing:
         if self.kind is ToolCall:
             # A call without arguments has none: an empty object, which some wires do not write.
             return ToolCall(id=self.id, name=self.name, arguments=text if text.strip() else "{}")
-        return Reasoning(text=text, signature=self.signature) if self.kind is Reasoning else self.kind(text=text)
+        if self.kind is Reasoning:
+            return Reasoning(text=text, signature=self.signature)
+        return Refusal(text=text) if self.kind is Refusal else WireText(text=text)
 
 
 class TurnMaker:
