@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -29,6 +29,8 @@ from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zon
 if TYPE_CHECKING:
     import tomlkit
 
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 FILE = "intermodal.toml"
 HEADER = """\
 # What intermodal may use and what it may spend. Keys are not kept here.
@@ -62,6 +64,21 @@ class Discovery(Value, forbid_unknown_fields=True):
     addresses: tuple[str, ...] = ()
 
 
+class Telemetry(Value, forbid_unknown_fields=True):
+    """``[telemetry]``: spans and measures for an OpenTelemetry collector.
+
+    Attributes:
+        enabled: None: where ``endpoint`` or OpenTelemetry's own variables say where they go.
+        endpoint: root of the collector's HTTP address ("http://127.0.0.1:4318").
+        service: what this process is called there. content: prompts and answers are told too; never media.
+    """
+
+    enabled: bool | None = None
+    endpoint: str = ""
+    service: str = "intermodal"
+    content: bool = False
+
+
 class Serve(Value, forbid_unknown_fields=True):
     """How ``intermodal serve`` listens: ``[serve]``.
 
@@ -71,6 +88,8 @@ class Serve(Value, forbid_unknown_fields=True):
         max_body: MiB of one request. drain: seconds that answers get to end when it is stopped.
         aliases: names that clients ask for -> what they get ("gpt-4o" = "policy:cheap").
         rates: of endpoints, by id, for all clients together.
+        metrics: who reads ``/metrics`` once there are keys: those made for it, whoever reaches the server, or nobody.
+        log_format: "text" for people, "json" for programs. log_level: what goes to the log at all.
     """
 
     host: str = "127.0.0.1"
@@ -81,6 +100,9 @@ class Serve(Value, forbid_unknown_fields=True):
     drain: float = 30.0
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
     rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)
+    metrics: Literal["keys", "open", "off"] = "keys"
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
 
 
 class Config(Value):
@@ -99,6 +121,7 @@ class Config(Value):
         timeouts: how long a call may take, unless its host's row says otherwise.
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
         serve: how the gateway listens.
+        telemetry: what is told to a collector, and where.
     """
 
     path: str = ""
@@ -113,6 +136,7 @@ class Config(Value):
     timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
+    telemetry: Telemetry = Telemetry()
 
 
 class _File(Value, forbid_unknown_fields=True):
@@ -129,6 +153,7 @@ class _File(Value, forbid_unknown_fields=True):
     hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
+    telemetry: Telemetry = Telemetry()
 
 
 # ---- where things are ------------------------------------------------------------------------------
@@ -233,6 +258,8 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
                 where=where,
                 todo="leave out what has no limit",
             )
+    if file.telemetry.endpoint:
+        check_url(file.telemetry.endpoint, f"{where} [telemetry] endpoint")
     return Config(
         path=where,
         consent=file.consent,
@@ -246,6 +273,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         timeouts=file.timeouts,
         policies={name: _policy(name, file, where) for name in file.policies},
         serve=file.serve,
+        telemetry=file.telemetry,
     )
 
 
