@@ -105,7 +105,7 @@ def sound(config: Config) -> Config:
 
 def usual(options: Any, config: Config) -> None:
     """Fill in what the config says where nothing else is said."""
-    options.setdefault("max_cost_stated", "max_cost" in options)
+    options.setdefault("max_cost_stated", "max_cost" in options or config.max_cost_stated)
     for name in ("max_cost", "time_value", "pay_twice"):
         options.setdefault(name, getattr(config, name))
 

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -22,6 +22,7 @@ from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.catalog.waits import Waits
+from intermodal.config_file import ConfigFile, Discovery, EndpointRate, PolicyRow, Serve, Telemetry
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
@@ -29,8 +30,8 @@ from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zon
 if TYPE_CHECKING:
     import tomlkit
 
-LogFormat = Literal["text", "json"]
-LogLevel = Literal["debug", "info", "warning", "error"]
+T = TypeVar("T")
+
 FILE = "intermodal.toml"
 HEADER = """\
 # What intermodal may use and what it may spend. Keys are not kept here.
@@ -44,67 +45,6 @@ HEADER = """\
 """
 
 
-class EndpointRate(Value, forbid_unknown_fields=True):
-    """``[serve.rates."HOST:VENDOR/MODEL"]``: requests and tokens a minute that an endpoint gets from all clients."""
-
-    rpm: int | None = None
-    tpm: int | None = None
-
-
-class Discovery(Value, forbid_unknown_fields=True):
-    """``[discovery]``: whether servers of this machine are looked for, and where.
-
-    Attributes:
-        enabled: look at all. usual_ports: where such servers listen unless told otherwise.
-        addresses: roots of servers that are looked at too ("http://127.0.0.1:9000"), on this machine or its network.
-    """
-
-    enabled: bool = True
-    usual_ports: bool = True
-    addresses: tuple[str, ...] = ()
-
-
-class Telemetry(Value, forbid_unknown_fields=True):
-    """``[telemetry]``: spans and measures for an OpenTelemetry collector.
-
-    Attributes:
-        enabled: None: where ``endpoint`` or OpenTelemetry's own variables say where they go.
-        endpoint: root of the collector's HTTP address ("http://127.0.0.1:4318").
-        service: what this process is called there. content: prompts and answers are told too; never media.
-    """
-
-    enabled: bool | None = None
-    endpoint: str = ""
-    service: str = "intermodal"
-    content: bool = False
-
-
-class Serve(Value, forbid_unknown_fields=True):
-    """How ``intermodal serve`` listens: ``[serve]``.
-
-    Attributes:
-        host, port: where. names: names by which clients reach it, besides those of this machine's loopback.
-        origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
-        max_body: MiB of one request. drain: seconds that answers get to end when it is stopped.
-        aliases: names that clients ask for -> what they get ("gpt-4o" = "policy:cheap").
-        rates: of endpoints, by id, for all clients together.
-        metrics: who reads ``/metrics`` once there are keys: those made for it, whoever reaches the server, or nobody.
-        log_format: "text" for people, "json" for programs. log_level: what goes to the log at all.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8787
-    names: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
-    max_body: int = 64
-    drain: float = 30.0
-    aliases: dict[str, str] = msgspec.field(default_factory=dict)
-    rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)
-    metrics: Literal["keys", "open", "off"] = "keys"
-    log_format: LogFormat = "text"
-    log_level: LogLevel = "info"
-
-
 class Config(Value):
     """The user's config.
 
@@ -112,7 +52,7 @@ class Config(Value):
         path: the file it came from, "" when there is none.
         consent: shipped hosts that content may be sent to.
         hosts: host rows of the user's own.
-        max_cost: USD per request, unless the request says otherwise.
+        max_cost: USD per request, unless the request says otherwise. max_cost_stated: the file says so.
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
         declined: shipped hosts the user does not want to be asked about again.
@@ -128,6 +68,7 @@ class Config(Value):
     consent: tuple[str, ...] = ()
     hosts: tuple[HostRow, ...] = ()
     max_cost: float = DEFAULT_MAX_COST
+    max_cost_stated: bool = False
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
@@ -135,23 +76,6 @@ class Config(Value):
     pay_twice: bool = True
     timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
-    serve: Serve = Serve()
-    telemetry: Telemetry = Telemetry()
-
-
-class _File(Value, forbid_unknown_fields=True):
-    """The file's top level, as TOML."""
-
-    consent: tuple[str, ...] = ()
-    max_cost: float = DEFAULT_MAX_COST
-    time_value: float = DEFAULT_TIME_VALUE
-    private: tuple[str, ...] = ()
-    declined: tuple[str, ...] = ()
-    discovery: dict[str, Any] = msgspec.field(default_factory=dict)
-    pay_twice: bool = True
-    timeouts: Waits = Waits()
-    hosts: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
-    policies: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
     telemetry: Telemetry = Telemetry()
 
@@ -232,123 +156,177 @@ def load_config(env: Mapping[str, str] | None = None) -> Config:
     except OSError as error:
         reason = (error.strerror or "unreadable").lower()
         raise ConfigError(f"cannot be read ({reason})", where=where, todo="correct its permissions") from None
-    return parse(table, where, snapshot_file(env))
+    try:
+        return parse(table, where, snapshot_file(env))
+    except ConfigError as error:
+        error.where = error.where.replace(where, placed(where, error.key), 1)
+        raise
+
+
+def placed(path: str, key: tuple[str | int, ...]) -> str:
+    """A config file, with the line on which a key of it begins where that can be told: "…/intermodal.toml line 12"."""
+    from intermodal.toml_line import line_of
+
+    try:
+        line = line_of(Path(path).read_text("utf-8"), key) if key else None
+    except (OSError, UnicodeDecodeError):
+        line = None
+    return path if line is None else f"{path} line {line}"
 
 
 def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) -> Config:
     """A config from parsed TOML; ``snapshot`` is the user's own one. Raises ConfigError that names the key."""
-    file = decode(table, _File, where=where, place="")
-    hosts = tuple(_host(name, row, where, snapshot) for name, row in sorted(file.hosts.items()))
+    parted = {name: _tables(table, name, where) for name in ("hosts", "policies")}
+    file = _decoded({key: value for key, value in table.items() if key not in (*parted, *_ALONE)}, ConfigFile, where)
+    hosts = tuple(_host(name, row, where, snapshot) for name, row in sorted(parted["hosts"].items()))
     names = {row.id for row in known_hosts()} | {row.id for row in hosts}
-    for name in file.consent:
+    for at, name in enumerate(file.consent):
         if name not in names and find_host(name, snapshot) is None:
             raise ConfigError(
                 f"consent names a host that is not known: {name}",
                 where=where,
                 todo=f"hosts are {', '.join(sorted(names))}; a new one: intermodal hosts add {name} --base-url URL",
+                key=("consent", at),
             )
-    for key in ("max_cost", "time_value"):
-        value = getattr(file, key)
-        if not 0 <= value < float("inf"):
-            raise ConfigError(f"{key} must be 0 or more, is {value:g}", where=where, todo="correct it")
-    for name, rate in file.serve.rates.items():
-        if any(number is not None and number < 1 for number in (rate.rpm, rate.tpm)):
-            raise ConfigError(
-                f"rpm and tpm of [serve.rates.{name!r}] must be 1 or more",
-                where=where,
-                todo="leave out what has no limit",
-            )
-    if file.telemetry.endpoint:
-        check_url(file.telemetry.endpoint, f"{where} [telemetry] endpoint")
+    usual: dict[str, Any] = {
+        "max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value,
+        "pay_twice": file.pay_twice,
+    }  # fmt: skip
     return Config(
         path=where,
         consent=file.consent,
         hosts=hosts,
-        max_cost=file.max_cost,
-        time_value=file.time_value,
         private=file.private,
         declined=file.declined,
-        discovery=_discovery(file.discovery, where),
-        pay_twice=file.pay_twice,
+        discovery=_discovery(_table(table, "discovery", where), where),
         timeouts=file.timeouts,
-        policies={name: _policy(name, file, where) for name in file.policies},
-        serve=file.serve,
-        telemetry=file.telemetry,
+        policies={name: _policy(name, row, usual, where) for name, row in parted["policies"].items()},
+        serve=_serve(_table(table, "serve", where), where),
+        telemetry=_telemetry(_table(table, "telemetry", where), where),
+        **usual,
     )
 
 
+_ALONE = ("discovery", "serve", "telemetry")  # tables that are read by themselves, so that errors name them
+
+
+def _table(table: Mapping[str, Any], name: str, where: str, *above: str) -> dict[str, Any]:
+    found = table.get(name, {})
+    if not isinstance(found, dict):
+        path = ".".join((*above, name))
+        raise ConfigError(f"{path} must be a table", where=where, todo=f"write [{path}]", key=(*above, name))
+    return found
+
+
+def _tables(table: Mapping[str, Any], name: str, where: str, *above: str) -> dict[str, dict[str, Any]]:
+    """Tables by name."""
+    found = _table(table, name, where, *above)
+    return {each: _table(found, each, where, *above, name) for each in found}
+
+
+def _decoded(table: Mapping[str, Any], cls: type[T], where: str, *key: str) -> T:
+    try:
+        return decode(table, cls, where=where, place=".".join(key))
+    except ConfigError as error:
+        error.key = (*key, *error.key)
+        raise
+
+
 def _discovery(table: Mapping[str, Any], where: str) -> Discovery:
-    found = decode(table, Discovery, where=where, place="discovery")
-    for address in found.addresses:
-        check_url(address, f"{where} [discovery] addresses")
+    found = _decoded(table, Discovery, where, "discovery")
+    for at, address in enumerate(found.addresses):
+        key = ("discovery", "addresses", at)
+        check_url(address, f"{where} [discovery] addresses", key)
         if zone_of(address) not in ("machine", "network"):
             raise ConfigError(
                 f"[discovery] addresses has {address}, which is not on this machine or its network",
                 where=where,
                 todo=f"add it as a host: intermodal hosts add NAME --base-url {address}",
+                key=key,
             )
     return found
 
 
-def _policy(name: str, file: _File, where: str) -> Policy:
+def _serve(table: Mapping[str, Any], where: str) -> Serve:
+    rates = {
+        name: _decoded(row, EndpointRate, where, "serve", "rates", name)
+        for name, row in _tables(table, "rates", where, "serve").items()
+    }
+    found = _decoded({key: value for key, value in table.items() if key != "rates"}, Serve, where, "serve")
+    return msgspec.structs.replace(found, rates=rates)
+
+
+def _telemetry(table: Mapping[str, Any], where: str) -> Telemetry:
+    found = _decoded(table, Telemetry, where, "telemetry")
+    if found.endpoint:
+        check_url(found.endpoint, f"{where} [telemetry] endpoint", ("telemetry", "endpoint"))
+    return found
+
+
+def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where: str) -> Policy:
     """One ``[policies.NAME]``: of a policy; money, time and ``pay_twice`` are the file's unless it says others."""
-    place = f"policies.{name}"
-    check_name(name, where)
-    table = file.policies[name]
-    unknown = sorted(set(table) - set(Policy.__struct_fields__))
-    if unknown:
-        fields = ", ".join(Policy.__struct_fields__)
-        raise ConfigError(f"[{place}] has an unknown key: {unknown[0]}", where=where, todo=f"keys are {fields}")
-    usual = {
-        "max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value,
-        "pay_twice": file.pay_twice,
-    }  # fmt: skip
-    both = {**usual, **table}
-    return decode(both, Policy, where=where, place=place)
+    key = ("policies", name)
+    check_name(name, where, key, "a policy")
+    if "max_cost_stated" in table:
+        raise ConfigError(
+            f"unknown key max_cost_stated in [policies.{name}]", where=where, todo="say max_cost",
+            key=(*key, "max_cost_stated"),
+        )  # fmt: skip
+    _decoded(table, PolicyRow, where, *key)
+    stated = {"max_cost_stated": True} if "max_cost" in table else {}
+    return msgspec.convert({**usual, **table, **stated}, Policy)
 
 
 def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:
     """One ``[hosts.NAME]``."""
-    place = f"hosts.{name}"
-    row = decode({**table, "id": name}, HostRow, where=where, place=place)
-    check_name(name, where)
+    key, place = ("hosts", name), f"hosts.{name}"
+    row = _decoded({**table, "id": name}, HostRow, where, *key)
+    check_name(name, where, key)
     if table.get("id", name) != name:
-        raise ConfigError(f"[{place}] has another name inside: {table['id']}", where=where, todo="leave id out")
+        what = f"[{place}] has another name inside: {table['id']}"
+        raise ConfigError(what, where=where, todo="leave id out", key=(*key, "id"))
     if row.protocol not in HTTP or row.zone == "process":
         raise ConfigError(
             f"[{place}] sets protocol or zone to what only built-in rows may have",
             where=where,
             todo=f"protocol is one of {', '.join(HTTP)}; zone is machine, network or internet",
+            key=(*key, "protocol" if row.protocol not in HTTP else "zone"),
         )
     if row.discovery is not None:
         todo = "to have another address looked at, add it to [discovery] addresses"
-        raise ConfigError(f"[{place}] sets discovery, which only built-in rows have", where=where, todo=todo)
+        what = f"[{place}] sets discovery, which only built-in rows have"
+        raise ConfigError(what, where=where, todo=todo, key=(*key, "discovery"))
     if not row.base_url and find_host(name, snapshot) is None:
-        raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"')
+        raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"', key=key)
     if row.base_url:
-        check_url(row.base_url, f"{where} [{place}]")
+        check_url(row.base_url, f"{where} [{place}]", (*key, "base_url"))
     for at, served in enumerate(row.models):
         wrong = served.contradiction()
         if any(served.id == other.id for other in row.models[:at]):
             wrong = "is described twice"
         if wrong:
-            raise ConfigError(f"[{place}] {served.id}: {wrong}", where=where, todo="correct one of the two")
+            what = f"[{place}] {served.id}: {wrong}"
+            raise ConfigError(what, where=where, todo="correct one of the two", key=(*key, "models", at))
     return row
 
 
-def check_name(name: str, where: str = "") -> str:
-    """A host's name, which endpoint ids begin with. Raises ConfigError."""
+NOT_NAMES = ("embedded", "prompt", "policy")
+
+
+def check_name(name: str, where: str = "", key: tuple[str, ...] = (), what: str = "a host") -> str:
+    """A host's name, which endpoint ids begin with, or a policy's. Raises ConfigError."""
     plain = name.replace("-", "").replace("_", "").replace(".", "")
-    if not (plain.isascii() and plain.isalnum()) or name in ("embedded", "prompt", "policy"):
+    if not (plain.isascii() and plain.isalnum()) or name in NOT_NAMES:
         raise ConfigError(
-            f"a host cannot be called {name!r}",
+            f"{what} cannot be called {name!r}",
             where=where,
             todo="use letters, digits, dots and dashes",
+            key=key,
         )
     return name
 
 
-def check_url(base_url: str, where: str = "") -> str:
+def check_url(base_url: str, where: str = "", key: tuple[str | int, ...] = ()) -> str:
     """A base URL: http(s), with a host, without a user, a query or a fragment. Raises ConfigError."""
     from urllib.parse import urlsplit
 
@@ -363,6 +341,7 @@ def check_url(base_url: str, where: str = "") -> str:
             "base_url must be an http or https address without user, query or fragment",
             where=where,
             todo="for example http://127.0.0.1:8080/v1",
+            key=key,
         )
     return base_url
 

@@ -95,7 +95,13 @@ class SchemaInvalid(UsageError):
 
 
 class ConfigError(UsageError):
+    """``key``: the way to what is wrong in the file, table by table ("serve", "port"); () where that is not known."""
+
     code = "config"
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "", key: tuple[str | int, ...] = ()) -> None:
+        super().__init__(what, where=where, todo=todo)
+        self.key = key
 
 
 class InputError(IntermodalError):

@@ -7,10 +7,11 @@ import stat
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from intermodal import config, keys
+from intermodal import asking, config, keys
 from intermodal.catalog.nouns import Host
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.catalog.shipped import known_hosts
@@ -101,17 +102,17 @@ SERVED = '[hosts.a]\nbase_url = "http://x/v1"\n[[hosts.a.models]]\nid = "a/b"\n'
     [
         ("consnt = []", "unknown key consnt in the top level; did you mean consent?"),
         ("max_cost = 'a'", "wrong value in the top level at max_cost"),
-        ("max_cost = -1", "max_cost must be 0 or more"),
+        ("max_cost = -1", "at max_cost: must be 0 or more"),
         ("pay_twice = 1", "wrong value in the top level at pay_twice"),
         ("timeouts = 3", "wrong value in the top level at timeouts"),
-        ("timeouts.first_token = 0", "at timeouts.first_token: expected `float` > 0"),
+        ("timeouts.first_token = 0", "at timeouts.first_token: must be more than 0"),
         ("timeouts.total = -3", "at timeouts.total"),
         ("timeouts.idle = 3", "unknown key idle in the top level at timeouts"),
         ("timeouts.connect = nan", "at timeouts.connect"),
         ("timeouts.connect = inf", "at timeouts.connect"),
         ("[hosts.box]\nbase_url = 'http://10.0.0.1/v1'\ntimeouts.total = 'a'", "[hosts.box] at timeouts.total"),
-        ("max_cost = nan", "max_cost must be 0 or more"),
-        ("time_value = inf", "time_value must be 0 or more"),
+        ("max_cost = nan", "at max_cost: must be 0 or more"),
+        ("time_value = inf", "at time_value: must be 1,000,000,000 or less"),
         ("a = [", "is not TOML"),
         ('consent = ["nobody"]', "consent names a host that is not known: nobody"),
         ("[hosts.a]", "lacks base_url"),
@@ -140,6 +141,41 @@ def test_a_wrong_config_is_one_clear_sentence(env: Env, text: str, said: str) ->
     assert said in str(caught.value)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\n# one\nmax_cost = -1\n", 3),
+        ("consent = [\n  'openai',\n  'nobody',\n]\n", 1),
+        ("private = [\n  'a', # ]\n  'b',\n]\n\n[serve]\nnames = [\n'x']\nport = 99999\n", 9),
+        ("[serve]\nhost = 'x'\n\n[serve.rates.'a:b']\ntpm = 5\nrpm = 0\n", 6),
+        ("[policies.a]\n[policies.b]\nmax_kost = 1\n", 3),
+        ("[policies.a]\n[policies.'x y']\n", 2),
+        ("[discovery]\naddresses = ['http://127.0.0.1:1', 'http://example.com']\n", 2),
+        (SERVED + "context = 10\n[[hosts.a.models]]\nid = 'a/c'\n[[hosts.a.models]]\nid = 'a/d'\ncontext = 0\n", 8),
+        ("hosts = 3\n", 1),
+    ],
+)
+def test_what_is_wrong_is_found_with_its_line(env: Env, text: str, line: int) -> None:
+    path = written(env, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(env)
+    assert f"{path} line {line}" in str(caught.value)
+
+
+def test_a_limit_that_is_written_is_stated_even_where_it_is_the_usual_one(env: Env) -> None:
+    """A price that nobody knows passes under the usual limit, and fails one that somebody wrote."""
+    written(env, "[policies.plain]\n[policies.own]\nmax_cost = 0.05\n")
+    read = load_config(env)
+    assert not read.max_cost_stated
+    assert (read.policies["plain"].takes_unknown_prices, read.policies["own"].takes_unknown_prices) == (True, False)
+    written(env, "max_cost = 0.05\n[policies.plain]\n")
+    read = load_config(env)
+    assert read.max_cost_stated and not read.policies["plain"].takes_unknown_prices
+    options: dict[str, Any] = {}
+    asking.usual(options, read)
+    assert not asking.make_request("hello", **options).policy.takes_unknown_prices
 
 
 def test_a_config_that_is_not_text_is_said(env: Env) -> None:

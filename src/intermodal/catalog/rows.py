@@ -59,7 +59,19 @@ _CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {
 
 
 class SpeedRow(Value, forbid_unknown_fields=True):
-    """``catalog.nouns.Speed`` as [low, mid, high]; ``basis`` says where the numbers come from."""
+    """How fast it is, each figure as [low, mid, high]; figures of real runs outrank these (``catalog.nouns.Speed``).
+
+    Attributes:
+        overhead: seconds before anything happens on a warm endpoint (network, queue).
+        load: seconds to load it when cold.
+        prompt: input tokens per second.
+        decode: output tokens per second.
+        realtime_factor: seconds of work per second of audio, heard or made.
+        megapixel: seconds per megapixel of image.
+        page: seconds per page.
+        picture: seconds per picture made.
+        basis: where the numbers come from.
+    """
 
     overhead: Range | None = None
     load: Range | None = None
@@ -96,10 +108,35 @@ class ServedRow(Value, forbid_unknown_fields=True):
     Attributes:
         id: ``vendor/model``; one that has no model row is described by this row alone.
         served_as: the host's own name for it; ``id`` when "".
-        input_mtok, …: USD, as in ``catalog.nouns.Price``.
-        memory: bytes resident, [low, mid, high]. weights: name in the weights store.
-        quirks: of this model alone, besides those of its host.
-        tools, tools_with_json: whether it takes tools, and beside a forced schema.
+        name: for people.
+        quirks: named deviations of this model alone, besides those of its host.
+        tools: whether it takes tools.
+        tools_with_json: whether it takes tools beside a forced schema.
+        tasks: what it does, in Hugging Face's words; those that follow from ``input`` when not stated.
+        input: kinds that go in.
+        context: tokens of prompt and answer together.
+        max_output: tokens of an answer, at most.
+        languages: of speech or text, by ISO 639-1 code; () for any.
+        tokenizer: vocabulary that its text is counted with.
+        image_tokens: rule by which it counts pictures, with its numbers ("openai_tile:85:170").
+        parameters: how many it has.
+        tier: how strong it is.
+        input_mtok: USD per million tokens in.
+        output_mtok: USD per million tokens out.
+        input_image_mtok: USD per million tokens of pictures that go in; those of text when not stated.
+        input_audio_mtok: USD per million tokens of sound that goes in; those of text when not stated.
+        output_audio_mtok: USD per million tokens of speech that it makes; those of text when not stated.
+        output_image_mtok: USD per million tokens of pictures that it makes; those of text when not stated.
+        input_mchar: USD per million characters to be spoken.
+        second: USD per second of audio.
+        page: USD per page.
+        picture: USD per picture that is made.
+        request: USD per call.
+        memory: bytes resident, [low, mid, high].
+        weights: name in the weights store.
+        speed: how fast it is here.
+        source: where this was read.
+        checked: day on which the source was opened.
     """
 
     id: str
@@ -224,21 +261,30 @@ class HostRow(Value, forbid_unknown_fields=True):
     """A host and what it serves. A new host of a protocol that intermodal speaks is one such row and no code.
 
     Attributes:
-        id: its name; the table's name in ``intermodal.toml``.
-        base_url: up to and including the version ("http://127.0.0.1:8080/v1").
+        id: its name; in ``intermodal.toml`` the table's, so it is left out there.
+        name: for people.
+        base_url: address up to and including the version ("http://127.0.0.1:8080/v1").
         zone: how far away it computes; derived from ``base_url`` when not stated. State it where the
             address misleads: a proxy on this machine to a hosted API is ``internet``.
-        protocol: what is spoken to it, one of ``HTTP``.
+        protocol: what is spoken to it.
         auth: the header that carries its key; its protocol's usual one when not stated.
+        framing: how its streams are parted; as its protocol says when not stated.
         key_env: environment variable that holds its key.
+        forced_json: the server can force a JSON schema.
+        quirks: named deviations.
+        max_images: most pictures in one request.
         not_asked: patterns of its own names ("*-pro") for models that it serves over another of its interfaces; they
             are not taken from the snapshot.
         carries: kinds it takes beyond text and pictures, of models that take them; its protocol's usual ones when not
             stated.
-        counts_text: it counts text at ``/tokenize``, as this server does.
+        counts_text: it counts text at ``/tokenize``, as this server does: ``llama.cpp`` or ``vllm``.
         key: where the key is: in ``key_env``, or in the system's keyring.
         discovery: how a server of this kind is found on this machine; only shipped rows say.
         timeouts: how long a call of it may take, where that is not what holds for all.
+        speed: how fast it is, where its models do not say.
+        models: what it serves.
+        source: where this was read.
+        checked: day on which the source was opened.
     """
 
     id: str = ""
@@ -348,16 +394,24 @@ def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigEr
     text, _, path = message.partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
     table = (f"[{place}]" if place else "the top level") + (f" at {path}" if path else "")
+    key = tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path.partition("[...]")[0]))
     unknown = re.match(r"Object contains unknown field `(.*)`", text)
     if unknown:
         known = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
         close = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.8)
         todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(known)))}"
-        return ConfigError(f"unknown key {unknown[1]} in {table}", where=where, todo=todo)
+        return ConfigError(f"unknown key {unknown[1]} in {table}", where=where, todo=todo, key=(*key, unknown[1]))
     missing = re.match(r"Object missing required field `(.*)`", text)
     if missing:
-        return ConfigError(f"{table} lacks {missing[1]}", where=where, todo=f"add {missing[1]} = …")
-    return ConfigError(f"wrong value in {table}: {text[:1].lower()}{text[1:]}", where=where, todo="correct it")
+        return ConfigError(f"{table} lacks {missing[1]}", where=where, todo=f"add {missing[1]} = …", key=key)
+    bound = re.match(r"Expected `(?:float|int)` (>=|>|<=|<) ([\d.e+]+)$", text)
+    if bound:
+        limit = f"{float(bound[2]):,.15g}"
+        text = "must be " + _BOUNDS[bound[1]].format(limit)
+    return ConfigError(f"wrong value in {table}: {text[:1].lower()}{text[1:]}", where=where, todo="correct it", key=key)
+
+
+_BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
 
 
 def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:

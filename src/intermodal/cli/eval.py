@@ -127,17 +127,14 @@ def eval(**given: Any) -> int | None:
 
 
 def _evaluation(client: AsyncClient, data: Any, given: dict[str, Any]) -> Evaluation:
+    from intermodal import asking
     from intermodal.config import data_dir
     from intermodal.reports.evaluate import Evaluation, Settings
     from intermodal.reports.journal import Journal
 
     config = client.config
-    common: dict[str, Any] = {
-        "hosts": chosen_hosts(given["hosts"], config),
-        "max_cost": config.max_cost,
-        "time_value": config.time_value,
-        "model": given["model"],
-    }
+    common: dict[str, Any] = {"hosts": chosen_hosts(given["hosts"], config), "model": given["model"]}
+    asking.usual(common, config)
     if given["local"]:
         common["farthest"] = "machine"
     for name in ("deadline", "max_tokens", "temperature", "seed"):

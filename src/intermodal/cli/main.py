@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "down": ("down", "End servers that were started."),
     "init": ("init", "Set up intermodal, guided: hosts, keys, consent."),
     "hosts": ("hosts", "Add, allow and list the hosts that may be used."),
+    "config": ("config", "Where intermodal.toml is, whether it can be used, and its JSON Schema."),
     "serve": ("serve", "One endpoint for every client: the APIs of OpenAI, Anthropic and Ollama, planned."),
     "keys": ("keys", "Make, list and revoke the gateway's keys: budgets, rates, what may be asked for."),
     "eval": ("eval", "Run labelled files over every route, side by side, and measure how strong each is."),

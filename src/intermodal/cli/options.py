@@ -157,16 +157,13 @@ def build_request(
         "language": _language(given["language"]),
         "pages": _pages(_flat(given["pages"])),
         "hosts": chosen_hosts(given["hosts"], config),
-        "max_cost": config.max_cost,
-        "max_cost_stated": given["max_cost"] is not None,
-        "time_value": config.time_value,
-        "pay_twice": config.pay_twice,
     }
     if given["local"]:
         options["farthest"] = "machine"
     for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed", "pay_twice"):
         if given[name] is not None:
             options[name] = given[name]
+    asking.usual(options, config)
     made = asking.make_request(
         prompt, *map(source_of, files), output=output, system=given["system"], history=history, **options
     )

@@ -19,7 +19,7 @@ import msgspec
 from intermodal.telemetry.plain import plain
 
 if TYPE_CHECKING:
-    from intermodal.config import LogFormat, LogLevel
+    from intermodal.config_file import LogFormat, LogLevel
     from intermodal.telemetry.served import Served
 
 LEVELS: Mapping[LogLevel, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}

@@ -97,7 +97,10 @@ def policy_of(model: str, config: Config) -> Policy:
     if len(model) > LONGEST:  # it is said again in errors
         raise UnknownModel(f"no model has a name of more than {LONGEST} letters", todo="see /v1/models")
     name = config.serve.aliases.get(model, model)
-    usual = Policy(max_cost=config.max_cost, time_value=config.time_value, pay_twice=config.pay_twice)
+    usual = Policy(
+        max_cost=config.max_cost, max_cost_stated=config.max_cost_stated, time_value=config.time_value,
+        pay_twice=config.pay_twice,
+    )  # fmt: skip
     if name == AUTO:
         return config.policies.get(AUTO, usual)
     if not name.startswith(POLICY):

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from intermodal._version import __version__
-from intermodal.config import Telemetry
+from intermodal.config_file import Telemetry
 from intermodal.telemetry.names import SCHEMA
 from intermodal.telemetry.signals import Signals
 

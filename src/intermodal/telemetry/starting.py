@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from intermodal.config import Telemetry
+from intermodal.config_file import Telemetry
 from intermodal.errors import ConfigError, NotInstalled
 
 if TYPE_CHECKING:

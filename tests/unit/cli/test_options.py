@@ -71,6 +71,8 @@ def test_the_config_sets_defaults_that_options_override() -> None:
     assert (made.policy.max_cost, made.policy.time_value) == (0.5, 0.01)
     assert guarded(made, settings.private).policy.private == ("audio",)
     assert request("q", "--max-cost", "0", settings=settings).policy.max_cost == 0.0
+    assert request("q", settings=Config()).policy.takes_unknown_prices
+    assert not request("q", settings=Config(max_cost_stated=True)).policy.takes_unknown_prices
     for careful in (Config(pay_twice=False), Config()):
         assert request("q", settings=careful).policy.pay_twice is careful.pay_twice
         assert request("q", "--no-pay-twice", settings=careful).policy.pay_twice is False

@@ -104,6 +104,18 @@ def test_money_is_set_aside_before_it_is_spent(cli: Cli, fake: FakeHost, tmp_pat
     assert done.code == 0 and len(fake.attempts) == 24 > before  # it went on
 
 
+def test_the_limit_of_the_config_holds_for_every_run(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
+    """An endpoint whose price nobody knows is run under the usual limit, and not under one that somebody wrote."""
+    row = ServedRow(id="acme/secret", served_as="secret", context=8192)
+    host = HostRow(id="secret", base_url=fake.base_url, zone="internet", forced_json=True, models=(row,))
+    path = config.add_host(os.environ, host)
+    data = labelled(tmp_path, 1)
+    assert cli("eval", data, "--routes", "secret", "--no-remember", "--json").code == 0
+    path.write_text(f"max_cost = 0.05\n{path.read_text()}")
+    done = cli("eval", data, "--routes", "secret", "--fresh", "--json")
+    assert done.code == 4, done.out
+
+
 def test_an_endpoint_that_keeps_failing_is_left_out_and_not_called_weak(
     cli: Cli, fake: FakeHost, tmp_path: Path
 ) -> None:

@@ -1,0 +1,49 @@
+"""``intermodal config``: where the config file is and whether it can be read, and its schema for editors."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+EPILOG = """\b
+Examples
+  intermodal config
+  intermodal config schema > intermodal.schema.json
+"""
+
+
+@click.group(epilog=EPILOG, invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def config(context: click.Context, as_json: bool) -> None:
+    """Where intermodal.toml is, and whether it can be used.
+
+    What is wrong with it is said with its line. What the gateway would make of it: intermodal serve --check.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from intermodal.asking import sound
+    from intermodal.config import config_path, load_config
+
+    path = config_path(os.environ)
+    found = sound(load_config(os.environ))
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("config", {"path": str(path), "exists": bool(found.path)})
+        return
+    click.echo(str(path))
+    click.echo(
+        "it can be used" if found.path else "it is not there, and need not be: intermodal init makes it", err=True
+    )
+
+
+@config.command(epilog=EPILOG)
+def schema() -> None:
+    """Print the JSON Schema (2020-12) of intermodal.toml: editors complete and check the file by it."""
+    import json
+
+    from intermodal.config_schema import schema as made
+
+    click.echo(json.dumps(made(), indent=2, ensure_ascii=False))

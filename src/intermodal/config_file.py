@@ -1,0 +1,150 @@
+"""What ``intermodal.toml`` may say, table by table: the types it is read with and its published schema is made of.
+
+What a type cannot say (a host that is not known, rows that contradict each other) is said in ``config.py``. The
+attributes of these classes are described for people: ``config_schema.py`` hands the words on to their editors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from intermodal.catalog.rows import HostRow
+from intermodal.catalog.waits import LONGEST, Waits
+from intermodal.content import Value
+from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+MOST_USD = 1e9  # a limit above it is none: nobody pays it for one request
+_Usd = Annotated[float, Meta(ge=0, le=MOST_USD)]
+_Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
+_Rate = Annotated[int, Meta(ge=1, le=10**12)]
+# A page as browsers say where a script is from: scheme, host and port, and nothing after them.
+_Origin = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]+/?$")]
+_Name = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)$")]
+
+
+class EndpointRate(Value, forbid_unknown_fields=True):
+    """Requests and tokens a minute that an endpoint gets from all clients together; what is left out has no limit.
+
+    Attributes:
+        rpm: requests a minute.
+        tpm: tokens a minute, in and out.
+    """
+
+    rpm: _Rate | None = None
+    tpm: _Rate | None = None
+
+
+class Discovery(Value, forbid_unknown_fields=True):
+    """Whether servers of this machine are looked for, and where.
+
+    Attributes:
+        enabled: look at all.
+        usual_ports: look where such servers listen unless told otherwise.
+        addresses: roots of servers that are looked at too ("http://127.0.0.1:9000"), on this machine or its network.
+    """
+
+    enabled: bool = True
+    usual_ports: bool = True
+    addresses: tuple[str, ...] = ()
+
+
+class Serve(Value, forbid_unknown_fields=True):
+    """How ``intermodal serve`` listens.
+
+    Attributes:
+        host: address to listen at. Any but this machine's own (127.0.0.1) needs a key: ``intermodal keys create``.
+        port: port to listen at; 0 takes a free one.
+        names: names by which clients reach it, besides those of this machine's loopback.
+        origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
+        max_body: MiB of one request.
+        drain: seconds that answers on their way get to end when it is stopped.
+        aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
+        rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
+        metrics: who reads ``/metrics`` once there are keys: those made for it ("keys"), whoever reaches the server
+            ("open"), or nobody ("off").
+        log_format: lines for people ("text"), or for programs ("json").
+        log_level: the least that is logged; "warning" leaves out what went well.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8787
+    names: tuple[_Name, ...] = ()
+    origins: tuple[_Origin, ...] = ()
+    max_body: Annotated[int, Meta(ge=1, le=1024)] = 64
+    drain: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    aliases: dict[str, str] = msgspec.field(default_factory=dict)
+    rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)
+    metrics: Literal["keys", "open", "off"] = "keys"
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+
+
+class Telemetry(Value, forbid_unknown_fields=True):
+    """Spans and measures for an OpenTelemetry collector.
+
+    Attributes:
+        enabled: tell a collector. Left out, ``intermodal serve`` does where ``endpoint`` or OpenTelemetry's variables
+            say where it is; programs and the command line where ``endpoint`` does.
+        endpoint: root of the collector's address for HTTP ("http://127.0.0.1:4318").
+        service: what this process is called there.
+        content: tell prompts and answers too; never media.
+    """
+
+    enabled: bool | None = None
+    endpoint: str = ""
+    service: Annotated[str, Meta(min_length=1)] = "intermodal"
+    content: bool = False
+
+
+class PolicyRow(Policy, forbid_unknown_fields=True):
+    """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
+
+    Money, time and ``pay_twice`` are the file's own unless the policy says others.
+    """
+
+    max_cost: _Usd = DEFAULT_MAX_COST
+    time_value: _Usd = DEFAULT_TIME_VALUE
+    deadline: _Seconds | None = None
+    language: Annotated[str, Meta(pattern=r"^([a-z]{2,3})?$")] = ""
+    release: tuple[Annotated[str, Meta(pattern=r"^.+:(text|image|audio|video|document)$")], ...] = ()
+    pages: tuple[Annotated[int, Meta(ge=1)], ...] = ()
+
+
+class ConfigFile(Value, forbid_unknown_fields=True):
+    """What intermodal may use and what it may spend. Keys are not kept here.
+
+    Attributes:
+        consent: hosted services that content may be sent to, of those that come with intermodal or are in the snapshot.
+        max_cost: USD a request may cost in the bad case, unless it says otherwise.
+        time_value: USD that one second of waiting is worth; the default objective adds it to the money.
+        private: kinds ("audio") or file names that never leave this machine, nor what is made of them.
+        declined: hosted services that are not asked about again.
+        discovery: whether servers of this machine are looked for, and where.
+        pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
+        timeouts: seconds that one attempt at a call gets.
+        hosts: servers of your own by name, and what is different at those that come with intermodal.
+        policies: bounds by name, which clients of the gateway ask for as ``policy:NAME``.
+        serve: how the gateway listens.
+        telemetry: spans and measures for an OpenTelemetry collector.
+    """
+
+    consent: tuple[str, ...] = ()
+    max_cost: _Usd = DEFAULT_MAX_COST
+    time_value: _Usd = DEFAULT_TIME_VALUE
+    private: tuple[str, ...] = ()
+    declined: tuple[str, ...] = ()
+    discovery: Discovery = Discovery()
+    pay_twice: bool = True
+    timeouts: Waits = Waits()
+    hosts: dict[str, HostRow] = msgspec.field(default_factory=dict)
+    policies: dict[str, PolicyRow] = msgspec.field(default_factory=dict)
+    serve: Serve = Serve()
+    telemetry: Telemetry = Telemetry()
+
+
+__all__ = ["ConfigFile", "Discovery", "EndpointRate", "MOST_USD", "PolicyRow", "Serve", "Telemetry"]

@@ -1,0 +1,136 @@
+"""The JSON Schema (draft 2020-12) of ``intermodal.toml``, for editors: made of the types that the file is read with.
+
+Types, defaults and bounds are the types' own, the words those of their docstrings; what ``config.py`` refuses besides,
+and a schema can say, is added here. What no schema can say (a host that nobody knows, rows that contradict each
+other) the schema lets pass, and reading the file does not.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import msgspec
+
+from intermodal.catalog.rows import HTTP, PRICES, HostRow, ServedRow
+from intermodal.config import NOT_NAMES
+from intermodal.config_file import ConfigFile, PolicyRow
+from intermodal.request import ZONES
+
+_ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
+
+
+def schema() -> dict[str, Any]:
+    """The schema. Every key that may be written is in it, and no other."""
+    made, parts = msgspec.json.schema_components([ConfigFile], ref_template="#/$defs/{name}")
+    _refine(parts)
+    for cls in _reachable(ConfigFile):
+        if cls.__name__ in _in_use(made, parts):
+            _describe(parts[cls.__name__], cls)
+    top = parts.pop("ConfigFile")
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "intermodal.toml"}
+    return {**head, **top, "$defs": {name: parts[name] for name in _in_use(top, parts)}}
+
+
+def _reachable(cls: type[Any]) -> list[type[Any]]:
+    """A struct, and those that its fields hold."""
+    found, open_ = [], [cls]
+    while open_:
+        each = open_.pop()
+        if each in found:
+            continue
+        found.append(each)
+        for field in msgspec.inspect.type_info(each).fields:  # type: ignore[attr-defined]
+            open_ += _structs(field.type)
+    return found
+
+
+def _structs(kind: Any) -> list[type[Any]]:
+    if isinstance(kind, msgspec.inspect.StructType):
+        return [kind.cls]
+    inner = [getattr(kind, name) for name in ("type", "item_type", "value_type") if hasattr(kind, name)]
+    return [found for each in (*inner, *getattr(kind, "types", ())) for found in _structs(each)]
+
+
+def _in_use(top: Any, parts: dict[str, Any]) -> list[str]:
+    """Definitions that somebody refers to, by name."""
+    found: set[str] = set()
+    open_ = [top]
+    while open_:
+        names = set(re.findall(r'"#/\$defs/(\w+)"', msgspec.json.encode(open_.pop()).decode())) - found
+        found |= names
+        open_ += [parts[name] for name in names]
+    return sorted(found)
+
+
+# ---- words -------------------------------------------------------------------------------------------
+
+
+def _describe(part: dict[str, Any], cls: type[Any]) -> None:
+    """Words for a table and each of its keys; TOML has no null, so nothing may be null or has it as default."""
+    words = attributes(cls)
+    part["description"] = _plain(inspect.cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")[0])
+    part.pop("title", None)
+    if not part.get("required"):
+        part.pop("required", None)
+    for name, field in part["properties"].items():
+        kinds = [kind for kind in field.pop("anyOf", ()) if kind != {"type": "null"}]
+        field |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}
+        if field.get("default", 0) is None:
+            del field["default"]
+        if "prefixItems" in field:  # a triple: editors' validators (Taplo) know older drafts, and no prefixItems
+            field["items"], *others = field.pop("prefixItems")
+            assert all(each == field["items"] for each in others), name
+        field["description"] = words[name]
+
+
+def attributes(cls: type[Any]) -> dict[str, str]:
+    """What the docstrings of a class and its bases say of each attribute."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        names: list[str] = []
+        for line in inspect.cleandoc(base.__dict__.get("__doc__") or "").partition("Attributes:\n")[2].splitlines():
+            entry = _ENTRY.match(line.removeprefix("    "))
+            if entry is not None:
+                names = entry[1].split(", ")
+                found |= dict.fromkeys(names, entry[2])
+            elif line.startswith("     "):
+                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+            else:
+                names = []
+    return {name: _plain(words) for name, words in found.items()}
+
+
+def _plain(words: str) -> str:
+    """A docstring's words as editors show them: one paragraph, code in single backticks."""
+    text = " ".join(words.replace("``", "`").split())
+    return text[:1].upper() + text[1:]
+
+
+# ---- what reading refuses besides ----------------------------------------------------------------------
+
+
+def _refine(parts: dict[str, Any]) -> None:
+    url = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"
+    host, served = parts[HostRow.__name__]["properties"], parts[ServedRow.__name__]["properties"]
+    del host["discovery"]  # only shipped rows say how they are found
+    host["protocol"]["enum"] = list(HTTP)
+    host["zone"] = {"enum": [zone for zone in ZONES if zone != "process"]}
+    host["base_url"]["pattern"] = f"^$|{url}"
+    for price in PRICES:
+        served[price] = {"type": "number", "minimum": 0}
+    served["parameters"] = {"type": "number", "exclusiveMinimum": 0}
+    served["context"] = served["max_output"] = {"type": "integer", "minimum": 1}
+    policy = parts[PolicyRow.__name__]["properties"]
+    del policy["max_cost_stated"]  # saying max_cost is stating it
+    for name in ("max_cost", "time_value", "pay_twice"):
+        del policy[name]["default"]  # it is what the file says at its top
+    parts["Discovery"]["properties"]["addresses"]["items"]["pattern"] = url
+    parts["Telemetry"]["properties"]["endpoint"]["pattern"] = f"^$|{url}"
+    named = {"pattern": r"^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$", "not": {"enum": list(NOT_NAMES)}}
+    for table in ("hosts", "policies"):
+        parts["ConfigFile"]["properties"][table]["propertyNames"] = named
+
+
+__all__ = ["attributes", "schema"]
