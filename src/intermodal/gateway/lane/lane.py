@@ -46,6 +46,7 @@ from intermodal.plans.plan import Inputs
 from intermodal.request import Policy, Request
 from intermodal.store.passed import Passed
 from intermodal.store.rows import Outcome, Work
+from intermodal.telemetry.served import Called
 from intermodal.wire.call import Usage
 from intermodal.wire.served import Refused
 
@@ -111,11 +112,14 @@ class Lane:
 
     async def ready(self, asked: Asked) -> Ready | None:
         """What is asked, if it may be for the lane. Raises Refused for a wish or a name that is none."""
-        client = self._gateway.client
+        client, telemetry = self._gateway.client, self._gateway.telemetry
+        if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
+            return None
         await client.looked()
         chat = chat_of(asked.body, asked.owner, self._measures)
         if chat is None:
             return None
+        asked.served.model = chat.model
         headers = asked.head.headers
         wished = tuple((name, value) for name, value in headers.items() if name.startswith(HEADER))
         own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
@@ -279,6 +283,7 @@ class _Passage:
             if slot < 0:
                 return Failure(None, given)
         gateway.plans[self._asked.owner, way.plan.id] = way.plan
+        self._asked.served.planned(way.plan, live=self._chat.stream)
         upstreams.begin(name, way.endpoint.host.id, now, again=False)
         pipe: Pipe | None = None
         settled = False
@@ -404,6 +409,7 @@ class _Passage:
             gateway.ledger.settle(given, cost=self._cost, tokens=tokens)
         unsure = exchange.looped or (self._cost is None and not way.free)
         self._write("estimated" if unsure else "settled", self._outcome(seconds, usage), slot)
+        self._called(seconds)
         gateway.metrics.passed(way.endpoint.id, given_tokens or 0, made_tokens or 0, self._cost)
         name = answered(chat.said, "".join(exchange.text), calls_of(exchange.calls))
         gateway.conversations.put(name, way.endpoint.id, way.policy)
@@ -427,6 +433,8 @@ class _Passage:
         if gateway.ledger is not None and given is not None:
             gateway.ledger.settle(given, cost=cost, tokens=None)
         gateway.note_failure(error)
+        self._called(seconds, error.code)
+        self._asked.served.failed(error.code, broken=True)
         self._reply.last(broken(error))
         return None
 
@@ -440,8 +448,25 @@ class _Passage:
             else:
                 gateway.ledger.release(given)
         self._cost = 0.0 if way.free or not sent else None
-        outcome = self._outcome(self._loop.time() - self._began, None, "cancelled")
+        seconds = self._loop.time() - self._began
+        outcome = self._outcome(seconds, None, "cancelled")
+        if sent:
+            self._called(seconds, "cancelled")
         self._write("estimated" if sent else "void", outcome, slot)
+
+    def _called(self, seconds: float, code: str = "") -> None:
+        """Told as what the executor runs is told of its events."""
+        exchange = self._exchange
+        first = exchange.first_at if self._chat.stream else None
+        usage = exchange.usage or Usage()
+        self._asked.served.called(
+            Called(
+                step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
+                first=None if first is None else first - self._began,
+                usage=Told(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens), cost=self._cost,
+                finish_reason=exchange.finish, error=code, output="text",
+            )
+        )  # fmt: skip
 
     def _write(self, state: AttemptState, outcome: Outcome, slot: int, *, runs: bool = True) -> None:
         attempt, run = self._ids
