@@ -133,7 +133,7 @@ class Served:
 
         With OpenTelemetry on, it becomes a span below the request's, with its measures.
         """
-        self.attempts += 1
+        self.attempts += call.attempts
         self._used(call.usage)
         self._spent(call.cost)
         if not call.error:
