@@ -143,7 +143,7 @@ def fields(served: Served) -> dict[str, Any]:
         "plan": served.plan,
         "input_tokens": served.input_tokens,
         "output_tokens": served.output_tokens,
-        "cost": served.cost,
+        "cost": None if served.cost is None else float(f"{served.cost:.8g}"),
         "attempts": served.attempts or None,
         "first_seconds": None if served.first is None else round(served.first, 4),
         "error": served.error,
