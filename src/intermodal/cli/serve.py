@@ -11,6 +11,7 @@ EPILOG = """\b
 Examples
   intermodal serve
   intermodal serve --port 8080
+  intermodal serve --log-format json 2>> gateway.log
   intermodal serve --check
   curl http://127.0.0.1:8787/v1/models
 """

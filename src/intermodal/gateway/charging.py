@@ -59,8 +59,11 @@ async def charged(
     bill = Bill()
     if ledger is None:
         asked.sent = True
-        async with aclosing(bill.watched(events)) as watched:
-            yield watched
+        try:
+            async with aclosing(bill.watched(events)) as watched:
+                yield watched
+        finally:
+            asked.served.spent(bill.cost)
         return
     # Texts of one request are several runs, and one request of a rate.
     if given is None:
@@ -75,6 +78,7 @@ async def charged(
         async with aclosing(bill.watched(events)) as watched:
             yield watched
     finally:
+        asked.served.spent(bill.cost)
         if bill.nothing_sent:
             ledger.release(given)
         else:

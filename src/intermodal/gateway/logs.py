@@ -10,7 +10,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,6 +45,7 @@ class Log:
         self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._told = 0
+        self._heard: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
@@ -70,12 +71,14 @@ class Log:
                 level: LogLevel = "error" if record.levelno >= logging.ERROR else "warning"
                 log.say(level, f"telemetry: {plain(record.getMessage(), 400)}")
 
-        theirs = logging.getLogger("opentelemetry")
-        theirs.addHandler(Theirs(logging.WARNING))
+        theirs, handler = logging.getLogger("opentelemetry"), Theirs(logging.WARNING)
+        theirs.addHandler(handler)
         theirs.propagate = False
+        self._heard = lambda: theirs.removeHandler(handler)
 
     def close(self, seconds: float = 1.0) -> None:
         """Write what waits; a reader who does not read is not waited for longer."""
+        self._heard()
         self._ending.set()
         self._lines.put(None)
         self._thread.join(seconds)
@@ -140,7 +143,7 @@ def fields(served: Served) -> dict[str, Any]:
         "plan": served.plan,
         "input_tokens": served.input_tokens,
         "output_tokens": served.output_tokens,
-        "cost": served.cost,
+        "cost": None if served.cost is None else float(f"{served.cost:.8g}"),
         "attempts": served.attempts or None,
         "first_seconds": None if served.first is None else round(served.first, 4),
         "error": served.error,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -226,3 +227,17 @@ def test_lines_come_whole_from_many_threads() -> None:
     reader.join(5)
     lines = found[0].decode().splitlines()
     assert len(lines) == 800 and {json.loads(line)["message"] for line in lines} == {"word"}
+
+
+def test_what_opentelemetry_complains_of_is_a_line_like_any_other() -> None:
+    reading, writing = os.pipe()
+    log = Log("json", "warning", writing)
+    log.listen()
+    logging.getLogger("opentelemetry.exporter").error("Failed to export %s batch\n%s", "spans", "x" * 1000)
+    log.close()
+    logging.getLogger("opentelemetry.exporter").warning("nobody listens any more")
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as lines:
+        (line,) = map(json.loads, lines.read().splitlines())
+    assert line["level"] == "error"
+    assert line["message"].startswith("telemetry: Failed to export spans batch\\x0axxx") and len(line["message"]) < 500
