@@ -138,7 +138,7 @@ def _about_runtimes() -> Iterator[Finding]:
 def _about_weights(machine: Machine) -> Iterator[Finding]:
     """Default weights that are missing, and all that are here; too big for the memory is said of each."""
     from intermodal.cli.pull import DEFAULTS, memory_needs, weights_store
-    from intermodal.cli.table import held, memory, size
+    from intermodal.cli.table import held, memory
 
     store = weights_store()
     present = store.present()
