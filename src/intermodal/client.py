@@ -309,7 +309,7 @@ class AsyncClient:
         if self._transport is None:
             self._transport = Transport()
         return World(
-            catalog=inputs.catalog, media=self._media, runtimes=self._runtimes, store=self.store,
+            catalog=inputs.catalog, media=self.media, runtimes=self._runtimes, store=self.store,
             derived=DerivedCache(cache_dir(self.env) / "derived"),
             transport=self._transport, upstreams=self._upstreams,
             find_key=lambda host: find_key(host, self.env),
