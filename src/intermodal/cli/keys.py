@@ -21,6 +21,7 @@ Examples
   intermodal keys create app --budget 5/month
   intermodal keys create batch --budget 0.50/day --tokens 2000000/day --rpm 60 --expires 30d
   intermodal keys create kiosk --model qwen/qwen3-8b --policy careful
+  intermodal keys create prometheus --metrics
   intermodal keys list
   intermodal keys set app --budget 20/month --rpm none
   intermodal keys revoke app
@@ -44,6 +45,7 @@ def keys(context: click.Context, as_json: bool) -> None:
 @keys.command(epilog=EPILOG)
 @click.argument("name")
 @limit_options(changing=False)
+@click.option("--metrics", is_flag=True, help="It reads /metrics, and may ask for nothing: for a Prometheus.")
 @_JSON
 def create(**given: Any) -> None:
     """Make a key. The secret is printed once, on standard output; only its hash is kept."""
@@ -64,6 +66,7 @@ def create(**given: Any) -> None:
         rate=Rate(rpm=given["rpm"], tpm=given["tpm"]),
         models=names_of(given["models"], "--model"),
         policies=names_of(given["policies"], "--policy"),
+        metrics=_alone(given),
     )
     books = _books()
     try:
@@ -161,6 +164,10 @@ def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKe
         raise UsageError("nothing is said that should change", where="keys set", todo="say --budget, --rpm, …")
 
     def edit(key: VirtualKey) -> VirtualKey:
+        if key.metrics and (fields.keys() - {"expires"} or rates or any(units.values())):
+            raise UsageError(
+                "a key for /metrics may ask for nothing", where="keys set", todo="say no more than --expires"
+            )
         kept = tuple(budget for budget in key.budgets if not units[budget.unit])
         return replace(key, budgets=(*kept, *made), rate=replace(key.rate, **rates), **fields)
 
@@ -210,6 +217,19 @@ def _find(name: str, known: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
     raise UsageError(f"no key is called {shown(name)!r}", where=verb, todo="see: intermodal keys list")
 
 
+def _alone(given: dict[str, Any]) -> bool:
+    """Whether it is a key for counts; such a key spends nothing, so nothing else can be said of it."""
+    others = {"--budget": "money", "--tokens": "tokens", "--rpm": "rpm", "--tpm": "tpm", "--model": "models",
+              "--policy": "policies"}  # fmt: skip
+    said = [option for option, name in others.items() if given[name]]
+    if given["metrics"] and said:
+        raise UsageError(
+            f"a key for /metrics may ask for nothing, so {said[0]} says nothing of it", where="keys create --metrics",
+            todo="make two keys",
+        )  # fmt: skip
+    return bool(given["metrics"])
+
+
 # ---- what is shown ---------------------------------------------------------------------------------
 
 
@@ -224,6 +244,7 @@ def _told(key: VirtualKey, spent: dict[tuple[str, str], Spent], now: float) -> d
         "revoked": _stamp(key.revoked),
         "models": list(key.models),
         "policies": list(key.policies),
+        "metrics": key.metrics,
         "rpm": key.rate.rpm,
         "tpm": key.rate.tpm,
         "spending": _spending(key, spent, now),
@@ -276,7 +297,7 @@ def _stamp(seconds: float | None) -> str:
 
 
 def _asks(key: VirtualKey) -> str:
-    names = [*key.models, *(f"policy:{name}" for name in key.policies)]
+    names = ["/metrics alone"] if key.metrics else [*key.models, *(f"policy:{name}" for name in key.policies)]
     return ", ".join(names) if names else "anything"
 
 

@@ -34,7 +34,7 @@ class Serving(Protocol):
         """Whose request this is, by its head alone; raises Refused."""
         ...
 
-    def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
+    def turn_away(self, head: Head | None, error: BaseException, reply: Reply) -> None:
         """Say so, in the words of the door."""
 
     async def answer(self, asked: Asked, reply: Reply) -> None:
@@ -214,7 +214,7 @@ class Connection(asyncio.Protocol):
         elif self._last is not None:
             (head, error), self._last = self._last, None
             headless = head is not None and head.method == "HEAD"
-            self._serving.refuse(head, error, Reply(self, keep_alive=False, headless=headless))
+            self._serving.turn_away(head, error, Reply(self, keep_alive=False, headless=headless))
             self._close()
         elif self._closing:
             self._close()

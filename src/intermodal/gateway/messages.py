@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from intermodal.content import Value
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
+from intermodal.telemetry.served import Served
 
 
 class HttpLimits(Value):
@@ -60,7 +61,8 @@ class Asked:
     """A whole request, and whose.
 
     ``sent``: something was sent for it. ``counted``: it counts in the key's rate already, which is decided in turn
-    (``admitting``) where it is several runs. ``told``: headers of its answer besides.
+    (``admitting``) where it is several runs. ``told``: headers of its answer besides. ``served`` collects what
+    is told of it afterwards.
     """
 
     head: Head
@@ -70,6 +72,7 @@ class Asked:
     counted: bool = False
     admitting: asyncio.Lock = field(default_factory=asyncio.Lock)
     told: dict[str, str] = field(default_factory=dict)
+    served: Served = field(default_factory=Served)
 
     @property
     def owner(self) -> str:
