@@ -65,9 +65,10 @@ async def charged(
         finally:
             asked.served.spent(bill.cost)
         return
-    # Texts of one request are several runs, and one request of a rate.
     if given is None:
-        found = await ledger.admit(asked.key, claim_of(plan, policy, 0 if asked.sent else 1))
+        async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
+            found = await ledger.admit(asked.key, claim_of(plan, policy, 0 if asked.counted else 1))
+            asked.counted = asked.counted or not isinstance(found, Refusal)
         asked.told |= rates_told(*ledger.rates(asked.key))
         if isinstance(found, Refusal):
             await events.aclose()

@@ -276,7 +276,7 @@ class _Passage:
         if upstreams.shut_for(name, now) or upstreams.paused_for(name, now):
             return Failure(None, None)
         given = await self._admitted()
-        self._asked.sent = True
+        self._asked.sent = self._asked.counted = True
         slot = -1
         if not way.free:
             slot = self._lane.rows.note(way, *self._ids, self._started)
