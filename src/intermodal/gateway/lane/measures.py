@@ -27,7 +27,7 @@ class Measures:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._known: Latest[str, Sizes] = Latest(_KEPT)
-        self._kinds: Latest[str, str] = Latest(_KEPT)
+        self._questions: Latest[tuple[str, bool], tuple[object, ...]] = Latest(_KEPT)
         self._catalog = Catalog()
         self._names: tuple[str, ...] = ()
 
@@ -60,7 +60,8 @@ class Measures:
         """What kind of answer is asked for; and of pictures, which aspects."""
         half = QUESTION_CHARS // 2
         text = text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
-        kind = self._kinds.get(text)
-        if kind is None:
-            kind = self._kinds[text] = kind_of(text)
-        return (kind, asked(text)) if pictured else (kind,)
+        found = self._questions.get((text, pictured))
+        if found is None:
+            found = (kind_of(text), asked(text)) if pictured else (kind_of(text),)
+            self._questions[text, pictured] = found
+        return found
