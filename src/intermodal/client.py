@@ -39,6 +39,7 @@ from intermodal.request import Request
 
 if TYPE_CHECKING:
     from intermodal.executor.world import World
+    from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened
     from intermodal.plans.machine import Machine
     from intermodal.runtimes.vocabulary import Vocabularies
@@ -99,7 +100,7 @@ class AsyncClient:
         self.env: Mapping[str, str] = os.environ if env is None else env
         self.config = asking.sound(load_config(self.env) if config is None else config)
         self._remember = remember
-        self._media: Any = None
+        self._media: MediaWorker | None = None
         self._runtimes: Any = None
         self._transport: Any = None
         self._store: Store | None = None
@@ -166,7 +167,6 @@ class AsyncClient:
 
     async def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
         """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked."""
-        from intermodal.media.decode import MediaWorker
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
         from intermodal.media.opened import open_request
@@ -175,13 +175,11 @@ class AsyncClient:
             raise UsageError(
                 f"this takes a Request, not {type(request).__name__}", todo="make one with intermodal.make_request"
             )
-        if self._media is None:
-            self._media = MediaWorker()
         fetcher = Remembering()
-        whole, request = request, await expand(request, self._media, fetcher)
+        whole, request = request, await expand(request, self.media, fetcher)
         asked = whole.messages if request is not whole else ()
         request = asking.guarded(request, self.config.private)
-        opened = await open_request(request, self._media, fetcher=fetcher)
+        opened = await open_request(request, self.media, fetcher=fetcher)
         if counting:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
@@ -266,6 +264,15 @@ class AsyncClient:
     # ---- what it works with ----------------------------------------------------------------------
 
     @property
+    def media(self) -> MediaWorker:
+        """What opens and decodes media, in a process of its own that is started when it is first needed."""
+        if self._media is None:
+            from intermodal.media.decode import MediaWorker
+
+            self._media = MediaWorker()
+        return self._media
+
+    @property
     def weights(self) -> WeightsStore:
         if self._weights is None:
             from intermodal.weights.store import WeightsStore
@@ -315,7 +322,7 @@ class AsyncClient:
         if self._transport is None:
             self._transport = Transport()
         return World(
-            catalog=inputs.catalog, media=self._media, runtimes=self._runtimes, store=self.store,
+            catalog=inputs.catalog, media=self.media, runtimes=self._runtimes, store=self.store,
             derived=DerivedCache(cache_dir(self.env) / "derived"),
             transport=self._transport, upstreams=self._upstreams,
             find_key=lambda host: find_key(host, self.env),

@@ -76,6 +76,7 @@ class Gateway:
         self.shapes = Shapes()
         self.plans: Latest[tuple[str, str], Plan] = Latest(_PLANS)
         self.readiness: tuple[float, dict[str, bool]] | None = None
+        self.looking = asyncio.Lock()
         self.stopping = False
         self.active = 0
         self._drain = drain
