@@ -80,7 +80,7 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
                 return
             await gateway.start()
             whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
-            log.say("info", f"serving at {gateway.url} ({whom}); Ctrl-C ends it")
+            log.say("info", f"serving at {gateway.url} ({whom}); Ctrl-C ends it", always=True)
             if gateway.telemetry is not None:
                 log.listen()
             for remark in client.remarks:

@@ -45,6 +45,7 @@ class Log:
         self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._told = 0
+        self._gone = False  # nobody will ever read
         self._heard: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -55,9 +56,9 @@ class Log:
         if LEVELS[level] >= self._least:
             self._put(_Line(time.time(), level, served))
 
-    def say(self, level: LogLevel, words: str) -> None:
-        """Anything else, in a sentence of ours."""
-        if LEVELS[level] >= self._least:
+    def say(self, level: LogLevel, words: str, *, always: bool = False) -> None:
+        """Anything else, in a sentence of ours. ``always``: whatever the least is that is written."""
+        if always or LEVELS[level] >= self._least:
             self._put(_Line(time.time(), level, words))
 
     def listen(self) -> None:
@@ -84,7 +85,7 @@ class Log:
         self._thread.join(seconds)
 
     def _put(self, line: _Line) -> None:
-        if self._lines.qsize() >= MOST:
+        if self._gone or self._lines.qsize() >= MOST:
             self.dropped += 1
         else:
             self._lines.put(line)
@@ -100,11 +101,12 @@ class Log:
                 words = f"{self.dropped - self._told} lines of the log were not read in time"
                 self._told = self.dropped
                 said.append(self._write(_Line(time.time(), "warning", words)))
-            if not self._written("".join(said).encode("utf-8", "replace")) or None in found:
+            self._gone = not self._written("".join(said).encode("utf-8", "replace"))
+            if self._gone or None in found:
                 return
 
     def _written(self, data: bytes) -> bool:
-        """False where nobody will ever read: what is served goes on without a log."""
+        """False where nobody reads any more: what is served goes on without a log."""
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]

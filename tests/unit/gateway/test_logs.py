@@ -118,6 +118,23 @@ def test_what_a_client_makes_up_is_bounded_and_on_one_line(configured: Path) -> 
     assert plain(awkward).startswith("a\\x0a\\u202eb\\x1b[31m") and len(plain(awkward)) < LONGEST + 20
 
 
+def test_what_looks_like_a_key_is_hidden_and_names_of_models_are_not() -> None:
+    for key in (
+        "im-Zx81kQ0pAbCdEfGh",
+        "sk-proj-0123456789abcdef",
+        "gsk_0123456789abcdefghij",
+        "AIzaSy0123456789abcdef",
+    ):
+        assert key[6:] not in plain(f"/v1/models/{key}")
+    for name in (
+        "imagegeneration-v2-large",
+        "sketch-diffusion-xl-base",
+        "skywork/skywork-13b",
+        "google/imagen-4.0-ultra",
+    ):
+        assert plain(name) == name
+
+
 def test_a_request_that_is_turned_away_is_logged_and_counted(configured: Path, own_home: Path) -> None:
     watcher = a_key(own_home, "watcher", metrics=True)
     with logged() as (house, lines):
@@ -182,6 +199,8 @@ def test_a_reader_who_is_gone_ends_the_log_and_nothing_else(configured: Path) ->
         assert [house.http.get("/v1/models").status_code for _ in range(3)] == [200] * 3
     log.close()
     assert not log._thread.is_alive()
+    log.served(Served())
+    assert log.dropped == 1  # and what nobody will read is not kept
     os.close(writing)
 
 
