@@ -262,7 +262,7 @@ def test_a_client_s_call_becomes_a_request_to_plan() -> None:
     request = request_of(call)
     assert call.model == "policy:cheapest"
     assert request.messages[0].parts[1:] == (
-        Image(source=BytesSource(data=b"\0\0\0")),
+        Image(source=BytesSource(data=b"\0\0\0", name="picture 1")),
         Image(source=UrlSource(url="https://example.org/a.png"), detail="low"),
     )
     assert request.output == JsonOutput(schema={"type": "object"}, name="n")
