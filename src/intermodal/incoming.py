@@ -51,9 +51,10 @@ def _part(part: WirePart, unnamed: Counter[str]) -> Part:
     """``unnamed``: how many files without a name came before, by what they are."""
 
     def called(word: str, name: str = "") -> str:
-        if not name:
-            unnamed[word] += 1
-        return name or f"{word} {unnamed[word]}"  # a later turn counts alike, so it finds what an earlier one made
+        if name:
+            return name
+        unnamed[word] += 1
+        return word if unnamed[word] == 1 else f"{word} {unnamed[word]}"  # in every later turn, too
 
     if isinstance(part, WireText):
         return content.Text(text=part.text)
