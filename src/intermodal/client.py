@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
@@ -39,12 +39,15 @@ from intermodal.request import Request
 
 if TYPE_CHECKING:
     from intermodal.executor.world import World
+    from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened
     from intermodal.plans.machine import Machine
     from intermodal.runtimes.vocabulary import Vocabularies
     from intermodal.store.database import Store
+    from intermodal.telemetry.signals import Signals
     from intermodal.weights.store import WeightsStore
 
+_TELLING = 3.0  # seconds that a collector gets to take what waits at the end
 T = TypeVar("T")
 
 
@@ -97,7 +100,7 @@ class AsyncClient:
         self.env: Mapping[str, str] = os.environ if env is None else env
         self.config = asking.sound(load_config(self.env) if config is None else config)
         self._remember = remember
-        self._media: Any = None
+        self._media: MediaWorker | None = None
         self._runtimes: Any = None
         self._transport: Any = None
         self._store: Store | None = None
@@ -146,9 +149,10 @@ class AsyncClient:
 
         request = prepared.inputs.request
         answer: list[str] = []
-        async with aclosing(
-            run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live))
-        ) as events:
+        happening = run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live))
+        if self.telemetry is not None:
+            happening = self.telemetry.watched(happening, plan, prepared.inputs, live=live)
+        async with aclosing(happening) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     answer.append(event.text)
@@ -163,7 +167,6 @@ class AsyncClient:
 
     async def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
         """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked."""
-        from intermodal.media.decode import MediaWorker
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
         from intermodal.media.opened import open_request
@@ -172,13 +175,11 @@ class AsyncClient:
             raise UsageError(
                 f"this takes a Request, not {type(request).__name__}", todo="make one with intermodal.make_request"
             )
-        if self._media is None:
-            self._media = MediaWorker()
         fetcher = Remembering()
-        whole, request = request, await expand(request, self._media, fetcher)
+        whole, request = request, await expand(request, self.media, fetcher)
         asked = whole.messages if request is not whole else ()
         request = asking.guarded(request, self.config.private)
-        opened = await open_request(request, self._media, fetcher=fetcher)
+        opened = await open_request(request, self.media, fetcher=fetcher)
         if counting:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
@@ -267,6 +268,15 @@ class AsyncClient:
     # ---- what it works with ----------------------------------------------------------------------
 
     @property
+    def media(self) -> MediaWorker:
+        """What opens and decodes media, in a process of its own that is started when it is first needed."""
+        if self._media is None:
+            from intermodal.media.decode import MediaWorker
+
+            self._media = MediaWorker()
+        return self._media
+
+    @property
     def weights(self) -> WeightsStore:
         if self._weights is None:
             from intermodal.weights.store import WeightsStore
@@ -290,6 +300,16 @@ class AsyncClient:
             self._store = Store(data_dir(self.env) / "store.sqlite3")
         return self._store
 
+    @cached_property
+    def telemetry(self) -> Signals | None:
+        """Where runs tell of themselves; None unless the config says so. OpenTelemetry's variables may be meant for the
+        program that this is a part of."""
+        from intermodal.telemetry.starting import DISABLED, started, wanted
+
+        settings = self.config.telemetry
+        switch = {name: said for name, said in self.env.items() if name == DISABLED}
+        return started(settings, self.env) if wanted(settings, switch) else None
+
     def world(self, prepared: Prepared) -> World:
         """What calls are made with, for those who make them without a plan: a probe."""
         return self._world(prepared.inputs, exact=True)
@@ -306,7 +326,7 @@ class AsyncClient:
         if self._transport is None:
             self._transport = Transport()
         return World(
-            catalog=inputs.catalog, media=self._media, runtimes=self._runtimes, store=self.store,
+            catalog=inputs.catalog, media=self.media, runtimes=self._runtimes, store=self.store,
             derived=DerivedCache(cache_dir(self.env) / "derived"),
             transport=self._transport, upstreams=self._upstreams,
             find_key=lambda host: find_key(host, self.env),
@@ -321,6 +341,7 @@ class AsyncClient:
     async def aclose(self) -> None:
         """End every child process and connection."""
         import anyio
+        import anyio.to_thread
 
         with anyio.CancelScope(shield=True):
             if self._store is not None and self._transport is not None:
@@ -333,6 +354,8 @@ class AsyncClient:
                 await self._media.close()
             if self._transport is not None:
                 await self._transport.aclose()
+            if (told := self.__dict__.pop("telemetry", None)) is not None:
+                await anyio.to_thread.run_sync(told.close, _TELLING)
         if self._store is not None:
             self._store.close()
         self._runtimes = self._media = self._transport = self._store = None

@@ -175,6 +175,27 @@ def test_rates_are_said_and_kept(keyed: House, host: FakeHost) -> None:
     assert len(host.attempts) == 2
 
 
+def test_many_texts_to_embed_are_one_request_of_a_rate(host: FakeHost, keyed: House) -> None:
+    """However many of them are under way at once."""
+    body = {"model": "cloud/vectors", "input": [f"text {n}" for n in range(12)]}
+    made = [keyed.post("/v1/embeddings", body, **bearer("slow")) for _ in range(3)]
+    assert [answer.status_code for answer in made] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in made[:2]] == ["1", "0"]
+    assert len(host.attempts) == 24, "and nothing of a refused one is sent"
+
+
+def test_a_limit_that_is_changed_holds_for_the_gateway_that_runs(keyed: House, own_home: Path) -> None:
+    from msgspec.structs import replace
+
+    assert [chat(keyed, "slow").status_code for _ in range(3)] == [200, 200, 429]
+    books = SqliteBooks(own_home / "data" / FILE)
+    books.change("k-slow", lambda key: replace(key, rate=Rate()))
+    until(lambda: chat(keyed, "slow").status_code == 200)
+    books.change("k-slow", lambda key: replace(key, budgets=(Budget(unit="usd", limit=1),)))
+    until(lambda: chat(keyed, "slow").status_code == 429)
+    books.close()
+
+
 def test_who_leaves_pays_the_upper_bound_and_no_more(keyed: House, host: FakeHost) -> None:
     host.answer = "word " * 50
     host.fault = Fault("stall", 3)
@@ -242,3 +263,40 @@ def test_who_left_is_told_so_and_nothing_is_paid_twice(keyed: House, host: FakeH
     assert found.status_code == 409
     assert found.json()["error"]["code"] == "idempotency_lost"
     assert len(host.attempts) == 1
+
+
+# ---- who reads the counts ----------------------------------------------------------------------------
+
+
+def test_counts_are_for_keys_made_to_read_them_which_read_nothing_else(keyed: House, own_home: Path) -> None:
+    assert keyed.http.get("/metrics").status_code == 401
+    refused = keyed.http.get("/metrics", headers=bearer("free"))
+    assert refused.status_code == 403 and "keys create NAME --metrics" in refused.text
+    secret = f"im-watcher-{'0' * 40}"
+    books = SqliteBooks(own_home / "data" / FILE)
+    books.add(VirtualKey(id="k-watcher", name="watcher", digest=digest(secret), metrics=True))
+    books.close()
+    watcher = {"authorization": f"Bearer {secret}"}
+    assert keyed.http.get("/metrics", headers=watcher).text.startswith("# HELP intermodal_")
+    assert keyed.http.get("/healthz", headers=watcher).status_code == 200
+    for verb, path in PATHS:
+        if path not in ("/metrics", "/healthz", "/readyz"):
+            found = keyed.http.request(
+                verb, path, headers={**watcher, "content-type": "application/json"}, content=b"{}"
+            )
+            assert found.status_code in (403, 415), path
+
+
+@pytest.mark.parametrize(("said", "anybody", "key"), [("open", 200, 200), ("off", 401, 404), ("keys", 401, 403)])
+def test_the_config_says_who_reads_the_counts(
+    configured: Path, own_home: Path, said: str, anybody: int, key: int
+) -> None:
+    text = configured.read_text()
+    configured.write_text(text.replace("[serve.aliases]", f'[serve]\nmetrics = "{said}"\n[serve.aliases]'))
+    (own_home / "data").mkdir(exist_ok=True)
+    books = SqliteBooks(own_home / "data" / FILE)
+    books.add(VirtualKey(id="k-free", name="free", digest=digest(SECRETS["free"])))
+    books.close()
+    with House() as house:
+        assert house.http.get("/metrics").status_code == anybody
+        assert house.http.get("/metrics", headers=bearer("free")).status_code == key
