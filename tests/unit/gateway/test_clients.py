@@ -337,7 +337,8 @@ def test_the_models_of_this_machine_hear_speak_and_embed(house: House, media: Pa
     near, alike, far = (
         row.embedding
         for row in client.embeddings.create(
-            model="intfloat/multilingual-e5-small", input=["a cat sleeps", "a kitten is asleep", "the stock market fell"]
+            model="intfloat/multilingual-e5-small",
+            input=["a cat sleeps", "a kitten is asleep", "the stock market fell"],
         ).data
     )
     assert sum(a * b for a, b in zip(near, alike, strict=True)) > sum(a * b for a, b in zip(near, far, strict=True))
