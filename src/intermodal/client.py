@@ -190,7 +190,7 @@ class AsyncClient:
             request=request,
             facts=opened.facts,
             catalog=catalog,
-            machine=self.machine,
+            machine=self.machine_now,
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
             asked=asked,
@@ -198,7 +198,7 @@ class AsyncClient:
         return Prepared(inputs=inputs, opened=opened)
 
     @property
-    def machine(self) -> Machine:
+    def machine_now(self) -> Machine:
         """The machine now, and which endpoints are in its memory."""
         return self._machine(self._runtimes.loaded() if self._runtimes is not None else ())
 

@@ -146,7 +146,7 @@ async def tags(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def running(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /api/ps``: models that chat and are in this machine's memory now."""
-    here = set(gateway.client.machine.loaded)
+    here = set(gateway.client.machine_now.loaded)
     there = [row for row in rows(gateway.client.catalog) if _chats(row) and here & set(row["endpoints"])]
     listed = [_ollamas(row) | {"context_length": row["context_length"]} for row in there]
     reply.whole(200, dumps({"models": listed}), JSON)
