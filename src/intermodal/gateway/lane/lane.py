@@ -282,7 +282,10 @@ class _Passage:
             if slot < 0:
                 return Failure(None, given)
         gateway.plans[self._asked.owner, way.plan.id] = way.plan
-        self._asked.served.planned(way.plan, live=self._chat.stream)
+        served = self._asked.served
+        served.planned(way.plan, live=self._chat.stream)
+        if served.span is not None:
+            served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
         upstreams.begin(name, way.endpoint.host.id, now, again=False)
         pipe: Pipe | None = None
         settled = False
