@@ -19,6 +19,7 @@ from intermodal.gateway.conversations import Conversations
 from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, path_of, words_of
 from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.items import Items
 from intermodal.gateway.latest import Latest
 from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
@@ -68,6 +69,7 @@ class Gateway:
         self.connections: set[Connection] = set()
         self.held = 0
         self.conversations = Conversations()
+        self.items = Items()
         self.metrics = Metrics()
         self.shapes = Shapes()
         self.plans: Latest[tuple[str, str], Plan] = Latest(_PLANS)
