@@ -1,6 +1,6 @@
 # Needs Python 3.11+ and make, nothing else. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clients test test-vllm lint types check bench gates bless clean weights
+.PHONY: help setup demo clients test test-vllm lint types check bench bench-gateway gates bless clean weights
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 VLLM := .venv-vllm
 CLIENTS := tests/unit/gateway/clients/node
 INSTALLED := $(VENV)/.installed
+PEERS ?= $(HOME)/.cache/intermodal-peers
 DEFAULT_WEIGHTS := smollm2-135m-instruct whisper-base whisper-tiny.en piper-en-us-joe-medium
 # The first of these that is 3.11 or newer; say `make PYTHON=/path/to/python` to choose.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 setup: $(INSTALLED) weights ## virtual environment, dependencies, weights; puts intermodal into .venv/bin
 
@@ -64,6 +65,11 @@ types: $(INSTALLED) ## mypy --strict and pyright
 
 bench: setup ## measure; writes benchmarks/results/
 	@$(BIN)/python benchmarks/run.py
+
+# Other gateways are installed into a folder of their own; say `make PEERS=/path bench-gateway` to choose it.
+bench-gateway: setup ## the gateway beside nginx, LiteLLM, Portkey, TensorZero (opt-in; 1 GB, 30 minutes, a quiet machine)
+	@$(BIN)/python benchmarks/gateway/install.py $(PEERS)
+	@$(BIN)/python benchmarks/gateway/measure.py --peers $(PEERS)
 
 gates: setup ## the reliability gates in full; writes out/gates.txt
 	@mkdir -p out

@@ -1,211 +1,177 @@
-"""How fast the gateway is, beside the host alone and beside LiteLLM's proxy, in the same minutes on the same core.
+"""How fast the gateway is, beside nginx and other gateways, in the same minutes on the same core.
 
-python benchmarks/gateway/measure.py [--litellm BIN] [--seconds 5] [--rounds 3] [--json FILE]
+    python benchmarks/gateway/install.py DIR              once: the peers, into a folder outside the tree
+    python benchmarks/gateway/measure.py --peers DIR      all of it, 25 minutes; writes results/gateway.*
+    python benchmarks/gateway/measure.py --servers intermodal --only W1 --seconds 1 --rounds 1
+    python benchmarks/gateway/measure.py --servers intermodal --only W1.32 --seconds 5 --rounds 1 --profile out
 
-The gateway under test has core 1 (one worker, with a key, a budget, plans and the store), everything else core 0.
-Rounds are interleaved; the medians are shown, with the processor's time a request. ``--litellm`` is its command, of an
-environment of its own. Whatever else the machine does is in the numbers: its load is printed with them.
+The server under test has core 1 for itself, with one worker; the host behind (mock.c) and what asks (load.c) have
+core 0. In a round every server is started, then each workload is put on one after the other, so that their figures of
+one round are seconds apart: ratios are taken inside a round, and the medians of the rounds are shown. What else the
+machine does is in the numbers: run it on a quiet one. A run with --only or --servers is printed and not written.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import base64
 import json
 import os
-import random
-import socket
-import statistics
-import struct
-import subprocess
+import resource
+import shutil
 import sys
 import tempfile
-import time
-import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from gateway.pinned import GATEWAY_CORE, OTHER_CORE
+from gateway.running import Broken, Host, Row, Running, Tools
+from gateway.servers import KEYED, SERVERS, USUAL, NotThere, ours
+from gateway.tables import text, written
+from gateway.workloads import WORKLOADS, Workload, pictures
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from gateway.load import Measured, load
-
-HERE = Path(__file__).parent
-KEY = "sk-measured-0123456789abcdef"
-WORKLOADS = {
-    "small chat, 1": ("chat", 1),
-    "small chat, 32": ("chat", 32),
-    "stream of 64, 32": ("stream", 32),
-    "1 MiB picture, 8": ("picture", 8),
-}
-CONFIG = """
-[hosts.bench]
-base_url = "http://127.0.0.1:{port}/v1"
-zone = "machine"
-[[hosts.bench.models]]
-id = "bench/m"
-served_as = "m"
-input = ["text", "image"]
-context = 128000
-tier = "large"
-input_mtok = 0.1
-output_mtok = 0.4
-"""
-LITELLM = """
-model_list:
-  - model_name: bench/m
-    litellm_params: {{model: openai/m, api_base: "http://127.0.0.1:{port}/v1", api_key: none}}
-general_settings: {{master_key: {key}}}
-"""
-
-
-def picture() -> bytes:
-    """A PNG of noise, so that as base64 it has 1 MiB."""
-    wide, high = 512, 512
-    chance = random.Random(1)
-    raw = b"".join(b"\0" + chance.randbytes(wide * 3) for _ in range(high))
-
-    def piece(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + piece(b"IHDR", head) + piece(b"IDAT", zlib.compress(raw, 0)) + piece(b"IEND", b"")
-
-
-def request(kind: str, key: str) -> bytes:
-    """The bytes of one call."""
-    content: object = "Say hello. " + "Some more words to make it the size of a small chat. " * 6
-    if kind == "picture":
-        url = "data:image/png;base64," + base64.b64encode(picture()).decode()
-        content = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}}]
-    tree = {"model": "bench/m", "messages": [{"role": "user", "content": content}], "max_tokens": 100}
-    body = json.dumps({**tree, **({"stream": True} if kind == "stream" else {})}).encode()
-    return (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    ).encode() + body
-
-
-@contextmanager
-def process(command: list[str], core: int, env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process on one core."""
-    with log.open("w") as errors:
-        made = subprocess.Popen(
-            ["taskset", "-c", str(core), *command], env=env, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-        )  # fmt: skip
-    try:
-        yield made
-    finally:
-        made.terminate()
-        made.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        return int(line.getsockname()[1])
-
-
-def up(port: int, seconds: float = 60.0) -> None:
-    """Wait until somebody listens."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit(f"nobody listens at {port}")
-
-
-def processor(pid: int) -> float:
-    """Seconds of a process and its children."""
-    root = psutil.Process(pid)
-    return sum(sum(each.cpu_times()[:2]) for each in (root, *root.children(recursive=True)))
+STARTING = "W6"
+WARM_SECONDS = 1.0
+TOKENS = 164  # of every answer of the host
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser()
-    asked.add_argument("--litellm")
-    asked.add_argument("--seconds", type=float, default=5.0)
-    asked.add_argument("--rounds", type=int, default=3)
-    asked.add_argument("--json", type=Path)
-    given = asked.parse_args()
-    os.sched_setaffinity(0, {0})
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        home = Path(folder)
-        env = {**os.environ, "INTERMODAL_HOME": folder, "INTERMODAL_CONFIG": str(home / "intermodal.toml")}
-        log = home / "log"
-        upstream = stack.enter_context(process([sys.executable, str(HERE / "upstream.py")], 0, env, log))
-        assert upstream.stdout is not None
-        port = int(upstream.stdout.readline())
-        (home / "intermodal.toml").write_text(CONFIG.format(port=port))
-        ours = [sys.executable, "-m", "intermodal.cli.main"]
-        create = [*ours, "keys", "create", "bench", "--budget", "100000/month", "--tokens", "1000000000000/month"]
-        secret = subprocess.run(create, env=env, capture_output=True, text=True, check=True).stdout.split()[-1]
-        under: dict[str, tuple[int, str, int]] = {"host alone": (port, KEY, upstream.pid)}
-        our_port = free_port()
-        gateway = stack.enter_context(process([*ours, "serve", "--port", str(our_port)], 1, env, home / "ours.log"))
-        up(our_port)
-        under["intermodal"] = (our_port, secret, gateway.pid)
-        if given.litellm:
-            peer = free_port()
-            (home / "litellm.yaml").write_text(LITELLM.format(port=port, key=KEY))
-            more = {**env, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
-            command = [
-                given.litellm,
-                "--config",
-                str(home / "litellm.yaml"),
-                "--port",
-                str(peer),
-                "--host",
-                "127.0.0.1",
-            ]
-            proxy = stack.enter_context(process(command, 1, more, home / "litellm.log"))
-            up(peer)
-            time.sleep(3)
-            under["litellm"] = (peer, KEY, proxy.pid)
-        report(measured(under, given.rounds, given.seconds), given.json)
+    given = asked()
+    os.sched_setaffinity(0, {OTHER_CORE})
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))  # 1,000 streams are 2,000 lines
+    rows: list[Row] = []
+    errors: dict[str, str] = {}
+    before = os.getloadavg()
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        tools = Tools.build(Path(folder), pictures())
+        for number in range(1, given.rounds + 1):
+            print(f"round {number} of {given.rounds}", file=sys.stderr)
+            rows += one_round(given, tools, Path(folder), number, errors)
+    found = {
+        "load_of_the_machine": {"before": before, "after": os.getloadavg()},
+        "servers": {
+            name: {"version": SERVERS[name].version(given.peers), "on": SERVERS[name].has_on, "error": errors.get(name)}
+            for name in given.servers
+        },
+        "seconds": given.seconds,
+        "rows": rows,
+    }
+    print(text(found))
+    if given.only is None and given.servers == list(USUAL):
+        written(found)
 
 
-def measured(under: dict[str, tuple[int, str, int]], rounds: int, seconds: float) -> dict[str, dict[str, float]]:
-    """Medians by workload and server."""
-    found: dict[str, list[tuple[Measured, float]]] = {}
-    for number in range(rounds + 1):  # the first warms up
-        for workload, (kind, connections) in WORKLOADS.items():
-            for name, (port, key, pid) in under.items():
-                before = processor(pid)
-                made = asyncio.run(load(port, request(kind, key), connections=connections, seconds=seconds))
-                spent = processor(pid) - before
-                if number:
-                    found.setdefault(f"{workload} | {name}", []).append((made, spent))
-    rows = {}
-    for row, several in found.items():
-        middle = statistics.median
-        rows[row] = {
-            "rps": middle(made.rps for made, _ in several),
-            "p50_ms": middle(made.p50 for made, _ in several),
-            "p99_ms": middle(made.p99 for made, _ in several),
-            "events_per_s": middle(made.events for made, _ in several),
-            "cpu_ms": middle(1000 * spent / max(1.0, made.rps * seconds) for made, spent in several),
-            "failed": float(sum(made.failed for made, _ in several)),
-        }
+def asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, default=Path("peers"), help="where install.py put them")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each workload")
+    parser.add_argument("--only", help="workloads: W1,W2.32,W6; " + ", ".join(each.id for each in WORKLOADS))
+    parser.add_argument("--servers", help=f"of {', '.join(SERVERS)}; without: {', '.join(USUAL)}")
+    parser.add_argument(
+        "--profile", type=Path, metavar="DIR", help="py-spy's stacks of each workload, and where it is most"
+    )
+    given = parser.parse_args()
+    given.peers = given.peers.resolve()
+    given.servers = given.servers.split(",") if given.servers else list(USUAL)
+    if unknown := [name for name in given.servers if name not in SERVERS]:
+        parser.error(f"there is no server {', '.join(unknown)}; there are {', '.join(SERVERS)}")
+    words = given.only.split(",") if given.only else [STARTING, *(each.id for each in WORKLOADS)]
+    given.starting = STARTING in words
+    given.workloads = [each for each in WORKLOADS if {each.id, each.id.partition(".")[0]} & set(words)]
+    if not given.workloads and not given.starting:
+        parser.error(f"there is no workload {given.only}")
+    given.spy = shutil.which("py-spy") or given.peers / "py-spy/bin/py-spy"
+    if given.profile and not Path(given.spy).exists():
+        parser.error(f"{given.spy} is not there; run install.py DIR py-spy")
+    if not {GATEWAY_CORE, OTHER_CORE} <= os.sched_getaffinity(0):
+        parser.error("it takes two cores, 0 and 1")
+    return given
+
+
+def one_round(given: argparse.Namespace, tools: Tools, folder: Path, number: int, errors: dict[str, str]) -> list[Row]:
+    """Every server is started, asked, ended."""
+    rows: list[Row] = []
+    with ExitStack() as stack:
+        host = Host(tools, folder)
+        stack.callback(host.pinned.close)
+        running = {"direct": Running(None, given.peers, tools, host)}
+        for name in given.servers:
+            try:
+                made = Running(SERVERS[name], given.peers, tools, host)
+            except (NotThere, Broken) as problem:
+                why = given.peers / f"{name}.error"
+                errors[name] = why.read_text() if why.exists() else str(problem)
+                print(f"  {name}: {errors[name]}", file=sys.stderr)
+                continue
+            stack.callback(made.close)
+            running[name] = made
+            row: Row = {"round": number, "workload": STARTING, "server": name, "seconds": made.seconds}
+            if made.idle is not None:
+                rows.append(row | {"rss_mb": made.idle.rss, "pss_mb": made.idle.pss})
+        for made in running.values():
+            if given.workloads:
+                made.warm_up(min(WARM_SECONDS, given.seconds))
+        for load in given.workloads:
+            for name, made in running.items():
+                also = profiler(given, name, load) if given.profile and name != "direct" else []
+                row = made.measure(load, given.seconds, also)
+                print(f"  {load.id:<9}{name:<18}{row['rps']:>10,.1f}/s  failed {row['failed']}", file=sys.stderr)
+                rows.append({"round": number, "workload": load.id, "server": name, **row})
+                if also and (stacks := Path(also[also.index("-o") + 1])).exists():  # else it is not Python
+                    hottest(stacks)
+        for name, made in running.items():
+            if name in KEYED:
+                rows.append({"round": number, "workload": "books", "server": name, **books(made)})
     return rows
 
 
-def report(rows: dict[str, dict[str, float]], to: Path | None) -> None:
-    print(f"load of the machine (1, 5, 15 min): {os.getloadavg()}, cores: {os.cpu_count()}")
-    print(f"{'workload | server':<34}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'events/s':>10}{'CPU ms':>8}{'failed':>8}")
-    for name, row in rows.items():
-        print(
-            f"{name:<34}{row['rps']:>9.1f}{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}{row['events_per_s']:>10.0f}"
-            f"{row['cpu_ms']:>8.2f}{row['failed']:>8.0f}"
-        )
-    if to is not None:
-        to.write_text(json.dumps({"load": os.getloadavg(), "rows": rows}, indent=1) + "\n")
+def books(made: Running) -> Row:
+    """That budgets were at work: the tokens that its key was charged, and those that the host says were used."""
+    assert made.pinned is not None
+    made.pinned.close()  # what it still has in memory is written
+    spending = json.loads(ours(made.folder, "keys", "list", "--json"))["keys"][0]["spending"]
+    charged = sum(each["spent"] for each in spending if each["unit"] == "tokens")
+    return {"charged_tokens": charged, "used_tokens": made.served * TOKENS, "spending": spending}
+
+
+def profiler(given: argparse.Namespace, name: str, load: Workload) -> list[str]:
+    """py-spy for as long as the load lasts; its own time is on core 0, so the rates beside it mean nothing."""
+    given.profile.mkdir(parents=True, exist_ok=True)
+    seconds = str(max(1, int(load.seconds or given.seconds)))
+    to = given.profile / f"{name}.{load.id}.stacks"
+    return [
+        str(given.spy),
+        "record",
+        "-f",
+        "raw",
+        "-r",
+        "400",
+        "-d",
+        seconds,
+        "-o",
+        str(to),
+        "--nonblocking",
+        "--function",
+        "-p",
+    ]
+
+
+def hottest(stacks: Path, rows: int = 15) -> None:
+    """Where the samples are: by the function itself, and by all that it calls."""
+    own, under = Counter[str](), Counter[str]()
+    for line in stacks.read_text().splitlines():
+        names, _, count = line.rpartition(" ")
+        frames = names.split(";")
+        own[frames[-1]] += int(count)
+        for frame in set(frames):
+            under[frame] += int(count)
+    total = own.total() or 1
+    print(f"{stacks}: {total} samples", file=sys.stderr)
+    for (a, n), (b, m) in zip(own.most_common(rows), under.most_common(rows), strict=False):
+        print(f"  {n / total:>5.1%} {a[:60]:<62}{m / total:>6.1%} {b[:60]}", file=sys.stderr)
 
 
 if __name__ == "__main__":
