@@ -226,11 +226,14 @@ def test_ollama_chats_lists_and_shows(house: House, host: FakeHost) -> None:
     assert "cloud/strong" in [model.model for model in client.list().models]
     assert client.show("cloud/seeing").capabilities is not None
     assert "vision" in (client.show("cloud/seeing").capabilities or ())
+    host.calls = CALLED
+    [call] = client.chat(model="cloud/strong", messages=HELLO, tools=[TOOL]).message.tool_calls or ()
+    assert (call.function.name, call.function.arguments) == ("weather", {"place": "Bonn"})
     with pytest.raises(ollama.ResponseError, match="no model named"):
         client.chat(model="no/such-model", messages=HELLO)
 
 
-def test_langchain_asks_and_streams(house: House) -> None:
+def test_langchain_asks_streams_parses_and_calls_tools(house: House, host: FakeHost) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own imports
         from langchain_openai import ChatOpenAI
@@ -238,6 +241,11 @@ def test_langchain_asks_and_streams(house: House) -> None:
         model = ChatOpenAI(base_url=house.base_url, api_key="none", model="cloud/strong", max_retries=0)  # type: ignore[arg-type]
         assert model.invoke("hello").content == "the hosted answer"
         assert "".join(str(chunk.content) for chunk in model.stream("hello")) == "the hosted answer"
+        host.calls = CALLED
+        [call] = model.bind_tools([TOOL]).invoke("hello").tool_calls
+        assert (call["name"], call["args"]) == ("weather", {"place": "Bonn"})
+        host.calls, host.answer = (), '{"city": "Paris"}'
+        assert model.with_structured_output(Place).invoke("hello") == Place(city="Paris")
 
 
 def test_llm_asks(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
