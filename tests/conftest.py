@@ -58,7 +58,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     """Config, data and cache in a folder of this test; no keys; the weights of the real cache, linked in."""
     home = tmp_path_factory.mktemp("intermodal-home")
     for name in list(os.environ):
-        if name.startswith("INTERMODAL_") or SECRET.search(name):
+        if name.startswith(("INTERMODAL_", "OTEL_")) or SECRET.search(name):
             monkeypatch.delenv(name)
     monkeypatch.setenv("INTERMODAL_HOME", str(home))
     monkeypatch.setenv("INTERMODAL_DISCOVERY", "off")  # what else runs on this machine is none of a test's business

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
@@ -43,8 +43,10 @@ if TYPE_CHECKING:
     from intermodal.plans.machine import Machine
     from intermodal.runtimes.vocabulary import Vocabularies
     from intermodal.store.database import Store
+    from intermodal.telemetry.signals import Signals
     from intermodal.weights.store import WeightsStore
 
+_TELLING = 3.0  # seconds that a collector gets to take what waits at the end
 T = TypeVar("T")
 
 
@@ -146,9 +148,10 @@ class AsyncClient:
 
         request = prepared.inputs.request
         answer: list[str] = []
-        async with aclosing(
-            run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live))
-        ) as events:
+        happening = run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live))
+        if self.telemetry is not None:
+            happening = self.telemetry.watched(happening, plan, prepared.inputs, live=live)
+        async with aclosing(happening) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     answer.append(event.text)
@@ -286,6 +289,16 @@ class AsyncClient:
             self._store = Store(data_dir(self.env) / "store.sqlite3")
         return self._store
 
+    @cached_property
+    def telemetry(self) -> Signals | None:
+        """Where runs tell of themselves; None unless the config says so. OpenTelemetry's variables may be meant for the
+        program that this is a part of."""
+        from intermodal.telemetry.starting import DISABLED, started, wanted
+
+        settings = self.config.telemetry
+        switch = {name: said for name, said in self.env.items() if name == DISABLED}
+        return started(settings, self.env) if wanted(settings, switch) else None
+
     def world(self, prepared: Prepared) -> World:
         """What calls are made with, for those who make them without a plan: a probe."""
         return self._world(prepared.inputs, exact=True)
@@ -317,6 +330,7 @@ class AsyncClient:
     async def aclose(self) -> None:
         """End every child process and connection."""
         import anyio
+        import anyio.to_thread
 
         with anyio.CancelScope(shield=True):
             if self._store is not None and self._transport is not None:
@@ -329,6 +343,8 @@ class AsyncClient:
                 await self._media.close()
             if self._transport is not None:
                 await self._transport.aclose()
+            if (told := self.__dict__.pop("telemetry", None)) is not None:
+                await anyio.to_thread.run_sync(told.close, _TELLING)
         if self._store is not None:
             self._store.close()
         self._runtimes = self._media = self._transport = self._store = None

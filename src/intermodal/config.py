@@ -22,7 +22,7 @@ from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.catalog.waits import Waits
-from intermodal.config_file import ConfigFile, Discovery, EndpointRate, PolicyRow, Serve
+from intermodal.config_file import ConfigFile, Discovery, EndpointRate, PolicyRow, Serve, Telemetry
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
@@ -61,6 +61,7 @@ class Config(Value):
         timeouts: how long a call may take, unless its host's row says otherwise.
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
         serve: how the gateway listens.
+        telemetry: what is told to a collector, and where.
     """
 
     path: str = ""
@@ -76,6 +77,7 @@ class Config(Value):
     timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
+    telemetry: Telemetry = Telemetry()
 
 
 # ---- where things are ------------------------------------------------------------------------------
@@ -200,11 +202,12 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         timeouts=file.timeouts,
         policies={name: _policy(name, row, usual, where) for name, row in parted["policies"].items()},
         serve=_serve(_table(table, "serve", where), where),
+        telemetry=_telemetry(_table(table, "telemetry", where), where),
         **usual,
     )
 
 
-_ALONE = ("discovery", "serve")  # tables that are read by themselves, so that errors name them
+_ALONE = ("discovery", "serve", "telemetry")  # tables that are read by themselves, so that errors name them
 
 
 def _table(table: Mapping[str, Any], name: str, where: str, *above: str) -> dict[str, Any]:
@@ -251,6 +254,13 @@ def _serve(table: Mapping[str, Any], where: str) -> Serve:
     }
     found = _decoded({key: value for key, value in table.items() if key != "rates"}, Serve, where, "serve")
     return msgspec.structs.replace(found, rates=rates)
+
+
+def _telemetry(table: Mapping[str, Any], where: str) -> Telemetry:
+    found = _decoded(table, Telemetry, where, "telemetry")
+    if found.endpoint:
+        check_url(found.endpoint, f"{where} [telemetry] endpoint", ("telemetry", "endpoint"))
+    return found
 
 
 def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where: str) -> Policy:

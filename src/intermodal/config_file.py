@@ -6,7 +6,7 @@ attributes of these classes are described for people: ``config_schema.py`` hands
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +16,8 @@ from intermodal.catalog.waits import LONGEST, Waits
 from intermodal.content import Value
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy
 
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 MOST_USD = 1e9  # a limit above it is none: nobody pays it for one request
 _Usd = Annotated[float, Meta(ge=0, le=MOST_USD)]
 _Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
@@ -63,6 +65,10 @@ class Serve(Value, forbid_unknown_fields=True):
         drain: seconds that answers on their way get to end when it is stopped.
         aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
         rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
+        metrics: who reads ``/metrics`` once there are keys: those made for it ("keys"), whoever reaches the server
+            ("open"), or nobody ("off").
+        log_format: lines for people ("text"), or for programs ("json").
+        log_level: the least that is logged; "warning" leaves out what went well.
     """
 
     host: str = "127.0.0.1"
@@ -73,6 +79,26 @@ class Serve(Value, forbid_unknown_fields=True):
     drain: Annotated[float, Meta(ge=0, le=3600)] = 30.0
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
     rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)
+    metrics: Literal["keys", "open", "off"] = "keys"
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+
+
+class Telemetry(Value, forbid_unknown_fields=True):
+    """Spans and measures for an OpenTelemetry collector.
+
+    Attributes:
+        enabled: tell a collector. Left out, ``intermodal serve`` does where ``endpoint`` or OpenTelemetry's variables
+            say where it is; programs and the command line where ``endpoint`` does.
+        endpoint: root of the collector's address for HTTP ("http://127.0.0.1:4318").
+        service: what this process is called there.
+        content: tell prompts and answers too; never media.
+    """
+
+    enabled: bool | None = None
+    endpoint: str = ""
+    service: Annotated[str, Meta(min_length=1)] = "intermodal"
+    content: bool = False
 
 
 class PolicyRow(Policy, forbid_unknown_fields=True):
@@ -104,6 +130,7 @@ class ConfigFile(Value, forbid_unknown_fields=True):
         hosts: servers of your own by name, and what is different at those that come with intermodal.
         policies: bounds by name, which clients of the gateway ask for as ``policy:NAME``.
         serve: how the gateway listens.
+        telemetry: spans and measures for an OpenTelemetry collector.
     """
 
     consent: tuple[str, ...] = ()
@@ -117,6 +144,7 @@ class ConfigFile(Value, forbid_unknown_fields=True):
     hosts: dict[str, HostRow] = msgspec.field(default_factory=dict)
     policies: dict[str, PolicyRow] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
+    telemetry: Telemetry = Telemetry()
 
 
-__all__ = ["ConfigFile", "Discovery", "EndpointRate", "MOST_USD", "PolicyRow", "Serve"]
+__all__ = ["ConfigFile", "Discovery", "EndpointRate", "MOST_USD", "PolicyRow", "Serve", "Telemetry"]

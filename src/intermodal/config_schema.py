@@ -127,6 +127,7 @@ def _refine(parts: dict[str, Any]) -> None:
     for name in ("max_cost", "time_value", "pay_twice"):
         del policy[name]["default"]  # it is what the file says at its top
     parts["Discovery"]["properties"]["addresses"]["items"]["pattern"] = url
+    parts["Telemetry"]["properties"]["endpoint"]["pattern"] = f"^$|{url}"
     named = {"pattern": r"^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$", "not": {"enum": list(NOT_NAMES)}}
     for table in ("hosts", "policies"):
         parts["ConfigFile"]["properties"][table]["propertyNames"] = named

@@ -54,8 +54,12 @@ class Derived(Value):
 
 
 class StepStarted(Value, tag_field="event", tag="step_started"):
+    """A step began, or began again. ``op``: what it does. ``endpoint``: who is called, "" where nobody is."""
+
     step: str
     title: str
+    op: str = ""
+    endpoint: str = ""
 
 
 class StepProgress(Value, tag_field="event", tag="step_progress"):

@@ -17,35 +17,10 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from tests.gates.served import Served
 from tests.unit.gateway.house import STRONG, config
 
 from intermodal.testing import FakeHost, Fault
-
-
-class Served:
-    """``intermodal serve`` as a process of its own."""
-
-    def __init__(self, log: Path) -> None:
-        with log.open("w") as said:
-            self.child = subprocess.Popen(
-                [sys.executable, "-m", "intermodal.cli.main", "serve", "--port", "0"], stderr=said
-            )
-        end = time.monotonic() + 60
-        while "serving at" not in (line := log.read_text()):
-            assert self.child.poll() is None and time.monotonic() < end, line
-            time.sleep(0.02)
-        assert "with keys" in line, line
-        self.url = line.split(" at ", 1)[1].split()[0]
-
-    def chat(self, key: str, **headers: str) -> httpx.Response:
-        tree = {"model": "cloud/strong", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
-        sent = {"authorization": f"Bearer {key}", **{name.replace("_", "-"): said for name, said in headers.items()}}
-        return httpx.post(f"{self.url}/v1/chat/completions", json=tree, headers=sent, timeout=60, trust_env=False)
-
-    def end(self, number: int = signal.SIGTERM) -> None:
-        if self.child.poll() is None:
-            self.child.send_signal(number)
-        self.child.wait(30)
 
 
 def keys(*words: str) -> Any:

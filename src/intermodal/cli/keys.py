@@ -20,6 +20,7 @@ Examples
   intermodal keys create app --budget 5/month
   intermodal keys create batch --budget 0.50/day --tokens 2000000/day --rpm 60 --expires 30d
   intermodal keys create kiosk --model qwen/qwen3-8b --policy careful
+  intermodal keys create prometheus --metrics
   intermodal keys list
   intermodal keys revoke app
 """
@@ -75,6 +76,7 @@ def keys(context: click.Context, as_json: bool) -> None:
     metavar="NAME",
     help="Policy of the config it may ask for; repeatable.  [default: any]",
 )
+@click.option("--metrics", is_flag=True, help="It reads /metrics, and may ask for nothing: for a Prometheus.")
 @_JSON
 def create(**given: Any) -> None:
     """Make a key. The secret is printed once, on standard output; only its hash is kept."""
@@ -95,6 +97,7 @@ def create(**given: Any) -> None:
         rate=Rate(rpm=given["rpm"], tpm=given["tpm"]),
         models=_names(given["models"], "--model"),
         policies=_names(given["policies"], "--policy"),
+        metrics=_alone(given),
     )
     books = _books()
     try:
@@ -208,6 +211,19 @@ def _name(text: str) -> str:
     return text
 
 
+def _alone(given: dict[str, Any]) -> bool:
+    """Whether it is a key for counts; such a key spends nothing, so nothing else can be said of it."""
+    others = {"--budget": "money", "--tokens": "tokens", "--rpm": "rpm", "--tpm": "tpm", "--model": "models",
+              "--policy": "policies"}  # fmt: skip
+    said = [option for option, name in others.items() if given[name]]
+    if given["metrics"] and said:
+        raise UsageError(
+            f"a key for /metrics may ask for nothing, so {said[0]} says nothing of it", where="keys create --metrics",
+            todo="make two keys",
+        )  # fmt: skip
+    return bool(given["metrics"])
+
+
 def _names(given: tuple[str, ...], option: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in given))
     for name in names:
@@ -274,6 +290,7 @@ def _told(key: VirtualKey, spent: dict[tuple[str, str], Spent], now: float) -> d
         "revoked": _stamp(key.revoked),
         "models": list(key.models),
         "policies": list(key.policies),
+        "metrics": key.metrics,
         "rpm": key.rate.rpm,
         "tpm": key.rate.tpm,
         "spending": _spending(key, spent, now),
@@ -326,7 +343,7 @@ def _stamp(seconds: float | None) -> str:
 
 
 def _asks(key: VirtualKey) -> str:
-    names = [*key.models, *(f"policy:{name}" for name in key.policies)]
+    names = ["/metrics alone"] if key.metrics else [*key.models, *(f"policy:{name}" for name in key.policies)]
     return ", ".join(names) if names else "anything"
 
 

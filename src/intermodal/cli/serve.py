@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import click
 
@@ -10,6 +11,7 @@ EPILOG = """\b
 Examples
   intermodal serve
   intermodal serve --port 8080
+  intermodal serve --log-format json 2>> gateway.log
   intermodal serve --check
   curl http://127.0.0.1:8787/v1/models
 """
@@ -20,9 +22,18 @@ Examples
     "--host", default=None, metavar="ADDRESS", help="Where to listen; 127.0.0.1 unless said. Another needs keys."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=None, metavar="N", help="8787 unless said; 0: any free.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default=None, help="Lines for people, or for programs."
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default=None,
+    help="The least that is logged; warning leaves out what went well.  [default: info]",
+)
 @click.option("--check", is_flag=True, help="Read the config, see whether it could serve, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
-def serve(host: str | None, port: int | None, check: bool, as_json: bool) -> None:
+def serve(check: bool, as_json: bool, **given: Any) -> None:
     """One endpoint that speaks the APIs of OpenAI, Anthropic and Ollama, and plans every request.
 
     Models that lack a kind of input get it bridged; every answer says its route, its cost, what was lost and what left
@@ -34,40 +45,50 @@ def serve(host: str | None, port: int | None, check: bool, as_json: bool) -> Non
         import httptools  # noqa: F401
     except ImportError:
         raise NotInstalled("the gateway needs httptools", todo="run: pip install 'intermodal[gateway]'") from None
-    asyncio.run(_run(host, port, check, as_json))
+    asyncio.run(_run(check, as_json, {name: said for name, said in given.items() if said is not None}))
 
 
-async def _run(host: str | None, port: int | None, check: bool, as_json: bool) -> None:
+async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
+    from msgspec.structs import replace
+
     from intermodal.config import data_dir
     from intermodal.gateway.lasting import LastingClient
     from intermodal.gateway.ledger.ledger import Ledger
     from intermodal.gateway.ledger.nouns import Rate
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+    from intermodal.gateway.logs import Log
     from intermodal.gateway.serving import Gateway
 
     async with LastingClient() as client:
-        settings = client.config.serve
+        settings = replace(client.config.serve, **given)
         rates = {name: Rate(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
         ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE), limits=rates)
         await ledger.start()
+        log = Log(settings.log_format, settings.log_level)
         try:
             gateway = Gateway(
                 client,
-                host=settings.host if host is None else host,
-                port=settings.port if port is None else port,
+                host=settings.host,
+                port=settings.port,
                 drain=settings.drain,
                 ledger=ledger,
-                log=lambda line: click.echo(f"intermodal: {line}", err=True),
+                log=lambda line: log.say("error", line),
             )
+            gateway.tell = log.served
             if check:
                 await _check(gateway, as_json)
                 return
             await gateway.start()
             whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
-            click.echo(f"serving at {gateway.url} ({whom}); Ctrl-C ends it", err=True)
+            log.say("info", f"serving at {gateway.url} ({whom}); Ctrl-C ends it")
+            if gateway.telemetry is not None:
+                log.listen()
+            for remark in client.remarks:
+                log.say("warning", remark)
             await gateway.serve(signals=True)
         finally:
             await ledger.close()
+            log.close()
 
 
 async def _check(gateway: object, as_json: bool) -> None:

@@ -143,7 +143,7 @@ class Course:
         if isinstance(step, Transform):
             async with self.shop.cores:
                 self.stop_if_surprised()
-                await self.shop.emit(StepStarted(step=step.id, title=step.title))
+                await self.shop.emit(StepStarted(step=step.id, title=step.title, op=step.op))
                 began = self.now()
                 product = await transform(step, self.shop.opened, self.shop.world.media, self.progress(step))
                 seconds = self.now() - began
@@ -209,7 +209,9 @@ class Course:
     async def _call(self, job: Job, speaker: Speaker | None, announced: bool) -> Done:
         if not announced:
             self.stop_if_surprised()
-            await self.shop.emit(StepStarted(step=job.step.id, title=job.step.title or job.step.op))
+            step = job.step
+            title = step.title or step.op
+            await self.shop.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
         began = self.now()
         if speaker is None:
             done = await self.shop.caller.call(job)

@@ -78,7 +78,8 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
                 await written(lambda: shop.world.derived.put(key, Kept(texts=(done.made.text.strip(),))))
         shop.caller.hint(StepProgress(step=step.id, fraction=len(found) / len(pictures)))
 
-    await shop.emit(StepStarted(step=step.id, title=step.title or step.op))
+    title = step.title or step.op
+    await shop.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
     at_once = 1 if endpoint.host.zone in NEAR else AT_ONCE
     await side_by_side([partial(see, number) for number in range(len(pictures))], at_once)
     dones = [done for done in found.values() if isinstance(done, Done)]

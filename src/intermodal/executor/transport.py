@@ -30,7 +30,7 @@ CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BYTE_TIMEOUT = 300.0  # seconds; a local model may read a long prompt for minutes
 IDLE_TIMEOUT = 60.0  # seconds between two chunks of a reply that has begun
 KEEP_ALIVE = 4.0  # seconds; below the 5 s after which common servers close, so that a reuse does not race with it
-MAX_CONNECTIONS = 100
+MAX_CONNECTIONS = 2000  # as many as a gateway lets clients in: a call that waits for another's end fails before it
 MAX_ERROR_BODY = 1 << 20  # bytes
 
 # When a failure happened decides what it means and whether it may have cost money.

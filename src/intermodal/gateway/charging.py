@@ -54,8 +54,11 @@ async def charged(
     bill = Bill()
     if ledger is None:
         asked.sent = True
-        async with aclosing(bill.watched(events)) as watched:
-            yield watched
+        try:
+            async with aclosing(bill.watched(events)) as watched:
+                yield watched
+        finally:
+            asked.served.spent(bill.cost)
         return
     # Texts of one request are several runs, and one request of a rate.
     given = await ledger.admit(asked.key, claim_of(plan, policy, 0 if asked.sent else 1))
@@ -68,6 +71,7 @@ async def charged(
         async with aclosing(bill.watched(events)) as watched:
             yield watched
     finally:
+        asked.served.spent(bill.cost)
         if bill.nothing_sent:
             ledger.release(given)
         else:

@@ -19,6 +19,7 @@ from intermodal.events import (
 )
 from intermodal.gateway import told
 from intermodal.gateway.dialects import CHAT, Dialect
+from intermodal.gateway.failing import code_of
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
@@ -61,6 +62,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     call = await asyncio.to_thread(decode, asked.body) if len(asked.body) > LARGE else decode(asked.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
+    asked.served.model = call.model
     policy = tightened(policy_of(call.model, gateway.client.config), wishes)
     allowed(asked.key, call.model, gateway.client.config)
     request = gateway.conversations.placed(request_of(call, policy), asked.owner)
@@ -165,6 +167,7 @@ class Stream:
 
     async def _fail(self, error: BaseException) -> None:
         self._stop_waiting()
+        self._asked.served.failed(code_of(error), broken=True)
         self._begin()
         self._reply.put(self._encoder.feed(Error(error=error)))  # type: ignore[arg-type]
         self._reply.end()

@@ -8,6 +8,7 @@ slow readers.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from contextlib import suppress
 from typing import Protocol, cast
@@ -19,7 +20,9 @@ from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.reply import Reply
 from intermodal.wire.served import Refused
 
-WRITE_BUFFER = 256 << 10  # bytes that wait for a slow reader before whoever writes has to wait
+WRITE_BUFFER = 64 << 10  # bytes that wait for a slow reader before whoever writes has to wait
+UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
+_TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
 _PIPELINED = 16  # whole requests that may wait for the answer before theirs
 
 
@@ -34,7 +37,7 @@ class Serving(Protocol):
         """Whose request this is, by its head alone; raises Refused."""
         ...
 
-    def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
+    def turn_away(self, head: Head | None, error: BaseException, reply: Reply) -> None:
         """Say so, in the words of the door."""
 
     async def answer(self, asked: Asked, reply: Reply) -> None:
@@ -74,6 +77,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        _hold_little(transport)
         self._serving.connections.add(self)
         self._patience(self._serving.limits.head_seconds)
         if len(self._serving.connections) > self._serving.limits.connections:
@@ -214,7 +218,7 @@ class Connection(asyncio.Protocol):
         elif self._last is not None:
             (head, error), self._last = self._last, None
             headless = head is not None and head.method == "HEAD"
-            self._serving.refuse(head, error, Reply(self, keep_alive=False, headless=headless))
+            self._serving.turn_away(head, error, Reply(self, keep_alive=False, headless=headless))
             self._close()
         elif self._closing:
             self._close()
@@ -295,6 +299,15 @@ class Connection(asyncio.Protocol):
 
     def _patience(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds
+
+
+def _hold_little(transport: asyncio.BaseTransport) -> None:
+    """Let the system hold little for a slow reader as well: it would take megabytes, and the run would go on making
+    them, before anybody noticed that nobody reads. What is on its way to a fast reader does not count."""
+    line = transport.get_extra_info("socket")
+    if line is not None and sys.platform in _NOTSENT_LOWAT:
+        with suppress(OSError):
+            line.setsockopt(_TCP, _NOTSENT_LOWAT[sys.platform], UNSENT)
 
 
 class _Rest:

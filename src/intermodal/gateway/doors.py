@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.gateway import chats, explained, health, listing, metrics, works
 from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
+from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head
 from intermodal.gateway.reply import Reply
 from intermodal.wire.served import Refused
@@ -27,10 +28,11 @@ class Door(NamedTuple):
 
 
 _JSON = "application/json"
+METRICS = "/metrics"
 DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/healthz"): Door(health.healthz, open=True),
     ("GET", "/readyz"): Door(health.readyz, open=True),
-    ("GET", "/metrics"): Door(metrics.metrics),
+    ("GET", METRICS): Door(metrics.metrics),
     ("GET", "/v1/models"): Door(listing.models),
     ("GET", "/v1/models/"): Door(listing.model),
     ("POST", "/v1/chat/completions"): Door(partial(chats.chat, dialect=CHAT), body=_JSON),
@@ -48,6 +50,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/v1/explain"): Door(explained.explain, body=_JSON),
     ("GET", "/v1/plans/"): Door(explained.plan),
 }
+_PATHS = frozenset(path for _, path in DOORS)
 _BELOW = tuple(path for _, path in DOORS if path.endswith("/"))  # the rest of the path is a name
 # What clients may look for, and why it is not here.
 _NOT_HERE: Mapping[str, str] = {
@@ -84,15 +87,31 @@ def door_of(head: Head) -> Door:
     raise Refused("there is nothing at this path", status=404, code="not_found")
 
 
-def path_of(head: Head) -> str:
-    """The path of a head's door, without the name that may follow it: one of few."""
-    return next((prefix for prefix in _BELOW if head.path.startswith(prefix)), head.path)
+def route_of(head: Head) -> str:
+    """The path of a head's door, without the name that may follow it: one of few; "" where there is none."""
+    path = next((prefix for prefix in _BELOW if head.path.startswith(prefix)), head.path)
+    return path if path in _PATHS else ""
 
 
-def is_open(head: Head) -> bool:
-    """Whether a path answers without a key."""
+def may_watch(head: Head, key: VirtualKey, watching: str) -> None:
+    """Counts are for keys made to read them, which read nothing else; ``watching`` is ``[serve] metrics``.
+
+    Without keys whoever is on this machine may. Raises Refused.
+    """
+    if head.path != METRICS:
+        if key.metrics:
+            raise Refused(f"key {key.name!r} reads {METRICS} and nothing else", status=403, code="key_not_allowed")
+    elif watching == "off":
+        raise Refused("there is nothing at this path", status=404, code="not_found")
+    elif watching == "keys" and key is not OPEN and not key.metrics:
+        todo = "make one: intermodal keys create NAME --metrics, or set metrics in [serve]"
+        raise Refused(f"key {key.name!r} may not read {METRICS}", status=403, todo=todo, code="key_not_allowed")
+
+
+def is_open(head: Head, watching: str = "keys") -> bool:
+    """Whether a path answers without a key; ``watching``: as ``[serve] metrics`` says who reads the counts."""
     door = DOORS.get(("GET", head.path))
-    return door is not None and door.open
+    return door is not None and (door.open or (head.path == METRICS and watching == "open"))
 
 
 def words_of(head: Head | None) -> str:

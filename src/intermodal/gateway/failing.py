@@ -1,9 +1,21 @@
-"""Where a mistake of our own was made, for a log that may hold no content."""
+"""What went wrong, for a log that may hold no content: a stable word for it, and the place of a mistake of our own."""
 
 from __future__ import annotations
 
 import os
 import traceback
+
+from intermodal.errors import IntermodalError
+from intermodal.wire.served import Refused, answered
+
+
+def code_of(error: BaseException) -> str:
+    """A word for an error, the same for all of its kind; never a value."""
+    if isinstance(error, Refused):
+        return error.code or f"refused_{error.status}"
+    if isinstance(error, IntermodalError):
+        return error.code
+    return "invalid_request" if answered(error).status == 400 else "internal"
 
 
 def place_of(error: BaseException) -> str:

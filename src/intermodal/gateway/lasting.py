@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.catalog.nouns import Catalog, Shortcoming
 from intermodal.client import AsyncClient
+from intermodal.errors import IntermodalError
 from intermodal.gateway.latest import Latest
 from intermodal.plans.machine import Machine
+from intermodal.telemetry.starting import started, wanted
+
+if TYPE_CHECKING:
+    from intermodal.telemetry.signals import Signals
 
 FRESH = 1.0  # seconds; weights that were pulled meanwhile are seen after that
 _KEPT = 64  # by what was named: a client can name anything
@@ -26,8 +32,24 @@ class LastingClient(AsyncClient):
 
     def __init__(self) -> None:
         super().__init__()
+        self.remarks: list[str] = []  # what was asked for and is not so
         self._machines: tuple[float, tuple[str, ...], Machine] | None = None
         self._catalogs: Latest[tuple[tuple[str, ...], tuple[str, ...]], _Held] = Latest(_KEPT)
+
+    @cached_property
+    def telemetry(self) -> Signals | None:
+        """Where runs tell of themselves. What the config asks for is there, or this raises; what variables ask for may
+        have been meant for all that runs on a machine, and is remarked."""
+        settings = self.config.telemetry
+        if not wanted(settings, self.env):
+            return None
+        try:
+            return started(settings, self.env)
+        except IntermodalError as error:
+            if settings.enabled or settings.endpoint:
+                raise
+            self.remarks.append(str(error))
+            return None
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         now = time.monotonic()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from intermodal.content import Value
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
+from intermodal.telemetry.served import Served
 
 
 class HttpLimits(Value):
@@ -56,13 +57,17 @@ class Head:
 
 @dataclass(slots=True)
 class Asked:
-    """A whole request, and whose. ``sent``: something was sent for it. ``told``: headers of its answer besides."""
+    """A whole request, and whose. ``sent``: something was sent for it. ``told``: headers of its answer besides.
+
+    ``served`` collects what is told of it afterwards.
+    """
 
     head: Head
     body: bytes
     key: VirtualKey = OPEN
     sent: bool = False
     told: dict[str, str] = field(default_factory=dict)
+    served: Served = field(default_factory=Served)
 
     @property
     def owner(self) -> str:

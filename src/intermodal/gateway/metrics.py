@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.messages import Asked
     from intermodal.gateway.reply import Reply
     from intermodal.gateway.serving import Gateway
+    from intermodal.telemetry.served import Served
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds
@@ -29,13 +30,22 @@ class Metrics:
         self.tokens: Counter[str] = Counter()
         self.cost = 0.0
         self.unpriced = 0
+        self.broken: Counter[tuple[str, str]] = Counter()
 
-    def answered(self, path: str, status: int, seconds: float) -> None:
-        """One request at a door. ``status`` 0: the client left before anything was said."""
-        self.requests[path, status] += 1
+    def answered(self, served: Served) -> None:
+        """One request. ``status`` 0: the client left before anything was said. An answer that broke off in the middle
+        had its status before that; it is counted apart, too."""
+        path = served.route
+        self.requests[path, served.status] += 1
+        if served.broken:
+            self.broken[path, "client" if served.error == "client_left" else "server"] += 1
         row = self.seconds.setdefault(path, [0.0] * (len(BUCKETS) + 2))
-        row[bisect_left(BUCKETS, seconds)] += 1
-        row[-1] += seconds
+        row[bisect_left(BUCKETS, served.seconds)] += 1
+        row[-1] += served.seconds
+
+    def turned_away(self, path: str, status: int) -> None:
+        """One request that was not read to its end. ``path`` "": of no door."""
+        self.requests[path, status] += 1
 
     def feed(self, event: Event) -> None:
         """One event of a run."""
@@ -61,6 +71,9 @@ class Metrics:
             _family(lines, name, "gauge", about, [("", value)])
         counts = [(_labels(path=path, status=str(status)), count) for (path, status), count in self.requests.items()]
         _family(lines, "requests_total", "counter", "Requests by door and status.", counts)
+        broken = [(_labels(path=path, by=who), count) for (path, who), count in self.broken.items()]
+        about = "Streams that ended in the middle: the client left, or what answered failed. Their status was 200."
+        _family(lines, "streams_broken_total", "counter", about, broken)
         self._histogram(lines)
         attempts = [(_labels(endpoint=name, outcome=how), count) for (name, how), count in self.attempts.items()]
         _family(lines, "runs_total", "counter", "Answers and failed attempts by endpoint.", attempts)

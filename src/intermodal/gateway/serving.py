@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import TYPE_CHECKING
@@ -17,7 +16,8 @@ from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
 from intermodal.gateway.conversations import Conversations
 from intermodal.gateway.dialects import ERRORS
-from intermodal.gateway.doors import door_of, is_open, path_of, words_of
+from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
+from intermodal.gateway.failing import code_of, place_of
 from intermodal.gateway.guard import Guard, is_loopback
 from intermodal.gateway.items import Items
 from intermodal.gateway.latest import Latest
@@ -29,6 +29,7 @@ from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
 from intermodal.plans.plan import Plan
 from intermodal.request import Request
+from intermodal.telemetry.served import Served
 from intermodal.wire.served import Refused, answered
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _PLANS = 2048  # kept for GET /v1/plans/ID
 _BACKLOG = 1024
+_TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
 
@@ -50,6 +52,9 @@ class Gateway:
         limits: on what clients may send.
         drain: seconds that answers on their way get when it is stopped.
         ledger: keys and budgets, started; None serves this machine alone, whoever asks.
+        log: gets sentences about mistakes of our own.
+
+    ``tell``, where it is set, gets each request when it is answered, or turned away.
     """
 
     def __init__(
@@ -78,6 +83,8 @@ class Gateway:
         self.active = 0
         self._drain = drain
         self._log = log
+        self.telemetry = client.telemetry
+        self.tell: Callable[[Served], None] | None = None
         self.ledger = ledger
         others = not is_loopback(host)
         names = (*client.config.serve.names, *((host,) if others else ()))
@@ -92,8 +99,12 @@ class Gateway:
         """Whose request this is, before its body is read. Raises Refused: without a key for whatever is not open, be
         it there or not."""
         self._guard.check(head)
-        key = OPEN if self.ledger is None or is_open(head) else who(self.ledger, head)
+        watching = self.client.config.serve.metrics
+        free = is_open(head, watching)
+        key = OPEN if self.ledger is None or free else who(self.ledger, head)
         door = door_of(head)
+        if not free:
+            may_watch(head, key, watching)
         if self.stopping and not door.open:
             raise Refused("the server is stopping", status=503, headers={"retry-after": "5"}, code="stopping")
         kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -109,10 +120,42 @@ class Gateway:
         body = ERRORS[words_of(head)](error)
         reply.whole(status, body, {"content-type": "application/json", **failure_headers(error)})
 
+    def turn_away(self, head: Head | None, error: BaseException, reply: Reply) -> None:
+        """An error as the answer to a request that is not read to its end."""
+        served = self.told_of(head, Served(), 0)
+        served.failed(code_of(error))
+        reply.extra = {"x-request-id": served.id}
+        self.refuse(head, error, reply)
+        self.metrics.turned_away(served.route, reply.status)
+        self._told(served, reply)
+
+    def told_of(self, head: Head | None, served: Served, size: int) -> Served:
+        """What is known of a request when it begins; its span, where spans are wanted. ``size``: bytes of its body."""
+        if head is not None:
+            served.method, served.path, served.version, served.size = head.method, head.path, head.version, size
+            served.route = route_of(head)
+            if self.telemetry is not None:
+                served.span = self.telemetry.request(served, head.headers)
+        return served
+
+    def told(self, served: Served, reply: Reply) -> None:
+        """A request has ended: it is counted, and told to whoever asked for that."""
+        self._told(served, reply)
+        self.metrics.answered(served)
+
+    def _told(self, served: Served, reply: Reply) -> None:
+        served.ended(reply.status, reply.sent, whole=reply.ended)
+        if self.tell is not None:
+            self.tell(served)
+
     async def answer(self, asked: Asked, reply: Reply) -> None:
         """Answer, with what the door makes of it or with an error; under an Idempotency-Key, once."""
         self.active += 1
-        began = time.monotonic()
+        served = self.told_of(asked.head, asked.served, len(asked.body))
+        served.key = "" if asked.key is OPEN else asked.key.id
+        if served.span is not None:
+            served.span.enter()
+        asked.told["x-request-id"] = served.id
         reply.extra = asked.told
         try:
             found = await once(self.ledger, asked) if self.ledger is not None else None
@@ -125,10 +168,11 @@ class Gateway:
             else:
                 await self._answer(asked, reply)
         except Refused as error:
+            served.failed(code_of(error))
             self.refuse(asked.head, error, reply)
         finally:
             self.active -= 1
-            self.metrics.answered(path_of(asked.head), reply.status, time.monotonic() - began)
+            self.told(served, reply)
 
     async def _answer(self, asked: Asked, reply: Reply) -> None:
         try:
@@ -136,20 +180,20 @@ class Gateway:
         except asyncio.CancelledError:
             if not reply.status and not reply.gone:  # stopped by us, and nothing was said yet
                 reply.keep_alive = False
+                asked.served.failed("stopping")
                 self.refuse(asked.head, Refused("the server is stopping", status=503), reply)
             raise
         except ConnectionResetError:
             return
         except Exception as error:
             self.note_failure(error)
+            asked.served.failed(code_of(error), broken=bool(reply.status))
             if not reply.status:
                 self.refuse(asked.head, error, reply)
 
     def note_failure(self, error: BaseException) -> None:
         """A mistake of our own goes to the log, with its place and without values."""
         if answered(error).status == 500:
-            from intermodal.gateway.failing import place_of
-
             self._log(f"unexpected {type(error).__name__} {place_of(error)}")
 
     # ---- for the doors
@@ -166,12 +210,15 @@ class Gateway:
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
         it had open; then it is settled. ``live``: the client reads along. Raises Refused."""
-        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, self._watched(prepared, plan, live))
+        asked.served.planned(plan, live=live)
+        events = self._watched(prepared, plan, live, asked.served)
+        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, events)
 
-    async def _watched(self, prepared: Prepared, plan: Plan, live: bool) -> AsyncGenerator[Event]:
+    async def _watched(self, prepared: Prepared, plan: Plan, live: bool, served: Served) -> AsyncGenerator[Event]:
         async with aclosing(self.client.execute(prepared, plan, live=live)) as events:
             async for event in events:
                 self.metrics.feed(event)
+                served.feed(event)
                 yield event
 
     # ---- life
@@ -229,6 +276,8 @@ class Gateway:
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
         if self._server is not None:
             self._server.close()
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
         tasks = [connection.task for connection in self.connections if connection.task is not None]
         for task in tasks:
             task.cancel()

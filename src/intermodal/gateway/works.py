@@ -75,6 +75,7 @@ def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: 
 
 
 def _policy(gateway: Gateway, asked: Asked, model: str, fields: Mapping[str, Raw]) -> Policy:
+    asked.served.model = model
     allowed(asked.key, model, gateway.client.config)
     return tightened(policy_of(model, gateway.client.config), wishes_of(asked.head.headers, fields))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -163,12 +163,32 @@ def turn(events: Iterable[WireEvent]) -> Turn:
     return made.turn()
 
 
+class _Growing:
+    """A part that is still coming: its pieces are joined once, at the end. A sum after each would copy all of it."""
+
+    __slots__ = ("id", "kind", "name", "pieces", "signature")
+
+    def __init__(self, kind: type[WireText | Refusal | Reasoning | ToolCall], piece: str) -> None:
+        self.kind = kind
+        self.pieces = [piece]
+        self.signature = self.id = self.name = ""
+
+    def whole(self) -> WirePart:
+        text = "".join(self.pieces)
+        if self.kind is ToolCall:
+            # A call without arguments has none: an empty object, which some wires do not write.
+            return ToolCall(id=self.id, name=self.name, arguments=text if text.strip() else "{}")
+        if self.kind is Reasoning:
+            return Reasoning(text=text, signature=self.signature)
+        return Refusal(text=text) if self.kind is Refusal else WireText(text=text)
+
+
 class TurnMaker:
     """Collects events one by one; ``turn`` is what they are so far."""
 
     def __init__(self) -> None:
-        self._parts: list[WirePart] = []
-        self._places: dict[int, int] = {}  # index of a tool call -> its place among the parts
+        self._parts: list[_Growing | Opaque] = []
+        self._calls: dict[int, _Growing] = {}  # by the index of a tool call
         self._open = False  # the last part may grow
         self._speech: list[bytes] = []
         self._usage, self._finish = Usage(), ""
@@ -176,14 +196,11 @@ class TurnMaker:
 
     def add(self, event: WireEvent) -> None:
         if isinstance(event, TextDelta):
-            self._grow(WireText(text=event.text), lambda old: WireText(text=old.text + event.text))
+            self._grow(WireText, event.text)
         elif isinstance(event, RefusalDelta):
-            self._grow(Refusal(text=event.text), lambda old: Refusal(text=old.text + event.text))
+            self._grow(Refusal, event.text)
         elif isinstance(event, ReasoningDelta):
-            self._grow(
-                Reasoning(text=event.text, signature=event.signature),
-                lambda old: Reasoning(text=old.text + event.text, signature=event.signature),
-            )
+            self._grow(Reasoning, event.text).signature = event.signature
             self._open = not event.signature
         elif isinstance(event, OpaqueBlock):
             self._parts.append(Opaque(wire=event.wire, body=event.body))
@@ -201,34 +218,29 @@ class TurnMaker:
 
     def turn(self) -> Turn:
         return Turn(
-            parts=tuple(_called(part) if isinstance(part, ToolCall) else part for part in self._parts),
+            parts=tuple(part.whole() if isinstance(part, _Growing) else part for part in self._parts),
             usage=self._usage,
             finish=self._finish,
             error=self._error,
             speech=b"".join(self._speech),
         )
 
-    def _grow(self, fresh: WirePart, grown: Callable[[Any], WirePart]) -> None:
-        if self._open and self._parts and type(self._parts[-1]) is type(fresh):
-            self._parts[-1] = grown(self._parts[-1])
-        else:
-            self._parts.append(fresh)
+    def _grow(self, kind: type[WireText | Refusal | Reasoning], piece: str) -> _Growing:
+        last = self._parts[-1] if self._open else None
+        if isinstance(last, _Growing) and last.kind is kind:
+            last.pieces.append(piece)
+            return last
+        fresh = _Growing(kind, piece)
+        self._parts.append(fresh)
         self._open = True
+        return fresh
 
     def _call(self, event: ToolCallDelta) -> None:
-        place = self._places.get(event.index)
-        if place is None:
-            self._places[event.index] = len(self._parts)
-            self._parts.append(ToolCall(id=event.id, name=event.name, arguments=event.arguments))
+        call = self._calls.get(event.index)
+        if call is None:
+            call = self._calls[event.index] = _Growing(ToolCall, event.arguments)
+            self._parts.append(call)
         else:
-            old = self._parts[place]
-            assert isinstance(old, ToolCall)
-            self._parts[place] = ToolCall(
-                id=old.id or event.id, name=old.name or event.name, arguments=old.arguments + event.arguments
-            )
+            call.pieces.append(event.arguments)
+        call.id, call.name = call.id or event.id, call.name or event.name
         self._open = False
-
-
-def _called(call: ToolCall) -> ToolCall:
-    """A call without arguments has none: an empty object, which some wires do not write."""
-    return call if call.arguments.strip() else ToolCall(id=call.id, name=call.name, arguments="{}")

@@ -242,3 +242,40 @@ def test_who_left_is_told_so_and_nothing_is_paid_twice(keyed: House, host: FakeH
     assert found.status_code == 409
     assert found.json()["error"]["code"] == "idempotency_lost"
     assert len(host.attempts) == 1
+
+
+# ---- who reads the counts ----------------------------------------------------------------------------
+
+
+def test_counts_are_for_keys_made_to_read_them_which_read_nothing_else(keyed: House, own_home: Path) -> None:
+    assert keyed.http.get("/metrics").status_code == 401
+    refused = keyed.http.get("/metrics", headers=bearer("free"))
+    assert refused.status_code == 403 and "keys create NAME --metrics" in refused.text
+    secret = f"im-watcher-{'0' * 40}"
+    books = SqliteBooks(own_home / "data" / FILE)
+    books.add(VirtualKey(id="k-watcher", name="watcher", digest=digest(secret), metrics=True))
+    books.close()
+    watcher = {"authorization": f"Bearer {secret}"}
+    assert keyed.http.get("/metrics", headers=watcher).text.startswith("# HELP intermodal_")
+    assert keyed.http.get("/healthz", headers=watcher).status_code == 200
+    for verb, path in PATHS:
+        if path not in ("/metrics", "/healthz", "/readyz"):
+            found = keyed.http.request(
+                verb, path, headers={**watcher, "content-type": "application/json"}, content=b"{}"
+            )
+            assert found.status_code in (403, 415), path
+
+
+@pytest.mark.parametrize(("said", "anybody", "key"), [("open", 200, 200), ("off", 401, 404), ("keys", 401, 403)])
+def test_the_config_says_who_reads_the_counts(
+    configured: Path, own_home: Path, said: str, anybody: int, key: int
+) -> None:
+    text = configured.read_text()
+    configured.write_text(text.replace("[serve.aliases]", f'[serve]\nmetrics = "{said}"\n[serve.aliases]'))
+    (own_home / "data").mkdir(exist_ok=True)
+    books = SqliteBooks(own_home / "data" / FILE)
+    books.add(VirtualKey(id="k-free", name="free", digest=digest(SECRETS["free"])))
+    books.close()
+    with House() as house:
+        assert house.http.get("/metrics").status_code == anybody
+        assert house.http.get("/metrics", headers=bearer("free")).status_code == key

@@ -48,6 +48,7 @@ class VirtualKey(Value, frozen=True):
         created, expires, revoked: seconds since the epoch; None where that is not so.
         models, policies: names that may be asked for, ``*`` at the end for all that begin so. With neither, anything;
             with one of them, nothing but what is listed: a policy is no way around a list of models.
+        metrics: it reads what is counted, and may ask for nothing.
     """
 
     id: str
@@ -61,6 +62,7 @@ class VirtualKey(Value, frozen=True):
     rate: Rate = Rate()
     models: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
+    metrics: bool = False
 
     def asks(self, *names: str) -> bool:
         """Whether it may ask for what goes by all these names: as it was asked for, as it is in the catalog.

@@ -1,0 +1,180 @@
+"""The gateway's log on standard error: one line a request, and whatever else is to be known. Nobody waits for it.
+
+Lines are made and written by a thread. Whoever reads them may stop reading: then they wait, up to a number, and after
+that they are dropped and counted. No line has content, a key, or more of a client's words than a line takes.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from intermodal.telemetry.plain import plain
+
+if TYPE_CHECKING:
+    from intermodal.config_file import LogFormat, LogLevel
+    from intermodal.telemetry.served import Served
+
+LEVELS: Mapping[LogLevel, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+MOST = 10_000  # lines that wait for a reader
+TOGETHER = 0.05  # seconds that lines are gathered before they are written at once
+_WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for all day by machines
+
+
+class _Line(NamedTuple):
+    at: float  # seconds since the epoch
+    level: LogLevel
+    what: Served | str
+
+
+class Log:
+    """``level``: the least that is written. ``descriptor``: of the file, standard error unless said."""
+
+    def __init__(self, form: LogFormat = "text", level: LogLevel = "info", descriptor: int = 2) -> None:
+        self.dropped = 0  # lines that nobody read in time
+        self._least = LEVELS[level]
+        self._write = _json if form == "json" else _text
+        self._descriptor = descriptor
+        self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
+        self._ending = threading.Event()
+        self._told = 0
+        self._heard: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def served(self, served: Served) -> None:
+        """A request that was answered, or turned away."""
+        level = level_of(served)
+        if LEVELS[level] >= self._least:
+            self._put(_Line(time.time(), level, served))
+
+    def say(self, level: LogLevel, words: str) -> None:
+        """Anything else, in a sentence of ours."""
+        if LEVELS[level] >= self._least:
+            self._put(_Line(time.time(), level, words))
+
+    def listen(self) -> None:
+        """Say what OpenTelemetry has to say, too: a collector that is not there."""
+        import logging
+
+        log = self
+
+        class Theirs(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                level: LogLevel = "error" if record.levelno >= logging.ERROR else "warning"
+                log.say(level, f"telemetry: {plain(record.getMessage(), 400)}")
+
+        theirs, handler = logging.getLogger("opentelemetry"), Theirs(logging.WARNING)
+        theirs.addHandler(handler)
+        theirs.propagate = False
+        self._heard = lambda: theirs.removeHandler(handler)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Write what waits; a reader who does not read is not waited for longer."""
+        self._heard()
+        self._ending.set()
+        self._lines.put(None)
+        self._thread.join(seconds)
+
+    def _put(self, line: _Line) -> None:
+        if self._lines.qsize() >= MOST:
+            self.dropped += 1
+        else:
+            self._lines.put(line)
+
+    def _run(self) -> None:
+        while True:
+            found = [self._lines.get()]
+            self._ending.wait(TOGETHER)
+            while not self._lines.empty():
+                found.append(self._lines.get())
+            said = [self._write(line) for line in found if line is not None]
+            if self.dropped > self._told:
+                words = f"{self.dropped - self._told} lines of the log were not read in time"
+                self._told = self.dropped
+                said.append(self._write(_Line(time.time(), "warning", words)))
+            if not self._written("".join(said).encode("utf-8", "replace")) or None in found:
+                return
+
+    def _written(self, data: bytes) -> bool:
+        """False where nobody will ever read: what is served goes on without a log."""
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            return False
+        return True
+
+
+def level_of(served: Served) -> LogLevel:
+    if served.status >= 500 or (served.broken and served.error != "client_left"):
+        return "error"
+    if served.status >= 400 or served.broken or not served.status:
+        return "warning"
+    return "debug" if served.route in _WATCHED else "info"
+
+
+def _json(line: _Line) -> str:
+    stamp = datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head = {"time": stamp, "level": line.level}
+    if isinstance(line.what, str):
+        return _dumped({**head, "event": "note", "message": line.what})
+    return _dumped({**head, "event": "request", **fields(line.what)})
+
+
+def _dumped(tree: dict[str, Any]) -> str:
+    return msgspec.json.encode(tree).decode() + "\n"
+
+
+def fields(served: Served) -> dict[str, Any]:
+    """What is said of a request: what is always so, and what there was."""
+    there: dict[str, Any] = {
+        "trace_id": served.span.trace if served.span is not None else "",
+        "key": served.key,
+        "model": plain(served.model),
+        "route": served.endpoint,
+        "plan": served.plan,
+        "input_tokens": served.input_tokens,
+        "output_tokens": served.output_tokens,
+        "cost": None if served.cost is None else float(f"{served.cost:.8g}"),
+        "attempts": served.attempts or None,
+        "first_seconds": None if served.first is None else round(served.first, 4),
+        "error": served.error,
+        "broken": served.broken or None,
+    }
+    return {
+        "request_id": served.id, "method": plain(served.method), "path": plain(served.path), "status": served.status,
+        "seconds": round(served.seconds, 4), "bytes_in": served.size, "bytes_out": served.sent,
+        **{name: value for name, value in there.items() if value not in ("", None)},
+    }  # fmt: skip
+
+
+def _text(line: _Line) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(line.at))
+    if isinstance(line.what, str):
+        return f"{clock} {line.level}: {line.what}\n"
+    it = line.what
+    words = [clock, plain(it.method), _word(it.path), str(it.status), f"{it.seconds:.3f}s"]
+    if it.model:
+        words.append(_word(it.model) + (f" -> {it.endpoint}" if it.endpoint and it.endpoint != it.model else ""))
+    if it.input_tokens is not None or it.output_tokens is not None:
+        words.append(f"{it.input_tokens or 0}+{it.output_tokens or 0} tok")
+    if it.attempts:
+        words.append("$?" if it.cost is None else f"${it.cost:.6g}")
+    words += [f"{it.attempts} attempts"] if it.attempts > 1 else []
+    words += [f"key {it.key}"] if it.key else []
+    words += [f"{it.error}{', broken off' if it.broken else ''}"] if it.error else []
+    return " ".join([*words, it.id]) + "\n"
+
+
+def _word(text: str) -> str:
+    """A client's words, as one."""
+    shown = plain(text)
+    return f'"{shown}"' if " " in shown else shown

@@ -1,0 +1,426 @@
+"""B1 to B8 through ``intermodal serve``: a real process, clients of four APIs, a wall that fails byte by byte.
+
+What ``test_streams.py`` holds of a run, these hold of what a client of the gateway hears.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from tests.gates import upstreams
+from tests.gates.clients import CLIENTS, Client, Heard
+from tests.gates.served import Served, states
+from tests.gates.wall import BROKEN, HEAD, LAST, PING, ROLE, Hit, Play, Wall, chunk, delta, refusal
+
+pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]
+
+SEED = 20_261_126
+TOKENS = [f" tökën{number} 東{number}" for number in range(60)]
+TEXT = "".join(TOKENS)
+OTHER = ["the", " other", " model", " says", " no", " such", " thing"]
+CUTS = ("fin", "rst", "stall", "inband", "malformed", "ended")
+SIDE_BY_SIDE = 8
+# Who asks, and what is spoken behind the gateway: each API to itself, and across.
+PAIRS = (
+    ("chat", "openai"), ("messages", "anthropic"), ("ollama", "ollama"), ("responses", "openai-responses"),
+    ("messages", "openai"), ("ollama", "openai"), ("chat", "anthropic"), ("responses", "ollama"),
+)  # fmt: skip
+ROW = """[[hosts.{host}.models]]
+id = "cloud/{model}"
+served_as = "{host}-{model}"
+input = ["text"]
+context = 32000
+tier = "large"
+input_mtok = {price}
+output_mtok = {price}
+"""
+HOST = """[hosts.{host}]
+base_url = "{url}"
+protocol = "{protocol}"
+zone = "internet"
+timeouts = {{ connect = 5.0, first_token = {window}, between_tokens = {idle} }}
+"""
+
+
+class Gate(NamedTuple):
+    """A gateway before a wall. ``plays``: by host and number, as in "first-3"; what has none gets a whole answer."""
+
+    served: Served
+    wall: Wall
+    plays: dict[str, Play]
+    home: Path
+    asked: Counter[str]  # how often each was
+
+    def asks(self, client: Client, model: str, **more: Any) -> tuple[int, bytes]:
+        """Status and body, however it comes."""
+        with httpx.Client(timeout=60, trust_env=False) as http:
+            found = http.post(f"{self.served.url}{client.path}", json=client.body(model, **more))
+            return found.status_code, found.content
+
+    def hears(self, client: Client, model: str, **more: Any) -> Heard:
+        status, data = self.asks(client, model, **more)
+        assert status == 200, data
+        return client.hear(data)
+
+
+# Hosts by name; ``first`` and ``other`` serve the same models, and first is cheaper.
+HOSTS = {"first": "openai", "other": "openai", **{f"by-{protocol}": protocol for protocol in upstreams.PROTOCOLS}}
+
+
+@pytest.fixture
+def gate(tmp_path: Path, own_home: Path, request: pytest.FixtureRequest) -> Iterator[Gate]:
+    """``param``: seconds to the first word and of silence, and more of a config."""
+    window, idle, more = getattr(request, "param", (5.0, 0.5, ""))
+    plays: dict[str, Play] = {}
+    asked: Counter[str] = Counter()
+
+    def script(model: str, number: int) -> Play:
+        asked[model] = number + 1
+        return plays.get(model) or upstreams.whole(HOSTS[model.rpartition("-")[0]], OTHER)
+
+    with Wall(script) as wall:
+        text = "max_cost = 1e9\n" + more
+        for number in range(SIDE_BY_SIDE):  # or whoever turned out faster would come first
+            text += f'[policies.m{number}]\nmodel = "cloud/{number}"\nobjective = "cheapest"\n'
+        for host, protocol in HOSTS.items():
+            root = wall.base_url.removesuffix("/v1") if protocol == "ollama" else wall.base_url
+            text += HOST.format(host=host, url=root, protocol=protocol, window=window, idle=idle)
+            for number in range(SIDE_BY_SIDE):
+                model = number if host in ("first", "other") else f"{host}-{number}"
+                price = 1.0 if host == "other" else 0.1
+                text += ROW.format(host=host, model=number, price=price).replace(f"cloud/{number}", f"cloud/{model}")
+        path = tmp_path / "intermodal.toml"
+        path.write_text(text)
+        served = Served(tmp_path / "serve.log", {**os.environ, "INTERMODAL_CONFIG": str(path)})
+        try:
+            yield Gate(served, wall, plays, own_home, asked)
+            assert "unexpected" not in served.log.read_text(), served.log.read_text()
+        finally:
+            served.end(signal.SIGKILL)
+
+
+def each(work: list[Any], do: Callable[[int, Any], None]) -> None:
+    """All of it, some side by side; each has a number of its own that is nobody else's meanwhile."""
+    jobs = iter(work)
+    lock = threading.Lock()
+
+    def along(number: int) -> None:
+        while True:
+            with lock:
+                job = next(jobs, None)
+            if job is None:
+                return
+            do(number, job)
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        for done in [pool.submit(along, number) for number in range(SIDE_BY_SIDE)]:
+            done.result()
+
+
+def test_B1_a_cut_at_any_token_is_an_error_after_what_was_said(gate: Gate, full_gates: bool) -> None:
+    chance = random.Random(SEED)
+    work = [
+        (client, protocol, manner, position)
+        for client, protocol in PAIRS
+        for manner in CUTS
+        for position in (range(1, 61) if full_gates else [chance.randrange(1, 61)])
+    ]
+
+    def one(number: int, job: tuple[str, str, str, int]) -> None:
+        name, protocol, manner, position = job
+        gate.plays[f"by-{protocol}-{number}"] = upstreams.cut(protocol, TOKENS, position, manner)
+        heard = gate.hears(CLIENTS[name], f"by-{protocol}:cloud/by-{protocol}-{number}")
+        assert heard.failed and heard.starts <= 1, (job, heard)
+        assert TEXT.startswith(heard.text), (job, heard)
+        if manner != "rst":  # a reset may overtake what was sent before it
+            assert heard.text == "".join(TOKENS[:position]), (job, heard)
+
+    each(work, one)
+    assert len(gate.wall.hits) == len(work), "nobody was asked twice"
+
+
+def test_B1_a_whole_answer_is_whole_however_it_comes(gate: Gate, full_gates: bool) -> None:
+    work = [(client, protocol, size) for client, protocol in PAIRS for size in (range(1, 31) if full_gates else (3,))]
+
+    def one(number: int, job: tuple[str, str, int]) -> None:
+        name, protocol, size = job
+        gate.plays[f"by-{protocol}-{number}"] = upstreams.torn(protocol, TOKENS, size)
+        heard = gate.hears(CLIENTS[name], f"by-{protocol}:cloud/by-{protocol}-{number}")
+        assert heard.succeeded and heard.text == TEXT, (job, heard)
+
+    each(work, one)
+    for client in CLIENTS.values():  # complete, but for its last word, on a connection that stays open
+        *pieces, _, _ = upstreams.whole("openai", TOKENS).pieces
+        gate.plays["by-openai-0"] = Play(pieces, end="stall", paid=True)
+        heard = gate.hears(client, "by-openai:cloud/by-openai-0")
+        assert heard.succeeded and heard.text == TEXT
+
+
+def test_B2_no_answer_mixes_two_models(gate: Gate, full_gates: bool) -> None:
+    """Cuts anywhere, before the first word too, with a fallback at hand."""
+    cuts = 10_000 if full_gates else 40
+    chance = random.Random(SEED)
+    # Every second is a whole answer: five failures in a row, with what is sent again, and it is left alone for a while.
+    work = [
+        None if n % 2 else (chance.choice((0, 1, chance.randrange(60))), chance.choice(("fin", "inband", "ended")))
+        for n in range(2 * cuts)
+    ]
+    share = -(-len(work) // SIDE_BY_SIDE // 2) * 2
+    met: Counter[str] = Counter()
+
+    def one(number: int, at: int) -> None:
+        client, first = tuple(CLIENTS.values())[number % len(CLIENTS)], f"first-{number}"
+        for found in work[at : at + share]:
+            tokens = TOKENS if found is not None else ["all", " of", " it"]
+            play = upstreams.whole("openai", tokens) if found is None else upstreams.cut("openai", tokens, *found)
+            before, gate.plays[first] = gate.asked[first], play
+            heard = gate.hears(client, f"policy:m{number}")
+            assert gate.asked[first] > before, "the first was asked"
+            if found is None:
+                assert heard.succeeded and heard.text == "all of it", heard
+            elif found[0] == 0:
+                assert heard.succeeded and heard.text == "".join(OTHER), (found, heard)
+                met["fell back"] += 1
+            else:
+                assert heard.failed and heard.starts == 1 and heard.text == "".join(TOKENS[: found[0]]), (found, heard)
+                met["cut"] += 1
+
+    each(list(range(0, len(work), share)), one)
+    assert met["fell back"] > cuts // 5 and met["cut"] > cuts // 5, met
+
+
+def _before_the_first_word() -> dict[str, Play]:
+    pings = [chunk(PING)] * 20
+    return {
+        "an error as the first event": Play([HEAD, chunk(BROKEN), LAST], paid=True),
+        "comments, a role, then an error": Play([HEAD, *pings, chunk(ROLE), *pings, chunk(BROKEN), LAST], paid=True),
+        "blanks, then an error": Play([HEAD, chunk(ROLE), *[chunk(delta(" \n"))] * 30, chunk(BROKEN), LAST], paid=True),
+        "thoughts, then a reset": Play([HEAD, chunk(delta(None, reasoning_content="hm"))], end="rst", paid=True),
+        "half an event, then the end": Play([HEAD, chunk(b'data: {"choi')], end="fin", paid=True),
+        "comments and silence": Play([HEAD, *pings], end="stall", paid=True),
+        "silence": Play(end="stall", paid=True),
+        "blanks without end": Play([HEAD, *[chunk(delta(" " * 4096))] * 70, LAST], paid=True),
+        "a 500": refusal(500, paid=True),
+        "a page": refusal(502, b"<html>Bad gateway</html>", paid=True),
+    }
+
+
+@pytest.mark.parametrize("gate", [(0.5, 0.5, "")], indirect=True)
+def test_B3_and_B4_nothing_is_seen_of_an_attempt_that_fails_before_its_first_word(gate: Gate, full_gates: bool) -> None:
+    """Each attempt has its own window for the first word, and the next one answers as if nothing had been."""
+    plays = _before_the_first_word()
+    clients = tuple(CLIENTS.values())
+    work = [
+        (name, client)
+        for n, name in enumerate(plays)
+        for client in (clients if full_gates else [clients[n % len(clients)]])
+    ]
+
+    def one(number: int, job: tuple[str, Client]) -> None:
+        gate.plays[f"first-{number}"] = plays[job[0]]
+        heard = gate.hears(job[1], f"policy:m{number}")
+        assert heard.succeeded and heard.text == "".join(OTHER) and not heard.comments, (job, heard)
+        gate.plays.pop(f"first-{number}")  # it is well again, or it would be left alone for a while
+        assert gate.hears(job[1], f"policy:m{number}").succeeded
+
+    each(work, one)
+
+
+def _left(gate: Gate, client: Client, moment: str, number: int, name: str) -> float:
+    """Ask as client, leave at this moment; when that was, by the wall's clock."""
+    stream = moment not in ("whole", "upload")
+    body = json.dumps(client.body(f"by-openai:cloud/by-openai-{number}", name, stream=stream)).encode()
+    head = (
+        f"POST {client.path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", gate.served.port), timeout=30) as line:
+        if moment == "head":
+            line.sendall(head[: len(head) // 2])
+        elif moment == "upload":
+            line.sendall(head + body[: len(body) // 2])
+        else:
+            line.sendall(head + body)
+            if moment == "words":
+                found = b""
+                while b"\xe6\x9d\xb12" not in found and b"\\u6771" not in found:  # 東2, raw or escaped
+                    piece = line.recv(4096)
+                    assert piece, found
+                    found += piece
+            else:
+                end = time.monotonic() + 30
+                while _hit(gate, name) is None and time.monotonic() < end:
+                    time.sleep(0.002)
+        if random.Random(name).random() < 0.5:  # by a reset as well
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return gate.wall.now()
+
+
+def _hit(gate: Gate, name: str) -> Hit | None:
+    return next((hit for hit in reversed(tuple(gate.wall.hits)) if name.encode() in hit.raw), None)
+
+
+def test_B5_a_client_that_leaves_ends_its_call_and_its_row(gate: Gate, full_gates: bool) -> None:
+    aborts = 500 if full_gates else 40
+    moments = ("head", "upload", "window", "words", "whole")
+    stalled = [HEAD, chunk(ROLE), *(chunk(delta(token)) for token in TOKENS[:5])]
+    work = [(moments[n % len(moments)], f"abort{n:05}.") for n in range(aborts)]
+    late: list[float] = []
+    clients = tuple(CLIENTS.values())
+
+    def one(number: int, job: tuple[str, str]) -> None:
+        moment, name = job
+        play = Play([HEAD], end="stall", paid=True) if moment == "window" else Play(stalled, end="stall", paid=True)
+        gate.plays[f"by-openai-{number}"] = play
+        left = _left(gate, clients[int(name[5:10]) % len(clients)], moment, number, name)
+        if moment in ("head", "upload"):
+            return
+        hit = _hit(gate, name)
+        end = time.monotonic() + 10
+        while hit is None or hit.left is None:
+            assert time.monotonic() < end, f"the host of {job} still works for nobody"
+            time.sleep(0.005)
+            hit = _hit(gate, name)
+        late.append(hit.left - left)
+
+    each(work, one)
+    assert gate.served.settles(SIDE_BY_SIDE + 12, 10)
+    assert gate.served.gauge("held_bytes") == 0
+    found = states(gate.home)
+    assert sum(found.values()) == len(gate.wall.hits) == len(late), "a row for each call, and no other"
+    assert set(found) == {"estimated"}, found
+    if full_gates:  # by the clock, on a machine that does nothing else; the wall looks every 20 ms
+        assert sorted(late)[len(late) * 99 // 100] <= 100 + 20, sorted(late)[-10:]
+    assert gate.hears(CLIENTS["chat"], "by-openai:cloud/by-openai-0") is not None
+
+
+def test_B6_no_connection_stays_with_who_left_or_failed(gate: Gate, full_gates: bool) -> None:
+    """Aborts in the middle of a stream and hosts that fail, 50 at a time; then somebody asks as if nothing had been."""
+    aborts = 10_000 if full_gates else 50
+    assert gate.hears(CLIENTS["chat"], "by-openai:cloud/by-openai-7").succeeded
+    baseline = gate.served.sockets
+    for number in range(SIDE_BY_SIDE):
+        stalled = [HEAD, chunk(ROLE), *(chunk(delta(token)) for token in TOKENS[:5])]
+        fails = refusal(429 if number % 4 == 1 else 500, paid=False)
+        gate.plays[f"by-openai-{number}"] = fails if number % 2 else Play(stalled, end="stall", paid=True)
+    body = {n: json.dumps(CLIENTS["chat"].body(f"by-openai:cloud/by-openai-{n}")).encode() for n in range(SIDE_BY_SIDE)}
+    told: Counter[str] = Counter()
+
+    def one(n: int) -> None:
+        data = body[n % SIDE_BY_SIDE]
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            f"connection: close\r\ncontent-length: {len(data)}\r\n\r\n"
+        ).encode()
+        with socket.create_connection(("127.0.0.1", gate.served.port), timeout=60) as line:
+            line.sendall(head + data)
+            found = b""
+            while piece := line.recv(65536):
+                found += piece
+                if n % 2 == 0 and b"\n\ndata: " in found:
+                    break  # leaves
+        # A failure after five seconds is the last event of a stream that began with a comment.
+        told["left" if n % 2 == 0 else "failed" if b'"error"' in found else "answered"] += 1
+        assert not found.startswith(b"HTTP/1.1 500"), "a host's failure is no failure of ours"
+        assert b"too many requests of ours open" not in found
+
+    with ThreadPoolExecutor(50) as pool:
+        list(pool.map(one, range(2 * aborts)))
+    assert told == {"left": aborts, "failed": aborts}
+    assert gate.served.settles(baseline + 22, 5), gate.served.sockets  # those kept alive to the host, and one client
+    gate.plays.clear()
+    heard = gate.hears(CLIENTS["chat"], "by-openai:cloud/by-openai-2")
+    assert heard.succeeded and heard.text == "".join(OTHER)
+
+
+def test_B7_slow_readers_hold_no_memory(gate: Gate, full_gates: bool) -> None:
+    readers = 200 if full_gates else 30
+    fast = [HEAD, chunk(ROLE), *[chunk(delta("w" * 200) * 40)] * 1000, chunk(delta(None, "stop")), LAST]  # 8 MB
+    for number in range(SIDE_BY_SIDE):
+        assert gate.hears(CLIENTS["chat"], f"by-openai:cloud/by-openai-{number}").succeeded
+        gate.plays[f"by-openai-{number}"] = Play(fast, paid=True)
+    before = gate.served.memory
+    lines = []
+    for n in range(readers):
+        body = json.dumps(
+            {**CLIENTS["chat"].body(f"by-openai:cloud/by-openai-{n % SIDE_BY_SIDE}"), "max_tokens": 16000}
+        )
+        line = socket.socket()
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect(("127.0.0.1", gate.served.port))
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        line.sendall((head + body).encode())
+        lines.append(line)
+    for second in range(10 if full_gates else 3):
+        began = time.monotonic()
+        for line in lines:
+            line.settimeout(30)
+            assert line.recv(1024), second
+        time.sleep(max(0.0, began + 1 - time.monotonic()))
+    grown = gate.served.memory - before
+    assert gate.served.active == readers
+    # What waits for each: 64 KiB of ours, as much that the client libraries of ours read ahead, and the run itself.
+    assert grown < readers * (400 << 10), f"{grown / (1 << 20):.0f} MiB for {readers} readers"
+    for line in lines:
+        line.close()
+    assert gate.served.settles(60, 10)
+
+
+@pytest.mark.parametrize("gate", [(30.0, 30.0, "[serve]\ndrain = 3.0\n")], indirect=True)
+def test_B8_who_is_on_the_way_ends_and_who_comes_is_told(gate: Gate, full_gates: bool) -> None:
+    streams = 100 if full_gates else 20
+    words = [chunk(delta(token)) for token in TOKENS]
+    ends: list[bytes | float] = [HEAD, chunk(ROLE), *words[:30], 1.5, *words[30:], chunk(delta(None, "stop")), LAST]
+    for number in range(SIDE_BY_SIDE):
+        stalls = Play([HEAD, chunk(ROLE), *words[:30]], end="stall", paid=True)
+        gate.plays[f"by-openai-{number}"] = Play(ends, paid=True) if number % 2 else stalls
+    clients = tuple(CLIENTS.values())
+    found: dict[int, Heard] = {}
+
+    def one(n: int) -> None:
+        found[n] = gate.hears(clients[n // 2 % len(clients)], f"by-openai:cloud/by-openai-{n % SIDE_BY_SIDE}")
+
+    with ThreadPoolExecutor(streams) as pool:
+        asking = [pool.submit(one, n) for n in range(streams)]
+        end = time.monotonic() + 30
+        while len(gate.wall.hits) < streams:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        time.sleep(0.3)
+        gate.served.child.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        with httpx.Client(timeout=10, trust_env=False) as http:
+            late = http.post(
+                f"{gate.served.url}/v1/chat/completions", json=clients[0].body("by-openai:cloud/by-openai-1")
+            )
+        assert late.status_code == 503 and int(late.headers["retry-after"]) > 0
+        for each_asked in asking:
+            each_asked.result()
+    gate.served.child.wait(20)
+    assert gate.served.child.returncode == 0
+    for n, heard in found.items():
+        if n % 2:
+            assert heard.succeeded and heard.text == TEXT, heard
+        else:
+            assert heard.failed and "stopping" in heard.error and heard.text == "".join(TOKENS[:30]), heard
+    with suppress(KeyError):
+        assert states(gate.home)["reserved"] == states(gate.home)["sent"] == 0
+    assert sum(states(gate.home).values()) == streams

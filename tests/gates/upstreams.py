@@ -1,0 +1,75 @@
+"""What the fault wall plays in each protocol: whole answers, and the same ones broken off at any word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.gates.wall import BROKEN, DONE, HEAD, LAST, ROLE, Play, chunk, delta, usage
+
+from intermodal.testing.arrived import Attempt
+from intermodal.testing.dialects import Anthropic, Dialect, Ollama, Said, sse
+from intermodal.testing.responses import Responses
+
+PROTOCOLS = ("openai", "anthropic", "openai-responses", "ollama")
+_DIALECTS: Mapping[str, type[Dialect]] = {
+    "anthropic": Anthropic, "ollama": Ollama, "openai-responses": Responses,
+}  # fmt: skip
+_LINES = HEAD.replace(b"text/event-stream", b"application/x-ndjson")
+_FAILED: Mapping[str, bytes] = {
+    "openai": BROKEN,
+    "anthropic": sse({"type": "error", "error": {"type": "api_error", "message": "Internal server error"}}, "error"),
+    "openai-responses": sse(
+        {"type": "error", "code": "server_error", "message": "failed", "param": None, "sequence_number": 9}, "error"
+    ),
+    "ollama": b'{"error":"an error was encountered while running the model"}\n',
+}
+
+
+def head(protocol: str) -> bytes:
+    return _LINES if protocol == "ollama" else HEAD
+
+
+def events(protocol: str, tokens: Sequence[str]) -> list[bytes]:
+    """Of a whole answer."""
+    if protocol == "openai":
+        return [ROLE, *map(delta, tokens), delta(None, "stop"), usage(len(tokens)), DONE]
+    attempt = Attempt(
+        path="/", headers={}, key=False, body=b"", began=0.0, model="m", input_tokens=7, output_tokens=len(tokens)
+    )
+    return list(_DIALECTS[protocol]().stream(attempt, Said(tokens=tuple(tokens))))
+
+
+def whole(protocol: str, tokens: Sequence[str], pause: float = 0.0) -> Play:
+    """``pause``: seconds before its first event."""
+    pieces: list[bytes | float] = [head(protocol), pause] if pause else [head(protocol)]
+    return Play([*pieces, *map(chunk, events(protocol, tokens)), LAST], paid=True)
+
+
+def torn(protocol: str, tokens: Sequence[str], size: int) -> Play:
+    """A whole answer in pieces of ``size`` bytes: events and characters are torn apart."""
+    body = b"".join(events(protocol, tokens))
+    pieces = [chunk(body[at : at + size]) for at in range(0, len(body), size)]
+    return Play([head(protocol), *pieces, LAST], paid=True)
+
+
+def cut(protocol: str, tokens: Sequence[str], after: int, manner: str) -> Play:
+    """An answer that ends after ``after`` tokens: by "fin", "rst", "stall", "inband", "malformed", "ended"."""
+    said = events(protocol, tokens)
+    place = 0
+    if after:
+        last: Any = json.dumps(tokens[after - 1])
+        raw = json.dumps(tokens[after - 1], ensure_ascii=False)
+        place = next(n for n, event in enumerate(said) if last.encode() in event or raw.encode() in event) + 1
+    elif protocol != "ollama":
+        place = 1  # it began, and has said nothing
+    begun = [head(protocol), *map(chunk, said[:place])]
+    if manner == "inband":
+        return Play([*begun, chunk(_FAILED[protocol]), LAST], paid=True)
+    if manner == "malformed":
+        half = said[place][: len(said[place]) // 2] + (b"\n" if protocol == "ollama" else b"\n\n")
+        return Play([*begun, chunk(half), LAST], paid=True)
+    if manner == "ended":
+        return Play([*begun, LAST], paid=True)
+    return Play(begun, end=manner, paid=True)  # type: ignore[arg-type]
