@@ -274,10 +274,7 @@ class Gateway:
         while self.active and loop.time() < until and not self._hurry.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
-        if self._server is not None:
-            self._server.close()
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
+        await self._deaf()
         tasks = [connection.task for connection in self.connections if connection.task is not None]
         for task in tasks:
             task.cancel()
@@ -285,6 +282,16 @@ class Gateway:
             await asyncio.wait(tasks, timeout=5)
         for connection in tuple(self.connections):
             connection.close_when_idle()
+
+    async def _deaf(self) -> None:
+        """Take no more connections, and lose none: asyncio forgets a socket that it accepted just before the close."""
+        if self._server is None:
+            return
+        for socket in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(socket.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        self._server.close()
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
