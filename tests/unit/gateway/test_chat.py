@@ -235,6 +235,24 @@ def test_models_are_listed_with_what_they_take_and_cost(house: House) -> None:
     assert house.http.get("/v1/models/no/such").status_code == 404
 
 
+def test_an_alias_of_a_model_is_listed_as_what_it_stands_for(house: House) -> None:
+    rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
+    meant = {**rows["cloud/strong"], "id": "gpt-4o", "name": "gpt-4o"}
+    assert rows["gpt-4o"] == meant
+    assert house.post("/api/show", {"model": "gpt-4o"}).json()["model_info"]["cloud.context_length"] == 32000
+
+
+def test_who_sends_more_tools_than_a_model_holds_is_told_of_the_tools(house: House, host: FakeHost) -> None:
+    """Chat programs add dozens to a short question; without the word nobody knows what is too long."""
+    words = "What it does, at length. " * 40
+    tool = {"type": "function", "function": {"name": "f", "description": words, "parameters": {"type": "object"}}}
+    found = house.chat("hello", tools=[{**tool, "function": {**tool["function"], "name": f"f{n}"}} for n in range(99)])
+    assert found.status_code == 400
+    assert "with 99 tools" in found.json()["error"]["message"]
+    assert "fewer tools" in found.json()["error"]["message"]
+    assert host.attempts == []
+
+
 def test_everything_listed_as_a_name_is_served(house: House) -> None:
     for row in house.http.get("/v1/models").json()["data"]:
         if "text" in row["architecture"]["output_modalities"] and "text" in row["architecture"]["input_modalities"]:
