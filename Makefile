@@ -67,7 +67,7 @@ bench: setup ## measure; writes benchmarks/results/
 	@$(BIN)/python benchmarks/run.py
 
 # Other gateways are installed into a folder of their own; say `make PEERS=/path bench-gateway` to choose it.
-bench-gateway: setup ## the gateway beside nginx, LiteLLM, Portkey, TensorZero (opt-in; 1 GB, 30 minutes, a quiet machine)
+bench-gateway: setup ## the gateway beside nginx, LiteLLM, Portkey, TensorZero (opt-in; 1 GB, 25 minutes, a quiet machine)
 	@$(BIN)/python benchmarks/gateway/install.py $(PEERS)
 	@$(BIN)/python benchmarks/gateway/measure.py --peers $(PEERS)
 
