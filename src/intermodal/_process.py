@@ -99,6 +99,11 @@ class Worker:
     def pid(self) -> int | None:
         return self._process.pid if self.alive else None
 
+    @property
+    def busy(self) -> bool:
+        """A call is being answered: the next one waits."""
+        return self._lock is not None and self._lock.locked()
+
     async def call(
         self,
         method: str,

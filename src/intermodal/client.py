@@ -38,7 +38,9 @@ from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 
 if TYPE_CHECKING:
+    from intermodal.executor.call import Tried
     from intermodal.executor.world import World
+    from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened
     from intermodal.plans.machine import Machine
     from intermodal.runtimes.vocabulary import Vocabularies
@@ -99,7 +101,7 @@ class AsyncClient:
         self.env: Mapping[str, str] = os.environ if env is None else env
         self.config = asking.sound(load_config(self.env) if config is None else config)
         self._remember = remember
-        self._media: Any = None
+        self._media: MediaWorker | None = None
         self._runtimes: Any = None
         self._transport: Any = None
         self._store: Store | None = None
@@ -137,18 +139,19 @@ class AsyncClient:
         return fold([event async for event in self.stream(request, plan)])
 
     async def execute(
-        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True
+        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True, tried: Tried | None = None
     ) -> AsyncGenerator[Event]:
         """Run a plan over what was prepared: what ``stream`` does after planning.
 
         ``exact``: this plan and no other; where what a step makes is not what was planned for, it is said, and the plan
         is not made again. ``live``: the answer is read while it is made; otherwise a short one is asked for whole.
+        ``tried``: the first attempt was made already, and failed.
         """
         from intermodal.executor.run import run
 
         request = prepared.inputs.request
         answer: list[str] = []
-        happening = run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live))
+        happening = run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live), tried)
         if self.telemetry is not None:
             happening = self.telemetry.watched(happening, plan, prepared.inputs, live=live)
         async with aclosing(happening) as events:
@@ -166,7 +169,6 @@ class AsyncClient:
 
     async def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
         """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked."""
-        from intermodal.media.decode import MediaWorker
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
         from intermodal.media.opened import open_request
@@ -175,28 +177,30 @@ class AsyncClient:
             raise UsageError(
                 f"this takes a Request, not {type(request).__name__}", todo="make one with intermodal.make_request"
             )
-        if self._media is None:
-            self._media = MediaWorker()
         fetcher = Remembering()
-        whole, request = request, await expand(request, self._media, fetcher)
+        whole, request = request, await expand(request, self.media, fetcher)
         asked = whole.messages if request is not whole else ()
         request = asking.guarded(request, self.config.private)
-        opened = await open_request(request, self._media, fetcher=fetcher)
+        opened = await open_request(request, self.media, fetcher=fetcher)
         if counting:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
-        loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
             request=request,
             facts=opened.facts,
             catalog=catalog,
-            machine=self._machine(loaded),
+            machine=self.machine_now,
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
+
+    @property
+    def machine_now(self) -> Machine:
+        """The machine now, and which endpoints are in its memory."""
+        return self._machine(self._runtimes.loaded() if self._runtimes is not None else ())
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         """The machine now; ``loaded``: endpoints in the memory of this client."""
@@ -266,6 +270,15 @@ class AsyncClient:
     # ---- what it works with ----------------------------------------------------------------------
 
     @property
+    def media(self) -> MediaWorker:
+        """What opens and decodes media, in a process of its own that is started when it is first needed."""
+        if self._media is None:
+            from intermodal.media.decode import MediaWorker
+
+            self._media = MediaWorker()
+        return self._media
+
+    @property
     def weights(self) -> WeightsStore:
         if self._weights is None:
             from intermodal.weights.store import WeightsStore
@@ -315,7 +328,7 @@ class AsyncClient:
         if self._transport is None:
             self._transport = Transport()
         return World(
-            catalog=inputs.catalog, media=self._media, runtimes=self._runtimes, store=self.store,
+            catalog=inputs.catalog, media=self.media, runtimes=self._runtimes, store=self.store,
             derived=DerivedCache(cache_dir(self.env) / "derived"),
             transport=self._transport, upstreams=self._upstreams,
             find_key=lambda host: find_key(host, self.env),

@@ -1,4 +1,6 @@
-"""C1 and C2 as a state machine: any interleaving of workers, crashes with and without a journal, periods that end."""
+"""C1 and C2 as a state machine: any interleaving of workers, crashes with and without a journal, periods that end,
+limits that are changed while requests run.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,18 @@ from intermodal.gateway.ledger.sqlite import SqliteBooks
 from intermodal.gateway.ledger.till import Reservation, Till
 
 USD, TOKENS = 100, 400  # budgets of the one key: nanodollars an hour, tokens in all
-KEY = VirtualKey(
-    id="k",
-    name="k",
-    budgets=(Budget(unit="usd", limit=USD, period="hour"), Budget(unit="tokens", limit=TOKENS, period="total")),
-)
+
+
+def key_of(usd: int | None, tokens: int | None) -> VirtualKey:
+    """The one key. Without a limit it is counted as with one, by a budget that nothing reaches."""
+    budgets = (
+        Budget(unit="usd", limit=usd, period="hour"),  # type: ignore[arg-type]  # None: as an account without a limit
+        Budget(unit="tokens", limit=tokens, period="total"),  # type: ignore[arg-type]
+    )
+    return VirtualKey(id="k", name="k", budgets=budgets)
+
+
+KEY = key_of(USD, TOKENS)
 WORKERS = st.integers(0, 2)
 HOUR = 3600.0
 Given = tuple[Reservation, int, int, str]  # it, nanodollars and tokens set aside, the hour
@@ -39,6 +48,7 @@ class Worker:
         assert entered.journal is not None
         self.journal = Journal(entered.journal)
         self.till = Till(self.journal, {})
+        self.key = KEY  # as it last looked
         self.open: list[Given] = []
         self.untold: list[tuple[Purse, Line]] = []
 
@@ -57,13 +67,19 @@ class Histories(RuleBasedStateMachine):
         self.charged: dict[str, int] = {}  # settled or lost, by account and start
         self.slack: dict[str, int] = {}  # what a crash without a journal may charge beyond that
         self.seen: dict[str, int] = {}
+        self.key = KEY
+        self.bound = {"usd": float(USD), "tokens": float(TOKENS)}  # what may be admitted, as far as workers know
+        self.most = dict(self.bound)  # ever
+        self.loose: set[str] = set()  # counted without a limit when power was lost: what was not written is lost
 
     def new(self) -> Worker:
         self.number += 1
-        return Worker(self.path, self.number, self.gone)
+        made = Worker(self.path, self.number, self.gone)
+        made.key = getattr(self, "key", KEY)
+        return made
 
     def hour(self) -> str:
-        return self.workers[0].till.tab(KEY, self.now).usd[0].start
+        return self.workers[0].till.tab(self.workers[0].key, self.now).usd[0].start
 
     def charge(self, hour: str, usd: int, tokens: int) -> None:
         self.charged["k/usd/hour" + hour] = self.charged.get("k/usd/hour" + hour, 0) + usd
@@ -73,14 +89,14 @@ class Histories(RuleBasedStateMachine):
     def admit(self, number: int, usd: int, tokens: int) -> None:
         worker = self.workers[number]
         claim = Claim(cost=usd / NANO, tokens=tokens)
-        tab = worker.till.tab(KEY, self.now)
+        tab = worker.till.tab(worker.key, self.now)
         parts = worker.till.parts(tab, claim, self.now)
-        made = worker.till.reserve(KEY, parts)
+        made = worker.till.reserve(worker.key, parts)
         if made is None:
             lacking = [(purse, need) for purse, need in parts if purse.free < need or not purse.ready]
             grants = worker.books.take(worker.id, [purse.want(need) for purse, need in lacking], self.now)
             worker.till.granted(lacking, grants, self.now)
-            made = worker.till.reserve(KEY, parts)
+            made = worker.till.reserve(worker.key, parts)
         if made is not None:
             worker.open.append((made, usd, tokens, tab.usd[0].start))
 
@@ -105,6 +121,28 @@ class Histories(RuleBasedStateMachine):
         worker = self.workers[number]
         if worker.open:
             worker.till.release(worker.open.pop()[0])
+
+    @rule(
+        usd=st.sampled_from([20, 60, USD, 250, None]),
+        tokens=st.sampled_from([100, TOKENS, 900, None]),
+        look=st.sets(WORKERS, min_size=1),
+    )
+    def change(self, usd: int | None, tokens: int | None, look: set[int]) -> None:
+        """The limits are others now; a worker goes by the old ones until it looks."""
+        self.key = key_of(usd, tokens)
+        for unit, limit in (("usd", usd), ("tokens", tokens)):
+            self.bound[unit] = max(self.bound[unit], float("inf") if limit is None else limit)
+            self.most[unit] = max(self.most[unit], self.bound[unit])
+        for number in look:
+            self.workers[number].key = self.key
+            self.workers[number].till.tab(self.key, self.now)
+        if all(each.key is self.key for each in self.workers):  # from now on the new limits hold, whatever was before
+            held = self.held()
+            for unit, limit in (("usd", usd), ("tokens", tokens)):
+                there = [
+                    held.get(name, 0) + self.charged.get(name, 0) for name in {*held, *self.charged} if unit in name
+                ]
+                self.bound[unit] = max([float("inf") if limit is None else limit, *there])
 
     @rule(number=WORKERS, lost=st.booleans())
     def tick(self, number: int, lost: bool) -> None:
@@ -134,7 +172,9 @@ class Histories(RuleBasedStateMachine):
                 for row in connection.execute("SELECT * FROM leases WHERE worker = ?", (worker.id,)):
                     name = row["account"] + row["start"]
                     drawn = row["taken"] - row["spent"] - row["returned"]
-                    self.slack[name] = self.slack.get(name, 0) + drawn
+                    self.slack[name] = self.slack.get(name, 0) + max(drawn, 0)
+                    if self.most["usd" if "usd" in name else "tokens"] == float("inf"):
+                        self.loose.add(name)
         worker.books.close()
         self.workers[number] = self.new()
         assert self.workers[number].books.recover() == 1
@@ -157,24 +197,28 @@ class Histories(RuleBasedStateMachine):
         worker.books.close()
         self.workers[number] = self.new()
 
-    @invariant()
-    def admitted_never_exceeds_the_budget(self) -> None:
+    def held(self) -> dict[str, int]:
         held: dict[str, int] = {}
         for worker in self.workers:
             for _, usd, tokens, hour in worker.open:
                 held["k/usd/hour" + hour] = held.get("k/usd/hour" + hour, 0) + usd
                 held["k/tokens/total"] = held.get("k/tokens/total", 0) + tokens
+        return held
+
+    @invariant()
+    def admitted_never_exceeds_the_budget(self) -> None:
+        held = self.held()
         for name in {*held, *self.charged}:
-            limit = USD if "usd" in name else TOKENS
+            limit = self.bound["usd" if "usd" in name else "tokens"]
             assert held.get(name, 0) + self.charged.get(name, 0) <= limit, name
 
     @invariant()
     def the_books_agree(self) -> None:
         for row in self.workers[0].books.spent():
             name = row.account + row.start
-            limit = USD if "usd" in name else TOKENS if "tokens" in name else 0
-            if limit:
-                assert row.spent + row.held <= limit, f"drawn beyond the limit: {row}"
+            unit = next((unit for unit in self.most if unit in name), "")
+            if unit:
+                assert row.spent + row.held <= self.most[unit], f"drawn beyond the limit: {row}"
                 assert row.spent >= self.seen.get(name, 0), f"what was spent dropped: {row}"
                 assert row.unknown <= row.spent
                 self.seen[name] = row.spent
@@ -185,7 +229,7 @@ class Histories(RuleBasedStateMachine):
                 self.leave(number)
             for row in self.workers[0].books.spent():
                 name = row.account + row.start
-                if "unpriced" not in name:
+                if "unpriced" not in name and name not in self.loose:
                     truth = self.charged.get(name, 0)
                     assert truth <= row.spent <= truth + self.slack.get(name, 0), f"{row}, in truth {truth}"
                     assert row.held == 0

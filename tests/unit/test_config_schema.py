@@ -104,6 +104,11 @@ hosts = ["groq"]
 pages = [1, 2]
 time_value = 0.1
 pay_twice = true
+[telemetry]
+enabled = true
+endpoint = "http://127.0.0.1:4318"
+service = "house"
+content = false
 [serve]
 host = "0.0.0.0"
 port = 80
@@ -111,6 +116,9 @@ names = ["gateway.example.com", "[::1]"]
 origins = ["https://chat.example.com:8443"]
 max_body = 10
 drain = 5
+log_format = "json"
+log_level = "warning"
+metrics = "open"
 aliases = {"gpt-4o" = "policy:house"}
 rates = {"box:acme/eye-7b" = {rpm = 3, tpm = 1000}}
 """
@@ -160,7 +168,7 @@ def test_the_example_says_every_key_there_is() -> None:
     said = {
         "intermodal.toml": table, "HostRow": table["hosts"]["box"], "ServedRow": table["hosts"]["box"]["models"][0],
         "SpeedRow": table["hosts"]["box"]["speed"], "Waits": table["timeouts"], "Serve": table["serve"],
-        "PolicyRow": table["policies"]["house"], "Discovery": table["discovery"],
+        "PolicyRow": table["policies"]["house"], "Discovery": table["discovery"], "Telemetry": table["telemetry"],
         "EndpointRate": table["serve"]["rates"]["box:acme/eye-7b"],
     }  # fmt: skip
     made = schema()

@@ -159,7 +159,7 @@ def resident(endpoint: Endpoint, client: Any) -> int | None:
 
 
 def _show(made: Bench) -> None:
-    from intermodal.cli.table import echo_table, size
+    from intermodal.cli.table import echo_table, held
 
     head = (
         "endpoint", "at once", "first word", "tokens/s each", "tokens/s all", "requests", "errors", "memory",
@@ -172,7 +172,7 @@ def _show(made: Bench) -> None:
                 (
                     subject.endpoint, str(level.concurrency), _ranged(level.first, 3, " s"), _ranged(level.decode, 1),
                     f"{level.throughput:.1f}", str(level.requests), _errors(level),
-                    size(level.memory) if level.memory else "-", _price(subject),
+                    held(level.memory) if level.memory else "-", _price(subject),
                 )
             )  # fmt: skip
     if rows:

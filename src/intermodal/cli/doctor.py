@@ -111,10 +111,10 @@ def _about_config(config: Config) -> Finding:
 
 
 def _about_machine(machine: Machine) -> Finding:
-    from intermodal.cli.table import size
+    from intermodal.cli.table import held
 
-    gpus = ", ".join(f"{gpu.name} {size(gpu.memory)}" for gpu in machine.gpus) or "no GPU"
-    what = f"{machine.cores} cores, {size(machine.memory)} memory, {size(machine.free)} free, {gpus}"
+    gpus = ", ".join(f"{gpu.name} {held(gpu.memory)}" for gpu in machine.gpus) or "no GPU"
+    what = f"{machine.cores} cores, {held(machine.memory)} memory, {held(machine.free)} free, {gpus}"
     return Finding(area="machine", name="", state="ok", what=what)
 
 
@@ -138,7 +138,7 @@ def _about_runtimes() -> Iterator[Finding]:
 def _about_weights(machine: Machine) -> Iterator[Finding]:
     """Default weights that are missing, and all that are here; too big for the memory is said of each."""
     from intermodal.cli.pull import DEFAULTS, memory_needs, weights_store
-    from intermodal.cli.table import memory, size
+    from intermodal.cli.table import held, memory
 
     store = weights_store()
     present = store.present()
@@ -150,11 +150,11 @@ def _about_weights(machine: Machine) -> Iterator[Finding]:
         if machine.memory and peak > machine.memory:
             yield Finding(
                 area="weights", name=row.name, state="too big",
-                what=f"needs {words}, this machine has {size(machine.memory)}", todo="pull a smaller one",
+                what=f"needs {words}, this machine has {held(machine.memory)}", todo="pull a smaller one",
             )  # fmt: skip
         elif row.name in present:
             tight = machine.memory and peak > machine.free
-            what = f"needs {words}" + (f", only {size(machine.free)} are free now" if tight else "")
+            what = f"needs {words}" + (f", only {held(machine.free)} are free now" if tight else "")
             yield Finding(area="weights", name=row.name, state="too big" if tight else "ok", what=what,
                           todo="close something" if tight else "")  # fmt: skip
         else:

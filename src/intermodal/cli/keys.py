@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from intermodal.cli.keys_given import away, budgets_of, limit_options, name_of, names_of, shown, time_of
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
     from intermodal.gateway.ledger.books import Spent
-    from intermodal.gateway.ledger.nouns import Budget, VirtualKey
+    from intermodal.gateway.ledger.nouns import VirtualKey
     from intermodal.gateway.ledger.sqlite import SqliteBooks
 
 EPILOG = """\b
@@ -22,13 +23,10 @@ Examples
   intermodal keys create kiosk --model qwen/qwen3-8b --policy careful
   intermodal keys create prometheus --metrics
   intermodal keys list
+  intermodal keys set app --budget 20/month --rpm none
   intermodal keys revoke app
 """
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_MOST = 1 << 60  # of any amount: sums of them fit into the store
 
 
 @click.group(epilog=EPILOG, invoke_without_command=True)
@@ -46,36 +44,7 @@ def keys(context: click.Context, as_json: bool) -> None:
 
 @keys.command(epilog=EPILOG)
 @click.argument("name")
-@click.option(
-    "--budget",
-    "money",
-    multiple=True,
-    metavar="USD[/PERIOD]",
-    help="Money it may spend: 5/month, 0.50/day, 2/hour, 20/total; repeatable.  [default period: month]",
-)
-@click.option(
-    "--tokens",
-    multiple=True,
-    metavar="N[/PERIOD]",
-    help="Tokens it may take, in and out: 2000000/day; repeatable.  [default period: month]",
-)
-@click.option("--rpm", type=click.IntRange(1, 10**9), default=None, metavar="N", help="Requests a minute.")
-@click.option("--tpm", type=click.IntRange(1, 10**12), default=None, metavar="N", help="Tokens a minute, in and out.")
-@click.option("--expires", default="", metavar="WHEN", help="After 30d, 12h, 2w; or on a day, 2027-01-31 (UTC).")
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    metavar="NAME",
-    help="What it may ask for: a model, vendor/* or auto; repeatable.  [default: anything]",
-)
-@click.option(
-    "--policy",
-    "policies",
-    multiple=True,
-    metavar="NAME",
-    help="Policy of the config it may ask for; repeatable.  [default: any]",
-)
+@limit_options(changing=False)
 @click.option("--metrics", is_flag=True, help="It reads /metrics, and may ask for nothing: for a Prometheus.")
 @_JSON
 def create(**given: Any) -> None:
@@ -88,15 +57,15 @@ def create(**given: Any) -> None:
     now, secret = time.time(), mint()
     key = VirtualKey(
         id=new_id(),
-        name=_name(given["name"]),
+        name=name_of(given["name"]),
         digest=digest(secret),
         start=secret[:SHOWN],
         created=now,
-        expires=_when(given["expires"], now),
-        budgets=_budgets(given["money"], given["tokens"]),
+        expires=time_of(given["expires"], now),
+        budgets=budgets_of(given["money"], given["tokens"]),
         rate=Rate(rpm=given["rpm"], tpm=given["tpm"]),
-        models=_names(given["models"], "--model"),
-        policies=_names(given["policies"], "--policy"),
+        models=names_of(given["models"], "--model"),
+        policies=names_of(given["policies"], "--policy"),
         metrics=_alone(given),
     )
     books = _books()
@@ -148,6 +117,63 @@ def _list(*, everything: bool, as_json: bool) -> None:
     )  # fmt: skip
 
 
+@keys.command("set", epilog=EPILOG)
+@click.argument("name")
+@limit_options(changing=True)
+@_JSON
+def set_limits(**given: Any) -> None:
+    """Change the limits of a key, by its name or its first characters; what is not said stays.
+
+    What is said takes the place of what was: --budget of all budgets in money, --model of all models. Running
+    gateways go by it within a tenth of a second. What was spent stays spent.
+    """
+    import time
+
+    now = time.time()
+    edit = _edit(given, now)
+    books = _books()
+    try:
+        key = books.change(_find(given["name"], books.every_key(), "keys set").id, edit)
+        spent = {(row.account, row.start): row for row in books.spent()}
+    finally:
+        books.close()
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        print_document("key", _told(key, spent, now))
+    else:
+        click.echo(f"key {key.name}: {_limits(key)}")
+
+
+def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKey]:
+    """What is to become of a key. Raises UsageError for what is none, or where nothing is said."""
+    from msgspec.structs import replace
+
+    money, tokens, models, policies = (given[name] for name in ("money", "tokens", "models", "policies"))
+    fields: dict[str, Any] = {}
+    units = {"usd": money, "tokens": tokens}
+    said = [() if away(each, "none", option) else each for option, each in (("--budget", money), ("--tokens", tokens))]
+    made = budgets_of(*said)
+    if given["expires"]:
+        fields["expires"] = None if away((given["expires"],), "never", "--expires") else time_of(given["expires"], now)
+    for name, option, names in (("models", "--model", models), ("policies", "--policy", policies)):
+        if names:
+            fields[name] = () if away(names, "any", option) else names_of(names, option)
+    rates = {name: given[name] or None for name in ("rpm", "tpm") if given[name] is not None}
+    if not (fields or rates or any(units.values())):
+        raise UsageError("nothing is said that should change", where="keys set", todo="say --budget, --rpm, …")
+
+    def edit(key: VirtualKey) -> VirtualKey:
+        if key.metrics and (fields.keys() - {"expires"} or rates or any(units.values())):
+            raise UsageError(
+                "a key for /metrics may ask for nothing", where="keys set", todo="say no more than --expires"
+            )
+        kept = tuple(budget for budget in key.budgets if not units[budget.unit])
+        return replace(key, budgets=(*kept, *made), rate=replace(key.rate, **rates), **fields)
+
+    return edit
+
+
 @keys.command(epilog=EPILOG)
 @click.argument("name")
 @_JSON
@@ -157,7 +183,7 @@ def revoke(name: str, as_json: bool) -> None:
 
     now, books = time.time(), _books()
     try:
-        key = _find(name, books.every_key())
+        key = _find(name, books.every_key(), "keys revoke")
         books.revoke(key.id, now)
     finally:
         books.close()
@@ -176,7 +202,7 @@ def _books() -> SqliteBooks:
     return SqliteBooks(data_dir(os.environ) / FILE)
 
 
-def _find(name: str, known: tuple[VirtualKey, ...]) -> VirtualKey:
+def _find(name: str, known: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
     """By its name, or by at least six of the first characters of the secret."""
     live = [key for key in known if key.revoked is None]
     found = [key for key in live if key.name == name] or [
@@ -185,30 +211,10 @@ def _find(name: str, known: tuple[VirtualKey, ...]) -> VirtualKey:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"{len(found)} keys begin with that", where="keys revoke", todo="give its name")
+        raise UsageError(f"{len(found)} keys begin with that", where=verb, todo="give its name")
     if any(key.name == name for key in known):
-        raise UsageError(f"key {name!r} is revoked already", where="keys revoke", todo="see: intermodal keys list")
-    raise UsageError(f"no key is called {shown(name)!r}", where="keys revoke", todo="see: intermodal keys list")
-
-
-def shown(name: str) -> str:
-    """A secret that was given where a name is wanted is not said again."""
-    from intermodal.gateway.ledger.minting import PREFIX, SHOWN
-
-    return f"{name[:SHOWN]}…" if name.startswith(PREFIX) else name
-
-
-# ---- what was given --------------------------------------------------------------------------------
-
-
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise UsageError(
-            f"a key cannot be called {shown(text)!r}",
-            where="keys create",
-            todo="use up to 64 letters, digits, dots, dashes and @",
-        )
-    return text
+        raise UsageError(f"key {name!r} is revoked already", where=verb, todo="see: intermodal keys list")
+    raise UsageError(f"no key is called {shown(name)!r}", where=verb, todo="see: intermodal keys list")
 
 
 def _alone(given: dict[str, Any]) -> bool:
@@ -222,58 +228,6 @@ def _alone(given: dict[str, Any]) -> bool:
             todo="make two keys",
         )  # fmt: skip
     return bool(given["metrics"])
-
-
-def _names(given: tuple[str, ...], option: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip() for name in given))
-    for name in names:
-        if not name or name.rstrip("*").count("*") or len(name) > 200 or not name.isprintable():
-            raise UsageError(f"{name!r} is no name", where=option, todo="write a model's name, or vendor/*")
-    return names
-
-
-def _budgets(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget, ...]:
-    from intermodal.gateway.ledger.nouns import PERIODS, Budget, nano
-
-    made: list[Budget] = []
-    for unit, option, texts in (("usd", "--budget", money), ("tokens", "--tokens", tokens)):
-        for text in texts:
-            amount, _, period = text.strip().partition("/")
-            period = period.strip().lower() or "month"
-            try:
-                number = float(amount.strip().removeprefix("$").replace("_", "").replace(",", ""))
-            except ValueError:
-                number = -1.0
-            limit = -1 if not 0 <= number < _MOST else nano(number) if unit == "usd" else int(number)
-            if period not in PERIODS or not 0 <= limit < _MOST:
-                raise UsageError(
-                    f"{text!r} is no budget",
-                    where=option,
-                    todo=f"write an amount and one of {', '.join(PERIODS)}: {'5' if unit == 'usd' else '2000000'}/day",
-                )
-            if any(budget.unit == unit and budget.period == period for budget in made):
-                raise UsageError(f"there are two budgets for one {period}", where=option, todo="give one of them")
-            made.append(Budget(unit=unit, limit=limit, period=period))  # type: ignore[arg-type]
-    return tuple(made)
-
-
-def _when(text: str, now: float) -> float | None:
-    """Seconds since the epoch."""
-    if not text:
-        return None
-    from datetime import UTC, datetime
-
-    after = _DURATION.fullmatch(text.strip().lower())
-    if after:
-        return now + float(after[1]) * _SECONDS[after[2]]
-    try:
-        day = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise UsageError(f"{text!r} is no time", where="--expires", todo="write 30d, 12h or 2027-01-31") from None
-    then = (day if day.tzinfo else day.replace(tzinfo=UTC)).timestamp()
-    if then <= now:
-        raise UsageError(f"{text} is past", where="--expires", todo="write a day to come")
-    return then
 
 
 # ---- what is shown ---------------------------------------------------------------------------------

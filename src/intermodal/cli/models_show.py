@@ -257,12 +257,12 @@ def _source(source: str, checked: str) -> str:
 
 
 def _words(name: str, value: Any) -> str:
-    from intermodal.cli.table import size
+    from intermodal.cli.table import held
 
     if name in ("parameters", "active"):
         return f"{value / 1e9:g}B" if value >= 1e9 else f"{value / 1e6:g}M"
     if name == "compute floor":
-        return f"{size(value[0])} to {size(value[1])} of memory"
+        return f"{held(value[0])} to {held(value[1])} of memory"
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) else str(value)

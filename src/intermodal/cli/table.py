@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from intermodal.plans.numbers import size
+from intermodal.plans.numbers import held, size
 
 if TYPE_CHECKING:
     from intermodal.quantity import Quantity
@@ -22,8 +22,8 @@ def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def memory(need: Quantity) -> str:
-    """Memory it takes, and takes at most: 400 MB (peak 560 MB)."""
-    return size(need.mid) if need.high <= need.mid else f"{size(need.mid)} (peak {size(need.high)})"
+    """Memory it takes, and takes at most: 400 MiB (peak 560 MiB)."""
+    return held(need.mid) if need.high <= need.mid else f"{held(need.mid)} (peak {held(need.high)})"
 
 
 def money(amount: float | None) -> str:
@@ -43,4 +43,4 @@ def count(number: float | None) -> str:
     return "-" if number is None else f"{number:,.0f}"
 
 
-__all__ = ["count", "echo_table", "memory", "money", "size"]
+__all__ = ["count", "echo_table", "held", "memory", "money", "size"]

@@ -162,12 +162,12 @@ def _pid(server: Server) -> int | None:
 
 
 def _cells(server: Server) -> tuple[str, ...]:
-    from intermodal.cli.table import size
+    from intermodal.cli.table import held
 
     wanted, state, memory = server.wanted, server.state, resident_of(server)
     why = state.reason if state is not None else "a plan that needs it starts it"
     return (
-        wanted.name, server.phase, size(memory) if memory else "-",
+        wanted.name, server.phase, held(memory) if memory else "-",
         str(state.port) if state is not None and server.phase == "ready" else "-",
         f"{(state.context if state is not None else 0) or wanted.context:,}",
         f"{wanted.model_id}{f'; {why}' if why else ''}",
@@ -176,7 +176,7 @@ def _cells(server: Server) -> tuple[str, ...]:
 
 def sentence(server: Server, new: bool) -> str:
     """What there is to say of one that was just asked for."""
-    from intermodal.cli.table import size
+    from intermodal.cli.table import held
 
     wanted, state = server.wanted, server.state
     if state is None or server.phase != "ready":
@@ -187,7 +187,7 @@ def sentence(server: Server, new: bool) -> str:
     rest = f"unloaded after {wanted.idle:g} s without a request" if wanted.idle else "stays until intermodal down"
     return (
         f"up.{wanted.name} is up {how}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
-        f"{size(memory or 0)} of memory; {rest}"
+        f"{held(memory or 0)} of memory; {rest}"
     )
 
 

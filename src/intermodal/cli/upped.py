@@ -10,7 +10,7 @@ from intermodal.cli.doctor import Finding, State
 
 def about_servers() -> Iterator[Finding]:
     """One finding a server: where it is and what it holds, or why it is not."""
-    from intermodal.cli.table import size
+    from intermodal.cli.table import held
     from intermodal.cli.up import resident_of
     from intermodal.servers.up import all_servers
 
@@ -18,7 +18,7 @@ def about_servers() -> Iterator[Finding]:
         wanted, state = server.wanted, server.state
         if state is not None and server.phase == "ready":
             memory = resident_of(server) or 0
-            what = f"{state.base_url}, {size(memory)} of memory, {state.context:,} tokens of context"
+            what = f"{state.base_url}, {held(memory)} of memory, {state.context:,} tokens of context"
             yield Finding(area="up", name=wanted.name, state="ok", what=what)
         elif server.phase == "failed":
             yield Finding(area="up", name=wanted.name, state="broken", what=state.reason if state is not None else "",

@@ -56,7 +56,7 @@ def fitting(step: Call, endpoint: Endpoint, text: str, limit: int | None, world:
             f"the prompt has {counted:,} tokens and the answer may take {limit or 0:,}, "
             f"together more than the {context:,} it can hold",
             where=endpoint.id,
-            todo="ask about fewer pages (--pages), or let a model with a longer context answer (--model)",
+            todo="send less (a shorter text, fewer pages), or let a model with a longer context answer",
             step=step.id,
             sent=False,
         )

@@ -30,7 +30,7 @@ def cut_in_silence(job: Job, counted: int | None) -> errors.ContextExceeded | No
     error = errors.ContextExceeded(
         f"read {counted:,} tokens of a prompt of about {work.text_tokens:,.0f}: it cut the rest without a word",
         where=job.endpoint.id,
-        todo="give it a longer context where it is started, send less (--pages), or ask another model",
+        todo="give it a longer context where it is started, send less (a shorter text, fewer pages), or ask another",
         status=200,
     )
     error.limit = counted

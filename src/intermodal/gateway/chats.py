@@ -30,6 +30,7 @@ from intermodal.wire.served import Refused, RunEvents
 
 if TYPE_CHECKING:
     from intermodal.client import Prepared
+    from intermodal.gateway.lane.lane import Failure
     from intermodal.gateway.serving import Gateway
 
 LARGE = 1 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
@@ -47,6 +48,7 @@ class Job:
         self.plan = plan
         self.ignored = ignored
         self.usage = True  # a stream's end tells its usage
+        self.after: Failure | None = None  # what the lane did before
 
 
 async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: bool = False) -> Job:
@@ -78,7 +80,15 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
 
 async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -> None:
     """Answer a call of this dialect."""
+    after = None
+    if dialect is CHAT and (ready := await gateway.lane.ready(asked)) is not None:
+        way = ready.way or await gateway.lane.learned(ready, asked)
+        if way is not None:
+            after = await gateway.lane.run(ready, way, asked, reply)
+            if after is None:
+                return
     job = await asked_for(gateway, asked, dialect)
+    job.after = after
     if job.call.stream:
         await Stream(gateway, asked, reply, dialect, job).run()
     else:
@@ -90,7 +100,7 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
     run = RunEvents(said.about)
     events: list[WireEvent] = []
     more: dict[str, str] = {}
-    async with gateway.running(job.prepared, job.plan, asked) as happening:
+    async with gateway.running(job.prepared, job.plan, asked, after=job.after) as happening:
         async for event in happening:
             said.feed(event)
             if isinstance(event, Finished):
@@ -149,7 +159,8 @@ class Stream:
         job = self._job
         said = told.Told(job.plan)
         run = RunEvents(said.about)
-        async with self._gateway.running(job.prepared, job.plan, self._asked, live=True) as happening:
+        running = self._gateway.running(job.prepared, job.plan, self._asked, live=True, after=job.after)
+        async with running as happening:
             async for event in happening:
                 said.feed(event)
                 self._follow(event)

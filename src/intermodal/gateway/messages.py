@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -57,15 +58,19 @@ class Head:
 
 @dataclass(slots=True)
 class Asked:
-    """A whole request, and whose. ``sent``: something was sent for it. ``told``: headers of its answer besides.
+    """A whole request, and whose.
 
-    ``served`` collects what is told of it afterwards.
+    ``sent``: something was sent for it. ``counted``: it counts in the key's rate already, which is decided in turn
+    (``admitting``) where it is several runs. ``told``: headers of its answer besides. ``served`` collects what
+    is told of it afterwards.
     """
 
     head: Head
     body: bytes
     key: VirtualKey = OPEN
     sent: bool = False
+    counted: bool = False
+    admitting: asyncio.Lock = field(default_factory=asyncio.Lock)
     told: dict[str, str] = field(default_factory=dict)
     served: Served = field(default_factory=Served)
 

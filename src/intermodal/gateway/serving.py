@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import TYPE_CHECKING
 
-from intermodal.client import AsyncClient, Prepared, plan_from
+from intermodal.client import Prepared, plan_from
 from intermodal.errors import UsageError
 from intermodal.events import Event
 from intermodal.gateway.charging import charged, kept, once, who
@@ -19,6 +19,8 @@ from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, place_of
 from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.lane.lane import Failure, Lane
+from intermodal.gateway.lasting import LastingClient
 from intermodal.gateway.latest import Latest
 from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
@@ -42,7 +44,7 @@ _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
 
 class Gateway:
-    """Answers clients with a :class:`AsyncClient`.
+    """Answers clients with a :class:`LastingClient`.
 
     Args:
         client: what plans and runs.
@@ -56,7 +58,7 @@ class Gateway:
     """
 
     def __init__(
-        self, client: AsyncClient, *, host: str = "127.0.0.1", port: int = 0, limits: HttpLimits | None = None,
+        self, client: LastingClient, *, host: str = "127.0.0.1", port: int = 0, limits: HttpLimits | None = None,
         drain: float = 30.0, ledger: Ledger | None = None, log: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
         if ledger is not None:
@@ -74,8 +76,10 @@ class Gateway:
         self.conversations = Conversations()
         self.metrics = Metrics()
         self.shapes = Shapes()
+        self.lane = Lane(self)
         self.plans: Latest[tuple[str, str], Plan] = Latest(_PLANS)
         self.readiness: tuple[float, dict[str, bool]] | None = None
+        self.looking = asyncio.Lock()
         self.stopping = False
         self.active = 0
         self._drain = drain
@@ -203,16 +207,18 @@ class Gateway:
         return prepared, plan
 
     def running(
-        self, prepared: Prepared, plan: Plan, asked: Asked, *, live: bool = False
+        self, prepared: Prepared, plan: Plan, asked: Asked, *, live: bool = False, after: Failure | None = None
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
-        it had open; then it is settled. ``live``: the client reads along. Raises Refused."""
+        it had open; then it is settled. ``live``: the client reads along. ``after``: what the lane did before.
+        Raises Refused."""
+        tried, given = after or (None, None)
         asked.served.planned(plan, live=live)
-        events = self._watched(prepared, plan, live, asked.served)
-        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, events)
+        events = self._watched(self.client.execute(prepared, plan, live=live, tried=tried), asked.served)
+        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, events, given)
 
-    async def _watched(self, prepared: Prepared, plan: Plan, live: bool, served: Served) -> AsyncGenerator[Event]:
-        async with aclosing(self.client.execute(prepared, plan, live=live)) as events:
+    async def _watched(self, running: AsyncGenerator[Event], served: Served) -> AsyncGenerator[Event]:
+        async with aclosing(running) as events:
             async for event in events:
                 self.metrics.feed(event)
                 served.feed(event)
@@ -252,6 +258,7 @@ class Gateway:
             await self._drained()
         finally:
             watching.cancel()
+            await self.lane.close()
             for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
                 loop.remove_signal_handler(number)
 
@@ -286,6 +293,7 @@ class Gateway:
         while True:
             await asyncio.sleep(_WAKE)
             now = loop.time()
+            self.lane.watch(now)
             for connection in tuple(self.connections):
                 if connection.deadline is not None and connection.deadline < now:
                     connection.deadline = None

@@ -40,6 +40,11 @@ class MediaWorker:
     def pid(self) -> int | None:
         return self._worker.pid
 
+    @property
+    def busy(self) -> bool:
+        """It decodes for somebody; each job has a time at which it is ended."""
+        return self._worker.busy
+
     async def start(self) -> None:
         """Start the child ahead of its first job."""
         await self._call("ready", {}, name="", seconds=_PROBE_SECONDS)

@@ -160,7 +160,7 @@ def make_case(
     job, output = _job(request)
     if request.tools and job != "generate":
         raise UsageError(f"tools go with an answer, and {_NO_ANSWER[job]} is wanted", todo="leave the tools out")
-    question = _question(request)
+    question = question_of(request)
     aspects = asked(question)
     texts, files, media = _split(request, facts)
     ignored: tuple[str, ...] = ()
@@ -262,7 +262,7 @@ def _job(request: Request) -> tuple[Job, str]:
     return "generate", "json" if isinstance(output, JsonOutput) else "text"
 
 
-def _question(request: Request) -> str:
+def question_of(request: Request) -> str:
     """What the sender says in the last message, its two ends if it is long; while tools are called, in the last one
     before."""
     asked_in = next(

@@ -17,12 +17,21 @@ def count(quantity: Quantity) -> str:
 
 
 def size(amount: float) -> str:
-    """Bytes on a disk or in memory: 98 MB, 1.6 GB.
+    """Bytes on a disk or on their way, as those who sell and send them count: 98 MB, 1.6 GB.
 
     >>> size(98e6), size(1.6e9)
     ('98 MB', '1.6 GB')
     """
     return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB"
+
+
+def held(amount: float) -> str:
+    """Bytes in memory, as those who make it count: 98 MiB, 1.6 GiB.
+
+    >>> held(98 << 20), held(1.6 * 2**30)
+    ('98 MiB', '1.6 GiB')
+    """
+    return f"{amount / 2**30:.1f} GiB" if amount >= 2**30 else f"{amount / 2**20:.0f} MiB"
 
 
 def tokens(quantity: Quantity) -> str:

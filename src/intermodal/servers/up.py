@@ -16,7 +16,7 @@ from intermodal.config import state_dir
 from intermodal.content import Value
 from intermodal.costing.memory import fits
 from intermodal.errors import DoesNotFit, NotInstalled, RuntimeCrashed, UsageError
-from intermodal.plans.numbers import size
+from intermodal.plans.numbers import held, size
 from intermodal.runtimes.machine import snapshot
 from intermodal.runtimes.nouns import Served
 from intermodal.servers.records import ALIVE, Place, State, Wanted, places
@@ -141,8 +141,8 @@ def fit(wanted: Wanted, free: int, memory: int) -> None:
         fewer = ", fewer --slots" if wanted.slots > 1 else ""
         todo += f", say --context {max(512, wanted.context // 4)}{fewer}"
     raise DoesNotFit(
-        f"needs {size(mid)} of memory and up to {size(high)} ({size(wanted.disk)} of weights{context}), "
-        f"and {size(free)} are free",
+        f"needs {held(mid)} of memory and up to {held(high)} ({size(wanted.disk)} of weights{context}), "
+        f"and {held(free)} are free",
         where=wanted.name, todo=f"{todo}, or take a smaller model",
     )  # fmt: skip
 

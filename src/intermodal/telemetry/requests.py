@@ -73,7 +73,7 @@ class RequestSpan:
         told |= {"intermodal.key.id": served.key} if served.key else {}
         told |= {"intermodal.model": plain(served.model)} if served.model else {}
         told |= {"intermodal.route": served.endpoint} if served.endpoint else {}
-        told |= {"intermodal.cost": served.cost} if served.cost is not None else {}
+        told |= {"intermodal.cost": float(served.cost)} if served.cost is not None else {}
         self.span.set_attributes({**self._http, **told})
         self.span.end()
         self._signals.measure(names.HTTP_DURATION, served.seconds, self._http)

@@ -165,7 +165,7 @@ class Run:
         if self._own is not None:
             self._own.set_attribute("intermodal.route", event.endpoint)
             if event.cost is not None:
-                self._own.set_attribute("intermodal.cost", event.cost)
+                self._own.set_attribute("intermodal.cost", float(event.cost))
 
     def _remarked(self, event: Checked | Replanned) -> None:
         span = self._own or getattr(within.get(), "span", None)

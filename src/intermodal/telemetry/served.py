@@ -125,7 +125,6 @@ class Served:
         elif isinstance(event, AttemptFailed):
             self.attempts += 1
         elif isinstance(event, Finished):
-            self._spent(event.cost)
             self.endpoint = event.endpoint
 
     def called(self, call: Called) -> None:
@@ -133,9 +132,9 @@ class Served:
 
         With OpenTelemetry on, it becomes a span below the request's, with its measures.
         """
-        self.attempts += 1
+        self.attempts += call.attempts
         self._used(call.usage)
-        self._spent(call.cost)
+        self.spent(call.cost)
         if not call.error:
             self.endpoint = call.endpoint.id if call.endpoint is not None else ""
             if call.first is not None and self.first is None:
@@ -155,7 +154,8 @@ class Served:
         if usage.output_tokens is not None:
             self.output_tokens = (self.output_tokens or 0) + usage.output_tokens
 
-    def _spent(self, cost: float | None) -> None:
+    def spent(self, cost: float | None) -> None:
+        """What a run, or a call, took: USD, None where nobody knows."""
         known = not self._runs or self.cost is not None
         self._runs += 1
         self.cost = None if cost is None or not known else (self.cost or 0.0) + cost

@@ -79,7 +79,7 @@ _NO_CREDIT = "the account has no credit left"
 _BILLING = "check its plan and billing, or allow another host"
 _KEY = "check the key (intermodal doctor)"
 _LATER = "try again later, or allow another host"
-_SHORTER = "send less (--pages), or a model with a longer context"
+_SHORTER = "send less (a shorter text, fewer pages), or a model with a longer context"
 _SMALLER = "send fewer or smaller files"
 
 ROWS: tuple[Row, ...] = (

@@ -66,12 +66,49 @@ def test_a_revoked_key_stays_on_record_and_its_name_is_free(cli: Cli) -> None:
         ["create", "a", "--budget", "1e40"], ["create", "a", "--budget", "5", "--budget", "6/month"],
         ["create", "a", "--tokens", "many"], ["create", "a", "--rpm", "0"], ["create", "a", "--expires", "soon"],
         ["create", "a", "--expires", "2001-01-01"], ["create", "a", "--model", "q*n*"], ["revoke", "nobody"],
+        ["create", "a", "--rpm", "none"], ["create", "a", "--budget", "none"], ["set", "nobody", "--rpm", "5"],
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence_and_makes_nothing(cli: Cli, file: Path, words: list[str]) -> None:
     done = cli("keys", *words)
     assert done.code == 2 and done.out == "" and "Traceback" not in done.err
     assert not file.exists() or not SqliteBooks(file).every_key()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["--budget", "none", "--budget", "5"], ["--rpm", "0"], ["--rpm", "many"], ["--tpm", "-1"],
+        ["--model", "any", "--model", "x"], ["--expires", "2001-01-01"], ["--budget", "5/fortnight"],
+    ],
+)  # fmt: skip
+def test_a_change_that_is_none_changes_nothing(cli: Cli, file: Path, words: list[str]) -> None:
+    cli("keys", "create", "app", "--budget", "5")
+    before = SqliteBooks(file).every_key()
+    done = cli("keys", "set", "app", *words)
+    assert done.code == 2 and done.out == "" and "Traceback" not in done.err
+    assert SqliteBooks(file).every_key() == before
+    cli("keys", "revoke", "app")
+    assert cli("keys", "set", "app", "--rpm", "5").code == 2
+
+
+def test_limits_are_changed_and_what_is_not_said_stays(cli: Cli, file: Path) -> None:
+    secret = cli("keys", "create", "app", "--budget", "5", "--budget", "1/day", "--tokens", "1000/day", "--rpm", "60",
+                 "--tpm", "900", "--expires", "30d", "--model", "qwen/*", "--policy", "house").out.strip()  # fmt: skip
+    (before,) = SqliteBooks(file).every_key()
+    done = cli("keys", "set", "app", "--budget", "20/month", "--rpm", "none", "--model", "any", "--expires", "never")
+    assert done.code == 0 and "$20" in done.out and secret not in done.out + done.err
+    (key,) = SqliteBooks(file).every_key()
+    assert (key.id, key.name, key.digest, key.start, key.created) == (
+        before.id, before.name, digest(secret), before.start, before.created
+    )  # fmt: skip
+    tokens = Budget(unit="tokens", limit=1000, period="day")
+    assert set(key.budgets) == {Budget(unit="usd", limit=20 * NANO), tokens}
+    assert (key.rate, key.models, key.policies, key.expires) == (Rate(tpm=900), (), ("house",), None)
+    document = cli("keys", "set", secret[:9], "--budget", "none", "--policy", "a", "--policy", "b", "--json").document
+    assert (document["rpm"], document["tpm"], document["policies"]) == (None, 900, ["a", "b"])
+    (key,) = SqliteBooks(file).every_key()
+    assert key.budgets == (tokens,)
 
 
 def test_a_secret_given_as_a_name_is_not_said_again(cli: Cli) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import SEEING, STRONG, House, config
+from tests.unit.gateway.house import SEEING, STRONG, VECTORS, House, config
 
 from intermodal.testing import FakeHost
 
@@ -32,7 +32,9 @@ def host() -> Iterator[FakeHost]:
 
 @pytest.fixture
 def configured(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, f"{STRONG}\n{SEEING}"), more=POLICIES)
+    path = config(
+        tmp_path / "intermodal.toml", ("cloud", host.base_url, f"{STRONG}\n{SEEING}\n{VECTORS}"), more=POLICIES
+    )
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     return path
 

@@ -132,4 +132,5 @@ def config(path: Path, *hosts: tuple[str, str, str], more: str = "") -> Path:
 
 
 STRONG = 'id = "cloud/strong"; input = ["text"]; context = 32000; tier = "large"; input_mtok = 0.1; output_mtok = 0.4'
+VECTORS = 'id = "cloud/vectors"; tasks = ["feature-extraction"]; input_mtok = 0.02; tier = "large"; input = ["text"]'
 SEEING = STRONG.replace("strong", "seeing").replace('["text"]', '["text", "image"]').replace("= 0.", "= 1.")

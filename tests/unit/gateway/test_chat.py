@@ -226,6 +226,24 @@ def test_models_are_listed_with_what_they_take_and_cost(house: House) -> None:
     assert house.http.get("/v1/models/no/such").status_code == 404
 
 
+def test_an_alias_of_a_model_is_listed_as_what_it_stands_for(house: House) -> None:
+    rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
+    meant = {**rows["cloud/strong"], "id": "gpt-4o", "name": "gpt-4o"}
+    assert rows["gpt-4o"] == meant
+    assert house.post("/api/show", {"model": "gpt-4o"}).json()["model_info"]["cloud.context_length"] == 32000
+
+
+def test_who_sends_more_tools_than_a_model_holds_is_told_of_the_tools(house: House, host: FakeHost) -> None:
+    """Chat programs add dozens to a short question; without the word nobody knows what is too long."""
+    words = "What it does, at length. " * 40
+    tool = {"type": "function", "function": {"name": "f", "description": words, "parameters": {"type": "object"}}}
+    found = house.chat("hello", tools=[{**tool, "function": {**tool["function"], "name": f"f{n}"}} for n in range(99)])
+    assert found.status_code == 400
+    assert "with 99 tools" in found.json()["error"]["message"]
+    assert "fewer tools" in found.json()["error"]["message"]
+    assert host.attempts == []
+
+
 def test_everything_listed_as_a_name_is_served(house: House) -> None:
     for row in house.http.get("/v1/models").json()["data"]:
         if "text" in row["architecture"]["output_modalities"] and "text" in row["architecture"]["input_modalities"]:
@@ -245,6 +263,65 @@ def test_health_is_told(house: House) -> None:
     assert ready.status_code == 200
     assert ready.json()["checks"] == {"media": True, "store": True, "endpoints": True}
     assert house.http.head("/healthz").content == b""
+
+
+def test_a_worker_that_opens_and_does_not_decode_is_not_ready(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header says nothing of pixels and samples: what comes out is compared."""
+    from intermodal.media.probed import Pcm
+
+    async def silent(data: bytes, *, name: str = "") -> Pcm:
+        return Pcm(samples=bytes(320), seconds=0.01)
+
+    monkeypatch.setattr(house.gateway.client.media, "pcm", silent)
+    found = house.http.get("/readyz")
+    assert (found.status_code, found.json()["checks"]["media"]) == (503, False)
+
+
+def test_a_worker_that_died_is_started_again_by_the_next_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import signal
+
+    from intermodal.gateway import health
+
+    assert house.http.get("/readyz").status_code == 200
+    pid = house.gateway.client.media.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    monkeypatch.setattr(health, "KEPT", 0.0)
+    found = [house.http.get("/readyz").json()["checks"]["media"] for _ in range(2)]
+    assert found[-1] is True and house.gateway.client.media.pid not in (None, pid)
+
+
+def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    media = house.gateway.client.media
+    decoded = []
+    real = media.picture
+
+    async def counted(data: bytes, *, name: str = "") -> object:
+        decoded.append(name)
+        return await real(data, name=name)
+
+    monkeypatch.setattr(media, "picture", counted)
+
+    async def many() -> list[dict[str, bool]]:
+        from intermodal.gateway.health import readiness
+
+        return await asyncio.gather(*(readiness(house.gateway) for _ in range(20)))
+
+    made = asyncio.run_coroutine_threadsafe(many(), house.loop).result(30)
+    assert len(decoded) == 1 and all(each == made[0] for each in made)
+
+    async def long_job() -> bool:
+        from intermodal.gateway.health import _decodes
+
+        async with media._worker._lock:
+            return await _decodes(house.gateway)
+
+    assert asyncio.run_coroutine_threadsafe(long_job(), house.loop).result(5) is True
 
 
 def test_without_an_endpoint_it_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

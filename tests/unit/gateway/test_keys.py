@@ -175,6 +175,27 @@ def test_rates_are_said_and_kept(keyed: House, host: FakeHost) -> None:
     assert len(host.attempts) == 2
 
 
+def test_many_texts_to_embed_are_one_request_of_a_rate(host: FakeHost, keyed: House) -> None:
+    """However many of them are under way at once."""
+    body = {"model": "cloud/vectors", "input": [f"text {n}" for n in range(12)]}
+    made = [keyed.post("/v1/embeddings", body, **bearer("slow")) for _ in range(3)]
+    assert [answer.status_code for answer in made] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in made[:2]] == ["1", "0"]
+    assert len(host.attempts) == 24, "and nothing of a refused one is sent"
+
+
+def test_a_limit_that_is_changed_holds_for_the_gateway_that_runs(keyed: House, own_home: Path) -> None:
+    from msgspec.structs import replace
+
+    assert [chat(keyed, "slow").status_code for _ in range(3)] == [200, 200, 429]
+    books = SqliteBooks(own_home / "data" / FILE)
+    books.change("k-slow", lambda key: replace(key, rate=Rate()))
+    until(lambda: chat(keyed, "slow").status_code == 200)
+    books.change("k-slow", lambda key: replace(key, budgets=(Budget(unit="usd", limit=1),)))
+    until(lambda: chat(keyed, "slow").status_code == 429)
+    books.close()
+
+
 def test_who_leaves_pays_the_upper_bound_and_no_more(keyed: House, host: FakeHost) -> None:
     host.answer = "word " * 50
     host.fault = Fault("stall", 3)

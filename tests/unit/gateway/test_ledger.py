@@ -253,3 +253,106 @@ def test_another_process_that_looks_in_leaves_what_is_in_use(tmp_path: Path) -> 
     with closing(sqlite3.connect(path)) as other:
         assert (mine,) in other.execute("SELECT id FROM workers").fetchall()
     books.close()
+
+
+# ---- limits that are changed ---------------------------------------------------------------------------
+
+
+def bounded(usd: float | None, rpm: int | None = None) -> VirtualKey:
+    budgets = () if usd is None else (Budget(unit="usd", limit=nano(usd), period="month"),)
+    return VirtualKey(id="k", name="app", budgets=budgets, rate=Rate(rpm=rpm))
+
+
+async def written(clock: Clock) -> None:
+    await asyncio.sleep(0.15)
+    clock.now += 1
+
+
+def spent_in(folder: Path) -> float:
+    return {row.account: row.spent for row in SqliteBooks(folder / FILE).spent()}["k/usd/month"] / NANO
+
+
+async def test_a_budget_that_is_made_smaller_holds_at_once_and_forgets_nothing(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    for _ in range(3):
+        ledger.settle(await got(ledger, bounded(1.0), cost=0.1), cost=0.1, tokens=1)
+    running = await got(ledger, bounded(1.0), cost=0.1)
+    await written(clock)
+    less = bounded(0.5)
+    ledger.settle(await got(ledger, less, cost=0.1), cost=0.1, tokens=1)
+    await written(clock)
+    no = await refused(ledger, less, cost=0.1)
+    assert "$0.40 of the $0.50" in no.words, "with what an earlier limit let in counted"
+    ledger.settle(running, cost=0.05, tokens=1)
+    await written(clock)
+    ledger.settle(await got(ledger, less, cost=0.05), cost=0.05, tokens=1)
+    await ledger.close()
+    assert spent_in(tmp_path) == pytest.approx(0.5)
+
+
+async def test_a_budget_that_is_made_larger_lets_in_who_was_refused(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    ledger.settle(await got(ledger, bounded(0.2), cost=0.2), cost=0.2, tokens=1)
+    await written(clock)
+    assert (await refused(ledger, bounded(0.2), cost=0.1)).code == "insufficient_quota"
+    more = bounded(0.35)
+    ledger.settle(await got(ledger, more, cost=0.1), cost=0.1, tokens=1)
+    await written(clock)
+    assert (await refused(ledger, more, cost=0.1)).code == "insufficient_quota"
+    await ledger.close()
+    assert spent_in(tmp_path) == pytest.approx(0.3)
+
+
+async def test_a_budget_can_be_given_and_taken_away_while_requests_run(tmp_path: Path, clock: Clock) -> None:
+    """What was spent without a limit counts under the one that is given; sums go on through all of it."""
+    ledger = await started(tmp_path, clock)
+    free, tight, wide = bounded(None), bounded(0.6), bounded(2.0)
+    for _ in range(4):
+        ledger.settle(await got(ledger, free, cost=0.1), cost=0.1, tokens=1)
+    running = await got(ledger, free, cost=0.1)
+    await written(clock)
+    ledger.settle(await got(ledger, tight, cost=0.1), cost=0.1, tokens=1)
+    await written(clock)
+    assert (await refused(ledger, tight, cost=0.1)).status == 429
+    ledger.settle(await got(ledger, free, cost=5.0), cost=0.3, tokens=1)
+    ledger.settle(running, cost=0.1, tokens=1)
+    await written(clock)
+    ledger.settle(await got(ledger, wide, cost=1.0), cost=1.0, tokens=1)
+    await written(clock)
+    assert (await refused(ledger, wide, cost=0.2)).status == 429
+    await ledger.close()
+    assert spent_in(tmp_path) == pytest.approx(0.4 + 0.1 + 0.1 + 0.3 + 1.0)
+
+
+async def test_a_rate_can_be_changed(tmp_path: Path, clock: Clock) -> None:
+    ledger = await started(tmp_path, clock)
+    for _ in range(2):
+        ledger.settle(await got(ledger, bounded(None, rpm=2)), cost=0.0, tokens=1)
+    await written(clock)
+    assert (await refused(ledger, bounded(None, rpm=2))).code == "rate_limit_exceeded"
+    faster = bounded(None, rpm=120)
+    clock.now += 1
+    ledger.settle(await got(ledger, faster), cost=0.0, tokens=1)
+    await ledger.close()
+
+
+async def test_what_was_spent_long_ago_is_forgotten_and_sums_stay(tmp_path: Path, clock: Clock) -> None:
+    budgets = tuple(Budget(unit="usd", limit=9 * NANO, period=period) for period in ("hour", "day", "month", "total"))
+    key = VirtualKey(id="k", name="app", budgets=budgets)
+    for _ in range(3):
+        ledger = await started(tmp_path, clock)
+        ledger.settle(await got(ledger, key, cost=0.5), cost=0.5, tokens=1)
+        await ledger.close()
+        clock.now += 36 * 86400
+    books = SqliteBooks(tmp_path / FILE, clock=clock)
+    books.prune()
+    rows = [row for row in books.spent() if "/usd/" in row.account]
+    starts = {period: sorted(row.start for row in rows if row.account.endswith(period))
+              for period in ("hour", "day", "month", "total")}  # fmt: skip
+    assert starts["hour"] == []
+    assert starts["day"] == ["2025-11-25", "2025-12-31", "2026-02-05"]
+    assert starts["month"] == ["2025-11", "2025-12", "2026-02"]
+    assert next(row.spent for row in rows if row.account.endswith("total")) == 1.5 * NANO
+    clock.now += 420 * 86400
+    assert books.prune() == 3
+    assert next(row.spent for row in books.spent() if row.account == "k/usd/total") == 1.5 * NANO

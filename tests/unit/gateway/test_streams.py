@@ -149,6 +149,7 @@ def test_a_client_that_leaves_ends_the_call_of_the_host(house: House, host: Fake
     leave(house, {**ASKED, "stream": stream}, after=b"word1" if stream else b"", host=host)
     until(lambda: not house.gateway.active)
     until(lambda: not host._server.connections)  # hung up on, not only left alone
+    until(lambda: house.gateway.client.store.attempts(10))
     rows = house.gateway.client.store.attempts(10)
     assert len(rows) == 1
     assert rows[0].state in ("settled", "estimated", "void")

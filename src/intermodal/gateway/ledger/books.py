@@ -11,7 +11,7 @@ in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -121,6 +121,10 @@ class Books(Protocol):
         ...
 
     def add(self, key: VirtualKey) -> None: ...
+    def change(self, key: str, edit: Callable[[VirtualKey], VirtualKey]) -> VirtualKey:
+        """Limits of a key that is in use, in one step; its id, name and secret stay. Returns it as it is now."""
+        ...
+
     def revoke(self, key: str, now: float) -> None: ...
     def spent(self) -> tuple[Spent, ...]: ...
 
@@ -136,6 +140,10 @@ class Books(Protocol):
     def take(self, worker: str, wants: Sequence[Want], now: float) -> tuple[Grant, ...]: ...
     def write(self, worker: str, lines: Sequence[Line], now: float) -> tuple[int, ...]:
         """Write what became of leases; returns what is left of each. Of none, it is a sign of life."""
+        ...
+
+    def prune(self) -> int:
+        """Forget what was spent in periods that are long past; sums over all time stay. Returns how many rows."""
         ...
 
     def recover(self) -> int:

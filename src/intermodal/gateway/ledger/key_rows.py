@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 import msgspec
 
@@ -38,6 +39,19 @@ def add(connection: sqlite3.Connection, key: VirtualKey) -> None:
     connection.execute("INSERT INTO keys (id, name, digest, row) VALUES (?, ?, ?, ?)",
                        (key.id, key.name, key.digest, body))  # fmt: skip
     connection.execute("UPDATE keys_version SET number = number + 1")
+
+
+def change(connection: sqlite3.Connection, key: str, edit: Callable[[VirtualKey], VirtualKey]) -> VirtualKey:
+    """Raises UsageError where it was revoked meanwhile."""
+    found = next((each for each in every(connection) if each.id == key and each.revoked is None), None)
+    if found is None:
+        raise UsageError("the key is revoked", where="keys set", todo="see: intermodal keys list")
+    edited = edit(found)
+    made = msgspec.structs.replace(edited, id=found.id, name=found.name, digest=found.digest, start=found.start)
+    body = msgspec.json.encode(msgspec.structs.replace(made, digest=b"", revoked=None))
+    connection.execute("UPDATE keys SET row = ? WHERE id = ?", (body, key))
+    connection.execute("UPDATE keys_version SET number = number + 1")
+    return made
 
 
 def revoke(connection: sqlite3.Connection, key: str, now: float) -> None:

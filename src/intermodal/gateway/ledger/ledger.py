@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from intermodal.gateway.ledger.till import Reservation, Till
 TICK_SECONDS = 0.05
 ALIVE_SECONDS = 60.0  # a sign of life for those who cannot see this process
 PATIENCE_SECONDS = 0.25  # a request waits so long for what lies idle in other workers; they look every tick
+PRUNE_SECONDS = 6 * 3600.0  # how often what was spent long ago is forgotten
 RECOVER_SECONDS = 1.0  # how often dead workers are looked for when something is short
 
 T = TypeVar("T")
@@ -75,6 +77,7 @@ class Ledger:
     async def start(self) -> None:
         """Charge what dead workers left, and take part. Raises StoreError."""
         await self._off(self._books.recover)
+        await self._off(self._books.prune)
         entered = await self._off(self._books.enter)
         self._worker = entered.id
         self._journal = Journal(entered.journal)
@@ -258,10 +261,12 @@ class Ledger:
             self._ticking = None
 
     async def _live(self) -> None:
-        while True:
+        for minute in itertools.count(1):
             await asyncio.sleep(ALIVE_SECONDS)
             with contextlib.suppress(StoreError):
                 await self._off(lambda: self._books.write(self._worker, (), self._clock()))
+                if not minute % (PRUNE_SECONDS // ALIVE_SECONDS):
+                    await self._off(self._books.prune)
 
     async def _write(self) -> None:
         lines = self._till.tick(self._clock())

@@ -25,9 +25,9 @@ class Purse:
     """``free`` below 0: not drawn from yet, or more was charged than had been set aside."""
 
     __slots__ = (
-        "_base", "_journal", "_numbers", "account", "dry", "dry_until", "free", "held", "left", "pace", "quiet_since",
-        "ready", "returned", "returning", "slot", "spent", "spent_by_all", "start", "touched", "unit", "unknown",
-        "until", "used", "warm",
+        "_base", "_journal", "_numbers", "account", "drawn", "dry", "dry_until", "free", "held", "left", "pace",
+        "quiet_since", "ready", "returned", "returning", "slot", "spent", "spent_by_all", "start", "touched", "unit",
+        "unknown", "until", "used", "warm",
     )  # fmt: skip
 
     def __init__(self, account: Account, start: str, until: float, journal: Journal) -> None:
@@ -37,7 +37,7 @@ class Purse:
         self.until = until  # the period's end
         self.free = -1
         self.held = 0
-        self.spent = self.unknown = self.returned = 0  # since the lease began
+        self.drawn = self.spent = self.unknown = self.returned = 0  # since the lease began
         self.returning = 0  # given back, but the books may not know it yet
         self.ready = False  # the lease is in the books
         self.left = 0  # in the books, as last heard
@@ -89,10 +89,24 @@ class Purse:
             self.ready = True
             self.free = 0 if self._limited else PLENTY
         self.free += grant.amount
+        self.drawn += grant.amount
         self.left = grant.left
         self.spent_by_all = grant.spent
         if self.free < need:
             self.dry, self.dry_until = self.free + grant.left + grant.idle + self.returning, now + DRY_SECONDS
+
+    def limited(self, account: Account) -> None:
+        """The limit is another now. What lies idle goes back, so that what is drawn next is drawn under the new one;
+        what is held stays held, and the lease goes on: what was spent of it is spent."""
+        if self.ready:
+            # Without a limit nothing was taken off what is free, so there what was drawn tells what lies idle.
+            back = self.free if self._limited else self.drawn - self.spent - self.held - self.returned
+            self.returned += back
+            self.returning += max(back, 0)
+            self.free = 0 if account.limit is not None else PLENTY
+            self.touched = True
+        self.account = account
+        self.dry, self.dry_until = 0, 0.0
 
     @property
     def _limited(self) -> bool:

@@ -8,7 +8,7 @@ same remainder.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ from intermodal.gateway.ledger import answers, buckets, key_rows
 from intermodal.gateway.ledger import journal as journals
 from intermodal.gateway.ledger.books import Asked, Clash, Fresh, Grant, Line, Replay, Spent, Want, Worker
 from intermodal.gateway.ledger.minting import new_id
-from intermodal.gateway.ledger.nouns import Account, VirtualKey
+from intermodal.gateway.ledger.nouns import Account, Period, VirtualKey
+from intermodal.gateway.ledger.periods import span
 from intermodal.gateway.ledger.schema import CHANGES
 from intermodal.store.connection import Database, shown
 from intermodal.store.process import dead, identity
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 FILE = "gateway.sqlite3"
 SILENT_SECONDS = 600.0  # without a sign of life; workers give one a minute
+# How long it is kept what was spent in an hour or a day; months and sums over all time are few, and stay.
+KEPT_DAYS: Mapping[Period, int] = {"hour": 35, "day": 400}
 BUSY_SECONDS = 5.0  # workers write in turn; SQLite's waiting is not fair
 _OUT = "taken - spent - returned"  # of a lease: what is drawn and not settled
 
@@ -68,6 +71,10 @@ class SqliteBooks:
         with self._database.writing() as connection:
             key_rows.add(connection, key)
 
+    def change(self, key: str, edit: Callable[[VirtualKey], VirtualKey]) -> VirtualKey:
+        with self._database.writing() as connection:
+            return key_rows.change(connection, key, edit)
+
     def revoke(self, key: str, now: float) -> None:
         with self._database.writing() as connection:
             key_rows.revoke(connection, key, now)
@@ -81,6 +88,17 @@ class SqliteBooks:
                 " WHERE leases.account = spending.account AND leases.start = spending.start) AS held FROM spending"
             ).fetchall()
         return tuple(Spent(**dict(row)) for row in rows)
+
+    def prune(self) -> int:
+        now, gone = self._clock(), 0
+        with self._database.writing(later=True) as connection:
+            for period, days in KEPT_DAYS.items():
+                gone += connection.execute(
+                    "DELETE FROM spending WHERE account LIKE ? AND start < ? AND NOT EXISTS (SELECT 1 FROM leases"
+                    " WHERE leases.account = spending.account AND leases.start = spending.start)",
+                    (f"%/{period}", span(period, now - 86400 * days)[0]),
+                ).rowcount
+        return gone
 
     # ---- workers ------------------------------------------------------------------------------
 

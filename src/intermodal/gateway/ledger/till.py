@@ -133,9 +133,13 @@ class Till:
     def _purse(self, account: Account, now: float) -> Purse:
         start, until = span(account.period, now) if account.period else ("", float("inf"))
         found = self._purses.get((account.id, start))
-        if found is None or found.account != account:
+        if found is None:
             found = self._purses[account.id, start] = Purse(account, start, until, self._journal)
             found.quiet_since = now
+        elif found.account != account:
+            found.limited(account)
+            if not found.warm:
+                self._warmed(found)
         return found
 
     # ---- reserve, settle, release ---------------------------------------------------------------
