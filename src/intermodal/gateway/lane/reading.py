@@ -66,6 +66,8 @@ class _Message(msgspec.Struct):
     function_call: Any = None
 
 
+LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by the executor
+
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[_Message])
 _word = msgspec.json.Decoder(str)
@@ -157,6 +159,8 @@ def _shape(
         return None
     digest.update(b"\0\0%b" % message.role.encode())
     content = message.content
+    if isinstance(content, str) and len(content) > LONG:
+        return None
     if message.role == "tool":
         if not isinstance(content, str) or message.tool_call_id is None or message.tool_calls:
             return None
@@ -197,7 +201,7 @@ def _parts(
         return None
     shapes: list[object] = []
     for part in content:
-        if part.type == "text" and part.text is not None and part.text.strip():
+        if part.type == "text" and part.text is not None and part.text.strip() and len(part.text) <= LONG:
             digest.update(b"\0" + part.text.strip().encode("utf-8", "replace"))
             texts.append(part.text)
             shapes.append(measure.sizes(part.text))
