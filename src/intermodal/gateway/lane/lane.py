@@ -26,6 +26,7 @@ from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import Place, answered
+from intermodal.gateway.counted import check_values
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.pipes import Pipe, Pipes
@@ -116,6 +117,7 @@ class Lane:
         if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
             return None
         await client.looked()
+        check_values(asked.body)
         if len(asked.body) > LARGE:
             chat = await asyncio.to_thread(chat_of, asked.body, asked.owner, self._measures.alone())
         else:

@@ -171,6 +171,7 @@ class Pipe(asyncio.Protocol):
         self._more = False  # a reply began that nobody asked for
         self._left: list[memoryview] = []  # of a body, what was not written yet
         self._paused = False
+        self._behind = False  # who reads the answer is: the host is not the one that is silent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -183,7 +184,7 @@ class Pipe(asyncio.Protocol):
     def send(self, target: Target, body: Sequence[bytes | memoryview], listener: Listener, where: str) -> None:
         """Write a request; its reply goes to the listener."""
         self.listener, self._where, self._timeouts = listener, where, target.timeouts
-        self._answering = self._more = False
+        self._answering = self._more = self._behind = False
         self.wordless = True
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
@@ -219,11 +220,13 @@ class Pipe(asyncio.Protocol):
         """Who reads the answer is behind."""
         if self.open:
             self._transport.pause_reading()
+        self._behind = True
         self.deadline = float("inf")
 
     def resume(self) -> None:
         if self.open:
             self._transport.resume_reading()
+        self._behind = False
         self.deadline = self._loop.time() + self._timeouts.idle
 
     def abort(self) -> None:
@@ -271,7 +274,7 @@ class Pipe(asyncio.Protocol):
             if self.listener is None:
                 if self._more:
                     self.abort()  # a reply to nothing
-            elif not self.wordless:
+            elif not self.wordless and not self._behind:
                 self.deadline = self._loop.time() + self._timeouts.idle
 
     def eof_received(self) -> bool:
