@@ -94,6 +94,8 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
 
 def policy_of(model: str, config: Config) -> Policy:
     """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
+    if not model:  # an empty name is no wish for any model: that is auto
+        raise Refused("the body names no model", status=400, todo=f"see /v1/models, or ask for {AUTO}")
     if len(model) > LONGEST:  # it is said again in errors
         raise UnknownModel(f"no model has a name of more than {LONGEST} letters", todo="see /v1/models")
     name = config.serve.aliases.get(model, model)

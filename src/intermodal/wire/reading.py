@@ -34,12 +34,15 @@ def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) 
             raise ValueError(f"not {what}: the body is no JSON object")
         call = read(tree)
         msgspec.convert(msgspec.to_builtins(_without_media(call)), ChatCall)
+        msgspec.msgpack.encode((call.sampling, call.output, call.tools, call.candidates, call.context))
         return call
 
     try:
         return read_whole(body, found)
     except msgspec.ValidationError as error:
         raise ValueError(f"not {what}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+    except OverflowError:  # a schema of a tool may hold it as well as a limit
+        raise ValueError(f"not {what}: a number is larger than 64 bits hold") from None
     except KeyError as error:
         raise ValueError(f"not {what}: {error.args[0]!r} is missing or unknown") from None
     except (TypeError, AttributeError, LookupError):
@@ -67,6 +70,14 @@ def listed(value: Any, what: str) -> Sequence[Any]:
     if not isinstance(value, list):
         raise ValueError(f"{what} is no array")
     return value
+
+
+def flag(tree: dict[str, Any], name: str, usual: bool) -> bool:
+    """Yes or no. ``"false"`` is neither: taken for one of them it would be the wrong one half of the time."""
+    value = tree.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"{name} is neither true nor false")
+    return usual if value is None else value
 
 
 def text(value: Any, what: str) -> str:
