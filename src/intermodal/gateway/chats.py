@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -50,6 +51,7 @@ class Job:
         self.plan = plan
         self.ignored = ignored
         self.usage = True  # a stream's end tells its usage
+        self.keeps: dict[str, Any] = {}  # what the writer is given to keep the answer's items
         self.after: Failure | None = None  # what the lane did before
 
 
@@ -60,7 +62,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     """
     fields = fields_of(asked.body)
     wishes = wishes_of(asked.head.headers, fields)
-    decode = dialect.decode
+    decode = partial(dialect.decode, find=gateway.items.finder(asked.owner)) if dialect.refers else dialect.decode
     call = await asyncio.to_thread(decode, asked.body) if len(asked.body) > LARGE else decode(asked.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
@@ -77,6 +79,8 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     job = Job(call, request, prepared, plan, ignored)
     if dialect is CHAT:
         job.usage = _usage_wanted(fields.get("stream_options"))
+    if dialect.refers and bytes(fields.get("store", b"")) != b"false":
+        job.keeps["keep"] = gateway.items.keeper(asked.owner)
     return job
 
 
@@ -118,7 +122,7 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
                 gateway.conversations.keep(job.request, said.text, event, asked.owner)
                 more = ended(said, event)
             events += run.feed(event)
-    status, body = dialect.encode(events, job.call.model)
+    status, body = dialect.encode(events, job.call.model, **job.keeps)
     head = told.headers_of(job.plan, route=more.pop("route", ""), ignored=job.ignored)
     reply.whole(status, body, {"content-type": "application/json", **head, **more})
 
@@ -142,7 +146,7 @@ class Stream:
         self._reply = reply
         self._dialect = dialect
         self._job = job
-        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else {}
+        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else job.keeps
         self._encoder = dialect.encoder(job.call.model, **more)
         self._doing = "planning done"
         self._route = ""

@@ -19,6 +19,7 @@ from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, place_of
 from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.items import Items
 from intermodal.gateway.lane.lane import Failure, Lane
 from intermodal.gateway.lasting import LastingClient
 from intermodal.gateway.latest import Latest
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _PLANS = 2048  # kept for GET /v1/plans/ID
 _BACKLOG = 1024
+_TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
 
@@ -74,6 +76,7 @@ class Gateway:
         self.connections: set[Connection] = set()
         self.held = 0
         self.conversations = Conversations()
+        self.items = Items()
         self.metrics = Metrics()
         self.shapes = Shapes()
         self.lane = Lane(self)
@@ -278,8 +281,7 @@ class Gateway:
         while self.active and loop.time() < until and not self._hurry.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
-        if self._server is not None:
-            self._server.close()
+        await self._deaf()
         tasks = [connection.task for connection in self.connections if connection.task is not None]
         for task in tasks:
             task.cancel()
@@ -287,6 +289,16 @@ class Gateway:
             await asyncio.wait(tasks, timeout=5)
         for connection in tuple(self.connections):
             connection.close_when_idle()
+
+    async def _deaf(self) -> None:
+        """Take no more connections, and lose none: asyncio forgets a socket that it accepted just before the close."""
+        if self._server is None:
+            return
+        for socket in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(socket.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        self._server.close()
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()

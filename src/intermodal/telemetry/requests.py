@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,12 @@ class RequestSpan:
             self._plan = plan.id
             self._operation = names.OPERATIONS.get(plan.chosen.last.op, plan.chosen.last.op)
             self.span.set_attributes(about_plan(plan))
+
+    def given(self, media: Iterable[tuple[str, str]]) -> None:
+        """Files that the request has, each as its kind and the SHA-256 of its bytes (hex)."""
+        told = [f"{kind} sha256:{digest}" for kind, digest in media]
+        if told:
+            self.span.set_attribute(names.MEDIA, told)
 
     def called(self, call: Called) -> None:
         """A call that was made without the executor."""

@@ -75,6 +75,15 @@ def test_what_a_client_says_reaches_the_host(house: House, host: FakeHost) -> No
     assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
 
 
+def test_an_answer_may_be_allowed_to_be_longer_than_a_model_can_write(house: House, host: FakeHost) -> None:
+    """Anthropic's API wants a number, and clients send the most that its vendor's models write."""
+    tree = {"model": "cloud/strong", "max_tokens": 128_000, "messages": [{"role": "user", "content": "hello"}]}
+    found = house.post("/v1/messages", tree)
+    assert found.status_code == 200, found.text
+    assert 30_000 < host.attempts[0].json["max_tokens"] < 32_000
+    assert any("128,000 that were allowed" in note for note in found.json()["usage"]["intermodal"]["notes"])
+
+
 def test_what_is_not_understood_is_named(house: House) -> None:
     found = house.chat(presence_penalty=0.5, logit_bias={})
     assert found.headers["x-intermodal-ignored"] == "logit_bias, presence_penalty"

@@ -204,6 +204,26 @@ def test_a_reader_who_is_gone_ends_the_log_and_nothing_else(configured: Path) ->
     os.close(writing)
 
 
+def test_a_collector_that_is_not_there_is_a_line_of_the_log(host: FakeHost, configured: Path) -> None:
+    """Said when the server ends, too: what it had not taken is lost."""
+    command = [sys.executable, "-m", "intermodal.cli.main", "serve", "--port", "0", "--log-format", "json"]
+    env = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=env, text=True)
+    assert process.stderr is not None
+    try:
+        url = re.findall(r"http://[0-9.:]+", process.stderr.readline())[0]
+        assert httpx.get(f"{url}/v1/models", timeout=20, trust_env=False).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        told = [json.loads(line) for line in process.stderr.read().splitlines()]
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stderr.close()
+    assert [line["path"] for line in told if line["event"] == "request"] == ["/v1/models"]
+    assert any(line["message"].startswith("telemetry: Failed to export") for line in told if line["event"] == "note")
+
+
 def test_a_server_answers_and_ends_while_nobody_reads_its_errors(host: FakeHost, configured: Path) -> None:
     """The whole command: standard error is a pipe, full to the brim and never read again."""
     command = [sys.executable, "-m", "intermodal.cli.main", "serve", "--port", "0", "--log-format", "json"]
@@ -223,6 +243,14 @@ def test_a_server_answers_and_ends_while_nobody_reads_its_errors(host: FakeHost,
         process.kill()
         process.wait(10)
         process.stderr.close()
+
+
+def test_lines_of_several_processes_do_not_mix() -> None:
+    """What is written at once is whole lines, and no more than a pipe takes in one piece."""
+    lines = [f"{number} {'x' * 700}\n" for number in range(30)]
+    pieces = list(logs._pieces(lines))
+    assert b"".join(pieces).decode() == "".join(lines)
+    assert all(piece.endswith(b"\n") and len(piece) <= 4096 for piece in pieces) and len(pieces) < 10
 
 
 def test_lines_come_whole_from_many_threads() -> None:

@@ -39,7 +39,6 @@ from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import HEADER, allowed, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
-from intermodal.media.pretokens import pretokens
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
@@ -283,7 +282,10 @@ class _Passage:
             if slot < 0:
                 return Failure(None, given)
         gateway.plans[self._asked.owner, way.plan.id] = way.plan
-        self._asked.served.planned(way.plan, live=self._chat.stream)
+        served = self._asked.served
+        served.planned(way.plan, live=self._chat.stream)
+        if served.span is not None:
+            served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
         upstreams.begin(name, way.endpoint.host.id, now, again=False)
         pipe: Pipe | None = None
         settled = False
@@ -492,8 +494,11 @@ class _Passage:
         if "tools" in chat.fields:
             return Work()
         pictures = chat.pictures
-        text = "\n".join(chat.texts)
-        rough = text_tokens(len(text), len(text.encode("utf-8", "replace")), sum(map(pretokens, chat.texts)))
+        between = max(0, len(chat.texts) - 1)  # a line's end
+        rough = text_tokens(
+            between + sum(text.chars for text in chat.texts), between + sum(text.size for text in chat.texts),
+            sum(text.pretokens for text in chat.texts),
+        )  # fmt: skip
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,

@@ -21,12 +21,19 @@ TAKEN = frozenset({
 })  # fmt: skip
 
 
+class Sizes(NamedTuple):
+    """Of a text. ``shape``: characters, words and signs, bytes and exact counts, rounded as ``shapes.py`` does it."""
+
+    shape: tuple[object, ...]
+    chars: int
+    pretokens: int
+    size: int
+
+
 class Measure(Protocol):
     """What a plan depends on in words."""
 
-    def sizes(self, text: str) -> tuple[object, ...]:
-        """Of a text, rounded as ``shapes.py`` does it."""
-        ...
+    def sizes(self, text: str) -> Sizes: ...
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
         """What kind of answer is asked for, and what of pictures."""
@@ -80,7 +87,7 @@ class Chat(NamedTuple):
         fields: of the body, as they came. model: as it was asked for.
         shape: all that its plan depends on besides the catalog and where the conversation was.
         stream, usage: whether it is to be streamed, and with the usage at its end.
-        messages: how many. pictures: that go along. texts: what the messages say, for the count of what was sent.
+        messages: how many. pictures: that go along. texts: of what the messages say.
         before, said: digests of the conversation up to the last answer (None: there is none yet), and of all of it.
     """
 
@@ -90,7 +97,7 @@ class Chat(NamedTuple):
     stream: bool
     usage: bool
     pictures: tuple[Seen, ...]
-    texts: tuple[str, ...]
+    texts: tuple[Sizes, ...]
     messages: int
     before: bytes | None
     said: Any
@@ -115,7 +122,7 @@ def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
     digest, before = hashlib.sha256(owner.encode()), b""
     shapes: list[object] = []
     pictures: list[Seen] = []
-    texts: list[str] = []
+    texts: list[Sizes] = []
     for message in messages:
         shape = _shape(message, measure, digest, pictures, texts)
         if shape is None:
@@ -150,7 +157,7 @@ def _said(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
 
 
 def _shape(
-    message: _Message, measure: Measure, digest: Any, pictures: list[Seen], texts: list[str]
+    message: _Message, measure: Measure, digest: Any, pictures: list[Seen], texts: list[Sizes]
 ) -> tuple[object, ...] | None:
     """What a plan depends on in a message; its name goes into the digest as ``conversations.py`` has it."""
     if message.reasoning_content or message.reasoning or message.refusal or message.audio or message.function_call:
@@ -161,14 +168,12 @@ def _shape(
         if not isinstance(content, str) or message.tool_call_id is None or message.tool_calls:
             return None
         digest.update(f"\0{message.tool_call_id} {content}".encode("utf-8", "replace"))
-        texts.append(content)
-        return "tool", measure.sizes(content)
+        return "tool", _measured(content, measure, texts)
     if isinstance(content, str):
         if not content.strip():
             return None
         digest.update(b"\0" + content.strip().encode("utf-8", "replace"))
-        texts.append(content)
-        shape: tuple[object, ...] = (message.role, measure.sizes(content))
+        shape: tuple[object, ...] = (message.role, _measured(content, measure, texts))
     elif content is None:
         if not message.tool_calls:
             return None
@@ -184,13 +189,12 @@ def _shape(
         for call in message.tool_calls:
             name, arguments = call.function.name, call.function.arguments
             digest.update(f"\0{call.id} {name}".encode("utf-8", "replace"))
-            texts.append(arguments)
-            shape = (*shape, "call", name, measure.sizes(arguments))
+            shape = (*shape, "call", name, _measured(arguments, measure, texts))
     return shape
 
 
 def _parts(
-    message: _Message, content: list[_Part], measure: Measure, digest: Any, pictures: list[Seen], texts: list[str]
+    message: _Message, content: list[_Part], measure: Measure, digest: Any, pictures: list[Seen], texts: list[Sizes]
 ) -> list[object] | None:
     """Words and pictures. Words alone are put together by the executor, which many templates need."""
     if message.role != "user" or all(part.type == "text" for part in content):
@@ -199,8 +203,7 @@ def _parts(
     for part in content:
         if part.type == "text" and part.text is not None and part.text.strip():
             digest.update(b"\0" + part.text.strip().encode("utf-8", "replace"))
-            texts.append(part.text)
-            shapes.append(measure.sizes(part.text))
+            shapes.append(_measured(part.text, measure, texts))
         elif part.type == "image_url" and part.image_url is not None:
             found = seen(memoryview(part.image_url.url))
             if found is None:
@@ -211,3 +214,9 @@ def _parts(
         else:
             return None
     return shapes
+
+
+def _measured(text: str, measure: Measure, texts: list[Sizes]) -> tuple[object, ...]:
+    found = measure.sizes(text)
+    texts.append(found)
+    return found.shape
