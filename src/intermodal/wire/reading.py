@@ -34,19 +34,27 @@ def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) 
             raise ValueError(f"not {what}: the body is no JSON object")
         call = read(tree)
         msgspec.convert(msgspec.to_builtins(_without_media(call)), ChatCall)
-        msgspec.msgpack.encode((call.sampling, call.output, call.tools, call.candidates, call.context))
+        _check_numbers(call)
         return call
 
     try:
         return read_whole(body, found)
     except msgspec.ValidationError as error:
         raise ValueError(f"not {what}: {str(error)[:1].lower()}{str(error)[1:]}") from None
-    except OverflowError:  # a schema of a tool may hold it as well as a limit
-        raise ValueError(f"not {what}: a number is larger than 64 bits hold") from None
     except KeyError as error:
         raise ValueError(f"not {what}: {error.args[0]!r} is missing or unknown") from None
     except (TypeError, AttributeError, LookupError):
         raise ValueError(f"not {what}: a value is of the wrong type") from None
+
+
+def _check_numbers(call: ChatCall) -> None:
+    """Raises ValueError for a whole number beyond 64 bits: JSON has such, and next to nobody behind us does."""
+    try:
+        msgspec.msgpack.encode((call.sampling, call.output, call.tools, call.candidates))
+    except OverflowError:
+        raise ValueError("a number is larger than 64 bits can say") from None
+    except UnicodeEncodeError:
+        return  # half a character: what is sent has it replaced
 
 
 def _without_media(call: ChatCall) -> ChatCall:

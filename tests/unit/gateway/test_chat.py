@@ -90,6 +90,17 @@ def test_what_is_not_understood_is_named(house: House) -> None:
     assert "x-intermodal-ignored" not in house.chat().headers
 
 
+def test_countless_unknown_fields_leave_a_head_that_clients_read(house: House) -> None:
+    """Python's own client takes no header of more than 64 KiB, others none of 8."""
+    found = house.chat(**{f"field_{n}_{'x' * 50}": 1 for n in range(2000)})
+    assert found.status_code == 200
+    assert len(found.headers["x-intermodal-ignored"]) <= 1000
+    assert "field_0_" in found.headers["x-intermodal-ignored"]
+    assert found.headers["x-intermodal-ignored"].endswith("more")
+    one = house.chat(**{"x" * 5000: 1})
+    assert one.headers["x-intermodal-ignored"] == "? and 1 more"
+
+
 def test_an_alias_is_what_the_config_says(house: House) -> None:
     found = house.chat(model="gpt-4o")
     assert found.headers["x-intermodal-route"] == "cloud:cloud/strong"
@@ -217,6 +228,13 @@ def test_a_wish_tightens(house: House, host: FakeHost) -> None:
 def test_a_wish_that_would_loosen_is_refused(house: House, host: FakeHost, wish: dict[str, object]) -> None:
     assert house.chat(intermodal=wish).status_code == 400
     assert host.attempts == []
+
+
+@pytest.mark.parametrize("wish", [{"private": ["x" * 100_000]}, {"language": "x" * 100_000}])
+def test_an_endless_wish_is_not_said_again(house: House, wish: dict[str, object]) -> None:
+    found = house.chat(intermodal=wish)
+    assert found.status_code == 400
+    assert len(found.text) < 2000
 
 
 def test_a_policy_cannot_be_loosened(house: House, host: FakeHost) -> None:
