@@ -46,10 +46,12 @@ class NotThere(Exception):
 
 # ---- intermodal
 
+# A hosted service, as far as intermodal is told: to what computes on this machine no client's file goes as it is.
 _CONFIG = """
+consent = ["bench"]
 [hosts.bench]
 base_url = "http://127.0.0.1:{port}/v1"
-zone = "machine"
+zone = "internet"
 [[hosts.bench.models]]
 id = "bench/m"
 served_as = "m"

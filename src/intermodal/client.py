@@ -38,6 +38,7 @@ from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 
 if TYPE_CHECKING:
+    from intermodal.executor.call import Tried
     from intermodal.executor.world import World
     from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened
@@ -138,18 +139,19 @@ class AsyncClient:
         return fold([event async for event in self.stream(request, plan)])
 
     async def execute(
-        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True
+        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True, tried: Tried | None = None
     ) -> AsyncGenerator[Event]:
         """Run a plan over what was prepared: what ``stream`` does after planning.
 
         ``exact``: this plan and no other; where what a step makes is not what was planned for, it is said, and the plan
         is not made again. ``live``: the answer is read while it is made; otherwise a short one is asked for whole.
+        ``tried``: the first attempt was made already, and failed.
         """
         from intermodal.executor.run import run
 
         request = prepared.inputs.request
         answer: list[str] = []
-        happening = run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live))
+        happening = run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live), tried)
         if self.telemetry is not None:
             happening = self.telemetry.watched(happening, plan, prepared.inputs, live=live)
         async with aclosing(happening) as events:
@@ -184,17 +186,21 @@ class AsyncClient:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
-        loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
             request=request,
             facts=opened.facts,
             catalog=catalog,
-            machine=self._machine(loaded),
+            machine=self.machine_now,
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
+
+    @property
+    def machine_now(self) -> Machine:
+        """The machine now, and which endpoints are in its memory."""
+        return self._machine(self._runtimes.loaded() if self._runtimes is not None else ())
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         """The machine now; ``loaded``: endpoints in the memory of this client."""

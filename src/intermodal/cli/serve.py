@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import click
@@ -59,12 +60,13 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
     from intermodal.gateway.logs import Log
     from intermodal.gateway.serving import Gateway
 
-    async with LastingClient() as client:
-        settings = replace(client.config.serve, **given)
+    client = LastingClient()
+    settings = replace(client.config.serve, **given)
+    log = Log(settings.log_format, settings.log_level)
+    async with aclosing(log), client:  # the log last: what a collector did not take in the end is said
         rates = {name: Rate(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
         ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE), limits=rates)
         await ledger.start()
-        log = Log(settings.log_format, settings.log_level)
         try:
             gateway = Gateway(
                 client,
@@ -80,7 +82,7 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
                 return
             await gateway.start()
             whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
-            log.say("info", f"serving at {gateway.url} ({whom}); Ctrl-C ends it")
+            log.say("info", f"serving at {gateway.url} ({whom}); Ctrl-C ends it", always=True)
             if gateway.telemetry is not None:
                 log.listen()
             for remark in client.remarks:
@@ -88,7 +90,6 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
             await gateway.serve(signals=True)
         finally:
             await ledger.close()
-            log.close()
 
 
 async def _check(gateway: object, as_json: bool) -> None:

@@ -101,7 +101,8 @@ class Caller:
         deadline: on ``world.clock``, None for none. started: when the run began, on the same.
 
     ``others`` are routes that are left to be taken. ``insist``: endpoints that were passed over, as they failed too
-    often of late or wanted to be waited for, are asked all the same: nobody else is left.
+    often of late or wanted to be waited for, are asked all the same: nobody else is left. ``tried``: the first attempt
+    was made already.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Caller:
         started: float = 0.0,
     ) -> None:
         self.insist = False
+        self.tried: Tried | None = None
         self.others: Sequence[Candidate] = ()
         self.started = started
         self.world = world
@@ -143,17 +145,21 @@ class Caller:
 
         Raises Reroute where another endpoint may do it, else the error of the last attempt.
         """
-        if (shut := standing.shut(self, job)) is not None:
-            raise Reroute(shut, job.step, shut.what, held=True)
-        await standing.wait_out(self, job)
+        tried, self.tried = self.tried, None
+        if tried is None:
+            if (shut := standing.shut(self, job)) is not None:
+                raise Reroute(shut, job.step, shut.what, held=True)
+            await standing.wait_out(self, job)
         upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
         number = 0
         at_their_cost = False  # it is sent again although nobody said when that would be welcome
         spent: list[float | None] = []
         while True:
             number += 1
-            attempt = Attempt(self, job, say)
-            upstreams.begin(name, job.endpoint.host.id, clock(), again=at_their_cost)
+            attempt: Attempt | Tried = tried or Attempt(self, job, say)
+            if tried is None:
+                upstreams.begin(name, job.endpoint.host.id, clock(), again=at_their_cost)
+            tried = None
             try:
                 made = await attempt.make()
             except errors.IntermodalError as error:
@@ -187,13 +193,14 @@ class Caller:
                 raise
             else:
                 upstreams.end(name, None, clock())
+                assert isinstance(attempt, Attempt)
                 return Done(made=made, actual=attempt.actual(tuple(spent)))
 
     def at(self) -> float:
         """Seconds since the run began."""
         return round(self.world.clock() - self.started, 6)
 
-    async def _tell(self, attempt: Attempt, error: errors.IntermodalError, decision: Decision) -> None:
+    async def _tell(self, attempt: Attempt | Tried, error: errors.IntermodalError, decision: Decision) -> None:
         await self.emit(
             AttemptFailed(
                 step=error.step,
@@ -214,6 +221,30 @@ class Caller:
         import anyio
 
         await (self.world.sleep or anyio.sleep)(seconds)
+
+
+class Tried:
+    """The first attempt of a run, which was made before the run began, and failed (``gateway/lane/``). Its row is
+    written.
+
+    ``cost`` in USD, None where nobody knows; ``paid``: it may have cost money. ``run``: its run's id.
+    """
+
+    def __init__(
+        self, error: errors.CallError, endpoint: str, *, run: str, cost: float | None, paid: bool, seconds: float
+    ) -> None:
+        self.error = error
+        self.endpoint = endpoint
+        self.run = run
+        self.cost = cost
+        self.seconds = seconds
+        self._paid = paid
+
+    async def make(self) -> Made:
+        raise self.error
+
+    def maybe_paid(self, error: errors.IntermodalError) -> bool:
+        return self._paid
 
 
 class Attempt:

@@ -96,7 +96,7 @@ def _job(
         tool_choice=request.tool_choice,
         parallel_tools=request.parallel_tools,
         context=room(step, endpoint, limit),
-        stream=course.shop.world.live or not _brief(step),
+        stream=course.shop.world.live or not brief(step),
     )
     try:
         refuse_what_it_cannot_take(endpoint, call, step)
@@ -106,7 +106,7 @@ def _job(
     return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
 
 
-def _brief(step: Call) -> bool:
+def brief(step: Call) -> bool:
     """Whether the answer is surely made soon: a host that works on a whole answer looks like one that hangs."""
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from intermodal import errors
 from intermodal.costing import answers
 from intermodal.events import Committed, Event, Finished, Note, TextDelta
-from intermodal.executor.call import Again, Caller, Reroute, Surprise
+from intermodal.executor.call import Again, Caller, Reroute, Surprise, Tried
 from intermodal.executor.course import Course
 from intermodal.executor.detached import produced
 from intermodal.executor.ledger import Ledger, together
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 _WAITING_EVENTS = 64  # a slow reader slows the run, it does not fill the memory
 
 
-async def run(plan: Plan, request: Request, opened: OpenedLike, world: World) -> AsyncGenerator[Event, None]:
-    """Run a plan; events as they happen, ``Finished`` last.
+async def run(
+    plan: Plan, request: Request, opened: OpenedLike, world: World, tried: Tried | None = None
+) -> AsyncGenerator[Event, None]:
+    """Run a plan; events as they happen, ``Finished`` last. ``tried``: its first attempt was made already, and failed.
 
     The work runs in a task of its own. Leaving the iterator (``break``, ``aclose``, a cancelled reader) cancels it
     within a second: calls stop, children end, rows are closed. ``contextlib.aclosing`` waits for that; a mere
@@ -45,7 +47,7 @@ async def run(plan: Plan, request: Request, opened: OpenedLike, world: World) ->
     """
 
     async def drive(send: MemoryObjectSendStream[Event]) -> None:
-        await Trip(plan, request, opened, world, send).go()
+        await Trip(plan, request, opened, world, send, tried).go()
 
     async with aclosing(produced(drive, ahead=_WAITING_EVENTS, owner=world.store)) as events:
         async for event in events:
@@ -56,14 +58,15 @@ class Trip:
     """One run of one plan."""
 
     def __init__(
-        self, plan: Plan, request: Request, opened: OpenedLike, world: World, send: MemoryObjectSendStream[Event]
-    ) -> None:
+        self, plan: Plan, request: Request, opened: OpenedLike, world: World, send: MemoryObjectSendStream[Event],
+        tried: Tried | None = None,
+    ) -> None:  # fmt: skip
         self._plan = plan
         self._request = request
         self._opened = opened
         self._world = world
         self._send = send
-        self._id = uuid.uuid4().hex
+        self._id = uuid.uuid4().hex if tried is None else tried.run
         self._started = world.clock()
         self._finished: Finished | None = None
         self._committed = False
@@ -74,6 +77,10 @@ class Trip:
             world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,
             self._started,
         )  # fmt: skip
+        if tried is not None:
+            self._caller.tried = tried
+            self._ledger.spent += tried.cost or 0.0
+            self._ledger.unknown |= tried.cost is None
 
     async def go(self) -> None:
         """The whole run, with its row in the store around it."""

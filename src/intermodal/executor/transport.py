@@ -24,6 +24,8 @@ from intermodal.content import Value
 from intermodal.wire.call import Encoded
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -194,7 +196,7 @@ class _Request:
         if phase == "answering":
             return errors.StreamCut(f"{what} in the middle of its answer", where=self.where, todo="ask again")
         if phase == "connecting":
-            reason, todo = _why(error)
+            reason, todo = why(error)
             return errors.Unreachable(what + reason, where=self.where, todo=todo, sent=False)
         after = " without an answer" if phase == "waiting" else ""
         found = errors.Unreachable(what + after, where=self.where, sent=phase == "waiting")
@@ -202,7 +204,7 @@ class _Request:
         return found
 
 
-def _why(error: BaseException) -> tuple[str, str]:
+def why(error: BaseException) -> tuple[str, str]:
     """What lies below a failed connection, in words, and what to do about it. Never the system's own
     message, which may name addresses and paths."""
     import socket
@@ -264,12 +266,12 @@ class Server(NamedTuple):
 
 
 def _name(server: Server, encoded: Encoded) -> str:
-    address = _address(server.base_url, encoded.path)
+    address = plain_address(server.base_url, encoded.path)
     return f"{address.host}:{address.port or address.scheme}"
 
 
 @lru_cache(maxsize=256)
-def _address(base_url: str, path: str) -> httpx.URL:
+def plain_address(base_url: str, path: str) -> httpx.URL:
     """Where a request goes. Raises ConfigError for a base_url that is no plain http(s) address."""
     import httpx
 
@@ -286,7 +288,7 @@ def _address(base_url: str, path: str) -> httpx.URL:
     return address
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
     import ipaddress
 
     try:
@@ -319,7 +321,7 @@ _KEYS: Mapping[Auth, tuple[str, str]] = {
 }
 
 
-def _own_headers(address: httpx.URL, key: str, auth: Auth) -> dict[str, str]:
+def request_headers(address: httpx.URL, key: str, auth: Auth) -> dict[str, str]:
     # Asking for no compression: a stream then comes as it is made, and nothing can unpack to gigabytes.
     headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": f"intermodal/{__version__}"}
     if not key or auth not in _KEYS:
@@ -330,6 +332,13 @@ def _own_headers(address: httpx.URL, key: str, auth: Auth) -> dict[str, str]:
     return {**headers, name: before + key}
 
 
+def certificates() -> ssl.SSLContext:
+    """What hosts are held against. Reading them takes 20 to 50 ms, so who speaks plain http goes without."""
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
 class Transport:
     """One connection pool for a whole run or client. ``aclose`` it when done."""
 
@@ -337,7 +346,7 @@ class Transport:
         self._clients: dict[tuple[bool, bool], httpx.AsyncClient | httpx.AsyncHTTPTransport] = {}
 
     @cached_property
-    def _proxies(self) -> bool:
+    def proxies(self) -> bool:
         """Whether the environment may name any. Some systems have settings of their own, which httpx reads."""
         import os
         import sys
@@ -387,16 +396,16 @@ class Transport:
         import anyio
         import httpx
 
-        address = _address(server.base_url, encoded.path)
+        address = plain_address(server.base_url, encoded.path)
         timeouts = request.timeouts
-        headers = {**dict(encoded.headers), **_own_headers(address, server.key, server.auth)}
+        headers = {**dict(encoded.headers), **request_headers(address, server.key, server.auth)}
         if encoded.segments:
             headers["content-length"] = str(encoded.size)
         # Reads are timed here and not by httpx, which starts anew with each of them.
         limits = httpx.Timeout(connect=timeouts.connect, pool=timeouts.connect, write=timeouts.idle, read=None)
         raw: httpx.Response | None = None
         try:
-            send = self._sender(address, proxied and not _is_this_machine(address.host))
+            send = self._sender(address, proxied and not is_this_machine(address.host))
             extensions: dict[str, Any] = {"timeout": limits.as_dict()}
             if request.record is not None:
                 extensions["trace"] = request.trace
@@ -422,10 +431,9 @@ class Transport:
         import httpx
 
         secure = address.scheme != "http"
-        proxied = proxied and self._proxies
+        proxied = proxied and self.proxies
         if (secure, proxied) not in self._clients:
-            # Reading the certificates takes 20 to 50 ms, so a client for plain http goes without.
-            verify = httpx.create_ssl_context() if secure or proxied else False
+            verify = certificates() if secure or proxied else False
             limits = httpx.Limits(
                 max_connections=MAX_CONNECTIONS, max_keepalive_connections=20, keepalive_expiry=KEEP_ALIVE
             )

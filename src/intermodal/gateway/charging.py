@@ -15,6 +15,7 @@ from intermodal.events import AttemptFailed, Event, Finished, StepFinished, Step
 from intermodal.gateway.ledger import books
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.nouns import Left, Refusal, VirtualKey, claim_of
+from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked, Head
 from intermodal.gateway.reply import Reply
 from intermodal.plans.plan import Plan
@@ -48,9 +49,13 @@ def who(ledger: Ledger, head: Head) -> VirtualKey:
 
 @asynccontextmanager
 async def charged(
-    ledger: Ledger | None, asked: Asked, plan: Plan, policy: Policy, events: AsyncGenerator[Event]
-) -> AsyncIterator[AsyncGenerator[Event]]:
-    """The events of a run that was admitted; what it took is settled however it ends. Raises Refused."""
+    ledger: Ledger | None, asked: Asked, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
+    given: Reservation | None = None,
+) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
+    """The events of a run that was admitted; what it took is settled however it ends. Raises Refused.
+
+    ``given``: what is set aside for it already.
+    """
     bill = Bill()
     if ledger is None:
         asked.sent = True
@@ -60,13 +65,15 @@ async def charged(
         finally:
             asked.served.spent(bill.cost)
         return
-    async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
-        given = await ledger.admit(asked.key, claim_of(plan, policy, 0 if asked.counted else 1))
-        asked.counted = asked.counted or not isinstance(given, Refusal)
-    asked.told |= _rates(*ledger.rates(asked.key))
-    if isinstance(given, Refusal):
-        await events.aclose()
-        raise refused(given)
+    if given is None:
+        async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
+            found = await ledger.admit(asked.key, claim_of(plan, policy, 0 if asked.counted else 1))
+            asked.counted = asked.counted or not isinstance(found, Refusal)
+        asked.told |= rates_told(*ledger.rates(asked.key))
+        if isinstance(found, Refusal):
+            await events.aclose()
+            raise refused(found)
+        given = found
     asked.sent = True
     try:
         async with aclosing(bill.watched(events)) as watched:
@@ -138,7 +145,7 @@ class Bill:
         return self._tokens if self._finished is not None or not self._open else None
 
 
-def _rates(requests: Left | None, tokens: Left | None) -> dict[str, str]:
+def rates_told(requests: Left | None, tokens: Left | None) -> dict[str, str]:
     """What the key's rates leave, in OpenAI's headers."""
     said: dict[str, str] = {}
     for name, left in (("requests", requests), ("tokens", tokens)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from intermodal import errors
@@ -30,6 +31,7 @@ from intermodal.wire.served import Refused, RunEvents
 
 if TYPE_CHECKING:
     from intermodal.client import Prepared
+    from intermodal.gateway.lane.lane import Failure
     from intermodal.gateway.serving import Gateway
 
 LARGE = 1 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
@@ -47,6 +49,8 @@ class Job:
         self.plan = plan
         self.ignored = ignored
         self.usage = True  # a stream's end tells its usage
+        self.keeps: dict[str, Any] = {}  # what the writer is given to keep the answer's items
+        self.after: Failure | None = None  # what the lane did before
 
 
 async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: bool = False) -> Job:
@@ -56,7 +60,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     """
     fields = fields_of(asked.body)
     wishes = wishes_of(asked.head.headers, fields)
-    decode = dialect.decode
+    decode = partial(dialect.decode, find=gateway.items.finder(asked.owner)) if dialect.refers else dialect.decode
     call = await asyncio.to_thread(decode, asked.body) if len(asked.body) > LARGE else decode(asked.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
@@ -73,12 +77,22 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     job = Job(call, request, prepared, plan, ignored)
     if dialect is CHAT:
         job.usage = b"true" in bytes(fields.get("stream_options", b""))
+    if dialect.refers and bytes(fields.get("store", b"")) != b"false":
+        job.keeps["keep"] = gateway.items.keeper(asked.owner)
     return job
 
 
 async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -> None:
     """Answer a call of this dialect."""
+    after = None
+    if dialect is CHAT and (ready := await gateway.lane.ready(asked)) is not None:
+        way = ready.way or await gateway.lane.learned(ready, asked)
+        if way is not None:
+            after = await gateway.lane.run(ready, way, asked, reply)
+            if after is None:
+                return
     job = await asked_for(gateway, asked, dialect)
+    job.after = after
     if job.call.stream:
         await Stream(gateway, asked, reply, dialect, job).run()
     else:
@@ -90,14 +104,14 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
     run = RunEvents(said.about)
     events: list[WireEvent] = []
     more: dict[str, str] = {}
-    async with gateway.running(job.prepared, job.plan, asked) as happening:
+    async with gateway.running(job.prepared, job.plan, asked, after=job.after) as happening:
         async for event in happening:
             said.feed(event)
             if isinstance(event, Finished):
                 gateway.conversations.keep(job.request, said.text, event, asked.owner)
                 more = ended(said, event)
             events += run.feed(event)
-    status, body = dialect.encode(events, job.call.model)
+    status, body = dialect.encode(events, job.call.model, **job.keeps)
     head = told.headers_of(job.plan, route=more.pop("route", ""), ignored=job.ignored)
     reply.whole(status, body, {"content-type": "application/json", **head, **more})
 
@@ -121,7 +135,7 @@ class Stream:
         self._reply = reply
         self._dialect = dialect
         self._job = job
-        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else {}
+        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else job.keeps
         self._encoder = dialect.encoder(job.call.model, **more)
         self._doing = "planning done"
         self._route = ""
@@ -149,7 +163,8 @@ class Stream:
         job = self._job
         said = told.Told(job.plan)
         run = RunEvents(said.about)
-        async with self._gateway.running(job.prepared, job.plan, self._asked, live=True) as happening:
+        running = self._gateway.running(job.prepared, job.plan, self._asked, live=True, after=job.after)
+        async with running as happening:
             async for event in happening:
                 said.feed(event)
                 self._follow(event)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, cast
 
@@ -20,7 +21,7 @@ from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.reply import Reply
 from intermodal.wire.served import Refused
 
-WRITE_BUFFER = 64 << 10  # bytes that wait for a slow reader before whoever writes has to wait
+WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before whoever writes has to wait
 UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
 _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
 _PIPELINED = 16  # whole requests that may wait for the answer before theirs
@@ -61,6 +62,7 @@ class Connection(asyncio.Protocol):
         self._cut = False  # after the answer that is being written
         self._last: tuple[Head | None, Refused] | None = None
         self._room: asyncio.Event | None = None  # set once a slow reader has caught up; None while there is room
+        self._caught_up: Callable[[], None] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -135,6 +137,8 @@ class Connection(asyncio.Protocol):
         if self._room is not None:
             self._room.set()
             self._room = None
+        if self._caught_up is not None:
+            self._caught_up()
         self.deadline = None if self.task is not None else self.deadline
 
     # ---- the parser's side
@@ -248,6 +252,15 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self.gone:
             self._transport.write(data)
+
+    @property
+    def behind(self) -> bool:
+        """A reader is slow, and enough waits for it."""
+        return self._room is not None
+
+    def when_caught_up(self, do: Callable[[], None] | None) -> None:
+        """What is done each time it has caught up."""
+        self._caught_up = do
 
     async def writable(self) -> None:
         """Returns once the reader has caught up. Raises ConnectionResetError where it left."""

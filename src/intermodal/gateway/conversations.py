@@ -6,7 +6,7 @@ Kept are digests, endpoints and bounds, never content.
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -35,10 +35,18 @@ class Conversations:
     def placed(self, request: Request, owner: str) -> Request:
         """The request as the next turn of the conversation it continues: where it was, under what bounded it."""
         last = max((n for n, message in enumerate(request.messages) if message.role == "assistant"), default=-1)
-        place = self._places.get(_digest(request.messages[: last + 1], owner)) if last >= 0 else None
+        place = self.place(_digest(request.messages[: last + 1], owner)) if last >= 0 else None
         if place is None:
             return request
         return replace(continued(request, place.policy), previous_endpoint=place.endpoint)
+
+    def place(self, name: bytes) -> Place | None:
+        """Where a conversation of this digest was answered."""
+        return self._places.get(name)
+
+    def put(self, name: bytes, endpoint: str, policy: Policy) -> None:
+        """Remember it by its digest."""
+        self._places[name] = Place(endpoint, policy)
 
     def keep(self, request: Request, text: str, finished: Finished, owner: str) -> None:
         """Remember who answered."""
@@ -46,7 +54,16 @@ class Conversations:
             return
         parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
         name = _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
-        self._places[name] = Place(finished.endpoint, request.policy)
+        self.put(name, finished.endpoint, request.policy)
+
+
+def answered(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
+    """The digest of a conversation after its answer; ``digest`` is one of SHA-256 of what was said before."""
+    digest.update(b"\0\0assistant")
+    for part in (*((Text(text=text),) if text else ()), *calls):
+        digest.update(b"\0" + name_of(part))
+    said: bytes = digest.digest()
+    return said
 
 
 def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
@@ -54,11 +71,11 @@ def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
     for message in messages:
         digest.update(f"\0\0{message.role}".encode())
         for part in message.parts:
-            digest.update(b"\0" + _name(part))
+            digest.update(b"\0" + name_of(part))
     return digest.digest()
 
 
-def _name(part: Part) -> bytes:
+def name_of(part: Part) -> bytes:
     """What tells a part from others. Thinking is left out: not every client sends it back."""
     if isinstance(part, Text):
         return part.text.strip().encode("utf-8", "replace")

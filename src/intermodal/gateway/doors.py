@@ -46,6 +46,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/v1/messages/count_tokens"): Door(explained.count_tokens, body=_JSON),
     ("POST", "/api/chat"): Door(partial(chats.chat, dialect=OLLAMA)),  # its clients send no content-type
     ("GET", "/api/tags"): Door(listing.tags),
+    ("GET", "/api/ps"): Door(listing.running),
     ("POST", "/api/show"): Door(listing.show),
     ("GET", "/api/version"): Door(listing.version),
     ("POST", "/v1/explain"): Door(explained.explain, body=_JSON),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.catalog.nouns import Catalog, Shortcoming
 from intermodal.client import AsyncClient
 from intermodal.errors import IntermodalError
+from intermodal.executor.transport import Transport
+from intermodal.executor.upstream import Upstreams
 from intermodal.gateway.latest import Latest
 from intermodal.plans.machine import Machine
+from intermodal.request import Policy
 from intermodal.telemetry.starting import started, wanted
 
 if TYPE_CHECKING:
@@ -32,6 +36,11 @@ class LastingClient(AsyncClient):
 
     def __init__(self) -> None:
         super().__init__()
+        self.machine = Machine()
+        self.epoch = -1
+        self.today = ""  # of a plan, UTC
+        self.moment = ""  # of a bill, UTC
+        self._looked = -FRESH
         self.remarks: list[str] = []  # what was asked for and is not so
         self._machines: tuple[float, tuple[str, ...], Machine] | None = None
         self._catalogs: Latest[tuple[tuple[str, ...], tuple[str, ...]], _Held] = Latest(_KEPT)
@@ -50,6 +59,35 @@ class LastingClient(AsyncClient):
                 raise
             self.remarks.append(str(error))
             return None
+
+    # ---- for those who plan without a request of their own (``lane/``)
+
+    async def looked(self) -> None:
+        """See what is so now, once a second: servers, the machine, what was learned, the time of day."""
+        now = time.monotonic()
+        if now - self._looked < FRESH:
+            return
+        self._looked = now
+        await self.known.look()
+        loaded = self._runtimes.loaded() if self._runtimes is not None else ()
+        machine = self._machine(loaded)
+        self.machine = self.machine if machine == self.machine else machine
+        self.epoch = self.store.statistics().epoch
+        self.moment = datetime.now(UTC).isoformat(timespec="minutes")[:16]
+        self.today = self.moment[:10]
+
+    def catalog_for(self, policy: Policy) -> Catalog:
+        """The catalog that a request under this policy is planned with."""
+        return self._catalog(policy.hosts, (policy.model,))
+
+    @property
+    def upstreams(self) -> Upstreams:
+        return self._upstreams
+
+    @property
+    def proxies(self) -> bool:
+        """Whether the environment names any, for hosts on the internet."""
+        return Transport().proxies
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         now = time.monotonic()

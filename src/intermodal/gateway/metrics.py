@@ -59,6 +59,14 @@ class Metrics:
             self.cost += event.cost or 0.0
             self.unpriced += event.cost is None
 
+    def passed(self, endpoint: str, given: int, made: int, cost: float | None) -> None:
+        """An answer that was passed on; tokens in and out, USD."""
+        self.attempts[endpoint, "ok"] += 1
+        self.tokens["input"] += given
+        self.tokens["output"] += made
+        self.cost += cost or 0.0
+        self.unpriced += cost is None
+
     def text(self, gateway: Gateway) -> str:
         """All of them, and what is so now."""
         lines: list[str] = []

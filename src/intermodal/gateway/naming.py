@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from intermodal.config import Config
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
+from intermodal.gateway.counted import check_values
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Tier, Zone
@@ -52,7 +53,8 @@ class Wishes(Value, forbid_unknown_fields=True):
 
 
 def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
-    """The fields of a body, unread. Raises Refused for one that chooses an upstream or brings a template."""
+    """The fields of a body, unread. Raises Refused for one that chooses an upstream, has a template or is endless."""
+    check_values(body)
     try:
         found = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Protocol
@@ -20,6 +20,11 @@ class Line(Protocol):
     def write(self, data: bytes) -> None: ...
 
     async def writable(self) -> None: ...
+
+    @property
+    def behind(self) -> bool: ...
+
+    def when_caught_up(self, do: Callable[[], None] | None) -> None: ...
 
 
 class Reply:
@@ -45,6 +50,15 @@ class Reply:
         """Nobody reads any more."""
         return self._line.gone
 
+    @property
+    def behind(self) -> bool:
+        """The reader is slow, and enough waits already."""
+        return self._line.behind
+
+    def when_caught_up(self, do: Callable[[], None] | None) -> None:
+        """Called each time a slow reader has caught up."""
+        self._line.when_caught_up(do)
+
     def whole(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """The answer at once."""
         self.status, self.ended, self.sent = status, True, len(body)
@@ -52,6 +66,33 @@ class Reply:
             self.kept.append(body)
         head = self._head(status, {**(headers or {}), "content-length": str(len(body))})
         self._line.write(head if self._headless or not body else head + body)
+
+    def ready(self, lines: str, kind: str, body: bytes) -> None:
+        """A good answer at once, most of whose head was made before."""
+        self.status, self.ended, self.sent, self.type = 200, True, len(body), kind
+        if self.kept is not None:
+            self.kept.append(body)
+        self._line.write(self._start(f"{lines}content-type: {kind}\r\ncontent-length: {len(body)}\r\n") + body)
+
+    def open(self, lines: str, kind: str) -> None:
+        """The head of a good stream, most of which was made before."""
+        self.status, self.type = 200, kind
+        framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
+        self.keep_alive &= self._chunked
+        self._line.write(self._start(f"{lines}content-type: {kind}\r\n{framing}"))
+
+    def _start(self, lines: str) -> bytes:
+        more = "".join(f"{name}: {_plain(value)}\r\n" for name, value in self.extra.items())
+        end = "" if self.keep_alive else "connection: close\r\n"
+        return f"HTTP/1.1 200 OK\r\ndate: {_today()}\r\nserver: intermodal\r\n{lines}{more}{end}\r\n".encode("latin-1")
+
+    def last(self, data: bytes) -> None:
+        """The last piece of a stream, and its end."""
+        self.sent += len(data)
+        self.ended = True
+        if self.kept is not None:
+            self.kept.append(data)
+        self._line.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if self._chunked else data)
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of a stream."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import TYPE_CHECKING
 
-from intermodal.client import AsyncClient, Prepared, plan_from
+from intermodal.client import Prepared, plan_from
 from intermodal.errors import UsageError
 from intermodal.events import Event
 from intermodal.gateway.charging import charged, kept, once, who
@@ -19,6 +19,9 @@ from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, place_of
 from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.items import Items
+from intermodal.gateway.lane.lane import Failure, Lane
+from intermodal.gateway.lasting import LastingClient
 from intermodal.gateway.latest import Latest
 from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
@@ -38,11 +41,12 @@ if TYPE_CHECKING:
 
 _PLANS = 2048  # kept for GET /v1/plans/ID
 _BACKLOG = 1024
+_TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
 
 class Gateway:
-    """Answers clients with a :class:`AsyncClient`.
+    """Answers clients with a :class:`LastingClient`.
 
     Args:
         client: what plans and runs.
@@ -56,7 +60,7 @@ class Gateway:
     """
 
     def __init__(
-        self, client: AsyncClient, *, host: str = "127.0.0.1", port: int = 0, limits: HttpLimits | None = None,
+        self, client: LastingClient, *, host: str = "127.0.0.1", port: int = 0, limits: HttpLimits | None = None,
         drain: float = 30.0, ledger: Ledger | None = None, log: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
         if ledger is not None:
@@ -72,8 +76,10 @@ class Gateway:
         self.connections: set[Connection] = set()
         self.held = 0
         self.conversations = Conversations()
+        self.items = Items()
         self.metrics = Metrics()
         self.shapes = Shapes()
+        self.lane = Lane(self)
         self.plans: Latest[tuple[str, str], Plan] = Latest(_PLANS)
         self.readiness: tuple[float, dict[str, bool]] | None = None
         self.looking = asyncio.Lock()
@@ -204,16 +210,18 @@ class Gateway:
         return prepared, plan
 
     def running(
-        self, prepared: Prepared, plan: Plan, asked: Asked, *, live: bool = False
+        self, prepared: Prepared, plan: Plan, asked: Asked, *, live: bool = False, after: Failure | None = None
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
-        it had open; then it is settled. ``live``: the client reads along. Raises Refused."""
+        it had open; then it is settled. ``live``: the client reads along. ``after``: what the lane did before.
+        Raises Refused."""
+        tried, given = after or (None, None)
         asked.served.planned(plan, live=live)
-        events = self._watched(prepared, plan, live, asked.served)
-        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, events)
+        events = self._watched(self.client.execute(prepared, plan, live=live, tried=tried), asked.served)
+        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, events, given)
 
-    async def _watched(self, prepared: Prepared, plan: Plan, live: bool, served: Served) -> AsyncGenerator[Event]:
-        async with aclosing(self.client.execute(prepared, plan, live=live)) as events:
+    async def _watched(self, running: AsyncGenerator[Event], served: Served) -> AsyncGenerator[Event]:
+        async with aclosing(running) as events:
             async for event in events:
                 self.metrics.feed(event)
                 served.feed(event)
@@ -253,6 +261,7 @@ class Gateway:
             await self._drained()
         finally:
             watching.cancel()
+            await self.lane.close()
             for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
                 loop.remove_signal_handler(number)
 
@@ -272,8 +281,7 @@ class Gateway:
         while self.active and loop.time() < until and not self._hurry.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
-        if self._server is not None:
-            self._server.close()
+        await self._deaf()
         tasks = [connection.task for connection in self.connections if connection.task is not None]
         for task in tasks:
             task.cancel()
@@ -282,11 +290,22 @@ class Gateway:
         for connection in tuple(self.connections):
             connection.close_when_idle()
 
+    async def _deaf(self) -> None:
+        """Take no more connections, and lose none: asyncio forgets a socket that it accepted just before the close."""
+        if self._server is None:
+            return
+        for socket in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(socket.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        self._server.close()
+
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_WAKE)
             now = loop.time()
+            self.lane.watch(now)
             for connection in tuple(self.connections):
                 if connection.deadline is not None and connection.deadline < now:
                     connection.deadline = None

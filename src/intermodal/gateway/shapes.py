@@ -1,4 +1,5 @@
-"""Plans by shape: requests of words alone that differ in nothing but their words, and in these by a sixteenth at most.
+"""Plans by shape: requests that differ in nothing but their words, and in these by a sixteenth at most. Pictures have
+exactly the same size, and nobody counted the letters on them (``lane/``).
 
 Planning takes longer than reading a small request. The plan of a shape is a real plan, of the longest request of that
 shape: what it sets aside is an upper bound for each of them, its numbers at most a sixteenth above a fresh plan's. It
@@ -15,9 +16,12 @@ from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.client import plan_from
-from intermodal.content import Text
+from intermodal.content import BytesSource, Image, Text
+from intermodal.costing.answers import kind_of
 from intermodal.errors import IntermodalError
 from intermodal.gateway.latest import Latest
+from intermodal.planner.aspects import asked
+from intermodal.planner.case import question_of
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
 
@@ -32,7 +36,7 @@ class _Known(NamedTuple):
 
 
 class Shapes:
-    """The latest thousand shapes. ``hits`` and ``misses`` count requests of words alone."""
+    """The latest thousand shapes. ``hits`` and ``misses`` count requests that have a shape."""
 
     def __init__(self) -> None:
         self._known: Latest[tuple[int, bytes], _Known] = Latest(_KEPT)
@@ -41,9 +45,13 @@ class Shapes:
 
     def plan(self, inputs: Inputs) -> Plan:
         """A plan for these inputs. Raises NoRoute."""
+        return self.shared(inputs) or plan_from(inputs)
+
+    def shared(self, inputs: Inputs) -> Plan | None:
+        """The plan that all requests of this shape have; None where each is planned by itself."""
         shape = _shape(inputs)
         if shape is None:
-            return plan_from(inputs)
+            return None
         key = (id(inputs.catalog), shape)
         known = self._known.get(key)
         if known is None:
@@ -51,28 +59,40 @@ class Shapes:
             known = self._known[key] = _Known(inputs.catalog, _planned(inputs))
         elif known.plan is not None:
             self.hits += 1
-        return known.plan or plan_from(inputs)
+        return known.plan
 
 
 def _shape(inputs: Inputs) -> bytes | None:
-    """What the plan depends on; None for requests of more than words."""
+    """What the plan depends on; None for requests of more than words and such pictures."""
     request = inputs.request
     said: list[object] = []
+    pictured = False
     if inputs.asked:
         return None
     for message in request.messages:
         for part in message.parts:
-            if not isinstance(part, Text) or part.name or part.origins or part.notes:
+            if isinstance(part, Image) and isinstance(part.source, BytesSource):
+                pictured = True
+                said.append(part.detail)
+            elif not isinstance(part, Text) or part.name or part.origins or part.notes:
                 return None
         said.append((message.role, len(message.parts)))
     for fact in inputs.facts.parts:
-        if fact.kind != "text" or fact.outcomes or fact.origins:
+        if fact.outcomes or fact.origins:
+            return None
+        if fact.kind == "image" and not fact.letters.known and not fact.text_density.known:
+            said.append((fact.name, fact.media_type, fact.width, fact.height, fact.frames, top(fact.size)))
+            continue
+        if fact.kind != "text":
             return None
         sizes = sorted((name, top(count)) for name, count in fact.tokens.items())
         said.append((fact.name, fact.language, top(fact.chars), top(fact.pretokens), top(fact.size), sizes))
+    question = question_of(request)
+    aspects = sorted(asked(question)) if pictured else ()
     return _encode((
-        said, request.policy, request.output, request.sampling, request.tools, request.tool_choice,
-        request.parallel_tools, request.previous_endpoint, inputs.machine, inputs.statistics.epoch, inputs.as_of,
+        said, kind_of(question), aspects, request.policy, request.output, request.sampling, request.tools,
+        request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,
+        inputs.statistics.epoch, inputs.as_of,
     ))  # fmt: skip
 
 

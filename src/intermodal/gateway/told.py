@@ -67,7 +67,7 @@ class Told:
             "cost": finished.cost,
             "attempts": self.attempts,
             "seconds": round(finished.seconds, 3),
-            "notes": [*self._plan.notes, *chosen.warnings, *self._notes],
+            "notes": list(dict.fromkeys((*self._plan.notes, *self._notes))),  # the plan's begin with what is lost
             **({"replanned": self._replans} if self._replans else {}),
         }
 

@@ -60,6 +60,7 @@ class Case(Struct):
         labels: tokens of the labels to score, each as a sentence.
         voice: who speaks an answer that was made in words; chosen before the search, None where nobody is needed.
         vocabularies: tokenizers that counted something of this request.
+        tight: nobody has room for an answer as long as the request allows; it is shrunk to what a context leaves.
     """
 
     request: Request
@@ -98,6 +99,7 @@ class Case(Struct):
     page_worth: dict[int, list[float]]
     rates_of_media: MediaRates
     voice: Voice | None
+    tight: bool = False
 
     @property
     def policy(self) -> Policy:
@@ -160,7 +162,7 @@ def make_case(
     job, output = _job(request)
     if request.tools and job != "generate":
         raise UsageError(f"tools go with an answer, and {_NO_ANSWER[job]} is wanted", todo="leave the tools out")
-    question = _question(request)
+    question = question_of(request)
     aspects = asked(question)
     texts, files, media = _split(request, facts)
     ignored: tuple[str, ...] = ()
@@ -262,7 +264,7 @@ def _job(request: Request) -> tuple[Job, str]:
     return "generate", "json" if isinstance(output, JsonOutput) else "text"
 
 
-def _question(request: Request) -> str:
+def question_of(request: Request) -> str:
     """What the sender says in the last message, its two ends if it is long; while tools are called, in the last one
     before."""
     asked_in = next(

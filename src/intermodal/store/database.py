@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -14,12 +15,17 @@ from intermodal.errors import StoreError
 from intermodal.events import AttemptState
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
-from intermodal.store import attempts, epochs, grades, load
-from intermodal.store.connection import Database
+from intermodal.store import attempts, epochs, grades, load, passed
+from intermodal.store.connection import Database, shown
+from intermodal.store.passed import Passed
+from intermodal.store.process import identity
 from intermodal.store.rows import Attempt, Bench, Conversation, Drift, Made, Outcome, Reservation, RunRow, Summary
+from intermodal.store.slate import Slate
 from intermodal.store.together import Together
 
 T = TypeVar("T")
+LEARN_SECONDS = 5.0  # between two looks at what was passed on: there may be thousands a second ...
+LEARN_SHARE = 0.01  # ... and no more of the time than this goes into it
 MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not kept
 
 
@@ -39,6 +45,7 @@ class Store:
         self._recovered = False
         self._together = Together(self._database, self._once)
         self.bench: Bench = ""  # what what ends now was made for: see ``rows.Outcome``
+        self._learn_at = 0.0  # on the monotonic clock
         self._began: dict[str, load.Moment | None] = {}  # of rows that are open: how busy the machine was
 
     def together(self, write: Callable[[], T], *, later: bool = False) -> Future[T]:
@@ -96,7 +103,33 @@ class Store:
     def recover(self) -> int:
         """Close rows of dead processes as estimated, at their upper bound; returns how many."""
         self._recovered = True
-        return attempts.recover(self._database)
+        return attempts.recover(self._database) + passed.recover(self._database, self._slates)
+
+    # ---- calls that are passed on: see store/passed.py -----------------------------------------
+
+    def slate(self) -> Slate:
+        """Where this process notes what it passes on, before it does. Raises StoreError."""
+        self._once()
+        self._database.ready()
+        try:
+            return Slate(self._slates, identity())
+        except OSError as error:
+            what = f"cannot be made ({error.strerror or type(error).__name__})"
+            raise StoreError(what, where=shown(self._slates), todo="free some space") from None
+
+    def passed(self, rows: Sequence[Passed]) -> None:
+        """Write down calls that ended."""
+        passed.add(self._database, rows)
+        began = time.monotonic()
+        if began < self._learn_at:
+            return
+        epochs.learn(self._database)
+        ended = time.monotonic()
+        self._learn_at = ended + max(LEARN_SECONDS, (ended - began) / LEARN_SHARE)
+
+    @property
+    def _slates(self) -> Path:
+        return self.path.with_name("slates")
 
     def attempts(self, limit: int = 100) -> tuple[Attempt, ...]:
         """The newest attempts, newest first."""

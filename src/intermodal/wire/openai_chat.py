@@ -65,7 +65,7 @@ QUIRKS: Mapping[str, str] = {
     "bounded_schema": "strings and arrays without a limit are forced with one (schemas.bounded); answers are checked "
     "against the schema as it was given",
 }
-_JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+JSON_HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
 
 # ---- the request -------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         "messages": [_message(message, host) for message in call.messages],
         **_settings(call, host),
     }
-    return Encoded(path=PATH, headers=_JSON, segments=segments(tree))
+    return Encoded(path=PATH, headers=JSON_HEADERS, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
@@ -16,17 +16,25 @@ from intermodal.wire.turns import merged
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-def decode_request(body: bytes) -> ChatCall:
-    """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a responses request", _read)
+def _nothing_kept(name: str) -> Any:
+    raise ValueError("item_reference names something kept here, and nothing is kept: send the item itself")
 
 
-def _read(tree: dict[str, Any]) -> ChatCall:
+def decode_request(body: bytes, find: Callable[[str], Any] = _nothing_kept) -> ChatCall:
+    """The call a body says. ``find``: the item of an earlier answer that goes by an id.
+
+    Raises ValueError for a body that is none, and what ``find`` raises.
+    """
+    return reading(body, "a responses request", lambda tree: _read(tree, find))
+
+
+def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
     for name in ("previous_response_id", "conversation", "prompt"):
         if tree.get(name):
             raise ValueError(f"{name} asks for something kept here, and nothing is kept: send the whole conversation")
     given = tree["input"]
     given = [{"role": "user", "content": given}] if isinstance(given, str) else listed(given, "input")
+    given = [find(text(item["id"], "an id")) if item.get("type") == "item_reference" else item for item in given]
     first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
     tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
     return ChatCall(

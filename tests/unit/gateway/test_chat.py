@@ -75,6 +75,15 @@ def test_what_a_client_says_reaches_the_host(house: House, host: FakeHost) -> No
     assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
 
 
+def test_an_answer_may_be_allowed_to_be_longer_than_a_model_can_write(house: House, host: FakeHost) -> None:
+    """Anthropic's API wants a number, and clients send the most that its vendor's models write."""
+    tree = {"model": "cloud/strong", "max_tokens": 128_000, "messages": [{"role": "user", "content": "hello"}]}
+    found = house.post("/v1/messages", tree)
+    assert found.status_code == 200, found.text
+    assert 30_000 < host.attempts[0].json["max_tokens"] < 32_000
+    assert any("128,000 that were allowed" in note for note in found.json()["usage"]["intermodal"]["notes"])
+
+
 def test_what_is_not_understood_is_named(house: House) -> None:
     found = house.chat(presence_penalty=0.5, logit_bias={})
     assert found.headers["x-intermodal-ignored"] == "logit_bias, presence_penalty"
@@ -224,6 +233,24 @@ def test_models_are_listed_with_what_they_take_and_cost(house: House) -> None:
     assert {"auto", "policy:cheap", "policy:home", "gpt-4o"} <= set(rows)
     assert house.http.get("/v1/models/cloud/strong").json() == strong
     assert house.http.get("/v1/models/no/such").status_code == 404
+
+
+def test_an_alias_of_a_model_is_listed_as_what_it_stands_for(house: House) -> None:
+    rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
+    meant = {**rows["cloud/strong"], "id": "gpt-4o", "name": "gpt-4o"}
+    assert rows["gpt-4o"] == meant
+    assert house.post("/api/show", {"model": "gpt-4o"}).json()["model_info"]["cloud.context_length"] == 32000
+
+
+def test_who_sends_more_tools_than_a_model_holds_is_told_of_the_tools(house: House, host: FakeHost) -> None:
+    """Chat programs add dozens to a short question; without the word nobody knows what is too long."""
+    words = "What it does, at length. " * 40
+    tool = {"type": "function", "function": {"name": "f", "description": words, "parameters": {"type": "object"}}}
+    found = house.chat("hello", tools=[{**tool, "function": {**tool["function"], "name": f"f{n}"}} for n in range(99)])
+    assert found.status_code == 400
+    assert "with 99 tools" in found.json()["error"]["message"]
+    assert "fewer tools" in found.json()["error"]["message"]
+    assert host.attempts == []
 
 
 def test_everything_listed_as_a_name_is_served(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.gateway.house import House
+from tests.unit.gateway.test_streams import until
 
 from intermodal.testing import FakeHost
 
@@ -12,6 +13,7 @@ def test_a_short_answer_that_nobody_reads_along_is_asked_for_whole(house: House,
     assert whole.json()["choices"][0]["message"]["content"] == "the hosted answer"
     assert host.attempts[-1].json.get("stream") is not True
     assert whole.json()["usage"]["completion_tokens"] > 0
+    until(lambda: house.gateway.client.store.attempts(1))
     row = house.gateway.client.store.attempts(1)[0]
     assert row.state == "settled"
     assert row.outcome is not None

@@ -1,0 +1,513 @@
+"""Which chats are passed on, and what a run owes for each: plan, admission, breakers, rows, what the client is told.
+
+A chat's shape is looked up first; of a shape that was not seen lately the first is planned as every request is, and
+``way.py`` decides whether such chats need more than to be sent. An attempt that fails before anything was shown is
+handed to the executor as the first of its run, which goes on from there as after any failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from intermodal import errors
+from intermodal.asking import guarded
+from intermodal.catalog.nouns import Catalog
+from intermodal.content import Image
+from intermodal.costing.images import image_tokens
+from intermodal.costing.tokens import text_tokens
+from intermodal.events import AttemptState
+from intermodal.events import Usage as Told
+from intermodal.executor.call import Tried
+from intermodal.executor.guard import STOPPED
+from intermodal.executor.transport import Timeouts
+from intermodal.gateway import chats
+from intermodal.gateway.charging import rates_told, refused
+from intermodal.gateway.conversations import Place, answered
+from intermodal.gateway.counted import check_values
+from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
+from intermodal.gateway.lane.measures import Measures
+from intermodal.gateway.lane.pipes import Pipe, Pipes
+from intermodal.gateway.lane.reading import Chat, chat_of
+from intermodal.gateway.lane.replies import broken, calls_of, rewritten
+from intermodal.gateway.lane.rows import Rows
+from intermodal.gateway.lane.way import Prices, Way, about, way_of
+from intermodal.gateway.latest import Latest
+from intermodal.gateway.ledger.nouns import Refusal
+from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.naming import HEADER, allowed, policy_of, tightened, wishes_of
+from intermodal.gateway.reply import Reply
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import Inputs
+from intermodal.request import Policy, Request
+from intermodal.store.passed import Passed
+from intermodal.store.rows import Outcome, Work
+from intermodal.telemetry.served import Called
+from intermodal.wire.call import Usage
+from intermodal.wire.served import Refused
+
+if TYPE_CHECKING:
+    from intermodal.gateway.lasting import LastingClient
+    from intermodal.gateway.serving import Gateway
+
+_WAYS = 4096
+_POLICIES = 1024
+_STREAM = "text/event-stream"
+_JSON = "application/json"
+_STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+
+class _Known(NamedTuple):
+    """What was found out about a shape, and what it was found out with."""
+
+    way: Way | None
+    catalog: Catalog
+    machine: Machine
+    epoch: int
+    as_of: str
+
+    def holds(self, catalog: Catalog, client: LastingClient) -> bool:
+        """Whether nothing changed since that a plan depends on."""
+        return (
+            self.catalog is catalog and self.machine is client.machine and self.epoch == client.epoch
+            and self.as_of == client.today
+        )  # fmt: skip
+
+
+class Ready(NamedTuple):
+    """A chat that the lane may take. ``way`` None: its shape is new."""
+
+    chat: Chat
+    key: tuple[object, ...]
+    way: Way | None
+    policy: Policy
+    place: Place | None
+
+
+class Failure(NamedTuple):
+    """An attempt that failed before anything was shown, and what is set aside for its run. ``tried`` None: no attempt
+    was made."""
+
+    tried: Tried | None
+    given: Reservation | None
+
+
+class Lane:
+    """One for each gateway. ``taken`` counts chats that were answered here."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.taken = 0
+        self.pipes = Pipes()
+        self.rows = Rows(gateway.client)
+        self._gateway = gateway
+        self._ways: Latest[tuple[object, ...], _Known] = Latest(_WAYS)
+        self._policies: Latest[tuple[object, ...], Policy] = Latest(_POLICIES)
+        self._measures = Measures(gateway.client)
+
+    # ---- may it be taken? ----------------------------------------------------------------------
+
+    async def ready(self, asked: Asked) -> Ready | None:
+        """What is asked, if it may be for the lane. Raises Refused for a wish or a name that is none."""
+        client, telemetry = self._gateway.client, self._gateway.telemetry
+        if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
+            return None
+        await client.looked()
+        check_values(asked.body)
+        chat = chat_of(asked.body, asked.owner, self._measures)
+        if chat is None:
+            return None
+        asked.served.model = chat.model
+        headers = asked.head.headers
+        wished = tuple((name, value) for name, value in headers.items() if name.startswith(HEADER))
+        own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
+        policy = self._policies.get((chat.model, wished, own))
+        if policy is None:
+            policy = tightened(policy_of(chat.model, client.config), wishes_of(headers, chat.fields))
+            self._policies[chat.model, wished, own] = policy
+        if asked.key.models or asked.key.policies:
+            allowed(asked.key, chat.model, client.config)
+        place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
+        where = None if place is None else (place.endpoint, place.policy)
+        key = (asked.owner, wished, where, chat.shape)
+        catalog = client.catalog_for(policy)
+        known = self._ways.get(key)
+        if known is not None and known.holds(catalog, client):
+            return None if known.way is None else Ready(chat, key, known.way, policy, place)
+        self._measures.count_by(catalog)
+        return Ready(chat, key, None, policy, place)
+
+    # ---- a shape that is new -------------------------------------------------------------------
+
+    async def learned(self, ready: Ready, asked: Asked) -> Way | None:
+        """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
+        gateway, chat = self._gateway, ready.chat
+        inputs = await self._inputs(ready, asked)
+        plan = gateway.shapes.shared(inputs) if inputs is not None else None
+        way = None
+        if inputs is not None and plan is not None:
+            way = self._way(chat, inputs, plan)
+        client = gateway.client
+        catalog = inputs.catalog if inputs is not None else client.catalog_for(ready.policy)
+        self._ways[ready.key] = _Known(way, catalog, client.machine, client.epoch, client.today)
+        return way
+
+    def _way(self, chat: Chat, inputs: Inputs, plan: object) -> Way | None:
+        from intermodal.catalog.load import tariffs
+        from intermodal.config import snapshot_file
+        from intermodal.keys import find_key
+        from intermodal.plans.plan import Plan
+
+        assert isinstance(plan, Plan)
+        client = self._gateway.client
+        endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
+        if endpoint is None:
+            return None
+        try:
+            return way_of(
+                chat, inputs, plan, key=find_key(endpoint.host, client.env) or "",
+                prices=Prices(tariffs(snapshot_file(client.env))(endpoint)),
+                timeouts=Timeouts().as_said(client.config.timeouts), proxies=client.proxies,
+            )  # fmt: skip
+        except errors.ConfigError:
+            return None  # the executor says what is wrong with it
+
+    async def _inputs(self, ready: Ready, asked: Asked) -> Inputs | None:
+        """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
+        from intermodal.gateway.dialects import CHAT
+        from intermodal.incoming import request_of
+
+        gateway = self._gateway
+        call = CHAT.decode(asked.body)
+        if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
+            return None
+        request = gateway.conversations.placed(request_of(call, ready.policy), asked.owner)
+        parts = list(request.parts())
+        pictures = [index for index, _, part in parts if isinstance(part, Image)]
+        if len(pictures) != len(ready.chat.pictures):
+            return None
+        prepared = await gateway.client.prepare(_without(request, pictures))
+        texts = list(prepared.inputs.facts.parts)
+        if prepared.inputs.asked or len(texts) + len(pictures) != len(parts):
+            return None
+        seen = iter(ready.chat.pictures)
+        facts: list[PartFacts] = []
+        for index, _, part in parts:
+            if isinstance(part, Image):
+                found = next(seen)
+                facts.append(
+                    PartFacts(
+                        index=index, name=f"image {index}", kind="image", media_type=found.media_type,
+                        digest=found.digest.hex(), size=found.size, width=found.width, height=found.height,
+                    )
+                )  # fmt: skip
+            else:
+                facts.append(_at(texts.pop(0), index))
+        whole = guarded(request, gateway.client.config.private)
+        return _with(prepared.inputs, whole, Facts(parts=tuple(facts)))
+
+    # ---- passing on ----------------------------------------------------------------------------
+
+    async def run(self, ready: Ready, way: Way, asked: Asked, reply: Reply) -> Failure | None:
+        """Answer. Failure where nothing was shown and the executor is to go on.
+
+        Raises Refused where the key's budget does not allow it.
+        """
+        return await _Passage(self._gateway, self, ready, way, asked, reply).go()
+
+    def watch(self, now: float) -> None:
+        self.pipes.watch(now)
+
+    async def close(self) -> None:
+        self.pipes.close()
+        await self.rows.close()
+
+
+def _without(request: Request, places: list[int]) -> Request:
+    from msgspec.structs import replace
+
+    if not places:
+        return request
+    messages = tuple(
+        replace(message, parts=tuple(part for part in message.parts if not isinstance(part, Image)))
+        for message in request.messages
+    )
+    return replace(request, messages=messages)
+
+
+def _at(fact: PartFacts, index: int) -> PartFacts:
+    from msgspec.structs import replace
+
+    return fact if fact.index == index else replace(fact, index=index)
+
+
+def _with(inputs: Inputs, request: Request, facts: Facts) -> Inputs:
+    from msgspec.structs import replace
+
+    return replace(inputs, request=request, facts=facts)
+
+
+class _Passage:
+    """One chat on its way."""
+
+    def __init__(self, gateway: Gateway, lane: Lane, ready: Ready, way: Way, asked: Asked, reply: Reply) -> None:
+        self._gateway = gateway
+        self._lane = lane
+        self._chat = ready.chat
+        self._way = way
+        self._asked = asked
+        self._reply = reply
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._sent_at = self._began
+        self._started = time.time()
+        self._ids = (os.urandom(16), os.urandom(16))
+        self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, self._loop)
+        self._sent = False
+        self._cost: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def go(self) -> Failure | None:
+        way, gateway, reply = self._way, self._gateway, self._reply
+        upstreams, name = gateway.client.upstreams, way.endpoint.id
+        now = time.monotonic()
+        if upstreams.shut_for(name, now) or upstreams.paused_for(name, now):
+            return Failure(None, None)
+        given = await self._admitted()
+        self._asked.sent = self._asked.counted = True
+        slot = -1
+        if not way.free:
+            slot = self._lane.rows.note(way, *self._ids, self._started)
+            if slot < 0:
+                return Failure(None, given)
+        gateway.plans[self._asked.owner, way.plan.id] = way.plan
+        served = self._asked.served
+        served.planned(way.plan, live=self._chat.stream)
+        if served.span is not None:
+            served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
+        upstreams.begin(name, way.endpoint.host.id, now, again=False)
+        pipe: Pipe | None = None
+        settled = False
+        try:
+            pipe, error = await self._pass_on()
+            settled = True
+            return self._over(error, given, slot, pipe)
+        except asyncio.CancelledError:
+            if reply.status and not reply.ended and not reply.gone:  # the server stops
+                reply.last(broken(Refused("the server is stopping", status=503, todo="ask again")))
+            raise
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if not settled:
+                self._left(given, slot, sent=self._sent)
+
+    async def _admitted(self) -> Reservation | None:
+        ledger, key = self._gateway.ledger, self._asked.key
+        if ledger is None:
+            return None
+        given = ledger.admit_now(key, self._way.claim)
+        if given is None:
+            given = await ledger.admit(key, self._way.claim)
+        if key.rate.rpm is not None or key.rate.tpm is not None:
+            self._asked.told |= rates_told(*ledger.rates(key))
+        if isinstance(given, Refusal):
+            raise refused(given)
+        return given
+
+    async def _pass_on(self) -> tuple[Pipe | None, errors.CallError | None]:
+        way, chat, reply = self._way, self._chat, self._reply
+        live: Live | None = None
+        if chat.stream:
+            guarded = way.endpoint.host.zone != "internet"
+            teller = Teller(reply, chat.model, self._begin, self._told, chat.usage, guarded)
+            live = Live(way.endpoint.id, way.target.secret, self._loop, teller)
+            self._exchange = live
+            self._wait(chats.QUIET)
+        pipes = self._lane.pipes
+        pipe = pipes.take(way.target, self._began)
+        if pipe is None:
+            try:
+                pipe = await pipes.connect(way.target, way.endpoint.id)
+            except errors.Unreachable as failure:
+                return None, failure
+        try:
+            if live is not None:
+                live.pipe = pipe
+                reply.when_caught_up(pipe.resume)
+            self._sent_at = self._loop.time()
+            self._sent = True
+            pipe.send(way.target, way.body(chat), self._exchange, way.endpoint.id)
+            error = await self._exchange.outcome
+        finally:
+            if live is not None:
+                reply.when_caught_up(None)
+                if pipe.listener is live:
+                    pipe.resume()  # a slow reader has all there is: the end of the reply is still to be read
+            if pipe.listener is self._exchange and (not self._exchange.finish or self._exchange.looped):
+                pipe.abort()  # it works for nobody
+        return pipe, error
+
+    # ---- a stream ------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._stop_waiting()
+        if not self._reply.status:
+            self._reply.open(self._way.heads + _STREAMED, _STREAM)
+
+    def _told(self, live: Live) -> bytes:
+        self._cost = self._bill(live.usage)
+        notes = (STOPPED,) if live.looped else ()
+        return about(self._way, self._cost, 1, self._loop.time() - self._began, notes)
+
+    def _wait(self, seconds: float) -> None:
+        self._timer = self._loop.call_later(seconds, self._comment)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _comment(self) -> None:
+        if self._reply.gone or self._reply.ended:
+            return
+        if not self._reply.status:
+            self._reply.open(self._way.heads + _STREAMED, _STREAM)
+        waited = self._loop.time() - self._began
+        self._reply.put(b": %b: no word yet, %d s\n\n" % (self._way.step.op.encode(), waited))
+        self._wait(chats.AGAIN)
+
+    # ---- the end -------------------------------------------------------------------------------
+
+    def _over(
+        self, error: errors.CallError | None, given: Reservation | None, slot: int, pipe: Pipe | None
+    ) -> Failure | None:
+        if error is None:
+            self._worked(given, slot)
+            return None
+        return self._failed(error, given, slot)
+
+    def _bill(self, usage: Usage | None) -> float | None:
+        return self._way.bill(usage or Usage(), self._work(), self._gateway.client.moment)
+
+    def _worked(self, given: Reservation | None, slot: int) -> None:
+        gateway, way, exchange, chat = self._gateway, self._way, self._exchange, self._chat
+        self._lane.taken += 1
+        gateway.client.upstreams.end(way.endpoint.id, None, time.monotonic())
+        usage = exchange.usage
+        seconds = self._loop.time() - self._began
+        if isinstance(exchange, Whole):
+            self._cost = self._bill(usage)
+            told = about(way, self._cost, 1, seconds)
+            counted = exchange.counted or b"{}"
+            body = rewritten(exchange.raw, chat.model, counted, told)
+            cost = "" if self._cost is None else f"x-intermodal-cost: {self._cost:.8g}\r\n"
+            self._reply.ready(f"{way.heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
+        given_tokens = usage.input_tokens if usage is not None else None
+        made_tokens = usage.output_tokens if usage is not None else None
+        if gateway.ledger is not None and given is not None:
+            tokens = None if given_tokens is None and made_tokens is None else (given_tokens or 0) + (made_tokens or 0)
+            gateway.ledger.settle(given, cost=self._cost, tokens=tokens)
+        unsure = exchange.looped or (self._cost is None and not way.free)
+        self._write("estimated" if unsure else "settled", self._outcome(seconds, usage), slot)
+        self._called(seconds)
+        gateway.metrics.passed(way.endpoint.id, given_tokens or 0, made_tokens or 0, self._cost)
+        name = answered(chat.said, "".join(exchange.text), calls_of(exchange.calls))
+        gateway.conversations.put(name, way.endpoint.id, way.policy)
+
+    def _failed(self, error: errors.CallError, given: Reservation | None, slot: int) -> Failure | None:
+        way, exchange = self._way, self._exchange
+        error.step = error.step or way.step.id
+        shown = isinstance(exchange, Live) and exchange.begun
+        paid = exchange.first_at is not None or (error.sent and error.billing != "free")
+        cost: float | None = 0.0 if not paid or way.free else None
+        self._cost = cost
+        seconds = self._loop.time() - self._began
+        outcome = self._outcome(seconds, None, error.code)
+        self._write("estimated" if paid else "void", outcome, slot, runs=shown)
+        if not shown:
+            tried = Tried(error, way.endpoint.id, run=self._ids[1].hex(), cost=cost, paid=paid, seconds=seconds)
+            return Failure(tried, given)
+        gateway = self._gateway
+        gateway.client.upstreams.end(way.endpoint.id, error, time.monotonic())
+        gateway.metrics.attempts[way.endpoint.id, error.code] += 1
+        if gateway.ledger is not None and given is not None:
+            gateway.ledger.settle(given, cost=cost, tokens=None)
+        gateway.note_failure(error)
+        self._called(seconds, error.code)
+        self._asked.served.failed(error.code, broken=True)
+        self._reply.last(broken(error))
+        return None
+
+    def _left(self, given: Reservation | None, slot: int, *, sent: bool) -> None:
+        """The client left, or the server stops: nobody knows what was made, so what was set aside counts."""
+        gateway, way = self._gateway, self._way
+        gateway.client.upstreams.left(way.endpoint.id)
+        if gateway.ledger is not None and given is not None:
+            if sent:
+                gateway.ledger.settle(given, cost=0.0 if way.free else None, tokens=None)
+            else:
+                gateway.ledger.release(given)
+        self._cost = 0.0 if way.free or not sent else None
+        seconds = self._loop.time() - self._began
+        outcome = self._outcome(seconds, None, "cancelled")
+        if sent:
+            self._called(seconds, "cancelled")
+        self._write("estimated" if sent else "void", outcome, slot)
+
+    def _called(self, seconds: float, code: str = "") -> None:
+        """Told as what the executor runs is told of its events."""
+        exchange = self._exchange
+        first = exchange.first_at if self._chat.stream else None
+        usage = exchange.usage or Usage()
+        self._asked.served.called(
+            Called(
+                step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
+                first=None if first is None else first - self._began,
+                usage=Told(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens), cost=self._cost,
+                finish_reason=exchange.finish, error=code, output="text",
+            )
+        )  # fmt: skip
+
+    def _write(self, state: AttemptState, outcome: Outcome, slot: int, *, runs: bool = True) -> None:
+        attempt, run = self._ids
+        passed = Passed(
+            self._way.sort, _uuid(attempt), run.hex(), self._started, time.time(), state, outcome, self._work(), runs
+        )
+        self._lane.rows.add(passed, slot)
+
+    def _outcome(self, seconds: float, usage: Usage | None, code: str = "") -> Outcome:
+        told = usage or Usage()
+        by = dict(told.input_by_modality)
+        first = self._exchange.first_at if self._chat.stream else None
+        return Outcome(
+            usage=Told(input_tokens=told.input_tokens, output_tokens=told.output_tokens), cost=self._cost,
+            seconds=seconds, first_seconds=None if first is None else max(0.0, first - self._sent_at),
+            cached=bool(told.cached_tokens and told.cached_tokens * 2 > (told.input_tokens or 0)), error=code,
+            reasoning_tokens=told.reasoning_tokens, told_image=by.get("image"), told_audio=by.get("audio"),
+        )  # fmt: skip
+
+    def _work(self) -> Work:
+        """How much was sent, by our own rules."""
+        chat, way = self._chat, self._way
+        if "tools" in chat.fields:
+            return Work()
+        pictures = chat.pictures
+        between = max(0, len(chat.texts) - 1)  # a line's end
+        rough = text_tokens(
+            between + sum(text.chars for text in chat.texts), between + sum(text.size for text in chat.texts),
+            sum(text.pretokens for text in chat.texts),
+        )  # fmt: skip
+        return Work(
+            megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
+            text_tokens=rough.mid, messages=chat.messages,
+            image_tokens=sum(image_tokens(way.book.image, each.width, each.height, "auto").mid for each in pictures),
+        )  # fmt: skip
+
+
+def _uuid(data: bytes) -> str:
+    text = data.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

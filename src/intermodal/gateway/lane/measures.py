@@ -1,0 +1,67 @@
+"""Sizes of texts, as plans depend on them, remembered: a system prompt comes with every request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intermodal.asking import vocabularies
+from intermodal.catalog.nouns import Catalog
+from intermodal.costing.answers import kind_of
+from intermodal.gateway.lane.reading import Sizes
+from intermodal.gateway.latest import Latest
+from intermodal.gateway.shapes import top
+from intermodal.media.pretokens import pretokens
+from intermodal.planner.aspects import asked
+from intermodal.planner.case import QUESTION_CHARS
+
+if TYPE_CHECKING:
+    from intermodal.client import AsyncClient
+
+_KEPT = 1024
+_LONGEST = 8 << 10  # characters of a text that is remembered; all of them together are a few MiB
+
+
+class Measures:
+    """Of one gateway."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._known: Latest[str, Sizes] = Latest(_KEPT)
+        self._questions: Latest[tuple[str, bool], tuple[object, ...]] = Latest(_KEPT)
+        self._catalog = Catalog()
+        self._names: tuple[str, ...] = ()
+
+    def count_by(self, catalog: Catalog) -> None:
+        """With the vocabularies of these models."""
+        if self._catalog is catalog:
+            return
+        names = tuple(sorted(vocabularies(catalog)))
+        if names != self._names:
+            self._known.clear()
+        self._catalog, self._names = catalog, names
+
+    def sizes(self, text: str) -> Sizes:
+        """How long a text is, in all that is counted."""
+        found = self._known.get(text)
+        if found is None:
+            size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+            words = pretokens(text)
+            found = Sizes((top(len(text)), top(words), top(size), *self._counts(text)), len(text), words, size)
+            if len(text) <= _LONGEST:
+                self._known[text] = found
+        return found
+
+    def _counts(self, text: str) -> list[tuple[str, int]]:
+        count = self._client.vocabularies.count
+        found = ((name, count(name, text)) for name in self._names)
+        return [(name, top(number)) for name, number in found if number is not None]
+
+    def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
+        """What kind of answer is asked for; and of pictures, which aspects."""
+        half = QUESTION_CHARS // 2
+        text = text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
+        found = self._questions.get((text, pictured))
+        if found is None:
+            found = (kind_of(text), asked(text)) if pictured else (kind_of(text),)
+            self._questions[text, pictured] = found
+        return found

@@ -1,0 +1,334 @@
+"""Connections to hosts, kept open between requests: HTTP/1.1 on asyncio, as little of it as the lane needs.
+
+A client library costs 30 to 1,500 us of the processor's time a request. Here there is
+no task for a request, no queue for a piece, and what is received is handed on in the very callback that received it.
+What fails is told in the words and classes of ``executor/transport.py``, whose time-outs these are too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import httptools
+
+from intermodal import errors
+from intermodal.executor.transport import (
+    FAILURES,
+    KEEP_ALIVE,
+    Server,
+    Timeouts,
+    certificates,
+    plain_address,
+    request_headers,
+    why,
+)
+
+if TYPE_CHECKING:
+    import ssl
+
+MOST = 4096  # connections to all hosts
+_HEADERS = 100  # of a reply; a host that sends more is not spoken to
+_SLICE = 256 << 10  # bytes of a body that are written at once; what the socket does not take of it is copied by asyncio
+_ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits here
+
+
+class Listener(Protocol):
+    """Who waits for a reply. None of these may raise.
+
+    ``waits``: what comes first may say nothing yet, so that the time until the first word runs on.
+    """
+
+    waits: bool
+
+    def head(self, status: int, headers: Mapping[str, str]) -> None:
+        """The status line and headers are there."""
+
+    def data(self, data: bytes) -> None:
+        """Some of the body."""
+
+    def end(self) -> None:
+        """The reply is whole. The connection is no longer this request's."""
+
+    def failed(self, error: errors.CallError) -> None:
+        """It broke off, or time is up; nothing more comes."""
+
+
+class Target:
+    """Where requests of a kind go: address and the head that they all begin with.
+
+    Raises ConfigError for an address or a key that cannot be used.
+    """
+
+    def __init__(self, server: Server, path: str, headers: Sequence[tuple[str, str]], timeouts: Timeouts) -> None:
+        address = plain_address(server.base_url, path)
+        self.secure = address.scheme != "http"
+        self.host = address.host
+        self.port = address.port or (443 if self.secure else 80)
+        self.key = (self.secure, self.host, self.port)
+        self.timeouts = timeouts
+        self.secret = server.key  # never in words of an error
+        named = address.netloc.decode("ascii")
+        lines = [f"POST {address.raw_path.decode('ascii')} HTTP/1.1", f"host: {named}"]
+        said = {**dict(headers), **request_headers(address, server.key, server.auth)}
+        lines += [f"{name}: {value}" for name, value in said.items()]
+        self.head = ("\r\n".join(lines) + "\r\ncontent-length: ").encode("latin-1")
+
+
+class Pipes:
+    """All connections of a process. ``opened`` counts those that were made, ``reused`` requests on one that was."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.reused = 0
+        self._idle: dict[tuple[bool, str, int], list[Pipe]] = {}
+        self._all: set[Pipe] = set()
+        self._tls: ssl.SSLContext | None = None
+
+    def take(self, target: Target, now: float) -> Pipe | None:
+        """A connection that is open and free; None where one has to be made."""
+        waiting = self._idle.get(target.key)
+        while waiting:
+            pipe = waiting.pop()  # the one that was used last is the one that is open most likely
+            if pipe.open and now - pipe.since < KEEP_ALIVE:
+                self.reused += 1
+                return pipe
+            pipe.abort()
+        return None
+
+    async def connect(self, target: Target, where: str) -> Pipe:
+        """A new connection. Raises Unreachable."""
+        if len(self._all) >= MOST:
+            what = FAILURES["PoolTimeout"][1]
+            raise errors.Unreachable(what, where=where, todo="try again later", sent=False)
+        loop = asyncio.get_running_loop()
+        more: dict[str, Any] = {"ssl": self._context(), "server_hostname": target.host} if target.secure else {}
+        try:
+            async with asyncio.timeout(target.timeouts.connect):
+                _, pipe = await loop.create_connection(
+                    lambda: Pipe(self, target, loop), target.host, target.port, **more
+                )
+        except TimeoutError:
+            what = FAILURES["ConnectTimeout"][1]
+            raise errors.Unreachable(what, where=where, todo="check the host's base_url and the network") from None
+        except (OSError, ValueError) as error:
+            reason, todo = why(error)
+            raise errors.Unreachable(FAILURES["ConnectError"][1] + reason, where=where, todo=todo) from None
+        self.opened += 1
+        return pipe
+
+    def watch(self, now: float) -> None:
+        """End what has been silent for too long, and connections nobody used for a while."""
+        for pipe in tuple(self._all):
+            if pipe.deadline < now:
+                pipe.expire()
+            elif pipe.listener is None and now - pipe.since > KEEP_ALIVE:
+                pipe.abort()
+
+    def close(self) -> None:
+        for pipe in tuple(self._all):
+            pipe.abort()
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = certificates()
+        return self._tls
+
+    # ---- for the connections
+
+    def began(self, pipe: Pipe) -> None:
+        self._all.add(pipe)
+
+    def free(self, pipe: Pipe) -> None:
+        self._idle.setdefault(pipe.key, []).append(pipe)
+
+    def gone(self, pipe: Pipe) -> None:
+        self._all.discard(pipe)
+        waiting = self._idle.get(pipe.key)
+        if waiting and pipe in waiting:
+            waiting.remove(pipe)
+
+
+class Pipe(asyncio.Protocol):
+    """One connection, one request at a time."""
+
+    def __init__(self, pipes: Pipes, target: Target, loop: asyncio.AbstractEventLoop) -> None:
+        self.key = target.key
+        self.open = False
+        self.since = loop.time()  # when it was last used
+        self.deadline = float("inf")
+        self.listener: Listener | None = None
+        self.wordless = False  # nothing of the answer was said yet: the time until its first word still runs
+        self._pipes = pipes
+        self._loop = loop
+        self._transport: asyncio.Transport
+        self._parser: httptools.HttpResponseParser
+        self._timeouts = target.timeouts
+        self._where = ""
+        self._answering = False  # something of a reply came
+        self._more = False  # a reply began that nobody asked for
+        self._left: list[memoryview] = []  # of a body, what was not written yet
+        self._paused = False
+        self._behind = False  # who reads the answer is: the host is not the one that is silent
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_ROOM)
+        self.open = True
+        self._pipes.began(self)
+
+    # ---- a request
+
+    def send(self, target: Target, body: Sequence[bytes | memoryview], listener: Listener, where: str) -> None:
+        """Write a request; its reply goes to the listener."""
+        self.listener, self._where, self._timeouts = listener, where, target.timeouts
+        self._answering = self._more = self._behind = False
+        self.wordless = True
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        size = sum(map(len, body))
+        head = b"%b%d\r\n\r\n" % (target.head, size)
+        if size <= _ROOM:
+            self._transport.write(b"".join((head, *body)))
+        else:
+            self._left = [memoryview(head), *(memoryview(piece) for piece in body)]
+            self._write()
+        self.deadline = self._loop.time() + self._timeouts.first_byte
+
+    @property
+    def sent(self) -> bool:
+        """All of it may have arrived: half a body is not worked on, and not paid."""
+        return not self._left
+
+    def _write(self) -> None:
+        """As much of the body as there is room for. Slices: what a socket does not take at once asyncio copies."""
+        while self._left and not self._paused and self.open:
+            first = self._left[0]
+            self._transport.write(first[:_SLICE])
+            if len(first) > _SLICE:
+                self._left[0] = first[_SLICE:]
+            else:
+                self._left.pop(0)
+
+    def pause(self) -> None:
+        """Who reads the answer is behind."""
+        if self.open:
+            self._transport.pause_reading()
+        self._behind = True
+        self.deadline = float("inf")
+
+    def resume(self) -> None:
+        if self.open:
+            self._transport.resume_reading()
+        self._behind = False
+        self.deadline = self._loop.time() + self._timeouts.idle
+
+    def abort(self) -> None:
+        """Close it at once: a host that answers stops working, and charging, for nobody."""
+        self.listener = None
+        self.open = False
+        self._transport.abort()
+
+    def expire(self) -> None:
+        """The host has been silent for too long."""
+        if self._answering:
+            what = f"went silent for {self._timeouts.idle:g} s in the middle of its answer"
+            error: errors.CallError = errors.StreamCut(what, where=self._where, todo="ask again")
+        else:
+            what = f"gave no answer within {self._timeouts.first_byte:g} s"
+            error = errors.Unreachable(what, where=self._where, todo="allow more time", sent=self.sent)
+        self._fail(error)
+
+    def _fail(self, error: errors.CallError) -> None:
+        listener = self.listener
+        self.abort()
+        if listener is not None:
+            listener.failed(error)
+
+    # ---- asyncio's side
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._write()
+
+    def data_received(self, data: bytes) -> None:
+        if self.listener is None:
+            self.abort()  # nobody asked
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(self._broken("RemoteProtocolError"))
+        except httptools.HttpParserError:
+            self._fail(self._broken("RemoteProtocolError"))
+        else:
+            if self.listener is None:
+                if self._more:
+                    self.abort()  # a reply to nothing
+            elif not self.wordless and not self._behind:
+                self.deadline = self._loop.time() + self._timeouts.idle
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
+        self._pipes.gone(self)
+        listener, self.listener = self.listener, None
+        if listener is None:
+            return
+        if self._answering and self._until_close:
+            listener.end()  # a reply without a length ends with its connection
+            return
+        listener.failed(self._broken("ReadError" if self.sent else "WriteError"))
+
+    @property
+    def _until_close(self) -> bool:
+        said = self._headers
+        return "content-length" not in said and said.get("transfer-encoding", "").lower() != "chunked"
+
+    def _broken(self, name: str) -> errors.CallError:
+        what = FAILURES[name][1]
+        if self._answering:
+            return errors.StreamCut(f"{what} in the middle of its answer", where=self._where, todo="ask again")
+        after = " without an answer" if self.sent else ""
+        found = errors.Unreachable(what + after, where=self._where, sent=self.sent)
+        found.hung_up = self.sent and name == "ReadError"
+        return found
+
+    # ---- the parser's side
+
+    def on_message_begin(self) -> None:
+        self._more = self.listener is None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self._headers) < _HEADERS:
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200 and self.listener is not None:
+            self._answering = True
+            self.wordless = self.listener.waits
+            self.listener.head(status, self._headers)
+
+    def on_body(self, data: bytes) -> None:
+        if self.listener is not None:
+            self.listener.data(data)
+
+    def on_message_complete(self) -> None:
+        if not self._answering:  # 100 Continue, 103 Early Hints
+            self._headers = {}
+            return
+        listener, self.listener = self.listener, None
+        self.deadline, self.since = float("inf"), self._loop.time()
+        if self._parser.should_keep_alive() and not self._left and self.open:
+            self._pipes.free(self)
+        else:
+            self.abort()
+        if listener is not None:
+            listener.end()

@@ -1,0 +1,226 @@
+"""A chat as a client sends it, read as far as the lane must: sizes, and where the large parts are. Nothing is copied.
+
+``None`` means that this is not for the lane, whatever it is: the executor reads it again, and says what is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from intermodal.gateway.lane.pictures import Seen, seen
+
+# Fields that go on as they came, and those that stay here: what they say is in the plan, or nobody asks for it there.
+KEPT = ("temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls")
+TAKEN = frozenset({
+    "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "seed", "n", "user",
+    "metadata", "store", "intermodal", *KEPT,
+})  # fmt: skip
+
+
+class Sizes(NamedTuple):
+    """Of a text. ``shape``: characters, words and signs, bytes and exact counts, rounded as ``shapes.py`` does it."""
+
+    shape: tuple[object, ...]
+    chars: int
+    pretokens: int
+    size: int
+
+
+class Measure(Protocol):
+    """What a plan depends on in words."""
+
+    def sizes(self, text: str) -> Sizes: ...
+
+    def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
+        """What kind of answer is asked for, and what of pictures."""
+        ...
+
+
+class _Function(msgspec.Struct):
+    name: str
+    arguments: str
+
+
+class _Call(msgspec.Struct):
+    id: str
+    function: _Function
+
+
+class _Url(msgspec.Struct):
+    url: msgspec.Raw
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: str | None = None
+    image_url: _Url | None = None
+
+
+class _Message(msgspec.Struct):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | list[_Part] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    audio: Any = None
+    function_call: Any = None
+
+
+LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by the executor
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_messages = msgspec.json.Decoder(list[_Message])
+_word = msgspec.json.Decoder(str)
+_options = msgspec.json.Decoder(dict[str, Any])
+_TRUE, _FALSE, _NULL = b"true", b"false", b"null"
+
+
+class Chat(NamedTuple):
+    """A chat for the lane.
+
+    Attributes:
+        fields: of the body, as they came. model: as it was asked for.
+        shape: all that its plan depends on besides the catalog and where the conversation was.
+        stream, usage: whether it is to be streamed, and with the usage at its end.
+        messages: how many. pictures: that go along. texts: of what the messages say.
+        before, said: digests of the conversation up to the last answer (None: there is none yet), and of all of it.
+    """
+
+    fields: Mapping[str, msgspec.Raw]
+    model: str
+    shape: tuple[object, ...]
+    stream: bool
+    usage: bool
+    pictures: tuple[Seen, ...]
+    texts: tuple[Sizes, ...]
+    messages: int
+    before: bytes | None
+    said: Any
+
+
+def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
+    """The chat a body says, if the lane may take it."""
+    try:
+        fields = _fields.decode(body)
+        if not fields.keys() <= TAKEN:
+            return None
+        model = _word.decode(fields["model"])
+        messages = _messages.decode(fields["messages"])
+        stream = _said(fields, "stream")
+        usage = False
+        if "stream_options" in fields:
+            usage = _options.decode(fields["stream_options"]).get("include_usage") is True
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
+        return None
+    if stream not in (b"", _TRUE, _FALSE, _NULL) or _said(fields, "n") not in (b"", b"1", _NULL):
+        return None
+    digest, before = hashlib.sha256(owner.encode()), b""
+    shapes: list[object] = []
+    pictures: list[Seen] = []
+    texts: list[Sizes] = []
+    for message in messages:
+        shape = _shape(message, measure, digest, pictures, texts)
+        if shape is None:
+            return None
+        shapes.append(shape)
+        if message.role == "assistant":
+            before = digest.copy().digest()
+    settings = tuple((name, bytes(fields[name])) for name in sorted(fields.keys() - _NOT_ASKED))
+    question = measure.question(_question(messages), pictured=bool(pictures))
+    return Chat(
+        fields=fields, model=model, shape=(model, stream == _TRUE, settings, question, *shapes),
+        stream=stream == _TRUE, usage=usage, pictures=tuple(pictures), texts=tuple(texts), messages=len(messages),
+        before=before or None, said=digest,
+    )  # fmt: skip
+
+
+def _question(messages: list[_Message]) -> str:
+    """As ``planner/case.py`` finds it: the last message that is no turn of calling tools."""
+    for message in reversed(messages):
+        if message.role != "tool" and not message.tool_calls:
+            if not isinstance(message.content, list):
+                return message.content or ""
+            return " ".join(part.text for part in message.content if part.text is not None)
+    return ""
+
+
+_NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", "user", "metadata", "store"})
+
+
+def _said(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
+    return bytes(fields[name]) if name in fields else b""
+
+
+def _shape(
+    message: _Message, measure: Measure, digest: Any, pictures: list[Seen], texts: list[Sizes]
+) -> tuple[object, ...] | None:
+    """What a plan depends on in a message; its name goes into the digest as ``conversations.py`` has it."""
+    if message.reasoning_content or message.reasoning or message.refusal or message.audio or message.function_call:
+        return None
+    digest.update(b"\0\0%b" % message.role.encode())
+    content = message.content
+    if isinstance(content, str) and len(content) > LONG:
+        return None
+    if message.role == "tool":
+        if not isinstance(content, str) or message.tool_call_id is None or message.tool_calls:
+            return None
+        digest.update(f"\0{message.tool_call_id} {content}".encode("utf-8", "replace"))
+        return "tool", _measured(content, measure, texts)
+    if isinstance(content, str):
+        if not content.strip():
+            return None
+        digest.update(b"\0" + content.strip().encode("utf-8", "replace"))
+        shape: tuple[object, ...] = (message.role, _measured(content, measure, texts))
+    elif content is None:
+        if not message.tool_calls:
+            return None
+        shape = (message.role,)
+    else:
+        parts = _parts(message, content, measure, digest, pictures, texts)
+        if parts is None:
+            return None
+        shape = (message.role, *parts)
+    if message.tool_calls:
+        if message.role != "assistant":
+            return None
+        for call in message.tool_calls:
+            name, arguments = call.function.name, call.function.arguments
+            digest.update(f"\0{call.id} {name}".encode("utf-8", "replace"))
+            shape = (*shape, "call", name, _measured(arguments, measure, texts))
+    return shape
+
+
+def _parts(
+    message: _Message, content: list[_Part], measure: Measure, digest: Any, pictures: list[Seen], texts: list[Sizes]
+) -> list[object] | None:
+    """Words and pictures. Words alone are put together by the executor, which many templates need."""
+    if message.role != "user" or all(part.type == "text" for part in content):
+        return None
+    shapes: list[object] = []
+    for part in content:
+        if part.type == "text" and part.text is not None and part.text.strip() and len(part.text) <= LONG:
+            digest.update(b"\0" + part.text.strip().encode("utf-8", "replace"))
+            shapes.append(_measured(part.text, measure, texts))
+        elif part.type == "image_url" and part.image_url is not None:
+            found = seen(memoryview(part.image_url.url))
+            if found is None:
+                return None
+            digest.update(b"\0" + found.digest)
+            pictures.append(found)
+            shapes.append((found.media_type, found.width, found.height, found.size.bit_length(), part.image_url.detail))
+        else:
+            return None
+    return shapes
+
+
+def _measured(text: str, measure: Measure, texts: list[Sizes]) -> tuple[object, ...]:
+    found = measure.sizes(text)
+    texts.append(found)
+    return found.shape

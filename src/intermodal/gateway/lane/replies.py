@@ -1,0 +1,134 @@
+"""Replies of OpenAI's chat API, read as far as the lane must, and written again with what we have to say in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from intermodal.content import ToolCall
+from intermodal.wire import openai_chat_served
+from intermodal.wire._json import dumps
+from intermodal.wire.call import Usage
+from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
+
+DONE = b"data: [DONE]\n\n"
+_NULL = b"null"
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Said(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Said | None = None
+    delta: _Said | None = None
+    finish_reason: str | None = None
+
+
+class _Reply(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+    model: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
+
+
+_reply = msgspec.json.Decoder(_Reply)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any = msgspec.json.Decoder(dict[str, Any])
+
+
+class Piece(NamedTuple):
+    """What one reply, or one chunk of a stream, says.
+
+    ``usage`` is what it counts, None where it does not; ``counted`` the same as it came. ``calls`` by place.
+    """
+
+    text: str
+    visible: bool
+    finish: str
+    usage: Usage | None
+    counted: bytes
+    model: bytes
+    calls: tuple[tuple[int, str, str], ...]
+
+
+def read(data: bytes | memoryview) -> Piece | None:
+    """None for what is no reply of this kind, or an error; then the codec says which."""
+    try:
+        reply = _reply.decode(data)
+        error = bytes(reply.error)
+        if error and error != _NULL:
+            return None
+        counted = bytes(reply.usage)
+        usage = None
+        if counted and counted != _NULL:
+            usage = read_usage(_any.decode(counted), reply.service_tier or "")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if not reply.choices:
+        return Piece("", False, "", usage, counted, bytes(reply.model), ())
+    choice = reply.choices[0]
+    said = choice.message or choice.delta or _NOTHING
+    reason = choice.finish_reason or ""
+    if reason.lower() == "error":  # OpenRouter: the provider failed in the middle
+        return None
+    calls = tuple(
+        (place if call.index is None else call.index, call.id or "", (call.function and call.function.name) or "")
+        for place, call in enumerate(said.tool_calls or ())
+    )
+    text = said.content or ""
+    seen = bool(calls or text.strip() or said.refusal or said.reasoning_content or said.reasoning)
+    return Piece(
+        text, seen, FINISH_REASONS.get(reason.lower(), reason[:40]) if reason else "", usage, counted,
+        bytes(reply.model), calls,
+    )  # fmt: skip
+
+
+_NOTHING = _Said()
+
+
+def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:
+    """Calls of tools by id and name, which is all that a conversation is known again by."""
+    return tuple(ToolCall(id=call, name=name, arguments="") for _, (call, name) in sorted(found.items()))
+
+
+def rewritten(
+    data: bytes | memoryview, model: str, counted: bytes | None, about: bytes, *, chunk: bool = False
+) -> bytes:
+    """A reply, with the model's name as the client has it and what is told of the run beside its counts.
+
+    ``counted``: its usage as it came, None leaves it out. ``chunk``: the last one of a stream, which says nothing else.
+    """
+    fields: dict[str, Any] = dict(_fields.decode(data))
+    fields["model"] = dumps(model)
+    if counted is None:
+        fields.pop("usage", None)
+    else:
+        inside = counted.strip()[1:-1].strip()
+        fields["usage"] = b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + about + b"}"
+    if chunk:
+        fields["choices"] = b"[]"
+    return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
+
+
+def broken(error: BaseException) -> bytes:
+    """The last event of a stream that failed in the middle."""
+    return openai_chat_served.sse({"error": openai_chat_served.error_of(error)})

@@ -1,0 +1,96 @@
+"""What becomes of calls that were passed on, in the store: noted before they are sent, written when they ended.
+
+Twenty times a second all that ended goes into one commit. Until then, and while it is on its way, an attempt that may
+cost money stands on the slate (``store/slate.py``), from which its row is made should this process die.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from intermodal.errors import StoreError
+from intermodal.store.passed import Passed
+
+if TYPE_CHECKING:
+    from intermodal.client import AsyncClient
+    from intermodal.gateway.lane.way import Way
+    from intermodal.store.slate import Slate
+
+_EVERY = 0.05  # seconds
+_MOST = 20_000  # rows that wait for a store that does not take them
+
+
+class Rows:
+    """Rows of one process."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._slate: Slate | None = None
+        self._broken = 0.0  # when the store did not take them, on the monotonic clock
+        self._waiting: list[Passed] = []
+        self._slots: list[int] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    def note(self, way: Way, attempt: bytes, run: bytes, started: float) -> int:
+        """Its place on the slate; -1 where nothing can be noted, so that nothing may be sent from here."""
+        if self._broken and time.monotonic() - self._broken < 1.0:
+            return -1
+        try:
+            if self._slate is None:
+                self._slate = self._client.store.slate()
+            if way.number < 0:
+                way.number = self._slate.add(way.sort)
+        except (StoreError, OSError):
+            self._broken = time.monotonic()
+            return -1
+        return self._slate.note(way.number, attempt, run, started)
+
+    def add(self, passed: Passed, slot: int) -> None:
+        """It ended."""
+        self._waiting.append(passed)
+        if slot >= 0:
+            self._slots.append(slot)
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(_EVERY)
+                await self._flush()
+        finally:
+            self._writing = None
+
+    async def _flush(self) -> None:
+        rows, self._waiting = self._waiting, []
+        slots, self._slots = self._slots, []
+        store = self._client.store
+        try:
+            await asyncio.shield(asyncio.wrap_future(store.together(lambda: store.passed(rows), later=True)))
+        except StoreError:
+            self._broken = time.monotonic()
+            self._waiting = _newest([*rows, *self._waiting])
+            self._slots = [*slots, *self._slots]
+            await asyncio.sleep(20 * _EVERY)
+        else:
+            self._broken = 0.0
+            if self._slate is not None:
+                for slot in slots:
+                    self._slate.wipe(slot)
+
+    async def close(self) -> None:
+        """Write what waits."""
+        if self._writing is not None:
+            self._writing.cancel()
+        if self._waiting:
+            await self._flush()
+        if self._slate is not None and not self._slots:
+            self._slate.close()
+            self._slate = None
+
+
+def _newest(rows: Sequence[Passed]) -> list[Passed]:
+    return list(rows[-_MOST:])

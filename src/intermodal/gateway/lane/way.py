@@ -1,0 +1,200 @@
+"""What all chats of a shape share: their plan, and everything that follows from it, made ready once.
+
+A ``Way`` is made from what planning said of the first of them. ``way_of`` is the list of what the lane can do as the
+executor does it; whatever is not in it goes through the executor.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.content import Image, Text, ToolCall, ToolResult
+from intermodal.costing import answers
+from intermodal.costing.room import output_limit
+from intermodal.executor.bill import bill
+from intermodal.executor.measured import range_of
+from intermodal.executor.replies import brief
+from intermodal.executor.together import NEAR
+from intermodal.executor.transport import Server, Timeouts, is_this_machine, plain_address
+from intermodal.executor.weighed import rules
+from intermodal.executor.wires import picture_types
+from intermodal.gateway.lane.pipes import Target
+from intermodal.gateway.lane.reading import KEPT, Chat
+from intermodal.gateway.ledger.nouns import Claim, claim_of
+from intermodal.gateway.told import headers_of, sent
+from intermodal.plans.plan import Inputs, Plan
+from intermodal.plans.step import Call
+from intermodal.request import TextOutput
+from intermodal.store.rows import Reservation, RunRow, Work
+from intermodal.store.slate import Sort
+from intermodal.wire import openai_chat
+from intermodal.wire._json import dumps
+from intermodal.wire.call import Usage
+
+if TYPE_CHECKING:
+    from intermodal.catalog.prices import Vector
+    from intermodal.plans.plan import Candidate
+
+_BILLS = 4096  # of plain counts that are remembered
+_PARTS = (Text, Image, ToolCall, ToolResult)
+
+
+class Prices(NamedTuple):
+    """What a bill is made with: the host's dated prices."""
+
+    tariff: tuple[Vector, ...]
+
+
+class Way:
+    """How chats of a shape are passed on."""
+
+    def __init__(
+        self, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, prices: Prices, *, stream: bool
+    ) -> None:
+        step = plan.chosen.last
+        self.plan = plan
+        self.step = step
+        self.endpoint = endpoint
+        self.target = target
+        self.policy = inputs.request.policy
+        self.claim: Claim = claim_of(plan, self.policy)
+        self.free = step.estimate.cost.known and step.estimate.cost.high == 0
+        self.sort = _sort(inputs, plan, step, endpoint)
+        self.number = -1  # of the sort, on the slate
+        self.book = rules(endpoint, inputs.catalog)
+        self.heads = "".join(f"{name}: {_plain(value)}\r\n" for name, value in headers_of(plan).items())
+        chosen = plan.chosen
+        about = {
+            "plan": plan.id, "route": endpoint.id, "planned": chosen.endpoint, "summary": chosen.summary,
+            "loses": list(chosen.loses), "sends": [sent(send) for send in chosen.sends],
+        }  # fmt: skip
+        self.about = dumps(about)[:-1]
+        self.notes: tuple[str, ...] = (*plan.notes, *chosen.warnings)
+        self._prices = prices
+        self._bills: dict[Usage, float | None] = {}
+        self._limit = output_limit(step, inputs.request)
+        host = endpoint.host
+        self._seed = b"random_seed" if "random_seed" in host.quirks else b"seed"
+        limit = b"max_completion_tokens" if "max_completion_tokens" in host.quirks else b"max_tokens"
+        self._start = b'{"model":' + dumps(endpoint.served_as or endpoint.model.id)
+        if self._limit is not None:
+            self._start += b',"%b":%d' % (limit, self._limit)
+        if stream:
+            self._start += b',"stream":true'
+            if "no_stream_options" not in host.quirks:
+                self._start += b',"stream_options":{"include_usage":true}'
+
+    def body(self, chat: Chat) -> list[bytes | memoryview]:
+        """The client's bytes between our own."""
+        fields = chat.fields
+        made: list[bytes | memoryview] = [self._start, b',"messages":', memoryview(fields["messages"])]
+        for name in KEPT:
+            if name in fields:
+                made += [b',"%b":' % name.encode(), memoryview(fields[name])]
+        if "seed" in fields:
+            made += [b',"%b":' % self._seed, memoryview(fields["seed"])]
+        made.append(b"}")
+        return made
+
+    def bill(self, usage: Usage, work: Work, moment: str) -> float | None:
+        """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
+        if work.megapixels or self._prices.tariff:
+            return bill(self.endpoint, usage, work, self._prices.tariff, moment)
+        if usage not in self._bills:
+            if len(self._bills) >= _BILLS:
+                self._bills.clear()
+            self._bills[usage] = bill(self.endpoint, usage, work, (), moment)
+        return self._bills[usage]
+
+
+def way_of(
+    chat: Chat, inputs: Inputs, plan: Plan, *, key: str, prices: Prices, timeouts: Timeouts, proxies: bool
+) -> Way | None:
+    """How such chats are passed on; None where the executor has more to do than to send them.
+
+    Raises ConfigError for a host that cannot be called, which the executor would say too.
+    """
+    request, chosen = inputs.request, plan.chosen
+    if len(chosen.steps) != 1 or chosen.checks or inputs.asked:
+        return None
+    step = chosen.steps[0]
+    if not isinstance(step, Call) or step.op != "generate" or step.room is not None:
+        return None
+    endpoint = inputs.catalog.by_id.get(step.endpoint)
+    if endpoint is None or not _plain_endpoint(endpoint, proxies):
+        return None
+    if not chat.stream and not brief(step):  # a host that works on a long answer must show signs of life
+        return None
+    if not isinstance(request.output, TextOutput) or request.policy.deadline is not None:
+        return None
+    if not all(isinstance(part, _PARTS) for _, _, part in request.parts()) or not _pictures_as_they_are(
+        chat, chosen, step, endpoint
+    ):
+        return None
+    waits = timeouts.as_said(endpoint.host.timeouts)
+    cost = step.estimate.cost
+    if math.isfinite(waits.total) or (cost.known and cost.high > request.policy.max_cost):
+        return None
+    target = Target(
+        Server(endpoint.host.base_url, key, endpoint.host.auth), openai_chat.PATH, openai_chat.JSON_HEADERS, waits
+    )
+    return Way(inputs, plan, endpoint, target, prices, stream=chat.stream)
+
+
+def _plain_endpoint(endpoint: Endpoint, proxies: bool) -> bool:
+    host = endpoint.host
+    if host.protocol != "openai" or host.zone == "process" or host.counts_text or endpoint.weights:
+        return False
+    proxied = host.zone == "internet" and proxies
+    return not proxied or is_this_machine(plain_address(host.base_url, openai_chat.PATH).host)
+
+
+def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: Endpoint) -> bool:
+    """Nothing near gets a client's file (``executor/prepare.py``), and no picture goes that would be made smaller."""
+    if not chat.pictures:
+        return True
+    if endpoint.host.zone in NEAR:
+        return False
+    side = dict(step.params).get("max_side", "")
+    most = int(side) if side else math.inf
+    taken = picture_types(endpoint)
+    limit = endpoint.host.max_images
+    if limit is not None and len(chat.pictures) > limit:
+        return False
+    return all(each.media_type in taken and max(each.width, each.height) <= most for each in chat.pictures)
+
+
+def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Sort:
+    estimate = step.estimate
+    high = estimate.cost.high if estimate.cost.known else 0.0
+
+    def mid(name: str) -> float | None:
+        quantity = getattr(estimate, name)
+        return quantity.mid if quantity.known else None
+
+    names = tuple(part.name for part in inputs.facts.parts)
+    run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
+    attempt = Reservation(
+        run="", step=step.id, op=step.op, task=step.task, endpoint=endpoint.id, zone=endpoint.host.zone,
+        input_tokens=mid("input_tokens"), output_tokens=mid("output_tokens"), cost=mid("cost"),
+        seconds=mid("seconds"), load_seconds=mid("load_seconds"), cost_high=high if math.isfinite(high) else 0.0,
+        output=answers.kind_of(answers.asked(inputs.request)), input_range=range_of(estimate.input_tokens),
+        output_range=range_of(estimate.output_tokens), seconds_range=range_of(estimate.seconds),
+    )  # fmt: skip
+    return Sort(run=run, attempt=attempt)
+
+
+def _plain(value: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in value)
+
+
+def about(way: Way, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()) -> bytes:
+    """What is told of a run beside its usage, as ``told.py`` has it."""
+    said: dict[str, Any] = {
+        "cost": cost, "attempts": attempts, "seconds": round(seconds, 3), "notes": [*way.notes, *notes],
+    }  # fmt: skip
+    return way.about + b"," + msgspec.json.encode(said)[1:]

@@ -1,0 +1,132 @@
+"""Rows of calls that were passed on: written when they ended, many in one statement (``gateway/lane/``).
+
+They are the rows that ``attempts.py`` would have made of them. What was on its way when a process died is on its slate
+(``slate.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from intermodal.events import AttemptState
+from intermodal.store import slate
+from intermodal.store.process import identity
+from intermodal.store.rows import Attempt, Outcome, Range, Reservation, Work
+
+if TYPE_CHECKING:
+    from intermodal.store.connection import Database
+
+_WORK = Work.__struct_fields__
+
+
+class Passed(NamedTuple):
+    """One that ended. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it."""
+
+    sort: slate.Sort
+    attempt: str
+    run: str
+    started: float
+    finished: float
+    state: AttemptState
+    outcome: Outcome
+    work: Work | None = None
+    runs: bool = True
+
+
+_RUN = (
+    "INSERT OR IGNORE INTO runs"
+    " (id, plan, inputs, endpoint, objective, parts, started, finished, outcome, cost, seconds)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_NAMES = (
+    "id", "run", "step", "op", "task", "endpoint", "zone", "state", "process", "sequence", "started", "finished",
+    "size_bucket", "output", "est_input_tokens", "est_output_tokens", "est_cost", "est_seconds", "est_load_seconds",
+    "cost_high", "est_input_low", "est_input_high", "est_output_low", "est_output_high", "est_seconds_low",
+    "est_seconds_high", "input_tokens", "output_tokens", "cost", "seconds", "first_seconds", "load_seconds", "cold",
+    "cached", "error", "provider_id", "reasoning_tokens", "busy", "told_image", "told_audio", "bench", *_WORK,
+)  # fmt: skip
+_ATTEMPT = f"INSERT INTO attempts ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
+
+
+def add(database: Database, rows: Sequence[Passed]) -> None:
+    """Write them, in the order they ended."""
+    me = identity()
+    with database.writing(later=True) as connection:
+        number: int = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
+        connection.executemany(_RUN, [_run(row) for row in rows if row.runs])
+        values = [_attempt(row, me, number + place) for place, row in enumerate(rows, 1)]
+        connection.executemany(_ATTEMPT, values)
+
+
+def recover(database: Database, folder: Path) -> int:
+    """Make rows of what dead processes had on their way, at the upper bound. Returns how many."""
+    made = 0
+    for path, left in slate.left_over(folder):
+        outcome = Outcome(cost=None, error="process_died")
+        rows = [
+            Passed(each.sort, each.attempt, each.run, each.started, each.started, "estimated", outcome)
+            for each in left
+            if not _known(database, each.attempt)
+        ]
+        if rows:
+            add(database, rows)
+        slate.remove(path)
+        made += len(rows)
+    return made
+
+
+def _known(database: Database, attempt: str) -> bool:
+    """Its row was written, and its process died before it could wipe the slate."""
+    with database.reading() as connection:
+        if connection is None:
+            return False
+        return connection.execute("SELECT 1 FROM attempts WHERE id = ?", (attempt,)).fetchone() is not None
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _run(row: Passed) -> tuple[Any, ...]:
+    run = row.sort.run
+    parts = msgspec.json.encode(run.parts).decode()
+    return (
+        row.run, run.plan, run.inputs, run.endpoint, run.objective, parts, _moment(row.started), _moment(row.finished),
+        row.outcome.error or "finished", _cost(row), round(row.finished - row.started, 3),
+    )  # fmt: skip
+
+
+def _cost(row: Passed) -> float | None:
+    if row.state == "void":
+        return 0.0
+    if row.state == "estimated" and row.outcome.cost is None:
+        return row.sort.attempt.cost_high
+    return row.outcome.cost
+
+
+def _attempt(row: Passed, process: str, sequence: int) -> tuple[Any, ...]:
+    made, out = row.sort.attempt, row.outcome
+    work = row.work or made.work
+    return (
+        row.attempt, row.run, made.step, made.op, made.task, made.endpoint, made.zone, row.state, process, sequence,
+        _moment(row.started), _moment(row.finished), _bucket(made, row), made.output, made.input_tokens,
+        made.output_tokens, made.cost, made.seconds, made.load_seconds, made.cost_high, *_ends(made.input_range),
+        *_ends(made.output_range), *_ends(made.seconds_range), out.usage.input_tokens, out.usage.output_tokens,
+        _cost(row), out.seconds, out.first_seconds, out.load_seconds, out.load_seconds > 0, out.cached, out.error,
+        out.provider_id, out.reasoning_tokens, out.busy, out.told_image, out.told_audio, out.bench,
+        *(getattr(work, name) for name in _WORK),
+    )  # fmt: skip
+
+
+def _bucket(made: Reservation, row: Passed) -> int:
+    return Attempt(id="", state=row.state, reservation=made, started="", outcome=row.outcome).size_bucket
+
+
+def _ends(found: Range | None) -> tuple[float | None, float | None]:
+    return (None, None) if found is None or not math.isfinite(found.high) else (found.low, found.high)
