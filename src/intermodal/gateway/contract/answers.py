@@ -1,4 +1,4 @@
-"""Bodies of answers, and the events that a stream is made of. A field that is not here is not sent: tests hold it."""
+"""Bodies of answers, and the events that a stream is made of. What is not here is not written: tests hold it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from intermodal.wire.served import TYPES
 
 _NUMBER: Schema = {"type": "number"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_COUNTS: Schema = {"type": "object", "additionalProperties": _COUNT}
 _TEXTS = list_of(TEXT)
 _KINDS = list_of(words(*KINDS))
 
@@ -38,6 +37,11 @@ def _all(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
     left = set(but)
     made: Schema = {"type": "object", "properties": fields, "additionalProperties": False}
     return {**made, "required": [name for name in fields if name not in left]}
+
+
+def _passing(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
+    """The same, and a host that speaks this wire itself may have said more, which is passed on as it is."""
+    return {**_all(but=but, **fields), "additionalProperties": True}
 
 
 _SEND = _all(what=TEXT, host=TEXT, zone=TEXT, **{"from": TEXT})
@@ -55,33 +59,34 @@ _TOLD = ref("Told")
 
 _CALL = _all(id=TEXT, type={"const": "function"}, function=_all(name=TEXT, arguments=TEXT))
 _DELTA = object_of(
-    role={"const": "assistant"}, content=TEXT, refusal=TEXT, reasoning_content=TEXT, audio=_all(data=TEXT),
+    open=True, role={"const": "assistant"}, content=TEXT, refusal=TEXT, reasoning_content=TEXT, audio=_all(data=TEXT),
     tool_calls=list_of(object_of(
         ["index", "function"], index=_COUNT, id=TEXT, type={"const": "function"},
         function=object_of(name=TEXT, arguments=TEXT),
     )),
 )  # fmt: skip
-_CHAT_USAGE = _all(
+_CHAT_USAGE = _passing(
     but=("prompt_tokens_details", "completion_tokens_details"), prompt_tokens=_COUNT, completion_tokens=_COUNT,
-    total_tokens=_COUNT, prompt_tokens_details=_COUNTS, completion_tokens_details=_COUNTS, intermodal=_TOLD,
+    total_tokens=_COUNT, prompt_tokens_details={"type": "object"}, completion_tokens_details={"type": "object"},
+        intermodal=_TOLD,
 )  # fmt: skip
 _PROBABLE = or_null({"type": "object"})
 CHAT: Mapping[str, Schema] = {
-    "ChatCompletion": _all(
+    "ChatCompletion": _passing(
         id=TEXT, object={"const": "chat.completion"}, created=WHOLE, model=TEXT, usage=_CHAT_USAGE,
-        choices=list_of(_all(
-            index=_COUNT, finish_reason=TEXT, logprobs=_PROBABLE,
-            message=_all(
+        choices=list_of(_passing(
+            but=("logprobs",), index=_COUNT, finish_reason=TEXT, logprobs=_PROBABLE,
+            message=_passing(
                 but=("refusal", "reasoning_content", "tool_calls", "audio"), role={"const": "assistant"},
                 content=or_null(TEXT), refusal=TEXT, reasoning_content=TEXT, tool_calls=list_of(_CALL),
                 audio=_all(data=TEXT),
             ),
         )),
     ),
-    "ChatChunk": _all(
+    "ChatChunk": _passing(
         but=("usage",), id=TEXT, object={"const": "chat.completion.chunk"}, created=WHOLE, model=TEXT,
             usage=_CHAT_USAGE,
-        choices=list_of(_all(but=("logprobs",), index=_COUNT, delta=_DELTA, logprobs=_PROBABLE,
+        choices=list_of(_passing(but=("logprobs",), index=_COUNT, delta=_DELTA, logprobs=_PROBABLE,
             finish_reason=or_null(TEXT))),
     ),
 }  # fmt: skip
@@ -184,6 +189,7 @@ _SAID = object_of(
 _DETAILS = object_of(
     ["family"], format=TEXT, family=TEXT, families=or_null(_TEXTS), parameter_size=TEXT, quantization_level=TEXT
 )
+_LISTED: dict[str, Schema] = {"name": TEXT, "model": TEXT, "size": _COUNT, "digest": TEXT, "details": _DETAILS}
 OLLAMA: Mapping[str, Schema] = {
     "OllamaAnswer": object_of(
         ["model", "created_at", "message", "done"], model=TEXT, created_at={"type": "string", "format": "date-time"},
@@ -192,9 +198,8 @@ OLLAMA: Mapping[str, Schema] = {
         intermodal=_TOLD,
     ),
     "OllamaLine": one_of(ref("OllamaAnswer"), ref("OllamaError")),
-    "OllamaTags": _all(models=list_of(_all(
-        name=TEXT, model=TEXT, modified_at=TEXT, size=_COUNT, digest=TEXT, details=_DETAILS,
-    ))),
+    "OllamaTags": _all(models=list_of(_all(modified_at=TEXT, **_LISTED))),
+    "OllamaRunning": _all(models=list_of(_all(context_length=or_null(WHOLE), **_LISTED))),
     "OllamaShown": _all(
         modelfile=TEXT, parameters=TEXT, template=TEXT, modified_at=TEXT, details=_DETAILS,
             model_info={"type": "object"},

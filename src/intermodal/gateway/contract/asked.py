@@ -129,7 +129,7 @@ SHARED: Mapping[str, Schema] = {
                   content=one_of(TEXT, list_of(ref("ResponsePart")))),
         part("function_call", call_id=TEXT, name=TEXT, arguments=TEXT),
         part("function_call_output", call_id=TEXT, output=one_of(TEXT, list_of(ref("ResponsePart")))),
-        part("reasoning"),
+        part("reasoning"), part("item_reference", id=TEXT),
     ]},
     "ResponseTool": object_of(["name"], open=True, type={"const": "function"}, **_FUNCTION),
     "MessageSource": {"anyOf": [

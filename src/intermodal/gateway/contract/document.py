@@ -78,6 +78,7 @@ SAID: Mapping[tuple[str, str], Said] = {
         "Ollama's chat. It streams unless `stream` is false.", "OllamaChatRequest", _json("OllamaAnswer"),
         (OLLAMA, "OllamaLine"), runs=True),
     ("GET", "/api/tags"): Said("Models that chat, as Ollama lists them.", gives=_json("OllamaTags")),
+    ("GET", "/api/ps"): Said("Models that chat and are in this machine's memory now.", gives=_json("OllamaRunning")),
     ("POST", "/api/show"): Said("One model, as Ollama shows it.", "ShowRequest", _json("OllamaShown"), absent=True),
     ("GET", "/api/version"): Said("By which clients of Ollama see that somebody is there.",
         gives=_json("OllamaVersion")),
