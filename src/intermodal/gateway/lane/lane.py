@@ -58,6 +58,7 @@ _WAYS = 4096
 _POLICIES = 1024
 _STREAM = "text/event-stream"
 _JSON = "application/json"
+LARGE = 2 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
@@ -117,7 +118,10 @@ class Lane:
             return None
         await client.looked()
         check_values(asked.body)
-        chat = chat_of(asked.body, asked.owner, self._measures)
+        if len(asked.body) > LARGE:
+            chat = await asyncio.to_thread(chat_of, asked.body, asked.owner, self._measures.alone())
+        else:
+            chat = chat_of(asked.body, asked.owner, self._measures)
         if chat is None:
             return None
         asked.served.model = chat.model
@@ -181,7 +185,8 @@ class Lane:
         from intermodal.incoming import request_of
 
         gateway = self._gateway
-        call = CHAT.decode(asked.body)
+        large = len(asked.body) > LARGE
+        call = await asyncio.to_thread(CHAT.decode, asked.body) if large else CHAT.decode(asked.body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         request = gateway.conversations.placed(request_of(call, ready.policy), asked.owner)

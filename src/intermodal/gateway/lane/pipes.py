@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 MOST = 4096  # connections to all hosts
 _HEADERS = 100  # of a reply; a host that sends more is not spoken to
 _SLICE = 256 << 10  # bytes of a body that are written at once; what the socket does not take of it is copied by asyncio
+_AT_ONCE = 8  # slices that are written before anything else has its turn
 _ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits here
 
 
@@ -202,14 +203,18 @@ class Pipe(asyncio.Protocol):
         return not self._left
 
     def _write(self) -> None:
-        """As much of the body as there is room for. Slices: what a socket does not take at once asyncio copies."""
-        while self._left and not self._paused and self.open:
+        """As much of the body as there is room for. Slices: what a socket does not take at once asyncio copies. A few
+        of them, then it is others' turn: a host on this machine takes twenty megabytes without a pause."""
+        for _ in range(_AT_ONCE):
+            if not self._left or self._paused or not self.open:
+                return
             first = self._left[0]
             self._transport.write(first[:_SLICE])
             if len(first) > _SLICE:
                 self._left[0] = first[_SLICE:]
             else:
                 self._left.pop(0)
+        self._loop.call_soon(self._write)
 
     def pause(self) -> None:
         """Who reads the answer is behind."""

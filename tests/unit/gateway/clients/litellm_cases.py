@@ -3,6 +3,7 @@ threads and connections behind. ``player.py`` says how it is spoken to."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -19,8 +20,12 @@ WEATHER = {
 
 
 def loopback_only(event: str, given: tuple[Any, ...]) -> None:
-    if event == "socket.connect" and isinstance(given[1], tuple) and given[1][0] not in ("127.0.0.1", "::1"):
-        raise ConnectionError(f"LiteLLM connected to {given[1][0]}")
+    """Sockets reach this machine only, and no other name is looked up, as in the tests themselves."""
+    asked = given[0] if event == "socket.getaddrinfo" else None
+    if event == "socket.connect" and isinstance(given[1], tuple):
+        asked = given[1][0]
+    if asked not in (None, "127.0.0.1", "::1", "localhost"):
+        raise ConnectionError(f"LiteLLM asked for {asked}")
 
 
 sys.addaudithook(loopback_only)
@@ -39,6 +44,17 @@ def text(model: str, url: str) -> Any:
     made = completion(model, url)
     [choice] = made.choices
     return {"text": choice.message.content, "finish": choice.finish_reason, "tokens": made.usage.completion_tokens}
+
+
+def text_awaited(model: str, url: str) -> Any:
+    """By its other HTTP client, a stream beside it."""
+
+    async def both() -> list[str]:
+        asked: dict[str, Any] = {"model": model, "api_base": url, "api_key": "none", "messages": HELLO}
+        made, chunks = await asyncio.gather(litellm.acompletion(**asked), litellm.acompletion(**asked, stream=True))
+        return [made.choices[0].message.content, "".join([c.choices[0].delta.content or "" async for c in chunks])]
+
+    return asyncio.run(both())
 
 
 def stream(model: str, url: str) -> Any:
@@ -107,9 +123,10 @@ def error(model: str, url: str) -> Any:
     return None
 
 
-CASES: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (text, stream, tools, media, parsed, vectors, transcript, speech, responses, error)
-}
+EVERY: tuple[Callable[..., Any], ...] = (
+    text, text_awaited, stream, tools, media, parsed, vectors, transcript, speech, responses, error,
+)  # fmt: skip
+CASES = {each.__name__: each for each in EVERY}
 
 for line in sys.stdin:
     given = json.loads(line)

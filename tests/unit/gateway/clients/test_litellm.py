@@ -38,6 +38,7 @@ def test_it_asks_and_streams(litellm: Player, house: House, by: str) -> None:
     made = litellm.play("stream", **at(house, by))
     assert "".join(made["pieces"]) == made["text"] == "the hosted answer" and len(made["pieces"]) > 1
     assert (made["finish"], made["tokens"]) == ("stop", 3)
+    assert litellm.play("text_awaited", **at(house, by)) == ["the hosted answer"] * 2
 
 
 @PROTOCOLS
