@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from intermodal import errors
 from intermodal.events import (
     AttemptFailed,
@@ -76,10 +78,19 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
         ignored = (*ignored, "logprobs")
     job = Job(call, request, prepared, plan, ignored)
     if dialect is CHAT:
-        job.usage = b"true" in bytes(fields.get("stream_options", b""))
+        job.usage = _usage_wanted(fields.get("stream_options"))
     if dialect.refers and bytes(fields.get("store", b"")) != b"false":
         job.keeps["keep"] = gateway.items.keeper(asked.owner)
     return job
+
+
+def _usage_wanted(options: msgspec.Raw | None) -> bool:
+    """Whether OpenAI's ``stream_options`` ask for usage at the end of a stream. Raises Refused for what are none."""
+    try:
+        said = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
+    except msgspec.DecodeError:
+        raise Refused("stream_options is no object", status=400) from None
+    return said is not None and said.get("include_usage") is True
 
 
 async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -> None:

@@ -10,10 +10,10 @@ from intermodal.request import Sampling
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireAudio, WireDocument, WireLink, WireMessage, WirePart, WireText
 from intermodal.wire.held import unbase64
-from intermodal.wire.reading import chosen, data_uri, functions, image_at, json_output, listed, reading, text
+from intermodal.wire.reading import chosen, data_uri, flag, functions, image_at, json_output, listed, reading, text
 from intermodal.wire.turns import merged
 
-_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
 def _nothing_kept(name: str) -> Any:
@@ -44,11 +44,11 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
         sampling=Sampling(
             max_tokens=tree.get("max_output_tokens"), temperature=tree.get("temperature"), top_p=tree.get("top_p")
         ),
-        stream=tree.get("stream") is True,
+        stream=flag(tree, "stream", False),
         candidates=tree.get("top_logprobs") or 0,
         tools=tools,
         tool_choice=choice,
-        parallel_tools=tree.get("parallel_tool_calls") is not False,
+        parallel_tools=flag(tree, "parallel_tool_calls", True),
     )
 
 
@@ -72,7 +72,7 @@ def _read_item(item: Any) -> Iterator[WireMessage]:
     if kind == "message":
         content = item["content"]
         parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else listed(content, "content")
-        yield WireMessage(role=_ROLES[item["role"]], parts=tuple(map(_read_part, parts)))
+        yield WireMessage(role=ROLES[item["role"]], parts=tuple(map(_read_part, parts)))
     elif kind == "function_call":
         call = ToolCall(id=item["call_id"], name=item["name"], arguments=text(item["arguments"], "arguments"))
         yield WireMessage(role="assistant", parts=(call,))

@@ -80,6 +80,14 @@ def listed(value: Any, what: str) -> Sequence[Any]:
     return value
 
 
+def flag(tree: dict[str, Any], name: str, usual: bool) -> bool:
+    """Yes or no. ``"false"`` is neither: taken for one of them it would be the wrong one half of the time."""
+    value = tree.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"{name} is neither true nor false")
+    return usual if value is None else value
+
+
 def text(value: Any, what: str) -> str:
     """A string that must be one."""
     if not isinstance(value, str):
