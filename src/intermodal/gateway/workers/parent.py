@@ -1,8 +1,8 @@
 """The parent of the workers: starts them, starts those again that die, passes signals on, and ends when all ended.
 
 The first worker is started alone: what cannot be served is said once, by it. A worker notices that its parent is gone,
-killed or not, by the end of the line between them, and then ends in order by itself. A parent that finds its workers
-dying as fast as it starts them gives up.
+killed or not, by the end of the line between them, and then ends in order by itself. Workers that die as fast as they
+are started are started more and more slowly while others serve, and given up where none does.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from intermodal.config_file import LogLevel
 
 YOUNG = 10.0  # seconds; a worker that dies younger makes the next wait
-PATIENCE = 6  # so many in a row that died young are enough
-_WAITS = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds before the next is started, by how many died young
+PATIENCE = 6  # so many in a row that died young are enough, where none serves
+_WAITS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the next is started, by how many died young
 _GRACE = 10.0  # seconds that a worker gets to end after its answers had theirs
 GENERATIONS = 3  # of workers at once, while old ones end
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -219,7 +219,7 @@ class Parent:
         if any(each.slot == child.slot and each.started > child.started for each in self._children):
             return  # it has a successor already
         self._young = self._young + 1 if time.monotonic() - child.started < YOUNG else 0
-        if self._young >= PATIENCE:
+        if self._young >= PATIENCE and not any(each.ready for each in self._children):
             self._failed = IntermodalError(
                 f"{self._young} workers in a row died within {YOUNG:g} s of their start, the last {how}",
                 todo="see the log above for what each of them said",
