@@ -66,7 +66,12 @@ _NOT_HERE: Mapping[str, str] = {
     "/v1/images/edits": "only new pictures are drawn: use /v1/images/generations",
     "/v1/images/variations": "only new pictures are drawn: use /v1/images/generations",
     "/v1/completions": "only chats are served: use /v1/chat/completions",
+    "/v1/messages/batches": "no batches are kept here",
+    "/v1/moderations": "nothing is judged here",
+    "/v1/realtime": "calls are not held here: send the recording",
     "/api/generate": "only chats are served: use /api/chat",
+    "/api/embed": "use /v1/embeddings",
+    "/api/embeddings": "use /v1/embeddings",
     "/api/pull": "weights come by: intermodal pull",
 }
 

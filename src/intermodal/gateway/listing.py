@@ -9,6 +9,7 @@ from intermodal._version import __version__
 from intermodal.catalog.nouns import Catalog, Endpoint, Price
 from intermodal.content import KINDS, Kind
 from intermodal.errors import UnknownModel
+from intermodal.gateway.counted import check_values
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import AUTO, POLICY
 from intermodal.gateway.reply import Reply
@@ -161,6 +162,7 @@ def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
 
 async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /api/show``."""
+    check_values(asked.body)
     tree = loads(asked.body)
     name = (tree.get("model") or tree.get("name")) if isinstance(tree, dict) else None
     if not isinstance(name, str):

@@ -19,6 +19,7 @@ from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, place_of
 from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.items import Items
 from intermodal.gateway.lane.lane import Failure, Lane
 from intermodal.gateway.lasting import LastingClient
 from intermodal.gateway.ledger.books import Replay
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.workers.worker import Worker
 
 _BACKLOG = 1024
+_TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
 
@@ -75,6 +77,7 @@ class Gateway:
         self.connections: set[Connection] = set()
         self.held = 0
         self.conversations = Conversations()
+        self.items = Items()
         self.metrics = Metrics()
         self.shapes = Shapes()
         self.lane = Lane(self)
@@ -102,6 +105,7 @@ class Gateway:
         self.limits = self.limits.for_each_of(worker.post.workers)
         self.conversations = Conversations(worker.memory.places)
         self.plans = Plans(worker.memory.plans)
+        self.items = Items(shared=worker.memory.items)
         counting.go_on(self, worker)
 
     def note(self, words: str) -> None:
@@ -307,15 +311,12 @@ class Gateway:
 
     def hand_over(self) -> None:
         """End in order, as others are there for whoever comes: nobody is turned away."""
-        self._unlisten()
         self._stop.set()
-
-    def _unlisten(self) -> None:
-        for server in self._servers:
-            server.close()
 
     async def _drained(self) -> None:
         """Answers on their way end; who asks now is told to come later; then whoever is left is told and cut."""
+        if not self.stopping:
+            await self._deaf()
         for connection in tuple(self.connections):
             connection.close_when_idle()
         loop = asyncio.get_running_loop()
@@ -323,7 +324,7 @@ class Gateway:
         while self.active and loop.time() < until and not self._hurry.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
-        self._unlisten()
+        await self._deaf()
         tasks = [connection.task for connection in self.connections if connection.task is not None]
         for task in tasks:
             task.cancel()
@@ -331,6 +332,15 @@ class Gateway:
             await asyncio.wait(tasks, timeout=5)
         for connection in tuple(self.connections):
             connection.close_when_idle()
+
+    async def _deaf(self) -> None:
+        """Take no more connections, and lose none: asyncio forgets a socket that it accepted just before the close."""
+        for socket in (socket for server in self._servers for socket in server.sockets):
+            asyncio.get_running_loop().remove_reader(socket.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()

@@ -60,6 +60,7 @@ class Case(Struct):
         labels: tokens of the labels to score, each as a sentence.
         voice: who speaks an answer that was made in words; chosen before the search, None where nobody is needed.
         vocabularies: tokenizers that counted something of this request.
+        tight: nobody has room for an answer as long as the request allows; it is shrunk to what a context leaves.
     """
 
     request: Request
@@ -98,6 +99,7 @@ class Case(Struct):
     page_worth: dict[int, list[float]]
     rates_of_media: MediaRates
     voice: Voice | None
+    tight: bool = False
 
     @property
     def policy(self) -> Policy:

@@ -21,12 +21,12 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
         limit = case.policy.max_cost
         ends = f", so the default limit of ${limit:g} cannot be checked" if limit == DEFAULT_MAX_COST else ""
         found.append(f"the price of {chosen.endpoint.id} is not known{ends}")
-    wanted = min(DEFAULT_ANSWER[case.output], chosen.rates.most_out)
-    if case.job == "generate" and case.request.sampling.max_tokens is None and chosen.numbers.cap < wanted:
-        found.append(
-            f"room for {chosen.numbers.cap:,.0f} tokens of answer: "
-            f"the rest of the context of {chosen.rates.context:,.0f} is taken"
-        )
+    wanted, stated = min(DEFAULT_ANSWER[case.output], chosen.rates.most_out), case.request.sampling.max_tokens
+    if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
+        asked = "" if stated is None else f", not the {stated:,} that were allowed"
+        full = chosen.rates.most_out <= chosen.numbers.cap
+        why = "it writes no more" if full else f"the rest of the context of {chosen.rates.context:,.0f} is taken"
+        found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{asked}: {why}")
     if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
         found.append(
             f"{chosen.endpoint.id} does not say how much it holds; "

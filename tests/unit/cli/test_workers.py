@@ -132,6 +132,9 @@ def test_what_one_worker_planned_and_answered_the_other_knows(configured: Path, 
     strange = [{"role": "user", "content": "hi"}, *turns[1:]]
     assert chat(other, model="auto", messages=strange).headers["x-intermodal-route"] == "cloud:cloud/strong"
     assert chat(other, model="auto", messages=turns).headers["x-intermodal-route"] == "cloud:cloud/seeing"
+    item = one.post("/v1/responses", json={"model": "cloud/strong", "input": "hello"}).json()["output"][0]
+    again = [{"type": "item_reference", "id": item["id"]}, {"role": "user", "content": "and now?"}]
+    assert other.post("/v1/responses", json={"model": "cloud/strong", "input": again}).status_code == 200
 
 
 def test_keys_their_rates_budgets_and_plans_are_one_over_all_workers(

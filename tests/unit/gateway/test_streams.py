@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -206,6 +208,29 @@ def test_stopping_lets_answers_end_and_refuses_new_ones(configured: Path, host: 
         asking.join(10)
         [found] = answers
         assert sse(found.text).done  # type: ignore[attr-defined]
+
+
+def test_nobody_who_comes_while_it_stops_is_forgotten(configured: Path) -> None:
+    """A socket that nobody closed is an error when it is collected, which every test here fails by."""
+    came: list[socket.socket] = []
+    leave = threading.Event()
+
+    def come() -> None:
+        while not leave.is_set():
+            with suppress(OSError):
+                came.append(socket.create_connection(("127.0.0.1", port), timeout=1))
+
+    with House() as house:
+        port = house.gateway.port
+        coming = threading.Thread(target=come)
+        coming.start()
+        until(lambda: len(came) > 20)
+    leave.set()
+    coming.join(10)
+    for each in came:
+        each.close()
+    del house
+    gc.collect()
 
 
 def test_stopping_tells_those_who_are_cut(configured: Path, host: FakeHost) -> None:

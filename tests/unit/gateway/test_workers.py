@@ -15,7 +15,7 @@ from intermodal.errors import UsageError
 from intermodal.gateway.metrics import Metrics, Now
 from intermodal.gateway.workers.listening import bound
 from intermodal.gateway.workers.memory import Memory, made
-from intermodal.gateway.workers.table import Table
+from intermodal.gateway.workers.table import Long, Table
 
 
 def named(number: int) -> bytes:
@@ -32,6 +32,21 @@ def test_a_row_is_read_whole_or_not_at_all() -> None:
     assert table.get(named(1)) is None, "half of what two wrote at once"
     assert table.put(named(1), b"again") and table.get(named(1)) == b"again"
     assert not table.put(named(2), bytes(256)), "longer than a row"
+
+
+def test_what_is_longer_than_a_row_comes_back_whole_or_not_at_all() -> None:
+    table = Table(memoryview(bytearray(64 * 256)), 256)
+    kept, long, short = Long(table), bytes(range(256)) * 4, b"short"
+    assert kept.put(named(1), long) and kept.get(named(1)) == long
+    assert kept.put(named(1), short) and kept.get(named(1)) == short
+    assert kept.put(named(1), b"") and kept.get(named(1)) == b""
+    assert kept.put(named(1), long)
+    Long(table).put(named(1), long[::-1])
+    assert kept.get(named(1)) == long[::-1]
+    assert not kept.put(named(2), bytes(2 << 20)) and kept.get(named(2)) is None
+    for number in range(200):  # those that come later take some of its pieces
+        table.put(named(number + 10), b"other")
+    assert kept.get(named(1)) is None
 
 
 def test_the_oldest_row_makes_room() -> None:
@@ -116,7 +131,7 @@ def test_workers_have_one_address_and_nobody_else_has_it() -> None:
             bound("localhost", ports.pop(), 2)
         host, port = lines[0][0].getsockname()[:2]
         with closing(socket.create_connection((host, port))):
-            assert lines[0][0].accept()[0].close() is None
+            lines[0][0].accept()[0].close()
     finally:
         for line in (line for sockets in lines for line in sockets):
             line.close()

@@ -26,6 +26,7 @@ from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import Place, answered
+from intermodal.gateway.counted import check_values
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.pipes import Pipe, Pipes
@@ -57,6 +58,7 @@ _WAYS = 4096
 _POLICIES = 1024
 _STREAM = "text/event-stream"
 _JSON = "application/json"
+LARGE = 2 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
@@ -115,7 +117,11 @@ class Lane:
         if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
             return None
         await client.looked()
-        chat = chat_of(asked.body, asked.owner, self._measures)
+        check_values(asked.body)
+        if len(asked.body) > LARGE:
+            chat = await asyncio.to_thread(chat_of, asked.body, asked.owner, self._measures.alone())
+        else:
+            chat = chat_of(asked.body, asked.owner, self._measures)
         if chat is None:
             return None
         asked.served.model = chat.model
@@ -179,7 +185,8 @@ class Lane:
         from intermodal.incoming import request_of
 
         gateway = self._gateway
-        call = CHAT.decode(asked.body)
+        large = len(asked.body) > LARGE
+        call = await asyncio.to_thread(CHAT.decode, asked.body) if large else CHAT.decode(asked.body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         request = gateway.conversations.placed(request_of(call, ready.policy), asked.owner)

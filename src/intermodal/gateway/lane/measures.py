@@ -31,6 +31,12 @@ class Measures:
         self._catalog = Catalog()
         self._names: tuple[str, ...] = ()
 
+    def alone(self) -> Measures:
+        """The same for another thread, remembering nothing of what is known here."""
+        found = Measures(self._client)
+        found._catalog, found._names = self._catalog, self._names
+        return found
+
     def count_by(self, catalog: Catalog) -> None:
         """With the vocabularies of these models."""
         if self._catalog is catalog:

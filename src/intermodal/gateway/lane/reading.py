@@ -73,6 +73,8 @@ class _Message(msgspec.Struct):
     function_call: Any = None
 
 
+LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by the executor
+
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[_Message])
 _word = msgspec.json.Decoder(str)
@@ -164,6 +166,8 @@ def _shape(
         return None
     digest.update(b"\0\0%b" % message.role.encode())
     content = message.content
+    if isinstance(content, str) and len(content) > LONG:
+        return None
     if message.role == "tool":
         if not isinstance(content, str) or message.tool_call_id is None or message.tool_calls:
             return None
@@ -201,7 +205,7 @@ def _parts(
         return None
     shapes: list[object] = []
     for part in content:
-        if part.type == "text" and part.text is not None and part.text.strip():
+        if part.type == "text" and part.text is not None and part.text.strip() and len(part.text) <= LONG:
             digest.update(b"\0" + part.text.strip().encode("utf-8", "replace"))
             shapes.append(_measured(part.text, measure, texts))
         elif part.type == "image_url" and part.image_url is not None:

@@ -4,7 +4,8 @@ It is gone with the last of them, however they end, and no part of it is ever on
 are only memory. Only what is written to takes any.
 
     places   where conversations were answered       rows by digest
-    plans    for GET /v1/plans/ID                    rows by digest
+    plans    for GET /v1/plans/ID                    rows by digest, in pieces
+    items    that clients name by their id           the same
     counts   of each worker, for /metrics            two pages each, written in turn: one of them is always whole
 """
 
@@ -15,17 +16,17 @@ import os
 import struct
 from zlib import crc32
 
-from intermodal.gateway.workers.table import Table
+from intermodal.gateway.workers.table import Long, Table
 
 _PLACE, _PLACES = 512, 16_384  # bytes of a row, and rows
-_PLAN, _PLANS = 128 << 10, 4_096
+_PIECE, _PIECES = 16 << 10, 4_096  # of plans, and of items; most need one
 _PAGE = 256 << 10
 _HEAD = struct.Struct("<QII")  # number of the writing, bytes, checksum
 
 
 def made(numbers: int) -> int:
     """The descriptor of a new one, for so many workers at once."""
-    size = _PLACE * _PLACES + _PLAN * _PLANS + 2 * _PAGE * numbers
+    size = _PLACE * _PLACES + 2 * _PIECE * _PIECES + 2 * _PAGE * numbers
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("intermodal-workers")
     else:
@@ -43,10 +44,13 @@ class Memory:
     def __init__(self, descriptor: int, numbers: int) -> None:
         self.numbers = numbers
         view = memoryview(mmap.mmap(descriptor, 0))
-        places = _PLACE * _PLACES
-        self.places = Table(view[:places], _PLACE)
-        self.plans = Table(view[places : places + _PLAN * _PLANS], _PLAN)
-        self._counts = view[places + _PLAN * _PLANS :]
+        plans = _PLACE * _PLACES
+        items = plans + _PIECE * _PIECES
+        counts = items + _PIECE * _PIECES
+        self.places = Table(view[:plans], _PLACE)
+        self.plans = Long(Table(view[plans:items], _PIECE))
+        self.items = Long(Table(view[items:counts], _PIECE))
+        self._counts = view[counts:]
 
     def write(self, number: int, data: bytes) -> bool:
         """Put it in the place of what this worker wrote before; False where it is too long."""
