@@ -1,7 +1,8 @@
 """The sockets of several workers at one address.
 
 On Linux each worker has one of its own (SO_REUSEPORT) and the system deals connections out by a hash of who calls. The
-parent holds them all: what waits at the socket of a worker that died waits for its successor, and is not cut.
+parent holds them all: what waits at the socket of a worker that died waits for its successor, and is not cut unless
+that one cannot be started.
 Elsewhere that option deals nothing out, and all workers accept from one socket.
 """
 
@@ -44,6 +45,17 @@ def bound(host: str, port: int, workers: int) -> list[list[Shared]]:
             each.close()
         why = (error.strerror or "cannot be listened on").lower()
         raise UsageError(why, where=f"{host}:{port}", todo="choose another --port") from None
+    return found
+
+
+def renewed(sockets: Sequence[Shared]) -> list[Shared]:
+    """A worker's sockets anew, and not listening: the system deals nothing to them until it has a successor that does.
+    Where all workers have the same ones, those."""
+    if not _DEALT:
+        return list(sockets)
+    found = [_at(line.family, line.getsockname()) for line in sockets]
+    for line in sockets:
+        line.close()
     return found
 
 

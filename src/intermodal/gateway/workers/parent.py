@@ -21,7 +21,7 @@ import msgspec
 
 from intermodal.errors import IntermodalError
 from intermodal.gateway.workers import memory
-from intermodal.gateway.workers.listening import Shared
+from intermodal.gateway.workers.listening import Shared, renewed
 from intermodal.gateway.workers.worker import Post
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Parent:
         say: Callable[[LogLevel, str], None],
     ) -> None:  # fmt: skip
         self._command = command
-        self._sockets = sockets
+        self._sockets = list(sockets)
         self._drain = drain
         self._say = say
         self._numbers = GENERATIONS * len(sockets)
@@ -146,7 +146,14 @@ class Parent:
         now = time.monotonic()
         for slot in [slot for slot, when in self._due.items() if when <= now]:
             del self._due[slot]
-            self._start(slot)
+            try:
+                self._start(slot)
+            except OSError as error:  # no process, memory or descriptor to be had
+                words = f"a worker cannot be started: {(error.strerror or type(error).__name__).lower()}"
+                if not self._begun:
+                    raise IntermodalError(words) from None
+                self._say("error", f"{words}; it is tried again")
+                self._due[slot] = now + _WAITS[-1]
 
     def _start(self, slot: int) -> _Child:
         used = {child.number for child in self._children}
@@ -227,6 +234,8 @@ class Parent:
             self._stop()
             return
         self._say("error", f"{child.name} {how}; another is started")
+        if not child.ready:  # it takes a while: what waits for it is cut, and who comes now goes to others
+            self._sockets[child.slot] = renewed(self._sockets[child.slot])
         self._due[child.slot] = time.monotonic() + _WAITS[min(self._young, len(_WAITS) - 1)]
 
     def _stop(self) -> None:
