@@ -3,6 +3,7 @@ endpoints: a fixed number, and nothing that a client can make up."""
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ class Now(Value):
     connections: int = 0
     active: int = 0
     held: int = 0
+    tasks: int = 0
     workers: int = 0
 
 
@@ -120,6 +122,7 @@ class Metrics:
             ("connections", "Connections that are open.", now.connections),
             ("active_requests", "Requests that are being answered.", now.active),
             ("held_bytes", "Bytes of bodies that are here or coming.", now.held),
+            ("tasks", "Tasks of the event loop.", now.tasks),
         ]
         gauges += [("workers", "Processes that serve.", now.workers)] if now.workers else []
         for name, about, value in gauges:
@@ -174,4 +177,5 @@ async def metrics(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 def now_of(gateway: Gateway) -> Now:
     """Of this process."""
-    return Now(connections=len(gateway.connections), active=gateway.active, held=gateway.held)
+    tasks = len(asyncio.all_tasks())
+    return Now(connections=len(gateway.connections), active=gateway.active, held=gateway.held, tasks=tasks)

@@ -60,7 +60,7 @@ def together(gateway: Gateway, worker: Worker) -> tuple[Metrics, Now]:
         if told.at > since:
             now = Now(
                 connections=now.connections + told.now.connections, active=now.active + told.now.active,
-                held=now.held + told.now.held, workers=now.workers + 1,
+                held=now.held + told.now.held, tasks=now.tasks + told.now.tasks, workers=now.workers + 1,
             )  # fmt: skip
     return counted, now
 
