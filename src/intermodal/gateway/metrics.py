@@ -3,6 +3,7 @@ endpoints: a fixed number, and nothing that a client can make up."""
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
@@ -74,6 +75,7 @@ class Metrics:
             ("connections", "Connections that are open.", len(gateway.connections)),
             ("active_requests", "Requests that are being answered.", gateway.active),
             ("held_bytes", "Bytes of bodies that are here or coming.", gateway.held),
+            ("tasks", "Tasks of the event loop.", len(asyncio.all_tasks())),
         )
         for name, about, value in now:
             _family(lines, name, "gauge", about, [("", value)])
