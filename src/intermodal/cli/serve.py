@@ -32,7 +32,7 @@ Examples
     default=None,
     help="The least that is logged; warning leaves out what went well.  [default: info]",
 )
-@click.option("--check", is_flag=True, help="Read the config, see whether it could serve, and end.")
+@click.option("--check", is_flag=True, help="Say what would be served, and what is wrong with it, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
 def serve(check: bool, as_json: bool, **given: Any) -> None:
     """One endpoint that speaks the APIs of OpenAI, Anthropic and Ollama, and plans every request.
@@ -46,10 +46,12 @@ def serve(check: bool, as_json: bool, **given: Any) -> None:
         import httptools  # noqa: F401
     except ImportError:
         raise NotInstalled("the gateway needs httptools", todo="run: pip install 'intermodal[gateway]'") from None
-    asyncio.run(_run(check, as_json, {name: said for name, said in given.items() if said is not None}))
+    code = asyncio.run(_run(check, as_json, {name: said for name, said in given.items() if said is not None}))
+    if code:
+        raise click.exceptions.Exit(code)
 
 
-async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
+async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> int:
     from msgspec.structs import replace
 
     from intermodal.config import data_dir
@@ -65,7 +67,8 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
     log = Log(settings.log_format, settings.log_level)
     async with aclosing(log), client:  # the log last: what a collector did not take in the end is said
         rates = {name: Rate(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
-        ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE), limits=rates)
+        books = SqliteBooks(data_dir(client.env) / FILE)
+        ledger = Ledger(books, limits=rates)
         await ledger.start()
         try:
             gateway = Gateway(
@@ -78,8 +81,9 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
             )
             gateway.tell = log.served
             if check:
-                await _check(gateway, as_json)
-                return
+                from intermodal.cli.serve_check import check as checked
+
+                return await checked(gateway, books, as_json)
             await gateway.start()
             whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
             log.say("info", f"serving at {gateway.url} ({whom}); Ctrl-C ends it", always=True)
@@ -88,33 +92,6 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
             for remark in client.remarks:
                 log.say("warning", remark)
             await gateway.serve(signals=True)
+            return 0
         finally:
             await ledger.close()
-
-
-async def _check(gateway: object, as_json: bool) -> None:
-    from intermodal.errors import UsageError
-    from intermodal.gateway.health import readiness
-    from intermodal.gateway.listing import rows
-    from intermodal.gateway.serving import Gateway
-
-    assert isinstance(gateway, Gateway)
-    ready = await readiness(gateway)
-    names = [row["id"] for row in rows(gateway.client.catalog)]
-    config = gateway.client.config
-    if as_json:
-        from intermodal.cli.document import print_document
-
-        print_document("serve", {
-            "ready": all(ready.values()), "checks": ready, "config": config.path, "host": gateway.host,
-            "port": gateway.port, "keys": gateway.keyed, "models": names, "policies": list(config.policies),
-        })  # fmt: skip
-    else:
-        click.echo(f"config     {config.path or 'none'}")
-        click.echo(f"listens    {gateway.host}:{gateway.port}, {'with keys' if gateway.keyed else 'without keys'}")
-        click.echo(f"models     {len(names)} that can be asked now; policies: {', '.join(config.policies) or 'none'}")
-        for name, good in ready.items():
-            click.echo(f"{name:<10} {'ready' if good else 'not ready'}")
-    if not all(ready.values()):
-        missing = ", ".join(name for name, good in ready.items() if not good)
-        raise UsageError(f"it could not serve: {missing} not ready", todo="run: intermodal doctor")
