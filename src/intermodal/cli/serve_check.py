@@ -80,7 +80,7 @@ def _show(report: dict[str, Any], named: list[Name], found: list[Finding]) -> No
     line("keys", f"{report['keys_active']} active{ended}; accounts in {report['ledger']}")
     hosts = {name.partition(":")[0] for name in report["endpoints"]}
     line("models", f"{len(report['models'])} that can be asked now, at {len(report['endpoints'])} endpoints of "
-                   f"{len(hosts)} hosts; policies: {', '.join(report['policies']) or 'none'}")  # fmt: skip
+                   f"{len(hosts)} host{'s'[: len(hosts) != 1]}; policies: {', '.join(report['policies']) or 'none'}")  # fmt: skip
     for each in named:
         meant = f"{each.stands_for}: " if each.stands_for != each.name else ""
         line("asked for", f"{each.name} -> {meant}{each.answers or 'nobody'}")
