@@ -78,9 +78,10 @@ def _show(report: dict[str, Any], named: list[Name], found: list[Finding]) -> No
             line(name, ", ".join(report[name]))
     ended = f", {report['keys_ended']} revoked or expired" if report["keys_ended"] else ""
     line("keys", f"{report['keys_active']} active{ended}; accounts in {report['ledger']}")
-    hosts = {name.partition(":")[0] for name in report["endpoints"]}
-    line("models", f"{len(report['models'])} that can be asked now, at {len(report['endpoints'])} endpoints of "
-                   f"{len(hosts)} host{'s'[: len(hosts) != 1]}; policies: {', '.join(report['policies']) or 'none'}")  # fmt: skip
+    hosts = len({name.partition(":")[0] for name in report["endpoints"]})
+    where = f"at {len(report['endpoints'])} endpoints of {hosts} host{'s'[: hosts != 1]}"
+    policies = ", ".join(report["policies"]) or "none"
+    line("models", f"{len(report['models'])} that can be asked now, {where}; policies: {policies}")
     for each in named:
         meant = f"{each.stands_for}: " if each.stands_for != each.name else ""
         line("asked for", f"{each.name} -> {meant}{each.answers or 'nobody'}")
