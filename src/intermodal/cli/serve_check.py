@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FAILED = 2  # the exit code: the config, or what it needs, is not as it should be
 
 
-async def check(gateway: Gateway, books: SqliteBooks, as_json: bool) -> int:
+async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: bool) -> int:
     """Say everything. Returns the exit code. Raises UsageError, without ``as_json``, where it could not serve so."""
     import time
 
@@ -30,7 +30,12 @@ async def check(gateway: Gateway, books: SqliteBooks, as_json: bool) -> int:
     found += [*checking.rates(client), *checking.keys(client, known)]
     active = [key for key in known if key.revoked is None and (key.expires is None or key.expires > now)]
     report = _report(gateway, ready, named, found)
-    report |= {"ledger": str(books.path), "keys_active": len(active), "keys_ended": len(known) - len(active)}
+    report |= {
+        "workers": workers,
+        "ledger": str(books.path),
+        "keys_active": len(active),
+        "keys_ended": len(known) - len(active),
+    }
     wrong = [finding for finding in found if finding.level == "wrong"]
     good = all(ready.values()) and not wrong
     if as_json:
@@ -72,7 +77,8 @@ def _show(report: dict[str, Any], named: list[Name], found: list[Finding]) -> No
         click.echo(f"{head:<10} {text}")
 
     line("config", report["config"] or "none")
-    line("listens", f"{report['host']}:{report['port']}, {'with keys' if report['keys'] else 'without keys'}")
+    many = f", {report['workers']} workers" if report["workers"] > 1 else ""
+    line("listens", f"{report['host']}:{report['port']}, {'with keys' if report['keys'] else 'without keys'}{many}")
     for name in ("names", "origins"):
         if report[name]:
             line(name, ", ".join(report[name]))
