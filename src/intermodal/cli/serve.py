@@ -58,8 +58,10 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
     from intermodal.gateway.ledger.nouns import Rate
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.logs import Log
+    from intermodal.gateway.openfiles import raised
     from intermodal.gateway.serving import Gateway
 
+    raised()
     client = LastingClient()
     settings = replace(client.config.serve, **given)
     log = Log(settings.log_format, settings.log_level)

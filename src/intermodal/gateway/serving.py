@@ -27,6 +27,7 @@ from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.metrics import Metrics
+from intermodal.gateway.openfiles import backlog, fitting
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
 from intermodal.plans.plan import Plan
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from intermodal.gateway.ledger.ledger import Ledger
 
 _PLANS = 2048  # kept for GET /v1/plans/ID
-_BACKLOG = 1024
 _TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
@@ -72,7 +72,7 @@ class Gateway:
             )
         self.client = client
         self.host, self.port = host, port
-        self.limits = limits or HttpLimits(body=client.config.serve.max_body << 20)
+        self.limits = fitting(limits or HttpLimits(body=client.config.serve.max_body << 20))
         self.connections: set[Connection] = set()
         self.held = 0
         self.conversations = Conversations()
@@ -234,7 +234,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: Connection(self, loop), self.host.strip("[]"), self.port, backlog=_BACKLOG
+                lambda: Connection(self, loop), self.host.strip("[]"), self.port, backlog=backlog()
             )
         except OSError as error:
             why = (error.strerror or "cannot be listened on").lower()
