@@ -100,9 +100,11 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
     from intermodal.gateway.ledger.nouns import Rate
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.logs import Log
+    from intermodal.gateway.openfiles import raised
     from intermodal.gateway.serving import Gateway
     from intermodal.gateway.workers.worker import Worker
 
+    raised()
     worker = Worker(as_worker) if as_worker else None
     client = LastingClient()
     settings = replace(client.config.serve, **given)
