@@ -174,7 +174,8 @@ class Stream:
         job = self._job
         said = told.Told(job.plan)
         run = RunEvents(said.about)
-        running = self._gateway.running(job.prepared, job.plan, self._asked, live=True, after=job.after)
+        live = job.request.policy.streaming == "live"
+        running = self._gateway.running(job.prepared, job.plan, self._asked, live=live, after=job.after)
         async with running as happening:
             async for event in happening:
                 said.feed(event)

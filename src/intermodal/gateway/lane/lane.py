@@ -132,6 +132,8 @@ class Lane:
         if policy is None:
             policy = tightened(policy_of(chat.model, client.config), wishes_of(headers, chat.fields))
             self._policies[chat.model, wished, own] = policy
+        if chat.stream and policy.streaming != "live":
+            return None
         if asked.key.models or asked.key.policies:
             allowed(asked.key, chat.model, client.config)
         place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
