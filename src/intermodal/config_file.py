@@ -18,6 +18,7 @@ from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+MOST_WORKERS = 64
 MOST_USD = 1e9  # a limit above it is none: nobody pays it for one request
 _Usd = Annotated[float, Meta(ge=0, le=MOST_USD)]
 _Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
@@ -59,6 +60,7 @@ class Serve(Value, forbid_unknown_fields=True):
     Attributes:
         host: address to listen at. Any but this machine's own (127.0.0.1) needs a key: ``intermodal keys create``.
         port: port to listen at; 0 takes a free one.
+        workers: processes that answer, on one machine; they share keys, budgets, plans and where conversations were.
         names: names by which clients reach it, besides those of this machine's loopback.
         origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
         max_body: MiB of one request.
@@ -73,6 +75,7 @@ class Serve(Value, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8787
+    workers: Annotated[int, Meta(ge=1, le=MOST_WORKERS)] = 1
     names: tuple[_Name, ...] = ()
     origins: tuple[_Origin, ...] = ()
     max_body: Annotated[int, Meta(ge=1, le=1024)] = 64
@@ -147,4 +150,4 @@ class ConfigFile(Value, forbid_unknown_fields=True):
     telemetry: Telemetry = Telemetry()
 
 
-__all__ = ["ConfigFile", "Discovery", "EndpointRate", "MOST_USD", "PolicyRow", "Serve", "Telemetry"]
+__all__ = ["ConfigFile", "Discovery", "EndpointRate", "MOST_USD", "MOST_WORKERS", "PolicyRow", "Serve", "Telemetry"]

@@ -76,19 +76,21 @@ def ollama_error(error: BaseException) -> bytes:
     return dumps({"error": answered(error).message})
 
 
-_COMMON = frozenset({"model", "messages", "stream", "tools", "temperature", "top_p", "intermodal", "user", "metadata"})
+_COMMON = frozenset({"model", "stream", "tools", "intermodal"})
+_SAMPLED = _COMMON | {"temperature", "top_p", "user", "metadata"}
 CHAT = Dialect(
     reads="openai_chat_served", writes="openai_chat_served", comment=b": %b\n\n",
     about=lambda: {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": _seconds()},
-    takes=_COMMON | {
-        "n", "max_tokens", "max_completion_tokens", "stop", "seed", "response_format", "stream_options", "tool_choice",
+    takes=_SAMPLED | {
+        "messages", "n", "max_tokens", "max_completion_tokens", "stop", "seed", "random_seed",
+        "response_format", "stream_options", "tool_choice",
         "parallel_tool_calls", "modalities", "audio", "store",
     },
 )  # fmt: skip
 RESPONSES = Dialect(
     reads="openai_responses_served", writes="openai_responses_written", comment=b": %b\n\n",
     about=lambda: {"id": f"resp_{uuid.uuid4().hex}", "created": _seconds()},
-    takes=_COMMON | {
+    takes=_SAMPLED | {
         "input", "instructions", "max_output_tokens", "text", "tool_choice", "parallel_tool_calls", "store", "include",
         "previous_response_id", "conversation", "prompt",
     },
@@ -97,12 +99,12 @@ RESPONSES = Dialect(
 MESSAGES = Dialect(
     reads="anthropic_served", writes="anthropic_served", comment=b": %b\n\n",
     about=lambda: {"id": f"msg_{uuid.uuid4().hex}"},
-    takes=_COMMON | {"system", "max_tokens", "stop_sequences", "tool_choice", "output_config"},
+    takes=_SAMPLED | {"messages", "system", "max_tokens", "stop_sequences", "tool_choice", "output_config"},
 )  # fmt: skip
 OLLAMA = Dialect(
     reads="ollama_served", writes="ollama_served", comment=b"",
     about=lambda: {"created": datetime.now(UTC).isoformat().replace("+00:00", "Z")},
-    takes=_COMMON | {"format", "options", "keep_alive"},
+    takes=_COMMON | {"messages", "format", "options", "keep_alive"},
 )  # fmt: skip
 ERRORS: Mapping[str, Callable[[BaseException], bytes]] = {
     "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,

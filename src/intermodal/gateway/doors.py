@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.gateway import chats, explained, health, listing, metrics, works
+from intermodal.gateway import chats, described, explained, health, listing, metrics, works
 from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head
@@ -33,6 +33,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/healthz"): Door(health.healthz, open=True),
     ("GET", "/readyz"): Door(health.readyz, open=True),
     ("GET", METRICS): Door(metrics.metrics),
+    ("GET", "/openapi.json"): Door(described.openapi),
     ("GET", "/v1/models"): Door(listing.models),
     ("GET", "/v1/models/"): Door(listing.model),
     ("POST", "/v1/chat/completions"): Door(partial(chats.chat, dialect=CHAT), body=_JSON),

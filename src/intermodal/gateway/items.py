@@ -11,14 +11,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from intermodal.gateway.workers.table import Long, named
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.served import Refused
 
 
 class Items:
-    """The latest, so many and so many bytes of JSON together."""
+    """The latest, so many and so many bytes of JSON together. ``shared``: what other workers know, and are told."""
 
-    def __init__(self, most: int = 4096, most_bytes: int = 32 << 20) -> None:
+    def __init__(self, most: int = 4096, most_bytes: int = 32 << 20, *, shared: Long | None = None) -> None:
+        self._shared = shared
         self._kept = OrderedDict[tuple[str, str], bytes]()
         self._bytes = 0
         self._most, self._most_bytes = most, most_bytes
@@ -30,6 +32,8 @@ class Items:
             self._forget((owner, item["id"]))
             data = self._kept[owner, item["id"]] = dumps(item)
             self._bytes += len(data)
+            if self._shared is not None:
+                self._shared.put(named(owner, item["id"]), data)
             while len(self._kept) > self._most or self._bytes > self._most_bytes:
                 self._forget(next(iter(self._kept)))
 
@@ -43,6 +47,8 @@ class Items:
 
         def find(name: str) -> Any:
             item = self._kept.get((owner, name))
+            if item is None and self._shared is not None:
+                item = self._shared.get(named(owner, name))
             if item is None:
                 raise Refused(
                     f"there is no item {name[:100]!r}; it is kept in memory for a while, and not where store is false",

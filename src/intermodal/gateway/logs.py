@@ -6,7 +6,6 @@ that they are dropped and counted. No line has content, a key, or more of a clie
 
 from __future__ import annotations
 
-import asyncio
 import os
 import queue
 import select
@@ -14,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -37,12 +37,15 @@ class _Line(NamedTuple):
 
 
 class Log:
-    """``level``: the least that is written. ``descriptor``: of the file, standard error unless said."""
+    """``level``: the least that is written. ``descriptor``: of the file, standard error unless said. ``worker``: the
+    number of this process where there are several, which each line then has; 0 otherwise."""
 
-    def __init__(self, form: LogFormat = "text", level: LogLevel = "info", descriptor: int = 2) -> None:
+    def __init__(
+        self, form: LogFormat = "text", level: LogLevel = "info", descriptor: int = 2, *, worker: int = 0
+    ) -> None:
         self.dropped = 0  # lines that nobody read in time
         self._least = LEVELS[level]
-        self._write = _json if form == "json" else _text
+        self._write = partial(_json if form == "json" else _text, worker=worker)
         self._descriptor = descriptor
         self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._ending = threading.Event()
@@ -87,6 +90,8 @@ class Log:
         self._thread.join(seconds)
 
     async def aclose(self) -> None:
+        import asyncio  # here: the parent of workers does without
+
         await asyncio.to_thread(self.close)
 
     def _put(self, line: _Line) -> None:
@@ -141,9 +146,9 @@ def level_of(served: Served) -> LogLevel:
     return "debug" if served.route in _WATCHED else "info"
 
 
-def _json(line: _Line) -> str:
+def _json(line: _Line, worker: int = 0) -> str:
     stamp = datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    head = {"time": stamp, "level": line.level}
+    head: dict[str, Any] = {"time": stamp, "level": line.level, **({"worker": worker} if worker else {})}
     if isinstance(line.what, str):
         return _dumped({**head, "event": "note", "message": line.what})
     return _dumped({**head, "event": "request", **fields(line.what)})
@@ -176,8 +181,8 @@ def fields(served: Served) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _text(line: _Line) -> str:
-    clock = time.strftime("%H:%M:%S", time.localtime(line.at))
+def _text(line: _Line, worker: int = 0) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(line.at)) + (f" [{worker}]" if worker else "")
     if isinstance(line.what, str):
         return f"{clock} {line.level}: {line.what}\n"
     it = line.what

@@ -21,7 +21,7 @@ def headers_of(plan: Plan, *, route: str = "", ignored: Iterable[str] = ()) -> d
         "x-intermodal-sends": ", ".join(dict.fromkeys(send.host for send in chosen.sends)) or "nothing",
     }
     lost = ", ".join(chosen.loses)
-    unread = _short(sorted(ignored))
+    unread = _short(sorted(set(ignored)))
     return said | ({"x-intermodal-loses": lost} if lost else {}) | ({"x-intermodal-ignored": unread} if unread else {})
 
 

@@ -79,9 +79,9 @@ def decide(case: Case) -> Decision:
 
 
 def _too_long_an_answer(case: Case, settled: Settled) -> bool:
-    """Whether somebody was refused for want of room, perhaps of the room that the stated answer would take."""
+    """Whether somebody was refused for want of room, money or time, perhaps of what the stated answer would take."""
     stated = case.job == "generate" and case.request.sampling.max_tokens is not None
-    return stated and any(row.rule == "context" for row in settled.found.refused)
+    return stated and any(row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused)
 
 
 def _fallbacks(case: Case, routes: list[Route], chosen: Route) -> list[Route]:

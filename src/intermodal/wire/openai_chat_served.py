@@ -89,13 +89,13 @@ def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
     return json_output(tree.get("response_format"))
 
 
-_ROLES: Mapping[str, Role] = {
+ROLES: Mapping[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
 }  # fmt: skip
 
 
 def _read_message(message: Any) -> WireMessage:
-    role = _ROLES[message["role"]]
+    role = ROLES[message["role"]]
     content = message.get("content")
     content = [] if content is None else content
     words = [{"type": "text", "text": content}] if isinstance(content, str) else listed(content, "content")

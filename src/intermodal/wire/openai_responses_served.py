@@ -13,7 +13,7 @@ from intermodal.wire.held import unbase64
 from intermodal.wire.reading import chosen, data_uri, flag, functions, image_at, json_output, listed, reading, text
 from intermodal.wire.turns import merged
 
-_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
 def _nothing_kept(name: str) -> Any:
@@ -72,7 +72,7 @@ def _read_item(item: Any) -> Iterator[WireMessage]:
     if kind == "message":
         content = item["content"]
         parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else listed(content, "content")
-        yield WireMessage(role=_ROLES[item["role"]], parts=tuple(map(_read_part, parts)))
+        yield WireMessage(role=ROLES[item["role"]], parts=tuple(map(_read_part, parts)))
     elif kind == "function_call":
         call = ToolCall(id=item["call_id"], name=item["name"], arguments=text(item["arguments"], "arguments"))
         yield WireMessage(role="assistant", parts=(call,))

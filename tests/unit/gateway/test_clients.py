@@ -291,6 +291,14 @@ def test_a_picture_dropped_into_open_webui_is_read_for_a_model_of_text(
 
 
 @pytest.mark.e2e
+def test_a_picture_that_comes_twice_in_a_request_is_read_once(house: House) -> None:
+    twice = [{"type": "text", "text": "What is this?"}, *[{"type": "image_url", "image_url": {"url": picture()}}] * 4]
+    found = house.chat(twice)
+    assert found.status_code == 200, found.text
+    assert found.json()["usage"]["intermodal"]["attempts"] == 2  # it is read, and the question is answered
+
+
+@pytest.mark.e2e
 def test_a_model_in_memory_is_one_that_runs(house: House) -> None:
     with ollama.Client(host=house.gateway.url) as client:
         assert client.ps().models == []

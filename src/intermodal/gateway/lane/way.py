@@ -69,7 +69,7 @@ class Way:
         self.claim: Claim = claim_of(plan, self.policy)
         self.free = step.estimate.cost.known and step.estimate.cost.high == 0
         self.sort = _sort(inputs, plan, step, endpoint)
-        self.number = -1  # of the sort, on the slate
+        self.number, self.since = -1, 0  # of the sort, on the slate
         self.book = rules(endpoint, inputs.catalog)
         self.heads = "".join(f"{name}: {_plain(value)}\r\n" for name, value in headers_of(plan).items())
         chosen = plan.chosen
