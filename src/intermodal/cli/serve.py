@@ -41,7 +41,7 @@ Examples
 )
 @click.option("--check", is_flag=True, help="Say what would be served, and what is wrong with it, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
-@click.option("--as-worker", default="", hidden=True)
+@click.option("--as-worker", default="", hidden=True, help="Where its parent is; workers are started with it.")
 def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
     """One endpoint that speaks the APIs of OpenAI, Anthropic and Ollama, and plans every request.
 
@@ -100,9 +100,11 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
     from intermodal.gateway.ledger.nouns import Rate
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.logs import Log
+    from intermodal.gateway.openfiles import raised
     from intermodal.gateway.serving import Gateway
     from intermodal.gateway.workers.worker import Worker
 
+    raised()
     worker = Worker(as_worker) if as_worker else None
     client = LastingClient()
     settings = replace(client.config.serve, **given)
