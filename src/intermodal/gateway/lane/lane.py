@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from intermodal import errors
 from intermodal.asking import guarded
@@ -20,8 +21,12 @@ from intermodal.costing.images import image_tokens
 from intermodal.costing.tokens import text_tokens
 from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
+from intermodal.executor import check
 from intermodal.executor.call import Tried
 from intermodal.executor.guard import STOPPED
+from intermodal.executor.heard import cut_in_silence
+from intermodal.executor.replies import ending
+from intermodal.executor.replies import refused as refusal_of
 from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
@@ -129,14 +134,16 @@ class Lane:
             self._policies[chat.model, wished, own] = policy
         if asked.key.models or asked.key.policies:
             allowed(asked.key, chat.model, client.config)
+        catalog = client.catalog_for(policy)
+        if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
+            chat = chat_of(asked.body, asked.owner, self._measures)
+            assert chat is not None
         place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
         where = None if place is None else (place.endpoint, place.policy)
         key = (asked.owner, wished, where, chat.shape)
-        catalog = client.catalog_for(policy)
         known = self._ways.get(key)
         if known is not None and known.holds(catalog, client):
             return None if known.way is None else Ready(chat, key, known.way, policy, place)
-        self._measures.count_by(catalog)
         return Ready(chat, key, None, policy, place)
 
     # ---- a shape that is new -------------------------------------------------------------------
@@ -178,6 +185,7 @@ class Lane:
         """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
         from intermodal.gateway.dialects import CHAT
         from intermodal.incoming import request_of
+        from intermodal.media.opened import named_apart
 
         gateway = self._gateway
         call = CHAT.decode(asked.body)
@@ -199,14 +207,14 @@ class Lane:
                 found = next(seen)
                 facts.append(
                     PartFacts(
-                        index=index, name=f"image {index}", kind="image", media_type=found.media_type,
+                        index=index, name="bytes", kind="image", media_type=found.media_type,
                         digest=found.digest.hex(), size=found.size, width=found.width, height=found.height,
                     )
                 )  # fmt: skip
             else:
                 facts.append(_at(texts.pop(0), index))
         whole = guarded(request, gateway.client.config.private)
-        return _with(prepared.inputs, whole, Facts(parts=tuple(facts)))
+        return _with(prepared.inputs, whole, Facts(parts=named_apart(facts)))
 
     # ---- passing on ----------------------------------------------------------------------------
 
@@ -216,6 +224,18 @@ class Lane:
         Raises Refused where the key's budget does not allow it.
         """
         return await _Passage(self._gateway, self, ready, way, asked, reply).go()
+
+    def abandoned(self, failure: Failure) -> None:
+        """The executor did not come to go on: what is set aside is given back, or counts."""
+        tried, given = failure
+        gateway = self._gateway
+        if tried is not None:
+            gateway.client.upstreams.end(tried.endpoint, tried.error, time.monotonic())
+        if gateway.ledger is not None and given is not None:
+            if tried is None:
+                gateway.ledger.release(given)
+            else:
+                gateway.ledger.settle(given, cost=tried.cost, tokens=None)
 
     def watch(self, now: float) -> None:
         self.pipes.watch(now)
@@ -319,7 +339,7 @@ class _Passage:
         live: Live | None = None
         if chat.stream:
             guarded = way.endpoint.host.zone != "internet"
-            teller = Teller(reply, chat.model, self._begin, self._told, chat.usage, guarded)
+            teller = Teller(reply, chat.model, self._begin, self._told, self._wrong, chat.usage, guarded)
             live = Live(way.endpoint.id, way.target.secret, self._loop, teller)
             self._exchange = live
             self._wait(chats.QUIET)
@@ -356,8 +376,26 @@ class _Passage:
 
     def _told(self, live: Live) -> bytes:
         self._cost = self._bill(live.usage)
-        notes = (STOPPED,) if live.looped else ()
-        return about(self._way, self._cost, 1, self._loop.time() - self._began, notes)
+        return about(self._way, self._counts(), 1, self._loop.time() - self._began, self._notes())
+
+    def _counts(self) -> float | None:
+        """What it cost, as it is told and charged: where the host counts nothing, what was set aside."""
+        return self._way.bound if self._cost is None else self._cost
+
+    def _notes(self) -> tuple[str, ...]:
+        """What the executor would have said of the answer."""
+        exchange = self._exchange
+        if exchange.looped:
+            return (STOPPED,)
+        text = "".join(exchange.text)
+        made = exchange.usage.output_tokens if exchange.usage is not None else None
+        said = ending(exchange.finish, text, made or self._way.limit, called=bool(exchange.calls))
+        return (*said, check.REPEATS) if check.repeats(text) else tuple(said)
+
+    def _wrong(self, exchange: Exchange) -> errors.CallError | None:
+        """A server near by that read less than it was sent."""
+        counted = exchange.usage.input_tokens if exchange.usage is not None else None
+        return cut_in_silence(self._way.endpoint, self._work(), counted)
 
     def _wait(self, seconds: float) -> None:
         self._timer = self._loop.call_later(seconds, self._comment)
@@ -381,6 +419,10 @@ class _Passage:
     def _over(
         self, error: errors.CallError | None, given: Reservation | None, slot: int, pipe: Pipe | None
     ) -> Failure | None:
+        if error is None and self._exchange.refused:
+            self._refused(given, slot)
+        if error is None and isinstance(self._exchange, Whole):
+            error = self._wrong(self._exchange)
         if error is None:
             self._worked(given, slot)
             return None
@@ -397,22 +439,39 @@ class _Passage:
         seconds = self._loop.time() - self._began
         if isinstance(exchange, Whole):
             self._cost = self._bill(usage)
-            told = about(way, self._cost, 1, seconds)
-            counted = exchange.counted or b"{}"
-            body = rewritten(exchange.raw, chat.model, counted, told)
-            cost = "" if self._cost is None else f"x-intermodal-cost: {self._cost:.8g}\r\n"
+            told = about(way, self._counts(), 1, seconds, self._notes())
+            body = rewritten(exchange.raw, chat.model, exchange.counted, told)
+            counts = self._counts()
+            cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
             self._reply.ready(f"{way.heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
         given_tokens = usage.input_tokens if usage is not None else None
         made_tokens = usage.output_tokens if usage is not None else None
         if gateway.ledger is not None and given is not None:
             tokens = None if given_tokens is None and made_tokens is None else (given_tokens or 0) + (made_tokens or 0)
-            gateway.ledger.settle(given, cost=self._cost, tokens=tokens)
-        unsure = exchange.looped or (self._cost is None and not way.free)
+            gateway.ledger.settle(given, cost=self._counts(), tokens=tokens)
+        unsure = exchange.looped or (self._cost is None and bool(way.bound))
         self._write("estimated" if unsure else "settled", self._outcome(seconds, usage), slot)
         self._called(seconds)
-        gateway.metrics.passed(way.endpoint.id, given_tokens or 0, made_tokens or 0, self._cost)
+        gateway.metrics.passed(way.endpoint.id, given_tokens or 0, made_tokens or 0, self._counts())
         name = answered(chat.said, "".join(exchange.text), calls_of(exchange.calls))
         gateway.conversations.put(name, way.endpoint.id, way.policy)
+
+    def _refused(self, given: Reservation | None, slot: int) -> NoReturn:
+        """The model would not. Nobody else is asked instead; raises what it is."""
+        gateway, way, exchange = self._gateway, self._way, self._exchange
+        error = refusal_of(way.endpoint, "".join(exchange.refusal), way.step.id)
+        gateway.client.upstreams.end(way.endpoint.id, None, time.monotonic())
+        self._cost = self._bill(exchange.usage)
+        seconds = self._loop.time() - self._began
+        unsure = self._cost is None and bool(way.bound)
+        self._write("estimated" if unsure else "settled", self._outcome(seconds, exchange.usage, error.code), slot)
+        if gateway.ledger is not None and given is not None:
+            gateway.ledger.settle(given, cost=None, tokens=None)
+        self._called(seconds, error.code)
+        if self._reply.status:
+            self._asked.served.failed(error.code, broken=True)
+            self._reply.last(broken(error))
+        raise error
 
     def _failed(self, error: errors.CallError, given: Reservation | None, slot: int) -> Failure | None:
         way, exchange = self._way, self._exchange
@@ -425,7 +484,10 @@ class _Passage:
         outcome = self._outcome(seconds, None, error.code)
         self._write("estimated" if paid else "void", outcome, slot, runs=shown)
         if not shown:
-            tried = Tried(error, way.endpoint.id, run=self._ids[1].hex(), cost=cost, paid=paid, seconds=seconds)
+            tried = Tried(
+                error, way.endpoint.id, run=self._ids[1].hex(), cost=cost, counts=self._counts(), paid=paid,
+                seconds=seconds,
+            )  # fmt: skip
             return Failure(tried, given)
         gateway = self._gateway
         gateway.client.upstreams.end(way.endpoint.id, error, time.monotonic())
@@ -489,16 +551,21 @@ class _Passage:
     def _work(self) -> Work:
         """How much was sent, by our own rules."""
         chat, way = self._chat, self._way
-        if "tools" in chat.fields:
+        if way.tools:
             return Work()
         pictures = chat.pictures
         text = "\n".join(chat.texts)
-        rough = text_tokens(len(text), len(text.encode("utf-8", "replace")), sum(map(pretokens, chat.texts)))
+        rough = text_tokens(len(text), len(text.encode("utf-8", "replace")), _words(chat.texts))
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,
             image_tokens=sum(image_tokens(way.book.image, each.width, each.height, "auto").mid for each in pictures),
         )  # fmt: skip
+
+
+def _words(texts: Sequence[str]) -> int:
+    """Of all texts, one below the other: the ends of lines count, too."""
+    return sum(map(pretokens, texts)) + max(0, len(texts) - 1)
 
 
 def _uuid(data: bytes) -> str:

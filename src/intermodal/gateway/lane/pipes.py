@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST = 4096  # connections to all hosts
 _HEADERS = 100  # of a reply; a host that sends more is not spoken to
+_HEAD = 64 << 10  # bytes of all of them, and of what comes before a reply that is none
 _SLICE = 256 << 10  # bytes of a body that are written at once; what the socket does not take of it is copied by asyncio
 _ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits here
 
@@ -107,14 +108,15 @@ class Pipes:
         try:
             async with asyncio.timeout(target.timeouts.connect):
                 _, pipe = await loop.create_connection(
-                    lambda: Pipe(self, target, loop), target.host, target.port, **more
+                    lambda: Pipe(self, target, loop), target.host, target.port, happy_eyeballs_delay=0.25, **more
                 )
         except TimeoutError:
             what = FAILURES["ConnectTimeout"][1]
-            raise errors.Unreachable(what, where=where, todo="check the host's base_url and the network") from None
+            todo = "check the host's base_url and the network"
+            raise errors.Unreachable(what, where=where, todo=todo, sent=False) from None
         except (OSError, ValueError) as error:
             reason, todo = why(error)
-            raise errors.Unreachable(FAILURES["ConnectError"][1] + reason, where=where, todo=todo) from None
+            raise errors.Unreachable(FAILURES["ConnectError"][1] + reason, where=where, todo=todo, sent=False) from None
         self.opened += 1
         return pipe
 
@@ -170,6 +172,8 @@ class Pipe(asyncio.Protocol):
         self._more = False  # a reply began that nobody asked for
         self._left: list[memoryview] = []  # of a body, what was not written yet
         self._paused = False
+        self._held = False  # who reads the answer is behind: nothing is read, and no time runs
+        self._before = 0  # bytes that came before the headers were whole
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -182,7 +186,8 @@ class Pipe(asyncio.Protocol):
     def send(self, target: Target, body: Sequence[bytes | memoryview], listener: Listener, where: str) -> None:
         """Write a request; its reply goes to the listener."""
         self.listener, self._where, self._timeouts = listener, where, target.timeouts
-        self._answering = self._more = False
+        self._answering = self._more = self._held = False
+        self._before = 0
         self.wordless = True
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
@@ -193,7 +198,7 @@ class Pipe(asyncio.Protocol):
         else:
             self._left = [memoryview(head), *(memoryview(piece) for piece in body)]
             self._write()
-        self.deadline = self._loop.time() + self._timeouts.first_byte
+        self._wait_for_it()
 
     @property
     def sent(self) -> bool:
@@ -210,13 +215,22 @@ class Pipe(asyncio.Protocol):
             else:
                 self._left.pop(0)
 
+    def _wait_for_it(self) -> None:
+        """The host's turn, from when the last byte left; until then it must go on taking what is sent."""
+        if not self._answering:
+            self.deadline = self._loop.time() + (self._timeouts.idle if self._left else self._timeouts.first_byte)
+
     def pause(self) -> None:
         """Who reads the answer is behind."""
         if self.open:
             self._transport.pause_reading()
+        self._held = True
         self.deadline = float("inf")
 
     def resume(self) -> None:
+        if not self._held:
+            return
+        self._held = False
         if self.open:
             self._transport.resume_reading()
         self.deadline = self._loop.time() + self._timeouts.idle
@@ -250,12 +264,16 @@ class Pipe(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._write()
+        if self._left:
+            self._write()
+            self._wait_for_it()
 
     def data_received(self, data: bytes) -> None:
         if self.listener is None:
             self.abort()  # nobody asked
             return
+        if not self._answering:
+            self._before += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -266,7 +284,9 @@ class Pipe(asyncio.Protocol):
             if self.listener is None:
                 if self._more:
                     self.abort()  # a reply to nothing
-            elif not self.wordless:
+            elif not self._answering and self._before > _HEAD:
+                self._fail(self._broken("RemoteProtocolError"))
+            elif not self.wordless and not self._held:
                 self.deadline = self._loop.time() + self._timeouts.idle
 
     def eof_received(self) -> bool:
@@ -303,8 +323,9 @@ class Pipe(asyncio.Protocol):
         self._more = self.listener is None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self._headers) < _HEADERS:
-            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+        if len(self._headers) >= _HEADERS:
+            raise ValueError("more headers than a host has to say")  # which ends the parsing
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

@@ -28,7 +28,7 @@ from intermodal.gateway.ledger.nouns import Claim, claim_of
 from intermodal.gateway.told import headers_of, sent
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
-from intermodal.request import TextOutput
+from intermodal.request import Request, TextOutput
 from intermodal.store.rows import Reservation, RunRow, Work
 from intermodal.store.slate import Sort
 from intermodal.wire import openai_chat
@@ -53,7 +53,7 @@ class Way:
     """How chats of a shape are passed on."""
 
     def __init__(
-        self, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, prices: Prices, *, stream: bool
+        self, chat: Chat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, prices: Prices
     ) -> None:
         step = plan.chosen.last
         self.plan = plan
@@ -62,7 +62,10 @@ class Way:
         self.target = target
         self.policy = inputs.request.policy
         self.claim: Claim = claim_of(plan, self.policy)
-        self.free = step.estimate.cost.known and step.estimate.cost.high == 0
+        cost = step.estimate.cost
+        self.free = cost.known and cost.high == 0
+        self.bound = cost.high if cost.known else None  # USD that count where nobody says what it cost
+        self.tools = bool(inputs.request.tools)
         self.sort = _sort(inputs, plan, step, endpoint)
         self.number = -1  # of the sort, on the slate
         self.book = rules(endpoint, inputs.catalog)
@@ -76,14 +79,16 @@ class Way:
         self.notes: tuple[str, ...] = (*plan.notes, *chosen.warnings)
         self._prices = prices
         self._bills: dict[Usage, float | None] = {}
-        self._limit = output_limit(step, inputs.request)
+        self.limit = output_limit(step, inputs.request)
         host = endpoint.host
+        self._kept = _kept(inputs.request, chat)
+        self._seeded = inputs.request.sampling.seed is not None and "seed" in chat.fields
         self._seed = b"random_seed" if "random_seed" in host.quirks else b"seed"
         limit = b"max_completion_tokens" if "max_completion_tokens" in host.quirks else b"max_tokens"
         self._start = b'{"model":' + dumps(endpoint.served_as or endpoint.model.id)
-        if self._limit is not None:
-            self._start += b',"%b":%d' % (limit, self._limit)
-        if stream:
+        if self.limit is not None:
+            self._start += b',"%b":%d' % (limit, self.limit)
+        if chat.stream:
             self._start += b',"stream":true'
             if "no_stream_options" not in host.quirks:
                 self._start += b',"stream_options":{"include_usage":true}'
@@ -92,10 +97,9 @@ class Way:
         """The client's bytes between our own."""
         fields = chat.fields
         made: list[bytes | memoryview] = [self._start, b',"messages":', memoryview(fields["messages"])]
-        for name in KEPT:
-            if name in fields:
-                made += [b',"%b":' % name.encode(), memoryview(fields[name])]
-        if "seed" in fields:
+        for name in self._kept:
+            made += [b',"%b":' % name.encode(), memoryview(fields[name])]
+        if self._seeded:
             made += [b',"%b":' % self._seed, memoryview(fields["seed"])]
         made.append(b"}")
         return made
@@ -129,6 +133,8 @@ def way_of(
         return None
     if not chat.stream and not brief(step):  # a host that works on a long answer must show signs of life
         return None
+    if len(request.sampling.stop) > openai_chat.MAX_STOP:
+        return None
     if not isinstance(request.output, TextOutput) or request.policy.deadline is not None:
         return None
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()) or not _pictures_as_they_are(
@@ -142,7 +148,18 @@ def way_of(
     target = Target(
         Server(endpoint.host.base_url, key, endpoint.host.auth), openai_chat.PATH, openai_chat.JSON_HEADERS, waits
     )
-    return Way(inputs, plan, endpoint, target, prices, stream=chat.stream)
+    return Way(chat, inputs, plan, endpoint, target, prices)
+
+
+def _kept(request: Request, chat: Chat) -> tuple[str, ...]:
+    """The fields that go on: those that say something. Hosts refuse no tools, and settings of what is not there."""
+    sampling, tools = request.sampling, bool(request.tools)
+    says = {
+        "temperature": sampling.temperature is not None, "top_p": sampling.top_p is not None,
+        "stop": bool(sampling.stop), "tools": tools, "tool_choice": tools and request.tool_choice != "auto",
+        "parallel_tool_calls": tools and not request.parallel_tools,
+    }  # fmt: skip
+    return tuple(name for name in KEPT if says[name] and name in chat.fields)
 
 
 def _plain_endpoint(endpoint: Endpoint, proxies: bool) -> bool:
