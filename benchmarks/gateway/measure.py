@@ -1,7 +1,7 @@
 """How fast the gateway is, beside nginx and other gateways, in the same minutes on the same core.
 
     python benchmarks/gateway/install.py DIR              once: the peers, into a folder outside the tree
-    python benchmarks/gateway/measure.py --peers DIR      all of it, 25 minutes; writes results/gateway.*
+    python benchmarks/gateway/measure.py --peers DIR      all of it, 20 minutes; writes results/gateway.*
     python benchmarks/gateway/measure.py --servers intermodal --only W1 --seconds 1 --rounds 1
     python benchmarks/gateway/measure.py --servers intermodal --only W1.32 --seconds 5 --rounds 1 --profile out
 
@@ -103,7 +103,8 @@ def one_round(given: argparse.Namespace, tools: Tools, folder: Path, number: int
                 made = Running(SERVERS[name], given.peers, tools, host)
             except (NotThere, Broken) as problem:
                 why = given.peers / f"{name}.error"
-                errors[name] = why.read_text() if why.exists() else str(problem)
+                said = why.read_text() if why.exists() else str(problem)
+                errors[name] = said.replace(str(given.peers), "DIR")
                 print(f"  {name}: {errors[name]}", file=sys.stderr)
                 continue
             stack.callback(made.close)
@@ -129,12 +130,17 @@ def one_round(given: argparse.Namespace, tools: Tools, folder: Path, number: int
 
 
 def books(made: Running) -> Row:
-    """That budgets were at work: the tokens that its key was charged, and those that the host says were used."""
+    """That budgets and the store were at work: what the key was charged and what was kept, and what the host says."""
     assert made.pinned is not None
     made.pinned.close()  # what it still has in memory is written
     spending = json.loads(ours(made.folder, "keys", "list", "--json"))["keys"][0]["spending"]
-    charged = sum(each["spent"] for each in spending if each["unit"] == "tokens")
-    return {"charged_tokens": charged, "used_tokens": made.served * TOKENS, "spending": spending}
+    kept = json.loads(ours(made.folder, "usage", "--json"))["endpoints"]
+    return {
+        "charged_tokens": sum(each["spent"] for each in spending if each["unit"] == "tokens"),
+        "used_tokens": made.served * TOKENS,
+        "kept_calls": sum(each["attempts"] for each in kept),
+        "calls": made.served,
+    }
 
 
 def profiler(given: argparse.Namespace, name: str, load: Workload) -> list[str]:

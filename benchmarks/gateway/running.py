@@ -116,7 +116,7 @@ class Running:
                 answer = line.getresponse()
                 said = answer.read().decode(errors="replace")
                 line.close()
-                if answer.status == 200 and "Hello there." in said:
+                if answer.status == 200 and "@0" in said:
                     return
             except OSError:
                 pass

@@ -186,17 +186,21 @@ class AsyncClient:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
-        loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         inputs = Inputs(
             request=request,
             facts=opened.facts,
             catalog=catalog,
-            machine=self._machine(loaded),
+            machine=self.machine_now,
             statistics=self.store.statistics(),
             as_of=datetime.now(UTC).date().isoformat(),
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
+
+    @property
+    def machine_now(self) -> Machine:
+        """The machine now, and which endpoints are in its memory."""
+        return self._machine(self._runtimes.loaded() if self._runtimes is not None else ())
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         """The machine now; ``loaded``: endpoints in the memory of this client."""

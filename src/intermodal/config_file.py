@@ -14,10 +14,11 @@ from msgspec import Meta
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.waits import LONGEST, Waits
 from intermodal.content import Value
-from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy
+from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Streaming
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+MOST_WORKERS = 64
 MOST_USD = 1e9  # a limit above it is none: nobody pays it for one request
 _Usd = Annotated[float, Meta(ge=0, le=MOST_USD)]
 _Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
@@ -59,10 +60,12 @@ class Serve(Value, forbid_unknown_fields=True):
     Attributes:
         host: address to listen at. Any but this machine's own (127.0.0.1) needs a key: ``intermodal keys create``.
         port: port to listen at; 0 takes a free one.
+        workers: processes that answer, on one machine; they share keys, budgets, plans and where conversations were.
         names: names by which clients reach it, besides those of this machine's loopback.
         origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
         max_body: MiB of one request.
         drain: seconds that answers on their way get to end when it is stopped.
+        streaming: "live" shows words as they come, "buffered" once all of an answer is there; unless a policy says it.
         aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
         rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
         metrics: who reads ``/metrics`` once there are keys: those made for it ("keys"), whoever reaches the server
@@ -73,10 +76,12 @@ class Serve(Value, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8787
+    workers: Annotated[int, Meta(ge=1, le=MOST_WORKERS)] = 1
     names: tuple[_Name, ...] = ()
     origins: tuple[_Origin, ...] = ()
     max_body: Annotated[int, Meta(ge=1, le=1024)] = 64
     drain: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    streaming: Streaming = "live"
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
     rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)
     metrics: Literal["keys", "open", "off"] = "keys"
@@ -104,7 +109,7 @@ class Telemetry(Value, forbid_unknown_fields=True):
 class PolicyRow(Policy, forbid_unknown_fields=True):
     """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
 
-    Money, time and ``pay_twice`` are the file's own unless the policy says others.
+    Money, time, ``pay_twice`` and ``streaming`` are the file's own unless the policy says others.
     """
 
     max_cost: _Usd = DEFAULT_MAX_COST
@@ -147,4 +152,4 @@ class ConfigFile(Value, forbid_unknown_fields=True):
     telemetry: Telemetry = Telemetry()
 
 
-__all__ = ["ConfigFile", "Discovery", "EndpointRate", "MOST_USD", "PolicyRow", "Serve", "Telemetry"]
+__all__ = ["ConfigFile", "Discovery", "EndpointRate", "MOST_USD", "MOST_WORKERS", "PolicyRow", "Serve", "Telemetry"]

@@ -5,6 +5,7 @@ A wire itself knows no places (a gate holds that), so this stands above the wire
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import assert_never
 
@@ -25,9 +26,10 @@ from intermodal.wire.call import (
 
 def request_of(call: ChatCall, policy: Policy | None = None) -> Request:
     """A client's call as a request to plan. The model it names is the caller's to look up: it may be a policy."""
+    unnamed: Counter[str] = Counter()
     return Request(
         messages=tuple(
-            Message(role=message.role, parts=tuple(map(_part, message.parts)))
+            Message(role=message.role, parts=tuple(_part(part, unnamed) for part in message.parts))
             for message in call.messages
             if message.parts
         ),
@@ -45,17 +47,25 @@ _KINDS: Mapping[str, type[MediaPart]] = {
 }  # fmt: skip
 
 
-def _part(part: WirePart) -> Part:
+def _part(part: WirePart, unnamed: Counter[str]) -> Part:
+    """``unnamed``: how many files without a name came before, by what they are."""
+
+    def called(word: str, name: str = "") -> str:
+        if name:
+            return name
+        unnamed[word] += 1
+        return word if unnamed[word] == 1 else f"{word} {unnamed[word]}"  # in every later turn, too
+
     if isinstance(part, WireText):
         return content.Text(text=part.text)
     if isinstance(part, WireImage):
-        return content.Image(source=BytesSource(data=part.data), detail=part.detail)
+        return content.Image(source=BytesSource(data=part.data, name=called("picture")), detail=part.detail)
     if isinstance(part, WireAudio):
-        return content.Audio(source=BytesSource(data=part.data))
+        return content.Audio(source=BytesSource(data=part.data, name=called("recording")))
     if isinstance(part, WireVideo):
-        return content.Video(source=BytesSource(data=part.data))
+        return content.Video(source=BytesSource(data=part.data, name=called("video")))
     if isinstance(part, WireDocument):
-        return content.Document(source=BytesSource(data=part.data, name=part.name))
+        return content.Document(source=BytesSource(data=part.data, name=called("document", part.name)))
     if isinstance(part, WireLink):
         return _link(part)
     if isinstance(part, (content.ToolCall, content.ToolResult, content.Reasoning, content.Refusal, content.Opaque)):

@@ -22,6 +22,7 @@ NETWORK = {
     "httpcore": {"media/fetch.py", "media/_dial.py"},
     "socket": {
         "executor/transport.py",  # knows a failed name lookup by its class
+        "gateway/workers/",  # listens for several processes; a line between them and their parent
         "media/fetch.py",  # resolves the names of users' URLs itself, and dials what it checked
         "servers/supervisor.py",  # takes a free port on loopback for a server of its own
         "store/process.py",  # asks for this machine's name

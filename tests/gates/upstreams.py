@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.gates.wall import BROKEN, DONE, HEAD, LAST, ROLE, Play, chunk, delta, usage
+from tests.gates.wall import BROKEN, DONE, HEAD, LAST, ROLE, Play, chunk, delta, refusal, usage
 
 from intermodal.testing.arrived import Attempt
 from intermodal.testing.dialects import Anthropic, Dialect, Ollama, Said, sse
@@ -35,10 +35,23 @@ def events(protocol: str, tokens: Sequence[str]) -> list[bytes]:
     """Of a whole answer."""
     if protocol == "openai":
         return [ROLE, *map(delta, tokens), delta(None, "stop"), usage(len(tokens)), DONE]
-    attempt = Attempt(
+    return list(_DIALECTS[protocol]().stream(_attempt(tokens), Said(tokens=tuple(tokens))))
+
+
+def _attempt(tokens: Sequence[str]) -> Attempt:
+    return Attempt(
         path="/", headers={}, key=False, body=b"", began=0.0, model="m", input_tokens=7, output_tokens=len(tokens)
     )
-    return list(_DIALECTS[protocol]().stream(attempt, Said(tokens=tuple(tokens))))
+
+
+def document(protocol: str, tokens: Sequence[str]) -> Play:
+    """An answer that was not to be streamed."""
+    if protocol == "openai":
+        message = {"role": "assistant", "content": "".join(tokens)}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        counts = {"prompt_tokens": 7, "completion_tokens": len(tokens), "total_tokens": 7 + len(tokens)}
+        return refusal(200, {"id": "w", "choices": [choice], "usage": counts}, paid=True)
+    return refusal(200, _DIALECTS[protocol]().whole(_attempt(tokens), Said(tokens=tuple(tokens))), paid=True)
 
 
 def whole(protocol: str, tokens: Sequence[str], pause: float = 0.0) -> Play:

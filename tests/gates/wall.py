@@ -47,14 +47,18 @@ class Hit:
 
 
 Script = Callable[[str, int], Play]
+Reader = Callable[[Mapping[str, Any]], Play]
 
 
 @dataclass
 class Wall:
-    """Use as a context manager. ``script`` gets the model and how many requests it had before."""
+    """Use as a context manager. ``script`` gets the model and how many requests it had before; ``reader``, where there
+    is one, is asked instead, with the body. ``keeps``: what arrived is kept."""
 
     script: Script
     hits: list[Hit] = field(default_factory=list)
+    reader: Reader | None = None
+    keeps: bool = True
 
     def __enter__(self) -> Wall:
         self._began = time.monotonic()
@@ -125,8 +129,9 @@ class Wall:
             number = self._counts.get(model, 0)
             self._counts[model] = number + 1
             hit = Hit(model=model, body=body, raw=raw, head=head, at=self.now())
-            self.hits.append(hit)
-        play = self.script(model, number)
+            if self.keeps:
+                self.hits.append(hit)
+        play = self.script(model, number) if self.reader is None else self.reader(body)
         hit.paid = play.paid
         try:
             return self._play(connection, play, hit)

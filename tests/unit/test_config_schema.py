@@ -112,6 +112,7 @@ content = false
 [serve]
 host = "0.0.0.0"
 port = 80
+workers = 4
 names = ["gateway.example.com", "[::1]"]
 origins = ["https://chat.example.com:8443"]
 max_body = 10

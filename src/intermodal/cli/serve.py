@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
+from contextlib import aclosing
 from typing import Any
 
 import click
+
+from intermodal.config_file import MOST_WORKERS
 
 EPILOG = """\b
 Examples
   intermodal serve
   intermodal serve --port 8080
+  intermodal serve --workers 4
   intermodal serve --log-format json 2>> gateway.log
   intermodal serve --check
   curl http://127.0.0.1:8787/v1/models
@@ -23,6 +27,10 @@ Examples
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=None, metavar="N", help="8787 unless said; 0: any free.")
 @click.option(
+    "--workers", type=click.IntRange(1, MOST_WORKERS), default=None, metavar="N",
+    help="Processes that answer, one for each core at most; 1 unless said.",
+)  # fmt: skip
+@click.option(
     "--log-format", type=click.Choice(["text", "json"]), default=None, help="Lines for people, or for programs."
 )
 @click.option(
@@ -31,9 +39,10 @@ Examples
     default=None,
     help="The least that is logged; warning leaves out what went well.  [default: info]",
 )
-@click.option("--check", is_flag=True, help="Read the config, see whether it could serve, and end.")
+@click.option("--check", is_flag=True, help="Say what would be served, and what is wrong with it, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
-def serve(check: bool, as_json: bool, **given: Any) -> None:
+@click.option("--as-worker", default="", hidden=True)
+def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
     """One endpoint that speaks the APIs of OpenAI, Anthropic and Ollama, and plans every request.
 
     Models that lack a kind of input get it bridged; every answer says its route, its cost, what was lost and what left
@@ -45,10 +54,44 @@ def serve(check: bool, as_json: bool, **given: Any) -> None:
         import httptools  # noqa: F401
     except ImportError:
         raise NotInstalled("the gateway needs httptools", todo="run: pip install 'intermodal[gateway]'") from None
-    asyncio.run(_run(check, as_json, {name: said for name, said in given.items() if said is not None}))
+    given = {name: said for name, said in given.items() if said is not None}
+    if not check and not as_worker and _lead(given):
+        return
+    import asyncio
+
+    code = asyncio.run(_run(check, as_json, as_worker, given))
+    if code:
+        raise click.exceptions.Exit(code)
 
 
-async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
+def _lead(given: dict[str, Any]) -> bool:
+    """Be the parent of several workers, where there are to be several. Loads little: it only watches them."""
+    from msgspec.structs import replace
+
+    from intermodal.config import load_config
+
+    settings = replace(load_config().serve, **given)
+    if settings.workers == 1:
+        return False
+    from intermodal.gateway.logs import Log
+    from intermodal.gateway.workers.listening import bound
+    from intermodal.gateway.workers.parent import Parent
+
+    sockets = bound(settings.host, settings.port, settings.workers)
+    place = ("--host", settings.host, "--port", str(sockets[0][0].getsockname()[1]))
+    logs = (part for name in ("log_format", "log_level") if name in given
+            for part in (f"--{name.replace('_', '-')}", given[name]))  # fmt: skip
+    # -P: the folder the user happens to be in must not be able to replace a module.
+    command = (sys.executable, "-P", "-m", "intermodal.cli.main", "serve", *place, *logs, "--as-worker")
+    log = Log(settings.log_format, settings.log_level)
+    try:
+        Parent(command, sockets, drain=settings.drain, say=log.say).run()
+    finally:
+        log.close()
+    return True
+
+
+async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]) -> int:
     from msgspec.structs import replace
 
     from intermodal.config import data_dir
@@ -57,14 +100,20 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
     from intermodal.gateway.ledger.nouns import Rate
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.logs import Log
+    from intermodal.gateway.openfiles import raised
     from intermodal.gateway.serving import Gateway
+    from intermodal.gateway.workers.worker import Worker
 
-    async with LastingClient() as client:
-        settings = replace(client.config.serve, **given)
+    raised()
+    worker = Worker(as_worker) if as_worker else None
+    client = LastingClient()
+    settings = replace(client.config.serve, **given)
+    log = Log(settings.log_format, settings.log_level, worker=worker.number + 1 if worker is not None else 0)
+    async with aclosing(log), client:  # the log last: what a collector did not take in the end is said
         rates = {name: Rate(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
-        ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE), limits=rates)
+        books = SqliteBooks(data_dir(client.env) / FILE)
+        ledger = Ledger(books, limits=rates)
         await ledger.start()
-        log = Log(settings.log_format, settings.log_level)
         try:
             gateway = Gateway(
                 client,
@@ -75,45 +124,22 @@ async def _run(check: bool, as_json: bool, given: dict[str, Any]) -> None:
                 log=lambda line: log.say("error", line),
             )
             gateway.tell = log.served
+            if worker is not None:
+                gateway.join(worker)
             if check:
-                await _check(gateway, as_json)
-                return
+                from intermodal.cli.serve_check import check as checked
+
+                return await checked(gateway, books, settings.workers, as_json)
             await gateway.start()
             whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
-            log.say("info", f"serving at {gateway.url} ({whom}); Ctrl-C ends it")
+            if worker is None or worker.post.first:
+                many = f", {worker.post.workers} workers" if worker is not None else ""
+                log.say("info", f"serving at {gateway.url} ({whom}{many}); Ctrl-C ends it", always=True)
+                for remark in client.remarks:
+                    log.say("warning", remark)
             if gateway.telemetry is not None:
                 log.listen()
-            for remark in client.remarks:
-                log.say("warning", remark)
             await gateway.serve(signals=True)
+            return 0
         finally:
             await ledger.close()
-            log.close()
-
-
-async def _check(gateway: object, as_json: bool) -> None:
-    from intermodal.errors import UsageError
-    from intermodal.gateway.health import readiness
-    from intermodal.gateway.listing import rows
-    from intermodal.gateway.serving import Gateway
-
-    assert isinstance(gateway, Gateway)
-    ready = await readiness(gateway)
-    names = [row["id"] for row in rows(gateway.client.catalog)]
-    config = gateway.client.config
-    if as_json:
-        from intermodal.cli.document import print_document
-
-        print_document("serve", {
-            "ready": all(ready.values()), "checks": ready, "config": config.path, "host": gateway.host,
-            "port": gateway.port, "keys": gateway.keyed, "models": names, "policies": list(config.policies),
-        })  # fmt: skip
-    else:
-        click.echo(f"config     {config.path or 'none'}")
-        click.echo(f"listens    {gateway.host}:{gateway.port}, {'with keys' if gateway.keyed else 'without keys'}")
-        click.echo(f"models     {len(names)} that can be asked now; policies: {', '.join(config.policies) or 'none'}")
-        for name, good in ready.items():
-            click.echo(f"{name:<10} {'ready' if good else 'not ready'}")
-    if not all(ready.values()):
-        missing = ", ".join(name for name, good in ready.items() if not good)
-        raise UsageError(f"it could not serve: {missing} not ready", todo="run: intermodal doctor")

@@ -25,12 +25,15 @@ def room(step: Call, endpoint: Endpoint, limit: int | None) -> int | None:
 
 
 def output_limit(step: Call, request: Request) -> int | None:
-    """The cap that is sent, so that the highest estimate is a promise and not a hope."""
-    if request.sampling.max_tokens is not None:
-        return request.sampling.max_tokens
+    """The cap that is sent, so that the highest estimate is a promise and not a hope.
+
+    The plan's outranks the request's, which may be more than the endpoint writes or has room for.
+    """
     planned = dict(step.params).get("max_tokens", "")
     if planned:
         return int(planned)
+    if request.sampling.max_tokens is not None:
+        return request.sampling.max_tokens
     high = step.estimate.output_tokens
     return int(high.high) if high.known and high.high >= 1 else None
 

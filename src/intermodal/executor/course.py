@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,6 +29,9 @@ from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.wire.languages import checked
 
+if TYPE_CHECKING:
+    import anyio
+
 
 class Course:
     """One candidate, driven. ``started`` is when the run began, on the world's clock."""
@@ -41,6 +45,7 @@ class Course:
         self.started = started
         self._replanner = replanner
         self._surprise: Surprise | None = None
+        self._twins: dict[str, anyio.Lock] = {}  # by the key under which what is made is kept
         # Checks of an answer may stand behind the call that makes it.
         self._last = next((step for step in reversed(candidate.steps) if isinstance(step, Call)), None)
 
@@ -91,15 +96,20 @@ class Course:
 
     async def _take_from_cache(self) -> None:
         """Products that an earlier run made of the same bytes in the same way."""
-        shop = self.shop
         for step in self._candidate.steps:
-            if isinstance(step, Call) and step.op in convert.CACHED_OPS and step.id not in shop.products:
-                kept = await written(lambda key=self._keys[step.id]: shop.world.derived.get(key))  # type: ignore[misc]
-                product = convert.kept(step, shop.opened.facts.parts[self.part_of(step)], kept) if kept else None
-                if product is not None:
-                    shop.products[step.id] = product
-                    actual = Actual(step=step.id, seconds=0.0, cached=True, began=self.now())
-                    await self._made(step, product, actual)
+            if isinstance(step, Call) and step.op in convert.CACHED_OPS and step.id not in self.shop.products:
+                await self._taken(step)
+
+    async def _taken(self, step: Call) -> bool:
+        """Whether what a conversion would make was there."""
+        shop = self.shop
+        kept = await written(lambda: shop.world.derived.get(self._keys[step.id]))
+        product = convert.kept(step, shop.opened.facts.parts[self.part_of(step)], kept) if kept else None
+        if product is None:
+            return False
+        shop.products[step.id] = product
+        await self._made(step, product, Actual(step=step.id, seconds=0.0, cached=True, began=self.now()))
+        return True
 
     def _needed(self, last: Call) -> list[Step]:
         """Steps that something still to be done depends on, in the plan's order."""
@@ -153,6 +163,14 @@ class Course:
             if row is not None:
                 await written(lambda: self.shop.world.store.transformed(row))
             await self._made(step, product, Actual(step=step.id, seconds=seconds, began=began))
+        elif isinstance(step, Call) and step.op in convert.CACHED_OPS:
+            import anyio
+
+            twins = self._twins.setdefault(self._keys[step.id], anyio.Lock())
+            waited = twins.locked()
+            async with twins:  # a picture that a conversation holds twice is read once
+                if not (waited and await self._taken(step)):
+                    await self.convert_by_call(step)
         elif isinstance(step, Call):
             await self.convert_by_call(step)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from intermodal import errors
 from intermodal.events import (
@@ -48,6 +51,7 @@ class Job:
         self.plan = plan
         self.ignored = ignored
         self.usage = True  # a stream's end tells its usage
+        self.keeps: dict[str, Any] = {}  # what the writer is given to keep the answer's items
         self.after: Failure | None = None  # what the lane did before
 
 
@@ -58,7 +62,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     """
     fields = fields_of(asked.body)
     wishes = wishes_of(asked.head.headers, fields)
-    decode = dialect.decode
+    decode = partial(dialect.decode, find=gateway.items.finder(asked.owner)) if dialect.refers else dialect.decode
     call = await asyncio.to_thread(decode, asked.body) if len(asked.body) > LARGE else decode(asked.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
@@ -74,14 +78,25 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
         ignored = (*ignored, "logprobs")
     job = Job(call, request, prepared, plan, ignored)
     if dialect is CHAT:
-        job.usage = b"true" in bytes(fields.get("stream_options", b""))
+        job.usage = _usage_wanted(fields.get("stream_options"))
+    if dialect.refers and bytes(fields.get("store", b"")) != b"false":
+        job.keeps["keep"] = gateway.items.keeper(asked.owner)
     return job
+
+
+def _usage_wanted(options: msgspec.Raw | None) -> bool:
+    """Whether OpenAI's ``stream_options`` ask for usage at the end of a stream. Raises Refused for what are none."""
+    try:
+        said = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
+    except msgspec.DecodeError:
+        raise Refused("stream_options is no object", status=400) from None
+    return said is not None and said.get("include_usage") is True
 
 
 async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -> None:
     """Answer a call of this dialect."""
     after = None
-    if dialect is CHAT and (ready := await gateway.lane.ready(asked)) is not None:
+    if (ready := await gateway.lane.ready(asked, dialect)) is not None:
         way = ready.way or await gateway.lane.learned(ready, asked)
         if way is not None:
             after = await gateway.lane.run(ready, way, asked, reply)
@@ -112,7 +127,7 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
                 gateway.conversations.keep(job.request, said.text, event, asked.owner)
                 more = ended(said, event)
             events += run.feed(event)
-    status, body = dialect.encode(events, job.call.model)
+    status, body = dialect.encode(events, job.call.model, **job.keeps)
     head = told.headers_of(job.plan, route=more.pop("route", ""), ignored=job.ignored)
     reply.whole(status, body, {"content-type": "application/json", **head, **more})
 
@@ -136,7 +151,7 @@ class Stream:
         self._reply = reply
         self._dialect = dialect
         self._job = job
-        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else {}
+        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else job.keeps
         self._encoder = dialect.encoder(job.call.model, **more)
         self._doing = "planning done"
         self._route = ""
@@ -164,7 +179,8 @@ class Stream:
         job = self._job
         said = told.Told(job.plan)
         run = RunEvents(said.about)
-        running = self._gateway.running(job.prepared, job.plan, self._asked, live=True, after=job.after)
+        live = job.request.policy.streaming == "live"
+        running = self._gateway.running(job.prepared, job.plan, self._asked, live=live, after=job.after)
         async with running as happening:
             async for event in happening:
                 said.feed(event)

@@ -250,7 +250,7 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._next)
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None and not self.gone:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     @property

@@ -6,8 +6,10 @@ Kept are digests, endpoints and bounds, never content.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from intermodal.asking import continued
@@ -15,6 +17,9 @@ from intermodal.content import BytesSource, Part, Text, ToolCall, ToolResult, Ur
 from intermodal.events import Finished
 from intermodal.gateway.latest import Latest
 from intermodal.request import Message, Policy, Request
+
+if TYPE_CHECKING:
+    from intermodal.gateway.workers.table import Table
 
 _KEPT = 4096
 
@@ -26,11 +31,17 @@ class Place(NamedTuple):
     policy: Policy
 
 
-class Conversations:
-    """The latest few thousand, by their digest and whose they are."""
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Place).decode
 
-    def __init__(self) -> None:
+
+class Conversations:
+    """The latest few thousand, by their digest and whose they are. ``shared``: what other workers know, and are told;
+    looked at for conversations that began elsewhere."""
+
+    def __init__(self, shared: Table | None = None) -> None:
         self._places: Latest[bytes, Place] = Latest(_KEPT)
+        self._shared = shared
 
     def placed(self, request: Request, owner: str) -> Request:
         """The request as the next turn of the conversation it continues: where it was, under what bounded it."""
@@ -42,11 +53,19 @@ class Conversations:
 
     def place(self, name: bytes) -> Place | None:
         """Where a conversation of this digest was answered."""
-        return self._places.get(name)
+        place = self._places.get(name)
+        if place is None and self._shared is not None:
+            said = self._shared.get(name)
+            if said is not None:
+                with suppress(msgspec.MsgspecError):  # of a worker of another version
+                    place = self._places[name] = _decode(said)
+        return place
 
     def put(self, name: bytes, endpoint: str, policy: Policy) -> None:
         """Remember it by its digest."""
-        self._places[name] = Place(endpoint, policy)
+        place = self._places[name] = Place(endpoint, policy)
+        if self._shared is not None:
+            self._shared.put(name, _encode(place))
 
     def keep(self, request: Request, text: str, finished: Finished, owner: str) -> None:
         """Remember who answered."""

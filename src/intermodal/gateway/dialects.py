@@ -32,6 +32,7 @@ class Dialect:
         about: what the writers want to know of an answer besides the model's name.
         comment: what keeps a silent stream open, and says what is going on; b"" where the framing has no comments.
         takes: fields of a request that are understood. Others are named in a header of the answer.
+        refers: requests may name items of earlier answers, which the codec is given the means to keep and to find.
     """
 
     reads: str
@@ -39,10 +40,11 @@ class Dialect:
     about: Callable[[], dict[str, Any]]
     comment: bytes
     takes: frozenset[str]
+    refers: bool = False
 
-    def decode(self, body: bytes) -> ChatCall:
+    def decode(self, body: bytes, **more: Any) -> ChatCall:
         """Raises ValueError for a body that is no call."""
-        return cast("ChatCall", import_module(f"intermodal.wire.{self.reads}").decode_request(body))
+        return cast("ChatCall", import_module(f"intermodal.wire.{self.reads}").decode_request(body, **more))
 
     @property
     def stream_type(self) -> str:
@@ -52,9 +54,9 @@ class Dialect:
         made = import_module(f"intermodal.wire.{self.writes}").StreamEncoder(name, **self.about(), **more)
         return cast("Encoder", made)
 
-    def encode(self, events: Iterable[WireEvent], name: str) -> tuple[int, bytes]:
+    def encode(self, events: Iterable[WireEvent], name: str, **more: Any) -> tuple[int, bytes]:
         """Status and body of a whole answer."""
-        made = import_module(f"intermodal.wire.{self.writes}").encode_reply(events, name, **self.about())
+        made = import_module(f"intermodal.wire.{self.writes}").encode_reply(events, name, **self.about(), **more)
         return cast("tuple[int, bytes]", made)
 
 
@@ -74,32 +76,35 @@ def ollama_error(error: BaseException) -> bytes:
     return dumps({"error": answered(error).message})
 
 
-_COMMON = frozenset({"model", "messages", "stream", "tools", "temperature", "top_p", "intermodal", "user", "metadata"})
+_COMMON = frozenset({"model", "stream", "tools", "intermodal"})
+_SAMPLED = _COMMON | {"temperature", "top_p", "user", "metadata"}
 CHAT = Dialect(
     reads="openai_chat_served", writes="openai_chat_served", comment=b": %b\n\n",
     about=lambda: {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": _seconds()},
-    takes=_COMMON | {
-        "n", "max_tokens", "max_completion_tokens", "stop", "seed", "response_format", "stream_options", "tool_choice",
+    takes=_SAMPLED | {
+        "messages", "n", "max_tokens", "max_completion_tokens", "stop", "seed", "random_seed",
+        "response_format", "stream_options", "tool_choice",
         "parallel_tool_calls", "modalities", "audio", "store",
     },
 )  # fmt: skip
 RESPONSES = Dialect(
     reads="openai_responses_served", writes="openai_responses_written", comment=b": %b\n\n",
     about=lambda: {"id": f"resp_{uuid.uuid4().hex}", "created": _seconds()},
-    takes=_COMMON | {
+    takes=_SAMPLED | {
         "input", "instructions", "max_output_tokens", "text", "tool_choice", "parallel_tool_calls", "store", "include",
         "previous_response_id", "conversation", "prompt",
     },
+    refers=True,
 )  # fmt: skip
 MESSAGES = Dialect(
     reads="anthropic_served", writes="anthropic_served", comment=b": %b\n\n",
     about=lambda: {"id": f"msg_{uuid.uuid4().hex}"},
-    takes=_COMMON | {"system", "max_tokens", "stop_sequences", "tool_choice", "output_config"},
+    takes=_SAMPLED | {"messages", "system", "max_tokens", "stop_sequences", "tool_choice", "output_config"},
 )  # fmt: skip
 OLLAMA = Dialect(
     reads="ollama_served", writes="ollama_served", comment=b"",
     about=lambda: {"created": datetime.now(UTC).isoformat().replace("+00:00", "Z")},
-    takes=_COMMON | {"format", "options", "keep_alive"},
+    takes=_COMMON | {"messages", "format", "options", "keep_alive"},
 )  # fmt: skip
 ERRORS: Mapping[str, Callable[[BaseException], bytes]] = {
     "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.gateway import chats, explained, health, listing, metrics, works
+from intermodal.gateway import chats, described, explained, health, listing, metrics, works
 from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head
@@ -33,6 +33,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/healthz"): Door(health.healthz, open=True),
     ("GET", "/readyz"): Door(health.readyz, open=True),
     ("GET", METRICS): Door(metrics.metrics),
+    ("GET", "/openapi.json"): Door(described.openapi),
     ("GET", "/v1/models"): Door(listing.models),
     ("GET", "/v1/models/"): Door(listing.model),
     ("POST", "/v1/chat/completions"): Door(partial(chats.chat, dialect=CHAT), body=_JSON),
@@ -45,6 +46,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/v1/messages/count_tokens"): Door(explained.count_tokens, body=_JSON),
     ("POST", "/api/chat"): Door(partial(chats.chat, dialect=OLLAMA)),  # its clients send no content-type
     ("GET", "/api/tags"): Door(listing.tags),
+    ("GET", "/api/ps"): Door(listing.running),
     ("POST", "/api/show"): Door(listing.show),
     ("GET", "/api/version"): Door(listing.version),
     ("POST", "/v1/explain"): Door(explained.explain, body=_JSON),
@@ -65,7 +67,12 @@ _NOT_HERE: Mapping[str, str] = {
     "/v1/images/edits": "only new pictures are drawn: use /v1/images/generations",
     "/v1/images/variations": "only new pictures are drawn: use /v1/images/generations",
     "/v1/completions": "only chats are served: use /v1/chat/completions",
+    "/v1/messages/batches": "no batches are kept here",
+    "/v1/moderations": "nothing is judged here",
+    "/v1/realtime": "calls are not held here: send the recording",
     "/api/generate": "only chats are served: use /api/chat",
+    "/api/embed": "use /v1/embeddings",
+    "/api/embeddings": "use /v1/embeddings",
     "/api/pull": "weights come by: intermodal pull",
 }
 

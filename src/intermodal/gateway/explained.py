@@ -33,7 +33,7 @@ async def explain(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 async def plan(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /v1/plans/ID``: a plan of the last few thousand, for whom it was made."""
     name = asked.head.path.removeprefix("/v1/plans/")
-    found = gateway.plans.get((asked.owner, name))
+    found = gateway.plans.of(asked.owner, name)
     if found is None:
         raise Refused("there is no such plan, or not any more", status=404, code="not_found")
     reply.whole(200, dumps(_document(found)), JSON)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from intermodal._version import __version__
 from intermodal.catalog.nouns import Catalog, Endpoint, Price
 from intermodal.content import KINDS, Kind
 from intermodal.errors import UnknownModel
+from intermodal.gateway.counted import check_values
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import AUTO, POLICY
 from intermodal.gateway.reply import Reply
@@ -86,16 +87,25 @@ def _each(per_million: float | None) -> str:
 def _named(gateway: Gateway, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Names that are no models: ``auto``, policies, aliases."""
     config = gateway.client.config
-    chats = [row for row in made if "text" in row["architecture"]["output_modalities"]]
-    taken = {kind for row in chats for kind in row["architecture"]["input_modalities"]}
-    names = [AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO), *config.serve.aliases]
+    taken = {kind for row in made if _chats(row) for kind in row["architecture"]["input_modalities"]}
     kinds = [kind for kind in KINDS if kind in taken]
+    some = {
+        "object": "model", "created": 0, "owned_by": "intermodal",
+        "architecture": {"input_modalities": kinds, "native_input_modalities": kinds, "output_modalities": ["text"]},
+        "context_length": None, "pricing": None, "endpoints": [],
+    }  # fmt: skip
+    by_name = {name: row for row in made for name in (row["id"], *row["endpoints"])}
+    names = {name: name for name in (AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO))}
+    # An alias of a model takes and costs what that model does.
     return [
-        {"id": name, "object": "model", "created": 0, "owned_by": "intermodal", "name": name,
-         "architecture": {"input_modalities": kinds, "native_input_modalities": kinds, "output_modalities": ["text"]},
-         "context_length": None, "pricing": None, "endpoints": []}
-        for name in names
-    ]  # fmt: skip
+        {**by_name.get(meant, some), "id": name, "name": name} for name, meant in (names | config.serve.aliases).items()
+    ]
+
+
+def _chats(row: Mapping[str, Any]) -> bool:
+    """Reads words and writes words. What hears or reads pictures alone writes words too, and answers nothing."""
+    kinds = row["architecture"]
+    return "text" in kinds["output_modalities"] and "text" in kinds["native_input_modalities"]
 
 
 def _all(gateway: Gateway) -> list[dict[str, Any]]:
@@ -131,18 +141,28 @@ async def model(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def tags(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /api/tags``: models that chat. There is no file whose size or digest could be told."""
-    chats = [row for row in _all(gateway) if "text" in row["architecture"]["output_modalities"]]
-    listed = [
-        {"name": row["id"], "model": row["id"], "modified_at": "1970-01-01T00:00:00Z", "size": 0, "digest": "",
-         "details": {"format": "", "family": row["owned_by"], "families": None, "parameter_size": "",
-                     "quantization_level": ""}}
-        for row in chats
-    ]  # fmt: skip
+    listed = [_ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(gateway) if _chats(row)]
     reply.whole(200, dumps({"models": listed}), JSON)
+
+
+async def running(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /api/ps``: models that chat and are in this machine's memory now."""
+    here = set(gateway.client.machine_now.loaded)
+    there = [row for row in rows(gateway.client.catalog) if _chats(row) and here & set(row["endpoints"])]
+    listed = [_ollamas(row) | {"context_length": row["context_length"]} for row in there]
+    reply.whole(200, dumps({"models": listed}), JSON)
+
+
+def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
+    details = {
+        "format": "", "family": row["owned_by"], "families": None, "parameter_size": "", "quantization_level": "",
+    }  # fmt: skip
+    return {"name": row["id"], "model": row["id"], "size": 0, "digest": "", "details": details}
 
 
 async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /api/show``."""
+    check_values(asked.body)
     tree = loads(asked.body)
     name = (tree.get("model") or tree.get("name")) if isinstance(tree, dict) else None
     if not isinstance(name, str):

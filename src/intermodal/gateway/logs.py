@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -35,16 +37,20 @@ class _Line(NamedTuple):
 
 
 class Log:
-    """``level``: the least that is written. ``descriptor``: of the file, standard error unless said."""
+    """``level``: the least that is written. ``descriptor``: of the file, standard error unless said. ``worker``: the
+    number of this process where there are several, which each line then has; 0 otherwise."""
 
-    def __init__(self, form: LogFormat = "text", level: LogLevel = "info", descriptor: int = 2) -> None:
+    def __init__(
+        self, form: LogFormat = "text", level: LogLevel = "info", descriptor: int = 2, *, worker: int = 0
+    ) -> None:
         self.dropped = 0  # lines that nobody read in time
         self._least = LEVELS[level]
-        self._write = _json if form == "json" else _text
+        self._write = partial(_json if form == "json" else _text, worker=worker)
         self._descriptor = descriptor
         self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._told = 0
+        self._gone = False  # nobody will ever read
         self._heard: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -55,9 +61,9 @@ class Log:
         if LEVELS[level] >= self._least:
             self._put(_Line(time.time(), level, served))
 
-    def say(self, level: LogLevel, words: str) -> None:
-        """Anything else, in a sentence of ours."""
-        if LEVELS[level] >= self._least:
+    def say(self, level: LogLevel, words: str, *, always: bool = False) -> None:
+        """Anything else, in a sentence of ours. ``always``: whatever the least is that is written."""
+        if always or LEVELS[level] >= self._least:
             self._put(_Line(time.time(), level, words))
 
     def listen(self) -> None:
@@ -83,8 +89,13 @@ class Log:
         self._lines.put(None)
         self._thread.join(seconds)
 
+    async def aclose(self) -> None:
+        import asyncio  # here: the parent of workers does without
+
+        await asyncio.to_thread(self.close)
+
     def _put(self, line: _Line) -> None:
-        if self._lines.qsize() >= MOST:
+        if self._gone or self._lines.qsize() >= MOST:
             self.dropped += 1
         else:
             self._lines.put(line)
@@ -100,17 +111,31 @@ class Log:
                 words = f"{self.dropped - self._told} lines of the log were not read in time"
                 self._told = self.dropped
                 said.append(self._write(_Line(time.time(), "warning", words)))
-            if not self._written("".join(said).encode("utf-8", "replace")) or None in found:
+            self._gone = not self._written(said)
+            if self._gone or None in found:
                 return
 
-    def _written(self, data: bytes) -> bool:
-        """False where nobody will ever read: what is served goes on without a log."""
+    def _written(self, lines: list[str]) -> bool:
+        """False where nobody reads any more: what is served goes on without a log."""
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            for data in _pieces(lines):
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
         except OSError:
             return False
         return True
+
+
+def _pieces(lines: list[str]) -> Iterator[bytes]:
+    """Whole lines, as many as a pipe takes at once: those of other processes do not come between."""
+    piece = b""
+    for line in lines:
+        data = line.encode("utf-8", "replace")
+        if piece and len(piece) + len(data) > select.PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += data
+    yield piece
 
 
 def level_of(served: Served) -> LogLevel:
@@ -121,9 +146,9 @@ def level_of(served: Served) -> LogLevel:
     return "debug" if served.route in _WATCHED else "info"
 
 
-def _json(line: _Line) -> str:
+def _json(line: _Line, worker: int = 0) -> str:
     stamp = datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    head = {"time": stamp, "level": line.level}
+    head: dict[str, Any] = {"time": stamp, "level": line.level, **({"worker": worker} if worker else {})}
     if isinstance(line.what, str):
         return _dumped({**head, "event": "note", "message": line.what})
     return _dumped({**head, "event": "request", **fields(line.what)})
@@ -156,8 +181,8 @@ def fields(served: Served) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _text(line: _Line) -> str:
-    clock = time.strftime("%H:%M:%S", time.localtime(line.at))
+def _text(line: _Line, worker: int = 0) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(line.at)) + (f" [{worker}]" if worker else "")
     if isinstance(line.what, str):
         return f"{clock} {line.level}: {line.what}\n"
     it = line.what

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from intermodal.content import Value
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.telemetry.served import Served
@@ -33,6 +35,10 @@ class HttpLimits(Value):
     slowest: float = 1024.0
     idle_seconds: float = 75.0
     write_seconds: float = 60.0
+
+    def for_each_of(self, workers: int) -> HttpLimits:
+        """The same where several processes share a machine: what bodies hold is one bound for all of them."""
+        return replace(self, in_flight=max(self.body, self.in_flight // workers)) if workers > 1 else self
 
 
 @dataclass(slots=True)

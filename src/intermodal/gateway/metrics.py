@@ -3,11 +3,13 @@ endpoints: a fixed number, and nothing that a client can make up."""
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from intermodal.content import Value
 from intermodal.events import AttemptFailed, Event, Finished, StepFinished
 
 if TYPE_CHECKING:
@@ -20,8 +22,30 @@ TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds
 
 
+class Now(Value):
+    """What is so at a moment. ``workers``: processes that are told of; 0 where there is one, which needs no number."""
+
+    connections: int = 0
+    active: int = 0
+    held: int = 0
+    tasks: int = 0
+    workers: int = 0
+
+
+class Counts(Value):
+    """Counts as one process tells them to others."""
+
+    requests: list[tuple[str, int, int]]
+    seconds: dict[str, list[float]]
+    attempts: list[tuple[str, str, int]]
+    tokens: dict[str, int]
+    cost: float
+    unpriced: int
+    broken: list[tuple[str, str, int]]
+
+
 class Metrics:
-    """Counts since the process began."""
+    """Counts since the gateway began."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
@@ -67,15 +91,41 @@ class Metrics:
         self.cost += cost or 0.0
         self.unpriced += cost is None
 
-    def text(self, gateway: Gateway) -> str:
+    def counts(self) -> Counts:
+        """All of them, to be told."""
+        return Counts(
+            requests=[(*names, count) for names, count in self.requests.items()], seconds=self.seconds,
+            attempts=[(*names, count) for names, count in self.attempts.items()], tokens=dict(self.tokens),
+            cost=self.cost, unpriced=self.unpriced,
+            broken=[(*names, count) for names, count in self.broken.items()],
+        )  # fmt: skip
+
+    def add(self, told: Counts) -> None:
+        """What another process counted, too."""
+        for path, status, count in told.requests:
+            self.requests[path, status] += count
+        for path, row in told.seconds.items():
+            mine = self.seconds.get(path, [0.0] * (len(BUCKETS) + 2))
+            self.seconds[path] = [one + other for one, other in zip(mine, row, strict=True)]
+        for endpoint, outcome, count in told.attempts:
+            self.attempts[endpoint, outcome] += count
+        self.tokens.update(told.tokens)
+        self.cost += told.cost
+        self.unpriced += told.unpriced
+        for path, who, count in told.broken:
+            self.broken[path, who] += count
+
+    def text(self, now: Now) -> str:
         """All of them, and what is so now."""
         lines: list[str] = []
-        now = (
-            ("connections", "Connections that are open.", len(gateway.connections)),
-            ("active_requests", "Requests that are being answered.", gateway.active),
-            ("held_bytes", "Bytes of bodies that are here or coming.", gateway.held),
-        )
-        for name, about, value in now:
+        gauges = [
+            ("connections", "Connections that are open.", now.connections),
+            ("active_requests", "Requests that are being answered.", now.active),
+            ("held_bytes", "Bytes of bodies that are here or coming.", now.held),
+            ("tasks", "Tasks of the event loop.", now.tasks),
+        ]
+        gauges += [("workers", "Processes that serve.", now.workers)] if now.workers else []
+        for name, about, value in gauges:
             _family(lines, name, "gauge", about, [("", value)])
         counts = [(_labels(path=path, status=str(status)), count) for (path, status), count in self.requests.items()]
         _family(lines, "requests_total", "counter", "Requests by door and status.", counts)
@@ -116,5 +166,16 @@ def _labels(**labels: str) -> str:
 
 
 async def metrics(gateway: Gateway, asked: Asked, reply: Reply) -> None:
-    """``GET /metrics``."""
-    reply.whole(200, gateway.metrics.text(gateway).encode(), {"content-type": TYPE})
+    """``GET /metrics``: of all workers, whichever answers."""
+    counted, now = gateway.metrics, now_of(gateway)
+    if gateway.worker is not None:
+        from intermodal.gateway.workers.counting import together
+
+        counted, now = together(gateway, gateway.worker)
+    reply.whole(200, counted.text(now).encode(), {"content-type": TYPE})
+
+
+def now_of(gateway: Gateway) -> Now:
+    """Of this process."""
+    tasks = len(asyncio.all_tasks())
+    return Now(connections=len(gateway.connections), active=gateway.active, held=gateway.held, tasks=tasks)

@@ -20,15 +20,16 @@ from msgspec.structs import replace
 from intermodal.config import Config
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
+from intermodal.gateway.counted import check_values
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
-from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Tier, Zone
+from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Streaming, Tier, Zone
 from intermodal.wire.served import Refused
 
 HEADER = "x-intermodal-"
 POLICY = "policy:"
 AUTO = "auto"
-LONGEST = 400  # letters of a model's name
+LONGEST = 400  # letters of a model's name, and of a wish: both are said again in errors
 _LISTS = frozenset({"private", "keep"})
 # Fields by which other servers let a caller choose where calls go, with which key, or run a template of theirs.
 NEVER = frozenset({
@@ -49,10 +50,12 @@ class Wishes(Value, forbid_unknown_fields=True):
     keep: tuple[Aspect, ...] = ()
     language: str = ""
     pay_twice: bool | None = None
+    stream: Streaming | None = None
 
 
 def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
-    """The fields of a body, unread. Raises Refused for one that chooses an upstream or brings a template."""
+    """The fields of a body, unread. Raises Refused for one that chooses an upstream, has a template or is endless."""
+    check_values(body)
     try:
         found = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -85,6 +88,8 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
         wishes = msgspec.convert(said, Wishes, strict=False)
     except msgspec.ValidationError as error:
         raise Refused(f"intermodal's wishes: {error}", status=400) from None
+    if any(len(said) > LONGEST for said in (wishes.language, *wishes.private)):
+        raise Refused(f"a wish has at most {LONGEST} letters", status=400)
     for name in ("max_cost", "deadline"):
         value = getattr(wishes, name)
         if value is not None and not 0 <= value < float("inf"):
@@ -94,12 +99,14 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
 
 def policy_of(model: str, config: Config) -> Policy:
     """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
+    if not model:  # an empty name is no wish for any model: that is auto
+        raise Refused("the body names no model", status=400, todo=f"see /v1/models, or ask for {AUTO}")
     if len(model) > LONGEST:  # it is said again in errors
         raise UnknownModel(f"no model has a name of more than {LONGEST} letters", todo="see /v1/models")
     name = config.serve.aliases.get(model, model)
     usual = Policy(
         max_cost=config.max_cost, max_cost_stated=config.max_cost_stated, time_value=config.time_value,
-        pay_twice=config.pay_twice,
+        pay_twice=config.pay_twice, streaming=config.serve.streaming,
     )  # fmt: skip
     if name == AUTO:
         return config.policies.get(AUTO, usual)
@@ -128,6 +135,8 @@ def tightened(policy: Policy, wishes: Wishes) -> Policy:
         raise Refused(f"the policy's objective is {policy.objective}, and a request may not change it", status=400)
     if wishes.pay_twice and not policy.pay_twice:
         raise Refused("the policy does not pay twice, and a request may not loosen that", status=400)
+    if wishes.stream == "live" and policy.streaming != "live":
+        raise Refused("the policy shows no answer before all of it is there, and a request may not", status=400)
     tiers = [tier for tier in (policy.at_least, wishes.at_least) if tier is not None]
     waits = [seconds for seconds in (policy.deadline, wishes.deadline) if seconds is not None]
     return replace(
@@ -141,5 +150,6 @@ def tightened(policy: Policy, wishes: Wishes) -> Policy:
         private=tuple(dict.fromkeys((*policy.private, *wishes.private))),
         keep=tuple(dict.fromkeys((*policy.keep, *wishes.keep))),
         language=wishes.language or policy.language,
+        streaming=wishes.stream or policy.streaming,
         pay_twice=policy.pay_twice if wishes.pay_twice is None else wishes.pay_twice,
     )

@@ -19,15 +19,18 @@ from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, place_of
 from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.items import Items
 from intermodal.gateway.lane.lane import Failure, Lane
 from intermodal.gateway.lasting import LastingClient
-from intermodal.gateway.latest import Latest
 from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.metrics import Metrics
+from intermodal.gateway.openfiles import backlog, fitting
+from intermodal.gateway.planned import Plans
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
+from intermodal.gateway.workers import counting
 from intermodal.plans.plan import Plan
 from intermodal.request import Request
 from intermodal.telemetry.served import Served
@@ -37,9 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intermodal.gateway.ledger.ledger import Ledger
+    from intermodal.gateway.workers.worker import Worker
 
-_PLANS = 2048  # kept for GET /v1/plans/ID
-_BACKLOG = 1024
+_TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
 
@@ -70,14 +73,15 @@ class Gateway:
             )
         self.client = client
         self.host, self.port = host, port
-        self.limits = limits or HttpLimits(body=client.config.serve.max_body << 20)
+        self.limits = fitting(limits or HttpLimits(body=client.config.serve.max_body << 20))
         self.connections: set[Connection] = set()
         self.held = 0
         self.conversations = Conversations()
+        self.items = Items()
         self.metrics = Metrics()
         self.shapes = Shapes()
         self.lane = Lane(self)
-        self.plans: Latest[tuple[str, str], Plan] = Latest(_PLANS)
+        self.plans = Plans()
         self.readiness: tuple[float, dict[str, bool]] | None = None
         self.looking = asyncio.Lock()
         self.stopping = False
@@ -90,9 +94,23 @@ class Gateway:
         others = not is_loopback(host)
         names = (*client.config.serve.names, *((host,) if others else ()))
         self._guard = Guard(names, client.config.serve.origins, addresses=others)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self.worker: Worker | None = None
+
+    def join(self, worker: Worker) -> None:
+        """Be one of several processes: listen where it says, and know what the others know. Before ``start``."""
+        self.worker = worker
+        self.limits = self.limits.for_each_of(worker.post.workers)
+        self.conversations = Conversations(worker.memory.places)
+        self.plans = Plans(worker.memory.plans)
+        self.items = Items(shared=worker.memory.items)
+        counting.go_on(self, worker)
+
+    def note(self, words: str) -> None:
+        """A mistake of our own, to the log."""
+        self._log(words)
 
     # ---- for the connections
 
@@ -229,14 +247,21 @@ class Gateway:
     async def start(self) -> None:
         """Listen. Raises UsageError where the port is taken."""
         loop = asyncio.get_running_loop()
+
+        def connection() -> Connection:
+            return Connection(self, loop)
+
         try:
-            self._server = await loop.create_server(
-                lambda: Connection(self, loop), self.host.strip("[]"), self.port, backlog=_BACKLOG
-            )
+            if self.worker is not None:
+                for line in self.worker.sockets:
+                    self._servers.append(await loop.create_server(connection, sock=line, backlog=1))
+            else:
+                host = self.host.strip("[]")
+                self._servers.append(await loop.create_server(connection, host, self.port, backlog=backlog()))
         except OSError as error:
             why = (error.strerror or "cannot be listened on").lower()
             raise UsageError(why, where=f"{self.host}:{self.port}", todo="choose another --port") from None
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = self._servers[0].sockets[0].getsockname()[1]
 
     @property
     def keyed(self) -> bool:
@@ -252,6 +277,8 @@ class Gateway:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
             loop.add_signal_handler(number, self.stop)
+        if self.worker is not None:
+            self._mind(self.worker, loop)
         watching = loop.create_task(self._watch())
         try:
             await self._stop.wait()
@@ -259,6 +286,8 @@ class Gateway:
         finally:
             watching.cancel()
             await self.lane.close()
+            if self.worker is not None:
+                counting.tell(self, self.worker, over=True)
             for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
                 loop.remove_signal_handler(number)
 
@@ -269,8 +298,25 @@ class Gateway:
         self.stopping = True
         self._stop.set()
 
+    def _mind(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell the parent that this worker serves; end when the parent is gone, or has others."""
+
+        def orphaned() -> None:
+            loop.remove_reader(worker.line)
+            self.stop()
+
+        loop.add_signal_handler(signal.SIGHUP, self.hand_over)
+        loop.add_reader(worker.line, orphaned)
+        worker.ready()
+
+    def hand_over(self) -> None:
+        """End in order, as others are there for whoever comes: nobody is turned away."""
+        self._stop.set()
+
     async def _drained(self) -> None:
         """Answers on their way end; who asks now is told to come later; then whoever is left is told and cut."""
+        if not self.stopping:
+            await self._deaf()
         for connection in tuple(self.connections):
             connection.close_when_idle()
         loop = asyncio.get_running_loop()
@@ -278,8 +324,7 @@ class Gateway:
         while self.active and loop.time() < until and not self._hurry.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
-        if self._server is not None:
-            self._server.close()
+        await self._deaf()
         tasks = [connection.task for connection in self.connections if connection.task is not None]
         for task in tasks:
             task.cancel()
@@ -288,12 +333,23 @@ class Gateway:
         for connection in tuple(self.connections):
             connection.close_when_idle()
 
+    async def _deaf(self) -> None:
+        """Take no more connections, and lose none: asyncio forgets a socket that it accepted just before the close."""
+        for socket in (socket for server in self._servers for socket in server.sockets):
+            asyncio.get_running_loop().remove_reader(socket.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
+
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_WAKE)
             now = loop.time()
             self.lane.watch(now)
+            if self.worker is not None:
+                counting.tell(self, self.worker)
             for connection in tuple(self.connections):
                 if connection.deadline is not None and connection.deadline < now:
                     connection.deadline = None

@@ -21,8 +21,20 @@ def headers_of(plan: Plan, *, route: str = "", ignored: Iterable[str] = ()) -> d
         "x-intermodal-sends": ", ".join(dict.fromkeys(send.host for send in chosen.sends)) or "nothing",
     }
     lost = ", ".join(chosen.loses)
-    unread = ", ".join(sorted(ignored))
+    unread = _short(sorted(set(ignored)))
     return said | ({"x-intermodal-loses": lost} if lost else {}) | ({"x-intermodal-ignored": unread} if unread else {})
+
+
+_LONGEST = 1000  # letters of a header that a client's own words fill: clients refuse answers with long heads
+
+
+def _short(names: list[str]) -> str:
+    """Names in one line, and how many more there are."""
+    said = ", ".join(names)
+    if len(said) <= _LONGEST:
+        return said
+    kept = said[: _LONGEST - 20].rpartition(", ")[0]
+    return f"{kept}, … and {len(names) - kept.count(', ') - bool(kept)} more".removeprefix(", ")
 
 
 class Told:
@@ -67,7 +79,7 @@ class Told:
             "cost": finished.cost,
             "attempts": self.attempts,
             "seconds": round(finished.seconds, 3),
-            "notes": [*self._plan.notes, *chosen.warnings, *self._notes],
+            "notes": list(dict.fromkeys((*self._plan.notes, *self._notes))),  # the plan's begin with what is lost
             **({"replanned": self._replans} if self._replans else {}),
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Raw
@@ -37,6 +37,14 @@ from intermodal.wire.served import Refused
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway
 
+# Fields of a request that are understood, door by door. Others are named in a header of the answer.
+_COMMON = frozenset({"model", "intermodal", "user"})
+EMBEDDINGS = _COMMON | {"input", "encoding_format", "dimensions"}
+SPEECH = _COMMON | {"input", "voice", "response_format", "speed", "stream_format"}
+PICTURES = _COMMON | {
+    "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "negative_prompt",
+}  # fmt: skip
+TRANSCRIPTIONS = frozenset({"file", "model", "language", "response_format", "timestamp_granularities[]", "user"})
 AT_ONCE = 4  # texts of one request that are embedded at the same time
 
 
@@ -80,8 +88,8 @@ def _policy(gateway: Gateway, asked: Asked, model: str, fields: Mapping[str, Raw
     return tightened(policy_of(model, gateway.client.config), wishes_of(asked.head.headers, fields))
 
 
-def _unknown(fields: Mapping[str, Raw], *known: str) -> tuple[str, ...]:
-    return tuple(name for name in fields if name not in (*known, "model", "intermodal", "user"))
+def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in fields if name not in known))
 
 
 async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
@@ -90,7 +98,7 @@ async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     wanted = wire.read_embeddings(asked.body)
     call = wanted.call
     policy = _policy(gateway, asked, call.model, fields)
-    ignored = _unknown(fields, "input", "encoding_format", "dimensions")
+    ignored = _unknown(fields, EMBEDDINGS)
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(text: str) -> Made:
@@ -136,8 +144,8 @@ async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     call = wire.read_speech(asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
-    ignored = _unknown(fields, "input", "voice", "response_format", "speed", "stream_format")
-    made = await _make(gateway, asked, _request((Text(text=call.text),), output, policy), ignored)
+    request = _request((Text(text=call.text),), output, policy)
+    made = await _make(gateway, asked, request, _unknown(fields, SPEECH))
     if made.finished.speech is None:
         raise errors.CallError("made no sound", where=made.finished.endpoint, todo="ask another model")
     spoken = made.finished.speech
@@ -153,9 +161,8 @@ async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
         size=call.size, count=call.count, steps=call.steps, negative=call.negative, quality=call.quality,
         format=call.format,
     )  # fmt: skip
-    known = ("prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "negative_prompt")
     request = _request((Text(text=call.prompt),), output, policy, Sampling(seed=call.seed))
-    made = await _make(gateway, asked, request, _unknown(fields, *known))
+    made = await _make(gateway, asked, request, _unknown(fields, PICTURES))
     given, out = made.tokens
     usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
     files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
@@ -179,8 +186,7 @@ async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     name, data = form.files["file"]
     source = BytesSource(data=data, name=name.rpartition("/")[2][:200])
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
-    known = ("file", "model", "language", "response_format", "timestamp_granularities[]", "user")
-    ignored = tuple(dict.fromkeys(name for name, _ in form.fields if name not in known))
+    ignored = _unknown((name for name, _ in form.fields), TRANSCRIPTIONS)
     made = await _make(gateway, asked, _request((part,), TranscriptOutput(), policy), ignored)
     transcript = made.finished.transcript or Transcript()
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}

@@ -32,6 +32,9 @@ from intermodal.request import Request
 
 MAX_REQUEST_BYTES = 1 << 30  # of all parts together
 _AT_ONCE = 8
+_LONG = 64 << 10  # characters of text from which on it is read in a thread, piece by piece
+_MANY = 500  # parts of text from which on they are
+_FILES = (File, Image, Audio, Video, Document)
 _TABLES = ("text/csv", "text/tab-separated-values")
 _LONG_TABLE = 1_000  # lines from which a table's size is said
 
@@ -72,17 +75,33 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
     failed: dict[int, Exception] = {}
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
-    async def open_one(index: int, role: Role, part: Part) -> None:
+    async def open_one(index: int, part: MediaPart) -> None:
         try:
             async with limiter:
-                found[index] = await _open_part(index, role, part, fetcher, worker)
+                loaded = await fetcher.load(part.source)
+                found[index] = await _probed(index, part, loaded, worker), loaded.data
         except Exception as error:
             failed[index] = error
             group.cancel_scope.cancel()
 
-    async with anyio.create_task_group() as group:
-        for index, role, part in parts:
-            group.start_soon(open_one, index, role, part)
+    def open_words() -> None:
+        for index, (name, words) in said.items():
+            try:
+                found[index] = _text(index, parts[index][2], name, words)
+            except InputBroken as error:
+                failed[index] = error
+                return
+
+    files = [(index, part) for index, _, part in parts if isinstance(part, _FILES)]
+    said = {index: _words(role, part) for index, role, part in parts if not isinstance(part, _FILES)}
+    if len(said) > _MANY or sum(len(words) for _, words in said.values()) > _LONG:
+        await anyio.to_thread.run_sync(open_words)
+    else:
+        open_words()
+    if files and not failed:
+        async with anyio.create_task_group() as group:
+            for index, part in files:
+                group.start_soon(open_one, index, part)
     if failed:
         raise failed[min(failed)]
     opened = [pair for pair in found if pair is not None]
@@ -93,13 +112,7 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
     return Opened(Facts(parts=named_apart([facts for facts, _ in opened])), tuple(data for _, data in opened))
 
 
-async def _open_part(
-    index: int, role: Role, part: Part, fetcher: Fetcher, worker: MediaWorker
-) -> tuple[PartFacts, bytes]:
-    if isinstance(part, File | Image | Audio | Video | Document):
-        loaded = await fetcher.load(part.source)
-        return await _probed(index, part, loaded, worker), loaded.data
-    name, words = _words(role, part)
+def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, bytes]:
     try:
         data = words.encode()
     except UnicodeEncodeError:
@@ -113,11 +126,25 @@ async def _open_part(
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
         chars=len(words),
-        pretokens=pretokens(words),
+        pretokens=_pretokens(words),
         origins=origins_of(part),
         notes=part.notes if isinstance(part, Text) else (),
     )
     return facts, data
+
+
+def _pretokens(words: str) -> int:
+    """Piece by piece: a long text at once would hold the interpreter, and with it everybody else, for seconds."""
+    if len(words) <= _LONG:
+        return pretokens(words)
+    found = begin = 0
+    while begin < len(words):
+        end = begin + _LONG
+        space = words.rfind(" ", begin, end) if end < len(words) else -1
+        end = space if space > begin else end
+        found += pretokens(words[begin:end])
+        begin = end
+    return found
 
 
 def origins_of(part: Part) -> tuple[str, ...]:
@@ -145,11 +172,13 @@ async def _probed(index: int, part: MediaPart, loaded: Loaded, worker: MediaWork
     import msgspec
 
     if kind == "text":
+        import anyio
+
         words = read_text(loaded.data, loaded.name)
         return msgspec.structs.replace(
             common,
             chars=len(words),
-            pretokens=pretokens(words),
+            pretokens=await anyio.to_thread.run_sync(_pretokens, words),
             notes=(*common.notes, *_long_table(words, media_type)),
         )
     seen = await worker.probe(loaded.data, name=loaded.name)

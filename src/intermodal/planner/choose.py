@@ -68,11 +68,20 @@ def decide(case: Case) -> Decision:
     """Search, and choose among what was found."""
     left = survivors(case, jobs_needed(case))
     settled = settle(case, left)
+    if not settled.found.routes and _too_long_an_answer(case, settled):
+        case.tight = True
+        settled = settle(case, left)
     if not settled.found.routes:
         raise no_route(case, [*left.refused, *settled.found.refused])
     best = settled.found.routes[0]
     chosen, said = pinned(case, left, settled, best)
     return Decision(case, left, settled, chosen, _fallbacks(case, settled.found.routes, chosen), said, case.voice)
+
+
+def _too_long_an_answer(case: Case, settled: Settled) -> bool:
+    """Whether somebody was refused for want of room, money or time, perhaps of what the stated answer would take."""
+    stated = case.job == "generate" and case.request.sampling.max_tokens is not None
+    return stated and any(row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused)
 
 
 def _fallbacks(case: Case, routes: list[Route], chosen: Route) -> list[Route]:

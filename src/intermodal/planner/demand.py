@@ -123,14 +123,18 @@ def answer_wanted(case: Case) -> float:
 
 
 def answer_cap(case: Case, rates: Rates, tokens_high: float) -> float:
-    """Room for the answer: as stated, or the default shrunk to what the context leaves, never below the smallest."""
+    """Room for the answer: as stated, or the default shrunk to what the context leaves, never below the smallest.
+
+    What is stated is shrunk like that where nobody has room for all of it: it is the most that may come, and clients
+    whose API wants a number send one that is larger than most contexts.
+    """
     if case.job != "generate":
         return 0.0
     wanted = min(answer_wanted(case), rates.most_out)
-    if case.request.sampling.max_tokens is not None:
+    if case.request.sampling.max_tokens is not None and not case.tight:
         return wanted
     room = rates.context - tokens_high
     if room >= wanted:
         return wanted
-    smallest = float(SMALLEST_ANSWER[case.output])
+    smallest = min(wanted, float(SMALLEST_ANSWER[case.output]))
     return smallest if room < smallest else float(math.floor(room))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from intermodal.costing.levels import HIGH
 from intermodal.planner.case import Case
 from intermodal.planner.demand import DEFAULT_ANSWER
 from intermodal.planner.routes import Route
@@ -21,12 +22,10 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
         limit = case.policy.max_cost
         ends = f", so the default limit of ${limit:g} cannot be checked" if limit == DEFAULT_MAX_COST else ""
         found.append(f"the price of {chosen.endpoint.id} is not known{ends}")
-    wanted = min(DEFAULT_ANSWER[case.output], chosen.rates.most_out)
-    if case.job == "generate" and case.request.sampling.max_tokens is None and chosen.numbers.cap < wanted:
-        found.append(
-            f"room for {chosen.numbers.cap:,.0f} tokens of answer: "
-            f"the rest of the context of {chosen.rates.context:,.0f} is taken"
-        )
+    wanted, stated = min(DEFAULT_ANSWER[case.output], chosen.rates.most_out), case.request.sampling.max_tokens
+    if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
+        asked = "" if stated is None else f", not the {stated:,} that were allowed"
+        found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{asked}: {_bound(case, chosen)}")
     if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
         found.append(
             f"{chosen.endpoint.id} does not say how much it holds; "
@@ -45,6 +44,19 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
     return found
+
+
+def _bound(case: Case, chosen: Route) -> str:
+    """What keeps the answer from being longer."""
+    cap = chosen.numbers.cap
+    if cap >= chosen.rates.most_out:
+        return "it writes no more"
+    if chosen.demand.total[HIGH] + cap + 1 > chosen.rates.context:
+        return f"the rest of the context of {chosen.rates.context:,.0f} is taken"
+    deadline = case.policy.deadline
+    if deadline is not None and chosen.numbers.seconds_high > 0.9 * deadline:
+        return f"more might take longer than {deadline:g} s"
+    return f"more might cost over ${case.policy.max_cost:g}"
 
 
 def _started(case: Case, candidate: Candidate) -> list[str]:

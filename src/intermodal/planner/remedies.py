@@ -38,6 +38,8 @@ def remedy(case: Case, row: Rejected, refused: Iterable[Refused]) -> str:
         return "or name another model (intermodal models)"
     if row.rule == "context" and any(bundle.kind == "document" for bundle in case.bundles):
         return "choose pages (--pages), or allow a model with a longer context"
+    if row.rule == "context" and case.request.tools:
+        return "send fewer tools or less text, or allow a model with a longer context"
     if row.rule == "language":
         return _ear(case, row) or general
     helps = _HELPS.get(row.rule)

@@ -17,7 +17,7 @@ from intermodal.costing.rates import Rates
 from intermodal.planner.answering import aloud, answer, last_call, repair_call
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
-from intermodal.planner.demand import Demand, answer_cap, tier_of
+from intermodal.planner.demand import SMALLEST_ANSWER, Demand, answer_cap, tier_of
 from intermodal.planner.index import Group
 from intermodal.planner.rules import Priced
 from intermodal.planner.speech import load, speaks
@@ -59,8 +59,25 @@ class Route(Struct, eq=False, gc=False):
 
 
 def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand) -> Numbers:
-    """Numbers of a route."""
+    """Numbers of a route; where the answer's length must give way, what fits money and time too."""
     cap = answer_cap(case, rates, needs.total[HIGH])
+    numbers = _price(case, endpoint, remote, rates, needs, cap)
+    limits = (case.policy.max_cost, math.inf if case.policy.deadline is None else case.policy.deadline)
+    if not case.tight or (numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]):
+        return numbers
+    least = _price(case, endpoint, remote, rates, needs, min(cap, float(SMALLEST_ANSWER[case.output])))
+    share = 1.0  # of what is between the two: both grow evenly with the answer
+    for limit, low, high in zip(
+        limits, (least.cost_high, least.seconds_high), (numbers.cost_high, numbers.seconds_high), strict=True
+    ):
+        if low < high < math.inf:
+            share = min(share, (limit - low) / (high - low))
+    room = math.floor(least.cap + max(0.0, share) * (cap - least.cap))
+    return _price(case, endpoint, remote, rates, needs, float(room))
+
+
+def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand, cap: float) -> Numbers:
+    """Numbers of a route whose answer has so many tokens at most."""
     out = answer(case, endpoint, cap, needs.sound)
     cost, seconds = last_call(case, rates, MID, needs, out[MID])
     cost_high, seconds_high = last_call(case, rates, HIGH, needs, out[HIGH])

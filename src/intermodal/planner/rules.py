@@ -265,8 +265,10 @@ def context(priced: Priced, case: Case) -> str:
     said = "" if priced.context_known else " (taken for granted, it does not say)"
     if priced.tokens == float("inf"):
         return f"nobody knows how many tokens this is, and it holds {priced.context:,.0f}{said}"
+    count = len(case.request.tools)
+    tools = f" with {count} tool{'s' * (count > 1)}" if count else ""  # chat programs send dozens, unasked
     answer = f" and {priced.answer:,.0f} for the answer" if priced.answer else ""
-    return f"needs up to {priced.tokens:,.0f} tokens{answer}; holds {priced.context:,.0f}{said}"
+    return f"needs up to {priced.tokens:,.0f} tokens{tools}{answer}; holds {priced.context:,.0f}{said}"
 
 
 def memory(priced: Priced, case: Case) -> str:

@@ -42,7 +42,8 @@ def selected(
         assignment.ways[place].text[HIGH] + BLOCK[HIGH] * assignment.ways[place].blocks for place in places
     )
     # Room for a full answer first; a page that leaves only the least room is still better than a refusal.
-    full = cap if case.request.sampling.max_tokens is not None else min(DEFAULT_ANSWER[case.output], context // 4)
+    stated = case.request.sampling.max_tokens is not None and not case.tight
+    full = cap if stated else min(DEFAULT_ANSWER[case.output], context // 4)
     for answer in sorted({max(cap, full), cap}, reverse=True):
         budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
         key = ("selected", assignment.ways, book, budget)

@@ -24,7 +24,8 @@ from intermodal.store.slate import Slate
 from intermodal.store.together import Together
 
 T = TypeVar("T")
-LEARN_SECONDS = 5.0  # between two looks at what was passed on: there may be thousands a second
+LEARN_SECONDS = 5.0  # between two looks at what was passed on: there may be thousands a second ...
+LEARN_SHARE = 0.01  # ... and no more of the time than this goes into it
 MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not kept
 
 
@@ -44,7 +45,7 @@ class Store:
         self._recovered = False
         self._together = Together(self._database, self._once)
         self.bench: Bench = ""  # what what ends now was made for: see ``rows.Outcome``
-        self._learned = 0.0
+        self._learn_at = 0.0  # on the monotonic clock
         self._began: dict[str, load.Moment | None] = {}  # of rows that are open: how busy the machine was
 
     def together(self, write: Callable[[], T], *, later: bool = False) -> Future[T]:
@@ -119,10 +120,12 @@ class Store:
     def passed(self, rows: Sequence[Passed]) -> None:
         """Write down calls that ended."""
         passed.add(self._database, rows)
-        now = time.monotonic()
-        if now - self._learned > LEARN_SECONDS:
-            self._learned = now
-            epochs.learn(self._database)
+        began = time.monotonic()
+        if began < self._learn_at:
+            return
+        epochs.learn(self._database)
+        ended = time.monotonic()
+        self._learn_at = ended + max(LEARN_SECONDS, (ended - began) / LEARN_SHARE)
 
     @property
     def _slates(self) -> Path:

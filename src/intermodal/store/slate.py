@@ -8,6 +8,7 @@ reliable.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import struct
@@ -22,6 +23,7 @@ from intermodal.store.process import dead
 from intermodal.store.rows import Reservation, RunRow
 
 SLOTS = 8192
+SORTS = 8192  # kinds from which on they are begun anew, at the next moment in which nothing is on its way
 _SLOT = struct.Struct("=Qd16s16s")  # number of the kind + 1 (0: free), seconds since the epoch, ids of attempt and run
 
 
@@ -61,15 +63,21 @@ class Slate:
             os.close(file)
         (folder / f"{name}.process").write_text(process)
         self._free = list(range(SLOTS - 1, -1, -1))
-        self._numbers: dict[bytes, int] = {}
+        self._numbers: dict[bytes, int] = {}  # by digests
+        self.since = 0  # how often the kinds were begun anew: a number is of its time
 
     def add(self, sort: Sort) -> int:
         """A number for attempts of this kind. Raises OSError where it cannot be written."""
+        if len(self._numbers) >= SORTS and len(self._free) == SLOTS:  # nothing on the slate is of any kind
+            self._sorts.truncate(0)
+            self._numbers.clear()
+            self.since += 1
         data = msgspec.msgpack.encode(sort)
-        if data not in self._numbers:
+        name = hashlib.blake2b(data, digest_size=16).digest()
+        if name not in self._numbers:
             self._sorts.write(len(data).to_bytes(4, "big") + data)
-            self._numbers[data] = len(self._numbers)
-        return self._numbers[data]
+            self._numbers[name] = len(self._numbers)
+        return self._numbers[name]
 
     def note(self, sort: int, attempt: bytes, run: bytes, started: float) -> int:
         """Its slot; -1 where all are taken, and nothing may be sent."""

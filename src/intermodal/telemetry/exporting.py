@@ -6,6 +6,7 @@ What is not set here is the SDK's, by its own variables (OTEL_EXPORTER_OTLP_HEAD
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 
@@ -76,7 +77,8 @@ def _closing(*ends: Callable[[], None]) -> Callable[[float], None]:
         threads = [threading.Thread(target=end, daemon=True) for end in ends]
         for thread in threads:
             thread.start()
+        until = time.monotonic() + seconds
         for thread in threads:
-            thread.join(seconds)
+            thread.join(max(0.0, until - time.monotonic()))
 
     return close

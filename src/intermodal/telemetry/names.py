@@ -59,3 +59,4 @@ HTTP_DURATION = Measure(
 )  # fmt: skip
 MEASURES = (DURATION, TOKENS, FIRST_CHUNK, SERVER_DURATION, FIRST_TOKEN, PER_TOKEN, HTTP_DURATION)
 COST = "intermodal.cost"
+MEDIA = "intermodal.media"

@@ -6,14 +6,14 @@ import re
 
 LONGEST = 120  # letters
 # Keys of ours and of hosts, where somebody put one in the wrong place.
-_SECRET = re.compile(r"\b(im|sk|pk|gsk|xai|AIza)([-_])?[A-Za-z0-9_-]{12,}")
+_SECRET = re.compile(r"\b((?:im|sk|pk|xai)-|gsk_|AIza)[A-Za-z0-9_-]{12,}")
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
     """One line of printable letters, not long, without what looks like a key.
 
     >>> plain("gpt\\n5"), plain("im-0123456789abcdef")
-    ('gpt\\\\x0a5', 'im…')
+    ('gpt\\\\x0a5', 'im-…')
     """
     short = text if len(text) <= longest else f"{text[:longest]}…"
     if not short.isprintable():

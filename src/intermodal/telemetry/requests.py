@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,12 @@ class RequestSpan:
             self._operation = names.OPERATIONS.get(plan.chosen.last.op, plan.chosen.last.op)
             self.span.set_attributes(about_plan(plan))
 
+    def given(self, media: Iterable[tuple[str, str]]) -> None:
+        """Files that the request has, each as its kind and the SHA-256 of its bytes (hex)."""
+        told = [f"{kind} sha256:{digest}" for kind, digest in media]
+        if told:
+            self.span.set_attribute(names.MEDIA, told)
+
     def called(self, call: Called) -> None:
         """A call that was made without the executor."""
         self._signals.called(call, self.context, self._plan)
@@ -73,7 +79,7 @@ class RequestSpan:
         told |= {"intermodal.key.id": served.key} if served.key else {}
         told |= {"intermodal.model": plain(served.model)} if served.model else {}
         told |= {"intermodal.route": served.endpoint} if served.endpoint else {}
-        told |= {"intermodal.cost": served.cost} if served.cost is not None else {}
+        told |= {"intermodal.cost": float(served.cost)} if served.cost is not None else {}
         self.span.set_attributes({**self._http, **told})
         self.span.end()
         self._signals.measure(names.HTTP_DURATION, served.seconds, self._http)

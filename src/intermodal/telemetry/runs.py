@@ -26,7 +26,7 @@ from intermodal.events import (
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput
-from intermodal.telemetry import content
+from intermodal.telemetry import content, names
 from intermodal.telemetry.requests import within
 from intermodal.telemetry.served import Called
 from intermodal.telemetry.signals import Signals, about_plan
@@ -88,9 +88,11 @@ class Run:
         if request is None:
             self._own = signals.tracer.start_span("run", attributes=about_plan(plan))
         self._below: Context = request.context if request is not None else set_span_in_context(self._running)
-        media = [f"{part.kind} sha256:{part.digest}" for part in inputs.facts.parts if part.kind != "text"]
-        if media:
-            (self._running if request is None else request.span).set_attribute("intermodal.media", media)
+        media = [(part.kind, part.digest) for part in inputs.facts.parts if part.kind != "text"]
+        if request is not None:
+            request.given(media)
+        elif media:
+            self._running.set_attribute(names.MEDIA, [f"{kind} sha256:{digest}" for kind, digest in media])
 
     @property
     def _running(self) -> Span:
@@ -165,7 +167,7 @@ class Run:
         if self._own is not None:
             self._own.set_attribute("intermodal.route", event.endpoint)
             if event.cost is not None:
-                self._own.set_attribute("intermodal.cost", event.cost)
+                self._own.set_attribute("intermodal.cost", float(event.cost))
 
     def _remarked(self, event: Checked | Replanned) -> None:
         span = self._own or getattr(within.get(), "span", None)

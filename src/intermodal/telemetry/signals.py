@@ -73,7 +73,7 @@ class Signals:
         if call.endpoint is not None:
             attributes |= {"intermodal.route": call.endpoint.id, "intermodal.attempts": call.attempts}
             if call.cost is not None:
-                attributes["intermodal.cost"] = call.cost
+                attributes["intermodal.cost"] = float(call.cost)
         if call.cached:
             attributes["intermodal.cached"] = True
         elif call.endpoint is not None:

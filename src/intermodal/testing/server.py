@@ -19,7 +19,7 @@ from typing import Any, cast
 from intermodal.catalog.nouns import Endpoint, Evidence, Host, Model, Price, Strength, Task
 from intermodal.content import Kind
 from intermodal.request import Tier, Zone
-from intermodal.testing import painted, spoken
+from intermodal.testing import called, painted, spoken
 from intermodal.testing.arrived import Answer, Attempt, Likely, duration, echo, understand, vector_of
 from intermodal.testing.faults import CUTS, MAYBE_PAID, REFUSALS, Fault, in_name
 
@@ -38,6 +38,7 @@ class FakeHost:
         prices: USD per million input and output tokens.
 
     ``cached`` may be set: so many tokens of each prompt it says it had in its cache.
+    ``calls`` may be set: tools that the chat calls after its words, or a function of the :class:`Attempt`.
     ``pictures``: how many it draws at most for one request.
     """
 
@@ -55,6 +56,7 @@ class FakeHost:
         self.answer = answer
         self.transcript = transcript
         self.likely = likely
+        self.calls: called.Calls = ()
         self.models = models
         self.fault = fault
         self.key = key
@@ -270,11 +272,15 @@ class _Handler(BaseHTTPRequestHandler):
         reason = "stop"
         if limit is not None and len(tokens) > limit:
             tokens, reason = tokens[:limit], "length"
+        calls = self.fake.calls(attempt) if callable(self.fake.calls) else self.fake.calls
+        reason = "tool_calls" if calls else reason
         attempt.status = 200
         attempt.output_tokens = len(tokens)
         if attempt.json.get("stream") is True and not (fault and fault.name == "json"):
-            return self._stream(attempt, tokens, reason, fault)
+            return self._stream(attempt, tokens, reason, fault, calls)
         message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens)}
+        if calls:
+            message |= {"content": "".join(tokens) or None, "tool_calls": called.whole(calls)}
         if "audio" in attempt.json.get("modalities", ()):
             sound = b64encode(spoken.wav(spoken.beeps("".join(tokens)))).decode()
             message = {"role": "assistant", "content": None, "audio": {"data": sound, "transcript": "".join(tokens)}}
@@ -377,7 +383,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     # ---- how it is sent
 
-    def _stream(self, attempt: Attempt, tokens: list[str], reason: str, fault: Fault | None) -> None:
+    def _stream(
+        self, attempt: Attempt, tokens: list[str], reason: str, fault: Fault | None, calls: called.Made
+    ) -> None:
         name = fault.name if fault else ""
         stop_at = int(fault.number or 0) if fault and name in CUTS else len(tokens)
         self.send_response(200)
@@ -396,6 +404,8 @@ class _Handler(BaseHTTPRequestHandler):
         if name in CUTS:
             attempt.output_tokens = min(stop_at, len(tokens))
             return self._cut_stream(attempt, name)
+        for delta in called.pieces(calls):
+            self._event(attempt, delta, None, name)
         self._event(attempt, {}, reason, name)
         options = attempt.json.get("stream_options") or {}
         if options.get("include_usage"):

@@ -28,7 +28,7 @@ from intermodal.wire.call import (
 )
 from intermodal.wire.held import unbase64
 from intermodal.wire.openai_chat_served import sse, told_about
-from intermodal.wire.reading import listed, only, reading, text
+from intermodal.wire.reading import flag, listed, only, reading, text
 from intermodal.wire.served import answered
 from intermodal.wire.turns import merged, turn
 
@@ -64,7 +64,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
             top_p=tree.get("top_p"),
             stop=tuple(tree.get("stop_sequences") or ()),
         ),
-        stream=tree.get("stream") is True,
+        stream=flag(tree, "stream", False),
         tools=tools,
         tool_choice=choice,
         parallel_tools=parallel,

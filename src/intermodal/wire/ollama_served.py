@@ -26,7 +26,7 @@ from intermodal.wire.call import (
     WireText,
 )
 from intermodal.wire.held import unbase64
-from intermodal.wire.reading import functions, listed, reading, stops, text
+from intermodal.wire.reading import flag, functions, listed, reading, stops, text
 from intermodal.wire.served import answered
 from intermodal.wire.turns import TurnMaker, turn
 
@@ -68,7 +68,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
             stop=stops(options.get("stop")),
             seed=options.get("seed"),
         ),
-        stream=tree.get("stream") is not False,
+        stream=flag(tree, "stream", True),
         candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
         tools=functions(tree.get("tools")),
         context=options.get("num_ctx"),
@@ -87,7 +87,8 @@ def _read_output(wanted: Any) -> TextOutput | JsonOutput:
 
 
 def _read_message(message: Any) -> WireMessage:
-    role, said = message["role"], text(message.get("content") or "", "content")
+    role, said = message["role"], message.get("content")
+    said = "" if said is None else text(said, "content")
     if role not in ("system", "user", "assistant", "tool"):
         raise ValueError(f"a message of role {role!r}")
     if role == "tool":

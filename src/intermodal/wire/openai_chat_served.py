@@ -30,7 +30,18 @@ from intermodal.wire.call import (
     WireVideo,
 )
 from intermodal.wire.held import unbase64
-from intermodal.wire.reading import chosen, data_uri, functions, image_at, json_output, listed, reading, stops, text
+from intermodal.wire.reading import (
+    chosen,
+    data_uri,
+    flag,
+    functions,
+    image_at,
+    json_output,
+    listed,
+    reading,
+    stops,
+    text,
+)
 from intermodal.wire.served import answered
 from intermodal.wire.turns import turn
 
@@ -62,12 +73,12 @@ def _read(tree: dict[str, Any]) -> ChatCall:
             stop=stops(tree.get("stop")),
             seed=tree.get("seed", tree.get("random_seed")),
         ),
-        stream=tree.get("stream") is True,
+        stream=flag(tree, "stream", False),
         candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
         grammar=tree.get("grammar", ""),
         tools=tools,
         tool_choice=choice,
-        parallel_tools=tree.get("parallel_tool_calls") is not False,
+        parallel_tools=flag(tree, "parallel_tool_calls", True),
     )
 
 
@@ -78,15 +89,16 @@ def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
     return json_output(tree.get("response_format"))
 
 
-_ROLES: Mapping[str, Role] = {
+ROLES: Mapping[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
 }  # fmt: skip
 
 
 def _read_message(message: Any) -> WireMessage:
-    role = _ROLES[message["role"]]
+    role = ROLES[message["role"]]
     content = message.get("content")
-    words = [{"type": "text", "text": content}] if isinstance(content, str) else listed(content or [], "content")
+    content = [] if content is None else content
+    words = [{"type": "text", "text": content}] if isinstance(content, str) else listed(content, "content")
     parts = tuple(map(_read_part, words))
     if role == "tool":
         said = "".join(part.text for part in parts if isinstance(part, WireText))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
@@ -10,23 +10,31 @@ from intermodal.request import Sampling
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireAudio, WireDocument, WireLink, WireMessage, WirePart, WireText
 from intermodal.wire.held import unbase64
-from intermodal.wire.reading import chosen, data_uri, functions, image_at, json_output, listed, reading, text
+from intermodal.wire.reading import chosen, data_uri, flag, functions, image_at, json_output, listed, reading, text
 from intermodal.wire.turns import merged
 
-_ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-def decode_request(body: bytes) -> ChatCall:
-    """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a responses request", _read)
+def _nothing_kept(name: str) -> Any:
+    raise ValueError("item_reference names something kept here, and nothing is kept: send the item itself")
 
 
-def _read(tree: dict[str, Any]) -> ChatCall:
+def decode_request(body: bytes, find: Callable[[str], Any] = _nothing_kept) -> ChatCall:
+    """The call a body says. ``find``: the item of an earlier answer that goes by an id.
+
+    Raises ValueError for a body that is none, and what ``find`` raises.
+    """
+    return reading(body, "a responses request", lambda tree: _read(tree, find))
+
+
+def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
     for name in ("previous_response_id", "conversation", "prompt"):
         if tree.get(name):
             raise ValueError(f"{name} asks for something kept here, and nothing is kept: send the whole conversation")
     given = tree["input"]
     given = [{"role": "user", "content": given}] if isinstance(given, str) else listed(given, "input")
+    given = [find(text(item["id"], "an id")) if item.get("type") == "item_reference" else item for item in given]
     first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
     tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
     return ChatCall(
@@ -36,11 +44,11 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         sampling=Sampling(
             max_tokens=tree.get("max_output_tokens"), temperature=tree.get("temperature"), top_p=tree.get("top_p")
         ),
-        stream=tree.get("stream") is True,
+        stream=flag(tree, "stream", False),
         candidates=tree.get("top_logprobs") or 0,
         tools=tools,
         tool_choice=choice,
-        parallel_tools=tree.get("parallel_tool_calls") is not False,
+        parallel_tools=flag(tree, "parallel_tool_calls", True),
     )
 
 
@@ -64,7 +72,7 @@ def _read_item(item: Any) -> Iterator[WireMessage]:
     if kind == "message":
         content = item["content"]
         parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else listed(content, "content")
-        yield WireMessage(role=_ROLES[item["role"]], parts=tuple(map(_read_part, parts)))
+        yield WireMessage(role=ROLES[item["role"]], parts=tuple(map(_read_part, parts)))
     elif kind == "function_call":
         call = ToolCall(id=item["call_id"], name=item["name"], arguments=text(item["arguments"], "arguments"))
         yield WireMessage(role="assistant", parts=(call,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from intermodal.wire._json import dumps, loads
@@ -22,6 +22,7 @@ from intermodal.wire.openai_chat_served import error_of, sse, told_about
 from intermodal.wire.openai_responses_reply import OWN
 from intermodal.wire.served import answered
 
+Keep = Callable[[Mapping[str, Any]], None]
 STREAM_TYPE = "text/event-stream"
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
@@ -29,10 +30,12 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 class StreamEncoder:
     """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``created`` in seconds.
 
-    Items are numbered; one is open at a time, and what it holds grows in ``item`` until it is closed.
+    Items are numbered; one is open at a time, and what it holds grows in ``item`` until it is closed. ``keep`` is
+    handed those of an answer that came to its end.
     """
 
-    def __init__(self, name: str, *, id: str, created: int) -> None:
+    def __init__(self, name: str, *, id: str, created: int, keep: Keep | None = None) -> None:
+        self._keep = keep
         self.response: dict[str, Any] = {
             "id": id, "object": "response", "created_at": created, "model": name, "status": "in_progress",
             "output": [], "error": None, "incomplete_details": None, "instructions": None, "metadata": {},
@@ -162,6 +165,9 @@ class StreamEncoder:
             told = answered(event.error)
             self.response |= {"status": "failed", "error": {"code": told.openai, "message": told.message}}
             return self._event("response.failed", response=self.response)
+        if self._keep is not None:
+            for item in self.response["output"]:
+                self._keep(item)
         self.response["usage"] = usage_of(self._usage)
         # A refusal in words is a whole answer; an answer that a filter stopped is not.
         cut = _INCOMPLETE.get(event.reason) if not (self._refused and event.reason == "content_filter") else None
@@ -181,9 +187,11 @@ class StreamEncoder:
         return tree
 
 
-def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: int) -> tuple[int, bytes]:
+def encode_reply(
+    events: Iterable[WireEvent], name: str, *, id: str, created: int, keep: Keep | None = None
+) -> tuple[int, bytes]:
     """HTTP status and body of a reply that is not streamed: what a stream's last event holds."""
-    encoder = StreamEncoder(name, id=id, created=created)
+    encoder = StreamEncoder(name, id=id, created=created, keep=keep)
     for event in events:
         encoder.feed(event)
     if encoder.error is not None:

@@ -34,6 +34,7 @@ def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) 
             raise ValueError(f"not {what}: the body is no JSON object")
         call = read(tree)
         msgspec.convert(msgspec.to_builtins(_without_media(call)), ChatCall)
+        _check_numbers(call)
         return call
 
     try:
@@ -44,6 +45,16 @@ def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) 
         raise ValueError(f"not {what}: {error.args[0]!r} is missing or unknown") from None
     except (TypeError, AttributeError, LookupError):
         raise ValueError(f"not {what}: a value is of the wrong type") from None
+
+
+def _check_numbers(call: ChatCall) -> None:
+    """Raises ValueError for a whole number beyond 64 bits: JSON has such, and next to nobody behind us does."""
+    try:
+        msgspec.msgpack.encode((call.sampling, call.output, call.tools, call.candidates))
+    except OverflowError:
+        raise ValueError("a number is larger than 64 bits can say") from None
+    except UnicodeEncodeError:
+        return  # half a character: what is sent has it replaced
 
 
 def _without_media(call: ChatCall) -> ChatCall:
@@ -67,6 +78,14 @@ def listed(value: Any, what: str) -> Sequence[Any]:
     if not isinstance(value, list):
         raise ValueError(f"{what} is no array")
     return value
+
+
+def flag(tree: dict[str, Any], name: str, usual: bool) -> bool:
+    """Yes or no. ``"false"`` is neither: taken for one of them it would be the wrong one half of the time."""
+    value = tree.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"{name} is neither true nor false")
+    return usual if value is None else value
 
 
 def text(value: Any, what: str) -> str:

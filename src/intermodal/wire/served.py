@@ -50,6 +50,13 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
 }
 
 
+# Every word of ``type`` that either family of wires may get.
+TYPES: Mapping[str, frozenset[str]] = {
+    "openai": frozenset([*(row[1] for row in _ANSWERS.values()), *(row[0] for row in _REFUSALS.values())]),
+    "anthropic": frozenset([*(row[2] for row in _ANSWERS.values()), *(row[1] for row in _REFUSALS.values())]),
+}
+
+
 class Refused(Exception):
     """A request that a server does not take: who may come in, what is served, how much at once.
 

@@ -88,7 +88,7 @@ class Beside:
         async def at_once(caller: Caller, seconds: float) -> None:
             assert seconds >= 0
 
-        async def shut(asked: object) -> None:
+        async def shut(*asked: object) -> None:
             return None
 
         self._monkeypatch.setattr(Caller, "sleep", at_once)
@@ -110,7 +110,7 @@ class Beside:
                 def before(gateway: Gateway, way: str = way) -> None:
                     gateway.client.env = dict(os.environ)
                     if way == "executor":
-                        gateway.lane.ready = shut  # type: ignore[method-assign]
+                        gateway.lane.ready = shut  # type: ignore[method-assign,assignment]
 
                 house = self._houses[way] = House(before=before).__enter__()
                 self._settled[way] = _settlements(house, self._monkeypatch)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import httpx
+from tests.unit.gateway import contract
 
 from intermodal.config import data_dir
 from intermodal.gateway.lasting import LastingClient
@@ -63,7 +64,9 @@ class House:
         assert self._up.wait(20)
         if self._failed is not None:
             raise self._failed
-        self.http = httpx.Client(base_url=self.gateway.url, timeout=60, trust_env=False)
+        # Every answer that comes whole is held against the OpenAPI document.
+        hooks = {"response": [contract.hook]}
+        self.http = httpx.Client(base_url=self.gateway.url, timeout=60, trust_env=False, event_hooks=hooks)
         return self
 
     def __exit__(

@@ -75,10 +75,37 @@ def test_what_a_client_says_reaches_the_host(house: House, host: FakeHost) -> No
     assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
 
 
+def test_an_answer_may_be_allowed_to_be_longer_than_a_model_can_write(house: House, host: FakeHost) -> None:
+    """Anthropic's API wants a number, and clients send the most that its vendor's models write."""
+    tree = {"model": "cloud/strong", "max_tokens": 128_000, "messages": [{"role": "user", "content": "hello"}]}
+    found = house.post("/v1/messages", tree)
+    assert found.status_code == 200, found.text
+    assert 30_000 < host.attempts[0].json["max_tokens"] < 32_000
+    assert any("128,000 that were allowed" in note for note in found.json()["usage"]["intermodal"]["notes"])
+
+
 def test_what_is_not_understood_is_named(house: House) -> None:
-    found = house.chat(presence_penalty=0.5, logit_bias={})
-    assert found.headers["x-intermodal-ignored"] == "logit_bias, presence_penalty"
+    found = house.chat(web_search_options={}, moderation="strict")
+    assert found.headers["x-intermodal-ignored"] == "moderation, web_search_options"
     assert "x-intermodal-ignored" not in house.chat().headers
+
+
+def test_what_the_host_understands_too_goes_to_it(house: House, host: FakeHost) -> None:
+    found = house.chat(presence_penalty=0.5, logit_bias={"1": 2}, reasoning_effort="low")
+    assert "x-intermodal-ignored" not in found.headers
+    sent = host.attempts[-1].json
+    assert (sent["presence_penalty"], sent["logit_bias"], sent["reasoning_effort"]) == (0.5, {"1": 2}, "low")
+
+
+def test_countless_unknown_fields_leave_a_head_that_clients_read(house: House) -> None:
+    """Python's own client takes no header of more than 64 KiB, others none of 8."""
+    found = house.chat(**{f"field_{n}_{'x' * 50}": 1 for n in range(2000)})
+    assert found.status_code == 200
+    assert len(found.headers["x-intermodal-ignored"]) <= 1000
+    assert "field_0_" in found.headers["x-intermodal-ignored"]
+    assert found.headers["x-intermodal-ignored"].endswith("more")
+    one = house.chat(**{"x" * 5000: 1})
+    assert one.headers["x-intermodal-ignored"] == "? and 1 more"
 
 
 def test_an_alias_is_what_the_config_says(house: House) -> None:
@@ -127,13 +154,52 @@ def test_no_client_chooses_an_upstream_or_a_template(house: House, host: FakeHos
     [({"n": 2}, "more than one answer"), ({"n": 10**9}, "more than one answer"), ({"messages": []}, "no messages"),
      ({"messages": "hi"}, "no array"), ({"messages": [{"role": "robot", "content": "x"}]}, "robot"),
      ({"temperature": "hot"}, "float"),
-     ({"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]}, "file_data")],
+     ({"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]}, "file_data"),
+     ({"messages": [{"role": "user", "content": {}}]}, "no array"), ({"model": ""}, "names no model"),
+     ({"stream": "false"}, "neither true nor false"), ({"parallel_tool_calls": 0}, "neither true nor false"),
+     ({"stream_options": True}, "no object"), ({"stop": 1.5}, "wrong type")],
 )  # fmt: skip
 def test_a_body_that_is_no_call_is_said_to_be_none(house: House, change: dict[str, object], word: str) -> None:
     tree = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], **change}
     found = house.post("/v1/chat/completions", tree)
     assert found.status_code == 400, found.text
     assert word in found.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"])
+@pytest.mark.parametrize("where", ["tool", "limit", "warmth"])
+def test_a_number_that_no_machine_holds_is_a_400(house: House, host: FakeHost, path: str, where: str) -> None:
+    """JSON has no largest number. Neither a limit nor a schema that nobody can pass on is a mistake of ours."""
+    huge = 10**30
+    schema = {"type": "object", "maxProperties": huge if where == "tool" else 1}
+    spelled = {
+        "/v1/chat/completions": {"type": "function", "function": {"name": "f", "parameters": schema}},
+        "/v1/responses": {"type": "function", "name": "f", "parameters": schema},
+        "/v1/messages": {"name": "f", "input_schema": schema},
+        "/api/chat": {"type": "function", "function": {"name": "f", "parameters": schema}},
+    }[path]
+    said: dict[str, object] = {"model": "cloud/strong", "tools": [spelled]}
+    said["input" if path == "/v1/responses" else "messages"] = [{"role": "user", "content": "hi"}]
+    settings: dict[str, object] = {} if where == "tool" else {"temperature": huge} if where == "warmth" else {}
+    if where == "limit":
+        settings = {"/v1/responses": {"max_output_tokens": huge}, "/api/chat": {"num_predict": huge}}.get(
+            path, {"max_tokens": huge}
+        )
+    said |= {"options": settings, "stream": False} if path == "/api/chat" else {"max_tokens": 9, **settings}
+    found = house.post(path, said)
+    assert found.status_code == 400, found.text
+    assert "64 bits" in found.text
+    assert host.attempts == []
+
+
+def test_usage_of_a_stream_is_told_to_who_asked_for_it(house: House) -> None:
+    """``true`` of another option is no wish for usage."""
+    for asked, wanted in (
+        ({"include_usage": False, "include_obfuscation": True}, False),
+        ({"include_usage": True}, True),
+    ):
+        found = house.chat(stream=True, stream_options=asked, top_p=0.5)
+        assert ("usage" in found.text) is wanted, found.text
 
 
 def test_deep_json_and_no_json_are_a_400(house: House) -> None:
@@ -169,6 +235,13 @@ def test_a_wish_tightens(house: House, host: FakeHost) -> None:
 def test_a_wish_that_would_loosen_is_refused(house: House, host: FakeHost, wish: dict[str, object]) -> None:
     assert house.chat(intermodal=wish).status_code == 400
     assert host.attempts == []
+
+
+@pytest.mark.parametrize("wish", [{"private": ["x" * 100_000]}, {"language": "x" * 100_000}])
+def test_an_endless_wish_is_not_said_again(house: House, wish: dict[str, object]) -> None:
+    found = house.chat(intermodal=wish)
+    assert found.status_code == 400
+    assert len(found.text) < 2000
 
 
 def test_a_policy_cannot_be_loosened(house: House, host: FakeHost) -> None:
@@ -226,17 +299,38 @@ def test_models_are_listed_with_what_they_take_and_cost(house: House) -> None:
     assert house.http.get("/v1/models/no/such").status_code == 404
 
 
+def test_an_alias_of_a_model_is_listed_as_what_it_stands_for(house: House) -> None:
+    rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
+    meant = {**rows["cloud/strong"], "id": "gpt-4o", "name": "gpt-4o"}
+    assert rows["gpt-4o"] == meant
+    assert house.post("/api/show", {"model": "gpt-4o"}).json()["model_info"]["cloud.context_length"] == 32000
+
+
+def test_who_sends_more_tools_than_a_model_holds_is_told_of_the_tools(house: House, host: FakeHost) -> None:
+    """Chat programs add dozens to a short question; without the word nobody knows what is too long."""
+    words = "What it does, at length. " * 40
+    tool = {"type": "function", "function": {"name": "f", "description": words, "parameters": {"type": "object"}}}
+    found = house.chat("hello", tools=[{**tool, "function": {**tool["function"], "name": f"f{n}"}} for n in range(99)])
+    assert found.status_code == 400
+    assert "with 99 tools" in found.json()["error"]["message"]
+    assert "fewer tools" in found.json()["error"]["message"]
+    assert host.attempts == []
+
+
 def test_everything_listed_as_a_name_is_served(house: House) -> None:
     for row in house.http.get("/v1/models").json()["data"]:
         if "text" in row["architecture"]["output_modalities"] and "text" in row["architecture"]["input_modalities"]:
             assert house.chat(model=row["id"], max_tokens=4).status_code == 200, row
 
 
-@pytest.mark.parametrize("path", ["/v1/files", "/v1/files/file-1", "/v1/batches", "/v1/threads", "/v1/completions"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/files", "/v1/files/file-1", "/v1/batches", "/v1/threads", "/v1/completions", "/v1/moderations", "/api/embed"],
+)
 def test_what_is_not_served_is_said(house: House, path: str) -> None:
     found = house.http.get(path)
     assert found.status_code == 404
-    assert "not served" in found.json()["error"]["message"]
+    assert "not served" in found.text
 
 
 def test_health_is_told(house: House) -> None:

@@ -6,11 +6,14 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from intermodal.gateway.ledger.books import Grant, Want
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, Rate, Refusal, VirtualKey, nano
 from intermodal.gateway.ledger.periods import span
@@ -356,3 +359,44 @@ async def test_what_was_spent_long_ago_is_forgotten_and_sums_stay(tmp_path: Path
     clock.now += 420 * 86400
     assert books.prune() == 3
     assert next(row.spent for row in books.spent() if row.account == "k/usd/total") == 1.5 * NANO
+
+
+class SlowBooks(SqliteBooks):
+    """Whose drawing takes as long as the test wants: a disk under load."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.drawing, self.go_on = threading.Event(), threading.Event()
+
+    def take(self, worker: str, wants: Sequence[Want], now: float) -> tuple[Grant, ...]:
+        self.drawing.set()
+        assert self.go_on.wait(10)
+        return super().take(worker, wants, now)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["at once", "longer than anybody waits"])
+async def test_who_comes_while_others_draw_is_not_refused_where_there_is_plenty(
+    tmp_path: Path, clock: Clock, seconds: float
+) -> None:
+    books = SlowBooks(tmp_path / FILE)
+    ledger = Ledger(books, clock=clock)
+    await ledger.start()
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=1_000_000 * NANO, period="total"),))
+    for cost in (0.01, 1, 100):  # more than was drawn before; the first time it looks for dead workers and is patient
+        claim = Claim(cost=cost, tokens=1, endpoints=("e",))
+        books.drawing.clear()
+        books.go_on.clear()
+        first = [asyncio.create_task(ledger.admit(key, claim)) for _ in range(20)]
+        assert await asyncio.to_thread(books.drawing.wait, 10)
+        more = [asyncio.create_task(ledger.admit(key, claim)) for _ in range(400)]
+        await asyncio.sleep(0)
+        clock.now += seconds
+        books.go_on.set()
+        async with asyncio.timeout(10):
+            found = await asyncio.gather(*first, *more)
+        assert [each.words for each in found if isinstance(each, Refusal)] == []
+        for each in found:
+            assert isinstance(each, Reservation)
+            ledger.settle(each, cost=0.001, tokens=1)
+        clock.now += 0.3
+    await ledger.close()

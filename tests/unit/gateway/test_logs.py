@@ -118,6 +118,23 @@ def test_what_a_client_makes_up_is_bounded_and_on_one_line(configured: Path) -> 
     assert plain(awkward).startswith("a\\x0a\\u202eb\\x1b[31m") and len(plain(awkward)) < LONGEST + 20
 
 
+def test_what_looks_like_a_key_is_hidden_and_names_of_models_are_not() -> None:
+    for key in (
+        "im-Zx81kQ0pAbCdEfGh",
+        "sk-proj-0123456789abcdef",
+        "gsk_0123456789abcdefghij",
+        "AIzaSy0123456789abcdef",
+    ):
+        assert key[6:] not in plain(f"/v1/models/{key}")
+    for name in (
+        "imagegeneration-v2-large",
+        "sketch-diffusion-xl-base",
+        "skywork/skywork-13b",
+        "google/imagen-4.0-ultra",
+    ):
+        assert plain(name) == name
+
+
 def test_a_request_that_is_turned_away_is_logged_and_counted(configured: Path, own_home: Path) -> None:
     watcher = a_key(own_home, "watcher", metrics=True)
     with logged() as (house, lines):
@@ -182,7 +199,29 @@ def test_a_reader_who_is_gone_ends_the_log_and_nothing_else(configured: Path) ->
         assert [house.http.get("/v1/models").status_code for _ in range(3)] == [200] * 3
     log.close()
     assert not log._thread.is_alive()
+    log.served(Served())
+    assert log.dropped == 1  # and what nobody will read is not kept
     os.close(writing)
+
+
+def test_a_collector_that_is_not_there_is_a_line_of_the_log(host: FakeHost, configured: Path) -> None:
+    """Said when the server ends, too: what it had not taken is lost."""
+    command = [sys.executable, "-m", "intermodal.cli.main", "serve", "--port", "0", "--log-format", "json"]
+    env = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=env, text=True)
+    assert process.stderr is not None
+    try:
+        url = re.findall(r"http://[0-9.:]+", process.stderr.readline())[0]
+        assert httpx.get(f"{url}/v1/models", timeout=20, trust_env=False).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        told = [json.loads(line) for line in process.stderr.read().splitlines()]
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stderr.close()
+    assert [line["path"] for line in told if line["event"] == "request"] == ["/v1/models"]
+    assert any(line["message"].startswith("telemetry: Failed to export") for line in told if line["event"] == "note")
 
 
 def test_a_server_answers_and_ends_while_nobody_reads_its_errors(host: FakeHost, configured: Path) -> None:
@@ -204,6 +243,14 @@ def test_a_server_answers_and_ends_while_nobody_reads_its_errors(host: FakeHost,
         process.kill()
         process.wait(10)
         process.stderr.close()
+
+
+def test_lines_of_several_processes_do_not_mix() -> None:
+    """What is written at once is whole lines, and no more than a pipe takes in one piece."""
+    lines = [f"{number} {'x' * 700}\n" for number in range(30)]
+    pieces = list(logs._pieces(lines))
+    assert b"".join(pieces).decode() == "".join(lines)
+    assert all(piece.endswith(b"\n") and len(piece) <= 4096 for piece in pieces) and len(pieces) < 10
 
 
 def test_lines_come_whole_from_many_threads() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,22 @@ def test_a_silent_stream_is_kept_open_by_comments(
     assert not found.done
 
 
+def test_a_buffered_stream_is_kept_open_and_comes_at_once(
+    house: House, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intermodal.gateway.chats.QUIET", 0.1)
+    monkeypatch.setattr("intermodal.gateway.chats.AGAIN", 0.1)
+    host.answer = WORDS
+    host.fault = Fault("slow", 0.5)
+    found = house.post("/v1/chat/completions", ASKED, x_intermodal_stream="buffered")
+    stream = sse(found.text)
+    assert stream.done and len(stream.comments) >= 2
+    (delta,) = [event["choices"][0]["delta"] for event in stream.events if event["choices"][0]["delta"].get("content")]
+    assert delta["content"] == WORDS
+    refused = house.post("/v1/chat/completions", ASKED, x_intermodal_stream="sometimes")
+    assert refused.status_code == 400
+
+
 def leave(
     house: House,
     tree: dict[str, object],
@@ -206,6 +224,29 @@ def test_stopping_lets_answers_end_and_refuses_new_ones(configured: Path, host: 
         asking.join(10)
         [found] = answers
         assert sse(found.text).done  # type: ignore[attr-defined]
+
+
+def test_nobody_who_comes_while_it_stops_is_forgotten(configured: Path) -> None:
+    """A socket that nobody closed is an error when it is collected, which every test here fails by."""
+    came: list[socket.socket] = []
+    leave = threading.Event()
+
+    def come() -> None:
+        while not leave.is_set():
+            with suppress(OSError):
+                came.append(socket.create_connection(("127.0.0.1", port), timeout=1))
+
+    with House() as house:
+        port = house.gateway.port
+        coming = threading.Thread(target=come)
+        coming.start()
+        until(lambda: len(came) > 20)
+    leave.set()
+    coming.join(10)
+    for each in came:
+        each.close()
+    del house
+    gc.collect()
 
 
 def test_stopping_tells_those_who_are_cut(configured: Path, host: FakeHost) -> None:

@@ -210,7 +210,8 @@ def test_no_key_no_words_and_no_media_are_told(
     assert data[64:96] not in told
     digest = hashlib.sha256(data).hexdigest()
     requests = [span for span in collector.spans if span.kind == "server"]
-    assert any(span.about.get("intermodal.media") == [f"image sha256:{digest}"] for span in requests)
+    taken = [span for span in requests if span.about["http.response.status_code"] != 401]
+    assert [span.about.get("intermodal.media") for span in taken] == [[f"image sha256:{digest}"]] * 2
     assert any(span.about.get("intermodal.key.id") for span in requests)
 
 
@@ -322,3 +323,28 @@ def test_a_client_that_leaves_is_told_of_too(configured: Path, collector: Collec
     assert request.failed and request.about["error.type"] == "client_left"
     (step,) = below(collector, request)
     assert step.failed and step.about["error.type"] == "cancelled"
+
+
+def test_a_fallback_is_a_step_of_its_own(
+    host: FakeHost, collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who failed, and who answered instead, in the order in which they were asked."""
+    with FakeHost(answer="the other answer") as other:
+        more = f'[telemetry]\nendpoint = "{collector.url}"\n'
+        rows = ("cloud", host.base_url, STRONG), ("spare", other.base_url, STRONG.replace("cloud/", "spare/"))
+        path = config(tmp_path / "intermodal.toml", *rows, more=more)
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        with House() as house:
+            for fake in (host, other):
+                fake.fault = Fault("key")
+                asked = house.chat(model="auto")
+                fake.fault = None
+                if other.attempts and host.attempts:
+                    break
+            assert asked.status_code == 200, asked.text
+    request = next(span for span in collector.spans if span.kind == "server" and span.about["intermodal.attempts"] == 2)
+    failed, answered = sorted(below(collector, request), key=lambda span: span.began)
+    assert failed.failed and failed.about["error.type"] == "credentials_refused"
+    assert not answered.failed and answered.about["gen_ai.usage.output_tokens"] == 3
+    assert failed.about["intermodal.route"] != answered.about["intermodal.route"] == request.about["intermodal.route"]
+    assert not request.failed

@@ -160,3 +160,42 @@ async def test_whoever_answers_without_the_executor_tells_the_same(
     assert {failed.parent, answered.parent} == {request.id}
     assert request.about["intermodal.cost"] == 0.002
     assert collector.points["gen_ai.server.time_to_first_token"][0].count == 1
+
+
+EMBEDDING = """
+import asyncio
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+kept = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(kept))
+trace.set_tracer_provider(provider)
+
+async def main():
+    from intermodal import AsyncClient, make_request
+    with trace.get_tracer("program").start_as_current_span("theirs"):
+        async with AsyncClient() as client:
+            await client.run(make_request("hello", model="cloud/strong"))
+
+asyncio.run(main())
+names = {span.context.span_id: span.name for span in kept.get_finished_spans()}
+for span in kept.get_finished_spans():
+    print(names.get(span.parent.span_id) if span.parent else None, "->", span.name)
+with trace.get_tracer("program").start_as_current_span("afterwards"):
+    pass
+assert kept.get_finished_spans()[-1].name == "afterwards", "their provider was shut down"
+"""
+
+
+def test_a_program_with_opentelemetry_of_its_own_gets_the_spans_below_its_own(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, tmp_path, host, "[telemetry]\nenabled = true\n")
+    done = subprocess.run(
+        [sys.executable, "-c", EMBEDDING], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["run -> chat cloud/strong", "theirs -> run", "None -> theirs"]

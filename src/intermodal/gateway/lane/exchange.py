@@ -7,22 +7,22 @@ first visible word on: what fails before that was never shown, and another route
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, NamedTuple, Protocol
 
 from intermodal import errors
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.speaker import Speaker
+from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, read, rewritten
 from intermodal.gateway.reply import Reply
-from intermodal.wire import openai_chat, status
+from intermodal.wire import status
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Error, WireEvent
 from intermodal.wire.call import Usage as Counts
-from intermodal.wire.openai_chat_served import StreamEncoder, encode_reply, usage_of
+from intermodal.wire.decoding import Decoding
+from intermodal.wire.openai_chat_served import usage_of
 
 MAX_REPLY = 64 << 20  # bytes of a whole answer
 MAX_EVENT = 8 << 20  # bytes of one event of a stream
@@ -35,12 +35,32 @@ _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 End = Literal["", "done", "looped"]
 
 
+class Reader(Protocol):
+    """How a wire's replies are read (``tongues.py``)."""
+
+    def read(self, data: bytes) -> Piece | None:
+        """A whole reply; None for what is none."""
+        ...
+
+    def decoder(self, endpoint: str, headers: Mapping[str, str]) -> Decoding:
+        """The codec that reads them everywhere else."""
+        ...
+
+    def whole(self, events: Iterable[WireEvent]) -> bytes:
+        """A whole reply, written anew."""
+        ...
+
+    def encoder(self, model: str) -> Encoder:
+        """What tells a whole answer as a stream, without its usage."""
+        ...
+
+
 class Exchange:
     """A reply on its way. ``outcome`` is set when there is nothing more to wait for: None, or why it failed."""
 
     waits = False
 
-    def __init__(self, endpoint: str, secret: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, endpoint: str, secret: str, reader: Reader, loop: asyncio.AbstractEventLoop) -> None:
         self.outcome: asyncio.Future[errors.CallError | None] = loop.create_future()
         self.first_at: float | None = None
         self.usage: Counts | None = None
@@ -51,6 +71,7 @@ class Exchange:
         self.looped = False
         self._endpoint = endpoint
         self._secret = secret
+        self._reader = reader
         self._loop = loop
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -134,7 +155,7 @@ class Exchange:
 
         ``part``: it is one event of a stream, and need not have an end.
         """
-        decoder = openai_chat.Decoder(self._endpoint, headers=self._headers)
+        decoder = self._reader.decoder(self._endpoint, self._headers)
         now = decoder.feed(data)
         later = [event for event in decoder.close() if not (part and isinstance(event, Error))]
         for event in (*now, *later):
@@ -143,12 +164,21 @@ class Exchange:
                 return None
         return [*now, *later]
 
+    def _wrong(self, data: bytes) -> errors.CallError:
+        """What a reply that is none stands for, by the codec that reads it everywhere else."""
+        decoder = self._reader.decoder(self._endpoint, self._headers)
+        for event in (*decoder.feed(data), *decoder.close()):
+            if isinstance(event, Error) and isinstance(event.error, errors.CallError):
+                return event.error
+        what = "sent a reply that is no answer"
+        return errors.StreamCut(what, where=self._endpoint, todo="ask again")
+
 
 class Whole(Exchange):
     """An answer that comes at once."""
 
     raw = b""
-    counted = UNCOUNTED
+    counted = b""  # its usage as it came
 
     def _take(self, data: bytes) -> None:
         self._gather(data)
@@ -158,14 +188,14 @@ class Whole(Exchange):
 
     def _ended(self) -> None:
         self.raw = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        piece = read(self.raw)
+        piece = self._reader.read(self.raw)
         if piece is None or not piece.finish:
             events = self._reread(self.raw)
             if events is None:
                 return
-            _, self.raw = encode_reply(events, "", id=f"chatcmpl-{os.urandom(16).hex()}", created=int(time.time()))
+            self.raw = self._reader.whole(events)
             counts = next((event for event in events if isinstance(event, Counts)), None)
-            piece = read(self.raw)
+            piece = self._reader.read(self.raw)
             assert piece is not None
             piece = piece._replace(usage=counts)
         self.first_at = self._loop.time()
@@ -199,8 +229,10 @@ class Live(Exchange):
 
     waits = True
 
-    def __init__(self, endpoint: str, secret: str, loop: asyncio.AbstractEventLoop, teller: Teller) -> None:
-        super().__init__(endpoint, secret, loop)
+    def __init__(
+        self, endpoint: str, secret: str, reader: Reader, loop: asyncio.AbstractEventLoop, teller: Teller
+    ) -> None:
+        super().__init__(endpoint, secret, reader, loop)
         self.pipe: Pipe | None = None
         self.begun = False
         self._teller = teller
@@ -209,7 +241,7 @@ class Live(Exchange):
         self._guard = LoopGuard() if teller.guarded else None
         self._unlooked: list[str] = []
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
-        self._encoder: StreamEncoder | None = None  # for what is written in an unusual way
+        self._encoder: Encoder | None = None  # for what is written in an unusual way
         self._rest = b""
         self._held: list[bytes] = []
         self._named = b""  # what the host calls its model, as it was written last
@@ -261,7 +293,7 @@ class Live(Exchange):
         if payload == b"[DONE]":
             if not self.finish:  # its end, all the same
                 self.finish = "content_filter" if self.refusal else "stop"
-                through.append(self._ending("stop"))
+                through.append(self._why("stop"))
             return "done"
         piece = None if b"event: error" in event and not simple else read(payload)
         if piece is None:
@@ -288,7 +320,7 @@ class Live(Exchange):
         if events is None:
             return ""
         if self._encoder is None:
-            self._encoder = StreamEncoder(self._model, id="chatcmpl-0", created=int(time.time()), usage=False)
+            self._encoder = self._reader.encoder(self._model)
         end: End = ""
         for found in events:
             if isinstance(found, Counts):
@@ -365,7 +397,7 @@ class Live(Exchange):
     def _finish(self, data: bytes, *, looped: bool = False) -> None:
         if looped:
             self.looped, self.finish = True, "length"
-            data += self._ending("length") + b"\n\n"
+            data += self._why("length") + b"\n\n"
         wrong = None if looped else self._teller.wrong(self)
         if wrong is not None:
             if data:
@@ -379,7 +411,7 @@ class Live(Exchange):
         self._reply.last(data + DONE)
         self._succeed()
 
-    def _ending(self, reason: str) -> bytes:
+    def _why(self, reason: str) -> bytes:
         """The event that says why it ended, where the host did not."""
         return (
             b'data: {"object":"chat.completion.chunk","model":%b,'
@@ -407,9 +439,7 @@ class Live(Exchange):
         events = self._reread(data)
         if events is None:
             return
-        encoder = StreamEncoder(
-            self._model, id=f"chatcmpl-{os.urandom(16).hex()}", created=int(time.time()), usage=False
-        )
+        encoder = self._reader.encoder(self._model)
         through: list[bytes] = []
         for event in events:
             if isinstance(event, Counts):

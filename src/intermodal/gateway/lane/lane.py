@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from intermodal import errors
@@ -31,20 +30,22 @@ from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import Place, answered
+from intermodal.gateway.counted import check_values
+from intermodal.gateway.dialects import Dialect
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.pipes import Pipe, Pipes
-from intermodal.gateway.lane.reading import Chat, chat_of
-from intermodal.gateway.lane.replies import broken, calls_of, rewritten
+from intermodal.gateway.lane.reading import Chat
+from intermodal.gateway.lane.replies import calls_of, rewritten
 from intermodal.gateway.lane.rows import Rows
-from intermodal.gateway.lane.way import Prices, Way, about, way_of
+from intermodal.gateway.lane.tongues import TONGUES, Tongue
+from intermodal.gateway.lane.way import Means, Way, about, way_of
 from intermodal.gateway.latest import Latest
 from intermodal.gateway.ledger.nouns import Refusal
 from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import HEADER, allowed, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
-from intermodal.media.pretokens import pretokens
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
@@ -63,6 +64,7 @@ _WAYS = 4096
 _POLICIES = 1024
 _STREAM = "text/event-stream"
 _JSON = "application/json"
+LARGE = 2 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
@@ -87,6 +89,7 @@ class Ready(NamedTuple):
     """A chat that the lane may take. ``way`` None: its shape is new."""
 
     chat: Chat
+    tongue: Tongue
     key: tuple[object, ...]
     way: Way | None
     policy: Policy
@@ -115,13 +118,17 @@ class Lane:
 
     # ---- may it be taken? ----------------------------------------------------------------------
 
-    async def ready(self, asked: Asked) -> Ready | None:
+    async def ready(self, asked: Asked, dialect: Dialect) -> Ready | None:
         """What is asked, if it may be for the lane. Raises Refused for a wish or a name that is none."""
+        tongue = TONGUES.get(dialect.reads)
+        if tongue is None:
+            return None
         client, telemetry = self._gateway.client, self._gateway.telemetry
         if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
             return None
         await client.looked()
-        chat = chat_of(asked.body, asked.owner, self._measures)
+        check_values(asked.body)
+        chat = await self._read(asked, tongue)
         if chat is None:
             return None
         asked.served.model = chat.model
@@ -132,36 +139,43 @@ class Lane:
         if policy is None:
             policy = tightened(policy_of(chat.model, client.config), wishes_of(headers, chat.fields))
             self._policies[chat.model, wished, own] = policy
+        if chat.stream and policy.streaming != "live":
+            return None
         if asked.key.models or asked.key.policies:
             allowed(asked.key, chat.model, client.config)
         catalog = client.catalog_for(policy)
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
-            chat = chat_of(asked.body, asked.owner, self._measures)
+            chat = await self._read(asked, tongue)
             assert chat is not None
         place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
         where = None if place is None else (place.endpoint, place.policy)
         key = (asked.owner, wished, where, chat.shape)
         known = self._ways.get(key)
         if known is not None and known.holds(catalog, client):
-            return None if known.way is None else Ready(chat, key, known.way, policy, place)
-        return Ready(chat, key, None, policy, place)
+            return None if known.way is None else Ready(chat, tongue, key, known.way, policy, place)
+        return Ready(chat, tongue, key, None, policy, place)
+
+    async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
+        if len(asked.body) > LARGE:
+            return await asyncio.to_thread(tongue.chat_of, asked.body, asked.owner, self._measures.alone())
+        return tongue.chat_of(asked.body, asked.owner, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
 
     async def learned(self, ready: Ready, asked: Asked) -> Way | None:
         """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
-        gateway, chat = self._gateway, ready.chat
+        gateway = self._gateway
         inputs = await self._inputs(ready, asked)
         plan = gateway.shapes.shared(inputs) if inputs is not None else None
         way = None
         if inputs is not None and plan is not None:
-            way = self._way(chat, inputs, plan)
+            way = self._way(ready, inputs, plan)
         client = gateway.client
         catalog = inputs.catalog if inputs is not None else client.catalog_for(ready.policy)
         self._ways[ready.key] = _Known(way, catalog, client.machine, client.epoch, client.today)
         return way
 
-    def _way(self, chat: Chat, inputs: Inputs, plan: object) -> Way | None:
+    def _way(self, ready: Ready, inputs: Inputs, plan: object) -> Way | None:
         from intermodal.catalog.load import tariffs
         from intermodal.config import snapshot_file
         from intermodal.keys import find_key
@@ -172,23 +186,23 @@ class Lane:
         endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
         if endpoint is None:
             return None
+        means = Means(
+            find_key(endpoint.host, client.env) or "", tariffs(snapshot_file(client.env))(endpoint),
+            Timeouts().as_said(client.config.timeouts), client.proxies,
+        )  # fmt: skip
         try:
-            return way_of(
-                chat, inputs, plan, key=find_key(endpoint.host, client.env) or "",
-                prices=Prices(tariffs(snapshot_file(client.env))(endpoint)),
-                timeouts=Timeouts().as_said(client.config.timeouts), proxies=client.proxies,
-            )  # fmt: skip
+            return way_of(ready.chat, inputs, plan, ready.tongue, means)
         except errors.ConfigError:
             return None  # the executor says what is wrong with it
 
     async def _inputs(self, ready: Ready, asked: Asked) -> Inputs | None:
         """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
-        from intermodal.gateway.dialects import CHAT
         from intermodal.incoming import request_of
         from intermodal.media.opened import named_apart
 
         gateway = self._gateway
-        call = CHAT.decode(asked.body)
+        decode, large = ready.tongue.dialect.decode, len(asked.body) > LARGE
+        call = await asyncio.to_thread(decode, asked.body) if large else decode(asked.body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         request = gateway.conversations.placed(request_of(call, ready.policy), asked.owner)
@@ -207,8 +221,8 @@ class Lane:
                 found = next(seen)
                 facts.append(
                     PartFacts(
-                        index=index, name="bytes", kind="image", media_type=found.media_type,
-                        digest=found.digest.hex(), size=found.size, width=found.width, height=found.height,
+                        index=index, name=getattr(part.source, "name", "") or "bytes", kind="image",
+                        media_type=found.media_type, digest=found.digest.hex(), size=found.size, width=found.width, height=found.height,
                     )
                 )  # fmt: skip
             else:
@@ -284,7 +298,7 @@ class _Passage:
         self._sent_at = self._began
         self._started = time.time()
         self._ids = (os.urandom(16), os.urandom(16))
-        self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, self._loop)
+        self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue, self._loop)
         self._sent = False
         self._cost: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -303,7 +317,10 @@ class _Passage:
             if slot < 0:
                 return Failure(None, given)
         gateway.plans[self._asked.owner, way.plan.id] = way.plan
-        self._asked.served.planned(way.plan, live=self._chat.stream)
+        served = self._asked.served
+        served.planned(way.plan, live=self._chat.stream)
+        if served.span is not None:
+            served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
         upstreams.begin(name, way.endpoint.host.id, now, again=False)
         pipe: Pipe | None = None
         settled = False
@@ -313,7 +330,7 @@ class _Passage:
             return self._over(error, given, slot, pipe)
         except asyncio.CancelledError:
             if reply.status and not reply.ended and not reply.gone:  # the server stops
-                reply.last(broken(Refused("the server is stopping", status=503, todo="ask again")))
+                reply.last(way.tongue.broken(Refused("the server is stopping", status=503, todo="ask again")))
             raise
         finally:
             if self._timer is not None:
@@ -340,7 +357,7 @@ class _Passage:
         if chat.stream:
             guarded = way.endpoint.host.zone != "internet"
             teller = Teller(reply, chat.model, self._begin, self._told, self._wrong, chat.usage, guarded)
-            live = Live(way.endpoint.id, way.target.secret, self._loop, teller)
+            live = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
             self._exchange = live
             self._wait(chats.QUIET)
         pipes = self._lane.pipes
@@ -440,7 +457,7 @@ class _Passage:
         if isinstance(exchange, Whole):
             self._cost = self._bill(usage)
             told = about(way, self._counts(), 1, seconds, self._notes())
-            body = rewritten(exchange.raw, chat.model, exchange.counted, told)
+            body = rewritten(exchange.raw, chat.model, exchange.counted or way.tongue.uncounted, told)
             counts = self._counts()
             cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
             self._reply.ready(f"{way.heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
@@ -470,7 +487,7 @@ class _Passage:
         self._called(seconds, error.code)
         if self._reply.status:
             self._asked.served.failed(error.code, broken=True)
-            self._reply.last(broken(error))
+            self._reply.last(way.tongue.broken(error))
         raise error
 
     def _failed(self, error: errors.CallError, given: Reservation | None, slot: int) -> Failure | None:
@@ -497,7 +514,7 @@ class _Passage:
         gateway.note_failure(error)
         self._called(seconds, error.code)
         self._asked.served.failed(error.code, broken=True)
-        self._reply.last(broken(error))
+        self._reply.last(way.tongue.broken(error))
         return None
 
     def _left(self, given: Reservation | None, slot: int, *, sent: bool) -> None:
@@ -554,18 +571,16 @@ class _Passage:
         if way.tools:
             return Work()
         pictures = chat.pictures
-        text = "\n".join(chat.texts)
-        rough = text_tokens(len(text), len(text.encode("utf-8", "replace")), _words(chat.texts))
+        between = max(0, len(chat.texts) - 1)  # a line's end
+        rough = text_tokens(
+            between + sum(text.chars for text in chat.texts), between + sum(text.size for text in chat.texts),
+            between + sum(text.pretokens for text in chat.texts),
+        )  # fmt: skip
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,
             image_tokens=sum(image_tokens(way.book.image, each.width, each.height, "auto").mid for each in pictures),
         )  # fmt: skip
-
-
-def _words(texts: Sequence[str]) -> int:
-    """Of all texts, one below the other: the ends of lines count, too."""
-    return sum(map(pretokens, texts)) + max(0, len(texts) - 1)
 
 
 def _uuid(data: bytes) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from intermodal.asking import vocabularies
 from intermodal.catalog.nouns import Catalog
 from intermodal.costing.answers import kind_of
+from intermodal.gateway.lane.reading import Sizes
 from intermodal.gateway.latest import Latest
 from intermodal.gateway.shapes import top
 from intermodal.media.pretokens import pretokens
@@ -25,10 +26,16 @@ class Measures:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._known: Latest[str, tuple[object, ...]] = Latest(_KEPT)
-        self._kinds: Latest[str, str] = Latest(_KEPT)
+        self._known: Latest[str, Sizes] = Latest(_KEPT)
+        self._questions: Latest[tuple[str, bool], tuple[object, ...]] = Latest(_KEPT)
         self._catalog = Catalog()
         self._names: tuple[str, ...] = ()
+
+    def alone(self) -> Measures:
+        """The same for another thread, remembering nothing of what is known here."""
+        found = Measures(self._client)
+        found._catalog, found._names = self._catalog, self._names
+        return found
 
     def count_by(self, catalog: Catalog) -> bool:
         """With the vocabularies of these models. Whether others were counted by before."""
@@ -40,12 +47,13 @@ class Measures:
         self._catalog, self._names = catalog, names
         return names != before
 
-    def sizes(self, text: str) -> tuple[object, ...]:
-        """Characters, words and signs, bytes and exact counts, each rounded as ``shapes.py`` does it."""
+    def sizes(self, text: str) -> Sizes:
+        """How long a text is, in all that is counted."""
         found = self._known.get(text)
         if found is None:
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-            found = (top(len(text)), top(pretokens(text)), top(size), *self._counts(text))
+            words = pretokens(text)
+            found = Sizes((top(len(text)), top(words), top(size), *self._counts(text)), len(text), words, size)
             if len(text) <= _LONGEST:
                 self._known[text] = found
         return found
@@ -59,7 +67,8 @@ class Measures:
         """What kind of answer is asked for; and of pictures, which aspects."""
         half = QUESTION_CHARS // 2
         text = text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
-        kind = self._kinds.get(text)
-        if kind is None:
-            kind = self._kinds[text] = kind_of(text)
-        return (kind, asked(text)) if pictured else (kind,)
+        found = self._questions.get((text, pictured))
+        if found is None:
+            found = (kind_of(text), asked(text)) if pictured else (kind_of(text),)
+            self._questions[text, pictured] = found
+        return found

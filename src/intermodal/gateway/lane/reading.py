@@ -1,4 +1,4 @@
-"""A chat as a client sends it, read as far as the lane must: sizes, and where the large parts are. Nothing is copied.
+"""A chat as a client of OpenAI sends it, read as far as the lane must: sizes, and where its large parts are. No copies.
 
 ``None`` means that this is not for the lane, whatever it is: the executor reads it again, and says what is wrong.
 """
@@ -14,19 +14,30 @@ import msgspec
 from intermodal.gateway.lane.pictures import Seen, seen
 
 # Fields that go on as they came, and those that stay here: what they say is in the plan, or nobody asks for it there.
-KEPT = ("temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls")
+KEPT = (
+    "messages", "temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls", "seed",
+    "presence_penalty", "frequency_penalty", "logit_bias", "reasoning_effort", "verbosity", "top_k", "min_p",
+    "prompt_cache_key",
+)  # fmt: skip
 TAKEN = frozenset({
-    "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "seed", "n", "user",
-    "metadata", "store", "intermodal", *KEPT,
+    "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "user", "metadata", "store",
+    "intermodal", *KEPT,
 })  # fmt: skip
+
+
+class Sizes(NamedTuple):
+    """Of a text. ``shape``: characters, words and signs, bytes and exact counts, rounded as ``shapes.py`` does it."""
+
+    shape: tuple[object, ...]
+    chars: int
+    pretokens: int
+    size: int
 
 
 class Measure(Protocol):
     """What a plan depends on in words."""
 
-    def sizes(self, text: str) -> tuple[object, ...]:
-        """Of a text, rounded as ``shapes.py`` does it."""
-        ...
+    def sizes(self, text: str) -> Sizes: ...
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
         """What kind of answer is asked for, and what of pictures."""
@@ -72,6 +83,8 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True):
     function_call: Any = None
 
 
+LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by the executor
+
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[_Message])
 _word = msgspec.json.Decoder(str)
@@ -86,7 +99,7 @@ class Chat(NamedTuple):
         fields: of the body, as they came. model: as it was asked for.
         shape: all that its plan depends on besides the catalog and where the conversation was.
         stream, usage: whether it is to be streamed, and with the usage at its end.
-        messages: how many. pictures: that go along. texts: what the messages say, for the count of what was sent.
+        messages: how many. pictures: that go along. texts: of what the messages say.
         before, said: digests of the conversation up to the last answer (None: there is none yet), and of all of it.
     """
 
@@ -96,7 +109,7 @@ class Chat(NamedTuple):
     stream: bool
     usage: bool
     pictures: tuple[Seen, ...]
-    texts: tuple[str, ...]
+    texts: tuple[Sizes, ...]
     messages: int
     before: bytes | None
     said: Any
@@ -110,18 +123,18 @@ def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
             return None
         model = _word.decode(fields["model"])
         messages = _messages.decode(fields["messages"])
-        stream = _said(fields, "stream")
+        stream = said_in(fields, "stream")
         usage = False
         if "stream_options" in fields:
             usage = _options.decode(fields["stream_options"]).get("include_usage") is True
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
-    if stream not in (b"", _TRUE, _FALSE, _NULL) or _said(fields, "n") not in (b"", b"1", _NULL):
+    if stream not in (b"", _TRUE, _FALSE, _NULL) or said_in(fields, "n") not in (b"", b"1", _NULL):
         return None
     digest, before = hashlib.sha256(owner.encode()), b""
     shapes: list[object] = []
     pictures: list[Seen] = []
-    texts: list[str] = []
+    texts: list[Sizes] = []
     for message in messages:
         shape = _shape(message, measure, digest, pictures, texts)
         if shape is None:
@@ -151,12 +164,12 @@ def _question(messages: list[_Message]) -> str:
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", "user", "metadata", "store"})
 
 
-def _said(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
+def said_in(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
     return bytes(fields[name]) if name in fields else b""
 
 
 def _shape(
-    message: _Message, measure: Measure, digest: Any, pictures: list[Seen], texts: list[str]
+    message: _Message, measure: Measure, digest: Any, pictures: list[Seen], texts: list[Sizes]
 ) -> tuple[object, ...] | None:
     """What a plan depends on in a message; its name goes into the digest as ``conversations.py`` has it."""
     if message.reasoning_content or message.reasoning or message.refusal or message.audio or message.function_call:
@@ -165,18 +178,18 @@ def _shape(
         return None
     digest.update(b"\0\0%b" % message.role.encode())
     content = message.content
+    if isinstance(content, str) and len(content) > LONG:
+        return None
     if message.role == "tool":
         if not isinstance(content, str) or message.tool_call_id is None or message.tool_calls:
             return None
         digest.update(f"\0{message.tool_call_id} {content}".encode("utf-8", "replace"))
-        texts.append(content)
-        return "tool", measure.sizes(content)
+        return "tool", measured(content, measure, texts)
     if isinstance(content, str):
         if not content.strip():
             return None
         digest.update(b"\0" + content.strip().encode("utf-8", "replace"))
-        texts.append(content)
-        shape: tuple[object, ...] = (message.role, measure.sizes(content))
+        shape: tuple[object, ...] = (message.role, measured(content, measure, texts))
     elif content is None:
         if not message.tool_calls:
             return None
@@ -192,23 +205,21 @@ def _shape(
         for call in message.tool_calls:
             name, arguments = call.function.name, call.function.arguments
             digest.update(f"\0{call.id} {name}".encode("utf-8", "replace"))
-            texts.append(arguments)
-            shape = (*shape, "call", name, measure.sizes(arguments))
+            shape = (*shape, "call", name, measured(arguments, measure, texts))
     return shape
 
 
 def _parts(
-    message: _Message, content: list[_Part], measure: Measure, digest: Any, pictures: list[Seen], texts: list[str]
+    message: _Message, content: list[_Part], measure: Measure, digest: Any, pictures: list[Seen], texts: list[Sizes]
 ) -> list[object] | None:
     """Words and pictures. Words alone are put together by the executor, which many templates need."""
     if message.role != "user" or all(part.type == "text" for part in content):
         return None
     shapes: list[object] = []
     for part in content:
-        if part.type == "text" and part.text is not None and part.text.strip():
+        if part.type == "text" and part.text is not None and part.text.strip() and len(part.text) <= LONG:
             digest.update(b"\0" + part.text.strip().encode("utf-8", "replace"))
-            texts.append(part.text)
-            shapes.append(measure.sizes(part.text))
+            shapes.append(measured(part.text, measure, texts))
         elif part.type == "image_url" and part.image_url is not None:
             found = seen(memoryview(part.image_url.url))
             if found is None:
@@ -219,3 +230,9 @@ def _parts(
         else:
             return None
     return shapes
+
+
+def measured(text: str, measure: Measure, texts: list[Sizes]) -> tuple[object, ...]:
+    found = measure.sizes(text)
+    texts.append(found)
+    return found.shape

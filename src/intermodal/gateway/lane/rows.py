@@ -41,8 +41,9 @@ class Rows:
         try:
             if self._slate is None:
                 self._slate = self._client.store.slate()
-            if way.number < 0:
+            if way.number < 0 or way.since != self._slate.since:
                 way.number = self._slate.add(way.sort)
+                way.since = self._slate.since
         except (StoreError, OSError):
             self._broken = time.monotonic()
             return -1

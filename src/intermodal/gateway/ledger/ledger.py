@@ -220,8 +220,10 @@ class Ledger:
                 still.append(waiter)
                 continue
             purse, amount = lacking
-            hopeless = amount > purse.dry and not (recovering and purse.account.period)
-            if hopeless or now >= waiter.until:
+            # Only what the books have just said counts: it may have come while others drew, who drew nothing for it.
+            dry = now < purse.dry_until and amount > purse.dry
+            hopeless = dry and not (recovering and purse.account.period)
+            if hopeless or (now >= waiter.until and purse.left < amount):
                 waiter.future.set_result(saying.short(waiter.key, purse, amount, now))
             else:
                 still.append(waiter)

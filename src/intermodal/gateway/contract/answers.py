@@ -1,0 +1,274 @@
+"""Bodies of answers, and the events that a stream is made of. What is not here is not written: tests hold it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.content import KINDS
+from intermodal.gateway.contract.asked import (
+    ANYTHING,
+    FLAG,
+    TEXT,
+    WHOLE,
+    Schema,
+    list_of,
+    object_of,
+    one_of,
+    or_null,
+    part,
+    ref,
+    words,
+)
+from intermodal.plans.plan import Plan
+from intermodal.wire.served import TYPES
+
+_NUMBER: Schema = {"type": "number"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_TEXTS = list_of(TEXT)
+_KINDS = list_of(words(*KINDS))
+
+
+def _all(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
+    """An object with these fields and no other; all of them are there, ``but`` these."""
+    left = set(but)
+    made: Schema = {"type": "object", "properties": fields, "additionalProperties": False}
+    return {**made, "required": [name for name in fields if name not in left]}
+
+
+def _passing(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
+    """The same, and a host that speaks this wire itself may have said more, which is passed on as it is."""
+    return {**_all(but=but, **fields), "additionalProperties": True}
+
+
+_SEND = _all(what=TEXT, host=TEXT, zone=TEXT, **{"from": TEXT})
+TOLD = _all(
+    but=("replanned",), plan=TEXT, route=TEXT, planned=TEXT, summary=TEXT, loses=_TEXTS, sends=list_of(_SEND),
+    cost={"type": ["number", "null"], "description": "USD; null where nobody knows."}, attempts=_COUNT, seconds=_NUMBER,
+    notes=_TEXTS, replanned=_TEXTS,
+)  # fmt: skip
+TOLD["description"] = (
+    "How the answer came about: its plan, who answered, what was lost, what left this machine, what it cost."
+)
+_TOLD = ref("Told")
+
+# ---- OpenAI's chat -------------------------------------------------------------------------------------
+
+_CALL = _all(id=TEXT, type={"const": "function"}, function=_all(name=TEXT, arguments=TEXT))
+_DELTA = object_of(
+    open=True, role={"const": "assistant"}, content=TEXT, refusal=TEXT, reasoning_content=TEXT, audio=_all(data=TEXT),
+    tool_calls=list_of(object_of(
+        ["index", "function"], index=_COUNT, id=TEXT, type={"const": "function"},
+        function=object_of(name=TEXT, arguments=TEXT),
+    )),
+)  # fmt: skip
+_CHAT_USAGE = _passing(
+    but=("prompt_tokens_details", "completion_tokens_details"), prompt_tokens=_COUNT, completion_tokens=_COUNT,
+    total_tokens=_COUNT, prompt_tokens_details={"type": "object"}, completion_tokens_details={"type": "object"},
+        intermodal=_TOLD,
+)  # fmt: skip
+_PROBABLE = or_null({"type": "object"})
+CHAT: Mapping[str, Schema] = {
+    "ChatCompletion": _passing(
+        id=TEXT, object={"const": "chat.completion"}, created=WHOLE, model=TEXT, usage=_CHAT_USAGE,
+        choices=list_of(_passing(
+            but=("logprobs",), index=_COUNT, finish_reason=TEXT, logprobs=_PROBABLE,
+            message=_passing(
+                but=("refusal", "reasoning_content", "tool_calls", "audio"), role={"const": "assistant"},
+                content=or_null(TEXT), refusal=TEXT, reasoning_content=TEXT, tool_calls=list_of(_CALL),
+                audio=_all(data=TEXT),
+            ),
+        )),
+    ),
+    "ChatChunk": _passing(
+        but=("usage",), id=TEXT, object={"const": "chat.completion.chunk"}, created=WHOLE, model=TEXT,
+            usage=_CHAT_USAGE,
+        choices=list_of(_passing(but=("logprobs",), index=_COUNT, delta=_DELTA, logprobs=_PROBABLE,
+            finish_reason=or_null(TEXT))),
+    ),
+}  # fmt: skip
+
+# ---- OpenAI's responses --------------------------------------------------------------------------------
+
+_STATUS = words("in_progress", "completed")
+_ITEM: Schema = {"anyOf": [
+    _all(type={"const": "message"}, id=TEXT, status=_STATUS, role={"const": "assistant"}, content=list_of({"anyOf": [
+        _all(type={"const": "output_text"}, text=TEXT, annotations=list_of(ANYTHING), logprobs=list_of(ANYTHING)),
+        _all(type={"const": "refusal"}, refusal=TEXT),
+    ]})),
+    _all(type={"const": "function_call"}, id=TEXT, status=_STATUS, call_id=TEXT, name=TEXT, arguments=TEXT),
+    part("reasoning"),
+]}  # fmt: skip
+_RESPONSE_USAGE = _all(
+    input_tokens=_COUNT, input_tokens_details=_all(cached_tokens=_COUNT, cache_write_tokens=_COUNT),
+        output_tokens=_COUNT,
+    output_tokens_details=_all(reasoning_tokens=_COUNT), total_tokens=_COUNT, intermodal=_TOLD,
+)  # fmt: skip
+_RESPONSE = _all(
+    id=TEXT, object={"const": "response"}, created_at=WHOLE, model=TEXT,
+    status=words("in_progress", "completed", "incomplete", "failed"), output=list_of(_ITEM),
+    error=or_null(_all(code=TEXT, message=TEXT)), incomplete_details=or_null(_all(reason=TEXT)),
+        instructions=or_null(TEXT),
+    metadata={"type": "object"}, parallel_tool_calls=FLAG, tool_choice=ANYTHING, tools=list_of(ANYTHING),
+    temperature=or_null(_NUMBER), top_p=or_null(_NUMBER), usage=or_null(_RESPONSE_USAGE),
+)  # fmt: skip
+
+
+def _event(*kinds: str, **fields: Schema) -> Schema:
+    return _all(type=words(*kinds), sequence_number=_COUNT, **fields)
+
+
+_PLACE: dict[str, Schema] = {"item_id": TEXT, "output_index": _COUNT}
+_INSIDE: dict[str, Schema] = {**_PLACE, "content_index": _COUNT}
+_PROBABLES = list_of(ANYTHING)
+RESPONSES: Mapping[str, Schema] = {
+    "Response": _RESPONSE,
+    "ResponseEvent": {"anyOf": [
+        _event(*(f"response.{state}" for state in ("created", "in_progress", "completed", "incomplete", "failed")),
+               response=ref("Response")),
+        _event("response.output_item.added", "response.output_item.done", output_index=_COUNT, item=_ITEM),
+        _event("response.content_part.added", "response.content_part.done", **_INSIDE, part={"type": "object"}),
+        _event("response.output_text.delta", **_INSIDE, delta=TEXT, logprobs=_PROBABLES),
+        _event("response.output_text.done", **_INSIDE, text=TEXT, logprobs=_PROBABLES),
+        _event("response.refusal.delta", "response.reasoning_text.delta", **_INSIDE, delta=TEXT),
+        _event("response.refusal.done", **_INSIDE, refusal=TEXT),
+        _event("response.reasoning_text.done", **_INSIDE, text=TEXT),
+        _event("response.function_call_arguments.delta", **_PLACE, delta=TEXT),
+        _event("response.function_call_arguments.done", **_PLACE, arguments=TEXT, name=TEXT),
+    ]},
+}  # fmt: skip
+
+# ---- Anthropic's messages ------------------------------------------------------------------------------
+
+_BLOCK: Schema = {"anyOf": [
+    _all(type={"const": "text"}, text=TEXT), _all(type={"const": "thinking"}, thinking=TEXT, signature=TEXT),
+    _all(type={"const": "tool_use"}, id=TEXT, name=TEXT, input={"type": "object"}),
+    object_of(["type"], open=True, type={"type": "string", "not": words("text", "thinking", "tool_use")}),
+]}  # fmt: skip
+_MESSAGE_USAGE = object_of(
+    ["input_tokens", "output_tokens"], input_tokens=_COUNT, output_tokens=_COUNT, cache_read_input_tokens=_COUNT,
+    cache_creation_input_tokens=_COUNT, output_tokens_details=_all(thinking_tokens=_COUNT), intermodal=_TOLD,
+)  # fmt: skip
+_END: dict[str, Schema] = {
+    "stop_reason": or_null(TEXT),
+    "stop_sequence": or_null(TEXT),
+    "stop_details": {"type": "object"},
+}
+_MESSAGE = _all(
+    but=("stop_details",), id=TEXT, type={"const": "message"}, role={"const": "assistant"}, model=TEXT,
+    content=list_of(_BLOCK), usage=_MESSAGE_USAGE, **_END,
+)  # fmt: skip
+_GROWTH: Schema = {"anyOf": [
+    _all(type={"const": "text_delta"}, text=TEXT), _all(type={"const": "thinking_delta"}, thinking=TEXT),
+    _all(type={"const": "signature_delta"}, signature=TEXT), _all(type={"const": "input_json_delta"},
+        partial_json=TEXT),
+]}  # fmt: skip
+MESSAGES: Mapping[str, Schema] = {
+    "MessageAnswer": _MESSAGE,
+    "MessageEvent": {"anyOf": [
+        _all(type={"const": "message_start"}, message=ref("MessageAnswer")),
+        _all(type={"const": "content_block_start"}, index=_COUNT, content_block=_BLOCK),
+        _all(type={"const": "content_block_delta"}, index=_COUNT, delta=_GROWTH),
+        _all(type={"const": "content_block_stop"}, index=_COUNT),
+        _all(type={"const": "message_delta"}, delta=_all(but=("stop_details",), **_END), usage=_MESSAGE_USAGE),
+        _all(type={"const": "message_stop"}),
+        ref("AnthropicError"),
+    ]},
+    "TokenCount": _all(input_tokens=_COUNT, intermodal=_all(low=_NUMBER, high=_NUMBER, basis=TEXT, plan=TEXT)),
+}  # fmt: skip
+
+# ---- Ollama's ------------------------------------------------------------------------------------------
+
+_SAID = object_of(
+    ["role", "content"], role={"const": "assistant"}, content=TEXT, thinking=TEXT,
+    tool_calls=list_of(_all(id=TEXT, function=_all(index=_COUNT, name=TEXT, arguments={"type": "object"}))),
+)  # fmt: skip
+_DETAILS = object_of(
+    ["family"], format=TEXT, family=TEXT, families=or_null(_TEXTS), parameter_size=TEXT, quantization_level=TEXT
+)
+_LISTED: dict[str, Schema] = {"name": TEXT, "model": TEXT, "size": _COUNT, "digest": TEXT, "details": _DETAILS}
+OLLAMA: Mapping[str, Schema] = {
+    "OllamaAnswer": object_of(
+        ["model", "created_at", "message", "done"], model=TEXT, created_at={"type": "string", "format": "date-time"},
+        message=_SAID, logprobs=list_of(ANYTHING), done=FLAG, done_reason=TEXT, prompt_eval_count=_COUNT,
+            eval_count=_COUNT,
+        intermodal=_TOLD,
+    ),
+    "OllamaLine": one_of(ref("OllamaAnswer"), ref("OllamaError")),
+    "OllamaTags": _all(models=list_of(_all(modified_at=TEXT, **_LISTED))),
+    "OllamaRunning": _all(models=list_of(_all(context_length=or_null(WHOLE), **_LISTED))),
+    "OllamaShown": _all(
+        modelfile=TEXT, parameters=TEXT, template=TEXT, modified_at=TEXT, details=_DETAILS,
+            model_info={"type": "object"},
+        capabilities=_TEXTS,
+    ),
+    "OllamaVersion": _all(version=TEXT),
+}  # fmt: skip
+
+# ---- one thing made of another, models, plans, health --------------------------------------------------
+
+_SEGMENT = _all(
+    id=_COUNT, seek=_COUNT, start=_NUMBER, end=_NUMBER, text=TEXT, tokens=list_of(WHOLE), temperature=_NUMBER,
+    avg_logprob=_NUMBER, compression_ratio=_NUMBER, no_speech_prob=_NUMBER,
+)  # fmt: skip
+_HEARD = _all(type={"const": "duration"}, seconds=_NUMBER, intermodal=_TOLD)
+OTHERS: Mapping[str, Schema] = {
+    "Embeddings": _all(
+        object={"const": "list"}, model=TEXT, usage=_all(prompt_tokens=_COUNT, total_tokens=_COUNT, intermodal=_TOLD),
+        data=list_of(_all(object={"const": "embedding"}, index=_COUNT, embedding=one_of(
+            list_of(_NUMBER), {"type": "string", "description": "float32, little-endian, in base64."}))),
+    ),
+    "Pictures": _all(
+        created=WHOLE, data=list_of(_all(but=("revised_prompt",), b64_json=TEXT, revised_prompt=TEXT)),
+        usage=_all(input_tokens=_COUNT, output_tokens=_COUNT, total_tokens=_COUNT, intermodal=_TOLD),
+    ),
+    "Transcription": {"anyOf": [
+        _all(text=TEXT, usage=_HEARD),
+        _all(task={"const": "transcribe"}, language=TEXT, duration=_NUMBER, text=TEXT, segments=list_of(_SEGMENT),
+            usage=_HEARD),
+    ]},
+    "Model": _all(
+        id=TEXT, object={"const": "model"}, created=WHOLE, owned_by=TEXT, name=TEXT, context_length=or_null(WHOLE),
+        architecture=_all(input_modalities=_KINDS, native_input_modalities=_KINDS, output_modalities=_TEXTS),
+        pricing=or_null(_all(prompt=TEXT, completion=TEXT)), endpoints=_TEXTS,
+    ),
+    "Models": _all(object={"const": "list"}, data=list_of(ref("Model")), first_id=TEXT, last_id=TEXT,
+        has_more={"const": False}),
+    "PlanDocument": _all(kind={"const": "intermodal.plan"}, version={"const": 1}, plan=ref("Plan"), text=TEXT),
+    "Alive": _all(status={"const": "ok"}),
+    "Ready": _all(
+        but=("checks",), status=words("ready", "not ready", "stopping"), checks=_all(media=FLAG, store=FLAG,
+            endpoints=FLAG)
+    ),
+}  # fmt: skip
+
+# ---- errors --------------------------------------------------------------------------------------------
+
+ERRORS: Mapping[str, Schema] = {
+    "OpenAIError": _all(error=_all(message=TEXT, type=words(*sorted(TYPES["openai"])), param={"type": "null"},
+                                   code=one_of(TEXT, WHOLE))),
+    "AnthropicError": _all(type={"const": "error"}, error=_all(type=words(*sorted(TYPES["anthropic"])), message=TEXT)),
+    "OllamaError": _all(error=TEXT),
+}  # fmt: skip
+
+
+def answers() -> dict[str, Schema]:
+    """All of them, and those of a plan, which are made of its types."""
+    _, plan = msgspec.json.schema_components([Plan], ref_template="#/components/schemas/{name}")
+    for made in plan.values():
+        _plain(made)
+    return {"Told": TOLD, **CHAT, **RESPONSES, **MESSAGES, **OLLAMA, **OTHERS, **ERRORS, **plan}
+
+
+def _plain(made: dict[str, Any]) -> None:
+    """A type's docstring without its list of attributes; defaults are left out of what is sent."""
+    made.pop("title", None)
+    if "description" in made:
+        made["description"] = " ".join(
+            inspect.cleandoc(made["description"]).partition("\n\n")[0].replace("``", "`").split()
+        )
+    if not made.get("required"):
+        made.pop("required", None)

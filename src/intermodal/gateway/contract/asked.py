@@ -1,0 +1,262 @@
+"""Bodies of requests. Which fields there are is the doors' own tables; here is what may stand in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+import msgspec
+
+from intermodal.gateway import works
+from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
+from intermodal.gateway.naming import NEVER, Wishes
+from intermodal.request import PictureFormat, Quality
+from intermodal.wire.openai_chat_served import ROLES
+from intermodal.wire.openai_responses_served import ROLES as ITEM_ROLES
+from intermodal.wire.openai_works_served import MAX_TEXTS, TRANSCRIPTS, Encoding
+
+Schema = dict[str, Any]
+TEXT: Schema = {"type": "string"}
+WHOLE: Schema = {"type": "integer"}
+FLAG: Schema = {"type": "boolean"}
+ANYTHING: Schema = {}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def object_of(required: Iterable[str] = (), *, open: bool = False, **fields: Schema) -> Schema:
+    """An object. ``open``: it may have other fields than these."""
+    made: Schema = {"type": "object", "properties": fields, "additionalProperties": open}
+    needed = list(required)
+    return {**made, "required": needed} if needed else made
+
+
+def list_of(items: Schema, **more: Any) -> Schema:
+    return {"type": "array", "items": items, **more}
+
+
+def one_of(*schemas: Schema, **more: Any) -> Schema:
+    return {"anyOf": list(schemas), **more}
+
+
+def or_null(schema: Schema) -> Schema:
+    """Clients write null for what they leave out."""
+    if "enum" in schema:
+        return {**schema, "enum": [*schema["enum"], None]}
+    if isinstance(schema.get("type"), str):
+        return {**schema, "type": [schema["type"], "null"]}
+    return one_of(schema, {"type": "null"})
+
+
+def words(*values: str) -> Schema:
+    return {"enum": list(values)}
+
+
+def part(kind: str, **fields: Schema) -> Schema:
+    """Something that says by its ``type`` what it is."""
+    return object_of(["type", *fields], open=True, type={"const": kind}, **fields)
+
+
+def _media() -> Schema:
+    return {"type": "string", "description": "A data URI in base64, or an address that may be fetched."}
+
+
+# ---- parts that the doors share ------------------------------------------------------------------------
+
+_SCHEMA = {"type": "object", "description": "A JSON Schema."}
+_SOUND = object_of(["data", "format"], open=True, data=TEXT, format=words("wav", "mp3"))
+_FORMAT = object_of(
+    ["type"], open=True, type=words("text", "json_object", "json_schema"), json_schema={"type": "object"},
+    schema=_SCHEMA, name=TEXT,
+)  # fmt: skip
+_CHOICE = one_of(words("auto", "none", "required"), {"type": "object"}, {"type": "null"})
+_FUNCTION = {"name": TEXT, "description": or_null(TEXT), "parameters": or_null(_SCHEMA), "strict": or_null(FLAG)}
+_CALL = object_of(
+    ["id", "function"], open=True, id=TEXT, type={"const": "function"},
+    function=object_of(["name", "arguments"], open=True, name=TEXT, arguments=TEXT),
+)  # fmt: skip
+
+
+def _wishes() -> tuple[Schema, dict[str, Schema]]:
+    """The field ``intermodal``: what may tighten a policy."""
+    (top,), parts = msgspec.json.schema_components([Wishes], ref_template="{name}")
+    found: Schema = parts[top["$ref"]]
+    for field in found["properties"].values():
+        kinds = [kind for kind in field.pop("anyOf", ()) if kind != {"type": "null"}]
+        field |= kinds[0] if kinds else {}
+        field.pop("default", None)
+    for name in ("max_cost", "deadline"):
+        found["properties"][name]["minimum"] = 0
+    found.pop("title")
+    found.pop("required", None)
+    found["description"] = (
+        "Tightens the policy of this request, and never loosens it; so do the headers of these names."
+    )
+    return found, found["properties"]
+
+
+WISHES, WISHED = _wishes()
+
+SHARED: Mapping[str, Schema] = {
+    "Wishes": WISHES,
+    "ChatPart": {"anyOf": [
+        part("text", text=TEXT), part("refusal", refusal=TEXT),
+        part("image_url", image_url=one_of(_media(), object_of(["url"], open=True, url=_media(),
+            detail=or_null(TEXT)))),
+        part("input_audio", input_audio=one_of(TEXT, _SOUND)),
+        part("input_video", input_video=object_of(["data"], open=True, data=TEXT)),
+        part("video_url", video_url=object_of(["url"], open=True, url=_media())),
+        part("file", file=object_of(["file_data"], open=True, file_data=TEXT, filename=or_null(TEXT))),
+        part("document_url", document_url=_media()),
+    ]},
+    "ChatMessage": object_of(
+        ["role"], open=True, role=words(*ROLES), content=one_of(TEXT, list_of(ref("ChatPart")), {"type": "null"}),
+        refusal=or_null(TEXT), reasoning_content=or_null(TEXT), tool_calls=or_null(list_of(_CALL)), tool_call_id=TEXT,
+    ),
+    "ChatTool": object_of(
+        ["function"], open=True, type={"const": "function"}, function=object_of(["name"], open=True, **_FUNCTION)
+    ),
+    "ResponsePart": {"anyOf": [
+        *(part(kind, text=TEXT) for kind in ("input_text", "output_text", "text")), part("refusal", refusal=TEXT),
+        part("input_image", image_url=_media()), part("input_audio", input_audio=_SOUND),
+        object_of(["type"], open=True, type={"const": "input_file"}, file_data=TEXT, file_url=TEXT,
+            filename=or_null(TEXT)),
+    ]},
+    "ResponseItem": {"anyOf": [
+        object_of(["role", "content"], open=True, type={"const": "message"}, role=words(*ITEM_ROLES),
+                  content=one_of(TEXT, list_of(ref("ResponsePart")))),
+        part("function_call", call_id=TEXT, name=TEXT, arguments=TEXT),
+        part("function_call_output", call_id=TEXT, output=one_of(TEXT, list_of(ref("ResponsePart")))),
+        part("reasoning"), part("item_reference", id=TEXT),
+    ]},
+    "ResponseTool": object_of(["name"], open=True, type={"const": "function"}, **_FUNCTION),
+    "MessageSource": {"anyOf": [
+        part("base64", media_type=TEXT, data=TEXT), part("url", url=TEXT), part("text", data=TEXT),
+    ]},
+    "MessageBlock": {
+        "description": "A block of a type that is not listed is the vendor's own, and goes back as it came.",
+        "anyOf": [
+            part("text", text=TEXT), part("image", source=ref("MessageSource")), part("document",
+                source=ref("MessageSource")),
+            part("tool_use", id=TEXT, name=TEXT, input={"type": "object"}), part("thinking", thinking=TEXT),
+            part("tool_result", tool_use_id=TEXT),
+            object_of(["type"], open=True, type={"type": "string", "not": words(
+                "text", "image", "document", "tool_use", "thinking", "tool_result")}),
+        ],
+    },
+    "Message": object_of(
+        ["role", "content"], open=True, role=words("user", "assistant", "system"),
+        content=one_of(TEXT, list_of(ref("MessageBlock"))),
+    ),
+    "MessageTool": object_of(
+        ["name", "input_schema"], open=True, type={"const": "custom"}, name=TEXT, description=or_null(TEXT),
+            input_schema=_SCHEMA
+    ),
+    "OllamaMessage": object_of(
+        ["role"], open=True, role=words("system", "user", "assistant", "tool"), content=or_null(TEXT),
+        images=or_null(list_of({"type": "string", "description": "A picture or a recording in base64."})),
+        thinking=or_null(TEXT), tool_calls=or_null(list_of({"type": "object"})), tool_call_id=TEXT, tool_name=TEXT,
+    ),
+}  # fmt: skip
+
+# ---- fields --------------------------------------------------------------------------------------------
+
+_NUMBER = or_null({"type": "number"})
+_LIMIT = or_null({"type": "integer", "minimum": 1})
+_NOT_KEPT: Schema = {"description": "Nothing is kept here, so it may not be said.", "enum": [None, "", False]}
+_COMMON: Mapping[str, Schema] = {
+    "model": {"type": "string", "maxLength": 400,
+        "description": "A model, `auto`, `policy:NAME`, or an alias of the config."},
+    "intermodal": ref("Wishes"), "stream": or_null(FLAG), "user": or_null(TEXT),
+        "metadata": or_null({"type": "object"}),
+    "temperature": _NUMBER, "top_p": _NUMBER, "seed": or_null(WHOLE), "store": or_null(FLAG),
+    "max_tokens": _LIMIT, "parallel_tool_calls": or_null(FLAG), "tool_choice": _CHOICE,
+}  # fmt: skip
+_STOP = one_of(TEXT, list_of(TEXT), {"type": "null"})
+FIELDS: Mapping[str, Mapping[str, Schema]] = {
+    "ChatRequest": {
+        **_COMMON, "messages": list_of(ref("ChatMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
+        "n": {"enum": [1, None]}, "max_completion_tokens": _LIMIT, "stop": _STOP, "response_format": or_null(_FORMAT),
+        "random_seed": or_null(WHOLE),
+        "stream_options": or_null(object_of(open=True, include_usage=or_null(FLAG))),
+        "modalities": or_null(list_of(words("text", "audio"))),
+        "audio": or_null(object_of(["format", "voice"], open=True, format=words("wav", "mp3", "pcm16"), voice=TEXT)),
+    },
+    "ResponsesRequest": {
+        **_COMMON, "input": one_of(TEXT, list_of(ref("ResponseItem"))), "tools": or_null(list_of(ref("ResponseTool"))),
+        "instructions": or_null(TEXT), "max_output_tokens": _LIMIT, "include": or_null(list_of(TEXT)),
+        "text": or_null(object_of(open=True, format=or_null(_FORMAT))),
+        "previous_response_id": _NOT_KEPT, "conversation": _NOT_KEPT, "prompt": _NOT_KEPT,
+    },
+    "MessagesRequest": {
+        **_COMMON, "messages": list_of(ref("Message"), minItems=1), "tools": or_null(list_of(ref("MessageTool"))),
+        "system": one_of(TEXT, list_of(part("text", text=TEXT)), {"type": "null"}),
+            "stop_sequences": or_null(list_of(TEXT)),
+        "tool_choice": or_null(object_of(["type"], open=True, type=words("auto", "any", "tool", "none"), name=TEXT)),
+        "output_config": or_null(object_of(open=True, format=or_null(object_of(["schema"], open=True,
+            schema=_SCHEMA)))),
+    },
+    "OllamaChatRequest": {
+        **_COMMON, "messages": list_of(ref("OllamaMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
+        "format": one_of(words("", "json"), _SCHEMA, {"type": "null"}), "keep_alive": ANYTHING,
+        "options": or_null(object_of(
+            open=True, num_predict=or_null(WHOLE), temperature=_NUMBER, top_p=_NUMBER, stop=_STOP, seed=or_null(WHOLE),
+            num_ctx=or_null(WHOLE),
+        )),
+    },
+    "EmbeddingsRequest": {
+        **_COMMON, "input": one_of(TEXT, list_of(TEXT, minItems=1, maxItems=MAX_TEXTS)),
+        "encoding_format": or_null(words(*get_args(Encoding))), "dimensions": {"type": "null"},
+    },
+    "SpeechRequest": {
+        **_COMMON, "input": TEXT, "voice": or_null({"type": "string",
+            "description": "A name that the model knows, or `default`."}),
+        "response_format": or_null(words("mp3", "wav")), "speed": {"enum": [1, None]}, "stream_format": words("audio"),
+    },
+    "PicturesRequest": {
+        **_COMMON, "prompt": TEXT, "n": or_null({"type": "integer", "minimum": 1, "maximum": 10}),
+        "size": or_null({"type": "string", "pattern": "^(auto|[0-9]+x[0-9]+)$"}),
+        "quality": or_null(words("", "auto", "standard", "hd", *get_args(Quality))),
+        "output_format": or_null(words("", *get_args(PictureFormat))), "response_format": or_null(words("b64_json")),
+        "steps": or_null(WHOLE), "negative_prompt": or_null(TEXT),
+    },
+    "TranscriptionRequest": {
+        "model": _COMMON["model"], "language": {"type": "string", "description": "ISO 639-1."}, "user": TEXT,
+        "file": {"type": "string", "contentMediaType": "application/octet-stream",
+            "description": "A recording, or a film."},
+        "response_format": words(*TRANSCRIPTS), "timestamp_granularities[]": TEXT,
+    },
+}  # fmt: skip
+TAKES: Mapping[str, frozenset[str]] = {
+    "ChatRequest": CHAT.takes, "ResponsesRequest": RESPONSES.takes, "MessagesRequest": MESSAGES.takes,
+    "OllamaChatRequest": OLLAMA.takes, "EmbeddingsRequest": works.EMBEDDINGS, "SpeechRequest": works.SPEECH,
+    "PicturesRequest": works.PICTURES, "TranscriptionRequest": works.TRANSCRIPTIONS,
+}  # fmt: skip
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "ChatRequest": ("model", "messages"), "ResponsesRequest": ("model", "input"),
+    "MessagesRequest": ("model", "messages", "max_tokens"), "OllamaChatRequest": ("model", "messages"),
+    "EmbeddingsRequest": ("model", "input"), "SpeechRequest": ("model", "input"), "PicturesRequest": ("model",
+        "prompt"),
+    "TranscriptionRequest": ("model", "file"),
+}  # fmt: skip
+
+
+def requests() -> dict[str, Schema]:
+    """A schema for each kind of body: the fields that its door takes. Others are ignored, and named in the answer."""
+    made = {}
+    for name, takes in TAKES.items():
+        fields = {field: FIELDS[name][field] for field in sorted(takes)}
+        made[name] = {
+            **object_of(_NEEDS[name], open=True, **fields),
+            "description": "Fields besides these are not understood; the answer's `x-intermodal-ignored` names them.",
+            "not": {"anyOf": [{"required": [field]} for field in sorted(NEVER)]},
+        }
+    count = {**made["MessagesRequest"], "required": ["model", "messages"]}
+    return {
+        **SHARED, **made, "CountTokensRequest": count,
+        "ExplainRequest": one_of(ref("ChatRequest"), ref("ResponsesRequest")),
+        "ShowRequest": {**object_of(open=True, model=TEXT, name=TEXT), "anyOf": [{"required": ["model"]},
+            {"required": ["name"]}]},
+    }  # fmt: skip

@@ -1,0 +1,59 @@
+"""Items of answers that clients of OpenAI's responses refer to by their id, instead of sending them again.
+
+OpenAI keeps answers unless a request says ``store: false``, and clients count on it without being told to: Vercel's AI
+SDK sends the id of what was said in an earlier turn, and nothing else of it. So items are kept here too, in memory and
+for who asked, until they give way to later ones or the server ends. Whole conversations are not kept.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from intermodal.gateway.workers.table import Long, named
+from intermodal.wire._json import dumps, loads
+from intermodal.wire.served import Refused
+
+
+class Items:
+    """The latest, so many and so many bytes of JSON together. ``shared``: what other workers know, and are told."""
+
+    def __init__(self, most: int = 4096, most_bytes: int = 32 << 20, *, shared: Long | None = None) -> None:
+        self._shared = shared
+        self._kept = OrderedDict[tuple[str, str], bytes]()
+        self._bytes = 0
+        self._most, self._most_bytes = most, most_bytes
+
+    def keeper(self, owner: str) -> Callable[[Mapping[str, Any]], None]:
+        """What keeps an item for whoever this is."""
+
+        def keep(item: Mapping[str, Any]) -> None:
+            self._forget((owner, item["id"]))
+            data = self._kept[owner, item["id"]] = dumps(item)
+            self._bytes += len(data)
+            if self._shared is not None:
+                self._shared.put(named(owner, item["id"]), data)
+            while len(self._kept) > self._most or self._bytes > self._most_bytes:
+                self._forget(next(iter(self._kept)))
+
+        return keep
+
+    def _forget(self, name: tuple[str, str]) -> None:
+        self._bytes -= len(self._kept.pop(name, b""))
+
+    def finder(self, owner: str) -> Callable[[str], Any]:
+        """What finds the item of an id. It raises Refused, 404, for one that is not there or is somebody else's."""
+
+        def find(name: str) -> Any:
+            item = self._kept.get((owner, name))
+            if item is None and self._shared is not None:
+                item = self._shared.get(named(owner, name))
+            if item is None:
+                raise Refused(
+                    f"there is no item {name[:100]!r}; it is kept in memory for a while, and not where store is false",
+                    status=404, todo="send the item itself", code="item_not_found",
+                )  # fmt: skip
+            return loads(item)
+
+        return find

@@ -1,0 +1,264 @@
+"""The parent of the workers: starts them, starts those again that die, passes signals on, and ends when all ended.
+
+The first worker is started alone: what cannot be served is said once, by it. A worker notices that its parent is gone,
+killed or not, by the end of the line between them, and then ends in order by itself. Workers that die as fast as they
+are started are started more and more slowly while others serve, and given up where none does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from intermodal.errors import IntermodalError
+from intermodal.gateway.workers import memory
+from intermodal.gateway.workers.listening import Shared, renewed
+from intermodal.gateway.workers.worker import Post
+
+if TYPE_CHECKING:
+    from intermodal.config_file import LogLevel
+
+YOUNG = 10.0  # seconds; a worker that dies younger makes the next wait
+PATIENCE = 6  # so many in a row that died young are enough, where none serves
+_WAITS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the next is started, by how many died young
+_GRACE = 10.0  # seconds that a worker gets to end after its answers had theirs
+GENERATIONS = 3  # of workers at once, while old ones end
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class _Child:
+    def __init__(self, slot: int, number: int, process: subprocess.Popen[bytes], line: socket.socket) -> None:
+        self.slot = slot
+        self.number = number
+        self.process = process
+        self.line = line
+        self.started = time.monotonic()
+        self.ready = False
+        self.leaving = False  # another takes its place
+
+    @property
+    def name(self) -> str:
+        return f"worker {self.number + 1} (process {self.process.pid})"
+
+
+class Parent:
+    """``run()`` returns when it was told to end and all workers have.
+
+    Args:
+        command: starts a worker; what it is told is added to it.
+        sockets: of each worker.
+        drain: seconds that workers let answers end.
+        say: gets a sentence and how much it matters.
+    """
+
+    def __init__(
+        self, command: Sequence[str], sockets: Sequence[Sequence[Shared]], *, drain: float,
+        say: Callable[[LogLevel, str], None],
+    ) -> None:  # fmt: skip
+        self._command = command
+        self._sockets = list(sockets)
+        self._drain = drain
+        self._say = say
+        self._numbers = GENERATIONS * len(sockets)
+        self._memory = memory.made(self._numbers)
+        self._children: list[_Child] = []
+        self._due: dict[int, float] = {}  # when a worker is to be started, by its slot
+        self._young = 0  # that died in a row
+        self._begun = False  # the first one served
+        self._trial: _Child | None = None  # the first of new workers that are to take over
+        self._until: float | None = None  # when those that still live are killed
+        self._failed: IntermodalError | None = None
+        self._signals: list[int] = []
+
+    def run(self) -> None:
+        """Raises IntermodalError where the workers cannot be kept alive; SystemExit with the code of a first worker
+        that could not serve, and said why."""
+        wake, woken = socket.socketpair()
+        for end in (wake, woken):
+            end.setblocking(False)
+        before = [(number, signal.signal(number, self._heard)) for number in _SIGNALS]
+        was = signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        try:
+            self._due[0] = 0.0
+            while self._children or self._due:
+                self._start_due()
+                self._wait(wake)
+                self._obey()
+                self._reap()
+                self._kill_late()
+        finally:
+            for child in self._children:  # an error of ours: none may outlive it
+                child.process.kill()
+                child.process.wait()
+            signal.set_wakeup_fd(was)
+            for number, handler in before:
+                signal.signal(number, handler)
+            wake.close()
+            woken.close()
+            self._close_sockets()
+            os.close(self._memory)
+        if self._failed is not None:
+            raise self._failed
+
+    # ---- waiting
+
+    def _heard(self, number: int, frame: object) -> None:
+        self._signals.append(number)
+
+    def _wait(self, wake: socket.socket) -> None:
+        """Until there is a signal, a word from a worker, or something to do."""
+        times = [*self._due.values(), *([] if self._until is None else [self._until])]
+        patience = max(0.0, min(times) - time.monotonic()) if times else None
+        lines = {child.line: child for child in self._children if not child.ready}
+        found, _, _ = select.select([wake, *lines], [], [], patience)
+        with suppress(BlockingIOError):
+            wake.recv(4096)
+        for line in found:
+            child = lines.get(line)
+            if child is not None:
+                with suppress(OSError):
+                    child.ready = bool(child.line.recv(1))
+                if child.ready:
+                    self._serves(child)
+                else:  # it is about to end
+                    child.process.wait()
+
+    def _obey(self) -> None:
+        while self._signals:
+            number = self._signals.pop(0)
+            if number == signal.SIGHUP and not _at_a_terminal():
+                self._renew()
+            elif number != signal.SIGCHLD:
+                self._stop()
+
+    # ---- starting
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for slot in [slot for slot, when in self._due.items() if when <= now]:
+            del self._due[slot]
+            try:
+                self._start(slot)
+            except OSError as error:  # no process, memory or descriptor to be had
+                words = f"a worker cannot be started: {(error.strerror or type(error).__name__).lower()}"
+                if not self._begun:
+                    raise IntermodalError(words) from None
+                self._say("error", f"{words}; it is tried again")
+                self._due[slot] = now + _WAITS[-1]
+
+    def _start(self, slot: int) -> _Child:
+        used = {child.number for child in self._children}
+        number = next(number for number in range(self._numbers) if number not in used)
+        ours, theirs = socket.socketpair()
+        sockets = tuple(each.fileno() for each in self._sockets[slot])
+        post = Post(
+            number=number, workers=len(self._sockets), numbers=self._numbers, line=theirs.fileno(),
+            memory=self._memory, sockets=sockets, first=not self._begun,
+        )  # fmt: skip
+        try:
+            # A session of its own: Ctrl-C at a terminal reaches the parent alone, which passes it on once.
+            process = subprocess.Popen(
+                [*self._command, msgspec.json.encode(post).decode()],
+                stdin=subprocess.DEVNULL, pass_fds=(post.line, post.memory, *sockets), start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        child = _Child(slot, number, process, ours)
+        self._children.append(child)
+        return child
+
+    def _serves(self, child: _Child) -> None:
+        self._say("debug", f"{child.name} serves")
+        fresh = not self._begun or child is self._trial
+        self._begun = True
+        if child is self._trial:
+            self._trial = None
+        for old in self._children:
+            if old.slot == child.slot and old is not child and not old.leaving:
+                old.leaving = True
+                old.process.send_signal(signal.SIGHUP)
+        if fresh and self._until is None:
+            self._due |= {slot: 0.0 for slot in range(len(self._sockets)) if slot != child.slot}
+
+    def _renew(self) -> None:
+        """New workers with the config as it is now; old ones end when they are there. Not while others still end."""
+        if self._until is not None or not self._begun:
+            return
+        if self._trial is not None or self._due or len(self._children) > len(self._sockets):
+            self._say("warning", "SIGHUP was passed over: workers are being started, or still end")
+            return
+        self._say("info", "SIGHUP: new workers take over")
+        self._trial = self._start(0)
+
+    # ---- ending
+
+    def _reap(self) -> None:
+        for child in [child for child in self._children if child.process.poll() is not None]:
+            self._children.remove(child)
+            child.line.close()
+            self._ended(child)
+
+    def _ended(self, child: _Child) -> None:
+        code = child.process.returncode
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        if self._until is not None or child.leaving:
+            return
+        if not self._begun:
+            if code > 0:
+                raise SystemExit(code)  # it has said why
+            raise IntermodalError(f"the first worker {how} before it could serve", todo="see the log")
+        if child is self._trial:
+            self._trial = None
+            self._say("error", f"the new workers cannot serve ({child.name} {how}); those that do go on")
+            return
+        if any(each.slot == child.slot and each.started > child.started for each in self._children):
+            return  # it has a successor already
+        self._young = self._young + 1 if time.monotonic() - child.started < YOUNG else 0
+        if self._young >= PATIENCE and not any(each.ready for each in self._children):
+            self._failed = IntermodalError(
+                f"{self._young} workers in a row died within {YOUNG:g} s of their start, the last {how}",
+                todo="see the log above for what each of them said",
+            )
+            self._stop()
+            return
+        self._say("error", f"{child.name} {how}; another is started")
+        if not child.ready:  # it takes a while: what waits for it is cut, and who comes now goes to others
+            self._sockets[child.slot] = renewed(self._sockets[child.slot])
+        self._due[child.slot] = time.monotonic() + _WAITS[min(self._young, len(_WAITS) - 1)]
+
+    def _stop(self) -> None:
+        """Let them end in order; called again, at once."""
+        again = self._until is not None
+        self._until = time.monotonic() + _GRACE + (0.0 if again else self._drain)
+        self._due.clear()
+        self._close_sockets()  # once the last worker is gone, nobody is kept waiting at them
+        for child in self._children:
+            child.process.send_signal(signal.SIGTERM)
+
+    def _kill_late(self) -> None:
+        if self._until is not None and time.monotonic() >= self._until:
+            self._until = time.monotonic() + _GRACE
+            for child in self._children:
+                self._say("error", f"{child.name} does not end and is killed")
+                child.process.kill()
+
+    def _close_sockets(self) -> None:
+        for each in (line for sockets in self._sockets for line in sockets):
+            each.close()
+
+
+def _at_a_terminal() -> bool:
+    """Whether SIGHUP may mean that the terminal is gone. Where there is none, it means to read the config again."""
+    return any(os.isatty(number) for number in (0, 1, 2))

@@ -1,0 +1,65 @@
+"""What a worker knows of being one: its number, its sockets, the memory it shares, and the line to its parent."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.errors import UsageError
+from intermodal.gateway.workers.listening import Shared, taken
+from intermodal.gateway.workers.memory import Memory
+
+READY = b"r"
+
+
+class Post(Value):
+    """What the parent tells a worker on its command line; descriptors that it inherits.
+
+    Attributes:
+        number: 0 and up, of no other worker that lives. workers: how many there are to be. numbers: there may be.
+        first: of all when the gateway starts: it says where it serves.
+    """
+
+    number: int
+    workers: int
+    numbers: int
+    line: int
+    memory: int
+    sockets: tuple[int, ...]
+    first: bool = False
+
+
+class Worker:
+    """One of several. Raises UsageError where it was not started by a parent."""
+
+    def __init__(self, said: str) -> None:
+        try:
+            self.post = post = msgspec.json.decode(said, type=Post)
+            self.sockets: Sequence[Shared] = taken(post.sockets)
+            self._line = socket.socket(fileno=post.line)
+            os.set_inheritable(post.line, False)
+            self.memory = Memory(post.memory, post.numbers)
+            os.close(post.memory)
+        except (msgspec.MsgspecError, OSError, ValueError):
+            raise UsageError("workers are started by serve --workers N, and by nobody else") from None
+        self._line.setblocking(False)
+
+    @property
+    def number(self) -> int:
+        return self.post.number
+
+    @property
+    def line(self) -> int:
+        """Descriptor that can be read from when the parent is gone."""
+        return self._line.fileno()
+
+    def ready(self) -> None:
+        """Tell the parent that it serves."""
+        try:
+            self._line.send(READY)
+        except OSError:  # gone, which ``line`` says too
+            return

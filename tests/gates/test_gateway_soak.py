@@ -1,0 +1,225 @@
+"""F3 in ten minutes: mixed load with faults and aborts, and what the process holds stays flat.
+
+A load of many kinds from clients of four APIs, one in twenty met by a failing host and one in twenty given up by its
+client. Memory is looked at after the tables of the latest things are full: they hold thousands, and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import random
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import pytest
+from tests.gates import upstreams
+from tests.gates.clients import CLIENTS
+from tests.gates.served import Served, states
+from tests.gates.wall import Play, Wall, refusal
+from tests.unit.gateway.house import SEEING, STRONG
+
+from intermodal.testing.painted import png
+
+pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]
+
+SEED = 20_261_126
+TOKENS = tuple(f" tökën{number}" for number in range(40))
+SIDE_BY_SIDE = 12
+MOST = 60  # requests a second: a load, and no race for the machine
+PROTOCOLS = ("openai", "anthropic", "ollama")
+
+
+class Look(NamedTuple):
+    at: float
+    memory: int
+    sockets: int
+    tasks: int
+
+
+def faulty(chance: random.Random) -> Any:
+    """What the wall does with a request: an answer, and one time in twenty none."""
+
+    def play(body: Mapping[str, Any]) -> Play:
+        protocol = body["model"].partition("-")[0]
+        dice = chance.random()
+        tokens = TOKENS[: chance.randrange(1, 40)]
+        if dice < 0.02:
+            return refusal(chance.choice((429, 500, 503)))
+        if not body.get("stream", protocol == "ollama"):
+            return upstreams.document(protocol, tokens)
+        if dice < 0.05:
+            how = chance.choice(("fin", "rst", "inband", "malformed", "ended"))
+            return upstreams.cut(protocol, TOKENS, chance.randrange(40), how)
+        return upstreams.whole(protocol, tokens)
+
+    return play
+
+
+def config(path: Path, wall: Wall) -> Path:
+    text = ""
+    for protocol in PROTOCOLS:
+        root = wall.base_url.removesuffix("/v1") if protocol == "ollama" else wall.base_url
+        text += f'[hosts.by-{protocol}]\nbase_url = "{root}"\nzone = "internet"\nprotocol = "{protocol}"\n'
+        for row in (STRONG, SEEING):
+            row = row.replace("cloud/", f"{protocol}/")
+            served = row.split('"')[1].replace("/", "-")
+            text += f'[[hosts.by-{protocol}.models]]\nserved_as = "{served}"\n' + row.replace("; ", "\n") + "\n"
+    path.write_text(text)
+    return path
+
+
+class Load:
+    """``run`` for so many seconds, then ``met`` says what was met."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._chance = random.Random(SEED)
+        self.met: Counter[str] = Counter()
+        self.looks: list[Look] = []
+        self._picture = base64.b64encode(png("a fake") + self._chance.randbytes(100_000)).decode()
+
+    async def run(self, seconds: float) -> None:
+        self._began = time.monotonic()
+        self._until = self._began + seconds
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look(max(0.5, seconds / 120)))
+            for _ in range(SIDE_BY_SIDE):
+                group.create_task(self._along())
+
+    async def _look(self, every: float) -> None:
+        while time.monotonic() < self._until:
+            await asyncio.sleep(every)
+            self.looks.append(await asyncio.to_thread(self._now))
+
+    def _now(self) -> Look:
+        served = self._served
+        at = time.monotonic() - self._began
+        return Look(at, served.memory, served.sockets, int(served.gauge("tasks")))
+
+    async def _along(self) -> None:
+        line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        while time.monotonic() < self._until:
+            began = time.monotonic()
+            if line is None:
+                line = await asyncio.open_connection("127.0.0.1", self._served.port)
+            leaves = self._chance.random() < 0.05
+            kept = await self._one(*line, leaves)
+            if not kept or self._chance.random() < 0.1:
+                line[1].close()
+                with suppress(OSError):
+                    await line[1].wait_closed()
+                line = None
+            await asyncio.sleep(max(0.0, began + SIDE_BY_SIDE / MOST - time.monotonic()))
+        if line is not None:
+            line[1].close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, leaves: bool) -> bool:
+        """One request; whether its connection lives on."""
+        path, body = self._request()
+        data = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: "
+        writer.write(head.encode() + b"%d\r\n\r\n" % len(data) + data)
+        if leaves and self._chance.random() < 0.5:
+            await asyncio.sleep(self._chance.random() * 0.02)
+            self.met["left before the head"] += 1
+            return False
+        try:
+            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).decode("latin-1").lower()
+            status = int(head.split(" ", 2)[1])
+            if leaves:
+                self.met["left after the head"] += 1
+                return False
+            said = await self._body(reader, head)
+        except asyncio.IncompleteReadError:
+            self.met["cut"] += 1
+            return False
+        assert status != 500, said
+        failed = status != 200 or re.search(rb'"error": ?["{]', said) is not None
+        self.met["failed" if failed else "answered"] += 1
+        return "connection: close" not in head
+
+    async def _body(self, reader: asyncio.StreamReader, head: str) -> bytes:
+        if "transfer-encoding: chunked" not in head:
+            length = int(head.split("content-length: ")[1].split("\r\n")[0])
+            return await reader.readexactly(length)
+        found = b""
+        while size := int(await reader.readline(), 16):
+            found += await reader.readexactly(size)
+            await reader.readexactly(2)
+        await reader.readexactly(2)
+        return found
+
+    def _request(self) -> tuple[str, dict[str, Any]]:
+        chance = self._chance
+        dice = chance.random()
+        words = "word " * chance.choice((3, 30, 300)) + str(chance.randrange(10**9))
+        protocol = chance.choice(PROTOCOLS)
+        if dice < 0.05:
+            return "/v1/explain", CLIENTS["chat"].body(f"{protocol}/strong", words)
+        if dice < 0.10:
+            return "/v1/chat/completions", CLIENTS["chat"].body(f"nobody/{words[-6:]}", words)
+        if dice < 0.15:
+            url = f"data:image/png;base64,{self._picture}"
+            body = CLIENTS["chat"].body(f"{protocol}/seeing", words, stream=dice < 0.12)
+            body["messages"][0]["content"] = [
+                {"type": "text", "text": words}, {"type": "image_url", "image_url": {"url": url}},
+            ]  # fmt: skip
+            return "/v1/chat/completions", body
+        client = CLIENTS[chance.choice(("chat", "chat", "messages", "responses", "ollama"))]
+        body = client.body(f"{protocol}/strong", words, stream=chance.random() < 0.6)
+        if "messages" in body and chance.random() < 0.3:
+            body["messages"] = [body["messages"][0], {"role": "assistant", "content": "so"}, body["messages"][0]]
+        return client.path, body
+
+
+def test_F3_what_it_holds_stays_flat_under_mixed_load(tmp_path: Path, own_home: Path, full_gates: bool) -> None:
+    seconds = 600.0 if full_gates else 8.0
+    with Wall(lambda *_: Play(), reader=faulty(random.Random(SEED)), keeps=False) as wall:
+        path = config(tmp_path / "intermodal.toml", wall)
+        served = Served(tmp_path / "serve.log", {**os.environ, "INTERMODAL_CONFIG": str(path)})
+        try:
+            load = Load(served)
+            baseline, tasks = served.sockets, int(served.gauge("tasks"))
+            asyncio.run(load.run(seconds))
+            total = sum(load.met.values())
+            print(f"{total} requests: {dict(load.met)}")  # noqa: T201 - for the results that are kept
+            assert load.met["answered"] > total * 0.7 and load.met["failed"] and load.met["cut"] == 0, load.met
+            left = load.met["left before the head"] + load.met["left after the head"]
+            assert 0.02 * total < left < 0.1 * total
+            assert served.settles(baseline + 22, 15), f"{served.sockets} sockets, {baseline} before"
+            assert served.gauge("held_bytes") == 0
+            assert served.gauge("tasks") <= tasks + 4, "tasks stay when nothing is asked"
+            found = states(own_home)
+            assert not found["reserved"] + found["sent"], found
+            said = served.log.read_text()
+            assert "unexpected" not in said, said[-2000:]
+            flat(load.looks, seconds if full_gates else 0.0)
+        finally:
+            served.end(signal.SIGKILL)
+
+
+def flat(looks: list[Look], seconds: float) -> None:
+    """Half time against the end, by medians of a fifth of the time each; of a short run only that it is not absurd."""
+    for look in looks[:: max(1, len(looks) // 12)]:
+        print(f"{look.at:6.0f} s {look.memory / (1 << 20):7.1f} MiB {look.sockets:4} sockets {look.tasks:4} tasks")  # noqa: T201
+    assert max(look.sockets for look in looks) < 20 * SIDE_BY_SIDE
+    assert max(look.tasks for look in looks) < 20 * SIDE_BY_SIDE
+    assert looks[-1].memory - looks[0].memory < 150 << 20
+    if seconds:
+        before = [look for look in looks if seconds * 0.4 < look.at <= seconds * 0.6]
+        after = [look for look in looks if look.at > seconds * 0.8]
+        grown = median(look.memory for look in after) - median(look.memory for look in before)
+        assert grown < 4 << 20, f"{grown / (1 << 20):.1f} MiB more in four minutes"
+        for name in ("sockets", "tasks"):
+            told = [median(getattr(look, name) for look in part) for part in (before, after)]
+            assert told[1] <= told[0] * 1.25 + 5, (name, told)

@@ -1,0 +1,79 @@
+"""Items of answers that clients refer to by their ids, as OpenAI's responses allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.unit.gateway.house import House, sse
+
+from intermodal.gateway.items import Items
+from intermodal.testing import FakeHost
+from intermodal.wire.served import Refused
+
+
+def asked(house: House, *items: Any, **more: Any) -> httpx.Response:
+    return house.post("/v1/responses", {"model": "cloud/strong", "input": [*items, said("and now?")], **more})
+
+
+def said(words: str) -> dict[str, Any]:
+    return {"role": "user", "content": words}
+
+
+def reference(item: dict[str, Any]) -> dict[str, str]:
+    return {"type": "item_reference", "id": item["id"]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_may_be_referred_to_in_the_next_turn(house: House, host: FakeHost, stream: bool) -> None:
+    found = asked(house, stream=stream)
+    [item] = (sse(found.text).events[-1]["response"] if stream else found.json())["output"]
+    assert asked(house, said("hello"), reference(item)).status_code == 200
+    assert [(each["role"], each["content"]) for each in host.attempts[1].json["messages"]] == [
+        ("user", "hello"), ("assistant", "the hosted answer"), ("user", "and now?"),
+    ]  # fmt: skip
+
+
+def test_a_call_of_a_tool_may_be_referred_to(house: House, host: FakeHost) -> None:
+    host.answer, host.calls = "", (("weather", {"place": "Bonn"}),)
+    tools = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
+    [call] = asked(house, tools=tools).json()["output"]
+    host.calls = ()
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "rain"}
+    assert asked(house, said("hello"), reference(call), result, tools=tools).status_code == 200
+    [made] = host.attempts[1].json["messages"][1]["tool_calls"]
+    assert made["function"] == {"name": "weather", "arguments": '{"place": "Bonn"}'}
+
+
+def test_what_is_not_stored_cannot_be_referred_to(house: House, host: FakeHost) -> None:
+    [item] = asked(house, store=False).json()["output"]
+    found = asked(house, reference(item))
+    assert found.status_code == 404
+    assert found.json()["error"]["code"] == "item_not_found" and item["id"] in found.json()["error"]["message"]
+    assert len(host.attempts) == 1
+
+
+def test_one_key_does_not_find_what_was_said_to_another() -> None:
+    items = Items()
+    items.keeper("one")({"id": "a", "text": "secret"})
+    assert items.finder("one")("a") == {"id": "a", "text": "secret"}
+    with pytest.raises(Refused, match="there is no item 'a'"):
+        items.finder("another")("a")
+
+
+def test_the_latest_are_kept_so_many_and_so_many_bytes() -> None:
+    few = Items(most=2)
+    for name in ("a", "b", "c"):
+        few.keeper("one")({"id": name})
+    with pytest.raises(Refused):
+        few.finder("one")("a")
+    assert few.finder("one")("c") == {"id": "c"}
+    small = Items(most_bytes=100)
+    for name in ("a", "b", "b"):  # what is said again takes no room twice
+        small.keeper("one")({"id": name, "text": "x" * 25})
+    assert small.finder("one")("a") and small.finder("one")("b")
+    small.keeper("one")({"id": "c", "text": "x" * 200})
+    for name in ("a", "b", "c"):
+        with pytest.raises(Refused):
+            small.finder("one")(name)
