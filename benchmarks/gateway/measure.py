@@ -130,12 +130,17 @@ def one_round(given: argparse.Namespace, tools: Tools, folder: Path, number: int
 
 
 def books(made: Running) -> Row:
-    """That budgets were at work: the tokens that its key was charged, and those that the host says were used."""
+    """That budgets and the store were at work: what the key was charged and what was kept, and what the host says."""
     assert made.pinned is not None
     made.pinned.close()  # what it still has in memory is written
     spending = json.loads(ours(made.folder, "keys", "list", "--json"))["keys"][0]["spending"]
-    charged = sum(each["spent"] for each in spending if each["unit"] == "tokens")
-    return {"charged_tokens": charged, "used_tokens": made.served * TOKENS, "spending": spending}
+    kept = json.loads(ours(made.folder, "usage", "--json"))["endpoints"]
+    return {
+        "charged_tokens": sum(each["spent"] for each in spending if each["unit"] == "tokens"),
+        "used_tokens": made.served * TOKENS,
+        "kept_calls": sum(each["attempts"] for each in kept),
+        "calls": made.served,
+    }
 
 
 def profiler(given: argparse.Namespace, name: str, load: Workload) -> list[str]:

@@ -61,6 +61,10 @@ tier = "large"
 input_mtok = 0.1
 output_mtok = 0.4
 """
+_QUIET = """
+[serve]
+log_level = "error"
+"""
 BUDGETS = ("--budget", "1000000/month", "--tokens", "1000000000000/month")
 RATES = ("--rpm", "100000000", "--tpm", "1000000000000")
 
@@ -75,9 +79,9 @@ def _env(folder: Path) -> dict[str, str]:
     return {**os.environ, "INTERMODAL_HOME": str(folder), "INTERMODAL_CONFIG": str(folder / "intermodal.toml")}
 
 
-def _intermodal(*limits: str) -> Callable[[Path, Path, int], Start]:
+def _intermodal(*limits: str, config: str = "") -> Callable[[Path, Path, int], Start]:
     def start(_peers: Path, folder: Path, behind: int) -> Start:
-        (folder / "intermodal.toml").write_text(_CONFIG.format(port=behind))
+        (folder / "intermodal.toml").write_text(_CONFIG.format(port=behind) + config)
         headers = {}
         if limits:
             secret = ours(folder, "keys", "create", "bench", *limits).split()[-1]
@@ -221,13 +225,21 @@ SERVERS = {
     server.name: server
     for server in (
         Server("nginx", "forwards and keeps connections; reads no JSON, no keys, no log", _nginx, _nginx_version),
-        Server("intermodal", "key, two budgets that reserve, plan, store", _intermodal(*BUDGETS), _our_version),
-        Server("intermodal-rates", "the same, and two rates", _intermodal(*BUDGETS, *RATES), _our_version),
-        Server("intermodal-open", "plan, store; no key", _intermodal(), _our_version),
+        Server(
+            "intermodal",
+            "key, two budgets that reserve, plan, store, a line of log a request, counts",
+            _intermodal(*BUDGETS),
+            _our_version,
+        ),
+        Server("intermodal-rates", "as intermodal, and two rates", _intermodal(*BUDGETS, *RATES), _our_version),
+        Server(
+            "intermodal-quiet", "as intermodal, without the log", _intermodal(*BUDGETS, config=_QUIET), _our_version
+        ),
+        Server("intermodal-open", "plan, store, log, counts; no key", _intermodal(), _our_version),
         Server("litellm", "master key; no database, no budgets", _litellm, _version_of("litellm")),
         Server("portkey", "no key, no budgets", _portkey, _portkey_version),
         Server("tensorzero", "no key, no budgets, observability off", _tensorzero, _version_of("tensorzero")),
     )
 }
 USUAL = ("nginx", "intermodal", "litellm", "portkey", "tensorzero")
-KEYED = ("intermodal", "intermodal-rates")
+KEYED = ("intermodal", "intermodal-rates", "intermodal-quiet")

@@ -41,7 +41,8 @@ def text(found: Row) -> str:
         if row["workload"] == "books":
             parts.append(
                 f"Round {row['round']}: the key of {row['server']} was charged {row['charged_tokens']:,.0f} tokens,"
-                f" the host had used {row['used_tokens']:,.0f}."
+                f" the host had used {row['used_tokens']:,.0f}; of {row['calls']:,} calls"
+                f" {row['kept_calls']:,} are in the store."
             )
     before, after = (found["load_of_the_machine"][when][0] for when in ("before", "after"))
     parts.append(

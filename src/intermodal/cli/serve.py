@@ -39,7 +39,7 @@ Examples
     default=None,
     help="The least that is logged; warning leaves out what went well.  [default: info]",
 )
-@click.option("--check", is_flag=True, help="Read the config, see whether it could serve, and end.")
+@click.option("--check", is_flag=True, help="Say what would be served, and what is wrong with it, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
 @click.option("--as-worker", default="", hidden=True)
 def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
@@ -59,7 +59,9 @@ def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
         return
     import asyncio
 
-    asyncio.run(_run(check, as_json, as_worker, given))
+    code = asyncio.run(_run(check, as_json, as_worker, given))
+    if code:
+        raise click.exceptions.Exit(code)
 
 
 def _lead(given: dict[str, Any]) -> bool:
@@ -89,7 +91,7 @@ def _lead(given: dict[str, Any]) -> bool:
     return True
 
 
-async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]) -> None:
+async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]) -> int:
     from msgspec.structs import replace
 
     from intermodal.config import data_dir
@@ -98,16 +100,19 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
     from intermodal.gateway.ledger.nouns import Rate
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.logs import Log
+    from intermodal.gateway.openfiles import raised
     from intermodal.gateway.serving import Gateway
     from intermodal.gateway.workers.worker import Worker
 
+    raised()
     worker = Worker(as_worker) if as_worker else None
     client = LastingClient()
     settings = replace(client.config.serve, **given)
     log = Log(settings.log_format, settings.log_level, worker=worker.number + 1 if worker is not None else 0)
     async with aclosing(log), client:  # the log last: what a collector did not take in the end is said
         rates = {name: Rate(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
-        ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE), limits=rates)
+        books = SqliteBooks(data_dir(client.env) / FILE)
+        ledger = Ledger(books, limits=rates)
         await ledger.start()
         try:
             gateway = Gateway(
@@ -122,8 +127,9 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
             if worker is not None:
                 gateway.join(worker)
             if check:
-                await _check(gateway, as_json, settings.workers)
-                return
+                from intermodal.cli.serve_check import check as checked
+
+                return await checked(gateway, books, settings.workers, as_json)
             await gateway.start()
             whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
             if worker is None or worker.post.first:
@@ -134,36 +140,6 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
             if gateway.telemetry is not None:
                 log.listen()
             await gateway.serve(signals=True)
+            return 0
         finally:
             await ledger.close()
-
-
-async def _check(gateway: object, as_json: bool, workers: int) -> None:
-    from intermodal.errors import UsageError
-    from intermodal.gateway.health import readiness
-    from intermodal.gateway.listing import rows
-    from intermodal.gateway.serving import Gateway
-
-    assert isinstance(gateway, Gateway)
-    ready = await readiness(gateway)
-    names = [row["id"] for row in rows(gateway.client.catalog)]
-    config = gateway.client.config
-    if as_json:
-        from intermodal.cli.document import print_document
-
-        print_document("serve", {
-            "ready": all(ready.values()), "checks": ready, "config": config.path, "host": gateway.host,
-            "port": gateway.port, "workers": workers, "keys": gateway.keyed, "models": names,
-            "policies": list(config.policies),
-        })  # fmt: skip
-    else:
-        click.echo(f"config     {config.path or 'none'}")
-        keys = "with keys" if gateway.keyed else "without keys"
-        many = f", {workers} workers" if workers > 1 else ""
-        click.echo(f"listens    {gateway.host}:{gateway.port}, {keys}{many}")
-        click.echo(f"models     {len(names)} that can be asked now; policies: {', '.join(config.policies) or 'none'}")
-        for name, good in ready.items():
-            click.echo(f"{name:<10} {'ready' if good else 'not ready'}")
-    if not all(ready.values()):
-        missing = ", ".join(name for name, good in ready.items() if not good)
-        raise UsageError(f"it could not serve: {missing} not ready", todo="run: intermodal doctor")

@@ -26,6 +26,7 @@ from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.metrics import Metrics
+from intermodal.gateway.openfiles import backlog, fitting
 from intermodal.gateway.planned import Plans
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from intermodal.gateway.ledger.ledger import Ledger
     from intermodal.gateway.workers.worker import Worker
 
-_BACKLOG = 1024
 _TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
 _LINGER = 2.0  # seconds in which a connection may ask once more, and be told that it ends, when others take over
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
@@ -74,7 +74,7 @@ class Gateway:
             )
         self.client = client
         self.host, self.port = host, port
-        self.limits = limits or HttpLimits(body=client.config.serve.max_body << 20)
+        self.limits = fitting(limits or HttpLimits(body=client.config.serve.max_body << 20))
         self.connections: set[Connection] = set()
         self.held = 0
         self.conversations = Conversations()
@@ -260,7 +260,7 @@ class Gateway:
                     self._servers.append(await loop.create_server(connection, sock=line, backlog=1))
             else:
                 host = self.host.strip("[]")
-                self._servers.append(await loop.create_server(connection, host, self.port, backlog=_BACKLOG))
+                self._servers.append(await loop.create_server(connection, host, self.port, backlog=backlog()))
         except OSError as error:
             why = (error.strerror or "cannot be listened on").lower()
             raise UsageError(why, where=f"{self.host}:{self.port}", todo="choose another --port") from None

@@ -99,3 +99,63 @@ def test_a_config_that_is_wrong_is_said_by_check(tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         done = cli("serve", "--check")
         assert done.code == 2 and word in done.err, (text, done.err)
+
+
+CHECKED = """
+[policies.house]
+farthest = "machine"
+model = "cloud/strong"
+[policies.lost]
+model = "cloud/stronk"
+[serve]
+origins = ["https://chat.example.com"]
+[serve.aliases]
+gpt-4o = "cloud/strong"
+gpt-5 = "policy:hose"
+gpt-6 = "gpt-4o"
+[serve.rates."cloud:cloud/strong"]
+rpm = 5
+[serve.rates."cloud:cloud/stronk"]
+rpm = 5
+"""
+
+
+def test_check_finds_what_can_never_be_with_its_line(
+    host: FakeHost, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config(tmp_path / "c.toml", ("cloud", host.base_url, STRONG), more=CHECKED)
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    cli("keys", "create", "app", "--policy", "gone", "--policy", "house")
+    done = cli("serve", "--check", "--json")
+    assert done.code == 2, done.err
+    document = done.document
+    wrong = {each["where"]: each["what"] for each in document["findings"] if each["level"] == "wrong"}
+    lines = path.read_text().splitlines()
+
+    def at(text: str) -> str:
+        return f"{path} line {lines.index(text) + 1}"
+
+    assert set(wrong) == {
+        at("[policies.lost]"), at('gpt-5 = "policy:hose"'), at('gpt-6 = "gpt-4o"'),
+        at('[serve.rates."cloud:cloud/stronk"]'),
+    }  # fmt: skip
+    notes = [each["what"] for each in document["findings"] if each["level"] == "note"]
+    assert any("policy:house answers no chat now" in note for note in notes), notes
+    assert any("policy:gone" in note for note in notes)
+    answers = {each["name"]: each["answers"] for each in document["asked_for"]}
+    assert answers["gpt-4o"] == "cloud:cloud/strong" and answers["gpt-5"] == ""
+    assert document["keys_active"] == 1 and document["rates"]["cloud:cloud/strong"] == {"rpm": 5}
+    assert document["limits"]["body_bytes"] == 64 << 20
+    text = cli("serve", "--check")
+    assert text.code == 2 and "4 wrong in the config" in text.err
+    assert str(path) in text.out and "https://chat.example.com" in text.out
+    assert host.attempts == []
+
+
+def test_check_of_what_cannot_serve_is_one_document(host: FakeHost, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from intermodal.gateway import health
+
+    monkeypatch.setattr(health, "usable", lambda catalog: iter(()))
+    done = cli("serve", "--check", "--json")
+    assert done.code == 2 and done.document["ready"] is False
+    assert done.document["checks"]["endpoints"] is False
