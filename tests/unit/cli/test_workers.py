@@ -183,7 +183,8 @@ def test_a_worker_that_is_killed_is_replaced_and_its_counts_stay(configured: Pat
     assert "was ended by SIGKILL; another is started" in gateway.said
     assert all(chat(line).status_code == 200 for line in gateway.lines())
     until(lambda: gateway.counted(answered) == 4, "counts of the dead are lost, or counted twice")
-    assert all(re.search(rf"^\S+ \[{number}\] POST /v1/chat", gateway.said, re.MULTILINE) for number in (1, 2))
+    until(lambda: all(re.search(rf"^\S+ \[{number}\] POST /v1/chat", gateway.said, re.MULTILINE) for number in (1, 2)),
+          "lines of the log have no number")  # fmt: skip
 
 
 def test_a_signal_lets_all_workers_end_their_answers(configured: Path, host: FakeHost, flock: Flocks) -> None:
