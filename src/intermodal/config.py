@@ -192,6 +192,8 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         "max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value,
         "pay_twice": file.pay_twice,
     }  # fmt: skip
+    serve = _serve(_table(table, "serve", where), where)
+    bounds = {**usual, "streaming": serve.streaming}
     return Config(
         path=where,
         consent=file.consent,
@@ -200,8 +202,8 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         declined=file.declined,
         discovery=_discovery(_table(table, "discovery", where), where),
         timeouts=file.timeouts,
-        policies={name: _policy(name, row, usual, where) for name, row in parted["policies"].items()},
-        serve=_serve(_table(table, "serve", where), where),
+        policies={name: _policy(name, row, bounds, where) for name, row in parted["policies"].items()},
+        serve=serve,
         telemetry=_telemetry(_table(table, "telemetry", where), where),
         **usual,
     )
@@ -264,7 +266,7 @@ def _telemetry(table: Mapping[str, Any], where: str) -> Telemetry:
 
 
 def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where: str) -> Policy:
-    """One ``[policies.NAME]``: of a policy; money, time and ``pay_twice`` are the file's unless it says others."""
+    """One ``[policies.NAME]``. Money, time, ``pay_twice`` and ``streaming`` are the file's unless it says others."""
     key = ("policies", name)
     check_name(name, where, key, "a policy")
     if "max_cost_stated" in table:

@@ -14,7 +14,7 @@ from msgspec import Meta
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.waits import LONGEST, Waits
 from intermodal.content import Value
-from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy
+from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Streaming
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -65,6 +65,7 @@ class Serve(Value, forbid_unknown_fields=True):
         origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
         max_body: MiB of one request.
         drain: seconds that answers on their way get to end when it is stopped.
+        streaming: "live" shows words as they come, "buffered" once all of an answer is there; unless a policy says it.
         aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
         rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
         metrics: who reads ``/metrics`` once there are keys: those made for it ("keys"), whoever reaches the server
@@ -80,6 +81,7 @@ class Serve(Value, forbid_unknown_fields=True):
     origins: tuple[_Origin, ...] = ()
     max_body: Annotated[int, Meta(ge=1, le=1024)] = 64
     drain: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    streaming: Streaming = "live"
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
     rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)
     metrics: Literal["keys", "open", "off"] = "keys"
@@ -107,7 +109,7 @@ class Telemetry(Value, forbid_unknown_fields=True):
 class PolicyRow(Policy, forbid_unknown_fields=True):
     """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
 
-    Money, time and ``pay_twice`` are the file's own unless the policy says others.
+    Money, time, ``pay_twice`` and ``streaming`` are the file's own unless the policy says others.
     """
 
     max_cost: _Usd = DEFAULT_MAX_COST

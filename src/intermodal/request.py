@@ -111,6 +111,7 @@ class Tool(Value):
 
 # Whether tools may, must not or must be called. One tool that must be called is "required" with that tool alone.
 ToolChoice = Literal["auto", "none", "required"]
+Streaming = Literal["live", "buffered"]
 
 
 class Policy(Value):
@@ -135,6 +136,8 @@ class Policy(Value):
         pages: page numbers (1-based) to which documents are restricted; () for all.
         time_value: USD one second of waiting is worth.
         pay_twice: when a call failed that may have been paid, a fallback may be paid too.
+        streaming: whether the words of an answer are shown as they come, or ("buffered") once all of it is there, so
+            that another route may take over from one that died in the middle.
     """
 
     objective: Objective = "default"
@@ -152,6 +155,7 @@ class Policy(Value):
     pages: tuple[int, ...] = ()
     time_value: float = DEFAULT_TIME_VALUE
     pay_twice: bool = True
+    streaming: Streaming = "live"
 
     @property
     def takes_unknown_prices(self) -> bool:

@@ -35,6 +35,7 @@ TEXT = "".join(TOKENS)
 OTHER = ["the", " other", " model", " says", " no", " such", " thing"]
 CUTS = ("fin", "rst", "stall", "inband", "malformed", "ended")
 SIDE_BY_SIDE = 8
+USUAL = (5.0, 0.5, "")  # of a gate: seconds to the first word and of silence, more of its config
 # Who asks, and what is spoken behind the gateway: each API to itself, and across.
 PAIRS = (
     ("chat", "openai"), ("messages", "anthropic"), ("ollama", "ollama"), ("responses", "openai-responses"),
@@ -66,9 +67,9 @@ class Gate(NamedTuple):
     home: Path
     asked: Counter[str]  # how often each was
 
-    def asks(self, client: Client, model: str, **more: Any) -> tuple[int, bytes]:
+    def asks(self, client: Client, model: str, headers: dict[str, str] | None = None, **more: Any) -> tuple[int, bytes]:
         """Status and body, however it comes."""
-        with httpx.Client(timeout=60, trust_env=False) as http:
+        with httpx.Client(timeout=60, trust_env=False, headers=headers) as http:
             found = http.post(f"{self.served.url}{client.path}", json=client.body(model, **more))
             return found.status_code, found.content
 
@@ -84,8 +85,8 @@ HOSTS = {"first": "openai", "other": "openai", **{f"by-{protocol}": protocol for
 
 @pytest.fixture
 def gate(tmp_path: Path, own_home: Path, request: pytest.FixtureRequest) -> Iterator[Gate]:
-    """``param``: seconds to the first word and of silence, and more of a config."""
-    window, idle, more = getattr(request, "param", (5.0, 0.5, ""))
+    """A gateway, and hosts of each protocol behind it."""
+    window, idle, more = getattr(request, "param", USUAL)
     plays: dict[str, Play] = {}
     asked: Counter[str] = Counter()
 
@@ -97,6 +98,7 @@ def gate(tmp_path: Path, own_home: Path, request: pytest.FixtureRequest) -> Iter
         text = "max_cost = 1e9\n" + more
         for number in range(SIDE_BY_SIDE):  # or whoever turned out faster would come first
             text += f'[policies.m{number}]\nmodel = "cloud/{number}"\nobjective = "cheapest"\n'
+            text += f'[policies.b{number}]\nmodel = "cloud/{number}"\nobjective = "cheapest"\nstreaming = "buffered"\n'
         for host, protocol in HOSTS.items():
             root = wall.base_url.removesuffix("/v1") if protocol == "ollama" else wall.base_url
             text += HOST.format(host=host, url=root, protocol=protocol, window=window, idle=idle)
@@ -202,6 +204,41 @@ def test_B2_no_answer_mixes_two_models(gate: Gate, full_gates: bool) -> None:
 
     each(list(range(0, len(work), share)), one)
     assert met["fell back"] > cuts // 5 and met["cut"] > cuts // 5, met
+
+
+@pytest.mark.parametrize(
+    ("gate", "how"),
+    [(USUAL, "header"), (USUAL, "policy"), ((5.0, 0.5, '[serve]\nstreaming = "buffered"\n'), "config")],
+    indirect=["gate"], ids=["header", "policy", "config"],
+)  # fmt: skip
+def test_A1_a_buffered_answer_is_taken_over_wherever_it_dies(gate: Gate, how: str, full_gates: bool) -> None:
+    """Nothing is shown before all of it is there: one that dies in the middle is another's turn."""
+    chance = random.Random(SEED)
+    places = range(1, 60) if full_gates else [chance.randrange(1, 60)]
+    work = [(client, place, manner) for client in CLIENTS for place in places for manner in CUTS if manner != "stall"]
+    headers = {"x-intermodal-stream": "buffered"} if how == "header" else {}
+
+    def one(number: int, job: tuple[str, int, str]) -> None:
+        name, place, manner = job
+        gate.plays[f"first-{number}"] = upstreams.cut("openai", TOKENS, place, manner)
+        model = f"policy:b{number}" if how == "policy" else f"policy:m{number}"
+        heard = gate.hears(CLIENTS[name], model, headers=headers)
+        assert heard.succeeded and heard.text == "".join(OTHER), (job, heard)
+        gate.plays.pop(f"first-{number}")  # it is well again, or it would be left alone for a while
+        assert gate.hears(CLIENTS[name], model, headers=headers).succeeded
+
+    each(work, one)
+
+
+def test_a_whole_answer_is_taken_over_wherever_it_dies(gate: Gate) -> None:
+    """A client that asked for no stream has seen nothing when the host dies in the middle."""
+    for name, client in CLIENTS.items():
+        for manner in ("fin", "inband", "ended"):
+            gate.plays["first-0"] = upstreams.cut("openai", TOKENS, 20, manner)
+            status, data = gate.asks(client, "policy:m0", stream=False)
+            assert status == 200 and "".join(OTHER) in data.decode() and "東" not in data.decode(), (name, manner, data)
+            gate.plays.pop("first-0")
+            assert gate.asks(client, "policy:m0", stream=False)[0] == 200
 
 
 def _before_the_first_word() -> dict[str, Play]:

@@ -42,7 +42,9 @@ async def _generate(course: Course, step: Call) -> Finished:
     schema = request.output if isinstance(request.output, JsonOutput) else None
     forced = schema is not None and endpoint.host.forced_json
     job = _job(course, step, endpoint, messages, stands_for, forced=forced)
-    speaker = Speaker(endpoint.id, course.shop.emit, live=schema is None or forced)
+    # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
+    live = course.shop.world.live and request.policy.streaming == "live"
+    speaker = Speaker(endpoint.id, course.shop.emit, live=live and (schema is None or forced))
     try:
         done = await course.do(job, speaker)
     except SchemaRefused:

@@ -96,7 +96,7 @@ def _usage_wanted(options: msgspec.Raw | None) -> bool:
 async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -> None:
     """Answer a call of this dialect."""
     after = None
-    if dialect is CHAT and (ready := await gateway.lane.ready(asked)) is not None:
+    if (ready := await gateway.lane.ready(asked, dialect)) is not None:
         way = ready.way or await gateway.lane.learned(ready, asked)
         if way is not None:
             after = await gateway.lane.run(ready, way, asked, reply)
@@ -174,7 +174,8 @@ class Stream:
         job = self._job
         said = told.Told(job.plan)
         run = RunEvents(said.about)
-        running = self._gateway.running(job.prepared, job.plan, self._asked, live=True, after=job.after)
+        live = job.request.policy.streaming == "live"
+        running = self._gateway.running(job.prepared, job.plan, self._asked, live=live, after=job.after)
         async with running as happening:
             async for event in happening:
                 said.feed(event)

@@ -23,7 +23,7 @@ from intermodal.errors import UnknownModel
 from intermodal.gateway.counted import check_values
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
-from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Tier, Zone
+from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Streaming, Tier, Zone
 from intermodal.wire.served import Refused
 
 HEADER = "x-intermodal-"
@@ -50,6 +50,7 @@ class Wishes(Value, forbid_unknown_fields=True):
     keep: tuple[Aspect, ...] = ()
     language: str = ""
     pay_twice: bool | None = None
+    stream: Streaming | None = None
 
 
 def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
@@ -105,7 +106,7 @@ def policy_of(model: str, config: Config) -> Policy:
     name = config.serve.aliases.get(model, model)
     usual = Policy(
         max_cost=config.max_cost, max_cost_stated=config.max_cost_stated, time_value=config.time_value,
-        pay_twice=config.pay_twice,
+        pay_twice=config.pay_twice, streaming=config.serve.streaming,
     )  # fmt: skip
     if name == AUTO:
         return config.policies.get(AUTO, usual)
@@ -134,6 +135,8 @@ def tightened(policy: Policy, wishes: Wishes) -> Policy:
         raise Refused(f"the policy's objective is {policy.objective}, and a request may not change it", status=400)
     if wishes.pay_twice and not policy.pay_twice:
         raise Refused("the policy does not pay twice, and a request may not loosen that", status=400)
+    if wishes.stream == "live" and policy.streaming != "live":
+        raise Refused("the policy shows no answer before all of it is there, and a request may not", status=400)
     tiers = [tier for tier in (policy.at_least, wishes.at_least) if tier is not None]
     waits = [seconds for seconds in (policy.deadline, wishes.deadline) if seconds is not None]
     return replace(
@@ -147,5 +150,6 @@ def tightened(policy: Policy, wishes: Wishes) -> Policy:
         private=tuple(dict.fromkeys((*policy.private, *wishes.private))),
         keep=tuple(dict.fromkeys((*policy.keep, *wishes.keep))),
         language=wishes.language or policy.language,
+        streaming=wishes.stream or policy.streaming,
         pay_twice=policy.pay_twice if wishes.pay_twice is None else wishes.pay_twice,
     )

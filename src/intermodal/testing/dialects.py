@@ -116,8 +116,8 @@ class Anthropic(Dialect):
         if not isinstance(tree["max_tokens"], int):
             raise Refused(400, "invalid_request_error", "max_tokens: Field required")
         attempt.model = tree["model"]
-        if tree.get("system"):
-            found.texts.append(tree["system"])
+        system = tree.get("system") or []
+        found.texts += [system] if isinstance(system, str) else [block["text"] for block in system]
         for message in tree["messages"]:
             if message["role"] not in ("user", "assistant"):
                 raise Refused(400, "invalid_request_error", "messages: Unexpected role")

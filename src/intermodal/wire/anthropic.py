@@ -14,7 +14,7 @@ import msgspec
 
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
-from intermodal.request import JsonOutput, TextOutput
+from intermodal.request import JsonOutput, Sampling, TextOutput
 from intermodal.wire._json import Base64, loads, segments, whole
 from intermodal.wire.anthropic_reply import Decoder
 from intermodal.wire.anthropic_served import decode_request
@@ -87,9 +87,13 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         settings["tool_choice"] = _choice(call)
     settings["stream"] = True if call.stream else None
     tree = {"model": call.model, **{key: value for key, value in settings.items() if value is not None}}
+    return Encoded(path=PATH, headers=headers_for(sampling), segments=segments(tree))
+
+
+def headers_for(sampling: Sampling) -> tuple[tuple[str, str], ...]:
+    """What the API wants: its version is the newest that knows what is asked for."""
     drawn = sampling.temperature is not None or sampling.top_p is not None
-    headers = (*_JSON, ("anthropic-version", SAMPLED if drawn else VERSION))
-    return Encoded(path=PATH, headers=headers, segments=segments(tree))
+    return (*_JSON, ("anthropic-version", SAMPLED if drawn else VERSION))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:

@@ -22,8 +22,7 @@ class Decoder(Decoding):
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
-        self._counts: dict[str, int] = {}
-        self._tier = ""
+        self._counts = Counts()
         self._calls: dict[int, int] = {}  # index of a block -> which tool call it is
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
@@ -87,7 +86,18 @@ class Decoder(Decoding):
         self._reason = FINISH_REASONS.get(reason, status.quote(reason.lower())[:40])
 
     def _read_usage(self, usage: Any) -> None:
-        """Counts come in two places, and the later ones are the totals. What was cached is not in ``input_tokens``."""
+        self._usage = self._counts.add(usage) or self._usage
+
+
+class Counts:
+    """What a message says it took. Counts come in two places, and the later ones are the totals."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, int] = {}
+        self._tier = ""
+
+    def add(self, usage: Any) -> Usage | None:
+        """A usage object; what is known with it, None where nothing is. What was cached is not in ``input_tokens``."""
         found = mapping(usage)
         details, kept = mapping(found.get("output_tokens_details")), mapping(found.get("cache_creation"))
         self._tier = word(found.get("service_tier")) or self._tier
@@ -98,13 +108,13 @@ class Decoder(Decoding):
         for name, value in (*found.items(), *nested):
             number = count(value)
             if number is not None:
-                self._counts[name] = number
-        if not self._counts:
-            return
-        told = self._counts.get
+                self._told[name] = number
+        if not self._told:
+            return None
+        told = self._told.get
         read, written = told("cache_read_input_tokens"), told("cache_creation_input_tokens")
         given = told("input_tokens")
-        self._usage = Usage(
+        return Usage(
             input_tokens=None if given is None else given + (read or 0) + (written or 0),
             output_tokens=told("output_tokens"),
             cached_tokens=read,

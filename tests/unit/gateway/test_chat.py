@@ -85,9 +85,16 @@ def test_an_answer_may_be_allowed_to_be_longer_than_a_model_can_write(house: Hou
 
 
 def test_what_is_not_understood_is_named(house: House) -> None:
-    found = house.chat(presence_penalty=0.5, logit_bias={})
-    assert found.headers["x-intermodal-ignored"] == "logit_bias, presence_penalty"
+    found = house.chat(web_search_options={}, moderation="strict")
+    assert found.headers["x-intermodal-ignored"] == "moderation, web_search_options"
     assert "x-intermodal-ignored" not in house.chat().headers
+
+
+def test_what_the_host_understands_too_goes_to_it(house: House, host: FakeHost) -> None:
+    found = house.chat(presence_penalty=0.5, logit_bias={"1": 2}, reasoning_effort="low")
+    assert "x-intermodal-ignored" not in found.headers
+    sent = host.attempts[-1].json
+    assert (sent["presence_penalty"], sent["logit_bias"], sent["reasoning_effort"]) == (0.5, {"1": 2}, "low")
 
 
 def test_countless_unknown_fields_leave_a_head_that_clients_read(house: House) -> None:

@@ -111,6 +111,22 @@ def test_a_silent_stream_is_kept_open_by_comments(
     assert not found.done
 
 
+def test_a_buffered_stream_is_kept_open_and_comes_at_once(
+    house: House, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intermodal.gateway.chats.QUIET", 0.1)
+    monkeypatch.setattr("intermodal.gateway.chats.AGAIN", 0.1)
+    host.answer = WORDS
+    host.fault = Fault("slow", 0.5)
+    found = house.post("/v1/chat/completions", ASKED, x_intermodal_stream="buffered")
+    stream = sse(found.text)
+    assert stream.done and len(stream.comments) >= 2
+    (delta,) = [event["choices"][0]["delta"] for event in stream.events if event["choices"][0]["delta"].get("content")]
+    assert delta["content"] == WORDS
+    refused = house.post("/v1/chat/completions", ASKED, x_intermodal_stream="sometimes")
+    assert refused.status_code == 400
+
+
 def leave(
     house: House,
     tree: dict[str, object],

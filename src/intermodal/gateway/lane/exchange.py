@@ -7,20 +7,20 @@ first visible word on: what fails before that was never shown, and another route
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from intermodal import errors
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.speaker import Speaker
+from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.lane.replies import DONE, Piece, read, rewritten
 from intermodal.gateway.reply import Reply
-from intermodal.wire import openai_chat, status
+from intermodal.wire import status
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Error, Usage
-from intermodal.wire.openai_chat_served import StreamEncoder
+from intermodal.wire.decoding import Decoding
 
 MAX_REPLY = 64 << 20  # bytes of a whole answer
 MAX_EVENT = 8 << 20  # bytes of one event of a stream
@@ -31,12 +31,28 @@ _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 End = Literal["", "done", "looped"]
 
 
+class Reader(Protocol):
+    """How a wire's replies are read (``tongues.py``)."""
+
+    def read(self, data: bytes) -> Piece | None:
+        """A whole reply; None for what is none."""
+        ...
+
+    def decoder(self, endpoint: str, headers: Mapping[str, str]) -> Decoding:
+        """The codec that reads them everywhere else."""
+        ...
+
+    def encoder(self, model: str) -> Encoder:
+        """What tells a whole answer as a stream, without its usage."""
+        ...
+
+
 class Exchange:
     """A reply on its way. ``outcome`` is set when there is nothing more to wait for: None, or why it failed."""
 
     waits = False
 
-    def __init__(self, endpoint: str, secret: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, endpoint: str, secret: str, reader: Reader, loop: asyncio.AbstractEventLoop) -> None:
         self.outcome: asyncio.Future[errors.CallError | None] = loop.create_future()
         self.first_at: float | None = None
         self.usage: Usage | None = None
@@ -46,6 +62,7 @@ class Exchange:
         self.looped = False
         self._endpoint = endpoint
         self._secret = secret
+        self._reader = reader
         self._loop = loop
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -117,7 +134,7 @@ class Exchange:
 
     def _wrong(self, data: bytes) -> errors.CallError:
         """What a reply that is none stands for, by the codec that reads it everywhere else."""
-        decoder = openai_chat.Decoder(self._endpoint, headers=self._headers)
+        decoder = self._reader.decoder(self._endpoint, self._headers)
         for event in (*decoder.feed(data), *decoder.close()):
             if isinstance(event, Error) and isinstance(event.error, errors.CallError):
                 return event.error
@@ -139,7 +156,7 @@ class Whole(Exchange):
 
     def _ended(self) -> None:
         self.raw = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        piece = read(self.raw)
+        piece = self._reader.read(self.raw)
         if piece is None or not piece.finish:
             self._fail(self._wrong(self.raw))
             return
@@ -172,8 +189,10 @@ class Live(Exchange):
 
     waits = True
 
-    def __init__(self, endpoint: str, secret: str, loop: asyncio.AbstractEventLoop, teller: Teller) -> None:
-        super().__init__(endpoint, secret, loop)
+    def __init__(
+        self, endpoint: str, secret: str, reader: Reader, loop: asyncio.AbstractEventLoop, teller: Teller
+    ) -> None:
+        super().__init__(endpoint, secret, reader, loop)
         self.pipe: Pipe | None = None
         self.begun = False
         self._teller = teller
@@ -323,7 +342,7 @@ class Live(Exchange):
 
     def _come_whole(self, data: bytes) -> None:
         """An answer at once, told as a stream."""
-        piece = read(data)
+        piece = self._reader.read(data)
         if piece is None or not piece.finish:
             self._fail(self._wrong(data))
             return
@@ -331,13 +350,14 @@ class Live(Exchange):
         self.first_at = self._loop.time()
         self.begun = True
         self._teller.begin()
-        decoder = openai_chat.Decoder(self._endpoint, headers=self._headers)
-        encoder = StreamEncoder(self._model, id="chatcmpl-whole", created=int(time.time()), usage=False)
+        decoder, encoder = self._reader.decoder(self._endpoint, self._headers), self._reader.encoder(self._model)
         events = [*decoder.feed(data), *decoder.close()]
-        through = b"".join(encoder.feed(event) for event in events)
-        self._sample = through.partition(b"\n\n")[0].removeprefix(b"data: ")
+        self._told_whole(b"".join(map(encoder.feed, events)), piece)
+
+    def _told_whole(self, data: bytes, piece: Piece) -> None:
+        self._sample = data.partition(b"\n\n")[0].removeprefix(b"data: ")
         self._counted, self._last = piece.counted or b"{}", self._sample
-        self._finish(through.removesuffix(DONE))
+        self._finish(data.removesuffix(DONE))
 
     def failed(self, error: errors.CallError) -> None:
         if self.finish and self.begun and not self.outcome.done():

@@ -27,13 +27,15 @@ from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import Place, answered
 from intermodal.gateway.counted import check_values
+from intermodal.gateway.dialects import Dialect
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.pipes import Pipe, Pipes
-from intermodal.gateway.lane.reading import Chat, chat_of
-from intermodal.gateway.lane.replies import broken, calls_of, rewritten
+from intermodal.gateway.lane.reading import Chat
+from intermodal.gateway.lane.replies import calls_of, rewritten
 from intermodal.gateway.lane.rows import Rows
-from intermodal.gateway.lane.way import Prices, Way, about, way_of
+from intermodal.gateway.lane.tongues import TONGUES, Tongue
+from intermodal.gateway.lane.way import Means, Way, about, way_of
 from intermodal.gateway.latest import Latest
 from intermodal.gateway.ledger.nouns import Refusal
 from intermodal.gateway.ledger.till import Reservation
@@ -83,6 +85,7 @@ class Ready(NamedTuple):
     """A chat that the lane may take. ``way`` None: its shape is new."""
 
     chat: Chat
+    tongue: Tongue
     key: tuple[object, ...]
     way: Way | None
     policy: Policy
@@ -111,17 +114,20 @@ class Lane:
 
     # ---- may it be taken? ----------------------------------------------------------------------
 
-    async def ready(self, asked: Asked) -> Ready | None:
+    async def ready(self, asked: Asked, dialect: Dialect) -> Ready | None:
         """What is asked, if it may be for the lane. Raises Refused for a wish or a name that is none."""
+        tongue = TONGUES.get(dialect.reads)
+        if tongue is None:
+            return None
         client, telemetry = self._gateway.client, self._gateway.telemetry
         if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
             return None
         await client.looked()
         check_values(asked.body)
         if len(asked.body) > LARGE:
-            chat = await asyncio.to_thread(chat_of, asked.body, asked.owner, self._measures.alone())
+            chat = await asyncio.to_thread(tongue.chat_of, asked.body, asked.owner, self._measures.alone())
         else:
-            chat = chat_of(asked.body, asked.owner, self._measures)
+            chat = tongue.chat_of(asked.body, asked.owner, self._measures)
         if chat is None:
             return None
         asked.served.model = chat.model
@@ -132,6 +138,8 @@ class Lane:
         if policy is None:
             policy = tightened(policy_of(chat.model, client.config), wishes_of(headers, chat.fields))
             self._policies[chat.model, wished, own] = policy
+        if chat.stream and policy.streaming != "live":
+            return None
         if asked.key.models or asked.key.policies:
             allowed(asked.key, chat.model, client.config)
         place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
@@ -140,26 +148,26 @@ class Lane:
         catalog = client.catalog_for(policy)
         known = self._ways.get(key)
         if known is not None and known.holds(catalog, client):
-            return None if known.way is None else Ready(chat, key, known.way, policy, place)
+            return None if known.way is None else Ready(chat, tongue, key, known.way, policy, place)
         self._measures.count_by(catalog)
-        return Ready(chat, key, None, policy, place)
+        return Ready(chat, tongue, key, None, policy, place)
 
     # ---- a shape that is new -------------------------------------------------------------------
 
     async def learned(self, ready: Ready, asked: Asked) -> Way | None:
         """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
-        gateway, chat = self._gateway, ready.chat
+        gateway = self._gateway
         inputs = await self._inputs(ready, asked)
         plan = gateway.shapes.shared(inputs) if inputs is not None else None
         way = None
         if inputs is not None and plan is not None:
-            way = self._way(chat, inputs, plan)
+            way = self._way(ready, inputs, plan)
         client = gateway.client
         catalog = inputs.catalog if inputs is not None else client.catalog_for(ready.policy)
         self._ways[ready.key] = _Known(way, catalog, client.machine, client.epoch, client.today)
         return way
 
-    def _way(self, chat: Chat, inputs: Inputs, plan: object) -> Way | None:
+    def _way(self, ready: Ready, inputs: Inputs, plan: object) -> Way | None:
         from intermodal.catalog.load import tariffs
         from intermodal.config import snapshot_file
         from intermodal.keys import find_key
@@ -170,23 +178,22 @@ class Lane:
         endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
         if endpoint is None:
             return None
+        means = Means(
+            find_key(endpoint.host, client.env) or "", tariffs(snapshot_file(client.env))(endpoint),
+            Timeouts().as_said(client.config.timeouts), client.proxies,
+        )  # fmt: skip
         try:
-            return way_of(
-                chat, inputs, plan, key=find_key(endpoint.host, client.env) or "",
-                prices=Prices(tariffs(snapshot_file(client.env))(endpoint)),
-                timeouts=Timeouts().as_said(client.config.timeouts), proxies=client.proxies,
-            )  # fmt: skip
+            return way_of(ready.chat, inputs, plan, ready.tongue, means)
         except errors.ConfigError:
             return None  # the executor says what is wrong with it
 
     async def _inputs(self, ready: Ready, asked: Asked) -> Inputs | None:
         """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
-        from intermodal.gateway.dialects import CHAT
         from intermodal.incoming import request_of
 
         gateway = self._gateway
-        large = len(asked.body) > LARGE
-        call = await asyncio.to_thread(CHAT.decode, asked.body) if large else CHAT.decode(asked.body)
+        decode, large = ready.tongue.dialect.decode, len(asked.body) > LARGE
+        call = await asyncio.to_thread(decode, asked.body) if large else decode(asked.body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         request = gateway.conversations.placed(request_of(call, ready.policy), asked.owner)
@@ -270,7 +277,7 @@ class _Passage:
         self._sent_at = self._began
         self._started = time.time()
         self._ids = (os.urandom(16), os.urandom(16))
-        self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, self._loop)
+        self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue, self._loop)
         self._sent = False
         self._cost: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -302,7 +309,7 @@ class _Passage:
             return self._over(error, given, slot, pipe)
         except asyncio.CancelledError:
             if reply.status and not reply.ended and not reply.gone:  # the server stops
-                reply.last(broken(Refused("the server is stopping", status=503, todo="ask again")))
+                reply.last(way.tongue.broken(Refused("the server is stopping", status=503, todo="ask again")))
             raise
         finally:
             if self._timer is not None:
@@ -329,7 +336,7 @@ class _Passage:
         if chat.stream:
             guarded = way.endpoint.host.zone != "internet"
             teller = Teller(reply, chat.model, self._begin, self._told, chat.usage, guarded)
-            live = Live(way.endpoint.id, way.target.secret, self._loop, teller)
+            live = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
             self._exchange = live
             self._wait(chats.QUIET)
         pipes = self._lane.pipes
@@ -444,7 +451,7 @@ class _Passage:
         gateway.note_failure(error)
         self._called(seconds, error.code)
         self._asked.served.failed(error.code, broken=True)
-        self._reply.last(broken(error))
+        self._reply.last(way.tongue.broken(error))
         return None
 
     def _left(self, given: Reservation | None, slot: int, *, sent: bool) -> None:

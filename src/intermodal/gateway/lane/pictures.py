@@ -40,12 +40,16 @@ def seen(url: memoryview) -> Seen | None:
     media_type, mark, _ = head.partition(b";base64,")
     if not mark or not media_type.startswith(b"data:image/"):
         return None
-    coded = url[1 + len(media_type) + len(mark) : -1]
+    return seen_in(url[1 + len(media_type) + len(mark) : -1], media_type[5:])
+
+
+def seen_in(coded: memoryview, media_type: bytes) -> Seen | None:
+    """The same of a picture whose base64 and media type came apart."""
     if len(coded) % 4 or len(coded) < 64:
         return None
     try:
         found = _size(pybase64.b64decode(coded[:_LOOKED_AT], validate=True))
-        if found is None or found[0].encode() != media_type[5:]:
+        if found is None or found[0].encode() != media_type:
             return None
         digest, size = hashlib.sha256(), 0
         for start in range(0, len(coded), _SLICE):

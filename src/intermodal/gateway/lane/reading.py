@@ -1,4 +1,4 @@
-"""A chat as a client sends it, read as far as the lane must: sizes, and where the large parts are. Nothing is copied.
+"""A chat as a client of OpenAI sends it, read as far as the lane must: sizes, and where its large parts are. No copies.
 
 ``None`` means that this is not for the lane, whatever it is: the executor reads it again, and says what is wrong.
 """
@@ -14,10 +14,14 @@ import msgspec
 from intermodal.gateway.lane.pictures import Seen, seen
 
 # Fields that go on as they came, and those that stay here: what they say is in the plan, or nobody asks for it there.
-KEPT = ("temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls")
+KEPT = (
+    "messages", "temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls", "seed",
+    "presence_penalty", "frequency_penalty", "logit_bias", "reasoning_effort", "verbosity", "top_k", "min_p",
+    "prompt_cache_key",
+)  # fmt: skip
 TAKEN = frozenset({
-    "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "seed", "n", "user",
-    "metadata", "store", "intermodal", *KEPT,
+    "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "user", "metadata", "store",
+    "intermodal", *KEPT,
 })  # fmt: skip
 
 
@@ -113,13 +117,13 @@ def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
             return None
         model = _word.decode(fields["model"])
         messages = _messages.decode(fields["messages"])
-        stream = _said(fields, "stream")
+        stream = said_in(fields, "stream")
         usage = False
         if "stream_options" in fields:
             usage = _options.decode(fields["stream_options"]).get("include_usage") is True
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
-    if stream not in (b"", _TRUE, _FALSE, _NULL) or _said(fields, "n") not in (b"", b"1", _NULL):
+    if stream not in (b"", _TRUE, _FALSE, _NULL) or said_in(fields, "n") not in (b"", b"1", _NULL):
         return None
     digest, before = hashlib.sha256(owner.encode()), b""
     shapes: list[object] = []
@@ -154,7 +158,7 @@ def _question(messages: list[_Message]) -> str:
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", "user", "metadata", "store"})
 
 
-def _said(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
+def said_in(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
     return bytes(fields[name]) if name in fields else b""
 
 
@@ -172,12 +176,12 @@ def _shape(
         if not isinstance(content, str) or message.tool_call_id is None or message.tool_calls:
             return None
         digest.update(f"\0{message.tool_call_id} {content}".encode("utf-8", "replace"))
-        return "tool", _measured(content, measure, texts)
+        return "tool", measured(content, measure, texts)
     if isinstance(content, str):
         if not content.strip():
             return None
         digest.update(b"\0" + content.strip().encode("utf-8", "replace"))
-        shape: tuple[object, ...] = (message.role, _measured(content, measure, texts))
+        shape: tuple[object, ...] = (message.role, measured(content, measure, texts))
     elif content is None:
         if not message.tool_calls:
             return None
@@ -193,7 +197,7 @@ def _shape(
         for call in message.tool_calls:
             name, arguments = call.function.name, call.function.arguments
             digest.update(f"\0{call.id} {name}".encode("utf-8", "replace"))
-            shape = (*shape, "call", name, _measured(arguments, measure, texts))
+            shape = (*shape, "call", name, measured(arguments, measure, texts))
     return shape
 
 
@@ -207,7 +211,7 @@ def _parts(
     for part in content:
         if part.type == "text" and part.text is not None and part.text.strip() and len(part.text) <= LONG:
             digest.update(b"\0" + part.text.strip().encode("utf-8", "replace"))
-            shapes.append(_measured(part.text, measure, texts))
+            shapes.append(measured(part.text, measure, texts))
         elif part.type == "image_url" and part.image_url is not None:
             found = seen(memoryview(part.image_url.url))
             if found is None:
@@ -220,7 +224,7 @@ def _parts(
     return shapes
 
 
-def _measured(text: str, measure: Measure, texts: list[Sizes]) -> tuple[object, ...]:
+def measured(text: str, measure: Measure, texts: list[Sizes]) -> tuple[object, ...]:
     found = measure.sizes(text)
     texts.append(found)
     return found.shape

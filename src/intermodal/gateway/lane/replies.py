@@ -111,14 +111,15 @@ def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:
 
 
 def rewritten(
-    data: bytes | memoryview, model: str, counted: bytes | None, about: bytes, *, chunk: bool = False
+    data: bytes | memoryview, model: str | None, counted: bytes | None, about: bytes, *, chunk: bool = False
 ) -> bytes:
     """A reply, with the model's name as the client has it and what is told of the run beside its counts.
 
     ``counted``: its usage as it came, None leaves it out. ``chunk``: the last one of a stream, which says nothing else.
     """
     fields: dict[str, Any] = dict(_fields.decode(data))
-    fields["model"] = dumps(model)
+    if model is not None:
+        fields["model"] = dumps(model)
     if counted is None:
         fields.pop("usage", None)
     else:

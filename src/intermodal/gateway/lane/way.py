@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.content import Image, Text, ToolCall, ToolResult
+from intermodal.content import Image, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
 from intermodal.costing.room import output_limit
 from intermodal.executor.bill import bill
@@ -23,7 +23,8 @@ from intermodal.executor.transport import Server, Timeouts, is_this_machine, pla
 from intermodal.executor.weighed import rules
 from intermodal.executor.wires import picture_types
 from intermodal.gateway.lane.pipes import Target
-from intermodal.gateway.lane.reading import KEPT, Chat
+from intermodal.gateway.lane.reading import Chat
+from intermodal.gateway.lane.tongues import Tongue
 from intermodal.gateway.ledger.nouns import Claim, claim_of
 from intermodal.gateway.told import headers_of, sent
 from intermodal.plans.plan import Inputs, Plan
@@ -31,7 +32,6 @@ from intermodal.plans.step import Call
 from intermodal.request import TextOutput
 from intermodal.store.rows import Reservation, RunRow, Work
 from intermodal.store.slate import Sort
-from intermodal.wire import openai_chat
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
 
@@ -40,26 +40,31 @@ if TYPE_CHECKING:
     from intermodal.plans.plan import Candidate
 
 _BILLS = 4096  # of plain counts that are remembered
-_PARTS = (Text, Image, ToolCall, ToolResult)
+_PARTS = (Text, Image, Reasoning, ToolCall, ToolResult)
 
 
-class Prices(NamedTuple):
-    """What a bill is made with: the host's dated prices."""
+class Means(NamedTuple):
+    """What a host is called with: its key, its dated prices, everybody's time-outs, whether there may be proxies."""
 
+    key: str
     tariff: tuple[Vector, ...]
+    timeouts: Timeouts
+    proxies: bool
 
 
 class Way:
     """How chats of a shape are passed on."""
 
     def __init__(
-        self, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, prices: Prices, *, stream: bool
-    ) -> None:
+        self, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, tariff: tuple[Vector, ...],
+        tongue: Tongue, *, stream: bool,
+    ) -> None:  # fmt: skip
         step = plan.chosen.last
         self.plan = plan
         self.step = step
         self.endpoint = endpoint
         self.target = target
+        self.tongue = tongue
         self.policy = inputs.request.policy
         self.claim: Claim = claim_of(plan, self.policy)
         self.free = step.estimate.cost.known and step.estimate.cost.high == 0
@@ -74,36 +79,26 @@ class Way:
         }  # fmt: skip
         self.about = dumps(about)[:-1]
         self.notes: tuple[str, ...] = (*plan.notes, *chosen.warnings)
-        self._prices = prices
+        self._tariff = tariff
         self._bills: dict[Usage, float | None] = {}
         self._limit = output_limit(step, inputs.request)
-        host = endpoint.host
-        self._seed = b"random_seed" if "random_seed" in host.quirks else b"seed"
-        limit = b"max_completion_tokens" if "max_completion_tokens" in host.quirks else b"max_tokens"
-        self._start = b'{"model":' + dumps(endpoint.served_as or endpoint.model.id)
-        if self._limit is not None:
-            self._start += b',"%b":%d' % (limit, self._limit)
-        if stream:
-            self._start += b',"stream":true'
-            if "no_stream_options" not in host.quirks:
-                self._start += b',"stream_options":{"include_usage":true}'
+        self._start = tongue.start(endpoint, self._limit, stream)
+        self._kept = tongue.sent_as(endpoint.host)
 
     def body(self, chat: Chat) -> list[bytes | memoryview]:
         """The client's bytes between our own."""
         fields = chat.fields
-        made: list[bytes | memoryview] = [self._start, b',"messages":', memoryview(fields["messages"])]
-        for name in KEPT:
+        made: list[bytes | memoryview] = [self._start]
+        for name, begin in self._kept:
             if name in fields:
-                made += [b',"%b":' % name.encode(), memoryview(fields[name])]
-        if "seed" in fields:
-            made += [b',"%b":' % self._seed, memoryview(fields["seed"])]
+                made += [begin, memoryview(fields[name])]
         made.append(b"}")
         return made
 
     def bill(self, usage: Usage, work: Work, moment: str) -> float | None:
         """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
-        if work.megapixels or self._prices.tariff:
-            return bill(self.endpoint, usage, work, self._prices.tariff, moment)
+        if work.megapixels or self._tariff:
+            return bill(self.endpoint, usage, work, self._tariff, moment)
         if usage not in self._bills:
             if len(self._bills) >= _BILLS:
                 self._bills.clear()
@@ -112,7 +107,11 @@ class Way:
 
 
 def way_of(
-    chat: Chat, inputs: Inputs, plan: Plan, *, key: str, prices: Prices, timeouts: Timeouts, proxies: bool
+    chat: Chat,
+    inputs: Inputs,
+    plan: Plan,
+    tongue: Tongue,
+    means: Means,
 ) -> Way | None:
     """How such chats are passed on; None where the executor has more to do than to send them.
 
@@ -125,7 +124,7 @@ def way_of(
     if not isinstance(step, Call) or step.op != "generate" or step.room is not None:
         return None
     endpoint = inputs.catalog.by_id.get(step.endpoint)
-    if endpoint is None or not _plain_endpoint(endpoint, proxies):
+    if endpoint is None or not _plain_endpoint(endpoint, tongue, means.proxies):
         return None
     if not chat.stream and not brief(step):  # a host that works on a long answer must show signs of life
         return None
@@ -135,22 +134,25 @@ def way_of(
         chat, chosen, step, endpoint
     ):
         return None
-    waits = timeouts.as_said(endpoint.host.timeouts)
+    waits = means.timeouts.as_said(endpoint.host.timeouts)
     cost = step.estimate.cost
     if math.isfinite(waits.total) or (cost.known and cost.high > request.policy.max_cost):
         return None
     target = Target(
-        Server(endpoint.host.base_url, key, endpoint.host.auth), openai_chat.PATH, openai_chat.JSON_HEADERS, waits
+        Server(endpoint.host.base_url, means.key, endpoint.host.auth),
+        tongue.path,
+        tongue.headers(request.sampling),
+        waits,
     )
-    return Way(inputs, plan, endpoint, target, prices, stream=chat.stream)
+    return Way(inputs, plan, endpoint, target, means.tariff, tongue, stream=chat.stream)
 
 
-def _plain_endpoint(endpoint: Endpoint, proxies: bool) -> bool:
+def _plain_endpoint(endpoint: Endpoint, tongue: Tongue, proxies: bool) -> bool:
     host = endpoint.host
-    if host.protocol != "openai" or host.zone == "process" or host.counts_text or endpoint.weights:
+    if host.protocol != tongue.protocol or host.zone == "process" or host.counts_text or endpoint.weights:
         return False
     proxied = host.zone == "internet" and proxies
-    return not proxied or is_this_machine(plain_address(host.base_url, openai_chat.PATH).host)
+    return not proxied or is_this_machine(plain_address(host.base_url, tongue.path).host)
 
 
 def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: Endpoint) -> bool:

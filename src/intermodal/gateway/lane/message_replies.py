@@ -1,0 +1,106 @@
+"""Replies of Anthropic's messages, read as far as the lane must; see ``replies.py``."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from intermodal.gateway.lane.replies import Piece
+from intermodal.wire.anthropic_reply import FINISH_REASONS, Counts
+from intermodal.wire.anthropic_served import error_of
+from intermodal.wire.call import Usage
+from intermodal.wire.openai_chat_served import sse
+
+_NULL = b"null"
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    id: str = ""
+    name: str = ""
+    thinking: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class _Reply(msgspec.Struct):
+    """A whole reply, or the data of an event."""
+
+    type: str = ""
+    content: list[_Block] = []
+    stop_reason: str | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    model: msgspec.Raw = msgspec.Raw()
+    message: _Reply | None = None
+    index: int = 0
+    content_block: _Block | None = None
+    delta: _Block | None = None
+
+
+_reply = msgspec.json.Decoder(_Reply)
+_any = msgspec.json.Decoder(dict[str, Any])
+
+
+class Event(NamedTuple):
+    """One event of a stream. ``started``: a call of a tool begins, by place, id and name."""
+
+    type: str
+    text: str
+    visible: bool
+    finish: str
+    usage: bytes
+    model: bytes
+    started: tuple[tuple[int, str, str], ...]
+
+
+def read(data: bytes | memoryview) -> Piece | None:
+    """None for what is no message; then the codec says what it is."""
+    try:
+        reply = _reply.decode(data)
+        counted = bytes(reply.usage)
+        usage = Counts().add(_any.decode(counted)) if counted and counted != _NULL else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if reply.type != "message":
+        return None
+    calls = tuple(
+        (place, block.id, block.name) for place, block in enumerate(reply.content) if block.type == "tool_use"
+    )
+    text = "".join(block.text or "" for block in reply.content if block.type == "text")
+    seen = bool(reply.content)
+    return Piece(text, seen, finish_of(reply.stop_reason), usage, counted, bytes(reply.model), calls)
+
+
+def event_of(data: bytes) -> Event | None:
+    """None for what is no event, or an error."""
+    try:
+        event = _reply.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if not event.type or event.type == "error":
+        return None
+    inner, block, delta = event.message or _EMPTY, event.content_block or _NOTHING, event.delta or _NOTHING
+    started = ((event.index, block.id, block.name),) if block.type == "tool_use" else ()
+    text = (block.text if block.type == "text" else delta.text) or ""
+    seen = bool(text.strip() or started or delta.thinking or block.type not in ("", "text", "thinking"))
+    usage = bytes(event.usage) or bytes(inner.usage)
+    return Event(event.type, text, seen, finish_of(delta.stop_reason), usage, bytes(inner.model), started)
+
+
+_EMPTY, _NOTHING = _Reply(), _Block()
+
+
+def counts_in(counts: Counts, usage: bytes) -> Usage | None:
+    """What is known with this usage, too."""
+    return counts.add(_any.decode(usage)) if usage and usage != _NULL else None
+
+
+def finish_of(reason: str | None) -> str:
+    return FINISH_REASONS.get(reason, reason[:40]) if reason else ""
+
+
+def broken(error: BaseException) -> bytes:
+    """The last event of a stream that failed in the middle."""
+    return sse(error_of(error), "error")

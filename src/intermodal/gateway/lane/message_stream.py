@@ -1,0 +1,85 @@
+"""A stream of Anthropic's messages, let through; see ``exchange.py``.
+
+Its counts come with the event before the last, which is where what we have to say goes.
+"""
+
+from __future__ import annotations
+
+from intermodal.gateway.lane.exchange import End, Live
+from intermodal.gateway.lane.message_replies import counts_in, event_of
+from intermodal.gateway.lane.replies import Piece, rewritten
+from intermodal.wire._json import dumps
+from intermodal.wire.anthropic_reply import Counts
+from intermodal.wire.openai_chat_served import sse
+
+_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+class LiveMessage(Live):
+    """An answer that is streamed in Anthropic's events."""
+
+    _counts: Counts | None = None
+    _ending = False  # the event with its counts went out
+    _place = 0  # of the block that was begun last
+
+    def _event(self, event: bytes, through: list[bytes]) -> End:
+        payload = _data(event)
+        if not payload:
+            return ""
+        found = event_of(payload)
+        if found is None:
+            self._fail(self._wrong(event + b"\n\n"))
+            return ""
+        if found.type == "message_stop":
+            if self.finish:
+                return "done"
+            self._fail(self._cut("stopped without saying why"))
+            return ""
+        if found.usage:
+            self._counts = self._counts or Counts()
+            self.usage = counts_in(self._counts, found.usage) or self.usage
+        for place, call, tool in found.started:
+            self.calls[place] = (call, tool)
+        if found.text:
+            self.text.append(found.text)
+        self.finish = found.finish or self.finish
+        if found.visible and self.first_at is None:
+            self.first_at = self._loop.time()
+        if found.type == "message_start" and found.model:
+            name = b'"model":' + dumps(self._model)
+            for said in (b'"model":' + found.model, b'"model": ' + found.model):
+                event = event.replace(said, name, 1)
+        elif found.type == "content_block_start":
+            self._place += 1
+        elif found.type == "message_delta" and found.finish:
+            self._ending = True
+            event = self._end_of(payload, found.usage)
+        through.append(event)
+        if self._guard is not None and found.text and self._loops(found.text):
+            return "looped"
+        return ""
+
+    def _end_of(self, payload: bytes, counted: bytes) -> bytes:
+        told = self._teller.told(self)
+        return b"event: message_delta\ndata: " + rewritten(payload, None, counted or b"{}", told)
+
+    def _finish(self, data: bytes, *, looped: bool = False) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if looped:
+            self.looped, self.finish = True, "length"
+            data += sse({"type": "content_block_stop", "index": max(0, self._place - 1)}, "content_block_stop")
+        if not self._ending:
+            reason = {"stop_reason": "max_tokens" if looped else "end_turn", "stop_sequence": None}
+            data += self._end_of(dumps({"type": "message_delta", "delta": reason}), b"") + b"\n\n"
+        self._reply.last(data + _STOP)
+        self._succeed()
+
+    def _told_whole(self, data: bytes, piece: Piece) -> None:
+        """The encoder's own end is left out: ours has what is told of the run."""
+        self._finish(data[: data.rindex(b"event: message_delta")])
+
+
+def _data(event: bytes) -> bytes:
+    lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines).strip()
