@@ -171,6 +171,19 @@ class TextDelta(Value, tag_field="event", tag="text"):
     text: str
 
 
+class Thought(Value, tag_field="event", tag="thought"):
+    """A piece of what the model thinks aloud, shown with the answer and no part of it.
+
+    ``signature`` ends the stretch that it vouches for. With ``wire`` it is a block that only that wire understands,
+    whole, in ``body``: it goes back as it came.
+    """
+
+    text: str = ""
+    signature: str = ""
+    wire: str = ""
+    body: str = ""
+
+
 class Finished(Value, tag_field="event", tag="finished"):
     """The last event of a run that worked.
 
@@ -211,6 +224,7 @@ Event = (
     | Replanned
     | Committed
     | TextDelta
+    | Thought
     | Finished
 )
 
@@ -319,6 +333,6 @@ def fold(events: Iterable[Event]) -> Result:
 AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
 __all__ = [
     "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Drawn", "Event", "Finished", "Note",
-    "Replanned", "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Usage",
-    "fold",
+    "Replanned", "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Thought",
+    "Usage", "fold",
 ]  # fmt: skip

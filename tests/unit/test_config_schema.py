@@ -103,6 +103,7 @@ language = "de"
 hosts = ["groq"]
 pages = [1, 2]
 time_value = 0.1
+streaming = "buffered"
 pay_twice = true
 [telemetry]
 enabled = true
@@ -118,6 +119,7 @@ origins = ["https://chat.example.com:8443"]
 max_body = 10
 drain = 5
 log_format = "json"
+streaming = "buffered"
 log_level = "warning"
 metrics = "open"
 aliases = {"gpt-4o" = "policy:house"}

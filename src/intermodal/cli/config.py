@@ -40,10 +40,15 @@ def config(context: click.Context, as_json: bool) -> None:
 
 
 @config.command(epilog=EPILOG)
-def schema() -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, with the schema in it.")
+def schema(as_json: bool) -> None:
     """Print the JSON Schema (2020-12) of intermodal.toml: editors complete and check the file by it."""
     import json
 
+    from intermodal.cli.document import print_document
     from intermodal.config_schema import schema as made
 
-    click.echo(json.dumps(made(), indent=2, ensure_ascii=False))
+    if as_json:
+        print_document("config_schema", {"schema": made()})
+    else:
+        click.echo(json.dumps(made(), indent=2, ensure_ascii=False))

@@ -41,7 +41,7 @@ Examples
 )
 @click.option("--check", is_flag=True, help="Say what would be served, and what is wrong with it, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
-@click.option("--as-worker", default="", hidden=True)
+@click.option("--as-worker", default="", hidden=True, help="Where its parent is; workers are started with it.")
 def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
     """One endpoint that speaks the APIs of OpenAI, Anthropic and Ollama, and plans every request.
 

@@ -11,7 +11,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Protocol
 from intermodal.content import Value
-from intermodal.events import Actual, AttemptFailed, Event, Retrying, StepProgress, Usage
+from intermodal.events import Actual, AttemptFailed, Event, Retrying, StepProgress, Thought, Usage
 from intermodal.executor import standing
 from intermodal.executor.bill import bill
 from intermodal.executor.job import Driver, Job, Made
@@ -133,13 +133,14 @@ class Caller:
         job: Job,
         *,
         say: Callable[[str], Awaitable[None]] | None = None,
+        think: Callable[[Thought], Awaitable[None]] | None = None,
         committed: Callable[[], bool] = lambda: False,
         retract: Callable[[], None] = lambda: None,
     ) -> Done:
         """Do the job, sending again where that is right.
 
         Args:
-            say: gets the pieces of the answer.
+            say: gets the pieces of the answer. think: of what is thought aloud.
             committed: whether something of it was shown; from then on nothing is tried again.
             retract: forget what a failed attempt said.
 
@@ -156,7 +157,7 @@ class Caller:
         spent: list[float | None] = []
         while True:
             number += 1
-            attempt: Attempt | Tried = tried or Attempt(self, job, say)
+            attempt: Attempt | Tried = tried or Attempt(self, job, say, think)
             if tried is None:
                 upstreams.begin(name, job.endpoint.host.id, clock(), again=at_their_cost)
             tried = None
@@ -250,13 +251,20 @@ class Tried:
 class Attempt:
     """One attempt, and the line its driver holds."""
 
-    def __init__(self, caller: Caller, job: Job, say: Callable[[str], Awaitable[None]] | None) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        job: Job,
+        say: Callable[[str], Awaitable[None]] | None,
+        think: Callable[[Thought], Awaitable[None]] | None,
+    ) -> None:
         self.key = caller.world.find_key(job.endpoint.host) or ""
         self.cost: float | None = 0.0
         self.endpoint = job.endpoint.id
         self._caller = caller
         self._job = job
         self._say = say
+        self._think = think
         self._entry: Entry | None = None
         self._clock = caller.world.clock
         self._begun = self._clock()
@@ -291,6 +299,10 @@ class Attempt:
             await self._say(text)
         if self._entry is not None:
             self._entry.start()
+
+    async def think(self, thought: Thought) -> None:
+        if self._think is not None:
+            await self._think(thought)
 
     def loaded(self, seconds: float) -> None:
         self._load_seconds = seconds

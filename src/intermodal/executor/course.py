@@ -236,7 +236,7 @@ class Course:
         else:
             call = partial(
                 self.shop.caller.call, job,
-                say=speaker.say, committed=lambda: speaker.committed, retract=speaker.retract,
+                say=speaker.say, think=speaker.think, committed=lambda: speaker.committed, retract=speaker.retract,
             )  # fmt: skip
             done = await with_signs(call, partial(self._wait_for, job.step), lambda: speaker.committed)
         return msgspec.structs.replace(done, actual=msgspec.structs.replace(done.actual, began=began))

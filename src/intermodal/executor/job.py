@@ -6,7 +6,7 @@ from typing import Protocol
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part, ReadLine, Transcript, Value
-from intermodal.events import Drawn
+from intermodal.events import Drawn, Thought
 from intermodal.executor.pieces import Pixels, Sound
 from intermodal.executor.transport import Record
 from intermodal.executor.world import World
@@ -87,6 +87,9 @@ class Line(Protocol):
 
     async def say(self, text: str) -> None:
         """A piece of the answer, as it comes."""
+
+    async def think(self, thought: Thought) -> None:
+        """A piece of what the model thinks aloud."""
 
     def loaded(self, seconds: float) -> None:
         """The runtime had to be started or loaded, which took so long."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import groupby
 
 from intermodal import errors
-from intermodal.events import Committed, Event, TextDelta
+from intermodal.events import Committed, Event, TextDelta, Thought
 
 
 class Speaker:
@@ -18,8 +19,15 @@ class Speaker:
         self._endpoint = endpoint
         self._emit = emit
         self._live = live
-        self._held: list[str] = []
+        self._held: list[str | Thought] = []
         self._held_size = 0
+
+    async def think(self, thought: Thought) -> None:
+        """Shown with the first word, and as it comes after that: one that was only thought may be another's turn."""
+        if self.committed:
+            await self._emit(thought)
+        else:
+            self._held.append(thought)
 
     async def say(self, text: str) -> None:
         if self.committed:
@@ -38,11 +46,16 @@ class Speaker:
 
     async def finish(self) -> None:
         """What was held until the whole answer was found good."""
-        if not self.committed and any(text.strip() for text in self._held):
+        if not self.committed and any(isinstance(held, Thought) or held.strip() for held in self._held):
             await self._commit()
 
     async def _commit(self) -> None:
         self.committed = True
         await self._emit(Committed(endpoint=self._endpoint))
-        await self._emit(TextDelta(text="".join(self._held)))
-        self._held.clear()
+        held, self._held = self._held, []
+        for thoughts, pieces in groupby(held, lambda piece: isinstance(piece, Thought)):
+            if thoughts:
+                for piece in pieces:
+                    await self._emit(piece)  # type: ignore[arg-type]
+            else:
+                await self._emit(TextDelta(text="".join(pieces)))  # type: ignore[arg-type]

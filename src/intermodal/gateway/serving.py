@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.workers.worker import Worker
 
 _TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
+_LINGER = 2.0  # seconds in which a connection may ask once more, and be told that it ends, when others take over
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
 
@@ -85,6 +86,7 @@ class Gateway:
         self.readiness: tuple[float, dict[str, bool]] | None = None
         self.looking = asyncio.Lock()
         self.stopping = False
+        self.leaving = False  # others take over
         self.active = 0
         self._drain = drain
         self._log = log
@@ -170,6 +172,7 @@ class Gateway:
     async def answer(self, asked: Asked, reply: Reply) -> None:
         """Answer, with what the door makes of it or with an error; under an Idempotency-Key, once."""
         self.active += 1
+        reply.keep_alive &= not self.leaving
         served = self.told_of(asked.head, asked.served, len(asked.body))
         served.key = "" if asked.key is OPEN else asked.key.id
         if served.span is not None:
@@ -311,12 +314,14 @@ class Gateway:
 
     def hand_over(self) -> None:
         """End in order, as others are there for whoever comes: nobody is turned away."""
+        self.leaving = True
         self._stop.set()
 
     async def _drained(self) -> None:
         """Answers on their way end; who asks now is told to come later; then whoever is left is told and cut."""
         if not self.stopping:
             await self._deaf()
+            await self._told_to_leave()
         for connection in tuple(self.connections):
             connection.close_when_idle()
         loop = asyncio.get_running_loop()
@@ -332,6 +337,14 @@ class Gateway:
             await asyncio.wait(tasks, timeout=5)
         for connection in tuple(self.connections):
             connection.close_when_idle()
+
+    async def _told_to_leave(self) -> None:
+        """A connection that is closed while its client asks looks broken; one that says it ends does not."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LINGER
+        while self.connections and loop.time() < until and not self.stopping:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), 0.05)
 
     async def _deaf(self) -> None:
         """Take no more connections, and lose none: asyncio forgets a socket that it accepted just before the close."""

@@ -14,7 +14,16 @@ from msgspec.structs import replace
 
 from intermodal import errors, events
 from intermodal.content import Value
-from intermodal.wire.call import Finish, SpeechDelta, TextDelta, ToolCallDelta, Usage, WireEvent
+from intermodal.wire.call import (
+    Finish,
+    OpaqueBlock,
+    ReasoningDelta,
+    SpeechDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireEvent,
+)
 
 # Error -> (status, type in OpenAI's words, type in Anthropic's). The nearest class decides.
 _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
@@ -106,6 +115,10 @@ class RunEvents:
     def feed(self, event: events.Event) -> list[WireEvent]:
         if isinstance(event, events.TextDelta):
             return [TextDelta(text=event.text)]
+        if isinstance(event, events.Thought):
+            if event.wire:
+                return [OpaqueBlock(wire=event.wire, body=event.body)]
+            return [ReasoningDelta(text=event.text, signature=event.signature)]
         if isinstance(event, events.StepFinished):  # the last one before the end is that of the answer
             usage = event.actual.usage
             self._usage = Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)

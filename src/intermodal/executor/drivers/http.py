@@ -14,7 +14,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
-from intermodal.events import Drawn
+from intermodal.events import Drawn, Thought
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.job import Job, Line, Made
@@ -30,6 +30,8 @@ from intermodal.wire.call import (
     Encoded,
     Error,
     Finish,
+    OpaqueBlock,
+    ReasoningDelta,
     RefusalDelta,
     SpeechCall,
     SpeechDelta,
@@ -107,6 +109,10 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 if guard is not None and guard.looped(event.text):
                     # Leaving closes the connection, which is how a server learns that it may stop.
                     return Made(text="".join(text), finish_reason="length", looped=True)
+            elif isinstance(event, ReasoningDelta):
+                await line.think(Thought(text=event.text, signature=event.signature))
+            elif isinstance(event, OpaqueBlock):
+                await line.think(Thought(wire=event.wire, body=event.body))
             elif isinstance(event, SpeechDelta):
                 speech.append(event.data)
             elif isinstance(event, Candidates):
