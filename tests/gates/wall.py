@@ -201,7 +201,7 @@ def sse(tree: Mapping[str, Any]) -> bytes:
     return b"data: " + json.dumps(tree, ensure_ascii=False).encode() + b"\n\n"
 
 
-def delta(content: str | None = None, reason: str | None = None, **more: Any) -> bytes:
+def delta(content: Any = None, reason: str | None = None, **more: Any) -> bytes:
     inner = ({} if content is None else {"content": content}) | more
     return sse({"id": "w", "choices": [{"index": 0, "delta": inner, "finish_reason": reason}]})
 

@@ -228,16 +228,19 @@ class Tried:
     """The first attempt of a run, which was made before the run began, and failed (``gateway/lane/``). Its row is
     written.
 
-    ``cost`` in USD, None where nobody knows; ``paid``: it may have cost money. ``run``: its run's id.
+    ``cost`` in USD, None where nobody knows; ``counts``: what counts of it then, None for an endpoint without prices.
+    ``paid``: it may have cost money. ``run``: its run's id.
     """
 
     def __init__(
-        self, error: errors.CallError, endpoint: str, *, run: str, cost: float | None, paid: bool, seconds: float
-    ) -> None:
+        self, error: errors.CallError, endpoint: str, *, run: str, cost: float | None, counts: float | None,
+        paid: bool, seconds: float,
+    ) -> None:  # fmt: skip
         self.error = error
         self.endpoint = endpoint
         self.run = run
         self.cost = cost
+        self.counts = counts
         self.seconds = seconds
         self._paid = paid
 

@@ -7,21 +7,21 @@ Ollama drops the oldest messages of a prompt that is too long and cuts what is l
 from __future__ import annotations
 
 from intermodal import errors
-from intermodal.executor.job import Job
+from intermodal.catalog.nouns import Endpoint
 from intermodal.executor.shortcomings import NEAR
+from intermodal.store.rows import Work
 
 EXACT = 0.85  # of our count where the text was counted by the model's own vocabulary
 ROUGH = 0.5  # where it was estimated: a token has between 2 and 8 characters in nearly all texts
 LEAST = 400  # tokens that have to be missing
 
 
-def cut_in_silence(job: Job, counted: int | None) -> errors.ContextExceeded | None:
+def cut_in_silence(endpoint: Endpoint, work: Work, counted: int | None) -> errors.ContextExceeded | None:
     """The error where far fewer tokens were read than were sent; None where all was, or nobody can tell.
 
     ``counted``: tokens of the prompt by the server, media and what was cached included.
     """
-    work = job.work
-    if job.endpoint.host.zone not in NEAR or counted is None or not work.text_tokens:
+    if endpoint.host.zone not in NEAR or counted is None or not work.text_tokens:
         return None
     # Pictures and sound are left out of what is expected: what they weigh is known less well than text.
     expected = work.text_tokens * (EXACT if work.text_exact else ROUGH)
@@ -29,7 +29,7 @@ def cut_in_silence(job: Job, counted: int | None) -> errors.ContextExceeded | No
         return None
     error = errors.ContextExceeded(
         f"read {counted:,} tokens of a prompt of about {work.text_tokens:,.0f}: it cut the rest without a word",
-        where=job.endpoint.id,
+        where=endpoint.id,
         todo="give it a longer context where it is started, send less (a shorter text, fewer pages), or ask another",
         status=200,
     )

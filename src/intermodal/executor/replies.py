@@ -140,11 +140,16 @@ def _refuse_refusal(done: Done, endpoint: Endpoint, speaker: Speaker) -> None:
     """A refusal with nothing said is an error with the model's reason; nobody else is asked instead."""
     made = done.made
     if made.finish_reason == "content_filter" and not speaker.committed and not made.text.strip():
-        reason = " ".join(made.refusal.split())[:300]
-        said = f': "{reason}"' if reason else ""
-        raise errors.ContentRefused(
-            f"refused to answer{said}", where=endpoint.id, todo="ask differently", status=200, step=done.actual.step
-        )
+        raise refused(endpoint, made.refusal, done.actual.step)
+
+
+def refused(endpoint: Endpoint, words: str, step: str) -> errors.ContentRefused:
+    """The error that a refusal is, with the model's own words where it gave any."""
+    reason = " ".join(words.split())[:300]
+    said = f': "{reason}"' if reason else ""
+    return errors.ContentRefused(
+        f"refused to answer{said}", where=endpoint.id, todo="ask differently", status=200, step=step
+    )
 
 
 async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speaker: Speaker) -> tuple[Done, object]:
@@ -181,16 +186,21 @@ async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> 
     if made.looped:
         await course.shop.emit(Note(text=STOPPED, step=step.id))
         return
-    if made.finish_reason == "length":
-        tokens = done.actual.usage.output_tokens or limit
-        what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
-        await course.shop.emit(Note(text=f"{what}; allow more with --max-tokens", step=step.id))
-    elif made.finish_reason == "content_filter":
-        await course.shop.emit(Note(text="the answer was stopped by the host's content filter", step=step.id))
-    elif not made.text.strip() and not made.said:
-        await course.shop.emit(Note(text="the answer is empty", step=step.id))
+    tokens = done.actual.usage.output_tokens or limit
+    for remark in ending(made.finish_reason, made.text, tokens, called=bool(made.said)):
+        await course.shop.emit(Note(text=remark, step=step.id))
     if not isinstance(course.shop.request.output, JsonOutput) and check.repeats(made.text):  # JSON has equal lines
         await course.shop.emit(Note(text=check.REPEATS, step=step.id))
+
+
+def ending(reason: str, text: str, tokens: int | None, *, called: bool) -> list[str]:
+    """What is to be said of how an answer ended. ``tokens``: that were made, or were allowed; ``called``: tools."""
+    if reason == "length":
+        what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
+        return [f"{what}; allow more with --max-tokens"]
+    if reason == "content_filter":
+        return ["the answer was stopped by the host's content filter"]
+    return [] if text.strip() or called else ["the answer is empty"]
 
 
 async def _transcribe(course: Course, step: Call) -> Finished:

@@ -79,8 +79,8 @@ class Trip:
         )  # fmt: skip
         if tried is not None:
             self._caller.tried = tried
-            self._ledger.spent += tried.cost or 0.0
-            self._ledger.unknown |= tried.cost is None
+            self._ledger.spent += tried.counts or 0.0
+            self._ledger.unknown |= tried.counts is None
 
     async def go(self) -> None:
         """The whole run, with its row in the store around it."""

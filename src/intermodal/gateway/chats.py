@@ -112,7 +112,12 @@ async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -
             after = await gateway.lane.run(ready, way, asked, reply)
             if after is None:
                 return
-    job = await asked_for(gateway, asked, dialect)
+    try:
+        job = await asked_for(gateway, asked, dialect)
+    except BaseException:
+        if after is not None:
+            gateway.lane.abandoned(after)
+        raise
     job.after = after
     if job.call.stream:
         await Stream(gateway, asked, reply, dialect, job).run()

@@ -80,15 +80,19 @@ def _shape(inputs: Inputs) -> bytes | None:
                 return None
         said.append((message.role, len(message.parts)))
     for fact in inputs.facts.parts:
-        if fact.outcomes or fact.origins:
+        if fact.outcomes:
             return None
         if fact.kind == "image" and not fact.letters.known and not fact.text_density.known:
-            said.append((fact.name, fact.media_type, fact.width, fact.height, fact.frames, top(fact.size)))
+            said.append(
+                (fact.name, fact.origins, fact.media_type, fact.width, fact.height, fact.frames, top(fact.size))
+            )
             continue
         if fact.kind != "text":
             return None
         sizes = sorted((name, top(count)) for name, count in fact.tokens.items())
-        said.append((fact.name, fact.language, top(fact.chars), top(fact.pretokens), top(fact.size), sizes))
+        said.append(
+            (fact.name, fact.origins, fact.language, top(fact.chars), top(fact.pretokens), top(fact.size), sizes)
+        )
     question = question_of(request)
     aspects = sorted(asked(question)) if pictured else ()
     return _encode((

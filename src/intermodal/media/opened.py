@@ -109,7 +109,7 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
         raise InputTooLarge(
             f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together", todo="ask about fewer files at once"
         )
-    return Opened(Facts(parts=_named_apart([facts for facts, _ in opened])), tuple(data for _, data in opened))
+    return Opened(Facts(parts=named_apart([facts for facts, _ in opened])), tuple(data for _, data in opened))
 
 
 def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, bytes]:
@@ -218,7 +218,7 @@ def _words(role: Role, part: Part) -> tuple[str, str]:
     raise InputUnsupported("is a part of an unknown kind")
 
 
-def _named_apart(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
+def named_apart(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
     """Names people can point at: the second of a name is called "name (2)"."""
     import msgspec
 

@@ -125,7 +125,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 reason = event.reason
             elif isinstance(event, Error):
                 raise _charged(event.error, usage)
-    if (cut := cut_in_silence(job, usage.input_tokens)) is not None:
+    if (cut := cut_in_silence(job.endpoint, job.work, usage.input_tokens)) is not None:
         raise cut
     if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
         usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)

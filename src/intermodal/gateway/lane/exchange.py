@@ -7,7 +7,7 @@ first visible word on: what fails before that was never shown, and another route
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple, Protocol
 
 from intermodal import errors
@@ -15,17 +15,21 @@ from intermodal.executor.guard import LoopGuard
 from intermodal.executor.speaker import Speaker
 from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.pipes import Pipe
-from intermodal.gateway.lane.replies import DONE, Piece, read, rewritten
+from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, read, rewritten
 from intermodal.gateway.reply import Reply
 from intermodal.wire import status
 from intermodal.wire._json import dumps
-from intermodal.wire.call import Error, Usage
+from intermodal.wire.call import Error, WireEvent
+from intermodal.wire.call import Usage as Counts
 from intermodal.wire.decoding import Decoding
+from intermodal.wire.openai_chat_served import usage_of
 
 MAX_REPLY = 64 << 20  # bytes of a whole answer
 MAX_EVENT = 8 << 20  # bytes of one event of a stream
 MAX_ERROR = 1 << 20  # bytes of a reply that is an error
 _LOOK = 120  # characters between two looks for an answer that repeats itself
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
+_NAMES = 4  # of one model, in one stream
 _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 End = Literal["", "done", "looped"]
@@ -42,6 +46,10 @@ class Reader(Protocol):
         """The codec that reads them everywhere else."""
         ...
 
+    def whole(self, events: Iterable[WireEvent]) -> bytes:
+        """A whole reply, written anew."""
+        ...
+
     def encoder(self, model: str) -> Encoder:
         """What tells a whole answer as a stream, without its usage."""
         ...
@@ -55,7 +63,8 @@ class Exchange:
     def __init__(self, endpoint: str, secret: str, reader: Reader, loop: asyncio.AbstractEventLoop) -> None:
         self.outcome: asyncio.Future[errors.CallError | None] = loop.create_future()
         self.first_at: float | None = None
-        self.usage: Usage | None = None
+        self.usage: Counts | None = None
+        self.refusal: list[str] = []
         self.text: list[str] = []
         self.calls: dict[int, tuple[str, str]] = {}
         self.finish = ""
@@ -109,15 +118,24 @@ class Exchange:
         self._size += len(data)
         self._body.append(data)
 
+    @property
+    def refused(self) -> bool:
+        """Nothing was said, and that on purpose."""
+        return self.finish == "content_filter" and not self.calls and not any(text.strip() for text in self.text)
+
     def _note(self, piece: Piece) -> None:
         if piece.text:
             self.text.append(piece.text)
+        if piece.refusal:
+            self.refusal.append(piece.refusal)
         for place, name, call in piece.calls:
             before = self.calls.get(place, ("", ""))
             self.calls[place] = (before[0] or name, before[1] or call)
         if piece.usage is not None:
             self.usage = piece.usage
         self.finish = piece.finish or self.finish
+        if self.finish and self.refusal:
+            self.finish = "content_filter"
 
     def _classified(self, body: bytes) -> errors.CallError:
         return status.classify(self._status, self._headers, body, self._endpoint, secrets=(self._secret,))
@@ -131,6 +149,20 @@ class Exchange:
     def _succeed(self) -> None:
         if not self.outcome.done():
             self.outcome.set_result(None)
+
+    def _reread(self, data: bytes, *, part: bool = False) -> list[WireEvent] | None:
+        """What is written in an unusual way, by the codec that reads it everywhere else; None where it failed.
+
+        ``part``: it is one event of a stream, and need not have an end.
+        """
+        decoder = self._reader.decoder(self._endpoint, self._headers)
+        now = decoder.feed(data)
+        later = [event for event in decoder.close() if not (part and isinstance(event, Error))]
+        for event in (*now, *later):
+            if isinstance(event, Error):
+                self._fail(event.error)
+                return None
+        return [*now, *later]
 
     def _wrong(self, data: bytes) -> errors.CallError:
         """What a reply that is none stands for, by the codec that reads it everywhere else."""
@@ -146,7 +178,7 @@ class Whole(Exchange):
     """An answer that comes at once."""
 
     raw = b""
-    counted: bytes | None = None
+    counted = b""  # its usage as it came
 
     def _take(self, data: bytes) -> None:
         self._gather(data)
@@ -158,11 +190,18 @@ class Whole(Exchange):
         self.raw = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         piece = self._reader.read(self.raw)
         if piece is None or not piece.finish:
-            self._fail(self._wrong(self.raw))
-            return
+            events = self._reread(self.raw)
+            if events is None:
+                return
+            self.raw = self._reader.whole(events)
+            counts = next((event for event in events if isinstance(event, Counts)), None)
+            piece = self._reader.read(self.raw)
+            assert piece is not None
+            piece = piece._replace(usage=counts)
         self.first_at = self._loop.time()
         self._note(piece)
-        self.counted = piece.counted if piece.usage is not None else None
+        if piece.usage is not None:
+            self.counted = piece.counted
         self._succeed()
 
 
@@ -172,7 +211,7 @@ class Teller(NamedTuple):
     Attributes:
         model: as the client calls it.
         begin: writes the head of the answer; called once, at the first visible word.
-        told: what is said of the run beside its usage, at its end.
+        told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then.
         wanted: the client asked for the usage. guarded: an answer that repeats itself is stopped.
     """
 
@@ -180,6 +219,7 @@ class Teller(NamedTuple):
     model: str
     begin: Callable[[], None]
     told: Callable[[Live], bytes]
+    wrong: Callable[[Live], errors.CallError | None]
     wanted: bool
     guarded: bool
 
@@ -200,28 +240,34 @@ class Live(Exchange):
         self._model = teller.model
         self._guard = LoopGuard() if teller.guarded else None
         self._unlooked: list[str] = []
-        self._whole = False  # it does not come as a stream
+        self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
+        self._encoder: Encoder | None = None  # for what is written in an unusual way
         self._rest = b""
         self._held: list[bytes] = []
-        self._renamed: tuple[bytes, bytes] | None = None
+        self._named = b""  # what the host calls its model, as it was written last
+        self._renamed: list[tuple[bytes, bytes]] = []
         self._last = b""  # the event with the usage
         self._counted = b""
         self._sample = b""  # any event, to make others like it
         self._timer: asyncio.TimerHandle | None = None
 
-    def head(self, status: int, headers: Mapping[str, str]) -> None:
-        super().head(status, headers)
-        self._whole = "event-stream" not in headers.get("content-type", "").lower()
-
     def _take(self, data: bytes) -> None:
+        if self._whole is None:  # what it is shows in its first byte: headers say all sorts of things
+            data = (self._rest + data).lstrip(_BLANK)
+            self._rest = b""
+            if not data or (len(data) < 3 and _BLANK[:3].startswith(data)):
+                self._rest = data
+                return
+            self._whole = data[:1] in b"{["
         if self._whole:  # it was asked for a stream
             self._gather(data)
             if self._size > MAX_REPLY:
                 self._fail(self._cut(f"sent more than {MAX_REPLY >> 20} MiB"))
             return
-        if b"\r" in data:
-            data = data.replace(b"\r\n", b"\n")
         data = self._rest + data if self._rest else data
+        if b"\r" in data:  # one at the very end may be half of a line's end
+            half = data[-1:] if data.endswith(b"\r") else b""
+            data = data.removesuffix(half).replace(b"\r\n", b"\n").replace(b"\r", b"\n") + half
         cut = data.rfind(b"\n\n") + 2
         if cut < 2:
             self._rest = data
@@ -240,22 +286,22 @@ class Live(Exchange):
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Look at an event; what of it goes on is put into ``through``."""
-        payload = event[6:] if event.startswith(b"data: ") else _payload(event)
+        simple = event.startswith(b"data: ") and b"\n" not in event
+        payload = event[6:] if simple else _payload(event)
         if not payload:
             return ""
         if payload == b"[DONE]":
-            if self.finish:
-                return "done"
-            self._fail(self._cut("stopped without saying why"))
-            return ""
-        piece = read(payload)
+            if not self.finish:  # its end, all the same
+                self.finish = "content_filter" if self.refusal else "stop"
+                through.append(self._why("stop"))
+            return "done"
+        piece = None if b"event: error" in event and not simple else read(payload)
         if piece is None:
-            self._fail(self._wrong(b"data: " + payload + b"\n\n"))
-            return ""
+            return self._reread_event(event, through)
         self._note(piece)
         self._sample = payload
-        if self._renamed is None:
-            self._rename(payload, piece.model)
+        if piece.model != self._named or not piece.model:
+            payload = self._rename(payload, piece)
         if piece.usage is not None:
             self._last, self._counted = payload, piece.counted
             if piece.text or piece.calls or piece.finish:
@@ -268,15 +314,35 @@ class Live(Exchange):
             return "looped"
         return ""
 
-    def _rename(self, payload: bytes, model: bytes) -> None:
-        """How this host writes its model's name, and what the client calls it."""
-        self._renamed = (b"", b"")
-        name = dumps(self._model)
-        if model and model != name:
-            for between in (b"", b" "):
-                said = b'"model":' + between + model
-                if said in payload:
-                    self._renamed = (said, b'"model":' + name)
+    def _reread_event(self, event: bytes, through: list[bytes]) -> End:
+        """An event as few hosts write it, such as words in parts, put into plain ones."""
+        events = self._reread(event + b"\n\n", part=True)
+        if events is None:
+            return ""
+        if self._encoder is None:
+            self._encoder = self._reader.encoder(self._model)
+        end: End = ""
+        for found in events:
+            if isinstance(found, Counts):
+                self.usage, self._counted = found, dumps(usage_of(found))
+            for plain in self._encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
+                end = self._event(plain, through) or end
+        return end
+
+    def _rename(self, payload: bytes, piece: Piece) -> bytes:
+        """How this host writes its model's name, and what the client calls it. Gives the event, renamed where that
+        cannot be done for many at once."""
+        name, model = dumps(self._model), piece.model
+        if model == name:
+            self._named = model
+            return payload
+        for between in (b"", b" "):
+            said = b'"model":' + between + model
+            if model and said in payload:
+                self._named = model
+                self._renamed = [*self._renamed[1 - _NAMES :], (said, b'"model":' + name)]
+                return payload
+        return payload if piece.usage is not None else rewritten(payload, self._model, None, b"")
 
     def _loops(self, text: str) -> bool:
         assert self._guard is not None
@@ -294,6 +360,12 @@ class Live(Exchange):
                 if self._size > Speaker.MOST_HELD:
                     self._fail(self._cut("sends nothing but blanks"))
                 return
+            if self.refused:  # nothing of it is shown; what it cost may still be told
+                if end:
+                    self._succeed()
+                else:
+                    self._wait_for_more()
+                return
             self.begun = True
             self._teller.begin()
             if self.pipe is not None:
@@ -301,8 +373,8 @@ class Live(Exchange):
             through = self._held + through
             self._held = []
         data = b"\n\n".join(through) + b"\n\n" if through else b""
-        if self._renamed is not None and self._renamed[0] and data:
-            data = data.replace(*self._renamed)
+        for said, instead in self._renamed:
+            data = data.replace(said, instead)
         if end:
             self._finish(data, looped=end == "looped")
             return
@@ -310,58 +382,75 @@ class Live(Exchange):
             self._reply.put(data)
             if self._reply.behind and self.pipe is not None:
                 self.pipe.pause()
-        if self.finish and self._timer is None:
+        if self.finish:
+            self._wait_for_more()
+
+    def _wait_for_more(self) -> None:
+        if self._timer is None:
             self._timer = self._loop.call_later(_LAST_WORDS, self._ended)
 
-    def _finish(self, data: bytes, *, looped: bool = False) -> None:
+    def _succeed(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        super()._succeed()
+
+    def _finish(self, data: bytes, *, looped: bool = False) -> None:
         if looped:
             self.looped, self.finish = True, "length"
-            data += (
-                b'data: {"object":"chat.completion.chunk","model":%b,"choices":[{"index":0,"delta":{},'
-                % dumps(self._model)
-                + b'"finish_reason":"length"}]}\n\n'
-            )
+            data += self._why("length") + b"\n\n"
+        wrong = None if looped else self._teller.wrong(self)
+        if wrong is not None:
+            if data:
+                self._reply.put(data)
+            self._fail(wrong)
+            return
         told = self._teller.told(self)
         if self._teller.wanted:
-            payload, counted = (self._last, self._counted) if self._last else (self._sample, b"{}")
+            payload, counted = self._last or self._sample or b"{}", self._counted or UNCOUNTED
             data += b"data: " + rewritten(payload, self._model, counted, told, chunk=True) + b"\n\n"
         self._reply.last(data + DONE)
         self._succeed()
 
+    def _why(self, reason: str) -> bytes:
+        """The event that says why it ended, where the host did not."""
+        return (
+            b'data: {"object":"chat.completion.chunk","model":%b,'
+            b'"choices":[{"index":0,"delta":{},"finish_reason":"%b"}]}' % (dumps(self._model), reason.encode())
+        )
+
     def _ended(self) -> None:
         if self.outcome.done():
             return
+        if self._rest and not self._whole:  # the last line may be without its end
+            self._take(b"\n\n")
+            if self.outcome.done():
+                return
         if self._whole:
             self._come_whole(b"".join(self._body))
         elif self.finish and self.begun:
             self._finish(b"")
+        elif self.refused:
+            self._succeed()
         else:
-            self._fail(self._cut("ended in the middle of its answer" if self.begun else "ended without an answer"))
+            self._fail(self._cut("the stream ended in the middle of the answer"))
 
     def _come_whole(self, data: bytes) -> None:
         """An answer at once, told as a stream."""
-        piece = self._reader.read(data)
-        if piece is None or not piece.finish:
-            self._fail(self._wrong(data))
+        events = self._reread(data)
+        if events is None:
             return
-        self._note(piece)
-        self.first_at = self._loop.time()
-        self.begun = True
-        self._teller.begin()
-        decoder, encoder = self._reader.decoder(self._endpoint, self._headers), self._reader.encoder(self._model)
-        events = [*decoder.feed(data), *decoder.close()]
-        self._told_whole(b"".join(map(encoder.feed, events)), piece)
-
-    def _told_whole(self, data: bytes, piece: Piece) -> None:
-        self._sample = data.partition(b"\n\n")[0].removeprefix(b"data: ")
-        self._counted, self._last = piece.counted or b"{}", self._sample
-        self._finish(data.removesuffix(DONE))
+        encoder = self._reader.encoder(self._model)
+        through: list[bytes] = []
+        for event in events:
+            if isinstance(event, Counts):
+                self.usage, self._counted = event, dumps(usage_of(event))
+            for plain in encoder.feed(event).removesuffix(DONE).split(b"\n\n"):
+                self._event(plain, through)
+        self._pass(through, "done")
 
     def failed(self, error: errors.CallError) -> None:
-        if self.finish and self.begun and not self.outcome.done():
-            self._finish(b"")
+        if self.finish and (self.begun or self.refused):
+            self._ended()
         else:
             super().failed(error)
 

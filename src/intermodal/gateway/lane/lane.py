@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from intermodal import errors
 from intermodal.asking import guarded
@@ -20,8 +20,12 @@ from intermodal.costing.images import image_tokens
 from intermodal.costing.tokens import text_tokens
 from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
+from intermodal.executor import check
 from intermodal.executor.call import Tried
 from intermodal.executor.guard import STOPPED
+from intermodal.executor.heard import cut_in_silence
+from intermodal.executor.replies import ending
+from intermodal.executor.replies import refused as refusal_of
 from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
@@ -124,10 +128,7 @@ class Lane:
             return None
         await client.looked()
         check_values(asked.body)
-        if len(asked.body) > LARGE:
-            chat = await asyncio.to_thread(tongue.chat_of, asked.body, asked.owner, self._measures.alone())
-        else:
-            chat = tongue.chat_of(asked.body, asked.owner, self._measures)
+        chat = await self._read(asked, tongue)
         if chat is None:
             return None
         asked.served.model = chat.model
@@ -142,15 +143,22 @@ class Lane:
             return None
         if asked.key.models or asked.key.policies:
             allowed(asked.key, chat.model, client.config)
+        catalog = client.catalog_for(policy)
+        if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
+            chat = await self._read(asked, tongue)
+            assert chat is not None
         place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
         where = None if place is None else (place.endpoint, place.policy)
         key = (asked.owner, wished, where, chat.shape)
-        catalog = client.catalog_for(policy)
         known = self._ways.get(key)
         if known is not None and known.holds(catalog, client):
             return None if known.way is None else Ready(chat, tongue, key, known.way, policy, place)
-        self._measures.count_by(catalog)
         return Ready(chat, tongue, key, None, policy, place)
+
+    async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
+        if len(asked.body) > LARGE:
+            return await asyncio.to_thread(tongue.chat_of, asked.body, asked.owner, self._measures.alone())
+        return tongue.chat_of(asked.body, asked.owner, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
 
@@ -190,6 +198,7 @@ class Lane:
     async def _inputs(self, ready: Ready, asked: Asked) -> Inputs | None:
         """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
         from intermodal.incoming import request_of
+        from intermodal.media.opened import named_apart
 
         gateway = self._gateway
         decode, large = ready.tongue.dialect.decode, len(asked.body) > LARGE
@@ -213,14 +222,14 @@ class Lane:
                 found = next(seen)
                 facts.append(
                     PartFacts(
-                        index=index, name=f"image {index}", kind="image", media_type=found.media_type,
-                        digest=found.digest.hex(), size=found.size, width=found.width, height=found.height,
+                        index=index, name=getattr(part.source, "name", "") or "bytes", kind="image",
+                        media_type=found.media_type, digest=found.digest.hex(), size=found.size, width=found.width, height=found.height,
                     )
                 )  # fmt: skip
             else:
                 facts.append(_at(texts.pop(0), index))
         whole = guarded(request, gateway.client.config.private)
-        return _with(prepared.inputs, whole, Facts(parts=tuple(facts)))
+        return _with(prepared.inputs, whole, Facts(parts=named_apart(facts)))
 
     # ---- passing on ----------------------------------------------------------------------------
 
@@ -230,6 +239,18 @@ class Lane:
         Raises Refused where the key's budget does not allow it.
         """
         return await _Passage(self._gateway, self, ready, way, asked, reply).go()
+
+    def abandoned(self, failure: Failure) -> None:
+        """The executor did not come to go on: what is set aside is given back, or counts."""
+        tried, given = failure
+        gateway = self._gateway
+        if tried is not None:
+            gateway.client.upstreams.end(tried.endpoint, tried.error, time.monotonic())
+        if gateway.ledger is not None and given is not None:
+            if tried is None:
+                gateway.ledger.release(given)
+            else:
+                gateway.ledger.settle(given, cost=tried.cost, tokens=None)
 
     def watch(self, now: float) -> None:
         self.pipes.watch(now)
@@ -336,7 +357,7 @@ class _Passage:
         live: Live | None = None
         if chat.stream:
             guarded = way.endpoint.host.zone != "internet"
-            teller = Teller(reply, chat.model, self._begin, self._told, chat.usage, guarded)
+            teller = Teller(reply, chat.model, self._begin, self._told, self._wrong, chat.usage, guarded)
             live = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
             self._exchange = live
             self._wait(chats.QUIET)
@@ -373,8 +394,26 @@ class _Passage:
 
     def _told(self, live: Live) -> bytes:
         self._cost = self._bill(live.usage)
-        notes = (STOPPED,) if live.looped else ()
-        return about(self._way, self._cost, 1, self._loop.time() - self._began, notes)
+        return about(self._way, self._counts(), 1, self._loop.time() - self._began, self._notes())
+
+    def _counts(self) -> float | None:
+        """What it cost, as it is told and charged: where the host counts nothing, what was set aside."""
+        return self._way.bound if self._cost is None else self._cost
+
+    def _notes(self) -> tuple[str, ...]:
+        """What the executor would have said of the answer."""
+        exchange = self._exchange
+        if exchange.looped:
+            return (STOPPED,)
+        text = "".join(exchange.text)
+        made = exchange.usage.output_tokens if exchange.usage is not None else None
+        said = ending(exchange.finish, text, made or self._way.limit, called=bool(exchange.calls))
+        return (*said, check.REPEATS) if check.repeats(text) else tuple(said)
+
+    def _wrong(self, exchange: Exchange) -> errors.CallError | None:
+        """A server near by that read less than it was sent."""
+        counted = exchange.usage.input_tokens if exchange.usage is not None else None
+        return cut_in_silence(self._way.endpoint, self._work(), counted)
 
     def _wait(self, seconds: float) -> None:
         self._timer = self._loop.call_later(seconds, self._comment)
@@ -398,6 +437,10 @@ class _Passage:
     def _over(
         self, error: errors.CallError | None, given: Reservation | None, slot: int, pipe: Pipe | None
     ) -> Failure | None:
+        if error is None and self._exchange.refused:
+            self._refused(given, slot)
+        if error is None and isinstance(self._exchange, Whole):
+            error = self._wrong(self._exchange)
         if error is None:
             self._worked(given, slot)
             return None
@@ -414,22 +457,39 @@ class _Passage:
         seconds = self._loop.time() - self._began
         if isinstance(exchange, Whole):
             self._cost = self._bill(usage)
-            told = about(way, self._cost, 1, seconds)
-            counted = exchange.counted or b"{}"
-            body = rewritten(exchange.raw, chat.model, counted, told)
-            cost = "" if self._cost is None else f"x-intermodal-cost: {self._cost:.8g}\r\n"
+            told = about(way, self._counts(), 1, seconds, self._notes())
+            body = rewritten(exchange.raw, chat.model, exchange.counted or way.tongue.uncounted, told)
+            counts = self._counts()
+            cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
             self._reply.ready(f"{way.heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
         given_tokens = usage.input_tokens if usage is not None else None
         made_tokens = usage.output_tokens if usage is not None else None
         if gateway.ledger is not None and given is not None:
             tokens = None if given_tokens is None and made_tokens is None else (given_tokens or 0) + (made_tokens or 0)
-            gateway.ledger.settle(given, cost=self._cost, tokens=tokens)
-        unsure = exchange.looped or (self._cost is None and not way.free)
+            gateway.ledger.settle(given, cost=self._counts(), tokens=tokens)
+        unsure = exchange.looped or (self._cost is None and bool(way.bound))
         self._write("estimated" if unsure else "settled", self._outcome(seconds, usage), slot)
         self._called(seconds)
-        gateway.metrics.passed(way.endpoint.id, given_tokens or 0, made_tokens or 0, self._cost)
+        gateway.metrics.passed(way.endpoint.id, given_tokens or 0, made_tokens or 0, self._counts())
         name = answered(chat.said, "".join(exchange.text), calls_of(exchange.calls))
         gateway.conversations.put(name, way.endpoint.id, way.policy)
+
+    def _refused(self, given: Reservation | None, slot: int) -> NoReturn:
+        """The model would not. Nobody else is asked instead; raises what it is."""
+        gateway, way, exchange = self._gateway, self._way, self._exchange
+        error = refusal_of(way.endpoint, "".join(exchange.refusal), way.step.id)
+        gateway.client.upstreams.end(way.endpoint.id, None, time.monotonic())
+        self._cost = self._bill(exchange.usage)
+        seconds = self._loop.time() - self._began
+        unsure = self._cost is None and bool(way.bound)
+        self._write("estimated" if unsure else "settled", self._outcome(seconds, exchange.usage, error.code), slot)
+        if gateway.ledger is not None and given is not None:
+            gateway.ledger.settle(given, cost=None, tokens=None)
+        self._called(seconds, error.code)
+        if self._reply.status:
+            self._asked.served.failed(error.code, broken=True)
+            self._reply.last(way.tongue.broken(error))
+        raise error
 
     def _failed(self, error: errors.CallError, given: Reservation | None, slot: int) -> Failure | None:
         way, exchange = self._way, self._exchange
@@ -442,7 +502,10 @@ class _Passage:
         outcome = self._outcome(seconds, None, error.code)
         self._write("estimated" if paid else "void", outcome, slot, runs=shown)
         if not shown:
-            tried = Tried(error, way.endpoint.id, run=self._ids[1].hex(), cost=cost, paid=paid, seconds=seconds)
+            tried = Tried(
+                error, way.endpoint.id, run=self._ids[1].hex(), cost=cost, counts=self._counts(), paid=paid,
+                seconds=seconds,
+            )  # fmt: skip
             return Failure(tried, given)
         gateway = self._gateway
         gateway.client.upstreams.end(way.endpoint.id, error, time.monotonic())
@@ -506,13 +569,13 @@ class _Passage:
     def _work(self) -> Work:
         """How much was sent, by our own rules."""
         chat, way = self._chat, self._way
-        if "tools" in chat.fields:
+        if way.tools:
             return Work()
         pictures = chat.pictures
         between = max(0, len(chat.texts) - 1)  # a line's end
         rough = text_tokens(
             between + sum(text.chars for text in chat.texts), between + sum(text.size for text in chat.texts),
-            sum(text.pretokens for text in chat.texts),
+            between + sum(text.pretokens for text in chat.texts),
         )  # fmt: skip
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),

@@ -37,14 +37,15 @@ class Measures:
         found._catalog, found._names = self._catalog, self._names
         return found
 
-    def count_by(self, catalog: Catalog) -> None:
-        """With the vocabularies of these models."""
+    def count_by(self, catalog: Catalog) -> bool:
+        """With the vocabularies of these models. Whether others were counted by before."""
         if self._catalog is catalog:
-            return
-        names = tuple(sorted(vocabularies(catalog)))
-        if names != self._names:
+            return False
+        names, before = tuple(sorted(vocabularies(catalog))), self._names
+        if names != before:
             self._known.clear()
         self._catalog, self._names = catalog, names
+        return names != before
 
     def sizes(self, text: str) -> Sizes:
         """How long a text is, in all that is counted."""

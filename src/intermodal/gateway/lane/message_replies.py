@@ -70,7 +70,7 @@ def read(data: bytes | memoryview) -> Piece | None:
     )
     text = "".join(block.text or "" for block in reply.content if block.type == "text")
     seen = bool(reply.content)
-    return Piece(text, seen, finish_of(reply.stop_reason), usage, counted, bytes(reply.model), calls)
+    return Piece(text, seen, "", finish_of(reply.stop_reason), usage, counted, bytes(reply.model), calls)
 
 
 def event_of(data: bytes) -> Event | None:

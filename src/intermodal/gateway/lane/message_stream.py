@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from intermodal.gateway.lane.exchange import End, Live
 from intermodal.gateway.lane.message_replies import counts_in, event_of
-from intermodal.gateway.lane.replies import Piece, rewritten
+from intermodal.gateway.lane.replies import rewritten
 from intermodal.wire._json import dumps
 from intermodal.wire.anthropic_reply import Counts
 from intermodal.wire.openai_chat_served import sse
@@ -75,9 +75,23 @@ class LiveMessage(Live):
         self._reply.last(data + _STOP)
         self._succeed()
 
-    def _told_whole(self, data: bytes, piece: Piece) -> None:
+    def _come_whole(self, data: bytes) -> None:
         """The encoder's own end is left out: ours has what is told of the run."""
-        self._finish(data[: data.rindex(b"event: message_delta")])
+        piece, events = self._reader.read(data), self._reread(data)
+        if events is None:
+            return
+        if piece is None or not piece.finish:
+            self._fail(self._cut("sent a reply that is no answer"))
+            return
+        self._note(piece)
+        if self.refused:
+            self._succeed()
+            return
+        self.first_at = self._loop.time()
+        self.begun = True
+        self._teller.begin()
+        through = b"".join(map(self._reader.encoder(self._model).feed, events))
+        self._finish(through[: through.rindex(b"event: message_delta")])
 
 
 def _data(event: bytes) -> bytes:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST = 4096  # connections to all hosts
 _HEADERS = 100  # of a reply; a host that sends more is not spoken to
+_HEAD = 64 << 10  # bytes of all of them, and of what comes before a reply that is none
 _SLICE = 256 << 10  # bytes of a body that are written at once; what the socket does not take of it is copied by asyncio
 _AT_ONCE = 8  # slices that are written before anything else has its turn
 _ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits here
@@ -108,14 +109,15 @@ class Pipes:
         try:
             async with asyncio.timeout(target.timeouts.connect):
                 _, pipe = await loop.create_connection(
-                    lambda: Pipe(self, target, loop), target.host, target.port, **more
+                    lambda: Pipe(self, target, loop), target.host, target.port, happy_eyeballs_delay=0.25, **more
                 )
         except TimeoutError:
             what = FAILURES["ConnectTimeout"][1]
-            raise errors.Unreachable(what, where=where, todo="check the host's base_url and the network") from None
+            todo = "check the host's base_url and the network"
+            raise errors.Unreachable(what, where=where, todo=todo, sent=False) from None
         except (OSError, ValueError) as error:
             reason, todo = why(error)
-            raise errors.Unreachable(FAILURES["ConnectError"][1] + reason, where=where, todo=todo) from None
+            raise errors.Unreachable(FAILURES["ConnectError"][1] + reason, where=where, todo=todo, sent=False) from None
         self.opened += 1
         return pipe
 
@@ -172,6 +174,7 @@ class Pipe(asyncio.Protocol):
         self._left: list[memoryview] = []  # of a body, what was not written yet
         self._paused = False
         self._behind = False  # who reads the answer is: the host is not the one that is silent
+        self._before = 0  # bytes that came before the headers were whole
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -185,6 +188,7 @@ class Pipe(asyncio.Protocol):
         """Write a request; its reply goes to the listener."""
         self.listener, self._where, self._timeouts = listener, where, target.timeouts
         self._answering = self._more = self._behind = False
+        self._before = 0
         self.wordless = True
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
@@ -195,7 +199,7 @@ class Pipe(asyncio.Protocol):
         else:
             self._left = [memoryview(head), *(memoryview(piece) for piece in body)]
             self._write()
-        self.deadline = self._loop.time() + self._timeouts.first_byte
+        self._wait_for_it()
 
     @property
     def sent(self) -> bool:
@@ -207,6 +211,7 @@ class Pipe(asyncio.Protocol):
         of them, then it is others' turn: a host on this machine takes twenty megabytes without a pause."""
         for _ in range(_AT_ONCE):
             if not self._left or self._paused or not self.open:
+                self._wait_for_it()
                 return
             first = self._left[0]
             self._transport.write(first[:_SLICE])
@@ -216,6 +221,11 @@ class Pipe(asyncio.Protocol):
                 self._left.pop(0)
         self._loop.call_soon(self._write)
 
+    def _wait_for_it(self) -> None:
+        """The host's turn, from when the last byte left; until then it must go on taking what is sent."""
+        if not self._answering:
+            self.deadline = self._loop.time() + (self._timeouts.idle if self._left else self._timeouts.first_byte)
+
     def pause(self) -> None:
         """Who reads the answer is behind."""
         if self.open:
@@ -224,9 +234,11 @@ class Pipe(asyncio.Protocol):
         self.deadline = float("inf")
 
     def resume(self) -> None:
+        if not self._behind:
+            return
+        self._behind = False
         if self.open:
             self._transport.resume_reading()
-        self._behind = False
         self.deadline = self._loop.time() + self._timeouts.idle
 
     def abort(self) -> None:
@@ -258,12 +270,15 @@ class Pipe(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
-        self._write()
+        if self._left:
+            self._write()
 
     def data_received(self, data: bytes) -> None:
         if self.listener is None:
             self.abort()  # nobody asked
             return
+        if not self._answering:
+            self._before += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -274,6 +289,8 @@ class Pipe(asyncio.Protocol):
             if self.listener is None:
                 if self._more:
                     self.abort()  # a reply to nothing
+            elif not self._answering and self._before > _HEAD:
+                self._fail(self._broken("RemoteProtocolError"))
             elif not self.wordless and not self._behind:
                 self.deadline = self._loop.time() + self._timeouts.idle
 
@@ -311,8 +328,9 @@ class Pipe(asyncio.Protocol):
         self._more = self.listener is None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self._headers) < _HEADERS:
-            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+        if len(self._headers) >= _HEADERS:
+            raise ValueError("more headers than a host has to say")  # which ends the parsing
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

@@ -44,28 +44,33 @@ class Measure(Protocol):
         ...
 
 
-class _Function(msgspec.Struct):
+# What is not named here does not go on: a message is passed on as it came, and nobody looked at the rest of it.
+
+
+class _Function(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     arguments: str
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, forbid_unknown_fields=True):
     id: str
     function: _Function
+    type: Literal["function"] = "function"
+    index: int | None = None
 
 
-class _Url(msgspec.Struct):
+class _Url(msgspec.Struct, forbid_unknown_fields=True):
     url: msgspec.Raw
-    detail: Literal["auto", "low", "high"] | None = None
+    detail: Literal["low", "high"] | None = None  # "auto" is everybody's default, and some servers refuse the word
 
 
-class _Part(msgspec.Struct):
+class _Part(msgspec.Struct, forbid_unknown_fields=True):
     type: str
     text: str | None = None
     image_url: _Url | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
     role: Literal["system", "user", "assistant", "tool"]
     content: str | list[_Part] | None = None
     tool_calls: list[_Call] | None = None
@@ -74,6 +79,7 @@ class _Message(msgspec.Struct):
     reasoning: Any = None
     refusal: Any = None
     audio: Any = None
+    annotations: Any = None
     function_call: Any = None
 
 
@@ -167,6 +173,8 @@ def _shape(
 ) -> tuple[object, ...] | None:
     """What a plan depends on in a message; its name goes into the digest as ``conversations.py`` has it."""
     if message.reasoning_content or message.reasoning or message.refusal or message.audio or message.function_call:
+        return None
+    if message.annotations:
         return None
     digest.update(b"\0\0%b" % message.role.encode())
     content = message.content

@@ -14,6 +14,9 @@ from intermodal.wire.call import Usage
 from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
 
 DONE = b"data: [DONE]\n\n"
+UNCOUNTED = (
+    b'{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}'  # what clients get where a host counts nothing
+)
 _NULL = b"null"
 
 
@@ -43,6 +46,7 @@ class _Choice(msgspec.Struct):
 
 
 class _Reply(msgspec.Struct):
+    object: str | None = None
     choices: list[_Choice] = []
     usage: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
@@ -58,11 +62,13 @@ _any = msgspec.json.Decoder(dict[str, Any])
 class Piece(NamedTuple):
     """What one reply, or one chunk of a stream, says.
 
-    ``usage`` is what it counts, None where it does not; ``counted`` the same as it came. ``calls`` by place.
+    ``usage`` is what it counts, None where it does not; ``counted`` the same as it came. ``calls`` by place. A refusal
+    alone is not visible: it is an error, as everywhere else.
     """
 
     text: str
     visible: bool
+    refusal: str
     finish: str
     usage: Usage | None
     counted: bytes
@@ -75,16 +81,18 @@ def read(data: bytes | memoryview) -> Piece | None:
     try:
         reply = _reply.decode(data)
         error = bytes(reply.error)
-        if error and error != _NULL:
+        if (error and error != _NULL) or reply.object == "error":
             return None
         counted = bytes(reply.usage)
         usage = None
         if counted and counted != _NULL:
             usage = read_usage(_any.decode(counted), reply.service_tier or "")
+            if b'"prompt_tokens"' not in counted or b'"total_tokens"' not in counted:
+                counted = dumps(openai_chat_served.usage_of(usage))  # clients count on these
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if not reply.choices:
-        return Piece("", False, "", usage, counted, bytes(reply.model), ())
+        return Piece("", False, "", "", usage, counted, bytes(reply.model), ())
     choice = reply.choices[0]
     said = choice.message or choice.delta or _NOTHING
     reason = choice.finish_reason or ""
@@ -95,11 +103,9 @@ def read(data: bytes | memoryview) -> Piece | None:
         for place, call in enumerate(said.tool_calls or ())
     )
     text = said.content or ""
-    seen = bool(calls or text.strip() or said.refusal or said.reasoning_content or said.reasoning)
-    return Piece(
-        text, seen, FINISH_REASONS.get(reason.lower(), reason[:40]) if reason else "", usage, counted,
-        bytes(reply.model), calls,
-    )  # fmt: skip
+    seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
+    finish = FINISH_REASONS.get(reason.lower(), reason[:40]) if reason else ""
+    return Piece(text, seen, said.refusal or "", finish, usage, counted, bytes(reply.model), calls)
 
 
 _NOTHING = _Said()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from intermodal.catalog.nouns import Endpoint, Host, Protocol
@@ -16,6 +16,7 @@ from intermodal.gateway.lane.replies import Piece
 from intermodal.request import Sampling
 from intermodal.wire import anthropic, anthropic_served, openai_chat, openai_chat_served
 from intermodal.wire._json import dumps
+from intermodal.wire.call import WireEvent
 from intermodal.wire.decoding import Decoding
 
 Headers = tuple[tuple[str, str], ...]
@@ -30,7 +31,8 @@ class Tongue:
         headers: what a host wants, by how words are drawn.
         chat_of: reads a client's body. kept: fields that go on as they came.
         settings: what is said besides: the limit of the answer, and whether it is streamed.
-        read: reads a whole reply. live: lets a streamed one through. broken: the last event of one that failed.
+        read: reads a whole reply. uncounted: its usage where it has none.
+        live: lets a streamed one through. broken: the last event of one that failed.
     """
 
     dialect: Dialect
@@ -45,6 +47,7 @@ class Tongue:
     broken: Callable[[BaseException], bytes]
     decodes: Callable[[str, Mapping[str, str]], Decoding]
     encodes: Callable[[str], Encoder]
+    uncounted: bytes
 
     def start(self, endpoint: Endpoint, limit: int | None, stream: bool) -> bytes:
         """The beginning of a body."""
@@ -58,6 +61,9 @@ class Tongue:
 
     def decoder(self, endpoint: str, headers: Mapping[str, str]) -> Decoding:
         return self.decodes(endpoint, headers)
+
+    def whole(self, events: Iterable[WireEvent]) -> bytes:
+        return self.dialect.encode(events, "")[1]
 
     def encoder(self, model: str) -> Encoder:
         return self.encodes(model)
@@ -87,11 +93,13 @@ OPENAI = Tongue(
     encodes=lambda model: openai_chat_served.StreamEncoder(
         model, id="chatcmpl-whole", created=int(time.time()), usage=False
     ),
+    uncounted=replies.UNCOUNTED,
 )  # fmt: skip
 ANTHROPIC = Tongue(
     dialect=MESSAGES, protocol="anthropic", path=anthropic.PATH, headers=anthropic.headers_for,
     chat_of=messages.chat_of, kept=messages.KEPT, settings=_anthropic, read=message_replies.read, live=LiveMessage,
     broken=message_replies.broken, decodes=lambda endpoint, headers: anthropic.Decoder(endpoint, headers=headers),
     encodes=lambda model: anthropic_served.StreamEncoder(model, id="msg_whole"),
+    uncounted=b'{"input_tokens":0,"output_tokens":0}',
 )  # fmt: skip
 TONGUES: Mapping[str, Tongue] = {tongue.dialect.reads: tongue for tongue in (OPENAI, ANTHROPIC)}

@@ -29,11 +29,12 @@ from intermodal.gateway.ledger.nouns import Claim, claim_of
 from intermodal.gateway.told import headers_of, sent
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
-from intermodal.request import TextOutput
+from intermodal.request import Request, TextOutput
 from intermodal.store.rows import Reservation, RunRow, Work
 from intermodal.store.slate import Sort
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
+from intermodal.wire.openai_chat import MAX_STOP
 
 if TYPE_CHECKING:
     from intermodal.catalog.prices import Vector
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 LONGEST = 600.0  # seconds that a whole answer may be waited for: what clients wait themselves
 _BILLS = 4096  # of plain counts that are remembered
+_SAID = ("messages", "system")
+_OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 _PARTS = (Text, Image, Reasoning, ToolCall, ToolResult)
 
 
@@ -57,8 +60,8 @@ class Way:
     """How chats of a shape are passed on."""
 
     def __init__(
-        self, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, tariff: tuple[Vector, ...],
-        tongue: Tongue, *, stream: bool,
+        self, chat: Chat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, tariff: tuple[Vector, ...],
+        tongue: Tongue,
     ) -> None:  # fmt: skip
         step = plan.chosen.last
         self.plan = plan
@@ -68,7 +71,10 @@ class Way:
         self.tongue = tongue
         self.policy = inputs.request.policy
         self.claim: Claim = claim_of(plan, self.policy)
-        self.free = step.estimate.cost.known and step.estimate.cost.high == 0
+        cost = step.estimate.cost
+        self.free = cost.known and cost.high == 0
+        self.bound = cost.high if cost.known else None  # USD that count where nobody says what it cost
+        self.tools = bool(inputs.request.tools)
         self.sort = _sort(inputs, plan, step, endpoint)
         self.number, self.since = -1, 0  # of the sort, on the slate
         self.book = rules(endpoint, inputs.catalog)
@@ -82,9 +88,9 @@ class Way:
         self.notes: tuple[str, ...] = (*plan.notes, *chosen.warnings)
         self._tariff = tariff
         self._bills: dict[Usage, float | None] = {}
-        self._limit = output_limit(step, inputs.request)
-        self._start = tongue.start(endpoint, self._limit, stream)
-        self._kept = tongue.sent_as(endpoint.host)
+        self.limit = output_limit(step, inputs.request)
+        self._start = tongue.start(endpoint, self.limit, chat.stream)
+        self._kept = tuple(field for field in tongue.sent_as(endpoint.host) if _says(field[0], inputs.request, chat))
 
     def body(self, chat: Chat) -> list[bytes | memoryview]:
         """The client's bytes between our own."""
@@ -133,6 +139,8 @@ def way_of(
         if seconds is None:
             return None
         waits = replace(waits, first_byte=seconds)
+    if len(request.sampling.stop) > MAX_STOP:
+        return None
     if not isinstance(request.output, TextOutput) or request.policy.deadline is not None:
         return None
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()) or not _pictures_as_they_are(
@@ -148,7 +156,17 @@ def way_of(
         tongue.headers(request.sampling),
         waits,
     )
-    return Way(inputs, plan, endpoint, target, means.tariff, tongue, stream=chat.stream)
+    return Way(chat, inputs, plan, endpoint, target, means.tariff, tongue)
+
+
+def _says(name: str, request: Request, chat: Chat) -> bool:
+    """Whether a field says anything. Hosts refuse lists of no tools, and settings of what is not there."""
+    if name in _SAID:
+        return True
+    said = bytes(chat.fields.get(name, b"null"))
+    if name in _OF_TOOLS:
+        return bool(request.tools) and said not in (b"null", b'"auto"', b"true")
+    return said not in (b"null", b"[]")
 
 
 def _patience(step: Call, seconds: float) -> float | None:
