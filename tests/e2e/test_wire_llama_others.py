@@ -154,7 +154,9 @@ def test_a_picture_is_seen_through_either_protocol_and_paid_in_tokens(
         look = ("ask", "What is it?", picture, "-m", name, "--json", "--max-tokens", "8", "--at-least", "tiny")
         done = cli(*look)
         if not done.code and done.document["steps"][-1]["usage"]["input_tokens"] is None:
-            done = cli(*look)  # once, on a busy machine, an answer came without its counts; nobody knows why yet
+            done = cli(
+                *look
+            )  # its first token was half a character: llama-server then leaves out message_start, with the count
     assert done.code == 0, done.out + done.err
     assert without.code == 0, without.out + without.err
     seen, blind = (each.document["steps"][-1]["usage"]["input_tokens"] for each in (done, without))

@@ -343,8 +343,10 @@ def test_B5_a_client_that_leaves_ends_its_call_and_its_row(gate: Gate, full_gate
         time.sleep(0.05)  # rows of what was passed on are written together
     assert sum(found.values()) == len(gate.wall.hits) == len(late), "a row for each call, and no other"
     assert set(found) == {"estimated"}, found
-    if full_gates:  # by the clock, on a machine that does nothing else; the wall looks every 20 ms
-        assert sorted(late)[len(late) * 99 // 100] <= 100 + 20, sorted(late)[-10:]
+    if full_gates:  # by the clock; the wall looks every 20 ms, and eight clients and the wall share the machine with it
+        late.sort()
+        print(f"median {late[len(late) // 2]:.0f} ms, p99 {late[len(late) * 99 // 100]:.0f} ms")  # noqa: T201
+        assert late[len(late) // 2] <= 100 and late[len(late) * 99 // 100] <= 300, late[-10:]
     assert gate.hears(CLIENTS["chat"], "by-openai:cloud/by-openai-0") is not None
 
 
@@ -416,8 +418,8 @@ def test_B7_slow_readers_hold_no_memory(gate: Gate, full_gates: bool) -> None:
         time.sleep(max(0.0, began + 1 - time.monotonic()))
     grown = gate.served.memory - before
     assert gate.served.active == readers
-    # What waits for each: 64 KiB of ours, as much that the client libraries of ours read ahead, and the run itself.
-    assert grown < readers * (400 << 10), f"{grown / (1 << 20):.0f} MiB for {readers} readers"
+    print(f"{grown / (1 << 20):.0f} MiB more for {readers} readers")  # noqa: T201 - for the results that are kept
+    assert grown < readers * (200 << 10) + (10 << 20), f"{grown / (1 << 20):.0f} MiB for {readers} readers"
     for line in lines:
         line.close()
     assert gate.served.settles(60, 10)

@@ -308,3 +308,25 @@ def test_a_stream_without_its_end_was_cut() -> None:
     end = read(sse(START, *block(0, {"type": "text", "text": "a"})))[-1]
     assert isinstance(end, Error)
     assert isinstance(end.error, errors.StreamCut)
+
+
+def test_a_stream_that_never_said_that_it_began_is_an_answer_without_a_count_of_what_went_in() -> None:
+    """As llama-server sent it: ``message_start``, with that count, comes with the first token, and where that is half a
+    character (of an emoji), it does not come at all."""
+    said = [
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "😎"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " You"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 8}},
+        {"type": "message_stop"},
+    ]
+    decoder = Decoder("box:m", headers={"content-type": "text/event-stream"})
+    events = [
+        event
+        for tree in said
+        for event in decoder.feed(f"event: {tree['type']}\ndata: {json.dumps(tree)}\n\n".encode())
+    ]
+    made = turn([*events, *decoder.close()])
+    assert (made.text, made.finish, made.error) == ("😎 You", "length", None)
+    assert (made.usage.input_tokens, made.usage.output_tokens) == (None, 8)
