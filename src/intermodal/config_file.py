@@ -65,6 +65,7 @@ class Serve(Value, forbid_unknown_fields=True):
         origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
         max_body: MiB of one request.
         drain: seconds that answers on their way get to end when it is stopped.
+        max_tokens: of an answer whose request states no limit; fewer where context, money or time do not allow them.
         streaming: "live" shows words as they come, "buffered" once all of an answer is there; unless a policy says it.
         aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
         rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
@@ -81,6 +82,7 @@ class Serve(Value, forbid_unknown_fields=True):
     origins: tuple[_Origin, ...] = ()
     max_body: Annotated[int, Meta(ge=1, le=1024)] = 64
     drain: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
     streaming: Streaming = "live"
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
     rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)

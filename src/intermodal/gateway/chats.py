@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.events import (
@@ -33,6 +34,7 @@ from intermodal.wire.served import Refused, RunEvents
 
 if TYPE_CHECKING:
     from intermodal.client import Prepared
+    from intermodal.config import Config
     from intermodal.gateway.lane.lane import Failure
     from intermodal.gateway.serving import Gateway
 
@@ -67,6 +69,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
     asked.served.model = call.model
+    call = limited(call, gateway.client.config)
     policy = tightened(policy_of(call.model, gateway.client.config), wishes)
     allowed(asked.key, call.model, gateway.client.config)
     request = gateway.conversations.placed(request_of(call, policy), asked.owner)
@@ -82,6 +85,13 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if dialect.refers and bytes(fields.get("store", b"")) != b"false":
         job.keeps["keep"] = gateway.items.keeper(asked.owner)
     return job
+
+
+def limited(call: ChatCall, config: Config) -> ChatCall:
+    """The call with a limit of its answer: clients that state none mean a whole one, which takes no one knows what."""
+    if call.sampling.max_tokens is not None:
+        return call
+    return replace(call, sampling=replace(call.sampling, max_tokens=config.serve.max_tokens))
 
 
 def _usage_wanted(options: msgspec.Raw | None) -> bool:

@@ -169,7 +169,7 @@ def observations(row: Attempt, weight: float = 1.0) -> list[Seen]:
         return [Seen((("overhead", 1.0), ("prompt", float(usage.input_tokens))), outcome.seconds, weight)]
     if expected.op == "draw" and work.pictures:
         return [Seen((("overhead", 1.0), ("picture", float(work.pictures))), outcome.seconds, weight)]
-    if expected.op not in _CHATS or not usage.input_tokens:
+    if expected.op not in _CHATS or not usage.input_tokens or reconcile.implausible(row):
         return []
     reading = (("overhead", 1.0), ("prompt", float(usage.input_tokens)))
     out = float(usage.output_tokens or 0)

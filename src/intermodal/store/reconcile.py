@@ -30,6 +30,9 @@ PRIORS: dict[str, Prior] = {
     "framing_message": Prior(MESSAGE[1], 0.4),
 }
 _CHATS = ("generate", "describe")
+# How far a count may be from ours and still be one: vocabularies and scripts differ by three, what a server puts before
+# a prompt is some hundred tokens, rules for pictures and sound are guesses for many models.
+_TEXT_APART, _MEDIA_APART, _BEFORE = 4.0, 10.0, 1500.0
 _LEAST = 0.5  # tokens of framing where a server counts none: a logarithm wants something
 
 
@@ -37,7 +40,7 @@ def equations(row: Attempt, weight: float = 1.0) -> list[Seen]:
     """What a row's counts say of what went in; nothing where it was not weighed, or the server said nothing."""
     work, outcome = row.reservation.work, row.outcome
     told = outcome.usage.input_tokens if outcome is not None else None
-    if outcome is None or not told:
+    if outcome is None or not told or implausible(row):
         return []
     if row.reservation.op == "transcribe":
         heard = work.audio_tokens
@@ -63,6 +66,24 @@ def equations(row: Attempt, weight: float = 1.0) -> list[Seen]:
     if left >= 0:
         found.append(Seen(tuple(amounts), max(left, _LEAST), weight))
     return found
+
+
+def implausible(row: Attempt) -> str:
+    """Why a server's count of what went in cannot be one, in words; "" where it can, or nothing was weighed.
+
+    A server that says 0 or ten times what was sent (some do, for cached prompts or by mistake) is billed by that, and
+    nothing is learned of it.
+    """
+    work, outcome = row.reservation.work, row.outcome
+    told = outcome.usage.input_tokens if outcome is not None else None
+    media = work.image_tokens + work.audio_tokens
+    if told is None or row.reservation.op not in _CHATS or not work.messages or not (work.text_tokens or media):
+        return ""
+    most = work.text_tokens * _TEXT_APART + media * _MEDIA_APART + _BEFORE
+    least = work.text_tokens / _TEXT_APART + media / _MEDIA_APART
+    if least <= told <= most:
+        return ""
+    return f"it counted {told:,} tokens where between {least:,.0f} and {most:,.0f} can be"
 
 
 def seen(rows: Sequence[tuple[Attempt, float]]) -> list[Seen]:

@@ -447,3 +447,12 @@ def test_an_endless_name_is_not_said_again(house: House) -> None:
     answer = house.chat(model="a" * 100_000)
     assert answer.status_code == 404
     assert len(answer.content) < 1000
+
+
+def test_a_request_without_a_limit_gets_the_configs(house: House, host: FakeHost) -> None:
+    assert house.chat().status_code == 200
+    assert host.attempts[-1].json["max_tokens"] == 4096
+    assert house.post("/v1/responses", {"model": "cloud/strong", "input": "hello"}).status_code == 200
+    assert host.attempts[-1].json["max_tokens"] == 4096
+    assert house.chat(max_tokens=7).status_code == 200
+    assert host.attempts[-1].json["max_tokens"] == 7

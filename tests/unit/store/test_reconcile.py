@@ -117,3 +117,35 @@ def test_three_runs_are_drawn_to_the_rule_more_than_thirty(tmp_path: Path) -> No
         assert factor is not None
         found.append(abs(factor.mid - 1.3))
     assert found[1] <= found[0] + 1e-9 and found[1] < 0.05
+
+
+@pytest.mark.parametrize("lie", [lambda true: 0, lambda true: 1, lambda true: true * 10, lambda true: true + 10**6])
+def test_a_server_whose_counts_cannot_be_teaches_nothing(store: Store, lie: Any) -> None:
+    """Neither how it counts nor how fast it reads; a server that tells the truth beside it is learned from."""
+    for index in range(20):
+        text = 1000.0 * (1 + index % 5)
+        work = Work(text_tokens=text, text_exact=True, messages=1)
+        call(store, work, lie(round(text)), first_seconds=0.4)
+        call(store, work, round(text) + 12, endpoint="h:true", first_seconds=0.4)
+    figures = store.statistics()
+    for name in ("framing_start", "framing_message", "text_factor", "prompt"):
+        assert figures.get("h:m", name) is None, name
+    honest = figures.get("h:true", "framing_start")
+    assert honest is not None and honest.mid < 20
+
+
+def test_why_a_count_cannot_be_is_said() -> None:
+    from intermodal.store.reconcile import implausible
+    from intermodal.store.rows import Attempt
+
+    reservation = Reservation(
+        run="r", step="s", op="generate", task="t", endpoint="h:m", zone="internet",
+        work=Work(text_tokens=1000.0, messages=1),
+    )  # fmt: skip
+
+    def told(tokens: int) -> str:
+        outcome = Outcome(usage=Usage(input_tokens=tokens), seconds=1.0)
+        return implausible(Attempt(id="a", reservation=reservation, state="settled", started="", outcome=outcome))
+
+    assert told(10_000) == "it counted 10,000 tokens where between 250 and 5,500 can be"
+    assert told(0) and not told(1012) and not told(3000)

@@ -205,6 +205,7 @@ class Lane:
         call = await asyncio.to_thread(decode, asked.body) if large else decode(asked.body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
+        call = chats.limited(call, gateway.client.config)
         request = gateway.conversations.placed(request_of(call, ready.policy), asked.owner)
         parts = list(request.parts())
         pictures = [index for index, _, part in parts if isinstance(part, Image)]

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Reasoning, Text, ToolCall, ToolResult
@@ -17,9 +18,8 @@ from intermodal.costing import answers
 from intermodal.costing.room import output_limit
 from intermodal.executor.bill import bill
 from intermodal.executor.measured import range_of
-from intermodal.executor.replies import brief
 from intermodal.executor.together import NEAR
-from intermodal.executor.transport import Server, Timeouts, is_this_machine, plain_address
+from intermodal.executor.transport import FIRST_BYTE_TIMEOUT, Server, Timeouts, is_this_machine, plain_address
 from intermodal.executor.weighed import rules
 from intermodal.executor.wires import picture_types
 from intermodal.gateway.lane.pipes import Target
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.prices import Vector
     from intermodal.plans.plan import Candidate
 
+LONGEST = 600.0  # seconds that a whole answer may be waited for: what clients wait themselves
 _BILLS = 4096  # of plain counts that are remembered
 _SAID = ("messages", "system")
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
@@ -132,8 +133,12 @@ def way_of(
     endpoint = inputs.catalog.by_id.get(step.endpoint)
     if endpoint is None or not _plain_endpoint(endpoint, tongue, means.proxies):
         return None
-    if not chat.stream and not brief(step):  # a host that works on a long answer must show signs of life
-        return None
+    waits = means.timeouts.as_said(endpoint.host.timeouts)
+    if not chat.stream:
+        seconds = _patience(step, waits.first_byte)
+        if seconds is None:
+            return None
+        waits = replace(waits, first_byte=seconds)
     if len(request.sampling.stop) > MAX_STOP:
         return None
     if not isinstance(request.output, TextOutput) or request.policy.deadline is not None:
@@ -142,7 +147,6 @@ def way_of(
         chat, chosen, step, endpoint
     ):
         return None
-    waits = means.timeouts.as_said(endpoint.host.timeouts)
     cost = step.estimate.cost
     if math.isfinite(waits.total) or (cost.known and cost.high > request.policy.max_cost):
         return None
@@ -163,6 +167,17 @@ def _says(name: str, request: Request, chat: Chat) -> bool:
     if name in _OF_TOOLS:
         return bool(request.tools) and said not in (b"null", b'"auto"', b"true")
     return said not in (b"null", b"[]")
+
+
+def _patience(step: Call, seconds: float) -> float | None:
+    """Seconds that a whole answer is waited for: a host that works on it looks like one that hangs. None where that
+    may be too long; the executor asks for a stream then, which shows signs of life. What the config says holds."""
+    estimate = step.estimate.seconds
+    if not estimate.known or estimate.for_limit() > LONGEST / 2:
+        return None
+    if seconds != FIRST_BYTE_TIMEOUT:
+        return seconds if estimate.for_limit() <= seconds / 2 else None
+    return max(seconds, 2 * estimate.for_limit())
 
 
 def _plain_endpoint(endpoint: Endpoint, tongue: Tongue, proxies: bool) -> bool:
