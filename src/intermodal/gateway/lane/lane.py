@@ -223,7 +223,8 @@ class Lane:
                 facts.append(
                     PartFacts(
                         index=index, name=getattr(part.source, "name", "") or "bytes", kind="image",
-                        media_type=found.media_type, digest=found.digest.hex(), size=found.size, width=found.width, height=found.height,
+                        media_type=found.media_type,
+                        digest=found.digest.hex(), size=found.size, width=found.width, height=found.height,
                     )
                 )  # fmt: skip
             else:
