@@ -52,16 +52,17 @@ _NAMES = (
     "cached", "error", "provider_id", "reasoning_tokens", "busy", "told_image", "told_audio", "bench", *_WORK,
 )  # fmt: skip
 _ATTEMPT = f"INSERT INTO attempts ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
+_ONCE = _ATTEMPT.replace("INSERT", "INSERT OR IGNORE", 1)  # another process may make the same rows right now
 
 
-def add(database: Database, rows: Sequence[Passed]) -> None:
+def add(database: Database, rows: Sequence[Passed], *, insert: str = _ATTEMPT) -> None:
     """Write them, in the order they ended."""
     me = identity()
     with database.writing(later=True) as connection:
         number: int = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
         connection.executemany(_RUN, [_run(row) for row in rows if row.runs])
         values = [_attempt(row, me, number + place) for place, row in enumerate(rows, 1)]
-        connection.executemany(_ATTEMPT, values)
+        connection.executemany(insert, values)
 
 
 def recover(database: Database, folder: Path) -> int:
@@ -75,7 +76,7 @@ def recover(database: Database, folder: Path) -> int:
             if not _known(database, each.attempt)
         ]
         if rows:
-            add(database, rows)
+            add(database, rows, insert=_ONCE)
         slate.remove(path)
         made += len(rows)
     return made

@@ -8,6 +8,7 @@ reliable.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import mmap
 import os
@@ -75,7 +76,10 @@ class Slate:
         data = msgspec.msgpack.encode(sort)
         name = hashlib.blake2b(data, digest_size=16).digest()
         if name not in self._numbers:
-            self._sorts.write(len(data).to_bytes(4, "big") + data)
+            whole, end = len(data).to_bytes(4, "big") + data, self._sorts.seek(0, os.SEEK_END)
+            if self._sorts.write(whole) != len(whole):  # a disk that is just full takes a part of it
+                self._sorts.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._numbers[name] = len(self._numbers)
         return self._numbers[name]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from intermodal.store.slate import Slate
 
 _EVERY = 0.1  # seconds
+_LAST = 2.0  # seconds for it at the end
 _MOST = 20_000  # rows that wait for a store that does not take them
 
 
@@ -84,6 +85,8 @@ class Rows:
 
     async def close(self) -> None:
         """Write what waits."""
+        if self._writing is not None:  # what is on its way to the disk is waited for: until then it is on the slate
+            await asyncio.wait((self._writing,), timeout=_LAST)
         if self._writing is not None:
             self._writing.cancel()
         if self._waiting:
@@ -94,4 +97,10 @@ class Rows:
 
 
 def _newest(rows: Sequence[Passed]) -> list[Passed]:
-    return list(rows[-_MOST:])
+    """What fits: all that may have cost money, of which there is no more than the slate has places, and of the rest
+    what came last."""
+    if len(rows) <= _MOST:
+        return list(rows)
+    paid = [row for row in rows if row.sort.attempt.cost_high]
+    free = [row for row in rows if not row.sort.attempt.cost_high]
+    return [*paid, *free[len(rows) - _MOST :]]
