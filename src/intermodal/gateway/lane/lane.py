@@ -8,7 +8,6 @@ handed to the executor as the first of its run, which goes on from there as afte
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -33,6 +32,7 @@ from intermodal.gateway.conversations import Place, answered
 from intermodal.gateway.counted import check_values
 from intermodal.gateway.dialects import Dialect
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
+from intermodal.gateway.lane.ids import new_id
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.pipes import Pipe, Pipes
 from intermodal.gateway.lane.reading import Chat
@@ -224,8 +224,8 @@ class Lane:
                 facts.append(
                     PartFacts(
                         index=index, name=getattr(part.source, "name", "") or "bytes", kind="image",
-                        media_type=found.media_type,
-                        digest=found.digest.hex(), size=found.size, width=found.width, height=found.height,
+                        media_type=found.media_type, digest=found.digest.hex(), size=found.size,
+                        width=found.width, height=found.height,
                     )
                 )  # fmt: skip
             else:
@@ -300,7 +300,7 @@ class _Passage:
         self._began = self._loop.time()
         self._sent_at = self._began
         self._started = time.time()
-        self._ids = (os.urandom(16), os.urandom(16))
+        self._ids = (new_id(), new_id())
         self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue, self._loop)
         self._sent = False
         self._cost: float | None = None

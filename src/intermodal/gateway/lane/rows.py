@@ -1,6 +1,6 @@
 """What becomes of calls that were passed on, in the store: noted before they are sent, written when they ended.
 
-Twenty times a second all that ended goes into one commit. Until then, and while it is on its way, an attempt that may
+Ten times a second all that ended goes into one commit. Until then, and while it is on its way, an attempt that may
 cost money stands on the slate (``store/slate.py``), from which its row is made should this process die.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.lane.way import Way
     from intermodal.store.slate import Slate
 
-_EVERY = 0.05  # seconds
+_EVERY = 0.1  # seconds
 _LAST = 2.0  # seconds for it at the end
 _MOST = 20_000  # rows that wait for a store that does not take them
 
