@@ -29,6 +29,7 @@ from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
 from intermodal.gateway.serving import Gateway
 
 ASKED = [{"role": "user", "content": "What is the capital of France?"}]
+NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: below those that tests listen on
 SECRET = f"im-beside-{'0' * 40}"
 # May differ: ids, times, and the plan, which the lane makes for the longest chat of a shape.
 NOT_COMPARED = frozenset({
@@ -44,6 +45,7 @@ class Model:
     host: str = ""
     row: str = 'input = ["text"]'
     price: float | None = 0.1
+    down: bool = False  # nothing listens there
 
 
 @dataclass
@@ -150,10 +152,14 @@ class Beside:
             time.sleep(0.002)
         hits = wall.hits[first:]
         told_of = told[0]
-        expected = len(rows[0]) + len(hits)
-        while len(self._rows(way, name)[0]) < expected and time.monotonic() < end:
+        down = any(model.down for model in case.models)
+        expected, quiet = len(rows[0]) + len(hits), time.monotonic() + 0.2
+        while (now := len(self._rows(way, name)[0])) < expected or (down and time.monotonic() < quiet):
+            if time.monotonic() > end:  # of calls that did not arrive anywhere nobody knows how many there are
+                break
+            if now > expected:
+                expected, quiet = now, time.monotonic() + 0.2
             time.sleep(0.01)
-        time.sleep(0.0)
         attempts, runs = self._rows(way, name)
         by_place: dict[int, list[dict[str, Any]]] = {}
         for hit in hits:
@@ -313,7 +319,7 @@ def config(cases: Mapping[str, Case], url: str) -> str:
                 price = f"input_mtok = {model.price * (place + 1):g}\noutput_mtok = {4 * model.price * (place + 1):g}\n"
             host = f"{name}-{place}"
             lines.append(
-                f'[hosts.{host}]\nbase_url = "{url}"\nzone = "internet"\n{model.host}\n'
+                f'[hosts.{host}]\nbase_url = "{NOWHERE if model.down else url}"\nzone = "internet"\n{model.host}\n'
                 f'[[hosts.{host}.models]]\nid = "cloud/{name}"\nserved_as = "{host}"\ncontext = 32000\n'
                 f'tier = "large"\n{price}{model.row}\n'
             )

@@ -95,8 +95,8 @@ TURNS = {
 TOOL_TURNS = {
     "tools": [TOOL],
     "messages": [
-        *ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL]},
-        {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
+        *ASKED, {"role": "assistant", "content": None, "tool_calls": [{**CALL, "id": "call_2"}]},
+        {"role": "tool", "tool_call_id": "call_2", "content": "rain"},
     ],
 }  # fmt: skip
 BUSY = refusal(429, {"error": {"message": "slow down"}}, headers={"retry-after": "1"})
@@ -358,16 +358,20 @@ CASES: dict[str, Case] = {
     **{f"two{name}": Case([Model([play]), OTHER]) for name, play in FAULTS.items()},
     **{f"live{name}": Case([Model([play]), OTHER_LIVE], COUNTED) for name, play in FAULTS.items()},
     **{f"then{name}": Case([Model([FAULTS[name], GOOD])]) for name in ("busy", "s500", "s503", "gone", "page")},
+    "onedown": Case([Model([], down=True)]),
+    "twodown": Case([Model([], down=True), OTHER]),
+    "livedown": Case([Model([], down=True), OTHER_LIVE], COUNTED),
     "once": Case([Model([refusal(502)]), OTHER], {"intermodal": {"pay_twice": False}}),
 }
 
 
 # A few of each sort; all of them, which takes minutes, are run by `make gates`.
 SAMPLE = (
-    "plain", "counted", "settings", "nothings", "toolslive", "toolturns", "turns", "png", "jpegs",
-    "uncounted", "length", "silentlive", "refused", "refusedlive", "partslive", "unasked", "atonce",
-    "misnamed", "torncrlf", "lines", "unended", "noreason", "names", "early", "cutinband", "namederror",
-    "firstinband", "ones503", "twos500", "twogone", "livetoolong", "thenbusy", "once",
+    "onedown", "twodown", "livedown", "plain", "counted", "settings", "nothings", "toolslive", "toolturns",
+    "turns", "png", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive", "partslive",
+    "unasked", "atonce", "misnamed", "torncrlf", "lines", "unended", "noreason", "names", "early",
+    "cutinband", "namederror", "firstinband", "ones503", "twos500", "twogone", "livetoolong", "thenbusy",
+    "once",
 )  # fmt: skip
 
 

@@ -172,7 +172,8 @@ class Lane:
             way = self._way(ready, inputs, plan)
         client = gateway.client
         catalog = inputs.catalog if inputs is not None else client.catalog_for(ready.policy)
-        self._ways[ready.key] = _Known(way, catalog, client.machine, client.epoch, client.today)
+        epoch = inputs.statistics.epoch if inputs is not None else client.epoch  # what it was planned with
+        self._ways[ready.key] = _Known(way, catalog, client.machine, epoch, client.today)
         return way
 
     def _way(self, ready: Ready, inputs: Inputs, plan: object) -> Way | None:

@@ -1,0 +1,138 @@
+"""What is left behind when somebody goes: nothing set aside, no breaker half open, no call, no place on the slate."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.gates.wall import DONE, HEAD, LAST, ROLE, Play, Wall, chunk, delta, refusal
+from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.test_streams import until
+
+from intermodal.gateway.ledger.till import Reservation
+from intermodal.store.slate import SLOTS
+
+PLAYS: dict[str, Play] = {}
+
+
+@pytest.fixture
+def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
+    with Wall(lambda model, number: PLAYS["now"]) as wall:
+        path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))
+        waits = 'zone = "internet"\ntimeouts = { between_tokens = 0.6 }'
+        path.write_text(path.read_text().replace('zone = "internet"', waits, 1))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        yield wall
+
+
+def request(*, stream: bool) -> bytes:
+    tree = {"model": "cloud/strong", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
+    body = json.dumps({**tree, "stream": stream}).encode()
+    return (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        b"content-length: %d\r\n\r\n%b" % (len(body), body)
+    )
+
+
+def clean(house: House) -> bool:
+    """Nothing is on its way any more, and nothing is left of it."""
+    lane = house.gateway.lane
+    slate = lane.rows._slate
+    free = slate is None or len(slate._free) == SLOTS
+    busy = [pipe for pipe in tuple(lane.pipes._all) if pipe.listener is not None]
+    return not house.gateway.active and free and not busy and not lane.rows._waiting
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_ends_the_call_and_pays_the_bound(wall: Wall, stream: bool) -> None:
+    begun = (HEAD, chunk(ROLE), chunk(delta("Pa"))) if stream else ()
+    PLAYS["now"] = Play((*begun, 30.0), paid=True)
+    with House() as house:
+        with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+            line.sendall(request(stream=stream))
+            until(lambda: bool(wall.hits))
+            if stream:
+                assert line.recv(100)
+        until(lambda: wall.hits[0].left is not None)
+        until(lambda: clean(house))
+        until(lambda: bool(house.gateway.client.store.attempts(-1)))
+        (row,) = house.gateway.client.store.attempts(-1)
+        assert (row.state, row.spent) == ("estimated", row.reservation.cost_high)
+
+
+def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
+    wall: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane's attempt failed; the next one is being planned."""
+    PLAYS["now"] = refusal(503)
+    at = threading.Event()
+    with House() as house:
+        gateway = house.gateway
+        given_back: list[Reservation] = []
+        release, settle = house.ledger.release, house.ledger.settle
+
+        def releases(given: Reservation) -> None:
+            given_back.append(given)
+            release(given)
+
+        def settles(given: Reservation, *, cost: float | None, tokens: int | None) -> None:
+            given_back.append(given)
+            settle(given, cost=cost, tokens=tokens)
+
+        async def slow(*args: object, **more: object) -> None:
+            at.set()
+            await asyncio.sleep(30)
+
+        monkeypatch.setattr(house.ledger, "release", releases)
+        monkeypatch.setattr(house.ledger, "settle", settles)
+        monkeypatch.setattr(gateway, "planned", slow)
+        with socket.create_connection(("127.0.0.1", gateway.port)) as line:
+            line.sendall(request(stream=False))
+            assert at.wait(10)
+        until(lambda: clean(house))
+        assert len(given_back) == 1
+        assert not any(breaker.probing for breaker in gateway.client.upstreams._breakers.values())
+
+
+def test_a_reader_that_is_slow_slows_its_host_and_loses_nothing(wall: Wall) -> None:
+    """For longer than the host may be silent: it is not the one that is."""
+    words = "x" * 4000
+    pieces = [chunk(delta(words)) for _ in range(2500)]
+    PLAYS["now"] = Play((HEAD, chunk(ROLE), *pieces, chunk(delta(None, "stop")), chunk(DONE), LAST), paid=True)
+    with House() as house:
+        with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+            line.sendall(request(stream=True))
+            time.sleep(2.0)
+            assert wall.hits[0].ended is None, "nobody held it"
+            data = b""
+            while not data.endswith(b"0\r\n\r\n"):
+                piece = line.recv(1 << 20)
+                assert piece, data[-200:]
+                data += piece
+        assert data.count(words.encode()) == 2500
+        assert b"[DONE]" in data and b'"error"' not in data
+        until(lambda: clean(house))
+        assert house.gateway.lane.taken == 1
+
+
+def test_connections_are_used_again_over_answers_and_streams(wall: Wall) -> None:
+    said = {"role": "assistant", "content": "hi"}
+    tree = {
+        "id": "w", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "message": said, "finish_reason": "stop"}],
+    }  # fmt: skip
+    live = Play((HEAD, *map(chunk, (ROLE, delta("hi"), delta(None, "stop"), DONE)), LAST))
+    with House() as house:
+        for number in range(12):
+            PLAYS["now"] = refusal(200, tree) if number % 2 else live
+            data = house.raw(request(stream=not number % 2).replace(b"\r\nhost", b"\r\nconnection: close\r\nhost"))
+            assert data.startswith(b"HTTP/1.1 200")
+            until(lambda: clean(house))
+        assert house.gateway.lane.taken == 12
+        assert house.gateway.lane.pipes.opened == 1

@@ -1,0 +1,107 @@
+"""Chats with one key are chats with one plan: what the lane remembers is what planning afresh would say."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from tests.unit.gateway.house import House
+
+from intermodal.client import plan_from
+from intermodal.gateway.chats import limited
+from intermodal.gateway.dialects import CHAT
+from intermodal.gateway.lane.lane import Failure, Lane, Ready
+from intermodal.gateway.lane.way import Way
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.reply import Reply
+from intermodal.gateway.shapes import _way as shape_of
+from intermodal.incoming import request_of
+from intermodal.plans.plan import Plan
+
+SEED = 20_261_126
+# Words that change what a question asks for, what kind of answer it wants, or how long it is.
+SAYINGS = (
+    "What is it?",
+    "Translate into French: the cat sat on the mat.",
+    "Write a story of two thousand words about a ship.",
+    "List all prime numbers below 100.",
+    "Summarise this.",
+    "Is it so? Answer yes or no.",
+    "Fix this code:\n```py\nx = 1\n```",
+    "¿Qué es esto?",
+    "これは何ですか",
+    "Why? Explain step by step.",
+    "On page 3, what does the table say?",
+    "Ja oder nein: ist es rot?",
+)
+
+
+def chats(chance: random.Random) -> dict[str, Any]:
+    def say() -> str:
+        return chance.choice(SAYINGS) * chance.choice((1, 1, 1, 2, 9, 60))
+
+    messages: list[dict[str, Any]] = []
+    if chance.random() < 0.4:
+        messages.append({"role": "system", "content": say()})
+    for _ in range(chance.choice((0, 0, 1, 3))):
+        messages += [{"role": "user", "content": say()}, {"role": "assistant", "content": say()}]
+    messages.append({"role": "user", "content": say()})
+    tree: dict[str, Any] = {
+        "model": chance.choice(("cloud/strong", "auto", "policy:cheap", "gpt-4o")),
+        "messages": messages,
+    }
+    if chance.random() < 0.7:
+        tree["max_tokens"] = chance.choice((16, 100, 400))
+    if chance.random() < 0.3:
+        tree["stream"] = True
+    if chance.random() < 0.2:
+        tree["intermodal"] = {"objective": "cheapest"}
+    return tree
+
+
+def varied(tree: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    """The same in other words that are nearly as long."""
+    messages = []
+    for message in tree["messages"]:
+        words = message["content"].split(" ")
+        place = chance.randrange(len(words))
+        words[place] = chance.choice(("no", "yes", "seven", words[place], words[place][::-1]))
+        messages.append({**message, "content": " ".join(words)})
+    return {**tree, "messages": messages}
+
+
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Way, Plan]]:
+    """The ways that the lane took, each with the plan that was made afresh in the same moment."""
+    taken: list[tuple[Way, Plan]] = []
+    run = Lane.run
+
+    async def noted(self: Lane, ready: Ready, way: Way, asked: Asked, reply: Reply) -> Failure | None:
+        client, places = self._gateway.client, self._gateway.conversations
+        request = places.placed(request_of(limited(CHAT.decode(asked.body), client.config), ready.policy), asked.owner)
+        prepared = await client.prepare(request)
+        if prepared.inputs.statistics.epoch == client.epoch:  # what was learned meanwhile is seen a second later
+            taken.append((way, plan_from(prepared.inputs)))
+        return await run(self, ready, way, asked, reply)
+
+    monkeypatch.setattr(Lane, "run", noted)
+    return taken
+
+
+def test_a_remembered_plan_is_the_one_that_planning_afresh_makes(
+    house: House, remembered: list[tuple[Way, Plan]], full_gates: bool
+) -> None:
+    """All but its numbers, which are those of the longest chat of the shape and never less than its own."""
+    chance = random.Random(SEED)
+    for _ in range(300 if full_gates else 60):
+        tree = chats(chance)
+        for each in (tree, varied(tree, chance), varied(tree, chance)):
+            found = house.post("/v1/chat/completions", each)
+            assert found.status_code == 200, found.text
+    assert len({id(way) for way, _ in remembered}) < len(remembered) > 20
+    for way, plan in remembered:
+        assert shape_of(plan) == shape_of(way.plan)
+        own, kept = plan.chosen.last.estimate, way.plan.chosen.last.estimate
+        for name in ("input_tokens", "output_tokens", "cost"):
+            assert getattr(own, name).high <= getattr(kept, name).high * (1 + 1e-9), name
