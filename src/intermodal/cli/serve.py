@@ -59,6 +59,9 @@ def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
         return
     import asyncio
 
+    from intermodal.gateway.memory import keep_large_blocks
+
+    keep_large_blocks()
     code = asyncio.run(_run(check, as_json, as_worker, given))
     if code:
         raise click.exceptions.Exit(code)
