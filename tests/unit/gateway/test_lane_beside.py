@@ -146,7 +146,7 @@ CASES: dict[str, Case] = {
     "plain": Case([Model([GOOD])]),
     "live": Case([Model([STREAM])], LIVE),
     "counted": Case([Model([STREAM])], COUNTED),
-    "nolimit": Case([Model([GOOD])], {"max_tokens": None, "stream": False}),
+    "nolimit": Case([Model([STREAM])], {"max_tokens": None, **LIVE}),
     "otherlimit": Case([Model([GOOD])], {"max_tokens": None, "max_completion_tokens": 30}),
     "settings": Case(
         [Model([GOOD])], {"temperature": 0.5, "top_p": 0.9, "stop": ["x"], "seed": 7, "user": "u", "store": False}

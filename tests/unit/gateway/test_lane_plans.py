@@ -18,6 +18,7 @@ from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import _way as shape_of
 from intermodal.incoming import request_of
 from intermodal.plans.plan import Plan
+from intermodal.store import epochs
 
 SEED = 20_261_126
 # Words that change what a question asks for, what kind of answer it wants, or how long it is.
@@ -81,11 +82,12 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Way, Plan]]:
         client, places = self._gateway.client, self._gateway.conversations
         request = places.placed(request_of(limited(CHAT.decode(asked.body), client.config), ready.policy), asked.owner)
         prepared = await client.prepare(request)
-        if prepared.inputs.statistics.epoch == client.epoch:  # what was learned meanwhile is seen a second later
-            taken.append((way, plan_from(prepared.inputs)))
+        taken.append((way, plan_from(prepared.inputs)))
         return await run(self, ready, way, asked, reply)
 
     monkeypatch.setattr(Lane, "run", noted)
+    # What is learned on the way is seen within a second, which is not what is asked here.
+    monkeypatch.setattr(epochs, "learn", lambda *database, **how: None)
     return taken
 
 
@@ -99,7 +101,7 @@ def test_a_remembered_plan_is_the_one_that_planning_afresh_makes(
         for each in (tree, varied(tree, chance), varied(tree, chance)):
             found = house.post("/v1/chat/completions", each)
             assert found.status_code == 200, found.text
-    assert len({id(way) for way, _ in remembered}) < len(remembered) > 20
+    assert len({id(way) for way, _ in remembered}) < len(remembered) > 150
     for way, plan in remembered:
         assert shape_of(plan) == shape_of(way.plan)
         own, kept = plan.chosen.last.estimate, way.plan.chosen.last.estimate

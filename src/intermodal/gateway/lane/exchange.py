@@ -38,7 +38,7 @@ End = Literal["", "done", "looped"]
 class Reader(Protocol):
     """How a wire's replies are read (``tongues.py``)."""
 
-    def read(self, data: bytes) -> Piece | None:
+    def read(self, data: bytes, /) -> Piece | None:
         """A whole reply; None for what is none."""
         ...
 
