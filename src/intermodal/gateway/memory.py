@@ -1,8 +1,9 @@
 """How the C library gives memory back: kept for the next large body, where it would be asked for anew each time.
 
-glibc maps every block above 128 KiB from the system and unmaps it when it is freed, so that each picture that passes is
-a few hundred page faults. Passing on 1 MiB bodies, 8 at a time: 1.60 ms of the processor's time each instead of 1.87, for
-3 MB more at the peak (two runs each, alternating). What is kept is bounded, and is what was needed before. mallopt(3).
+glibc maps every block above 128 KiB from the system and unmaps it when it is freed, so that each picture that passes
+is a few hundred page faults. Passing on 1 MiB bodies, 8 at a time: 1.60 ms of the processor's time each instead of
+1.87, for 3 MB more at the peak (two runs each, alternating). What is kept is bounded, and was needed before.
+mallopt(3).
 """
 
 from __future__ import annotations
