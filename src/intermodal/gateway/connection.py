@@ -24,6 +24,7 @@ from intermodal.wire.served import Refused
 WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before whoever writes has to wait
 UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
 _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
+_LARGE = 1 << 20  # bytes of a body that is put together as it comes: joined at its end, all of it would be there twice
 _PIPELINED = 16  # whole requests that may wait for the answer before theirs
 
 
@@ -73,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None
         self._key = OPEN
         self._body: list[bytes] = []
+        self._space: bytearray | None = None  # of a large body, filled as it comes
 
     # ---- asyncio's side
 
@@ -181,6 +183,8 @@ class Connection(asyncio.Protocol):
         if announced is not None and announced > self._serving.limits.body:
             raise self._too_large()
         self._hold(announced or 0)
+        if announced is not None and announced >= _LARGE and "json" in head.headers.get("content-type", ""):
+            self._space = bytearray(announced)
         self._since, self._arrived = self._loop.time(), 0
         self._patience(self._serving.limits.body_seconds)
         if head.headers.get("expect", "").lower() == "100-continue" and self.task is None:
@@ -188,7 +192,10 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         assert self._head is not None
-        self._body.append(data)
+        if self._space is None:
+            self._body.append(data)
+        else:
+            self._space[self._arrived : self._arrived + len(data)] = data
         if self._head.length is None:  # nobody said how much would come
             self._hold(len(data))
             if self._length > self._serving.limits.body:
@@ -203,8 +210,11 @@ class Connection(asyncio.Protocol):
         assert self._head is not None
         if self._parser.should_upgrade() and (self._head.length or "transfer-encoding" in self._head.headers):
             return  # not here yet, see _stay_here
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body = []
+        if self._space is not None:
+            body = cast("bytes", self._space)  # nobody changes it, and JSON is read from it as from bytes
+        else:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body, self._space = [], None
         asked = Asked(head=self._head, body=body, key=self._key)
         self._length, self._head, self._size, self._target = 0, None, 0, b""  # what is held goes with the request
         self._waiting.append((asked, self._parser.should_keep_alive()))

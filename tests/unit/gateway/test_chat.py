@@ -456,3 +456,31 @@ def test_a_request_without_a_limit_gets_the_configs(house: House, host: FakeHost
     assert host.attempts[-1].json["max_tokens"] == 4096
     assert house.chat(max_tokens=7).status_code == 200
     assert host.attempts[-1].json["max_tokens"] == 7
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/chat", "/v1/explain"])
+def test_a_large_body_is_read_like_any_other(house: House, host: FakeHost, path: str) -> None:
+    """By the lane and by the executor, with a picture that is one pixel and much noise behind its end."""
+    data = base64.b64decode(picture().partition(",")[2]) + b"\0" * (2 << 20)
+    coded = base64.b64encode(data).decode()
+    uri, words = f"data:image/png;base64,{coded}", "What is this?"
+    contents: dict[str, object] = {
+        "/v1/messages": [
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": coded}},
+            {"type": "text", "text": words},
+        ],
+        "/v1/responses": [{"type": "input_image", "image_url": uri}, {"type": "input_text", "text": words}],
+        "/api/chat": words,
+    }
+    content = contents.get(path, [{"type": "text", "text": words}, {"type": "image_url", "image_url": {"url": uri}}])
+    message: dict[str, object] = {"role": "user", "content": content}
+    if path == "/api/chat":
+        message["images"] = [coded]
+    tree: dict[str, object] = {"model": "cloud/seeing", "max_tokens": 50}
+    tree |= {"input": [message]} if path == "/v1/responses" else {"messages": [message]}
+    found = house.post(path, tree)
+    assert found.status_code == 200, found.text[:300]
+    if path != "/v1/explain":
+        assert len(host.attempts[-1].images) == 1
+    again = house.post(path, tree, idempotency_key="one")
+    assert again.status_code == 200
