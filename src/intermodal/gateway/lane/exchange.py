@@ -301,13 +301,13 @@ class Live(Exchange):
         self._note(piece)
         self._sample = payload
         if piece.model != self._named or not piece.model:
-            payload = self._rename(payload, piece)
+            payload, simple = self._rename(payload, piece), False
         if piece.usage is not None:
             self._last, self._counted = payload, piece.counted
             if piece.text or piece.calls or piece.finish:
                 through.append(b"data: " + rewritten(payload, self._model, None, b""))
         else:
-            through.append(b"data: " + payload)
+            through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
             self.first_at = self._loop.time()
         if self._guard is not None and piece.text and self._loops(piece.text):

@@ -45,11 +45,14 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
+_UNSAID = msgspec.Raw()
+
+
 class _Reply(msgspec.Struct):
     object: str | None = None
     choices: list[_Choice] = []
-    usage: msgspec.Raw = msgspec.Raw()
-    error: msgspec.Raw = msgspec.Raw()
+    usage: msgspec.Raw = _UNSAID
+    error: msgspec.Raw = _UNSAID
     model: msgspec.Raw = msgspec.Raw()
     service_tier: str | None = None
 
@@ -80,6 +83,8 @@ def read(data: bytes | memoryview) -> Piece | None:
     """None for what is no reply of this kind, or an error; then the codec says which."""
     try:
         reply = _reply.decode(data)
+        if reply.usage is _UNSAID and (piece := _words(reply)) is not None:
+            return piece
         error = bytes(reply.error)
         if (error and error != _NULL) or reply.object == "error":
             return None
@@ -106,6 +111,19 @@ def read(data: bytes | memoryview) -> Piece | None:
     seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
     finish = FINISH_REASONS.get(reason.lower(), reason[:40]) if reason else ""
     return Piece(text, seen, said.refusal or "", finish, usage, counted, bytes(reply.model), calls)
+
+
+def _words(reply: _Reply) -> Piece | None:
+    """A chunk of words and nothing else, which nearly all are; None for any other."""
+    if not reply.choices or reply.error is not _UNSAID or reply.object == "error":
+        return None
+    choice = reply.choices[0]
+    said = choice.delta
+    if said is None or choice.finish_reason or not said.content or said.tool_calls or said.refusal or choice.message:
+        return None
+    text = said.content
+    seen = bool(text.strip() or said.reasoning_content or said.reasoning)
+    return Piece(text, seen, "", "", None, b"", bytes(reply.model), ())
 
 
 _NOTHING = _Said()
