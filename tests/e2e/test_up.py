@@ -232,7 +232,7 @@ def test_a_model_that_does_not_fit_is_refused_with_numbers_before_anything_start
     ran = intermodal("up", str(big), "--context", str(1 << 20), "--json")
     assert ran.code == 4 and ran.document["code"] == "does_not_fit"
     cache = 2 * 100_000 * 4096 * 2 * (1 << 20)  # bytes: keys and values, layers, width, half precision, tokens
-    assert f"up to {cache / 1e9:.1f}"[:10] in ran.document["what"]
+    assert f"up to {cache / (1 << 30):.1f}"[:10] in ran.document["what"]
     assert "are free" in ran.document["what"] and "--context 262144" in ran.document["todo"]
     assert listed() == {} and of_this_home() == []
 

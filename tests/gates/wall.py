@@ -123,6 +123,8 @@ class Wall:
             if line.lower().startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
         raw = file.read(length)
+        if len(raw) < length:  # who asked left in the middle
+            return False
         body = json.loads(raw) if raw[:1] == b"{" else {}
         model = body.get("model", "")
         with self._lock:
