@@ -117,6 +117,7 @@ workers = 4
 names = ["gateway.example.com", "[::1]"]
 origins = ["https://chat.example.com:8443"]
 max_body = 10
+max_tokens = 2000
 drain = 5
 log_format = "json"
 streaming = "buffered"
