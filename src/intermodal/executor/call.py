@@ -391,20 +391,8 @@ class Attempt:
         seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
         whole = self._job.chat is not None and not self._job.chat.stream  # then its first word came with its last
         first = None if self._first_at is None or whole else max(0.0, self._first_at - self._sent_at)
-        told = dict(reported.input_by_modality)
-        cached = bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0))
-        return Outcome(
-            usage=usage,
-            cost=self.cost,
-            seconds=seconds,
-            first_seconds=first,
-            load_seconds=self._load_seconds,
-            cached=cached,
-            error=error,
-            reasoning_tokens=reported.reasoning_tokens,
-            told_image=told.get("image"),
-            told_audio=told.get("audio"),
-        )
+        took = outcome_of(reported, usage, cost=self.cost, seconds=seconds, first=first, error=error)
+        return msgspec.structs.replace(took, load_seconds=self._load_seconds)
 
     def _counted(self, made: Made) -> Usage:
         """Usage as reported; for a conversion, output tokens are those of the text it made."""
@@ -421,6 +409,19 @@ class Attempt:
         """Counted by the vocabulary that ships with the embedded model: one yardstick for every ear and eye."""
         counted = self._caller.world.count("smollm2", text)
         return round(len(text) / 4) if counted is None else counted
+
+
+def outcome_of(
+    reported: wire.Usage, usage: Usage, *, cost: float | None, seconds: float, first: float | None, error: str
+) -> Outcome:
+    """What an attempt took, for its row. ``usage``: tokens that count; ``reported``: what the host said of them."""
+    told = dict(reported.input_by_modality)
+    return Outcome(
+        usage=usage, cost=cost, seconds=seconds, first_seconds=first,
+        cached=bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0)),
+        error=error, reasoning_tokens=reported.reasoning_tokens,
+        told_image=told.get("image"), told_audio=told.get("audio"),
+    )  # fmt: skip
 
 
 def _replaced(outcome: Outcome, *, cost: float | None) -> Outcome:

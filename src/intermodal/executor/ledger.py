@@ -56,27 +56,24 @@ class Ledger:
                 todo="raise --max-cost, or choose a cheaper route",
                 step=step.id,
             )
-        row = Reservation(
-            run=self.run,
-            step=step.id,
-            op=step.op,
-            task=step.task,
-            endpoint=endpoint.id,
-            zone=endpoint.host.zone,
-            input_tokens=_mid(estimate.input_tokens),
-            output_tokens=_mid(estimate.output_tokens),
-            cost=_mid(estimate.cost),
-            seconds=_mid(estimate.seconds),
-            load_seconds=_mid(estimate.load_seconds),
-            cost_high=high if math.isfinite(high) else 0.0,
-            work=work,
-            output=("json" if "json" in dict(step.params) else self.answer) if step.op == "generate" else "",
-            input_range=range_of(estimate.input_tokens),
-            output_range=range_of(estimate.output_tokens),
-            seconds_range=range_of(estimate.seconds),
-        )
+        row = reservation(step, endpoint, self.answer, run=self.run, work=work)
         self.reserved += high
         return Entry(self, self._store, row, high)
+
+
+def reservation(step: Call, endpoint: Endpoint, answer: str, *, run: str, work: Work) -> Reservation:
+    """The row of an attempt at a step, before it is made. ``answer``: the kind of answer that was asked for."""
+    estimate = step.estimate
+    high = estimate.cost.high if estimate.cost.known else 0.0
+    return Reservation(
+        run=run, step=step.id, op=step.op, task=step.task, endpoint=endpoint.id, zone=endpoint.host.zone,
+        input_tokens=_mid(estimate.input_tokens), output_tokens=_mid(estimate.output_tokens),
+        cost=_mid(estimate.cost), seconds=_mid(estimate.seconds), load_seconds=_mid(estimate.load_seconds),
+        cost_high=high if math.isfinite(high) else 0.0, work=work,
+        output=("json" if "json" in dict(step.params) else answer) if step.op == "generate" else "",
+        input_range=range_of(estimate.input_tokens), output_range=range_of(estimate.output_tokens),
+        seconds_range=range_of(estimate.seconds),
+    )  # fmt: skip
 
 
 class Entry:

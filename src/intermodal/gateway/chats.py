@@ -26,6 +26,7 @@ from intermodal.gateway.failing import code_of
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
+from intermodal.gateway.silence import Silence
 from intermodal.incoming import request_of
 from intermodal.plans.plan import Plan
 from intermodal.request import Request
@@ -165,10 +166,11 @@ class Stream:
         self._encoder = dialect.encoder(job.call.model, **more)
         self._doing = "planning done"
         self._route = ""
-        self._timer: asyncio.TimerHandle | None = None
+        self._silence = Silence(reply, self._comment)
 
     async def run(self) -> None:
-        self._wait(QUIET)
+        if self._dialect.comment:
+            self._silence.last(QUIET)
         try:
             await self._events()
         except asyncio.CancelledError:
@@ -183,7 +185,7 @@ class Stream:
             self._gateway.note_failure(error)
             await self._fail(error)
         finally:
-            self._stop_waiting()
+            self._silence.end()
 
     async def _events(self) -> None:
         job = self._job
@@ -204,7 +206,7 @@ class Stream:
         self._reply.end()
 
     async def _fail(self, error: BaseException) -> None:
-        self._stop_waiting()
+        self._silence.end()
         self._asked.served.failed(code_of(error), broken=True)
         self._begin()
         self._reply.put(self._encoder.feed(Error(error=error)))  # type: ignore[arg-type]
@@ -212,7 +214,7 @@ class Stream:
 
     def _begin(self) -> None:
         if not self._reply.status:
-            self._stop_waiting()
+            self._silence.end()
             head = told.headers_of(self._job.plan, route=self._route, ignored=self._job.ignored)
             about = {"content-type": self._dialect.stream_type, "cache-control": "no-cache", "x-accel-buffering": "no"}
             self._reply.begin(200, {**about, **head})
@@ -222,7 +224,7 @@ class Stream:
     def _follow(self, event: Event) -> None:
         if isinstance(event, Committed):
             self._route = event.endpoint
-            self._stop_waiting()
+            self._silence.end()
         elif isinstance(event, StepStarted):
             self._doing = event.title or event.step
         elif isinstance(event, StepProgress):
@@ -231,22 +233,11 @@ class Stream:
         elif isinstance(event, (Note, AttemptFailed)):
             self._doing = "another attempt" if isinstance(event, AttemptFailed) else self._doing
 
-    def _wait(self, seconds: float) -> None:
-        if self._dialect.comment:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._comment)
-
-    def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _comment(self) -> None:
-        if self._reply.gone or self._reply.ended:
-            return
         doing = " ".join("".join(c if c.isprintable() else " " for c in self._doing).split())[:200]
         self._begin()
         self._reply.put(self._dialect.comment % doing.encode("utf-8", "replace"))
-        self._wait(AGAIN)
+        self._silence.last(AGAIN)
 
 
 def failure_headers(error: BaseException) -> Mapping[str, str]:

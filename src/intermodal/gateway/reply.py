@@ -72,19 +72,20 @@ class Reply:
         self.status, self.ended, self.sent, self.type = 200, True, len(body), kind
         if self.kept is not None:
             self.kept.append(body)
-        self._line.write(self._start(f"{lines}content-type: {kind}\r\ncontent-length: {len(body)}\r\n") + body)
+        self._line.write(self._start(200, f"{lines}content-type: {kind}\r\ncontent-length: {len(body)}\r\n") + body)
 
     def open(self, lines: str, kind: str) -> None:
         """The head of a good stream, most of which was made before."""
         self.status, self.type = 200, kind
         framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
         self.keep_alive &= self._chunked
-        self._line.write(self._start(f"{lines}content-type: {kind}\r\n{framing}"))
+        self._line.write(self._start(200, f"{lines}content-type: {kind}\r\n{framing}"))
 
-    def _start(self, lines: str) -> bytes:
-        more = "".join(f"{name}: {_plain(value)}\r\n" for name, value in self.extra.items())
+    def _start(self, status: int, lines: str) -> bytes:
+        """A head. ``lines``: headers, each with its end."""
+        first = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\ndate: {_today()}\r\nserver: intermodal\r\n"
         end = "" if self.keep_alive else "connection: close\r\n"
-        return f"HTTP/1.1 200 OK\r\ndate: {_today()}\r\nserver: intermodal\r\n{lines}{more}{end}\r\n".encode("latin-1")
+        return f"{first}{lines}{lines_of(self.extra)}{end}\r\n".encode("latin-1", "replace")
 
     def last(self, data: bytes) -> None:
         """The last piece of a stream, and its end."""
@@ -124,12 +125,13 @@ class Reply:
             self._line.write(b"0\r\n\r\n")
 
     def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}", f"date: {_today()}", "server: intermodal"]
         self.type = headers.get("content-type", "")
-        lines += [f"{name}: {_plain(value)}" for name, value in {**headers, **self.extra}.items()]
-        if not self.keep_alive:
-            lines.append("connection: close")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+        return self._start(status, lines_of({name: said for name, said in headers.items() if name not in self.extra}))
+
+
+def lines_of(headers: Mapping[str, str]) -> str:
+    """Headers as they are sent, each with its end."""
+    return "".join(f"{name}: {_plain(value)}\r\n" for name, value in headers.items())
 
 
 def _plain(value: str) -> str:

@@ -101,7 +101,7 @@ class Slate:
         """Once every attempt has its row."""
         self._map.close()
         self._sorts.close()
-        _remove(self._path)
+        remove(self._path)
 
 
 def left_over(folder: Path) -> Iterator[tuple[Path, list[Open]]]:
@@ -117,7 +117,7 @@ def _read(named: Path) -> list[Open]:
     data = named.with_suffix(".slate").read_bytes()
     whole = len(data) // _SLOT.size * _SLOT.size
     return [
-        Open(sorts[number - 1], _uuid(attempt), run.hex(), started)
+        Open(sorts[number - 1], uuid_of(attempt), run.hex(), started)
         for number, started, attempt, run in _SLOT.iter_unpack(data[:whole])
         if 0 < number <= len(sorts)
     ]
@@ -132,15 +132,13 @@ def _sorts(data: bytes) -> Iterator[Sort]:
         at += 4 + size
 
 
-def _uuid(data: bytes) -> str:
-    import uuid
+def uuid_of(data: bytes) -> str:
+    """16 bytes as an attempt's id is written."""
+    text = data.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
-    return str(uuid.UUID(bytes=data))
 
-
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """A slate whose rows are made."""
     for suffix in (".slate", ".sorts", ".process"):
         path.with_suffix(suffix).unlink(missing_ok=True)
-
-
-remove = _remove

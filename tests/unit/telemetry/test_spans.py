@@ -6,7 +6,6 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,6 @@ from intermodal.testing import FakeHost, Fault
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 DOOR = "POST /v1/chat/completions"
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with Collector() as found:
-        yield found
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    with FakeHost(answer="the hosted answer") as fake:
-        yield fake
 
 
 @pytest.fixture

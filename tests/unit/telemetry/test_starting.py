@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,18 +27,6 @@ def anyio_backend() -> str:
 
 
 OTHER = "OTEL_EXPORTER_OTLP_ENDPOINT"
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with Collector() as found:
-        yield found
-
-
-@pytest.fixture
-def host() -> Iterator[FakeHost]:
-    with FakeHost(answer="the hosted answer") as fake:
-        yield fake
 
 
 def use(monkeypatch: pytest.MonkeyPatch, folder: Path, host: FakeHost, more: str = "") -> None:

@@ -287,7 +287,7 @@ class Live(Exchange):
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Look at an event; what of it goes on is put into ``through``."""
         simple = event.startswith(b"data: ") and b"\n" not in event
-        payload = event[6:] if simple else _payload(event)
+        payload = event[6:] if simple else payload_of(event)
         if not payload:
             return ""
         if payload == b"[DONE]":
@@ -463,7 +463,7 @@ class Live(Exchange):
         return errors.StreamCut(what, where=self._endpoint, todo="ask again")
 
 
-def _payload(event: bytes) -> bytes:
+def payload_of(event: bytes) -> bytes:
     """The data of an event that is not one line of it: comments and other fields are left out."""
     lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines).strip()

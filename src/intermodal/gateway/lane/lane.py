@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.asking import guarded
+from intermodal.catalog.load import tariffs
 from intermodal.catalog.nouns import Catalog
+from intermodal.config import snapshot_file
 from intermodal.content import Image
 from intermodal.costing.images import image_tokens
 from intermodal.costing.tokens import text_tokens
 from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
 from intermodal.executor import check
-from intermodal.executor.call import Tried
+from intermodal.executor.call import Tried, outcome_of
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.replies import ending
@@ -34,7 +39,7 @@ from intermodal.gateway.dialects import Dialect
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.ids import new_id
 from intermodal.gateway.lane.measures import Measures
-from intermodal.gateway.lane.pipes import Pipe, Pipes
+from intermodal.gateway.lane.pipes import Pipes
 from intermodal.gateway.lane.reading import Chat
 from intermodal.gateway.lane.replies import calls_of, rewritten
 from intermodal.gateway.lane.rows import Rows
@@ -46,12 +51,16 @@ from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import HEADER, allowed, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
+from intermodal.gateway.silence import Silence
+from intermodal.incoming import request_of
+from intermodal.keys import find_key
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.machine import Machine
-from intermodal.plans.plan import Inputs
+from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Policy, Request
 from intermodal.store.passed import Passed
 from intermodal.store.rows import Outcome, Work
+from intermodal.store.slate import uuid_of
 from intermodal.telemetry.served import Called
 from intermodal.wire.call import Usage
 from intermodal.wire.served import Refused
@@ -176,13 +185,7 @@ class Lane:
         self._ways[ready.key] = _Known(way, catalog, client.machine, epoch, client.today)
         return way
 
-    def _way(self, ready: Ready, inputs: Inputs, plan: object) -> Way | None:
-        from intermodal.catalog.load import tariffs
-        from intermodal.config import snapshot_file
-        from intermodal.keys import find_key
-        from intermodal.plans.plan import Plan
-
-        assert isinstance(plan, Plan)
+    def _way(self, ready: Ready, inputs: Inputs, plan: Plan) -> Way | None:
         client = self._gateway.client
         endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
         if endpoint is None:
@@ -198,7 +201,6 @@ class Lane:
 
     async def _inputs(self, ready: Ready, asked: Asked) -> Inputs | None:
         """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
-        from intermodal.incoming import request_of
         from intermodal.media.opened import named_apart
 
         gateway = self._gateway
@@ -209,12 +211,12 @@ class Lane:
         call = chats.limited(call, gateway.client.config)
         request = gateway.conversations.placed(request_of(call, ready.policy), asked.owner)
         parts = list(request.parts())
-        pictures = [index for index, _, part in parts if isinstance(part, Image)]
-        if len(pictures) != len(ready.chat.pictures):
+        pictures = sum(isinstance(part, Image) for _, _, part in parts)
+        if pictures != len(ready.chat.pictures):
             return None
-        prepared = await gateway.client.prepare(_without(request, pictures))
+        prepared = await gateway.client.prepare(_without_pictures(request) if pictures else request)
         texts = list(prepared.inputs.facts.parts)
-        if prepared.inputs.asked or len(texts) + len(pictures) != len(parts):
+        if prepared.inputs.asked or len(texts) + pictures != len(parts):
             return None
         seen = iter(ready.chat.pictures)
         facts: list[PartFacts] = []
@@ -229,9 +231,9 @@ class Lane:
                     )
                 )  # fmt: skip
             else:
-                facts.append(_at(texts.pop(0), index))
+                facts.append(replace(texts.pop(0), index=index))
         whole = guarded(request, gateway.client.config.private)
-        return _with(prepared.inputs, whole, Facts(parts=named_apart(facts)))
+        return replace(prepared.inputs, request=whole, facts=Facts(parts=named_apart(facts)))
 
     # ---- passing on ----------------------------------------------------------------------------
 
@@ -262,28 +264,12 @@ class Lane:
         await self.rows.close()
 
 
-def _without(request: Request, places: list[int]) -> Request:
-    from msgspec.structs import replace
-
-    if not places:
-        return request
+def _without_pictures(request: Request) -> Request:
     messages = tuple(
         replace(message, parts=tuple(part for part in message.parts if not isinstance(part, Image)))
         for message in request.messages
     )
     return replace(request, messages=messages)
-
-
-def _at(fact: PartFacts, index: int) -> PartFacts:
-    from msgspec.structs import replace
-
-    return fact if fact.index == index else replace(fact, index=index)
-
-
-def _with(inputs: Inputs, request: Request, facts: Facts) -> Inputs:
-    from msgspec.structs import replace
-
-    return replace(inputs, request=request, facts=facts)
 
 
 class _Passage:
@@ -304,7 +290,7 @@ class _Passage:
         self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue, self._loop)
         self._sent = False
         self._cost: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._silence = Silence(reply, self._comment)
 
     async def go(self) -> Failure | None:
         way, gateway, reply = self._way, self._gateway, self._reply
@@ -325,19 +311,17 @@ class _Passage:
         if served.span is not None:
             served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
         upstreams.begin(name, way.endpoint.host.id, now, again=False)
-        pipe: Pipe | None = None
         settled = False
         try:
-            pipe, error = await self._pass_on()
+            error = await self._pass_on()
             settled = True
-            return self._over(error, given, slot, pipe)
+            return self._over(error, given, slot)
         except asyncio.CancelledError:
             if reply.status and not reply.ended and not reply.gone:  # the server stops
                 reply.last(way.tongue.broken(Refused("the server is stopping", status=503, todo="ask again")))
             raise
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._silence.end()
             if not settled:
                 self._left(given, slot, sent=self._sent)
 
@@ -354,7 +338,8 @@ class _Passage:
             raise refused(given)
         return given
 
-    async def _pass_on(self) -> tuple[Pipe | None, errors.CallError | None]:
+    async def _pass_on(self) -> errors.CallError | None:
+        """Send it, and wait for its end; why it failed."""
         way, chat, reply = self._way, self._chat, self._reply
         live: Live | None = None
         if chat.stream:
@@ -362,14 +347,14 @@ class _Passage:
             teller = Teller(reply, chat.model, self._begin, self._told, self._wrong, chat.usage, guarded)
             live = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
             self._exchange = live
-            self._wait(chats.QUIET)
+            self._silence.last(chats.QUIET)
         pipes = self._lane.pipes
         pipe = pipes.take(way.target, self._began)
         if pipe is None:
             try:
                 pipe = await pipes.connect(way.target, way.endpoint.id)
             except errors.Unreachable as failure:
-                return None, failure
+                return failure
         try:
             if live is not None:
                 live.pipe = pipe
@@ -377,7 +362,7 @@ class _Passage:
             self._sent_at = self._loop.time()
             self._sent = True
             pipe.send(way.target, way.body(chat), self._exchange, way.endpoint.id)
-            error = await self._exchange.outcome
+            return await self._exchange.outcome
         finally:
             if live is not None:
                 reply.when_caught_up(None)
@@ -385,12 +370,14 @@ class _Passage:
                     pipe.resume()  # a slow reader has all there is: the end of the reply is still to be read
             if pipe.listener is self._exchange and (not self._exchange.finish or self._exchange.looped):
                 pipe.abort()  # it works for nobody
-        return pipe, error
 
     # ---- a stream ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        self._stop_waiting()
+        self._silence.end()
+        self._open()
+
+    def _open(self) -> None:
         if not self._reply.status:
             self._reply.open(self._way.heads + _STREAMED, _STREAM)
 
@@ -415,30 +402,17 @@ class _Passage:
     def _wrong(self, exchange: Exchange) -> errors.CallError | None:
         """A server near by that read less than it was sent."""
         counted = exchange.usage.input_tokens if exchange.usage is not None else None
-        return cut_in_silence(self._way.endpoint, self._work(), counted)
-
-    def _wait(self, seconds: float) -> None:
-        self._timer = self._loop.call_later(seconds, self._comment)
-
-    def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        return cut_in_silence(self._way.endpoint, self._work, counted)
 
     def _comment(self) -> None:
-        if self._reply.gone or self._reply.ended:
-            return
-        if not self._reply.status:
-            self._reply.open(self._way.heads + _STREAMED, _STREAM)
+        self._open()
         waited = self._loop.time() - self._began
         self._reply.put(b": %b: no word yet, %d s\n\n" % (self._way.step.op.encode(), waited))
-        self._wait(chats.AGAIN)
+        self._silence.last(chats.AGAIN)
 
     # ---- the end -------------------------------------------------------------------------------
 
-    def _over(
-        self, error: errors.CallError | None, given: Reservation | None, slot: int, pipe: Pipe | None
-    ) -> Failure | None:
+    def _over(self, error: errors.CallError | None, given: Reservation | None, slot: int) -> Failure | None:
         if error is None and self._exchange.refused:
             self._refused(given, slot)
         if error is None and isinstance(self._exchange, Whole):
@@ -449,7 +423,7 @@ class _Passage:
         return self._failed(error, given, slot)
 
     def _bill(self, usage: Usage | None) -> float | None:
-        return self._way.bill(usage or Usage(), self._work(), self._gateway.client.moment)
+        return self._way.bill(usage or Usage(), self._work, self._gateway.client.moment)
 
     def _worked(self, given: Reservation | None, slot: int) -> None:
         gateway, way, exchange, chat = self._gateway, self._way, self._exchange, self._chat
@@ -540,34 +514,30 @@ class _Passage:
         """Told as what the executor runs is told of its events."""
         exchange = self._exchange
         first = exchange.first_at if self._chat.stream else None
-        usage = exchange.usage or Usage()
         self._asked.served.called(
             Called(
                 step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
                 first=None if first is None else first - self._began,
-                usage=Told(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens), cost=self._cost,
-                finish_reason=exchange.finish, error=code, output="text",
+                usage=_tokens(exchange.usage), cost=self._cost, finish_reason=exchange.finish, error=code,
+                output="text",
             )
         )  # fmt: skip
 
     def _write(self, state: AttemptState, outcome: Outcome, slot: int, *, runs: bool = True) -> None:
         attempt, run = self._ids
         passed = Passed(
-            self._way.sort, _uuid(attempt), run.hex(), self._started, time.time(), state, outcome, self._work(), runs
+            self._way.sort, uuid_of(attempt), run.hex(), self._started, time.time(), state, outcome, self._work, runs
         )
         self._lane.rows.add(passed, slot)
 
     def _outcome(self, seconds: float, usage: Usage | None, code: str = "") -> Outcome:
-        told = usage or Usage()
-        by = dict(told.input_by_modality)
         first = self._exchange.first_at if self._chat.stream else None
-        return Outcome(
-            usage=Told(input_tokens=told.input_tokens, output_tokens=told.output_tokens), cost=self._cost,
-            seconds=seconds, first_seconds=None if first is None else max(0.0, first - self._sent_at),
-            cached=bool(told.cached_tokens and told.cached_tokens * 2 > (told.input_tokens or 0)), error=code,
-            reasoning_tokens=told.reasoning_tokens, told_image=by.get("image"), told_audio=by.get("audio"),
+        return outcome_of(
+            usage or Usage(), _tokens(usage), cost=self._cost, seconds=seconds,
+            first=None if first is None else max(0.0, first - self._sent_at), error=code,
         )  # fmt: skip
 
+    @cached_property
     def _work(self) -> Work:
         """How much was sent, by our own rules."""
         chat, way = self._chat, self._way
@@ -586,6 +556,5 @@ class _Passage:
         )  # fmt: skip
 
 
-def _uuid(data: bytes) -> str:
-    text = data.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def _tokens(usage: Usage | None) -> Told:
+    return Told() if usage is None else Told(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)

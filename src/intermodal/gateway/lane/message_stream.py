@@ -5,7 +5,7 @@ Its counts come with the event before the last, which is where what we have to s
 
 from __future__ import annotations
 
-from intermodal.gateway.lane.exchange import End, Live
+from intermodal.gateway.lane.exchange import End, Live, payload_of
 from intermodal.gateway.lane.message_replies import counts_in, event_of
 from intermodal.gateway.lane.replies import rewritten
 from intermodal.wire._json import dumps
@@ -23,7 +23,7 @@ class LiveMessage(Live):
     _place = 0  # of the block that was begun last
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
-        payload = _data(event)
+        payload = payload_of(event)
         if not payload:
             return ""
         found = event_of(payload)
@@ -92,8 +92,3 @@ class LiveMessage(Live):
         self._teller.begin()
         through = b"".join(map(self._reader.encoder(self._model).feed, events))
         self._finish(through[: through.rindex(b"event: message_delta")])
-
-
-def _data(event: bytes) -> bytes:
-    lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines).strip()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from intermodal.gateway.lane.pictures import Seen, seen_in
-from intermodal.gateway.lane.reading import Chat, Measure, Sizes, measured, said_in
+from intermodal.gateway.lane.reading import Chat, Measure, Sizes, measured, opened_body, settings_in
 
 KEPT = (
     "system", "messages", "temperature", "top_p", "stop_sequences", "tools", "tool_choice", "thinking",
@@ -44,35 +44,30 @@ class _Message(msgspec.Struct):
     content: str | list[_Block]
 
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[_Message])
 _system = msgspec.json.Decoder(str | list[_Block])
-_word = msgspec.json.Decoder(str)
 
 
 def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
     """The chat a body says, if the lane may take it."""
+    opened = opened_body(body, TAKEN)
+    if opened is None:
+        return None
+    fields, model, stream = opened
     try:
-        fields = _fields.decode(body)
-        if not fields.keys() <= TAKEN:
-            return None
-        model = _word.decode(fields["model"])
         messages = _messages.decode(fields["messages"])
         system = _system.decode(fields["system"]) if "system" in fields else ""
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
-    stream = said_in(fields, "stream")
-    if stream not in (b"", b"true", b"false", b"null"):
-        return None
     reader = _Reader(owner, measure)
     if not reader.system(system) or not all(map(reader.message, messages)):
         return None
-    settings = tuple((name, bytes(fields[name])) for name in sorted(fields.keys() - _NOT_ASKED))
+    settings = settings_in(fields, _NOT_ASKED)
     pictured = bool(reader.pictures)
     question = measure.question(_question(messages), pictured=pictured)
     return Chat(
-        fields=fields, model=model, shape=("messages", model, stream == b"true", settings, question, *reader.shapes),
-        stream=stream == b"true", usage=True, pictures=tuple(reader.pictures), texts=tuple(reader.texts),
+        fields=fields, model=model, shape=("messages", model, stream, settings, question, *reader.shapes),
+        stream=stream, usage=True, pictures=tuple(reader.pictures), texts=tuple(reader.texts),
         messages=len(messages), before=reader.before, said=reader.digest,
     )  # fmt: skip
 

@@ -115,21 +115,45 @@ class Chat(NamedTuple):
     said: Any
 
 
-def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
-    """The chat a body says, if the lane may take it."""
+class Opened(NamedTuple):
+    """A body as far as all wires have it."""
+
+    fields: Mapping[str, msgspec.Raw]
+    model: str
+    stream: bool
+
+
+def opened_body(body: bytes, taken: frozenset[str]) -> Opened | None:
+    """None where there are other fields than those, or a model or ``stream`` that is none."""
     try:
         fields = _fields.decode(body)
-        if not fields.keys() <= TAKEN:
+        if not fields.keys() <= taken:
             return None
-        model = _word.decode(fields["model"])
+        model, stream = _word.decode(fields["model"]), _said(fields, "stream")
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
+        return None
+    return Opened(fields, model, stream == _TRUE) if stream in (b"", _TRUE, _FALSE, _NULL) else None
+
+
+def settings_in(fields: Mapping[str, msgspec.Raw], but: frozenset[str]) -> tuple[tuple[str, bytes], ...]:
+    """What is said besides the messages, as it came."""
+    return tuple((name, bytes(fields[name])) for name in sorted(fields.keys() - but))
+
+
+def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
+    """The chat a body says, if the lane may take it."""
+    opened = opened_body(body, TAKEN)
+    if opened is None:
+        return None
+    fields, model, stream = opened
+    try:
         messages = _messages.decode(fields["messages"])
-        stream = said_in(fields, "stream")
         usage = False
         if "stream_options" in fields:
             usage = _options.decode(fields["stream_options"]).get("include_usage") is True
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
-    if stream not in (b"", _TRUE, _FALSE, _NULL) or said_in(fields, "n") not in (b"", b"1", _NULL):
+    if _said(fields, "n") not in (b"", b"1", _NULL):
         return None
     digest, before = hashlib.sha256(owner.encode()), b""
     shapes: list[object] = []
@@ -142,11 +166,11 @@ def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
         shapes.append(shape)
         if message.role == "assistant":
             before = digest.copy().digest()
-    settings = tuple((name, bytes(fields[name])) for name in sorted(fields.keys() - _NOT_ASKED))
+    settings = settings_in(fields, _NOT_ASKED)
     question = measure.question(_question(messages), pictured=bool(pictures))
     return Chat(
-        fields=fields, model=model, shape=(model, stream == _TRUE, settings, question, *shapes),
-        stream=stream == _TRUE, usage=usage, pictures=tuple(pictures), texts=tuple(texts), messages=len(messages),
+        fields=fields, model=model, shape=(model, stream, settings, question, *shapes),
+        stream=stream, usage=usage, pictures=tuple(pictures), texts=tuple(texts), messages=len(messages),
         before=before or None, said=digest,
     )  # fmt: skip
 
@@ -164,7 +188,7 @@ def _question(messages: list[_Message]) -> str:
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", "user", "metadata", "store"})
 
 
-def said_in(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
+def _said(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
     return bytes(fields[name]) if name in fields else b""
 
 

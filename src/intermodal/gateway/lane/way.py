@@ -17,7 +17,7 @@ from intermodal.content import Image, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
 from intermodal.costing.room import output_limit
 from intermodal.executor.bill import bill
-from intermodal.executor.measured import range_of
+from intermodal.executor.ledger import reservation
 from intermodal.executor.together import NEAR
 from intermodal.executor.transport import FIRST_BYTE_TIMEOUT, Server, Timeouts, is_this_machine, plain_address
 from intermodal.executor.weighed import rules
@@ -26,11 +26,12 @@ from intermodal.gateway.lane.pipes import Target
 from intermodal.gateway.lane.reading import Chat
 from intermodal.gateway.lane.tongues import Tongue
 from intermodal.gateway.ledger.nouns import Claim, claim_of
+from intermodal.gateway.reply import lines_of
 from intermodal.gateway.told import headers_of, sent
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 from intermodal.request import Request, TextOutput
-from intermodal.store.rows import Reservation, RunRow, Work
+from intermodal.store.rows import RunRow, Work
 from intermodal.store.slate import Sort
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
@@ -78,7 +79,7 @@ class Way:
         self.sort = _sort(inputs, plan, step, endpoint)
         self.number, self.since = -1, 0  # of the sort, on the slate
         self.book = rules(endpoint, inputs.catalog)
-        self.heads = "".join(f"{name}: {_plain(value)}\r\n" for name, value in headers_of(plan).items())
+        self.heads = lines_of(headers_of(plan))
         chosen = plan.chosen
         about = {
             "plan": plan.id, "route": endpoint.id, "planned": chosen.endpoint, "summary": chosen.summary,
@@ -204,27 +205,10 @@ def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: E
 
 
 def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Sort:
-    estimate = step.estimate
-    high = estimate.cost.high if estimate.cost.known else 0.0
-
-    def mid(name: str) -> float | None:
-        quantity = getattr(estimate, name)
-        return quantity.mid if quantity.known else None
-
     names = tuple(part.name for part in inputs.facts.parts)
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
-    attempt = Reservation(
-        run="", step=step.id, op=step.op, task=step.task, endpoint=endpoint.id, zone=endpoint.host.zone,
-        input_tokens=mid("input_tokens"), output_tokens=mid("output_tokens"), cost=mid("cost"),
-        seconds=mid("seconds"), load_seconds=mid("load_seconds"), cost_high=high if math.isfinite(high) else 0.0,
-        output=answers.kind_of(answers.asked(inputs.request)), input_range=range_of(estimate.input_tokens),
-        output_range=range_of(estimate.output_tokens), seconds_range=range_of(estimate.seconds),
-    )  # fmt: skip
-    return Sort(run=run, attempt=attempt)
-
-
-def _plain(value: str) -> str:
-    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in value)
+    kind = answers.kind_of(answers.asked(inputs.request))
+    return Sort(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work()))
 
 
 def about(way: Way, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()) -> bytes:

@@ -1,0 +1,31 @@
+"""Keeping a stream open while nothing is said: a client that hears nothing for long gives up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from intermodal.gateway.reply import Reply
+
+
+class Silence:
+    """``say`` puts a word of ours into the stream; it is not called where nobody listens any more."""
+
+    def __init__(self, reply: Reply, say: Callable[[], None]) -> None:
+        self._reply = reply
+        self._say = say
+        self._timer: asyncio.TimerHandle | None = None
+
+    def last(self, seconds: float) -> None:
+        """Let it last so long, then say something."""
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._break)
+
+    def end(self) -> None:
+        """Something was said, or nothing will be."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _break(self) -> None:
+        if not self._reply.gone and not self._reply.ended:
+            self._say()
