@@ -243,7 +243,11 @@ class Lane:
 
         Raises Refused where the key's budget does not allow it.
         """
-        return await _Passage(self._gateway, self, ready, way, asked, reply).go()
+        passage = _Passage(self._gateway, self, ready, way, asked, reply)
+        try:
+            return await passage.go()
+        finally:
+            passage.forget()
 
     def abandoned(self, failure: Failure) -> None:
         """The executor did not come to go on: what is set aside is given back, or counts."""
@@ -333,6 +337,10 @@ class _Passage:
             self._silence.end()
             if not settled:
                 self._left(given, slot, sent=self._sent)
+
+    def forget(self) -> None:
+        """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
+        del self._exchange, self._silence, self._chat
 
     async def _admitted(self) -> Reservation | None:
         ledger, key = self._gateway.ledger, self._asked.key
