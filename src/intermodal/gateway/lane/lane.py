@@ -55,7 +55,7 @@ from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
 from intermodal.incoming import request_of
 from intermodal.keys import find_key
-from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.facts import PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Policy, Request
@@ -86,12 +86,13 @@ class _Known(NamedTuple):
     machine: Machine
     epoch: int
     as_of: str
+    refusals: int
 
     def holds(self, catalog: Catalog, client: LastingClient) -> bool:
         """Whether nothing changed since that a plan depends on."""
         return (
             self.catalog is catalog and self.machine is client.machine and self.epoch == client.epoch
-            and self.as_of == client.today
+            and self.as_of == client.today and self.refusals == client.upstreams.refusals
         )  # fmt: skip
 
 
@@ -183,7 +184,8 @@ class Lane:
         client = gateway.client
         catalog = inputs.catalog if inputs is not None else client.catalog_for(ready.policy)
         epoch = inputs.statistics.epoch if inputs is not None else client.epoch  # what it was planned with
-        self._ways[ready.key] = _Known(way, catalog, client.machine, epoch, client.today)
+        refusals = client.upstreams.refusals
+        self._ways[ready.key] = _Known(way, catalog, client.machine, epoch, client.today, refusals)
         return way
 
     def _way(self, ready: Ready, inputs: Inputs, plan: Plan) -> Way | None:
@@ -234,7 +236,7 @@ class Lane:
             else:
                 facts.append(replace(texts.pop(0), index=index))
         whole = guarded(request, gateway.client.config.private)
-        return replace(prepared.inputs, request=whole, facts=Facts(parts=named_apart(facts)))
+        return replace(prepared.inputs, request=whole, facts=replace(prepared.inputs.facts, parts=named_apart(facts)))
 
     # ---- passing on ----------------------------------------------------------------------------
 
