@@ -100,7 +100,7 @@ class Way:
         made: list[bytes | memoryview] = [self._start]
         for name, begin in self._kept:
             if name in fields:
-                made += [begin, memoryview(fields[name])]
+                made += [begin, *chat.body.whole(memoryview(fields[name]))]
         made.append(b"}")
         return made
 
