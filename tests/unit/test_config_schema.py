@@ -133,7 +133,8 @@ rates = {"box:acme/eye-7b" = {rpm = 3, tpm = 1000}}
 VALUES: tuple[Any, ...] = (
     -1, 0, 1, 7, 0.5, 10**13, True, "", "x", "a b", "a/b", "en", "audio", "machine", "process",
     "openai", "llama", "https://example.com", "http://u:p@x/v1", "http://127.0.0.1:9/v1?a=b", "audio:text", [], [1],
-    "2h", "0d", [-1], [0], ["x"], ["audio"], ["tone"], [1, 2, 3], [1, 2], ["https://a.example"], ["a.example/path"], {}, {"x": 1},
+    "2h", "0d",
+    [-1], [0], ["x"], ["audio"], ["tone"], [1, 2, 3], [1, 2], ["https://a.example"], ["a.example/path"], {}, {"x": 1},
     {"x": "y"},
 )  # fmt: skip
 # What only reading can know: whether a host is known, how far an address is, whether figures and tasks fit together.

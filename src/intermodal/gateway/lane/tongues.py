@@ -10,6 +10,7 @@ from intermodal.catalog.nouns import Endpoint, Host, Protocol
 from intermodal.gateway.dialects import CHAT, MESSAGES, Dialect, Encoder
 from intermodal.gateway.lane import message_replies, messages, reading, replies
 from intermodal.gateway.lane.exchange import Live
+from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.message_stream import LiveMessage
 from intermodal.gateway.lane.reading import Chat, Measure
 from intermodal.gateway.lane.replies import Piece
@@ -39,7 +40,7 @@ class Tongue:
     protocol: Protocol
     path: str
     headers: Callable[[Sampling], Headers]
-    chat_of: Callable[[bytes, str, Measure], Chat | None]
+    chat_of: Callable[[Body, str, Measure], Chat | None]
     kept: tuple[str, ...]
     settings: Callable[[Host, int | None, bool], bytes]
     read: Callable[[bytes], Piece | None]
