@@ -200,7 +200,7 @@ def test_openai_embeds(working: openai.OpenAI, host: FakeHost) -> None:
     assert made.data[3].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
     assert made.data[3].embedding != pytest.approx(made.data[4].embedding, abs=1e-6)
     assert made.usage.prompt_tokens == sum(attempt.input_tokens for attempt in host.attempts[:9])
-    with pytest.raises(openai.BadRequestError, match="send texts"):
+    with pytest.raises(openai.BadRequestError, match="none of OpenAI's names; send texts"):
         working.embeddings.create(model="cloud/vectors", input=[[1, 2, 3]])
     with pytest.raises(openai.BadRequestError, match="dimensions"):
         working.embeddings.create(model="cloud/vectors", input="x", dimensions=8)
