@@ -14,6 +14,7 @@ from intermodal import errors
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.speaker import Speaker
 from intermodal.gateway.dialects import Encoder
+from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of
 from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, read, rewritten
 from intermodal.gateway.reply import Reply
@@ -250,6 +251,8 @@ class Live(Exchange):
         self._counted = b""
         self._sample = b""  # any event, to make others like it
         self._timer: asyncio.TimerHandle | None = None
+        self._like: Likeness | None = None  # a chunk that others are like
+        self._tries = TRIES
 
     def _take(self, data: bytes) -> None:
         if self._whole is None:  # what it is shows in its first byte: headers say all sorts of things
@@ -286,6 +289,10 @@ class Live(Exchange):
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Look at an event; what of it goes on is put into ``through``."""
+        if self._like is not None and (text := self._like.words(event)) is not None:
+            through.append(event)
+            self.text.append(text)
+            return "looped" if self._guard is not None and self._loops(text) else ""
         simple = event.startswith(b"data: ") and b"\n" not in event
         payload = event[6:] if simple else payload_of(event)
         if not payload:
@@ -310,6 +317,9 @@ class Live(Exchange):
             through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
             self.first_at = self._loop.time()
+        if self._tries and simple and piece.visible and not (piece.finish or piece.refusal or piece.calls):
+            self._tries -= 1
+            self._like = likeness_of(event, piece) if piece.text and piece.usage is None else None
         if self._guard is not None and piece.text and self._loops(piece.text):
             return "looped"
         return ""
