@@ -165,7 +165,7 @@ async def counted(
 ) -> Opened:
     """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
     are asked where ``ask`` says so."""
-    opened = by.counted(opened, vocabularies(catalog))
+    opened = by.counted(opened, vocabularies(catalog), request.tools)
     if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
         return opened
     from intermodal.executor import tokenizing

@@ -83,7 +83,8 @@ def plan_from(inputs: Inputs) -> Plan:
 
 def _again(inputs: Inputs, upstreams: Upstreams, request: Request, facts: Facts) -> Plan:
     """The plan for the rest of a run: what is left of budget and time, what is done, what endpoints do not take."""
-    return plan_from(replace(inputs, request=request, facts=facts, catalog=upstreams.corrected(inputs.catalog)))
+    facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
+    return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog))
 
 
 class AsyncClient:
@@ -188,7 +189,7 @@ class AsyncClient:
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         inputs = Inputs(
             request=request,
-            facts=opened.facts,
+            facts=self._upstreams.with_refusals(opened.facts),
             catalog=catalog,
             machine=self.machine_now,
             statistics=self.store.statistics(),

@@ -22,7 +22,7 @@ from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.catalog.waits import Waits
-from intermodal.config_file import ConfigFile, Discovery, EndpointRate, PolicyRow, Serve, Telemetry
+from intermodal.config_file import ConfigFile, Discovery, EndpointRate, PolicyRow, Serve, Store, Telemetry
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
@@ -62,6 +62,7 @@ class Config(Value):
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
         serve: how the gateway listens.
         telemetry: what is told to a collector, and where.
+        store: how long attempts are kept one by one.
     """
 
     path: str = ""
@@ -78,6 +79,7 @@ class Config(Value):
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
     telemetry: Telemetry = Telemetry()
+    store: Store = Store()
 
 
 # ---- where things are ------------------------------------------------------------------------------
@@ -205,11 +207,12 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         policies={name: _policy(name, row, bounds, where) for name, row in parted["policies"].items()},
         serve=serve,
         telemetry=_telemetry(_table(table, "telemetry", where), where),
+        store=_decoded(_table(table, "store", where), Store, where, "store"),
         **usual,
     )
 
 
-_ALONE = ("discovery", "serve", "telemetry")  # tables that are read by themselves, so that errors name them
+_ALONE = ("discovery", "serve", "store", "telemetry")  # tables that are read by themselves, so that errors name them
 
 
 def _table(table: Mapping[str, Any], name: str, where: str, *above: str) -> dict[str, Any]:

@@ -108,6 +108,25 @@ class Telemetry(Value, forbid_unknown_fields=True):
     content: bool = False
 
 
+class Store(Value, forbid_unknown_fields=True):
+    """How long attempts are kept one by one. Older ones are added up by day and endpoint, so that no sum changes.
+
+    Attributes:
+        keep: hours ("12h"), days ("90d") or weeks ("4w") after an attempt ended; "forever" keeps all.
+        rows: attempts that are kept at most, the newest; 0: however many there are.
+    """
+
+    keep: Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,3}[hdw]|forever)$")] = "90d"
+    rows: Annotated[int, Meta(ge=0, le=10**12)] = 1_000_000
+
+    @property
+    def seconds(self) -> float | None:
+        """``keep`` in seconds, None for ever."""
+        if self.keep == "forever":
+            return None
+        return float(self.keep[:-1]) * {"h": 3600, "d": 86400, "w": 7 * 86400}[self.keep[-1]]
+
+
 class PolicyRow(Policy, forbid_unknown_fields=True):
     """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
 
@@ -138,6 +157,7 @@ class ConfigFile(Value, forbid_unknown_fields=True):
         policies: bounds by name, which clients of the gateway ask for as ``policy:NAME``.
         serve: how the gateway listens.
         telemetry: spans and measures for an OpenTelemetry collector.
+        store: how long attempts are kept one by one.
     """
 
     consent: tuple[str, ...] = ()
@@ -152,6 +172,17 @@ class ConfigFile(Value, forbid_unknown_fields=True):
     policies: dict[str, PolicyRow] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
     telemetry: Telemetry = Telemetry()
+    store: Store = Store()
 
 
-__all__ = ["ConfigFile", "Discovery", "EndpointRate", "MOST_USD", "MOST_WORKERS", "PolicyRow", "Serve", "Telemetry"]
+__all__ = [
+    "ConfigFile",
+    "Discovery",
+    "EndpointRate",
+    "MOST_USD",
+    "MOST_WORKERS",
+    "PolicyRow",
+    "Serve",
+    "Store",
+    "Telemetry",
+]

@@ -39,6 +39,8 @@ p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
 p.ui, p.warmup, p.cache_ram_mib, p.verbosity = False, False, 0, -1
 if given["eye"]:
     p.mmproj.path = given["eye"]
+if given["template"]:
+    p.chat_template = given["template"]
 if given["embeds"]:
     p.embedding, p.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
 server = xllamacpp.Server(p)
@@ -153,9 +155,10 @@ class LlamaServer:
 
 @contextmanager
 def llama_server(
-    *, eye: Path | None = None, ear: Path | None = None, context: int = 0, embeds: bool = False
+    *, eye: Path | None = None, ear: Path | None = None, context: int = 0, embeds: bool = False, template: str = ""
 ) -> Iterator[LlamaServer]:
-    """SmolLM2 behind llama.cpp's own server; with a projector it sees, or takes sound.
+    """SmolLM2 behind llama.cpp's own server; with a projector it sees, or takes sound. ``template``: another than its
+    own, which has no words for tools.
 
     Raises RuntimeError when it does not come up.
 
@@ -166,7 +169,7 @@ def llama_server(
     model = EYE_MODEL if eye else EAR_MODEL if ear else TEXT_MODEL
     given = {
         "model": str(weights_of("smollm2-135m-instruct")), "alias": model, "context": context,
-        "eye": str(eye or ear or ""), "embeds": embeds,
+        "eye": str(eye or ear or ""), "embeds": embeds, "template": template,
     }  # fmt: skip
     with _child([sys.executable, "-c", _PROGRAM, json.dumps(given)]) as (process, port):
         record = Record(port)

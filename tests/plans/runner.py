@@ -14,6 +14,7 @@ why_not = ["acme/sonata"]            appended, one answer each
 [machine]                            cores, memory and free in GiB, loaded
 [statistics]                         "endpoint|figure" = [low, mid, high]
 tools = 2                            so many tools go with it; tool_choice, parallel_tools as in Request
+tool_facts = { pretokens = 5000 }    what was counted of them, as in ToolFacts
 tool_result = "rain"                 the first was called, and gave this
 [[part]]                             kind, name, and what probing would find
 """
@@ -33,7 +34,7 @@ from intermodal.content import BytesSource, File, Image, Part, Text, ToolCall, T
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.explain import explain, explain_all
-from intermodal.plans.facts import Facts, Outcome, PageFacts, PartFacts
+from intermodal.plans.facts import Facts, Outcome, PageFacts, PartFacts, ToolFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
@@ -153,7 +154,9 @@ def inputs_of(case: Mapping[str, Any]) -> Inputs:
     machine = case.get("machine", {})
     return Inputs(
         request=request,
-        facts=Facts(parts=tuple(facts)),
+        facts=Facts(
+            parts=tuple(facts), tools=msgspec.convert(case["tool_facts"], ToolFacts) if "tool_facts" in case else None
+        ),
         catalog=catalogs.catalog(case.get("catalog", "embedded"), tuple(case.get("consent", ()))),
         machine=Machine(
             cores=machine.get("cores", 2),

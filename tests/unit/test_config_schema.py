@@ -110,6 +110,9 @@ enabled = true
 endpoint = "http://127.0.0.1:4318"
 service = "house"
 content = false
+[store]
+keep = "30d"
+rows = 500000
 [serve]
 host = "0.0.0.0"
 port = 80
@@ -130,6 +133,7 @@ rates = {"box:acme/eye-7b" = {rpm = 3, tpm = 1000}}
 VALUES: tuple[Any, ...] = (
     -1, 0, 1, 7, 0.5, 10**13, True, "", "x", "a b", "a/b", "en", "audio", "machine", "process",
     "openai", "llama", "https://example.com", "http://u:p@x/v1", "http://127.0.0.1:9/v1?a=b", "audio:text", [], [1],
+    "2h", "0d",
     [-1], [0], ["x"], ["audio"], ["tone"], [1, 2, 3], [1, 2], ["https://a.example"], ["a.example/path"], {}, {"x": 1},
     {"x": "y"},
 )  # fmt: skip
@@ -173,6 +177,7 @@ def test_the_example_says_every_key_there_is() -> None:
         "intermodal.toml": table, "HostRow": table["hosts"]["box"], "ServedRow": table["hosts"]["box"]["models"][0],
         "SpeedRow": table["hosts"]["box"]["speed"], "Waits": table["timeouts"], "Serve": table["serve"],
         "PolicyRow": table["policies"]["house"], "Discovery": table["discovery"], "Telemetry": table["telemetry"],
+        "Store": table["store"],
         "EndpointRate": table["serve"]["rates"]["box:acme/eye-7b"],
     }  # fmt: skip
     made = schema()

@@ -209,7 +209,11 @@ def beside(endpoint: Endpoint, servers: Sequence[FoundServer]) -> Endpoint:
             kinds = tuple(kind for kind in endpoint.input if not model.input or kind in model.input)
             context = min(filter(None, (endpoint.context, model.context)), default=None)
             found = msgspec.structs.replace(endpoint, input=kinds or endpoint.input, context=context)
-            return as_reported(found, server, model)
+            made = as_reported(found, server, model)
+            if model.tools is not False:
+                return made
+            tools = msgspec.structs.replace(endpoint.tools, takes=False, evidence=made.evidence)
+            return msgspec.structs.replace(made, tools=tools)
     return endpoint
 
 

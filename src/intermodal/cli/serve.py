@@ -10,6 +10,7 @@ import click
 
 from intermodal.config_file import MOST_WORKERS
 
+_SETTLED = 5.0  # seconds after which all that is loaded late is loaded
 EPILOG = """\b
 Examples
   intermodal serve
@@ -95,6 +96,8 @@ def _lead(given: dict[str, Any]) -> bool:
 
 
 async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]) -> int:
+    import asyncio
+
     from msgspec.structs import replace
 
     from intermodal.config import data_dir
@@ -103,6 +106,7 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
     from intermodal.gateway.ledger.nouns import Rate
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.logs import Log
+    from intermodal.gateway.memory import spare_what_stays
     from intermodal.gateway.openfiles import raised
     from intermodal.gateway.serving import Gateway
     from intermodal.gateway.workers.worker import Worker
@@ -142,6 +146,7 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
                     log.say("warning", remark)
             if gateway.telemetry is not None:
                 log.listen()
+            asyncio.get_running_loop().call_later(_SETTLED, spare_what_stays)
             await gateway.serve(signals=True)
             return 0
         finally:

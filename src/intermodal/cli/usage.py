@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from intermodal.client import AsyncClient
+    from intermodal.store.pruning import Pruned
     from intermodal.store.rows import Attempt, Beside, Grade, Summary
 
 EPILOG = """\b
@@ -14,6 +16,7 @@ Examples
   intermodal usage
   intermodal usage --last 20
   intermodal usage --json
+  intermodal usage --prune
 """
 
 
@@ -21,16 +24,25 @@ Examples
 @click.option(
     "--last", type=click.IntRange(min=1), default=None, metavar="N", help="The newest N attempts, one by one."
 )
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Add up and delete attempts that are older, or more, than [store] in the config keeps; sums stay as they are.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def usage(last: int | None, as_json: bool) -> None:
+def usage(last: int | None, prune: bool, as_json: bool) -> None:
     """What was run: attempts, tokens, money, seconds, and how good the estimates were.
 
-    Kept in a file of yours; nothing in it is sent anywhere. It holds no content except the last conversation.
+    Kept in a file of yours; nothing in it is sent anywhere. It holds no content except the last conversation. Attempts
+    of long ago are kept as sums by day: `intermodal serve` sees to that, and --prune does it now.
     """
     from intermodal.client import AsyncClient
 
-    store = AsyncClient().store
+    client = AsyncClient()
+    store, gone = client.store, None
     try:
+        if prune:
+            gone = _prune(client)
         summary, attempts = store.summary(), store.attempts(last) if last else ()
     finally:
         store.close()
@@ -38,8 +50,18 @@ def usage(last: int | None, as_json: bool) -> None:
         from intermodal.cli.document import plainly, print_document
 
         body = plainly(summary)
-        print_document("usage", {**body, "last": [plainly(attempt) for attempt in attempts]} if last else body)
+        if last:
+            body["last"] = [plainly(attempt) for attempt in attempts]
+        if gone is not None:
+            body["pruned"] = plainly(gone)
+        print_document("usage", body)
         return
+    if gone is not None:
+        click.echo(
+            f"deleted {_many(gone.attempts, 'attempt')} and {_many(gone.runs, 'run')} that are in the sums now,"
+            f" {_many(gone.transforms, 'conversion')}\n",
+            err=True,
+        )
     if not summary.attempts:
         click.echo("nothing was run yet", err=True)
         return
@@ -47,6 +69,20 @@ def usage(last: int | None, as_json: bool) -> None:
     if attempts:
         click.echo()
         _show_attempts(attempts)
+
+
+def _prune(client: AsyncClient) -> Pruned:
+    from intermodal.errors import UsageError
+    from intermodal.store.connection import shown
+    from intermodal.store.pruning import Keep
+
+    settings = client.config.store
+    gone = client.store.prune(Keep(seconds=settings.seconds, rows=settings.rows))
+    if gone is None:
+        raise UsageError(
+            "another process is pruning it right now", where=shown(client.store.path), todo="nothing: it will be done"
+        )
+    return gone
 
 
 def _show(summary: Summary) -> None:
@@ -65,6 +101,8 @@ def _show(summary: Summary) -> None:
         f"{money(summary.cost)} in all; "
         f"plans use statistics of epoch {summary.epoch}"
     )
+    if summary.added_up:
+        click.echo(f"{_many(summary.added_up, 'attempt')} of long ago are in these sums and no longer kept one by one")
     if summary.beside:
         click.echo("\nestimate -> what came back")
         titles = ("endpoint", "runs", "tokens in", "tokens out", "cost", "plans correct what goes in by")

@@ -115,15 +115,21 @@ def _localai(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
 
 
 def _llama_props(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
-    """Of the model it holds. A router holds none, and says nothing of its models here."""
+    """Of the model it holds. A router holds none, and says nothing of its models here.
+
+    What its chat template has words for (common/jinja/caps.h): where that is no tools, they are taken and left out of
+    the prompt without a word. Older versions do not say.
+    """
     if tree.get("role") == "router" or not tree.get("default_generation_settings"):
         return
-    modalities = _tree(tree.get("modalities"))
+    modalities, caps = _tree(tree.get("modalities")), _tree(tree.get("chat_template_caps"))
     words: dict[str, Kind] = {"vision": "image", "audio": "audio", "video": "video"}
+    able = [can for word in ("supports_tools", "supports_tool_calls") if isinstance(can := caps.get(word), bool)]
     yield Said(
         source=path,
         takes={kind: modalities[word] is True for word, kind in words.items() if word in modalities},
         context=_count(_tree(tree.get("default_generation_settings")).get("n_ctx"), tree.get("n_ctx")),
+        tools=any(able) if able else None,
         loaded=True,
     )
 

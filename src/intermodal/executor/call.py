@@ -19,6 +19,7 @@ from intermodal.executor.ledger import Entry, Ledger
 from intermodal.executor.retry import Decision
 from intermodal.executor.shortcomings import taught
 from intermodal.executor.world import World
+from intermodal.media.definitions import named
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
 from intermodal.store.rows import Outcome
@@ -174,6 +175,8 @@ class Caller:
                     upstreams.learn(lesson)
                     if lesson.lacks and isinstance(error, errors.CallError):
                         error.taught, error.resendable = True, False
+                if isinstance(error, errors.ContextExceeded) and job.chat is not None and job.chat.tools:
+                    upstreams.overfull(name, named(job.chat.tools))
                 decision = standing.decided(self, error, job, number, committed())
                 passed_over = standing.rather_elsewhere(self, error, job, decision)
                 if passed_over:

@@ -1,4 +1,4 @@
-"""Texts counted by the very server that may answer, before a plan is made: a fact, gathered like any other.
+"""Texts and tools counted by the very server that may answer, before a plan is made: facts, gathered like any other.
 
 Only for models without a vocabulary on this machine, only by servers of this machine, or by one elsewhere that was
 allowed and named (the text goes there anyway), and not for longer than ``SECONDS``. What was counted is kept.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -16,10 +17,12 @@ from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.executor.transport import Server, Timeouts, Transport
 from intermodal.keys import find_key
+from intermodal.media.definitions import Definitions, definitions
 from intermodal.media.opened import Opened
 from intermodal.plans.facts import PartFacts
 from intermodal.request import Request
 from intermodal.wire import tokenize
+from intermodal.wire.call import Encoded
 
 SECONDS = 1.0  # for all texts and servers together
 LEAST = 400  # characters: of a shorter text the range is narrow
@@ -38,15 +41,18 @@ async def counted(
     """
     servers = _servers(request, catalog)[:MOST] if ask else []
     long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= LEAST]
-    wanted = [(e, part) for e in servers for part in long if (e.model.tokenizer, part.digest) not in known]
-    if wanted:
-        await _count(opened, wanted, known, env)
+    texts = [(e, part) for e in servers for part in long if (e.model.tokenizer, part.digest) not in known]
+    made = definitions(request.tools) if request.tools else None
+    tooled = [] if made is None else [e for e in servers if (e.model.tokenizer, made.facts.digest) not in known]
+    if texts or tooled:
+        await _count(opened, texts, tooled, made, known, env)
     return _with_counts(opened, known)
 
 
 async def _count(
-    opened: Opened, wanted: list[tuple[Endpoint, PartFacts]], known: Counts, env: Mapping[str, str]
-) -> None:
+    opened: Opened, texts: list[tuple[Endpoint, PartFacts]], tooled: list[Endpoint], tools: Definitions | None,
+    known: Counts, env: Mapping[str, str],
+) -> None:  # fmt: skip
     import anyio
 
     transport = Transport()
@@ -56,11 +62,23 @@ async def _count(
         if found is not None:
             known[endpoint.model.tokenizer, part.digest] = found
 
+    async def of_tools(endpoint: Endpoint) -> None:
+        if tools is None:
+            return
+        whole = await _chat(endpoint, tools.forms, transport, env)
+        bare = await _chat(endpoint, (), transport, env) if whole is not None else None
+        if whole is None or bare is None or whole < bare:
+            return
+        if whole > bare or endpoint.host.counts_text == "llama.cpp":  # older versions of vLLM do not look at tools here
+            known[endpoint.model.tokenizer, tools.facts.digest] = whole - bare
+
     try:
         with anyio.move_on_after(SECONDS):
             async with anyio.create_task_group() as group:
-                for endpoint, part in wanted:
+                for endpoint, part in texts:
                     group.start_soon(one, endpoint, part)
+                for endpoint in tooled:
+                    group.start_soon(of_tools, endpoint)
     finally:
         with anyio.CancelScope(shield=True):
             await transport.aclose()
@@ -78,8 +96,12 @@ def _with_counts(opened: Opened, known: Counts) -> Opened:
         else part
         for part in opened.facts.parts
     )
+    tools = opened.facts.tools
+    if tools is not None and tools.digest in by_digest:
+        told = {name: count for name, count in by_digest[tools.digest].items() if name.startswith(_OWN)}
+        tools = msgspec.structs.replace(tools, rendered=told)
     made = copy.copy(opened)
-    made.facts = msgspec.structs.replace(opened.facts, parts=parts)
+    made.facts = msgspec.structs.replace(opened.facts, parts=parts, tools=tools)
     return made
 
 
@@ -99,20 +121,44 @@ def _servers(request: Request, catalog: Catalog) -> list[Endpoint]:
 
 def counted_as(endpoint: Endpoint) -> str:
     """How the vocabulary of a model is called that only its server has."""
-    return f"server {endpoint.id}"
+    return f"{_OWN}{endpoint.id}"
+
+
+_OWN = "server "
 
 
 async def _asked(endpoint: Endpoint, text: str, transport: Transport, env: Mapping[str, str]) -> int | None:
     """The count; None where the server does not give one, which is no reason to fail."""
-    host = endpoint.host
-    if not host.counts_text:
+    counter = endpoint.host.counts_text
+    if not counter:
         return None
-    encoded = tokenize.encode_request(host.counts_text, endpoint.served_as or endpoint.model.id, text)
+    encoded = tokenize.encode_request(counter, endpoint.served_as or endpoint.model.id, text)
+    reply = await _reply(endpoint, encoded, transport, env)
+    return None if reply is None else tokenize.decode_reply(reply)
+
+
+async def _chat(
+    endpoint: Endpoint, tools: tuple[dict[str, Any], ...], transport: Transport, env: Mapping[str, str]
+) -> int | None:
+    """Tokens of a short chat with these tools, as the server's template writes it; None as before."""
+    counter = endpoint.host.counts_text
+    if not counter:
+        return None
+    encoded = tokenize.encode_chat(counter, endpoint.served_as or endpoint.model.id, tools)
+    reply = await _reply(endpoint, encoded, transport, env)
+    if reply is None or encoded.path != tokenize.TEMPLATE:
+        return None if reply is None else tokenize.decode_reply(reply)
+    prompt = tokenize.decode_prompt(reply)
+    return None if prompt is None else await _asked(endpoint, prompt, transport, env)
+
+
+async def _reply(endpoint: Endpoint, encoded: Encoded, transport: Transport, env: Mapping[str, str]) -> bytes | None:
+    host = endpoint.host
     limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
     try:
         server = Server(tokenize.root(host.base_url), find_key(host, env) or "", host.auth)
         async with transport.post(server, encoded, where=endpoint.id, timeouts=limits) as response:
-            return tokenize.decode_reply(await response.read(_LARGEST)) if response.status == 200 else None
+            return await response.read(_LARGEST) if response.status == 200 else None
     except errors.IntermodalError:
         return None
 

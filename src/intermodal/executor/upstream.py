@@ -12,14 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from intermodal import errors
 from intermodal.catalog.nouns import Catalog, Shortcoming
+from intermodal.plans.facts import Facts
 
 TRIPS = 5  # failures in a row
 COOLDOWN = 5.0  # seconds between two probes of an endpoint that is down
 SHARE = 0.1  # resends that each call allows its host
 FLOOR = 2.0  # resends a second that are always allowed
 BURST = 10.0  # how many of these may be saved up: what a handful of calls side by side needs
+_LISTS = 256  # of tools, of which it is known who had no room for them
 MOST = 100.0  # how many of the share may be saved up
 
 
@@ -38,7 +42,10 @@ class _Budget:
 
 
 class Upstreams:
-    """One per client. Endpoints and hosts by their ids. ``keep``: what is learned is handed to it, to be kept."""
+    """One per client. Endpoints and hosts by their ids. ``keep``: what is learned is handed to it, to be kept.
+
+    ``refusals`` counts how often it was learned that an endpoint has no room for a list of tools.
+    """
 
     def __init__(self, keep: Callable[[Shortcoming], None] = lambda shortcoming: None) -> None:
         self._keep = keep
@@ -46,6 +53,8 @@ class Upstreams:
         self._budgets: dict[str, _Budget] = {}
         self._paused: dict[str, float] = {}
         self.learned: tuple[Shortcoming, ...] = ()
+        self.refusals = 0
+        self._overfull: dict[str, set[str]] = {}
 
     # ---- what they turned out not to take ------------------------------------------------------
 
@@ -53,6 +62,21 @@ class Upstreams:
         if shortcoming not in self.learned:
             self.learned = (*self.learned, shortcoming)
             self._keep(shortcoming)
+
+    def overfull(self, endpoint: str, tools: str) -> None:
+        """It refused a request for its length that had these tools, by their digest."""
+        if len(self._overfull) >= _LISTS:
+            self._overfull.clear()
+        full = self._overfull.setdefault(tools, set())
+        self.refusals += endpoint not in full
+        full.add(endpoint)
+
+    def with_refusals(self, facts: Facts) -> Facts:
+        """Facts with who refused these tools before, for their length."""
+        if facts.tools is None or facts.tools.digest not in self._overfull:
+            return facts
+        refused = tuple(sorted(self._overfull[facts.tools.digest]))
+        return replace(facts, tools=replace(facts.tools, refused=refused))
 
     def corrected(self, catalog: Catalog) -> Catalog:
         """The catalog with endpoints as they turned out to be."""

@@ -27,6 +27,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
+from intermodal.gateway.unread import unread
 from intermodal.incoming import request_of
 from intermodal.plans.plan import Plan
 from intermodal.request import Request
@@ -77,7 +78,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if not request.messages:
         raise Refused("there are no messages", status=400)
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
-    ignored = tuple(name for name in fields if name not in dialect.takes)
+    ignored = unread(fields, asked.body, dialect)
     if call.candidates:
         ignored = (*ignored, "logprobs")
     job = Job(call, request, prepared, plan, ignored)

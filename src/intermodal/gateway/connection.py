@@ -24,7 +24,8 @@ from intermodal.wire.served import Refused
 WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before whoever writes has to wait
 UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
 _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
-_LARGE = 1 << 20  # bytes of a body that is put together as it comes: joined at its end, all of it would be there twice
+_LARGE = 256 << 10  # bytes of a body that is received where it stays: gathered and joined, it would be there twice
+_AT_ONCE = 1 << 20  # bytes of it that are received before anything else has its turn
 _PIPELINED = 16  # whole requests that may wait for the answer before theirs
 
 
@@ -118,6 +119,9 @@ class Connection(asyncio.Protocol):
                 self._size += len(data)  # a header without end never reaches on_header
                 if self._size > 2 * self._serving.limits.head:
                     self._refuse(Refused("headers without end", status=431))
+            elif self._space is not None and not self._parser.should_upgrade():
+                assert self._transport is not None
+                self._transport.set_protocol(_Filling(self, self._transport, self._space))
 
     def _stay_here(self, rest: bytes) -> None:
         """Another protocol is not taken up, which HTTP allows. The parser ends at a head that offers one, while Java's
@@ -191,25 +195,44 @@ class Connection(asyncio.Protocol):
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
-        assert self._head is not None
         if self._space is None:
             self._body.append(data)
         else:
             self._space[self._arrived : self._arrived + len(data)] = data
+        self.came(len(data))
+
+    def came(self, size: int) -> None:
+        """So much of the body is there."""
+        assert self._head is not None
         if self._head.length is None:  # nobody said how much would come
-            self._hold(len(data))
+            self._hold(size)
             if self._length > self._serving.limits.body:
                 raise self._too_large()
-        self._arrived += len(data)
+        self._arrived += size
         limits = self._serving.limits
         self._patience(limits.body_seconds)
         slow = self._since + limits.body_seconds + self._arrived / limits.slowest
         self.deadline = min(slow, self.deadline or slow)
 
+    @property
+    def arrived(self) -> int:
+        """Bytes of the body that are there."""
+        return self._arrived
+
+    def filled(self) -> None:
+        """A large body is whole, past the parser: what follows begins anew, with another."""
+        keep_alive = self._parser.should_keep_alive()
+        self._parser = httptools.HttpRequestParser(self)
+        self._complete(keep_alive)
+
     def on_message_complete(self) -> None:
         assert self._head is not None
         if self._parser.should_upgrade() and (self._head.length or "transfer-encoding" in self._head.headers):
             return  # not here yet, see _stay_here
+        self._complete(self._parser.should_keep_alive())
+
+    def _complete(self, keep_alive: bool) -> None:
+        assert self._head is not None
         if self._space is not None:
             body = cast("bytes", self._space)  # nobody changes it, and JSON is read from it as from bytes
         else:
@@ -217,7 +240,7 @@ class Connection(asyncio.Protocol):
         self._body, self._space = [], None
         asked = Asked(head=self._head, body=body, key=self._key)
         self._length, self._head, self._size, self._target = 0, None, 0, b""  # what is held goes with the request
-        self._waiting.append((asked, self._parser.should_keep_alive()))
+        self._waiting.append((asked, keep_alive))
         self.deadline = None
         self._next()
 
@@ -331,6 +354,30 @@ def _hold_little(transport: asyncio.BaseTransport) -> None:
     if line is not None and sys.platform in _NOTSENT_LOWAT:
         with suppress(OSError):
             line.setsockopt(_TCP, _NOTSENT_LOWAT[sys.platform], UNSENT)
+
+
+class _Filling(asyncio.BufferedProtocol):
+    """Receives a large body right where it stays. The parser, which has nothing to find in it, would copy it twice."""
+
+    def __init__(self, connection: Connection, transport: asyncio.Transport, space: bytearray) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._space = memoryview(space)
+        self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
+        self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        at = self._connection.arrived
+        return self._space[at : at + _AT_ONCE]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._connection.refused:  # by its deadline; what still comes is written over
+            return
+        self._connection.came(nbytes)
+        if self._connection.arrived == len(self._space):
+            self._transport.set_protocol(self._connection)
+            self._connection.filled()
 
 
 class _Rest:

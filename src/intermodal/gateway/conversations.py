@@ -47,9 +47,7 @@ class Conversations:
         """The request as the next turn of the conversation it continues: where it was, under what bounded it."""
         last = max((n for n, message in enumerate(request.messages) if message.role == "assistant"), default=-1)
         place = self.place(_digest(request.messages[: last + 1], owner)) if last >= 0 else None
-        if place is None:
-            return request
-        return replace(continued(request, place.policy), previous_endpoint=place.endpoint)
+        return going_on(request, place)
 
     def place(self, name: bytes) -> Place | None:
         """Where a conversation of this digest was answered."""
@@ -74,6 +72,13 @@ class Conversations:
         parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
         name = _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
         self.put(name, finished.endpoint, request.policy)
+
+
+def going_on(request: Request, place: Place | None) -> Request:
+    """The request as the next turn of a conversation that was there."""
+    if place is None:
+        return request
+    return replace(continued(request, place.policy), previous_endpoint=place.endpoint)
 
 
 def answered(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:

@@ -111,7 +111,7 @@ def may_watch(head: Head, key: VirtualKey, watching: str) -> None:
     elif watching == "off":
         raise Refused("there is nothing at this path", status=404, code="not_found")
     elif watching == "keys" and key is not OPEN and not key.metrics:
-        todo = "make one: intermodal keys create NAME --metrics, or set metrics in [serve]"
+        todo = "ask for a key that is made for it, or for another word of metrics under [serve] in the server's config"
         raise Refused(f"key {key.name!r} may not read {METRICS}", status=403, todo=todo, code="key_not_allowed")
 
 

@@ -28,6 +28,7 @@ from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.metrics import Metrics
 from intermodal.gateway.openfiles import backlog, fitting
 from intermodal.gateway.planned import Plans
+from intermodal.gateway.pruning import Pruning
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
 from intermodal.gateway.workers import counting
@@ -282,12 +283,14 @@ class Gateway:
             loop.add_signal_handler(number, self.stop)
         if self.worker is not None:
             self._mind(self.worker, loop)
-        watching = loop.create_task(self._watch())
+        watching, pruning = loop.create_task(self._watch()), Pruning(self.client)
+        pruning.start()
         try:
             await self._stop.wait()
             await self._drained()
         finally:
             watching.cancel()
+            await pruning.close()
             await self.lane.close()
             if self.worker is not None:
                 counting.tell(self, self.worker, over=True)

@@ -22,7 +22,7 @@ from intermodal.errors import IntermodalError
 from intermodal.gateway.latest import Latest
 from intermodal.planner.aspects import asked
 from intermodal.planner.case import question_of
-from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
 
 _KEPT = 1024
@@ -98,7 +98,7 @@ def _shape(inputs: Inputs) -> bytes | None:
     return _encode((
         said, kind_of(question), aspects, request.policy, request.output, request.sampling, request.tools,
         request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,
-        inputs.statistics.epoch, inputs.as_of,
+        inputs.statistics.epoch, inputs.as_of, inputs.facts.tools,
     ))  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def _sized(inputs: Inputs, *, most: bool) -> Inputs:
             part, chars=size(part.chars), pretokens=size(part.pretokens), size=size(part.size), tokens=tokens
         )
 
-    return replace(inputs, facts=Facts(parts=tuple(map(sized, inputs.facts.parts))))
+    return replace(inputs, facts=replace(inputs.facts, parts=tuple(map(sized, inputs.facts.parts))))
 
 
 def _way(plan: Plan) -> object:

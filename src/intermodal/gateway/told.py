@@ -8,6 +8,7 @@ from typing import Any
 from intermodal.events import AttemptFailed, Event, Finished, Note, Replanned, StepFinished, TextDelta
 from intermodal.plans.plan import Plan, Send
 from intermodal.plans.step import Call
+from intermodal.wire.advice import for_clients
 
 
 def headers_of(plan: Plan, *, route: str = "", ignored: Iterable[str] = ()) -> dict[str, str]:
@@ -79,8 +80,9 @@ class Told:
             "cost": finished.cost,
             "attempts": self.attempts,
             "seconds": round(finished.seconds, 3),
-            "notes": list(dict.fromkeys((*self._plan.notes, *self._notes))),  # the plan's begin with what is lost
-            **({"replanned": self._replans} if self._replans else {}),
+            # the plan's begin with what is lost
+            "notes": list(dict.fromkeys(map(for_clients, (*self._plan.notes, *self._notes)))),
+            **({"replanned": list(map(for_clients, self._replans))} if self._replans else {}),
         }
 
 

@@ -20,7 +20,6 @@ from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN
-from intermodal.costing.tooling import tool_tokens
 from intermodal.planner.answering import aloud, answer, last_call, repair_call
 from intermodal.planner.aspects import kept
 from intermodal.planner.assignment import Assignment
@@ -296,7 +295,7 @@ class Builder:
         case, request = self.case, self.case.request
         if not request.tools:
             return ()
-        tokens = tool_tokens(case.tool_rule(route.group), request.tools, request.tool_choice)
+        tokens = case.tools(case.tool_rule(route.group), route.group.first.model.tokenizer)
         source = case.index.sheet(route.group, case.as_of).sources.get("tools", "")
         return (tools_counted(len(request.tools), tokens, source, route.endpoint.tools),)
 

@@ -16,6 +16,7 @@ from intermodal.costing.levels import ZEROS, Levels, levels, plus
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates
 from intermodal.costing.tokens import part_tokens
+from intermodal.costing.tooling import tool_tokens
 from intermodal.errors import UsageError
 from intermodal.planner.aspects import asked, words_of
 from intermodal.planner.bundles import Bundle, bundled
@@ -29,6 +30,7 @@ from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION
 from intermodal.plans.statistics import Statistics
+from intermodal.quantity import Quantity
 from intermodal.request import (
     Aspect,
     EmbeddingOutput,
@@ -59,9 +61,10 @@ class Case(Struct):
         ranked_answer: tokens of the answer that ranking counts, before any endpoint's own limits.
         labels: tokens of the labels to score, each as a sentence.
         voice: who speaks an answer that was made in words; chosen before the search, None where nobody is needed.
-        vocabularies: tokenizers that counted something of this request.
+        vocabularies: tokenizers that counted something of this request, or its tools.
         tight: nobody has room, money and time for an answer as long as the request allows; it is shrunk to what
             there is.
+        hopeful: nobody surely has room for the tools, which nobody can count; who has it if they are few may try.
     """
 
     request: Request
@@ -94,13 +97,14 @@ class Case(Struct):
     ranked_answer: float
     vocabularies: frozenset[str]
     text_cache: dict[str, Levels]
-    framings: dict[tuple[bool, str], Levels]
+    framings: dict[tuple[bool, str, str], Levels]
     rates_cache: dict[str, Rates]
     assignments: dict[object, object]
     page_worth: dict[int, list[float]]
     rates_of_media: MediaRates
     voice: Voice | None
     tight: bool = False
+    hopeful: bool = False
 
     @property
     def policy(self) -> Policy:
@@ -122,6 +126,11 @@ class Case(Struct):
     def tool_rule(self, group: Group) -> str:
         """The rule by which a class counts tools; "" where none go along."""
         return self.index.sheet(group, self.as_of).rules.get("tools", "") if self.request.tools else ""
+
+    def tools(self, rule: str, tokenizer: str) -> Quantity:
+        """Tokens of the tools by a rule, in one vocabulary."""
+        request = self.request
+        return tool_tokens(rule, request.tools, request.tool_choice, self.facts.tools, tokenizer)
 
     def book_of(self, endpoint: Endpoint) -> Book:
         """The same of one endpoint."""
@@ -193,7 +202,7 @@ def make_case(
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, labels=_label_tokens(request.output),
         typical_answer=typical, answer_kind=kind, ranked_answer=_ranked_answer(request, job, typical[1]),
-        vocabularies=frozenset(name for text in texts for name in text.tokens),
+        vocabularies=frozenset(name for text in texts for name in text.tokens) | _of_tools(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,
     )  # fmt: skip
@@ -202,6 +211,10 @@ def make_case(
 _NO_ANSWER: dict[str, str] = {
     "transcribe": "a transcript", "embed": "an embedding", "score": "scores", "speak": "speech word by word",
 }  # fmt: skip
+
+
+def _of_tools(facts: Facts) -> frozenset[str]:
+    return frozenset((*facts.tools.tokens, *facts.tools.rendered)) if facts.tools is not None else frozenset()
 
 
 def _label_tokens(output: Output) -> float:

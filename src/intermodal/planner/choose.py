@@ -71,6 +71,9 @@ def decide(case: Case) -> Decision:
     if not settled.found.routes and _too_long_an_answer(case, settled):
         case.tight = True
         settled = settle(case, left)
+    if not settled.found.routes and _too_many_tools(case, settled):
+        case.hopeful = True
+        settled = settle(case, left)
     if not settled.found.routes:
         raise no_route(case, [*left.refused, *settled.found.refused])
     best = settled.found.routes[0]
@@ -82,6 +85,11 @@ def _too_long_an_answer(case: Case, settled: Settled) -> bool:
     """Whether somebody was refused for want of room, money or time, perhaps of what the stated answer would take."""
     stated = case.job == "generate" and case.request.sampling.max_tokens is not None
     return stated and any(row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused)
+
+
+def _too_many_tools(case: Case, settled: Settled) -> bool:
+    """Whether somebody was refused for want of room, perhaps of what the tools would take at most."""
+    return bool(case.request.tools) and any(row.rule == "context" for row in settled.found.refused)
 
 
 def _fallbacks(case: Case, routes: list[Route], chosen: Route) -> list[Route]:

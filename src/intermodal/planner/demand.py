@@ -7,7 +7,7 @@ import math
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Task
-from intermodal.costing.levels import HIGH, ZEROS, Levels, levels, plus, times
+from intermodal.costing.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, times
 from intermodal.costing.limits import Held
 from intermodal.costing.rates import Rates
 from intermodal.costing.tokens import (
@@ -17,7 +17,6 @@ from intermodal.costing.tokens import (
     TEMPLATE,
     text_tokens,
 )
-from intermodal.costing.tooling import tool_tokens
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
@@ -33,7 +32,7 @@ class Demand(Struct, frozen=True, gc=False):
 
     ``again`` are the extra input tokens of the one repair that prompted JSON may need, 0 without. ``calls`` is how
     often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
-    in its context (the labels that an embedding model is given one by one).
+    in its context (the labels that an embedding model is given one by one). ``tools``: what of ``text`` is tools.
     """
 
     text: Levels
@@ -54,11 +53,13 @@ class Demand(Struct, frozen=True, gc=False):
     held: Held
     calls: int = 1
     beside: float = 0.0
+    tools: Levels = ZEROS
 
 
-def framing(case: Case, forced: bool, tool_rule: str) -> Levels:
+def framing(case: Case, forced: bool, tool_rule: str, tokenizer: str) -> Levels:
     """Tokens nobody wrote: chat template, labels of named text, the schema where it is sent, tools."""
-    found = case.framings.get((forced, tool_rule))
+    key = (forced, tool_rule, case.vocabulary(tokenizer))
+    found = case.framings.get(key)
     if found is not None:
         return found
     found = (2.0, 3.0, 8.0)
@@ -70,8 +71,8 @@ def framing(case: Case, forced: bool, tool_rule: str) -> Levels:
             schema = levels(text_tokens(case.schema_chars))
             found = plus(found, (0.0, schema[1] / 2, schema[2]) if forced else plus(schema, (15.0, 22.0, 40.0)))
         if case.request.tools:
-            found = plus(found, levels(tool_tokens(tool_rule, case.request.tools, case.request.tool_choice)))
-    case.framings[forced, tool_rule] = found
+            found = plus(found, levels(case.tools(tool_rule, tokenizer)))
+    case.framings[key] = found
     return found
 
 
@@ -84,7 +85,7 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     else:
         text = plus(
             plus(case.text(model.tokenizer), text),
-            framing(case, forced, case.tool_rule(group)),
+            framing(case, forced, case.tool_rule(group), model.tokenizer),
         )
     repaired = case.output == "json" and not forced
     lettered = case.job == "score" and model.output != ("embedding",)
@@ -98,7 +99,23 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
         held=assignment.held,
         again=answer_wanted(case) + REPAIR[HIGH] if repaired else 0.0, cold=assignment.cold,
         calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered else 0.0,
+        tools=levels(case.tools(case.tool_rule(group), model.tokenizer)) if case.request.tools else ZEROS,
     )  # fmt: skip
+
+
+def held_tokens(case: Case, endpoint: str, needs: Demand) -> float:
+    """What a context has to hold, as a limit: the high estimate, but for tools.
+
+    How a template writes tools is mostly not known, and the high end of that would refuse what fits. So they count as
+    what is typical, and as the least where nobody would have room otherwise; a server that says no is believed.
+    """
+    found = needs.total[HIGH]
+    if needs.tools[HIGH] == needs.tools[LOW]:
+        return found
+    facts = case.facts.tools
+    if facts is None or endpoint in facts.refused:
+        return found
+    return found - needs.tools[HIGH] + needs.tools[LOW if case.hopeful else MID]
 
 
 _OWN_TASK: dict[str, Task] = {

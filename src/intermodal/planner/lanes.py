@@ -170,7 +170,9 @@ class Lanes:
         key = (self.case.vocabulary(tokenizer), forced, tool_rule)
         found = self._texts.get(key)
         if found is None:
-            found = self._texts[key] = self.case.text(tokenizer)[MID] + framing(self.case, forced, tool_rule)[MID]
+            found = self._texts[key] = (
+                self.case.text(tokenizer)[MID] + framing(self.case, forced, tool_rule, tokenizer)[MID]
+            )
         return found
 
 

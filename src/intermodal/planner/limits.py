@@ -9,11 +9,10 @@ import math
 
 from msgspec import Struct
 
-from intermodal.costing.levels import HIGH
 from intermodal.costing.limits import breaks
 from intermodal.costing.rates import Rates
 from intermodal.planner.case import Case
-from intermodal.planner.demand import Demand
+from intermodal.planner.demand import Demand, held_tokens
 from intermodal.planner.index import Group
 from intermodal.planner.routes import Numbers
 
@@ -28,7 +27,9 @@ class Limits(Struct, frozen=True):
     floor: int
     counts_context: bool
 
-    def allow(self, case: Case, group: Group, rates: Rates, needs: Demand, numbers: Numbers, own_tier: int) -> bool:
+    def allow(
+        self, case: Case, endpoint: str, group: Group, rates: Rates, needs: Demand, numbers: Numbers, own_tier: int
+    ) -> bool:
         """Whether a route is within every limit."""
         if own_tier < self.floor or numbers.seconds_high > self.seconds or numbers.memory > self.free:
             return False
@@ -40,7 +41,7 @@ class Limits(Struct, frozen=True):
         published = case.book(group).limits
         if published is not None and breaks(published, needs.held, rates.context):
             return False
-        return not self.counts_context or needs.total[HIGH] + numbers.cap <= rates.context
+        return not self.counts_context or held_tokens(case, endpoint, needs) + numbers.cap <= rates.context
 
 
 def limits(case: Case, floor: int) -> Limits:

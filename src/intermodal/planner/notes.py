@@ -31,6 +31,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
             f"{chosen.endpoint.id} does not say how much it holds; "
             f"{chosen.rates.context:,.0f} tokens are taken for granted"
         )
+    found += _tools_perhaps_too_long(case, chosen)
     found += _started(case, candidate)
     if case.request.tools and case.request.tool_choice != "none":
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
@@ -44,6 +45,18 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
     return found
+
+
+def _tools_perhaps_too_long(case: Case, chosen: Route) -> list[str]:
+    """Where all would not fit if the tools took the most that they may take."""
+    needs, context = chosen.demand, chosen.rates.context
+    if not case.request.tools or case.job == "transcribe" or needs.total[HIGH] + chosen.numbers.cap <= context:
+        return []
+    count, (low, _, high) = len(case.request.tools), needs.tools
+    return [
+        f"{count} tool{'s' * (count > 1)} may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; "
+        f"how the template of {chosen.endpoint.id} writes them is not known, so it may refuse"
+    ]
 
 
 def _bound(case: Case, chosen: Route) -> str:

@@ -17,7 +17,7 @@ from intermodal.costing.rates import Rates
 from intermodal.planner.answering import aloud, answer, last_call, repair_call
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
-from intermodal.planner.demand import SMALLEST_ANSWER, Demand, answer_cap, tier_of
+from intermodal.planner.demand import SMALLEST_ANSWER, Demand, answer_cap, held_tokens, tier_of
 from intermodal.planner.index import Group
 from intermodal.planner.rules import Priced
 from intermodal.planner.speech import load, speaks
@@ -60,7 +60,7 @@ class Route(Struct, eq=False, gc=False):
 
 def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand) -> Numbers:
     """Numbers of a route; where the answer's length must give way, what fits money and time too."""
-    cap = answer_cap(case, rates, needs.total[HIGH])
+    cap = answer_cap(case, rates, held_tokens(case, endpoint.id, needs))
     numbers = _price(case, endpoint, remote, rates, needs, cap)
     limits = (case.policy.max_cost, math.inf if case.policy.deadline is None else case.policy.deadline)
     if not case.tight or (numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]):
@@ -110,7 +110,8 @@ def priced(
     heard = case.job == "transcribe"
     return Priced(
         cost=numbers.cost, cost_high=numbers.cost_high, seconds=numbers.seconds, seconds_high=numbers.seconds_high,
-        tokens=0.0 if heard else needs.total[HIGH], answer=numbers.cap, context=math.inf if heard else rates.context,
+        tokens=0.0 if heard else held_tokens(case, endpoint.id, needs), answer=numbers.cap,
+        context=math.inf if heard else rates.context,
         context_known=bool(endpoint.context or endpoint.model.context), pictures=needs.pictures,
         max_pictures=group.first.host.max_images, memory=numbers.memory,
         limits=case.book(group).limits, held=needs.held,

@@ -267,6 +267,7 @@ def context(priced: Priced, case: Case) -> str:
         return f"nobody knows how many tokens this is, and it holds {priced.context:,.0f}{said}"
     count = len(case.request.tools)
     tools = f" with {count} tool{'s' * (count > 1)}" if count else ""  # chat programs send dozens, unasked
+    tools += " at their fewest" if case.hopeful else ""
     answer = f" and {priced.answer:,.0f} for the answer" if priced.answer else ""
     return f"needs up to {priced.tokens:,.0f} tokens{tools}{answer}; holds {priced.context:,.0f}{said}"
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.costing.levels import HIGH
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
 from intermodal.planner.assignment import Assignment, assign
@@ -27,7 +26,7 @@ from intermodal.planner.case import Case
 from intermodal.planner.combine import ALL_COMBINATIONS
 from intermodal.planner.converters import Floors, shortlist
 from intermodal.planner.counting import as_counted
-from intermodal.planner.demand import Demand, answer_cap, demand, tier_of
+from intermodal.planner.demand import Demand, answer_cap, demand, held_tokens, tier_of
 from intermodal.planner.index import LISTED, Group
 from intermodal.planner.lanes import Lane, Lanes, fill, shortest
 from intermodal.planner.limits import Limits, limits
@@ -283,7 +282,7 @@ class Search:
         if not self.limits.counts_context or self.select_pages or len(every) < 2:
             return every
         least = shortest(lane, self.lanes)
-        tokens = lane.demand(least).total[HIGH]
+        tokens = held_tokens(self.case, "", lane.demand(least))
         return [least] if tokens + answer_cap(self.case, rates, tokens) > rates.context else every
 
     def _price_these(
@@ -327,20 +326,20 @@ class Search:
         needs = as_counted(case, group, rates, assignment, needs)
         numbers = price(case, endpoint, group.remote, rates, needs)
         own_tier = tier_of(case, group, needs)
-        if not self.limits.allow(case, group, rates, needs, numbers, own_tier):
+        if not self.limits.allow(case, endpoint.id, group, rates, needs, numbers, own_tier):
             reason = self._reason(endpoint, group, rates, needs, numbers)
             reasons.append(reason)
             if reason[0][0] != "context" or not self.select_pages:
                 return None
             fewer = selected(
                 case, assignment, case.book(group), self.conversions, rates.context,
-                needs.total[HIGH], numbers.cap,
+                held_tokens(case, endpoint.id, needs), numbers.cap,
             )  # fmt: skip
             if fewer is None:
                 return None
             assignment, needs = fewer, as_counted(case, group, rates, fewer, demand(case, group, fewer))
             numbers = price(case, endpoint, group.remote, rates, needs)
-            if not self.limits.allow(case, group, rates, needs, numbers, own_tier):
+            if not self.limits.allow(case, endpoint.id, group, rates, needs, numbers, own_tier):
                 reasons.append(self._reason(endpoint, group, rates, needs, numbers))
                 return None
         tier = min(needs.tier, own_tier)

@@ -110,7 +110,28 @@ class PartFacts(Value):
     page: int = 0
 
 
+class ToolFacts(Value):
+    """The definitions of the tools that go along.
+
+    Attributes:
+        digest: SHA-256 by which the same list is known again, hex.
+        chars, size, pretokens: of their JSON, as most chat templates write it (``media/definitions.py``).
+        tokens: exact counts of that JSON by tokenizer name.
+        rendered: what a server's own template makes of them, in tokens, by the name of the vocabulary that only it has.
+        refused: endpoints that refused a request with them for its length.
+    """
+
+    digest: str = ""
+    chars: int = 0
+    size: int = 0
+    pretokens: int = 0
+    tokens: dict[str, int] = field(default_factory=dict)
+    rendered: dict[str, int] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+
+
 class Facts(Value):
-    """Facts of every part, in the order of ``Request.parts()``."""
+    """Facts of every part, in the order of ``Request.parts()``; of the tools, where there are any."""
 
     parts: tuple[PartFacts, ...] = ()
+    tools: ToolFacts | None = None

@@ -16,6 +16,8 @@ from intermodal.runtimes.splits import DEFAULT, SPLITS, pre_tokenizer
 
 if TYPE_CHECKING:
     from intermodal.media.opened import Opened
+    from intermodal.plans.facts import ToolFacts
+    from intermodal.request import Tool
     from intermodal.weights.gguf import GgufHeader
     from intermodal.weights.store import WeightsStore
 
@@ -78,8 +80,8 @@ class Vocabularies:
         ids: list[int] | None = None if made is None else made.ids
         return ids
 
-    def counted(self, opened: Opened, hosted: frozenset[str] = frozenset()) -> Opened:
-        """``opened`` with the exact counts of its text parts, for every vocabulary that is here.
+    def counted(self, opened: Opened, hosted: frozenset[str] = frozenset(), tools: tuple[Tool, ...] = ()) -> Opened:
+        """``opened`` with the exact counts of its text parts, for every vocabulary that is here, and of ``tools``.
 
         ``hosted``: vocabularies of hosted models that may be asked, and files of the user's own. Reading one takes
         0.1 s, so they count long texts only, where a range would be wide.
@@ -98,8 +100,25 @@ class Vocabularies:
                 part = msgspec.structs.replace(part, tokens={**part.tokens, **known})
             parts.append(part)
         made = copy.copy(opened)
-        made.facts = msgspec.structs.replace(opened.facts, parts=tuple(parts))
+        made.facts = msgspec.structs.replace(opened.facts, parts=tuple(parts), tools=self._tools(tools, hosted))
         return made
+
+    def _tools(self, tools: tuple[Tool, ...], hosted: frozenset[str]) -> ToolFacts | None:
+        """Counted once for each list of tools: the same ones come with every request."""
+        import msgspec
+
+        from intermodal.media.definitions import definitions
+
+        if not tools:
+            return None
+        made = definitions(tools)
+        counts: dict[str, int] = {}
+        for name in (*self.names(), *sorted(filter(_countable, hosted))) if made.facts.chars >= _LONG else ():
+            key = (name, made.facts.digest)
+            found = self.told[key] if key in self.told else self.count(name, made.text)
+            if found is not None:
+                counts[name] = self.told[key] = found
+        return msgspec.structs.replace(made.facts, tokens=counts)
 
     def _load(self, tokenizer: str) -> Any:
         path = self._path(tokenizer)

@@ -91,6 +91,23 @@ ALTER TABLE attempts ADD COLUMN told_audio INTEGER;
     4: """
 ALTER TABLE attempts ADD COLUMN bench TEXT NOT NULL DEFAULT '';
 """,
+    5: """
+CREATE TABLE sums (
+    day TEXT NOT NULL, endpoint TEXT NOT NULL, op TEXT NOT NULL,
+    attempts INTEGER NOT NULL, failed INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    pico INTEGER NOT NULL, vast REAL NOT NULL, micros INTEGER NOT NULL,
+    compared INTEGER NOT NULL, input_estimated INTEGER NOT NULL, input_counted INTEGER NOT NULL,
+    output_estimated INTEGER NOT NULL, output_counted INTEGER NOT NULL,
+    pico_estimated INTEGER NOT NULL, pico_billed INTEGER NOT NULL,
+    PRIMARY KEY (day, endpoint, op)
+) WITHOUT ROWID;
+CREATE TABLE summed (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL);
+INSERT INTO summed VALUES (1, 0);
+CREATE TABLE run_sums (
+    day TEXT NOT NULL, endpoint TEXT NOT NULL, outcome TEXT NOT NULL, runs INTEGER NOT NULL,
+    PRIMARY KEY (day, endpoint, outcome)
+) WITHOUT ROWID;
+""",
 }
 SCHEMA_VERSION = max(_CHANGES)
 
@@ -124,6 +141,20 @@ class Database:
                 yield None
             else:
                 yield self._open()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection | None]:
+        """As ``reading``, and all that is read within is of one moment."""
+        with self.reading() as connection:
+            if connection is None or connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
 
     @contextmanager
     def writing(self, *, later: bool = False) -> Iterator[sqlite3.Connection]:

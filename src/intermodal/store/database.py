@@ -15,10 +15,11 @@ from intermodal.errors import StoreError
 from intermodal.events import AttemptState
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
-from intermodal.store import attempts, epochs, grades, load, passed
+from intermodal.store import attempts, epochs, figures, grades, load, passed, pruning, sums
 from intermodal.store.connection import Database, shown
 from intermodal.store.passed import Passed
 from intermodal.store.process import identity
+from intermodal.store.pruning import Keep, Pruned
 from intermodal.store.rows import Attempt, Bench, Conversation, Drift, Made, Outcome, Reservation, RunRow, Summary
 from intermodal.store.slate import Slate
 from intermodal.store.together import Together
@@ -153,11 +154,13 @@ class Store:
     def summary(self) -> Summary:
         """Everything the store knows, added up: ``intermodal usage``."""
         self._once()
-        with self._database.reading() as connection:
-            runs = connection.execute("SELECT COUNT(*) FROM runs").fetchone()[0] if connection is not None else 0
-        rows = attempts.newest(self._database, -1)  # SQLite: no limit
-        made, newest = self.transforms(grades.LOOKED_AT), epochs.newest(self._database)
-        return grades.summary(rows, made, runs=runs, newest=newest, first=epochs.oldest(self._database))
+        totals = sums.totals(self._database)
+        newest, first = epochs.newest(self._database), epochs.oldest(self._database)
+        rows = attempts.recent(self._database, figures.READ)
+        if first.number:  # those that were planned with nothing learned are graded apart
+            early = attempts.recent(self._database, figures.READ, upto=first.ended)
+            rows = tuple(sorted({row.sequence: row for row in (*early, *rows)}.values(), key=lambda row: row.sequence))
+        return grades.summary(totals, rows, self.transforms(grades.LOOKED_AT), newest=newest, first=first)
 
     def drifts(self) -> tuple[Drift, ...]:
         """Figures and rules that are off by more than their stated range, for ``intermodal doctor``."""
@@ -165,6 +168,22 @@ class Store:
         newest = epochs.newest(self._database)
         rows = attempts.recent(self._database, grades.LOOKED_AT)
         return grades.drifts(rows, self.transforms(grades.LOOKED_AT), newest)
+
+    def prune(self, keep: Keep, rest: Callable[[float], None] = pruning.rest) -> Pruned | None:
+        """Add up what ended and delete what is older or more than is to be kept: ``store/pruning.py``.
+
+        Goes beside whoever writes, over a connection of its own; takes seconds where there is much. None where another
+        process is at it. ``rest``: how to wait between two batches.
+        """
+        self._once()
+        if not self.path.exists():
+            return Pruned()
+        database = Database(self.path)
+        try:
+            with pruning.alone(self.path) as mine:
+                return pruning.prune(database, keep, self._slates, rest=rest) if mine else None
+        finally:
+            database.close()
 
     # ---- runs ---------------------------------------------------------------------------------
 

@@ -58,9 +58,8 @@ def learn(database: Database, *, at_once: bool = False) -> None:
     last = newest(database)
     if ended + made - last.looked < (1 if at_once else due(last.looked)):
         return
-    most = figures.WINDOW * 2  # some of them teach nothing
     found = figures.statistics(
-        last.number + 1, attempts.recent(database, most), attempts.recent_made(database, figures.WINDOW)
+        last.number + 1, attempts.recent(database, figures.READ), attempts.recent_made(database, figures.WINDOW)
     )
     if not moved(last.statistics, found):
         with database.writing() as connection:

@@ -44,6 +44,7 @@ from intermodal.store.rows import Attempt, Made
 
 ENOUGH = 3
 WINDOW = 120  # rows
+READ = 2 * WINDOW  # newest rows of an endpoint that are looked at, as some teach nothing; they are never deleted
 HALF_LIFE = 50  # rows
 EPOCH_ROWS = 10
 _QUIET = 0.25  # share of the processors that others may use without a row being looked at twice
@@ -63,6 +64,7 @@ Figure = Callable[[Attempt], float | None]
 __all__ = [
     "ENOUGH",
     "EPOCH_ROWS",
+    "READ",
     "TOKENS_PER_LETTER",
     "TRANSFORMS",
     "WINDOW",

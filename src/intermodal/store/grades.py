@@ -24,11 +24,10 @@ from intermodal.store.rows import (
     EndpointUsage,
     Grade,
     Made,
-    Outcome,
     Range,
-    Reservation,
     Summary,
 )
+from intermodal.store.sums import PICO, Total, Totals
 
 LOOKED_AT = 60  # newest rows of an endpoint, or of an op, that a drift is judged by
 _ENOUGH = 5  # rows below which nothing is said to be off
@@ -76,52 +75,48 @@ class Pair(NamedTuple):
 # ---- usage ----------------------------------------------------------------------------------------
 
 
-def summary(rows: Sequence[Attempt], made: Sequence[Made], *, runs: int, newest: Epoch, first: Epoch) -> Summary:
-    """``intermodal usage``: per endpoint what was used, per endpoint and figure how good the estimates were."""
-    by_endpoint: dict[str, list[Attempt]] = {}
-    for row in rows:
-        by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
+def summary(
+    totals: Totals, rows: Sequence[Attempt], made: Sequence[Made], *, newest: Epoch, first: Epoch
+) -> Summary:  # fmt: skip
+    """``intermodal usage``: per endpoint what was used, per endpoint and figure how good the estimates were.
+
+    ``rows``, ``made``: what estimates are graded by, the newest of each.
+    """
+    every = totals.endpoints
+    attempts = sum(each.attempts for each in every)
     return Summary(
-        endpoints=tuple(_usage(endpoint, by_endpoint[endpoint]) for endpoint in sorted(by_endpoint)),
+        endpoints=tuple(_usage(each) for each in every),
         grades=tuple(_grades([*pairs(rows), *made_pairs(made)], first)),
-        beside=tuple(beside(rows, newest)),
-        attempts=len(rows),
-        runs=runs,
-        cost=sum(row.spent for row in rows),
-        open=sum(row.state in ("reserved", "sent") for row in rows),
+        beside=tuple(_beside(each, newest) for each in every if each.compared),
+        attempts=attempts,
+        runs=totals.runs,
+        cost=sum(each.pico for each in every) / PICO + sum(each.vast for each in every),
+        open=totals.open,
         epoch=newest.number,
+        added_up=attempts - totals.kept,
     )
 
 
-def beside(rows: Iterable[Attempt], newest: Epoch) -> Iterator[Beside]:
-    """Estimate beside actual of every endpoint, over rows whose tokens in were estimated and reported."""
-    by_endpoint: dict[str, list[tuple[Reservation, Outcome]]] = {}
-    for row in filter(counts, rows):
-        if row.outcome is not None and row.outcome.usage.input_tokens and row.reservation.input_tokens:
-            by_endpoint.setdefault(row.reservation.endpoint, []).append((row.reservation, row.outcome))
-    for endpoint, some in sorted(by_endpoint.items()):
-        yield Beside(
-            endpoint=endpoint, runs=len(some),
-            input_estimated=round(sum(expected.input_tokens or 0.0 for expected, _ in some)),
-            input_counted=sum(outcome.usage.input_tokens or 0 for _, outcome in some),
-            output_estimated=round(sum(expected.output_tokens or 0.0 for expected, _ in some)),
-            output_counted=sum(outcome.usage.output_tokens or 0 for _, outcome in some),
-            cost_estimated=sum(expected.cost or 0.0 for expected, _ in some),
-            cost_billed=sum(outcome.cost or 0.0 for _, outcome in some),
-            learned=learned_words(endpoint, newest.statistics),
-        )  # fmt: skip
+def _beside(total: Total, newest: Epoch) -> Beside:
+    """Estimate beside actual of an endpoint, over rows whose tokens in were estimated and reported."""
+    return Beside(
+        endpoint=total.endpoint, runs=total.compared,
+        input_estimated=round(total.input_estimated / 1000), input_counted=total.input_counted,
+        output_estimated=round(total.output_estimated / 1000), output_counted=total.output_counted,
+        cost_estimated=total.pico_estimated / PICO, cost_billed=total.pico_billed / PICO,
+        learned=learned_words(total.endpoint, newest.statistics),
+    )  # fmt: skip
 
 
-def _usage(endpoint: str, rows: Sequence[Attempt]) -> EndpointUsage:
-    outcomes = [row.outcome for row in rows if row.outcome is not None]
+def _usage(total: Total) -> EndpointUsage:
     return EndpointUsage(
-        endpoint=endpoint,
-        attempts=len(rows),
-        failed=sum(bool(outcome.error) for outcome in outcomes),
-        input_tokens=sum(outcome.usage.input_tokens or 0 for outcome in outcomes),
-        output_tokens=sum(outcome.usage.output_tokens or 0 for outcome in outcomes),
-        cost=sum(row.spent for row in rows),
-        seconds=round(sum(outcome.seconds for outcome in outcomes), 3),
+        endpoint=total.endpoint,
+        attempts=total.attempts,
+        failed=total.failed,
+        input_tokens=total.input_tokens,
+        output_tokens=total.output_tokens,
+        cost=total.cost,
+        seconds=round(total.micros / 1e6, 3),
     )
 
 
@@ -131,7 +126,7 @@ def _grades(every: Iterable[Pair], first: Epoch) -> Iterator[Grade]:
         graded.setdefault((pair.endpoint, pair.op, pair.figure), []).append(pair)
     for (endpoint, op, figure), some in sorted(graded.items()):
         learned = [pair for pair in some if first.number and pair.after(first)]
-        before = [pair for pair in some if pair not in learned]
+        before = [pair for pair in some if not first.number or not pair.after(first)]
         judged = learned or before
         errors = [q_error(pair.estimate, pair.actual) for pair in judged]
         promised = [pair for pair in judged if pair.promised is not None]

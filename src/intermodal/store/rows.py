@@ -254,7 +254,10 @@ class Beside(Value, frozen=True):
 
 
 class Summary(Value, frozen=True):
-    """``intermodal usage``: everything the store knows, added up."""
+    """``intermodal usage``: everything the store knows, added up.
+
+    ``added_up``: attempts of long ago whose rows are gone; they are in every sum.
+    """
 
     endpoints: tuple[EndpointUsage, ...] = ()
     grades: tuple[Grade, ...] = ()
@@ -264,3 +267,4 @@ class Summary(Value, frozen=True):
     cost: float = 0.0
     open: int = 0
     epoch: int = 0
+    added_up: int = 0

@@ -123,6 +123,17 @@ def _read(named: Path) -> list[Open]:
     ]
 
 
+def noted(folder: Path) -> frozenset[str]:
+    """Ids of the attempts that stand on any slate, of whichever process."""
+    found: set[str] = set()
+    for named in folder.glob("*.slate"):
+        with suppress(OSError):
+            data = named.read_bytes()
+            whole = len(data) // _SLOT.size * _SLOT.size
+            found |= {uuid_of(attempt) for number, _, attempt, _ in _SLOT.iter_unpack(data[:whole]) if number}
+    return frozenset(found)
+
+
 def _sorts(data: bytes) -> Iterator[Sort]:
     at = 0
     while at + 4 <= len(data):

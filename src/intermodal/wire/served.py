@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from intermodal import errors, events
 from intermodal.content import Value
+from intermodal.wire.advice import for_clients
 from intermodal.wire.call import (
     Finish,
     OpaqueBlock,
@@ -93,13 +94,15 @@ class Answered(Value, frozen=True):
 
 
 def answered(error: BaseException) -> Answered:
-    """What a client is told. Our errors are written to be shown; any other says nothing of our inside."""
+    """What a client is told. Our errors are written to be shown, in the words of a client (``advice.py``); any other
+    says nothing of our inside."""
     if isinstance(error, Refused):
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
-        return Answered(status=error.status, openai=openai, anthropic=anthropic, message=str(error))
+        return Answered(status=error.status, openai=openai, anthropic=anthropic, message=for_clients(str(error)))
     row = next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     ours = isinstance(error, (errors.IntermodalError, ValueError))
-    return Answered(status=row[0], openai=row[1], anthropic=row[2], message=str(error) if ours else "failed inside")
+    message = for_clients(str(error)) if ours else "failed inside"
+    return Answered(status=row[0], openai=row[1], anthropic=row[2], message=message)
 
 
 class RunEvents:

@@ -2,17 +2,22 @@
 
 ``llama.cpp``: ``{"content", "parse_special"}`` gives ``{"tokens"}`` (tools/server/README.md). ``vllm``: ``{"model",
 "prompt", "add_special_tokens"}`` gives ``{"count", "tokens"}`` (vllm/entrypoints/openai, tokenization API).
+
+What tools add is the difference of two prompts, with them and without, each as the model's template writes it: at
+llama.cpp ``POST /apply-template`` gives ``{"prompt"}``, which is counted then; vLLM counts ``messages`` and ``tools``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intermodal.catalog.nouns import Counter
 from intermodal.wire._json import loads, segments
 from intermodal.wire.call import Encoded
 
-PATH = "/tokenize"
+PATH, TEMPLATE = "/tokenize", "/apply-template"
+_ASKED = ({"role": "user", "content": "?"},)
 _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
@@ -23,6 +28,24 @@ def encode_request(counter: Counter, model: str, text: str) -> Encoded:
         "vllm": {"model": model, "prompt": text, "add_special_tokens": False},
     }
     return Encoded(path=PATH, headers=_JSON, segments=segments(asked[counter]))
+
+
+def encode_chat(counter: Counter, model: str, tools: Sequence[Mapping[str, Any]]) -> Encoded:
+    """The request for a chat with these tools (in OpenAI's form), or with none, at the server's root."""
+    asked: dict[str, Any] = {"messages": list(_ASKED), **({"tools": list(tools)} if tools else {})}
+    if counter == "llama.cpp":
+        return Encoded(path=TEMPLATE, headers=_JSON, segments=segments(asked))
+    return Encoded(path=PATH, headers=_JSON, segments=segments({"model": model, **asked}))
+
+
+def decode_prompt(body: bytes) -> str | None:
+    """What a template wrote; None where the reply holds no text."""
+    try:
+        found = loads(body)
+    except ValueError:
+        return None
+    prompt = found.get("prompt") if isinstance(found, dict) else None
+    return prompt if isinstance(prompt, str) else None
 
 
 def root(base_url: str) -> str:

@@ -310,9 +310,9 @@ def test_who_sends_more_tools_than_a_model_holds_is_told_of_the_tools(house: Hou
     """Chat programs add dozens to a short question; without the word nobody knows what is too long."""
     words = "What it does, at length. " * 40
     tool = {"type": "function", "function": {"name": "f", "description": words, "parameters": {"type": "object"}}}
-    found = house.chat("hello", tools=[{**tool, "function": {**tool["function"], "name": f"f{n}"}} for n in range(99)])
+    found = house.chat("hello", tools=[{**tool, "function": {**tool["function"], "name": f"f{n}"}} for n in range(300)])
     assert found.status_code == 400
-    assert "with 99 tools" in found.json()["error"]["message"]
+    assert "with 300 tools" in found.json()["error"]["message"]
     assert "fewer tools" in found.json()["error"]["message"]
     assert host.attempts == []
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import random
 import socket
+from base64 import b64encode
 from contextlib import suppress
 
 import pytest
 from tests.unit.gateway.house import House
+from tests.unit.gateway.test_lane_pictures import png
+from tests.unit.gateway.test_streams import until
 
 from intermodal.errors import UsageError
 from intermodal.gateway.guard import is_loopback
@@ -143,6 +148,60 @@ def test_requests_on_one_connection_are_answered_in_their_order(house: House) ->
     last = b"GET /nope HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     said = house.raw(first + request("host: localhost").replace(b"connection: close\r\n", b"") + last)
     assert [int(each.split(b" ")[0]) for each in said.split(b"HTTP/1.1 ")[1:]] == [200, 200, 404]
+
+
+def saying(words: str, size: int, path: str = "chat/completions", more: bytes = b"") -> bytes:
+    """A request of so many bytes of body, the most of them a picture."""
+    noise = random.Random(size).randbytes(size * 3 // 4 - 400)
+    coded = b64encode(png(40, 30) + noise).decode()
+    parts = [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{coded}"}},
+        {"type": "text", "text": words},
+    ]
+    body = json.dumps({"model": "cloud/seeing", "messages": [{"role": "user", "content": parts}]}).encode()
+    head = b"POST /v1/%b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" % path.encode()
+    return head + more + b"content-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def test_large_bodies_come_in_any_pieces_with_others_around_them(house: House, host: FakeHost) -> None:
+    """What follows a large body is a request of its own, wherever the pieces are cut."""
+    chance = random.Random(20_261_126)
+    said = [saying(f"what is picture {n}?", size) for n, size in enumerate((700_000, 900, 1_500_000, 270_000))]
+    last = b"GET /nope HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    whole = b"".join(said) + last
+    for _ in range(3):
+        known = len(host.attempts)
+        with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
+            at = 0
+            while at < len(whole):
+                size = chance.choice((1, 300, 40_000, 262_144, 1_000_000))
+                line.sendall(whole[at : at + size])
+                at += size
+            found = b""
+            while piece := line.recv(65536):
+                found += piece
+        assert [int(each.split(b" ")[0]) for each in found.split(b"HTTP/1.1 ")[1:]] == [200] * 4 + [404]
+        sent = [attempt.json["messages"][-1]["content"] for attempt in host.attempts[known:]]
+        asked = [json.loads(each.partition(b"\r\n\r\n")[2])["messages"][-1]["content"] for each in said]
+        assert sent == asked
+    assert house.gateway.held == 0
+
+
+def test_a_large_body_that_offers_another_protocol_is_read(house: House, host: FakeHost) -> None:
+    head = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
+    assert status(house.raw(saying("what?", 900_000, more=head) + b"PRI * HTTP/2.0")) == 200
+    assert len(host.attempts) == 1
+
+
+def test_a_large_body_that_stops_in_the_middle_is_ended(configured: object, host: FakeHost) -> None:
+    with House(limits=HttpLimits(head_seconds=0.5, body_seconds=0.5)) as house:
+        whole = saying("what?", 2_000_000)
+        assert status(house.raw(whole[:1_000_000], seconds=4)) == 408
+        with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=5) as line:
+            line.sendall(whole[:1_000_000])
+        until(lambda: house.gateway.held == 0 and not house.gateway.connections)
+        assert house.chat(model="cloud/strong").status_code == 200
+    assert len(host.attempts) == 1
 
 
 def test_another_protocol_is_not_taken_up(house: House) -> None:

@@ -144,3 +144,40 @@ def test_what_the_lane_does_not_take_is_answered_all_the_same(house: House, vend
     found: httpx.Response = house.post("/v1/messages", tree)
     assert found.status_code == 200 and found.headers["x-intermodal-ignored"] == "top_k"
     assert house.gateway.lane.taken == 0
+
+
+MARK: Any = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        {"system": [{"type": "text", "text": "You count.", **MARK}]},
+        {"tools": [{**TOOL, **MARK}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "hello there", **MARK}]}]},
+    ],
+)
+def test_marks_for_the_cache_that_the_executor_has_no_words_for_are_named(house: House, marked: Any) -> None:
+    tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, **marked}
+    for stream in (False, True):  # buffered, which is the executor's
+        found = house.post("/v1/messages", {**tree, "stream": stream}, x_intermodal_stream="buffered")
+        assert found.status_code == 200 and house.gateway.lane.taken == (0 if stream else 1)
+        assert found.headers.get("x-intermodal-ignored") == ("cache_control" if stream else None), found.headers
+        house.gateway.lane.taken = 0
+
+
+def test_words_about_marks_are_no_marks(house: House) -> None:
+    said = json.dumps(MARK)
+    tool = {**TOOL, "input_schema": {"type": "object", "properties": {"cache_control": {"type": "string"}}}}
+    tree = {"model": "vendor/opus", "max_tokens": 50, "messages": [{"role": "user", "content": said}], "tools": [tool]}
+    found = house.post("/v1/messages", {**tree, "stream": True}, x_intermodal_stream="buffered")
+    assert found.status_code == 200 and house.gateway.lane.taken == 0
+    assert "x-intermodal-ignored" not in found.headers
+
+
+def test_marks_in_a_chat_of_openais_are_named_too(house: House) -> None:
+    """Some clients write them there for hosts that pass them on."""
+    content: Any = [{"type": "text", "text": "hello there", **MARK}]
+    found = house.chat(content, model="vendor/opus", max_tokens=50)
+    assert found.status_code == 200
+    assert found.headers["x-intermodal-ignored"] == "cache_control"

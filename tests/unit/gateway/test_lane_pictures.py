@@ -32,6 +32,13 @@ def drawn(mode: str, size: tuple[int, int], kind: str, **options: Any) -> bytes:
     return made.getvalue()
 
 
+def png(wide: int, high: int) -> bytes:
+    """As much of one as says its size."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0)
+    head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return head + b"\0\0\0\x08IDAT" + bytes(40)
+
+
 def as_shown(data: bytes) -> tuple[int, int]:
     with Image.open(BytesIO(data)) as opened:
         return ImageOps.exif_transpose(opened).size
@@ -87,11 +94,6 @@ def test_a_picture_of_another_kind_than_it_says_is_left_to_the_worker() -> None:
 
 
 def test_a_size_that_is_none_is_not_believed() -> None:
-    def png(wide: int, high: int) -> bytes:
-        chunk = b"IHDR" + struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0)
-        head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
-        return head + b"\0\0\0\x08IDAT" + bytes(40)
-
     assert look(png(40, 30), "png") is not None
     for wide, high in ((0, 30), (40, 0), (1 << 16, 30), (40, (1 << 32) - 1)):
         assert look(png(wide, high), "png") is None

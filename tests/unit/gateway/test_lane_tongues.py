@@ -171,6 +171,8 @@ def responses() -> Mapping[str, Case]:
             "text": {"format": {"type": "text"}}, "previous_response_id": None,
         }),
         "ignored": case(good, {"truncation": "auto"}, by=False),
+        "marked": case(good, {"input": [{"role": "user", "content": QUESTION, "cache_control": {"type": "ephemeral"}}]},
+                       by=False),
         "json": case(answered(message(text('{"a": 1}'))), {"text": {"format": {"type": "json_object"}}}, by=False),
         "turns": case(good, {"input": ITEMS, "instructions": None}),
         "turnslive": case(stream, {"input": ITEMS[1:], "instructions": "Be brief.", **LIVE}),

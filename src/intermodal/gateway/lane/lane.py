@@ -33,11 +33,12 @@ from intermodal.executor.replies import refused as refusal_of
 from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
-from intermodal.gateway.conversations import Place, answered
+from intermodal.gateway.conversations import Place, answered, going_on
 from intermodal.gateway.counted import check_values
 from intermodal.gateway.dialects import Dialect
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.ids import new_id
+from intermodal.gateway.lane.lifted import Body, lifted
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.pipes import Pipes
 from intermodal.gateway.lane.reading import Chat
@@ -54,7 +55,7 @@ from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
 from intermodal.incoming import request_of
 from intermodal.keys import find_key
-from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.facts import PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Policy, Request
@@ -84,12 +85,13 @@ class _Known(NamedTuple):
     machine: Machine
     epoch: int
     as_of: str
+    refusals: int
 
     def holds(self, catalog: Catalog, client: LastingClient) -> bool:
         """Whether nothing changed since that a plan depends on."""
         return (
             self.catalog is catalog and self.machine is client.machine and self.epoch == client.epoch
-            and self.as_of == client.today
+            and self.as_of == client.today and self.refusals == client.upstreams.refusals
         )  # fmt: skip
 
 
@@ -165,8 +167,8 @@ class Lane:
 
     async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
         if len(asked.body) > LARGE:
-            return await asyncio.to_thread(tongue.chat_of, asked.body, asked.owner, self._measures.alone())
-        return tongue.chat_of(asked.body, asked.owner, self._measures)
+            return await asyncio.to_thread(_read, asked, tongue, self._measures.alone())
+        return _read(asked, tongue, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
 
@@ -181,7 +183,8 @@ class Lane:
         client = gateway.client
         catalog = inputs.catalog if inputs is not None else client.catalog_for(ready.policy)
         epoch = inputs.statistics.epoch if inputs is not None else client.epoch  # what it was planned with
-        self._ways[ready.key] = _Known(way, catalog, client.machine, epoch, client.today)
+        refusals = client.upstreams.refusals
+        self._ways[ready.key] = _Known(way, catalog, client.machine, epoch, client.today, refusals)
         return way
 
     def _way(self, ready: Ready, inputs: Inputs, plan: Plan) -> Way | None:
@@ -203,12 +206,12 @@ class Lane:
         from intermodal.media.opened import named_apart
 
         gateway = self._gateway
-        decode, large = ready.tongue.dialect.decode, len(asked.body) > LARGE
-        call = await asyncio.to_thread(decode, asked.body) if large else decode(asked.body)
+        decode, body = ready.tongue.dialect.decode, ready.chat.body.text
+        call = await asyncio.to_thread(decode, body) if len(body) > LARGE else decode(body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         call = chats.limited(call, gateway.client.config)
-        request = gateway.conversations.placed(request_of(call, ready.policy), asked.owner)
+        request = going_on(request_of(call, ready.policy), ready.place)
         parts = list(request.parts())
         pictures = sum(isinstance(part, Image) for _, _, part in parts)
         if pictures != len(ready.chat.pictures):
@@ -232,7 +235,7 @@ class Lane:
             else:
                 facts.append(replace(texts.pop(0), index=index))
         whole = guarded(request, gateway.client.config.private)
-        return replace(prepared.inputs, request=whole, facts=Facts(parts=named_apart(facts)))
+        return replace(prepared.inputs, request=whole, facts=replace(prepared.inputs.facts, parts=named_apart(facts)))
 
     # ---- passing on ----------------------------------------------------------------------------
 
@@ -241,7 +244,11 @@ class Lane:
 
         Raises Refused where the key's budget does not allow it.
         """
-        return await _Passage(self._gateway, self, ready, way, asked, reply).go()
+        passage = _Passage(self._gateway, self, ready, way, asked, reply)
+        try:
+            return await passage.go()
+        finally:
+            passage.forget()
 
     def abandoned(self, failure: Failure) -> None:
         """The executor did not come to go on: what is set aside is given back, or counts."""
@@ -261,6 +268,14 @@ class Lane:
     async def close(self) -> None:
         self.pipes.close()
         await self.rows.close()
+
+
+def _read(asked: Asked, tongue: Tongue, measures: Measures) -> Chat | None:
+    body = lifted(asked.body)
+    chat = tongue.chat_of(body, asked.owner, measures)
+    if body.lifted and not body.complete:  # something in it only looks like a picture
+        chat = tongue.chat_of(Body(asked.body), asked.owner, measures)
+    return chat
 
 
 def _without_pictures(request: Request) -> Request:
@@ -324,6 +339,10 @@ class _Passage:
             self._silence.end()
             if not settled:
                 self._left(given, slot, sent=self._sent)
+
+    def forget(self) -> None:
+        """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
+        del self._exchange, self._silence, self._chat
 
     async def _admitted(self) -> Reservation | None:
         ledger, key = self._gateway.ledger, self._asked.key

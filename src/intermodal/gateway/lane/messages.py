@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen, seen_in
 from intermodal.gateway.lane.reading import Chat, Measure, Sizes, measured, opened_body, settings_in
 
@@ -48,9 +49,9 @@ _messages = msgspec.json.Decoder(list[_Message])
 _system = msgspec.json.Decoder(str | list[_Block])
 
 
-def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
+def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
     """The chat a body says, if the lane may take it."""
-    opened = opened_body(body, TAKEN)
+    opened = opened_body(body.text, TAKEN)
     if opened is None:
         return None
     fields, model, stream = opened
@@ -59,14 +60,14 @@ def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
         system = _system.decode(fields["system"]) if "system" in fields else ""
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
-    reader = _Reader(owner, measure)
+    reader = _Reader(body, owner, measure)
     if not reader.system(system) or not all(map(reader.message, messages)):
         return None
     settings = settings_in(fields, _NOT_ASKED)
     pictured = bool(reader.pictures)
     question = measure.question(_question(messages), pictured=pictured)
     return Chat(
-        fields=fields, model=model, shape=("messages", model, stream, settings, question, *reader.shapes),
+        body=body, fields=fields, model=model, shape=("messages", model, stream, settings, question, *reader.shapes),
         stream=stream, usage=True, pictures=tuple(reader.pictures), texts=tuple(reader.texts),
         messages=len(messages), before=reader.before, said=reader.digest,
     )  # fmt: skip
@@ -86,12 +87,13 @@ def _question(messages: list[_Message]) -> str:
 class _Reader:
     """Goes through the messages in their order; False from what the lane does not take."""
 
-    def __init__(self, owner: str, measure: Measure) -> None:
+    def __init__(self, body: Body, owner: str, measure: Measure) -> None:
         self.digest: Any = hashlib.sha256(owner.encode())
         self.before: bytes | None = None
         self.shapes: list[object] = []
         self.pictures: list[Seen] = []
         self.texts: list[Sizes] = []
+        self._body = body
         self._measure = measure
         self._role = ""
         self._last = ""  # role of the message before
@@ -168,7 +170,7 @@ class _Reader:
     def _picture(self, source: _Source) -> bool:
         if source.type != "base64":
             return False
-        found = seen_in(memoryview(source.data)[1:-1], source.media_type.encode())
+        found = seen_in(self._body.media(memoryview(source.data)[1:-1]), source.media_type.encode())
         if found is None:
             return False
         self._turn("user")

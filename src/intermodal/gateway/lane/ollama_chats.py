@@ -9,9 +9,12 @@ from typing import Literal
 
 import msgspec
 
+from intermodal.gateway.dialects import OLLAMA
+from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen, seen_in
 from intermodal.gateway.lane.reading import Chat, Measure, Opened, opened_body, settings_in
 from intermodal.gateway.lane.turns import Turns
+from intermodal.gateway.unread import unread
 from intermodal.wire._json import dumps, loads
 
 KEPT = ("messages",)
@@ -46,26 +49,26 @@ _messages = msgspec.json.Decoder(list[_Message])
 _word = msgspec.json.Decoder(str | None)
 
 
-def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
+def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
     """The chat a body says, if the lane may take it."""
-    opened = opened_body(body, TAKEN)
-    if opened is None:
+    opened = opened_body(body.text, TAKEN)
+    if opened is None or unread((), body.text, OLLAMA):  # what is in its parts is told, too
         return None
     try:
-        return _read(opened, Turns(owner, measure))
+        return _read(body, opened, Turns(owner, measure))
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, ValueError, RecursionError):
         return None
 
 
-def _read(opened: Opened, turns: Turns) -> Chat | None:
+def _read(body: Body, opened: Opened, turns: Turns) -> Chat | None:
     fields, model, stream = opened
     stream = stream or bytes(fields.get("stream", b"null")) == b"null"  # which is what is not said
-    reader = _Reader(turns)
+    reader = _Reader(body, turns)
     if not all(map(reader.message, _messages.decode(fields["messages"]))):
         return None
     settings = settings_in(fields, _NOT_ASKED)
     return Chat(
-        fields=fields, model=model, shape=("ollama", model, stream, settings, turns.question, *turns.shapes),
+        body=body, fields=fields, model=model, shape=("ollama", model, stream, settings, turns.question, *turns.shapes),
         stream=stream, usage=True, pictures=tuple(turns.pictures), texts=turns.texts, messages=turns.count,
         before=turns.before, said=turns.digest, written={"messages": reader.written()}, plain=turns.plain,
     )  # fmt: skip
@@ -74,7 +77,8 @@ def _read(opened: Opened, turns: Turns) -> Chat | None:
 class _Reader:
     """Goes through the messages in their order; False from what the lane does not take."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, body: Body, turns: Turns) -> None:
+        self._body = body
         self._turns = turns
         self._called: dict[str, str] = {}
         self._out: Pieces = [b"["]
@@ -112,9 +116,9 @@ class _Reader:
         if not said and not thought and not message.tool_calls:
             return False
         for number, image in enumerate(message.images or ()):
-            if not turns.picture(_seen(image), "auto"):
+            if not turns.picture(_seen(self._body.media(memoryview(image)[1:-1])), "auto"):
                 return False
-            self._out += (b"," if number else b',"images":[', memoryview(image))
+            self._out += (b"," if number else b',"images":[', *self._body.whole(memoryview(image)))
         if message.images:
             self._out.append(b"]")
         if thought:
@@ -143,8 +147,7 @@ class _Reader:
         return True
 
 
-def _seen(image: msgspec.Raw) -> Seen | None:
-    coded = memoryview(image)[1:-1]
+def _seen(coded: memoryview) -> Seen | None:
     begin = bytes(coded[:16])
     media_type = next((kind for first, kind in _KINDS if begin.startswith(first)), b"")
     return seen_in(coded, media_type) if media_type else None

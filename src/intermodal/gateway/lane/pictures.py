@@ -9,6 +9,7 @@ section 4.6.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pybase64
@@ -31,16 +32,17 @@ class Seen(NamedTuple):
     digest: bytes
 
 
-def seen(url: memoryview) -> Seen | None:
+def seen(url: memoryview, media: Callable[[memoryview], memoryview] = lambda coded: coded) -> Seen | None:
     """A picture in a data URI, in quotes as JSON has it; None for what the media worker has to look at.
 
-    Its base64 is read through, for the digest, a slice at a time: neither a string nor a whole copy is made of it.
+    ``media`` tells which base64 is meant (``lifted.py``). It is read through, for the digest, a slice at a time:
+    neither a string nor a whole copy is made of it.
     """
     head = bytes(url[1:32])
     media_type, mark, _ = head.partition(b";base64,")
     if not mark or not media_type.startswith(b"data:image/"):
         return None
-    return seen_in(url[1 + len(media_type) + len(mark) : -1], media_type[5:])
+    return seen_in(media(url[1 + len(media_type) + len(mark) : -1]), media_type[5:])
 
 
 def seen_in(coded: memoryview, media_type: bytes) -> Seen | None:

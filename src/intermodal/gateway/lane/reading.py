@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen, seen
 
 # Fields that go on as they came, and those that stay here: what they say is in the plan, or nobody asks for it there.
@@ -98,7 +99,7 @@ class Chat(NamedTuple):
     """A chat for the lane.
 
     Attributes:
-        fields: of the body, as they came. model: as it was asked for.
+        body: what it was read from. fields: of its text, as they came. model: as it was asked for.
         shape: all that its plan depends on besides the catalog and where the conversation was.
         stream, usage: whether it is to be streamed, and with the usage at its end.
         messages: how many. pictures: that go along. texts: of what the messages say.
@@ -107,6 +108,7 @@ class Chat(NamedTuple):
         plain: all of it is words and pictures, which our own rules weigh.
     """
 
+    body: Body
     fields: Mapping[str, msgspec.Raw]
     model: str
     shape: tuple[object, ...]
@@ -146,9 +148,9 @@ def settings_in(fields: Mapping[str, msgspec.Raw], but: frozenset[str]) -> tuple
     return tuple((name, bytes(fields[name])) for name in sorted(fields.keys() - but))
 
 
-def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
+def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
     """The chat a body says, if the lane may take it."""
-    opened = opened_body(body, TAKEN)
+    opened = opened_body(body.text, TAKEN)
     if opened is None:
         return None
     fields, model, stream = opened
@@ -166,7 +168,7 @@ def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
     pictures: list[Seen] = []
     texts: list[Sizes] = []
     for message in messages:
-        shape = _shape(message, measure, digest, pictures, texts)
+        shape = _shape(message, body, measure, digest, pictures, texts)
         if shape is None:
             return None
         shapes.append(shape)
@@ -175,7 +177,7 @@ def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
     settings = settings_in(fields, _NOT_ASKED)
     question = measure.question(_question(messages), pictured=bool(pictures))
     return Chat(
-        fields=fields, model=model, shape=(model, stream, settings, question, *shapes),
+        body=body, fields=fields, model=model, shape=(model, stream, settings, question, *shapes),
         stream=stream, usage=usage, pictures=tuple(pictures), texts=tuple(texts), messages=len(messages),
         before=before or None, said=digest,
     )  # fmt: skip
@@ -199,7 +201,7 @@ def _said(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
 
 
 def _shape(
-    message: _Message, measure: Measure, digest: Any, pictures: list[Seen], texts: list[Sizes]
+    message: _Message, body: Body, measure: Measure, digest: Any, pictures: list[Seen], texts: list[Sizes]
 ) -> tuple[object, ...] | None:
     """What a plan depends on in a message; its name goes into the digest as ``conversations.py`` has it."""
     if message.reasoning_content or message.reasoning or message.refusal or message.audio or message.function_call:
@@ -225,7 +227,7 @@ def _shape(
             return None
         shape = (message.role,)
     else:
-        parts = _parts(message, content, measure, digest, pictures, texts)
+        parts = _parts(message, content, body, measure, digest, pictures, texts)
         if parts is None:
             return None
         shape = (message.role, *parts)
@@ -240,7 +242,13 @@ def _shape(
 
 
 def _parts(
-    message: _Message, content: list[_Part], measure: Measure, digest: Any, pictures: list[Seen], texts: list[Sizes]
+    message: _Message,
+    content: list[_Part],
+    body: Body,
+    measure: Measure,
+    digest: Any,
+    pictures: list[Seen],
+    texts: list[Sizes],
 ) -> list[object] | None:
     """Words and pictures. Words alone are put together by the executor, which many templates need."""
     if message.role != "user" or all(part.type == "text" for part in content):
@@ -251,7 +259,7 @@ def _parts(
             digest.update(b"\0" + part.text.strip().encode("utf-8", "replace"))
             shapes.append(measured(part.text, measure, texts))
         elif part.type == "image_url" and part.image_url is not None:
-            found = seen(memoryview(part.image_url.url))
+            found = seen(memoryview(part.image_url.url), body.media)
             if found is None:
                 return None
             digest.update(b"\0" + found.digest)

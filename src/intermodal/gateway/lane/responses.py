@@ -11,9 +11,12 @@ from typing import Literal
 
 import msgspec
 
+from intermodal.gateway.dialects import RESPONSES
+from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import seen
 from intermodal.gateway.lane.reading import Chat, Measure, Opened, opened_body, settings_in
 from intermodal.gateway.lane.turns import Turns
+from intermodal.gateway.unread import unread
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.openai_responses import OUR_ID
 from intermodal.wire.openai_responses_served import ROLES
@@ -66,24 +69,24 @@ _reasoning = msgspec.json.Decoder(_Reasoning | None)
 Pieces = list[bytes | memoryview]
 
 
-def chat_of(body: bytes, owner: str, measure: Measure) -> Chat | None:
+def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
     """The chat a body says, if the lane may take it."""
-    opened = opened_body(body, TAKEN)
-    if opened is None:
+    opened = opened_body(body.text, TAKEN)
+    if opened is None or unread((), body.text, RESPONSES):  # what is in its parts is told, too
         return None
     try:
-        return _read(opened, Turns(owner, measure))
+        return _read(body, opened, Turns(owner, measure))
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, ValueError, RecursionError):
         return None
 
 
-def _read(opened: Opened, turns: Turns) -> Chat | None:
+def _read(body: Body, opened: Opened, turns: Turns) -> Chat | None:
     fields, model, stream = opened
     if any(name in fields and bytes(fields[name]) not in _NOTHING for name in _KEPT_ELSEWHERE):
         return None
     if "reasoning" in fields:
         _reasoning.decode(fields["reasoning"])
-    reader = _Reader(turns)
+    reader = _Reader(body, turns)
     told = fields.get("instructions", b"null")
     if bytes(told) not in _NOTHING and not reader.message("system", told):
         return None
@@ -99,8 +102,9 @@ def _read(opened: Opened, turns: Turns) -> Chat | None:
         written["prompt_cache_key"] = (key,)
     settings = settings_in(fields, _NOT_ASKED)
     return Chat(
-        fields=fields, model=model, shape=("responses", model, stream, settings, turns.question, *turns.shapes),
-        stream=stream, usage=True, pictures=tuple(turns.pictures), texts=turns.texts, messages=turns.count,
+        body=body, fields=fields, model=model, stream=stream, usage=True,
+        shape=("responses", model, stream, settings, turns.question, *turns.shapes),
+        pictures=tuple(turns.pictures), texts=turns.texts, messages=turns.count,
         before=turns.before, said=turns.digest, written=written, plain=turns.plain,
     )  # fmt: skip
 
@@ -112,7 +116,8 @@ def _is_text(raw: memoryview) -> bool:
 class _Reader:
     """Goes through the items in their order; False from what the lane does not take."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, body: Body, turns: Turns) -> None:
+        self._body = body
         self._turns = turns
         self._role = ""
         self._said = False  # the item before was a message
@@ -173,13 +178,16 @@ class _Reader:
             detail = part.detail or "auto"
             if part.type in _TEXTS and self._turns.words(_word.decode(part.text)):
                 self._out += (b'{"type":"input_text","text":', memoryview(part.text), b"}")
-            elif part.type == "input_image" and self._turns.picture(seen(memoryview(part.image_url)), detail):
+            elif part.type == "input_image" and self._picture(memoryview(part.image_url), detail):
                 begin = b'{"type":"input_image","detail":"%b","image_url":' % detail.encode()
-                self._out += (begin, memoryview(part.image_url), b"}")
+                self._out += (begin, *self._body.whole(memoryview(part.image_url)), b"}")
             else:
                 return False
         self._out.append(b"]}")
         return True
+
+    def _picture(self, url: memoryview, detail: str) -> bool:
+        return self._turns.picture(seen(url, self._body.media), detail)
 
     def _call(self, item: _Item) -> bool:
         if not item.call_id or not item.name:

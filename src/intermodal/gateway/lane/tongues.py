@@ -25,6 +25,7 @@ from intermodal.gateway.lane import (
 )
 from intermodal.gateway.lane.anew import LiveAnew
 from intermodal.gateway.lane.exchange import Live
+from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.message_stream import LiveMessage
 from intermodal.gateway.lane.reading import Chat, Measure
 from intermodal.gateway.lane.replies import Piece, rewritten
@@ -80,7 +81,7 @@ class Tongue:
     protocol: Protocol
     path: str
     headers: Callable[[Sampling], Headers]
-    chat_of: Callable[[bytes, str, Measure], Chat | None]
+    chat_of: Callable[[Body, str, Measure], Chat | None]
     kept: tuple[str, ...]
     start: Callable[[Opening], bytes]
     read: Callable[[bytes], Piece | None]

@@ -34,6 +34,7 @@ from intermodal.request import Request, TextOutput
 from intermodal.store.rows import RunRow, Work
 from intermodal.store.slate import Sort
 from intermodal.wire._json import dumps
+from intermodal.wire.advice import for_clients
 from intermodal.wire.call import Usage
 from intermodal.wire.openai_chat import MAX_STOP
 
@@ -86,7 +87,7 @@ class Way:
             "loses": list(chosen.loses), "sends": [sent(send) for send in chosen.sends],
         }  # fmt: skip
         self.about = dumps(about)[:-1]
-        self.notes: tuple[str, ...] = (*plan.notes, *chosen.warnings)
+        self.notes = tuple(map(for_clients, (*plan.notes, *chosen.warnings)))
         self._tariff = tariff
         self._bills: dict[Usage, float | None] = {}
         self.limit = output_limit(step, inputs.request)
@@ -101,7 +102,7 @@ class Way:
             if name in chat.written:
                 made += [begin, *chat.written[name]]
             elif name in fields:
-                made += [begin, memoryview(fields[name])]
+                made += [begin, *chat.body.whole(memoryview(fields[name]))]
         made.append(b"}")
         return made
 
@@ -217,6 +218,7 @@ def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Sort:
 def about(way: Way, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()) -> bytes:
     """What is told of a run beside its usage, as ``told.py`` has it."""
     said: dict[str, Any] = {
-        "cost": cost, "attempts": attempts, "seconds": round(seconds, 3), "notes": [*way.notes, *notes],
+        "cost": cost, "attempts": attempts, "seconds": round(seconds, 3),
+        "notes": [*way.notes, *map(for_clients, notes)],
     }  # fmt: skip
     return way.about + b"," + msgspec.json.encode(said)[1:]

@@ -1,0 +1,57 @@
+"""The definitions of tools as text, and what can be counted of them before anybody is asked.
+
+Chat templates write tools into the prompt; most as JSON in OpenAI's form, one after the other (Hermes, Qwen, Mistral,
+DeepSeek, GLM), with a blank after every comma and colon. That text is counted like any other; what other templates
+make of it is a matter of ``costing/tooling.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from intermodal.media.pretokens import pretokens
+from intermodal.plans.facts import ToolFacts
+from intermodal.request import Tool
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Definitions(msgspec.Struct, frozen=True):
+    """``text``: as most templates write them. ``forms``: in OpenAI's form. ``facts``: not counted by any vocabulary."""
+
+    text: str
+    forms: tuple[dict[str, Any], ...]
+    facts: ToolFacts
+
+
+def definitions(tools: tuple[Tool, ...]) -> Definitions:
+    """Of the tools of a request. Made once for each list of tools: clients send the same one with every request."""
+    return _made(_encode(tools))
+
+
+def named(tools: tuple[Tool, ...]) -> str:
+    """By what a list of tools is known again: SHA-256 in hex."""
+    return hashlib.sha256(_encode(tools)).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _made(encoded: bytes) -> Definitions:
+    tools = msgspec.json.decode(encoded, type=tuple[Tool, ...])
+    forms = tuple(
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema},
+        }
+        for tool in tools
+    )
+    text = "\n".join(json.dumps(form, ensure_ascii=False) for form in forms)
+    facts = ToolFacts(
+        digest=hashlib.sha256(encoded).hexdigest(), chars=len(text), size=len(text.encode("utf-8", "replace")),
+        pretokens=pretokens(text),
+    )  # fmt: skip
+    return Definitions(text, forms, facts)

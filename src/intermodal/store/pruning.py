@@ -1,0 +1,261 @@
+"""What becomes of old rows: they are added up (``sums.py``) and deleted, a few at a time, beside whoever writes.
+
+Never deleted: what is open or running; the newest rows of every endpoint and the first that were made, which figures,
+grades and drifts are worked out of (``figures.READ``); what a slate still names, for whoever reads that slate asks
+whether there is a row (``slate.py``). So nothing that is planned, and no sum of ``intermodal usage``, changes by it.
+
+A batch is one short transaction, and as large as takes ``HELD`` seconds; after it the lock is free for as long, since
+who waits for SQLite's lock asks for it now and then, and gets it when it asks at the right time. Where a process is
+killed, what it had begun is rolled back. Several may prune at once without harm; ``alone`` is there so that they do not
+do the same work.
+
+The file does not shrink: its free pages are what the next rows are written to. Giving them back would mean to move
+pages, under the lock, in order to ask the system for them again a moment later.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from intermodal.content import Value
+from intermodal.store import attempts, epochs, figures, slate, sums
+from intermodal.store.connection import Database
+
+if TYPE_CHECKING:
+    import sqlite3
+
+HELD = 0.01  # seconds that the write lock is held at a time
+_FEWEST, _MOST = 20, 2000  # rows of a batch
+_LOOKED = 2000  # rows that are looked at together; where none of them is old, none after them is
+_EPOCHS = 100  # the newest that are kept, besides the first
+
+
+class Keep(Value, frozen=True):
+    """How long rows are kept: ``seconds`` after they ended (None: always), and no more than ``rows`` (0: all)."""
+
+    seconds: float | None
+    rows: int
+
+
+class Pruned(Value, frozen=True):
+    """What was deleted. ``transforms`` are conversions without a price, ``epochs`` what plans were once made with."""
+
+    attempts: int = 0
+    runs: int = 0
+    transforms: int = 0
+    epochs: int = 0
+
+
+class Stopped(Exception):
+    """The process ends: what is done is done."""
+
+
+def rest(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def prune(
+    database: Database, keep: Keep, slates: Path, *, now: Callable[[], float] = time.time,
+    rest: Callable[[float], None] = rest,
+) -> Pruned:  # fmt: skip
+    """Add up all that ended, and delete what is too old or too much.
+
+    ``rest``: waits so many seconds between batches, or raises ``Stopped``. Raises StoreError.
+    """
+    with database.reading() as connection:
+        if connection is None:
+            return Pruned()
+    while sums.add_up(database):
+        rest(HELD)
+    before = "" if keep.seconds is None else datetime.fromtimestamp(now() - keep.seconds, UTC).isoformat()
+    batch = _Batch(database, rest)
+    return Pruned(
+        attempts=_attempts(batch, keep, before, slate.noted(slates)),
+        runs=_runs(batch, keep, before),
+        transforms=_transforms(batch, keep, before),
+        epochs=_epochs(batch, before),
+    )
+
+
+class _Batch:
+    """Deletes rows, as many at a time as can be in ``HELD`` seconds."""
+
+    def __init__(self, database: Database, rest: Callable[[float], None]) -> None:
+        self.database = database
+        self._rest = rest
+        self._size = 100
+
+    def delete(
+        self, keys: Sequence[tuple[object, ...]], do: Callable[[sqlite3.Connection, Sequence[tuple[object, ...]]], int]
+    ) -> int:
+        """Do it with all these keys; returns how many rows are gone."""
+        gone = at = 0
+        while at < len(keys):
+            taken = keys[at : at + self._size]
+            with self.database.writing(later=True) as connection:
+                began = time.monotonic()
+                gone += do(connection, taken)
+            took = time.monotonic() - began
+            at += len(taken)
+            if len(taken) == self._size or took > HELD:
+                self._size = round(min(max(self._size * min(max(HELD / max(took, 1e-6), 0.5), 2.0), _FEWEST), _MOST))
+            self._rest(max(took, HELD))
+        return gone
+
+
+# ---- attempts -------------------------------------------------------------------------------------
+
+
+def _attempts(batch: _Batch, keep: Keep, before: str, noted: frozenset[str]) -> int:
+    with batch.database.snapshot() as connection:
+        assert connection is not None
+        upto = sums.summed(connection)
+        first = epochs.oldest(batch.database).ended
+        held = {name: _held(connection, name, first) for name in attempts.endpoints(connection)}
+        newest = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
+    much = newest - keep.rows if keep.rows else 0
+    gone = at = 0
+    while True:
+        with batch.database.reading() as connection:
+            assert connection is not None
+            rows = connection.execute(
+                "SELECT sequence, id, endpoint, finished FROM attempts WHERE sequence > ? AND sequence <= ?"
+                " ORDER BY sequence LIMIT ?", (at, upto, _LOOKED),
+            ).fetchall()  # fmt: skip
+        old = [row for row in rows if row["sequence"] <= much or row["finished"] < before]
+        if not old:
+            return gone
+        at = rows[-1]["sequence"]
+        keys = [
+            (row["sequence"],) for row in old
+            if row["id"] not in noted and not any(low <= row["sequence"] <= high for low, high in held[row["endpoint"]])
+        ]  # fmt: skip
+        gone += batch.delete(keys, _gone)
+
+
+def _held(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Numbers between which an endpoint's rows are never deleted: its newest, and those before the first epoch."""
+
+    def lowest(upto: int) -> int:
+        row = connection.execute(
+            "SELECT MIN(sequence) FROM (SELECT sequence FROM attempts WHERE endpoint = ? AND sequence <= ?"
+            " ORDER BY sequence DESC LIMIT ?)", (endpoint, upto, figures.READ),
+        ).fetchone()  # fmt: skip
+        return int(row[0] or 0)
+
+    return (lowest(attempts.LAST), attempts.LAST), (lowest(first), first)
+
+
+def _gone(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
+    # By number, which stays: SQLite may number the rows themselves anew (VACUUM).
+    return connection.executemany("DELETE FROM attempts WHERE sequence = ?", keys).rowcount
+
+
+# ---- runs -----------------------------------------------------------------------------------------
+
+
+def _runs(batch: _Batch, keep: Keep, before: str) -> int:
+    with batch.database.reading() as connection:
+        assert connection is not None
+        newest = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM runs").fetchone()[0]
+    much = newest - keep.rows if keep.rows else 0
+    gone = at = 0
+    while True:
+        with batch.database.reading() as connection:
+            assert connection is not None
+            rows = connection.execute(
+                "SELECT rowid, id, started, finished FROM runs WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?",
+                (at, newest - figures.READ, _LOOKED),
+            ).fetchall()
+        old = [row for row in rows if row["rowid"] <= much or row["started"] < before]
+        if not old:
+            return gone
+        at = rows[-1]["rowid"]
+        ended = [
+            (row["id"],) for row in old if row["finished"] and (row["rowid"] <= much or row["finished"] < before)
+        ]  # fmt: skip
+        gone += batch.delete(ended, _counted)
+
+
+def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
+    """Runs are counted in the transaction that deletes them: those that somebody else deleted first are not there."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for key in keys:
+        row = connection.execute(
+            "SELECT substr(finished, 1, 10), endpoint, outcome FROM runs WHERE id = ? AND outcome <> 'running'", key
+        ).fetchone()
+        if row is not None:
+            found[tuple(row)] += 1
+    connection.executemany("DELETE FROM runs WHERE id = ? AND outcome <> 'running'", keys)
+    connection.executemany(
+        "INSERT INTO run_sums (day, endpoint, outcome, runs) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET runs = runs + excluded.runs",
+        [(*each, count) for each, count in found.items()],
+    )
+    return found.total()
+
+
+# ---- the rest -------------------------------------------------------------------------------------
+
+
+def _transforms(batch: _Batch, keep: Keep, before: str) -> int:
+    """Nothing is spent by them, and no sum is told of them."""
+    keys: list[tuple[object, ...]] = []
+    with batch.database.snapshot() as connection:
+        assert connection is not None
+        newest = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM transforms").fetchone()[0]
+        for (op,) in connection.execute("SELECT DISTINCT op FROM transforms").fetchall():
+            keys += map(tuple, connection.execute(
+                "SELECT sequence FROM transforms WHERE op = ? AND (started < ? OR sequence <= ?) AND sequence <"
+                " (SELECT MIN(sequence) FROM (SELECT sequence FROM transforms WHERE op = ? ORDER BY sequence DESC"
+                " LIMIT ?))", (op, before, newest - keep.rows if keep.rows else 0, op, figures.WINDOW),
+            ))  # fmt: skip
+    return batch.delete(
+        keys,
+        lambda connection, some: connection.executemany("DELETE FROM transforms WHERE sequence = ?", some).rowcount,
+    )
+
+
+def _epochs(batch: _Batch, before: str) -> int:
+    """Plans are made with the newest, grades with the first; those in between were good for a while."""
+    with batch.database.reading() as connection:
+        assert connection is not None
+        keys = connection.execute(
+            "SELECT number FROM epochs WHERE number > (SELECT MIN(number) FROM epochs) AND written < ? ORDER BY number"
+            " LIMIT MAX(0, (SELECT COUNT(*) FROM epochs) - ?)", (before, _EPOCHS + 1),
+        ).fetchall()  # fmt: skip
+    return batch.delete(
+        [tuple(key) for key in keys],
+        lambda connection, some: connection.executemany("DELETE FROM epochs WHERE number = ?", some).rowcount,
+    )
+
+
+# ---- who does it ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def alone(store: Path) -> Iterator[bool]:
+    """Whether no other process prunes this store, and none does meanwhile. The kernel lets go of it when one dies."""
+    import fcntl
+
+    try:
+        file = os.open(store.with_name(f"{store.name}.pruning"), os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(file)

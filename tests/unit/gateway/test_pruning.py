@@ -1,0 +1,55 @@
+"""A gateway keeps its store short by itself, beside the requests, and ends without waiting for that."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from tests.unit.gateway.house import House
+
+from intermodal.gateway import pruning
+from intermodal.store import figures
+from intermodal.store.pruning import Keep, Pruned, Stopped
+
+
+def test_old_rows_go_while_requests_are_answered(configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configured.write_text(configured.read_text() + "\n[store]\nrows = 1\n")
+    monkeypatch.setattr(pruning, "EVERY", 0.05)
+    monkeypatch.setattr(figures, "READ", 3)
+    with House() as house:
+        for _ in range(12):
+            assert house.chat().status_code == 200
+        store = house.gateway.client.store
+        end = time.monotonic() + 20
+        while len(store.attempts(-1)) > 6 or store.summary().attempts < 12:  # the first three, and the newest
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        summary = store.summary()
+    assert (summary.attempts, summary.runs) == (12, 12)
+    assert summary.endpoints[0].input_tokens == 12 * (summary.endpoints[0].input_tokens // 12) > 0
+
+
+def test_a_gateway_that_is_stopped_does_not_wait_for_a_long_prune(
+    configured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def endless(self: object, keep: Keep, rest: object) -> Pruned:
+        seen.append("began")
+        try:
+            while True:
+                rest(0.01)  # type: ignore[operator]
+        except Stopped:
+            seen.append("stopped")
+            raise
+
+    monkeypatch.setattr(pruning, "EVERY", 0.01)
+    monkeypatch.setattr("intermodal.store.database.Store.prune", endless)
+    with House():
+        end = time.monotonic() + 20
+        while not seen:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        began = time.monotonic()
+    assert seen == ["began", "stopped"] and time.monotonic() - began < 5
