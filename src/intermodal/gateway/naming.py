@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from intermodal.config import Config
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
-from intermodal.gateway.counted import check_values
+from intermodal.gateway.counted import VALUES, check_values
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Streaming, Tier, Zone
@@ -53,9 +53,12 @@ class Wishes(Value, forbid_unknown_fields=True):
     stream: Streaming | None = None
 
 
-def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
-    """The fields of a body, unread. Raises Refused for one that chooses an upstream, has a template or is endless."""
-    check_values(body)
+def fields_of(body: bytes, most: int = VALUES) -> dict[str, msgspec.Raw]:
+    """The fields of a body, unread. Raises Refused for one that chooses an upstream, has a template or is endless.
+
+    ``most``: values that it may hold.
+    """
+    check_values(body, most)
     try:
         found = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
