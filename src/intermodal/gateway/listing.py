@@ -166,7 +166,7 @@ def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
 
 async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /api/show``."""
-    check_values(asked.body)
+    check_values(asked)
     tree = loads(asked.body)
     name = (tree.get("model") or tree.get("name")) if isinstance(tree, dict) else None
     if not isinstance(name, str):

@@ -15,6 +15,7 @@ from intermodal.content import Audio, BytesSource, File, Part, Text, Transcript
 from intermodal.events import Finished, StepFinished
 from intermodal.gateway import tokens, told
 from intermodal.gateway.chats import ended
+from intermodal.gateway.counted import read_large
 from intermodal.gateway.forms import form_of
 from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
@@ -94,8 +95,8 @@ def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
 
 async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/embeddings``: each text is a request of its own, several at once."""
-    fields = fields_of(asked.body, tokens.MOST)
-    wanted = wire.read_embeddings(asked.body)
+    fields = fields_of(asked, tokens.MOST)
+    wanted = await read_large(wire.read_embeddings, asked.body)
     call = wanted.call
     policy = _policy(gateway, asked, call.model, fields)
     if wanted.tokens:
@@ -142,7 +143,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/audio/speech``: the text itself is spoken, nobody answers it. The answer is a file."""
-    fields = fields_of(asked.body)
+    fields = fields_of(asked)
     call = wire.read_speech(asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
@@ -156,7 +157,7 @@ async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/images/generations``."""
-    fields = fields_of(asked.body)
+    fields = fields_of(asked)
     call = wire.read_pictures(asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = ImageOutput(
