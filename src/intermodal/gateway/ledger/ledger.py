@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class _Waiter:
-    """A request that needs more than is at hand."""
+    """A request that needs more than is at hand. ``until``: on the loop's clock, which nobody puts back."""
 
     __slots__ = ("claim", "future", "key", "until")
 
@@ -115,7 +115,7 @@ class Ledger:
         if found is not None:
             return found
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(key, claim, loop.create_future(), self._clock() + PATIENCE_SECONDS)
+        waiter = _Waiter(key, claim, loop.create_future(), loop.time() + PATIENCE_SECONDS)
         self._waiters.append(waiter)
         self._woken.set()
         if self._refilling is None:
@@ -196,22 +196,25 @@ class Ledger:
     async def _draw(self) -> None:
         """Draw what the waiting requests lack, all of them in one transaction."""
         now = self._clock()
-        needs: dict[Purse, int] = {}
+        needs: dict[Purse, tuple[int, int]] = {}
         for waiter in self._waiters:
             for purse, amount in self._till.parts(self._till.tab(waiter.key, now), waiter.claim, now):
-                needs[purse] = needs.get(purse, 0) + amount
-        drawn = [(purse, need) for purse, need in needs.items() if purse.free < need or not purse.ready]
+                before, most = needs.get(purse, (0, 0))
+                needs[purse] = before + amount, max(most, amount)
+        drawn = [(purse, *need) for purse, need in needs.items() if purse.free < need[0] or not purse.ready]
         if drawn:
             await self._take(drawn)
 
-    async def _take(self, drawn: Sequence[tuple[Purse, int]]) -> None:
-        wants = [purse.want(need) for purse, need in drawn]
+    async def _take(self, asked: Sequence[tuple[Purse, int, int]]) -> None:
+        """Draw for each purse what is needed of it, by requests of which the largest takes so much."""
+        wants = [purse.want(need, most) for purse, need, most in asked]
+        drawn = [(purse, need) for purse, need, _ in asked]
         grants = await self._off(lambda: self._books.take(self._worker, wants, self._clock()))
         self._till.granted(drawn, grants, self._clock())
 
     def _serve(self) -> bool:
         """Give waiting requests what there is now, first come first served; True where it is time to wait a moment."""
-        now, still = self._clock(), []
+        now, still, moment = self._clock(), [], asyncio.get_running_loop().time()
         waiters, self._waiters = self._waiters, []
         recovering = now - self._recovered > RECOVER_SECONDS
         for waiter in waiters:
@@ -231,7 +234,7 @@ class Ledger:
             # Only what the books have just said counts: it may have come while others drew, who drew nothing for it.
             dry = now < purse.dry_until and amount > purse.dry
             hopeless = dry and not (recovering and purse.account.period)
-            if hopeless or (now >= waiter.until and purse.left < amount):
+            if hopeless or (moment >= waiter.until and purse.left < amount):
                 waiter.future.set_result(saying.short(waiter.key, purse, amount, now))
             else:
                 still.append(waiter)
@@ -272,7 +275,7 @@ class Ledger:
                     await self._write()
                     low = self._till.low()
                     if low:
-                        await self._take([(purse, 0) for purse in low])
+                        await self._take([(purse, 0, 0) for purse in low])
         finally:
             self._ticking = None
 
