@@ -40,7 +40,15 @@ def events(protocol: str, tokens: Sequence[str]) -> list[bytes]:
 
 def _attempt(tokens: Sequence[str]) -> Attempt:
     return Attempt(
-        path="/", headers={}, key=False, body=b"", began=0.0, model="m", input_tokens=7, output_tokens=len(tokens)
+        path="/",
+        headers={},
+        key=False,
+        body=b"",
+        json={},
+        began=0.0,
+        model="m",
+        input_tokens=7,
+        output_tokens=len(tokens),
     )
 
 

@@ -167,6 +167,12 @@ def test_a_conversation_is_items_in_the_order_they_came() -> None:
     ]
 
 
+def test_what_was_thought_goes_back_without_an_id_that_we_gave_it() -> None:
+    ours = Opaque(wire="openai_responses", body=json.dumps({**THOUGHT, "id": "resp_0_1"}))
+    call = ChatCall(model="m", messages=(ASKED, WireMessage(role="assistant", parts=(ours,))))
+    assert said(call)["input"][1:] == [{name: THOUGHT[name] for name in THOUGHT if name != "id"}]
+
+
 @pytest.mark.parametrize(("sampling", "part"), [(Sampling(stop=("x",)), "stop words"), (Sampling(seed=1), "a seed")])
 def test_what_it_has_no_words_for_is_refused(sampling: Sampling, part: str) -> None:
     with pytest.raises(NotExpressible, match=part):

@@ -7,6 +7,7 @@ change the plan.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import groupby, pairwise
 
@@ -224,10 +225,14 @@ def repeats(text: str) -> bool:
 
     Lines and phrases without a letter or digit (rules of tables, blanks) are no loop.
     """
+    words = text.lower().split()
+    if len(words) < _LINES:
+        return False
     lines = (" ".join(line.lower().split()) for line in text.splitlines() if line.strip())
     if any(_LETTERS.search(line) and sum(1 for _ in same) >= _LINES for line, same in groupby(lines)):
         return True
-    words = text.lower().split()
+    if max(Counter(words).values()) < _PHRASES:
+        return False
     return any(_repeats_every(words, size) for size in _PHRASE_WORDS if size * _PHRASES <= len(words))
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.client import plan_from
-from intermodal.content import BytesSource, Image, Reasoning, Text, ToolCall, ToolResult
+from intermodal.content import BytesSource, Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing.answers import kind_of
 from intermodal.errors import IntermodalError
 from intermodal.gateway.latest import Latest
@@ -74,7 +74,7 @@ def _shape(inputs: Inputs) -> bytes | None:
             if isinstance(part, Image) and isinstance(part.source, BytesSource):
                 pictured = True
                 said.append(part.detail)
-            elif isinstance(part, (Reasoning, ToolCall, ToolResult)):
+            elif isinstance(part, (Opaque, Reasoning, ToolCall, ToolResult)):
                 said.append(type(part).__name__)
             elif not isinstance(part, Text) or part.name or part.origins or part.notes:
                 return None

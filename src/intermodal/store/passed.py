@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 
 from intermodal.events import AttemptState
 from intermodal.store import slate
@@ -60,8 +62,10 @@ def add(database: Database, rows: Sequence[Passed], *, insert: str = _ATTEMPT) -
     me = identity()
     with database.writing(later=True) as connection:
         number: int = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
-        connection.executemany(_RUN, [_run(row) for row in rows if row.runs])
-        values = [_attempt(row, me, number + place) for place, row in enumerate(rows, 1)]
+        moments = [(_moment(row.started), _moment(row.finished)) for row in rows]
+        timed = list(zip(rows, moments, strict=True))
+        connection.executemany(_RUN, [_run(row, when) for row, when in timed if row.runs])
+        values = [_attempt(row, when, me, number + place) for place, (row, when) in enumerate(timed, 1)]
         connection.executemany(insert, values)
 
 
@@ -90,15 +94,25 @@ def _known(database: Database, attempt: str) -> bool:
         return connection.execute("SELECT 1 FROM attempts WHERE id = ?", (attempt,)).fetchone() is not None
 
 
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    """As ``attempts.py`` writes it: ISO 8601, in milliseconds."""
+    whole = int(seconds)
+    more, rest = divmod(round((seconds - whole) * 1e6), 1_000_000)
+    return f"{_second(whole + more)}.{rest // 1000:03d}+00:00"
 
 
-def _run(row: Passed) -> tuple[Any, ...]:
+_parts = lru_cache(maxsize=256)(lambda parts: msgspec.json.encode(parts).decode())
+
+
+def _run(row: Passed, when: tuple[str, str]) -> tuple[Any, ...]:
     run = row.sort.run
-    parts = msgspec.json.encode(run.parts).decode()
     return (
-        row.run, run.plan, run.inputs, run.endpoint, run.objective, parts, _moment(row.started), _moment(row.finished),
+        row.run, run.plan, run.inputs, run.endpoint, run.objective, _parts(run.parts), *when,
         row.outcome.error or "finished", _cost(row), round(row.finished - row.started, 3),
     )  # fmt: skip
 
@@ -111,17 +125,17 @@ def _cost(row: Passed) -> float | None:
     return row.outcome.cost
 
 
-def _attempt(row: Passed, process: str, sequence: int) -> tuple[Any, ...]:
+def _attempt(row: Passed, when: tuple[str, str], process: str, sequence: int) -> tuple[Any, ...]:
     made, out = row.sort.attempt, row.outcome
     work = row.work or made.work
     return (
         row.attempt, row.run, made.step, made.op, made.task, made.endpoint, made.zone, row.state, process, sequence,
-        _moment(row.started), _moment(row.finished), _bucket(made, row), made.output, made.input_tokens,
+        *when, _bucket(made, row), made.output, made.input_tokens,
         made.output_tokens, made.cost, made.seconds, made.load_seconds, made.cost_high, *_ends(made.input_range),
         *_ends(made.output_range), *_ends(made.seconds_range), out.usage.input_tokens, out.usage.output_tokens,
         _cost(row), out.seconds, out.first_seconds, out.load_seconds, out.load_seconds > 0, out.cached, out.error,
         out.provider_id, out.reasoning_tokens, out.busy, out.told_image, out.told_audio, out.bench,
-        *(getattr(work, name) for name in _WORK),
+        *astuple(work),
     )  # fmt: skip
 
 

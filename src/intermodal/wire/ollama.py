@@ -42,7 +42,7 @@ QUIRKS: Mapping[str, str] = {
     "no_logprobs": "the probabilities of words are not told",
     "no_audio": "sound is refused",
 }
-_HEADERS = (("content-type", "application/json"), ("accept", "application/x-ndjson, application/json"))
+HEADERS = (("content-type", "application/json"), ("accept", "application/x-ndjson, application/json"))
 
 
 def encode_request(call: ChatCall, host: Host) -> Encoded:
@@ -80,7 +80,7 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         tree |= {"logprobs": True, "top_logprobs": call.candidates}
     if options := {key: value for key, value in options.items() if value is not None}:
         tree["options"] = options
-    return Encoded(path=PATH, headers=_HEADERS, segments=segments(tree))
+    return Encoded(path=PATH, headers=HEADERS, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:

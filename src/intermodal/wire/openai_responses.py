@@ -15,7 +15,7 @@ import msgspec
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, TextOutput
-from intermodal.wire._json import Base64, loads, segments, whole
+from intermodal.wire._json import Base64, dumps, loads, segments, whole
 from intermodal.wire.call import (
     ChatCall,
     Encoded,
@@ -43,6 +43,7 @@ from intermodal.wire.turns import check_places, merged, name, normal_tools, whol
 
 __all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
 
+OUR_ID = "resp_"  # how ids of items begin that a server of ours gave, and no host knows
 WIRE = "OpenAI responses"
 PATH = "/responses"
 QUIRKS: Mapping[str, str] = {
@@ -52,7 +53,7 @@ QUIRKS: Mapping[str, str] = {
     "no_documents": "files are refused",
     "no_logprobs": "the probabilities of words are not told",
 }
-_JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
     (WireAudio, "no_audio", "transcribe it first"),
     (WireDocument, "no_documents", "send its text, or pictures of its pages"),
@@ -89,7 +90,7 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         "store": False,
         "include": include,
     }
-    return Encoded(path=PATH, headers=_JSON, segments=segments(tree))
+    return Encoded(path=PATH, headers=HEADERS, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
@@ -124,9 +125,18 @@ def _normal(parts: tuple[WirePart, ...]) -> Iterator[WirePart]:
             yield WireDocument(data=part.data, name=part.name or DEFAULT_NAME)
         elif isinstance(part, Opaque):
             if part.wire == OWN:
-                yield part
+                yield _without_our_id(part)
         elif not isinstance(part, Reasoning):
             yield part
+
+
+def _without_our_id(part: Opaque) -> Opaque:
+    """What was thought goes back under the id that its host gave, or none: what matters is what is encrypted in it."""
+    if f'"{OUR_ID}' not in part.body:
+        return part
+    item = loads(part.body)
+    kept = {name: value for name, value in item.items() if name != "id" or not str(value).startswith(OUR_ID)}
+    return Opaque(wire=OWN, body=dumps(kept).decode())
 
 
 def _check(call: ChatCall, host: Host) -> None:

@@ -116,8 +116,10 @@ class StreamEncoder:
             yield self._of_item("response.function_call_arguments.delta", delta=event.arguments)
 
     def _opaque(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """A block of this wire's own, whole. What was thought aloud before it stands in it."""
+        """A block of this wire's own, whole. What was thought aloud before it stands in it, under the id it began by:
+        clients do not take an item that ends as another."""
         if self._kind == "reasoning":
+            item = {**item, "id": self._item["id"]}
             self._kind = ""
         else:
             yield from self._close()

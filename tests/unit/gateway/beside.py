@@ -20,6 +20,7 @@ import httpx
 import msgspec
 import pytest
 from tests.gates.wall import Play, Wall
+from tests.unit.gateway.beside_tongues import Tongue
 from tests.unit.gateway.house import House, sse
 
 from intermodal.executor.call import Caller
@@ -31,9 +32,9 @@ from intermodal.gateway.serving import Gateway
 ASKED = [{"role": "user", "content": "What is the capital of France?"}]
 NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: below those that tests listen on
 SECRET = f"im-beside-{'0' * 40}"
-# May differ: ids, times, and the plan, which the lane makes for the longest chat of a shape.
+# May differ: ids, times, how busy the machine was, and the plan, which the lane makes for the longest chat of a shape.
 NOT_COMPARED = frozenset({
-    "id", "run", "plan", "inputs", "started", "finished", "seconds", "first_seconds", "process", "sequence",
+    "id", "run", "plan", "inputs", "started", "finished", "seconds", "first_seconds", "process", "sequence", "busy",
 })  # fmt: skip
 
 
@@ -44,18 +45,21 @@ class Model:
     plays: Sequence[Play]
     host: str = ""
     row: str = 'input = ["text"]'
+    zone: str = "internet"
     price: float | None = 0.1
     down: bool = False  # nothing listens there
 
 
 @dataclass
 class Case:
-    """A request. ``models`` can do it; the first is the cheapest. ``by``: whether the lane answers it."""
+    """A request. ``models`` can do it; the first is the cheapest. ``by``: whether the lane answers it. ``tongue``: how
+    client and hosts speak, None for OpenAI's chat."""
 
     models: Sequence[Model]
     body: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     by: bool = True
+    tongue: Tongue | None = None
 
 
 @dataclass
@@ -143,10 +147,13 @@ class Beside:
         taken, first = gateway.lane.taken, len(wall.hits)
         self._before = {f"{name}-{place}": wall.asked(f"{name}-{place}") for place in range(len(case.models))}
         rows = self._rows(way, name)
-        tree = {"model": f"cloud/{name}", "messages": ASKED, "max_tokens": 50, **case.body, **more}
+        tongue = case.tongue
+        usual = {"messages": ASKED, "max_tokens": 50} if tongue is None else tongue.asked
+        tree = {"model": f"cloud/{name}", **usual, **case.body, **more}
         tree = {key: value for key, value in tree.items() if value is not None}
         headers = {"authorization": f"Bearer {SECRET}", **case.headers}
-        found = house.http.post("/v1/chat/completions", json=tree, headers=headers)
+        path = "/v1/chat/completions" if tongue is None else tongue.path
+        found = house.http.post(path, json=tree, headers=headers)
         end = time.monotonic() + 5
         while gateway.active and time.monotonic() < end:
             time.sleep(0.002)
@@ -163,9 +170,12 @@ class Beside:
         attempts, runs = self._rows(way, name)
         by_place: dict[int, list[dict[str, Any]]] = {}
         for hit in hits:
-            by_place.setdefault(int(hit.model.rsplit("-", 1)[1]), []).append(_body(hit.body))
+            by_place.setdefault(int(hit.model.rsplit("-", 1)[1]), []).append(
+                _body(hit.body) if tongue is None else hit.body
+            )
         return Seen(
-            status=found.status_code, headers=_headers(found), answer=_answer(found), hits=by_place,
+            status=found.status_code, headers=_headers(found),
+            answer=_answer(found) if tongue is None else tongue.answer(found), hits=by_place,
             attempts=attempts[len(rows[0]) :], runs=runs[len(rows[1]) :],
             metrics=(
                 metrics.attempts - before[0], metrics.tokens - before[1], round(metrics.cost - before[2], 9),
@@ -318,8 +328,12 @@ def config(cases: Mapping[str, Case], url: str) -> str:
             if model.price is not None:
                 price = f"input_mtok = {model.price * (place + 1):g}\noutput_mtok = {4 * model.price * (place + 1):g}\n"
             host = f"{name}-{place}"
+            at = NOWHERE if model.down else url
+            spoken = "" if case.tongue is None else f'protocol = "{case.tongue.protocol}"\n'
+            if case.tongue is not None and not case.tongue.versioned:
+                at = at.removesuffix("/v1")
             lines.append(
-                f'[hosts.{host}]\nbase_url = "{NOWHERE if model.down else url}"\nzone = "internet"\n{model.host}\n'
+                f'[hosts.{host}]\nbase_url = "{at}"\nzone = "{model.zone}"\n{spoken}{model.host}\n'
                 f'[[hosts.{host}.models]]\nid = "cloud/{name}"\nserved_as = "{host}"\ncontext = 32000\n'
                 f'tier = "large"\n{price}{model.row}\n'
             )

@@ -93,24 +93,28 @@ CHAT: Mapping[str, Schema] = {
 
 # ---- OpenAI's responses --------------------------------------------------------------------------------
 
-_STATUS = words("in_progress", "completed")
+_STATUS = words("in_progress", "completed", "incomplete")
 _ITEM: Schema = {"anyOf": [
-    _all(type={"const": "message"}, id=TEXT, status=_STATUS, role={"const": "assistant"}, content=list_of({"anyOf": [
-        _all(type={"const": "output_text"}, text=TEXT, annotations=list_of(ANYTHING), logprobs=list_of(ANYTHING)),
-        _all(type={"const": "refusal"}, refusal=TEXT),
-    ]})),
-    _all(type={"const": "function_call"}, id=TEXT, status=_STATUS, call_id=TEXT, name=TEXT, arguments=TEXT),
+    _passing(
+        type={"const": "message"}, id=TEXT, status=_STATUS, role={"const": "assistant"}, content=list_of({"anyOf": [
+            _passing(
+                type={"const": "output_text"}, text=TEXT, annotations=list_of(ANYTHING), logprobs=list_of(ANYTHING)
+            ),
+            _passing(type={"const": "refusal"}, refusal=TEXT),
+        ]}),
+    ),
+    _passing(type={"const": "function_call"}, id=TEXT, status=_STATUS, call_id=TEXT, name=TEXT, arguments=TEXT),
     part("reasoning"),
 ]}  # fmt: skip
-_RESPONSE_USAGE = _all(
-    input_tokens=_COUNT, input_tokens_details=_all(cached_tokens=_COUNT, cache_write_tokens=_COUNT),
+_RESPONSE_USAGE = _passing(
+    input_tokens=_COUNT, input_tokens_details=_passing(cached_tokens=_COUNT, cache_write_tokens=_COUNT),
         output_tokens=_COUNT,
-    output_tokens_details=_all(reasoning_tokens=_COUNT), total_tokens=_COUNT, intermodal=_TOLD,
+    output_tokens_details=_passing(reasoning_tokens=_COUNT), total_tokens=_COUNT, intermodal=_TOLD,
 )  # fmt: skip
-_RESPONSE = _all(
+_RESPONSE = _passing(
     id=TEXT, object={"const": "response"}, created_at=WHOLE, model=TEXT,
     status=words("in_progress", "completed", "incomplete", "failed"), output=list_of(_ITEM),
-    error=or_null(_all(code=TEXT, message=TEXT)), incomplete_details=or_null(_all(reason=TEXT)),
+    error=or_null(_all(code=TEXT, message=TEXT)), incomplete_details=or_null(_passing(reason=TEXT)),
         instructions=or_null(TEXT),
     metadata={"type": "object"}, parallel_tool_calls=FLAG, tool_choice=ANYTHING, tools=list_of(ANYTHING),
     temperature=or_null(_NUMBER), top_p=or_null(_NUMBER), usage=or_null(_RESPONSE_USAGE),
@@ -118,7 +122,7 @@ _RESPONSE = _all(
 
 
 def _event(*kinds: str, **fields: Schema) -> Schema:
-    return _all(type=words(*kinds), sequence_number=_COUNT, **fields)
+    return _passing(type=words(*kinds), sequence_number=_COUNT, **fields)
 
 
 _PLACE: dict[str, Schema] = {"item_id": TEXT, "output_index": _COUNT}
@@ -183,8 +187,8 @@ MESSAGES: Mapping[str, Schema] = {
 # ---- Ollama's ------------------------------------------------------------------------------------------
 
 _SAID = object_of(
-    ["role", "content"], role={"const": "assistant"}, content=TEXT, thinking=TEXT,
-    tool_calls=list_of(_all(id=TEXT, function=_all(index=_COUNT, name=TEXT, arguments={"type": "object"}))),
+    ["role", "content"], open=True, role={"const": "assistant"}, content=TEXT, thinking=TEXT,
+    tool_calls=list_of(_passing(id=TEXT, function=_all(index=_COUNT, name=TEXT, arguments={"type": "object"}))),
 )  # fmt: skip
 _DETAILS = object_of(
     ["family"], format=TEXT, family=TEXT, families=or_null(_TEXTS), parameter_size=TEXT, quantization_level=TEXT
@@ -192,10 +196,9 @@ _DETAILS = object_of(
 _LISTED: dict[str, Schema] = {"name": TEXT, "model": TEXT, "size": _COUNT, "digest": TEXT, "details": _DETAILS}
 OLLAMA: Mapping[str, Schema] = {
     "OllamaAnswer": object_of(
-        ["model", "created_at", "message", "done"], model=TEXT, created_at={"type": "string", "format": "date-time"},
-        message=_SAID, logprobs=list_of(ANYTHING), done=FLAG, done_reason=TEXT, prompt_eval_count=_COUNT,
-            eval_count=_COUNT,
-        intermodal=_TOLD,
+        ["model", "created_at", "message", "done"], open=True, model=TEXT,
+        created_at={"type": "string", "format": "date-time"}, message=_SAID, logprobs=list_of(ANYTHING), done=FLAG,
+        done_reason=TEXT, prompt_eval_count=_COUNT, eval_count=_COUNT, intermodal=_TOLD,
     ),
     "OllamaLine": one_of(ref("OllamaAnswer"), ref("OllamaError")),
     "OllamaTags": _all(models=list_of(_all(modified_at=TEXT, **_LISTED))),
@@ -205,7 +208,7 @@ OLLAMA: Mapping[str, Schema] = {
             model_info={"type": "object"},
         capabilities=_TEXTS,
     ),
-    "OllamaVersion": _all(version=TEXT),
+    "OllamaVersion": _all(version=TEXT, intermodal=TEXT),
 }  # fmt: skip
 
 # ---- one thing made of another, models, plans, health --------------------------------------------------

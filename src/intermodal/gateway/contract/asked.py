@@ -207,7 +207,10 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         )),
     },
     "EmbeddingsRequest": {
-        **_COMMON, "input": one_of(TEXT, list_of(TEXT, minItems=1, maxItems=MAX_TEXTS)),
+        **_COMMON, "input": one_of(
+            TEXT, list_of(TEXT, minItems=1, maxItems=MAX_TEXTS), list_of(WHOLE, minItems=1),
+            list_of(list_of(WHOLE, minItems=1), minItems=1, maxItems=MAX_TEXTS),
+        ),
         "encoding_format": or_null(words(*get_args(Encoding))), "dimensions": {"type": "null"},
     },
     "SpeechRequest": {

@@ -7,13 +7,17 @@ first visible word on: what fails before that was never shown, and another route
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
 
 from intermodal import errors
+from intermodal.content import Refusal
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.speaker import Speaker
 from intermodal.gateway.dialects import Encoder
+from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of
 from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, read, rewritten
 from intermodal.gateway.reply import Reply
@@ -23,6 +27,7 @@ from intermodal.wire.call import Error, WireEvent
 from intermodal.wire.call import Usage as Counts
 from intermodal.wire.decoding import Decoding
 from intermodal.wire.openai_chat_served import usage_of
+from intermodal.wire.turns import turn
 
 MAX_REPLY = 64 << 20  # bytes of a whole answer
 MAX_EVENT = 8 << 20  # bytes of one event of a stream
@@ -54,6 +59,14 @@ class Reader(Protocol):
         """What tells a whole answer as a stream, without its usage."""
         ...
 
+    def broken(self, error: BaseException, /) -> bytes:
+        """The last event of a stream that failed."""
+        ...
+
+    def items(self, data: bytes, /) -> list[dict[str, Any]]:
+        """What clients may name later of a whole reply."""
+        ...
+
 
 class Exchange:
     """A reply on its way. ``outcome`` is set when there is nothing more to wait for: None, or why it failed."""
@@ -67,6 +80,7 @@ class Exchange:
         self.refusal: list[str] = []
         self.text: list[str] = []
         self.calls: dict[int, tuple[str, str]] = {}
+        self.items: list[Mapping[str, Any]] = []  # that clients may name later
         self.finish = ""
         self.looped = False
         self._endpoint = endpoint
@@ -105,6 +119,10 @@ class Exchange:
         if not 200 <= self._status < 300 and self._status:  # the status alone must do
             error = self._classified(b"".join(self._body)[:MAX_ERROR])
         self._fail(error)
+
+    def broken(self, error: BaseException) -> bytes:
+        """The last event of a stream that failed."""
+        return self._reader.broken(error)
 
     # ---- for the two kinds
 
@@ -194,14 +212,12 @@ class Whole(Exchange):
             if events is None:
                 return
             self.raw = self._reader.whole(events)
-            counts = next((event for event in events if isinstance(event, Counts)), None)
-            piece = self._reader.read(self.raw)
-            assert piece is not None
-            piece = piece._replace(usage=counts)
+            piece = piece_of(events, self.raw)
         self.first_at = self._loop.time()
         self._note(piece)
         if piece.usage is not None:
             self.counted = piece.counted
+        self.items += self._reader.items(self.raw)
         self._succeed()
 
 
@@ -212,6 +228,7 @@ class Teller(NamedTuple):
         model: as the client calls it.
         begin: writes the head of the answer; called once, at the first visible word.
         told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then.
+        count: tokens of a text, where nobody else counts them.
         wanted: the client asked for the usage. guarded: an answer that repeats itself is stopped.
     """
 
@@ -220,6 +237,7 @@ class Teller(NamedTuple):
     begin: Callable[[], None]
     told: Callable[[Live], bytes]
     wrong: Callable[[Live], errors.CallError | None]
+    count: Callable[[str], int]
     wanted: bool
     guarded: bool
 
@@ -250,6 +268,8 @@ class Live(Exchange):
         self._counted = b""
         self._sample = b""  # any event, to make others like it
         self._timer: asyncio.TimerHandle | None = None
+        self._like: Likeness | None = None  # a chunk that others are like
+        self._tries = TRIES
 
     def _take(self, data: bytes) -> None:
         if self._whole is None:  # what it is shows in its first byte: headers say all sorts of things
@@ -286,6 +306,10 @@ class Live(Exchange):
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Look at an event; what of it goes on is put into ``through``."""
+        if self._like is not None and (text := self._like.words(event)) is not None:
+            through.append(event)
+            self.text.append(text)
+            return "looped" if self._guard is not None and self._loops(text) else ""
         simple = event.startswith(b"data: ") and b"\n" not in event
         payload = event[6:] if simple else payload_of(event)
         if not payload:
@@ -310,6 +334,9 @@ class Live(Exchange):
             through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
             self.first_at = self._loop.time()
+        if self._tries and simple and piece.visible and not (piece.finish or piece.refusal or piece.calls):
+            self._tries -= 1
+            self._like = likeness_of(event, piece) if piece.text and piece.usage is None else None
         if self._guard is not None and piece.text and self._loops(piece.text):
             return "looped"
         return ""
@@ -372,7 +399,7 @@ class Live(Exchange):
                 self.pipe.wordless = False
             through = self._held + through
             self._held = []
-        data = b"\n\n".join(through) + b"\n\n" if through else b""
+        data = self._joined(through)
         for said, instead in self._renamed:
             data = data.replace(said, instead)
         if end:
@@ -385,6 +412,9 @@ class Live(Exchange):
         if self.finish:
             self._wait_for_more()
 
+    def _joined(self, through: list[bytes]) -> bytes:
+        return b"\n\n".join(through) + b"\n\n" if through else b""
+
     def _wait_for_more(self) -> None:
         if self._timer is None:
             self._timer = self._loop.call_later(_LAST_WORDS, self._ended)
@@ -396,13 +426,9 @@ class Live(Exchange):
 
     def _finish(self, data: bytes, *, looped: bool = False) -> None:
         if looped:
-            self.looped, self.finish = True, "length"
+            self._counted = dumps(usage_of(self._stopped()))
             data += self._why("length") + b"\n\n"
-        wrong = None if looped else self._teller.wrong(self)
-        if wrong is not None:
-            if data:
-                self._reply.put(data)
-            self._fail(wrong)
+        elif self._found_wrong(data):
             return
         told = self._teller.told(self)
         if self._teller.wanted:
@@ -410,6 +436,22 @@ class Live(Exchange):
             data += b"data: " + rewritten(payload, self._model, counted, told, chunk=True) + b"\n\n"
         self._reply.last(data + DONE)
         self._succeed()
+
+    def _stopped(self) -> Counts:
+        """It repeated itself, and is not waited for: what was made of it is counted here."""
+        self.looped, self.finish = True, "length"
+        self.usage = Counts(output_tokens=self._teller.count("".join(self.text)))
+        return self.usage
+
+    def _found_wrong(self, data: bytes) -> bool:
+        """Whether the answer cannot be let stand, now that it is there. ``data``: the last of it, which is shown."""
+        wrong = self._teller.wrong(self)
+        if wrong is None:
+            return False
+        if data:
+            self._reply.put(data)
+        self._fail(wrong)
+        return True
 
     def _why(self, reason: str) -> bytes:
         """The event that says why it ended, where the host did not."""
@@ -467,3 +509,16 @@ def payload_of(event: bytes) -> bytes:
     """The data of an event that is not one line of it: comments and other fields are left out."""
     lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines).strip()
+
+
+def piece_of(events: Sequence[WireEvent], written: bytes) -> Piece:
+    """What a reply says that a codec read. ``written``: the same, written anew."""
+    found = turn(events)
+    refusal = "".join(part.text for part in found.parts if isinstance(part, Refusal))
+    counts = next((event for event in events if isinstance(event, Counts)), None)
+    calls = tuple((place, call.id, call.name) for place, call in enumerate(found.calls))
+    counted = bytes(_fields.decode(written).get("usage", b""))
+    return Piece(found.text, True, refusal, found.finish, counts, counted, b"", calls)
+
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])

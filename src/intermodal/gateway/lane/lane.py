@@ -34,7 +34,7 @@ from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import Place, answered, going_on
-from intermodal.gateway.counted import check_values
+from intermodal.gateway.counted import LARGE, check_values, read_large
 from intermodal.gateway.dialects import Dialect
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.ids import new_id
@@ -42,7 +42,7 @@ from intermodal.gateway.lane.lifted import Body, lifted
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.pipes import Pipes
 from intermodal.gateway.lane.reading import Chat
-from intermodal.gateway.lane.replies import calls_of, rewritten
+from intermodal.gateway.lane.replies import calls_of
 from intermodal.gateway.lane.rows import Rows
 from intermodal.gateway.lane.tongues import TONGUES, Tongue
 from intermodal.gateway.lane.way import Means, Way, about, way_of
@@ -63,7 +63,7 @@ from intermodal.store.passed import Passed
 from intermodal.store.rows import Outcome, Work
 from intermodal.store.slate import uuid_of
 from intermodal.telemetry.served import Called
-from intermodal.wire.call import Usage
+from intermodal.wire.call import NotExpressible, Usage
 from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ if TYPE_CHECKING:
 
 _WAYS = 4096
 _POLICIES = 1024
-_STREAM = "text/event-stream"
 _JSON = "application/json"
-LARGE = 2 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
@@ -138,7 +136,7 @@ class Lane:
         if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
             return None
         await client.looked()
-        check_values(asked.body)
+        check_values(asked)
         chat = await self._read(asked, tongue)
         if chat is None:
             return None
@@ -199,7 +197,7 @@ class Lane:
         )  # fmt: skip
         try:
             return way_of(ready.chat, inputs, plan, ready.tongue, means)
-        except errors.ConfigError:
+        except (errors.ConfigError, NotExpressible):
             return None  # the executor says what is wrong with it
 
     async def _inputs(self, ready: Ready, asked: Asked) -> Inputs | None:
@@ -208,7 +206,7 @@ class Lane:
 
         gateway = self._gateway
         decode, body = ready.tongue.dialect.decode, ready.chat.body.text
-        call = await asyncio.to_thread(decode, body) if len(body) > LARGE else decode(body)
+        call = await read_large(decode, body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         call = chats.limited(call, gateway.client.config)
@@ -333,7 +331,8 @@ class _Passage:
             return self._over(error, given, slot)
         except asyncio.CancelledError:
             if reply.status and not reply.ended and not reply.gone:  # the server stops
-                reply.last(way.tongue.broken(Refused("the server is stopping", status=503, todo="ask again")))
+                stops = Refused("the server is stopping", status=503, todo="ask again")
+                reply.last(self._exchange.broken(stops))
             raise
         finally:
             self._silence.end()
@@ -363,10 +362,11 @@ class _Passage:
         live: Live | None = None
         if chat.stream:
             guarded = way.endpoint.host.zone != "internet"
-            teller = Teller(reply, chat.model, self._begin, self._told, self._wrong, chat.usage, guarded)
+            teller = Teller(reply, chat.model, self._begin, self._told, self._wrong, self._count, chat.usage, guarded)
             live = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
             self._exchange = live
-            self._silence.last(chats.QUIET)
+            if way.tongue.dialect.comment:
+                self._silence.last(chats.QUIET)
         pipes = self._lane.pipes
         pipe = pipes.take(way.target, self._began)
         if pipe is None:
@@ -398,10 +398,10 @@ class _Passage:
 
     def _open(self) -> None:
         if not self._reply.status:
-            self._reply.open(self._way.heads + _STREAMED, _STREAM)
+            self._reply.open(self._way.heads + _STREAMED, self._way.tongue.stream_type)
 
     def _told(self, live: Live) -> bytes:
-        self._cost = self._bill(live.usage)
+        self._cost = self._bill(None if live.looped else live.usage)
         return about(self._way, self._counts(), 1, self._loop.time() - self._began, self._notes())
 
     def _counts(self) -> float | None:
@@ -422,6 +422,11 @@ class _Passage:
         """A server near by that read less than it was sent."""
         counted = exchange.usage.input_tokens if exchange.usage is not None else None
         return cut_in_silence(self._way.endpoint, self._work, counted)
+
+    def _count(self, text: str) -> int:
+        """Tokens, by the one yardstick for what nobody counted (``executor/call.py``)."""
+        counted = self._gateway.client.vocabularies.count("smollm2", text)
+        return round(len(text) / 4) if counted is None else counted
 
     def _comment(self) -> None:
         self._open()
@@ -450,10 +455,14 @@ class _Passage:
         gateway.client.upstreams.end(way.endpoint.id, None, time.monotonic())
         usage = exchange.usage
         seconds = self._loop.time() - self._began
+        if exchange.items and bytes(chat.fields.get("store", b"")) != b"false":
+            keep = gateway.items.keeper(self._asked.owner)
+            for item in exchange.items:
+                keep(item)
         if isinstance(exchange, Whole):
             self._cost = self._bill(usage)
             told = about(way, self._counts(), 1, seconds, self._notes())
-            body = rewritten(exchange.raw, chat.model, exchange.counted or way.tongue.uncounted, told)
+            body = way.tongue.told(exchange.raw, chat.model, exchange.counted or way.tongue.uncounted, told)
             counts = self._counts()
             cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
             self._reply.ready(f"{way.heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
@@ -483,7 +492,7 @@ class _Passage:
         self._called(seconds, error.code)
         if self._reply.status:
             self._asked.served.failed(error.code, broken=True)
-            self._reply.last(way.tongue.broken(error))
+            self._reply.last(exchange.broken(error))
         raise error
 
     def _failed(self, error: errors.CallError, given: Reservation | None, slot: int) -> Failure | None:
@@ -510,7 +519,7 @@ class _Passage:
         gateway.note_failure(error)
         self._called(seconds, error.code)
         self._asked.served.failed(error.code, broken=True)
-        self._reply.last(way.tongue.broken(error))
+        self._reply.last(exchange.broken(error))
         return None
 
     def _left(self, given: Reservation | None, slot: int, *, sent: bool) -> None:
@@ -560,7 +569,7 @@ class _Passage:
     def _work(self) -> Work:
         """How much was sent, by our own rules."""
         chat, way = self._chat, self._way
-        if way.tools:
+        if way.tools or not chat.plain:
             return Work()
         pictures = chat.pictures
         between = max(0, len(chat.texts) - 1)  # a line's end

@@ -10,6 +10,7 @@ from intermodal.gateway.lane.message_replies import counts_in, event_of
 from intermodal.gateway.lane.replies import rewritten
 from intermodal.wire._json import dumps
 from intermodal.wire.anthropic_reply import Counts
+from intermodal.wire.anthropic_served import usage_of
 from intermodal.wire.openai_chat_served import sse
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -52,6 +53,8 @@ class LiveMessage(Live):
         elif found.type == "content_block_start":
             self._place += 1
         elif found.type == "message_delta" and found.finish:
+            if self._teller.wrong(self) is not None:
+                return "done"  # which is told before any end of it
             self._ending = True
             event = self._end_of(payload, found.usage)
         through.append(event)
@@ -66,12 +69,15 @@ class LiveMessage(Live):
     def _finish(self, data: bytes, *, looped: bool = False) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        counted = b""
         if looped:
-            self.looped, self.finish = True, "length"
+            counted = dumps(usage_of(self._stopped()))
             data += sse({"type": "content_block_stop", "index": max(0, self._place - 1)}, "content_block_stop")
+        elif not self._ending and self._found_wrong(data):
+            return
         if not self._ending:
             reason = {"stop_reason": "max_tokens" if looped else "end_turn", "stop_sequence": None}
-            data += self._end_of(dumps({"type": "message_delta", "delta": reason}), b"") + b"\n\n"
+            data += self._end_of(dumps({"type": "message_delta", "delta": reason}), counted) + b"\n\n"
         self._reply.last(data + _STOP)
         self._succeed()
 

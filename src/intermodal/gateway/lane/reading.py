@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -91,6 +92,7 @@ _messages = msgspec.json.Decoder(list[_Message])
 _word = msgspec.json.Decoder(str)
 _options = msgspec.json.Decoder(dict[str, Any])
 _TRUE, _FALSE, _NULL = b"true", b"false", b"null"
+_AS_THEY_CAME: Mapping[str, Sequence[bytes | memoryview]] = MappingProxyType({})
 
 
 class Chat(NamedTuple):
@@ -102,6 +104,8 @@ class Chat(NamedTuple):
         stream, usage: whether it is to be streamed, and with the usage at its end.
         messages: how many. pictures: that go along. texts: of what the messages say.
         before, said: digests of the conversation up to the last answer (None: there is none yet), and of all of it.
+        written: fields that go on in other words than they came in, each in pieces.
+        plain: all of it is words and pictures, which our own rules weigh.
     """
 
     body: Body
@@ -115,6 +119,8 @@ class Chat(NamedTuple):
     messages: int
     before: bytes | None
     said: Any
+    written: Mapping[str, Sequence[bytes | memoryview]] = _AS_THEY_CAME
+    plain: bool = True
 
 
 class Opened(NamedTuple):

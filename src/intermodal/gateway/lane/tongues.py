@@ -5,22 +5,62 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Endpoint, Host, Protocol
-from intermodal.gateway.dialects import CHAT, MESSAGES, Dialect, Encoder
-from intermodal.gateway.lane import message_replies, messages, reading, replies
+from intermodal.costing.room import room
+from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect, Encoder
+from intermodal.gateway.lane import (
+    message_replies,
+    messages,
+    ollama_chats,
+    ollama_replies,
+    reading,
+    replies,
+    response_replies,
+    responses,
+)
+from intermodal.gateway.lane.anew import LiveAnew
 from intermodal.gateway.lane.exchange import Live
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.message_stream import LiveMessage
 from intermodal.gateway.lane.reading import Chat, Measure
-from intermodal.gateway.lane.replies import Piece
-from intermodal.request import Sampling
-from intermodal.wire import anthropic, anthropic_served, openai_chat, openai_chat_served
+from intermodal.gateway.lane.replies import Piece, rewritten
+from intermodal.gateway.lane.response_stream import LiveResponse
+from intermodal.plans.step import Call
+from intermodal.request import Request, Sampling
+from intermodal.wire import (
+    anthropic,
+    anthropic_served,
+    ollama,
+    ollama_served,
+    openai_chat,
+    openai_chat_served,
+    openai_responses,
+)
 from intermodal.wire._json import dumps
-from intermodal.wire.call import WireEvent
+from intermodal.wire.call import ChatCall, Encoded, Error, WireEvent
 from intermodal.wire.decoding import Decoding
 
 Headers = tuple[tuple[str, str], ...]
+
+
+class Opening(NamedTuple):
+    """What the beginning of a body depends on. ``limit``: tokens of the answer, None for none."""
+
+    endpoint: Endpoint
+    request: Request
+    step: Call
+    limit: int | None
+    stream: bool
+
+    @property
+    def model(self) -> str:
+        """As its host calls it."""
+        return self.endpoint.served_as or self.endpoint.model.id
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +70,11 @@ class Tongue:
     Attributes:
         dialect: of the clients. protocol: of the hosts. path: below a host's base_url.
         headers: what a host wants, by how words are drawn.
-        chat_of: reads a client's body. kept: fields that go on as they came.
-        settings: what is said besides: the limit of the answer, and whether it is streamed.
-        read: reads a whole reply. uncounted: its usage where it has none.
-        live: lets a streamed one through. broken: the last event of one that failed.
+        chat_of: reads a client's body. kept: fields that go on as they came, or as it wrote them.
+        start: the beginning of a body, which says what is said besides. It may raise NotExpressible.
+        read: reads a whole reply. told: writes it for the client. uncounted: its usage where it has none.
+        items: what clients may name later of a whole reply.
+        live: lets a streamed one through. broken: the last event of one that failed. stream_type: what it comes as.
     """
 
     dialect: Dialect
@@ -42,18 +83,16 @@ class Tongue:
     headers: Callable[[Sampling], Headers]
     chat_of: Callable[[Body, str, Measure], Chat | None]
     kept: tuple[str, ...]
-    settings: Callable[[Host, int | None, bool], bytes]
+    start: Callable[[Opening], bytes]
     read: Callable[[bytes], Piece | None]
     live: type[Live]
     broken: Callable[[BaseException], bytes]
     decodes: Callable[[str, Mapping[str, str]], Decoding]
     encodes: Callable[[str], Encoder]
     uncounted: bytes
-
-    def start(self, endpoint: Endpoint, limit: int | None, stream: bool) -> bytes:
-        """The beginning of a body."""
-        model = dumps(endpoint.served_as or endpoint.model.id)
-        return b'{"model":' + model + self.settings(endpoint.host, limit, stream)
+    told: Callable[[bytes, str, bytes, bytes], bytes] = rewritten
+    items: Callable[[bytes], list[dict[str, Any]]] = lambda data: []
+    stream_type: str = "text/event-stream"
 
     def sent_as(self, host: Host) -> tuple[tuple[str, bytes], ...]:
         """Fields that go on, each with how it begins there."""
@@ -70,26 +109,47 @@ class Tongue:
         return self.encodes(model)
 
 
-def _openai(host: Host, limit: int | None, stream: bool) -> bytes:
-    said = b""
+def _openai(opening: Opening) -> bytes:
+    host, limit = opening.endpoint.host, opening.limit
+    said = b'{"model":' + dumps(opening.model)
     if limit is not None:
         name = b"max_completion_tokens" if "max_completion_tokens" in host.quirks else b"max_tokens"
         said += b',"%b":%d' % (name, limit)
-    if stream:
+    if opening.stream:
         said += b',"stream":true'
         if "no_stream_options" not in host.quirks:
             said += b',"stream_options":{"include_usage":true}'
     return said
 
 
-def _anthropic(host: Host, limit: int | None, stream: bool) -> bytes:
-    most = anthropic.MAX_TOKENS if limit is None else limit
-    return b',"max_tokens":%d' % most + (b',"stream":true' if stream else b"")
+def _anthropic(opening: Opening) -> bytes:
+    most = anthropic.MAX_TOKENS if opening.limit is None else opening.limit
+    said = b'{"model":%b,"max_tokens":%d' % (dumps(opening.model), most)
+    return said + (b',"stream":true' if opening.stream else b"")
+
+
+def _encoded(encode: Callable[[ChatCall, Host], Encoded], said: str) -> Callable[[Opening], bytes]:
+    """As the wire writes all that is not said: it is the same for all chats of a shape."""
+
+    def start(opening: Opening) -> bytes:
+        request, step, endpoint, limit = opening.request, opening.step, opening.endpoint, opening.limit
+        call = ChatCall(
+            model=opening.model, messages=(), sampling=replace(request.sampling, max_tokens=limit),
+            tools=request.tools, tool_choice=request.tool_choice, parallel_tools=request.parallel_tools,
+            context=room(step, endpoint, limit), stream=opening.stream,
+        )  # fmt: skip
+        fields = _fields.decode(b"".join(encode(call, endpoint.host).segments))
+        return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items() if name != said)
+
+    return start
+
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 OPENAI = Tongue(
     dialect=CHAT, protocol="openai", path=openai_chat.PATH, headers=lambda sampling: openai_chat.JSON_HEADERS,
-    chat_of=reading.chat_of, kept=reading.KEPT, settings=_openai, read=replies.read, live=Live, broken=replies.broken,
+    chat_of=reading.chat_of, kept=reading.KEPT, start=_openai, read=replies.read, live=Live, broken=replies.broken,
     decodes=lambda endpoint, headers: openai_chat.Decoder(endpoint, headers=headers),
     encodes=lambda model: openai_chat_served.StreamEncoder(
         model, id="chatcmpl-whole", created=int(time.time()), usage=False
@@ -98,9 +158,25 @@ OPENAI = Tongue(
 )  # fmt: skip
 ANTHROPIC = Tongue(
     dialect=MESSAGES, protocol="anthropic", path=anthropic.PATH, headers=anthropic.headers_for,
-    chat_of=messages.chat_of, kept=messages.KEPT, settings=_anthropic, read=message_replies.read, live=LiveMessage,
+    chat_of=messages.chat_of, kept=messages.KEPT, start=_anthropic, read=message_replies.read, live=LiveMessage,
     broken=message_replies.broken, decodes=lambda endpoint, headers: anthropic.Decoder(endpoint, headers=headers),
     encodes=lambda model: anthropic_served.StreamEncoder(model, id="msg_whole"),
     uncounted=b'{"input_tokens":0,"output_tokens":0}',
 )  # fmt: skip
-TONGUES: Mapping[str, Tongue] = {tongue.dialect.reads: tongue for tongue in (OPENAI, ANTHROPIC)}
+RESPONSE = Tongue(
+    dialect=RESPONSES, protocol="openai-responses", path=openai_responses.PATH,
+    headers=lambda sampling: openai_responses.HEADERS, chat_of=responses.chat_of, kept=responses.KEPT,
+    start=_encoded(openai_responses.encode_request, "input"), read=response_replies.read, live=LiveResponse,
+    broken=lambda error: RESPONSES.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
+    decodes=lambda endpoint, headers: openai_responses.Decoder(endpoint, headers=headers), encodes=RESPONSES.encoder,
+    uncounted=response_replies.UNCOUNTED, told=response_replies.finished, items=response_replies.items_of,
+)  # fmt: skip
+LINES = Tongue(
+    dialect=OLLAMA, protocol="ollama", path=ollama.PATH, headers=lambda sampling: ollama.HEADERS,
+    chat_of=ollama_chats.chat_of, kept=ollama_chats.KEPT, start=_encoded(ollama.encode_request, "messages"),
+    read=ollama_replies.read, live=LiveAnew,
+    broken=lambda error: OLLAMA.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
+    decodes=lambda endpoint, headers: ollama.Decoder(endpoint, headers=headers), encodes=OLLAMA.encoder,
+    uncounted=ollama_replies.UNCOUNTED, told=ollama_replies.finished, stream_type=ollama_served.STREAM_TYPE,
+)  # fmt: skip
+TONGUES: Mapping[str, Tongue] = {tongue.dialect.reads: tongue for tongue in (OPENAI, ANTHROPIC, RESPONSE, LINES)}

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.content import Image, Reasoning, Text, ToolCall, ToolResult
+from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
 from intermodal.costing.room import output_limit
 from intermodal.executor.bill import bill
@@ -24,7 +24,7 @@ from intermodal.executor.weighed import rules
 from intermodal.executor.wires import picture_types
 from intermodal.gateway.lane.pipes import Target
 from intermodal.gateway.lane.reading import Chat
-from intermodal.gateway.lane.tongues import Tongue
+from intermodal.gateway.lane.tongues import Opening, Tongue
 from intermodal.gateway.ledger.nouns import Claim, claim_of
 from intermodal.gateway.reply import lines_of
 from intermodal.gateway.told import headers_of, sent
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 LONGEST = 600.0  # seconds that a whole answer may be waited for: what clients wait themselves
 _BILLS = 4096  # of plain counts that are remembered
-_SAID = ("messages", "system")
+_SAID = ("messages", "system", "input", "prompt_cache_key")
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
-_PARTS = (Text, Image, Reasoning, ToolCall, ToolResult)
+_PARTS = (Text, Image, Reasoning, ToolCall, ToolResult, Opaque)
 
 
 class Means(NamedTuple):
@@ -91,7 +91,7 @@ class Way:
         self._tariff = tariff
         self._bills: dict[Usage, float | None] = {}
         self.limit = output_limit(step, inputs.request)
-        self._start = tongue.start(endpoint, self.limit, chat.stream)
+        self._start = tongue.start(Opening(endpoint, inputs.request, step, self.limit, chat.stream))
         self._kept = tuple(field for field in tongue.sent_as(endpoint.host) if _says(field[0], inputs.request, chat))
 
     def body(self, chat: Chat) -> list[bytes | memoryview]:
@@ -99,7 +99,9 @@ class Way:
         fields = chat.fields
         made: list[bytes | memoryview] = [self._start]
         for name, begin in self._kept:
-            if name in fields:
+            if name in chat.written:
+                made += [begin, *chat.written[name]]
+            elif name in fields:
                 made += [begin, *chat.body.whole(memoryview(fields[name]))]
         made.append(b"}")
         return made
@@ -124,13 +126,14 @@ def way_of(
 ) -> Way | None:
     """How such chats are passed on; None where the executor has more to do than to send them.
 
-    Raises ConfigError for a host that cannot be called, which the executor would say too.
+    Raises ConfigError for a host that cannot be called, and NotExpressible for settings it has no words for, which the
+    executor would say too.
     """
     request, chosen = inputs.request, plan.chosen
     if len(chosen.steps) != 1 or chosen.checks or inputs.asked:
         return None
     step = chosen.steps[0]
-    if not isinstance(step, Call) or step.op != "generate" or step.room is not None:
+    if not isinstance(step, Call) or step.op != "generate":
         return None
     endpoint = inputs.catalog.by_id.get(step.endpoint)
     if endpoint is None or not _plain_endpoint(endpoint, tongue, means.proxies):

@@ -1,0 +1,72 @@
+"""Replies of Ollama's chat, read as far as the lane must, and written again with what we have to say in them; see
+``replies.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from intermodal.gateway.lane.replies import Piece
+from intermodal.wire._json import count, dumps
+from intermodal.wire.call import Usage
+from intermodal.wire.ollama_reply import FINISH_REASONS
+
+UNCOUNTED = b"{}"
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class _Function(msgspec.Struct):
+    index: int
+    name: str
+    arguments: dict[str, msgspec.Raw]
+
+
+class _Call(msgspec.Struct):
+    id: str
+    function: _Function
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str
+    tool_calls: list[_Call] | None = None
+
+
+class _Reply(msgspec.Struct):
+    model: msgspec.Raw
+    created_at: str
+    message: _Message
+    done: bool
+    done_reason: str = ""
+    prompt_eval_count: Any = None
+    eval_count: Any = None
+    error: Any = None
+
+
+_reply = msgspec.json.Decoder(_Reply)
+
+
+def read(data: bytes | memoryview) -> Piece | None:
+    """None for what is no reply, or an unusual one, or an error; then the codec says which."""
+    try:
+        reply = _reply.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    said = reply.message
+    calls = tuple((place, call.id, call.function.name) for place, call in enumerate(said.tool_calls or ()))
+    finish = FINISH_REASONS.get(reply.done_reason, "")
+    known = reply.done and not reply.error and finish == reply.done_reason and said.role == "assistant"
+    if not known or not all(call and name for _, call, name in calls):
+        return None
+    finish = "tool_call" if calls and finish == "stop" else finish
+    usage = Usage(input_tokens=count(reply.prompt_eval_count), output_tokens=count(reply.eval_count))
+    return Piece(said.content, True, "", finish, usage, UNCOUNTED, bytes(reply.model), calls)
+
+
+def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
+    """A reply, with the model's name as the client has it and what is told of the run beside its counts."""
+    usual = {"prompt_eval_count": b"0", "eval_count": b"0"}
+    fields: dict[str, Any] = {**usual, **_fields.decode(data), "model": dumps(model), "intermodal": about}
+    return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"

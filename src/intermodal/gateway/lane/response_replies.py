@@ -1,0 +1,165 @@
+"""Responses of OpenAI, read as far as the lane must, and written again with what we have to say in them; see
+``replies.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.gateway.lane.replies import Piece
+from intermodal.wire import openai_responses_written
+from intermodal.wire._json import dumps
+from intermodal.wire.call import Usage
+from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
+
+UNCOUNTED = dumps(openai_responses_written.usage_of(Usage()))
+# Letters of an id that nobody else has. Clients name what was said by it later, so that a short one, which may come
+# again, is not let through.
+OWN_ID = 20
+_NULL = b"null"
+_COUNTS = tuple(
+    b'"%b"' % name
+    for name in (
+        b"input_tokens", b"input_tokens_details", b"cached_tokens", b"cache_write_tokens", b"output_tokens",
+        b"output_tokens_details", b"reasoning_tokens", b"total_tokens",
+    )
+)  # fmt: skip
+# What clients count on, where a host leaves it out.
+_USUAL: Mapping[str, bytes] = {
+    "object": b'"response"', "error": _NULL, "incomplete_details": _NULL, "instructions": _NULL, "metadata": b"{}",
+    "parallel_tool_calls": b"true", "tool_choice": b'"auto"', "tools": b"[]", "temperature": _NULL, "top_p": _NULL,
+}  # fmt: skip
+
+
+class Part(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    annotations: list[msgspec.Raw] | None = None
+    logprobs: list[msgspec.Raw] | None = None
+    refusal: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Written as everybody writes it."""
+        if self.type == "output_text":
+            return self.text is not None and self.annotations is not None and self.logprobs is not None
+        return self.type == "refusal" and self.refusal is not None
+
+
+class Item(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+    status: str = ""
+    role: str = ""
+    content: list[Part] | None = None
+    call_id: str = ""
+    name: str = ""
+    arguments: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Written as everybody writes it."""
+        if len(self.id) < OWN_ID:
+            return False
+        if self.type == "reasoning":
+            return True
+        if self.type == "message":
+            return self.role == "assistant" and bool(self.status) and all(part.plain for part in self.content or ())
+        called = self.type == "function_call" and bool(self.call_id and self.name and self.status)
+        return called and self.arguments is not None
+
+
+class Details(msgspec.Struct):
+    reason: str | None = None
+
+
+class Reply(msgspec.Struct):
+    """A response, as far as it is looked at."""
+
+    id: str = ""
+    created_at: float | None = None
+    status: str | None = None
+    error: msgspec.Raw = msgspec.Raw()
+    incomplete_details: Details | None = None
+    output: list[Item] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    model: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        error = bytes(self.error)
+        return self.status == "failed" or (bool(error) and error != _NULL)
+
+    @property
+    def plain(self) -> bool:
+        """Whether clients find in it all that they fold an answer of."""
+        known = bool(self.id) and self.created_at is not None and self.status is not None
+        return known and self.output is not None and all(item.plain for item in self.output)
+
+    def counted(self) -> tuple[Usage | None, bytes]:
+        """What it counts, and the same as clients read it. Raises MsgspecError for counts that are none."""
+        raw = bytes(self.usage)
+        if not raw or raw == _NULL:
+            return None, b""
+        usage = read_usage(_any.decode(raw), self.service_tier or "")
+        if not all(name in raw for name in _COUNTS):
+            raw = dumps(openai_responses_written.usage_of(usage))
+        return usage, raw
+
+    def ending(self, *, called: bool) -> str:
+        """Why it ended, in the words of everything else."""
+        reason = (self.incomplete_details and self.incomplete_details.reason) or ""
+        if reason:
+            return FINISH_REASONS.get(reason, reason[:40])
+        return "tool_call" if called else "stop"
+
+
+_reply = msgspec.json.Decoder(Reply)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any = msgspec.json.Decoder(dict[str, Any])
+_output = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+def read(data: bytes | memoryview) -> Piece | None:
+    """None for what is no response, or an unusual one, or an error; then the codec says which."""
+    try:
+        reply = _reply.decode(data)
+        if reply.failed or not reply.plain or reply.output is None:
+            return None
+        usage, counted = reply.counted()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    calls = tuple(
+        (place, item.call_id, item.name) for place, item in enumerate(reply.output) if item.type == "function_call"
+    )
+    parts = [part for item in reply.output if item.type == "message" for part in item.content or ()]
+    text = "".join(part.text or "" for part in parts)
+    refusal = "".join(part.refusal or "" for part in parts)
+    finish = reply.ending(called=bool(calls))
+    return Piece(text, bool(reply.output), refusal, finish, usage, counted, bytes(reply.model), calls)
+
+
+def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
+    """A response, with the model's name as the client has it and what is told of the run beside its counts."""
+    fields: dict[str, Any] = {**_USUAL, **_fields.decode(data), "model": dumps(model)}
+    inside = counted.strip()[1:-1].strip()
+    fields["usage"] = b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + about + b"}"
+    return put_together(fields)
+
+
+def begun(data: bytes | memoryview, model: str) -> bytes:
+    """One that has begun, in the same way."""
+    return put_together({**_USUAL, **_fields.decode(data), "model": dumps(model)})
+
+
+def put_together(fields: Mapping[str, Any]) -> bytes:
+    return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
+
+
+def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
+    """What a response says, item by item, as clients may name them later."""
+    return _output.decode(_fields.decode(data)["output"])

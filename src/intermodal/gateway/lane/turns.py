@@ -1,0 +1,106 @@
+"""What is read off the turns of a conversation, however a wire spells them: its shape, and what it is known by."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from intermodal.gateway.lane.pictures import Seen
+from intermodal.gateway.lane.reading import LONG, Measure, Sizes
+
+
+@dataclass(slots=True)
+class _Turn:
+    words: list[str] = field(default_factory=list)
+    sizes: list[Sizes] = field(default_factory=list)
+    calling: bool = False  # it calls a tool, answers a call or thinks
+
+
+class Turns:
+    """Told of the parts of a conversation in their order; each method is False for a part the lane does not take.
+
+    ``plain``: words and pictures are all there is.
+    """
+
+    def __init__(self, owner: str, measure: Measure) -> None:
+        self.digest: Any = hashlib.sha256(owner.encode())  # as ``conversations.py`` has it
+        self.before: bytes | None = None
+        self.shapes: list[object] = []
+        self.pictures: list[Seen] = []
+        self.plain = True
+        self._measure = measure
+        self._turns: list[_Turn] = []
+
+    def begin(self, role: str) -> None:
+        """A new turn."""
+        self.digest.update(b"\0\0%b" % role.encode())
+        self.shapes.append(role)
+        self._turns.append(_Turn())
+
+    def words(self, text: str) -> bool:
+        if not text.strip() or len(text) > LONG:
+            return False
+        turn = self._turns[-1]
+        turn.words.append(text)
+        turn.sizes.append(self._measured(text))
+        self.digest.update(b"\0" + text.strip().encode("utf-8", "replace"))
+        return True
+
+    def picture(self, found: Seen | None, detail: str) -> bool:
+        if found is None:
+            return False
+        self.digest.update(b"\0" + found.digest)
+        self.pictures.append(found)
+        self.shapes.append((found.media_type, found.width, found.height, found.size.bit_length(), detail))
+        return True
+
+    def call(self, name: str, tool: str, arguments: str) -> bool:
+        return self._calling("call", f"{name} {tool}", arguments, tool)
+
+    def result(self, name: str, text: str) -> bool:
+        return self._calling("result", f"{name} {text}", text)
+
+    def thought(self, text: str) -> bool:
+        return self._calling("thought", "", text)
+
+    def answered(self) -> None:
+        """What was told last is an answer's: up to here the conversation may be known."""
+        self.before = self.digest.copy().digest()
+
+    def _calling(self, what: str, known_by: str, text: str, *more: object) -> bool:
+        if len(text) > LONG:
+            return False
+        self.plain = False
+        self._turns[-1].calling = True
+        self.digest.update(f"\0{known_by}".encode("utf-8", "replace"))
+        self.shapes.append((what, *more))
+        self._measured(text)
+        return True
+
+    def _measured(self, text: str) -> Sizes:
+        found = self._measure.sizes(text)
+        self.shapes.append(found.shape)
+        return found
+
+    # ---- all of them
+
+    @property
+    def count(self) -> int:
+        return len(self._turns)
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """What the last turn asks for that is none of calling tools (``planner/case.py``)."""
+        asked = next((turn for turn in reversed(self._turns) if not turn.calling), None)
+        words = " ".join(asked.words) if asked is not None else ""
+        return self._measure.question(words, pictured=bool(self.pictures))
+
+    @property
+    def texts(self) -> tuple[Sizes, ...]:
+        """Of what each turn says."""
+        return tuple(
+            turn.sizes[0] if len(turn.sizes) == 1 else self._measure.sizes("\n\n".join(turn.words))
+            for turn in self._turns
+            if turn.sizes
+        )

@@ -1,0 +1,104 @@
+"""How clients and hosts of a wire speak in ``beside.py``: what is asked, and what a client makes of the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from tests.unit.gateway.house import sse
+
+QUESTION = "What is the capital of France?"
+
+
+@dataclass(frozen=True)
+class Tongue:
+    """``versioned``: a host's address ends in the version."""
+
+    protocol: str
+    path: str
+    asked: Mapping[str, Any]
+    answer: Callable[[httpx.Response], Any]
+    versioned: bool = True
+
+
+def _about(told: Mapping[str, Any]) -> Any:
+    return {name: value for name, value in told.items() if name not in ("plan", "seconds")}
+
+
+# ---- OpenAI's responses --------------------------------------------------------------------------------
+
+
+def _response(found: httpx.Response) -> Any:
+    if not found.headers.get("content-type", "").startswith("text/event-stream"):
+        tree = found.json()
+        return tree if isinstance(tree.get("error"), dict) else _made(tree)
+    stream = sse(found.text)
+    kinds = [event["type"] for event in stream.events]
+    numbers = [event["sequence_number"] for event in stream.events]
+    assert numbers == sorted(set(numbers)), "clients know events by their numbers"
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    last = stream.events[-1]["response"]
+    told = "".join(event["delta"] for event in stream.events if event["type"] == "response.output_text.delta")
+    done = [event["item"] for event in stream.events if event["type"] == "response.output_item.done"]
+    added = [event["output_index"] for event in stream.events if event["type"] == "response.output_item.added"]
+    assert added == list(range(len(done))) and [item["id"] for item in done] == [item["id"] for item in last["output"]]
+    return {
+        "told": told, "done": list(map(_item, done)), "end": kinds[-1], "comments": stream.comments,
+        "error": last["error"], "made": None if last["usage"] is None else _made(last),
+        "models": {event["response"]["model"] for event in stream.events if "response" in event},
+    }  # fmt: skip
+
+
+def _made(tree: Mapping[str, Any]) -> Any:
+    usage = tree["usage"]
+    counts = {name: usage[name] for name in ("input_tokens", "output_tokens", "total_tokens")}
+    return {
+        "model": tree["model"], "object": tree["object"], "status": tree["status"], "error": tree["error"],
+        "incomplete": tree["incomplete_details"], "output": list(map(_item, tree["output"])),
+        "usage": {**counts, "intermodal": _about(usage["intermodal"])},
+    }  # fmt: skip
+
+
+def _item(item: Mapping[str, Any]) -> Any:
+    if item["type"] == "message":
+        parts = [{name: part[name] for name in part if name in ("type", "text", "refusal")} for part in item["content"]]
+        return {"role": item["role"], "content": parts}
+    if item["type"] == "function_call":
+        return {name: item[name] for name in ("call_id", "name", "arguments")}
+    thought = [part["text"] for part in (*item.get("summary", ()), *(item.get("content") or ()))]
+    return {"type": item["type"], "encrypted": item.get("encrypted_content"), "thought": thought}
+
+
+# ---- Ollama's chat -------------------------------------------------------------------------------------
+
+
+def _ollama(found: httpx.Response) -> Any:
+    if not found.headers.get("content-type", "").startswith("application/x-ndjson"):
+        tree = found.json()
+        return tree if "error" in tree else {"said": tree["message"], **_end(tree)}
+    lines = list(map(json.loads, found.text.splitlines()))
+    said: dict[str, Any] = {"content": "", "thinking": "", "tool_calls": []}
+    error = next((line["error"] for line in lines if "error" in line), None)
+    lines = [line for line in lines if "error" not in line]
+    for line in lines:
+        for name, none in (("content", ""), ("thinking", ""), ("tool_calls", [])):
+            said[name] += line["message"].get(name) or none
+    ended = bool(lines) and lines[-1]["done"]
+    models = {line["model"] for line in lines}
+    return {"said": said, "error": error, "models": models, **(_end(lines[-1]) if ended else {"end": None})}
+
+
+def _end(tree: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("model", "done", "done_reason", "prompt_eval_count", "eval_count")
+    return {"end": {name: tree[name] for name in names}, "intermodal": _about(tree["intermodal"])}
+
+
+RESPONSES = Tongue("openai-responses", "/v1/responses", {"input": QUESTION, "max_output_tokens": 50}, _response)
+LINES = Tongue(
+    "ollama", "/api/chat", {
+        "messages": [{"role": "user", "content": QUESTION}], "options": {"num_predict": 50}, "stream": False,
+    }, _ollama, versioned=False,
+)  # fmt: skip
