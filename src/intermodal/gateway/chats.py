@@ -189,7 +189,7 @@ class Stream:
             self._gateway.note_failure(error)
             await self._fail(error)
         finally:
-            self._silence.end()
+            self._silence.close()
 
     async def _events(self) -> None:
         job = self._job
