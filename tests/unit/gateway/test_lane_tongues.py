@@ -247,7 +247,7 @@ def line(*, done: bool = False, reason: str = "stop", counts: bool = True, top: 
     if done:
         tree |= {"done_reason": reason, "total_duration": 5, "eval_duration": 3}
         tree |= {"prompt_eval_count": 7, "eval_count": 5} if counts else {}
-    return json.dumps(tree, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"  # as Ollama writes
 
 
 def ollama_call(**more: Any) -> dict[str, Any]:
@@ -322,6 +322,10 @@ def lines() -> Mapping[str, Case]:
                             zone="machine", others=other_live),
         "torn": case(played(LINES, *(bytes([byte]) for byte in line(content="Päris") + line(done=True))), LIVE),
         "crlf": case(played(LINES, *map(crlf, (*said, line(done=True)))), LIVE),
+        "unusual": case(played(LINES, line(content=None), line(content="Pa"), b'["x"]\n', line(top={"message": {}}),
+                               line(content="ris"), line(done=True, reason="unload", content=".")), LIVE),
+        "spaced": case(played(LINES, *(each.replace(b'"model":', b'"model" :') for each in said), line(done=True)),
+                       LIVE),
         "blanks": case(played(LINES, b"\n", *said, b"\n\n", line(done=True)), LIVE),
         "unended": case(played(LINES, *said, line(done=True).strip()), LIVE),
         "hangs": case(played(LINES, *said, line(done=True), end="stall"), LIVE),

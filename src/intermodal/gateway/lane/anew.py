@@ -114,9 +114,12 @@ class LiveAnew(Live):
             for place, call in enumerate(self._called.turn().calls):
                 said = ToolCallDelta(index=place, id=call.id, name=call.name, arguments=call.arguments)
                 data += writing.feed(said)
-        data += writing.feed(replace(self.usage or Usage(), about=about)) + writing.feed(Finish(reason=self.finish))
-        self._reply.last(data)
+        end = writing.feed(replace(self.usage or Usage(), about=about)) + writing.feed(Finish(reason=self.finish))
+        self._reply.last(data + self._ending(end))
         self._succeed()
+
+    def _ending(self, data: bytes) -> bytes:
+        return data
 
     def broken(self, error: BaseException) -> bytes:
         writing = self._writing if self.begun else self._fresh()  # what was held was not shown

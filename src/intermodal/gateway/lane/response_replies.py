@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.lane.replies import Piece
+from intermodal.gateway.lane.replies import Piece, put_together
 from intermodal.wire import openai_responses_written
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
@@ -154,10 +154,6 @@ def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes)
 def begun(data: bytes | memoryview, model: str) -> bytes:
     """One that has begun, in the same way."""
     return put_together({**_USUAL, **_fields.decode(data), "model": dumps(model)})
-
-
-def put_together(fields: Mapping[str, Any]) -> bytes:
-    return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
 
 
 def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
