@@ -62,17 +62,21 @@ class LiveAnew(Live):
 
     def _hear(self, events: Iterable[WireEvent]) -> None:
         through: list[bytes] = []
-        end: End = ""
+        end = self._told_anew(events, through)
+        if not self.outcome.done():
+            self._pass(through, end)
+
+    def _told_anew(self, events: Iterable[WireEvent], through: list[bytes]) -> End:
         for event in events:
             if isinstance(event, Error):
                 if through:
                     self._pass(through, "")
                 self._fail(event.error)
-                return
+                return ""
             end = self._tell(event, through)
             if end:
-                break
-        self._pass(through, end)
+                return end
+        return ""
 
     def _tell(self, event: WireEvent, through: list[bytes]) -> End:
         """Write it; what of it goes on is put into ``through``."""

@@ -14,7 +14,6 @@ from intermodal.gateway.lane.anew import LiveAnew
 from intermodal.gateway.lane.exchange import MAX_EVENT, End
 from intermodal.gateway.lane.replies import put_together
 from intermodal.wire._json import dumps
-from intermodal.wire.call import Error
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
@@ -92,16 +91,7 @@ class LiveLines(LiveAnew):
 
     def _anew(self, line: bytes, through: list[bytes]) -> End:
         self._end_line = line
-        for event in self._decoding.feed(line + b"\n"):
-            if isinstance(event, Error):
-                if through:
-                    self._pass(through, "")
-                self._fail(event.error)
-                return ""
-            end = self._tell(event, through)
-            if end:
-                return end
-        return ""
+        return self._told_anew(self._decoding.feed(line + b"\n"), through)
 
     def _ending(self, data: bytes) -> bytes:
         """What the host says of its end besides goes on."""
