@@ -94,7 +94,7 @@ class Histories(RuleBasedStateMachine):
         made = worker.till.reserve(worker.key, parts)
         if made is None:
             lacking = [(purse, need) for purse, need in parts if purse.free < need or not purse.ready]
-            grants = worker.books.take(worker.id, [purse.want(need) for purse, need in lacking], self.now)
+            grants = worker.books.take(worker.id, [purse.want(need, need) for purse, need in lacking], self.now)
             worker.till.granted(lacking, grants, self.now)
             made = worker.till.reserve(worker.key, parts)
         if made is not None:

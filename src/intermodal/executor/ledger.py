@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.errors import BudgetExceeded
+from intermodal.errors import BudgetExceeded, StoreError
 from intermodal.executor.measured import range_of
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
@@ -165,14 +165,20 @@ class Entry:
         await self._close(self._store.void, outcome, 0.0)
 
     async def _close(self, write: Callable[[str, Outcome], None], outcome: Outcome, cost: float | None) -> None:
-        if self._writing is not None or self._later is not None:
-            await self.written()
-        if not self._open:
-            return
-        self._forget(cost)
-        # Where it ended before anything was to be sent, its row has yet to be written.
-        reserve = None if self._key else self._reserving()
-        await together(self._store, lambda: write(reserve() if reserve is not None else self._key, outcome))
+        try:
+            if self._writing is not None or self._later is not None:
+                await self.written()
+            if not self._open:
+                return
+            self._forget(cost)
+            # Where it ended before anything was to be sent, its row has yet to be written.
+            reserve = None if self._key else self._reserving()
+            await together(self._store, lambda: write(reserve() if reserve is not None else self._key, outcome))
+        except StoreError:
+            # An answer is not withheld for it: a row that stays open counts at its upper bound, and what is free at
+            # nothing. Of another there is no row, for it was never sent.
+            if not self._key and not self._free:
+                raise
 
     def _forget(self, cost: float | None) -> None:
         """Nothing is set aside for it any more; ``cost`` was spent, None for all that was set aside."""

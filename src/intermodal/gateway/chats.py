@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal import errors
+from intermodal.catalog.nouns import CACHED_BY
 from intermodal.events import (
     AttemptFailed,
     Committed,
@@ -21,6 +22,7 @@ from intermodal.events import (
     StepStarted,
 )
 from intermodal.gateway import told
+from intermodal.gateway.counted import read_large
 from intermodal.gateway.dialects import CHAT, Dialect
 from intermodal.gateway.failing import code_of
 from intermodal.gateway.messages import Asked
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from intermodal.gateway.lane.lane import Failure
     from intermodal.gateway.serving import Gateway
 
-LARGE = 1 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
 QUIET = 5.0  # seconds of silence after which a stream begins with a comment; until then an error has its own status
 AGAIN = 10.0  # seconds of silence between two comments
 
@@ -64,10 +65,10 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
 
     Raises Refused, ValueError and what planning raises.
     """
-    fields = fields_of(asked.body)
+    fields = fields_of(asked)
     wishes = wishes_of(asked.head.headers, fields)
     decode = partial(dialect.decode, find=gateway.items.finder(asked.owner)) if dialect.refers else dialect.decode
-    call = await asyncio.to_thread(decode, asked.body) if len(asked.body) > LARGE else decode(asked.body)
+    call = await read_large(decode, asked.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
     asked.served.model = call.model
@@ -78,7 +79,9 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if not request.messages:
         raise Refused("there are no messages", status=400)
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
-    ignored = unread(fields, asked.body, dialect)
+    answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
+    caches = answering is not None and answering.host.protocol in CACHED_BY
+    ignored = unread(fields, asked.body, dialect, len(call.cache) if caches else 0)
     if call.candidates:
         ignored = (*ignored, "logprobs")
     job = Job(call, request, prepared, plan, ignored)
@@ -186,7 +189,7 @@ class Stream:
             self._gateway.note_failure(error)
             await self._fail(error)
         finally:
-            self._silence.end()
+            self._silence.close()
 
     async def _events(self) -> None:
         job = self._job

@@ -25,7 +25,7 @@ VERSION = 1
 
 async def explain(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/explain``: the body of a chat (or of a response, where it has ``input``), planned and not run."""
-    dialect = RESPONSES if "input" in fields_of(asked.body) else CHAT
+    dialect = RESPONSES if "input" in fields_of(asked) else CHAT
     job = await asked_for(gateway, asked, dialect, exact=True)
     reply.whole(200, dumps(_document(job.plan)), {**JSON, "x-intermodal-plan": job.plan.id})
 
@@ -42,10 +42,10 @@ async def plan(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 async def count_tokens(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/messages/count_tokens``: what the plan expects to go into the call that answers, at its middle."""
     body = asked.body
-    if "max_tokens" not in fields_of(body):  # counting needs none, messages do
+    if "max_tokens" not in fields_of(asked):  # counting needs none, messages do
         tree = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         body = msgspec.json.encode({**tree, "max_tokens": 1})
-    job = await asked_for(gateway, Asked(asked.head, body, asked.key), MESSAGES, exact=True)
+    job = await asked_for(gateway, Asked(asked.head, body, asked.key, checked=True), MESSAGES, exact=True)
     counted = job.plan.chosen.answering.estimate.input_tokens
     told: dict[str, Any] = {"input_tokens": round(counted.mid)}
     told["intermodal"] = {"low": counted.low, "high": counted.high, "basis": counted.basis, "plan": job.plan.id}

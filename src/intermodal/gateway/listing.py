@@ -20,6 +20,10 @@ from intermodal.wire.served import Refused
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway
 
+# The version of Ollama whose chat this is. Clients compare it: GitHub Copilot's in VS Code refuses a server below
+# 0.6.4, which first said what a model is capable of (``/api/show``). Tools in streams are 0.8.0's. From 0.9.0 on
+# clients may send ``think``, which is not read here, so it is no later one.
+OLLAMA = "0.8.0"
 JSON = {"content-type": "application/json"}
 # What turns a kind into text: the task of a model, "" where none is needed.
 _BRIDGES: dict[Kind, tuple[str, ...]] = {
@@ -162,7 +166,7 @@ def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
 
 async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /api/show``."""
-    check_values(asked.body)
+    check_values(asked)
     tree = loads(asked.body)
     name = (tree.get("model") or tree.get("name")) if isinstance(tree, dict) else None
     if not isinstance(name, str):
@@ -182,5 +186,5 @@ async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 
 async def version(gateway: Gateway, asked: Asked, reply: Reply) -> None:
-    """``GET /api/version``, by which clients of Ollama see that somebody is there."""
-    reply.whole(200, dumps({"version": __version__}), JSON)
+    """``GET /api/version``, by which clients of Ollama see that somebody is there, and what they may expect."""
+    reply.whole(200, dumps({"version": OLLAMA, "intermodal": __version__}), JSON)

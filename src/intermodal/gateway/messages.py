@@ -67,8 +67,8 @@ class Asked:
     """A whole request, and whose.
 
     ``sent``: something was sent for it. ``counted``: it counts in the key's rate already, which is decided in turn
-    (``admitting``) where it is several runs. ``told``: headers of its answer besides. ``served`` collects what
-    is told of it afterwards.
+    (``admitting``) where it is several runs. ``checked``: its body holds no more values than it may. ``told``: headers
+    of its answer besides. ``served`` collects what is told of it afterwards.
     """
 
     head: Head
@@ -76,6 +76,7 @@ class Asked:
     key: VirtualKey = OPEN
     sent: bool = False
     counted: bool = False
+    checked: bool = False
     admitting: asyncio.Lock = field(default_factory=asyncio.Lock)
     told: dict[str, str] = field(default_factory=dict)
     served: Served = field(default_factory=Served)

@@ -20,9 +20,10 @@ from msgspec.structs import replace
 from intermodal.config import Config
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
-from intermodal.gateway.counted import check_values
+from intermodal.gateway.counted import VALUES, check_values
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
+from intermodal.gateway.messages import Asked
 from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Streaming, Tier, Zone
 from intermodal.wire.served import Refused
 
@@ -53,11 +54,14 @@ class Wishes(Value, forbid_unknown_fields=True):
     stream: Streaming | None = None
 
 
-def fields_of(body: bytes) -> dict[str, msgspec.Raw]:
-    """The fields of a body, unread. Raises Refused for one that chooses an upstream, has a template or is endless."""
-    check_values(body)
+def fields_of(asked: Asked, most: int = VALUES) -> dict[str, msgspec.Raw]:
+    """The fields of a body, unread. Raises Refused for one that chooses an upstream, has a template or is endless.
+
+    ``most``: values that it may hold.
+    """
+    check_values(asked, most)
     try:
-        found = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        found = msgspec.json.decode(asked.body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refused("the body is no JSON object", status=400) from None
     for name in found:

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from intermodal import errors
 from intermodal.content import Audio, BytesSource, File, Part, Text, Transcript
 from intermodal.events import Finished, StepFinished
-from intermodal.gateway import told
+from intermodal.gateway import tokens, told
 from intermodal.gateway.chats import ended
+from intermodal.gateway.counted import read_large
 from intermodal.gateway.forms import form_of
 from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
@@ -60,20 +61,20 @@ class Made(NamedTuple):
 async def _make(gateway: Gateway, asked: Asked, request: Request, ignored: tuple[str, ...] = ()) -> Made:
     prepared, plan = await gateway.planned(request, asked.owner)
     said = told.Told(plan)
-    tokens = [0, 0]
+    took = [0, 0]
     finished: Finished | None = None
     async with gateway.running(prepared, plan, asked) as happening:
         async for event in happening:
             said.feed(event)
             if isinstance(event, StepFinished):
-                tokens[0] += event.actual.usage.input_tokens or 0
-                tokens[1] += event.actual.usage.output_tokens or 0
+                took[0] += event.actual.usage.input_tokens or 0
+                took[1] += event.actual.usage.output_tokens or 0
             elif isinstance(event, Finished):
                 finished = event
     assert finished is not None
     more = ended(said, finished)
     head = told.headers_of(plan, route=more.pop("route"), ignored=ignored)
-    return Made(finished, (tokens[0], tokens[1]), said.about(finished), {**head, **more})
+    return Made(finished, (took[0], took[1]), said.about(finished), {**head, **more})
 
 
 def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: Sampling | None = None) -> Request:
@@ -94,10 +95,12 @@ def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
 
 async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/embeddings``: each text is a request of its own, several at once."""
-    fields = fields_of(asked.body)
-    wanted = wire.read_embeddings(asked.body)
+    fields = fields_of(asked, tokens.MOST)
+    wanted = await read_large(wire.read_embeddings, asked.body)
     call = wanted.call
     policy = _policy(gateway, asked, call.model, fields)
+    if wanted.tokens:
+        call = replace(call, texts=await tokens.texts_of(wanted.tokens, call.model, gateway.client.config))
     ignored = _unknown(fields, EMBEDDINGS)
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -140,7 +143,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/audio/speech``: the text itself is spoken, nobody answers it. The answer is a file."""
-    fields = fields_of(asked.body)
+    fields = fields_of(asked)
     call = wire.read_speech(asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
@@ -154,7 +157,7 @@ async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/images/generations``."""
-    fields = fields_of(asked.body)
+    fields = fields_of(asked)
     call = wire.read_pictures(asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = ImageOutput(

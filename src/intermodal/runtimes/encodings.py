@@ -13,7 +13,8 @@ import hashlib
 import heapq
 import unicodedata
 from binascii import Error, a2b_base64
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,6 +71,14 @@ class Encoding:
                     known[piece] = found
             ids += found
         return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text; letters whose bytes are not all there become U+FFFD. Raises KeyError for what is no token."""
+        return b"".join(map(self._bytes.__getitem__, ids)).decode("utf-8", "replace")
+
+    @cached_property
+    def _bytes(self) -> dict[int, bytes]:
+        return {rank: data for data, rank in self._ranks.items()}
 
     def _merged(self, piece: str) -> list[int]:
         data = piece.encode("utf-8", "replace")

@@ -26,31 +26,37 @@ _QUALITIES: Mapping[str, str] = {"": "", "auto": "", "standard": "", "hd": "high
 
 
 class EmbeddingsAsked(msgspec.Struct, frozen=True):
-    """A call for vectors, and how they are to be spelled."""
+    """A call for vectors, and how they are to be spelled. ``tokens``: ids in place of texts, of which it has none."""
 
     call: EmbeddingCall
     encoding: Encoding
+    tokens: tuple[tuple[int, ...], ...] = ()
 
 
 def read_embeddings(body: bytes) -> EmbeddingsAsked:
     """Raises ValueError for a body that is no call, or asks for what cannot be given."""
 
     def read(tree: Mapping[str, Any]) -> EmbeddingsAsked:
-        given = tree["input"]
-        texts = [given] if isinstance(given, str) else given
-        if not isinstance(texts, list) or not texts or len(texts) > MAX_TEXTS:
-            raise ValueError(f"input is neither a text nor an array of 1 to {MAX_TEXTS:,}")
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError(
-                "input in tokens: each model has its own, so send texts (check_embedding_ctx_length=False)"
-            )
+        texts, tokens = _inputs(tree["input"])
         if tree.get("dimensions") is not None:
             raise ValueError("dimensions cannot be chosen here: leave it out")
-        call = EmbeddingCall(model=_model(tree), texts=tuple(texts))
+        call = EmbeddingCall(model=_model(tree), texts=texts)
         encoding = msgspec.convert(tree.get("encoding_format") or "float", Encoding)
-        return EmbeddingsAsked(call=call, encoding=encoding)
+        return EmbeddingsAsked(call=call, encoding=encoding, tokens=tokens)
 
     return _read(body, "an embedding request", read)
+
+
+def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """Texts, or texts in tokens: one of them, or an array."""
+    several = given if isinstance(given, list) and not (given and isinstance(given[0], int)) else [given]
+    if not several or len(several) > MAX_TEXTS or not isinstance(given, str | list):
+        raise ValueError(f"input is neither a text nor an array of 1 to {MAX_TEXTS:,}")
+    if all(isinstance(text, str) for text in several):
+        return tuple(several), ()
+    if not all(isinstance(ids, list) and ids and all(type(one) is int for one in ids) for ids in several):
+        raise ValueError("input holds something else than texts, or than arrays of whole numbers")
+    return (), tuple(map(tuple, several))
 
 
 def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: str, usage: Mapping[str, Any]) -> bytes:

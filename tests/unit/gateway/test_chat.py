@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from tests.unit.gateway.house import House
 
+from intermodal.gateway import counted as counting
 from intermodal.testing import FakeHost, Fault
 
 
@@ -484,3 +485,31 @@ def test_a_large_body_is_read_like_any_other(house: House, host: FakeHost, path:
         assert len(host.attempts[-1].images) == 1
     again = house.post(path, tree, idempotency_key="one")
     assert again.status_code == 200
+
+
+def test_the_values_of_a_body_are_counted_once_whichever_way_it_goes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def seen(most: int, body: bytes) -> bool:
+        counted.append(len(body))
+        return more_than(most, body)
+
+    more_than = counting.more_than
+    monkeypatch.setattr(counting, "more_than", seen)
+    long = "word " * 25_000
+    for more in ({}, {"moderation": True}, {"tools": None, "n": 1, "logprobs": False}):
+        counted.clear()
+        house.chat(long, **more)
+        assert len(counted) == 1, more
+    counted.clear()
+    assert house.post("/v1/explain", {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}).is_success
+    assert len(counted) == 1
+
+
+def test_too_many_values_are_refused_whichever_way_the_body_goes(house: House, host: FakeHost) -> None:
+    for more in ({"stop": [""] * 120_000}, {"moderation": [1] * 120_000}):
+        found = house.chat("hello", **more)
+        assert found.status_code == 413 and "100,000 values" in found.text
+    assert not host.attempts

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from tests.unit.gateway.house import House, config, sse
 from tests.unit.gateway.test_chat import picture, shown
 
+import intermodal
 from intermodal.testing import FakeHost
 from intermodal.testing.called import until_answered
 
@@ -200,7 +201,7 @@ def test_openai_embeds(working: openai.OpenAI, host: FakeHost) -> None:
     assert made.data[3].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
     assert made.data[3].embedding != pytest.approx(made.data[4].embedding, abs=1e-6)
     assert made.usage.prompt_tokens == sum(attempt.input_tokens for attempt in host.attempts[:9])
-    with pytest.raises(openai.BadRequestError, match="send texts"):
+    with pytest.raises(openai.BadRequestError, match="none of OpenAI's names; send texts"):
         working.embeddings.create(model="cloud/vectors", input=[[1, 2, 3]])
     with pytest.raises(openai.BadRequestError, match="dimensions"):
         working.embeddings.create(model="cloud/vectors", input="x", dimensions=8)
@@ -226,6 +227,17 @@ def test_openai_transcribes(working: openai.OpenAI, host: FakeHost, media: Path)
     assert whole.duration == pytest.approx(11, abs=0.5)
     srt = working.audio.transcriptions.create(model="cloud/ear", file=media / "jfk.wav", response_format="srt")
     assert "-->" in str(srt)
+
+
+def test_the_version_is_that_of_ollamas_api_which_clients_compare(house: House) -> None:
+    """As GitHub Copilot in VS Code does, and Open WebUI, which takes the lowest of several."""
+    told = house.http.get("/api/version").json()
+    found = tuple(int(number) for number in told["version"].split("."))
+    assert found >= (0, 6, 4), "a client wants the capabilities of models, which came with it"
+    assert found < (0, 9, 0), "clients would send think, which is not read"
+    assert told["intermodal"] == intermodal.__version__
+    shown = house.post("/api/show", {"model": "cloud/strong"}).json()
+    assert "completion" in shown["capabilities"]
 
 
 def test_ollama_lists_no_ears_to_chat_with(working: openai.OpenAI) -> None:

@@ -156,7 +156,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
         {"tool_choice": {"type": "maybe"}}, {"tools": [{"name": "x"}]},
     )),
     *(("/api/chat", change) for change in ({"messages": 3}, {"messages": [{"role": "wizard"}]}, {"tools": 1})),
-    ("/v1/embeddings", {"model": "cloud/vectors", "input": []}), ("/v1/embeddings", {"input": [[1, 2]], "model": "m"}),
+    ("/v1/embeddings", {"model": "cloud/vectors", "input": []}), ("/v1/embeddings", {"input": [["x"]], "model": "m"}),
     ("/v1/embeddings", {"model": "cloud/vectors", "input": "x", "dimensions": 3}),
     ("/v1/embeddings", {"model": "cloud/vectors", "input": "x", "encoding_format": "hex"}),
     ("/v1/audio/speech", {"model": "auto", "input": "x", "response_format": "opus"}),

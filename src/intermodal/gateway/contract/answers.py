@@ -216,7 +216,7 @@ OLLAMA: Mapping[str, Schema] = {
             model_info={"type": "object"},
         capabilities=_TEXTS,
     ),
-    "OllamaVersion": _all(version=TEXT),
+    "OllamaVersion": _all(version=TEXT, intermodal=TEXT),
 }  # fmt: skip
 
 # ---- one thing made of another, models, plans, health --------------------------------------------------

@@ -192,6 +192,7 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
     },
     "MessagesRequest": {
         **_COMMON, "messages": list_of(ref("Message"), minItems=1), "tools": or_null(list_of(ref("MessageTool"))),
+        "cache_control": or_null({"type": "object"}),
         "system": one_of(TEXT, list_of(part("text", text=TEXT)), {"type": "null"}),
             "stop_sequences": or_null(list_of(TEXT)),
         "tool_choice": or_null(object_of(["type"], open=True, type=words("auto", "any", "tool", "none"), name=TEXT)),
@@ -207,7 +208,10 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         )),
     },
     "EmbeddingsRequest": {
-        **_COMMON, "input": one_of(TEXT, list_of(TEXT, minItems=1, maxItems=MAX_TEXTS)),
+        **_COMMON, "input": one_of(
+            TEXT, list_of(TEXT, minItems=1, maxItems=MAX_TEXTS), list_of(WHOLE, minItems=1),
+            list_of(list_of(WHOLE, minItems=1), minItems=1, maxItems=MAX_TEXTS),
+        ),
         "encoding_format": or_null(words(*get_args(Encoding))), "dimensions": {"type": "null"},
     },
     "SpeechRequest": {

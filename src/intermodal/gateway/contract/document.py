@@ -80,7 +80,7 @@ SAID: Mapping[tuple[str, str], Said] = {
     ("GET", "/api/tags"): Said("Models that chat, as Ollama lists them.", gives=_json("OllamaTags")),
     ("GET", "/api/ps"): Said("Models that chat and are in this machine's memory now.", gives=_json("OllamaRunning")),
     ("POST", "/api/show"): Said("One model, as Ollama shows it.", "ShowRequest", _json("OllamaShown"), absent=True),
-    ("GET", "/api/version"): Said("By which clients of Ollama see that somebody is there.",
+    ("GET", "/api/version"): Said("By which clients of Ollama see that somebody is there, and whose API it is.",
         gives=_json("OllamaVersion")),
     ("POST", "/v1/explain"): Said(
         "The plan of a chat or a response, priced. Nothing is spent.", "ExplainRequest", _json("PlanDocument"),

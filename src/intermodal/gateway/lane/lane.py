@@ -34,7 +34,7 @@ from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import Place, answered, going_on
-from intermodal.gateway.counted import check_values
+from intermodal.gateway.counted import LARGE, check_values, read_large
 from intermodal.gateway.dialects import Dialect
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.ids import new_id
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
 _WAYS = 4096
 _POLICIES = 1024
 _JSON = "application/json"
-LARGE = 2 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
@@ -137,7 +136,7 @@ class Lane:
         if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
             return None
         await client.looked()
-        check_values(asked.body)
+        check_values(asked)
         chat = await self._read(asked, tongue)
         if chat is None:
             return None
@@ -207,7 +206,7 @@ class Lane:
 
         gateway = self._gateway
         decode, body = ready.tongue.dialect.decode, ready.chat.body.text
-        call = await asyncio.to_thread(decode, body) if len(body) > LARGE else decode(body)
+        call = await read_large(decode, body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         call = chats.limited(call, gateway.client.config)
@@ -336,13 +335,13 @@ class _Passage:
                 reply.last(self._exchange.broken(stops))
             raise
         finally:
-            self._silence.end()
             if not settled:
                 self._left(given, slot, sent=self._sent)
 
     def forget(self) -> None:
         """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
-        del self._exchange, self._silence, self._chat
+        self._silence.close()
+        del self._exchange
 
     async def _admitted(self) -> Reservation | None:
         ledger, key = self._gateway.ledger, self._asked.key

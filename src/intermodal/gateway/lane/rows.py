@@ -37,8 +37,8 @@ class Rows:
 
     def note(self, way: Way, attempt: bytes, run: bytes, started: float) -> int:
         """Its place on the slate; -1 where nothing can be noted, so that nothing may be sent from here."""
-        if self._broken and time.monotonic() - self._broken < 1.0:
-            return -1
+        if self._broken and (self._writing is not None or time.monotonic() - self._broken < 1.0):
+            return -1  # until what waits was taken: the slate could tell of it, and has an end
         try:
             if self._slate is None:
                 self._slate = self._client.store.slate()

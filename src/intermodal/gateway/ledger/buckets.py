@@ -1,8 +1,8 @@
 """Token buckets of rates, shared by the workers: a bucket holds one minute's worth and fills evenly.
 
 In any span of t seconds at most ``limit * (1 + t / 60)`` get through. Workers draw a few at a time, as of a budget,
-so that most requests ask nobody; what lies idle in one worker is given back at its
-next tick when it is scarce.
+so that most requests ask nobody; what lies idle in one worker is given back at its next ticks when it is scarce. How
+much that is stands among the leases, so that a request for which it would be enough waits for it a moment.
 """
 
 from __future__ import annotations
@@ -16,20 +16,36 @@ if TYPE_CHECKING:
     import sqlite3
 
 
-def draw(connection: sqlite3.Connection, want: Want, now: float) -> Grant:
+def draw(connection: sqlite3.Connection, worker: str, want: Want, now: float) -> Grant:
     level, since = _level(connection, want.account, now)
     left = int(level)
     amount = min(want.need, left) if left < want.need else want.need + min(want.wish, (left - want.need) // 4)
     amount = max(amount, 0)
     _set(connection, want.account, level - amount, since)
-    return Grant(amount=amount, left=left - amount)
+    connection.execute(
+        "INSERT INTO leases (worker, account, start, slot, taken, idle) VALUES (?, ?, '', -1, 0, ?)"
+        " ON CONFLICT DO UPDATE SET idle = idle + excluded.idle",
+        (worker, want.account.id, amount),
+    )
+    (idle,) = connection.execute(
+        "SELECT COALESCE(SUM(idle), 0) FROM leases WHERE account = ? AND start = '' AND worker <> ?",
+        (want.account.id, worker),
+    ).fetchone()
+    return Grant(amount=amount, left=left - amount, idle=idle)
 
 
-def give_back(connection: sqlite3.Connection, line: Line, now: float) -> int:
+def give_back(connection: sqlite3.Connection, worker: str, line: Line, now: float) -> int:
     """``line.returned`` goes back, which is not a sum here: a line that was lost is made up for by time."""
     level, since = _level(connection, line.account, now)
     level = min(level + line.returned, float(line.account.limit or 0))
     _set(connection, line.account, level, since)
+    key = (worker, line.account.id)
+    if line.over:
+        connection.execute("DELETE FROM leases WHERE worker = ? AND account = ? AND start = ''", key)
+    else:
+        connection.execute(
+            "UPDATE leases SET idle = ? WHERE worker = ? AND account = ? AND start = ''", (line.idle, *key)
+        )
     return int(level)
 
 

@@ -24,7 +24,7 @@ from intermodal.gateway.ledger.books import Asked, Books, Clash, Fresh, Line, Re
 from intermodal.gateway.ledger.journal import Journal
 from intermodal.gateway.ledger.nouns import Claim, Left, Rate, Refusal, VirtualKey
 from intermodal.gateway.ledger.purse import Purse
-from intermodal.gateway.ledger.till import Reservation, Till
+from intermodal.gateway.ledger.till import Reservation, Tab, Till
 
 TICK_SECONDS = 0.05
 ALIVE_SECONDS = 60.0  # a sign of life for those who cannot see this process
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class _Waiter:
-    """A request that needs more than is at hand."""
+    """A request that needs more than is at hand. ``until``: on the loop's clock, which nobody puts back."""
 
     __slots__ = ("claim", "future", "key", "until")
 
@@ -71,6 +71,7 @@ class Ledger:
         self._ticking: asyncio.Task[None] | None = None
         self._living: asyncio.Task[None] | None = None
         self._failed = False  # the last write was not taken
+        self._telling = 0  # writes that are on their way
         self._recovered = 0.0
         self._closed = False
 
@@ -93,7 +94,7 @@ class Ledger:
         if (claim.cost is None and tab.priced) or (claim.tokens is None and tab.counted):
             return saying.unsure(key, claim, priced=tab.priced, counted=tab.counted)
         parts = till.parts(tab, claim, now)
-        made = None if self._failed else till.reserve(key, parts)
+        made = None if self._failed and not self._harmless(tab, claim) else till.reserve(key, parts)
         if made is None:
             for purse, amount in parts:
                 if purse.free < amount and now < purse.dry_until and amount > purse.dry:
@@ -102,13 +103,19 @@ class Ledger:
             self._stir()
         return made
 
+    def _harmless(self, tab: Tab, claim: Claim) -> bool:
+        """Whether it can be answered though nothing can be written down: it costs nothing, and nothing limits it."""
+        limited = tab.counted or tab.rpm is not None or any(name in self._limits for name in claim.endpoints[:1])
+        return claim.cost == 0 and not limited
+
     async def admit(self, key: VirtualKey, claim: Claim) -> Reservation | Refusal:
-        """Set ``claim`` aside in every account it draws from, or say why not. Never raises for a full disk: 503."""
+        """Set ``claim`` aside in every account it draws from, or say why not. Never raises for a full disk: 503, but
+        for what costs nothing and has no limit, which is not counted then."""
         found = self.admit_now(key, claim)
         if found is not None:
             return found
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(key, claim, loop.create_future(), self._clock() + PATIENCE_SECONDS)
+        waiter = _Waiter(key, claim, loop.create_future(), loop.time() + PATIENCE_SECONDS)
         self._waiters.append(waiter)
         self._woken.set()
         if self._refilling is None:
@@ -173,6 +180,7 @@ class Ledger:
                         await self._write()
                     await self._draw()
                 except StoreError:
+                    self._pass_harmless()
                     self._answer_all(saying.BROKEN)
                     return
                 if self._serve() and self._waiters:
@@ -188,22 +196,25 @@ class Ledger:
     async def _draw(self) -> None:
         """Draw what the waiting requests lack, all of them in one transaction."""
         now = self._clock()
-        needs: dict[Purse, int] = {}
+        needs: dict[Purse, tuple[int, int]] = {}
         for waiter in self._waiters:
             for purse, amount in self._till.parts(self._till.tab(waiter.key, now), waiter.claim, now):
-                needs[purse] = needs.get(purse, 0) + amount
-        drawn = [(purse, need) for purse, need in needs.items() if purse.free < need or not purse.ready]
+                before, most = needs.get(purse, (0, 0))
+                needs[purse] = before + amount, max(most, amount)
+        drawn = [(purse, *need) for purse, need in needs.items() if purse.free < need[0] or not purse.ready]
         if drawn:
             await self._take(drawn)
 
-    async def _take(self, drawn: Sequence[tuple[Purse, int]]) -> None:
-        wants = [purse.want(need) for purse, need in drawn]
+    async def _take(self, asked: Sequence[tuple[Purse, int, int]]) -> None:
+        """Draw for each purse what is needed of it, by requests of which the largest takes so much."""
+        wants = [purse.want(need, most) for purse, need, most in asked]
+        drawn = [(purse, need) for purse, need, _ in asked]
         grants = await self._off(lambda: self._books.take(self._worker, wants, self._clock()))
         self._till.granted(drawn, grants, self._clock())
 
     def _serve(self) -> bool:
         """Give waiting requests what there is now, first come first served; True where it is time to wait a moment."""
-        now, still = self._clock(), []
+        now, still, moment = self._clock(), [], asyncio.get_running_loop().time()
         waiters, self._waiters = self._waiters, []
         recovering = now - self._recovered > RECOVER_SECONDS
         for waiter in waiters:
@@ -223,7 +234,7 @@ class Ledger:
             # Only what the books have just said counts: it may have come while others drew, who drew nothing for it.
             dry = now < purse.dry_until and amount > purse.dry
             hopeless = dry and not (recovering and purse.account.period)
-            if hopeless or (now >= waiter.until and purse.left < amount):
+            if hopeless or (moment >= waiter.until and purse.left < amount):
                 waiter.future.set_result(saying.short(waiter.key, purse, amount, now))
             else:
                 still.append(waiter)
@@ -236,6 +247,12 @@ class Ledger:
     def _recover(self) -> None:
         with contextlib.suppress(StoreError):
             self._books.recover()
+
+    def _pass_harmless(self) -> None:
+        now = self._clock()
+        for waiter in self._waiters:
+            if not waiter.future.done() and self._harmless(self._till.tab(waiter.key, now), waiter.claim):
+                waiter.future.set_result(Reservation(waiter.key, []))
 
     def _answer_all(self, refusal: Refusal) -> None:
         waiters, self._waiters = self._waiters, []
@@ -258,7 +275,7 @@ class Ledger:
                     await self._write()
                     low = self._till.low()
                     if low:
-                        await self._take([(purse, 0) for purse in low])
+                        await self._take([(purse, 0, 0) for purse in low])
         finally:
             self._ticking = None
 
@@ -276,15 +293,18 @@ class Ledger:
 
     async def _tell(self, lines: list[tuple[Purse, Line]]) -> None:
         if not lines:
-            self._failed = False
+            self._failed = self._failed and self._telling > 0  # what another write has taken is not written yet
             return
         values = [line for _, line in lines]
+        self._telling += 1
         try:
             left = await self._off(lambda: self._books.write(self._worker, values, self._clock()))
         except StoreError:
             self._till.failed(lines)
             self._failed = True
             raise
+        finally:
+            self._telling -= 1
         self._till.written(lines, left)
         self._failed = False
 

@@ -26,8 +26,8 @@ class Purse:
 
     __slots__ = (
         "_base", "_journal", "_numbers", "account", "drawn", "dry", "dry_until", "free", "held", "left", "pace",
-        "quiet_since", "ready", "returned", "returning", "slot", "spent", "spent_by_all", "start", "touched", "unit",
-        "unknown", "until", "used", "warm",
+        "quiet_since", "ready", "returned", "returning", "slot", "spent", "spent_by_all", "start", "told", "touched",
+        "unit", "unknown", "until", "used", "warm",
     )  # fmt: skip
 
     def __init__(self, account: Account, start: str, until: float, journal: Journal) -> None:
@@ -41,6 +41,7 @@ class Purse:
         self.returning = 0  # given back, but the books may not know it yet
         self.ready = False  # the lease is in the books
         self.left = 0  # in the books, as last heard
+        self.told = 0  # what lies idle here, as the books know it
         self.spent_by_all = 0
         self.used = 0  # since the last tick
         self.pace = 0.0  # reserved a tick, lately
@@ -78,10 +79,10 @@ class Purse:
 
     # ---- drawing ------------------------------------------------------------------------------
 
-    def want(self, need: int) -> Want:
-        """What to draw so that ``need`` is free."""
+    def want(self, need: int, one: int) -> Want:
+        """What to draw so that ``need`` is free, for requests of which the largest takes ``one``."""
         short = need - (self.free if self.ready else 0)
-        wish = max(int(AHEAD * self.pace), (FIRST - 1) * need if not self.pace else 0)
+        wish = max(int(AHEAD * self.pace), (FIRST - 1) * one if not self.pace else 0)
         return Want(account=self.account, start=self.start, need=max(short, 0), wish=wish, slot=self.slot)
 
     def granted(self, grant: Grant, need: int, now: float) -> None:
@@ -90,10 +91,17 @@ class Purse:
             self.free = 0 if self._limited else PLENTY
         self.free += grant.amount
         self.drawn += grant.amount
+        self.told += grant.amount
         self.left = grant.left
         self.spent_by_all = grant.spent
         if self.free < need:
             self.dry, self.dry_until = self.free + grant.left + grant.idle + self.returning, now + DRY_SECONDS
+
+    def heard(self, left: int) -> None:
+        """What the books have left, now that they know what was returned: it may be enough again."""
+        self.left, self.returning = left, 0
+        if self.free + left > self.dry:
+            self.dry_until = 0.0
 
     def limited(self, account: Account) -> None:
         """The limit is another now. What lies idle goes back, so that what is drawn next is drawn under the new one;
@@ -131,7 +139,10 @@ class Purse:
         if self.pace < 0.5:
             self.pace = 0.0
         self.used = 0
-        if not (self.ready and self._limited) or self.free == 0:
+        if not (self.ready and self._limited):
+            return
+        self.touched |= max(self.free, 0) != self.told  # others wait for what they think lies idle here
+        if self.free == 0:
             return
         ahead, share = int(AHEAD * self.pace), max(self.left, 0) // 4
         keep = 0 if now >= self.until else min(ahead, share)
@@ -145,13 +156,14 @@ class Purse:
     def line(self, *, over: bool = False) -> Line:
         """What to write now. A bucket's ``returned`` is told once, so it begins anew."""
         self.touched = False
+        self.told = max(self.free, 0) if self._limited else 0
         made = Line(
             account=self.account,
             start=self.start,
             spent=self.spent,
             unknown=self.unknown,
             returned=self.returned,
-            idle=max(self.free, 0) if self._limited else 0,
+            idle=self.told,
             over=over,
         )
         if not self.account.period:

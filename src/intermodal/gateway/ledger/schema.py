@@ -2,8 +2,8 @@
 
 keys: the secret's hash, never the secret. spending: what an account took in a period, all workers together; ``unknown``
 is the part of it that nobody could tell and that counts at its upper bound. leases: what a worker has drawn of it, sums
-since it began. workers: processes that draw, and when each was last heard of (seconds since the epoch). buckets: level
-of a rate's bucket at an instant. answers: replies kept for idempotency keys.
+since it began; of a rate only what lies idle there. workers: processes that draw, and when each was last heard of
+(seconds since the epoch). buckets: level of a rate's bucket at an instant. answers: replies kept for idempotency keys.
 """
 
 from __future__ import annotations

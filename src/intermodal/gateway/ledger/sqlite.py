@@ -193,7 +193,7 @@ class SqliteBooks:
 
 def _draw(connection: sqlite3.Connection, worker: str, want: Want, now: float) -> Grant:
     if not want.account.period:
-        return buckets.draw(connection, want, now)
+        return buckets.draw(connection, worker, want, now)
     account, start = want.account, want.start
     connection.execute("INSERT OR IGNORE INTO spending (account, start) VALUES (?, ?)", (account.id, start))
     spent, left, idle = _standing(connection, account, start, worker)
@@ -228,7 +228,7 @@ UNLIMITED = 1 << 62
 def _write(connection: sqlite3.Connection, worker: str, line: Line, now: float) -> int:
     account = line.account
     if not account.period:
-        return buckets.give_back(connection, line, now)
+        return buckets.give_back(connection, worker, line, now)
     key = (worker, account.id, line.start)
     row = connection.execute(
         "SELECT spent, unknown FROM leases WHERE worker = ? AND account = ? AND start = ?", key

@@ -219,7 +219,7 @@ class Till:
 
     def written(self, lines: list[tuple[Purse, Line]], left: Iterable[int]) -> None:
         for (purse, line), rest in zip(lines, left, strict=True):
-            purse.left, purse.returning = rest, 0
+            purse.heard(rest)
             if line.over:
                 purse.drop()
         self._ending = [each for each in self._ending if all(each[1] is not line for _, line in lines)]

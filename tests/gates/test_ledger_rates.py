@@ -1,0 +1,145 @@
+"""A rate of which enough is left refuses nobody, whichever worker is asked, and however many at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intermodal.gateway.ledger.books import Grant, Line, Want
+from intermodal.gateway.ledger.ledger import Ledger
+from intermodal.gateway.ledger.nouns import Claim, Rate, VirtualKey
+from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.ledger.till import Reservation
+
+pytestmark = [pytest.mark.gate, pytest.mark.timeout(300)]
+
+
+class Slow(SqliteBooks):
+    """A disk that now and then takes its time."""
+
+    def __init__(self, path: Path, number: int, chance: random.Random, slowest: float) -> None:
+        super().__init__(path, process=f"h/b/{number}/1", gone=lambda process: False)
+        self._chance, self._slowest = chance, slowest
+
+    def _wait(self) -> None:
+        if self._slowest and self._chance.random() < 0.3:
+            time.sleep(self._chance.random() * self._slowest)
+
+    def take(self, worker: str, wants: Sequence[Want], now: float) -> tuple[Grant, ...]:
+        self._wait()
+        return super().take(worker, wants, now)
+
+    def write(self, worker: str, lines: Sequence[Line], now: float) -> tuple[int, ...]:
+        made = super().write(worker, lines, now)
+        self._wait()
+        return made
+
+
+async def crowd(
+    folder: Path, rate: Rate, amounts: Sequence[int], *, workers: int, rounds: int, chance: random.Random,
+    slowest: float = 0.0, apart: float = 0.0,
+) -> list[str]:  # fmt: skip
+    """Each amount is asked for by a client of its own, so many times after another; what refusals said."""
+    key = VirtualKey(id="k", name="fresh", digest=b"d", rate=rate)
+    ledgers = [Ledger(Slow(folder / FILE, number, chance, slowest)) for number in range(workers)]
+    for ledger in ledgers:
+        await ledger.start()
+    said: list[str] = []
+
+    async def client(ledger: Ledger, amount: int) -> None:
+        await asyncio.sleep(chance.random() * apart)
+        for _ in range(rounds):
+            claim = Claim(cost=0.0, tokens=amount)
+            found = ledger.admit_now(key, claim) or await ledger.admit(key, claim)
+            if not isinstance(found, Reservation):
+                said.append(found.words)
+                continue
+            await asyncio.sleep(chance.random() * 0.01)
+            ledger.settle(found, cost=0.0, tokens=1)
+
+    async with asyncio.timeout(120):
+        await asyncio.gather(*(client(ledgers[number % workers], each) for number, each in enumerate(amounts)))
+    for ledger in ledgers:
+        await ledger.close()
+    return said
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_fresh_key_is_not_refused_what_its_rate_holds(workers: int, tmp_path: Path) -> None:
+    """Two hundred at once: they take four fifths of it, and each worker draws ahead."""
+    amounts = [4000] * 200
+    said = asyncio.run(
+        crowd(tmp_path, Rate(rpm=10**6, tpm=10**6), amounts, workers=workers, rounds=10, chance=random.Random(1))
+    )
+    assert not said
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32), workers=st.integers(1, 4), most=st.integers(1, 60_000), many=st.integers(1, 120),
+    slowest=st.sampled_from([0.0, 0.02, 0.2]), apart=st.sampled_from([0.0, 0.1]),
+)  # fmt: skip
+def test_whoever_asks_gets_what_nobody_else_has(
+    seed: int, workers: int, most: int, many: int, slowest: float, apart: float
+) -> None:
+    chance = random.Random(seed)
+    amounts = [chance.randint(1, most) for _ in range(many)]
+    limit = round(sum(amounts) * 1.1) + many * 5  # of all at once nine tenths, and what is taken in the end
+    with tempfile.TemporaryDirectory() as folder:
+        said = asyncio.run(
+            crowd(
+                Path(folder), Rate(rpm=10**6, tpm=limit), amounts, workers=workers, rounds=4, chance=chance,
+                slowest=slowest, apart=apart,
+            )
+        )  # fmt: skip
+    assert not said
+
+
+def test_what_one_worker_gave_back_another_gives_out(tmp_path: Path) -> None:
+
+    async def work() -> None:
+        key = VirtualKey(id="k", name="app", rate=Rate(tpm=1_000_000))
+        one, other = Ledger(SqliteBooks(tmp_path / FILE)), Ledger(SqliteBooks(tmp_path / FILE))
+        await one.start()
+        await other.start()
+        held = await one.admit(key, Claim(cost=0.0, tokens=990_000))
+        assert isinstance(held, Reservation)
+        await asyncio.sleep(0.2)
+        small = await other.admit(key, Claim(cost=0.0, tokens=1))
+        assert isinstance(small, Reservation)
+        assert not isinstance(await other.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
+        one.settle(held, cost=0.0, tokens=1)
+        await asyncio.sleep(0.2)
+        assert isinstance(await other.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
+        await one.close()
+        await other.close()
+
+    asyncio.run(work())
+
+
+def test_a_rate_that_is_used_up_refuses_without_waiting(tmp_path: Path) -> None:
+    """What other workers hold for requests that run does not lie idle, and nobody waits for it."""
+
+    async def work() -> None:
+        key = VirtualKey(id="k", name="app", rate=Rate(tpm=100_000))
+        one, other = Ledger(SqliteBooks(tmp_path / FILE)), Ledger(SqliteBooks(tmp_path / FILE))
+        await one.start()
+        await other.start()
+        assert isinstance(await one.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        for _ in range(20):
+            assert not isinstance(await other.admit(key, Claim(cost=0.0, tokens=50_000)), Reservation)
+        assert time.monotonic() - began < 1.0
+        await one.close()
+        await other.close()
+
+    asyncio.run(work())
