@@ -39,6 +39,7 @@ def request_of(call: ChatCall, policy: Policy | None = None) -> Request:
         tools=call.tools,
         tool_choice=call.tool_choice,
         parallel_tools=call.parallel_tools,
+        cache=call.cache,
     )
 
 

@@ -114,6 +114,11 @@ ToolChoice = Literal["auto", "none", "required"]
 Streaming = Literal["live", "buffered"]
 
 
+# What a host is to keep for the next turn, up to where: all it can (``request``), the tools, the system's words, all of
+# the conversation (``end``). With how long, in the host's words, "" for as long as it does by itself.
+Cached = tuple[tuple[Literal["request", "tools", "system", "end"], str], ...]
+
+
 class Policy(Value):
     """What the user allows and prefers.
 
@@ -168,7 +173,8 @@ class Request(Value):
 
     ``messages`` is the conversation, oldest first. ``previous_endpoint`` is the endpoint that
     answered the last turn, "" on the first. ``tools`` are the caller's own: a call of one ends the run, the caller
-    makes it and asks again with its result. ``parallel_tools``: several calls may come at once.
+    makes it and asks again with its result. ``parallel_tools``: several calls may come at once. ``cache``: what the
+    host is to keep, where its protocol has words for that (``catalog.nouns.CACHED_BY``).
     """
 
     messages: tuple[Message, ...]
@@ -179,6 +185,7 @@ class Request(Value):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = "auto"
     parallel_tools: bool = True
+    cache: Cached = ()
 
     def parts(self) -> Iterator[tuple[int, Role, Part]]:
         """Every part with its index: 0, 1, … through all messages. ``Facts.parts`` has the same order."""

@@ -45,6 +45,9 @@ IDS = st.text("abc1", min_size=1, max_size=5)
 SCHEMAS = st.dictionaries(st.text("abc", min_size=1), st.booleans() | st.integers(-9, 9), max_size=3)
 
 
+CACHED = (("request", ""), ("tools", "1h"), ("system", ""), ("end", "5m"))
+
+
 @dataclass(frozen=True)
 class Wire:
     """One wire, and what of a call it can say. ``opaque`` is a block of its own that nobody else understands."""
@@ -80,6 +83,7 @@ class Wire:
             tools=st.lists(st.builds(Tool, name=IDS, description=TEXTS, schema=SCHEMAS), max_size=2).map(tuple),
             tool_choice=st.sampled_from(self.choices),
             parallel_tools=st.sampled_from(self.parallel),
+            cache=st.sets(st.sampled_from(CACHED)).map(lambda kept: tuple((p, t) for p, t in CACHED if (p, t) in kept)),
             **self.more,
         )
 

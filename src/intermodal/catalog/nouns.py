@@ -224,6 +224,9 @@ class Host(Value):
     evidence: Evidence = Evidence(level="declared")
 
 
+# Protocols that can be told what to keep of a prompt for the next turn.
+CACHED_BY: frozenset[Protocol] = frozenset({"anthropic"})
+
 # What a protocol has no words for where tools go along: that one be called at a time, that one must be called.
 UNSAYABLE: Mapping[Protocol, tuple[Literal["one at a time", "must"], ...]] = {
     "gemini": ("one at a time",), "ollama": ("one at a time", "must"),

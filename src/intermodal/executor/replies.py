@@ -98,6 +98,7 @@ def _job(
         tool_choice=request.tool_choice,
         parallel_tools=request.parallel_tools,
         context=room(step, endpoint, limit),
+        cache=request.cache,
         stream=course.shop.world.live or not brief(step),
     )
     try:

@@ -109,6 +109,7 @@ class Trip:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._close_row(row, outcome)
+            del self._caller  # it tells us its events: a circle, which would hold what was asked, media and all
         if self._finished is not None:
             await self._emit(self._finished)
 

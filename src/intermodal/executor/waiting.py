@@ -13,21 +13,29 @@ EVERY = 2.0  # seconds between two signs
 Tell = Callable[[float], None]
 
 
+class _Signs:
+    """Told in turn until they are ended. A timer, for a task costs ten times as much, and most calls need no sign."""
+
+    def __init__(self, tell: Tell, is_over: Callable[[], bool]) -> None:
+        self._tell = tell
+        self._is_over = is_over
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._timer = self._loop.call_later(EVERY, self._sign)
+
+    def _sign(self) -> None:
+        if not self._is_over():
+            self._tell(EVERY * round((self._loop.time() - self._began) / EVERY))
+            self._timer = self._loop.call_later(EVERY, self._sign)
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+
 async def with_signs(work: Callable[[], Awaitable[T]], tell: Tell, is_over: Callable[[], bool]) -> T:
     """What ``work`` returns; until then, and until ``is_over``, ``tell`` is called with the seconds that went by."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-
-    timer: asyncio.TimerHandle
-
-    def sign() -> None:
-        nonlocal timer
-        if not is_over():
-            tell(EVERY * round((loop.time() - began) / EVERY))
-            timer = loop.call_later(EVERY, sign)
-
-    timer = loop.call_later(EVERY, sign)  # a task for it would cost ten times as much, and most calls need no sign
+    signs = _Signs(tell, is_over)
     try:
         return await work()
     finally:
-        timer.cancel()
+        signs.end()

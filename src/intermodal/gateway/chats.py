@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal import errors
+from intermodal.catalog.nouns import CACHED_BY
 from intermodal.events import (
     AttemptFailed,
     Committed,
@@ -78,7 +79,9 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if not request.messages:
         raise Refused("there are no messages", status=400)
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
-    ignored = unread(fields, asked.body, dialect)
+    answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
+    caches = answering is not None and answering.host.protocol in CACHED_BY
+    ignored = unread(fields, asked.body, dialect, len(call.cache) if caches else 0)
     if call.candidates:
         ignored = (*ignored, "logprobs")
     job = Job(call, request, prepared, plan, ignored)
@@ -186,7 +189,7 @@ class Stream:
             self._gateway.note_failure(error)
             await self._fail(error)
         finally:
-            self._silence.end()
+            self._silence.close()
 
     async def _events(self) -> None:
         job = self._job

@@ -17,6 +17,7 @@ from typing import Protocol, cast
 import httptools
 
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
+from intermodal.gateway.memory import room
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.reply import Reply
 from intermodal.wire.served import Refused
@@ -188,7 +189,7 @@ class Connection(asyncio.Protocol):
             raise self._too_large()
         self._hold(announced or 0)
         if announced is not None and announced >= _LARGE and "json" in head.headers.get("content-type", ""):
-            self._space = bytearray(announced)
+            self._space = room(announced)
         self._since, self._arrived = self._loop.time(), 0
         self._patience(self._serving.limits.body_seconds)
         if head.headers.get("expect", "").lower() == "100-continue" and self.task is None:

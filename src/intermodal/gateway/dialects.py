@@ -99,7 +99,9 @@ RESPONSES = Dialect(
 MESSAGES = Dialect(
     reads="anthropic_served", writes="anthropic_served", comment=b": %b\n\n",
     about=lambda: {"id": f"msg_{uuid.uuid4().hex}"},
-    takes=_SAMPLED | {"messages", "system", "max_tokens", "stop_sequences", "tool_choice", "output_config"},
+    takes=_SAMPLED | {
+        "messages", "system", "max_tokens", "stop_sequences", "tool_choice", "output_config", "cache_control",
+    },
 )  # fmt: skip
 OLLAMA = Dialect(
     reads="ollama_served", writes="ollama_served", comment=b"",

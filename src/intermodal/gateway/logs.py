@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -181,12 +181,17 @@ def fields(served: Served) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@lru_cache(maxsize=4)
+def _clock(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
+
+
 def _text(line: _Line, worker: int = 0) -> str:
-    clock = time.strftime("%H:%M:%S", time.localtime(line.at)) + (f" [{worker}]" if worker else "")
+    clock = _clock(int(line.at)) + (f" [{worker}]" if worker else "")
     if isinstance(line.what, str):
         return f"{clock} {line.level}: {line.what}\n"
     it = line.what
-    words = [clock, plain(it.method), _word(it.path), str(it.status), f"{it.seconds:.3f}s"]
+    words = [clock, _word(it.method), _word(it.path), str(it.status), f"{it.seconds:.3f}s"]
     if it.model:
         words.append(_word(it.model) + (f" -> {it.endpoint}" if it.endpoint and it.endpoint != it.model else ""))
     if it.input_tokens is not None or it.output_tokens is not None:
@@ -199,7 +204,8 @@ def _text(line: _Line, worker: int = 0) -> str:
     return " ".join([*words, it.id]) + "\n"
 
 
+@lru_cache(maxsize=256)
 def _word(text: str) -> str:
-    """A client's words, as one."""
+    """A client's words, as one. Most requests say the same."""
     shown = plain(text)
     return f'"{shown}"' if " " in shown else shown

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
+from functools import cache
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of mallopt
 _LARGE = 32 << 20  # bytes: the most that mallopt takes for the last of them on 64-bit systems
@@ -36,3 +38,24 @@ def spare_what_stays() -> None:
     """Catalog and modules are here for good. To look through all of them is 10 to 20 ms in which nobody is answered,
     now and then. What is counted out is freed as before; only circles that are there already stay."""
     gc.freeze()
+
+
+@cache
+def _maker() -> Callable[[None, int], bytearray] | None:
+    import ctypes
+
+    kind = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t)
+    try:
+        return kind(("PyByteArray_FromStringAndSize", ctypes.pythonapi))
+    except AttributeError:  # another Python
+        return None
+
+
+def room(size: int) -> bytearray:
+    """As many bytes, of no value yet: whoever fills them fills all of them. Raises MemoryError.
+
+    ``bytearray(size)`` wipes them first, 2 to 60 ms for twenty megabytes in which nobody else is answered; what is
+    received there brings its pages in with it, beside everybody.
+    """
+    make = _maker()
+    return bytearray(size) if make is None else make(None, size)

@@ -30,13 +30,26 @@ class Line(Protocol):
 class Reply:
     """``whole``, or ``begin``, ``write`` … and ``end``. ``status`` is 0 until something was said."""
 
-    __slots__ = ("_chunked", "_headless", "_line", "ended", "extra", "keep_alive", "kept", "sent", "status", "type")
+    __slots__ = (
+        "_chunked",
+        "_headless",
+        "_line",
+        "_opening",
+        "ended",
+        "extra",
+        "keep_alive",
+        "kept",
+        "sent",
+        "status",
+        "type",
+    )
 
     def __init__(self, line: Line, *, keep_alive: bool = True, chunked: bool = True, headless: bool = False) -> None:
         """``chunked``: the client knows HTTP/1.1. ``headless``: it asked for the head alone."""
         self._line = line
         self._chunked = chunked
         self._headless = headless
+        self._opening = b""  # a head that goes with the first piece
         self.keep_alive = keep_alive
         self.status = 0
         self.ended = False
@@ -75,11 +88,14 @@ class Reply:
         self._line.write(self._start(200, f"{lines}content-type: {kind}\r\ncontent-length: {len(body)}\r\n") + body)
 
     def open(self, lines: str, kind: str) -> None:
-        """The head of a good stream, most of which was made before."""
+        """The head of a good stream, most of which was made before.
+
+        It goes out with the first piece, which must follow: a packet less on the way to the first word.
+        """
         self.status, self.type = 200, kind
         framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
         self.keep_alive &= self._chunked
-        self._line.write(self._start(200, f"{lines}content-type: {kind}\r\n{framing}"))
+        self._opening = self._start(200, f"{lines}content-type: {kind}\r\n{framing}")
 
     def _start(self, status: int, lines: str) -> bytes:
         """A head. ``lines``: headers, each with its end."""
@@ -93,7 +109,8 @@ class Reply:
         self.ended = True
         if self.kept is not None:
             self.kept.append(data)
-        self._line.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if self._chunked else data)
+        opening, self._opening = self._opening, b""
+        self._line.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (opening, len(data), data) if self._chunked else opening + data)
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """The head of a stream."""
@@ -110,7 +127,8 @@ class Reply:
             self.sent += len(data)
             if self.kept is not None:
                 self.kept.append(data)
-            self._line.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+            opening, self._opening = self._opening, b""
+            self._line.write(b"%b%x\r\n%b\r\n" % (opening, len(data), data) if self._chunked else opening + data)
 
     async def write(self, data: bytes) -> None:
         """A piece of a stream; waits while the reader is behind, so that the whole run does."""

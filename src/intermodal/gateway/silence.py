@@ -26,6 +26,15 @@ class Silence:
             self._timer.cancel()
             self._timer = None
 
+    def close(self) -> None:
+        """End it for good, and hold whoever would have spoken no longer: with it goes the body of its request."""
+        self.end()
+        self._say = _nothing
+
     def _break(self) -> None:
         if not self._reply.gone and not self._reply.ended:
             self._say()
+
+
+def _nothing() -> None:
+    """What is said in the end."""

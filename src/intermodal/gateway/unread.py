@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from intermodal.gateway.dialects import Dialect
 
 # Marks of what the host is to keep for the next turn (Anthropic's, and what others took over), wherever they stand.
-# They belong to single blocks, and a plan may send these in another order, or as something else. A quote in a string
-# has a backslash before it, so words about marks are none.
+# A plan may send single blocks in another order, or as something else, so only marks at the end of tools, of the
+# system's words and of the conversation go along. A quote in a string has a backslash before it: words about marks are
+# none.
 _CACHE = b'"cache_control"'
 _MARK = re.compile(rb'"cache_control"\s*:\s*\{[^{}]*"ephemeral"')
 
 
-def unread(fields: Iterable[str], body: bytes, dialect: Dialect) -> tuple[str, ...]:
-    """Names of fields that the dialect does not take, and ``cache_control`` where it stands inside of others."""
+def unread(fields: Iterable[str], body: bytes, dialect: Dialect, carried: int = 0) -> tuple[str, ...]:
+    """Names of fields that the dialect does not take, and ``cache_control`` where there are more marks of it than are
+    ``carried`` to the host."""
     found = tuple(name for name in fields if name not in dialect.takes)
-    marked = _CACHE in body and _MARK.search(body) is not None
-    return (*found, "cache_control") if marked and "cache_control" not in found else found
+    lost = _CACHE in body and len(_MARK.findall(body)) > carried
+    return (*found, "cache_control") if lost and "cache_control" not in found else found

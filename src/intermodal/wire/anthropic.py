@@ -86,8 +86,26 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         ]
         settings["tool_choice"] = _choice(call)
     settings["stream"] = True if call.stream else None
+    _mark(settings, call)
     tree = {"model": call.model, **{key: value for key, value in settings.items() if value is not None}}
     return Encoded(path=PATH, headers=headers_for(sampling), segments=segments(tree))
+
+
+def _mark(settings: dict[str, Any], call: ChatCall) -> None:
+    """Mark what is to be kept: a mark stands on the last block of what it is about."""
+    for place, ttl in call.cache:
+        mark = {"cache_control": {"type": "ephemeral", **({"ttl": ttl} if ttl else {})}}
+        if place == "request":
+            settings |= mark
+        elif place == "tools":
+            settings["tools"][-1] |= mark
+        elif place == "system":
+            settings["system"] = [{"type": "text", "text": settings["system"], **mark}]
+        else:
+            last = settings["messages"][-1]
+            if isinstance(last["content"], str):
+                last["content"] = [{"type": "text", "text": last["content"]}]
+            last["content"][-1] |= mark
 
 
 def headers_for(sampling: Sampling) -> tuple[tuple[str, str], ...]:
@@ -100,7 +118,8 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """The call as this wire can say it: what ``decode_request`` gives back.
 
     System messages become one, in front. Neighbours of one role become one message. Blank text is left out, which the
-    API refuses; so are reasoning that nobody signed and blocks of other wires. A schema has no name here.
+    API refuses; so are reasoning that nobody signed and blocks of other wires. A schema has no name here. Nothing that
+    is not there is kept, and thoughts bear no mark.
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
@@ -109,14 +128,19 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     front = (WireMessage(role="system", parts=(WireText(text=whole(system)),)),) if system else ()
     limit = MAX_TOKENS if call.sampling.max_tokens is None else call.sampling.max_tokens
     sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop)), max_tokens=limit)
+    tooled = normal_tools(call)
+    said = merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
+    markable = bool(said) and not isinstance(said[-1].parts[-1], (Reasoning, Opaque))
+    there = {"request": True, "tools": bool(tooled.tools), "system": bool(front), "end": markable}
     return msgspec.structs.replace(
-        normal_tools(call),
+        tooled,
         model=whole(call.model),
-        messages=front + merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages),
+        messages=front + said,
         output=output,
         sampling=sampling,
         grammar="",
         context=None,
+        cache=tuple((place, whole(ttl)) for place, ttl in call.cache if there[place]),
     )
 
 

@@ -68,7 +68,21 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         tools=tools,
         tool_choice=choice,
         parallel_tools=parallel,
+        cache=tuple(_read_marks(tree)),
     )
+
+
+def _read_marks(tree: dict[str, Any]) -> Iterator[tuple[Any, str]]:
+    """What is to be kept, as far as it ends where something ends: a mark inside of it has no place in our words."""
+    system, messages = tree.get("system"), listed(tree["messages"], "messages")
+    content = messages[-1]["content"] if messages else ""
+    places: tuple[tuple[str, Any], ...] = (
+        ("request", [tree]), ("tools", tree.get("tools")), ("system", system), ("end", content),
+    )  # fmt: skip
+    for place, among in places:
+        mark = among[-1].get("cache_control") if among and isinstance(among, list) else None
+        if mark and mark.get("type") == "ephemeral":
+            yield place, text(mark.get("ttl") or "", "a time to keep it for")
 
 
 def _read_output(config: Any) -> TextOutput | JsonOutput:

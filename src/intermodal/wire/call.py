@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult, Transcript, Value
 from intermodal.errors import CallError, UnsupportedModality
-from intermodal.request import Output, Quality, Sampling, TextOutput, Tool, ToolChoice
+from intermodal.request import Cached, Output, Quality, Sampling, TextOutput, Tool, ToolChoice
 
 Detail = Literal["auto", "low", "high", "original"]
 AudioFormat = Literal["wav", "mp3"]
@@ -87,7 +87,8 @@ class ChatCall(Value, frozen=True):
 
     ``candidates`` asks for that many of the likeliest next words with their probabilities, 0 for none.
     ``grammar`` in llama.cpp's GBNF binds the answer; hosts that do not know it are not sent it.
-    ``context`` is how many tokens the host is to make room for, where its wire can say it.
+    ``context`` is how many tokens the host is to make room for, ``cache`` what it is to keep, where its wire can say
+    so.
     """
 
     model: str
@@ -101,6 +102,7 @@ class ChatCall(Value, frozen=True):
     tool_choice: ToolChoice = "auto"
     parallel_tools: bool = True
     context: int | None = None
+    cache: Cached = ()
 
 
 class TranscriptionCall(Value, frozen=True):

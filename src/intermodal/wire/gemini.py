@@ -98,6 +98,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop))),
         grammar="",
         context=None,
+        cache=(),
     )
 
 

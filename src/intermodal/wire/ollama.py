@@ -100,6 +100,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         output=output,
         sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop))),
         grammar="",
+        cache=(),
     )
 
 

@@ -108,6 +108,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         model=whole(call.model),
         messages=tuple(normal for message in call.messages for normal in _normal(message, host)),
         context=None,
+        cache=(),
         output=output,
         sampling=sampling,
         grammar=whole(call.grammar) if "grammar" in host.quirks else "",

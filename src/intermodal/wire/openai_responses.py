@@ -111,6 +111,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         output=output,
         grammar="",
         context=None,
+        cache=(),
     )
 
 

@@ -54,7 +54,8 @@ def same(read: Callable[[Body, str, Measure], Chat | None], body: bytes) -> Chat
     if with_media is None or without is None or not small.complete:
         return None
     assert with_media.said.digest() == without.said.digest()
-    assert with_media[2:-1] == without[2:-1]
+    apart = {"body": None, "fields": None, "said": None}
+    assert with_media._replace(**apart) == without._replace(**apart)
     for name, value in without.fields.items():
         assert b"".join(small.whole(memoryview(value))) == bytes(with_media.fields[name])
     assert b"".join(small.whole(memoryview(small.text))) == body

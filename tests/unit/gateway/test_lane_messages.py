@@ -10,11 +10,11 @@ from typing import Any
 import anthropic
 import httpx
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.house import STRONG, House, config
 from tests.unit.gateway.test_chat import picture
 from tests.unit.gateway.test_streams import until
 
-from intermodal.testing import FakeVendor
+from intermodal.testing import FakeHost, FakeVendor
 
 ROWS = """
 [hosts.vendor]
@@ -147,23 +147,65 @@ def test_what_the_lane_does_not_take_is_answered_all_the_same(house: House, vend
 
 
 MARK: Any = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+SAID: Any = {"type": "text", "text": "You count.", **MARK}
+ENDING: Any = [{"role": "user", "content": [{"type": "text", "text": "hello there", **MARK}]}]
+
+
+@pytest.mark.parametrize(
+    ("marked", "kept"),
+    [
+        ({"system": [SAID]}, lambda sent: sent["system"] == [SAID]),
+        ({"tools": [{**TOOL, "name": "other"}, {**TOOL, **MARK}]}, lambda sent: sent["tools"][-1] == {**TOOL, **MARK}),
+        ({"messages": ENDING}, lambda sent: sent["messages"] == ENDING),
+        (MARK, lambda sent: sent["cache_control"] == MARK["cache_control"]),
+        ({"system": [SAID], "tools": [{**TOOL, **MARK}], "messages": ENDING, **MARK},
+         lambda sent: json.dumps(sent).count("ephemeral") == 4),
+    ],
+)  # fmt: skip
+def test_marks_for_the_cache_reach_the_host_whichever_way_a_chat_goes(
+    house: House, vendor: FakeVendor, marked: Any, kept: Any
+) -> None:
+    tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, **marked}
+    for stream in (False, True):  # buffered, which is the executor's
+        found = house.post("/v1/messages", {**tree, "stream": stream}, x_intermodal_stream="buffered")
+        assert found.status_code == 200 and house.gateway.lane.taken == 1
+        assert kept(vendor.attempts[-1].json), vendor.attempts[-1].json
+        assert "x-intermodal-ignored" not in found.headers
 
 
 @pytest.mark.parametrize(
     "marked",
     [
-        {"system": [{"type": "text", "text": "You count.", **MARK}]},
-        {"tools": [{**TOOL, **MARK}]},
-        {"messages": [{"role": "user", "content": [{"type": "text", "text": "hello there", **MARK}]}]},
+        {"system": [SAID, {"type": "text", "text": "Today is Monday."}]},
+        {"tools": [{**TOOL, "name": "other", **MARK}, TOOL]},
+        {"messages": [{"role": "user", "content": [SAID, {"type": "text", "text": "there"}]}]},
+        {"messages": [{"role": "user", "content": [SAID]}, {"role": "assistant", "content": "Yes."}, *HELLO]},
     ],
 )
-def test_marks_for_the_cache_that_the_executor_has_no_words_for_are_named(house: House, marked: Any) -> None:
+def test_marks_in_the_middle_of_something_go_with_the_lane_and_are_named_else(
+    house: House, vendor: FakeVendor, marked: Any
+) -> None:
+    """Moved to its end, a mark would have the host write a cache that nobody reads."""
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, **marked}
-    for stream in (False, True):  # buffered, which is the executor's
-        found = house.post("/v1/messages", {**tree, "stream": stream}, x_intermodal_stream="buffered")
-        assert found.status_code == 200 and house.gateway.lane.taken == (0 if stream else 1)
-        assert found.headers.get("x-intermodal-ignored") == ("cache_control" if stream else None), found.headers
-        house.gateway.lane.taken = 0
+    passed = house.post("/v1/messages", tree)
+    assert "x-intermodal-ignored" not in passed.headers and "ephemeral" in json.dumps(vendor.attempts[-1].json)
+    found = house.post("/v1/messages", {**tree, "stream": True}, x_intermodal_stream="buffered")
+    assert found.status_code == 200 and house.gateway.lane.taken == 1
+    assert found.headers["x-intermodal-ignored"] == "cache_control"
+    assert "ephemeral" not in json.dumps(vendor.attempts[-1].json)
+
+
+def test_a_host_without_words_for_marks_is_not_told_of_them_which_is_said(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "plain.toml", ("cloud", host.base_url, STRONG))))
+    with House() as plain:
+        for marked in ({"system": [SAID]}, {"messages": ENDING}, MARK):
+            tree = {"model": "cloud/strong", "max_tokens": 50, "messages": HELLO, **marked}
+            found = plain.post("/v1/messages", tree)
+            assert found.status_code == 200, found.text
+            assert found.headers["x-intermodal-ignored"] == "cache_control"
+            assert b"ephemeral" not in host.attempts[-1].body
 
 
 def test_words_about_marks_are_no_marks(house: House) -> None:

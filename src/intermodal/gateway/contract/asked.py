@@ -192,6 +192,7 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
     },
     "MessagesRequest": {
         **_COMMON, "messages": list_of(ref("Message"), minItems=1), "tools": or_null(list_of(ref("MessageTool"))),
+        "cache_control": or_null({"type": "object"}),
         "system": one_of(TEXT, list_of(part("text", text=TEXT)), {"type": "null"}),
             "stop_sequences": or_null(list_of(TEXT)),
         "tool_choice": or_null(object_of(["type"], open=True, type=words("auto", "any", "tool", "none"), name=TEXT)),

@@ -335,13 +335,13 @@ class _Passage:
                 reply.last(self._exchange.broken(stops))
             raise
         finally:
-            self._silence.end()
             if not settled:
                 self._left(given, slot, sent=self._sent)
 
     def forget(self) -> None:
         """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
-        del self._exchange, self._silence, self._chat
+        self._silence.close()
+        del self._exchange
 
     async def _admitted(self) -> Reservation | None:
         ledger, key = self._gateway.ledger, self._asked.key

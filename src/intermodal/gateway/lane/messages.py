@@ -17,6 +17,7 @@ from intermodal.gateway.lane.reading import Chat, Measure, Sizes, measured, open
 
 KEPT = (
     "system", "messages", "temperature", "top_p", "stop_sequences", "tools", "tool_choice", "thinking",
+    "cache_control",
 )  # fmt: skip
 TAKEN = frozenset({"model", "stream", "max_tokens", "metadata", "intermodal", *KEPT})
 _NOT_ASKED = frozenset({"model", "messages", "system", "stream", "metadata"})

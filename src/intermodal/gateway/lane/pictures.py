@@ -16,7 +16,7 @@ import pybase64
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LOOKED_AT = 64 << 10  # characters of base64 in which a size must be found
-_SLICE = 1 << 20  # characters of base64 that are read at once for the digest: whole groups of four
+_SLICE = 1 << 18  # characters of base64 that are read at once for the digest: whole groups of four
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: what every decoder reads
 _ORIENTATION = 0x0112
 _MOST = 1 << 16  # pixels a side

@@ -1,0 +1,45 @@
+"""What was asked goes when it is answered: no circle holds it, media and all, until a collector comes by."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.unit.gateway.house import House
+from tests.unit.gateway.test_chat import shown
+from tests.unit.gateway.test_streams import until
+
+from intermodal.gateway.lane.lifted import Body
+from intermodal.request import Request
+
+ROUTES: dict[str, dict[str, Any]] = {"lane": {}, "executor": {"intermodal": {"deadline": 60}}}
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def held() -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, (Request, Body))]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_was_asked_goes_with_its_answer(house: House, route: str, stream: bool, uncollected: None) -> None:
+    more = {"stream": stream, "max_tokens": 50, **ROUTES[route]}
+    assert house.chat("hello", **more).status_code == 200  # the first of its kind is planned
+    assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
+    gc.collect()
+    before = len(held())
+    taken = house.gateway.lane.taken
+    for _ in range(3):
+        assert house.chat("hello", **more).status_code == 200
+        assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
+    assert house.gateway.lane.taken - taken == (6 if route == "lane" else 0)
+    until(lambda: len(held()) <= before)
