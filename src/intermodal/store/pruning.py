@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intermodal.content import Value
+from intermodal.errors import StoreError
 from intermodal.store import attempts, epochs, figures, slate, sums
-from intermodal.store.connection import Database
+from intermodal.store.connection import Database, shown
 
 if TYPE_CHECKING:
     import sqlite3
@@ -250,14 +251,18 @@ def _epochs(batch: _Batch, before: str) -> int:
 
 @contextmanager
 def alone(store: Path) -> Iterator[bool]:
-    """Whether no other process prunes this store, and none does meanwhile. The kernel lets go of it when one dies."""
+    """Whether no other process prunes this store, and none does meanwhile. The kernel lets go of it when one dies.
+
+    Raises StoreError where nobody can tell.
+    """
     import fcntl
 
+    path = store.with_name(f"{store.name}.pruning")
     try:
-        file = os.open(store.with_name(f"{store.name}.pruning"), os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError:
-        yield False
-        return
+        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise StoreError(f"cannot be made ({reason})", where=shown(path), todo="make its folder writable") from None
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
