@@ -191,6 +191,7 @@ def test_ollama_s_client_gets_an_answer_line_by_line(before: Before) -> None:
     assert [part.done for part in parts] == [*[False] * (len(parts) - 1), True] and len(parts) > 4
     assert parts[-1].eval_count == vendor.attempts[-1].output_tokens
     assert {part.model for part in parts} == {MODEL}
+    assert parts[-1].total_duration == 5, "what only this host says goes through"
 
 
 @pytest.mark.parametrize("stream", [False, True])
