@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from tests.unit.gateway.beside import Beside, Case, Model, unlike
 from tests.unit.gateway.beside_tongues import LINES, MESSAGES, QUESTION, RESPONSES, Tongue
 from tests.unit.gateway.test_lane_beside import FAULTS, crlf, picture
 
+SEED = 20_261_126
 WORDS = ["Paris", " is", " the", " capital", "."]
 SEES = 'input = ["text", "image"]'
 LIVE = {"stream": True}
@@ -231,7 +233,17 @@ def responses() -> Mapping[str, Case]:
         "failed": case(played(RESPONSES, *BROKEN_OFF, *typed([{"type": "response.failed", "response": response(
             status="failed", error={"code": "server_error", "message": "no"})}])), LIVE, others=other_live),
         "failedwhole": case(answered(status="failed", error={"code": "server_error", "message": "no"}), others=other),
+        **_cuts(case, RESPONSES, told(SAID, call()), {"tools": [TOOL], **LIVE}, other_live),
         **_faults(case, good, other, other_live),
+    }  # fmt: skip
+
+
+def _cuts(case: Any, tongue: Tongue, events: Sequence[bytes], body: Any, others: Any) -> dict[str, Case]:
+    """A stream that ends after each of its events, in order and otherwise. None of them is a thought: after one alone
+    the executor would let another take over, and the lane has shown it."""
+    return {
+        f"at{place}{end}": case(played(tongue, *events[:place], end=end), body, others=others)
+        for place in range(1, len(events)) for end in ("", "fin")
     }  # fmt: skip
 
 
@@ -343,6 +355,8 @@ def lines() -> Mapping[str, Case]:
         "firstinband": case(upstreams.cut("ollama", WORDS, 0, "inband"), LIVE, others=other_live),
         "cutmalformed": case(upstreams.cut("ollama", WORDS, 2, "malformed"), LIVE, others=other_live),
         "errorwhole": case(refusal(200, {"error": "model runner has unexpectedly stopped"}), others=other),
+        **_cuts(case, LINES, [*said, line(tool_calls=[ollama_call()]), line(done=True)],
+                {"tools": [OLLAMA_TOOL], **LIVE}, other_live),
         **_faults(case, good, other, other_live),
     }  # fmt: skip
 
@@ -376,7 +390,9 @@ CASES: Mapping[str, Case] = {
 # All of what is a wire's own; of what fails in all alike a few, and the rest in `make gates`.
 FEW = ("ones503", "twos500", "twogone", "livetoolong", "thenbusy")
 SHARED = {f"{way}{fault}" for way in ("one", "two", "live", "then") for fault in FAULTS}.difference(FEW)
-SAMPLE = tuple(name for name in CASES if name[1:] not in SHARED)
+CUTS = [name for name in CASES if re.fullmatch(r".at\d+(fin)?", name)]
+LEFT_OUT = {name for name in CASES if name[1:] in SHARED} | set(CUTS).difference(random.Random(SEED).sample(CUTS, 6))
+SAMPLE = tuple(name for name in CASES if name not in LEFT_OUT)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
