@@ -170,7 +170,7 @@ async def counted(
         return opened
     from intermodal.executor import tokenizing
 
-    return await tokenizing.counted(opened, request, catalog, by.told, env, ask=ask)
+    return await tokenizing.counted(opened, request, catalog, by.told, by.vain, env, ask=ask)
 
 
 def vocabularies(catalog: Catalog) -> frozenset[str]:

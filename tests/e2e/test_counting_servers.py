@@ -105,6 +105,17 @@ async def test_a_server_that_tells_nothing_is_no_reason_to_fail(reply: bytes, st
     assert NAME not in facts.parts[0].tokens
 
 
+async def test_a_server_that_told_nothing_is_not_asked_of_the_same_again_at_once() -> None:
+    """It may hang, and each request would wait for it."""
+    with Counted(b"{}") as server:
+        async with client(server.url, "vllm") as mine:
+            await mine.prepare(request(), counting=True)
+            await mine.prepare(request(), counting=True)
+            assert len(server.asked) == 1
+            await mine.prepare(request(WORDS + "More."), counting=True)
+    assert len(server.asked) == 2
+
+
 async def test_a_server_elsewhere_is_asked_only_when_it_is_named_and_nothing_is_private() -> None:
     with Counted(b'{"count": 777}') as server:
         async with client(server.url, "vllm", zone="internet") as mine:

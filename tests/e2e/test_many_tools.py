@@ -139,9 +139,11 @@ def test_a_template_without_words_for_tools_is_not_offered_for_them(
     with found_at(monkeypatch, tmp_path, text_server, entered=entered) as house:
         plain = house.chat("Hello", model=text_server.model, max_tokens=2)
         tools = house.chat("Hello", model=text_server.model, max_tokens=2, tools=desk_tools()[:1])
+        able = house.post("/api/show", {"model": text_server.model}).json()["capabilities"]
     assert plain.status_code == 200, plain.text
     assert tools.status_code == 400
     assert "takes no tools" in tools.text
+    assert "completion" in able and "tools" not in able
 
 
 def test_a_template_with_words_for_tools_is_offered_and_counts_them(
@@ -149,6 +151,7 @@ def test_a_template_with_words_for_tools_is_offered_and_counts_them(
 ) -> None:
     with found_at(monkeypatch, tmp_path, lines, entered=False) as house:
         tree = explained(house, model=lines.model)
+        assert "tools" in house.post("/api/show", {"model": lines.model}).json()["capabilities"]
     words = " ".join(tree["text"].split())
     assert "counted by its server, as its chat template writes them" in words
     assert "it takes tools (reported" in words or "it takes tools (declared" in words, words

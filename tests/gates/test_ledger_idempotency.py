@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.gateway.ledger import answers
+from intermodal.gateway.ledger import answers, sqlite
 from intermodal.gateway.ledger.books import Asked, Fresh, Replay
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.nouns import Refusal
@@ -21,7 +21,7 @@ ASKED = Asked(owner="k", name="order-1", digest=b"body")
 
 
 async def started(path: Path, *, process: str = "", gone: frozenset[str] = frozenset(), now: float = 0.0) -> Ledger:
-    books = SqliteBooks(path / FILE, process=process, gone=gone.__contains__)
+    books = SqliteBooks(path / FILE, process=process, gone=gone.__contains__, clock=lambda: 1e9 + now)
     ledger = Ledger(books, clock=lambda: 1e9 + now)
     await ledger.start()
     return ledger
@@ -161,3 +161,36 @@ async def test_E4_what_clients_say_is_data_and_never_words_of_a_statement(tmp_pa
     with sqlite3.connect(tmp_path / FILE) as connection:
         assert connection.execute("SELECT COUNT(*) FROM answers").fetchone()[0] == len(names)
     connection.close()
+
+
+async def test_C7_what_is_past_is_forgotten_a_few_at_a_time_and_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MOST", 60)
+    first = await started(tmp_path)
+    for number in range(60):
+        fresh = await first.ask(Asked(owner="k", name=f"n{number}", digest=b"d"))
+        assert isinstance(fresh, Fresh)
+        await first.finish(fresh, REPLY)
+    assert code(await first.ask(ASKED)) == "429 idempotency_full"
+    await first.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "ROUNDS", 0)  # a gateway that has run for long
+        later = await started(tmp_path, now=answers.KEPT_SECONDS + 1)
+
+    def kept() -> int:
+        connection = sqlite3.connect(tmp_path / FILE)
+        try:
+            return int(connection.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
+        finally:
+            connection.close()
+
+    assert isinstance(await later.ask(Asked(owner="k", name="n59", digest=b"other")), Fresh), "its first use is past"
+    assert kept() == 60 - answers.FORGOTTEN - 1 + 1
+    for number in range(3):
+        assert isinstance(await later.ask(Asked(owner="k", name=f"m{number}", digest=b"d")), Fresh)
+    assert kept() == 4
+    await later.close()
+    last = await started(tmp_path, now=3 * answers.KEPT_SECONDS)
+    assert kept() == 0, "where nobody asks they go when a gateway starts, and every six hours"
+    await last.close()

@@ -7,6 +7,7 @@ allowed and named (the text goes there anyway), and not for longer than ``SECOND
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,27 +26,43 @@ from intermodal.wire import tokenize
 from intermodal.wire.call import Encoded
 
 SECONDS = 1.0  # for all texts and servers together
+AGAIN = 60.0  # seconds after which a server that told nothing of a text, or of tools, is asked of it again
 LEAST = 400  # characters: of a shorter text the range is narrow
 MOST = 4  # servers
 _LARGEST = 16 << 20  # bytes of a reply: ids of a text of megabytes
 
+_VAIN = 1024
+
 Counts = dict[tuple[str, str], int]  # tokenizer and SHA-256 of the text -> tokens
+Vain = dict[tuple[str, str], float]  # the same -> when it was asked in vain
 
 
 async def counted(
-    opened: Opened, request: Request, catalog: Catalog, known: Counts, env: Mapping[str, str], *, ask: bool
+    opened: Opened, request: Request, catalog: Catalog, known: Counts, vain: Vain, env: Mapping[str, str], *, ask: bool
 ) -> Opened:
     """``opened`` with the counts of the servers that may count here.
 
-    ``known``: what was counted before, and is added to. Without ``ask`` nobody is asked.
+    ``known``: what was counted before, and is added to; ``vain``: what was asked and not told, and when. Without
+    ``ask`` nobody is asked.
     """
     servers = _servers(request, catalog)[:MOST] if ask else []
+    now = time.monotonic()
+
+    def wanted(endpoint: Endpoint, digest: str) -> bool:
+        key = (endpoint.model.tokenizer, digest)
+        return key not in known and now - vain.get(key, -AGAIN) >= AGAIN
+
     long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= LEAST]
-    texts = [(e, part) for e in servers for part in long if (e.model.tokenizer, part.digest) not in known]
+    texts = [(e, part) for e in servers for part in long if wanted(e, part.digest)]
     made = definitions(request.tools) if request.tools else None
-    tooled = [] if made is None else [e for e in servers if (e.model.tokenizer, made.facts.digest) not in known]
+    tooled = [] if made is None else [e for e in servers if wanted(e, made.facts.digest)]
     if texts or tooled:
         await _count(opened, texts, tooled, made, known, env)
+        asked = [(e, part.digest) for e, part in texts]
+        asked += [(e, made.facts.digest) for e in tooled if made is not None]
+        if len(vain) > _VAIN:
+            vain.clear()
+        vain |= {key: now for e, digest in asked if (key := (e.model.tokenizer, digest)) not in known}
     return _with_counts(opened, known)
 
 

@@ -164,6 +164,13 @@ def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": row["id"], "model": row["id"], "size": 0, "digest": "", "details": details}
 
 
+def _calls(gateway: Gateway, row: Mapping[str, Any]) -> bool:
+    """Whether a model may be given tools: unless all who serve it are known to take none."""
+    known = gateway.client.catalog.by_id
+    served = [known[name] for name in row["endpoints"] if name in known]
+    return not served or any(endpoint.tools.takes is not False for endpoint in served)
+
+
 async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /api/show``."""
     check_values(asked)
@@ -173,7 +180,8 @@ async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
         raise Refused("the body names no model", status=400)
     row = _row_of(gateway, name, "/api/tags")
     kinds = row["architecture"]["input_modalities"]
-    able = ["completion", "tools", *(["vision"] if "image" in kinds else []), *(["audio"] if "audio" in kinds else [])]
+    able = ["completion", *(["tools"] if _calls(gateway, row) else [])]
+    able += [word for word, kind in (("vision", "image"), ("audio", "audio")) if kind in kinds]
     family = row["owned_by"]
     told = {
         "modelfile": "", "parameters": "", "template": "", "modified_at": "1970-01-01T00:00:00Z",

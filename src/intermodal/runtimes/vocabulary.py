@@ -45,6 +45,7 @@ class Vocabularies:
         self._weights = weights
         self._loaded: dict[str, Any] = {}
         self.told: dict[tuple[str, str], int] = {}  # tokenizer and SHA-256 of a text -> what its server counted
+        self.vain: dict[tuple[str, str], float] = {}  # the same -> when a server was asked and told nothing
 
     def names(self) -> tuple[str, ...]:
         """Tokenizers whose vocabulary is on this machine, and small enough to count every request with."""

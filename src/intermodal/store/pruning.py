@@ -17,16 +17,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from intermodal.content import Value
+from intermodal.errors import StoreError
 from intermodal.store import attempts, epochs, figures, slate, sums
-from intermodal.store.connection import Database
+from intermodal.store.connection import Database, shown
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 HELD = 0.01  # seconds that the write lock is held at a time
 _FEWEST, _MOST = 20, 2000  # rows of a batch
 _LOOKED = 2000  # rows that are looked at together; where none of them is old, none after them is
+_PLACES = 500  # values of one statement; SQLite was built for 999 at least
 _EPOCHS = 100  # the newest that are kept, besides the first
 
 
@@ -155,7 +156,18 @@ def _held(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tu
 
 def _gone(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
     # By number, which stays: SQLite may number the rows themselves anew (VACUUM).
-    return connection.executemany("DELETE FROM attempts WHERE sequence = ?", keys).rowcount
+    return connection.executemany("DELETE FROM attempts WHERE sequence BETWEEN ? AND ?", _ranges(keys)).rowcount
+
+
+def _ranges(keys: Sequence[tuple[Any, ...]]) -> list[tuple[int, int]]:
+    """Numbers in ascending order as ranges without gaps."""
+    found: list[tuple[int, int]] = []
+    for (number,) in keys:
+        if found and found[-1][1] == number - 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return found
 
 
 # ---- runs -----------------------------------------------------------------------------------------
@@ -186,20 +198,17 @@ def _runs(batch: _Batch, keep: Keep, before: str) -> int:
 
 def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
     """Runs are counted in the transaction that deletes them: those that somebody else deleted first are not there."""
-    found: Counter[tuple[str, str, str]] = Counter()
-    for key in keys:
-        row = connection.execute(
-            "SELECT substr(finished, 1, 10), endpoint, outcome FROM runs WHERE id = ? AND outcome <> 'running'", key
-        ).fetchone()
-        if row is not None:
-            found[tuple(row)] += 1
-    connection.executemany("DELETE FROM runs WHERE id = ? AND outcome <> 'running'", keys)
-    connection.executemany(
-        "INSERT INTO run_sums (day, endpoint, outcome, runs) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET runs = runs + excluded.runs",
-        [(*each, count) for each, count in found.items()],
-    )
-    return found.total()
+    gone = 0
+    for at in range(0, len(keys), _PLACES):
+        some = [key[0] for key in keys[at : at + _PLACES]]
+        which = f"id IN ({', '.join('?' * len(some))}) AND outcome <> 'running'"
+        connection.execute(
+            "INSERT INTO run_sums (day, endpoint, outcome, runs)"
+            f" SELECT substr(finished, 1, 10), endpoint, outcome, COUNT(*) FROM runs WHERE {which} GROUP BY 1, 2, 3"
+            " ON CONFLICT DO UPDATE SET runs = runs + excluded.runs", some,
+        )  # fmt: skip
+        gone += connection.execute(f"DELETE FROM runs WHERE {which}", some).rowcount
+    return gone
 
 
 # ---- the rest -------------------------------------------------------------------------------------
@@ -242,14 +251,18 @@ def _epochs(batch: _Batch, before: str) -> int:
 
 @contextmanager
 def alone(store: Path) -> Iterator[bool]:
-    """Whether no other process prunes this store, and none does meanwhile. The kernel lets go of it when one dies."""
+    """Whether no other process prunes this store, and none does meanwhile. The kernel lets go of it when one dies.
+
+    Raises StoreError where nobody can tell.
+    """
     import fcntl
 
+    path = store.with_name(f"{store.name}.pruning")
     try:
-        file = os.open(store.with_name(f"{store.name}.pruning"), os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError:
-        yield False
-        return
+        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise StoreError(f"cannot be made ({reason})", where=shown(path), todo="make its folder writable") from None
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -125,7 +125,7 @@ def summed(connection: sqlite3.Connection) -> int:
     return found
 
 
-def add_up(database: Database, most: int = STEP) -> int:
+def add_up(database: Database) -> int:
     """Take the next ended rows into the sums; returns how many numbers that were, 0 where there is nothing left.
 
     They are read without the write lock, which is held for a moment at the end; where somebody else was first, that is
@@ -137,7 +137,7 @@ def add_up(database: Database, most: int = STEP) -> int:
         since = summed(connection)
         upto = connection.execute(
             "SELECT MAX(sequence) FROM (SELECT sequence FROM attempts WHERE sequence > ? ORDER BY sequence LIMIT ?)",
-            (since, most),
+            (since, STEP),
         ).fetchone()[0]
         if upto is None:
             return 0

@@ -49,7 +49,7 @@ def read_embeddings(body: bytes) -> EmbeddingsAsked:
 
 def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
     """Texts, or texts in tokens: one of them, or an array."""
-    several = given if isinstance(given, list) and not (given and isinstance(given[0], int)) else [given]
+    several: list[Any] = given if isinstance(given, list) and not (given and isinstance(given[0], int)) else [given]
     if not several or len(several) > MAX_TEXTS or not isinstance(given, str | list):
         raise ValueError(f"input is neither a text nor an array of 1 to {MAX_TEXTS:,}")
     if all(isinstance(text, str) for text in several):

@@ -20,6 +20,7 @@ import httpx
 import msgspec
 import pytest
 from tests.gates.wall import Play, Wall
+from tests.unit.gateway import contract
 from tests.unit.gateway.beside_tongues import Tongue
 from tests.unit.gateway.house import House, sse
 
@@ -88,6 +89,7 @@ class Beside:
         self._houses: dict[str, House] = {}
         self._homes: dict[str, Path] = {}
         self._settled: dict[str, list[Any]] = {}
+        self.text = ""  # what the client got last
 
     @contextmanager
     def open(self) -> Iterator[Beside]:
@@ -154,6 +156,9 @@ class Beside:
         headers = {"authorization": f"Bearer {SECRET}", **case.headers}
         path = "/v1/chat/completions" if tongue is None else tongue.path
         found = house.http.post(path, json=tree, headers=headers)
+        self.text = found.text
+        if tongue is not None:
+            contract.held(found)
         end = time.monotonic() + 5
         while gateway.active and time.monotonic() < end:
             time.sleep(0.002)

@@ -37,17 +37,19 @@ def _response(found: httpx.Response) -> Any:
         return tree if isinstance(tree.get("error"), dict) else _made(tree)
     stream = sse(found.text)
     kinds = [event["type"] for event in stream.events]
-    numbers = [event["sequence_number"] for event in stream.events]
+    numbers = [event["sequence_number"] for event in stream.events if "sequence_number" in event]
     assert numbers == sorted(set(numbers)), "clients know events by their numbers"
     assert kinds[:2] == ["response.created", "response.in_progress"]
     last = stream.events[-1]["response"]
     told = "".join(event["delta"] for event in stream.events if event["type"] == "response.output_text.delta")
+    made = {"told": told, "end": kinds[-1], "comments": stream.comments, "error": last["error"]}
+    if last["error"] is not None:
+        return made
     done = [event["item"] for event in stream.events if event["type"] == "response.output_item.done"]
     added = [event["output_index"] for event in stream.events if event["type"] == "response.output_item.added"]
     assert added == list(range(len(done))) and [item["id"] for item in done] == [item["id"] for item in last["output"]]
     return {
-        "told": told, "done": list(map(_item, done)), "end": kinds[-1], "comments": stream.comments,
-        "error": last["error"], "made": None if last["usage"] is None else _made(last),
+        **made, "done": list(map(_item, done)), "made": _made(last),
         "models": {event["response"]["model"] for event in stream.events if "response" in event},
     }  # fmt: skip
 
@@ -96,9 +98,38 @@ def _end(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {"end": {name: tree[name] for name in names}, "intermodal": _about(tree["intermodal"])}
 
 
+# ---- Anthropic's messages ------------------------------------------------------------------------------
+
+
+def _message(found: httpx.Response) -> Any:
+    if not found.headers.get("content-type", "").startswith("text/event-stream"):
+        tree = found.json()
+        if tree["type"] == "error":
+            return {"error": tree["error"]}
+        said = "".join(block["text"] for block in tree["content"])
+        return {"model": tree["model"], "said": said, "why": tree["stop_reason"], "usage": _counted(tree["usage"])}
+    stream = sse(found.text)
+    kinds = [event["type"] for event in stream.events]
+    ends = [event for event in stream.events if event["type"] == "message_delta"]
+    told = [event["delta"]["text"] for event in stream.events if event["type"] == "content_block_delta"]
+    error = next((event["error"] for event in stream.events if event["type"] == "error"), None)
+    return {
+        "models": {event["message"]["model"] for event in stream.events if event["type"] == "message_start"},
+        "told": "".join(told), "why": [event["delta"]["stop_reason"] for event in ends], "error": error,
+        "usage": [_counted(event["usage"]) for event in ends], "ended": kinds[-1],
+    }  # fmt: skip
+
+
+def _counted(usage: Mapping[str, Any]) -> Any:
+    return {"output_tokens": usage["output_tokens"], "intermodal": _about(usage["intermodal"])}
+
+
 RESPONSES = Tongue("openai-responses", "/v1/responses", {"input": QUESTION, "max_output_tokens": 50}, _response)
 LINES = Tongue(
     "ollama", "/api/chat", {
         "messages": [{"role": "user", "content": QUESTION}], "options": {"num_predict": 50}, "stream": False,
     }, _ollama, versioned=False,
 )  # fmt: skip
+MESSAGES = Tongue(
+    "anthropic", "/v1/messages", {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 50}, _message
+)

@@ -10,6 +10,7 @@ from typing import Any
 import ollama
 import openai
 import pytest
+from tests.gates.served import Served
 from tests.unit.gateway.house import House
 from tests.unit.gateway.test_streams import until
 
@@ -191,6 +192,7 @@ def test_ollama_s_client_gets_an_answer_line_by_line(before: Before) -> None:
     assert [part.done for part in parts] == [*[False] * (len(parts) - 1), True] and len(parts) > 4
     assert parts[-1].eval_count == vendor.attempts[-1].output_tokens
     assert {part.model for part in parts} == {MODEL}
+    assert parts[-1].total_duration == 5, "what only this host says goes through"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -212,3 +214,27 @@ def test_a_tool_that_ollama_calls_gets_an_id_and_its_result_its_name(before: Bef
         assert client.chat(model=MODEL, messages=turns, tools=[CHAT_TOOL], options=FEW).message.content == SAID
     assert taken(house, 2)
     assert vendor.attempts[-1].json["messages"][1]["tool_calls"][0]["id"] == "call_0"
+
+
+def test_a_gateway_that_was_started_by_its_command_passes_them_on(before: Before, tmp_path: Path) -> None:
+    """What only the lane lets through tells that it was there: a key for a cache, and what a host says besides."""
+    _, vendor = before("openai-responses")
+    served = Served(tmp_path / "log")
+    try:
+        client = openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0)
+        made = client.responses.create(**ASKED, input="hello there", prompt_cache_key="mine")
+        with client.responses.stream(**ASKED, input="hello there", prompt_cache_key="mine") as stream:
+            stream.until_done()
+            assert stream.get_final_response().output_text == made.output_text == SAID
+        assert [each.json.get("prompt_cache_key") for each in vendor.attempts] == ["mine", "mine"]
+    finally:
+        served.end()
+    before("ollama")
+    served = Served(tmp_path / "log")
+    try:
+        with ollama.Client(host=served.url) as asking:
+            whole = asking.chat(model=MODEL, messages=HELLO, options=FEW)
+            *_, last = asking.chat(model=MODEL, messages=HELLO, options=FEW, stream=True)
+        assert whole.message.content == SAID and (whole.total_duration, last.total_duration) == (5, 5)
+    finally:
+        served.end()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -109,20 +108,15 @@ def test_another_catalog_another_day_and_new_figures_are_planned_anew() -> None:
 
 
 @pytest.mark.usefixtures("configured")
-def test_a_known_shape_is_planned_many_times_faster_than_a_new_one() -> None:
-    (inputs,) = inputs_of(asked(60))
+def test_a_known_shape_is_not_planned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = inputs_of(asked(60), asked(60))
     shapes = Shapes()
-    shapes.plan(inputs)
-
-    def took(plan: object) -> float:
-        best = 1.0
-        for _ in range(30):
-            began = time.perf_counter()
-            plan(inputs)  # type: ignore[operator]
-            best = min(best, time.perf_counter() - began)
-        return best
-
-    assert took(shapes.plan) < took(plan_from) / 5
+    plan = shapes.plan(first)
+    planned: list[Inputs] = []
+    monkeypatch.setattr("intermodal.gateway.shapes.plan_from", planned.append)
+    assert shapes.plan(first) is plan
+    assert shapes.plan(second) is plan
+    assert not planned
 
 
 def test_a_chat_goes_by_its_shape_and_explain_by_its_own_sizes(house: House) -> None:

@@ -42,7 +42,9 @@ def sentences() -> Iterator[tuple[str, str]]:
             within |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
             for node in ast.walk(tree):
                 if isinstance(node, ast.JoinedStr):
-                    words = "".join(part.value if isinstance(part, ast.Constant) else "word" for part in node.values)
+                    words = "".join(
+                        str(part.value) if isinstance(part, ast.Constant) else "word" for part in node.values
+                    )
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in within:
                     words = node.value
                 else:
@@ -92,7 +94,9 @@ def test_no_kind_of_error_tells_a_client_of_an_option(kind: type[BaseException])
         assert "x-intermodal-max-cost" in body and not OPTION.search(body), body
     dialects: tuple[Dialect, ...] = (CHAT, RESPONSES, MESSAGES, OLLAMA)
     error = made(kind)
-    for dialect in dialects if isinstance(error, errors.CallError) else ():
+    if not isinstance(error, errors.CallError):
+        return
+    for dialect in dialects:
         streamed = dialect.encoder("auto").feed(Error(error=error)).decode()
         assert "x-intermodal-max-cost" in streamed and not OPTION.search(streamed), streamed
         whole = dialect.encode([Error(error=error)], "auto")[1].decode()

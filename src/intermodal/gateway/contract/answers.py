@@ -121,7 +121,11 @@ _RESPONSE = _passing(
 )  # fmt: skip
 
 
+_EVENTS: set[str] = set()
+
+
 def _event(*kinds: str, **fields: Schema) -> Schema:
+    _EVENTS.update(kinds)
     return _passing(type=words(*kinds), sequence_number=_COUNT, **fields)
 
 
@@ -142,43 +146,47 @@ RESPONSES: Mapping[str, Schema] = {
         _event("response.reasoning_text.done", **_INSIDE, text=TEXT),
         _event("response.function_call_arguments.delta", **_PLACE, delta=TEXT),
         _event("response.function_call_arguments.done", **_PLACE, arguments=TEXT, name=TEXT),
+        object_of(["type"], open=True, type={"type": "string", "not": words(*sorted(_EVENTS))}),
     ]},
 }  # fmt: skip
 
 # ---- Anthropic's messages ------------------------------------------------------------------------------
 
 _BLOCK: Schema = {"anyOf": [
-    _all(type={"const": "text"}, text=TEXT), _all(type={"const": "thinking"}, thinking=TEXT, signature=TEXT),
-    _all(type={"const": "tool_use"}, id=TEXT, name=TEXT, input={"type": "object"}),
+    _passing(type={"const": "text"}, text=TEXT), _passing(type={"const": "thinking"}, thinking=TEXT, signature=TEXT),
+    _passing(type={"const": "tool_use"}, id=TEXT, name=TEXT, input={"type": "object"}),
     object_of(["type"], open=True, type={"type": "string", "not": words("text", "thinking", "tool_use")}),
 ]}  # fmt: skip
 _MESSAGE_USAGE = object_of(
-    ["input_tokens", "output_tokens"], input_tokens=_COUNT, output_tokens=_COUNT, cache_read_input_tokens=_COUNT,
-    cache_creation_input_tokens=_COUNT, output_tokens_details=_all(thinking_tokens=_COUNT), intermodal=_TOLD,
+    ["input_tokens", "output_tokens"], open=True, input_tokens=_COUNT, output_tokens=_COUNT,
+    cache_read_input_tokens=_COUNT, cache_creation_input_tokens=_COUNT,
+    output_tokens_details=_passing(thinking_tokens=_COUNT), intermodal=_TOLD,
 )  # fmt: skip
+_END_USAGE: Schema = {**_MESSAGE_USAGE, "required": ["output_tokens"]}  # what was given is said at the beginning
 _END: dict[str, Schema] = {
     "stop_reason": or_null(TEXT),
     "stop_sequence": or_null(TEXT),
     "stop_details": {"type": "object"},
 }
-_MESSAGE = _all(
+_MESSAGE = _passing(
     but=("stop_details",), id=TEXT, type={"const": "message"}, role={"const": "assistant"}, model=TEXT,
     content=list_of(_BLOCK), usage=_MESSAGE_USAGE, **_END,
 )  # fmt: skip
 _GROWTH: Schema = {"anyOf": [
-    _all(type={"const": "text_delta"}, text=TEXT), _all(type={"const": "thinking_delta"}, thinking=TEXT),
-    _all(type={"const": "signature_delta"}, signature=TEXT), _all(type={"const": "input_json_delta"},
+    _passing(type={"const": "text_delta"}, text=TEXT), _passing(type={"const": "thinking_delta"}, thinking=TEXT),
+    _passing(type={"const": "signature_delta"}, signature=TEXT), _passing(type={"const": "input_json_delta"},
         partial_json=TEXT),
 ]}  # fmt: skip
 MESSAGES: Mapping[str, Schema] = {
     "MessageAnswer": _MESSAGE,
     "MessageEvent": {"anyOf": [
-        _all(type={"const": "message_start"}, message=ref("MessageAnswer")),
-        _all(type={"const": "content_block_start"}, index=_COUNT, content_block=_BLOCK),
-        _all(type={"const": "content_block_delta"}, index=_COUNT, delta=_GROWTH),
-        _all(type={"const": "content_block_stop"}, index=_COUNT),
-        _all(type={"const": "message_delta"}, delta=_all(but=("stop_details",), **_END), usage=_MESSAGE_USAGE),
-        _all(type={"const": "message_stop"}),
+        _passing(type={"const": "message_start"}, message=ref("MessageAnswer")),
+        _passing(type={"const": "content_block_start"}, index=_COUNT, content_block=_BLOCK),
+        _passing(type={"const": "content_block_delta"}, index=_COUNT, delta=_GROWTH),
+        _passing(type={"const": "content_block_stop"}, index=_COUNT),
+        _passing(type={"const": "message_delta"}, delta=_passing(but=("stop_details",), **_END), usage=_END_USAGE),
+        _passing(type={"const": "message_stop"}),
+        _passing(type={"const": "ping"}),
         ref("AnthropicError"),
     ]},
     "TokenCount": _all(input_tokens=_COUNT, intermodal=_all(low=_NUMBER, high=_NUMBER, basis=TEXT, plan=TEXT)),

@@ -62,17 +62,21 @@ class LiveAnew(Live):
 
     def _hear(self, events: Iterable[WireEvent]) -> None:
         through: list[bytes] = []
-        end: End = ""
+        end = self._told_anew(events, through)
+        if not self.outcome.done():
+            self._pass(through, end)
+
+    def _told_anew(self, events: Iterable[WireEvent], through: list[bytes]) -> End:
         for event in events:
             if isinstance(event, Error):
                 if through:
                     self._pass(through, "")
                 self._fail(event.error)
-                return
+                return ""
             end = self._tell(event, through)
             if end:
-                break
-        self._pass(through, end)
+                return end
+        return ""
 
     def _tell(self, event: WireEvent, through: list[bytes]) -> End:
         """Write it; what of it goes on is put into ``through``."""
@@ -114,9 +118,12 @@ class LiveAnew(Live):
             for place, call in enumerate(self._called.turn().calls):
                 said = ToolCallDelta(index=place, id=call.id, name=call.name, arguments=call.arguments)
                 data += writing.feed(said)
-        data += writing.feed(replace(self.usage or Usage(), about=about)) + writing.feed(Finish(reason=self.finish))
-        self._reply.last(data)
+        end = writing.feed(replace(self.usage or Usage(), about=about)) + writing.feed(Finish(reason=self.finish))
+        self._reply.last(data + self._ending(end))
         self._succeed()
+
+    def _ending(self, data: bytes) -> bytes:
+        return data
 
     def broken(self, error: BaseException) -> bytes:
         writing = self._writing if self.begun else self._fresh()  # what was held was not shown

@@ -228,7 +228,7 @@ class Teller(NamedTuple):
         model: as the client calls it.
         begin: writes the head of the answer; called once, at the first visible word.
         told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then.
-        count: tokens of a text, where nobody else counts them.
+        tokens: of a text, where nobody else counts them.
         wanted: the client asked for the usage. guarded: an answer that repeats itself is stopped.
     """
 
@@ -237,7 +237,7 @@ class Teller(NamedTuple):
     begin: Callable[[], None]
     told: Callable[[Live], bytes]
     wrong: Callable[[Live], errors.CallError | None]
-    count: Callable[[str], int]
+    tokens: Callable[[str], int]
     wanted: bool
     guarded: bool
 
@@ -440,7 +440,7 @@ class Live(Exchange):
     def _stopped(self) -> Counts:
         """It repeated itself, and is not waited for: what was made of it is counted here."""
         self.looped, self.finish = True, "length"
-        self.usage = Counts(output_tokens=self._teller.count("".join(self.text)))
+        self.usage = Counts(output_tokens=self._teller.tokens("".join(self.text)))
         return self.usage
 
     def _found_wrong(self, data: bytes) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.lane.replies import Piece
+from intermodal.gateway.lane.replies import Piece, put_together
 from intermodal.wire._json import count, dumps
 from intermodal.wire.call import Usage
 from intermodal.wire.ollama_reply import FINISH_REASONS
@@ -69,4 +69,4 @@ def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes)
     """A reply, with the model's name as the client has it and what is told of the run beside its counts."""
     usual = {"prompt_eval_count": b"0", "eval_count": b"0"}
     fields: dict[str, Any] = {**usual, **_fields.decode(data), "model": dumps(model), "intermodal": about}
-    return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
+    return put_together(fields)

@@ -151,6 +151,11 @@ def rewritten(
         fields["usage"] = b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + about + b"}"
     if chunk:
         fields["choices"] = b"[]"
+    return put_together(fields)
+
+
+def put_together(fields: Mapping[str, Any]) -> bytes:
+    """An object of its fields, each as it is written."""
     return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
 
 

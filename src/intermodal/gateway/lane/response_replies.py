@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.lane.replies import Piece
+from intermodal.gateway.lane.replies import Piece, put_together
 from intermodal.wire import openai_responses_written
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
@@ -124,6 +124,11 @@ _any = msgspec.json.Decoder(dict[str, Any])
 _output = msgspec.json.Decoder(list[dict[str, Any]])
 
 
+def reply_of(data: bytes | msgspec.Raw) -> Reply:
+    """Raises MsgspecError for what is no response."""
+    return _reply.decode(data)
+
+
 def read(data: bytes | memoryview) -> Piece | None:
     """None for what is no response, or an unusual one, or an error; then the codec says which."""
     try:
@@ -151,15 +156,11 @@ def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes)
     return put_together(fields)
 
 
-def begun(data: bytes | memoryview, model: str) -> bytes:
+def begun(data: bytes | msgspec.Raw, model: str) -> bytes:
     """One that has begun, in the same way."""
     return put_together({**_USUAL, **_fields.decode(data), "model": dumps(model)})
 
 
-def put_together(fields: Mapping[str, Any]) -> bytes:
-    return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
-
-
 def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
     """What a response says, item by item, as clients may name them later."""
-    return _output.decode(_fields.decode(data)["output"])
+    return [item for item in _output.decode(_fields.decode(data)["output"]) if isinstance(item.get("id"), str)]

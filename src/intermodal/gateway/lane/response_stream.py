@@ -1,13 +1,251 @@
-"""A stream of OpenAI's responses; see ``exchange.py``."""
+"""A stream of OpenAI's responses; see ``exchange.py``.
+
+Clients fold such a stream of many kinds of events, and miss every one that is not there. So it is let through where it
+begins as OpenAI's own begin: an answer, an item in it, a part in that, and only then words. Any other stream, and one
+that may have to be stopped in the middle, is told anew.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
 from intermodal.gateway.dialects import RESPONSES, Encoder
 from intermodal.gateway.lane.anew import LiveAnew
+from intermodal.gateway.lane.exchange import End, Live, payload_of
+from intermodal.gateway.lane.replies import put_together
+from intermodal.gateway.lane.response_replies import (
+    OWN_ID,
+    UNCOUNTED,
+    Item,
+    begun,
+    finished,
+    items_of,
+    reply_of,
+)
+from intermodal.wire._json import dumps
+from intermodal.wire.call import Error, Usage
+from intermodal.wire.served import answered
+
+_NAMES = frozenset({"message", "function_call", "reasoning"})
+_BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})
+_ENDS = frozenset({"response.completed", "response.incomplete"})
+_FAILS = frozenset({"response.failed", "error"})
+
+
+class _Event(msgspec.Struct):
+    type: str
+    sequence_number: int
+    output_index: int = -1
+    content_index: int = -1
+    item_id: str = ""
+    delta: str = ""
+    logprobs: msgspec.Raw = msgspec.Raw()
+    item: msgspec.Raw = msgspec.Raw()
+    response: msgspec.Raw = msgspec.Raw()
+
+
+_NOTHING = _Event("", 0)
+_event = msgspec.json.Decoder(_Event)
+_item = msgspec.json.Decoder(Item)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class LiveResponse(LiveAnew):
-    """An answer that is streamed in OpenAI's typed events, of which clients miss every one that is not there."""
+    """An answer that is streamed in OpenAI's typed events."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._framed = self._guard is None
+        self._through = self._framed  # let through so far
+        self._kept: list[bytes] = []  # all of it, until something is shown
+        self._started: Mapping[str, msgspec.Raw] = {}
+        self._items: dict[int, str] = {}  # ids of those that were begun, by their places
+        self._parts: set[tuple[int, int]] = set()
+        self._done: dict[int, bytes] = {}
+        self._number = 0
+        self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
 
     def _fresh(self) -> Encoder:
         return RESPONSES.encoder(self._model, keep=self.items.append)
+
+    # ---- bytes to events
+
+    def _take(self, data: bytes) -> None:
+        (Live if self._framed else LiveAnew)._take(self, data)
+
+    def _ended(self) -> None:
+        if self._rest and not self._whole and not self.outcome.done():  # the last line may be without its end
+            self._take(b"\n\n")
+        if self.outcome.done():
+            return
+        if self._whole:  # no stream, although one was wanted
+            self._through = False
+            self._hear(self._decoding.feed(b"".join(self._body)))
+        if self._through:
+            self._fail(self._cut("the stream ended in the middle of the answer"))
+        else:
+            super()._ended()
+
+    def _event(self, event: bytes, through: list[bytes]) -> End:
+        if not self._through:
+            return self._anew(event, through)
+        if not self.begun:
+            self._kept.append(event)
+        payload = payload_of(event)
+        if not payload:
+            return ""
+        if payload == b"[DONE]":
+            return self._unsaid_end() if self.begun else self._start_anew(through)
+        try:
+            found = _event.decode(payload)
+            end = self._look(found)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            found, end = _NOTHING, None
+        if end is None:
+            if not self.begun:
+                return self._start_anew(through)
+            end = self._unusual(event, through)
+        if not end and not self.outcome.done():
+            through.append(self._beginning(found) if found.type in _BEGINS else event + b"\n\n")
+        return end
+
+    # ---- events let through
+
+    def _look(self, found: _Event) -> End | None:
+        """What an event says; None where it is not as one expects it."""
+        kind, place = found.type, found.output_index
+        self._number = max(self._number, found.sequence_number)
+        if kind == "response.output_text.delta":
+            if (place, found.content_index) not in self._parts or not found.logprobs:
+                return None
+            self._said(found.delta)
+        elif kind in _BEGINS:
+            self._started = _fields.decode(found.response)
+            return "" if reply_of(found.response).plain else None
+        elif kind in _ENDS:
+            return self._look_at_end(found)
+        elif kind == "response.output_item.added":
+            return self._begin_item(place, _item.decode(found.item))
+        elif kind == "response.output_item.done":
+            if self._items.get(place) != _item.decode(found.item).id:
+                return None
+            self._done[place] = bytes(found.item)
+        elif kind == "response.content_part.added":
+            if self._items.get(place) != found.item_id:
+                return None
+            self._parts.add((place, found.content_index))
+        elif kind == "response.refusal.delta":
+            self.refusal.append(found.delta)
+        elif kind in _FAILS or not self._started:
+            return None
+        elif kind.startswith("response.reasoning") and found.delta:
+            self._seen()
+        return ""
+
+    def _said(self, text: str) -> None:
+        self.text.append(text)
+        if text.strip():
+            self._seen()
+
+    def _seen(self) -> None:
+        if self.first_at is None:
+            self.first_at = self._loop.time()
+
+    def _begin_item(self, place: int, item: Item) -> End | None:
+        if not self._started or item.type not in _NAMES or len(item.id) < OWN_ID:
+            return None
+        self._items[place] = item.id
+        if item.type == "function_call":
+            self.calls[place] = (item.call_id, item.name)
+            self._seen()
+        return ""
+
+    def _look_at_end(self, found: _Event) -> End | None:
+        reply = reply_of(found.response)
+        said = len(reply.output or ())
+        if reply.failed or not self._started or (not self.begun and (said != len(self._done) or not reply.plain)):
+            return None
+        raw = bytes(found.response)
+        if said < len(self._done):
+            raw = put_together({**_fields.decode(raw), "output": self._output()})
+        self.usage, counted = reply.counted()
+        self._ends(reply.ending(called=bool(self.calls)))
+        self._answer = (found.type, raw, counted)
+        return "done"
+
+    def _ends(self, reason: str) -> None:
+        self.finish = "content_filter" if self.refusal else reason
+
+    def _unsaid_end(self) -> End:
+        """It ended in good order, but did not say how."""
+        self._ends("tool_call" if self.calls else "stop")
+        self._number += 1
+        raw = put_together({**self._started, "status": b'"completed"', "output": self._output()})
+        self._answer = ("response.completed", raw, b"")
+        return "done"
+
+    def _unusual(self, event: bytes, through: list[bytes]) -> End:
+        """After something was shown it goes on as it is, unless it is an error."""
+        for found in self._decoding.feed(event + b"\n\n"):
+            if isinstance(found, Usage):
+                self.usage = found
+            elif isinstance(found, Error):
+                self._pass(through, "")
+                self._fail(found.error)
+        return ""
+
+    def _beginning(self, found: _Event) -> bytes:
+        return self._written(found.type, found.sequence_number, begun(found.response, self._model))
+
+    def _output(self) -> bytes:
+        return b"[" + b",".join(self._done.values()) + b"]"
+
+    def _written(self, kind: str, number: int, response: bytes) -> bytes:
+        name = kind.encode()
+        return b'event: %b\ndata: {"type":"%b","sequence_number":%d,"response":%b}\n\n' % (name, name, number, response)
+
+    # ---- events told anew
+
+    def _start_anew(self, through: list[bytes]) -> End:
+        """From its beginning: nothing of it was shown."""
+        self._through = False
+        for said in (through, self._held, self.text, self.refusal, self.calls):
+            said.clear()
+        self.first_at, self._size = None, 0
+        kept, self._kept = self._kept, []
+        end: End = ""
+        for event in kept:
+            end = self._anew(event, through)
+            if end or self.outcome.done():
+                break
+        return end
+
+    def _anew(self, event: bytes, through: list[bytes]) -> End:
+        return self._told_anew(self._decoding.feed(event + b"\n\n"), through)
+
+    # ---- the end
+
+    def _finish(self, data: bytes, *, looped: bool = False) -> None:
+        if not self._through:
+            super()._finish(data, looped=looped)
+            return
+        if self._found_wrong(data):
+            return
+        kind, raw, counted = self._answer
+        response = finished(raw, self._model, counted or UNCOUNTED, self._teller.told(self))
+        self.items += items_of(response)
+        self._reply.last(data + self._written(kind, self._number, response))
+        self._succeed()
+
+    def broken(self, error: BaseException) -> bytes:
+        if not (self._through and self.begun):
+            return super().broken(error)
+        told = answered(error)
+        failed = {
+            **self._started, "status": b'"failed"', "output": self._output(),
+            "error": dumps({"code": told.openai, "message": told.message}),
+        }  # fmt: skip
+        return self._written("response.failed", self._number + 1, begun(put_together(failed), self._model))

@@ -23,10 +23,10 @@ from intermodal.gateway.lane import (
     response_replies,
     responses,
 )
-from intermodal.gateway.lane.anew import LiveAnew
 from intermodal.gateway.lane.exchange import Live
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.message_stream import LiveMessage
+from intermodal.gateway.lane.ollama_stream import LiveLines
 from intermodal.gateway.lane.reading import Chat, Measure
 from intermodal.gateway.lane.replies import Piece, rewritten
 from intermodal.gateway.lane.response_stream import LiveResponse
@@ -174,7 +174,7 @@ RESPONSE = Tongue(
 LINES = Tongue(
     dialect=OLLAMA, protocol="ollama", path=ollama.PATH, headers=lambda sampling: ollama.HEADERS,
     chat_of=ollama_chats.chat_of, kept=ollama_chats.KEPT, start=_encoded(ollama.encode_request, "messages"),
-    read=ollama_replies.read, live=LiveAnew,
+    read=ollama_replies.read, live=LiveLines,
     broken=lambda error: OLLAMA.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
     decodes=lambda endpoint, headers: ollama.Decoder(endpoint, headers=headers), encodes=OLLAMA.encoder,
     uncounted=ollama_replies.UNCOUNTED, told=ollama_replies.finished, stream_type=ollama_served.STREAM_TYPE,

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 KEPT_SECONDS = 24 * 3600.0
 LONGEST = 1 << 20  # bytes of a reply that is kept
 MOST = 10_000  # of one key
+FORGOTTEN = 20  # that are past, at each request
 MOST_BYTES = 256 << 20  # of all
 
 
 def ask(connection: sqlite3.Connection, worker: str, asked: Asked, now: float) -> Fresh | Replay | Clash:
-    connection.execute("DELETE FROM answers WHERE expires <= ? AND state <> 'running'", (now,))
     name = digest(asked.name)
+    connection.execute(  # others go a few at a time: a day's worth of them would hold up every request
+        "DELETE FROM answers WHERE expires <= ? AND state <> 'running' AND (owner = ? AND name = ? OR row IN"
+        " (SELECT row FROM answers WHERE expires <= ? AND state <> 'running' ORDER BY expires LIMIT ?))",
+        (now, asked.owner, name, now, FORGOTTEN),
+    )
     found = connection.execute("SELECT * FROM answers WHERE owner = ? AND name = ?", (asked.owner, name)).fetchone()
     if found is not None:
         if found["digest"] != asked.digest:
@@ -32,7 +37,8 @@ def ask(connection: sqlite3.Connection, worker: str, asked: Asked, now: float) -
             return Replay(status=found["status"], content_type=found["content_type"], body=found["body"])
         state: Clash = found["state"]
         return state
-    if connection.execute("SELECT COUNT(*) FROM answers WHERE owner = ?", (asked.owner,)).fetchone()[0] >= MOST:
+    kept = "SELECT COUNT(*) FROM answers WHERE owner = ? AND (expires > ? OR state = 'running')"
+    if connection.execute(kept, (asked.owner, now)).fetchone()[0] >= MOST:
         return "full"
     row = connection.execute(
         "INSERT INTO answers (owner, name, digest, worker, state, expires) VALUES (?, ?, ?, ?, 'running', ?)",
@@ -40,6 +46,14 @@ def ask(connection: sqlite3.Connection, worker: str, asked: Asked, now: float) -
     ).lastrowid
     assert row is not None
     return Fresh(row=row)
+
+
+def drop(connection: sqlite3.Connection, now: float) -> int:
+    """Forget some of what is past, where nobody asks; returns how many."""
+    return connection.execute(
+        "DELETE FROM answers WHERE row IN (SELECT row FROM answers WHERE expires <= ? AND state <> 'running'"
+        " ORDER BY expires LIMIT ?)", (now, FORGOTTEN),
+    ).rowcount  # fmt: skip
 
 
 def finish(connection: sqlite3.Connection, row: int, reply: Replay, now: float) -> None:

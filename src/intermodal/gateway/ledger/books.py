@@ -143,7 +143,8 @@ class Books(Protocol):
         ...
 
     def prune(self) -> int:
-        """Forget what was spent in periods that are long past; sums over all time stay. Returns how many rows."""
+        """Forget what was spent in periods that are long past, and replies kept for longer than they are; sums over
+        all time stay. Returns how many rows."""
         ...
 
     def recover(self) -> int:

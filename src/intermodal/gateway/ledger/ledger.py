@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class _Waiter:
-    """A request that needs more than is at hand. ``until``: on the loop's clock, which nobody puts back."""
+    """A request that needs more than is at hand."""
 
     __slots__ = ("claim", "future", "key", "until")
 
@@ -45,6 +45,10 @@ class _Waiter:
         self.claim = claim
         self.future = future
         self.until = until
+
+    def waited(self, now: float) -> bool:
+        """Long enough, or the clock was put back, and nobody can tell."""
+        return not self.until - 2 * PATIENCE_SECONDS <= now < self.until
 
 
 class Ledger:
@@ -115,7 +119,7 @@ class Ledger:
         if found is not None:
             return found
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(key, claim, loop.create_future(), loop.time() + PATIENCE_SECONDS)
+        waiter = _Waiter(key, claim, loop.create_future(), self._clock() + PATIENCE_SECONDS)
         self._waiters.append(waiter)
         self._woken.set()
         if self._refilling is None:
@@ -214,7 +218,7 @@ class Ledger:
 
     def _serve(self) -> bool:
         """Give waiting requests what there is now, first come first served; True where it is time to wait a moment."""
-        now, still, moment = self._clock(), [], asyncio.get_running_loop().time()
+        now, still = self._clock(), []
         waiters, self._waiters = self._waiters, []
         recovering = now - self._recovered > RECOVER_SECONDS
         for waiter in waiters:
@@ -234,7 +238,7 @@ class Ledger:
             # Only what the books have just said counts: it may have come while others drew, who drew nothing for it.
             dry = now < purse.dry_until and amount > purse.dry
             hopeless = dry and not (recovering and purse.account.period)
-            if hopeless or (moment >= waiter.until and purse.left < amount):
+            if hopeless or (waiter.waited(now) and purse.left < amount):
                 waiter.future.set_result(saying.short(waiter.key, purse, amount, now))
             else:
                 still.append(waiter)

@@ -30,6 +30,7 @@ FILE = "gateway.sqlite3"
 SILENT_SECONDS = 600.0  # without a sign of life; workers give one a minute
 # How long it is kept what was spent in an hour or a day; months and sums over all time are few, and stay.
 KEPT_DAYS: Mapping[Period, int] = {"hour": 35, "day": 400}
+ROUNDS = 100  # of forgetting replies that are past; each is a transaction, so that nobody waits for all of them
 BUSY_SECONDS = 5.0  # workers write in turn; SQLite's waiting is not fair
 _OUT = "taken - spent - returned"  # of a lease: what is drawn and not settled
 
@@ -98,6 +99,12 @@ class SqliteBooks:
                     " WHERE leases.account = spending.account AND leases.start = spending.start)",
                     (f"%/{period}", span(period, now - 86400 * days)[0]),
                 ).rowcount
+        for _ in range(ROUNDS):
+            with self._database.writing(later=True) as connection:
+                dropped = answers.drop(connection, now)
+            gone += dropped
+            if not dropped:
+                break
         return gone
 
     # ---- workers ------------------------------------------------------------------------------

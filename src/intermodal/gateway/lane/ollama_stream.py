@@ -1,0 +1,103 @@
+"""A stream of Ollama's chat, line by line; see ``exchange.py``.
+
+Lines of words go through with the client's name of the model in them. Any other (calls of tools, the end, what is
+written in an unusual way) is told anew, so that calls have ids and come whole before the end, as everywhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from intermodal.gateway.lane.anew import LiveAnew
+from intermodal.gateway.lane.exchange import MAX_EVENT, End
+from intermodal.gateway.lane.replies import put_together
+from intermodal.wire._json import dumps
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+
+
+class _Said(msgspec.Struct):
+    role: str
+    content: str
+    thinking: str | None = None
+    tool_calls: msgspec.Raw = msgspec.Raw()
+
+
+class _Line(msgspec.Struct):
+    model: msgspec.Raw
+    created_at: str
+    message: _Said
+    done: bool
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_line = msgspec.json.Decoder(_Line)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class LiveLines(LiveAnew):
+    """An answer that is streamed in lines of JSON."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._end_line = b""
+        self._renaming = (b"", b"")  # a host's name of its model as it writes it, and the client's
+
+    def _take(self, data: bytes) -> None:
+        data = self._rest + data if self._rest else data
+        cut = data.rfind(b"\n") + 1
+        self._rest = data[cut:]
+        if len(self._rest) > MAX_EVENT:
+            self._fail(self._cut("sent a line without end"))
+            return
+        through: list[bytes] = []
+        end: End = ""
+        for line in data[:cut].split(b"\n"):
+            end = self._heard(line.strip(_BLANK), through)
+            if end or self.outcome.done():
+                break
+        if not self.outcome.done():
+            self._pass(through, end)
+
+    def _ended(self) -> None:
+        if self._rest and not self.outcome.done():  # the last line may be without its end
+            self._take(b"\n")
+        super()._ended()
+
+    def _heard(self, line: bytes, through: list[bytes]) -> End:
+        if not line:
+            return ""
+        try:
+            found = _line.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._anew(line, through)
+        said = found.message
+        if found.done or bytes(found.error) or bytes(said.tool_calls) or said.role != "assistant":
+            return self._anew(line, through)
+        model = bytes(found.model)
+        if self._renaming[0] != b'"model":' + model:
+            self._renaming = (b'"model":' + model, b'"model":' + dumps(self._model))
+        if self._renaming[0] not in line:
+            return self._anew(line, through)
+        through.append(line.replace(*self._renaming, 1) + b"\n")
+        text = said.content
+        if text:
+            self.text.append(text)
+        if self.first_at is None and (said.thinking or text.strip()):
+            self.first_at = self._loop.time()
+        return "looped" if self._guard is not None and text and self._loops(text) else ""
+
+    def _anew(self, line: bytes, through: list[bytes]) -> End:
+        self._end_line = line
+        return self._told_anew(self._decoding.feed(line + b"\n"), through)
+
+    def _ending(self, data: bytes) -> bytes:
+        """What the host says of its end besides goes on."""
+        before, _, last = data.rstrip(b"\n").rpartition(b"\n")
+        try:
+            more = _fields.decode(self._end_line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            more = {}
+        return before + b"\n" * bool(before) + put_together({**more, **_fields.decode(last)}) + b"\n"
