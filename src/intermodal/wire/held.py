@@ -41,11 +41,14 @@ class Held(str):
 
 
 def unbase64(text: str) -> bytes:
-    """The bytes of a string that is base64. Raises ValueError where it is not."""
+    """The bytes of a string that is base64, be it in lines or not. Raises ValueError where it is none."""
     if isinstance(text, Held) and not text.prefix:
         text.taken = True
         return text.data
-    return b64decode(text, validate=True)
+    try:
+        return b64decode("".join(text.split()), validate=True)  # many programs end a line after 76 characters
+    except ValueError as broken:
+        raise ValueError(f"media that is not whole, plain base64: {broken}") from broken
 
 
 def uri_parts(url: str) -> tuple[str, bytes | str]:

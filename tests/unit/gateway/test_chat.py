@@ -20,6 +20,10 @@ def picture() -> str:
     return "data:image/png;base64," + base64.b64encode(made.getvalue()).decode()
 
 
+def image(url: str) -> dict[str, object]:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
 def shown() -> list[dict[str, object]]:
     return [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": picture()}}]
 
@@ -215,6 +219,29 @@ def test_a_picture_from_a_place_inside_is_not_fetched(house: House, host: FakeHo
     parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": url}}]
     found = house.chat(parts, model="auto")
     assert found.status_code == 400, found.text
+    assert host.attempts == []
+
+
+def test_a_picture_in_lines_of_base64_is_seen(house: House, host: FakeHost) -> None:
+    """As `base64` writes it, and Java's MIME encoder; Ollama's own server takes it so."""
+    head, _, plain = picture().partition(",")
+    lines = base64.encodebytes(base64.b64decode(plain)).decode()
+    assert "\n" in lines.strip()
+    ollama = {"messages": [{"role": "user", "content": "What?", "images": [lines]}], "stream": False}
+    for path, body in (
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": [image(f"{head},{lines}")]}]}),
+        ("/api/chat", ollama),
+    ):
+        found = house.post(path, {"model": "cloud/seeing", **body})
+        assert found.status_code == 200, found.text
+        assert host.attempts[-1].images == (base64.b64decode(plain),)
+
+
+@pytest.mark.parametrize("url", ["data:image/png;base64,AAA", "data:image/png;base64,AA*A", f"{picture()}===="])
+def test_what_is_no_base64_is_said_to_be_the_media(house: House, host: FakeHost, url: str) -> None:
+    found = house.chat([image(url)], model="cloud/seeing")
+    assert found.status_code == 400
+    assert "media that is not whole, plain base64" in found.json()["error"]["message"]
     assert host.attempts == []
 
 

@@ -82,6 +82,11 @@ def crlf(data: bytes) -> bytes:
     return data.replace(b"\n", b"\r\n")
 
 
+def apart(data: bytes) -> bytes:
+    """Its data on several lines, as a server writes it whose JSON is indented."""
+    return data.replace(b", ", b",\ndata: ")
+
+
 def asks(content: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}]}
 
@@ -234,6 +239,7 @@ CASES: dict[str, Case] = {
         [Model([Play((data_of(whole()).replace(b"application/json", b"text/event-stream"),), paid=True)])], COUNTED
     ),
     "crlf": Case([Model([events(*map(crlf, (ROLE, delta("Paris"), delta(None, "stop"), usage(5), DONE)))])], COUNTED),
+    "apart": Case([Model([events(*map(apart, (ROLE, delta("Paris"), delta(None, "stop"), usage(5), DONE)))])], COUNTED),
     "torn": Case([Model([split(WORDS)])], COUNTED),
     "torncrlf": Case(
         [
@@ -369,7 +375,7 @@ CASES: dict[str, Case] = {
 SAMPLE = (
     "onedown", "twodown", "livedown", "plain", "counted", "settings", "nothings", "toolslive", "toolturns",
     "turns", "png", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive", "partslive",
-    "unasked", "atonce", "misnamed", "torncrlf", "lines", "unended", "noreason", "names", "early",
+    "unasked", "atonce", "misnamed", "torncrlf", "apart", "lines", "unended", "noreason", "names", "early",
     "cutinband", "namederror", "firstinband", "ones503", "twos500", "twogone", "livetoolong", "thenbusy",
     "once",
 )  # fmt: skip
