@@ -10,6 +10,8 @@ from typing import Any
 import anthropic
 import httpx
 import pytest
+from tests.gates import upstreams
+from tests.gates.wall import HEAD, LAST, Play, Wall, chunk
 from tests.unit.gateway.house import STRONG, House, config
 from tests.unit.gateway.test_chat import picture
 from tests.unit.gateway.test_streams import until
@@ -88,6 +90,25 @@ def test_a_stream_keeps_its_events_and_tells_of_the_run_at_its_end(
     assert [event["type"] for event in events][-2:] == ["message_delta", "message_stop"]
     assert events[-2]["usage"]["intermodal"]["cost"] > 0
     assert events[0]["message"]["model"] == "vendor/opus"
+
+
+def test_events_without_names_get_them_as_anthropic_s_client_goes_by_the_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("Four", ", and no", " more.")
+    unnamed = [event[event.index(b"data:") :] for event in upstreams.events("anthropic", words)]
+    played = Play((HEAD, *map(chunk, unnamed), LAST), paid=True)
+    path = tmp_path / "intermodal.toml"
+    with Wall(lambda _model, _number: played) as wall:
+        path.write_text(ROWS.format(url=wall.base_url))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        monkeypatch.setenv("VENDOR_KEY", "secret")
+        with House() as house:
+            client = anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0)
+            with client.messages.stream(model="vendor/opus", max_tokens=50, messages=HELLO) as stream:
+                assert "".join(stream.text_stream) == "".join(words)
+                assert stream.get_final_message().stop_reason == "end_turn"
+            assert house.gateway.lane.taken == 1
 
 
 def test_tools_are_called_and_answered(house: House, vendor: FakeVendor, client: anthropic.Anthropic) -> None:

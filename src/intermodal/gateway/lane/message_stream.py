@@ -16,6 +16,13 @@ from intermodal.wire.openai_chat_served import sse
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
+def _named(event: bytes, name: str) -> bytes:
+    """An event with its name before its data: Anthropic's clients go by that, and pass over what has none."""
+    if event.startswith(b"event:") or b"\nevent:" in event:
+        return event
+    return b"event: " + name.encode() + b"\n" + event
+
+
 class LiveMessage(Live):
     """An answer that is streamed in Anthropic's events."""
 
@@ -57,7 +64,7 @@ class LiveMessage(Live):
                 return "done"  # which is told before any end of it
             self._ending = True
             event = self._end_of(payload, found.usage)
-        through.append(event)
+        through.append(_named(event, found.type))
         if self._guard is not None and found.text and self._loops(found.text):
             return "looped"
         return ""
