@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -22,9 +23,10 @@ from intermodal.executor.prepare import work_of
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.executor.weighed import weighed
+from intermodal.media.pretokens import LONG
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput
-from intermodal.wire.call import ChatCall, WireMessage
+from intermodal.wire.call import ChatCall, WireMessage, WireText
 from intermodal.wire.status import SchemaRefused
 
 BRIEF = 60.0  # seconds; an answer that surely takes no longer need not show signs of life
@@ -41,7 +43,7 @@ async def _generate(course: Course, step: Call) -> Finished:
     await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
     forced = schema is not None and endpoint.host.forced_json
-    job = _job(course, step, endpoint, messages, stands_for, forced=forced)
+    job = await _job(course, step, endpoint, messages, stands_for, forced=forced)
     # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
     live = course.shop.world.live and request.policy.streaming == "live"
     speaker = Speaker(endpoint.id, course.shop.emit, live=live and (schema is None or forced))
@@ -52,7 +54,7 @@ async def _generate(course: Course, step: Call) -> Finished:
             raise
         what = f"{endpoint.id} cannot be held to this schema: it is asked for in words, and the answer is checked"
         await course.shop.emit(Note(text=what, step=step.id))
-        job = _job(course, step, endpoint, messages, stands_for, forced=False)
+        job = await _job(course, step, endpoint, messages, stands_for, forced=False)
         speaker = Speaker(endpoint.id, course.shop.emit, live=False)
         done = await course.do(job, speaker)
     _refuse_refusal(done, endpoint, speaker)
@@ -69,7 +71,7 @@ async def _generate(course: Course, step: Call) -> Finished:
     )
 
 
-def _job(
+async def _job(
     course: Course,
     step: Call,
     endpoint: Endpoint,
@@ -105,7 +107,12 @@ def _job(
         refuse_what_it_cannot_take(endpoint, call, step)
     except errors.UnsupportedModality as error:
         raise Reroute(error, step, "cannot take this kind of part") from error
-    work = weighed(endpoint, call, pieces, course.shop.world.count, course.shop.world.catalog)
+    world = course.shop.world
+    if sum(len(part.text) for message in call.messages for part in message.parts if isinstance(part, WireText)) > LONG:
+        # A second of counting for a few megabytes; others have their turn meanwhile.
+        work = await asyncio.to_thread(weighed, endpoint, call, pieces, world.count, world.catalog)
+    else:
+        work = weighed(endpoint, call, pieces, world.count, world.catalog)
     return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
 
 

@@ -32,7 +32,7 @@ from intermodal.request import Request
 
 MAX_REQUEST_BYTES = 1 << 30  # of all parts together
 _AT_ONCE = 8
-_LONG = 64 << 10  # characters of text from which on it is read in a thread, piece by piece
+_LONG = 64 << 10  # characters of text from which on it is read in a thread
 _MANY = 500  # parts of text from which on they are
 _FILES = (File, Image, Audio, Video, Document)
 _TABLES = ("text/csv", "text/tab-separated-values")
@@ -126,25 +126,11 @@ def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, byt
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
         chars=len(words),
-        pretokens=_pretokens(words),
+        pretokens=pretokens(words),
         origins=origins_of(part),
         notes=part.notes if isinstance(part, Text) else (),
     )
     return facts, data
-
-
-def _pretokens(words: str) -> int:
-    """Piece by piece: a long text at once would hold the interpreter, and with it everybody else, for seconds."""
-    if len(words) <= _LONG:
-        return pretokens(words)
-    found = begin = 0
-    while begin < len(words):
-        end = begin + _LONG
-        space = words.rfind(" ", begin, end) if end < len(words) else -1
-        end = space if space > begin else end
-        found += pretokens(words[begin:end])
-        begin = end
-    return found
 
 
 def origins_of(part: Part) -> tuple[str, ...]:
@@ -178,7 +164,7 @@ async def _probed(index: int, part: MediaPart, loaded: Loaded, worker: MediaWork
         return msgspec.structs.replace(
             common,
             chars=len(words),
-            pretokens=await anyio.to_thread.run_sync(_pretokens, words),
+            pretokens=await anyio.to_thread.run_sync(pretokens, words),
             notes=(*common.notes, *_long_table(words, media_type)),
         )
     seen = await worker.probe(loaded.data, name=loaded.name)

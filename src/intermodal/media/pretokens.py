@@ -22,6 +22,7 @@ _PER_WIDE = 1.8
 
 _REMEMBERED = 1 << 14  # pieces
 _LONGEST = 24  # letters of a piece that is remembered
+LONG = 32 << 10  # characters that are counted at once, in 3 ms or less; more is for a thread
 
 
 class _Weights(dict[str, float]):
@@ -42,9 +43,25 @@ _weight_of = _Weights().__getitem__
 def pretokens(text: str) -> int:
     """Tokens to be expected of a text; 0 of none.
 
+    A long one is counted piece by piece, cut at blanks: at once it would hold the interpreter, and with it everybody
+    else in the process, for a second and more. In a thread, others have their turn between two pieces.
+
     >>> pretokens("The total is EUR 1,380.50.")
     13
     """
+    if len(text) <= LONG:
+        return _counted(text)
+    found = begin = 0
+    while begin < len(text):
+        end = begin + LONG
+        blank = text.rfind(" ", begin, end) if end < len(text) else -1
+        end = blank if blank > begin else end
+        found += _counted(text[begin:end])
+        begin = end
+    return found
+
+
+def _counted(text: str) -> int:
     return round(sum(map(_weight_of, _PIECES.findall(text))))
 
 

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway
 
 _WAYS = 4096
+_WORDS = 64 << 10  # bytes of a body besides its media: to count so many words takes 6 ms, and more is for a thread
 _POLICIES = 1024
 _JSON = "application/json"
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
@@ -166,8 +167,11 @@ class Lane:
 
     async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
         if len(asked.body) > LARGE:
-            return await asyncio.to_thread(_read, asked, tongue, self._measures.alone())
-        return _read(asked, tongue, self._measures)
+            return await asyncio.to_thread(lambda: _read(asked, lifted(asked.body), tongue, self._measures.alone()))
+        body = lifted(asked.body)
+        if len(body.text) > _WORDS:
+            return await asyncio.to_thread(_read, asked, body, tongue, self._measures.alone())
+        return _read(asked, body, tongue, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
 
@@ -269,8 +273,7 @@ class Lane:
         await self.rows.close()
 
 
-def _read(asked: Asked, tongue: Tongue, measures: Measures) -> Chat | None:
-    body = lifted(asked.body)
+def _read(asked: Asked, body: Body, tongue: Tongue, measures: Measures) -> Chat | None:
     chat = tongue.chat_of(body, asked.owner, measures)
     if body.lifted and not body.complete:  # something in it only looks like a picture
         chat = tongue.chat_of(Body(asked.body), asked.owner, measures)
