@@ -199,7 +199,8 @@ def test_B2_no_answer_mixes_two_models(gate: Gate, full_gates: bool) -> None:
                 assert heard.succeeded and heard.text == "".join(OTHER), (found, heard)
                 met["fell back"] += 1
             else:
-                assert heard.failed and heard.starts == 1 and heard.text == "".join(TOKENS[: found[0]]), (found, heard)
+                cut = heard.failed and heard.starts == 1 and heard.text == "".join(TOKENS[: found[0]])
+                assert cut, (client.path, found, heard, gate.served.log.read_text().splitlines()[-SIDE_BY_SIDE:])
                 met["cut"] += 1
 
     each(list(range(0, len(work), share)), one)

