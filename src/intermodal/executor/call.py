@@ -409,9 +409,13 @@ class Attempt:
         return Usage(input_tokens=given, output_tokens=out)
 
     def _tokens(self, text: str) -> int:
-        """Counted by the vocabulary that ships with the embedded model: one yardstick for every ear and eye."""
-        counted = self._caller.world.count("smollm2", text)
-        return round(len(text) / 4) if counted is None else counted
+        return tokens_of(text, self._caller.world.count)
+
+
+def tokens_of(text: str, count: Callable[[str, str], int | None]) -> int:
+    """Counted by the vocabulary that ships with the embedded model: one yardstick for all that nobody else counts."""
+    counted = count("smollm2", text)
+    return round(len(text) / 4) if counted is None else counted
 
 
 def outcome_of(

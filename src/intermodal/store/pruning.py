@@ -111,6 +111,21 @@ class _Batch:
         return gone
 
 
+def _old(database: Database, select: str, upto: int, old: Callable[[sqlite3.Row], bool]) -> Iterator[list[sqlite3.Row]]:
+    """Rows that are old, some at a time in the order of their numbers (the first column), as far as there are any
+    among those looked at together."""
+    at = 0
+    while True:
+        with database.reading() as connection:
+            assert connection is not None
+            rows = connection.execute(select, (at, upto, _LOOKED)).fetchall()
+        found = list(filter(old, rows))
+        if not found:
+            return
+        at = rows[-1][0]
+        yield found
+
+
 # ---- attempts -------------------------------------------------------------------------------------
 
 
@@ -122,23 +137,18 @@ def _attempts(batch: _Batch, keep: Keep, before: str, noted: frozenset[str]) -> 
         held = {name: _held(connection, name, first) for name in attempts.endpoints(connection)}
         newest = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
     much = newest - keep.rows if keep.rows else 0
-    gone = at = 0
-    while True:
-        with batch.database.reading() as connection:
-            assert connection is not None
-            rows = connection.execute(
-                "SELECT sequence, id, endpoint, finished FROM attempts WHERE sequence > ? AND sequence <= ?"
-                " ORDER BY sequence LIMIT ?", (at, upto, _LOOKED),
-            ).fetchall()  # fmt: skip
-        old = [row for row in rows if row["sequence"] <= much or row["finished"] < before]
-        if not old:
-            return gone
-        at = rows[-1]["sequence"]
+    select = (
+        "SELECT sequence, id, endpoint, finished FROM attempts WHERE sequence > ? AND sequence <= ?"
+        " ORDER BY sequence LIMIT ?"
+    )
+    gone = 0
+    for old in _old(batch.database, select, upto, lambda row: row["sequence"] <= much or row["finished"] < before):
         keys = [
             (row["sequence"],) for row in old
             if row["id"] not in noted and not any(low <= row["sequence"] <= high for low, high in held[row["endpoint"]])
         ]  # fmt: skip
         gone += batch.delete(keys, _gone)
+    return gone
 
 
 def _held(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -178,22 +188,14 @@ def _runs(batch: _Batch, keep: Keep, before: str) -> int:
         assert connection is not None
         newest = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM runs").fetchone()[0]
     much = newest - keep.rows if keep.rows else 0
-    gone = at = 0
-    while True:
-        with batch.database.reading() as connection:
-            assert connection is not None
-            rows = connection.execute(
-                "SELECT rowid, id, started, finished FROM runs WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?",
-                (at, newest - figures.READ, _LOOKED),
-            ).fetchall()
-        old = [row for row in rows if row["rowid"] <= much or row["started"] < before]
-        if not old:
-            return gone
-        at = rows[-1]["rowid"]
+    select = "SELECT rowid, id, started, finished FROM runs WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"
+    upto, gone = newest - figures.READ, 0
+    for old in _old(batch.database, select, upto, lambda row: row["rowid"] <= much or row["started"] < before):
         ended = [
             (row["id"],) for row in old if row["finished"] and (row["rowid"] <= much or row["finished"] < before)
         ]  # fmt: skip
         gone += batch.delete(ended, _counted)
+    return gone
 
 
 def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:

@@ -10,14 +10,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-import msgspec
-
 from intermodal import errors
 from intermodal.content import Refusal
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.speaker import Speaker
 from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of
+from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, read, rewritten
 from intermodal.gateway.reply import Reply
@@ -33,7 +32,7 @@ MAX_REPLY = 64 << 20  # bytes of a whole answer
 MAX_EVENT = 8 << 20  # bytes of one event of a stream
 MAX_ERROR = 1 << 20  # bytes of a reply that is an error
 _LOOK = 120  # characters between two looks for an answer that repeats itself
-_BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
+BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
 _NAMES = 4  # of one model, in one stream
 _LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
@@ -273,9 +272,9 @@ class Live(Exchange):
 
     def _take(self, data: bytes) -> None:
         if self._whole is None:  # what it is shows in its first byte: headers say all sorts of things
-            data = (self._rest + data).lstrip(_BLANK)
+            data = (self._rest + data).lstrip(BLANK)
             self._rest = b""
-            if not data or (len(data) < 3 and _BLANK[:3].startswith(data)):
+            if not data or (len(data) < 3 and BLANK[:3].startswith(data)):
                 self._rest = data
                 return
             self._whole = data[:1] in b"{["
@@ -334,15 +333,9 @@ class Live(Exchange):
             through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
             self.first_at = self._loop.time()
-        if (
-            self._tries
-            and self.begun
-            and simple
-            and piece.visible
-            and not (piece.finish or piece.refusal or piece.calls)
-        ):
+        if self._tries and self.begun and simple and piece.of_words:
             self._tries -= 1
-            self._like = likeness_of(event, piece) if piece.text and piece.usage is None else None
+            self._like = likeness_of(event, piece)
         if self._guard is not None and piece.text and self._loops(piece.text):
             return "looped"
         return ""
@@ -526,8 +519,5 @@ def piece_of(events: Sequence[WireEvent], written: bytes) -> Piece:
     refusal = "".join(part.text for part in found.parts if isinstance(part, Refusal))
     counts = next((event for event in events if isinstance(event, Counts)), None)
     calls = tuple((place, call.id, call.name) for place, call in enumerate(found.calls))
-    counted = bytes(_fields.decode(written).get("usage", b""))
+    counted = bytes(taken_apart(written).get("usage", b""))
     return Piece(found.text, True, refusal, found.finish, counts, counted, b"", calls)
-
-
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])

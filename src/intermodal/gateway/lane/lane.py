@@ -25,7 +25,7 @@ from intermodal.costing.tokens import text_tokens
 from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
 from intermodal.executor import check
-from intermodal.executor.call import Tried, outcome_of
+from intermodal.executor.call import Tried, outcome_of, tokens_of
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.replies import ending
@@ -166,10 +166,8 @@ class Lane:
         return Ready(chat, tongue, key, None, policy, place)
 
     async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
-        if len(asked.body) > LARGE:
-            return await asyncio.to_thread(lambda: _read(asked, lifted(asked.body), tongue, self._measures.alone()))
-        body = lifted(asked.body)
-        if len(body.text) > _WORDS:
+        body = await read_large(lifted, asked.body)
+        if len(asked.body) > LARGE or len(body.text) > _WORDS:
             return await asyncio.to_thread(_read, asked, body, tongue, self._measures.alone())
         return _read(asked, body, tongue, self._measures)
 
@@ -427,9 +425,7 @@ class _Passage:
         return cut_in_silence(self._way.endpoint, self._work, counted)
 
     def _count(self, text: str) -> int:
-        """Tokens, by the one yardstick for what nobody counted (``executor/call.py``)."""
-        counted = self._gateway.client.vocabularies.count("smollm2", text)
-        return round(len(text) / 4) if counted is None else counted
+        return tokens_of(text, self._gateway.client.vocabularies.count)
 
     def _comment(self) -> None:
         self._open()

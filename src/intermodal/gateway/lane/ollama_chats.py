@@ -12,9 +12,8 @@ import msgspec
 from intermodal.gateway.dialects import OLLAMA
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen, seen_in
-from intermodal.gateway.lane.reading import Chat, Measure, Opened, opened_body, settings_in
-from intermodal.gateway.lane.turns import Turns
-from intermodal.gateway.unread import unread
+from intermodal.gateway.lane.reading import Chat, Measure, Opened, settings_in
+from intermodal.gateway.lane.turns import Turns, read_turns
 from intermodal.wire._json import dumps, loads
 
 KEPT = ("messages",)
@@ -51,13 +50,7 @@ _word = msgspec.json.Decoder(str | None)
 
 def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
     """The chat a body says, if the lane may take it."""
-    opened = opened_body(body.text, TAKEN)
-    if opened is None or unread((), body.text, OLLAMA):  # what is in its parts is told, too
-        return None
-    try:
-        return _read(body, opened, Turns(owner, measure))
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, ValueError, RecursionError):
-        return None
+    return read_turns(body, owner, measure, OLLAMA, TAKEN, _read)
 
 
 def _read(body: Body, opened: Opened, turns: Turns) -> Chat | None:

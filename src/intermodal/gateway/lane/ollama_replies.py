@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.lane.replies import Piece, put_together
+from intermodal.gateway.lane.objects import put_together, taken_apart
+from intermodal.gateway.lane.replies import Piece
 from intermodal.wire._json import count, dumps
 from intermodal.wire.call import Usage
 from intermodal.wire.ollama_reply import FINISH_REASONS
 
 UNCOUNTED = b"{}"
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _Function(msgspec.Struct):
@@ -68,5 +68,5 @@ def read(data: bytes | memoryview) -> Piece | None:
 def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
     """A reply, with the model's name as the client has it and what is told of the run beside its counts."""
     usual = {"prompt_eval_count": b"0", "eval_count": b"0"}
-    fields: dict[str, Any] = {**usual, **_fields.decode(data), "model": dumps(model), "intermodal": about}
+    fields: dict[str, Any] = {**usual, **taken_apart(data), "model": dumps(model), "intermodal": about}
     return put_together(fields)

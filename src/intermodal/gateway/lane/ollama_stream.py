@@ -11,11 +11,9 @@ from typing import Any
 import msgspec
 
 from intermodal.gateway.lane.anew import LiveAnew
-from intermodal.gateway.lane.exchange import MAX_EVENT, End
-from intermodal.gateway.lane.replies import put_together
+from intermodal.gateway.lane.exchange import BLANK, MAX_EVENT, End
+from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.wire._json import dumps
-
-_BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
 class _Said(msgspec.Struct):
@@ -34,7 +32,6 @@ class _Line(msgspec.Struct):
 
 
 _line = msgspec.json.Decoder(_Line)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class LiveLines(LiveAnew):
@@ -55,7 +52,7 @@ class LiveLines(LiveAnew):
         through: list[bytes] = []
         end: End = ""
         for line in data[:cut].split(b"\n"):
-            end = self._heard(line.strip(_BLANK), through)
+            end = self._heard(line.strip(BLANK), through)
             if end or self.outcome.done():
                 break
         if not self.outcome.done():
@@ -97,7 +94,7 @@ class LiveLines(LiveAnew):
         """What the host says of its end besides goes on."""
         before, _, last = data.rstrip(b"\n").rpartition(b"\n")
         try:
-            more = _fields.decode(self._end_line)
+            more = taken_apart(self._end_line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             more = {}
-        return before + b"\n" * bool(before) + put_together({**more, **_fields.decode(last)}) + b"\n"
+        return before + b"\n" * bool(before) + put_together({**more, **taken_apart(last)}) + b"\n"

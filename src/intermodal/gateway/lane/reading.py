@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from intermodal.gateway.lane.lifted import Body
+from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.pictures import Seen, seen
 
 # Fields that go on as they came, and those that stay here: what they say is in the plan, or nobody asks for it there.
@@ -87,7 +88,6 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True):
 
 LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by the executor
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _messages = msgspec.json.Decoder(list[_Message])
 _word = msgspec.json.Decoder(str)
 _options = msgspec.json.Decoder(dict[str, Any])
@@ -134,7 +134,7 @@ class Opened(NamedTuple):
 def opened_body(body: bytes, taken: frozenset[str]) -> Opened | None:
     """None where there are other fields than those, or a model or ``stream`` that is none."""
     try:
-        fields = _fields.decode(body)
+        fields = taken_apart(body)
         if not fields.keys() <= taken:
             return None
         model, stream = _word.decode(fields["model"]), _said(fields, "stream")

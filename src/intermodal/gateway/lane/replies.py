@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from intermodal.content import ToolCall
+from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
 from intermodal.wire import openai_chat_served
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
@@ -58,7 +59,6 @@ class _Reply(msgspec.Struct):
 
 
 _reply = msgspec.json.Decoder(_Reply)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -77,6 +77,12 @@ class Piece(NamedTuple):
     counted: bytes
     model: bytes
     calls: tuple[tuple[int, str, str], ...]
+
+    @property
+    def of_words(self) -> bool:
+        """It says words, and nothing else."""
+        more = self.refusal or self.finish or self.calls or self.usage is not None
+        return bool(self.text) and self.visible and not more
 
 
 def read(data: bytes | memoryview) -> Piece | None:
@@ -141,22 +147,16 @@ def rewritten(
 
     ``counted``: its usage as it came, None leaves it out. ``chunk``: the last one of a stream, which says nothing else.
     """
-    fields: dict[str, Any] = dict(_fields.decode(data))
+    fields: dict[str, Any] = dict(taken_apart(data))
     if model is not None:
         fields["model"] = dumps(model)
     if counted is None:
         fields.pop("usage", None)
     else:
-        inside = counted.strip()[1:-1].strip()
-        fields["usage"] = b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + about + b"}"
+        fields["usage"] = with_told(counted, about)
     if chunk:
         fields["choices"] = b"[]"
     return put_together(fields)
-
-
-def put_together(fields: Mapping[str, Any]) -> bytes:
-    """An object of its fields, each as it is written."""
-    return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
 
 
 def broken(error: BaseException) -> bytes:

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.lane.replies import Piece, put_together
+from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
+from intermodal.gateway.lane.replies import Piece
 from intermodal.wire import openai_responses_written
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
@@ -119,7 +120,6 @@ class Reply(msgspec.Struct):
 
 
 _reply = msgspec.json.Decoder(Reply)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any = msgspec.json.Decoder(dict[str, Any])
 _output = msgspec.json.Decoder(list[dict[str, Any]])
 
@@ -150,17 +150,16 @@ def read(data: bytes | memoryview) -> Piece | None:
 
 def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
     """A response, with the model's name as the client has it and what is told of the run beside its counts."""
-    fields: dict[str, Any] = {**_USUAL, **_fields.decode(data), "model": dumps(model)}
-    inside = counted.strip()[1:-1].strip()
-    fields["usage"] = b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + about + b"}"
+    fields: dict[str, Any] = {**_USUAL, **taken_apart(data), "model": dumps(model)}
+    fields["usage"] = with_told(counted, about)
     return put_together(fields)
 
 
 def begun(data: bytes | msgspec.Raw, model: str) -> bytes:
     """One that has begun, in the same way."""
-    return put_together({**_USUAL, **_fields.decode(data), "model": dumps(model)})
+    return put_together({**_USUAL, **taken_apart(data), "model": dumps(model)})
 
 
 def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
     """What a response says, item by item, as clients may name them later."""
-    return [item for item in _output.decode(_fields.decode(data)["output"]) if isinstance(item.get("id"), str)]
+    return [item for item in _output.decode(taken_apart(data)["output"]) if isinstance(item.get("id"), str)]

@@ -15,7 +15,7 @@ import msgspec
 from intermodal.gateway.dialects import RESPONSES, Encoder
 from intermodal.gateway.lane.anew import LiveAnew
 from intermodal.gateway.lane.exchange import End, Live, payload_of
-from intermodal.gateway.lane.replies import put_together
+from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.gateway.lane.response_replies import (
     OWN_ID,
     UNCOUNTED,
@@ -50,7 +50,6 @@ class _Event(msgspec.Struct):
 _NOTHING = _Event("", 0)
 _event = msgspec.json.Decoder(_Event)
 _item = msgspec.json.Decoder(Item)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class LiveResponse(LiveAnew):
@@ -123,7 +122,7 @@ class LiveResponse(LiveAnew):
                 return None
             self._said(found.delta)
         elif kind in _BEGINS:
-            self._started = _fields.decode(found.response)
+            self._started = taken_apart(found.response)
             return "" if reply_of(found.response).plain else None
         elif kind in _ENDS:
             return self._look_at_end(found)
@@ -170,7 +169,7 @@ class LiveResponse(LiveAnew):
             return None
         raw = bytes(found.response)
         if said < len(self._done):
-            raw = put_together({**_fields.decode(raw), "output": self._output()})
+            raw = put_together({**taken_apart(raw), "output": self._output()})
         self.usage, counted = reply.counted()
         self._ends(reply.ending(called=bool(self.calls)))
         self._answer = (found.type, raw, counted)

@@ -14,9 +14,8 @@ import msgspec
 from intermodal.gateway.dialects import RESPONSES
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import seen
-from intermodal.gateway.lane.reading import Chat, Measure, Opened, opened_body, settings_in
-from intermodal.gateway.lane.turns import Turns
-from intermodal.gateway.unread import unread
+from intermodal.gateway.lane.reading import Chat, Measure, Opened, settings_in
+from intermodal.gateway.lane.turns import Turns, read_turns
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.openai_responses import OUR_ID
 from intermodal.wire.openai_responses_served import ROLES
@@ -71,13 +70,7 @@ Pieces = list[bytes | memoryview]
 
 def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
     """The chat a body says, if the lane may take it."""
-    opened = opened_body(body.text, TAKEN)
-    if opened is None or unread((), body.text, RESPONSES):  # what is in its parts is told, too
-        return None
-    try:
-        return _read(body, opened, Turns(owner, measure))
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, ValueError, RecursionError):
-        return None
+    return read_turns(body, owner, measure, RESPONSES, TAKEN, _read)
 
 
 def _read(body: Body, opened: Opened, turns: Turns) -> Chat | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Endpoint, Host, Protocol
@@ -26,6 +25,7 @@ from intermodal.gateway.lane import (
 from intermodal.gateway.lane.exchange import Live
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.message_stream import LiveMessage
+from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.gateway.lane.ollama_stream import LiveLines
 from intermodal.gateway.lane.reading import Chat, Measure
 from intermodal.gateway.lane.replies import Piece, rewritten
@@ -138,13 +138,11 @@ def _encoded(encode: Callable[[ChatCall, Host], Encoded], said: str) -> Callable
             tools=request.tools, tool_choice=request.tool_choice, parallel_tools=request.parallel_tools,
             context=room(step, endpoint, limit), stream=opening.stream,
         )  # fmt: skip
-        fields = _fields.decode(b"".join(encode(call, endpoint.host).segments))
-        return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items() if name != said)
+        fields = taken_apart(b"".join(encode(call, endpoint.host).segments))
+        fields.pop(said, None)
+        return put_together(fields)[:-1]
 
     return start
-
-
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 OPENAI = Tongue(

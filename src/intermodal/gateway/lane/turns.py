@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
+from intermodal.gateway.dialects import Dialect
+from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen
-from intermodal.gateway.lane.reading import LONG, Measure, Sizes
+from intermodal.gateway.lane.reading import LONG, Chat, Measure, Opened, Sizes, opened_body
+from intermodal.gateway.unread import unread
+
+
+def read_turns(
+    body: Body, owner: str, measure: Measure, dialect: Dialect, taken: frozenset[str],
+    read: Callable[[Body, Opened, Turns], Chat | None],
+) -> Chat | None:  # fmt: skip
+    """The chat that ``read`` finds in a body with no other fields than ``taken``, if the lane may take it."""
+    opened = opened_body(body.text, taken)
+    if opened is None or unread((), body.text, dialect):  # what is in its parts is told, too
+        return None
+    try:
+        return read(body, opened, Turns(owner, measure))
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, ValueError, RecursionError):
+        return None
 
 
 @dataclass(slots=True)
