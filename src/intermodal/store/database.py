@@ -147,7 +147,7 @@ class Store:
     def statistics(self) -> Statistics:
         """What earlier attempts took, for the planner: the newest epoch (``store/epochs.py``)."""
         found = epochs.newest(self._database)
-        if not found.number:  # rows of an older version are learned from when they are first read
+        if not found.looked:  # rows of an older version are learned from when they are first read
             epochs.learn(self._database)
             found = epochs.newest(self._database)
         return found.statistics
