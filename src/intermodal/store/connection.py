@@ -108,6 +108,10 @@ CREATE TABLE run_sums (
     PRIMARY KEY (day, endpoint, outcome)
 ) WITHOUT ROWID;
 """,
+    6: """
+ALTER TABLE runs ADD COLUMN process TEXT NOT NULL DEFAULT '';
+CREATE INDEX runs_open ON runs (outcome) WHERE outcome = 'running';
+""",
 }
 SCHEMA_VERSION = max(_CHANGES)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from intermodal.gateway.lane.replies import usage_in
 from intermodal.wire.openai_reply import read_usage
 
-numbers = st.one_of(st.integers(-3, 2000), st.sampled_from([None, True, 1.5, "7", [], 10**30]))
+numbers: st.SearchStrategy[Any] = st.one_of(st.integers(-3, 2000), st.sampled_from([None, True, 1.5, "7", [], 10**30]))
 given_details = st.one_of(
     st.none(),
     st.dictionaries(st.sampled_from(["cached_tokens", "audio_tokens", "text_tokens", "cache_write_tokens"]), numbers),

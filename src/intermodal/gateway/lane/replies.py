@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
+from uuid import uuid4
 
 import msgspec
 
@@ -12,6 +13,7 @@ from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
 from intermodal.wire import openai_chat_served
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
+from intermodal.wire.halves import loads_with_halves, marked
 from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
 
 DONE = b"data: [DONE]\n\n"
@@ -103,6 +105,7 @@ class Piece(NamedTuple):
     counted: bytes
     model: bytes
     calls: tuple[tuple[int, str, str], ...]
+    halved: bool = False  # there are half characters in the text
 
     @property
     def of_words(self) -> bool:
@@ -127,7 +130,7 @@ def read(data: bytes | memoryview) -> Piece | None:
             if b'"prompt_tokens"' not in counted or b'"total_tokens"' not in counted:
                 counted = dumps(openai_chat_served.usage_of(usage))  # clients count on these
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+        return _halved(bytes(data))
     if not reply.choices:
         return Piece("", False, "", "", usage, counted, bytes(reply.model), ())
     choice = reply.choices[0]
@@ -178,6 +181,16 @@ def _words(reply: _Reply) -> Piece | None:
     return Piece(text, seen, "", "", None, b"", bytes(reply.model), ())
 
 
+def _halved(data: bytes) -> Piece | None:
+    """One that cuts a character in two; None for what cannot be read for any other reason."""
+    without = marked(data)
+    piece = read(without) if without is not None else None
+    if piece is None or not piece.text:
+        return piece
+    said = loads_with_halves(data)["choices"][0]
+    return piece._replace(text=(said.get("message") or said.get("delta"))["content"], halved=True)
+
+
 _NOTHING, _NO_GIVEN, _NO_MADE = _Said(), _Given(), _Made()
 
 
@@ -193,7 +206,14 @@ def rewritten(
 
     ``counted``: its usage as it came, None leaves it out. ``chunk``: the last one of a stream, which says nothing else.
     """
-    fields: dict[str, Any] = dict(taken_apart(data))
+    try:
+        fields: dict[str, Any] = dict(taken_apart(data))
+    except msgspec.DecodeError:
+        mark = uuid4().hex.encode()
+        without = marked(bytes(data), mark, keep=True)  # what it says goes on as it came, half characters too
+        if without is None:
+            raise
+        return rewritten(without, model, counted, about, chunk=chunk).replace(mark, b"\\")
     if model is not None:
         fields["model"] = dumps(model)
     if counted is None:
