@@ -121,6 +121,12 @@ class Gateway:
     def screen(self, head: Head) -> VirtualKey:
         """Whose request this is, before its body is read. Raises Refused: without a key for whatever is not open, be
         it there or not."""
+        if head.sound:  # but for whose it is, and whether we stop
+            key = OPEN if self.ledger is None else who(self.ledger, head)
+            if self.stopping or key.metrics:
+                head.sound = False
+                return self.screen(head)
+            return key
         self._guard.check(head)
         watching = self.client.config.serve.metrics
         free = is_open(head, watching)
@@ -135,6 +141,7 @@ class Gateway:
             raise Refused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
         if head.headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused("a body must come as it is, not compressed", status=415)
+        head.sound = not free and head.method == "POST"
         return key
 
     def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
