@@ -18,6 +18,7 @@ from intermodal.gateway.conversations import Conversations
 from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, place_of
+from intermodal.gateway.foreseen import foreseen
 from intermodal.gateway.guard import Guard, is_loopback
 from intermodal.gateway.items import Items
 from intermodal.gateway.lane.lane import Failure, Lane
@@ -230,6 +231,7 @@ class Gateway:
 
     async def planned(self, request: Request, owner: str, *, exact: bool = False) -> tuple[Prepared, Plan]:
         """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape."""
+        await foreseen(self.client, request)
         prepared = await self.client.prepare(request, counting=True)
         plan = plan_from(prepared.inputs) if exact else self.shapes.plan(prepared.inputs)
         self.plans[owner, plan.id] = plan

@@ -35,6 +35,7 @@ from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import Place, answered, going_on
 from intermodal.gateway.counted import LARGE, check_values, read_large
 from intermodal.gateway.dialects import Dialect
+from intermodal.gateway.foreseen import FIRST, SHARE
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.ids import new_id
 from intermodal.gateway.lane.lifted import Body, lifted
@@ -166,6 +167,8 @@ class Lane:
 
     async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
         body = await read_large(lifted, asked.body)
+        if len(body.text) > SHARE * FIRST:
+            return None  # more than many take: the executor's way refuses that before all of it is counted
         if len(asked.body) > LARGE or len(body.text) > _WORDS:
             return await asyncio.to_thread(_read, asked, body, tongue, self._measures.alone())
         return _read(asked, body, tongue, self._measures)
