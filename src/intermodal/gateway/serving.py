@@ -18,6 +18,7 @@ from intermodal.gateway.conversations import Conversations
 from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, place_of
+from intermodal.gateway.foreseen import foreseen
 from intermodal.gateway.guard import Guard, is_loopback
 from intermodal.gateway.items import Items
 from intermodal.gateway.lane.lane import Failure, Lane
@@ -121,6 +122,12 @@ class Gateway:
     def screen(self, head: Head) -> VirtualKey:
         """Whose request this is, before its body is read. Raises Refused: without a key for whatever is not open, be
         it there or not."""
+        if head.sound:  # but for whose it is, and whether we stop
+            key = OPEN if self.ledger is None else who(self.ledger, head)
+            if self.stopping or key.metrics:
+                head.sound = False
+                return self.screen(head)
+            return key
         self._guard.check(head)
         watching = self.client.config.serve.metrics
         free = is_open(head, watching)
@@ -135,6 +142,7 @@ class Gateway:
             raise Refused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
         if head.headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused("a body must come as it is, not compressed", status=415)
+        head.sound = not free and head.method == "POST"
         return key
 
     def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
@@ -224,6 +232,7 @@ class Gateway:
 
     async def planned(self, request: Request, owner: str, *, exact: bool = False) -> tuple[Prepared, Plan]:
         """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape."""
+        await foreseen(self.client, request)
         prepared = await self.client.prepare(request, counting=True)
         plan = plan_from(prepared.inputs) if exact else self.shapes.plan(prepared.inputs)
         self.plans[owner, plan.id] = plan

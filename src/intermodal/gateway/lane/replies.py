@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -51,6 +51,31 @@ class _Choice(msgspec.Struct):
 _UNSAID = msgspec.Raw()
 
 
+_Number = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Given(msgspec.Struct, forbid_unknown_fields=True):
+    cached_tokens: _Number | None = None
+    audio_tokens: _Number | None = None
+
+
+class _Made(msgspec.Struct, forbid_unknown_fields=True):
+    reasoning_tokens: _Number | None = None
+    audio_tokens: _Number | None = None
+    accepted_prediction_tokens: _Number | None = None
+    rejected_prediction_tokens: _Number | None = None
+
+
+class _Counts(msgspec.Struct, forbid_unknown_fields=True):
+    """Usage as OpenAI and most others write it."""
+
+    prompt_tokens: _Number
+    completion_tokens: _Number
+    total_tokens: _Number
+    prompt_tokens_details: _Given | None = None
+    completion_tokens_details: _Made | None = None
+
+
 class _Reply(msgspec.Struct):
     object: str | None = None
     choices: list[_Choice] = []
@@ -62,6 +87,7 @@ class _Reply(msgspec.Struct):
 
 _reply = msgspec.json.Decoder(_Reply)
 _any = msgspec.json.Decoder(dict[str, Any])
+_counts = msgspec.json.Decoder(_Counts)
 
 
 class Piece(NamedTuple):
@@ -100,7 +126,7 @@ def read(data: bytes | memoryview) -> Piece | None:
         counted = bytes(reply.usage)
         usage = None
         if counted and counted != _NULL:
-            usage = read_usage(_any.decode(counted), reply.service_tier or "")
+            usage = usage_in(counted, reply.service_tier or "")
             if b'"prompt_tokens"' not in counted or b'"total_tokens"' not in counted:
                 counted = dumps(openai_chat_served.usage_of(usage))  # clients count on these
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -120,6 +146,26 @@ def read(data: bytes | memoryview) -> Piece | None:
     seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
     finish = FINISH_REASONS.get(reason.lower(), reason[:40]) if reason else ""
     return Piece(text, seen, said.refusal or "", finish, usage, counted, bytes(reply.model), calls)
+
+
+def usage_in(counted: bytes, tier: str) -> Usage:
+    """As ``read_usage`` has it; what is written in the usual way is read in a tenth of the time.
+
+    Raises msgspec.MsgspecError for what is no object.
+    """
+    try:
+        told = _counts.decode(counted)
+    except msgspec.ValidationError:
+        return read_usage(_any.decode(counted), tier)
+    given, made = told.prompt_tokens_details or _NO_GIVEN, told.completion_tokens_details or _NO_MADE
+    thought, out = made.reasoning_tokens, told.completion_tokens
+    if thought and told.total_tokens == told.prompt_tokens + out + thought:  # xAI leaves it out
+        out += thought
+    return Usage(
+        input_tokens=told.prompt_tokens, output_tokens=out, cached_tokens=given.cached_tokens,
+        reasoning_tokens=thought, audio_tokens=made.audio_tokens, tier=tier.lower(),
+        input_by_modality=() if given.audio_tokens is None else (("audio", given.audio_tokens),),
+    )  # fmt: skip
 
 
 def _words(reply: _Reply) -> Piece | None:
@@ -145,7 +191,7 @@ def _halved(data: bytes) -> Piece | None:
     return piece._replace(text=(said.get("message") or said.get("delta"))["content"], halved=True)
 
 
-_NOTHING = _Said()
+_NOTHING, _NO_GIVEN, _NO_MADE = _Said(), _Given(), _Made()
 
 
 def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:
