@@ -51,6 +51,9 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|data):", re.IGNORECASE)  # no
 _SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop"})
 
 
+LONG = 64 << 10  # characters of texts that are counted at once, in 15 ms; more is for a thread
+
+
 class Options(TypedDict, total=False):
     """What may be said about a request: the fields of ``Policy`` and ``Sampling``, which document them.
 
@@ -165,7 +168,13 @@ async def counted(
 ) -> Opened:
     """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
     are asked where ``ask`` says so."""
-    opened = by.counted(opened, vocabularies(catalog), request.tools)
+    names = vocabularies(catalog)
+    if sum(part.chars for part in opened.facts.parts if part.kind == "text") > LONG:
+        import anyio.to_thread
+
+        opened = await anyio.to_thread.run_sync(by.counted, opened, names, request.tools)
+    else:
+        opened = by.counted(opened, names, request.tools)
     if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
         return opened
     from intermodal.executor import tokenizing

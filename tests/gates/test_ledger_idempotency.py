@@ -13,6 +13,7 @@ from intermodal.gateway.ledger import answers, sqlite
 from intermodal.gateway.ledger.books import Asked, Fresh, Replay
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.nouns import Refusal
+from intermodal.gateway.ledger.schema import CHANGES
 from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
 
 pytestmark = pytest.mark.anyio
@@ -194,3 +195,62 @@ async def test_C7_what_is_past_is_forgotten_a_few_at_a_time_and_is_in_nobodys_wa
     last = await started(tmp_path, now=3 * answers.KEPT_SECONDS)
     assert kept() == 0, "where nobody asks they go when a gateway starts, and every six hours"
     await last.close()
+
+
+KEEP = "INSERT INTO answers (owner, name, digest, worker, state, expires, body) VALUES ('k', ?, x'', 'w', ?, ?, ?)"
+
+
+async def test_C7_keeping_an_answer_takes_no_longer_the_more_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in steps of SQLite's machine. The limit is met each time, so that the oldest has to make room, too."""
+    steps: dict[int, int] = {}
+    for many in (10, 2000):
+        monkeypatch.setattr(answers, "MOST_BYTES", many * 100)
+        books = SqliteBooks(tmp_path / str(many) / FILE, clock=lambda: 1e9)
+        worker = books.enter()
+        with books._database.writing() as filling:
+            gone = [(f"gone{number}", "long", 2e9 + number, b"") for number in range(many)]
+            kept = [(f"kept{number}", "done", 3e9 + number, bytes(100)) for number in range(many)]
+            filling.executemany(KEEP, gone + kept)
+        fresh = books.ask(worker.id, ASKED, 1e9)
+        assert isinstance(fresh, Fresh)
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        with books._database.reading() as connection:
+            assert connection is not None
+            connection.set_progress_handler(step, 1)
+            books.finish(fresh.row, Replay(status=200, content_type="text/plain", body=bytes(100)), 4e9)
+            connection.set_progress_handler(None, 0)
+            states = [row["state"] for row in connection.execute("SELECT state FROM answers WHERE name = 'kept0'")]
+            assert states == ["long"], "the oldest made room"
+            told = connection.execute("SELECT bytes FROM answers_kept").fetchone()[0]
+            assert told == connection.execute("SELECT SUM(LENGTH(body)) FROM answers").fetchone()[0] == many * 100
+        steps[many] = count
+        books.close()
+    assert steps[2000] < 2 * steps[10], steps
+
+
+async def test_C7_answers_that_an_older_version_kept_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    with sqlite3.connect(path) as connection:
+        for version in (1, 2):
+            connection.executescript(CHANGES[version])
+        connection.execute("INSERT INTO schema VALUES (2)")
+        connection.execute(KEEP, ("n", "done", 2e9, bytes(70)))
+    connection.close()
+    ledger = await started(tmp_path)
+    fresh = await ledger.ask(ASKED)
+    assert isinstance(fresh, Fresh)
+    await ledger.finish(fresh, REPLY)
+    await ledger.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT bytes FROM answers_kept").fetchone()[0] == 70 + len(REPLY.body)
+        connection.execute("DELETE FROM answers")
+        assert connection.execute("SELECT bytes FROM answers_kept").fetchone()[0] == 0
+    connection.close()

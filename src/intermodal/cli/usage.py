@@ -97,7 +97,7 @@ def _show(summary: Summary) -> None:
         ],
     )  # fmt: skip
     click.echo(
-        f"\n{_many(summary.runs, 'run')}, {_many(summary.attempts, 'attempt')} ({summary.open} open), "
+        f"\n{_many(summary.runs, 'run')}{_apart(summary)}, {_many(summary.attempts, 'attempt')} ({summary.open} open), "
         f"{money(summary.cost)} in all; "
         f"plans use statistics of epoch {summary.epoch}"
     )
@@ -111,6 +111,15 @@ def _show(summary: Summary) -> None:
         click.echo("\nestimate beside actual: q-error = max(estimate / actual, actual / estimate), 1.00 is perfect")
         head = ("endpoint", "step", "figure", "before learning", "runs", "median", "p90", "as promised")
         echo_table(head, [_graded(grade) for grade in summary.grades])
+
+
+def _apart(summary: Summary) -> str:
+    """The runs that did not end by themselves."""
+    found = [
+        *([f"{summary.running} running"] if summary.running else []),
+        *([f"{summary.interrupted} interrupted by the end of their process"] if summary.interrupted else []),
+    ]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _compared(each: Beside) -> tuple[str, ...]:

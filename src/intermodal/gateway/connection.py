@@ -8,11 +8,12 @@ slow readers.
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import httptools
 
@@ -28,6 +29,19 @@ _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
 _LARGE = 256 << 10  # bytes of a body that is received where it stays: gathered and joined, it would be there twice
 _AT_ONCE = 1 << 20  # bytes of it that are received before anything else has its turn
 _PIPELINED = 16  # whole requests that may wait for the answer before theirs
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,8})\r\n")
+_DIGITS = 8
+
+
+class _Before(NamedTuple):
+    """The head of the last request, up to the figures of its length and from there: a client sends it again and again.
+
+    What the parser said of it holds for one that differs in these figures alone.
+    """
+
+    until: bytes
+    after: bytes
+    head: Head
 
 
 class Serving(Protocol):
@@ -66,6 +80,9 @@ class Connection(asyncio.Protocol):
         self._last: tuple[Head | None, Refused] | None = None
         self._room: asyncio.Event | None = None  # set once a slow reader has caught up; None while there is room
         self._caught_up: Callable[[], None] | None = None
+        self._before: _Before | None = None
+        self._last_head: Head | None = None  # of what came whole
+        self._inside = False  # the parser has seen a request's first byte, and not its end
         self._begin()
 
     def _begin(self) -> None:
@@ -106,6 +123,10 @@ class Connection(asyncio.Protocol):
         if self.refused:
             return
         headless = self._head is None
+        self._last_head = None
+        begins = not (self._inside or self._waiting or self.task)
+        if begins and self._before is not None and self._same_again(data, self._before):
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as stopped:
@@ -123,6 +144,47 @@ class Connection(asyncio.Protocol):
             elif self._space is not None and not self._parser.should_upgrade():
                 assert self._transport is not None
                 self._transport.set_protocol(_Filling(self, self._transport, self._space))
+            elif begins:
+                self._remember(data)
+
+    def _remember(self, data: bytes) -> None:
+        """The head of a request that came whole and alone, if what follows can be told by its bytes."""
+        head, end = self._last_head, data.find(b"\r\n\r\n") + 4
+        if head is None or not head.sound or self._last is not None or end < 4 or not data.startswith(b"POST "):
+            return
+        said = data[:end]
+        plain = head.version == "1.1" and "expect" not in head.headers and "upgrade" not in head.headers
+        if not plain or said.count(b"\n") != self._count + 2 or said.count(b"\r\n") != self._count + 2:
+            return
+        found = _LENGTH.search(said)
+        if found is not None and head.length == int(found[1]) == len(data) - end and self._parser.should_keep_alive():
+            self._before = _Before(said[: found.start(1)], said[found.end(1) :], head)
+
+    def _same_again(self, data: bytes, before: _Before) -> bool:
+        """Take a whole request whose head is the last one's but for its length; False where it is another."""
+        if not data.startswith(before.until):
+            return False
+        start = len(before.until)
+        end = data.find(b"\r", start, start + _DIGITS + 1)
+        said = data[start:end]
+        body = end + len(before.after)
+        if end < 0 or not said.isdigit() or not data.startswith(before.after, end) or len(data) - body != int(said):
+            return False
+        last = before.head
+        head = Head(
+            last.method, last.path, last.query, {**last.headers, "content-length": said.decode()}, last.hosts,
+            last.version, sound=True,
+        )  # fmt: skip
+        try:
+            key = self._serving.screen(head)
+            self._hold(len(data) - body)
+        except Refused as error:
+            self._head = head
+            self._refuse(error)
+            return True
+        self._length = 0  # what is held goes with the request
+        self._take(Asked(head=head, body=data[body:], key=key), keep_alive=True)
+        return True
 
     def _stay_here(self, rest: bytes) -> None:
         """Another protocol is not taken up, which HTTP allows. The parser ends at a head that offers one, while Java's
@@ -153,6 +215,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if len(self._waiting) >= _PIPELINED:
             raise Refused("too many requests at once on one connection", status=429)
+        self._inside = True
         self._begin()
         if self.task is None:  # from its first byte: a head that drips in is as late as one that stops
             self._patience(self._serving.limits.head_seconds)
@@ -239,8 +302,13 @@ class Connection(asyncio.Protocol):
         else:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body, self._space = [], None
+        self._last_head = self._head
         asked = Asked(head=self._head, body=body, key=self._key)
         self._length, self._head, self._size, self._target = 0, None, 0, b""  # what is held goes with the request
+        self._take(asked, keep_alive)
+
+    def _take(self, asked: Asked, keep_alive: bool) -> None:
+        self._inside = False
         self._waiting.append((asked, keep_alive))
         self.deadline = None
         self._next()
@@ -281,7 +349,10 @@ class Connection(asyncio.Protocol):
             self._closing |= self._cut
             if not reply.ended and not self.gone and self._transport is not None:
                 self._transport.abort()  # an answer that stops in the middle must not look whole
-            self._loop.call_soon(self._next)
+            if self._waiting or self._last is not None or self._closing:
+                self._loop.call_soon(self._next)
+            elif self._head is None:
+                self._patience(self._serving.limits.idle_seconds)
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -80,6 +80,8 @@ _NOT_HERE: Mapping[str, str] = {
 def door_of(head: Head) -> Door:
     """The door a head asks for. Raises Refused, 404 or 405."""
     path = head.path
+    if (door := DOORS.get((head.method, path))) is not None and not path.endswith("/"):
+        return door
     below = next((prefix for prefix in _BELOW if path.startswith(prefix) and len(path) > len(prefix)), path)
     method = "GET" if head.method == "HEAD" else head.method
     door = DOORS.get((method, below))
@@ -96,8 +98,9 @@ def door_of(head: Head) -> Door:
 
 def route_of(head: Head) -> str:
     """The path of a head's door, without the name that may follow it: one of few; "" where there is none."""
-    path = next((prefix for prefix in _BELOW if head.path.startswith(prefix)), head.path)
-    return path if path in _PATHS else ""
+    if head.path in _PATHS:
+        return head.path
+    return next((prefix for prefix in _BELOW if head.path.startswith(prefix)), "")
 
 
 def may_watch(head: Head, key: VirtualKey, watching: str) -> None:

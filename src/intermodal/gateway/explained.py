@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from intermodal.gateway.chats import asked_for
 from intermodal.gateway.dialects import CHAT, MESSAGES, RESPONSES
@@ -13,8 +14,10 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import fields_of
 from intermodal.gateway.reply import Reply
 from intermodal.plans.explain import explain as as_text
-from intermodal.plans.plan import Plan
+from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.rejections import folded
 from intermodal.wire._json import dumps
+from intermodal.wire.advice import for_clients
 from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
@@ -53,4 +56,23 @@ async def count_tokens(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 
 def _document(plan: Plan) -> dict[str, Any]:
-    return {"kind": "intermodal.plan", "version": VERSION, "plan": msgspec.to_builtins(plan), "text": as_text(plan)}
+    told = _told(plan)
+    # Rejections of many hosts are one line of the text, which has words of its own.
+    short = _told(replace(plan, rejected=folded(plan.rejected)))
+    return {"kind": "intermodal.plan", "version": VERSION, "plan": msgspec.to_builtins(told), "text": as_text(short)}
+
+
+def _told(plan: Plan) -> Plan:
+    """The plan with what its sentences advise in words of whoever asked over HTTP. Names of files stay as they are."""
+    return replace(
+        plan,
+        chosen=_route(plan.chosen),
+        fallbacks=tuple(map(_route, plan.fallbacks)),
+        outranked=tuple(replace(other, reason=for_clients(other.reason)) for other in plan.outranked),
+        rejected=tuple(replace(row, reason=for_clients(row.reason)) for row in plan.rejected),
+        notes=tuple(map(for_clients, plan.notes)),
+    )
+
+
+def _route(route: Candidate) -> Candidate:
+    return replace(route, warnings=tuple(map(for_clients, route.warnings)))

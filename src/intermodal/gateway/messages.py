@@ -45,7 +45,8 @@ class HttpLimits(Value):
 class Head:
     """Request line and headers. ``path`` as it came, without the query; names of ``headers`` in lower case.
 
-    ``hosts``: how many ``Host`` headers there were, which must be one.
+    ``hosts``: how many ``Host`` headers there were, which must be one. ``sound``: what can be said by the head alone,
+    whoever asks and whenever, was looked at.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Head:
     headers: Mapping[str, str] = field(default_factory=dict)
     hosts: int = 0
     version: str = "1.1"
+    sound: bool = False
 
     @property
     def length(self) -> int | None:

@@ -18,6 +18,7 @@ from intermodal.gateway.conversations import Conversations
 from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, place_of
+from intermodal.gateway.foreseen import foreseen
 from intermodal.gateway.guard import Guard, is_loopback
 from intermodal.gateway.items import Items
 from intermodal.gateway.lane.lane import Failure, Lane
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.workers.worker import Worker
 
 _TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
+_READS = 2  # turns after which all was read that was there: time in which we had no turn is held against nobody
 _LINGER = 2.0  # seconds in which a connection may ask once more, and be told that it ends, when others take over
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
@@ -120,6 +122,12 @@ class Gateway:
     def screen(self, head: Head) -> VirtualKey:
         """Whose request this is, before its body is read. Raises Refused: without a key for whatever is not open, be
         it there or not."""
+        if head.sound:  # but for whose it is, and whether we stop
+            key = OPEN if self.ledger is None else who(self.ledger, head)
+            if self.stopping or key.metrics:
+                head.sound = False
+                return self.screen(head)
+            return key
         self._guard.check(head)
         watching = self.client.config.serve.metrics
         free = is_open(head, watching)
@@ -134,6 +142,7 @@ class Gateway:
             raise Refused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
         if head.headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused("a body must come as it is, not compressed", status=415)
+        head.sound = not free and head.method == "POST"
         return key
 
     def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
@@ -223,6 +232,7 @@ class Gateway:
 
     async def planned(self, request: Request, owner: str, *, exact: bool = False) -> tuple[Prepared, Plan]:
         """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape."""
+        await foreseen(self.client, request)
         prepared = await self.client.prepare(request, counting=True)
         plan = plan_from(prepared.inputs) if exact else self.shapes.plan(prepared.inputs)
         self.plans[owner, plan.id] = plan
@@ -363,6 +373,8 @@ class Gateway:
         while True:
             await asyncio.sleep(_WAKE)
             now = loop.time()
+            for _ in range(_READS):
+                await asyncio.sleep(0)
             self.lane.watch(now)
             if self.worker is not None:
                 counting.tell(self, self.worker)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from intermodal.store.connection import Database
 
+DIED = "process_died"  # error of what a process left open, and outcome of its runs
 _BEFORE: dict[AttemptState, tuple[AttemptState, ...]] = {
     "sent": ("reserved",),
     "settled": ("sent",),
@@ -133,7 +134,7 @@ def recover(database: Database) -> int:
     with database.writing() as writer:
         for row in writer.execute(_OPEN).fetchall():
             if dead(row["process"]):
-                _close(writer, row, "estimated", Outcome(cost=None, error="process_died"))
+                _close(writer, row, "estimated", Outcome(cost=None, error=DIED))
                 closed += 1
     return closed
 

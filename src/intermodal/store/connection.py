@@ -108,6 +108,10 @@ CREATE TABLE run_sums (
     PRIMARY KEY (day, endpoint, outcome)
 ) WITHOUT ROWID;
 """,
+    6: """
+ALTER TABLE runs ADD COLUMN process TEXT NOT NULL DEFAULT '';
+CREATE INDEX runs_open ON runs (outcome) WHERE outcome = 'running';
+""",
 }
 SCHEMA_VERSION = max(_CHANGES)
 
@@ -265,7 +269,7 @@ class Database:
     def _grow(self, connection: sqlite3.Connection, found: int) -> None:
         newest = max(self._changes)
         for version in range(found + 1, newest + 1):
-            for statement in filter(str.strip, self._changes[version].split(";")):
+            for statement in _statements(self._changes[version]):
                 connection.execute(statement)
         connection.execute("DELETE FROM schema")
         connection.execute("INSERT INTO schema VALUES (?)", (newest,))
@@ -283,6 +287,18 @@ class Database:
 
     def _error(self, what: str, todo: str) -> StoreError:
         return StoreError(what, where=shown(self.path), todo=todo)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One by one: a trigger has semicolons of its own."""
+    import sqlite3
+
+    begun = ""
+    for piece in script.split(";"):
+        begun += f"{piece};"
+        if piece.strip() and sqlite3.complete_statement(begun):
+            yield begun
+            begun = ""
 
 
 def shown(path: Path) -> str:

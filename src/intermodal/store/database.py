@@ -15,7 +15,7 @@ from intermodal.errors import StoreError
 from intermodal.events import AttemptState
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
-from intermodal.store import attempts, epochs, figures, grades, load, passed, pruning, sums
+from intermodal.store import attempts, epochs, figures, grades, load, passed, pruning, runs, sums
 from intermodal.store.connection import Database, shown
 from intermodal.store.passed import Passed
 from intermodal.store.process import identity
@@ -102,9 +102,10 @@ class Store:
         return self.statistics()
 
     def recover(self) -> int:
-        """Close rows of dead processes as estimated, at their upper bound; returns how many."""
+        """Close what dead processes left: attempts as estimated, at their upper bound, and runs; returns how many."""
         self._recovered = True
-        return attempts.recover(self._database) + passed.recover(self._database, self._slates)
+        attempted = attempts.recover(self._database) + passed.recover(self._database, self._slates)
+        return attempted + runs.recover(self._database)
 
     # ---- calls that are passed on: see store/passed.py -----------------------------------------
 
@@ -146,7 +147,7 @@ class Store:
     def statistics(self) -> Statistics:
         """What earlier attempts took, for the planner: the newest epoch (``store/epochs.py``)."""
         found = epochs.newest(self._database)
-        if not found.number:  # rows of an older version are learned from when they are first read
+        if not found.looked:  # rows of an older version are learned from when they are first read
             epochs.learn(self._database)
             found = epochs.newest(self._database)
         return found.statistics
@@ -188,30 +189,15 @@ class Store:
     # ---- runs ---------------------------------------------------------------------------------
 
     def start_run(self, row: RunRow) -> None:
-        with self._database.writing(later=True) as connection:
-            connection.execute(
-                "INSERT INTO runs (id, plan, inputs, endpoint, objective, parts, started, outcome)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.id, row.plan, row.inputs, row.endpoint, row.objective,
-                    msgspec.json.encode(row.parts).decode(), row.started or attempts.now(), row.outcome,
-                ),
-            )  # fmt: skip
+        runs.start(self._database, row)
 
     def finish_run(self, row: RunRow) -> None:
-        with self._database.writing() as connection:
-            connection.execute(
-                "UPDATE runs SET finished = ?, outcome = ?, endpoint = ?, cost = ?, seconds = ? WHERE id = ?",
-                (row.finished or attempts.now(), row.outcome, row.endpoint, row.cost, row.seconds, row.id),
-            )
+        runs.finish(self._database, row)
 
     def runs(self, limit: int = 100) -> tuple[RunRow, ...]:
         """The newest runs, newest first."""
-        with self._database.reading() as connection:
-            if connection is None:
-                return ()
-            rows = connection.execute("SELECT * FROM runs ORDER BY rowid DESC LIMIT ?", (limit,)).fetchall()
-        return tuple(msgspec.convert({**dict(row), "parts": msgspec.json.decode(row["parts"])}, RunRow) for row in rows)
+        self._once()
+        return runs.newest(self._database, limit)
 
     # ---- the last conversation ----------------------------------------------------------------
 

@@ -4,7 +4,8 @@ Every ``EPOCH_ROWS`` ended rows the figures are worked out again, by whoever wro
 has seen many, every eighth part of them, for one row among hundreds moves little (``due``). Only when
 one of them changed materially do they become the next epoch, which is written down as it is; planning reads
 the newest epoch and never writes. So two plans with a run or two between them are the same bytes, and what
-an epoch says does not depend on the version of the arithmetic that reads it.
+an epoch says does not depend on the version of the arithmetic that reads it. Before there is anything to say a row
+number 0 says how far it was looked, or a store in which all failed would be read through for every plan.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def newest(database: Database) -> Epoch:
 
 def oldest(database: Database) -> Epoch:
     """The first epoch: rows up to it were planned with nothing learned."""
-    return _read(database, "SELECT * FROM epochs ORDER BY number LIMIT 1")
+    return _read(database, "SELECT * FROM epochs WHERE number > 0 ORDER BY number LIMIT 1")
 
 
 def learn(database: Database, *, at_once: bool = False) -> None:
@@ -61,15 +62,13 @@ def learn(database: Database, *, at_once: bool = False) -> None:
     found = figures.statistics(
         last.number + 1, attempts.recent(database, figures.READ), attempts.recent_made(database, figures.WINDOW)
     )
-    if not moved(last.statistics, found):
-        with database.writing() as connection:
-            connection.execute("UPDATE epochs SET looked = ? WHERE number = ?", (ended + made, last.number))
-        return
+    begin, looked = "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)", ended + made
     with database.writing() as connection:
-        connection.execute(
-            "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)",
-            (found.epoch, ended, made, ended + made, msgspec.json.encode(found), attempts.now()),
-        )
+        if moved(last.statistics, found):
+            row = (found.epoch, ended, made, looked, msgspec.json.encode(found), attempts.now())
+            connection.execute(begin, row)
+        elif not connection.execute("UPDATE epochs SET looked = ? WHERE number = ?", (looked, last.number)).rowcount:
+            connection.execute(begin, (0, 0, 0, looked, msgspec.json.encode(Statistics()), attempts.now()))
 
 
 def due(looked: int) -> int:

@@ -90,6 +90,8 @@ def summary(
         beside=tuple(_beside(each, newest) for each in every if each.compared),
         attempts=attempts,
         runs=totals.runs,
+        running=totals.running,
+        interrupted=totals.interrupted,
         cost=sum(each.pico for each in every) / PICO + sum(each.vast for each in every),
         open=totals.open,
         epoch=newest.number,

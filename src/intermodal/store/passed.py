@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 
 from intermodal.events import AttemptState
 from intermodal.store import slate
+from intermodal.store.attempts import DIED
 from intermodal.store.process import identity
 from intermodal.store.rows import Attempt, Outcome, Range, Reservation, Work
 
@@ -73,7 +74,7 @@ def recover(database: Database, folder: Path) -> int:
     """Make rows of what dead processes had on their way, at the upper bound. Returns how many."""
     made = 0
     for path, left in slate.left_over(folder):
-        outcome = Outcome(cost=None, error="process_died")
+        outcome = Outcome(cost=None, error=DIED)
         rows = [
             Passed(each.sort, each.attempt, each.run, each.started, each.started, "estimated", outcome)
             for each in left

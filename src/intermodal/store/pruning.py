@@ -239,8 +239,8 @@ def _epochs(batch: _Batch, before: str) -> int:
     with batch.database.reading() as connection:
         assert connection is not None
         keys = connection.execute(
-            "SELECT number FROM epochs WHERE number > (SELECT MIN(number) FROM epochs) AND written < ? ORDER BY number"
-            " LIMIT MAX(0, (SELECT COUNT(*) FROM epochs) - ?)", (before, _EPOCHS + 1),
+            "SELECT number FROM epochs WHERE number > (SELECT MIN(number) FROM epochs WHERE number > 0) AND written < ?"
+            " ORDER BY number LIMIT MAX(0, (SELECT COUNT(*) FROM epochs WHERE number > 0) - ?)", (before, _EPOCHS + 1),
         ).fetchall()  # fmt: skip
     return batch.delete(
         [tuple(key) for key in keys],

@@ -160,7 +160,10 @@ class Attempt(Value, frozen=True):
 
 
 class RunRow(Value, frozen=True):
-    """One run: names and digests, no content. ``outcome`` is "running", "finished", "cancelled" or an error code."""
+    """One run: names and digests, no content.
+
+    ``outcome`` is "running", "finished", "cancelled", an error code, or "process_died" where its process was killed.
+    """
 
     id: str
     plan: str
@@ -256,7 +259,8 @@ class Beside(Value, frozen=True):
 class Summary(Value, frozen=True):
     """``intermodal usage``: everything the store knows, added up.
 
-    ``added_up``: attempts of long ago whose rows are gone; they are in every sum.
+    ``added_up``: attempts of long ago whose rows are gone; they are in every sum. Of the ``runs``, ``running`` are on
+    their way in some process, and ``interrupted`` are those whose process ended first.
     """
 
     endpoints: tuple[EndpointUsage, ...] = ()
@@ -264,6 +268,8 @@ class Summary(Value, frozen=True):
     beside: tuple[Beside, ...] = ()
     attempts: int = 0
     runs: int = 0
+    running: int = 0
+    interrupted: int = 0
     cost: float = 0.0
     open: int = 0
     epoch: int = 0

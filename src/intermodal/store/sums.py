@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from intermodal.store.attempts import DIED
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -53,6 +55,11 @@ _COLUMNS: dict[str, str] = {
 _OF_ROWS = ", ".join(f"SUM({expression}) AS {name}" for name, expression in _COLUMNS.items())
 _OF_SUMS = ", ".join(f"SUM({name}) AS {name}" for name in _COLUMNS)
 _OPEN = "state IN ('reserved', 'sent')"  # in the words of the index
+_RUNS = (
+    "SELECT COALESCE(SUM(runs), 0), COALESCE(SUM(runs * (outcome = 'running')), 0),"
+    " COALESCE(SUM(runs * (outcome = ?)), 0)"
+    " FROM (SELECT outcome, 1 AS runs FROM runs UNION ALL SELECT outcome, runs FROM run_sums)"
+)
 
 
 class Total(NamedTuple):
@@ -88,6 +95,8 @@ class Totals(NamedTuple):
 
     endpoints: tuple[Total, ...] = ()
     runs: int = 0
+    running: int = 0
+    interrupted: int = 0
     open: int = 0
     kept: int = 0
 
@@ -101,11 +110,11 @@ def totals(database: Database) -> Totals:
         found: dict[str, Total] = {}
         for row in _totals(connection, upto):
             found[row.endpoint] = found[row.endpoint].plus(row) if row.endpoint in found else row
-        runs, kept, open_ = connection.execute(
-            "SELECT (SELECT COUNT(*) FROM runs) + (SELECT COALESCE(SUM(runs), 0) FROM run_sums),"
-            f" (SELECT COUNT(*) FROM attempts), (SELECT COUNT(*) FROM attempts WHERE {_OPEN})"
+        runs, running, interrupted = connection.execute(_RUNS, (DIED,)).fetchone()
+        kept, open_ = connection.execute(
+            f"SELECT (SELECT COUNT(*) FROM attempts), (SELECT COUNT(*) FROM attempts WHERE {_OPEN})"
         ).fetchone()
-    return Totals(tuple(found[name] for name in sorted(found)), runs, open_, kept)
+    return Totals(tuple(found[name] for name in sorted(found)), runs, running, interrupted, open_, kept)
 
 
 def _totals(connection: sqlite3.Connection, upto: int) -> Iterator[Total]:

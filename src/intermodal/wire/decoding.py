@@ -13,6 +13,7 @@ from intermodal import errors
 from intermodal.wire import status
 from intermodal.wire._json import loads
 from intermodal.wire.call import Error, Finish, Usage, WireEvent
+from intermodal.wire.halves import EventHalves, loads_with_halves, only_whole
 from intermodal.wire.ndjson import NdjsonReader
 from intermodal.wire.sse import LineTooLong, SseEvent, SseReader
 
@@ -41,6 +42,12 @@ class Decoding:
         self._refused = False
         self._usage: Usage | None = None
         self._out: list[WireEvent] = []
+        self._halves: EventHalves | None = None  # not None once a character came in halves
+
+    @property
+    def waits(self) -> bool:
+        """What comes next may complete a character."""
+        return self._halves is not None and self._halves.held
 
     def _lines(self) -> SseReader | NdjsonReader:
         """How a stream of this wire is cut into events."""
@@ -93,7 +100,7 @@ class Decoding:
 
     def _take(self) -> list[WireEvent]:
         out, self._out = self._out, []
-        return out
+        return out if self._halves is None else self._halves.whole(out)
 
     def _read_events(self, events: list[SseEvent]) -> None:
         for event in events:
@@ -107,7 +114,7 @@ class Decoding:
 
     def _read_json(self, data: bytes | str, *, name: str = "", whole: bool = False) -> None:
         try:
-            found = loads(data)
+            found = self._parsed(data)
         except ValueError:
             self._fail("the stream broke: what came is not whole JSON")
             return
@@ -116,11 +123,21 @@ class Decoding:
                 continue
             if name == "error" or tree.get("error") or "error" in (tree.get("object"), tree.get("type")):
                 self._out_usage()
+                tree = tree if self._halves is None else only_whole(tree)
                 self._end(Error(error=status.classify(200, self._headers, tree, self._endpoint)))
             elif whole:
                 self._read_reply(tree)
             else:
                 self._read_event(tree, name)
+
+    def _parsed(self, data: bytes | str) -> Any:
+        """Raises ValueError for what is no JSON."""
+        try:
+            return loads(data)
+        except ValueError:
+            found = loads_with_halves(data)
+        self._halves = self._halves or EventHalves()
+        return found
 
     # ---- the end
 

@@ -107,3 +107,24 @@ def test_a_remembered_plan_is_the_one_that_planning_afresh_makes(
         own, kept = plan.chosen.last.estimate, way.plan.chosen.last.estimate
         for name in ("input_tokens", "output_tokens", "cost"):
             assert getattr(own, name).high <= getattr(kept, name).high * (1 + 1e-9), name
+
+
+def test_what_is_learned_is_planned_with_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning is the first to see figures that changed since the last look; then chats of a shape share a plan."""
+    learned: list[Ready] = []
+    learn = Lane.learned
+
+    async def noted(self: Lane, ready: Ready, asked: Asked) -> Way | None:
+        learned.append(ready)
+        return await learn(self, ready, asked)
+
+    monkeypatch.setattr(Lane, "learned", noted)
+    monkeypatch.setattr("intermodal.gateway.lasting.FRESH", 1e9)  # no look comes in between
+    for _ in range(40):
+        assert house.chat("the same").status_code == 200
+    before, epoch = len(learned), house.gateway.client.epoch
+    house.gateway.client.store.learn()
+    for _ in range(20):
+        assert house.chat(f"other words {_}" * 9).status_code == 200
+    assert house.gateway.client.epoch >= epoch
+    assert len(learned) - before <= 3

@@ -144,3 +144,35 @@ def test_notes_of_an_answer_name_fields_too(small: House, host: FakeHost) -> Non
     for body in ({"max_tokens": 3}, {"max_tokens": 3, "moderation": True}):  # passed on, and by the executor
         told = json.dumps(small.chat("hello", **body).json()["usage"]["intermodal"]["notes"])
         assert "allow more with max_tokens" in told and not OPTION.search(told), told
+
+
+EXPLAINED: dict[str, tuple[dict[str, str], str]] = {
+    "a floor": ({}, "(x-intermodal-at-least)"),
+    "a price": ({"x-intermodal-max-cost": "0", "x-intermodal-at-least": "small"}, "(x-intermodal-max-cost, or"),
+    "consent": ({}, "whoever runs the server can give it (intermodal hosts add NAME)"),
+}
+
+
+@pytest.fixture
+def several(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """A cheap model, a dear one, and hosts that have a key but nobody's consent."""
+    small, dear = STRONG.replace('"large"', '"small"'), STRONG.replace("cloud/strong", "cloud/dear")
+    free = small.replace("mtok = 0.1", "mtok = 0").replace("mtok = 0.4", "mtok = 0")
+    path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, free), ("other", host.base_url, dear))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    for name in ("OPENAI_API_KEY", "GROQ_API_KEY", "MISTRAL_API_KEY"):
+        monkeypatch.setenv(name, "sk-nobody")
+    with House() as served:
+        yield served
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_a_plan_names_what_the_client_can_set(several: House, name: str) -> None:
+    headers, says = EXPLAINED[name]
+    tree = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
+    found = several.post("/v1/explain", tree, **headers)
+    assert found.status_code == 200, found.text
+    again = several.http.get(f"/v1/plans/{found.json()['plan']['id']}")
+    for said in (found, again):
+        text = " ".join(said.json()["text"].split())
+        assert says in text and not OPTION.search(said.text), said.json()["text"]

@@ -9,6 +9,7 @@ import pytest
 
 from intermodal.store.connection import SCHEMA_VERSION
 from intermodal.store.database import Store, StoreError
+from intermodal.store.process import identity
 from intermodal.store.rows import Made, Outcome, Reservation
 
 DUMP = Path(__file__).parent / "version1.sql"  # as version 0.1.0 wrote it: 12 settled rows, one left open
@@ -40,6 +41,21 @@ def test_rows_money_and_the_conversation_of_an_older_version_are_there(old: Path
     conversation = store.last_conversation()
     assert conversation is not None and conversation.endpoint == "e:m"
     assert version(old) == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize(
+    ("whose", "outcome"), [("dead", "process_died"), ("mine", "running"), ("gone", "process_died")]
+)
+def test_a_run_that_an_older_version_left_open_is_whose_its_attempts_are(old: Path, whose: str, outcome: str) -> None:
+    """It wrote no process beside a run. Where the attempts were deleted for their age, so is the run's process."""
+    with sqlite3.connect(old) as connection:
+        if whose == "gone":
+            connection.execute("DELETE FROM attempts")
+        else:
+            process = identity() + ("0" if whose == "dead" else "")
+            connection.execute("UPDATE attempts SET process = ?, run = 'r1'", (process,))
+    connection.close()
+    assert [row.outcome for row in Store(old).runs()] == [outcome]
 
 
 def test_an_older_versions_rows_are_learned_from(old: Path) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import random
 import time
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import msgspec
 import pytest
 
 from intermodal.events import Usage
+from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
 from intermodal.store import figures
 from intermodal.store.database import Store
-from intermodal.store.rows import Made, Outcome, Range, Reservation, Work
+from intermodal.store.pruning import Keep
+from intermodal.store.rows import Attempt, Made, Outcome, Range, Reservation, Work
 
 _RUNS = count()
 
@@ -303,6 +306,31 @@ def test_two_clients_of_one_store_see_the_same_epoch(store: Store) -> None:
         chat(store, 100, first=0.5)
     other = Store(store.path)
     assert msgspec.json.encode(other.statistics()) == msgspec.json.encode(store.statistics())
+
+
+def test_a_store_in_which_all_failed_is_not_read_through_for_every_plan(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    work_out = figures.statistics
+
+    def counted(epoch: int, rows: Sequence[Attempt], made: Sequence[Made]) -> Statistics:
+        read.append(len(rows))
+        return work_out(epoch, rows, made)
+
+    monkeypatch.setattr(figures, "statistics", counted)
+    for _ in range(25):
+        key = store.reserve(Reservation(run=f"r{next(_RUNS)}", step="s", op="generate", task="t", endpoint="e"))
+        store.sent(key)
+        store.void(key, Outcome(error="call"))
+        assert store.statistics().epoch == 0
+    assert read == [10, 20]
+    assert Store(store.path).statistics().rows == {} and read == [10, 20], "another process goes by that"
+    for _ in range(20):
+        chat(store, 100, first=0.5)
+    assert store.statistics().epoch == 1 and learned(store, "decode").mid > 0
+    store.prune(Keep(seconds=0.0, rows=0))
+    assert store.statistics().epoch == 1 and len(store.summary().grades) > 0
 
 
 def test_reading_statistics_writes_nothing(store: Store) -> None:

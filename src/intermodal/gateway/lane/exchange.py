@@ -25,6 +25,7 @@ from intermodal.wire._json import dumps
 from intermodal.wire.call import Error, WireEvent
 from intermodal.wire.call import Usage as Counts
 from intermodal.wire.decoding import Decoding
+from intermodal.wire.halves import Halves, joined
 from intermodal.wire.openai_chat_served import usage_of
 from intermodal.wire.turns import turn
 
@@ -213,7 +214,7 @@ class Whole(Exchange):
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
         self.first_at = self._loop.time()
-        self._note(piece)
+        self._note(piece._replace(text=joined(piece.text)) if piece.halved else piece)
         if piece.usage is not None:
             self.counted = piece.counted
         self.items += self._reader.items(self.raw)
@@ -269,6 +270,7 @@ class Live(Exchange):
         self._timer: asyncio.TimerHandle | None = None
         self._like: Likeness | None = None  # a chunk that others are like
         self._tries = TRIES
+        self._halves = Halves()  # of what is noted of the text
 
     def _take(self, data: bytes) -> None:
         if self._whole is None:  # what it is shows in its first byte: headers say all sorts of things
@@ -305,7 +307,7 @@ class Live(Exchange):
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Look at an event; what of it goes on is put into ``through``."""
-        if self._like is not None and (text := self._like.words(event)) is not None:
+        if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
             through.append(event)
             self.text.append(text)
             return "looped" if self._guard is not None and self._loops(text) else ""
@@ -321,13 +323,15 @@ class Live(Exchange):
         piece = None if b"event: error" in event and not simple else read(payload)
         if piece is None:
             return self._reread_event(event, through)
+        if piece.halved or self._halves.held:  # it goes on as it came: whoever puts the pieces together has it whole
+            piece = piece._replace(text=self._halves.join(piece.text))
         self._note(piece)
         self._sample = payload
         if piece.model != self._named or not piece.model:
             payload, simple = self._rename(payload, piece), False
         if piece.usage is not None:
             self._last, self._counted = payload, piece.counted
-            if piece.text or piece.calls or piece.finish:
+            if piece.text or piece.halved or piece.calls or piece.finish:
                 through.append(b"data: " + rewritten(payload, self._model, None, b""))
         else:
             through.append(event if simple else b"data: " + payload)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from msgspec.structs import replace
@@ -36,6 +35,7 @@ from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import Place, answered, going_on
 from intermodal.gateway.counted import LARGE, check_values, read_large
 from intermodal.gateway.dialects import Dialect
+from intermodal.gateway.foreseen import FIRST, SHARE
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.ids import new_id
 from intermodal.gateway.lane.lifted import Body, lifted
@@ -167,6 +167,8 @@ class Lane:
 
     async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
         body = await read_large(lifted, asked.body)
+        if len(body.text) > SHARE * FIRST:
+            return None  # more than many take: the executor's way refuses that before all of it is counted
         if len(asked.body) > LARGE or len(body.text) > _WORDS:
             return await asyncio.to_thread(_read, asked, body, tongue, self._measures.alone())
         return _read(asked, body, tongue, self._measures)
@@ -184,6 +186,7 @@ class Lane:
         client = gateway.client
         catalog = inputs.catalog if inputs is not None else client.catalog_for(ready.policy)
         epoch = inputs.statistics.epoch if inputs is not None else client.epoch  # what it was planned with
+        client.epoch = max(client.epoch, epoch)  # else all of this shape are planned until the next look
         refusals = client.upstreams.refusals
         self._ways[ready.key] = _Known(way, catalog, client.machine, epoch, client.today, refusals)
         return way
@@ -304,7 +307,8 @@ class _Passage:
         self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue, self._loop)
         self._sent = False
         self._cost: float | None = None
-        self._silence = Silence(reply, self._comment)
+        self._silence: Silence | None = None
+        self._weighed: Work | None = None
 
     async def go(self) -> Failure | None:
         way, gateway, reply = self._way, self._gateway, self._reply
@@ -341,7 +345,8 @@ class _Passage:
 
     def forget(self) -> None:
         """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
-        self._silence.close()
+        if self._silence is not None:
+            self._silence.close()
         del self._exchange
 
     async def _admitted(self) -> Reservation | None:
@@ -367,6 +372,7 @@ class _Passage:
             live = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
             self._exchange = live
             if way.tongue.dialect.comment:
+                self._silence = Silence(reply, self._comment)
                 self._silence.last(chats.QUIET)
         pipes = self._lane.pipes
         pipe = pipes.take(way.target, self._began)
@@ -394,7 +400,8 @@ class _Passage:
     # ---- a stream ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        self._silence.end()
+        if self._silence is not None:
+            self._silence.end()
         self._open()
 
     def _open(self) -> None:
@@ -431,7 +438,8 @@ class _Passage:
         self._open()
         waited = self._loop.time() - self._began
         self._reply.put(b": %b: no word yet, %d s\n\n" % (self._way.step.op.encode(), waited))
-        self._silence.last(chats.AGAIN)
+        if self._silence is not None:
+            self._silence.last(chats.AGAIN)
 
     # ---- the end -------------------------------------------------------------------------------
 
@@ -564,9 +572,14 @@ class _Passage:
             first=None if first is None else max(0.0, first - self._sent_at), error=code,
         )  # fmt: skip
 
-    @cached_property
+    @property
     def _work(self) -> Work:
         """How much was sent, by our own rules."""
+        if self._weighed is None:
+            self._weighed = self._weigh()
+        return self._weighed
+
+    def _weigh(self) -> Work:
         chat, way = self._chat, self._way
         if way.tools or not chat.plain:
             return Work()

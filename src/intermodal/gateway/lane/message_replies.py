@@ -10,6 +10,7 @@ from intermodal.gateway.lane.replies import Piece
 from intermodal.wire.anthropic_reply import FINISH_REASONS, Counts
 from intermodal.wire.anthropic_served import error_of
 from intermodal.wire.call import Usage
+from intermodal.wire.halves import loads_with_halves, marked
 from intermodal.wire.openai_chat_served import sse
 
 _NULL = b"null"
@@ -53,6 +54,7 @@ class Event(NamedTuple):
     usage: bytes
     model: bytes
     started: tuple[tuple[int, str, str], ...]
+    halved: bool = False  # there are half characters in it
 
 
 def read(data: bytes | memoryview) -> Piece | None:
@@ -78,7 +80,7 @@ def event_of(data: bytes) -> Event | None:
     try:
         event = _reply.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+        return _halved(data)
     if not event.type or event.type == "error":
         return None
     inner, block, delta = event.message or _EMPTY, event.content_block or _NOTHING, event.delta or _NOTHING
@@ -87,6 +89,19 @@ def event_of(data: bytes) -> Event | None:
     seen = bool(text.strip() or started or delta.thinking or block.type not in ("", "text", "thinking"))
     usage = bytes(event.usage) or bytes(inner.usage)
     return Event(event.type, text, seen, finish_of(delta.stop_reason), usage, bytes(inner.model), started)
+
+
+def _halved(data: bytes) -> Event | None:
+    """One that cuts a character in two; None for what cannot be read for any other reason."""
+    without = marked(data)
+    event = event_of(without) if without is not None else None
+    if event is None:
+        return None
+    if not event.text:
+        return event._replace(halved=True)
+    told = loads_with_halves(data)
+    said: str = (told.get("delta") or told["content_block"])["text"]
+    return event._replace(text=said, halved=True)
 
 
 _EMPTY, _NOTHING = _Reply(), _Block()

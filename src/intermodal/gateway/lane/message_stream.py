@@ -6,7 +6,7 @@ Its counts come with the event before the last, which is where what we have to s
 from __future__ import annotations
 
 from intermodal.gateway.lane.exchange import End, Live, payload_of
-from intermodal.gateway.lane.message_replies import counts_in, event_of
+from intermodal.gateway.lane.message_replies import Event, counts_in, event_of
 from intermodal.gateway.lane.replies import rewritten
 from intermodal.wire._json import dumps
 from intermodal.wire.anthropic_reply import Counts
@@ -48,11 +48,7 @@ class LiveMessage(Live):
             self.usage = counts_in(self._counts, found.usage) or self.usage
         for place, call, tool in found.started:
             self.calls[place] = (call, tool)
-        if found.text:
-            self.text.append(found.text)
-        self.finish = found.finish or self.finish
-        if found.visible and self.first_at is None:
-            self.first_at = self._loop.time()
+        found = self._heard(found)
         if found.type == "message_start" and found.model:
             name = b'"model":' + dumps(self._model)
             for said in (b'"model":' + found.model, b'"model": ' + found.model):
@@ -68,6 +64,17 @@ class LiveMessage(Live):
         if self._guard is not None and found.text and self._loops(found.text):
             return "looped"
         return ""
+
+    def _heard(self, found: Event) -> Event:
+        """Note what it says, with characters that came in halves put together."""
+        if found.halved or self._halves.held:
+            found = found._replace(text=self._halves.join(found.text))
+        if found.text:
+            self.text.append(found.text)
+        self.finish = found.finish or self.finish
+        if found.visible and self.first_at is None:
+            self.first_at = self._loop.time()
+        return found
 
     def _end_of(self, payload: bytes, counted: bytes) -> bytes:
         told = self._teller.told(self)

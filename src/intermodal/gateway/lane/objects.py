@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,7 +15,15 @@ taken_apart = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 def put_together(fields: Mapping[str, Any]) -> bytes:
     """An object of its fields."""
-    return b"{" + b",".join(dumps(name) + b":" + bytes(raw) for name, raw in fields.items()) + b"}"
+    pieces: list[Any] = []
+    for name, raw in fields.items():
+        pieces += (_named(name), raw)
+    return b"{" + b"".join(pieces)[1:] + b"}"
+
+
+@lru_cache(maxsize=256)
+def _named(name: str) -> bytes:
+    return b"," + dumps(name) + b":"
 
 
 def with_told(counted: bytes, about: bytes) -> bytes:

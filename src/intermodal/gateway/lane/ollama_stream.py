@@ -66,6 +66,8 @@ class LiveLines(LiveAnew):
     def _heard(self, line: bytes, through: list[bytes]) -> End:
         if not line:
             return ""
+        if self._decoding.waits:  # for the rest of a character
+            return self._anew(line, through)
         try:
             found = _line.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -27,6 +27,7 @@ from intermodal.gateway.lane.response_replies import (
 )
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Error, Usage
+from intermodal.wire.halves import loads_with_halves, marked
 from intermodal.wire.served import answered
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})
@@ -99,7 +100,7 @@ class LiveResponse(LiveAnew):
         if payload == b"[DONE]":
             return self._unsaid_end() if self.begun else self._start_anew(through)
         try:
-            found = _event.decode(payload)
+            found = self._found(payload)
             end = self._look(found)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             found, end = _NOTHING, None
@@ -112,6 +113,22 @@ class LiveResponse(LiveAnew):
         return end
 
     # ---- events let through
+
+    def _found(self, payload: bytes) -> _Event:
+        """What is written there. Raises MsgspecError. Half characters go on as they came, and are noted whole."""
+        try:
+            found = _event.decode(payload)
+        except msgspec.DecodeError:
+            without = marked(payload)
+            if without is None:
+                raise
+            found = _event.decode(without)
+            if found.delta:
+                found.delta = self._halves.join(loads_with_halves(payload)["delta"])
+        else:
+            if self._halves.held and found.delta:
+                found.delta = self._halves.join(found.delta)
+        return found
 
     def _look(self, found: _Event) -> End | None:
         """What an event says; None where it is not as one expects it."""

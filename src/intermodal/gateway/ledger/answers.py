@@ -64,7 +64,7 @@ def finish(connection: sqlite3.Connection, row: int, reply: Replay, now: float) 
         ("long" if long else "done", reply.status, reply.content_type, b"" if long else reply.body,
          now + KEPT_SECONDS, row),
     )  # fmt: skip
-    while connection.execute("SELECT COALESCE(SUM(LENGTH(body)), 0) FROM answers").fetchone()[0] > MOST_BYTES:
+    while connection.execute("SELECT bytes FROM answers_kept").fetchone()[0] > MOST_BYTES:
         connection.execute(
             "UPDATE answers SET state = 'long', body = x'' WHERE row ="
             " (SELECT row FROM answers WHERE state = 'done' AND LENGTH(body) > 0 ORDER BY expires LIMIT 1)"

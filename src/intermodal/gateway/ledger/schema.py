@@ -3,7 +3,8 @@
 keys: the secret's hash, never the secret. spending: what an account took in a period, all workers together; ``unknown``
 is the part of it that nobody could tell and that counts at its upper bound. leases: what a worker has drawn of it, sums
 since it began; of a rate only what lies idle there. workers: processes that draw, and when each was last heard of
-(seconds since the epoch). buckets: level of a rate's bucket at an instant. answers: replies kept for idempotency keys.
+(seconds since the epoch). buckets: level of a rate's bucket at an instant. answers: replies kept for idempotency keys;
+answers_kept: bytes of all of them. The file keeps that sum by itself, whichever version of us writes to it.
 """
 
 from __future__ import annotations
@@ -38,4 +39,18 @@ CREATE TABLE answers (
 CREATE INDEX answers_expire ON answers (expires);
 """,
     2: "ALTER TABLE workers ADD COLUMN seen REAL NOT NULL DEFAULT 0;",
+    3: """
+CREATE TABLE answers_kept (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL);
+INSERT INTO answers_kept SELECT 1, COALESCE(SUM(LENGTH(body)), 0) FROM answers;
+CREATE TRIGGER answers_come AFTER INSERT ON answers BEGIN
+    UPDATE answers_kept SET bytes = bytes + LENGTH(NEW.body);
+END;
+CREATE TRIGGER answers_change AFTER UPDATE OF body ON answers BEGIN
+    UPDATE answers_kept SET bytes = bytes - LENGTH(OLD.body) + LENGTH(NEW.body);
+END;
+CREATE TRIGGER answers_go AFTER DELETE ON answers BEGIN
+    UPDATE answers_kept SET bytes = bytes - LENGTH(OLD.body);
+END;
+CREATE INDEX answers_oldest ON answers (expires) WHERE state = 'done' AND LENGTH(body) > 0;
+""",
 }
