@@ -12,6 +12,7 @@ import ipaddress
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ ROOT = Path(__file__).parent.parent
 DEFAULT_WEIGHTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en", "piper-en-us-joe-medium")
 REAL_WEIGHTS = cache_dir(os.environ) / "weights"
 SECRET = re.compile(r"(_API_KEY|_TOKEN|_SECRET)$")
+
+# Tests start hundreds of processes. Where no compiled files are kept, as in many containers, each compiles us again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -51,10 +51,11 @@ def long_pdf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_of_300_pages_the_one_that_is_asked_for_is_found_and_the_rest_said_to_be_left_out(
-    no_eye: LlamaServer, long_pdf: Path
+    no_eye: LlamaServer, long_pdf: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    configure(tmp_path_factory, monkeypatch, no_eye.row("text").replace("context = 8192", "context = 1536"))
     ran = intermodal(
-        "ask", "In which colour was the signal box at Trondheim painted?", str(long_pdf), "-m", READER,
+        "ask", "Which colour has the signal box at Trondheim? Answer with the colour.", str(long_pdf), "-m", READER,
         "--temperature", "0", "--max-tokens", "32", timeout=200,
     )  # fmt: skip
     assert ran.code == 0, ran.err
@@ -132,7 +133,7 @@ def test_a_page_with_more_text_than_planned_for_is_planned_again_and_the_timelin
     row = no_eye.row("text").replace("context = 8192", "context = 400")
     configure(tmp_path_factory, monkeypatch, row, no_eye.row("long"))
     picture = tmp_path / "faint.png"
-    picture.write_bytes(faint())
+    picture.write_bytes(faint(lines=8))
     request = package.make_request("What is the last number?", picture, max_tokens=24, temperature=0.0)
     with package.Client() as client:
         plan = client.plan(request)

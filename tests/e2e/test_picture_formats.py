@@ -1,16 +1,20 @@
-"""Words in a picture are read whatever the format: the command, a real reader, a fresh process each."""
+"""Words in a picture are read whatever the format: one client, a real reader that stays in memory, a fake host.
+
+What the reader made of each picture is looked at where it goes: at the host.
+"""
 
 from __future__ import annotations
 
-import sys
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-from command import intermodal
+import intermodal
+from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.e2e
 
@@ -48,10 +52,34 @@ def _save(form: str, page: Image.Image, folder: Path) -> Path:
 FORMS = ["still-gif", "animated-gif", "still-webp", "animated-webp", "rotated-jpeg", "cmyk-jpeg", "16-bit-png"]
 
 
+@pytest.fixture(scope="module")
+def host() -> Iterator[FakeHost]:
+    with FakeHost(answer="the answer") as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def client(host: FakeHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[intermodal.Client]:
+    home = tmp_path_factory.mktemp("formats")
+    (home / "intermodal.toml").write_text(
+        f'[hosts.cloud]\nbase_url = "{host.base_url}"\nzone = "internet"\n'
+        '[[hosts.cloud.models]]\nid = "cloud/strong"\ninput = ["text"]\ncontext = 32000\ntier = "large"\n'
+        "input_mtok = 0.1\noutput_mtok = 0.4\n"
+    )
+    env = {"INTERMODAL_HOME": str(home), "INTERMODAL_CONFIG": str(home / "intermodal.toml")}
+    with intermodal.Client(env={**os.environ, **env, "INTERMODAL_DISCOVERY": "off"}) as found:
+        yield found
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_the_words_of_a_picture_are_read_in_every_format(form: str, tmp_path: Path, media: Path) -> None:
+def test_the_words_of_a_picture_are_read_in_every_format(
+    form: str, tmp_path: Path, media: Path, host: FakeHost, client: intermodal.Client
+) -> None:
     page = Image.open(media / "screenshot-invoice.png").convert("RGB")
     path = _save(form, page, tmp_path)
-    ran = intermodal("ask", "What is the total?", str(path), "--max-tokens", "8", "--save-derived", str(tmp_path))
-    assert ran.code == 0, ran.err
-    assert "1,380.50" in (tmp_path / f"{path.name}.read.txt").read_text()
+    request = intermodal.make_request("What is the total?", path, max_tokens=8)
+    before = len(host.attempts)
+    result = client.run(request, client.plan(request))
+    assert result.text == "the answer"
+    [attempt] = host.attempts[before:]
+    assert b"1,380.50" in attempt.body

@@ -173,6 +173,7 @@ def test_B1_a_whole_answer_is_whole_however_it_comes(gate: Gate, full_gates: boo
         assert heard.succeeded and heard.text == TEXT
 
 
+@pytest.mark.parametrize("gate", [(60.0, 60.0, "")], indirect=True)  # it is about cuts, and not about who is slow
 def test_B2_no_answer_mixes_two_models(gate: Gate, full_gates: bool) -> None:
     """Cuts anywhere, before the first word too, with a fallback at hand."""
     cuts = 10_000 if full_gates else 40
@@ -277,6 +278,34 @@ def test_B3_and_B4_nothing_is_seen_of_an_attempt_that_fails_before_its_first_wor
         assert gate.hears(job[1], f"policy:m{number}").succeeded
 
     each(work, one)
+
+
+@pytest.mark.parametrize("gate", [(1.0, 1.0, "")], indirect=True)
+@pytest.mark.parametrize("said", [0, 3])
+def test_time_in_which_the_gateway_itself_stood_still_is_held_against_no_host(gate: Gate, said: int) -> None:
+    """A process that was stopped (or got no turn on a busy machine) wakes late; what came meanwhile is there."""
+    head, *events = upstreams.whole("openai", TOKENS).pieces
+
+    def one(number: int, client: Client) -> None:
+        gate.plays[f"first-{number}"] = Play([head, *events[: said + 1], 0.5, *events[said + 1 :]], paid=True)
+        heard = gate.hears(client, f"policy:m{number}")
+        assert heard.succeeded and heard.text == TEXT, (client.path, heard)
+
+    for client in CLIENTS.values():
+        assert gate.hears(client, "policy:m0").succeeded  # what is imported and planned for the first time
+    asked = gate.asked["first-0"]
+    with ThreadPoolExecutor(len(CLIENTS)) as pool:
+        asking = [pool.submit(one, number, client) for number, client in enumerate(CLIENTS.values())]
+        end = time.monotonic() + 30
+        while any(gate.asked[f"first-{number}"] <= asked * (number == 0) for number in range(len(CLIENTS))):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        time.sleep(0.2)
+        gate.served.child.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        gate.served.child.send_signal(signal.SIGCONT)
+        for each_asked in asking:
+            each_asked.result()
 
 
 def _left(gate: Gate, client: Client, moment: str, number: int, name: str) -> float:

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,22 @@ PYTHON = sorted(path for folder in ("src", "tests", "examples", "benchmarks") fo
 FILE_LINES, FUNCTION_LINES, PARAMETERS = 600, 80, 8
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree(path)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trees_are_kept_no_longer() -> Iterator[None]:
+    """Every rule looks at the same ones; together they are hundreds of megabytes."""
+    yield
+    nodes.cache_clear()
+    tree.cache_clear()
 
 
 def place(path: Path, node: ast.AST) -> str:
@@ -26,7 +41,7 @@ def place(path: Path, node: ast.AST) -> str:
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -49,7 +64,7 @@ def test_no_code_is_made_from_data() -> None:
     """No eval, exec, pickle, marshal or shell: data stays data."""
     bad = []
     for path in MODULES:
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
                 if name in ("eval", "exec", "compile", "__import__", "os.system", "os.popen"):
@@ -95,7 +110,7 @@ def test_no_branch_on_a_name_of_a_host_or_model() -> None:
     asks = re.compile(r"\b(provider|vendor|host_id|base_url|(host|model|endpoint)(\.(id|name))?)$")
     bad = []
     for path in MODULES:
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if not isinstance(node, ast.Compare):
                 continue
             sides = [node.left, *node.comparators]
@@ -111,7 +126,7 @@ def test_every_error_can_be_told_apart_from_silence() -> None:
     """No bare ``except:`` and no ``except Exception: pass``."""
     bad = []
     for path in MODULES:
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ExceptHandler):
                 if node.type is None:
                     bad.append(f"{place(path, node)} bare except")
@@ -127,7 +142,7 @@ def test_printing_is_left_to_the_command_line() -> None:
     for path in MODULES:
         if path.relative_to(PACKAGE).parts[0] == "cli":
             continue
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write", "click.echo"):
                 logged = any(word.arg == "file" and ast.unparse(word.value) == "sys.stderr" for word in node.keywords)
                 if not logged:  # a worker's standard error is its log

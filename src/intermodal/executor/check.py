@@ -228,20 +228,35 @@ def repeats(text: str) -> bool:
     words = text.lower().split()
     if len(words) < _LINES:
         return False
-    lines = (" ".join(line.lower().split()) for line in text.splitlines() if line.strip())
-    if any(_LETTERS.search(line) and sum(1 for _ in same) >= _LINES for line, same in groupby(lines)):
+    lines = text.splitlines()
+    if len(lines) >= _LINES and _stands_still(lines):
         return True
-    if max(Counter(words).values()) < _PHRASES:
+    if len(words) < _PHRASE_WORDS.start * _PHRASES or max(Counter(words).values()) < _PHRASES:
         return False
     return any(_repeats_every(words, size) for size in _PHRASE_WORDS if size * _PHRASES <= len(words))
 
 
+def _stands_still(lines: list[str]) -> bool:
+    said = (" ".join(line.lower().split()) for line in lines if line.strip())
+    return any(_LETTERS.search(line) and sum(1 for _ in same) >= _LINES for line, same in groupby(said))
+
+
 def _repeats_every(words: list[str], size: int) -> bool:
-    """Whether some phrase of ``size`` words stands eight times in a row."""
-    run = 0
-    for place in range(size, len(words)):
-        run = run + 1 if words[place] == words[place - size] else 0
-        if run >= size * (_PHRASES - 1) and _LETTERS.search(" ".join(words[place - size + 1 : place + 1])):
+    """Whether some phrase of ``size`` words stands eight times in a row.
+
+    Then ``least`` words in a row are each the one a phrase before, and one of their places is a multiple of ``least``:
+    only there is looked, so that all sizes together cost a third of a look at each word.
+    """
+    least = size * (_PHRASES - 1)
+    for place in range(least, len(words), least):
+        if words[place] != words[place - size]:
+            continue
+        begin = end = place
+        while begin > size and place - begin < least and words[begin - 1] == words[begin - 1 - size]:
+            begin -= 1
+        while end + 1 < len(words) and end + 1 - begin < least and words[end + 1] == words[end + 1 - size]:
+            end += 1
+        if end + 1 - begin >= least and _LETTERS.search(" ".join(words[place - size + 1 : place + 1])):
             return True
     return False
 

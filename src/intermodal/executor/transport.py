@@ -21,6 +21,7 @@ from intermodal._version import __version__
 from intermodal.catalog.nouns import Auth
 from intermodal.catalog.waits import Waits
 from intermodal.content import Value
+from intermodal.executor.limits import Limit
 from intermodal.wire.call import Encoded
 
 if TYPE_CHECKING:
@@ -97,14 +98,15 @@ class Response:
         async with aclosing(cast("AsyncGenerator[bytes, None]", self._raw.aiter_bytes())) as source:
             while True:
                 answering = request.phase == "answering" and not self.wordless
-                seconds = request.timeouts.idle if answering else request.first_byte_deadline - anyio.current_time()
+                silent_at = anyio.current_time() + request.timeouts.idle if answering else request.first_byte_deadline
+                chunk = None
                 try:
-                    with anyio.fail_after(max(0.0, seconds)):
+                    with Limit(silent_at) as limit:
                         chunk = await anext(source, None)
-                except TimeoutError:
-                    raise request.silent(wordless=self.wordless) from None
                 except Exception as error:
                     raise request.failure(error) from None
+                if limit.over:
+                    raise request.silent(wordless=self.wordless)
                 if chunk is None:
                     return
                 if chunk:
@@ -136,13 +138,11 @@ class _Request:
     """What is known about a request on its way: how far it came, and how to say that it failed."""
 
     def __init__(self, segments: Sequence[bytes], where: str, timeouts: Timeouts, record: Record | None = None) -> None:
-        import anyio
-
         self.phase: Phase = "connecting"
         self.where = where
         self.timeouts = timeouts
         self.first_byte_deadline = math.inf  # known when the last byte of the request was taken
-        self.scope = anyio.CancelScope()
+        self.limit = Limit()
         self._left = deque(segments)
         self.record = record
 
@@ -169,7 +169,8 @@ class _Request:
         import anyio
 
         if self.first_byte_deadline == math.inf:
-            self.first_byte_deadline = self.scope.deadline = anyio.current_time() + self.timeouts.first_byte
+            self.first_byte_deadline = anyio.current_time() + self.timeouts.first_byte
+            self.limit.until(self.first_byte_deadline)
             if self.record is not None:
                 self.record.after()
 
@@ -411,7 +412,7 @@ class Transport:
                 extensions["trace"] = request.trace
             content = request if encoded.segments else None
             built = httpx.Request(method, address, headers=headers, content=content, extensions=extensions)
-            with anyio.CancelScope() as request.scope:
+            with request.limit:
                 raw = await send(built)
             if raw is None:
                 raise request.silent()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LEVELS: Mapping[LogLevel, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 MOST = 10_000  # lines that wait for a reader
 TOGETHER = 0.05  # seconds that lines are gathered before they are written at once
+_QUIET = 40  # times that there was none
 _WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for all day by machines
 
 
@@ -101,11 +102,17 @@ class Log:
             self._lines.put(line)
 
     def _run(self) -> None:
+        quiet = _QUIET
         while True:
-            found = [self._lines.get()]
+            # Only the first line after a silence wakes this thread. To be woken for each would take from whoever is
+            # served the interpreter, right when the next request comes.
+            found = [self._lines.get()] if quiet >= _QUIET else []
             self._ending.wait(TOGETHER)
             while not self._lines.empty():
                 found.append(self._lines.get())
+            quiet = 0 if found else quiet + 1
+            if not found:
+                continue
             said = [self._write(line) for line in found if line is not None]
             if self.dropped > self._told:
                 words = f"{self.dropped - self._told} lines of the log were not read in time"

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.workers.worker import Worker
 
 _TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
+_READS = 2  # turns after which all was read that was there: time in which we had no turn is held against nobody
 _LINGER = 2.0  # seconds in which a connection may ask once more, and be told that it ends, when others take over
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 
@@ -372,6 +373,8 @@ class Gateway:
         while True:
             await asyncio.sleep(_WAKE)
             now = loop.time()
+            for _ in range(_READS):
+                await asyncio.sleep(0)
             self.lane.watch(now)
             if self.worker is not None:
                 counting.tell(self, self.worker)

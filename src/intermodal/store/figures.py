@@ -32,7 +32,7 @@ media: extract_page       seconds a page; render_megapixel, frames_second, demux
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from intermodal.costing.tokens import SPEECH
 from intermodal.plans.statistics import Statistics
@@ -146,9 +146,8 @@ def _weight(age: int) -> float:
 def _speeds(rows: Sequence[Attempt], before: dict[str, Prior]) -> dict[str, Quantity]:
     seen = [one for age, row in _aged(rows) for one in observations(row, _weight(age))]
     found: dict[str, Quantity] = {}
-    for figure, result in fitted(seen, before).items() if seen else ():
-        if result.times >= ENOUGH:
-            found[figure] = _quantity(result, per_second=figure in _PER_SECOND)
+    for figure, result in _fitted(seen, before).items():
+        found[figure] = _quantity(result, per_second=figure in _PER_SECOND)
     return found
 
 
@@ -195,8 +194,13 @@ def _media(rows: Sequence[Made]) -> dict[str, Quantity]:
             Seen((("worker", 1.0), (figure, row.amount)), row.seconds, _weight(len(usual) - 1 - index))
             for index, row in enumerate(usual)
         ]
-    results = fitted(seen, media_priors()) if seen else {}
-    return {figure: _quantity(result) for figure, result in results.items() if result.times >= ENOUGH}
+    return {figure: _quantity(result) for figure, result in _fitted(seen, media_priors()).items()}
+
+
+def _fitted(seen: Sequence[Seen], before: Mapping[str, Prior]) -> dict[str, Fitted]:
+    """What was seen often enough to say something; of few observations nothing was, and nothing is worked out."""
+    results = fitted(seen, before) if len(seen) >= ENOUGH else {}
+    return {figure: result for figure, result in results.items() if result.times >= ENOUGH}
 
 
 def _quantity(result: Fitted, *, per_second: bool = False) -> Quantity:
@@ -215,8 +219,7 @@ def _rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
 def _counting(rows: Sequence[Attempt]) -> dict[str, Quantity]:
     """How the server counts what goes in, beside our rules."""
     seen = reconcile.seen([(row, _weight(age)) for age, row in _aged(rows)])
-    results = fitted(seen, reconcile.PRIORS) if seen else {}
-    return {figure: _quantity(result) for figure, result in results.items() if result.times >= ENOUGH}
+    return {figure: _quantity(result) for figure, result in _fitted(seen, reconcile.PRIORS).items()}
 
 
 # ---- counts -------------------------------------------------------------------------------------

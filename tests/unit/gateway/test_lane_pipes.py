@@ -195,12 +195,14 @@ async def test_an_idle_connection_that_its_host_closed_is_not_used() -> None:
 
 async def test_a_host_gets_its_time_and_no_more() -> None:
     loop = asyncio.get_running_loop()
-    for pieces, kind, words in (
-        ((60.0,), errors.Unreachable, "gave no answer within 0.2 s"),
-        ((SIZED[:-4], 60.0), errors.StreamCut, "went silent for 0.1 s"),
+    for pieces, waits, kind, words in (
+        ((60.0,), False, errors.Unreachable, "gave no answer within 0.2 s"),
+        ((SIZED[:-4], 60.0), False, errors.StreamCut, "went silent for 0.1 s"),
+        ((SIZED[:-4], 60.0), True, errors.StreamCut, "said no word within 0.2 s"),
     ):
         async with at(Site(*pieces), first_byte=0.2, idle=0.1) as (pipes, target):
             heard = Heard()
+            heard.waits = waits
             pipe = await pipes.connect(target, "host:m")
             pipe.send(target, [BODY], heard, "host:m")
             while not heard.over.is_set():

@@ -37,10 +37,12 @@ def sentences() -> Iterator[tuple[str, str]]:
         for path in [ROOT / name] if name.endswith(".py") else sorted((ROOT / name).rglob("*.py")):
             if path == ROOT / "wire" / "advice.py":
                 continue
-            tree = ast.parse(path.read_text())
-            within = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-            within |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-            for node in ast.walk(tree):
+            if "--" not in (source := path.read_text()):
+                continue
+            nodes = tuple(ast.walk(ast.parse(source)))
+            within = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+            within |= {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+            for node in nodes:
                 if isinstance(node, ast.JoinedStr):
                     words = "".join(
                         str(part.value) if isinstance(part, ast.Constant) else "word" for part in node.values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from unittest.mock import patch
 
@@ -18,18 +19,23 @@ from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import decide
 from intermodal.planner.converters import TASKS, Floors
 from intermodal.planner.demand import demand, tier_of
+from intermodal.planner.index import Group
 from intermodal.planner.lanes import for_itself
 from intermodal.planner.routes import price, priced
 from intermodal.planner.score import Key, key, score
 from intermodal.planner.survivors import jobs_needed, survivors
-from intermodal.planner.way import Conversions, unread
+from intermodal.planner.way import Conversions, Way, unread
 
 CASES = 150
+SAMPLE = 50_000  # routes of a case, at most, but with --full-gates
 TIE = 1e-9  # a regret that is none, but for seconds, kept aspects or money after an equal number
 
 
-def brute_force(case: Case, floors: Floors) -> Key | None:
-    """The best key over everything there is."""
+Choices = list[tuple[Group, list[list[Way]]]]
+
+
+def everything(case: Case, floors: Floors) -> Choices:
+    """Every class of endpoints, with the ways of each bundle that it could take."""
     left = survivors(case, jobs_needed(case))
     conversions: Conversions = {
         job: [e for group in groups if group.tier(TASKS[job]) >= floors.of(job) for e in group.members]
@@ -38,7 +44,7 @@ def brute_force(case: Case, floors: Floors) -> Key | None:
     }
     with patch.object(ways, "BOTH_OF", 1_000):  # every pair of a reader and an eye
         choices = [ways.ways(case, bundle, conversions) for bundle in case.bundles]
-    best: Key | None = None
+    found: Choices = []
     for group in left.by_job[case.job]:
         as_seen = [
             (bundle, [unread(way, bundle) for way in some] if group.cannot_read else some)
@@ -48,22 +54,37 @@ def brute_force(case: Case, floors: Floors) -> Key | None:
             for_itself(bundle, [way for way in some if rules.of_way(group, way, bundle, case) is None])
             for bundle, some in as_seen
         ]
+        found.append((group, usable))
+    return found
+
+
+def routes(choices: Choices) -> int:
+    """How many there are."""
+    return sum(len(group.members) * math.prod(map(len, usable)) for group, usable in choices)
+
+
+def brute_force(case: Case, floors: Floors, choices: Choices) -> Key | None:
+    """The best key over everything there is."""
+    best: Key | None = None
+    for group, usable in choices:
         for chosen in itertools.product(*usable):
             assignment = assign(case, chosen, case.book(group))
             needs = demand(case, group, assignment)
             for endpoint in group.members:
                 rates = case.rates(endpoint)
                 numbers = price(case, endpoint, group.remote, rates, needs)
+                mine = key(case, endpoint.id, numbers, needs, min(needs.tier, tier_of(case, group, needs)))
+                if best is not None and mine >= best:
+                    continue  # allowed or not, it is not the best
                 if rules.of_route(priced(case, endpoint, group, rates, needs, numbers, floors.answer), case) is None:
-                    mine = key(case, endpoint.id, numbers, needs, min(needs.tier, tier_of(case, group, needs)))
-                    best = mine if best is None or mine < best else best
+                    best = mine
     return best
 
 
-def compared_with(seeds: range) -> Iterator[float]:
+def compared_with(seeds: range, most: float = math.inf) -> Iterator[float]:
     """Per case that can be compared: the chosen route's number over that of the best there is, less one.
 
-    Above 0 also where only a tie-break is missed.
+    Above 0 also where only a tie-break is missed. A case of more routes than ``most`` is left out.
     """
     for seed in seeds:
         described, catalog = seeded(seed)
@@ -75,7 +96,10 @@ def compared_with(seeds: range) -> Iterator[float]:
             continue
         if decision.chosen.assignment.left_out:
             continue
-        best = brute_force(case, decision.settled.floors)
+        choices = everything(case, decision.settled.floors)
+        if routes(choices) > most:
+            continue
+        best = brute_force(case, decision.settled.floors, choices)
         assert best is not None
         assert best[:-1] <= decision.chosen.key[:-1], "brute force looks at everything"
         if best[:-1] == decision.chosen.key[:-1]:
@@ -85,8 +109,8 @@ def compared_with(seeds: range) -> Iterator[float]:
         yield max(mine / least - 1 if least > 0 else mine - least, TIE)
 
 
-def test_the_chosen_route_is_the_best_there_is_in_99_of_100_cases() -> None:
-    found = list(compared_with(range(CASES)))
+def test_the_chosen_route_is_the_best_there_is_in_99_of_100_cases(full_gates: bool) -> None:
+    found = list(compared_with(range(CASES), math.inf if full_gates else SAMPLE))
     missed = sum(regret > 0 for regret in found)
     assert len(found) > CASES * 0.6
     assert missed <= len(found) * 0.01, f"{missed} of {len(found)} plans were not the best"

@@ -249,9 +249,13 @@ class Pipe(asyncio.Protocol):
 
     def expire(self) -> None:
         """The host has been silent for too long."""
-        if self._answering:
+        error: errors.CallError
+        if self._answering and self.wordless:
+            what = f"said no word within {self._timeouts.first_byte:g} s"
+            error = errors.StreamCut(what, where=self._where, todo="allow more time")
+        elif self._answering:
             what = f"went silent for {self._timeouts.idle:g} s in the middle of its answer"
-            error: errors.CallError = errors.StreamCut(what, where=self._where, todo="ask again")
+            error = errors.StreamCut(what, where=self._where, todo="ask again")
         else:
             what = f"gave no answer within {self._timeouts.first_byte:g} s"
             error = errors.Unreachable(what, where=self._where, todo="allow more time", sent=self.sent)

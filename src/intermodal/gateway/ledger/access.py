@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.ledger.books import Books
 
 LOOK_SECONDS = 0.1  # so long a key that was revoked may still be taken
+_EXPECTED = 1.0  # seconds after a request in which another is looked out for
 _NAMES = ("authorization", "x-api-key", "api-key")
 _NONE = Refusal(
     status=401, code="invalid_api_key",
@@ -46,6 +47,7 @@ class Access:
         self._clock = clock
         self._version = -1
         self._looked = -1.0
+        self._asked = -1.0
         self._known: dict[bytes, VirtualKey] = {}
         self._by_id: dict[str, VirtualKey] = {}
         self._open = False
@@ -68,7 +70,7 @@ class Access:
 
     def who(self, headers: Mapping[str, str]) -> VirtualKey | Refusal:
         """Whose request this is. ``headers``: names in lower case. Raises StoreError."""
-        now = self._clock()
+        now = self._asked = self._clock()
         if not 0 <= now - self._looked < LOOK_SECONDS:
             self._look()
         if not self._known and self._open:
@@ -87,6 +89,16 @@ class Access:
         if key.expires is not None and now >= key.expires:
             return _EXPIRED
         return key
+
+    @property
+    def expecting(self) -> bool:
+        """Somebody asked lately, so that it is worth while to ``look_ahead``."""
+        return 0 <= self._clock() - self._asked < _EXPECTED
+
+    def look_ahead(self) -> None:
+        """In a thread, see whether keys changed, so that nobody who asks has to wait for it. Raises StoreError."""
+        now = self._clock()
+        self._looked = now if self._books.version() == self._version else -1.0
 
     def key(self, name: str) -> VirtualKey:
         """By its id, as ``who`` found it."""

@@ -293,6 +293,8 @@ class Ledger:
 
     async def _write(self) -> None:
         lines = self._till.tick(self._clock())
+        if not lines and self.access.expecting:
+            await self._off(self.access.look_ahead)
         await self._tell(lines)
 
     async def _tell(self, lines: list[tuple[Purse, Line]]) -> None:
@@ -302,7 +304,7 @@ class Ledger:
         values = [line for _, line in lines]
         self._telling += 1
         try:
-            left = await self._off(lambda: self._books.write(self._worker, values, self._clock()))
+            left = await self._off(lambda: self._written(values))
         except StoreError:
             self._till.failed(lines)
             self._failed = True
@@ -311,6 +313,11 @@ class Ledger:
             self._telling -= 1
         self._till.written(lines, left)
         self._failed = False
+
+    def _written(self, values: Sequence[Line]) -> Sequence[int]:
+        if self.access.expecting:
+            self.access.look_ahead()
+        return self._books.write(self._worker, values, self._clock())
 
     async def _off(self, do: Callable[[], T]) -> T:
         """Run it in the ledger's thread. Finished even if whoever waits for it is cancelled."""
