@@ -131,7 +131,7 @@ def read(data: bytes | memoryview) -> Piece | None:
         usage = None
         if counted and counted != _NULL:
             usage, plain = _usage_in(counted, reply.service_tier or "")
-            if not plain:  # clients count on some of them, and give up over what is no count
+            if not plain:  # clients count on some of them, and that they are counts
                 counted = dumps(openai_chat_served.usage_of(usage))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _halved(bytes(data))
