@@ -337,7 +337,7 @@ class Live(Exchange):
             through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
             self.first_at = self._loop.time()
-        if self._tries and self.begun and simple and piece.of_words:
+        if self._tries and self.first_at is not None and simple and piece.of_words:
             self._tries -= 1
             self._like = likeness_of(event, piece)
         if self._guard is not None and piece.text and self._loops(piece.text):
