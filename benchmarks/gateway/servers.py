@@ -76,7 +76,9 @@ def ours(folder: Path, *arguments: str) -> str:
 
 
 def _env(folder: Path) -> dict[str, str]:
-    return {**os.environ, "INTERMODAL_HOME": str(folder), "INTERMODAL_CONFIG": str(folder / "intermodal.toml")}
+    """Compiled files are kept, as an installed package has them, whatever this shell says of them."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "INTERMODAL_HOME": str(folder), "INTERMODAL_CONFIG": str(folder / "intermodal.toml")}
 
 
 def _intermodal(*limits: str, config: str = "") -> Callable[[Path, Path, int], Start]:

@@ -79,9 +79,16 @@ class Asked:
     sent: bool = False
     counted: bool = False
     checked: bool = False
-    admitting: asyncio.Lock = field(default_factory=asyncio.Lock)
     told: dict[str, str] = field(default_factory=dict)
     served: Served = field(default_factory=Served)
+    _admitting: asyncio.Lock | None = None
+
+    @property
+    def admitting(self) -> asyncio.Lock:
+        """Of its runs, where it is several."""
+        if self._admitting is None:
+            self._admitting = asyncio.Lock()
+        return self._admitting
 
     @property
     def owner(self) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
 from importlib.util import find_spec
 
 from intermodal.runtimes.embedded import piper
@@ -24,7 +28,22 @@ _PROGRAMS: dict[str, tuple[Callable[[], str], str]] = {"piper": (piper.program, 
 
 def installed() -> dict[str, str]:
     """Protocol -> "" when it can be used, else what to run to get it."""
-    return {protocol: missing(protocol) for protocol in (*_NEEDS, *_PROGRAMS)}
+    there = _modules(_stamp(), find_spec)
+    return {protocol: there[protocol] if protocol in there else missing(protocol) for protocol in (*_NEEDS, *_PROGRAMS)}
+
+
+@lru_cache(maxsize=1)
+def _modules(stamp: object, find: object) -> dict[str, str]:
+    """What is missing of modules: the same until something is put into a folder where Python looks for them."""
+    return {protocol: missing(protocol) for protocol in _NEEDS}
+
+
+def _stamp() -> tuple[tuple[str, int], ...]:
+    found = []
+    for path in sys.path:
+        with suppress(OSError):
+            found.append((path, os.stat(path or ".").st_mtime_ns))
+    return tuple(found)
 
 
 def missing(protocol: str) -> str:

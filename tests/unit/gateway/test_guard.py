@@ -153,7 +153,7 @@ def test_requests_on_one_connection_are_answered_in_their_order(house: House) ->
 def saying(words: str, size: int, path: str = "chat/completions", more: bytes = b"") -> bytes:
     """A request of so many bytes of body, the most of them a picture."""
     noise = random.Random(size).randbytes(size * 3 // 4 - 400)
-    coded = b64encode(png(40, 30) + noise).decode()
+    coded = b64encode(png(40, 30, noise)).decode()
     parts = [
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{coded}"}},
         {"type": "text", "text": words},

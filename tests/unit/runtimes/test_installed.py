@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +39,11 @@ def test_looking_takes_milliseconds() -> None:
     started = time.perf_counter()
     installed()
     assert time.perf_counter() - started < 0.1
+
+
+def test_what_is_installed_while_a_server_runs_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "_NEEDS", {"other": (("a_runtime_that_comes_later",), "install it")})
+    monkeypatch.syspath_prepend(tmp_path)
+    assert installed()["other"] == "install it"
+    (tmp_path / "a_runtime_that_comes_later.py").write_text("")
+    assert installed()["other"] == ""

@@ -180,9 +180,7 @@ class Lane:
         gateway = self._gateway
         inputs = await self._inputs(ready, asked)
         plan = gateway.shapes.shared(inputs) if inputs is not None else None
-        way = None
-        if inputs is not None and plan is not None:
-            way = self._way(ready, inputs, plan)
+        way = self._way(ready, inputs, plan) if inputs is not None and plan is not None else None
         client = gateway.client
         catalog = inputs.catalog if inputs is not None else client.catalog_for(ready.policy)
         epoch = inputs.statistics.epoch if inputs is not None else client.epoch  # what it was planned with
@@ -584,11 +582,12 @@ class _Passage:
         if way.tools or not chat.plain:
             return Work()
         pictures = chat.pictures
-        between = max(0, len(chat.texts) - 1)  # a line's end
-        rough = text_tokens(
-            between + sum(text.chars for text in chat.texts), between + sum(text.size for text in chat.texts),
-            between + sum(text.pretokens for text in chat.texts),
-        )  # fmt: skip
+        chars = size = words = max(0, len(chat.texts) - 1)  # a line's end between two
+        for text in chat.texts:
+            chars, size, words = chars + text.chars, size + text.size, words + text.pretokens
+        rough = text_tokens(chars, size, words)
+        if not pictures:
+            return Work(text_tokens=rough.mid, messages=chat.messages)
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,

@@ -145,7 +145,7 @@ def opened_body(body: bytes, taken: frozenset[str]) -> Opened | None:
 
 def settings_in(fields: Mapping[str, msgspec.Raw], but: frozenset[str]) -> tuple[tuple[str, bytes], ...]:
     """What is said besides the messages, as it came."""
-    return tuple((name, bytes(fields[name])) for name in sorted(fields.keys() - but))
+    return tuple([(name, bytes(fields[name])) for name in sorted(fields.keys() - but)])
 
 
 def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:

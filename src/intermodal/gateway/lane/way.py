@@ -7,7 +7,7 @@ executor does it; whatever is not in it goes through the executor.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -56,6 +56,16 @@ class Means(NamedTuple):
     tariff: tuple[Vector, ...]
     timeouts: Timeouts
     proxies: bool
+
+
+class _Told(msgspec.Struct):
+    cost: float | None
+    attempts: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Way:
@@ -217,8 +227,5 @@ def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Sort:
 
 def about(way: Way, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()) -> bytes:
     """What is told of a run beside its usage, as ``told.py`` has it."""
-    said: dict[str, Any] = {
-        "cost": cost, "attempts": attempts, "seconds": round(seconds, 3),
-        "notes": [*way.notes, *map(for_clients, notes)],
-    }  # fmt: skip
-    return way.about + b"," + msgspec.json.encode(said)[1:]
+    said = _Told(cost, attempts, round(seconds, 3), (*way.notes, *map(for_clients, notes)) if notes else way.notes)
+    return way.about + b"," + _encode(said)[1:]
