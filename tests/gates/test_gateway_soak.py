@@ -24,11 +24,10 @@ from typing import Any, NamedTuple
 import pytest
 from tests.gates import upstreams
 from tests.gates.clients import CLIENTS
+from tests.gates.corpus import png
 from tests.gates.served import Served, states
 from tests.gates.wall import Play, Wall, refusal
 from tests.unit.gateway.house import SEEING, STRONG
-
-from intermodal.testing.painted import png
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]
 
@@ -86,7 +85,9 @@ class Load:
         self._chance = random.Random(SEED)
         self.met: Counter[str] = Counter()
         self.looks: list[Look] = []
-        self._picture = base64.b64encode(png("a fake") + self._chance.randbytes(100_000)).decode()
+        self._picture = base64.b64encode(
+            png(64, 48, bits=8, extra=[(b"noIs", self._chance.randbytes(100_000))])
+        ).decode()
 
     async def run(self, seconds: float) -> None:
         self._began = time.monotonic()

@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[str, str] = {}
         self._hosts = self._count = self._size = self._length = self._arrived = 0
-        self._since = 0.0  # when the body began to come
+        self._since = 0.0  # when the head was whole
         self._head: Head | None = None
         self._key = OPEN
         self._body: list[bytes] = []
@@ -170,6 +170,9 @@ class Connection(asyncio.Protocol):
         body = end + len(before.after)
         if end < 0 or not said.isdigit() or not data.startswith(before.after, end) or len(data) - body != int(said):
             return False
+        if int(said) > self._serving.limits.body:
+            return False
+        self._size = 0  # of empty lines before it, which some clients send after a body
         last = before.head
         head = Head(
             last.method, last.path, last.query, {**last.headers, "content-length": said.decode()}, last.hosts,
@@ -183,7 +186,7 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
             return True
         self._length = 0  # what is held goes with the request
-        self._take(Asked(head=head, body=data[body:], key=key), keep_alive=True)
+        self._take(Asked(head=head, body=data[body:], key=key, since=self._loop.time()), keep_alive=True)
         return True
 
     def _stay_here(self, rest: bytes) -> None:
@@ -209,6 +212,8 @@ class Connection(asyncio.Protocol):
         if self._caught_up is not None:
             self._caught_up()
         self.deadline = None if self.task is not None else self.deadline
+        if self._waiting:
+            self._next()
 
     # ---- the parser's side
 
@@ -303,14 +308,15 @@ class Connection(asyncio.Protocol):
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body, self._space = [], None
         self._last_head = self._head
-        asked = Asked(head=self._head, body=body, key=self._key)
+        asked = Asked(head=self._head, body=body, key=self._key, since=self._since)
         self._length, self._head, self._size, self._target = 0, None, 0, b""  # what is held goes with the request
         self._take(asked, keep_alive)
 
     def _take(self, asked: Asked, keep_alive: bool) -> None:
         self._inside = False
         self._waiting.append((asked, keep_alive))
-        self.deadline = None
+        if self._room is None:  # a reader that takes nothing gets no more time by asking for more
+            self.deadline = None
         self._next()
 
     # ---- answering
@@ -319,6 +325,9 @@ class Connection(asyncio.Protocol):
         if self.task is not None or self.gone:
             return
         if self._waiting and not self._cut:
+            if self._room is not None:  # nobody reads: answers would pile up
+                return
+            self.deadline = None
             asked, keep_alive = self._waiting.popleft()
             self.task = self._loop.create_task(self._answer(asked, keep_alive))
         elif self._last is not None:
@@ -416,7 +425,10 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
 
     def _patience(self, seconds: float) -> None:
-        self.deadline = self._loop.time() + seconds
+        until = self._loop.time() + seconds
+        if self._room is not None and self.deadline is not None:  # whatever it sends, it still has to read
+            until = min(until, self.deadline)
+        self.deadline = until
 
 
 def _hold_little(transport: asyncio.BaseTransport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -68,6 +69,7 @@ class Head:
 class Asked:
     """A whole request, and whose.
 
+    ``since``: when its head was there and it was looked whose it is, on the loop's clock.
     ``sent``: something was sent for it. ``counted``: it counts in the key's rate already, which is decided in turn
     (``admitting``) where it is several runs. ``checked``: its body holds no more values than it may. ``told``: headers
     of its answer besides. ``served`` collects what is told of it afterwards.
@@ -76,6 +78,7 @@ class Asked:
     head: Head
     body: bytes
     key: VirtualKey = OPEN
+    since: float = math.inf
     sent: bool = False
     counted: bool = False
     checked: bool = False

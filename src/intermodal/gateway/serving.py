@@ -23,6 +23,7 @@ from intermodal.gateway.guard import Guard, is_loopback
 from intermodal.gateway.items import Items
 from intermodal.gateway.lane.lane import Failure, Lane
 from intermodal.gateway.lasting import LastingClient
+from intermodal.gateway.ledger.access import AT_ONCE
 from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
@@ -190,6 +191,7 @@ class Gateway:
         asked.told["x-request-id"] = served.id
         reply.extra = asked.told
         try:
+            self._still(asked)
             found = await once(self.ledger, asked) if self.ledger is not None else None
             if isinstance(found, Replay):
                 headers = {"content-type": found.content_type, "idempotency-replayed": "true"}
@@ -205,6 +207,13 @@ class Gateway:
         finally:
             self.active -= 1
             self.told(served, reply)
+
+    def _still(self, asked: Asked) -> None:
+        """Look again whose it is: a body may take hours, and a request waits for the answers before its own. Raises
+        Refused."""
+        waited = asyncio.get_running_loop().time() - asked.since
+        if self.ledger is not None and asked.key is not OPEN and waited > AT_ONCE:
+            asked.key = who(self.ledger, asked.head)
 
     async def _answer(self, asked: Asked, reply: Reply) -> None:
         try:

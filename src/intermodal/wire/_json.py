@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -109,9 +109,30 @@ def loads(data: bytes | str) -> Any:
         raise ValueError(str(error)) from None
 
 
+MOST = 10**12  # tokens: what nobody ever counted is a host's mistake, and would not fit into a row as money
+
+
 def count(value: Any) -> int | None:
-    """A token count a host reported; None for anything that is not a non-negative whole number."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A token count a host reported; None for anything that is not a whole number from 0 up to ``MOST``."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else None
+
+
+def are_counts(usage: Mapping[str, Any], names: Iterable[str] = ()) -> bool:
+    """Whether a usage object can go to a client as it is: those counts are in it, and every other one is a count or
+    null.
+
+    >>> are_counts({"total_tokens": 7, "details": {"cached_tokens": None}, "cost": 0.1}, ["total_tokens"])
+    True
+    >>> are_counts({"total_tokens": 7, "details": {"cached_tokens": -1}})
+    False
+    """
+    if any(count(usage.get(name)) is None for name in names):
+        return False
+    return all(
+        are_counts(value) if isinstance(value, Mapping)
+        else value is None or not name.endswith("_tokens") or count(value) is not None
+        for name, value in usage.items()
+    )  # fmt: skip
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

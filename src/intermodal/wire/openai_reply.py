@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from intermodal.wire import status
-from intermodal.wire._json import count, mapping, word
+from intermodal.wire._json import count, items, mapping, word
 from intermodal.wire.call import (
     Candidates,
     ReasoningDelta,
@@ -39,13 +39,17 @@ class Decoder(Decoding):
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
         self._base64 = ""  # of speech, until it is four characters
+        self._chosen: Any = None  # which of several choices is the answer
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
         self._read_usage(tree.get("usage"), word(tree.get("service_tier")))
-        choices = tree.get("choices")
         # With one answer asked for there is one choice; a chunk of usage alone has none.
-        if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
-            self._read_choice(choices[0])
+        choices = [choice for choice in items(tree.get("choices")) if isinstance(choice, Mapping)]
+        if choices and self._chosen is None:
+            self._chosen = chosen(choice.get("index") for choice in choices)
+        ours = next((choice for choice in choices if (choice.get("index") or 0) == self._chosen), None)
+        if ours is not None:
+            self._read_choice(ours)
 
     def _read_choice(self, choice: Mapping[str, Any]) -> None:
         delta = choice.get("delta") or choice.get("message")
@@ -109,6 +113,12 @@ class Decoder(Decoding):
     def _read_usage(self, usage: Any, tier: str) -> None:
         if isinstance(usage, Mapping):
             self._usage = read_usage(usage, tier)
+
+
+def chosen(indexes: Iterable[Any]) -> Any:
+    """Of the choices that came first, which is the answer, where a host makes several though one was asked for."""
+    found = [index or 0 for index in indexes]
+    return 0 if 0 in found else found[0]
 
 
 def read_usage(usage: Mapping[str, Any], tier: str = "") -> Usage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socket
+import time
 from base64 import b64encode
 from contextlib import suppress
 
@@ -153,7 +154,7 @@ def test_requests_on_one_connection_are_answered_in_their_order(house: House) ->
 def saying(words: str, size: int, path: str = "chat/completions", more: bytes = b"") -> bytes:
     """A request of so many bytes of body, the most of them a picture."""
     noise = random.Random(size).randbytes(size * 3 // 4 - 400)
-    coded = b64encode(png(40, 30) + noise).decode()
+    coded = b64encode(png(40, 30, noise)).decode()
     parts = [
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{coded}"}},
         {"type": "text", "text": words},
@@ -253,3 +254,46 @@ def test_a_refused_head_request_has_no_body(house: House) -> None:
     said = house.raw(b"HEAD /nope HTTP/1.1\r\nhost: localhost\r\n\r\n")
     assert status(said) == 404
     assert said.endswith(b"\r\n\r\n")
+
+
+def unread(house: House, ask: bytes, first: bytes = b"") -> tuple[int, int, bool]:
+    """Ask again and again and read nothing: how often, the most that waited for the reader, and whether it was cut."""
+    most, asked, cut = 0, 0, False
+    with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
+        line.setblocking(False)
+        with suppress(BlockingIOError):
+            line.sendall(first)
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            try:
+                line.sendall(ask)
+                asked += 1
+            except BlockingIOError:
+                pass
+            except ConnectionError:
+                cut = True
+                break
+            time.sleep(0.02)
+            waits = [connection._transport for connection in tuple(house.gateway.connections)]
+            most = max(most, sum(each.get_write_buffer_size() for each in waits if each is not None))
+    return asked, most, cut
+
+
+def test_answers_do_not_pile_up_for_who_reads_none(configured: object) -> None:
+    with House(limits=HttpLimits(write_seconds=1.0)) as house:
+        ask = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        size = len(house.http.get("/openapi.json").content)
+        asked, most, cut = unread(house, ask)
+        assert cut and asked * size > 2 * most and most < 3 * size + (64 << 10), (asked, most, size)
+
+
+def test_who_reads_nothing_gets_no_more_time_by_asking_again(configured: object, host: FakeHost) -> None:
+    """Its host would go on waiting, and be paid, for nobody."""
+    host.answer = "a word " * 60_000
+    with House(limits=HttpLimits(write_seconds=1.0)) as house:
+        body = BODY.replace(b"auto", b"cloud/strong").replace(b"}]}", b'}],"stream":true}')
+        again = request("host: localhost").replace(b"connection: close\r\n", b"")
+        first = request("host: localhost", body=body).replace(b"connection: close\r\n", b"")
+        _, most, cut = unread(house, again, first)
+        assert cut and most < 1 << 20
+        until(lambda: not house.gateway.active and not house.gateway.held)

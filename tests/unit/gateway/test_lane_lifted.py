@@ -41,7 +41,7 @@ def block(coded: str) -> dict[str, Any]:
 
 
 def coded(size: int, chance: random.Random) -> str:
-    return b64encode(png(40, 30) + chance.randbytes(size)).decode()
+    return b64encode(png(40, 30, chance.randbytes(size))).decode()
 
 
 def same(read: Callable[[Body, str, Measure], Chat | None], body: bytes) -> Chat | None:

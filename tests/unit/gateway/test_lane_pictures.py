@@ -32,11 +32,11 @@ def drawn(mode: str, size: tuple[int, int], kind: str, **options: Any) -> bytes:
     return made.getvalue()
 
 
-def png(wide: int, high: int) -> bytes:
-    """As much of one as says its size."""
+def png(wide: int, high: int, pixels: bytes = b"") -> bytes:
+    """As much of one as says its size, and that it ends."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0)
     head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return head + b"\0\0\0\x08IDAT" + bytes(40)
+    return head + b"\0\0\0\x08IDAT" + bytes(40) + pixels + b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def as_shown(data: bytes) -> tuple[int, int]:
@@ -93,6 +93,15 @@ def test_a_picture_of_another_kind_than_it_says_is_left_to_the_worker() -> None:
     assert look(png, "png") is not None
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_a_picture_without_its_end_is_left_to_the_worker(kind: str) -> None:
+    data = drawn("RGB", (120, 77), kind.upper())
+    assert look(data, kind) is not None
+    for cut in (*range(1, 40), len(data) // 2):
+        assert look(data[:-cut], kind) is None
+    assert look(data + b"\0", kind) is None
+
+
 def test_a_size_that_is_none_is_not_believed() -> None:
     assert look(png(40, 30), "png") is not None
     for wide, high in ((0, 30), (40, 0), (1 << 16, 30), (40, (1 << 32) - 1)):
@@ -100,8 +109,8 @@ def test_a_size_that_is_none_is_not_believed() -> None:
 
 
 def test_base64_that_is_none_is_left_to_who_says_so() -> None:
-    data = drawn("RGB", (40, 30), "PNG")
-    coded = b64encode(data + bytes(1 if len(data) % 3 == 0 else 3 - len(data) % 3 + 1))
+    sizes = (drawn("RGB", (40, 30), "PNG", icc_profile=random.Random(SEED).randbytes(extra)) for extra in range(60, 99))
+    coded = next(b64encode(data) for data in sizes if len(data) % 3)
     assert coded.endswith(b"=")
     good = b'"data:image/png;base64,%b"'
     assert seen(memoryview(good % coded)) is not None

@@ -18,7 +18,7 @@ from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of
 from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.pipes import Pipe
-from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, read, rewritten
+from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, of_choice, read, rewritten
 from intermodal.gateway.reply import Reply
 from intermodal.wire import status
 from intermodal.wire._json import dumps
@@ -27,6 +27,7 @@ from intermodal.wire.call import Usage as Counts
 from intermodal.wire.decoding import Decoding
 from intermodal.wire.halves import Halves, joined
 from intermodal.wire.openai_chat_served import usage_of
+from intermodal.wire.openai_reply import chosen
 from intermodal.wire.turns import turn
 
 MAX_REPLY = 64 << 20  # bytes of a whole answer
@@ -207,7 +208,7 @@ class Whole(Exchange):
     def _ended(self) -> None:
         self.raw = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         piece = self._reader.read(self.raw)
-        if piece is None or not piece.finish:
+        if piece is None or not piece.finish or len(piece.indexes) > 1:
             events = self._reread(self.raw)
             if events is None:
                 return
@@ -271,6 +272,7 @@ class Live(Exchange):
         self._like: Likeness | None = None  # a chunk that others are like
         self._tries = TRIES
         self._halves = Halves()  # of what is noted of the text
+        self._ours: tuple[Any, ...] = ()  # index of the choice that is the answer
 
     def _take(self, data: bytes) -> None:
         if self._whole is None:  # what it is shows in its first byte: headers say all sorts of things
@@ -323,8 +325,12 @@ class Live(Exchange):
         piece = None if b"event: error" in event and not simple else read(payload)
         if piece is None:
             return self._reread_event(event, through)
-        if piece.halved or self._halves.held:  # it goes on as it came: whoever puts the pieces together has it whole
-            piece = piece._replace(text=self._halves.join(piece.text))
+        if piece.indexes != self._ours or piece.halved or self._halves.held:
+            looked = self._looked(payload, piece)
+            if looked is None:
+                return ""
+            simple &= looked[0] is payload
+            payload, piece = looked
         self._note(piece)
         self._sample = payload
         if piece.model != self._named or not piece.model:
@@ -343,6 +349,23 @@ class Live(Exchange):
         if self._guard is not None and piece.text and self._loops(piece.text):
             return "looped"
         return ""
+
+    def _looked(self, payload: bytes, piece: Piece) -> tuple[bytes, Piece] | None:
+        """The chunk without answers that nobody asked for (the first is ours), None where nothing is left.
+
+        Half characters go on as they came, whoever puts the pieces together has them whole; so is the text noted.
+        """
+        if piece.indexes:
+            self._ours = self._ours or (chosen(piece.indexes),)
+            if piece.indexes != self._ours and not piece.halved:
+                payload = of_choice(payload, *self._ours)
+                ours = read(payload)
+                if ours is None or not (ours.indexes or ours.usage):
+                    return None
+                piece = ours
+        if piece.halved or self._halves.held:
+            piece = piece._replace(text=self._halves.join(piece.text))
+        return payload, piece
 
     def _reread_event(self, event: bytes, through: list[bytes]) -> End:
         """An event as few hosts write it, such as words in parts, put into plain ones."""

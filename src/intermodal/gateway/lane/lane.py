@@ -180,9 +180,7 @@ class Lane:
         gateway = self._gateway
         inputs = await self._inputs(ready, asked)
         plan = gateway.shapes.shared(inputs) if inputs is not None else None
-        way = None
-        if inputs is not None and plan is not None:
-            way = self._way(ready, inputs, plan)
+        way = self._way(ready, inputs, plan) if inputs is not None and plan is not None else None
         client = gateway.client
         catalog = inputs.catalog if inputs is not None else client.catalog_for(ready.policy)
         epoch = inputs.statistics.epoch if inputs is not None else client.epoch  # what it was planned with

@@ -6,14 +6,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.gateway.lane.replies import Piece
+from intermodal.wire._json import are_counts, dumps
 from intermodal.wire.anthropic_reply import FINISH_REASONS, Counts
-from intermodal.wire.anthropic_served import error_of
+from intermodal.wire.anthropic_served import error_of, usage_of
 from intermodal.wire.call import Usage
 from intermodal.wire.halves import loads_with_halves, marked
 from intermodal.wire.openai_chat_served import sse
 
 _NULL = b"null"
+_NEEDED = ("input_tokens", "output_tokens")
 
 
 class _Block(msgspec.Struct):
@@ -62,7 +65,10 @@ def read(data: bytes | memoryview) -> Piece | None:
     try:
         reply = _reply.decode(data)
         counted = bytes(reply.usage)
-        usage = Counts().add(_any.decode(counted)) if counted and counted != _NULL else None
+        tree = _any.decode(counted) if counted and counted != _NULL else {}
+        usage = Counts().add(tree)
+        if not are_counts(tree, _NEEDED):
+            counted = dumps(usage_of(usage or Usage()))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if reply.type != "message":
@@ -107,9 +113,19 @@ def _halved(data: bytes) -> Event | None:
 _EMPTY, _NOTHING = _Reply(), _Block()
 
 
-def counts_in(counts: Counts, usage: bytes) -> Usage | None:
-    """What is known with this usage, too."""
-    return counts.add(_any.decode(usage)) if usage and usage != _NULL else None
+def counts_in(counts: Counts, found: Event) -> tuple[Usage | None, bool]:
+    """What is known with this event's usage, too; and whether clients can be given that as it is."""
+    if found.usage == _NULL:
+        return None, found.type != "message_start"
+    tree = _any.decode(found.usage)
+    return counts.add(tree), are_counts(tree, _NEEDED if found.type == "message_start" else _NEEDED[1:])
+
+
+def with_usage(payload: bytes, usage: Usage | None) -> bytes:
+    """The event that begins a message, with these counts in place of its own."""
+    fields = taken_apart(payload)
+    message: dict[str, Any] = {**taken_apart(fields["message"]), "usage": dumps(usage_of(usage or Usage()))}
+    return put_together({**fields, "message": put_together(message)})
 
 
 def finish_of(reason: str | None) -> str:

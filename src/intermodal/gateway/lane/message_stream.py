@@ -6,11 +6,12 @@ Its counts come with the event before the last, which is where what we have to s
 from __future__ import annotations
 
 from intermodal.gateway.lane.exchange import End, Live, payload_of
-from intermodal.gateway.lane.message_replies import Event, counts_in, event_of
+from intermodal.gateway.lane.message_replies import Event, counts_in, event_of, with_usage
 from intermodal.gateway.lane.replies import rewritten
 from intermodal.wire._json import dumps
 from intermodal.wire.anthropic_reply import Counts
 from intermodal.wire.anthropic_served import usage_of
+from intermodal.wire.call import Usage
 from intermodal.wire.openai_chat_served import sse
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -43,12 +44,12 @@ class LiveMessage(Live):
                 return "done"
             self._fail(self._cut("stopped without saying why"))
             return ""
-        if found.usage:
-            self._counts = self._counts or Counts()
-            self.usage = counts_in(self._counts, found.usage) or self.usage
+        counted = self._counted_in(found)
         for place, call, tool in found.started:
             self.calls[place] = (call, tool)
         found = self._heard(found)
+        if found.type == "message_start" and counted:
+            event = b"event: message_start\ndata: " + with_usage(payload, self.usage)
         if found.type == "message_start" and found.model:
             name = b'"model":' + dumps(self._model)
             for said in (b'"model":' + found.model, b'"model": ' + found.model):
@@ -59,11 +60,20 @@ class LiveMessage(Live):
             if self._teller.wrong(self) is not None:
                 return "done"  # which is told before any end of it
             self._ending = True
-            event = self._end_of(payload, found.usage)
+            event = self._end_of(payload, counted or found.usage)
         through.append(_named(event, found.type))
         if self._guard is not None and found.text and self._loops(found.text):
             return "looped"
         return ""
+
+    def _counted_in(self, found: Event) -> bytes:
+        """Note what it counts. Gives counts as clients read them where those of the host are none; else nothing."""
+        if not found.usage:
+            return b""
+        self._counts = self._counts or Counts()
+        usage, plain = counts_in(self._counts, found)
+        self.usage = usage or self.usage
+        return b"" if plain else dumps(usage_of(self.usage or Usage()))
 
     def _heard(self, found: Event) -> Event:
         """Note what it says, with characters that came in halves put together."""

@@ -40,8 +40,8 @@ class _Reply(msgspec.Struct):
     message: _Message
     done: bool
     done_reason: str = ""
-    prompt_eval_count: Any = None
-    eval_count: Any = None
+    prompt_eval_count: Any = msgspec.UNSET
+    eval_count: Any = msgspec.UNSET
     error: Any = None
 
 
@@ -58,7 +58,8 @@ def read(data: bytes | memoryview) -> Piece | None:
     calls = tuple((place, call.id, call.function.name) for place, call in enumerate(said.tool_calls or ()))
     finish = FINISH_REASONS.get(reply.done_reason, "")
     known = reply.done and not reply.error and finish == reply.done_reason and said.role == "assistant"
-    if not known or not all(call and name for _, call, name in calls):
+    odd = any(told is not msgspec.UNSET and count(told) is None for told in (reply.prompt_eval_count, reply.eval_count))
+    if not known or odd or not all(call and name for _, call, name in calls):
         return None
     finish = "tool_call" if calls and finish == "stop" else finish
     usage = Usage(input_tokens=count(reply.prompt_eval_count), output_tokens=count(reply.eval_count))

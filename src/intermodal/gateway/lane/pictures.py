@@ -1,9 +1,9 @@
 """What a plan asks about a picture that is passed on as it came: its kind and its size, read off its first bytes.
 
 Pixels are opened by the media worker alone, in its own process. Here a few numbers at known places are read, each held
-against the bytes that are there; what is in any way unusual (frames, a turned picture, a header that goes on) is left
-to the worker. Layouts: PNG, W3C Recommendation 2003, sections 5.2 and 11.2.2; JPEG, ITU-T T.81, annex B; Exif 2.32,
-section 4.6.
+against the bytes that are there; what is in any way unusual (frames, a turned picture, a header that goes on, an end
+that is none, as of a file that was cut) is left to the worker. Layouts: PNG, W3C Recommendation 2003, sections 5.2,
+11.2.2 and 11.2.5; JPEG, ITU-T T.81, annex B; Exif 2.32, section 4.6.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import NamedTuple
 import pybase64
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_ENDS = {"image/png": b"IEND\xaeB`\x82", "image/jpeg": b"\xff\xd9"}  # the last chunk with its checksum; EOI
+_LAST = 16  # characters of base64, whole groups of four, in which an end has room
 _LOOKED_AT = 64 << 10  # characters of base64 in which a size must be found
 _SLICE = 1 << 18  # characters of base64 that are read at once for the digest: whole groups of four
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: what every decoder reads
@@ -53,6 +55,8 @@ def seen_in(coded: memoryview, media_type: bytes) -> Seen | None:
         found = _size(pybase64.b64decode(coded[:_LOOKED_AT], validate=True))
         if found is None or found[0].encode() != media_type:
             return None
+        if not pybase64.b64decode(coded[-_LAST:], validate=True).endswith(_ENDS[found[0]]):
+            return None  # cut, or with something after it: the worker sees which
         digest, size = hashlib.sha256(), 0
         for start in range(0, len(coded), _SLICE):
             piece = pybase64.b64decode(coded[start : start + _SLICE], validate=True)

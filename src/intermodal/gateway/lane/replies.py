@@ -11,7 +11,7 @@ import msgspec
 from intermodal.content import ToolCall
 from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
 from intermodal.wire import openai_chat_served
-from intermodal.wire._json import dumps
+from intermodal.wire._json import MOST, are_counts, dumps
 from intermodal.wire.call import Usage
 from intermodal.wire.halves import loads_with_halves, marked
 from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
@@ -46,12 +46,14 @@ class _Choice(msgspec.Struct):
     message: _Said | None = None
     delta: _Said | None = None
     finish_reason: str | None = None
+    index: Any = None
 
 
 _UNSAID = msgspec.Raw()
+_NEEDED = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
-_Number = Annotated[int, msgspec.Meta(ge=0)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 
 
 class _Given(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,6 +89,7 @@ class _Reply(msgspec.Struct):
 
 _reply = msgspec.json.Decoder(_Reply)
 _any = msgspec.json.Decoder(dict[str, Any])
+_raws, _choice = msgspec.json.Decoder(list[msgspec.Raw]), msgspec.json.Decoder(_Choice)
 _counts = msgspec.json.Decoder(_Counts)
 
 
@@ -106,6 +109,7 @@ class Piece(NamedTuple):
     model: bytes
     calls: tuple[tuple[int, str, str], ...]
     halved: bool = False  # there are half characters in the text
+    indexes: tuple[Any, ...] = (0,)  # of the choices that it has
 
     @property
     def of_words(self) -> bool:
@@ -126,13 +130,13 @@ def read(data: bytes | memoryview) -> Piece | None:
         counted = bytes(reply.usage)
         usage = None
         if counted and counted != _NULL:
-            usage = usage_in(counted, reply.service_tier or "")
-            if b'"prompt_tokens"' not in counted or b'"total_tokens"' not in counted:
-                counted = dumps(openai_chat_served.usage_of(usage))  # clients count on these
+            usage, plain = _usage_in(counted, reply.service_tier or "")
+            if not plain:  # clients count on some of them, and that they are counts
+                counted = dumps(openai_chat_served.usage_of(usage))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _halved(bytes(data))
     if not reply.choices:
-        return Piece("", False, "", "", usage, counted, bytes(reply.model), ())
+        return Piece("", False, "", "", usage, counted, bytes(reply.model), (), indexes=())
     choice = reply.choices[0]
     said = choice.message or choice.delta or _NOTHING
     reason = choice.finish_reason or ""
@@ -145,7 +149,15 @@ def read(data: bytes | memoryview) -> Piece | None:
     text = said.content or ""
     seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
     finish = FINISH_REASONS.get(reason.lower(), reason[:40]) if reason else ""
-    return Piece(text, seen, said.refusal or "", finish, usage, counted, bytes(reply.model), calls)
+    indexes = tuple(each.index or 0 for each in reply.choices)
+    return Piece(text, seen, said.refusal or "", finish, usage, counted, bytes(reply.model), calls, indexes=indexes)
+
+
+def of_choice(data: bytes, index: Any) -> bytes:
+    """A chunk without the choices of any other index."""
+    fields = taken_apart(data)
+    choices = [raw for raw in _raws.decode(fields["choices"]) if (_choice.decode(raw).index or 0) == index]
+    return put_together({**fields, "choices": b"[" + b",".join(map(bytes, choices)) + b"]"})
 
 
 def usage_in(counted: bytes, tier: str) -> Usage:
@@ -153,19 +165,26 @@ def usage_in(counted: bytes, tier: str) -> Usage:
 
     Raises msgspec.MsgspecError for what is no object.
     """
+    return _usage_in(counted, tier)[0]
+
+
+def _usage_in(counted: bytes, tier: str) -> tuple[Usage, bool]:
+    """The same, and whether it can go to a client as it is."""
     try:
         told = _counts.decode(counted)
     except msgspec.ValidationError:
-        return read_usage(_any.decode(counted), tier)
+        tree = _any.decode(counted)
+        return read_usage(tree, tier), are_counts(tree, _NEEDED)
     given, made = told.prompt_tokens_details or _NO_GIVEN, told.completion_tokens_details or _NO_MADE
     thought, out = made.reasoning_tokens, told.completion_tokens
     if thought and told.total_tokens == told.prompt_tokens + out + thought:  # xAI leaves it out
         out += thought
-    return Usage(
+    usage = Usage(
         input_tokens=told.prompt_tokens, output_tokens=out, cached_tokens=given.cached_tokens,
         reasoning_tokens=thought, audio_tokens=made.audio_tokens, tier=tier.lower(),
         input_by_modality=() if given.audio_tokens is None else (("audio", given.audio_tokens),),
     )  # fmt: skip
+    return usage, True
 
 
 def _words(reply: _Reply) -> Piece | None:
@@ -175,6 +194,8 @@ def _words(reply: _Reply) -> Piece | None:
     choice = reply.choices[0]
     said = choice.delta
     if said is None or choice.finish_reason or not said.content or said.tool_calls or said.refusal or choice.message:
+        return None
+    if choice.index or len(reply.choices) > 1:
         return None
     text = said.content
     seen = bool(text.strip() or said.reasoning_content or said.reasoning)

@@ -12,7 +12,7 @@ import msgspec
 from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
 from intermodal.gateway.lane.replies import Piece
 from intermodal.wire import openai_responses_written
-from intermodal.wire._json import dumps
+from intermodal.wire._json import are_counts, dumps
 from intermodal.wire.call import Usage
 from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
 
@@ -28,6 +28,7 @@ _COUNTS = tuple(
         b"output_tokens_details", b"reasoning_tokens", b"total_tokens",
     )
 )  # fmt: skip
+_NEEDED = ("input_tokens", "output_tokens", "total_tokens")
 # What clients count on, where a host leaves it out.
 _USUAL: Mapping[str, bytes] = {
     "object": b'"response"', "error": _NULL, "incomplete_details": _NULL, "instructions": _NULL, "metadata": b"{}",
@@ -106,8 +107,9 @@ class Reply(msgspec.Struct):
         raw = bytes(self.usage)
         if not raw or raw == _NULL:
             return None, b""
-        usage = read_usage(_any.decode(raw), self.service_tier or "")
-        if not all(name in raw for name in _COUNTS):
+        tree = _any.decode(raw)
+        usage = read_usage(tree, self.service_tier or "")
+        if not (all(name in raw for name in _COUNTS) and are_counts(tree, _NEEDED)):
             raw = dumps(openai_responses_written.usage_of(usage))
         return usage, raw
 

@@ -9,14 +9,16 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from intermodal.errors import ConfigError
+from intermodal.errors import ConfigError, StoreError
 from intermodal.gateway.ledger.minting import LONGEST, digest
 from intermodal.gateway.ledger.nouns import OPEN, POLICY, Refusal, VirtualKey
 
 if TYPE_CHECKING:
     from intermodal.gateway.ledger.books import Books
 
-LOOK_SECONDS = 0.1  # so long a key that was revoked may still be taken
+# So long a key that was revoked may still be taken: a tenth of a second, of which a part passes after the look.
+LOOK_SECONDS = 0.09
+AT_ONCE = 0.01  # seconds after which who was let in is looked at again before anything is done
 _EXPECTED = 1.0  # seconds after a request in which another is looked out for
 _NAMES = ("authorization", "x-api-key", "api-key")
 _NONE = Refusal(
@@ -51,6 +53,7 @@ class Access:
         self._known: dict[bytes, VirtualKey] = {}
         self._by_id: dict[str, VirtualKey] = {}
         self._open = False
+        self._unread: StoreError | None = None  # why the last look failed
 
     def check_bind(self, host: str) -> None:
         """Raises ConfigError for an address others can reach while there is no key they would need."""
@@ -61,7 +64,7 @@ class Access:
                 where=f"--host {host}",
                 todo="make one: intermodal keys create NAME, or serve 127.0.0.1",
             )
-        self._open = loopback(host)
+        self._open = loopback(host) and not self._known
 
     @property
     def keyed(self) -> bool:
@@ -73,6 +76,8 @@ class Access:
         now = self._asked = self._clock()
         if not 0 <= now - self._looked < LOOK_SECONDS:
             self._look()
+        elif self._unread is not None:  # what was known before may be revoked
+            raise self._unread.with_traceback(None)
         if not self._known and self._open:
             return OPEN
         presented = {_secret(name, headers[name]) for name in _NAMES if name in headers}
@@ -98,7 +103,8 @@ class Access:
     def look_ahead(self) -> None:
         """In a thread, see whether keys changed, so that nobody who asks has to wait for it. Raises StoreError."""
         now = self._clock()
-        self._looked = now if self._books.version() == self._version else -1.0
+        same = self._books.version() == self._version and self._unread is None
+        self._looked = now if same else -1.0
 
     def key(self, name: str) -> VirtualKey:
         """By its id, as ``who`` found it."""
@@ -107,14 +113,24 @@ class Access:
     def _look(self) -> bool:
         """Read the keys again if they changed; True if so."""
         self._looked = self._clock()
+        try:
+            return self._read()
+        except StoreError as error:
+            self._unread = error
+            raise
+
+    def _read(self) -> bool:
         version = self._books.version()
         if version == self._version:
+            self._unread = None
             return False
         before = {key.id: key for key in self._known.values()}
         # A key that did not change stays the same object: what is drawn for it hangs on that.
         fresh = (key if before.get(key.id) != key else before[key.id] for key in self._books.every_key())
         self._known, self._version = {key.digest: key for key in fresh}, version
         self._by_id = {key.id: key for key in self._known.values()}
+        self._unread = None
+        self._open = self._open and not self._known
         return True
 
 

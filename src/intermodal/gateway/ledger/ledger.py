@@ -294,7 +294,7 @@ class Ledger:
     async def _write(self) -> None:
         lines = self._till.tick(self._clock())
         if not lines and self.access.expecting:
-            await self._off(self.access.look_ahead)
+            await self._off(self._look_ahead)
         await self._tell(lines)
 
     async def _tell(self, lines: list[tuple[Purse, Line]]) -> None:
@@ -316,8 +316,12 @@ class Ledger:
 
     def _written(self, values: Sequence[Line]) -> Sequence[int]:
         if self.access.expecting:
-            self.access.look_ahead()
+            self._look_ahead()
         return self._books.write(self._worker, values, self._clock())
+
+    def _look_ahead(self) -> None:
+        with contextlib.suppress(StoreError):  # whoever asks next looks, and is told
+            self.access.look_ahead()
 
     async def _off(self, do: Callable[[], T]) -> T:
         """Run it in the ledger's thread. Finished even if whoever waits for it is cancelled."""
