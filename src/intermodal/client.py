@@ -17,15 +17,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
 from intermodal import asking
 from intermodal.asking import AskOptions
-from intermodal.catalog.load import load_catalog, snapshot, tariffs, with_found, with_named
+from intermodal.catalog.load import tariffs, with_named
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
+from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Result, TextDelta, fold
@@ -38,10 +39,6 @@ from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 
 if TYPE_CHECKING:
-    from intermodal.catalog.found import FoundServer
-    from intermodal.catalog.nouns import Strength
-    from intermodal.catalog.rows import HostRow
-    from intermodal.catalog.snapshot import Snapshot
     from intermodal.executor.call import Tried
     from intermodal.executor.world import World
     from intermodal.media.decode import MediaWorker
@@ -52,7 +49,6 @@ if TYPE_CHECKING:
     from intermodal.telemetry.signals import Signals
     from intermodal.weights.store import WeightsStore
 
-_CATALOGS = 16  # by the hosts that a policy allows besides
 _TELLING = 3.0  # seconds that a collector gets to take what waits at the end
 T = TypeVar("T")
 
@@ -71,19 +67,6 @@ class Answer(Generic[T]):
 
     def __str__(self) -> str:
         return self.result.text
-
-
-class _Found(NamedTuple):
-    """All that a catalog is made of."""
-
-    user: tuple[HostRow, ...]
-    consent: tuple[str, ...]
-    installed: dict[str, str]
-    weights: frozenset[str]
-    env: dict[str, str]
-    measured: dict[str, tuple[Strength, ...]]
-    published: Snapshot
-    servers: tuple[FoundServer, ...]
 
 
 @dataclass(frozen=True)
@@ -127,7 +110,7 @@ class AsyncClient:
         self._vocabularies: Vocabularies | None = None
         self.known = Known(self.config, self.env)
         self._last_catalog = Catalog()
-        self._made: dict[tuple[str, ...], tuple[_Found, Catalog]] = {}
+        self._known_now = Catalogs(self.env)
         self._upstreams = Upstreams(self.known.learn)
         self._weights: WeightsStore | None = None
 
@@ -235,37 +218,12 @@ class AsyncClient:
 
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""
-        made = self._everything(hosts)
+        made = self._known_now.catalog(hosts, self.config, self.known.servers, self.weights.present())
         made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
         made = self._upstreams.corrected(self.known.corrected(made))
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
             self._last_catalog = made
         return self._last_catalog
-
-    def _everything(self, hosts: tuple[str, ...]) -> Catalog:
-        """The catalog before anybody named a model in it: made again only where something it is made of changed."""
-        from intermodal.runtimes.installed import installed
-        from intermodal.servers.here import started
-        from intermodal.store.measured import strengths
-
-        published = snapshot_file(self.env)
-        found = _Found(
-            (*self.config.hosts, *started(self.env)), (*self.config.consent, *hosts), installed(),
-            self.weights.present(), dict(self.env), strengths(data_dir(self.env)), snapshot(published),
-            self.known.servers,
-        )  # fmt: skip
-        before = self._made.get(hosts)
-        if before is not None and before[0] == found:
-            return before[1]
-        made = load_catalog(
-            user=found.user, consent=found.consent, installed=found.installed, weights=found.weights, env=found.env,
-            measured=found.measured, own_snapshot=published,
-        )  # fmt: skip
-        made = with_found(made, found.servers, user=self.config.hosts, measured=found.measured)
-        if len(self._made) >= _CATALOGS:
-            self._made.clear()
-        self._made[hosts] = (found, made)
-        return made
 
     async def approved(self, saved: SavedPlan) -> Prepared:
         """Open the media of an approved plan again, and make sure they are the approved ones, or raise PlanStale."""

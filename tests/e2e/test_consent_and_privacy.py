@@ -98,9 +98,14 @@ def test_the_answer_of_a_hosted_model_is_billed_in_the_store(hosted: FakeHost) -
 
 @pytest.mark.parametrize("bound", [("--private", "document"), ("--private", "report.pdf"), ("--local",)])
 def test_the_next_turn_of_a_private_conversation_does_not_leave_either(
-    hosted: FakeHost, media: Path, bound: tuple[str, ...]
+    hosted: FakeHost, tmp_path: Path, bound: tuple[str, ...]
 ) -> None:
-    pdf = str(media / "report.pdf")
+    from reportlab.pdfgen.canvas import Canvas
+
+    pdf = str(tmp_path / "report.pdf")  # two sentences: every turn reads them again
+    canvas = Canvas(pdf, invariant=1)
+    canvas.drawString(60, 780, "The managing director is Ingrid Solheim. The head office is in Gothenburg.")
+    canvas.save()
     first = intermodal("ask", "-q", "Who is the director?", pdf, "--pages", "1", "--max-tokens", "16", *bound)
     assert first.code == 0, first.err
     second = intermodal("ask", "And where is the head office?", "--continue", "--max-tokens", "16")

@@ -48,6 +48,42 @@ def rows_of(home: Path) -> list[tuple[str, str]]:
         return store.execute("SELECT state, error FROM attempts").fetchall()
 
 
+def test_runs_that_were_on_their_way_when_it_was_killed_are_told_apart(
+    wall: Wall, own_home: Path, tmp_path: Path
+) -> None:
+    """By the executor, which writes a run's row when it begins; another gateway that lives keeps its own."""
+    long = {**TREE, "intermodal": {"deadline": 500}}
+    killed, alive = Served(tmp_path / "killed.log"), Served(tmp_path / "alive.log")
+    try:
+        assert killed.chat("none").status_code == 200
+
+        def ask(served: Served) -> None:
+            with suppress(httpx.HTTPError):
+                httpx.post(f"{served.url}/v1/chat/completions", json=long, timeout=60, trust_env=False)
+
+        asked = [killed] * (AT_ONCE - 2) + [alive] * 2
+        threads = [threading.Thread(target=ask, args=(served,), daemon=True) for served in asked]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + 30
+        while len(wall.hits) < 1 + AT_ONCE:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        killed.end(signal.SIGKILL)
+        following = Served(tmp_path / "following.log")
+        try:
+            assert following.chat("none").status_code == 200
+            with closing(sqlite3.connect(own_home / "data" / "store.sqlite3")) as store:
+                found = store.execute("SELECT outcome, COUNT(*) FROM runs GROUP BY 1").fetchall()
+        finally:
+            following.end(signal.SIGKILL)
+        assert dict(found)["process_died"] == AT_ONCE - 2
+        assert dict(found)["running"] == 2, "a run of a process that lives is left alone"
+    finally:
+        killed.end(signal.SIGKILL)
+        alive.end(signal.SIGKILL)
+
+
 def test_what_was_on_its_way_when_it_was_killed_is_in_the_rows_once(wall: Wall, own_home: Path, tmp_path: Path) -> None:
     served = Served(tmp_path / "first.log")
     assert served.chat("none").status_code == 200

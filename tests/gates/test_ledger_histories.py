@@ -68,8 +68,10 @@ class Histories(RuleBasedStateMachine):
         self.slack: dict[str, int] = {}  # what a crash without a journal may charge beyond that
         self.seen: dict[str, int] = {}
         self.key = KEY
+        self.limits: dict[str, int | None] = {"usd": USD, "tokens": TOKENS}
         self.bound = {"usd": float(USD), "tokens": float(TOKENS)}  # what may be admitted, as far as workers know
         self.most = dict(self.bound)  # ever
+        self.unheard: dict[str, set[int]] = {"usd": set(), "tokens": set()}  # workers, see ``change``
         self.loose: set[str] = set()  # counted without a limit when power was lost: what was not written is lost
 
     def new(self) -> Worker:
@@ -128,20 +130,30 @@ class Histories(RuleBasedStateMachine):
         look=st.sets(WORKERS, min_size=1),
     )
     def change(self, usd: int | None, tokens: int | None, look: set[int]) -> None:
-        """The limits are others now; a worker goes by the old ones until it looks."""
+        """The limits are others now; a worker goes by the old ones until it looks. What it set aside while there was
+        no limit nobody else knows until it writes next, a twentieth of a second later."""
+        without = [unit for unit, limit in self.limits.items() if limit is None]
+        self.limits = {"usd": usd, "tokens": tokens}
         self.key = key_of(usd, tokens)
+        for unit, limit in (("usd", usd), ("tokens", tokens)):
+            if limit is None or unit in without:
+                self.unheard[unit] = set() if limit is None else set(range(3))
         for unit, limit in (("usd", usd), ("tokens", tokens)):
             self.bound[unit] = max(self.bound[unit], float("inf") if limit is None else limit)
             self.most[unit] = max(self.most[unit], self.bound[unit])
         for number in look:
             self.workers[number].key = self.key
             self.workers[number].till.tab(self.key, self.now)
-        if all(each.key is self.key for each in self.workers):  # from now on the new limits hold, whatever was before
-            held = self.held()
-            for unit, limit in (("usd", usd), ("tokens", tokens)):
-                there = [
-                    held.get(name, 0) + self.charged.get(name, 0) for name in {*held, *self.charged} if unit in name
-                ]
+        self.known()
+
+    def known(self) -> None:
+        """Where all workers know the limits, and of each other, these hold from now on, whatever was before."""
+        if any(each.key is not self.key for each in self.workers):
+            return
+        held = self.held()
+        for unit, limit in self.limits.items():
+            there = [held.get(name, 0) + self.charged.get(name, 0) for name in {*held, *self.charged} if unit in name]
+            if not self.unheard[unit]:
                 self.bound[unit] = max([float("inf") if limit is None else limit, *there])
 
     @rule(number=WORKERS, lost=st.booleans())
@@ -155,6 +167,13 @@ class Histories(RuleBasedStateMachine):
             lines = worker.till.tick(self.now)
             left = worker.books.write(worker.id, [line for _, line in lines], self.now) if lines else ()
         worker.till.written(lines, left)
+        if worker.key is self.key:
+            self.heard_of(number)
+
+    def heard_of(self, number: int) -> None:
+        for workers in self.unheard.values():
+            workers.discard(number)
+        self.known()
 
     @rule(number=WORKERS, power=st.booleans())
     def crash(self, number: int, power: bool) -> None:
@@ -179,6 +198,7 @@ class Histories(RuleBasedStateMachine):
         self.workers[number] = self.new()
         assert self.workers[number].books.recover() == 1
         assert self.workers[number].books.recover() == 0
+        self.heard_of(number)
 
     @rule(hours=st.sampled_from([0.01, 0.5, 1.0]))
     def later(self, hours: float) -> None:
@@ -196,6 +216,7 @@ class Histories(RuleBasedStateMachine):
         worker.books.leave(worker.id)
         worker.books.close()
         self.workers[number] = self.new()
+        self.heard_of(number)
 
     def held(self) -> dict[str, int]:
         held: dict[str, int] = {}

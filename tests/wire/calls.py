@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -64,6 +65,7 @@ class Wire:
     by_path: bool = False
     more: dict[str, Any] = field(default_factory=dict)
 
+    @cached_property  # to build one takes longer than to draw from it
     def calls(self) -> st.SearchStrategy[ChatCall]:
         sampling = st.builds(
             Sampling,
@@ -110,6 +112,7 @@ class Wire:
             st.builds(WireMessage, role=st.just("tool"), parts=st.lists(results, max_size=3).map(tuple)),
         )
 
+    @cached_property
     def hosts(self) -> st.SearchStrategy[Host]:
         quirks = st.lists(st.sampled_from(self.quirks), unique=True) if self.quirks else st.just([])
         return st.builds(Host, id=st.just("h"), forced_json=st.booleans(), quirks=quirks.map(tuple))

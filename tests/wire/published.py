@@ -9,12 +9,14 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, NotRequired, Required, Union
 
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict, get_type_hints, is_typeddict
 
 
+@cache  # the large ones take a tenth of a second to build
 def strictly(published: Any) -> TypeAdapter[Any]:
     return TypeAdapter(_strict(published, {}))
 

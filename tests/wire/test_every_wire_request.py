@@ -49,7 +49,7 @@ def call_of(*parts: WirePart, role: Any = "user", **more: Any) -> ChatCall:
 @settings(max_examples=60)
 @given(data=st.data())
 def test_decoding_gives_back_the_normalised_call(wire: Wire, data: st.DataObject) -> None:
-    call, host = data.draw(wire.calls()), data.draw(wire.hosts())
+    call, host = data.draw(wire.calls), data.draw(wire.hosts)
     try:
         encoded = wire.module.encode_request(call, host)
     except NotExpressible:
@@ -63,7 +63,7 @@ def test_decoding_gives_back_the_normalised_call(wire: Wire, data: st.DataObject
 @settings(max_examples=60)
 @given(data=st.data())
 def test_normalising_twice_changes_nothing_more(wire: Wire, data: st.DataObject) -> None:
-    call, host = data.draw(wire.calls()), data.draw(wire.hosts())
+    call, host = data.draw(wire.calls), data.draw(wire.hosts)
     once = wire.module.normalise(call, host)
     assert wire.module.normalise(once, host) == once
 
@@ -74,7 +74,7 @@ def test_normalising_twice_changes_nothing_more(wire: Wire, data: st.DataObject)
 def test_bytes_that_are_no_request_are_a_value_error_and_nothing_else(wire: Wire, data: st.DataObject) -> None:
     """A whole request with one value in it replaced by another kind of value, as a client's mistake would."""
     try:
-        tree = json.loads(body(wire, data.draw(wire.calls()), Host(id="h", forced_json=True)))
+        tree = json.loads(body(wire, data.draw(wire.calls), Host(id="h", forced_json=True)))
     except NotExpressible:
         reject()
     node, keys = tree, list(tree)

@@ -116,6 +116,11 @@ def test_an_error_inside_a_200_is_an_error() -> None:
         decode_reply(body, "h:w")
 
 
+def test_half_a_character_is_no_reason_to_fail() -> None:
+    body = rb'{"text": "so \ud83d\ude00 \ud83d", "segments": [{"start": 0, "end": 1, "text": "so \ud83d"}]}'
+    assert [segment.text for segment in decode_reply(body, "h:m").transcript.segments] == ["so \ufffd"]
+
+
 def test_half_a_reply_is_a_cut() -> None:
     with pytest.raises(errors.StreamCut):
         decode_reply(b'{"text":"hel', "h:w")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -106,7 +107,6 @@ class Index:
         self.catalog = catalog
         self.groups = _groups(catalog)
         self.group_of: dict[str, Group] = {e.id: group for group in self.groups for e in group.members}
-        self.digest = hashlib.sha256(canonical(catalog, Catalog)).hexdigest()[:16]
         self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
         self._rates: dict[tuple[str, str], Rates] = {}
         self._bands: dict[tuple[int, str], tuple[Endpoint, ...]] = {}
@@ -114,6 +114,11 @@ class Index:
         self._of_day: dict[str, list[Book]] = {}
         self._alike: dict[tuple[object, ...], Book] = {}
         self.survivors: dict[object, object] = {}  # request shape -> what the endpoint rules left (see search)
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the catalog among a plan's inputs; made on first use, for whoever only compares asks for none."""
+        return hashlib.sha256(canonical(self.catalog, Catalog)).hexdigest()[:16]
 
     def rates(self, endpoint: Endpoint, as_of: str) -> Rates:
         """Rates as the catalog knows them; only the date matters, so they are kept."""

@@ -7,6 +7,7 @@ other the answer is None, never a near miss.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ _WHOLE = (3, 4)  # tokenizer.ggml.token_type: CONTROL and USER_DEFINED, tokens s
 
 
 class Vocabularies:
-    """Counts tokens by tokenizer name. Loaded vocabularies stay for the life of the object."""
+    """Counts tokens by tokenizer name. Loaded vocabularies stay for its life, fast copies for that of the process."""
 
     def __init__(self, weights: WeightsStore) -> None:
         self._weights = weights
@@ -126,21 +127,29 @@ class Vocabularies:
         if path is None:
             return None
         try:
-            import tokenizers
+            import tokenizers  # noqa: F401 - whether it is here
         except ImportError:
             return None
         copy = path.with_name(_COPY)
         if tokenizer.endswith(FILE):
             return built_from(path)  # nothing is written beside a file of the user's
-        if copy.exists() and copy.stat().st_mtime_ns >= path.stat().st_mtime_ns:
+        if copy.exists() and (kept := copy.stat()).st_mtime_ns >= path.stat().st_mtime_ns:
             try:
-                return tokenizers.Tokenizer.from_file(str(copy))
+                return _read(copy.resolve(), kept.st_mtime_ns, kept.st_size)
             except Exception:  # the library raises bare Exception for a broken file; it is built anew
                 copy.unlink(missing_ok=True)
         built = built_from(path)
         if built is not None and not isinstance(built, sentences.Sentences | pieces.Pieces):
             _keep(built, copy)
         return built
+
+
+@lru_cache(maxsize=len(SOURCES))
+def _read(copy: Path, changed: int, size: int) -> Any:
+    """The fast copy as it was written then, read once for all clients of a process."""
+    import tokenizers
+
+    return tokenizers.Tokenizer.from_file(str(copy))
 
 
 def _countable(tokenizer: str) -> bool:

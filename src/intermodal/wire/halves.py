@@ -66,6 +66,14 @@ def loads_with_halves(data: bytes | str) -> Any:
         raise ValueError(str(error)) from None
 
 
+def loads_whole(data: bytes) -> Any:
+    """As ``loads`` has it, without half characters. Raises ValueError."""
+    try:
+        return loads(data)
+    except ValueError:
+        return only_whole(loads_with_halves(data))
+
+
 def joined(text: str) -> str:
     """Halves that stand side by side as the characters they are, and the others as U+FFFD.
 

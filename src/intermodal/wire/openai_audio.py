@@ -14,8 +14,9 @@ from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.content import Segment, Transcript
 from intermodal.wire import status
-from intermodal.wire._json import loads, whole
+from intermodal.wire._json import whole
 from intermodal.wire.call import Encoded, NotExpressible, Transcription, TranscriptionCall, Usage
+from intermodal.wire.halves import loads_whole
 from intermodal.wire.languages import code_of
 from intermodal.wire.openai_reply import read_usage
 
@@ -59,7 +60,7 @@ def encode_request(call: TranscriptionCall, host: Host) -> Encoded:
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Transcription:
     """The transcript in a 2xx reply. Raises CallError for an error inside it, StreamCut for half a reply."""
     try:
-        tree = loads(body)
+        tree = loads_whole(body)
     except ValueError:
         raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
     if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("text"), str):

@@ -159,7 +159,7 @@ class Beside:
         self.text = found.text
         if tongue is not None:
             contract.held(found)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         while gateway.active and time.monotonic() < end:
             time.sleep(0.002)
         hits = wall.hits[first:]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -77,6 +78,14 @@ class House:
             self.loop.call_soon_threadsafe(self.gateway.stop)
         self._thread.join(20)
         assert not self._thread.is_alive(), "the gateway did not end"
+
+    @property
+    def taken(self) -> int:
+        """Chats that the lane answered. A client has its answer before that is noted."""
+        end = time.monotonic() + 5
+        while self.gateway.active and time.monotonic() < end:
+            time.sleep(0.005)
+        return self.gateway.lane.taken
 
     @property
     def base_url(self) -> str:

@@ -61,7 +61,7 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Before]:
 def taken(house: House, times: int) -> bool:
     """Whether the lane answered so often. What ended is counted a moment after its last byte."""
     until(lambda: not house.gateway.active)
-    return house.gateway.lane.taken == times
+    return house.taken == times
 
 
 def asks(house: House) -> openai.OpenAI:

@@ -63,7 +63,7 @@ def test_it_is_passed_on_whole_with_its_marks_for_the_cache(
 ) -> None:
     marked: Any = [{"type": "text", "text": "You count.", "cache_control": {"type": "ephemeral"}}]
     made = client.messages.create(model="vendor/opus", max_tokens=50, system=marked, messages=HELLO)
-    assert house.gateway.lane.taken == 1
+    assert house.taken == 1
     assert (made.content[0].type, made.stop_reason, made.model) == ("text", "end_turn", "vendor/opus")
     sent = vendor.attempts[-1].json
     assert sent["system"] == marked and sent["messages"] == HELLO and sent["max_tokens"] == 50
@@ -80,7 +80,7 @@ def test_a_stream_keeps_its_events_and_tells_of_the_run_at_its_end(
     with client.messages.stream(model="vendor/opus", max_tokens=50, messages=HELLO) as stream:
         assert "".join(stream.text_stream) == "Four, and no more."
         made = stream.get_final_message()
-    assert house.gateway.lane.taken == 1
+    assert house.taken == 1
     assert [block.type for block in made.content] == ["thinking", "text"]
     assert made.usage.output_tokens == vendor.attempts[-1].output_tokens
     said = house.post(
@@ -108,7 +108,7 @@ def test_events_without_names_get_them_as_anthropic_s_client_goes_by_the_name_al
             with client.messages.stream(model="vendor/opus", max_tokens=50, messages=HELLO) as stream:
                 assert "".join(stream.text_stream) == "".join(words)
                 assert stream.get_final_message().stop_reason == "end_turn"
-            assert house.gateway.lane.taken == 1
+            assert house.taken == 1
 
 
 def test_tools_are_called_and_answered(house: House, vendor: FakeVendor, client: anthropic.Anthropic) -> None:
@@ -125,7 +125,7 @@ def test_tools_are_called_and_answered(house: House, vendor: FakeVendor, client:
     turns: Any = [*HELLO, {"role": "assistant", "content": made.content}, {"role": "user", "content": [result]}]
     vendor.calls = ()
     made = client.messages.create(model="vendor/opus", max_tokens=50, messages=turns, tools=[TOOL])
-    assert house.gateway.lane.taken == 3
+    assert house.taken == 3
     assert vendor.attempts[-1].json["messages"][-1]["content"] == [result]
 
 
@@ -134,7 +134,7 @@ def test_a_picture_goes_as_it_is(house: House, vendor: FakeVendor, client: anthr
     source: Any = {"type": "base64", "media_type": "image/png", "data": data}
     content: Any = [{"type": "image", "source": source}, {"type": "text", "text": "What colour is this?"}]
     client.messages.create(model="vendor/opus", max_tokens=50, messages=[{"role": "user", "content": content}])
-    assert house.gateway.lane.taken == 1
+    assert house.taken == 1
     assert vendor.attempts[-1].json["messages"][0]["content"][0]["source"]["data"] == data
 
 
@@ -164,7 +164,7 @@ def test_what_the_lane_does_not_take_is_answered_all_the_same(house: House, vend
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, "top_k": 5}
     found: httpx.Response = house.post("/v1/messages", tree)
     assert found.status_code == 200 and found.headers["x-intermodal-ignored"] == "top_k"
-    assert house.gateway.lane.taken == 0
+    assert house.taken == 0
 
 
 MARK: Any = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
@@ -189,7 +189,7 @@ def test_marks_for_the_cache_reach_the_host_whichever_way_a_chat_goes(
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, **marked}
     for stream in (False, True):  # buffered, which is the executor's
         found = house.post("/v1/messages", {**tree, "stream": stream}, x_intermodal_stream="buffered")
-        assert found.status_code == 200 and house.gateway.lane.taken == 1
+        assert found.status_code == 200 and house.taken == 1
         assert kept(vendor.attempts[-1].json), vendor.attempts[-1].json
         assert "x-intermodal-ignored" not in found.headers
 
@@ -211,7 +211,7 @@ def test_marks_in_the_middle_of_something_go_with_the_lane_and_are_named_else(
     passed = house.post("/v1/messages", tree)
     assert "x-intermodal-ignored" not in passed.headers and "ephemeral" in json.dumps(vendor.attempts[-1].json)
     found = house.post("/v1/messages", {**tree, "stream": True}, x_intermodal_stream="buffered")
-    assert found.status_code == 200 and house.gateway.lane.taken == 1
+    assert found.status_code == 200 and house.taken == 1
     assert found.headers["x-intermodal-ignored"] == "cache_control"
     assert "ephemeral" not in json.dumps(vendor.attempts[-1].json)
 
@@ -234,7 +234,7 @@ def test_words_about_marks_are_no_marks(house: House) -> None:
     tool = {**TOOL, "input_schema": {"type": "object", "properties": {"cache_control": {"type": "string"}}}}
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": [{"role": "user", "content": said}], "tools": [tool]}
     found = house.post("/v1/messages", {**tree, "stream": True}, x_intermodal_stream="buffered")
-    assert found.status_code == 200 and house.gateway.lane.taken == 0
+    assert found.status_code == 200 and house.taken == 0
     assert "x-intermodal-ignored" not in found.headers
 
 

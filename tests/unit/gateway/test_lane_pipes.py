@@ -128,6 +128,24 @@ async def test_a_reply_may_come_in_any_pieces(reply: bytes) -> None:
             assert (heard.status, heard.body, heard.whole) == (200, b"abcdefgh", True)
 
 
+async def test_chunks_that_come_at_once_go_on_at_once() -> None:
+    chunks = b"".join(b"2\r\n%02d\r\n" % number for number in range(50))
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with at(Site(head, 0.02, chunks, 0.02, chunks + b"0\r\n\r\n")) as (pipes, target):
+        heard, times = Heard(), list[int]()
+        heard.taken = lambda: times.append(len(heard.body))
+        await ask(pipes, target, heard=heard)
+        assert (times, heard.whole) == ([100, 200], True)
+
+
+async def test_what_came_before_a_reply_broke_is_handed_on_before_it_is_said() -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with at(Site(head + b"3\r\nabc\r\n2\r\nde\r\nnot a length\r\n")) as (pipes, target):
+        heard = await ask(pipes, target)
+        assert (heard.body, heard.whole) == (b"abcde", False)
+        assert isinstance(heard.error, errors.StreamCut)
+
+
 async def test_a_connection_is_used_again_after_every_whole_reply() -> None:
     for reply in (CHUNKED, SIZED, b"HTTP/1.1 204 No\r\n\r\n", b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno"):
         site = Site(reply)

@@ -343,7 +343,7 @@ class Live(Exchange):
             through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
             self.first_at = self._loop.time()
-        if self._tries and self.begun and simple and piece.of_words:
+        if self._tries and self.first_at is not None and simple and piece.of_words:
             self._tries -= 1
             self._like = likeness_of(event, piece)
         if self._guard is not None and piece.text and self._loops(piece.text):
@@ -371,6 +371,7 @@ class Live(Exchange):
         """An event as few hosts write it, such as words in parts, put into plain ones."""
         events = self._reread(event + b"\n\n", part=True)
         if events is None:
+            self._told_before(through)
             return ""
         if self._encoder is None:
             self._encoder = self._reader.encoder(self._model)
@@ -435,8 +436,14 @@ class Live(Exchange):
             self._reply.put(data)
             if self._reply.behind and self.pipe is not None:
                 self.pipe.pause()
-        if self.finish:
+        if self.finish and not self.outcome.done():
             self._wait_for_more()
+
+    def _told_before(self, through: list[bytes]) -> None:
+        """What came with a failure, and before it, was said."""
+        if self.begun or self.first_at is not None:
+            self._pass(through, "")
+            through.clear()
 
     def _joined(self, through: list[bytes]) -> bytes:
         return b"\n\n".join(through) + b"\n\n" if through else b""

@@ -37,11 +37,13 @@ class LiveMessage(Live):
             return ""
         found = event_of(payload)
         if found is None:
+            self._told_before(through)
             self._fail(self._wrong(event + b"\n\n"))
             return ""
         if found.type == "message_stop":
             if self.finish:
                 return "done"
+            self._told_before(through)
             self._fail(self._cut("stopped without saying why"))
             return ""
         counted = self._counted_in(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from intermodal.errors import StoreError
@@ -34,6 +35,7 @@ class Rows:
         self._waiting: list[Passed] = []
         self._slots: list[int] = []
         self._writing: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()  # nothing more comes: what waits need not wait for others
 
     def note(self, way: Way, attempt: bytes, run: bytes, started: float) -> int:
         """Its place on the slate; -1 where nothing can be noted, so that nothing may be sent from here."""
@@ -61,7 +63,8 @@ class Rows:
     async def _write(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(_EVERY)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._over.wait(), _EVERY)
                 await self._flush()
         finally:
             self._writing = None
@@ -85,6 +88,7 @@ class Rows:
 
     async def close(self) -> None:
         """Write what waits."""
+        self._over.set()
         if self._writing is not None:  # what is on its way to the disk is waited for: until then it is on the slate
             await asyncio.wait((self._writing,), timeout=_LAST)
         if self._writing is not None:

@@ -1,0 +1,72 @@
+"""The catalog of all that is known now, made again only where something it is made of changed.
+
+Making it takes 3 to 5 ms, and a server looks once a second; to see that nothing changed takes a tenth of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from intermodal.catalog.load import load_catalog, snapshot, with_found
+from intermodal.config import data_dir, snapshot_file
+
+if TYPE_CHECKING:
+    from intermodal.catalog.found import FoundServer
+    from intermodal.catalog.nouns import Catalog, Strength
+    from intermodal.catalog.rows import HostRow
+    from intermodal.catalog.snapshot import Snapshot
+    from intermodal.config import Config
+
+_KEPT = 16  # by the hosts that a policy allows besides
+
+
+class _Found(NamedTuple):
+    """All that a catalog is made of."""
+
+    user: tuple[HostRow, ...]
+    consent: tuple[str, ...]
+    installed: dict[str, str]
+    weights: frozenset[str]
+    env: dict[str, str]
+    measured: dict[str, tuple[Strength, ...]]
+    published: Snapshot
+    servers: tuple[FoundServer, ...]
+
+
+class Catalogs:
+    """One per client."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._made: dict[tuple[str, ...], tuple[_Found, Catalog]] = {}
+
+    def catalog(
+        self, hosts: tuple[str, ...], config: Config, servers: tuple[FoundServer, ...], weights: frozenset[str]
+    ) -> Catalog:
+        """The catalog with consent for a few more hosts, before anybody named a model in it.
+
+        ``servers`` that were found; names of ``weights`` that are complete. Raises ConfigError and StoreError where
+        what it is made of cannot be read.
+        """
+        from intermodal.runtimes.installed import installed
+        from intermodal.servers.here import started
+        from intermodal.store.measured import strengths
+
+        published = snapshot_file(self._env)
+        found = _Found(
+            (*config.hosts, *started(self._env)), (*config.consent, *hosts), installed(), weights, dict(self._env),
+            strengths(data_dir(self._env)), snapshot(published), servers,
+        )  # fmt: skip
+        before = self._made.get(hosts)
+        if before is not None and before[0] == found:
+            return before[1]
+        made = load_catalog(
+            user=found.user, consent=found.consent, installed=found.installed, weights=found.weights, env=found.env,
+            measured=found.measured, own_snapshot=published,
+        )  # fmt: skip
+        made = with_found(made, found.servers, user=config.hosts, measured=found.measured)
+        if len(self._made) >= _KEPT:
+            self._made.clear()
+        self._made[hosts] = (found, made)
+        return made
