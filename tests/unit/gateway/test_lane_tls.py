@@ -84,7 +84,7 @@ class SecureHost(FakeHost):
             self.made += 1
             return context.wrap_socket(line, server_side=True, do_handshake_on_connect=False), address
 
-        self._server.get_request = counted  # type: ignore[method-assign,assignment]
+        self._server.get_request = counted  # type: ignore[method-assign]
 
     @property
     def base_url(self) -> str:
@@ -114,7 +114,8 @@ def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 @pytest.fixture
 def secure(trusted: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SecureHost]:
-    with SecureHost(trusted.context(*LOCAL)) as host:
+    host = SecureHost(trusted.context(*LOCAL))
+    with host:
         path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, f"{STRONG}\n{SEEING}"))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         yield host
