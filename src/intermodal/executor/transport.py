@@ -205,6 +205,9 @@ class _Request:
         return found
 
 
+_MISNAMED, _EXPIRED = (62, 64), 10  # of OpenSSL: X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH, _CERT_HAS_EXPIRED
+
+
 def why(error: BaseException) -> tuple[str, str]:
     """What lies below a failed connection, in words, and what to do about it. Never the system's own
     message, which may name addresses and paths."""
@@ -219,7 +222,16 @@ def why(error: BaseException) -> tuple[str, str]:
             continue
         seen.append(found)
         waiting += [found.__cause__, found.__context__, *getattr(found, "exceptions", ())]
+    named = next((str(found) for found in seen if isinstance(found, NoCertificates)), "")
+    if named:
+        todo = f"correct {named}, or unset it: the authorities that browsers trust are used then"
+        return f": {named} names no certificates that can be read", todo
     text = " ".join(str(found) for found in seen)
+    code = next((found.verify_code for found in seen if isinstance(found, ssl.SSLCertVerificationError)), 0)
+    if code in _MISNAMED:
+        return ": its certificate is for another name", "write the host's base_url with the name in its certificate"
+    if code == _EXPIRED:
+        return ": its certificate has expired", "have it renewed, and check the clock of this machine"
     if any(isinstance(found, ssl.SSLCertVerificationError) for found in seen) or "CERTIFICATE_VERIFY_FAILED" in text:
         return ": its certificate is not trusted", "check the address, or set SSL_CERT_FILE to your own authority"
     if any(isinstance(found, ssl.SSLError) for found in seen):
@@ -333,11 +345,26 @@ def request_headers(address: httpx.URL, key: str, auth: Auth) -> dict[str, str]:
     return {**headers, name: before + key}
 
 
+class NoCertificates(OSError):
+    """What a variable names holds none."""
+
+
 def certificates() -> ssl.SSLContext:
-    """What hosts are held against. Reading them takes 20 to 50 ms, so who speaks plain http goes without."""
+    """What hosts are held against. Reading them takes 20 to 50 ms, so who speaks plain http goes without.
+
+    Raises NoCertificates where SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be read.
+    """
+    import os
+
     import httpx
 
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError:  # ssl.SSLError among them
+        name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), "")
+        if not name:
+            raise
+        raise NoCertificates(name) from None
 
 
 class Transport:

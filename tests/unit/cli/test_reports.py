@@ -255,7 +255,7 @@ def test_usage_adds_up_tokens_money_seconds_and_q_error(cli: Cli, own_home: Path
     store.start_run(RunRow(id="r", plan="p", objective="default"))
     store.close()
     done = cli("usage")
-    assert "\n1 run, 2 attempts (0 open)" in done.out, "one is not plural"
+    assert "\n1 run (1 running), 2 attempts (0 open)" in done.out, "one is not plural"
     assert "box:a/b   2         0       200        20          $0.50  3.0" in done.out
     (grade,) = (line for line in done.out.splitlines() if "output tokens" in line)
     assert grade.split() == ["box:a/b", "generate", "output", "tokens", "2.00", "2", "2.00", "2.00", "-"]

@@ -253,6 +253,17 @@ async def test_while_the_reader_is_behind_no_time_runs_and_nothing_is_read() -> 
         assert heard.whole and len(heard.body) == len(rest)
 
 
+async def test_who_was_behind_at_the_end_does_not_stop_the_next() -> None:
+    """Its last bytes came with those that made it stop."""
+    async with at(Site(SIZED)) as (pipes, target):
+        heard = Heard()
+        pipe = await pipes.connect(target, "host:m")
+        heard.taken = pipe.pause
+        pipe.send(target, [BODY], heard, "host:m")
+        await asyncio.wait_for(heard.over.wait(), 5)
+        assert (await ask(pipes, target)).whole and pipes.reused == 1
+
+
 async def test_a_large_body_arrives_as_it_is() -> None:
     body = bytes(range(256)) * 20_000
     site = Site(SIZED)

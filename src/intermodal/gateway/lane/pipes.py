@@ -105,8 +105,10 @@ class Pipes:
             what = FAILURES["PoolTimeout"][1]
             raise errors.Unreachable(what, where=where, todo="try again later", sent=False)
         loop = asyncio.get_running_loop()
-        more: dict[str, Any] = {"ssl": self._context(), "server_hostname": target.host} if target.secure else {}
+        more: dict[str, Any] = {}
         try:
+            if target.secure:
+                more = {"ssl": self._context(), "server_hostname": target.host}
             async with asyncio.timeout(target.timeouts.connect):
                 _, pipe = await loop.create_connection(
                     lambda: Pipe(self, target, loop), target.host, target.port, happy_eyeballs_delay=0.25, **more
@@ -361,6 +363,7 @@ class Pipe(asyncio.Protocol):
             return
         self._hand_on()
         listener, self.listener = self.listener, None
+        self.resume()  # a reader that was behind at the end is no concern of the next request's
         self.deadline, self.since = float("inf"), self._loop.time()
         if self._parser.should_keep_alive() and not self._left and self.open:
             self._pipes.free(self)
