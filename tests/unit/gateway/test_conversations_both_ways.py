@@ -1,0 +1,43 @@
+"""A conversation whose turns go by the lane and by the executor, in any order, stays where it was."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from tests.unit.gateway.house import House, sse
+
+from intermodal.testing import FakeHost
+
+WAYS: dict[str, dict[str, Any]] = {"lane": {}, "executor": {"intermodal": {"deadline": 60}}}
+
+
+def said(house: House, model: str, turns: list[dict[str, Any]], way: str, *, stream: bool) -> str:
+    """The answer. It went by this way, to the host's dearer model."""
+    before = house.taken
+    tree = {"model": model, "messages": turns, "stream": stream, "max_tokens": 50, **WAYS[way]}
+    found = house.post("/v1/chat/completions", tree)
+    assert found.status_code == 200, found.text
+    assert found.headers["x-intermodal-route"] == "cloud:cloud/seeing"
+    assert house.taken - before == (way == "lane")
+    if not stream:
+        return str(found.json()["choices"][0]["message"]["content"])
+    chunks = [event["choices"][0]["delta"].get("content") for event in sse(found.text).events if event["choices"]]
+    return "".join(chunk or "" for chunk in chunks)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_stays_whichever_way_each_turn_goes(house: House, host: FakeHost, seed: int) -> None:
+    chance = random.Random(seed)
+    turns: list[dict[str, Any]] = [{"role": "user", "content": f"the beginning of number {seed}"}]
+    model = "cloud/seeing"  # named once; "auto" would go to the cheaper one
+    for number in range(5):
+        way, host.answer = chance.choice(list(WAYS)), f"answer {number} of {seed}"
+        text = said(house, model, turns, way, stream=chance.random() < 0.5)
+        assert text == host.answer
+        turns += [{"role": "assistant", "content": text}, {"role": "user", "content": f"and {number}?"}]
+        model = "auto"
+    alone = [{"role": "user", "content": "another beginning"}, *turns[1:]]
+    found = house.post("/v1/chat/completions", {"model": "auto", "messages": alone})
+    assert found.headers["x-intermodal-route"] == "cloud:cloud/strong"
