@@ -35,6 +35,7 @@ def entered(base_url: str, model: str, **more: Any) -> str:
 def held(cli: Cli, name: str, *more: str) -> dict[str, bool | None]:
     done = cli("probe", name, "--yes", "--json", *more)
     assert done.code == 0, done.out + done.err
+    print(done.document["found"])  # a failure shows what was said
     return {each["about"]: each["holds"] for each in done.document["found"]}
 
 
