@@ -32,11 +32,15 @@ def entered(base_url: str, model: str, **more: Any) -> str:
     return f"box:{model}"
 
 
-def held(cli: Cli, name: str, *more: str) -> dict[str, bool | None]:
+def probed(cli: Cli, name: str, *more: str) -> list[dict[str, Any]]:
     done = cli("probe", name, "--yes", "--json", *more)
     assert done.code == 0, done.out + done.err
-    print(done.document["found"])  # a failure shows what was said
-    return {each["about"]: each["holds"] for each in done.document["found"]}
+    found: list[dict[str, Any]] = done.document["found"]
+    return found
+
+
+def held(cli: Cli, name: str, *more: str) -> dict[str, bool | None]:
+    return {each["about"]: each["holds"] for each in probed(cli, name, *more)}
 
 
 def test_a_server_that_sees_is_found_to_see_and_is_sent_pictures_from_then_on(
@@ -45,7 +49,9 @@ def test_a_server_that_sees_is_found_to_see_and_is_sent_pictures_from_then_on(
     name = entered(eye_server.base_url, eye_server.model, image_tokens="fixed:16")
     ask = ("What is it?", str(media / "photo-cat.jpg"), "-m", name, "--keep", "appearance", "--at-least", "tiny")
     assert cli("explain", *ask).code == 4
-    assert held(cli, name, "--only", "image,audio") == {"text": True, "image": True, "audio": False}
+    found = probed(cli, name, "--only", "image,audio")
+    shown = {each["about"]: each["holds"] for each in found}
+    assert shown == {"text": True, "image": True, "audio": False}, found
     done = cli("explain", *ask)
     assert done.code == 0, done.err
     assert "by a probe of 20" in cli("models", "show", eye_server.model).out
