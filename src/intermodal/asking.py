@@ -49,8 +49,6 @@ _POLICY = frozenset(Policy.__struct_fields__)
 _SAMPLING = frozenset(Sampling.__struct_fields__)
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|data):", re.IGNORECASE)  # not C://: a drive is no scheme
 _SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop"})
-
-
 LONG = 64 << 10  # characters of texts that are counted at once, in 15 ms; more is for a thread
 
 

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -48,6 +48,16 @@ def rows_of(home: Path) -> list[tuple[str, str]]:
         return store.execute("SELECT state, error FROM attempts").fetchall()
 
 
+def on_their_way(wall: Wall, asking: Sequence[threading.Thread]) -> None:
+    """Ask, and wait until all of it, and the one before, reached the host."""
+    for thread in asking:
+        thread.start()
+    end = time.monotonic() + 30
+    while len(wall.hits) < 1 + AT_ONCE:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_runs_that_were_on_their_way_when_it_was_killed_are_told_apart(
     wall: Wall, own_home: Path, tmp_path: Path
 ) -> None:
@@ -63,12 +73,7 @@ def test_runs_that_were_on_their_way_when_it_was_killed_are_told_apart(
 
         asked = [killed] * (AT_ONCE - 2) + [alive] * 2
         threads = [threading.Thread(target=ask, args=(served,), daemon=True) for served in asked]
-        for thread in threads:
-            thread.start()
-        end = time.monotonic() + 30
-        while len(wall.hits) < 1 + AT_ONCE:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        on_their_way(wall, threads)
         killed.end(signal.SIGKILL)
         following = Served(tmp_path / "following.log")
         try:
@@ -99,12 +104,7 @@ def test_what_was_on_its_way_when_it_was_killed_is_in_the_rows_once(wall: Wall, 
             )
 
     threads = [threading.Thread(target=ask, args=(bool(number % 2),), daemon=True) for number in range(AT_ONCE)]
-    for thread in threads:
-        thread.start()
-    end = time.monotonic() + 30
-    while len(wall.hits) < 1 + AT_ONCE:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    on_their_way(wall, threads)
     slates = {path.name for path in (own_home / "data").rglob("*.slate")}
     assert len(slates) == 1
     served.end(signal.SIGKILL)

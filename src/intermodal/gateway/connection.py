@@ -29,8 +29,8 @@ _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
 _LARGE = 256 << 10  # bytes of a body that is received where it stays: gathered and joined, it would be there twice
 _AT_ONCE = 1 << 20  # bytes of it that are received before anything else has its turn
 _PIPELINED = 16  # whole requests that may wait for the answer before theirs
-_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,8})\r\n")
 _DIGITS = 8
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,%d})\r\n" % _DIGITS)
 
 
 class _Before(NamedTuple):

@@ -14,7 +14,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import fields_of
 from intermodal.gateway.reply import Reply
 from intermodal.plans.explain import explain as as_text
-from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.plan import Candidate, Plan, Rejected
 from intermodal.plans.rejections import folded
 from intermodal.wire._json import dumps
 from intermodal.wire.advice import for_clients
@@ -58,7 +58,7 @@ async def count_tokens(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 def _document(plan: Plan) -> dict[str, Any]:
     told = _told(plan)
     # Rejections of many hosts are one line of the text, which has words of its own.
-    short = _told(replace(plan, rejected=folded(plan.rejected)))
+    short = replace(told, rejected=_rejections(folded(plan.rejected)))
     return {"kind": "intermodal.plan", "version": VERSION, "plan": msgspec.to_builtins(told), "text": as_text(short)}
 
 
@@ -69,9 +69,13 @@ def _told(plan: Plan) -> Plan:
         chosen=_route(plan.chosen),
         fallbacks=tuple(map(_route, plan.fallbacks)),
         outranked=tuple(replace(other, reason=for_clients(other.reason)) for other in plan.outranked),
-        rejected=tuple(replace(row, reason=for_clients(row.reason)) for row in plan.rejected),
+        rejected=_rejections(plan.rejected),
         notes=tuple(map(for_clients, plan.notes)),
     )
+
+
+def _rejections(rows: tuple[Rejected, ...]) -> tuple[Rejected, ...]:
+    return tuple(replace(row, reason=for_clients(row.reason)) for row in rows)
 
 
 def _route(route: Candidate) -> Candidate:

@@ -58,12 +58,6 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Before]:
         yield served
 
 
-def taken(house: House, times: int) -> bool:
-    """Whether the lane answered so often. What ended is counted a moment after its last byte."""
-    until(lambda: not house.gateway.active)
-    return house.taken == times
-
-
 def asks(house: House) -> openai.OpenAI:
     return openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0)
 
@@ -71,7 +65,7 @@ def asks(house: House) -> openai.OpenAI:
 def test_openai_s_client_gets_a_response_whole(before: Before) -> None:
     house, vendor = before("openai-responses")
     made = asks(house).responses.create(**ASKED, input="hello there", instructions="You count.")
-    assert taken(house, 1)
+    assert house.taken == 1
     assert (made.output_text, made.status, made.model) == (SAID, "completed", MODEL)
     sent = vendor.attempts[-1].json
     assert [(item["role"], item["content"]) for item in sent["input"]] == [
@@ -92,7 +86,7 @@ def test_openai_s_client_folds_a_stream(before: Before) -> None:
     with asks(house).responses.stream(**ASKED, input="hello there") as stream:
         kinds = [event.type for event in stream]
         made = stream.get_final_response()
-    assert taken(house, 1)
+    assert house.taken == 1
     assert made.output_text == SAID and kinds[-1] == "response.completed"
     assert [item.type for item in made.output] == ["reasoning", "message"]
     assert made.usage is not None and made.usage.model_extra is not None
@@ -118,7 +112,7 @@ def test_what_was_thought_and_called_goes_back_to_who_said_it(before: Before, st
         {"type": "function_call_output", "call_id": call.call_id, "output": "rain"},
     ]  # fmt: skip
     assert client.responses.create(**ASKED, input=turns, tools=[TOOL]).output_text == SAID
-    assert taken(house, 2)
+    assert house.taken == 2
     sent = vendor.attempts[-1].json["input"]
     assert [item["type"] for item in sent] == ["message", "reasoning", "function_call", "function_call_output"]
     assert sent[1]["encrypted_content"] == ENCRYPTED
@@ -136,10 +130,10 @@ def test_what_the_lane_answered_may_be_referred_to(before: Before, stream: bool)
             [item] = live.get_final_response().output
     else:
         [item] = client.responses.create(**ASKED, input="hello there").output
-    assert taken(house, 1)
+    assert house.taken == 1
     turns: Any = [*HELLO, {"type": "item_reference", "id": item.id}, {"role": "user", "content": "and now?"}]
     client.responses.create(**ASKED, input=turns)
-    assert taken(house, 1), "who knows the item is the executor"
+    assert house.taken == 1, "who knows the item is the executor"
     assert [each["content"] for each in vendor.attempts[-1].json["input"]] == ["hello there", SAID, "and now?"]
 
 
@@ -147,7 +141,7 @@ def test_what_is_not_to_be_stored_is_not(before: Before) -> None:
     house, _ = before("openai-responses")
     client = asks(house)
     [item] = client.responses.create(**ASKED, input="hello there", store=False).output
-    assert taken(house, 1)
+    assert house.taken == 1
     reference: Any = [{"type": "item_reference", "id": item.id}]
     with pytest.raises(openai.NotFoundError):
         client.responses.create(**ASKED, input=reference)
@@ -160,16 +154,16 @@ def test_how_much_is_thought_goes_on_as_it_was_said(before: Before) -> None:
         client.responses.create(**ASKED, input="hello there", reasoning=effort, prompt_cache_key=key)  # type: ignore[call-overload]
         sent = vendor.attempts[-1].json
         assert sent["reasoning"]["effort"] == "low" and sent["prompt_cache_key"] == key
-    assert taken(house, 2)
+    assert house.taken == 2
     client.responses.create(**ASKED, input="hello there", reasoning=effort | {"mode": "new"})  # type: ignore[call-overload]
-    assert taken(house, 2) and "reasoning" not in vendor.attempts[-1].json
+    assert house.taken == 2 and "reasoning" not in vendor.attempts[-1].json
 
 
 def test_ollama_s_client_gets_an_answer_whole(before: Before) -> None:
     house, vendor = before("ollama")
     with ollama.Client(host=house.gateway.url) as client:
         made = client.chat(model=MODEL, messages=HELLO, options={**FEW, "num_ctx": 512})
-    assert taken(house, 1)
+    assert house.taken == 1
     assert (made.message.content, made.done, made.model) == (SAID, True, MODEL)
     assert made.total_duration == 5, "what only this host says goes through"
     sent = vendor.attempts[-1].json
@@ -186,7 +180,7 @@ def test_ollama_s_client_gets_an_answer_line_by_line(before: Before) -> None:
     vendor.thought = "two and two"
     with ollama.Client(host=house.gateway.url) as client:
         parts = list(client.chat(model=MODEL, messages=HELLO, stream=True, options=FEW))
-    assert taken(house, 1)
+    assert house.taken == 1
     assert "".join(part.message.content or "" for part in parts) == SAID
     assert "".join(part.message.thinking or "" for part in parts) == "two and two"
     assert [part.done for part in parts] == [*[False] * (len(parts) - 1), True] and len(parts) > 4
@@ -212,7 +206,7 @@ def test_a_tool_that_ollama_calls_gets_an_id_and_its_result_its_name(before: Bef
         vendor.calls, vendor.answer = (), SAID
         turns: Any = [*HELLO, message, {"role": "tool", "content": "rain", "tool_name": "weather"}]
         assert client.chat(model=MODEL, messages=turns, tools=[CHAT_TOOL], options=FEW).message.content == SAID
-    assert taken(house, 2)
+    assert house.taken == 2
     assert vendor.attempts[-1].json["messages"][1]["tool_calls"][0]["id"] == "call_0"
 
 

@@ -305,7 +305,7 @@ class _Passage:
         self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue, self._loop)
         self._sent = False
         self._cost: float | None = None
-        self._silence: Silence | None = None
+        self._silence = Silence(reply, self._comment)
         self._weighed: Work | None = None
 
     async def go(self) -> Failure | None:
@@ -343,8 +343,7 @@ class _Passage:
 
     def forget(self) -> None:
         """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
-        if self._silence is not None:
-            self._silence.close()
+        self._silence.close()
         del self._exchange
 
     async def _admitted(self) -> Reservation | None:
@@ -370,7 +369,6 @@ class _Passage:
             live = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
             self._exchange = live
             if way.tongue.dialect.comment:
-                self._silence = Silence(reply, self._comment)
                 self._silence.last(chats.QUIET)
         pipes = self._lane.pipes
         pipe = pipes.take(way.target, self._began)
@@ -398,8 +396,7 @@ class _Passage:
     # ---- a stream ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self._silence is not None:
-            self._silence.end()
+        self._silence.end()
         self._open()
 
     def _open(self) -> None:
@@ -436,8 +433,7 @@ class _Passage:
         self._open()
         waited = self._loop.time() - self._began
         self._reply.put(b": %b: no word yet, %d s\n\n" % (self._way.step.op.encode(), waited))
-        if self._silence is not None:
-            self._silence.last(chats.AGAIN)
+        self._silence.last(chats.AGAIN)
 
     # ---- the end -------------------------------------------------------------------------------
 
@@ -586,8 +582,6 @@ class _Passage:
         for text in chat.texts:
             chars, size, words = chars + text.chars, size + text.size, words + text.pretokens
         rough = text_tokens(chars, size, words)
-        if not pictures:
-            return Work(text_tokens=rough.mid, messages=chat.messages)
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,

@@ -114,22 +114,22 @@ class Access:
         """Read the keys again if they changed; True if so."""
         self._looked = self._clock()
         try:
-            return self._read()
+            changed = self._read()
         except StoreError as error:
             self._unread = error
             raise
+        self._unread = None
+        return changed
 
     def _read(self) -> bool:
         version = self._books.version()
         if version == self._version:
-            self._unread = None
             return False
         before = {key.id: key for key in self._known.values()}
         # A key that did not change stays the same object: what is drawn for it hangs on that.
         fresh = (key if before.get(key.id) != key else before[key.id] for key in self._books.every_key())
         self._known, self._version = {key.digest: key for key in fresh}, version
         self._by_id = {key.id: key for key in self._known.values()}
-        self._unread = None
         self._open = self._open and not self._known
         return True
 
