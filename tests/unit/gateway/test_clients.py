@@ -33,8 +33,9 @@ class Place(BaseModel):
 
 
 @pytest.fixture
-def client(house: House) -> openai.OpenAI:
-    return openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0)
+def client(house: House) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as made:
+        yield made
 
 
 def test_openai_chats(client: openai.OpenAI) -> None:
@@ -109,8 +110,10 @@ def test_our_retries_are_not_multiplied_by_the_clients(house: House, host: FakeH
     from intermodal.testing import Fault
 
     host.fault = Fault("unavailable")
-    client = openai.OpenAI(base_url=house.base_url, api_key="none")  # asks three times, unless it is told not to
-    with pytest.raises(openai.InternalServerError) as failed:
+    with (
+        openai.OpenAI(base_url=house.base_url, api_key="none") as client,  # asks three times, unless it is told not to
+        pytest.raises(openai.InternalServerError) as failed,
+    ):
         client.chat.completions.create(model="cloud:cloud/strong", messages=HELLO)
     assert failed.value.response.headers["x-should-retry"] == "false"
     assert len(host.attempts) <= 3
@@ -189,8 +192,8 @@ def working(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A client of a gateway with endpoints for vectors, speech, hearing and pictures."""
     path = config(tmp_path / "working.toml", ("cloud", host.base_url, WORKING))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as house:
-        yield openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0)
+    with House() as house, openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as made:
+        yield made
 
 
 def test_openai_embeds(working: openai.OpenAI, host: FakeHost) -> None:
@@ -323,16 +326,16 @@ def test_a_model_in_memory_is_one_that_runs(house: House) -> None:
 @pytest.mark.e2e
 def test_the_models_of_this_machine_hear_speak_and_embed(house: House, media: Path) -> None:
     """Real ears, voice and vectors, through OpenAI's own client."""
-    client = openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0)
-    heard = client.audio.transcriptions.create(model="openai/whisper-base", file=media / "jfk.wav")
-    assert "ask what you can do for your country" in heard.text.lower()
-    spoken = client.audio.speech.create(model="auto", voice="default", input="Good morning.", response_format="wav")
-    assert spoken.content[:4] == b"RIFF" and len(spoken.content) > 10_000
-    near, alike, far = (
-        row.embedding
-        for row in client.embeddings.create(
-            model="intfloat/multilingual-e5-small",
-            input=["a cat sleeps", "a kitten is asleep", "the stock market fell"],
-        ).data
-    )
-    assert sum(a * b for a, b in zip(near, alike, strict=True)) > sum(a * b for a, b in zip(near, far, strict=True))
+    with openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as client:
+        heard = client.audio.transcriptions.create(model="openai/whisper-base", file=media / "jfk.wav")
+        assert "ask what you can do for your country" in heard.text.lower()
+        spoken = client.audio.speech.create(model="auto", voice="default", input="Good morning.", response_format="wav")
+        assert spoken.content[:4] == b"RIFF" and len(spoken.content) > 10_000
+        near, alike, far = (
+            row.embedding
+            for row in client.embeddings.create(
+                model="intfloat/multilingual-e5-small",
+                input=["a cat sleeps", "a kitten is asleep", "the stock market fell"],
+            ).data
+        )
+        assert sum(a * b for a, b in zip(near, alike, strict=True)) > sum(a * b for a, b in zip(near, far, strict=True))

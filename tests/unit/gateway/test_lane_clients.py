@@ -215,12 +215,12 @@ def test_a_gateway_that_was_started_by_its_command_passes_them_on(before: Before
     _, vendor = before("openai-responses")
     served = Served(tmp_path / "log")
     try:
-        client = openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0)
-        made = client.responses.create(**ASKED, input="hello there", prompt_cache_key="mine")
-        with client.responses.stream(**ASKED, input="hello there", prompt_cache_key="mine") as stream:
-            stream.until_done()
-            assert stream.get_final_response().output_text == made.output_text == SAID
-        assert [each.json.get("prompt_cache_key") for each in vendor.attempts] == ["mine", "mine"]
+        with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as client:
+            made = client.responses.create(**ASKED, input="hello there", prompt_cache_key="mine")
+            with client.responses.stream(**ASKED, input="hello there", prompt_cache_key="mine") as stream:
+                stream.until_done()
+                assert stream.get_final_response().output_text == made.output_text == SAID
+            assert [each.json.get("prompt_cache_key") for each in vendor.attempts] == ["mine", "mine"]
     finally:
         served.end()
     before("ollama")

@@ -54,8 +54,9 @@ def house(vendor: FakeVendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def client(house: House) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0)
+def client(house: House) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0) as made:
+        yield made
 
 
 def test_it_is_passed_on_whole_with_its_marks_for_the_cache(
@@ -103,8 +104,10 @@ def test_events_without_names_get_them_as_anthropic_s_client_goes_by_the_name_al
         path.write_text(ROWS.format(url=wall.base_url))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         monkeypatch.setenv("VENDOR_KEY", "secret")
-        with House() as house:
-            client = anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0)
+        with (
+            House() as house,
+            anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0) as client,
+        ):
             with client.messages.stream(model="vendor/opus", max_tokens=50, messages=HELLO) as stream:
                 assert "".join(stream.text_stream) == "".join(words)
                 assert stream.get_final_message().stop_reason == "end_turn"

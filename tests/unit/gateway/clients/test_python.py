@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,13 @@ from tests.unit.gateway.test_clients import CALLED, HELLO, TOOL, Place
 from intermodal.testing import FakeHost
 
 
-def test_anthropic_asks_streams_and_counts(house: House, host: FakeHost) -> None:
-    client = anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0)
+@pytest.fixture
+def client(house: House) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0) as made:
+        yield made
+
+
+def test_anthropic_asks_streams_and_counts(client: anthropic.Anthropic, host: FakeHost) -> None:
     made = client.messages.create(model="cloud/strong", max_tokens=50, messages=HELLO)
     assert made.content[0].type == "text" and made.content[0].text == "the hosted answer"
     assert made.stop_reason == "end_turn"
@@ -37,8 +43,7 @@ def test_anthropic_asks_streams_and_counts(house: House, host: FakeHost) -> None
     assert {model.id for model in client.models.list()} >= {"auto", "cloud/strong"}
 
 
-def test_anthropic_calls_a_tool_and_answers_it(house: House, host: FakeHost) -> None:
-    client = anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0)
+def test_anthropic_calls_a_tool_and_answers_it(client: anthropic.Anthropic, host: FakeHost) -> None:
     host.calls = CALLED
     tools: Any = [{"name": "weather", "description": "Weather of a place.", "input_schema": {"type": "object"}}]
     made = client.messages.create(model="cloud/strong", max_tokens=50, messages=HELLO, tools=tools)
