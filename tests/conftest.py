@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.standing_still import StandingStill
 
 from intermodal.config import cache_dir
 
@@ -35,6 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite expected texts from what the code says now")
     parser.addoption("--full-gates", action="store_true", help="run the reliability gates at full size")
     parser.addoption("--vllm", metavar="PYTHON", help="a Python that has vLLM (see `make test-vllm`)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(StandingStill())
 
 
 @pytest.fixture(scope="session")

@@ -120,18 +120,19 @@ class Worker:
         async with self._lock:
             if not self.alive:
                 await self._start()
+            process, out = self._process, self._out  # ``close`` may take them from under a call
             finished = False
             try:
                 with anyio.fail_after(timeout):
                     large, rest = _parted(arguments)
                     frame = msgspec.msgpack.encode([method, rest, large])
                     try:
-                        await self._send_frame(frame)
+                        await _send_frame(process, frame)
                         if large:
-                            await self._send_frame(arguments[large])
+                            await _send_frame(process, arguments[large])
                         while True:
-                            size = _LENGTH.unpack(await self._out.receive_exactly(4))[0]
-                            kind, *rest = msgspec.msgpack.decode(await self._out.receive_exactly(size))
+                            size = _LENGTH.unpack(await out.receive_exactly(4))[0]
+                            kind, *rest = msgspec.msgpack.decode(await out.receive_exactly(size))
                             if kind == "progress":
                                 if progress is not None:
                                     progress(rest[0], rest[1])
@@ -144,7 +145,7 @@ class Worker:
                         anyio.BrokenResourceError,
                         anyio.ClosedResourceError,
                     ):
-                        raise await self._post_mortem() from None
+                        raise await self._post_mortem(process) from None
             except TimeoutError:
                 raise errors.InputTooLarge(
                     f"took longer than {timeout:g} s to process", todo="try a smaller or simpler file"
@@ -156,12 +157,6 @@ class Worker:
                 return Reply(value=rest[0], seconds=rest[1], peak_memory=rest[2])
             code, what, where, todo = rest
             raise errors.by_code(code)(what, where=where, todo=todo)
-
-    async def _send_frame(self, frame: bytes) -> None:
-        await self._process.stdin.send(_LENGTH.pack(len(frame)))
-        view = memoryview(frame)  # in pieces: one send would copy the whole file once more
-        for start in range(0, len(frame), _PIECE):
-            await self._process.stdin.send(view[start : start + _PIECE])
 
     async def _start(self) -> None:
         import anyio
@@ -184,13 +179,13 @@ class Worker:
         )
         self._out = anyio.streams.buffered.BufferedByteReceiveStream(self._process.stdout)
 
-    async def _post_mortem(self) -> errors.IntermodalError:
+    async def _post_mortem(self, process: Any) -> errors.IntermodalError:
         """Why the child died, as an error. Its log stays out of the message: it may hold content."""
         import anyio
 
         with anyio.move_on_after(2, shield=True):
-            await self._process.wait()
-        status = self._process.returncode
+            await process.wait()
+        status = process.returncode
         if self._limits.memory and status in (-9, -6, -11, 1, 137) and "MemoryError" in self.log_tail():
             return errors.InputTooLarge("needs more memory to decode than is allowed", todo="try a smaller file")
         if status == -24:
@@ -236,6 +231,13 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def _send_frame(process: Any, frame: bytes) -> None:
+    await process.stdin.send(_LENGTH.pack(len(frame)))
+    view = memoryview(frame)  # in pieces: one send would copy the whole file once more
+    for start in range(0, len(frame), _PIECE):
+        await process.stdin.send(view[start : start + _PIECE])
 
 
 # ---- the child's side --------------------------------------------------------------------------

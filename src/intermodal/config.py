@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +23,7 @@ from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.catalog.waits import Waits
-from intermodal.config_file import ConfigFile, Discovery, EndpointRate, PolicyRow, Serve, Store, Telemetry
+from intermodal.config_file import AUTO, POLICY, ConfigFile, Discovery, EndpointRate, PolicyRow, Serve, Store, Telemetry
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
@@ -170,7 +171,7 @@ def placed(path: str, key: tuple[str | int, ...]) -> str:
     from intermodal.toml_line import line_of
 
     try:
-        line = line_of(Path(path).read_text("utf-8"), key) if key else None
+        line = line_of(Path(path).read_text("utf-8-sig"), key) if key else None
     except (OSError, UnicodeDecodeError):
         line = None
     return path if line is None else f"{path} line {line}"
@@ -258,7 +259,24 @@ def _serve(table: Mapping[str, Any], where: str) -> Serve:
         for name, row in _tables(table, "rates", where, "serve").items()
     }
     found = _decoded({key: value for key, value in table.items() if key != "rates"}, Serve, where, "serve")
+    for alias, meant in found.aliases.items():
+        wrong = _alias(alias, meant)
+        if wrong:
+            key = ("serve", "aliases", alias)
+            raise ConfigError(f"[serve.aliases] {wrong}", where=where, todo=_ALIAS, key=key)
     return msgspec.structs.replace(found, rates=rates)
+
+
+_ALIAS = 'write the name that clients ask for, and what they get: "gpt-4o" = "policy:cheap"'
+
+
+def _alias(alias: str, meant: str) -> str:
+    """What is wrong with an alias; "" where nothing is."""
+    if not alias.strip():
+        return f"has an alias without a name, for {meant}"
+    if alias == AUTO or alias.startswith(POLICY):
+        return f"has an alias {alias}, which is a name of intermodal's own: its limits would be gone"
+    return "" if meant.strip() else f"says nothing for {alias}"
 
 
 def _telemetry(table: Mapping[str, Any], where: str) -> Telemetry:
@@ -420,20 +438,25 @@ def _list(document: tomlkit.TOMLDocument, key: str, name: str, *, present: bool)
 
 
 def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None], *, touch: bool = True) -> Path:
-    """Change the file in one step: a reader sees the old text or the new, and a crash leaves the old."""
+    """Change the file in one step: a reader sees the old text or the new, and a crash leaves the old. Who edits it at
+    the same time waits, so that no edit is lost."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
     path = config_path(env)
     path = path.resolve() if path.is_symlink() else path
     try:
-        before = path.read_text("utf-8") if path.exists() else ""
-        document = tomlkit.parse(before or HEADER)
-        change(document)
-        text = tomlkit.dumps(document)
-        parse(parse_toml(text, str(path)), str(path))  # never leave a file that cannot be read back
-        if text != before and (before or touch):
-            _write(path, text)
+        if not touch and not path.exists():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.parent):
+            before = path.read_text("utf-8-sig") if path.exists() else ""
+            document = tomlkit.parse(before or HEADER)
+            change(document)
+            text = tomlkit.dumps(document)
+            parse(parse_toml(text, str(path)), str(path))  # never leave a file that cannot be read back
+            if text != before and (before or touch):
+                _write(path, text)
     except TOMLKitError as error:
         raise ConfigError(f"is not TOML: {error}", where=str(path), todo="correct that line") from None
     except OSError as error:
@@ -443,15 +466,32 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
     return path
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else edits a file in it meanwhile. The kernel lets go of it when a process dies, and no lock file stays
+    in a folder that is the user's."""
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        temporary.write_text(text, "utf-8")
-        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o600)
-        temporary.replace(path)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _write(path: Path, text: str) -> None:
+    import tempfile
+
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o600)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def zone_words(zone: Zone) -> str:

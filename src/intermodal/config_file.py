@@ -18,14 +18,25 @@ from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Str
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+AUTO = "auto"  # what clients ask for who leave the model to us
+POLICY = "policy:"  # what a policy's name has before it where a model is asked for
 MOST_WORKERS = 64
 MOST_USD = 1e9  # a limit above it is none: nobody pays it for one request
 _Usd = Annotated[float, Meta(ge=0, le=MOST_USD)]
 _Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
 _Rate = Annotated[int, Meta(ge=1, le=10**12)]
 # A page as browsers say where a script is from: scheme, host and port, and nothing after them.
-_Origin = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]+/?$")]
-_Name = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)$")]
+_ORIGIN = 'scheme, host and port of a page and nothing after them, as "https://chat.example.com"'
+_NAME = 'a name or an address without scheme and port, as "gateway.example.com"'
+_Origin = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]+/?$", extra={"wanted": _ORIGIN})]
+_Name = Annotated[
+    str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)$", extra={"wanted": _NAME})
+]
+HOST = r"^(\[?[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]?|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)$"
+LISTENS = 'an address of this machine or a name that stands for one, as "127.0.0.1"'
+_KEEP = 'hours ("12h"), days ("90d"), weeks ("4w") or "forever"'
+_LANGUAGE = 'the two or three letters of a language, as "en"'
+_RELEASE = 'what is private and what may leave of it, as "audio:text"'
 
 
 class EndpointRate(Value, forbid_unknown_fields=True):
@@ -75,7 +86,7 @@ class Serve(Value, forbid_unknown_fields=True):
         log_level: the least that is logged; "warning" leaves out what went well.
     """
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(pattern=HOST, extra={"wanted": LISTENS})] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8787
     workers: Annotated[int, Meta(ge=1, le=MOST_WORKERS)] = 1
     names: tuple[_Name, ...] = ()
@@ -116,7 +127,7 @@ class Store(Value, forbid_unknown_fields=True):
         rows: attempts that are kept at most, the newest; 0: however many there are.
     """
 
-    keep: Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,3}[hdw]|forever)$")] = "90d"
+    keep: Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,3}[hdw]|forever)$", extra={"wanted": _KEEP})] = "90d"
     rows: Annotated[int, Meta(ge=0, le=10**12)] = 1_000_000
 
     @property
@@ -136,8 +147,10 @@ class PolicyRow(Policy, forbid_unknown_fields=True):
     max_cost: _Usd = DEFAULT_MAX_COST
     time_value: _Usd = DEFAULT_TIME_VALUE
     deadline: _Seconds | None = None
-    language: Annotated[str, Meta(pattern=r"^([a-z]{2,3})?$")] = ""
-    release: tuple[Annotated[str, Meta(pattern=r"^.+:(text|image|audio|video|document)$")], ...] = ()
+    language: Annotated[str, Meta(pattern=r"^([a-z]{2,3})?$", extra={"wanted": _LANGUAGE})] = ""
+    release: tuple[
+        Annotated[str, Meta(pattern=r"^.+:(text|image|audio|video|document)$", extra={"wanted": _RELEASE})], ...
+    ] = ()
     pages: tuple[Annotated[int, Meta(ge=1)], ...] = ()
 
 
@@ -176,11 +189,15 @@ class ConfigFile(Value, forbid_unknown_fields=True):
 
 
 __all__ = [
+    "AUTO",
     "ConfigFile",
     "Discovery",
     "EndpointRate",
+    "HOST",
+    "LISTENS",
     "MOST_USD",
     "MOST_WORKERS",
+    "POLICY",
     "PolicyRow",
     "Serve",
     "Store",

@@ -138,10 +138,11 @@ class UrlBlocked(InputError):
 
 
 class NoRoute(IntermodalError):
-    """``reasons`` has one sentence per rule that rejected something, the nearest miss first."""
+    """``reasons`` has one sentence per rule that rejected something, the nearest miss first; ``rule`` is that one's."""
 
     exit_code = 4
     code = "no_route"
+    rule = ""
 
 
 class PlanStale(NoRoute):

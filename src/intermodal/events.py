@@ -130,6 +130,8 @@ class Replanned(Value, tag_field="event", tag="replanned"):
         step: whose outcome it was. reason: in words.
         before, after: ids of the candidates. endpoint: who answers now.
         plan: id of the new plan. seconds: what planning again took. at: seconds after the start of the run.
+        summary, loses, calls, sends: of what is done now, as the plan that was shown said them: in words; aspects; the
+            operation and endpoint of each call; what leaves this machine, from what, to which host and zone.
     """
 
     step: str
@@ -140,6 +142,10 @@ class Replanned(Value, tag_field="event", tag="replanned"):
     plan: str
     seconds: float = 0.0
     at: float = 0.0
+    summary: str = ""
+    loses: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    sends: tuple[dict[str, str], ...] = ()
 
 
 class Speech(Value):
@@ -175,13 +181,14 @@ class Thought(Value, tag_field="event", tag="thought"):
     """A piece of what the model thinks aloud, shown with the answer and no part of it.
 
     ``signature`` ends the stretch that it vouches for. With ``wire`` it is a block that only that wire understands,
-    whole, in ``body``: it goes back as it came.
+    whole, in ``body``: it goes back as it came. ``summary``: a summary of it, which is all that its host tells.
     """
 
     text: str = ""
     signature: str = ""
     wire: str = ""
     body: str = ""
+    summary: bool = False
 
 
 class Finished(Value, tag_field="event", tag="finished"):

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import ollama
 import pytest
 from tests.e2e.servers import EYE as PROJECTOR
 from tests.e2e.servers import LlamaServer, llama_server
+from tests.in_time import kept_by
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
@@ -241,12 +241,16 @@ def test_lists_that_contradict_each_other_are_shown_and_the_newer_one_is_believe
 
 
 @contextmanager
-def answering(replies: dict[str, Any], *, slow: float = 0.0) -> Iterator[str]:
-    """A server with these replies to GET, as JSON."""
+def answering(replies: dict[str, Any], *, slow: float = 0.0, mute: Event | None = None) -> Iterator[str]:
+    """A server with these replies to GET, as JSON; once it is ``mute`` it takes calls and never answers."""
+    over = Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             time.sleep(slow)
+            if mute is not None and mute.is_set():
+                over.wait(60)
+                return
             body = json.dumps(replies.get(self.path)).encode()
             self.send_response(200 if self.path in replies else 404)
             self.send_header("content-length", str(len(body)))
@@ -261,6 +265,7 @@ def answering(replies: dict[str, Any], *, slow: float = 0.0) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
+        over.set()
         server.shutdown()
         server.server_close()
 
@@ -301,21 +306,25 @@ def test_servers_are_told_apart_by_what_only_they_say(
 def test_looking_takes_a_second_at_most_whoever_is_slow(cli: Cli, found: Any, text_server: LlamaServer) -> None:
     with answering({"/v1/models": row("vllm")}, slow=3) as slow:
         found(slow, text_server.base_url.removesuffix("/v1"))
-        began = time.monotonic()
         from intermodal import Client
 
-        with Client() as client:
-            servers = client._bridge.run(client.asynchronous.known.look)
-        took = time.monotonic() - began
-    assert took < 1.5  # a second, and an import on a machine that is busy
-    assert [(server.kind, server.whole) for server in servers] == [("", False), ("llama.cpp", True)]
+        def looked() -> float:
+            began = time.monotonic()
+            with Client() as client:
+                servers = client._bridge.run(client.asynchronous.known.look)
+            took = time.monotonic() - began
+            assert [(server.kind, server.whole) for server in servers] == [("", False), ("llama.cpp", True)]
+            return took
+
+        kept_by(looked, 1.5)
 
 
 def test_what_listens_in_the_place_of_a_server_and_says_nothing_is_not_called_well(cli: Cli, found: Any) -> None:
-    with answering({"/v1/models": row("vllm", max_model_len=1024), "/version": {"version": "0.11"}}) as address:
+    mute, replies = Event(), {"/v1/models": row("vllm", max_model_len=1024), "/version": {"version": "0.11"}}
+    with answering(replies, mute=mute) as address:
         found(address)
         cli("doctor", "--json")
-    with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))):  # it takes calls and never answers
+        mute.set()
         (finding,) = (each for each in cli("doctor", "--json").document["findings"] if each["area"] == "server")
     assert finding["state"] == "unreachable" and "gave no answer in time" in finding["what"]
     assert "it was vLLM" in finding["what"]

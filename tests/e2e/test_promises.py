@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.in_time import kept_by
 
 sys.path.insert(0, str(Path(__file__).parent))
 from command import Ran, intermodal
@@ -209,17 +210,20 @@ def test_interrupting_stops_within_a_second_and_settles_the_store(media: Path, o
     import subprocess
     import time
 
-    process = subprocess.Popen(
-        [sys.executable, "-m", "intermodal.cli.main", "ask", "Tell a very long story.", "--max-tokens", "1500"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    process.stdout.read(1)  # the answer has begun
-    started = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
-    assert time.monotonic() - started < 1.0
-    assert process.returncode == 130
+    def ended() -> float:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "intermodal.cli.main", "ask", "Tell a very long story.", "--max-tokens", "1500"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.read(1)  # the answer has begun
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+        return time.monotonic() - started
+
+    kept_by(ended, 1.0)
     with sqlite3.connect(own_home / "data" / "store.sqlite3") as store:
         states = {row[0] for row in store.execute("select state from attempts")}
     assert states and states <= {"settled", "estimated", "void"}

@@ -18,8 +18,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Who may open a connection, and why. Everything else that needs the network goes through one of these.
 NETWORK = {
-    "httpx": {"executor/transport.py", "weights/hub.py"},
-    "httpcore": {"media/fetch.py", "media/_dial.py"},
+    "httpx": {"executor/kept.py", "executor/transport.py", "weights/hub.py"},
+    "httpcore": {
+        "executor/kept.py",  # says which connections of the transport are used again
+        "media/fetch.py",
+        "media/_dial.py",
+    },
     "socket": {
         "executor/transport.py",  # knows a failed name lookup by its class
         "gateway/workers/",  # listens for several processes; a line between them and their parent

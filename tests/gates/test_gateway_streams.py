@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from tests.gates import upstreams
-from tests.gates.clients import CLIENTS, Client, Heard
+from tests.gates.clients import CLIENTS, Chat, Client, Heard
 from tests.gates.served import Served, states
 from tests.gates.wall import BROKEN, HEAD, LAST, PING, ROLE, Hit, Play, Wall, chunk, delta, refusal
 
@@ -249,7 +249,6 @@ def _before_the_first_word() -> dict[str, Play]:
         "an error as the first event": Play([HEAD, chunk(BROKEN), LAST], paid=True),
         "comments, a role, then an error": Play([HEAD, *pings, chunk(ROLE), *pings, chunk(BROKEN), LAST], paid=True),
         "blanks, then an error": Play([HEAD, chunk(ROLE), *[chunk(delta(" \n"))] * 30, chunk(BROKEN), LAST], paid=True),
-        "thoughts, then a reset": Play([HEAD, chunk(delta(None, reasoning_content="hm"))], end="rst", paid=True),
         "half an event, then the end": Play([HEAD, chunk(b'data: {"choi')], end="fin", paid=True),
         "comments and silence": Play([HEAD, *pings], end="stall", paid=True),
         "silence": Play(end="stall", paid=True),
@@ -257,6 +256,19 @@ def _before_the_first_word() -> dict[str, Play]:
         "a 500": refusal(500, paid=True),
         "a page": refusal(502, b"<html>Bad gateway</html>", paid=True),
     }
+
+
+def test_B3_thoughts_are_shown_as_they_come_where_a_chat_is_passed_on(gate: Gate) -> None:
+    """A model may think for minutes, and there they are its first words; on the long way they come with the first."""
+    for number, client in enumerate(CLIENTS.values()):
+        gate.plays[f"first-{number}"] = Play(
+            [HEAD, chunk(delta(None, reasoning_content="hm")), 0.2], end="rst", paid=True
+        )
+        heard = gate.hears(client, f"policy:m{number}")
+        if isinstance(client, Chat):
+            assert heard.error and heard.last and not heard.succeeded and not heard.text, heard
+        else:
+            assert heard.succeeded and heard.text == "".join(OTHER), (client, heard)
 
 
 @pytest.mark.parametrize("gate", [(0.5, 0.5, "")], indirect=True)

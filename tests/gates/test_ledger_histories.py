@@ -271,3 +271,34 @@ def test_C1_C2_no_history_spends_more_than_the_budget_or_forgets_what_was_spent(
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_C1_what_is_given_back_under_a_lower_limit_is_not_set_aside_again() -> None:
+    history = Histories()
+    history.admit(number=1, usd=0, tokens=1)
+    history.admit(number=0, usd=0, tokens=100)
+    history.change(look={0, 1, 2}, usd=USD, tokens=100)  # 101 are on their way
+    history.release(number=1)
+    history.known()
+    history.admit(number=1, usd=0, tokens=1)
+    history.admitted_never_exceeds_the_budget()
+    history.the_books_agree()
+    history.teardown()
+
+
+def test_C1_what_is_drawn_under_a_higher_limit_is_not_set_aside_under_a_lower_one() -> None:
+    history = Histories()
+    history.admit(number=1, usd=0, tokens=90)
+    worker, claim = history.workers[0], Claim(cost=0.0, tokens=30)
+    parts = worker.till.parts(worker.till.tab(KEY, history.now), claim, history.now)
+    grants = worker.books.take(worker.id, [purse.want(need, need) for purse, need in parts], history.now)
+    history.change(look={0, 1, 2}, usd=USD, tokens=100)  # while the draw is on its way
+    worker.till.granted(parts, grants, history.now)
+    history.admit(number=0, usd=0, tokens=30)
+    history.admitted_never_exceeds_the_budget()
+    history.tick(number=0, lost=False)  # what was drawn goes back
+    history.tick(number=1, lost=False)
+    history.admit(number=0, usd=0, tokens=10)
+    assert history.held()["k/tokens/total"] == 100
+    history.admitted_never_exceeds_the_budget()
+    history.teardown()

@@ -112,22 +112,45 @@ def test_whoever_asks_gets_what_nobody_else_has(
     assert not said
 
 
+class Noted(SqliteBooks):
+    """Whoever wants can see what is in the books: lines that were written, once they are."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.lines: list[Line] = []
+
+    def write(self, worker: str, lines: Sequence[Line], now: float) -> tuple[int, ...]:
+        made = super().write(worker, lines, now)
+        self.lines += lines
+        return made
+
+    async def given_back(self, tokens: int) -> None:
+        """So many at least, since it began."""
+        async with asyncio.timeout(60):
+            while sum(line.returned for line in self.lines if line.account.id == "k/tpm") < tokens:
+                await asyncio.sleep(0.01)
+
+
 def test_what_one_worker_gave_back_another_gives_out(tmp_path: Path) -> None:
+    """The clock stands but where it is put forward: what a rate gives meanwhile would be enough in six seconds."""
 
     async def work() -> None:
-        key = VirtualKey(id="k", name="app", rate=Rate(tpm=1_000_000))
-        one, other = Ledger(SqliteBooks(tmp_path / FILE)), Ledger(SqliteBooks(tmp_path / FILE))
+        key, now = VirtualKey(id="k", name="app", rate=Rate(tpm=1_000_000)), [1e9]
+        books = Noted(tmp_path / FILE)
+        one, other = Ledger(books, clock=lambda: now[0]), Ledger(SqliteBooks(tmp_path / FILE), clock=lambda: now[0])
         await one.start()
         await other.start()
         held = await one.admit(key, Claim(cost=0.0, tokens=990_000))
         assert isinstance(held, Reservation)
-        await asyncio.sleep(0.2)
+        await books.given_back(1)  # what it drew ahead
         small = await other.admit(key, Claim(cost=0.0, tokens=1))
         assert isinstance(small, Reservation)
         assert not isinstance(await other.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
         one.settle(held, cost=0.0, tokens=1)
-        await asyncio.sleep(0.2)
-        assert isinstance(await other.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
+        await books.given_back(200_000)
+        now[0] += 0.1  # so long it may be believed that nothing more can be had
+        async with asyncio.timeout(60):
+            assert isinstance(await other.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
         await one.close()
         await other.close()
 
@@ -135,19 +158,22 @@ def test_what_one_worker_gave_back_another_gives_out(tmp_path: Path) -> None:
 
 
 def test_a_rate_that_is_used_up_refuses_without_waiting(tmp_path: Path) -> None:
-    """What other workers hold for requests that run does not lie idle, and nobody waits for it."""
+    """What other workers hold for requests that run does not lie idle, and nobody waits for it: by a clock that is put
+    forward between two requests only, waiting would never end."""
 
     async def work() -> None:
-        key = VirtualKey(id="k", name="app", rate=Rate(tpm=100_000))
-        one, other = Ledger(SqliteBooks(tmp_path / FILE)), Ledger(SqliteBooks(tmp_path / FILE))
+        key, now = VirtualKey(id="k", name="app", rate=Rate(tpm=100_000)), [1e9]
+        books = Noted(tmp_path / FILE)
+        one, other = Ledger(books, clock=lambda: now[0]), Ledger(SqliteBooks(tmp_path / FILE), clock=lambda: now[0])
         await one.start()
         await other.start()
         assert isinstance(await one.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
-        await asyncio.sleep(0.3)
-        began = time.monotonic()
-        for _ in range(20):
-            assert not isinstance(await other.admit(key, Claim(cost=0.0, tokens=50_000)), Reservation)
-        assert time.monotonic() - began < 1.0
+        async with asyncio.timeout(60):
+            while not any(line.account.id == "k/tpm" and not line.idle for line in books.lines):
+                await asyncio.sleep(0.01)
+            for _ in range(20):
+                now[0] += 0.06  # it is not believed any more, and is looked up again
+                assert not isinstance(await other.admit(key, Claim(cost=0.0, tokens=50_000)), Reservation)
         await one.close()
         await other.close()
 

@@ -217,10 +217,9 @@ async def test_A6_what_may_be_paid_is_sent_again_to_nobody_without_leave_and_eve
         play, times = current.get(model, (None, 0))
         return play if play is not None and number < times else answer(WORDS)
 
-    closed = socket.create_server(("127.0.0.1", 0))
-    nobody = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
-    closed.close()
-    with Wall(script) as wall:
+    with socket.socket() as silent, Wall(script) as wall:
+        silent.bind(("127.0.0.1", 0))  # nobody else gets it, and nobody takes calls
+        nobody = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         for number in range(runs):
             if number % 50 == 0:  # what a store learns of thousands of endpoints is not what this is about
                 bench = world_of(tmp_path / str(number))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -114,6 +116,24 @@ SERVED = '[hosts.a]\nbase_url = "http://x/v1"\n[[hosts.a.models]]\nid = "a/b"\n'
         ("max_cost = nan", "at max_cost: must be 0 or more"),
         ("time_value = inf", "at time_value: must be 1,000,000,000 or less"),
         ("a = [", "is not TOML"),
+        ("[serve.aliases]\n'' = 'a/b'", "[serve.aliases] has an alias without a name, for a/b; write the name that "),
+        ("[serve.aliases]\n'auto' = 'a/b'", "[serve.aliases] has an alias auto, which is a name of intermodal's own"),
+        ("[serve.aliases]\n'policy:x' = 'a/b'\n[policies.x]", "an alias policy:x, which is a name of intermodal's own"),
+        ("[serve.aliases]\n'a' = ''", "[serve.aliases] says nothing for a"),
+        ("[serve]\nmetrics = 'all'", "at metrics: must be one of keys, off, open, not 'all'; correct it"),
+        ("[serve]\nlog_level = 'loud'", "at log_level: must be one of debug, error, info, warning, not 'loud'"),
+        ("[policies.a]\nobjective = 'best of all'", "must be one of best, cheapest, default, fastest, "),
+        ("[policies.a]\nfarthest = 'mars'", "must be one of internet, machine, network, process, not 'mars'"),
+        ("[policies.a]\nkeep = ['words', 'mood']", "at keep[1]: must be one of alignment, appearance, figures, "),
+        ("[policies.a]\nlanguage = 'English'", "at language: must be the two or three letters of a language"),
+        ("[store]\nkeep = '90'", 'at keep: must be hours ("12h"), days ("90d"), weeks ("4w") or "forever"'),
+        ("[serve]\nhost = 'not a host'", "at host: must be an address of this machine or a name that stands for one"),
+        ("[serve]\nhost = ''", "wrong value in [serve] at host: must be an address"),
+        ("[serve]\nhost = 'unix:/tmp/x.sock'", "wrong value in [serve] at host: must be an address"),
+        ("[serve]\nnames = ['http://a']", "at names[0]: must be a name or an address without scheme and port"),
+        ("[serve]\norigins = ['*']", "at origins[0]: must be scheme, host and port of a page and nothing after them"),
+        (SERVED + 'tier = "huge"', "models[0].tier: must be one of frontier, large, medium, small, tiny, not 'huge'"),
+        ('[hosts.a]\nprotocol = "grpc"', "openai, openai-responses, anthropic, gemini, ollama, not 'grpc'; correct it"),
         ('consent = ["nobody"]', "consent names a host that is not known: nobody"),
         ("[hosts.a]", "lacks base_url"),
         ('[hosts.a]\nbase_url = "ftp://x/v1"', "http or https"),
@@ -143,6 +163,42 @@ def test_a_wrong_config_is_one_clear_sentence(env: Env, text: str, said: str) ->
     assert "\n" not in str(caught.value)
 
 
+def test_a_mark_that_an_editor_put_before_it_is_no_part_of_it(env: Env) -> None:
+    path = written(env, "consent = ['openai']\n")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_config(env).consent == ("openai",)
+    config.consent(env, "groq")
+    assert load_config(env).consent == ("openai", "groq")
+    path.write_bytes(b"\xef\xbb\xbf\nmax_cost = -1\n")
+    with pytest.raises(ConfigError, match=" line 2"):
+        load_config(env)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key = '{}'",
+        "api_key = '{}'",
+        "token = '{}'",
+        "secret = '{}'",
+        "zone = '{}'",
+        "protocol = '{}'",
+        "auth = '{}'",
+        "[[hosts.a.models]]\nid = 'a/b'\ntier = '{}'",
+    ],
+)
+@pytest.mark.parametrize("secret", ["sk-verysecret123", "0123456789abcdef0123456789abcdef"])
+def test_a_key_that_was_written_into_the_config_is_not_shown(env: Env, text: str, secret: str) -> None:
+    written(env, f"[hosts.a]\nbase_url = 'http://x/v1'\n{text.format(secret)}")
+    with pytest.raises(ConfigError) as caught:
+        load_config(env)
+    assert secret not in str(caught.value)
+    assert " line " in str(caught.value)
+    named = text.partition(" ")[0]
+    assert named in str(caught.value) or text.startswith("[[")
+    assert ("key_env" in str(caught.value)) == (named in ("key", "api_key", "token", "secret"))
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -151,6 +207,8 @@ def test_a_wrong_config_is_one_clear_sentence(env: Env, text: str, said: str) ->
         ("private = [\n  'a', # ]\n  'b',\n]\n\n[serve]\nnames = [\n'x']\nport = 99999\n", 9),
         ("[serve]\nhost = 'x'\n\n[serve.rates.'a:b']\ntpm = 5\nrpm = 0\n", 6),
         ("[policies.a]\n[policies.b]\nmax_kost = 1\n", 3),
+        ("[serve.aliases]\n'a' = 'a/b'\n\n'' = 'a/b'\n", 4),
+        ("[serve.aliases]\n'a' = 'a/b'\n'auto' = 'a/b'\n", 3),
         ("[policies.a]\n[policies.'x y']\n", 2),
         ("[discovery]\naddresses = ['http://127.0.0.1:1', 'http://example.com']\n", 2),
         (SERVED + "context = 10\n[[hosts.a.models]]\nid = 'a/c'\n[[hosts.a.models]]\nid = 'a/d'\ncontext = 0\n", 8),
@@ -261,6 +319,39 @@ def test_a_new_file_is_its_owners_only_and_an_old_one_keeps_its_mode(env: Env) -
     path.chmod(0o640)
     config.consent(env, "openai")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+CONSENTS = """
+import os, sys
+from intermodal.config import consent
+import tomlkit
+print("ready", flush=True)
+sys.stdin.readline()
+consent(os.environ, "groq")
+"""
+
+
+def test_of_two_edits_at_once_none_is_lost(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above all not a consent that is taken back."""
+    config.consent(env, "openai")
+    where = {**os.environ, **env, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", CONSENTS], stdin=-1, stdout=-1, env=where) as other:
+        assert other.stdin is not None and other.stdout is not None
+        other.stdout.readline()
+        write = config._write
+
+        def late(path: Path, text: str) -> None:
+            assert other.stdin is not None
+            other.stdin.write(b"\n")
+            other.stdin.flush()
+            with suppress(subprocess.TimeoutExpired):  # an edit that waited for nobody would be made by then
+                other.wait(2)
+            write(path, text)
+
+        monkeypatch.setattr(config, "_write", late)
+        assert config.remove_host(env, "openai")
+    assert other.returncode == 0
+    assert load_config(env).consent == ("groq",)
 
 
 def test_a_config_behind_a_link_stays_behind_it(env: Env, tmp_path: Path) -> None:

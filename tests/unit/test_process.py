@@ -43,6 +43,10 @@ def die():
 def sleep(seconds):
     time.sleep(seconds)
 
+def linger(seconds):
+    report(0.0, "begun")
+    time.sleep(seconds)
+
 def hog():
     return len(bytearray(4 << 30))
 
@@ -123,6 +127,20 @@ async def test_closing_leaves_no_process_behind(worker: Worker) -> None:
     pid = (await worker.call("pid", {})).value
     await worker.close()
     assert await _gone(pid)
+
+
+async def test_a_call_under_which_the_child_is_closed_is_told_that_it_died(worker: Worker) -> None:
+    begun = anyio.Event()
+
+    async def call() -> None:
+        with pytest.raises(errors.RuntimeCrashed):
+            await worker.call("linger", {"seconds": 300}, progress=lambda fraction, note: begun.set())
+
+    async with anyio.create_task_group() as calls:
+        calls.start_soon(call)
+        await begun.wait()
+        await worker.close()
+    assert (await worker.call("add", {"a": 1, "b": 2})).value == 3
 
 
 async def _gone(pid: int) -> bool:

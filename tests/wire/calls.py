@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
@@ -17,14 +19,23 @@ from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_respo
 from intermodal.wire.call import (
     ChatCall,
     Encoded,
+    ToolCallDelta,
     WireAudio,
     WireDocument,
+    WireEvent,
     WireImage,
     WireMessage,
     WirePart,
     WireText,
     WireVideo,
 )
+
+
+def numbered(event: WireEvent) -> WireEvent:
+    """The event with its number in place of an id that was made for a call."""
+    made = isinstance(event, ToolCallDelta) and re.fullmatch(r"call_[0-9a-f]{24}", event.id)
+    return replace(event, id=f"call_{event.index}") if made else event  # type: ignore[union-attr]
+
 
 TEXTS = st.text(max_size=40)  # lone surrogates included
 NUMBERS = st.floats(0, 2, allow_nan=False)

@@ -73,8 +73,8 @@ SERVERS = (
     ),
     Server(
         "ollama",
-        lambda: ollama_served.StreamEncoder("m", created=AT),
-        lambda events: ollama_served.encode_reply(events, "m", created=AT),
+        lambda: ollama_served.StreamEncoder("m", now=lambda: AT),
+        lambda events: ollama_served.encode_reply(events, "m", now=lambda: AT),
         ollama.Decoder,
     ),
 )

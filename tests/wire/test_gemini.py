@@ -7,6 +7,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
+from tests.wire.calls import numbered
 
 from intermodal import errors
 from intermodal.catalog.nouns import Host
@@ -89,7 +90,7 @@ EVENTS: list[WireEvent] = [
 def read(*chunks: bytes) -> list[WireEvent]:
     decoder = Decoder("h:m")
     found = [event for piece in chunks for event in decoder.feed(piece)]
-    return found + decoder.close()
+    return list(map(numbered, found + decoder.close()))
 
 
 def test_says_every_setting_and_every_kind_of_media_in_google_s_words() -> None:

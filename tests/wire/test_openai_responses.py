@@ -78,7 +78,7 @@ STREAM = sse(
     completed(),
 )
 EVENTS: list[WireEvent] = [
-    ReasoningDelta(text="Two 🛠."),
+    ReasoningDelta(text="Two 🛠.", summary=True),
     OpaqueBlock(wire="openai_responses", body=json.dumps(THOUGHT, separators=(",", ":"), ensure_ascii=False)),
     TextDelta(text="I "),
     TextDelta(text="look."),

@@ -11,10 +11,11 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 
 from intermodal.catalog.model_rows import ModelRow, contradiction
 from intermodal.catalog.nouns import (
@@ -49,6 +50,7 @@ _MADE: Mapping[str, Made] = {
 
 # The protocols that are spoken over HTTP, and what some of them have of their own.
 HTTP: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
+_PLACES = "the word env or keyring, which say where the key is, and never the key itself"
 _AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
 _FRAMING: Mapping[Protocol, Framing] = {"ollama": "ndjson"}
 # What a protocol carries beyond text, pictures and priced sound. OpenAI's chat knows file parts too, and most of the
@@ -290,12 +292,12 @@ class HostRow(Value, forbid_unknown_fields=True):
     id: str = ""
     name: str = ""
     base_url: str = ""
-    protocol: Protocol = "openai"
+    protocol: Annotated[Protocol, Meta(extra={"wanted": f"one of {', '.join(HTTP)}"})] = "openai"
     auth: Auth | None = None
     framing: Framing | None = None
     key_env: str = ""
-    key: Literal["env", "keyring"] = "env"
-    zone: Zone | None = None
+    key: Annotated[Literal["env", "keyring"], Meta(extra={"wanted": _PLACES})] = "env"
+    zone: Annotated[Zone, Meta(extra={"wanted": "one of machine, network, internet"})] | None = None
     forced_json: bool | None = None
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
@@ -391,27 +393,27 @@ def decode(data: Mapping[str, Any], cls: type[T], *, where: str, place: str) -> 
 
 def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigError:
     """msgspec's sentence in ours: which key, in which table, and what to do."""
+    from intermodal.catalog.wanted import is_for_secrets, place_of, wanted
+
     text, _, path = message.partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
     table = (f"[{place}]" if place else "the top level") + (f" at {path}" if path else "")
-    key = tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path.partition("[...]")[0]))
+    key = place_of(path)
     unknown = re.match(r"Object contains unknown field `(.*)`", text)
     if unknown:
         known = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
         close = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.8)
         todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(known)))}"
+        if is_for_secrets(unknown[1]) and "key_env" in known:
+            todo = "name the environment variable that holds it as key_env; keys are not written here"
         return ConfigError(f"unknown key {unknown[1]} in {table}", where=where, todo=todo, key=(*key, unknown[1]))
     missing = re.match(r"Object missing required field `(.*)`", text)
     if missing:
         return ConfigError(f"{table} lacks {missing[1]}", where=where, todo=f"add {missing[1]} = …", key=key)
-    bound = re.match(r"Expected `(?:float|int)` (>=|>|<=|<) ([\d.e+]+)$", text)
-    if bound:
-        limit = f"{float(bound[2]):,.15g}"
-        text = "must be " + _BOUNDS[bound[1]].format(limit)
-    return ConfigError(f"wrong value in {table}: {text[:1].lower()}{text[1:]}", where=where, todo="correct it", key=key)
-
-
-_BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
+    todo = "correct it"
+    if key[-1:] == ("key",):
+        todo = "set an environment variable to the key, and name the variable as key_env"
+    return ConfigError(f"wrong value in {table}: {wanted(text, cls, path)}", where=where, todo=todo, key=key)
 
 
 def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:

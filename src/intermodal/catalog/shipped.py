@@ -27,7 +27,7 @@ class Shipped(Value):
 def read_toml(path: Path, where: str) -> dict[str, Any]:
     """A TOML file. Raises ConfigError that names the line that is not TOML."""
     try:
-        return parse_toml(path.read_text("utf-8"), where)
+        return parse_toml(path.read_text("utf-8-sig"), where)  # editors of Windows put a mark before it
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text", where=where, todo="save it as UTF-8") from None
 

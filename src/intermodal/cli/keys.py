@@ -73,6 +73,7 @@ def create(**given: Any) -> None:
         books.add(key)
     finally:
         books.close()
+    _remark(key)
     if given["as_json"]:
         from intermodal.cli.document import print_document
 
@@ -137,12 +138,35 @@ def set_limits(**given: Any) -> None:
         spent = {(row.account, row.start): row for row in books.spent()}
     finally:
         books.close()
+    _remark(key)
     if given["as_json"]:
         from intermodal.cli.document import print_document
 
         print_document("key", _told(key, spent, now))
     else:
         click.echo(f"key {key.name}: {_limits(key)}")
+
+
+def _remark(key: VirtualKey) -> None:
+    """Say which names it may ask for are nobody's today: a slip, perhaps, or one that is still to come."""
+    if not key.models and not key.policies:
+        return
+    import asyncio
+
+    from intermodal.errors import IntermodalError
+    from intermodal.gateway.checking import keys as checked
+    from intermodal.gateway.lasting import LastingClient
+
+    async def remarks() -> list[str]:
+        async with LastingClient() as client:
+            await client.known.look()
+            return [f"note: {each.where}: {each.what}; {each.todo}" for each in checked(client, (key,))]
+
+    try:
+        for remark in asyncio.run(remarks()):
+            click.echo(remark, err=True)
+    except IntermodalError as error:  # the key is made all the same
+        click.echo(f"note: whether its names are known cannot be told: {error}", err=True)
 
 
 def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKey]:

@@ -116,6 +116,8 @@ def budgets_of(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget,
             except ValueError:
                 number = -1.0
             limit = -1 if not 0 <= number < _MOST else nano(number) if unit == "usd" else int(number)
+            if unit == "tokens" and limit != number:  # half a token is a slip, as of 1.5 million
+                limit = -1
             if period not in PERIODS or not 0 <= limit < _MOST:
                 raise UsageError(
                     f"{text!r} is no budget",
@@ -135,6 +137,8 @@ def time_of(text: str, now: float) -> float | None:
     from datetime import UTC, datetime
 
     after = _DURATION.fullmatch(text.strip().lower())
+    if after and not float(after[1]):
+        raise UsageError(f"{text} is over at once", where="--expires", todo="write a time to come: 30d, 12h")
     if after:
         return now + float(after[1]) * _SECONDS[after[2]]
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import aclosing
 from typing import Any
 
 import click
 
-from intermodal.config_file import MOST_WORKERS
+from intermodal.config_file import HOST, LISTENS, MOST_WORKERS
 
 # Seconds after which a thread that computes (rows of the store, the log) gives way to the one that answers. With
 # Python's own 5 ms, one in a hundred of 32 clients waited 31 to 39 ms, with this 20 to 25, at the same rate.
@@ -25,9 +26,19 @@ Examples
 """
 
 
+def _address(context: click.Context, option: click.Parameter, said: str | None) -> str | None:
+    if said is not None and re.match(HOST, said) is None:
+        raise click.BadParameter(f"must be {LISTENS}", context, option)
+    return said
+
+
 @click.command(epilog=EPILOG)
 @click.option(
-    "--host", default=None, metavar="ADDRESS", help="Where to listen; 127.0.0.1 unless said. Another needs keys."
+    "--host",
+    default=None,
+    metavar="ADDRESS",
+    callback=_address,
+    help="Where to listen; 127.0.0.1 unless said. Another needs keys.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=None, metavar="N", help="8787 unless said; 0: any free.")
 @click.option(
@@ -104,7 +115,8 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
 
     from msgspec.structs import replace
 
-    from intermodal.config import data_dir
+    from intermodal.config import data_dir, placed
+    from intermodal.errors import ConfigError
     from intermodal.gateway.lasting import LastingClient
     from intermodal.gateway.ledger.ledger import Ledger
     from intermodal.gateway.ledger.nouns import Rate
@@ -126,14 +138,19 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
         ledger = Ledger(books, limits=rates)
         await ledger.start()
         try:
-            gateway = Gateway(
-                client,
-                host=settings.host,
-                port=settings.port,
-                drain=settings.drain,
-                ledger=ledger,
-                log=lambda line: log.say("error", line),
-            )
+            try:
+                gateway = Gateway(
+                    client,
+                    host=settings.host,
+                    port=settings.port,
+                    drain=settings.drain,
+                    ledger=ledger,
+                    log=lambda line: log.say("error", line),
+                )
+            except ConfigError as error:  # of the address, which may stand in the config
+                if "host" not in given:
+                    error.where = placed(client.config.path, ("serve", "host"))
+                raise
             gateway.tell = log.served
             if worker is not None:
                 gateway.join(worker)

@@ -27,7 +27,13 @@ async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: boo
     ready, now = await readiness(gateway), time.time()
     client, known = gateway.client, books.every_key()
     named, found = await checking.names(client)
-    found += [*checking.rates(client), *checking.keys(client, known)]
+    found += [
+        *checking.address(gateway),
+        *checking.without_key(client),
+        *checking.shadows(client),
+        *checking.rates(client),
+        *checking.keys(client, known),
+    ]
     active = [key for key in known if key.revoked is None and (key.expires is None or key.expires > now)]
     report = _report(gateway, ready, named, found)
     report |= {
@@ -71,6 +77,7 @@ def _report(gateway: Gateway, ready: dict[str, bool], named: list[Name], found: 
 
 def _show(report: dict[str, Any], named: list[Name], found: list[Finding]) -> None:
     from intermodal.cli.table import count
+    from intermodal.gateway.workers.listening import address
     from intermodal.plans.numbers import held
 
     def line(head: str, text: str) -> None:
@@ -78,7 +85,10 @@ def _show(report: dict[str, Any], named: list[Name], found: list[Finding]) -> No
 
     line("config", report["config"] or "none")
     many = f", {report['workers']} workers" if report["workers"] > 1 else ""
-    line("listens", f"{report['host']}:{report['port']}, {'with keys' if report['keys'] else 'without keys'}{many}")
+    line(
+        "listens",
+        f"{address(report['host'], report['port'])}, {'with keys' if report['keys'] else 'without keys'}{many}",
+    )
     for name in ("names", "origins"):
         if report[name]:
             line(name, ", ".join(report[name]))

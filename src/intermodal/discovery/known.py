@@ -60,11 +60,15 @@ class Known:
         now = time.monotonic()
         if self._looked is not None and now - self._looked < FRESH and not anew:
             return self.servers
-        self._looked = now
+        last, self._looked = self._looked, now
         kinds = [row for row in self._rows() if row.discovery is not None]
         before = {server.address: server for server in self.servers}
         date = datetime.now(UTC).isoformat(timespec="minutes")[:16]
-        found = await look(self._places(), kinds, date=date, before=before)
+        try:
+            found = await look(self._places(), kinds, date=date, before=before)
+        except BaseException:  # whoever wanted it left: it was not looked
+            self._looked = last
+            raise
         found = tuple(_as_before(server, before.get(server.address)) for server in found)
         if tuple(map(servers.undated, found)) != tuple(map(servers.undated, self.servers)):
             with suppress(StoreError):  # where nothing can be written, a run will say so; this one goes on

@@ -57,7 +57,9 @@ async def _generate(course: Course, step: Call) -> Finished:
         job = await _job(course, step, endpoint, messages, stands_for, forced=False)
         speaker = Speaker(endpoint.id, course.shop.emit, live=False)
         done = await course.do(job, speaker)
-    _refuse_refusal(done, endpoint, speaker)
+    if _is_refusal(done, speaker):
+        await course.shop.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
+        raise refused(endpoint, done.made.refusal, done.actual.step)
     data = None
     if schema is not None:
         done, data = await _valid(course, job, done, schema, speaker)
@@ -144,11 +146,10 @@ async def _nothing_to_ask_about(course: Course, step: Call, missing: tuple[Nothi
     return course.finished(step, endpoint="")
 
 
-def _refuse_refusal(done: Done, endpoint: Endpoint, speaker: Speaker) -> None:
+def _is_refusal(done: Done, speaker: Speaker) -> bool:
     """A refusal with nothing said is an error with the model's reason; nobody else is asked instead."""
     made = done.made
-    if made.finish_reason == "content_filter" and not speaker.committed and not made.text.strip():
-        raise refused(endpoint, made.refusal, done.actual.step)
+    return made.finish_reason == "content_filter" and not speaker.committed and not made.text.strip()
 
 
 def refused(endpoint: Endpoint, words: str, step: str) -> errors.ContentRefused:
@@ -179,6 +180,7 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
         parsed = answer.parse(done.made.text, schema.schema)
         cut = done.made.finish_reason == "length"
     if parsed.problem:
+        await course.shop.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
         raise errors.OutputInvalid(
             "the answer was cut at the length limit before its JSON was whole" if cut
             else f"the answer breaks the schema: {parsed.problem}",

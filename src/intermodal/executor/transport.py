@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
@@ -22,6 +22,7 @@ from intermodal.catalog.nouns import Auth
 from intermodal.catalog.waits import Waits
 from intermodal.content import Value
 from intermodal.executor.limits import Limit
+from intermodal.executor.unpacking import Unreadable, unpacker
 from intermodal.wire.call import Encoded
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ FAILURES: Mapping[str, tuple[Phase | Literal[""], str]] = {
     "CookieConflict": ("answering", "sent a reply that cannot be read"),
 }
 
+UNREADABLE = "sent a reply that cannot be read as HTTP"
+_ENDED = re.compile(r"disconnected|closed connection")  # a RemoteProtocolError of httpcore or h11 that is an end
+
 
 class Response:
     """A reply whose headers have come. Valid inside its ``async with`` block.
@@ -88,6 +92,7 @@ class Response:
         self.wordless = False
         self._raw = raw
         self._request = request
+        self._unpacker = unpacker(self.headers)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives. Raises StreamCut (after the first byte) or Unreachable (before it)."""
@@ -95,7 +100,7 @@ class Response:
 
         request = self._request
         # httpx makes it with a generator and declares less.
-        async with aclosing(cast("AsyncGenerator[bytes, None]", self._raw.aiter_bytes())) as source:
+        async with aclosing(cast("AsyncGenerator[bytes, None]", self._raw.aiter_raw())) as source:
             while True:
                 answering = request.phase == "answering" and not self.wordless
                 silent_at = anyio.current_time() + request.timeouts.idle if answering else request.first_byte_deadline
@@ -111,7 +116,17 @@ class Response:
                     return
                 if chunk:
                     request.phase = "answering"
-                    yield chunk
+                    for piece in self._unpacked(chunk):
+                        yield piece
+
+    def _unpacked(self, chunk: bytes) -> Iterable[bytes]:
+        """Raises StreamCut."""
+        if self._unpacker is None:
+            return (chunk,)
+        try:
+            return list(self._unpacker.feed(chunk))
+        except Unreadable as error:
+            raise errors.StreamCut(str(error), where=self._request.where, todo="ask again") from None
 
     async def read(self, limit: int = MAX_ERROR_BODY) -> bytes:
         """The body, at most ``limit`` bytes of it."""
@@ -145,6 +160,7 @@ class _Request:
         self.limit = Limit()
         self._left = deque(segments)
         self.record = record
+        self.raw: httpx.Response | None = None  # once its headers are there
 
     def __aiter__(self) -> _Request:
         """The body, as httpx takes it. Not a generator, which a cancelled send would leave hanging."""
@@ -163,6 +179,10 @@ class _Request:
         """What httpcore is about to do, in its words: https://www.encode.io/httpcore/extensions/#trace"""
         if self.record is not None and event.endswith(".send_request_headers.started"):
             await self.record.before()
+        elif self.raw is not None and event.endswith(".response_closed.started"):
+            from intermodal.executor.kept import keep_or_not
+
+            await keep_or_not(self.raw)
 
     def begin_waiting(self) -> None:
         """The host's turn: from now on its time is counted."""
@@ -193,13 +213,15 @@ class _Request:
         """Our error for one of httpx's (or of what lies below it)."""
         names = [kind.__name__ for kind in type(error).__mro__]
         phase, what = next((FAILURES[name] for name in names if name in FAILURES), ("", "cannot be reached"))
+        if "RemoteProtocolError" in names and not _ENDED.search(str(error)):
+            what = UNREADABLE
         phase = phase or self.phase
         if phase == "answering":
             return errors.StreamCut(f"{what} in the middle of its answer", where=self.where, todo="ask again")
         if phase == "connecting":
             reason, todo = why(error)
             return errors.Unreachable(what + reason, where=self.where, todo=todo, sent=False)
-        after = " without an answer" if phase == "waiting" else ""
+        after = " without an answer" if phase == "waiting" and what != UNREADABLE else ""
         found = errors.Unreachable(what + after, where=self.where, sent=phase == "waiting")
         found.hung_up = phase == "waiting" and what == FAILURES["ReadError"][1]
         return found
@@ -434,13 +456,11 @@ class Transport:
         raw: httpx.Response | None = None
         try:
             send = self._sender(address, proxied and not is_this_machine(address.host))
-            extensions: dict[str, Any] = {"timeout": limits.as_dict()}
-            if request.record is not None:
-                extensions["trace"] = request.trace
+            extensions: dict[str, Any] = {"timeout": limits.as_dict(), "trace": request.trace}
             content = request if encoded.segments else None
             built = httpx.Request(method, address, headers=headers, content=content, extensions=extensions)
             with request.limit:
-                raw = await send(built)
+                raw = request.raw = await send(built)
             if raw is None:
                 raise request.silent()
             request.begin_waiting()  # a host may answer before it has taken everything
@@ -453,10 +473,13 @@ class Transport:
             if raw is not None:
                 with anyio.move_on_after(1, shield=True):
                     await raw.aclose()
+            request.raw = None  # which knows the request: a circle
 
     def _sender(self, address: httpx.URL, proxied: bool) -> Callable[[httpx.Request], Awaitable[httpx.Response]]:
         """What brings a request to its host and comes back with the headers of the reply."""
         import httpx
+
+        from intermodal.executor.kept import over_lines
 
         secure = address.scheme != "http"
         proxied = proxied and self.proxies
@@ -472,6 +495,7 @@ class Transport:
                 if proxied
                 else httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
             )
+            over_lines(self._clients[secure, proxied])
         found = self._clients[secure, proxied]
         return partial(found.send, stream=True) if isinstance(found, httpx.AsyncClient) else found.handle_async_request
 

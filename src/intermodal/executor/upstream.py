@@ -93,6 +93,12 @@ class Upstreams:
             return max(breaker.until - now, 0.001)
         return max(breaker.until - now, 0.0)
 
+    def free(self, endpoint: str, now: float) -> bool:
+        """Nothing speaks against calling it right now."""
+        if not self._breakers and not self._paused:
+            return True
+        return not (self.shut_for(endpoint, now) or self.paused_for(endpoint, now))
+
     def begin(self, endpoint: str, host: str, now: float, *, again: bool) -> None:
         """A call begins. ``again``: it is sent again at the host's expense, whose budget pays for it."""
         breaker = self._breakers.get(endpoint)
@@ -144,7 +150,9 @@ class Upstreams:
         return budget.floor >= 1 or budget.saved >= 1
 
     def _budget(self, host: str, now: float) -> _Budget:
-        budget = self._budgets.setdefault(host, _Budget(at=now))
+        budget = self._budgets.get(host)
+        if budget is None:
+            budget = self._budgets[host] = _Budget(at=now)
         budget.floor = min(BURST, budget.floor + max(0.0, now - budget.at) * FLOOR)
         budget.at = now
         return budget

@@ -9,21 +9,31 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from math import inf, isfinite
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from intermodal.errors import StoreError
-from intermodal.events import AttemptFailed, Event, Finished, StepFinished, StepStarted
+from intermodal.events import AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted
 from intermodal.gateway.ledger import books
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.nouns import Left, Refusal, VirtualKey, claim_of
 from intermodal.gateway.ledger.till import Reservation
-from intermodal.gateway.messages import Asked, Head
+from intermodal.gateway.messages import HEADER, Asked, Head
 from intermodal.gateway.reply import Reply
 from intermodal.plans.plan import Plan
+from intermodal.plans.step import Call
 from intermodal.request import Policy
 from intermodal.wire.served import Refused
 
+if TYPE_CHECKING:
+    from intermodal.executor.call import Tried
+
 NAME = "idempotency-key"
 LONGEST_NAME = 255
+_SAID_AGAIN = (HEADER, "retry-after:", "x-should-retry:")
 
 
 def refused(refusal: Refusal) -> Refused:
@@ -50,15 +60,15 @@ def who(ledger: Ledger, head: Head) -> VirtualKey:
 @asynccontextmanager
 async def charged(
     ledger: Ledger | None, asked: Asked, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
-    given: Reservation | None = None,
+    given: Reservation | None = None, tried: Tried | None = None,
 ) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
     """The events of a run that was admitted; what it took is settled however it ends. Raises Refused.
 
-    ``given``: what is set aside for it already.
+    ``given``: what is set aside for it already. ``tried``: an attempt that was made before the run.
     """
-    bill = Bill()
+    claim = claim_of(plan, policy)
+    bill = Bill(plan, tried, claim.cost)
     if ledger is None:
-        asked.sent = True
         try:
             async with aclosing(bill.watched(events)) as watched:
                 yield watched
@@ -67,34 +77,50 @@ async def charged(
         return
     if given is None:
         async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
-            found = await ledger.admit(asked.key, claim_of(plan, policy, 0 if asked.counted else 1))
+            found = await ledger.admit(asked.key, replace(claim, requests=0 if asked.counted else 1))
             asked.counted = asked.counted or not isinstance(found, Refusal)
         asked.told |= rates_told(*ledger.rates(asked.key))
         if isinstance(found, Refusal):
             await events.aclose()
             raise refused(found)
         given = found
-    asked.sent = True
+        asked.sent += 1
     try:
         async with aclosing(bill.watched(events)) as watched:
             yield watched
     finally:
         asked.served.spent(bill.cost)
+        asked.sent -= not bill.carried_out
         if bill.nothing_sent:
             ledger.release(given)
         else:
-            ledger.settle(given, cost=bill.cost, tokens=bill.tokens)
+            ledger.settle(given, cost=bill.cost, tokens=bill.tokens, untold=bill.untold)
 
 
 class Bill:
-    """What a run took, as far as its events tell. ``cost`` in USD; None where nobody can tell, and the bound counts."""
+    """What a run took, as far as its events tell.
 
-    def __init__(self) -> None:
-        self._cost: float | None = 0.0
+    What nobody told counts at the bound that the plan has for the attempt: attempts that were not made count nothing.
+
+    Args:
+        tried: an attempt that was made before the run. most: USD that all of it may cost, None where nobody knows.
+    """
+
+    def __init__(self, plan: Plan, tried: Tried | None = None, most: float | None = None) -> None:
+        self._bounds = _bounds_of(plan)
+        self._handed = tried if tried is not None and tried.maybe_paid(tried.error) else None
+        self._most = inf if most is None else most
+        self._known = 0.0  # USD that somebody told
+        self._guessed: float | None = 0.0  # USD of attempts of which nobody told; None where the plan does not, too
         self._tokens: int | None = 0
         self._finished: Finished | None = None
-        self._open = set[str]()  # steps that began and of which nothing more was heard; a step begins at each attempt
         self._began = False
+        self._paid = self._handed is not None  # something was, or may have been
+        # Steps that began, with their endpoint, and of which nothing more was heard.
+        self._open: dict[str, str] = {}
+        self._before: dict[str, list[str]] = {}  # endpoints of calls after which a step began once more
+        self._waits: dict[str, float] = {}  # until when a step waits to be sent again
+        self._shared = set[str]()  # steps of several calls at a time: of one that fails nothing follows for the others
         # The last step that ended said how many tokens it took: the one that answers does, or no one.
         self._told = False
 
@@ -106,43 +132,110 @@ class Bill:
 
     def feed(self, event: Event) -> None:
         if isinstance(event, StepStarted):
-            self._began = True
-            self._open.add(event.step)
+            self._begin(event)
         elif isinstance(event, StepFinished):
-            self._open.discard(event.actual.step)
-            self._add(event.actual.cost)
+            self._add(event.actual.cost, event.actual.step, self._open.pop(event.actual.step, ""))
+            if event.actual.step not in self._shared:
+                self._before.pop(event.actual.step, None)  # it says what they took, too
             usage = event.actual.usage
             self._told = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
             if self._tokens is not None:
                 self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
         elif isinstance(event, AttemptFailed):
-            if event.then != "resend":  # which may have been sent again already
-                self._open.discard(event.step)
-            self._add(event.cost if event.charged == "no" or event.cost is not None else None)
-            if event.charged == "maybe":
-                self._tokens = None
+            self._fail(event)
+        elif isinstance(event, Replanned):
+            self._bounds = {name: bound for name, bound in self._bounds.items() if bound == 0}  # of another plan
         elif isinstance(event, Finished):
             self._finished = event
             if not self._told:
                 self._tokens = None
 
-    def _add(self, cost: float | None) -> None:
-        self._cost = None if cost is None or self._cost is None else self._cost + cost
+    def _begin(self, event: StepStarted) -> None:
+        self._began = True
+        if event.step in self._open:  # an answer that is to be repaired, or is asked for elsewhere
+            self._before.setdefault(event.step, []).append(self._open[event.step])
+        self._open[event.step] = event.endpoint
+        self._waits.pop(event.step, None)
+        if event.op == "describe":
+            self._shared.add(event.step)
+
+    def _fail(self, event: AttemptFailed) -> None:
+        self._handed = None  # it is the first that is told of
+        if event.charged == "maybe":
+            self._tokens, self._paid = None, True
+        if event.step in self._shared:  # which goes on counting whole
+            return
+        if event.then == "resend":
+            self._waits[event.step] = monotonic() + event.delay
+        else:
+            self._open.pop(event.step, None)
+        self._add(event.cost if event.charged == "maybe" else event.cost or 0.0, event.step, event.endpoint)
+
+    def _add(self, cost: float | None, step: str, endpoint: str) -> None:
+        self._paid = self._paid or cost != 0
+        if cost is not None:
+            self._known += cost
+        else:
+            self._guessed = self._and(self._guessed, step, endpoint)
+
+    def _and(self, guessed: float | None, step: str, endpoint: str) -> float | None:
+        """With an attempt at it."""
+        bound = self._bounds.get((step, endpoint)) if endpoint else 0.0
+        return None if guessed is None or bound is None else guessed + bound
 
     @property
     def nothing_sent(self) -> bool:
         """No step began: the run was stopped before it."""
-        return not self._began and self._finished is None
+        return not self._began and self._finished is None and self._handed is None
+
+    @property
+    def carried_out(self) -> bool:
+        """It answered, or something was paid for it, or may have been: whoever asks again must not have it twice."""
+        return self._finished is not None or self._paid or any(endpoint for _, endpoint in self._running)
+
+    @property
+    def _running(self) -> list[tuple[str, str]]:
+        """Attempts that may have been sent, and of which nothing was heard."""
+        now = monotonic()
+        running = [each for each in self._open.items() if now >= self._waits.get(each[0], 0.0)]
+        return running + [(step, endpoint) for step, earlier in self._before.items() for endpoint in earlier]
+
+    @property
+    def untold(self) -> float:
+        """USD of the cost that are bounds."""
+        cost = self.cost
+        return 0.0 if cost is None else max(cost - self._known, 0.0)
 
     @property
     def cost(self) -> float | None:
+        """USD; None where nobody can tell, and all that was set aside counts."""
         if self._finished is not None:
             return self._finished.cost
-        return None if self._open else self._cost
+        guessed = self._guessed
+        for step, endpoint in self._running:
+            guessed = self._and(guessed, step, endpoint)
+        if self._handed is not None:
+            counts = self._handed.counts
+            guessed = None if guessed is None or counts is None else guessed + counts
+        return None if guessed is None else self._known + min(guessed, max(self._most - self._known, 0.0))
 
     @property
     def tokens(self) -> int | None:
-        return self._tokens if self._finished is not None or not self._open else None
+        """In and out; None where nobody can tell, and all that was set aside counts."""
+        if self._finished is None and (self._handed is not None or any(endpoint for _, endpoint in self._running)):
+            return None
+        return self._tokens
+
+
+def _bounds_of(plan: Plan) -> dict[tuple[str, str], float | None]:
+    """USD that one attempt at a step may cost at an endpoint; None where nobody knows."""
+    found: dict[tuple[str, str], float] = {}
+    for route in (plan.chosen, *plan.fallbacks):
+        for step in route.steps:
+            if isinstance(step, Call):
+                name = step.id, step.endpoint
+                found[name] = max(step.estimate.cost.for_limit(), found.get(name, 0.0))
+    return {name: bound if isfinite(bound) else None for name, bound in found.items()}
 
 
 def rates_told(requests: Left | None, tokens: Left | None) -> dict[str, str]:
@@ -176,15 +269,23 @@ async def once(ledger: Ledger, asked: Asked) -> books.Fresh | books.Replay | Non
 
 @asynccontextmanager
 async def kept(ledger: Ledger, fresh: books.Fresh, asked: Asked, reply: Reply) -> AsyncIterator[None]:
-    """Keep the answer for who asks again under this Idempotency-Key; where nothing was sent, it may be used again."""
+    """Keep the answer for who asks again under this Idempotency-Key; where nothing was carried out (no host was asked,
+    or all of them refused), it may be used again."""
     reply.kept = []
     try:
         yield
     finally:
         if not asked.sent:
             await ledger.forget(fresh)
-        elif reply.ended:
-            answer = books.Replay(status=reply.status, content_type=reply.type, body=b"".join(reply.kept))
+        elif reply.ended and reply.kept is not None:
+            answer = books.Replay(
+                status=reply.status, content_type=reply.type, body=b"".join(reply.kept), headers=_kept_of(reply.head)
+            )
             await ledger.finish(fresh, answer)
         else:
             await ledger.abandon(fresh)
+
+
+def _kept_of(head: str) -> str:
+    """Of the lines of a head those that are said again: what became of the request, and not who asked, and when."""
+    return "".join(line for line in head.splitlines(keepends=True) if line.startswith(_SAID_AGAIN))

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
 from intermodal import errors
+from intermodal import schema as schemas
 from intermodal.catalog.nouns import CACHED_BY
+from intermodal.content import Part, Refusal, Text, ToolCall, ToolResult
 from intermodal.events import (
     AttemptFailed,
     Committed,
     Event,
     Finished,
     Note,
+    Replanned,
     StepProgress,
     StepStarted,
 )
 from intermodal.gateway import told
 from intermodal.gateway.counted import read_large
 from intermodal.gateway.dialects import CHAT, Dialect
-from intermodal.gateway.failing import code_of
+from intermodal.gateway.failing import code_of, cut
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
@@ -32,14 +35,15 @@ from intermodal.gateway.silence import Silence
 from intermodal.gateway.unread import unread
 from intermodal.incoming import request_of
 from intermodal.plans.plan import Plan
-from intermodal.request import Request
+from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import ChatCall, Error, NotExpressible, WireEvent
+from intermodal.wire.openai_responses_written import said_again
 from intermodal.wire.served import Refused, RunEvents
 
 if TYPE_CHECKING:
     from intermodal.client import Prepared
     from intermodal.config import Config
-    from intermodal.gateway.lane.lane import Failure
+    from intermodal.gateway.lane.passage import Failure
     from intermodal.gateway.serving import Gateway
 
 QUIET = 5.0  # seconds of silence after which a stream begins with a comment; until then an error has its own status
@@ -56,7 +60,7 @@ class Job:
         self.plan = plan
         self.ignored = ignored
         self.usage = True  # a stream's end tells its usage
-        self.keeps: dict[str, Any] = {}  # what the writer is given to keep the answer's items
+        self.writes: dict[str, Any] = {}  # what the writer is given besides
         self.after: Failure | None = None  # what the lane did before
 
 
@@ -72,12 +76,16 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
     asked.served.model = call.model
+    if dialect.refers:
+        _check_results(call)
     call = limited(call, gateway.client.config)
-    policy = tightened(policy_of(call.model, gateway.client.config), wishes)
-    allowed(asked.key, call.model, gateway.client.config)
+    policy = tightened(policy_of(call.model, gateway.client), wishes)
+    allowed(asked.key, call.model, gateway.client)
     request = gateway.conversations.placed(request_of(call, policy), asked.owner)
-    if not request.messages:
-        raise Refused("there are no messages", status=400)
+    if not any(_says(part) for message in request.messages for part in message.parts):
+        raise _nothing_said(fields, dialect.asks)
+    if isinstance(call.output, JsonOutput):
+        await asyncio.to_thread(_sound, msgspec.json.encode(call.output.schema))
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     caches = answering is not None and answering.host.protocol in CACHED_BY
@@ -87,9 +95,46 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     job = Job(call, request, prepared, plan, ignored)
     if dialect is CHAT:
         job.usage = _usage_wanted(fields.get("stream_options"))
+    if dialect.refers:
+        job.writes["asked"] = said_again(fields)
     if dialect.refers and bytes(fields.get("store", b"")) != b"false":
-        job.keeps["keep"] = gateway.items.keeper(asked.owner)
+        job.writes["keep"] = gateway.items.keeper(asked.owner)
     return job
+
+
+@lru_cache(256)
+def _sound(schema: bytes) -> None:
+    """Before anything is paid for. It takes some milliseconds, and clients send the same one each time."""
+    schemas.check(msgspec.json.decode(schema))
+
+
+def _check_results(call: ChatCall) -> None:
+    """Raises Refused for a result of a call that nobody made, in OpenAI's words."""
+    parts = [part for message in call.messages for part in message.parts]
+    made = {part.id for part in parts if isinstance(part, ToolCall)}
+    for part in parts:
+        if isinstance(part, ToolResult) and part.id not in made:
+            what = f"No tool call found for function call output with call_id {part.id[:100]}"
+            raise Refused(what, status=400, todo="send the call, too")
+
+
+def _says(part: Part) -> bool:
+    """Whether anything is left of a part for a model to answer: hosts are not sent blanks."""
+    return not isinstance(part, (Text, Refusal)) or bool(part.text.strip())
+
+
+def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> Refused:
+    """``name``: of the field that holds what is said."""
+    given = msgspec.json.decode(fields[name], type=list[msgspec.Raw] | str)
+    if not given and isinstance(given, list):
+        return Refused("there are no messages", status=400)
+    if isinstance(given, str):
+        what = f"{name} says nothing"
+    elif len(given) == 1:
+        what = f"{name}[0] says nothing"
+    else:
+        what = f"{name}[0] to {name}[{len(given) - 1}] say nothing"
+    return Refused(what, status=400, todo="send what is to be answered as its content")
 
 
 def limited(call: ChatCall, config: Config) -> ChatCall:
@@ -110,8 +155,8 @@ def _usage_wanted(options: msgspec.Raw | None) -> bool:
 
 async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -> None:
     """Answer a call of this dialect."""
-    after = None
-    if (ready := await gateway.lane.ready(asked, dialect)) is not None:
+    after, asked.after = asked.after, None
+    if after is None and (ready := await gateway.lane.ready(asked, dialect)) is not None:
         way = ready.way or await gateway.lane.learned(ready, asked)
         if way is not None:
             after = await gateway.lane.run(ready, way, asked, reply)
@@ -142,15 +187,15 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
                 gateway.conversations.keep(job.request, said.text, event, asked.owner)
                 more = ended(said, event)
             events += run.feed(event)
-    status, body = dialect.encode(events, job.call.model, **job.keeps)
-    head = told.headers_of(job.plan, route=more.pop("route", ""), ignored=job.ignored)
+    status, body = dialect.encode(events, job.call.model, **job.writes)
+    head = told.headers_of(job.plan, route=more.pop("route", ""), ignored=job.ignored, now=said.now)
     reply.whole(status, body, {"content-type": "application/json", **head, **more})
 
 
 def ended(said: told.Told, event: Finished) -> dict[str, str]:
     """Headers that are known at the end, and ``route``."""
     cost = {} if event.cost is None else {"x-intermodal-cost": f"{event.cost:.8g}"}
-    return {"route": event.endpoint, **cost, "x-intermodal-attempts": str(said.attempts)}
+    return {"route": event.endpoint or told.NOBODY, **cost, "x-intermodal-attempts": str(said.attempts)}
 
 
 class Stream:
@@ -166,10 +211,11 @@ class Stream:
         self._reply = reply
         self._dialect = dialect
         self._job = job
-        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else job.keeps
+        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else job.writes
         self._encoder = dialect.encoder(job.call.model, **more)
         self._doing = "planning done"
         self._route = ""
+        self._now: Replanned | None = None
         self._silence = Silence(reply, self._comment)
 
     async def run(self) -> None:
@@ -179,7 +225,7 @@ class Stream:
             await self._events()
         except asyncio.CancelledError:
             if not self._reply.gone:  # the server stops
-                await self._fail(Refused("the server is stopping", status=503, todo="ask again"))
+                await self._fail(cut(self._reply))
             raise
         except ConnectionResetError:
             raise
@@ -200,6 +246,7 @@ class Stream:
         async with running as happening:
             async for event in happening:
                 said.feed(event)
+                self._now = said.now
                 self._follow(event)
                 if isinstance(event, Finished):
                     self._gateway.conversations.keep(job.request, said.text, event, self._asked.owner)
@@ -219,7 +266,7 @@ class Stream:
     def _begin(self) -> None:
         if not self._reply.status:
             self._silence.end()
-            head = told.headers_of(self._job.plan, route=self._route, ignored=self._job.ignored)
+            head = told.headers_of(self._job.plan, route=self._route, ignored=self._job.ignored, now=self._now)
             about = {"content-type": self._dialect.stream_type, "cache-control": "no-cache", "x-accel-buffering": "no"}
             self._reply.begin(200, {**about, **head})
 

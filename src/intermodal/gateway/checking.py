@@ -6,17 +6,29 @@ key) and may be meant.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from intermodal.catalog.wanted import said_again
 from intermodal.client import AsyncClient, plan_from
 from intermodal.config import placed
+from intermodal.config_file import AUTO, POLICY
 from intermodal.content import Text, Value
 from intermodal.errors import IntermodalError, UnknownModel
 from intermodal.gateway.ledger.nouns import VirtualKey
-from intermodal.gateway.naming import AUTO, POLICY, policy_of
-from intermodal.request import Message, Request
+from intermodal.gateway.listing import usable
+from intermodal.gateway.naming import policy_of
+from intermodal.gateway.workers.listening import cannot, hindrance
+from intermodal.keys import find_key
+from intermodal.planner.names import resolve
+from intermodal.request import Message, Policy, Request
+from intermodal.wire.advice import for_clients
+
+if TYPE_CHECKING:
+    from intermodal.gateway.lasting import LastingClient
+    from intermodal.gateway.serving import Gateway
 
 
 class Finding(Value):
@@ -56,7 +68,8 @@ async def names(client: AsyncClient) -> tuple[list[Name], list[Finding]]:
             except UnknownModel as error:
                 found.append(Finding(level="wrong", where=where, what=f"{name}: {error.what}", todo=error.todo))
             except IntermodalError as error:
-                found.append(Finding(level="note", where=where, what=f"{name} answers no chat now: {error.what}"))
+                what = for_clients(f"{name} answers no chat now: {error.what}")
+                found.append(Finding(level="note", where=where, what=what))
         made.append(Name(name=name, stands_for=meant, answers=answers))
     return made, found
 
@@ -64,8 +77,53 @@ async def names(client: AsyncClient) -> tuple[list[Name], list[Finding]]:
 async def _answering(client: AsyncClient, name: str) -> str:
     """The endpoint that would answer a word. Raises what planning raises."""
     words = Message(role="user", parts=(Text(text="hello"),))
-    prepared = await client.prepare(Request(messages=(words,), policy=policy_of(name, client.config)))
+    prepared = await client.prepare(Request(messages=(words,), policy=policy_of(name, client)))
     return plan_from(prepared.inputs).chosen.endpoint
+
+
+def address(gateway: Gateway) -> Iterator[Finding]:
+    """An address nobody can listen at, and one where somebody does: perhaps this very gateway, which is to be told of
+    its new config."""
+    error = hindrance(gateway.host, gateway.port)
+    if error is None:
+        return
+    config, said = gateway.client.config, cannot(error, gateway.host, gateway.port)
+    stated = gateway.host == config.serve.host and bool(config.path)
+    where = placed(config.path, ("serve", "host")) if stated else f"--host {gateway.host}"
+    what = f"{said.where}: {said.what}"
+    if error.errno == errno.EADDRINUSE:
+        yield Finding(level="note", where=where, what=what, todo="stop what listens there, unless it is this gateway")
+    else:
+        yield Finding(level="wrong", where=where, what=what, todo=said.todo)
+
+
+def without_key(client: AsyncClient) -> Iterator[Finding]:
+    """Hosts that may be asked, and whose key is not there."""
+    config = client.config
+    mine = {row.id for row in config.hosts}
+    hosts = {endpoint.host.id: endpoint.host for endpoint in client.catalog.endpoints}
+    for name in sorted(mine | set(config.consent)):
+        host = hosts.get(name)
+        if host is None or not host.key_env or find_key(host, client.env):
+            continue
+        variable = host.key_env if said_again(host.key_env) else "the variable that key_env names"
+        yield Finding(
+            level="note", where=placed(config.path, ("hosts", name) if name in mine else ("consent",)),
+            what=f"host {name} has no key: {variable} is not set",
+            todo="set it where the gateway is started, or ask for another host",
+        )  # fmt: skip
+
+
+def shadows(client: AsyncClient) -> Iterator[Finding]:
+    """Aliases that are called as a model that can be asked now: who asks for that model gets another."""
+    there = {name for endpoint in usable(client.catalog) for name in (endpoint.id, endpoint.model.id)}
+    for alias, meant in client.config.serve.aliases.items():
+        if alias in there and alias != meant:
+            yield Finding(
+                level="note", where=placed(client.config.path, ("serve", "aliases", alias)),
+                what=f"alias {alias} is called as a model that can be asked here: who asks for it gets {meant}",
+                todo="call the alias otherwise, unless that is meant",
+            )  # fmt: skip
 
 
 def rates(client: AsyncClient) -> Iterator[Finding]:
@@ -81,9 +139,29 @@ def rates(client: AsyncClient) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def keys(client: AsyncClient, known: tuple[VirtualKey, ...]) -> Iterator[Finding]:
-    """Keys that may ask for policies that are not there."""
+def _unknown(client: LastingClient, name: str) -> str:
+    """Why a key that may ask for a name has nothing of it; "" where it has. Who begins so may be there tomorrow."""
+    if name == AUTO or name.endswith("*") or name in client.config.serve.aliases:
+        return ""
+    if name.startswith(POLICY):
+        return "it is a policy, and no model"
+    try:
+        resolve(client.catalog_for(Policy(model=name)), name)
+    except UnknownModel as error:
+        return error.what
+    return ""
+
+
+def keys(client: LastingClient, known: tuple[VirtualKey, ...]) -> Iterator[Finding]:
+    """Keys that may ask for models and policies that are not there."""
     for key in known:
+        for name in key.models if key.revoked is None else ():
+            what = _unknown(client, name)
+            if what:
+                yield Finding(
+                    level="note", where=f"key {key.name}", what=f"it may ask for {name}: {what}",
+                    todo=f"see /v1/models, and: intermodal keys set {key.name} --model NAME",
+                )  # fmt: skip
         for name in key.policies:
             if key.revoked is None and not name.endswith("*") and name not in client.config.policies:
                 yield Finding(

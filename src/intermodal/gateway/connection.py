@@ -13,15 +13,20 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, Protocol, cast
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import httptools
 
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.memory import room
 from intermodal.gateway.messages import Asked, Head, HttpLimits
+from intermodal.gateway.outbox import Outbox
 from intermodal.gateway.reply import Reply
 from intermodal.wire.served import Refused
+
+if TYPE_CHECKING:
+    from intermodal.gateway.lane.passage import Failure, Over, Passage
 
 WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before whoever writes has to wait
 UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
@@ -50,6 +55,7 @@ class Serving(Protocol):
     limits: HttpLimits
     connections: set[Connection]
     held: int  # bytes of bodies that are here or coming
+    outbox: Outbox
 
     def screen(self, head: Head) -> VirtualKey:
         """Whose request this is, by its head alone; raises Refused."""
@@ -58,8 +64,20 @@ class Serving(Protocol):
     def turn_away(self, head: Head | None, error: BaseException, reply: Reply) -> None:
         """Say so, in the words of the door."""
 
+    def pass_on(self, asked: Asked, reply: Reply, over: Over) -> Passage | None:
+        """Answer without a task, and call ``over`` at the end; None where it is for ``answer``."""
+
     async def answer(self, asked: Asked, reply: Reply) -> None:
         """Answer; raises nothing but a cancellation."""
+
+    def ended(self, asked: Asked, reply: Reply) -> None:
+        """What was answered without a task has ended."""
+
+    def handed_on(self) -> None:
+        """It goes on in one, from where it failed."""
+
+    def unanswered(self, asked: Asked, reply: Reply) -> None:
+        """It was given up before ``answer`` began."""
 
 
 class Connection(asyncio.Protocol):
@@ -68,7 +86,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, serving: Serving, loop: asyncio.AbstractEventLoop) -> None:
         self.gone = False
         self.deadline: float | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | Passage | None = None
+        self._unbegun: tuple[Asked, Reply] | None = None  # what the task is for, until it has begun
         self.refused = False
         self._serving = serving
         self._loop = loop
@@ -79,17 +98,20 @@ class Connection(asyncio.Protocol):
         self._cut = False  # after the answer that is being written
         self._last: tuple[Head | None, Refused] | None = None
         self._room: asyncio.Event | None = None  # set once a slow reader has caught up; None while there is room
+        self._unread = 0  # bytes that waited for it when its time began
         self._caught_up: Callable[[], None] | None = None
         self._before: _Before | None = None
         self._last_head: Head | None = None  # of what came whole
         self._inside = False  # the parser has seen a request's first byte, and not its end
+        self._began = False  # it saw the first byte of one in the data that came last
         self._begin()
 
     def _begin(self) -> None:
         self._target = b""
         self._headers: dict[str, str] = {}
         self._hosts = self._count = self._size = self._length = self._arrived = 0
-        self._since = 0.0  # when the head was whole
+        self._since = self._asked_on = 0.0  # when the head was whole; when its body may come
+        self._expects = False  # it waits to be told that it may
         self._head: Head | None = None
         self._key = OPEN
         self._body: list[bytes] = []
@@ -106,6 +128,11 @@ class Connection(asyncio.Protocol):
         if len(self._serving.connections) > self._serving.limits.connections:
             self._refuse(Refused("too many connections", status=503, todo="try again later"))
 
+    def eof_received(self) -> bool:
+        """Nothing more comes, and asyncio closes: what was answered goes out before."""
+        self._serving.outbox.flush()
+        return False
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
         self._serving.connections.discard(self)
@@ -116,13 +143,13 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         if self._room is not None:
             self._room.set()
-        if self.task is not None:
-            self.task.cancel()
+        self.cancel()
 
     def data_received(self, data: bytes) -> None:
         if self.refused:
             return
         headless = self._head is None
+        inside, self._began = self._inside, False
         self._last_head = None
         begins = not (self._inside or self._waiting or self.task)
         if begins and self._before is not None and self._same_again(data, self._before):
@@ -137,7 +164,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(Refused("not HTTP/1.1 as it is written down", status=400))
         else:
-            if headless and self._head is None and not self._waiting and self.task is None:
+            alone = not self._waiting and self.task is None
+            if headless and self._head is None and (alone or (inside and not self._began)):  # all of it was of one head
                 self._size += len(data)  # a header without end never reaches on_header
                 if self._size > 2 * self._serving.limits.head:
                     self._refuse(Refused("headers without end", status=431))
@@ -173,20 +201,17 @@ class Connection(asyncio.Protocol):
         if int(said) > self._serving.limits.body:
             return False
         self._size = 0  # of empty lines before it, which some clients send after a body
-        last = before.head
-        head = Head(
-            last.method, last.path, last.query, {**last.headers, "content-length": said.decode()}, last.hosts,
-            last.version, sound=True,
-        )  # fmt: skip
+        head = before.head.again(said.decode())
         try:
             key = self._serving.screen(head)
+            before.head.key = head.key
             self._hold(len(data) - body)
         except Refused as error:
             self._head = head
             self._refuse(error)
             return True
         self._length = 0  # what is held goes with the request
-        self._take(Asked(head=head, body=data[body:], key=key, since=self._loop.time()), keep_alive=True)
+        self._take(Asked(head=head, body=data[body:], key=key, since=monotonic()), keep_alive=True)
         return True
 
     def _stay_here(self, rest: bytes) -> None:
@@ -204,6 +229,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._room = asyncio.Event()
         self._patience(self._serving.limits.write_seconds)
+        self._unread = self._waits
 
     def resume_writing(self) -> None:
         if self._room is not None:
@@ -220,7 +246,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if len(self._waiting) >= _PIPELINED:
             raise Refused("too many requests at once on one connection", status=429)
-        self._inside = True
+        self._inside = self._began = True
         self._begin()
         if self.task is None:  # from its first byte: a head that drips in is as late as one that stops
             self._patience(self._serving.limits.head_seconds)
@@ -258,10 +284,21 @@ class Connection(asyncio.Protocol):
         self._hold(announced or 0)
         if announced is not None and announced >= _LARGE and "json" in head.headers.get("content-type", ""):
             self._space = room(announced)
-        self._since, self._arrived = self._loop.time(), 0
-        self._patience(self._serving.limits.body_seconds)
-        if head.headers.get("expect", "").lower() == "100-continue" and self.task is None:
+        self._since = self._asked_on = monotonic()
+        self._arrived = 0
+        self._expects = head.version == "1.1" and head.headers.get("expect", "").lower() == "100-continue"
+        if not self._expects:
+            self._patience(self._serving.limits.body_seconds)
+        elif self.task is None and not self._waiting:
+            self._ask_on()
+
+    def _ask_on(self) -> None:
+        """No answer is before this request any more: who waits to be told to send the body is, and its time begins."""
+        if self._expects and not self._arrived:
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._asked_on = monotonic()
+            self._patience(self._serving.limits.body_seconds)
+        self._expects = False
 
     def on_body(self, data: bytes) -> None:
         if self._space is None:
@@ -280,7 +317,7 @@ class Connection(asyncio.Protocol):
         self._arrived += size
         limits = self._serving.limits
         self._patience(limits.body_seconds)
-        slow = self._since + limits.body_seconds + self._arrived / limits.slowest
+        slow = self._asked_on + limits.body_seconds + self._arrived / limits.slowest
         self.deadline = min(slow, self.deadline or slow)
 
     @property
@@ -329,22 +366,37 @@ class Connection(asyncio.Protocol):
                 return
             self.deadline = None
             asked, keep_alive = self._waiting.popleft()
-            self.task = self._loop.create_task(self._answer(asked, keep_alive))
+            reply = Reply(
+                self, keep_alive=keep_alive, chunked=asked.head.version == "1.1", headless=asked.head.method == "HEAD"
+            )
+            self.task = self._serving.pass_on(asked, reply, self._passed)
+            if self.task is None:
+                self._in_a_task(asked, reply)
         elif self._last is not None:
             (head, error), self._last = self._last, None
             headless = head is not None and head.method == "HEAD"
             self._serving.turn_away(head, error, Reply(self, keep_alive=False, headless=headless))
             self._close()
-        elif self._closing:
+        elif self._closing and (self._cut or not self._coming):
             self._close()
-        elif self._head is None:
-            self._patience(self._serving.limits.idle_seconds)
+        else:
+            self._await_more()
 
-    async def _answer(self, asked: Asked, keep_alive: bool) -> None:
-        reply = Reply(
-            self, keep_alive=keep_alive, chunked=asked.head.version == "1.1", headless=asked.head.method == "HEAD"
-        )
-        held = len(asked.body)
+    def _await_more(self) -> None:
+        if self._head is not None:
+            self._ask_on()
+            if self.deadline is None:  # the answer that was before it took its time away
+                self._patience(self._serving.limits.body_seconds)
+        else:
+            limits = self._serving.limits
+            self._patience(limits.head_seconds if self._inside else limits.idle_seconds)
+
+    def _in_a_task(self, asked: Asked, reply: Reply) -> None:
+        self._unbegun = (asked, reply)
+        self.task = self._loop.create_task(self._answer(asked, reply))
+
+    async def _answer(self, asked: Asked, reply: Reply) -> None:
+        self._unbegun = None
         try:
             await self._serving.answer(asked, reply)
         except asyncio.CancelledError:
@@ -352,19 +404,48 @@ class Connection(asyncio.Protocol):
                 self._close()
             raise
         finally:
-            self._let_go(held)
-            self.task = None
-            self._cut |= not reply.keep_alive or not reply.ended
-            self._closing |= self._cut
-            if not reply.ended and not self.gone and self._transport is not None:
-                self._transport.abort()  # an answer that stops in the middle must not look whole
-            if self._waiting or self._last is not None or self._closing:
-                self._loop.call_soon(self._next)
-            elif self._head is None:
-                self._patience(self._serving.limits.idle_seconds)
+            self._answered(asked, reply)
 
-    def write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+    def _passed(self, asked: Asked, reply: Reply, failure: Failure | None) -> None:
+        if failure is None:
+            try:
+                self._serving.ended(asked, reply)
+            finally:
+                self._answered(asked, reply)
+        else:
+            self._serving.handed_on()
+            asked.after = failure
+            self._in_a_task(asked, reply)
+
+    def _answered(self, asked: Asked, reply: Reply) -> None:
+        self._let_go(len(asked.body))
+        self.task = None
+        self._cut |= not reply.keep_alive or not reply.ended
+        self._closing |= self._cut
+        if not reply.ended and not self.gone and self._transport is not None:
+            self._serving.outbox.flush()
+            self._transport.abort()  # an answer that stops in the middle must not look whole
+        if self._waiting or self._last is not None or self._closing:
+            self._loop.call_soon(self._next)
+        else:
+            self._await_more()
+
+    def cancel(self) -> None:
+        """Give up the answer that is being made. A task that has not begun never will."""
+        if self.task is not None:
+            self.task.cancel()
+        if self._unbegun is not None:
+            (asked, reply), self._unbegun = self._unbegun, None
+            self._serving.unanswered(asked, reply)
+            self._answered(asked, reply)
+
+    def write(self, data: bytes, *, last: bool = False) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if last:
+            self._serving.outbox.write(self._transport, data)
+        else:
+            self._serving.outbox.flush()
             self._transport.write(data)
 
     @property
@@ -387,16 +468,45 @@ class Connection(asyncio.Protocol):
 
     def expired(self) -> None:
         """Its silence was too long. Said to whoever was in the middle of asking, and to nobody else."""
+        transport = self._transport
+        if transport is None:
+            return
         asking = self._head is not None or self._size or self._target
-        if self.task is None and asking and self._room is None:
+        if self.task is None and asking and self._room is None and not transport.is_closing():
             self._refuse(Refused("the request did not come in time", status=408))
-        elif self._transport is not None:
-            self._transport.abort()
+        elif not self._reads_on():
+            transport.abort()
 
-    def close_when_idle(self) -> None:
-        """No further request on this connection."""
+    def _reads_on(self) -> bool:
+        """It took enough of what waits for it, and has as long again."""
+        limits, left = self._serving.limits, self._waits
+        if not left or self._unread - left < limits.slowest * limits.write_seconds:
+            return False
+        self._unread, self.deadline = left, monotonic() + limits.write_seconds
+        return True
+
+    @property
+    def _waits(self) -> int:
+        """Bytes that wait for a slow reader."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    @property
+    def busy(self) -> bool:
+        """A request is coming, or has come and is not answered to its end."""
+        return self._coming or bool(self._waiting) or self.task is not None
+
+    @property
+    def _coming(self) -> bool:
+        return self._inside and not self.refused
+
+    def close_when_idle(self, error: Refused | None = None) -> None:
+        """No further request on this connection. ``error``: what is said to one that is half here; None lets it
+        come."""
         self._closing = True
-        self._next()
+        if error is not None and self._coming and not self._cut:
+            self._refuse(error)
+        else:
+            self._next()
 
     def _too_large(self) -> Refused:
         most = self._serving.limits.body >> 20
@@ -420,12 +530,14 @@ class Connection(asyncio.Protocol):
     def _close(self) -> None:
         self._closing = True
         if self._transport is not None:
-            self.deadline = None
+            self._serving.outbox.flush()
             with suppress(OSError):
                 self._transport.close()
+            self._unread = self._waits  # the connection is closed when they are read
+            self.deadline = monotonic() + self._serving.limits.write_seconds if self._unread else None
 
     def _patience(self, seconds: float) -> None:
-        until = self._loop.time() + seconds
+        until = monotonic() + seconds
         if self._room is not None and self.deadline is not None:  # whatever it sends, it still has to read
             until = min(until, self.deadline)
         self.deadline = until

@@ -84,7 +84,9 @@ def going_on(request: Request, place: Place | None) -> Request:
 def answered(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
     """The digest of a conversation after its answer; ``digest`` is one of SHA-256 of what was said before."""
     digest.update(b"\0\0assistant")
-    for part in (*((Text(text=text),) if text else ()), *calls):
+    if text:
+        digest.update(b"\0" + _name_of_text(text))
+    for part in calls:
         digest.update(b"\0" + name_of(part))
     said: bytes = digest.digest()
     return said
@@ -100,14 +102,18 @@ def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
 
 
 def name_of(part: Part) -> bytes:
-    """What tells a part from others. Thinking is left out: not every client sends it back."""
+    """What tells a part from others. Thinking and ids of calls are left out: not every client sends them back."""
     if isinstance(part, Text):
-        return part.text.strip().encode("utf-8", "replace")
+        return _name_of_text(part.text)
     if isinstance(part, ToolCall):
-        return f"{part.id} {part.name}".encode("utf-8", "replace")
+        return part.name.encode("utf-8", "replace")
     if isinstance(part, ToolResult):
-        return f"{part.id} {part.text}".encode("utf-8", "replace")
+        return part.text.encode("utf-8", "replace")
     source = getattr(part, "source", None)
     if isinstance(source, BytesSource):
         return hashlib.sha256(source.data).digest()
     return source.url.encode("utf-8", "replace") if isinstance(source, UrlSource) else b""
+
+
+def _name_of_text(text: str) -> bytes:
+    return text.strip().encode("utf-8", "replace")

@@ -26,7 +26,7 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)', re.DOTALL)
 
 def check_values(asked: Asked, most: int = VALUES) -> None:
     """Raises Refused, 413, for more than so many. A body that was found to be in order is not looked through again."""
-    if not asked.checked and more_than(most, asked.body):
+    if not asked.checked and len(asked.body) > most and more_than(most, asked.body):
         raise Refused(f"the body holds more than {most:,} values", status=413, todo="send fewer parts")
     asked.checked = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -31,7 +31,9 @@ class Dialect:
         reads, writes: modules of ``wire/`` with ``decode_request``, and with ``encode_reply`` and ``StreamEncoder``.
         about: what the writers want to know of an answer besides the model's name.
         comment: what keeps a silent stream open, and says what is going on; b"" where the framing has no comments.
-        takes: fields of a request that are understood. Others are named in a header of the answer.
+        takes: fields of a request that are understood. Others are named in a header of the answer. within: the same of
+            fields that hold others.
+        asks: the field that holds what is said.
         refers: requests may name items of earlier answers, which the codec is given the means to keep and to find.
     """
 
@@ -40,7 +42,9 @@ class Dialect:
     about: Callable[[], dict[str, Any]]
     comment: bytes
     takes: frozenset[str]
+    asks: str = "messages"
     refers: bool = False
+    within: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def decode(self, body: bytes, **more: Any) -> ChatCall:
         """Raises ValueError for a body that is no call."""
@@ -94,7 +98,7 @@ RESPONSES = Dialect(
         "input", "instructions", "max_output_tokens", "text", "tool_choice", "parallel_tool_calls", "store", "include",
         "previous_response_id", "conversation", "prompt",
     },
-    refers=True,
+    asks="input", refers=True,
 )  # fmt: skip
 MESSAGES = Dialect(
     reads="anthropic_served", writes="anthropic_served", comment=b": %b\n\n",
@@ -105,8 +109,9 @@ MESSAGES = Dialect(
 )  # fmt: skip
 OLLAMA = Dialect(
     reads="ollama_served", writes="ollama_served", comment=b"",
-    about=lambda: {"created": datetime.now(UTC).isoformat().replace("+00:00", "Z")},
+    about=lambda: {"now": lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z")},
     takes=_COMMON | {"messages", "format", "options", "keep_alive"},
+    within={"options": frozenset({"num_predict", "temperature", "top_p", "stop", "seed"})},
 )  # fmt: skip
 ERRORS: Mapping[str, Callable[[BaseException], bytes]] = {
     "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,

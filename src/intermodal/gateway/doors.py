@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.gateway import chats, described, explained, health, listing, metrics, works
-from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
+from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect
+from intermodal.gateway.guard import asks_first, leave
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head
 from intermodal.gateway.reply import Reply
@@ -20,31 +21,44 @@ Answering = Callable[["Gateway", Asked, Reply], Awaitable[None]]
 
 
 class Door(NamedTuple):
-    """What answers at a path. ``open``: without a key. ``body``: what must come in."""
+    """What answers at a path. ``open``: without a key. ``body``: what must come in. ``passes``: how chats
+    are read that may be passed on."""
 
     answer: Answering
     open: bool = False
     body: str = ""
+    passes: Dialect | None = None
 
 
+def _chats(dialect: Dialect, body: str = "") -> Door:
+    return Door(partial(chats.chat, dialect=dialect), body=body, passes=dialect)
+
+
+async def _may_send(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """A browser asks what a page of ``[serve] origins`` may send."""
+    reply.whole(204, b"", leave(asked.head))
+
+
+_ASKED_FIRST = Door(_may_send, open=True)
 _JSON = "application/json"
 METRICS = "/metrics"
 DOORS: Mapping[tuple[str, str], Door] = {
+    ("GET", "/"): Door(health.here),
     ("GET", "/healthz"): Door(health.healthz, open=True),
     ("GET", "/readyz"): Door(health.readyz, open=True),
     ("GET", METRICS): Door(metrics.metrics),
     ("GET", "/openapi.json"): Door(described.openapi),
     ("GET", "/v1/models"): Door(listing.models),
     ("GET", "/v1/models/"): Door(listing.model),
-    ("POST", "/v1/chat/completions"): Door(partial(chats.chat, dialect=CHAT), body=_JSON),
-    ("POST", "/v1/responses"): Door(partial(chats.chat, dialect=RESPONSES), body=_JSON),
+    ("POST", "/v1/chat/completions"): _chats(CHAT, body=_JSON),
+    ("POST", "/v1/responses"): _chats(RESPONSES, body=_JSON),
     ("POST", "/v1/embeddings"): Door(works.embeddings, body=_JSON),
     ("POST", "/v1/audio/transcriptions"): Door(works.transcriptions, body="multipart/form-data"),
     ("POST", "/v1/audio/speech"): Door(works.speech, body=_JSON),
     ("POST", "/v1/images/generations"): Door(works.pictures, body=_JSON),
-    ("POST", "/v1/messages"): Door(partial(chats.chat, dialect=MESSAGES), body=_JSON),
+    ("POST", "/v1/messages"): _chats(MESSAGES, body=_JSON),
     ("POST", "/v1/messages/count_tokens"): Door(explained.count_tokens, body=_JSON),
-    ("POST", "/api/chat"): Door(partial(chats.chat, dialect=OLLAMA)),  # its clients send no content-type
+    ("POST", "/api/chat"): _chats(OLLAMA),  # its clients send no content-type
     ("GET", "/api/tags"): Door(listing.tags),
     ("GET", "/api/ps"): Door(listing.running),
     ("POST", "/api/show"): Door(listing.show),
@@ -53,7 +67,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/v1/plans/"): Door(explained.plan),
 }
 _PATHS = frozenset(path for _, path in DOORS)
-_BELOW = tuple(path for _, path in DOORS if path.endswith("/"))  # the rest of the path is a name
+_BELOW = tuple(path for _, path in DOORS if path.endswith("/") and path != "/")  # the rest of the path is a name
 # What clients may look for, and why it is not here.
 _NOT_HERE: Mapping[str, str] = {
     "/v1/files": "no files are kept here: send a file with the message it belongs to",
@@ -82,12 +96,14 @@ def door_of(head: Head) -> Door:
     path = head.path
     if (door := DOORS.get((head.method, path))) is not None and not path.endswith("/"):
         return door
+    if asks_first(head):
+        return _ASKED_FIRST
     below = next((prefix for prefix in _BELOW if path.startswith(prefix) and len(path) > len(prefix)), path)
     method = "GET" if head.method == "HEAD" else head.method
     door = DOORS.get((method, below))
     if door is not None:
         return door
-    others = [verb for verb, there in DOORS if there == below and not (there.endswith("/") and below == path)]
+    others = [verb for verb, there in DOORS if there == below and not (there in _BELOW and below == path)]
     if others:
         raise Refused(f"{path} takes {' or '.join(others)}", status=405, headers={"allow": ", ".join(others)})
     for prefix, why in _NOT_HERE.items():

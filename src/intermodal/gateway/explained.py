@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.gateway.chats import asked_for
-from intermodal.gateway.dialects import CHAT, MESSAGES, RESPONSES
+from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import fields_of
@@ -24,13 +24,24 @@ if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway
 
 VERSION = 1
+_OLLAMAS, _PICTURES = frozenset({"options", "format", "keep_alive"}), b'"images"'
 
 
 async def explain(gateway: Gateway, asked: Asked, reply: Reply) -> None:
-    """``POST /v1/explain``: the body of a chat (or of a response, where it has ``input``), planned and not run."""
-    dialect = RESPONSES if "input" in fields_of(asked) else CHAT
-    job = await asked_for(gateway, asked, dialect, exact=True)
-    reply.whole(200, dumps(_document(job.plan)), {**JSON, "x-intermodal-plan": job.plan.id})
+    """``POST /v1/explain``: the body of a chat, in the words of any of the doors of chats, planned and not run."""
+    job = await asked_for(gateway, asked, _dialect(asked), exact=True)
+    ignored = {"x-intermodal-ignored": ", ".join(job.ignored)} if job.ignored else {}
+    reply.whole(200, dumps(_document(job.plan)), {**JSON, "x-intermodal-plan": job.plan.id, **ignored})
+
+
+def _dialect(asked: Asked) -> Dialect:
+    """By what only one of them has: Anthropic's header, which its clients always send, or fields."""
+    fields = fields_of(asked)
+    if "anthropic-version" in asked.head.headers:
+        return MESSAGES
+    if "input" in fields:
+        return RESPONSES
+    return OLLAMA if _OLLAMAS.intersection(fields) or _PICTURES in bytes(fields.get("messages", b"")) else CHAT
 
 
 async def plan(gateway: Gateway, asked: Asked, reply: Reply) -> None:

@@ -6,7 +6,10 @@ import os
 import traceback
 
 from intermodal.errors import IntermodalError
+from intermodal.gateway.reply import Reply
 from intermodal.wire.served import Refused, answered
+
+_STOPPING = "the server is stopping"
 
 
 def code_of(error: BaseException) -> str:
@@ -16,6 +19,17 @@ def code_of(error: BaseException) -> str:
     if isinstance(error, IntermodalError):
         return error.code
     return "invalid_request" if answered(error).status == 400 else "internal"
+
+
+def cut(reply: Reply) -> Refused:
+    """What is said to who was being answered, or was about to be, as we stop."""
+    reply.is_no_answer()
+    return Refused(_STOPPING, status=503, todo="ask again")
+
+
+def too_late() -> Refused:
+    """What is said to who asks while we stop."""
+    return Refused(_STOPPING, status=503, headers={"retry-after": "5"}, code="stopping")
 
 
 def place_of(error: BaseException) -> str:
@@ -28,3 +42,21 @@ def place_of(error: BaseException) -> str:
         return "somewhere"
     _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
     return f"in {path} line {ours[-1].lineno}"
+
+
+def forget_frames(error: BaseException) -> None:
+    """Where an error was raised, and those that led to it, once that was said.
+
+    Frames hold the request, its body too, and the error that ended them: such a circle stays until it is looked for.
+    """
+    seen = set[int]()
+    errors: list[BaseException | None] = [error]
+    while errors:
+        each = errors.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = None
+        errors += [each.__context__, each.__cause__]
+        if isinstance(each, BaseExceptionGroup):
+            errors += each.exceptions

@@ -50,6 +50,8 @@ def form_of(content_type: str, body: bytes) -> Form:
         name, file = _NAME.search(head), _FILE.search(head)
         if name is None:
             raise Refused("a part of the form has no name", status=400)
+        if file is not None and name[1] in files:
+            raise Refused(f"the form has more than one file named {name[1][:40]!r}", status=400, todo="send one")
         if file is not None:
             files[name[1]] = (file[1], data)
         else:

@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from intermodal.gateway.messages import Head
 from intermodal.wire.served import Refused
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::([0-9]{1,5}))?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_WISHED = "access-control-request-method"
+# Of an answer's headers those that a page's script may read besides the few that every script may.
+_SHOWN = ", ".join((
+    "x-request-id", "retry-after", "x-should-retry", "idempotency-replayed",
+    *(f"x-intermodal-{name}" for name in ("plan", "route", "steps", "sends", "loses", "ignored", "cost", "attempts")),
+    *(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
+))  # fmt: skip
+_REMEMBERED = "600"  # seconds for which a browser need not ask again whether it may
 
 
 class Guard:
@@ -38,18 +46,42 @@ class Guard:
             )
         origin = head.headers.get("origin")
         elsewhere = head.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-        if (origin is None and not elsewhere) or (origin is not None and origin.lower() in self._origins):
+        if (origin is None and not elsewhere) or self._is_welcome(origin):
             return
         raise Refused(
             "pages of browsers may not call this server", status=403, todo="add the page to origins in [serve]",
             code="origin",
         )  # fmt: skip
 
+    def _is_welcome(self, origin: str | None) -> bool:
+        return origin is not None and origin.lower() in self._origins
+
+    def told(self, head: Head) -> Mapping[str, str]:
+        """Headers by which a browser lets the page that asked have the answer; none for any other page."""
+        origin = head.headers.get("origin", "")
+        if not self._is_welcome(origin):
+            return {}
+        return {"access-control-allow-origin": origin, "vary": "origin", "access-control-expose-headers": _SHOWN}
+
     def _is_ours(self, host: str) -> bool:
         found = _HOST.fullmatch(host)
         if found is None or int(found[2] or 1) not in range(1, 65536):
             return False
         return found[1] in self._names or (self._addresses and is_address(found[1]))
+
+
+def asks_first(head: Head) -> bool:
+    """Whether a browser asks, for a page, what it may send: before the request itself, and without its key."""
+    return head.method == "OPTIONS" and "origin" in head.headers and _WISHED in head.headers
+
+
+def leave(head: Head) -> dict[str, str]:
+    """What such a page may send: whatever it wants to; whose it is, and what it asks for, is looked at then."""
+    wanted = head.headers.get("access-control-request-headers")
+    return {
+        "access-control-allow-methods": "GET, HEAD, POST", "access-control-max-age": _REMEMBERED,
+        **({"access-control-allow-headers": wanted} if wanted is not None else {}),
+    }  # fmt: skip
 
 
 def is_address(name: str) -> bool:

@@ -37,6 +37,11 @@ async def healthz(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     reply.whole(200, dumps({"status": "ok"}), JSON)
 
 
+async def here(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /``, by which clients of Ollama see whether a server is there at all."""
+    reply.whole(200, b"intermodal is running", {"content-type": "text/plain; charset=utf-8"})
+
+
 async def readyz(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /readyz``: media are decoded, the store is read, something can be asked, and nobody is stopping us."""
     if gateway.stopping:

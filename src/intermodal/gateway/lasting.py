@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from intermodal.telemetry.signals import Signals
 
 FRESH = 1.0  # seconds; weights that were pulled meanwhile are seen after that
+_GOOD = 10.0  # seconds for which what was seen does while it is looked again: servers may take seconds to answer
 _KEPT = 64  # by what was named: a client can name anything
 
 
@@ -36,11 +39,14 @@ class LastingClient(AsyncClient):
 
     def __init__(self) -> None:
         super().__init__()
+        self.upstreams: Upstreams = self._upstreams
         self.machine = Machine()
         self.epoch = -1
         self.today = ""  # of a plan, UTC
         self.moment = ""  # of a bill, UTC
-        self._looked = -FRESH
+        self._looked = -math.inf  # when it was last looked, or begun to, for who need not wait for it
+        self._seen = -math.inf  # when what is so now was last seen, all of it
+        self._look: asyncio.Task[None] | None = None
         self.remarks: list[str] = []  # what was asked for and is not so
         self._machines: tuple[float, tuple[str, ...], Machine] | None = None
         self._catalogs: Latest[tuple[tuple[str, ...], tuple[str, ...]], _Held] = Latest(_KEPT)
@@ -62,12 +68,30 @@ class LastingClient(AsyncClient):
 
     # ---- for those who plan without a request of their own (``lane/``)
 
+    @property
+    def up_to_date(self) -> bool:
+        """``looked`` has nothing to wait for."""
+        return time.monotonic() - self._looked < FRESH
+
     async def looked(self) -> None:
-        """See what is so now, once a second: servers, the machine, what was learned, the time of day."""
-        now = time.monotonic()
-        if now - self._looked < FRESH:
+        """See what is so now, once a second: servers, the machine, what was learned, the time of day.
+
+        One look is for all who ask meanwhile, whoever of them leaves.
+        """
+        if self.up_to_date:
             return
-        self._looked = now
+        look = self._look
+        if look is None or look.done():
+            look = self._look = asyncio.get_running_loop().create_task(self._see())
+            look.add_done_callback(lambda look: look.cancelled() or look.exception())  # all who asked may be gone
+        elif time.monotonic() - self._seen < _GOOD:
+            return
+        await asyncio.shield(look)
+
+    async def _see(self) -> None:
+        began = time.monotonic()
+        if began - self._seen < _GOOD:
+            self._looked = began
         await self.known.look()
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         machine = self._machine(loaded)
@@ -75,14 +99,17 @@ class LastingClient(AsyncClient):
         self.epoch = self.store.statistics().epoch
         self.moment = datetime.now(UTC).isoformat(timespec="minutes")[:16]
         self.today = self.moment[:10]
+        self._looked = self._seen = began
+
+    async def aclose(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            await asyncio.wait((self._look,))
+        await super().aclose()
 
     def catalog_for(self, policy: Policy) -> Catalog:
         """The catalog that a request under this policy is planned with."""
         return self._catalog(policy.hosts, (policy.model,))
-
-    @property
-    def upstreams(self) -> Upstreams:
-        return self._upstreams
 
     @property
     def proxies(self) -> bool:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from intermodal._version import __version__
 from intermodal.catalog.nouns import Catalog, Endpoint, Price
+from intermodal.config_file import AUTO, POLICY
 from intermodal.content import KINDS, Kind
 from intermodal.errors import UnknownModel
 from intermodal.gateway.counted import check_values
+from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked
-from intermodal.gateway.naming import AUTO, POLICY
+from intermodal.gateway.naming import LATEST
 from intermodal.gateway.reply import Reply
 from intermodal.planner.index import allowed
 from intermodal.wire._json import dumps, loads
@@ -32,14 +34,21 @@ _BRIDGES: dict[Kind, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def rows(catalog: Catalog) -> list[dict[str, Any]]:
-    """One row a model that can be asked now, by the words of OpenAI and OpenRouter."""
+def rows(catalog: Catalog, key: VirtualKey = OPEN) -> list[dict[str, Any]]:
+    """One row a model that can be asked now, by the words of OpenAI and OpenRouter. A key that may ask for it at some
+    hosts alone has a row for each of these."""
     there = list(usable(catalog))
     bridged = _bridged(there)
     by_model: dict[str, list[Endpoint]] = {}
     for endpoint in there:
         by_model.setdefault(endpoint.model.id, []).append(endpoint)
-    return [_row(endpoints, bridged) for _, endpoints in sorted(by_model.items())]
+    made = []
+    for name, endpoints in sorted(by_model.items()):
+        if key.asks(name):
+            made.append(_row(endpoints, bridged))
+        else:
+            made += [{**_row([each], bridged), "id": each.id} for each in endpoints if key.asks(each.id)]
+    return made
 
 
 def usable(catalog: Catalog) -> Iterator[Endpoint]:
@@ -88,8 +97,8 @@ def _each(per_million: float | None) -> str:
     return f"{(per_million or 0) / 1e6:.12f}".rstrip("0").rstrip(".")
 
 
-def _named(gateway: Gateway, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Names that are no models: ``auto``, policies, aliases."""
+def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
+    """Names that are no models: ``auto``, policies, aliases; of them what the key may ask for."""
     config = gateway.client.config
     taken = {kind for row in made if _chats(row) for kind in row["architecture"]["input_modalities"]}
     kinds = [kind for kind in KINDS if kind in taken]
@@ -102,7 +111,9 @@ def _named(gateway: Gateway, made: list[dict[str, Any]]) -> list[dict[str, Any]]
     names = {name: name for name in (AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO))}
     # An alias of a model takes and costs what that model does.
     return [
-        {**by_name.get(meant, some), "id": name, "name": name} for name, meant in (names | config.serve.aliases).items()
+        {**by_name.get(meant, some), "id": name, "name": name}
+        for name, meant in (names | config.serve.aliases).items()
+        if key.asks(name, meant, *([by_name[meant]["id"]] if meant in by_name else ()))
     ]
 
 
@@ -112,23 +123,27 @@ def _chats(row: Mapping[str, Any]) -> bool:
     return "text" in kinds["output_modalities"] and "text" in kinds["native_input_modalities"]
 
 
-def _all(gateway: Gateway) -> list[dict[str, Any]]:
-    made = rows(gateway.client.catalog)
-    return [*_named(gateway, made), *made]
+def _all(gateway: Gateway, key: VirtualKey) -> list[dict[str, Any]]:
+    """All that may be asked for with this key."""
+    catalog = gateway.client.catalog
+    return [*_named(gateway, rows(catalog), key), *rows(catalog, key)]
 
 
-def _row_of(gateway: Gateway, name: str, see: str) -> dict[str, Any]:
+def _row_of(gateway: Gateway, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
     """Raises UnknownModel, which names the list to ``see``."""
-    for row in _all(gateway):
-        if row["id"] == name:
-            return row
+    listed = _all(gateway, key)
+    for meant in (name, name.removesuffix(LATEST)):
+        for row in listed:
+            if row["id"] == meant:
+                return row
     raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")
 
 
 async def models(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /v1/models``."""
-    data = _all(gateway)
-    more = {"first_id": data[0]["id"], "last_id": data[-1]["id"], "has_more": False}  # as Anthropic's clients page
+    data = _all(gateway, asked.key)
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    more = {"first_id": first, "last_id": last, "has_more": False}  # as Anthropic's clients page
     reply.whole(200, dumps({"object": "list", "data": data, **more}), JSON)
 
 
@@ -137,7 +152,7 @@ async def model(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     from urllib.parse import unquote
 
     name = unquote(asked.head.path.removeprefix("/v1/models/"))
-    reply.whole(200, dumps(_row_of(gateway, name, "/v1/models")), JSON)
+    reply.whole(200, dumps(_row_of(gateway, asked.key, name, "/v1/models")), JSON)
 
 
 # ---- Ollama's ------------------------------------------------------------------------------------
@@ -145,14 +160,16 @@ async def model(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def tags(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /api/tags``: models that chat. There is no file whose size or digest could be told."""
-    listed = [_ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(gateway) if _chats(row)]
+    listed = [
+        _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(gateway, asked.key) if _chats(row)
+    ]
     reply.whole(200, dumps({"models": listed}), JSON)
 
 
 async def running(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /api/ps``: models that chat and are in this machine's memory now."""
     here = set(gateway.client.machine_now.loaded)
-    there = [row for row in rows(gateway.client.catalog) if _chats(row) and here & set(row["endpoints"])]
+    there = [row for row in rows(gateway.client.catalog, asked.key) if _chats(row) and here & set(row["endpoints"])]
     listed = [_ollamas(row) | {"context_length": row["context_length"]} for row in there]
     reply.whole(200, dumps({"models": listed}), JSON)
 
@@ -178,7 +195,7 @@ async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     name = (tree.get("model") or tree.get("name")) if isinstance(tree, dict) else None
     if not isinstance(name, str):
         raise Refused("the body names no model", status=400)
-    row = _row_of(gateway, name, "/api/tags")
+    row = _row_of(gateway, asked.key, name, "/api/tags")
     kinds = row["architecture"]["input_modalities"]
     able = ["completion", *(["tools"] if _calls(gateway, row) else [])]
     able += [word for word, kind in (("vision", "image"), ("audio", "audio")) if kind in kinds]

@@ -1,11 +1,13 @@
 """The gateway's log on standard error: one line a request, and whatever else is to be known. Nobody waits for it.
 
 Lines are made and written by a thread. Whoever reads them may stop reading: then they wait, up to a number, and after
-that they are dropped and counted. No line has content, a key, or more of a client's words than a line takes.
+that they are dropped and counted. So are those that cannot be written, on a full disk. No line has content, a key, or
+more of a client's words than a line takes.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import select
@@ -14,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,10 +30,12 @@ LEVELS: Mapping[LogLevel, int] = {"debug": 0, "info": 1, "warning": 2, "error": 
 MOST = 10_000  # lines that wait for a reader
 TOGETHER = 0.05  # seconds that lines are gathered before they are written at once
 _QUIET = 40  # times that there was none
+_LOOK = 1.0  # seconds between two tries to write to a reader who is behind
+_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)  # nobody can read any more; any other failure may pass
 _WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for all day by machines
 
 
-class _Line(NamedTuple):
+class _Line(msgspec.Struct, frozen=True, gc=False):
     at: float  # seconds since the epoch
     level: LogLevel
     what: Served | str
@@ -45,12 +49,15 @@ class Log:
         self, form: LogFormat = "text", level: LogLevel = "info", descriptor: int = 2, *, worker: int = 0
     ) -> None:
         self.dropped = 0  # lines that nobody read in time
+        self.lost = 0  # lines that could not be written, and that was not said yet
         self._least = LEVELS[level]
         self._write = partial(_json if form == "json" else _text, worker=worker)
         self._descriptor = descriptor
         self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._told = 0
+        self._why = ""  # lines were lost
+        self._rest = b""  # of a line that is written in part
         self._gone = False  # nobody will ever read
         self._heard: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -115,22 +122,43 @@ class Log:
                 continue
             said = [self._write(line) for line in found if line is not None]
             if self.dropped > self._told:
-                words = f"{self.dropped - self._told} lines of the log were not read in time"
+                said.append(self._note(f"{self.dropped - self._told} lines of the log were not read in time"))
                 self._told = self.dropped
-                said.append(self._write(_Line(time.time(), "warning", words)))
-            self._gone = not self._written(said)
+            if self.lost:
+                note = self._note(f"{self.lost} lines of the log could not be written ({self._why})")
+                self.lost = self.lost if self._unwritten([note]) else 0
+            self.lost += self._unwritten(said)
             if self._gone or None in found:
                 return
 
-    def _written(self, lines: list[str]) -> bool:
-        """False where nobody reads any more: what is served goes on without a log."""
+    def _note(self, words: str) -> str:
+        return self._write(_Line(time.time(), "warning", words))
+
+    def _unwritten(self, lines: list[str]) -> int:
+        """Write them; how many could not be. Where nobody reads any more, what is served goes on without a log."""
+        left, begun = [self._rest, *_pieces(lines)], bool(self._rest)
+        self._rest = b""
         try:
-            for data in _pieces(lines):
-                while data:
-                    data = data[os.write(self._descriptor, data) :]
-        except OSError:
-            return False
-        return True
+            while left:
+                while left[0]:
+                    out = self._once(left[0])
+                    begun, left[0] = left[0][out - 1 : out] != b"\n", left[0][out:]
+                del left[0]
+        except OSError as error:
+            end = left[0].index(b"\n") + 1 if begun else 0
+            self._rest = left[0][:end]  # comes next, so that no line is half a line
+            self._why = (error.strerror or type(error).__name__).lower()
+            self._gone = error.errno in _GONE
+            return (left[0][end:] + b"".join(left[1:])).count(b"\n")
+        return 0
+
+    def _once(self, data: bytes) -> int:
+        """Write as much as goes out at once. Who shares the descriptor may have set it not to wait; a thread can."""
+        while True:
+            try:
+                return os.write(self._descriptor, data)
+            except BlockingIOError:
+                select.select([], [self._descriptor], [], _LOOK)
 
 
 def _pieces(lines: list[str]) -> Iterator[bytes]:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.telemetry.served import Served
+
+if TYPE_CHECKING:
+    from intermodal.gateway.lane.passage import Failure
+    from intermodal.gateway.lane.reading import Chat
+
+HEADER = "x-intermodal-"  # of headers that tighten a policy
 
 
 class HttpLimits(Value):
@@ -21,7 +28,7 @@ class HttpLimits(Value):
         head: bytes of request line and headers together. headers: how many. target: bytes of the path with its query.
         body: bytes of one body. in_flight: bytes of all bodies held at once. connections: how many at once.
         head_seconds, body_seconds: silence while a head or body is coming. idle_seconds: between two requests.
-        slowest: bytes a second that a body must come with after its first ``body_seconds``.
+        slowest: bytes a second that a body must come with after its first ``body_seconds``, and be read with.
         write_seconds: how long a reader may take nothing.
     """
 
@@ -42,12 +49,11 @@ class HttpLimits(Value):
         return replace(self, in_flight=max(self.body, self.in_flight // workers)) if workers > 1 else self
 
 
-@dataclass(slots=True)
-class Head:
+class Head(Struct, eq=False):
     """Request line and headers. ``path`` as it came, without the query; names of ``headers`` in lower case.
 
     ``hosts``: how many ``Host`` headers there were, which must be one. ``sound``: what can be said by the head alone,
-    whoever asks and whenever, was looked at.
+    whoever asks and whenever, was looked at, and ``key`` is whose it was.
     """
 
     method: str
@@ -57,6 +63,19 @@ class Head:
     hosts: int = 0
     version: str = "1.1"
     sound: bool = False
+    key: VirtualKey | None = None
+    _wished: tuple[tuple[str, str], ...] | None = None
+
+    @property
+    def wished(self) -> tuple[tuple[str, str], ...]:
+        """Headers that tighten a policy."""
+        if self._wished is None:
+            self._wished = tuple([(name, value) for name, value in self.headers.items() if name.startswith(HEADER)])
+        return self._wished
+
+    def again(self, length: str) -> Head:
+        """The same, of another body."""
+        return replace(self, headers={**self.headers, "content-length": length})
 
     @property
     def length(self) -> int | None:
@@ -65,25 +84,28 @@ class Head:
         return int(said) if said.isascii() and said.isdigit() else None
 
 
-@dataclass(slots=True)
-class Asked:
+class Asked(Struct, eq=False, weakref=True):
     """A whole request, and whose.
 
     ``since``: when its head was there and it was looked whose it is, on the loop's clock.
-    ``sent``: something was sent for it. ``counted``: it counts in the key's rate already, which is decided in turn
-    (``admitting``) where it is several runs. ``checked``: its body holds no more values than it may. ``told``: headers
-    of its answer besides. ``served`` collects what is told of it afterwards.
+    ``sent``: runs that may have been carried out for it. ``counted``: it counts in the key's rate already, which is
+    decided in turn (``admitting``) where it is several runs. ``checked``: its body holds no more values than it may.
+    ``told``: headers of its answer besides. ``served`` collects what is told of it afterwards. ``chat``: what was read
+    of its body.
+    ``after``: what was tried for it without a task.
     """
 
     head: Head
     body: bytes
     key: VirtualKey = OPEN
     since: float = math.inf
-    sent: bool = False
+    sent: int = 0
     counted: bool = False
     checked: bool = False
     told: dict[str, str] = field(default_factory=dict)
     served: Served = field(default_factory=Served)
+    chat: Chat | None = None
+    after: Failure | None = None
     _admitting: asyncio.Lock | None = None
 
     @property

@@ -63,7 +63,9 @@ class Metrics:
         self.requests[path, served.status] += 1
         if served.broken:
             self.broken[path, "client" if served.error == "client_left" else "server"] += 1
-        row = self.seconds.setdefault(path, [0.0] * (len(BUCKETS) + 2))
+        row = self.seconds.get(path)
+        if row is None:
+            row = self.seconds[path] = [0.0] * (len(BUCKETS) + 2)
         row[bisect_left(BUCKETS, served.seconds)] += 1
         row[-1] += served.seconds
 
@@ -76,18 +78,22 @@ class Metrics:
         if isinstance(event, AttemptFailed):
             self.attempts[event.endpoint, event.code] += 1
         elif isinstance(event, StepFinished):
-            self.tokens["input"] += event.actual.usage.input_tokens or 0
-            self.tokens["output"] += event.actual.usage.output_tokens or 0
+            usage = event.actual.usage
+            self.used(usage.input_tokens or 0, usage.output_tokens or 0)
         elif isinstance(event, Finished):
             self.attempts[event.endpoint, "ok"] += 1
             self.cost += event.cost or 0.0
             self.unpriced += event.cost is None
 
+    def used(self, given: int, made: int) -> None:
+        """Tokens in and out."""
+        self.tokens["input"] += given
+        self.tokens["output"] += made
+
     def passed(self, endpoint: str, given: int, made: int, cost: float | None) -> None:
         """An answer that was passed on; tokens in and out, USD."""
         self.attempts[endpoint, "ok"] += 1
-        self.tokens["input"] += given
-        self.tokens["output"] += made
+        self.used(given, made)
         self.cost += cost or 0.0
         self.unpriced += cost is None
 

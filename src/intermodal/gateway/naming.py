@@ -12,24 +12,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.config import Config
+from intermodal.config_file import AUTO, POLICY
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
-from intermodal.gateway.counted import VALUES, check_values
+from intermodal.gateway.counted import LARGE, VALUES, check_values
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
-from intermodal.gateway.messages import Asked
+from intermodal.gateway.messages import HEADER, Asked
+from intermodal.planner.names import known
 from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Streaming, Tier, Zone
+from intermodal.wire._json import no_utf8
+from intermodal.wire.halves import half_alone
 from intermodal.wire.served import Refused
 
-HEADER = "x-intermodal-"
-POLICY = "policy:"
-AUTO = "auto"
+if TYPE_CHECKING:
+    from intermodal.client import AsyncClient
+    from intermodal.gateway.lasting import LastingClient
+
+LATEST = ":latest"
 LONGEST = 400  # letters of a model's name, and of a wish: both are said again in errors
 _LISTS = frozenset({"private", "keep"})
 # Fields by which other servers let a caller choose where calls go, with which key, or run a template of theirs.
@@ -63,25 +68,45 @@ def fields_of(asked: Asked, most: int = VALUES) -> dict[str, msgspec.Raw]:
     try:
         found = msgspec.json.decode(asked.body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Refused("the body is no JSON object", status=400) from None
+        raise _unreadable(asked.body) from None
     for name in found:
         if name in NEVER:
             raise Refused(f"a request may not set {name}", status=400, todo="the server's config says where calls go")
     return found
 
 
-def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> Wishes:
-    """Of headers and body together; the body's word outranks a header's. Raises Refused for what is none."""
-    said: dict[str, Any] = {}
+def _unreadable(body: bytes) -> Refused:
+    """Why a body cannot be read."""
+    try:
+        str(body, "utf-8")
+    except UnicodeDecodeError as error:
+        return Refused(f"the body has {no_utf8(error)}", status=400)
+    half = half_alone(body) if len(body) <= LARGE else ""  # nobody waits while more is looked through
+    if half:
+        todo = "escape both halves of a character, and cut texts between whole ones"
+        return Refused(f"the body has half a character: {half} without its other half", status=400, todo=todo)
+    return Refused("the body is no JSON object", status=400)
+
+
+def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> tuple[Wishes, ...]:
+    """Of the headers, and of the body: both hold, as ``tightened`` has it. Raises Refused for what is none."""
+    by_header: dict[str, Any] = {}
     for name, value in headers.items():
         if name.startswith(HEADER):
             key = name.removeprefix(HEADER).replace("-", "_")
-            said[key] = [item.strip() for item in value.split(",") if item.strip()] if key in _LISTS else value
+            by_header[key] = [item.strip() for item in value.split(",") if item.strip()] if key in _LISTS else value
+    by_body: dict[str, Any] = {}
     if "intermodal" in fields:
         try:
-            said |= msgspec.json.decode(fields["intermodal"], type=dict[str, Any])
+            by_body = msgspec.json.decode(fields["intermodal"], type=dict[str, Any])
+        except UnicodeDecodeError as error:
+            raise Refused(f"the field intermodal has {no_utf8(error)}", status=400) from None
         except msgspec.DecodeError:
             raise Refused("the field intermodal is no object", status=400) from None
+    return tuple(_wishes(said) for said in (by_header, by_body) if said)
+
+
+def _wishes(said: Mapping[str, Any]) -> Wishes:
     for key in said:
         if key not in Wishes.__struct_fields__:
             raise Refused(
@@ -91,7 +116,11 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
     try:
         wishes = msgspec.convert(said, Wishes, strict=False)
     except msgspec.ValidationError as error:
-        raise Refused(f"intermodal's wishes: {error}", status=400) from None
+        from intermodal.catalog.wanted import wanted
+
+        text, _, path = str(error).partition(" - at `$.")
+        name = path.rstrip("`")
+        raise Refused(f"intermodal's {name}: {wanted(text, Wishes, name)}", status=400) from None
     if any(len(said) > LONGEST for said in (wishes.language, *wishes.private)):
         raise Refused(f"a wish has at most {LONGEST} letters", status=400)
     for name in ("max_cost", "deadline"):
@@ -101,8 +130,20 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
     return wishes
 
 
-def policy_of(model: str, config: Config) -> Policy:
+def written(model: str, client: AsyncClient) -> str:
+    """The name that is meant: clients of Ollama write ``NAME:latest``, which is NAME where nothing else is."""
+    if not model.endswith(LATEST) or len(model) > LONGEST or model in client.config.serve.aliases:
+        return model
+    if model.startswith(POLICY):
+        there = model.removeprefix(POLICY) in client.config.policies
+    else:
+        there = bool(known(client.catalog, model))
+    return model if there else model.removesuffix(LATEST)
+
+
+def policy_of(model: str, client: AsyncClient) -> Policy:
     """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
+    config, model = client.config, written(model, client)
     if not model:  # an empty name is no wish for any model: that is auto
         raise Refused("the body names no model", status=400, todo=f"see /v1/models, or ask for {AUTO}")
     if len(model) > LONGEST:  # it is said again in errors
@@ -125,18 +166,33 @@ def policy_of(model: str, config: Config) -> Policy:
     raise UnknownModel(f"there is no policy named {wanted}", todo=todo)
 
 
-def allowed(key: VirtualKey, model: str, config: Config) -> None:
-    """Raises Refused, 403, where this key may not ask for a model, or for a policy, by the name it was asked for."""
-    name = config.serve.aliases.get(model, model)
-    found = may_ask(key, model, name)
+def allowed(key: VirtualKey, model: str, client: LastingClient) -> None:
+    """Raises Refused, 403, where this key may not ask for a model, or for a policy, by the name it was asked for.
+
+    Who may ask for a model may ask for it at a host, and not the other way round. A short name is no other name of it:
+    it may stand for another model the next moment.
+    """
+    model = written(model, client)
+    name = client.config.serve.aliases.get(model, model)
+    if key.asks(model, name):
+        return
+    there = client.catalog_for(Policy(model=name)).by_id.get(name)
+    found = may_ask(key, model, name, *((there.model.id,) if there is not None else ()))
     if found is not None:
         raise Refused(found.words, status=found.status, code=found.code)
 
 
-def tightened(policy: Policy, wishes: Wishes) -> Policy:
-    """The policy with what a request asks for in addition. Raises Refused for what would loosen it."""
+def tightened(policy: Policy, said: tuple[Wishes, ...]) -> Policy:
+    """The policy with what a request asks for in addition. Raises Refused for what would loosen it, or what a wish
+    before asked for: headers may be those of a server between, which the body must not undo."""
+    for wishes in said:
+        policy = _tightened(policy, wishes)
+    return policy
+
+
+def _tightened(policy: Policy, wishes: Wishes) -> Policy:
     if wishes.objective not in (None, policy.objective) and policy.objective != "default":
-        raise Refused(f"the policy's objective is {policy.objective}, and a request may not change it", status=400)
+        raise Refused(f"the objective is {policy.objective} already, and a request may not change it", status=400)
     if wishes.pay_twice and not policy.pay_twice:
         raise Refused("the policy does not pay twice, and a request may not loosen that", status=400)
     if wishes.stream == "live" and policy.streaming != "live":

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-_date: tuple[int, str] = (0, "")
+_said: tuple[int, dict[int, str]] = (0, {})
 
 
 class Line(Protocol):
@@ -17,7 +17,8 @@ class Line(Protocol):
 
     gone: bool
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes, *, last: bool = False) -> None:
+        """``last``: nothing of this answer follows, so that it may go out together with others."""
 
     async def writable(self) -> None: ...
 
@@ -37,6 +38,7 @@ class Reply:
         "_opening",
         "ended",
         "extra",
+        "head",
         "keep_alive",
         "kept",
         "sent",
@@ -56,6 +58,7 @@ class Reply:
         self.sent = 0  # bytes of body
         self.extra: Mapping[str, str] = {}  # headers besides those that are said with the answer
         self.kept: list[bytes] | None = None  # the body, where somebody wants it afterwards
+        self.head = ""  # its lines, where the body is kept
         self.type = ""
 
     @property
@@ -68,6 +71,10 @@ class Reply:
         """The reader is slow, and enough waits already."""
         return self._line.behind
 
+    def is_no_answer(self) -> None:
+        """What is said from here on is about the gateway: nobody keeps it as what was answered."""
+        self.kept = None
+
     def when_caught_up(self, do: Callable[[], None] | None) -> None:
         """Called each time a slow reader has caught up."""
         self._line.when_caught_up(do)
@@ -77,15 +84,17 @@ class Reply:
         self.status, self.ended, self.sent = status, True, len(body)
         if self.kept is not None:
             self.kept.append(body)
-        head = self._head(status, {**(headers or {}), "content-length": str(len(body))})
-        self._line.write(head if self._headless or not body else head + body)
+        length = {"content-length": str(len(body))} if status != HTTPStatus.NO_CONTENT else {}
+        head = self._head(status, {**(headers or {}), **length})
+        self._line.write(head if self._headless or not body else head + body, last=True)
 
     def ready(self, lines: str, kind: str, body: bytes) -> None:
         """A good answer at once, most of whose head was made before."""
         self.status, self.ended, self.sent, self.type = 200, True, len(body), kind
         if self.kept is not None:
             self.kept.append(body)
-        self._line.write(self._start(200, f"{lines}content-type: {kind}\r\ncontent-length: {len(body)}\r\n") + body)
+        head = self._start(200, f"{lines}content-type: {kind}\r\ncontent-length: {len(body)}\r\n")
+        self._line.write(head + body, last=True)
 
     def open(self, lines: str, kind: str) -> None:
         """The head of a good stream, most of which was made before.
@@ -99,9 +108,12 @@ class Reply:
 
     def _start(self, status: int, lines: str) -> bytes:
         """A head. ``lines``: headers, each with its end."""
-        first = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\ndate: {_today()}\r\nserver: intermodal\r\n"
-        end = "" if self.keep_alive else "connection: close\r\n"
-        return f"{first}{lines}{lines_of(self.extra)}{end}\r\n".encode("latin-1", "replace")
+        if self.kept is not None:
+            self.head = lines
+        end = "connection: close\r\n"
+        if self.keep_alive:  # which is what HTTP/1.1 means where nothing is said, and HTTP/1.0 does not
+            end = "" if self._chunked else "connection: keep-alive\r\n"
+        return f"{_first(status)}{lines}{lines_of(self.extra)}{end}\r\n".encode("latin-1", "replace")
 
     def last(self, data: bytes) -> None:
         """The last piece of a stream, and its end."""
@@ -149,19 +161,26 @@ class Reply:
 
 def lines_of(headers: Mapping[str, str]) -> str:
     """Headers as they are sent, each with its end."""
-    return "".join(f"{name}: {_plain(value)}\r\n" for name, value in headers.items())
+    return "".join([
+        f"{name}: {value if value.isascii() and value.isprintable() else _plain(value)}\r\n"
+        for name, value in headers.items()
+    ])  # fmt: skip
 
 
 def _plain(value: str) -> str:
     """A header's value is one line of printable ASCII: names of files and models may be anything."""
-    if value.isascii() and value.isprintable():
-        return value
     return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in value)
 
 
-def _today() -> str:
-    global _date
+def _first(status: int) -> str:
+    """The lines that all answers of a second begin with."""
+    global _said
     second = int(time.time())
-    if _date[0] != second:
-        _date = (second, formatdate(second, usegmt=True))
-    return _date[1]
+    if _said[0] != second:
+        _said = (second, {})
+    found = _said[1].get(status)
+    if found is None:
+        date = formatdate(second, usegmt=True)
+        found = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\ndate: {date}\r\nserver: intermodal\r\n"
+        _said[1][status] = found
+    return found

@@ -6,22 +6,24 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from intermodal.client import Prepared, plan_from
 from intermodal.errors import UsageError
 from intermodal.events import Event
-from intermodal.gateway.charging import charged, kept, once, who
+from intermodal.gateway.charging import NAME, charged, kept, once, who
 from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
 from intermodal.gateway.conversations import Conversations
 from intermodal.gateway.dialects import ERRORS
-from intermodal.gateway.doors import door_of, is_open, may_watch, route_of, words_of
-from intermodal.gateway.failing import code_of, place_of
+from intermodal.gateway.doors import DOORS, door_of, is_open, may_watch, route_of, words_of
+from intermodal.gateway.failing import code_of, cut, forget_frames, place_of, too_late
 from intermodal.gateway.foreseen import foreseen
-from intermodal.gateway.guard import Guard, is_loopback
+from intermodal.gateway.guard import Guard, asks_first, is_loopback
 from intermodal.gateway.items import Items
-from intermodal.gateway.lane.lane import Failure, Lane
+from intermodal.gateway.lane.lane import Lane
+from intermodal.gateway.lane.passage import Failure, Over, Passage
 from intermodal.gateway.lasting import LastingClient
 from intermodal.gateway.ledger.access import AT_ONCE
 from intermodal.gateway.ledger.books import Replay
@@ -29,11 +31,13 @@ from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.metrics import Metrics
 from intermodal.gateway.openfiles import backlog, fitting
+from intermodal.gateway.outbox import Outbox
 from intermodal.gateway.planned import Plans
 from intermodal.gateway.pruning import Pruning
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
 from intermodal.gateway.workers import counting
+from intermodal.gateway.workers.listening import address, cannot
 from intermodal.plans.plan import Plan
 from intermodal.request import Request
 from intermodal.telemetry.served import Served
@@ -85,13 +89,15 @@ class Gateway:
         self.items = Items()
         self.metrics = Metrics()
         self.shapes = Shapes()
+        self.active = 0
+        self.outbox = Outbox(self)
         self.lane = Lane(self)
         self.plans = Plans()
         self.readiness: tuple[float, dict[str, bool]] | None = None
         self.looking = asyncio.Lock()
         self.stopping = False
         self.leaving = False  # others take over
-        self.active = 0
+        self._over = False  # what is being answered was given up
         self._drain = drain
         self._log = log
         self.telemetry = client.telemetry
@@ -124,12 +130,14 @@ class Gateway:
         """Whose request this is, before its body is read. Raises Refused: without a key for whatever is not open, be
         it there or not."""
         if head.sound:  # but for whose it is, and whether we stop
-            key = OPEN if self.ledger is None else who(self.ledger, head)
+            key = OPEN if self.ledger is None else self._again(self.ledger, head)
             if self.stopping or key.metrics:
                 head.sound = False
                 return self.screen(head)
             return key
         self._guard.check(head)
+        if asks_first(head):
+            return OPEN
         watching = self.client.config.serve.metrics
         free = is_open(head, watching)
         key = OPEN if self.ledger is None or free else who(self.ledger, head)
@@ -137,13 +145,22 @@ class Gateway:
         if not free:
             may_watch(head, key, watching)
         if self.stopping and not door.open:
-            raise Refused("the server is stopping", status=503, headers={"retry-after": "5"}, code="stopping")
+            raise too_late()
         kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
         if door.body and kind != door.body:
             raise Refused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
         if head.headers.get("content-encoding", "identity").lower() != "identity":
             raise Refused("a body must come as it is, not compressed", status=415)
         head.sound = not free and head.method == "POST"
+        head.key = key
+        return key
+
+    @staticmethod
+    def _again(ledger: Ledger, head: Head) -> VirtualKey:
+        """Whose it is, of a head that came before. Raises Refused."""
+        key = head.key
+        if key is None or not ledger.access.still(key):
+            key = head.key = who(ledger, head)
         return key
 
     def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
@@ -156,7 +173,7 @@ class Gateway:
         """An error as the answer to a request that is not read to its end."""
         served = self.told_of(head, Served(), 0)
         served.failed(code_of(error))
-        reply.extra = {"x-request-id": served.id}
+        reply.extra = {"x-request-id": served.id, **(self._guard.told(head) if head is not None else {})}
         self.refuse(head, error, reply)
         self.metrics.turned_away(served.route, reply.status)
         self._told(served, reply)
@@ -180,22 +197,53 @@ class Gateway:
         if self.tell is not None:
             self.tell(served)
 
-    async def answer(self, asked: Asked, reply: Reply) -> None:
-        """Answer, with what the door makes of it or with an error; under an Idempotency-Key, once."""
+    def pass_on(self, asked: Asked, reply: Reply, over: Over) -> Passage | None:
+        """Answer without a task, where that needs nothing but to be sent; None where it is for ``answer``. ``over`` is
+        called at the end: with a failure, before anything was said, ``answer`` is to go on from there."""
+        door = DOORS.get((asked.head.method, asked.head.path))
+        if door is None or door.passes is None or self.telemetry is not None or NAME in asked.head.headers:
+            return None
+        if self._over or self._late(asked):  # who is begun when all were given up would be given up by nobody
+            return None
+        try:
+            passage = self.lane.at_once(asked, door.passes, reply)
+        except Exception:  # ``answer`` finds the same, and says it
+            return None
+        if passage is None:
+            return None
+        self._begun(asked, reply)
+        if not passage.start(over):
+            passage.forget()
+            self.active -= 1
+            return None
+        asked.chat = None  # it has it
+        return passage
+
+    def _begun(self, asked: Asked, reply: Reply) -> None:
         self.active += 1
         reply.keep_alive &= not self.leaving
         served = self.told_of(asked.head, asked.served, len(asked.body))
         served.key = "" if asked.key is OPEN else asked.key.id
+        asked.told["x-request-id"] = served.id
+        if "origin" in asked.head.headers:
+            asked.told |= self._guard.told(asked.head)
+        reply.extra = asked.told
+
+    async def answer(self, asked: Asked, reply: Reply) -> None:
+        """Answer, with what the door makes of it or with an error; under an Idempotency-Key, once."""
+        self._begun(asked, reply)
+        served = asked.served
         if served.span is not None:
             served.span.enter()
-        asked.told["x-request-id"] = served.id
-        reply.extra = asked.told
         try:
-            self._still(asked)
-            found = await once(self.ledger, asked) if self.ledger is not None else None
+            found = None
+            if asked.after is None:
+                self._still(asked)
+                found = await once(self.ledger, asked) if self.ledger is not None else None
             if isinstance(found, Replay):
-                headers = {"content-type": found.content_type, "idempotency-replayed": "true"}
-                reply.whole(found.status, found.body, headers)
+                again = dict(line.split(": ", 1) for line in found.headers.splitlines())
+                about = {"content-type": found.content_type, "idempotency-replayed": "true"}
+                reply.whole(found.status, found.body, {**again, **about})
             elif found is not None and self.ledger is not None:
                 async with kept(self.ledger, found, asked, reply):
                     await self._answer(asked, reply)
@@ -205,32 +253,62 @@ class Gateway:
             served.failed(code_of(error))
             self.refuse(asked.head, error, reply)
         finally:
-            self.active -= 1
-            self.told(served, reply)
+            self.ended(asked, reply)
+
+    def ended(self, asked: Asked, reply: Reply) -> None:
+        """It was answered, or cannot be."""
+        self.active -= 1
+        self.told(asked.served, reply)
+
+    def handed_on(self) -> None:
+        """What was tried without a task goes on in one, where it is counted again."""
+        self.active -= 1
+
+    def unanswered(self, asked: Asked, reply: Reply) -> None:
+        """It was given up before its task began, which never will."""
+        if asked.after is not None:
+            self.lane.abandoned(asked.after)
+            asked.after = None
+        else:
+            self.told_of(asked.head, asked.served, len(asked.body))
+        self.stopped(asked, reply)
+        self.told(asked.served, reply)
+
+    def _late(self, asked: Asked) -> bool:
+        """It was looked whose it is a while ago: a body may take hours, and a request waits for the answers before its
+        own."""
+        return monotonic() - asked.since > AT_ONCE
 
     def _still(self, asked: Asked) -> None:
-        """Look again whose it is: a body may take hours, and a request waits for the answers before its own. Raises
-        Refused."""
-        waited = asyncio.get_running_loop().time() - asked.since
-        if self.ledger is not None and asked.key is not OPEN and waited > AT_ONCE:
+        """Look again whose it is. Raises Refused."""
+        if self.ledger is not None and asked.key is not OPEN and self._late(asked):
             asked.key = who(self.ledger, asked.head)
 
     async def _answer(self, asked: Asked, reply: Reply) -> None:
         try:
             await door_of(asked.head).answer(self, asked, reply)
         except asyncio.CancelledError:
-            if not reply.status and not reply.gone:  # stopped by us, and nothing was said yet
-                reply.keep_alive = False
-                asked.served.failed("stopping")
-                self.refuse(asked.head, Refused("the server is stopping", status=503), reply)
+            self.stopped(asked, reply)
             raise
         except ConnectionResetError:
             return
         except Exception as error:
-            self.note_failure(error)
-            asked.served.failed(code_of(error), broken=bool(reply.status))
-            if not reply.status:
-                self.refuse(asked.head, error, reply)
+            self.could_not(asked, reply, error)
+
+    def could_not(self, asked: Asked, reply: Reply, error: Exception) -> None:
+        """It failed: an error as the answer, where nothing was said yet."""
+        self.note_failure(error)
+        asked.served.failed(code_of(error), broken=bool(reply.status))
+        if not reply.status:
+            self.refuse(asked.head, error, reply)
+        forget_frames(error)
+
+    def stopped(self, asked: Asked, reply: Reply) -> None:
+        """It was given up; where it is we who stop, and nothing was said yet, that is said."""
+        if not reply.status and not reply.gone:
+            reply.keep_alive = False
+            asked.served.failed("stopping")
+            self.refuse(asked.head, cut(reply), reply)
 
     def note_failure(self, error: BaseException) -> None:
         """A mistake of our own goes to the log, with its place and without values."""
@@ -256,7 +334,7 @@ class Gateway:
         tried, given = after or (None, None)
         asked.served.planned(plan, live=live)
         events = self._watched(self.client.execute(prepared, plan, live=live, tried=tried), asked.served)
-        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, events, given)
+        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, events, given, tried)
 
     async def _watched(self, running: AsyncGenerator[Event], served: Served) -> AsyncGenerator[Event]:
         async with aclosing(running) as events:
@@ -282,8 +360,7 @@ class Gateway:
                 host = self.host.strip("[]")
                 self._servers.append(await loop.create_server(connection, host, self.port, backlog=backlog()))
         except OSError as error:
-            why = (error.strerror or "cannot be listened on").lower()
-            raise UsageError(why, where=f"{self.host}:{self.port}", todo="choose another --port") from None
+            raise cannot(error, self.host, self.port) from None
         self.port = self._servers[0].sockets[0].getsockname()[1]
 
     @property
@@ -293,7 +370,7 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"http://{address(self.host, self.port)}"
 
     async def serve(self, *, signals: bool = False) -> None:
         """Answer until ``stop`` is called, or a signal comes; then drain. A second signal does not wait."""
@@ -340,25 +417,31 @@ class Gateway:
         self._stop.set()
 
     async def _drained(self) -> None:
-        """Answers on their way end; who asks now is told to come later; then whoever is left is told and cut."""
+        """Answers on their way end; who asks now is told to come later; then whoever is left is told and cut. Where
+        others take over, what is half here comes and is answered, too."""
         if not self.stopping:
             await self._deaf()
             await self._told_to_leave()
         for connection in tuple(self.connections):
-            connection.close_when_idle()
+            connection.close_when_idle(too_late() if self.stopping else None)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._drain
-        while self.active and loop.time() < until and not self._hurry.is_set():
+        while self._unfinished and loop.time() < until and not self._hurry.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
         await self._deaf()
-        tasks = [connection.task for connection in self.connections if connection.task is not None]
-        for task in tasks:
-            task.cancel()
+        self._over = True
+        tasks = [each.task for each in self.connections if isinstance(each.task, asyncio.Task)]
+        for connection in tuple(self.connections):
+            connection.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
         for connection in tuple(self.connections):
-            connection.close_when_idle()
+            connection.close_when_idle(too_late())
+
+    @property
+    def _unfinished(self) -> bool:
+        return self.active > 0 or (self.leaving and any(each.busy for each in self.connections))
 
     async def _told_to_leave(self) -> None:
         """A connection that is closed while its client asks looks broken; one that says it ends does not."""

@@ -5,23 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from intermodal.events import AttemptFailed, Event, Finished, Note, Replanned, StepFinished, TextDelta
-from intermodal.plans.plan import Plan, Send
-from intermodal.plans.step import Call
+from intermodal.events import (
+    AttemptFailed,
+    Event,
+    Finished,
+    Note,
+    Replanned,
+    StepFinished,
+    StepStarted,
+    TextDelta,
+)
+from intermodal.plans.plan import Plan, calls_of, sent
 from intermodal.wire.advice import for_clients
 
+NOBODY = "none"  # in the place of who answered, where nobody was asked
 
-def headers_of(plan: Plan, *, route: str = "", ignored: Iterable[str] = ()) -> dict[str, str]:
-    """What is known before the first word. ``route``: who answers, where that is not the plan's first choice."""
+
+def headers_of(
+    plan: Plan, *, route: str = "", ignored: Iterable[str] = (), now: Replanned | None = None
+) -> dict[str, str]:
+    """What is known before the first word. ``route``: who answers, where that is not the plan's first choice. ``now``:
+    what is done instead of it."""
     chosen = plan.chosen
-    calls = [f"{step.op} {step.endpoint}" for step in chosen.steps if isinstance(step, Call)]
+    hosts = [send["host"] for send in now.sends] if now is not None else [send.host for send in chosen.sends]
     said = {
         "x-intermodal-plan": plan.id,
-        "x-intermodal-route": route or chosen.endpoint,
-        "x-intermodal-steps": "; ".join(calls),
-        "x-intermodal-sends": ", ".join(dict.fromkeys(send.host for send in chosen.sends)) or "nothing",
+        "x-intermodal-route": route or (now.endpoint if now is not None else chosen.endpoint),
+        "x-intermodal-steps": "; ".join(now.calls if now is not None else calls_of(chosen)),
+        "x-intermodal-sends": ", ".join(dict.fromkeys(hosts)) or "nothing",
     }
-    lost = ", ".join(chosen.loses)
+    lost = ", ".join(now.loses if now is not None else chosen.loses)
     unread = _short(sorted(set(ignored)))
     return said | ({"x-intermodal-loses": lost} if lost else {}) | ({"x-intermodal-ignored": unread} if unread else {})
 
@@ -46,8 +59,9 @@ class Told:
         self._text: list[str] = []
         self._notes: list[str] = []
         self._replans: list[str] = []
-        self._calls = {step.id for step in plan.chosen.steps if isinstance(step, Call)}
+        self._calls = set[str]()  # steps that ask an endpoint
         self.attempts = 0
+        self.now: Replanned | None = None  # what is done instead of the plan
 
     def feed(self, event: Event) -> None:
         if isinstance(event, TextDelta):
@@ -56,11 +70,14 @@ class Told:
             self._notes.append(event.text)
         elif isinstance(event, AttemptFailed):
             self.attempts += 1
+        elif isinstance(event, StepStarted):
+            if event.endpoint:
+                self._calls.add(event.step)
         elif isinstance(event, StepFinished):
             self.attempts += event.actual.step in self._calls and not event.actual.cached
         elif isinstance(event, Replanned):
             self._replans.append(event.reason)
-            self._calls.add(event.step)
+            self.now = event
 
     @property
     def text(self) -> str:
@@ -69,14 +86,14 @@ class Told:
 
     def about(self, finished: Finished) -> dict[str, Any]:
         """For the usage object of an answer. ``cost`` in USD, None where nobody knows; ``seconds`` of the whole run."""
-        chosen = self._plan.chosen
+        chosen, now = self._plan.chosen, self.now
         return {
             "plan": self._plan.id,
             "route": finished.endpoint,
             "planned": chosen.endpoint,
-            "summary": chosen.summary,
-            "loses": list(chosen.loses),
-            "sends": [sent(send) for send in chosen.sends],
+            "summary": now.summary if now is not None else chosen.summary,
+            "loses": list(now.loses if now is not None else chosen.loses),
+            "sends": list(now.sends) if now is not None else [sent(send) for send in chosen.sends],
             "cost": finished.cost,
             "attempts": self.attempts,
             "seconds": round(finished.seconds, 3),
@@ -84,7 +101,3 @@ class Told:
             "notes": list(dict.fromkeys(map(for_clients, (*self._plan.notes, *self._notes)))),
             **({"replanned": list(map(for_clients, self._replans))} if self._replans else {}),
         }
-
-
-def sent(send: Send) -> dict[str, str]:
-    return {"what": send.what, "from": send.origin, "host": send.host, "zone": send.zone}

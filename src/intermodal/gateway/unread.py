@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
+
+import msgspec
 
 from intermodal.gateway.dialects import Dialect
 
@@ -15,9 +17,18 @@ _CACHE = b'"cache_control"'
 _MARK = re.compile(rb'"cache_control"\s*:\s*\{[^{}]*"ephemeral"')
 
 
-def unread(fields: Iterable[str], body: bytes, dialect: Dialect, carried: int = 0) -> tuple[str, ...]:
+def unread(fields: Mapping[str, msgspec.Raw], body: bytes, dialect: Dialect, carried: int = 0) -> tuple[str, ...]:
     """Names of fields that the dialect does not take, and ``cache_control`` where there are more marks of it than are
     ``carried`` to the host."""
-    found = tuple(name for name in fields if name not in dialect.takes)
+    found = untaken(fields, dialect)
     lost = _CACHE in body and len(_MARK.findall(body)) > carried
     return (*found, "cache_control") if lost and "cache_control" not in found else found
+
+
+def untaken(fields: Mapping[str, msgspec.Raw], dialect: Dialect) -> tuple[str, ...]:
+    """Names of fields that the dialect does not take, and of those in them: ``options.mirostat``."""
+    found = [name for name in fields if name not in dialect.takes]
+    for name, taken in dialect.within.items():
+        inner = msgspec.json.decode(fields[name]) if name in fields else None
+        found += [f"{name}.{each}" for each in inner or () if isinstance(inner, dict) and each not in taken]
+    return tuple(found)

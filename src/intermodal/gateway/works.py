@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,7 @@ from intermodal.events import Finished, StepFinished
 from intermodal.gateway import tokens, told
 from intermodal.gateway.chats import ended
 from intermodal.gateway.counted import read_large
-from intermodal.gateway.forms import form_of
+from intermodal.gateway.forms import Form, form_of
 from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import NEVER, allowed, fields_of, policy_of, tightened, wishes_of
@@ -45,7 +46,9 @@ SPEECH = _COMMON | {"input", "voice", "response_format", "speed", "stream_format
 PICTURES = _COMMON | {
     "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "negative_prompt",
 }  # fmt: skip
-TRANSCRIPTIONS = frozenset({"file", "model", "language", "response_format", "timestamp_granularities[]", "user"})
+TRANSCRIPTIONS = frozenset({
+    "file", "model", "language", "response_format", "timestamp_granularities[]", "stream", "user",
+})  # fmt: skip
 AT_ONCE = 4  # texts of one request that are embedded at the same time
 
 
@@ -73,7 +76,7 @@ async def _make(gateway: Gateway, asked: Asked, request: Request, ignored: tuple
                 finished = event
     assert finished is not None
     more = ended(said, finished)
-    head = told.headers_of(plan, route=more.pop("route"), ignored=ignored)
+    head = told.headers_of(plan, route=more.pop("route"), ignored=ignored, now=said.now)
     return Made(finished, (took[0], took[1]), said.about(finished), {**head, **more})
 
 
@@ -85,8 +88,8 @@ def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: 
 
 def _policy(gateway: Gateway, asked: Asked, model: str, fields: Mapping[str, Raw]) -> Policy:
     asked.served.model = model
-    allowed(asked.key, model, gateway.client.config)
-    return tightened(policy_of(model, gateway.client.config), wishes_of(asked.head.headers, fields))
+    allowed(asked.key, model, gateway.client)
+    return tightened(policy_of(model, gateway.client), wishes_of(asked.head.headers, fields))
 
 
 def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
@@ -175,9 +178,7 @@ async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/audio/transcriptions``: a form with a recording, or a film."""
     form = form_of(asked.head.headers.get("content-type", ""), asked.body)
-    for name, _ in form.fields:
-        if name in NEVER:
-            raise Refused(f"a request may not set {name}", status=400, todo="the server's config says where calls go")
+    _check(form)
     wanted, model = form.field("response_format", "json"), form.field("model")
     if "file" not in form.files or not model:
         raise Refused("the form needs the fields file and model", status=400)
@@ -195,6 +196,20 @@ async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}
     kind, body = wire.write_transcript(transcript, wanted, usage)
     reply.whole(200, body, {"content-type": kind, **made.head})
+
+
+def _check(form: Form) -> None:
+    """Raises Refused for what cannot be given, or is said twice."""
+    for name, count in Counter(name for name, _ in form.fields).items():
+        if name in NEVER:
+            raise Refused(f"a request may not set {name}", status=400, todo="the server's config says where calls go")
+        if count > 1 and name in TRANSCRIPTIONS and not name.endswith("[]"):
+            raise Refused(f"the form has {name} {count} times", status=400, todo="send it once")
+    if form.field("stream", "false").lower() not in ("false", ""):
+        raise Refused("stream: a transcript comes whole here", status=400, todo="leave stream out")
+    if ("timestamp_granularities[]", "word") in form.fields:
+        todo = 'ask for "segment", with the response_format verbose_json'
+        raise Refused('timestamp_granularities "word": times are of segments here', status=400, todo=todo)
 
 
 def _is_film(data: bytes) -> bool:

@@ -47,11 +47,15 @@ _TEXT_NAMES: dict[Role, str] = {
 
 
 class Opened:
-    """A request's parts, opened: ``facts`` for the planner, bytes and words for the executor."""
+    """A request's parts, opened: ``facts`` for the planner, bytes and words for the executor.
 
-    def __init__(self, facts: Facts, data: tuple[bytes, ...]) -> None:
+    ``said``: parts that are words of the request itself, whatever letters are in them, and not a file's.
+    """
+
+    def __init__(self, facts: Facts, data: tuple[bytes, ...], said: frozenset[int] = frozenset()) -> None:
         self.facts = facts
         self._data = data
+        self._said = said
 
     def data(self, index: int) -> bytes:
         """The original bytes of a part; of text given in the request, its UTF-8."""
@@ -62,6 +66,8 @@ class Opened:
         part = self.facts.parts[index]
         if part.kind != "text":
             raise InputUnsupported(f"is {part.kind}, not text", where=part.name)
+        if index in self._said:
+            return self._data[index].decode()
         return read_text(self._data[index], part.name)
 
 
@@ -109,7 +115,8 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
         raise InputTooLarge(
             f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together", todo="ask about fewer files at once"
         )
-    return Opened(Facts(parts=named_apart([facts for facts, _ in opened])), tuple(data for _, data in opened))
+    facts = Facts(parts=named_apart([facts for facts, _ in opened]))
+    return Opened(facts, tuple(data for _, data in opened), frozenset(said))
 
 
 def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, bytes]:

@@ -120,10 +120,13 @@ def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:
     there = HAS[part.kind] if part.frames <= 1 else (*HAS[part.kind], "motion")
     needs: dict[Aspect, float] = {aspect: QUESTION_PENALTY for aspect in there if aspect in question}
     looks = any(aspect in FOR_AN_EYE for aspect in needs)
-    for aspect in _suggested(part):
+    suggested = _suggested(part)
+    for aspect in suggested:
         # A question that is not about looks is about what is written, where anything is: without it nothing is left.
         plain = aspect == "words" and part.kind in ("image", "document") and not looks
-        needs.setdefault(aspect, QUESTION_PENALTY if plain else FACT_PENALTY)
+        # And where nothing is written, it is about what is shown.
+        shown = aspect == "appearance" and part.kind == "image" and "words" not in (*suggested, *question)
+        needs.setdefault(aspect, QUESTION_PENALTY if plain or shown else FACT_PENALTY)
     if figured_pages(part):
         needs["figures"] = QUESTION_PENALTY
     return needs

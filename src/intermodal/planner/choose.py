@@ -149,7 +149,9 @@ def no_route(case: Case, refused: list[Refused]) -> NoRoute:
         "image": "draw this",
     }.get(case.output, "embed this")  # fmt: skip
     todo = remedy(case, telling[0], refused) if telling else "run intermodal doctor"
-    return NoRoute(f"nothing reachable can {what}{by}: {reasons[0]}", todo=todo, reasons=reasons)
+    error = NoRoute(f"nothing reachable can {what}{by}: {reasons[0]}", todo=todo, reasons=reasons)
+    error.rule = telling[0].rule if telling else ""
+    return error
 
 
 def _named(case: Case) -> list[Refused]:

@@ -15,6 +15,13 @@ def resolve(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     Raises:
         UnknownModel: no such name (near ones are listed), or a short name that several models share.
     """
+    if there := known(catalog, name):
+        return there
+    raise UnknownModel(f"there is no model named {name}", todo=_near(catalog, name.strip().lower()))
+
+
+def known(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
+    """The same, and () where there is no such name."""
     wanted = name.strip().lower()
     exact = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
     if exact:
@@ -28,9 +35,8 @@ def resolve(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
         if found:
             model = _one_model(name, found)[0].model.id  # every host's, whatever the others call it
             return tuple(e for e in there if e.model.id == model)
-    if served := tuple(e for e in catalog.endpoints if e.host.id.lower() == wanted):
-        return _one_model(name, served)  # a host with one model, as "up.NAME" is
-    raise UnknownModel(f"there is no model named {name}", todo=_near(catalog, wanted))
+    served = tuple(e for e in catalog.endpoints if e.host.id.lower() == wanted)
+    return _one_model(name, served) if served else ()  # a host with one model, as "up.NAME" is
 
 
 def _split(wanted: str, catalog: Catalog) -> tuple[str, str]:

@@ -30,6 +30,11 @@ class Send(Value):
     zone: Zone
 
 
+def sent(send: Send) -> dict[str, str]:
+    """As it is told outside."""
+    return {"what": send.what, "from": send.origin, "host": send.host, "zone": send.zone}
+
+
 class Taken(Value):
     """A part, or ``count`` parts alike, that the last endpoint gets as it is or as pictures of its pages.
 
@@ -90,6 +95,11 @@ class Candidate(Value):
         last = self.last
         made = next((s for s in self.steps if isinstance(s, Call) and s.op == "generate" and s.part < 0), None)
         return made if last.op == "speak" and made is not None else last
+
+
+def calls_of(candidate: Candidate) -> tuple[str, ...]:
+    """Operation and endpoint of each call, in order."""
+    return tuple(f"{step.op} {step.endpoint}" for step in candidate.steps if isinstance(step, Call))
 
 
 class Outranked(Value):

@@ -24,7 +24,7 @@ from intermodal.config import state_dir
 from intermodal.content import Value
 from intermodal.errors import StoreError
 from intermodal.store import whole
-from intermodal.store.process import dead, identity
+from intermodal.store.process import dead, host
 
 MAX_LOG = 1 << 20  # bytes
 _WAIT = 0.05  # seconds between two looks at a lock that somebody holds
@@ -121,9 +121,9 @@ class Place:
         """``root`` is the state folder."""
         self.root = root
         self.name = name
-        here = root / "up" / identity().partition("/")[0]
-        self.folder = here / name
-        self.lock_file = here / f".{name}.lock"
+        own = root / "up" / host()
+        self.folder = own / name
+        self.lock_file = own / f".{name}.lock"
         self.log = root / "logs" / f"{name}.log"
 
     def wanted(self) -> Wanted | None:
@@ -135,11 +135,29 @@ class Place:
     def want(self, wanted: Wanted) -> None:
         self._write("wanted.json", wanted)
 
+    def mark(self) -> str:
+        """Another one whenever it is written anew what is wanted; "" where nothing is. A supervisor is started for one
+        mark, and ends where that is not so any more once others can see its record. Who takes back what is wanted does
+        that first and looks for a record then, so that at least one of the two sees the other."""
+        try:
+            found = (self.folder / "wanted.json").stat()
+        except OSError:
+            return ""
+        return f"{found.st_ino}.{found.st_mtime_ns}"
+
     def record(self, state: State) -> None:
         from datetime import UTC, datetime
 
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._write("state.json", msgspec.structs.replace(state, at=now))
+
+    def take_back(self, supervisor: str) -> None:
+        """No record of this supervisor; it started nothing."""
+        state = self.state()
+        with suppress(OSError):
+            if state is not None and state.supervisor == supervisor:
+                (self.folder / "state.json").unlink()
+            self.folder.rmdir()  # where nothing else is in it
 
     def forget(self) -> None:
         """Nothing is known of it any more; its log stays."""
@@ -200,7 +218,7 @@ def places(env: Mapping[str, str]) -> tuple[Place, ...]:
     """Every name that something is wanted of on this machine."""
     root = state_dir(env)
     try:
-        names = sorted(os.listdir(root / "up" / identity().partition("/")[0]))
+        names = sorted(os.listdir(root / "up" / host()))
     except OSError:
         return ()
     return tuple(Place(root, name) for name in names if not name.startswith("."))

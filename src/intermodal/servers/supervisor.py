@@ -1,8 +1,8 @@
 """The supervisor: a small process that starts one server, looks after it and ends with it.
 
-``python -m intermodal.servers.supervisor ROOT NAME``. It leaves the session of who started it, so that neither Ctrl-C
-nor the end of that process reaches it. The server is a child in a session of its own; where the system can, it gets the
-word when its supervisor dies, and otherwise the next look at its record ends it.
+``python -m intermodal.servers.supervisor ROOT NAME MARK``. It leaves the session of who started it, so that neither
+Ctrl-C nor the end of that process reaches it. The server is a child in a session of its own; where the system can, it
+gets the word when its supervisor dies, and otherwise the next look at its record ends it.
 """
 
 from __future__ import annotations
@@ -37,11 +37,15 @@ GRACE = 10.0  # seconds to end by itself
 
 
 class Supervisor:
-    """Looks after one server. ``run`` returns when it is over."""
+    """Looks after one server. ``run`` returns when it is over.
 
-    def __init__(self, place: Place, wanted: Wanted) -> None:
+    ``mark``: of the place when somebody wanted it; where it has another, nobody does any more.
+    """
+
+    def __init__(self, place: Place, wanted: Wanted, mark: str) -> None:
         self._place = place
         self._wanted = wanted
+        self._mark = mark
         self._program = PROGRAMS[wanted.program]
         self._log = Log(place.log)
         self._stop = threading.Event()
@@ -53,6 +57,10 @@ class Supervisor:
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._told)
+        self._record("starting")
+        if self._place.mark() != self._mark:  # asked now: before, whoever left could not know whom to end
+            self._place.take_back(self._me)
+            return
         crashes = 0
         while not self._stop.is_set():
             self._record("starting" if not self._was_ready else "restarting", crashes=crashes)
@@ -215,15 +223,15 @@ def _die_with_parent() -> None:
 
 
 def main() -> None:
-    root, name = Path(sys.argv[1]), sys.argv[2]
+    root, name, mark = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     place = Place(root, name)
     wanted = place.wanted()
-    if wanted is None:
+    if wanted is None or place.mark() != mark:
         raise SystemExit(f"nothing is wanted of {name}")
     if os.fork():
         os._exit(0)  # who started us need not wait for us
     os.setsid()
-    Supervisor(place, wanted).run()
+    Supervisor(place, wanted, mark).run()
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ import msgspec
 from intermodal.config import state_dir
 from intermodal.content import Value
 from intermodal.costing.memory import fits
-from intermodal.errors import DoesNotFit, NotInstalled, RuntimeCrashed, UsageError
+from intermodal.errors import DoesNotFit, NotInstalled, RuntimeCrashed, StoreError, UsageError
 from intermodal.plans.numbers import held, size
 from intermodal.runtimes.machine import snapshot
 from intermodal.runtimes.nouns import Served
 from intermodal.servers.records import ALIVE, Place, State, Wanted, places
-from intermodal.store.process import dead, identity, pid_of
+from intermodal.store.process import dead, lives, pid_of
 
 _LOOK = 0.05  # seconds between two looks at a record
 _BORN = 20.0  # seconds a supervisor has to write its first record
@@ -189,7 +189,7 @@ async def _spawn(place: Place) -> None:
     """The supervisor leaves us at once, so that it is nobody's child who might wait for it."""
     import anyio
 
-    command = [sys.executable, "-P", "-m", "intermodal.servers.supervisor", str(place.root), place.name]
+    command = [sys.executable, "-P", "-m", "intermodal.servers.supervisor", str(place.root), place.name, place.mark()]
     place.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
         done = await anyio.run_process(
@@ -240,6 +240,10 @@ async def _cleaned(place: Place) -> None:
 
 async def _ended(place: Place) -> None:
     """Nothing of it runs any more: its supervisor is told, and what does not listen is killed."""
+    wanted = place.wanted()
+    if wanted is not None:
+        with suppress(StoreError):  # where nothing can be written, a supervisor cannot write its record either
+            place.want(wanted)  # anew: a supervisor that has no record yet sees that, and ends
     state = place.state()
     if state is None:
         return
@@ -248,7 +252,7 @@ async def _ended(place: Place) -> None:
         await _gone(state.supervisor)
         state = place.state() or state
         _signal(state.supervisor, signal.SIGKILL)
-    if state.server and not dead(state.server):
+    if lives(state.server):
         with suppress(OSError):
             os.killpg(pid_of(state.server), signal.SIGKILL)
         await _gone(state.server)
@@ -275,7 +279,7 @@ async def clean(env: Mapping[str, str]) -> None:
 
 def _signal(known: str, number: signal.Signals) -> None:
     """Send a signal to the very process that is meant, not to one that has its id now."""
-    if known and not dead(known) and identity(pid_of(known)) == known:
+    if lives(known):
         with suppress(OSError):
             os.kill(pid_of(known), number)
 

@@ -37,13 +37,15 @@ class Store:
     open when they died are closed at their upper bound before anything is read or reserved.
 
     Every method raises StoreError when the file cannot be used. Methods block for milliseconds
-    (2 s at most, waiting for a lock); asynchronous callers run them in a thread.
+    (2 s at most, waiting for a lock); asynchronous callers run them in a thread, all but ``statistics``.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._database = Database(path)
+        self._reader = Database(path)  # reading waits for no write of ours, which may wait for another process's
         self._recovered = False
+        self._learned = False
         self._together = Together(self._database, self._once)
         self.bench: Bench = ""  # what what ends now was made for: see ``rows.Outcome``
         self._learn_at = 0.0  # on the monotonic clock
@@ -145,11 +147,13 @@ class Store:
     # ---- what they add up to ------------------------------------------------------------------
 
     def statistics(self) -> Statistics:
-        """What earlier attempts took, for the planner: the newest epoch (``store/epochs.py``)."""
-        found = epochs.newest(self._database)
-        if not found.looked:  # rows of an older version are learned from when they are first read
-            epochs.learn(self._database)
-            found = epochs.newest(self._database)
+        """What earlier attempts took, for the planner: the newest epoch (``store/epochs.py``). Waits for nobody who
+        writes."""
+        found = epochs.newest(self._reader)
+        if not found.looked and not self._learned:
+            epochs.learn(self._database)  # rows of an older version, when they are first read; ours are when they end
+            self._learned = True
+            found = epochs.newest(self._reader)
         return found.statistics
 
     def summary(self) -> Summary:
@@ -237,6 +241,7 @@ class Store:
     def close(self) -> None:
         self._together.close()
         self._database.close()
+        self._reader.close()
 
     def _once(self) -> None:
         if not self._recovered:

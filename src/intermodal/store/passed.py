@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import astuple
@@ -20,7 +20,7 @@ from intermodal.events import AttemptState
 from intermodal.store import slate
 from intermodal.store.attempts import DIED
 from intermodal.store.process import identity
-from intermodal.store.rows import Attempt, Outcome, Range, Reservation, Work
+from intermodal.store.rows import Outcome, Range, Reservation, Work, size_bucket_of
 
 if TYPE_CHECKING:
     from intermodal.store.connection import Database
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _WORK = Work.__struct_fields__
 
 
-class Passed(NamedTuple):
+class Passed(msgspec.Struct, frozen=True, eq=False):
     """One that ended. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it."""
 
     sort: slate.Sort
@@ -47,12 +47,14 @@ _RUN = (
     " (id, plan, inputs, endpoint, objective, parts, started, finished, outcome, cost, seconds)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+# First what all calls of a kind have in common, which is worked out once for all that are written together.
 _NAMES = (
-    "id", "run", "step", "op", "task", "endpoint", "zone", "state", "process", "sequence", "started", "finished",
-    "size_bucket", "output", "est_input_tokens", "est_output_tokens", "est_cost", "est_seconds", "est_load_seconds",
-    "cost_high", "est_input_low", "est_input_high", "est_output_low", "est_output_high", "est_seconds_low",
-    "est_seconds_high", "input_tokens", "output_tokens", "cost", "seconds", "first_seconds", "load_seconds", "cold",
-    "cached", "error", "provider_id", "reasoning_tokens", "busy", "told_image", "told_audio", "bench", *_WORK,
+    "step", "op", "task", "endpoint", "zone", "process", "output", "est_input_tokens", "est_output_tokens", "est_cost",
+    "est_seconds", "est_load_seconds", "cost_high", "est_input_low", "est_input_high", "est_output_low",
+    "est_output_high", "est_seconds_low", "est_seconds_high",
+    "id", "run", "state", "sequence", "started", "finished", "size_bucket", "input_tokens", "output_tokens", "cost",
+    "seconds", "first_seconds", "load_seconds", "cold", "cached", "error", "provider_id", "reasoning_tokens", "busy",
+    "told_image", "told_audio", "bench", *_WORK,
 )  # fmt: skip
 _ATTEMPT = f"INSERT INTO attempts ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
 _ONCE = _ATTEMPT.replace("INSERT", "INSERT OR IGNORE", 1)  # another process may make the same rows right now
@@ -66,7 +68,13 @@ def add(database: Database, rows: Sequence[Passed], *, insert: str = _ATTEMPT) -
         moments = [(_moment(row.started), _moment(row.finished)) for row in rows]
         timed = list(zip(rows, moments, strict=True))
         connection.executemany(_RUN, [_run(row, when) for row, when in timed if row.runs])
-        values = [_attempt(row, when, me, number + place) for place, (row, when) in enumerate(timed, 1)]
+        alike: dict[int, tuple[Any, ...]] = {}
+        values: list[tuple[Any, ...]] = []
+        for place, (row, when) in enumerate(timed, 1):
+            common = alike.get(id(row.sort))
+            if common is None:
+                common = alike[id(row.sort)] = _common(row.sort.attempt, me)
+            values.append((*common, *_own(row, when, number + place)))
         connection.executemany(insert, values)
 
 
@@ -126,22 +134,22 @@ def _cost(row: Passed) -> float | None:
     return row.outcome.cost
 
 
-def _attempt(row: Passed, when: tuple[str, str], process: str, sequence: int) -> tuple[Any, ...]:
-    made, out = row.sort.attempt, row.outcome
-    work = row.work or made.work
+def _common(made: Reservation, process: str) -> tuple[Any, ...]:
     return (
-        row.attempt, row.run, made.step, made.op, made.task, made.endpoint, made.zone, row.state, process, sequence,
-        *when, _bucket(made, row), made.output, made.input_tokens,
+        made.step, made.op, made.task, made.endpoint, made.zone, process, made.output, made.input_tokens,
         made.output_tokens, made.cost, made.seconds, made.load_seconds, made.cost_high, *_ends(made.input_range),
-        *_ends(made.output_range), *_ends(made.seconds_range), out.usage.input_tokens, out.usage.output_tokens,
-        _cost(row), out.seconds, out.first_seconds, out.load_seconds, out.load_seconds > 0, out.cached, out.error,
-        out.provider_id, out.reasoning_tokens, out.busy, out.told_image, out.told_audio, out.bench,
-        *astuple(work),
+        *_ends(made.output_range), *_ends(made.seconds_range),
     )  # fmt: skip
 
 
-def _bucket(made: Reservation, row: Passed) -> int:
-    return Attempt(id="", state=row.state, reservation=made, started="", outcome=row.outcome).size_bucket
+def _own(row: Passed, when: tuple[str, str], sequence: int) -> tuple[Any, ...]:
+    out, work = row.outcome, row.work or row.sort.attempt.work
+    return (
+        row.attempt, row.run, row.state, sequence, *when, size_bucket_of(row.sort.attempt, out), out.usage.input_tokens,
+        out.usage.output_tokens, _cost(row), out.seconds, out.first_seconds, out.load_seconds, out.load_seconds > 0,
+        out.cached, out.error, out.provider_id, out.reasoning_tokens, out.busy, out.told_image, out.told_audio,
+        out.bench, *astuple(work),
+    )  # fmt: skip
 
 
 def _ends(found: Range | None) -> tuple[float | None, float | None]:

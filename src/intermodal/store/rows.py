@@ -145,11 +145,8 @@ class Attempt(Value, frozen=True):
 
     @property
     def size_bucket(self) -> int:
-        """Power of two of the size that drives its time: input tokens, else deciseconds of sound, else kilopixels."""
-        tokens = self.outcome.usage.input_tokens if self.outcome else None
-        work = self.reservation.work
-        size = tokens or self.reservation.input_tokens or work.audio_seconds * 10 or work.megapixels * 1000
-        return int(size).bit_length()
+        """As ``size_bucket_of`` has it."""
+        return size_bucket_of(self.reservation, self.outcome)
 
     @property
     def spent(self) -> float:
@@ -157,6 +154,14 @@ class Attempt(Value, frozen=True):
         if self.outcome is not None and self.outcome.cost is not None:
             return self.outcome.cost
         return self.reservation.cost_high
+
+
+def size_bucket_of(reservation: Reservation, outcome: Outcome | None) -> int:
+    """Power of two of the size that drives its time: input tokens, else deciseconds of sound, else kilopixels."""
+    tokens = outcome.usage.input_tokens if outcome is not None else None
+    work = reservation.work
+    size = tokens or reservation.input_tokens or work.audio_seconds * 10 or work.megapixels * 1000
+    return int(size).bit_length()
 
 
 class RunRow(Value, frozen=True):

@@ -20,12 +20,17 @@ from typing import NamedTuple
 
 import msgspec
 
+from intermodal.errors import StoreError
+from intermodal.store.connection import shown
 from intermodal.store.process import dead
 from intermodal.store.rows import Reservation, RunRow
 
 SLOTS = 8192
 SORTS = 8192  # kinds from which on they are begun anew, at the next moment in which nothing is on its way
-_SLOT = struct.Struct("=Qd16s16s")  # number of the kind + 1 (0: free), seconds since the epoch, ids of attempt and run
+# Seconds since the epoch, ids of attempt and run, number of the kind + 1 (0: free), which is written last: whoever is
+# killed while it writes leaves a slot that is free.
+_SLOT = struct.Struct("=d16s16sQ")
+_NUMBER = _SLOT.size - 8  # where in a slot it stands
 
 
 class Sort(msgspec.Struct, frozen=True):
@@ -69,7 +74,7 @@ class Slate:
 
     def add(self, sort: Sort) -> int:
         """A number for attempts of this kind. Raises OSError where it cannot be written."""
-        if len(self._numbers) >= SORTS and len(self._free) == SLOTS:  # nothing on the slate is of any kind
+        if len(self._numbers) >= SORTS and self.empty:  # nothing on the slate is of any kind
             self._sorts.truncate(0)
             self._numbers.clear()
             self.since += 1
@@ -88,25 +93,34 @@ class Slate:
         if not self._free:
             return -1
         slot = self._free.pop()
-        _SLOT.pack_into(self._map, slot * _SLOT.size, sort + 1, started, attempt, run)
+        _SLOT.pack_into(self._map, slot * _SLOT.size, started, attempt, run, sort + 1)
         return slot
 
     def wipe(self, slot: int) -> None:
         """It has its row."""
-        place = slot * _SLOT.size
+        place = slot * _SLOT.size + _NUMBER
         self._map[place : place + 8] = bytes(8)
         self._free.append(slot)
 
+    @property
+    def empty(self) -> bool:
+        """Every attempt has its row."""
+        return len(self._free) == SLOTS
+
     def close(self) -> None:
-        """Once every attempt has its row."""
+        """What has no row stays, for whoever opens the store next."""
         self._map.close()
         self._sorts.close()
-        remove(self._path)
+        if self.empty:
+            remove(self._path)
 
 
 def left_over(folder: Path) -> Iterator[tuple[Path, list[Open]]]:
     """What dead processes left, by their slates; ``remove`` each when its rows are made."""
-    for named in sorted(folder.glob("*.process")):
+    found: list[Path] = []
+    with suppress(OSError):  # no descriptor left: whoever opens the store next finds them
+        found = sorted(folder.glob("*.process"))
+    for named in found:
         with suppress(OSError):
             if dead(named.read_text()):
                 yield named.with_suffix(".slate"), _read(named)
@@ -118,19 +132,24 @@ def _read(named: Path) -> list[Open]:
     whole = len(data) // _SLOT.size * _SLOT.size
     return [
         Open(sorts[number - 1], uuid_of(attempt), run.hex(), started)
-        for number, started, attempt, run in _SLOT.iter_unpack(data[:whole])
+        for started, attempt, run, number in _SLOT.iter_unpack(data[:whole])
         if 0 < number <= len(sorts)
     ]
 
 
 def noted(folder: Path) -> frozenset[str]:
-    """Ids of the attempts that stand on any slate, of whichever process."""
+    """Ids of the attempts that stand on any slate, of whichever process. Raises StoreError where one cannot be read:
+    without its row, an attempt that stands there would be written once more."""
     found: set[str] = set()
-    for named in folder.glob("*.slate"):
-        with suppress(OSError):
-            data = named.read_bytes()
-            whole = len(data) // _SLOT.size * _SLOT.size
-            found |= {uuid_of(attempt) for number, _, attempt, _ in _SLOT.iter_unpack(data[:whole]) if number}
+    try:
+        for named in folder.glob("*.slate"):
+            with suppress(FileNotFoundError):  # its rows were made just now
+                data = named.read_bytes()
+                whole = len(data) // _SLOT.size * _SLOT.size
+                found |= {uuid_of(attempt) for _, attempt, _, number in _SLOT.iter_unpack(data[:whole]) if number}
+    except OSError as error:
+        what = f"cannot be read ({(error.strerror or type(error).__name__).lower()})"
+        raise StoreError(what, where=shown(folder), todo="allow more open files (ulimit -n)") from None
     return frozenset(found)
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from intermodal.errors import StoreError
+from intermodal.store.connection import shown
 
 if TYPE_CHECKING:
     import sqlite3
@@ -55,7 +56,13 @@ class Together:
             self._busy = True
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-            self._thread.submit(self._drain)
+            try:
+                self._thread.submit(self._drain)
+            except RuntimeError as error:  # no thread is to be had; the next write tries again
+                self._thread, self._busy = None, False
+                self._waiting.clear()  # this one alone: others wait only for a thread that is there
+                what, where = f"cannot be written ({error})", shown(self._database.path)
+                done.set_exception(StoreError(what, where=where, todo="end other programs, or allow more threads"))
         return done
 
     def close(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Value
@@ -58,8 +59,7 @@ class Called(Value, frozen=True):
         return 0 if self.cached else len(self.failures) + 1
 
 
-@dataclass(slots=True)
-class Served:
+class Served(Struct, eq=False):
     """What is known of one request. It is filled in while it is answered, and read once at the end.
 
     Runs of the executor tell it their events (``feed``). Whoever answers without the executor calls ``planned``, then

@@ -21,6 +21,9 @@ REFUSALS: Mapping[str, tuple[int, dict[str, Any]]] = {
                                            "resulted in 9000 tokens.", "code": "context_length_exceeded"}}),
     "policy": (400, {"error": {"message": "Your request was rejected by our safety system",
                                "code": "content_policy_violation"}}),
+    "wrong": (400, {"error": {"message": "Unsupported value: 'temperature' does not support 3", "type":
+                              "invalid_request_error", "param": "temperature", "code": "unsupported_value"}}),
+    "unprocessable": (422, {"detail": [{"type": "missing", "loc": ["body", "seed"], "msg": "Field required"}]}),
     "redirect": (307, {"error": {"message": "moved"}}),
 }  # fmt: skip
 # Refusals that may have been paid for: the host worked, then failed.

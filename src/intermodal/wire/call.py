@@ -205,10 +205,12 @@ class Candidates(Value, frozen=True, tag_field="wire_event", tag="candidates"):
 
 
 class ReasoningDelta(Value, frozen=True, tag_field="wire_event", tag="reasoning"):
-    """A piece of thinking. A ``signature`` ends the stretch of thinking that it vouches for."""
+    """A piece of thinking. A ``signature`` ends the stretch of thinking that it vouches for. ``summary``: it is told in
+    short, as some hosts tell all of it."""
 
     text: str
     signature: str = ""
+    summary: bool = False
 
 
 class OpaqueBlock(Value, frozen=True, tag_field="wire_event", tag="opaque"):

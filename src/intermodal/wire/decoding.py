@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from intermodal import errors
 from intermodal.wire import status
@@ -19,6 +20,12 @@ from intermodal.wire.sse import LineTooLong, SseEvent, SseReader
 
 MAX_DOCUMENT = 64 << 20  # bytes of a reply that is not a stream
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
+
+
+def call_named(said: str) -> str:
+    """The id of a call of a tool. One that came without gets one that no other of the conversation has: clients keep
+    results by it."""
+    return said or f"call_{uuid4().hex[:24]}"
 
 
 class Decoding:
@@ -48,6 +55,11 @@ class Decoding:
     def waits(self) -> bool:
         """What comes next may complete a character."""
         return self._halves is not None and self._halves.held
+
+    @property
+    def counted(self) -> bool:
+        """It said what it counts."""
+        return self._usage is not None
 
     def _lines(self) -> SseReader | NdjsonReader:
         """How a stream of this wire is cut into events."""

@@ -18,7 +18,7 @@ from intermodal.wire.call import (
     ToolCallDelta,
     Usage,
 )
-from intermodal.wire.decoding import Decoding
+from intermodal.wire.decoding import Decoding, call_named
 
 # Google's words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -83,7 +83,7 @@ class Decoder(Decoding):
         self._out.append(
             ToolCallDelta(
                 index=index,
-                id=word(call.get("id")) or f"call_{index}",
+                id=call_named(word(call.get("id"))),
                 name=word(call.get("name")),
                 arguments=dumps(mapping(call.get("args"))).decode(),
             )

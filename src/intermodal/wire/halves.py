@@ -29,6 +29,11 @@ ALONE = "\ufffd"
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
+# One that has no other beside it. The backslash before it is none that another one makes a letter.
+_ALONE = re.compile(
+    rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
 _Piece = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta
 
 
@@ -51,6 +56,16 @@ def marked(data: bytes, mark: bytes = rb"\ufffd", *, keep: bool = False) -> byte
 
     said = _ESCAPE.sub(instead, data)
     return said if found else None
+
+
+def half_alone(data: bytes) -> str:
+    r"""The first half that has no other, as JSON writes it; "" where there is none.
+
+    >>> half_alone(rb'"a \ud83d\ude00 b \\ud83d c \ud83d d"'), half_alone(rb'"\ud83d\ude00"'), half_alone(rb'"\ude00"')
+    ('\\ud83d', '', '\\ude00')
+    """
+    found = _ALONE.search(data)
+    return found[0][-6:].decode() if found is not None else ""
 
 
 def loads_with_halves(data: bytes | str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from intermodal.wire import status
 from intermodal.wire._json import count, dumps, items, mapping, word
 from intermodal.wire.call import Candidates, ReasoningDelta, TextDelta, ToolCallDelta, Usage
-from intermodal.wire.decoding import Decoding
+from intermodal.wire.decoding import Decoding, call_named
 from intermodal.wire.ndjson import NdjsonReader
 
 # Ollama's words for why the answer ended -> OpenTelemetry GenAI's.
@@ -54,7 +54,7 @@ class Decoder(Decoding):
         self._out.append(
             ToolCallDelta(
                 index=index,
-                id=word(call.get("id")) or f"call_{index}",
+                id=call_named(word(call.get("id"))),
                 name=word(function.get("name")),
                 arguments=dumps(mapping(function.get("arguments"))).decode(),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from intermodal.content import Reasoning, ToolCall, ToolResult
@@ -55,11 +55,52 @@ def decode_request(body: bytes) -> ChatCall:
     return reading(body, "a chat request", _read)
 
 
+class Calls:
+    """Calls of tools and their results, which this wire's clients tell apart by names and order alone, told in turn.
+
+    A result is of the call that it names by id, or else of the first call of its tool that has none yet, or of the
+    first of any. LiteLLM sends ids of results and none of calls: an id that no call has is no call's that said its own.
+    """
+
+    def __init__(self) -> None:
+        self.tools: dict[str, str] = {}  # id of a call -> what was called
+        self._waiting: dict[str, str] = {}  # those of the last turn that have no result
+        self._unsaid: set[str] = set()  # ids that were made here
+        self._role = ""
+
+    def begin(self, role: str) -> None:
+        """A message."""
+        if role == "assistant" and self._role != role:
+            self._waiting.clear()
+        self._role = role
+
+    def call(self, said: str | None, tool: str) -> str:
+        """Its id, the same in every later turn where the client says none."""
+        number = len(self.tools)
+        while (name := said or f"call_{number}") in self.tools and not said:
+            number += 1
+        self.tools[name] = self._waiting[name] = tool
+        if not said:
+            self._unsaid.add(name)
+        return name
+
+    def result(self, said: str | None, tool: str | None) -> str:
+        """The id of the call that it answers."""
+        name = said or ""
+        if name not in self.tools:
+            meant = [one for one in self._waiting if not said or one in self._unsaid]
+            named = (one for one in meant if self._waiting[one] == tool)
+            name = next(iter((*named, *meant)), said or tool or "")
+        self._waiting.pop(name, None)
+        return name
+
+
 def _read(tree: dict[str, Any]) -> ChatCall:
     options = tree.get("options") or {}
+    calls = Calls()
     return ChatCall(
         model=text(tree["model"], "model"),
-        messages=tuple(map(_read_message, listed(tree["messages"], "messages"))),
+        messages=tuple(_read_message(message, calls) for message in listed(tree["messages"], "messages")),
         output=_read_output(tree.get("format")),
         sampling=Sampling(
             max_tokens=_limit(options.get("num_predict")),
@@ -86,23 +127,25 @@ def _read_output(wanted: Any) -> TextOutput | JsonOutput:
     return JsonOutput(schema={"type": "object"} if wanted == "json" else dict(wanted))
 
 
-def _read_message(message: Any) -> WireMessage:
+def _read_message(message: Any, calls: Calls) -> WireMessage:
     role, said = message["role"], message.get("content")
     said = "" if said is None else text(said, "content")
     if role not in ("system", "user", "assistant", "tool"):
         raise ValueError(f"a message of role {role!r}")
+    calls.begin(role)
     if role == "tool":
-        name = message.get("tool_call_id") or message.get("tool_name") or ""
+        name = calls.result(message.get("tool_call_id"), message.get("tool_name"))
         return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
     parts: list[WirePart] = [told_apart(unbase64(image)) for image in message.get("images") or ()]
     if thought := message.get("thinking"):
         parts.append(Reasoning(text=text(thought, "thinking")))
     if said:
         parts.append(WireText(text=said))
-    for index, call in enumerate(message.get("tool_calls") or ()):
+    for call in message.get("tool_calls") or ():
         function = call["function"]
         arguments = dumps(function.get("arguments") or {}).decode()
-        parts.append(ToolCall(id=call.get("id") or f"call_{index}", name=function["name"], arguments=arguments))
+        name = calls.call(call.get("id"), function["name"])
+        parts.append(ToolCall(id=name, name=function["name"], arguments=arguments))
     return WireMessage(role=role, parts=tuple(parts))
 
 
@@ -110,13 +153,14 @@ def _read_message(message: Any) -> WireMessage:
 
 
 class StreamEncoder:
-    """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``created``: an RFC 3339 time.
+    """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``now``: tells the time, as
+    RFC 3339 writes it: each line has its own.
 
     Tool calls are whole on this wire, so their pieces are held until the end.
     """
 
-    def __init__(self, name: str, *, created: str) -> None:
-        self._head = {"model": name, "created_at": created}
+    def __init__(self, name: str, *, now: Callable[[], str]) -> None:
+        self._name, self._now = name, now
         self._usage = Usage()
         self._calls = TurnMaker()
 
@@ -140,10 +184,11 @@ class StreamEncoder:
         return b""
 
     def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
-        return _line({**self._head, "message": {"role": "assistant", **message}, "done": False, **(more or {})})
+        head = {"model": self._name, "created_at": self._now()}
+        return _line({**head, "message": {"role": "assistant", **message}, "done": False, **(more or {})})
 
 
-def encode_reply(events: Iterable[WireEvent], name: str, *, created: str) -> tuple[int, bytes]:
+def encode_reply(events: Iterable[WireEvent], name: str, *, now: Callable[[], str]) -> tuple[int, bytes]:
     """HTTP status and body of a reply that is not streamed."""
     told = list(events)
     made = turn(told)
@@ -158,9 +203,7 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, created: str) -> tup
         message["tool_calls"] = calls
     logprobs = [_candidates(event) for event in told if isinstance(event, Candidates)]
     more = {"logprobs": logprobs} if logprobs else {}
-    return 200, dumps(
-        {"model": name, "created_at": created, "message": message, **more, **_end(made.finish, made.usage)}
-    )
+    return 200, dumps({"model": name, "created_at": now(), "message": message, **more, **_end(made.finish, made.usage)})
 
 
 def _calls(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
@@ -176,13 +219,20 @@ def _candidates(event: Candidates) -> dict[str, Any]:
 
 
 def _end(reason: str, usage: Usage) -> dict[str, Any]:
+    """Of durations the whole is all that is measured here."""
     return {
         "done": True,
         "done_reason": FINISH.get(reason, reason),
+        **lasted(usage.about or {}),
         "prompt_eval_count": usage.input_tokens or 0,
         "eval_count": usage.output_tokens or 0,
         **({"intermodal": usage.about} if usage.about is not None else {}),
     }
+
+
+def lasted(about: Mapping[str, Any]) -> dict[str, int]:
+    """How long all of it took, in nanoseconds, by what is told of the run."""
+    return {"total_duration": round(about["seconds"] * 1e9)} if "seconds" in about else {}
 
 
 def _line(tree: Mapping[str, Any]) -> bytes:

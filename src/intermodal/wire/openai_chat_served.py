@@ -284,7 +284,7 @@ def told_about(tree: dict[str, Any], usage: Usage) -> dict[str, Any]:
 
 def error_of(error: BaseException) -> dict[str, Any]:
     told = answered(error)
-    code = getattr(error, "code", "") or told.status
+    code = told.code or getattr(error, "code", "") or None  # a word or null: typed clients decode nothing else
     return {"message": told.message, "type": told.openai, "param": None, "code": code}
 
 

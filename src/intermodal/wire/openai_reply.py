@@ -1,6 +1,6 @@
 """The reply to an OpenAI chat completion: a stream of server-sent events, or one JSON document.
 
-Its proper end is a finish reason or ``[DONE]``.
+Its proper end is a finish reason or ``[DONE]``; of a document, that it is whole.
 """
 
 from __future__ import annotations
@@ -43,13 +43,22 @@ class Decoder(Decoding):
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
         self._read_usage(tree.get("usage"), word(tree.get("service_tier")))
-        # With one answer asked for there is one choice; a chunk of usage alone has none.
+        ours = self._ours(tree)
+        if ours is not None:
+            self._read_choice(ours)
+
+    def _read_reply(self, tree: Mapping[str, Any]) -> None:
+        self._read_event(tree, "")
+        # A whole message is an answer though it does not say why it ended: nothing is missing from a whole document.
+        if isinstance(mapping(self._ours(tree)).get("message"), Mapping):
+            self.complete = True
+
+    def _ours(self, tree: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """With one answer asked for there is one choice; a chunk of usage alone has none."""
         choices = [choice for choice in items(tree.get("choices")) if isinstance(choice, Mapping)]
         if choices and self._chosen is None:
             self._chosen = chosen(choice.get("index") for choice in choices)
-        ours = next((choice for choice in choices if (choice.get("index") or 0) == self._chosen), None)
-        if ours is not None:
-            self._read_choice(ours)
+        return next((choice for choice in choices if (choice.get("index") or 0) == self._chosen), None)
 
     def _read_choice(self, choice: Mapping[str, Any]) -> None:
         delta = choice.get("delta") or choice.get("message")

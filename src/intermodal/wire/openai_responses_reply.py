@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from intermodal.wire import status
@@ -12,8 +13,8 @@ from intermodal.wire.decoding import Decoding
 from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
 
 OWN = "openai_responses"  # of content.Opaque
-_TEXT = {
-    "response.reasoning_summary_text.delta": ReasoningDelta,
+_TEXT: Mapping[str, Callable[..., ReasoningDelta | RefusalDelta]] = {
+    "response.reasoning_summary_text.delta": partial(ReasoningDelta, summary=True),
     "response.reasoning_text.delta": ReasoningDelta,
     "response.refusal.delta": RefusalDelta,
 }
@@ -53,8 +54,10 @@ class Decoder(Decoding):
             elif item.get("type") == "function_call":
                 self._read_call(place, item)
             elif item.get("type") == "reasoning":
-                for told in (*items(item.get("summary")), *items(item.get("content"))):
-                    self._out.append(ReasoningDelta(text=word(mapping(told).get("text"))))
+                for field in ("summary", "content"):
+                    for told in items(item.get(field)):
+                        said = word(mapping(told).get("text"))
+                        self._out.append(ReasoningDelta(text=said, summary=field == "summary"))
                 self._read_thought(item)
         self._read_end(tree)
 

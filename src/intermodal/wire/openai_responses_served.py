@@ -34,7 +34,7 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
             raise ValueError(f"{name} asks for something kept here, and nothing is kept: send the whole conversation")
     given = tree["input"]
     given = [{"role": "user", "content": given}] if isinstance(given, str) else listed(given, "input")
-    given = [find(text(item["id"], "an id")) if item.get("type") == "item_reference" else item for item in given]
+    given = [find(text(item["id"], "an id")) if _refers(item) else item for item in given]
     first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
     tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
     return ChatCall(
@@ -50,6 +50,12 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
         tool_choice=choice,
         parallel_tools=flag(tree, "parallel_tool_calls", True),
     )
+
+
+def _refers(item: Any) -> bool:
+    """Whether it only names an item. It need not say so: messages, the other items without a type, have a role."""
+    kind = item.get("type")
+    return bool(kind == "item_reference" or (not kind and "id" in item and "role" not in item))
 
 
 def _messages(given: tuple[Any, ...]) -> Iterator[WireMessage]:

@@ -33,7 +33,7 @@ _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
     errors.ContentRefused: (400, "content_policy_violation", "invalid_request_error"),
     errors.UnsupportedModality: (400, "invalid_request_error", "invalid_request_error"),
     errors.RequestTooLarge: (413, "invalid_request_error", "request_too_large"),
-    errors.ContextExceeded: (400, "context_length_exceeded", "invalid_request_error"),
+    errors.ContextExceeded: (400, "invalid_request_error", "invalid_request_error"),
     errors.UnknownModel: (404, "invalid_request_error", "not_found_error"),
     errors.UsageError: (400, "invalid_request_error", "invalid_request_error"),
     errors.NoRoute: (400, "invalid_request_error", "invalid_request_error"),
@@ -47,6 +47,9 @@ _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
     Exception: (500, "server_error", "api_error"),
 }
 
+
+# What a host says of a request that is wrong, in whatever words: who sent it to us can mend it, asking again cannot.
+_WRONG = frozenset({400, 422})
 
 # What a server says no to by itself, by status: the words of either family where they are not the usual ones.
 _REFUSALS: Mapping[int, tuple[str, str]] = {
@@ -85,12 +88,16 @@ class Refused(Exception):
 
 
 class Answered(Value, frozen=True):
-    """An error as a server says it: HTTP ``status``, and the ``type`` in the words of either family of wires."""
+    """An error as a server says it: HTTP ``status``, and the ``type`` in the words of either family of wires.
+
+    ``code``: OpenAI's, where programs act on it.
+    """
 
     status: int
     openai: str
     anthropic: str
     message: str
+    code: str = ""
 
 
 def answered(error: BaseException) -> Answered:
@@ -99,10 +106,20 @@ def answered(error: BaseException) -> Answered:
     if isinstance(error, Refused):
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
         return Answered(status=error.status, openai=openai, anthropic=anthropic, message=for_clients(str(error)))
-    row = next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
+    wrong = type(error) is errors.CallError and error.status in _WRONG
+    row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     ours = isinstance(error, (errors.IntermodalError, ValueError))
     message = for_clients(str(error)) if ours else "failed inside"
-    return Answered(status=row[0], openai=row[1], anthropic=row[2], message=message)
+    return Answered(status=row[0], openai=row[1], anthropic=row[2], message=message, code=_code(error))
+
+
+def _code(error: BaseException) -> str:
+    """Clients shorten a conversation that is too long, and look for another model, by these words of OpenAI's."""
+    if isinstance(error, errors.UnknownModel):
+        return "model_not_found"
+    long = isinstance(error, errors.ContextExceeded) and not isinstance(error, errors.RequestTooLarge)
+    long = long or (isinstance(error, errors.NoRoute) and error.rule == "context")
+    return "context_length_exceeded" if long else ""
 
 
 class RunEvents:
@@ -121,7 +138,7 @@ class RunEvents:
         if isinstance(event, events.Thought):
             if event.wire:
                 return [OpaqueBlock(wire=event.wire, body=event.body)]
-            return [ReasoningDelta(text=event.text, signature=event.signature)]
+            return [ReasoningDelta(text=event.text, signature=event.signature, summary=event.summary)]
         if isinstance(event, events.StepFinished):  # the last one before the end is that of the answer
             usage = event.actual.usage
             self._usage = Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.in_time import kept_by
 from tests.unit.cli.conftest import Cli
 
 from intermodal import config
@@ -292,17 +293,22 @@ def test_ctrl_c_ends_a_run_within_a_second_and_settles_the_store(tmp_path: Path,
     with FakeHost(answer="word " * 5000, fault=Fault("stall", 3)) as fake:
         connect(fake)
         command = [sys.executable, "-m", "intermodal.cli.main", "ask", "q", "-m", "talker-70b"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            assert process.stdout.read(4) == b"word"
-            start = time.perf_counter()
-            process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
-            assert time.perf_counter() - start < 1
-            assert b"Traceback" not in process.stderr.read()
+
+        def ended() -> float:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                assert process.stdout.read(4) == b"word"
+                start = time.perf_counter()
+                process.send_signal(signal.SIGINT)
+                assert process.wait(60) == 130
+                took = time.perf_counter() - start
+                assert b"Traceback" not in process.stderr.read()
+                return took
+
+        kept_by(ended, 1.0)
     store = Store(own_home / "data" / "store.sqlite3")
-    assert [attempt.state for attempt in store.attempts()] == ["estimated"]
+    assert {attempt.state for attempt in store.attempts()} == {"estimated"}
     store.close()
 
 

@@ -64,7 +64,8 @@ def test_a_revoked_key_stays_on_record_and_its_name_is_free(cli: Cli) -> None:
         ["create", "a b"], ["create", ""], ["create", "x" * 65], ["create", "a", "--budget", "5/fortnight"],
         ["create", "a", "--budget", "-1"], ["create", "a", "--budget", "nan"], ["create", "a", "--budget", "inf/day"],
         ["create", "a", "--budget", "1e40"], ["create", "a", "--budget", "5", "--budget", "6/month"],
-        ["create", "a", "--tokens", "many"], ["create", "a", "--rpm", "0"], ["create", "a", "--expires", "soon"],
+        ["create", "a", "--tokens", "many"], ["create", "a", "--tokens", "1.5"], ["create", "a", "--expires", "0h"],
+        ["create", "a", "--expires", "0.0d"], ["create", "a", "--rpm", "0"], ["create", "a", "--expires", "soon"],
         ["create", "a", "--expires", "2001-01-01"], ["create", "a", "--model", "q*n*"], ["revoke", "nobody"],
         ["create", "a", "--rpm", "none"], ["create", "a", "--budget", "none"], ["set", "nobody", "--rpm", "5"],
     ],
@@ -115,3 +116,22 @@ def test_a_secret_given_as_a_name_is_not_said_again(cli: Cli) -> None:
     secret = "im-" + "x" * 43
     done = cli("keys", "revoke", secret)
     assert done.code == 2 and secret not in done.err
+
+
+def test_a_name_that_nobody_knows_is_remarked_and_the_key_is_made(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "i.toml"
+    path.write_text(
+        "[policies.careful]\n[serve.aliases]\nshort = 'box/one'\n"
+        "[hosts.box]\nbase_url = 'http://127.0.0.1:1/v1'\n[[hosts.box.models]]\nid = 'box/one'\n"
+    )
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    known = ("--model", "box/one", "--model", "box:box/one", "--model", "auto", "--model", "any/*", "--model", "short")
+    made = cli("keys", "create", "app", *known, "--policy", "careful")
+    assert made.code == 0 and "note:" not in made.err, made.err
+    slips = cli("keys", "create", "b", "--model", "nope/zzz", "--model", "policy:careful", "--policy", "nope")
+    assert slips.code == 0 and slips.out.startswith("im-")
+    notes = [line for line in slips.err.splitlines() if line.startswith("note: key b: it may ask for ")]
+    assert len(notes) == 3 and all(name in slips.err for name in ("nope/zzz", "policy:careful", "policy:nope"))
+    assert "nope/other" in cli("keys", "set", "app", "--model", "nope/other").err

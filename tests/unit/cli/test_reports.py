@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from tests.in_time import kept_by
 from tests.unit.cli.conftest import Cli, Done
 
 from intermodal import config
@@ -149,7 +150,10 @@ def test_a_host_of_ones_own_is_asked_whether_it_is_there(cli: Cli) -> None:
         assert "does not serve acme/gone" in row["what"]
         assert "acme/x" in row["todo"]
         assert not fake.attempts
-    assert findings(cli("doctor", "--json"))["host", "box"]["state"] == "unreachable"
+    with socket.socket() as unused:  # nobody else gets it, and nobody takes calls
+        unused.bind(("127.0.0.1", 0))
+        add(f"http://127.0.0.1:{unused.getsockname()[1]}/v1", "acme/x", host="off")
+        assert findings(cli("doctor", "--json"))["host", "off"]["state"] == "unreachable"
 
 
 def test_a_host_that_never_answers_costs_a_second_and_not_more(cli: Cli) -> None:
@@ -160,10 +164,15 @@ def test_a_host_that_never_answers_costs_a_second_and_not_more(cli: Cli) -> None
         silent.listen()
         for number in range(5):
             add(f"http://127.0.0.1:{silent.getsockname()[1]}/v1", "acme/x", host=f"silent-{number}")
-        start = time.perf_counter()
-        found = findings(cli("doctor", "--json"))
-        assert time.perf_counter() - start < 3
-    assert {found["host", f"silent-{number}"]["state"] for number in range(5)} == {"unreachable"}
+
+        def looked() -> float:
+            start = time.perf_counter()
+            found = findings(cli("doctor", "--json"))
+            took = time.perf_counter() - start
+            assert {found["host", f"silent-{number}"]["state"] for number in range(5)} == {"unreachable"}
+            return took
+
+        kept_by(looked, 3.0)
 
 
 def test_weights_that_do_not_fit_are_said_to_be_too_big(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.gateway.house import STRONG, config
 
+from intermodal.gateway.workers.listening import hindrance
 from intermodal.testing import FakeHost, Fault
 
 
@@ -80,6 +81,62 @@ def test_another_address_needs_a_key(host: FakeHost, cli: Cli) -> None:
     assert checked.document["keys"] is True
 
 
+def test_an_address_that_is_none_is_said(host: FakeHost, cli: Cli) -> None:
+    for said in ("not a host", "", "unix:/tmp/x.sock", "http://127.0.0.1"):
+        done = cli("serve", "--host", said, "--check")
+        assert done.code == 2 and "must be an address of this machine" in done.err, done.err
+
+
+def test_where_an_address_stands_that_needs_a_key(
+    host: FakeHost, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config(tmp_path / "c.toml", ("cloud", host.base_url, STRONG), more='[serve]\nhost = "0.0.0.0"\n')
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    line = path.read_text().splitlines().index('host = "0.0.0.0"') + 1
+    assert f"{path} line {line}: others can reach this address" in cli("serve", "--check").err
+
+
+@pytest.mark.parametrize("said", ["203.0.113.7", "[2001:db8::7]"])  # of nobody, for documents
+def test_check_tries_the_address(host: FakeHost, cli: Cli, said: str) -> None:
+    assert cli("keys", "create", "app").code == 0
+    done = cli("serve", "--host", said, "--port", "0", "--check", "--json")
+    assert done.code == 2
+    found = [each for each in done.document["findings"] if each["level"] == "wrong"]
+    assert [each["where"] for each in found] == [f"--host {said}"]
+    assert f"{said}:0: " in found[0]["what"] and "--host" in found[0]["todo"]
+    started = cli("serve", "--host", said, "--port", "0")
+    assert started.code == 2 and "--host" in started.err
+
+
+def test_check_beside_a_gateway_that_runs_is_no_mistake(host: FakeHost, cli: Cli) -> None:
+    port = host.base_url.rpartition(":")[2].partition("/")[0]
+    done = cli("serve", "--port", port, "--check", "--json")
+    assert done.code == 0, done.err
+    assert [each["what"] for each in done.document["findings"]] == [f"127.0.0.1:{port}: address already in use"]
+
+
+def test_an_ipv6_address_is_said_as_clients_take_it(host: FakeHost) -> None:
+    if hindrance("::1", 0) is not None:
+        pytest.skip("there is no IPv6 here")
+    with serving("--host", "::1") as (_, url):
+        assert url.startswith("http://[::1]:")
+        assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+
+
+def test_check_says_which_host_has_no_key(
+    host: FakeHost, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config(tmp_path / "c.toml", ("cloud", host.base_url, STRONG))
+    path.write_text(path.read_text().replace("[hosts.cloud]", '[hosts.cloud]\nkey_env = "CLOUD_KEY"'))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    monkeypatch.delenv("CLOUD_KEY", raising=False)
+    notes = cli("serve", "--check", "--json").document["findings"]
+    assert [each["what"] for each in notes] == ["host cloud has no key: CLOUD_KEY is not set"]
+    assert notes[0]["level"] == "note" and notes[0]["where"].startswith(f"{path} line ")
+    monkeypatch.setenv("CLOUD_KEY", "a-key")
+    assert cli("serve", "--check", "--json").document["findings"] == []
+
+
 def test_check_says_whether_it_could_serve(host: FakeHost, cli: Cli) -> None:
     done = cli("serve", "--check", "--json")
     assert done.code == 0, done.err
@@ -113,6 +170,7 @@ origins = ["https://chat.example.com"]
 gpt-4o = "cloud/strong"
 gpt-5 = "policy:hose"
 gpt-6 = "gpt-4o"
+"cloud:cloud/strong" = "policy:house"
 [serve.rates."cloud:cloud/strong"]
 rpm = 5
 [serve.rates."cloud:cloud/stronk"]
@@ -141,7 +199,9 @@ def test_check_finds_what_can_never_be_with_its_line(
     }  # fmt: skip
     notes = [each["what"] for each in document["findings"] if each["level"] == "note"]
     assert any("policy:house answers no chat now" in note for note in notes), notes
-    assert any("policy:gone" in note for note in notes)
+    assert any("policy:gone" in note for note in notes) and not any("--" in note for note in notes), notes
+    assert [note for note in notes if "cloud:cloud/strong is called as a model" in note and "gets policy:house" in note]
+    assert not [note for note in notes if "gpt-4o is called" in note]
     answers = {each["name"]: each["answers"] for each in document["asked_for"]}
     assert answers["gpt-4o"] == "cloud:cloud/strong" and answers["gpt-5"] == ""
     assert document["keys_active"] == 1 and document["rates"]["cloud:cloud/strong"] == {"rpm": 5}

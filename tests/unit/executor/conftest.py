@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from tests.unit.executor.routes import Bench
 
+from intermodal.executor import detached
 from intermodal.testing import FakeHost
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clean-up is waited for however slow the machine is; whoever waits for more than that is seen to hang."""
+    monkeypatch.setattr(detached, "CLEAN_UP", 60.0)
 
 
 @pytest.fixture

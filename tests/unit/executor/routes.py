@@ -372,6 +372,15 @@ def rename(value: V, **fields: Any) -> V:
     return msgspec.structs.replace(value, **fields)
 
 
+async def until(happened: Callable[[], object]) -> None:
+    """Wait for something that others do. How long that takes is none of a test's business, but it has to happen."""
+    import anyio
+
+    with anyio.fail_after(60):
+        while not happened():
+            await anyio.sleep(0.002)
+
+
 def kinds(events: Iterable[Event]) -> list[str]:
     return [type(event).__name__ for event in events]
 

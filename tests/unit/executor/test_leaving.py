@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+import anyio
 import pytest
-from tests.unit.executor.routes import Bench, asked, plan, route, say
+from tests.unit.executor.routes import Bench, asked, plan, route, say, until
 
 from intermodal import errors
 from intermodal.events import Event, Finished, TextDelta
@@ -32,17 +33,15 @@ def host() -> Iterator[FakeHost]:
 async def events_of(folder: Path, host: FakeHost, model: str) -> AsyncGenerator[tuple[Bench, AsyncGenerator[Event]]]:
     bench = Bench(folder, endpoints=(host.endpoint(model),))
     request, opened = asked("?")
-    transport = Transport()
+    transport, before = Transport(), asyncio.all_tasks()
     yield bench, run(plan(route(say(bench.endpoints[0]))), request, opened, bench.world(transport))
+    await until(lambda: asyncio.all_tasks() <= before)  # nobody stopped them
     await transport.aclose()
 
 
 async def states_soon(bench: Bench) -> list[str]:
-    """States of the rows, once none is open any more (or after a second)."""
-    for _ in range(50):
-        if not {"reserved", "sent"} & set(bench.states()):
-            break
-        await asyncio.sleep(0.02)
+    """States of the rows, once there are some and none is open any more."""
+    await until(lambda: bench.states() and not {"reserved", "sent"} & set(bench.states()))
     return bench.states()
 
 
@@ -56,9 +55,8 @@ async def test_a_reader_who_breaks_goes_on_living(tmp_path: Path, host: FakeHost
     async with events_of(tmp_path, host, "m-fault-stall-3") as (bench, events):
         await to_first_word(events)
         del events
-        await asyncio.sleep(0.3)
         assert await states_soon(bench) == ["estimated"]
-    assert host.attempts[0].client_left is not None
+        await until(lambda: host.attempts[0].client_left is not None)
 
 
 async def test_closing_waits_until_the_row_is_closed(tmp_path: Path, host: FakeHost) -> None:
@@ -76,7 +74,6 @@ async def test_the_garbage_collector_may_close_it_from_another_task(tmp_path: Pa
         await reader
         del events, reader
         gc.collect()
-        await asyncio.sleep(0.1)
         assert await states_soon(bench) == ["estimated"]
     assert complaints == []
 
@@ -99,7 +96,7 @@ async def test_a_cancelled_reader_leaves_a_closed_row(tmp_path: Path, host: Fake
                 pass
 
         reader = asyncio.create_task(read())
-        await asyncio.sleep(0.3)
+        await until(lambda: host.attempts)
         reader.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reader
@@ -109,7 +106,13 @@ async def test_a_cancelled_reader_leaves_a_closed_row(tmp_path: Path, host: Fake
 async def test_a_timeout_around_the_reader_works(tmp_path: Path, host: FakeHost) -> None:
     async with events_of(tmp_path, host, "m-fault-stall-3") as (bench, events):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(60) as limit, anyio.create_task_group() as group:
+
+                async def is_over() -> None:
+                    await until(lambda: host.attempts)
+                    limit.reschedule(asyncio.get_running_loop().time())
+
+                group.start_soon(is_over)
                 async for _ in events:
                     pass
         assert bench.states() == ["estimated"]

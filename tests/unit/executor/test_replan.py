@@ -364,7 +364,9 @@ async def test_size_alone_leaves_a_replan_for_what_is_wrong(bench: Bench, host: 
     planner = Planner(bench, course)
     await bench.run(course, request, opened)
     assert len(planner.asked) <= 3 and [found.problem for found in planner.outcomes(4, -1)] == ["confidence"]
-    assert "is a guess" in of(bench, Replanned)[-1].reason
+    again = of(bench, Replanned)[-1]
+    assert "is a guess" in again.reason
+    assert again.calls[-1] == f"generate {again.endpoint}"
 
 
 async def test_with_no_other_way_a_run_goes_on_and_says_so(bench: Bench, host: FakeHost) -> None:

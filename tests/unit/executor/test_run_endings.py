@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from tests.unit.executor.routes import Bench, asked, plan, route, say, using
+from tests.unit.executor.routes import Bench, asked, plan, route, say, until, using
 
 from intermodal import errors
 from intermodal.events import Finished, TextDelta
@@ -16,10 +16,16 @@ pytestmark = pytest.mark.anyio
 
 async def test_the_deadline_ends_a_slow_run_and_says_so(bench: Bench, host: FakeHost) -> None:
     (model,) = using(bench, host, "fake/m-fault-slow-20")
-    request, opened = asked("?", policy=Policy(deadline=0.3))
-    with anyio.fail_after(2), pytest.raises(errors.CallError, match="deadline of 0.3 s|no answer within"):
-        await bench.run(plan(route(say(model))), request, opened)
-    assert bench.states() == ["estimated"]
+    for seconds in (0.3, 3.0, 12.0):  # on a machine that is held up it may be over before anything was sent
+        request, opened = asked("?", policy=Policy(deadline=seconds))
+        with pytest.raises(errors.CallError, match=f"deadline of {seconds:g} s|no answer within"):
+            await bench.run(plan(route(say(model))), request, opened)
+        if host.attempts:
+            break
+    (attempt,) = host.attempts
+    await until(lambda: attempt.client_left or attempt.ended)
+    assert attempt.client_left is not None, "nobody waited for its answer"
+    assert bench.states()[-1] == "estimated"
 
 
 async def test_a_store_that_cannot_be_written_means_nothing_is_sent(
@@ -36,13 +42,14 @@ async def test_a_store_that_cannot_be_written_means_nothing_is_sent(
     assert host.attempts == []
 
 
-async def test_a_run_that_is_cancelled_settles_its_row_within_a_second(bench: Bench, host: FakeHost) -> None:
+async def test_a_run_that_is_cancelled_settles_its_row_and_waits_for_no_host(bench: Bench, host: FakeHost) -> None:
     (model,) = using(bench, host, "fake/m-fault-silent")
     request, opened = asked("?")
-    with anyio.move_on_after(0.3) as scope:
-        await bench.run(plan(route(say(model))), request, opened)
-    assert scope.cancelled_caught
-    assert anyio.current_time() - scope.deadline < 1
+    async with anyio.create_task_group() as group:
+        group.start_soon(bench.run, plan(route(say(model))), request, opened)
+        await until(lambda: host.attempts)
+        group.cancel_scope.cancel()
+    assert group.cancel_scope.cancelled_caught
     assert bench.states() == ["estimated"] and bench.store.runs()[0].outcome == "cancelled"
 
 

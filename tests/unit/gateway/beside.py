@@ -1,6 +1,7 @@
-"""Two gateways over one fault wall: in one the lane is open, in the other everything goes through the executor.
+"""Three gateways over one fault wall: in one the lane is open, in one everything goes through the executor, and in one
+what the lane takes goes without a task.
 
-What a client, a host, the store and whoever watches see of a request in either is put side by side.
+What a client, a host, the store and whoever watches see of a request in any is put side by side.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tests.gates.wall import Play, Wall
 from tests.unit.gateway import contract
 from tests.unit.gateway.beside_tongues import Tongue
 from tests.unit.gateway.house import House, sse
+from tests.unit.gateway.taskless import without_tasks
 
 from intermodal.executor.call import Caller
 from intermodal.gateway.ledger.minting import digest
@@ -90,6 +92,7 @@ class Beside:
         self._homes: dict[str, Path] = {}
         self._settled: dict[str, list[Any]] = {}
         self.text = ""  # what the client got last
+        self._gone: list[str] = []  # without a task
 
     @contextmanager
     def open(self) -> Iterator[Beside]:
@@ -104,7 +107,7 @@ class Beside:
             path = self._folder / "intermodal.toml"
             path.write_text(config(self._cases, self._wall.base_url))
             self._monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-            for way in ("lane", "executor"):
+            for way in ("lane", "executor", "taskless"):
                 home = self._homes[way] = self._folder / way
                 (home / "data").mkdir(parents=True)
                 self._monkeypatch.setenv("INTERMODAL_HOME", str(home))
@@ -119,6 +122,8 @@ class Beside:
                     gateway.client.env = dict(os.environ)
                     if way == "executor":
                         gateway.lane.ready = shut  # type: ignore[method-assign,assignment]
+                    elif way == "taskless":
+                        self._gone = without_tasks(gateway)
 
                 house = self._houses[way] = House(before=before).__enter__()
                 self._settled[way] = _settlements(house, self._monkeypatch)
@@ -135,7 +140,13 @@ class Beside:
         return plays[min(since, len(plays) - 1)]
 
     def both(self, name: str) -> tuple[Seen, Seen]:
-        return self.ask("lane", name), self.ask("executor", name)
+        """By the lane, and by the executor. Without a task the lane does the same."""
+        lane = self.ask("lane", name)
+        before = len(self._gone)
+        taskless = self.ask("taskless", name)
+        assert not (found := unlike(vars(taskless), vars(lane))), "\n".join(found)
+        assert len(self._gone) == before + 1 or not lane.taken, "it needed a task"
+        return lane, self.ask("executor", name)
 
     def ask(self, way: str, name: str, **more: Any) -> Seen:
         case, house, wall = self._cases[name], self._houses[way], self._wall
@@ -238,9 +249,9 @@ def _settlements(house: House, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     ledger = house.ledger
     settle, release = ledger.settle, ledger.release
 
-    def settled(given: Any, *, cost: float | None, tokens: int | None) -> None:
-        found.append((None if cost is None else round(cost, 9), tokens))
-        settle(given, cost=cost, tokens=tokens)
+    def settled(given: Any, *, cost: float | None, tokens: int | None, untold: float = 0.0) -> None:
+        found.append((None if cost is None else round(cost, 9), round(untold, 9), tokens))
+        settle(given, cost=cost, tokens=tokens, untold=untold)
 
     def released(given: Any) -> None:
         found.append("released")

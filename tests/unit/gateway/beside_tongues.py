@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,7 @@ def _made(tree: Mapping[str, Any]) -> Any:
 def _item(item: Mapping[str, Any]) -> Any:
     if item["type"] == "message":
         parts = [{name: part[name] for name in part if name in ("type", "text", "refusal")} for part in item["content"]]
-        return {"role": item["role"], "content": parts}
+        return {"role": item["role"], "content": parts, "status": item["status"]}
     if item["type"] == "function_call":
         return {name: item[name] for name in ("call_id", "name", "arguments")}
     thought = [part["text"] for part in (*item.get("summary", ()), *(item.get("content") or ()))]
@@ -80,7 +81,7 @@ def _item(item: Mapping[str, Any]) -> Any:
 def _ollama(found: httpx.Response) -> Any:
     if not found.headers.get("content-type", "").startswith("application/x-ndjson"):
         tree = found.json()
-        return tree if "error" in tree else {"said": tree["message"], **_end(tree)}
+        return tree if "error" in tree else {"said": _numbered(tree["message"]), **_end(tree)}
     lines = list(map(json.loads, found.text.splitlines()))
     said: dict[str, Any] = {"content": "", "thinking": "", "tool_calls": []}
     error = next((line["error"] for line in lines if "error" in line), None)
@@ -90,7 +91,14 @@ def _ollama(found: httpx.Response) -> Any:
             said[name] += line["message"].get(name) or none
     ended = bool(lines) and lines[-1]["done"]
     models = {line["model"] for line in lines}
-    return {"said": said, "error": error, "models": models, **(_end(lines[-1]) if ended else {"end": None})}
+    return {"said": _numbered(said), "error": error, "models": models, **(_end(lines[-1]) if ended else {"end": None})}
+
+
+def _numbered(said: dict[str, Any]) -> dict[str, Any]:
+    """Ids that were made for calls as their numbers."""
+    for number, call in enumerate(said.get("tool_calls") or ()):
+        call["id"] = re.sub("call_[0-9a-f]{24}", f"call_{number}", call["id"])
+    return said
 
 
 def _end(tree: Mapping[str, Any]) -> dict[str, Any]:

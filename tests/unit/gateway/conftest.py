@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.unit.gateway.house import SEEING, STRONG, VECTORS, House, config
+from tests.unit.gateway.house import SEEING, STRONG, VECTORS, VENDOR, VENDOR_SAID, Before, House, config
 
-from intermodal.testing import FakeHost
+from intermodal.testing import FakeHost, FakeVendor
 
 POLICIES = """
 [policies.cheap]
@@ -24,6 +26,12 @@ gpt-4o = "cloud/strong"
 """
 
 
+@pytest.fixture(params=["in a task", "without one"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the lane passes on, with a task for each and without."""
+    monkeypatch.setattr(House, "taskless", request.param == "without one")
+
+
 @pytest.fixture
 def host() -> Iterator[FakeHost]:
     with FakeHost(answer="the hosted answer") as fake:
@@ -37,6 +45,22 @@ def configured(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     return path
+
+
+@pytest.fixture
+def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Before]:
+    """A gateway before a vendor of a protocol."""
+    with ExitStack() as stack:
+
+        def served(protocol: Any) -> tuple[House, FakeVendor]:
+            vendor = stack.enter_context(FakeVendor(protocol, VENDOR_SAID, key="secret"))
+            path = tmp_path / "intermodal.toml"
+            path.write_text(VENDOR.format(url=vendor.base_url, protocol=protocol))
+            monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+            monkeypatch.setenv("VENDOR_KEY", "secret")
+            return stack.enter_context(House()), vendor
+
+        yield served
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 from tests.unit.gateway import contract
+from tests.unit.gateway.taskless import without_tasks
 
 from intermodal.config import data_dir
 from intermodal.gateway.lasting import LastingClient
@@ -22,10 +23,16 @@ from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
 from intermodal.gateway.messages import HttpLimits
 from intermodal.gateway.serving import Gateway
+from intermodal.testing import FakeVendor
 
 
 class House:
-    """``with House() as house: house.post("/v1/chat/completions", {...})``."""
+    """``with House() as house: house.post("/v1/chat/completions", {...})``.
+
+    ``taskless``: chats that may be passed on without a task are, from the first on (``either_way``).
+    """
+
+    taskless = False
 
     def __init__(
         self, *, limits: HttpLimits | None = None, drain: float = 2.0, before: Callable[[Gateway], None] | None = None
@@ -47,6 +54,8 @@ class House:
                 self.gateway = Gateway(
                     client, limits=self._limits, drain=self._drain, ledger=self.ledger, log=self.log.append
                 )
+                if House.taskless:
+                    self.gone = without_tasks(self.gateway)
                 if self._before is not None:
                     self._before(self.gateway)
                 self.loop = asyncio.get_running_loop()
@@ -146,3 +155,19 @@ def config(path: Path, *hosts: tuple[str, str, str], more: str = "") -> Path:
 STRONG = 'id = "cloud/strong"; input = ["text"]; context = 32000; tier = "large"; input_mtok = 0.1; output_mtok = 0.4'
 VECTORS = 'id = "cloud/vectors"; tasks = ["feature-extraction"]; input_mtok = 0.02; tier = "large"; input = ["text"]'
 SEEING = STRONG.replace("strong", "seeing").replace('["text"]', '["text", "image"]').replace("= 0.", "= 1.")
+VENDOR = """
+[hosts.vendor]
+base_url = "{url}"
+protocol = "{protocol}"
+key_env = "VENDOR_KEY"
+zone = "internet"
+[[hosts.vendor.models]]
+id = "vendor/opus"
+input = ["text"]
+context = 200000
+tier = "large"
+input_mtok = 3.0
+output_mtok = 15.0
+"""
+VENDOR_SAID = "Four, and no more."
+Before = Callable[[Any], tuple[House, FakeVendor]]

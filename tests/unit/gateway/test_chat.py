@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.unit.gateway.house import House
 
 from intermodal.gateway import counted as counting
 from intermodal.testing import FakeHost, Fault
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 
 def picture() -> str:
@@ -80,6 +83,17 @@ def test_what_a_client_says_reaches_the_host(house: House, host: FakeHost) -> No
     assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
 
 
+@pytest.mark.parametrize("letter", ["\x00", "\x01", "\x0b", "\x1c", "\x7f", "\ufeff"])
+def test_words_may_hold_any_letter_the_first_time_and_the_next(house: House, host: FakeHost, letter: str) -> None:
+    """A line's end of Word's is one of them. What is said in a chat is no file whose kind is to be found out."""
+    turns = [("user", f"one{letter}two"), ("assistant", f"three{letter}four"), ("user", f"five{letter}six")]
+    messages = [{"role": role, "content": said} for role, said in turns]
+    for more in ({}, {}, {"logprobs": False}):
+        found = house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": messages, **more})
+        assert found.status_code == 200, found.text
+        assert [each["content"] for each in host.attempts[-1].json["messages"]] == [said for _, said in turns]
+
+
 def test_an_answer_may_be_allowed_to_be_longer_than_a_model_can_write(house: House, host: FakeHost) -> None:
     """Anthropic's API wants a number, and clients send the most that its vendor's models write."""
     tree = {"model": "cloud/strong", "max_tokens": 128_000, "messages": [{"role": "user", "content": "hello"}]}
@@ -123,7 +137,7 @@ def test_an_alias_is_what_the_config_says(house: House) -> None:
 def test_an_unknown_model_is_a_404(house: House, host: FakeHost, model: str) -> None:
     found = house.chat(model=model)
     assert found.status_code == 404, found.text
-    assert found.json()["error"]["code"] == "unknown_model"
+    assert found.json()["error"]["code"] == "model_not_found"
     assert host.attempts == []
 
 
@@ -257,6 +271,30 @@ def test_a_wish_tightens(house: House, host: FakeHost) -> None:
     assert house.chat(intermodal={"max_cost": 0.01}).status_code == 200
 
 
+@pytest.mark.parametrize("long_way", [{}, {"deadline": 500}], ids=["passed on", "run"])
+@pytest.mark.parametrize(
+    ("header", "wish"),
+    [
+        ({"x-intermodal-max-cost": "0.000001"}, {"max_cost": 0.04}),
+        ({"x-intermodal-max-cost": "0.000001"}, {"max_cost": None}),
+        ({"x-intermodal-max-cost": "0.04"}, {"max_cost": 0.000001}),
+        ({"x-intermodal-farthest": "machine"}, {"farthest": "internet"}),
+        ({"x-intermodal-private": "text"}, {"private": []}),
+        ({"x-intermodal-keep": "appearance", "x-intermodal-at-least": "frontier"}, {"keep": [], "at_least": "tiny"}),
+        ({"x-intermodal-objective": "cheapest"}, {"objective": "best"}),
+        ({"x-intermodal-pay-twice": "false"}, {"pay_twice": True}),
+        ({"x-intermodal-stream": "buffered"}, {"stream": "live"}),
+    ],
+)
+def test_the_body_loosens_nothing_that_a_header_tightened(
+    house: House, host: FakeHost, header: dict[str, str], wish: dict[str, object], long_way: dict[str, object]
+) -> None:
+    assert house.chat(intermodal={**wish, "max_cost": 0.04, **long_way}).status_code == 200  # but for the header
+    asked = len(host.attempts)
+    assert house.chat(headers=header, intermodal={**wish, **long_way}).status_code == 400
+    assert len(host.attempts) == asked
+
+
 @pytest.mark.parametrize(
     "wish", [{"hosts": ["openai"]}, {"release": ["audio:text"]}, {"model": "x"}, {"max_cost": -1}, {"farthest": "mars"}]
 )
@@ -295,6 +333,8 @@ def test_a_policy_cannot_be_loosened(house: House, host: FakeHost) -> None:
         ("key", 502),
         ("broken", 502),
         ("policy", 400),
+        ("wrong", 400),
+        ("unprocessable", 400),
         ("end-2", 502),
         ("gone", 502),
     ],
@@ -531,7 +571,8 @@ def test_the_values_of_a_body_are_counted_once_whichever_way_it_goes(
         house.chat(long, **more)
         assert len(counted) == 1, more
     counted.clear()
-    assert house.post("/v1/explain", {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}).is_success
+    body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "hello"}]}) + " " * 100_000
+    assert house.http.post("/v1/explain", content=body, headers={"content-type": "application/json"}).is_success
     assert len(counted) == 1
 
 

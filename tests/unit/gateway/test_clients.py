@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import ollama
 import openai
 import pytest
@@ -230,6 +231,47 @@ def test_openai_transcribes(working: openai.OpenAI, host: FakeHost, media: Path)
     assert whole.duration == pytest.approx(11, abs=0.5)
     srt = working.audio.transcriptions.create(model="cloud/ear", file=media / "jfk.wav", response_format="srt")
     assert "-->" in str(srt)
+
+
+def test_openai_is_told_what_a_transcript_has_not(working: openai.OpenAI, host: FakeHost, media: Path) -> None:
+    """A client that asked for a stream would read an answer that is none as an empty one."""
+    asked: Any = {"model": "cloud/ear", "file": ("jfk.wav", (media / "jfk.wav").read_bytes())}
+    with pytest.raises(openai.BadRequestError, match="a transcript comes whole here"):
+        working.audio.transcriptions.create(**asked, stream=True)
+    for wanted in (["word"], ["segment", "word"]):
+        with pytest.raises(openai.BadRequestError, match="times are of segments here"):
+            working.audio.transcriptions.create(
+                **asked, response_format="verbose_json", timestamp_granularities=wanted
+            )  # fmt: skip
+    assert host.attempts == []
+    made = working.audio.transcriptions.with_raw_response.create(
+        **asked, response_format="verbose_json", timestamp_granularities=["segment"], stream=False
+    )
+    assert "x-intermodal-ignored" not in made.headers
+
+
+def form(*parts: tuple[str, bytes]) -> dict[str, Any]:
+    """A form, part by part; what is named a file is one."""
+    body = b"".join(
+        b'--x\r\ncontent-disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
+        % (name.encode(), b'; filename="a.wav"' if name == "file" else b"", said)
+        for name, said in parts
+    )
+    return {"content": body + b"--x--\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}}
+
+
+@pytest.mark.parametrize("twice", ["file", "model", "language", "response_format"])
+def test_what_a_form_says_twice_is_not_chosen_from(
+    working: openai.OpenAI, host: FakeHost, media: Path, twice: str
+) -> None:
+    sound = (media / "jfk.wav").read_bytes()
+    said = {"file": sound, "model": b"cloud/ear", "language": b"en", "response_format": b"json"}
+    url = f"{working.base_url}audio/transcriptions"
+    found = httpx.post(url, **form(*said.items(), (twice, said[twice])), trust_env=False)
+    assert found.status_code == 400 and twice in found.json()["error"]["message"]
+    assert host.attempts == []
+    more = ("timestamp_granularities[]", b"segment")
+    assert httpx.post(url, **form(*said.items(), more, more), trust_env=False).status_code == 200
 
 
 def test_the_version_is_that_of_ollamas_api_which_clients_compare(house: House) -> None:

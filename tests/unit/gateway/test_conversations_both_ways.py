@@ -10,6 +10,8 @@ from tests.unit.gateway.house import House, sse
 
 from intermodal.testing import FakeHost
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 WAYS: dict[str, dict[str, Any]] = {"lane": {}, "executor": {"intermodal": {"deadline": 60}}}
 
 

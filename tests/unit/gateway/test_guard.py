@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 import time
 from base64 import b64encode
@@ -18,7 +19,7 @@ from intermodal.errors import UsageError
 from intermodal.gateway.guard import is_loopback
 from intermodal.gateway.messages import HttpLimits
 from intermodal.gateway.serving import Gateway
-from intermodal.testing import FakeHost
+from intermodal.testing import FakeHost, Fault
 
 BODY = b'{"model":"auto","messages":[{"role":"user","content":"hi"}]}'
 
@@ -133,14 +134,14 @@ def test_all_bodies_together_have_a_limit(configured: object) -> None:
     ids=["target", "many", "large", "endless", "no-http", "both-lengths", "negative", "type", "gzip", "method"],
 )  # fmt: skip
 def test_heads_that_are_not_taken(house: House, data: bytes, code: int) -> None:
-    assert status(house.raw(data, seconds=2)) == code
+    assert status(house.raw(data, seconds=20)) == code
 
 
 def test_a_request_that_stops_in_the_middle_is_ended(configured: object) -> None:
     with House(limits=HttpLimits(head_seconds=0.3, body_seconds=0.3)) as house:
-        assert status(house.raw(b"GET /healthz HTTP/1.1\r\nhost: local", seconds=4)) == 408
+        assert status(house.raw(b"GET /healthz HTTP/1.1\r\nhost: local", seconds=20)) == 408
         head = EXPLAIN + b"content-type: application/json\r\ncontent-length: 9\r\n\r\n"
-        assert status(house.raw(head + b"{", seconds=4)) == 408
+        assert status(house.raw(head + b"{", seconds=20)) == 408
         assert house.gateway.held == 0
 
 
@@ -197,8 +198,8 @@ def test_a_large_body_that_offers_another_protocol_is_read(house: House, host: F
 def test_a_large_body_that_stops_in_the_middle_is_ended(configured: object, host: FakeHost) -> None:
     with House(limits=HttpLimits(head_seconds=0.5, body_seconds=0.5)) as house:
         whole = saying("what?", 2_000_000)
-        assert status(house.raw(whole[:1_000_000], seconds=4)) == 408
-        with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=5) as line:
+        assert status(house.raw(whole[:1_000_000], seconds=20)) == 408
+        with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
             line.sendall(whole[:1_000_000])
         until(lambda: house.gateway.held == 0 and not house.gateway.connections)
         assert house.chat(model="cloud/strong").status_code == 200
@@ -250,6 +251,86 @@ def test_a_request_that_drips_in_is_ended(configured: object, start: bytes) -> N
         assert status(said) == 408
 
 
+CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+
+
+def heads(line: socket.socket, last: bytes) -> bytes:
+    """What comes until these bytes did."""
+    found = b""
+    while last not in found and (piece := line.recv(65536)):
+        found += piece
+    return found
+
+
+@pytest.mark.parametrize("size", [0, 300_000], ids=["small", "large"])
+def test_who_waits_to_be_asked_for_a_body_is_asked_after_the_answers_before(
+    house: House, host: FakeHost, size: int
+) -> None:
+    host.fault = Fault("slow", 0.5, times=1)
+    body = BODY.replace(b"hi", b"later" + b" " * size).replace(b"auto", b"cloud/strong")
+    with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
+        first = request("host: localhost").replace(b"connection: close\r\n", b"")
+        line.sendall(first + CHAT + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(body))
+        said = heads(line, b"100 Continue\r\n\r\n")
+        assert said.startswith(b"HTTP/1.1 200") and said.endswith(b"}HTTP/1.1 100 Continue\r\n\r\n")
+        line.sendall(body)
+        assert status(heads(line, b"}")) == 200
+    assert "later" in host.attempts[-1].json["messages"][0]["content"]
+
+
+def test_who_waits_to_be_asked_for_a_body_has_all_the_time_for_it_then(configured: object, host: FakeHost) -> None:
+    first = request("host: localhost").replace(b"connection: close\r\n", b"")
+    with House(limits=HttpLimits(body_seconds=0.8)) as house:
+        for _ in range(5):  # where this machine is held up for half a second just then, it is late in its own eyes
+            host.fault = Fault("slow", 2.0, times=1)
+            host._hits.clear()
+            with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
+                line.sendall(first + CHAT + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(BODY))
+                assert status(heads(line, b"100 Continue\r\n\r\n")) == 200
+                time.sleep(0.3)
+                said = b""
+                with suppress(ConnectionError):
+                    line.sendall(BODY)
+                    said = heads(line, b"}")
+                if said.startswith(b"HTTP/1.1 200"):
+                    break
+        assert said.startswith(b"HTTP/1.1 200")
+        with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
+            line.sendall(first + CHAT + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(BODY))
+            assert b" 408 " in heads(line, b" 408 ")
+
+
+def test_who_sends_the_body_unasked_is_not_asked_for_it(house: House, host: FakeHost) -> None:
+    host.fault = Fault("slow", 0.3, times=1)
+    with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
+        first = request("host: localhost").replace(b"connection: close\r\n", b"")
+        head = CHAT + b"expect: 100-continue\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(BODY)
+        line.sendall(first + head + BODY[:10])
+        said = heads(line, b"}")
+        line.sendall(BODY[10:])
+        said += heads(line, b"no such bytes")
+    assert said.count(b"HTTP/1.1 200") == 2 and b"100 Continue" not in said
+
+
+def test_a_client_of_before_that_keeps_its_connection_is_told_that_it_is_kept(house: House) -> None:
+    ask = request("host: localhost").replace(b"HTTP/1.1", b"HTTP/1.0")
+    kept = ask.replace(b"connection: close", b"connection: keep-alive")
+    streamed = BODY.replace(b"}]}", b'}],"stream":true}')
+    with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
+        for _ in range(2):
+            line.sendall(kept)
+            said = heads(line, b"}")
+            assert status(said) == 200 and b"\r\nconnection: keep-alive\r\n" in said
+        line.sendall(kept.replace(BODY, streamed).replace(b": %d\r" % len(BODY), b": %d\r" % len(streamed)))
+        said = heads(line, b"no such bytes")
+        assert b"\r\nconnection: close\r\n" in said and said.endswith(b"data: [DONE]\n\n"), "its end is the close"
+    assert b"\r\nconnection: close\r\n" in house.raw(ask)
+    with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
+        line.sendall(request("host: localhost").replace(b"connection: close\r\n", b""))
+        said = heads(line, b"}")
+        assert status(said) == 200 and b"connection:" not in said
+
+
 def test_a_refused_head_request_has_no_body(house: House) -> None:
     said = house.raw(b"HEAD /nope HTTP/1.1\r\nhost: localhost\r\n\r\n")
     assert status(said) == 404
@@ -263,7 +344,7 @@ def unread(house: House, ask: bytes, first: bytes = b"") -> tuple[int, int, bool
         line.setblocking(False)
         with suppress(BlockingIOError):
             line.sendall(first)
-        end = time.monotonic() + 6
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             try:
                 line.sendall(ask)
@@ -297,3 +378,78 @@ def test_who_reads_nothing_gets_no_more_time_by_asking_again(configured: object,
         _, most, cut = unread(house, again, first)
         assert cut and most < 1 << 20
         until(lambda: not house.gateway.active and not house.gateway.held)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["goes on", "is closed"])
+@pytest.mark.parametrize("reads", [0, 40 << 10], ids=["nothing", "slowly"])
+def test_a_large_answer_waits_for_who_reads_it_and_for_nobody_else(
+    configured: object, host: FakeHost, last: bool, reads: int
+) -> None:
+    host.answer = f"{'word' * 500} " * 1000
+    ask = request("host: localhost", body=BODY.replace(b"auto", b"cloud/strong"))
+    with House(limits=HttpLimits(write_seconds=0.5, slowest=1024.0)) as house:
+
+        def whole() -> bool:
+            """Whether it came to its end; it took more than its time then."""
+            with socket.socket() as line:
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 10)
+                line.settimeout(60)
+                line.connect(("127.0.0.1", house.gateway.port))
+                known = len(host.attempts)
+                line.sendall(ask if last else ask.replace(b"connection: close\r\n", b""))
+                found = size = 0
+                until(lambda: len(host.attempts) > known and not house.gateway.active)
+                begun = time.monotonic()
+                try:
+                    while reads and (not size or found < size):
+                        piece = line.recv(reads)
+                        if not piece:
+                            break
+                        if not size:
+                            assert piece.startswith(b"HTTP/1.1 200")
+                            length = piece.split(b"content-length: ")[1].split(b"\r")[0]
+                            size = piece.index(b"\r\n\r\n") + 4 + int(length)
+                        found += len(piece)
+                        time.sleep(0.03)
+                except ConnectionError:
+                    pass
+                if not reads or found < size:
+                    until(lambda: not house.gateway.connections)
+                    return False
+                assert time.monotonic() - begun > 1.0, "it was read in more than its time"
+                until(lambda: not house.gateway.connections or not last)
+                return True
+
+        # Where this machine is held up for half a second, its reader reads nothing in all of its time.
+        assert any(whole() for _ in range(5 if reads else 1)) == bool(reads)
+
+
+def test_a_head_without_end_is_refused_behind_an_answer_too(configured: object, host: FakeHost) -> None:
+    host.fault = Fault("slow", 2.0)
+    with House() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
+        body = BODY.replace(b"auto", b"cloud/strong")
+        line.sendall(request("host: localhost", body=body).replace(b"connection: close\r\n", b""))
+        until(lambda: bool(host.attempts))
+        line.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nx: ")
+        for _ in range(20):
+            line.sendall(b"a" * 8192)
+            time.sleep(0.01)
+        found = b""
+        while piece := line.recv(65536):
+            found += piece
+        assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200", b"431"]
+
+
+def test_a_half_body_has_its_time_once_the_answers_before_it_are_out(configured: object, host: FakeHost) -> None:
+    with (
+        House(limits=HttpLimits(body_seconds=0.5)) as house,
+        socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line,
+    ):
+        body = BODY.replace(b"auto", b"cloud/strong")
+        one = request("host: localhost", body=body).replace(b"connection: close\r\n", b"")
+        line.sendall(one + one + one[:-5])
+        found = b""
+        while piece := line.recv(65536):
+            found += piece
+        assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200", b"200", b"408"]
+        until(lambda: not house.gateway.held)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -19,7 +21,8 @@ from intermodal.gateway.ledger.nouns import NANO, Budget, Rate, VirtualKey
 from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
 from intermodal.testing import Attempt, FakeHost, Fault
 
-SECRETS = {name: f"im-{name}-{'0' * 40}" for name in ("free", "poor", "broke", "slow", "narrow", "gone", "other")}
+NAMES = ("free", "poor", "broke", "slow", "narrow", "gone", "other", "one", "there", "nothing", "begins", "alias")
+SECRETS = {name: f"im-{name}-{'0' * 40}" for name in NAMES}
 
 
 @pytest.fixture
@@ -34,6 +37,11 @@ def keyed(configured: Path, own_home: Path) -> Iterator[House]:
         "slow": VirtualKey(id="k-slow", name="slow", rate=Rate(rpm=2)),
         "narrow": VirtualKey(id="k-narrow", name="narrow", models=("cloud/seeing",), policies=("cheap",)),
         "gone": VirtualKey(id="k-gone", name="gone"),
+        "one": VirtualKey(id="k-one", name="one", models=("cloud/strong",)),
+        "there": VirtualKey(id="k-there", name="there", models=("cloud:cloud/strong",)),
+        "nothing": VirtualKey(id="k-nothing", name="nothing", policies=("no-such",)),
+        "begins": VirtualKey(id="k-begins", name="begins", models=("cloud/*",)),
+        "alias": VirtualKey(id="k-alias", name="alias", models=("gpt-4o",)),
     }
     for name, key in made.items():
         import msgspec
@@ -56,7 +64,7 @@ def chat(house: House, name: str, **more: object) -> httpx.Response:
 
 # ---- who comes in ------------------------------------------------------------------------------------
 
-PATHS = [(verb, path + "x" if path.endswith("/") else path) for verb, path in DOORS]
+PATHS = [(verb, path + "x" if path.endswith("/") and path != "/" else path) for verb, path in DOORS]
 NOWHERE = [
     ("GET", "/nope"),
     ("GET", "/v1/files"),
@@ -103,8 +111,10 @@ def test_a_key_asks_for_what_it_may(keyed: House, host: FakeHost) -> None:
     assert chat(keyed, "narrow", model="auto").status_code == 403
     assert chat(keyed, "narrow", model="gpt-4o").status_code == 403
     assert chat(keyed, "narrow", model="policy:once").status_code == 403
+    assert chat(keyed, "narrow", model="cloud/strong:latest").status_code == 403
     assert host.attempts == []
     assert chat(keyed, "narrow", model="cloud/seeing").status_code == 200
+    assert chat(keyed, "narrow", model="cloud/seeing:latest").status_code == 200
     assert chat(keyed, "narrow", model="policy:cheap").status_code == 200
 
 
@@ -155,6 +165,28 @@ def test_many_at_once_are_not_more_than_the_budget(keyed: House, host: FakeHost)
     assert len(host.attempts) == answers.count(200)
 
 
+@pytest.mark.usefixtures("either_way")
+def test_a_budget_that_runs_out_between_two_requests_of_one_line_refuses_the_second(
+    keyed: House, host: FakeHost
+) -> None:
+    host.answer = "word " * 400  # a third of what a request may cost: a failed attempt may have been paid
+    body = {"model": "cloud:cloud/strong", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 400}
+    said = json.dumps(body).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {SECRETS['poor']}\r\n"
+    one = head.encode() + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(said) + said
+    last = one.replace(b"host:", b"connection: close\r\nhost:")
+    found = keyed.raw(one * 11 + last, seconds=20)
+    statuses = [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", found)]
+    paid = statuses.count(200)
+    assert statuses == [200] * paid + [429] * (12 - paid)
+    assert 1 < paid < 12 and len(host.attempts) == paid
+    told = [json.loads(said) for said in re.findall(rb'{"error".*?}}', found)]
+    assert {each["error"]["code"] for each in told} == {"insufficient_quota"}, "nothing is running that would end"
+    spent = sum(attempt.input_tokens * 0.1e-6 + attempt.output_tokens * 0.4e-6 for attempt in host.attempts)
+    assert spent <= 0.0015 < spent + 0.0005  # what one more may cost
+    assert f"${spent:.6f} of the $0.0015" in told[0]["error"]["message"]
+
+
 def test_a_refused_call_of_the_host_costs_nothing(keyed: House, host: FakeHost) -> None:
     host.fault = Fault("policy")
     for _ in range(5):
@@ -202,8 +234,83 @@ def test_who_leaves_pays_the_upper_bound_and_no_more(keyed: House, host: FakeHos
     leave(keyed, {**ASKED, "max_tokens": 1000}, after=b"word", headers=bearer("poor"))
     until(lambda: not keyed.gateway.active)
     host.fault = None
-    assert chat(keyed, "poor", max_tokens=1000).status_code == 429  # 0.0012 of 0.0015 counts as spent
+    assert chat(keyed, "poor", max_tokens=1000).status_code == 429  # 0.0004 of 0.0015 is spent; it may take 0.0012
     assert chat(keyed, "poor", max_tokens=100).status_code == 200
+
+
+def spent(own_home: Path, key: str) -> tuple[float, float]:
+    """USD, and how much of it nobody told."""
+    with closing(SqliteBooks(own_home / "data" / FILE)) as books:
+        rows = [row for row in books.spent() if row.account.startswith(f"{key}/usd/")]
+    return sum(row.spent for row in rows) / NANO, sum(row.unknown for row in rows) / NANO
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("long", [False, True], ids=["passed on", "by the executor"])
+@pytest.mark.parametrize("ends", ["cut", "left"])
+def test_an_attempt_of_which_nobody_tells_counts_once_at_what_it_may_have_cost(
+    keyed: House, host: FakeHost, own_home: Path, long: bool, ends: str
+) -> None:
+    host.answer = "word " * 50
+    host.fault = Fault("cut" if ends == "cut" else "stall", 3)
+    tree = {**ASKED, "max_tokens": 1000, **({"logprobs": False} if long else {})}
+    if ends == "cut":
+        assert "error" in chat(keyed, "free", stream=True, **{k: v for k, v in tree.items() if k not in ASKED}).text
+    else:
+        leave(keyed, tree, after=b"word", headers=bearer("free"))
+    until(lambda: not keyed.gateway.active)
+    assert len(host.attempts) == 1
+    until(lambda: spent(own_home, "k-free")[0] > 0)
+    counted, untold = spent(own_home, "k-free")
+    assert 0.0004 <= counted < 0.0005, "1,000 tokens at $0.4 a million, and what was sent: once"
+    assert untold == counted
+
+
+def test_who_leaves_before_it_is_sent_again_pays_nothing_for_that(keyed: House, host: FakeHost, own_home: Path) -> None:
+    host.fault = Fault("limited", 7)
+    leave(keyed, {**ASKED, "max_tokens": 1000}, host=host, headers=bearer("free"))
+    until(lambda: not keyed.gateway.active)
+    assert len(host.attempts) == 1
+    host.fault = None
+    assert chat(keyed, "free", max_tokens=1000).status_code == 200
+    until(lambda: spent(own_home, "k-free")[0] > 0)
+    counted, untold = spent(own_home, "k-free")
+    assert counted < 0.00001 and untold == 0, "what the second one cost, and nothing of the first"
+
+
+# ---- what it may ask for ------------------------------------------------------------------------------
+
+MAY_ASK = {
+    "narrow": {"cloud/seeing", "policy:cheap"}, "one": {"cloud/strong", "gpt-4o"}, "there": {"cloud:cloud/strong"},
+    "nothing": set[str](), "alias": {"gpt-4o"}, "begins": {"cloud/seeing", "cloud/strong", "cloud/vectors", "gpt-4o"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MAY_ASK)
+def test_a_key_is_shown_what_it_may_ask_for_and_nothing_else(keyed: House, name: str) -> None:
+    every = {row["id"] for row in keyed.http.get("/v1/models", headers=bearer("free")).json()["data"]}
+    shown = {row["id"] for row in keyed.http.get("/v1/models", headers=bearer(name)).json()["data"]}
+    assert shown == MAY_ASK[name]
+    tags = {row["name"] for row in keyed.http.get("/api/tags", headers=bearer(name)).json()["models"]}
+    assert tags == shown - {"cloud/vectors"}
+    for each in every | shown:
+        asked = {"model": each}
+        seen = keyed.http.post("/api/show", json=asked, headers=bearer(name)).status_code
+        assert seen == keyed.http.get(f"/v1/models/{each}", headers=bearer(name)).status_code
+        assert seen == (200 if each in shown else 404), each
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("more", [{}, {"intermodal": {"deadline": 500}}], ids=str)
+def test_who_may_ask_for_a_model_may_ask_for_it_at_its_host(keyed: House, more: dict[str, object]) -> None:
+    asked = {
+        "one": {"cloud/strong": 200, "cloud:cloud/strong": 200, "gpt-4o": 200, "cloud:cloud/seeing": 403},
+        "there": {"cloud/strong": 403, "cloud:cloud/strong": 200, "gpt-4o": 403, "cloud:cloud/seeing": 403},
+        "begins": {"cloud/strong": 200, "cloud:cloud/strong": 200, "auto": 403, "other:cloud/strong": 403},
+    }
+    for name, models in asked.items():
+        for model, status in models.items():
+            assert chat(keyed, name, model=model, **more).status_code == status, (name, model)
 
 
 # ---- Idempotency-Key -----------------------------------------------------------------------------------
@@ -251,6 +358,53 @@ def test_what_was_refused_before_anything_was_sent_may_be_asked_again(keyed: Hou
     assert chat(keyed, "free", model="no/such-model", headers={"idempotency-key": "n"}).status_code == 404
     assert chat(keyed, "free", headers={"idempotency-key": "n"}).status_code == 200
     assert len(host.attempts) == 1
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("more", [{}, {"stream": True}, {"intermodal": {"deadline": 500}}], ids=str)
+@pytest.mark.parametrize(("fault", "status"), [(Fault("limited", 500), 429), (Fault("unavailable"), 503)], ids=str)
+def test_what_every_host_refused_may_be_asked_again(
+    keyed: House, host: FakeHost, fault: Fault, status: int, more: dict[str, object]
+) -> None:
+    host.fault = fault
+    for _ in range(2):
+        refused = chat(keyed, "free", headers={"idempotency-key": "r"}, **more)
+        assert refused.status_code == status, refused.text
+        assert "idempotency-replayed" not in refused.headers
+    asked, host.fault = len(host.attempts), None
+    assert chat(keyed, "free", headers={"idempotency-key": "r"}, **more).status_code == 200
+    assert len(host.attempts) == asked + 1
+    again = chat(keyed, "free", headers={"idempotency-key": "r"}, **more)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+    assert len(host.attempts) == asked + 1
+
+
+def test_of_several_texts_one_that_was_refused_takes_back_no_other(keyed: House, host: FakeHost) -> None:
+    tree = {"model": "cloud/vectors", "input": [f"text {each}" for each in range(16)]}
+    headers = {**bearer("free"), "idempotency-key": "v"}
+    assert keyed.http.post("/v1/embeddings", json=tree, headers=bearer("free")).status_code == 200
+    host.fault, asked = Fault("limited", 500, times=1), len(host.attempts)
+    first = keyed.http.post("/v1/embeddings", json=tree, headers=headers)
+    assert first.status_code == 429
+    others = len(host.attempts) > asked + 1  # that were answered, or cut off in the middle
+    again = keyed.http.post("/v1/embeddings", json=tree, headers=headers)
+    assert not others or again.headers["idempotency-replayed"] == "true"
+
+
+@pytest.mark.parametrize("more", [{}, {"stream": True}], ids=str)
+def test_what_may_have_been_paid_is_said_again_with_its_headers(
+    keyed: House, host: FakeHost, more: dict[str, object]
+) -> None:
+    host.fault = Fault("gone")
+    failed, again = (chat(keyed, "free", headers={"idempotency-key": "f"}, **more) for _ in range(2))
+    assert failed.status_code == again.status_code == 502
+    assert failed.headers["x-should-retry"] == again.headers["x-should-retry"] == "false"
+    host.fault, asked = None, len(host.attempts)
+    answered, same = (chat(keyed, "free", headers={"idempotency-key": "g"}, **more) for _ in range(2))
+    assert len(host.attempts) == asked + 1
+    ours = [{k: v for k, v in each.headers.items() if k.startswith("x-intermodal-")} for each in (answered, same)]
+    assert ours[0] == ours[1] and ours[0]["x-intermodal-route"] == "cloud:cloud/strong"
+    assert answered.headers["x-request-id"] != same.headers["x-request-id"]
 
 
 def test_who_left_is_told_so_and_nothing_is_paid_twice(keyed: House, host: FakeHost) -> None:

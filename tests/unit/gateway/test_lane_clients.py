@@ -11,58 +11,30 @@ import ollama
 import openai
 import pytest
 from tests.gates.served import Served
-from tests.unit.gateway.house import House
+from tests.unit.gateway.house import VENDOR_SAID as SAID
+from tests.unit.gateway.house import Before, House
 from tests.unit.gateway.test_streams import until
 
-from intermodal.testing import FakeVendor
 from intermodal.testing.responses import ENCRYPTED
 
-ROWS = """
-[hosts.vendor]
-base_url = "{url}"
-protocol = "{protocol}"
-key_env = "VENDOR_KEY"
-zone = "internet"
-[[hosts.vendor.models]]
-id = "vendor/opus"
-input = ["text"]
-context = 200000
-tier = "large"
-input_mtok = 3.0
-output_mtok = 15.0
-"""
 MODEL = "vendor/opus"
 ASKED: Any = {"model": MODEL, "max_output_tokens": 50}
 FEW: Any = {"num_predict": 50}
-SAID = "Four, and no more."
 TOOL: Any = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": False}
 CHAT_TOOL: Any = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 CALLS = (("weather", {"place": "Bonn"}),)
 HELLO: Any = [{"role": "user", "content": "hello there"}]
-Before = Callable[[Any], tuple[House, FakeVendor]]
+Asks = Callable[[House], openai.OpenAI]
 
 
 @pytest.fixture
-def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Before]:
-    """A gateway before a vendor of a protocol."""
+def asks() -> Iterator[Asks]:
+    """OpenAI's client of a gateway; it is closed, and not left to whoever collects what is lost."""
     with ExitStack() as stack:
-
-        def served(protocol: Any) -> tuple[House, FakeVendor]:
-            vendor = stack.enter_context(FakeVendor(protocol, SAID, key="secret"))
-            path = tmp_path / "intermodal.toml"
-            path.write_text(ROWS.format(url=vendor.base_url, protocol=protocol))
-            monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-            monkeypatch.setenv("VENDOR_KEY", "secret")
-            return stack.enter_context(House()), vendor
-
-        yield served
+        yield lambda house: stack.enter_context(openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0))
 
 
-def asks(house: House) -> openai.OpenAI:
-    return openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0)
-
-
-def test_openai_s_client_gets_a_response_whole(before: Before) -> None:
+def test_openai_s_client_gets_a_response_whole(before: Before, asks: Asks) -> None:
     house, vendor = before("openai-responses")
     made = asks(house).responses.create(**ASKED, input="hello there", instructions="You count.")
     assert house.taken == 1
@@ -80,7 +52,7 @@ def test_openai_s_client_gets_a_response_whole(before: Before) -> None:
     assert row.state == "settled" and row.outcome is not None and row.outcome.cost == pytest.approx(took)
 
 
-def test_openai_s_client_folds_a_stream(before: Before) -> None:
+def test_openai_s_client_folds_a_stream(before: Before, asks: Asks) -> None:
     house, vendor = before("openai-responses")
     vendor.thought = "two and two"
     with asks(house).responses.stream(**ASKED, input="hello there") as stream:
@@ -94,7 +66,7 @@ def test_openai_s_client_folds_a_stream(before: Before) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_was_thought_and_called_goes_back_to_who_said_it(before: Before, stream: bool) -> None:
+def test_what_was_thought_and_called_goes_back_to_who_said_it(before: Before, stream: bool, asks: Asks) -> None:
     house, vendor = before("openai-responses")
     vendor.thought, vendor.calls, vendor.answer = "it may rain", CALLS, ""
     client = asks(house)
@@ -120,7 +92,7 @@ def test_what_was_thought_and_called_goes_back_to_who_said_it(before: Before, st
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_the_lane_answered_may_be_referred_to(before: Before, stream: bool) -> None:
+def test_what_the_lane_answered_may_be_referred_to(before: Before, stream: bool, asks: Asks) -> None:
     house, vendor = before("openai-responses")
     client = asks(house)
     item: Any
@@ -137,7 +109,7 @@ def test_what_the_lane_answered_may_be_referred_to(before: Before, stream: bool)
     assert [each["content"] for each in vendor.attempts[-1].json["input"]] == ["hello there", SAID, "and now?"]
 
 
-def test_what_is_not_to_be_stored_is_not(before: Before) -> None:
+def test_what_is_not_to_be_stored_is_not(before: Before, asks: Asks) -> None:
     house, _ = before("openai-responses")
     client = asks(house)
     [item] = client.responses.create(**ASKED, input="hello there", store=False).output
@@ -147,7 +119,7 @@ def test_what_is_not_to_be_stored_is_not(before: Before) -> None:
         client.responses.create(**ASKED, input=reference)
 
 
-def test_how_much_is_thought_goes_on_as_it_was_said(before: Before) -> None:
+def test_how_much_is_thought_goes_on_as_it_was_said(before: Before, asks: Asks) -> None:
     house, vendor = before("openai-responses")
     client, effort = asks(house), {"effort": "low", "summary": None}
     for key in ("one", "two"):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.gates.wall import DONE, HEAD, LAST, ROLE, Play, Wall, chunk, delta, refusal
@@ -17,6 +18,8 @@ from tests.unit.gateway.test_streams import until
 
 from intermodal.gateway.ledger.till import Reservation
 from intermodal.store.slate import SLOTS
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 PLAYS: dict[str, Play] = {}
 
@@ -31,13 +34,11 @@ def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
         yield wall
 
 
-def request(*, stream: bool) -> bytes:
-    tree = {"model": "cloud/strong", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
-    body = json.dumps({**tree, "stream": stream}).encode()
-    return (
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        b"content-length: %d\r\n\r\n%b" % (len(body), body)
-    )
+def request(content: str = "hello", *headers: bytes, **more: Any) -> bytes:
+    tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": content}], **more}
+    body = json.dumps(tree).encode()
+    head = [b"POST /v1/chat/completions HTTP/1.1", b"host: localhost", b"content-type: application/json", *headers]
+    return b"\r\n".join([*head, b"content-length: %d" % len(body), b"", body])
 
 
 def clean(house: House) -> bool:
@@ -55,7 +56,7 @@ def test_a_client_that_leaves_ends_the_call_and_pays_the_bound(wall: Wall, strea
     PLAYS["now"] = Play((*begun, 30.0), paid=True)
     with House() as house:
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
-            line.sendall(request(stream=stream))
+            line.sendall(request(stream=stream, max_tokens=100))
             until(lambda: bool(wall.hits))
             if stream:
                 assert line.recv(100)
@@ -81,9 +82,9 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
             given_back.append(given)
             release(given)
 
-        def settles(given: Reservation, *, cost: float | None, tokens: int | None) -> None:
+        def settles(given: Reservation, **told: Any) -> None:
             given_back.append(given)
-            settle(given, cost=cost, tokens=tokens)
+            settle(given, **told)
 
         async def slow(*args: object, **more: object) -> None:
             at.set()
@@ -93,7 +94,7 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
         monkeypatch.setattr(house.ledger, "settle", settles)
         monkeypatch.setattr(gateway, "planned", slow)
         with socket.create_connection(("127.0.0.1", gateway.port)) as line:
-            line.sendall(request(stream=False))
+            line.sendall(request(stream=False, max_tokens=100))
             assert at.wait(10)
         until(lambda: clean(house))
         assert len(given_back) == 1
@@ -107,7 +108,8 @@ def test_a_reader_that_is_slow_slows_its_host_and_loses_nothing(wall: Wall) -> N
     PLAYS["now"] = Play((HEAD, chunk(ROLE), *pieces, chunk(delta(None, "stop")), chunk(DONE), LAST), paid=True)
     with House() as house:
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
-            line.sendall(request(stream=True))
+            line.sendall(request(stream=True, max_tokens=100))
+            until(lambda: wall.hits)
             time.sleep(2.0)
             assert wall.hits[0].ended is None, "nobody held it"
             data = b""
@@ -131,7 +133,7 @@ def test_connections_are_used_again_over_answers_and_streams(wall: Wall) -> None
     with House() as house:
         for number in range(12):
             PLAYS["now"] = refusal(200, tree) if number % 2 else live
-            data = house.raw(request(stream=not number % 2).replace(b"\r\nhost", b"\r\nconnection: close\r\nhost"))
+            data = house.raw(request("hello", b"connection: close", stream=not number % 2, max_tokens=100))
             assert data.startswith(b"HTTP/1.1 200")
             until(lambda: clean(house))
         assert house.taken == 12

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.gateway.test_lane_pictures import png
 
 from intermodal.gateway.lane import messages, reading
@@ -55,7 +56,7 @@ def same(read: Callable[[Body, str, Measure], Chat | None], body: bytes) -> Chat
         return None
     assert with_media.said.digest() == without.said.digest()
     apart = {"body": None, "fields": None, "said": None}
-    assert with_media._replace(**apart) == without._replace(**apart)
+    assert replace(with_media, **apart) == replace(without, **apart)
     for name, value in without.fields.items():
         assert b"".join(small.whole(memoryview(value))) == bytes(with_media.fields[name])
     assert b"".join(small.whole(memoryview(small.text))) == body

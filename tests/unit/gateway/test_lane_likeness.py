@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from intermodal.gateway.lane.likeness import likeness_of
 from intermodal.gateway.lane.replies import read
@@ -65,7 +66,7 @@ def test_a_chunk_like_another_says_what_reading_it_says() -> None:
         alike += 1
         found = read(other[6:])
         assert found is not None and piece is not None
-        assert found == piece._replace(text=said, visible=bool(said.strip()))
+        assert found == replace(piece, text=said, visible=bool(said.strip()))
     assert alike > 100
 
 

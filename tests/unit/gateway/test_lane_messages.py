@@ -18,6 +18,8 @@ from tests.unit.gateway.test_streams import until
 
 from intermodal.testing import FakeHost, FakeVendor
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 ROWS = """
 [hosts.vendor]
 base_url = "{url}"

@@ -13,7 +13,7 @@ import pytest
 
 from intermodal import errors
 from intermodal.executor.transport import Server, Timeouts
-from intermodal.gateway.lane.pipes import Pipes, Target
+from intermodal.gateway.lane.pipes import Pipe, Pipes, Target
 
 pytestmark = pytest.mark.anyio
 
@@ -169,6 +169,23 @@ async def test_what_is_not_over_in_good_order_is_not_used_again(reply: bytes) ->
         assert site.connections == 2
 
 
+async def test_what_came_while_this_thread_was_busy_is_no_answer_to_what_follows() -> None:
+    """The loop had no turn between its coming and the next request."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        target = Target(Server(f"http://127.0.0.1:{listening.getsockname()[1]}/v1"), "/x", (), Timeouts())
+        pipes, heard = Pipes(), Heard()
+        pipe = await pipes.connect(target, "host:m")
+        pipe.send(target, [BODY], heard, "host:m")
+        await asyncio.sleep(0.01)
+        with listening.accept()[0] as there:
+            there.sendall(SIZED)
+            await asyncio.wait_for(heard.over.wait(), 5)
+            there.sendall(SIZED.replace(b"abcdefgh", b"a strang"))
+            assert pipes.take(target, asyncio.get_running_loop().time()) is None
+        pipes.close()
+        await asyncio.sleep(0)
+
+
 async def test_a_reply_without_a_length_ends_with_its_connection() -> None:
     async with at(Site(b"HTTP/1.1 200 OK\r\n\r\nabc", 0.01, b"def", then="close")) as (pipes, target):
         heard = await ask(pipes, target)
@@ -307,3 +324,29 @@ async def test_nobody_there_is_said_and_nothing_was_sent() -> None:
         with pytest.raises(errors.Unreachable, match="nothing listens there") as found:
             await Pipes().connect(target, "host:m")
     assert found.value.billing == "free"
+
+
+async def test_no_more_connections_are_made_at_once_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intermodal.gateway.lane.pipes.MOST", 5)
+    async with at(Site(SIZED)) as (pipes, target):
+        for _ in range(2):
+            found = await asyncio.gather(*(pipes.connect(target, "host:m") for _ in range(20)), return_exceptions=True)
+            made = [each for each in found if isinstance(each, Pipe)]
+            assert len(made) == 5
+            for each in found:
+                assert isinstance(each, Pipe) or (isinstance(each, errors.Unreachable) and not each.sent)
+            for pipe in made:
+                pipe.abort()
+            while pipes._all:
+                await asyncio.sleep(0)
+
+
+async def test_connections_that_could_not_be_made_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intermodal.gateway.lane.pipes.MOST", 2)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        target = Target(Server(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"), "/x", (), Timeouts())
+        pipes = Pipes()
+        for _ in range(5):
+            with pytest.raises(errors.Unreachable, match="nothing listens there"):
+                await pipes.connect(target, "host:m")

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.gateway.house import House
 
 from intermodal.client import plan_from
@@ -17,7 +18,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import _way as shape_of
 from intermodal.incoming import request_of
-from intermodal.plans.plan import Plan
+from intermodal.plans.plan import Inputs, Plan
 from intermodal.store import epochs
 
 SEED = 20_261_126
@@ -86,6 +87,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Way, Plan]]:
         return await run(self, ready, way, asked, reply)
 
     monkeypatch.setattr(Lane, "run", noted)
+    monkeypatch.setattr(Lane, "at_once", lambda *asked: None)  # without a task nothing can be planned beside it
     # What is learned on the way is seen within a second, which is not what is asked here.
     monkeypatch.setattr(epochs, "learn", lambda *database, **how: None)
     return taken
@@ -128,3 +130,30 @@ def test_what_is_learned_is_planned_with_once(house: House, monkeypatch: pytest.
         assert house.chat(f"other words {_}" * 9).status_code == 200
     assert house.gateway.client.epoch >= epoch
     assert len(learned) - before <= 3
+
+
+@pytest.mark.parametrize("other", ["day", "machine", "refusals"])
+def test_a_plan_holds_with_what_it_was_made_with_and_not_with_what_came_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Planned before midnight and remembered after it, it has yesterday's prices."""
+    planned: list[Ready] = []
+    inputs = Lane._inputs
+
+    async def looked_meanwhile(self: Lane, ready: Ready, asked: Asked) -> Inputs | None:
+        found = await inputs(self, ready, asked)
+        client = self._gateway.client
+        if not planned and other == "day":
+            client.today = "2999-12-31"
+        elif not planned and other == "machine":
+            client.machine = replace(client.machine, cores=client.machine.cores + 1)
+        elif not planned:
+            client.upstreams.refusals += 1
+        planned.append(ready)
+        return found
+
+    monkeypatch.setattr(Lane, "_inputs", looked_meanwhile)
+    monkeypatch.setattr("intermodal.gateway.lasting.FRESH", 1e9)  # no other look comes in between
+    for _ in range(2):
+        assert house.chat("the same").status_code == 200
+    assert len(planned) == 2

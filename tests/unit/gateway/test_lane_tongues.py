@@ -143,7 +143,7 @@ ITEMS = [
     {"role": "user", "content": [{"type": "input_text", "text": "And of"}, {"type": "input_text", "text": "Spain?"}]},
 ]  # fmt: skip
 CALLED = [
-    {"role": "user", "content": QUESTION}, thought(), {**call(), "id": "fc_x"},
+    {"role": "user", "content": QUESTION}, thought(), {**call(), "id": "fc_x"}, {**call(number=1), "id": "fc_y"},
     {"type": "function_call_output", "call_id": "call_0", "output": "rain"},
     {"type": "function_call_output", "call_id": "call_1", "output": [{"type": "input_text", "text": "sun"}]},
 ]  # fmt: skip
@@ -199,7 +199,7 @@ def responses() -> Mapping[str, Case]:
                            LIVE),
         "empty": case(answered()),
         "emptylive": case(played(RESPONSES, *told()), LIVE),
-        "filtered": case(answered(message(text("I")), **FILTERED)),
+        "filtered": case(answered(message(text("I"), status="incomplete"), **FILTERED)),
         "refused": case(answered(**FILTERED), others=other),
         "refusedlive": case(played(RESPONSES, *told(end="incomplete", **FILTERED)), LIVE, others=other_live),
         "refusedwords": case(answered(message(no("I will not."))), others=other),
@@ -411,10 +411,11 @@ def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_a_stream_as_openai_writes_it_is_let_through(beside: Beside) -> None:
     """Ids and fields are the host's own: nothing of it was written anew but what tells of the run."""
-    beside.ask("lane", "rlive")
-    raw = beside.text
-    assert f'"id": "msg{ID}"' in raw and '"obfuscation": "x"' in raw
-    assert "the-host-s-own-name" not in raw and '"model":"cloud/rlive"' in raw
+    for way in ("lane", "taskless"):
+        beside.ask(way, "rlive")
+        raw = beside.text
+        assert f'"id": "msg{ID}"' in raw and '"obfuscation": "x"' in raw
+        assert "the-host-s-own-name" not in raw and '"model":"cloud/rlive"' in raw
     beside.ask("executor", "rlive")
     assert f"msg{ID}" not in beside.text and "obfuscation" not in beside.text
 

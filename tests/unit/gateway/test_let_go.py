@@ -12,7 +12,11 @@ from tests.unit.gateway.test_chat import shown
 from tests.unit.gateway.test_streams import until
 
 from intermodal.gateway.lane.lifted import Body
+from intermodal.gateway.messages import Asked
 from intermodal.request import Request
+from intermodal.testing import FakeHost, Fault
+
+pytestmark = pytest.mark.usefixtures("either_way")
 
 ROUTES: dict[str, dict[str, Any]] = {"lane": {}, "executor": {"intermodal": {"deadline": 60}}}
 
@@ -44,3 +48,21 @@ def test_what_was_asked_goes_with_its_answer(house: House, route: str, stream: b
         assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
     until(lambda: lane.taken == 8 * taking)
     until(lambda: len(held()) <= before)
+
+
+@pytest.mark.parametrize("kind", ["unavailable", "key", "gateway", "no such model"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_failed_goes_too(house: House, host: FakeHost, kind: str, stream: bool, uncollected: None) -> None:
+    """An error knows where it was raised, and that is where the request is, which has the error."""
+    if kind != "no such model":
+        host.fault = Fault(kind)
+    model = "cloud/nobody" if kind == "no such model" else "cloud/strong"
+    before = len(asked())
+    for _ in range(3):
+        assert house.chat("hello " * 50, model=model, stream=stream, max_tokens=50).status_code >= 400
+        assert house.post("/v1/embeddings", {"model": "cloud/nobody", "input": "hello"}).status_code >= 400
+    until(lambda: len(asked()) <= before)
+
+
+def asked() -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, Asked)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -189,6 +191,66 @@ def test_a_reader_who_stops_reading_holds_nobody_up(configured: Path, monkeypatc
     log._thread.join(5)
     os.close(reading)
     os.close(writing)
+
+
+def test_a_pipe_that_does_not_wait_for_its_reader_loses_no_line() -> None:
+    """Whoever started us shares the pipe, and may have set that for all (Node.js does)."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    log = Log("json", "info", writing)
+    said = [f"{number} {'x' * 100}" for number in range(2000)]  # more than a pipe holds
+    for words in said:
+        log.say("info", words)
+    until(lambda: not select.select([], [writing], [], 0)[1], 60)
+    log.say("error", "the last one")
+    read = bytearray()
+    while b"the last one" not in read and select.select([reading], [], [], 60)[0]:
+        read += os.read(reading, 1 << 16)
+    log.close()
+    os.close(writing)
+    os.close(reading)
+    assert [json.loads(line)["message"] for line in read.decode().splitlines()] == [*said, "the last one"]
+
+
+def test_a_disk_that_was_full_takes_the_log_again_and_what_was_lost_is_counted(tmp_path: Path) -> None:
+    descriptor, path = os.open("/dev/full", os.O_WRONLY), tmp_path / "log"
+    log = Log("json", "info", descriptor)
+    for number in range(3):
+        log.say("info", "lost")
+        until(lambda lost=number + 1: log.lost == lost, 60)
+    with path.open("w") as file:
+        os.dup2(file.fileno(), descriptor)  # there is room again
+    log.say("info", "after it")
+    log.close(60)
+    os.close(descriptor)
+    told = [json.loads(line)["message"] for line in path.read_text().splitlines()]
+    assert told == ["3 lines of the log could not be written (no space left on device)", "after it"]
+
+
+def test_a_line_of_which_a_part_was_written_is_ended_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    write, room = os.write, [100, 0, 20, 0]  # bytes that the disk takes, time after time
+
+    def short(descriptor: int, data: bytes) -> int:
+        if descriptor != writing or not room:
+            return write(descriptor, data)
+        size = room.pop(0)
+        if not size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data[:size])
+
+    monkeypatch.setattr(os, "write", short)
+    log = Log("json", "info", writing)
+    log.say("info", "a" * 200)
+    until(lambda: len(room) == 2, 60)
+    log.say("info", "b")
+    until(lambda: log.lost, 60)
+    log.say("info", "c")
+    log.close(60)
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        told = [json.loads(line)["message"] for line in lines]
+    assert told == ["a" * 200, "1 lines of the log could not be written (no space left on device)", "c"]
 
 
 def test_a_reader_who_is_gone_ends_the_log_and_nothing_else(configured: Path) -> None:

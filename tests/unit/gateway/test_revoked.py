@@ -91,7 +91,7 @@ def asked(port: int, secret: str, count: int, pause: float, when: float, revoke:
     try:
         end = time.monotonic() + 30
         left = count
-        while left and time.monotonic() < end:
+        while (left > 0 or time.monotonic() < since[0] + 2 * LATE) and time.monotonic() < end:
             line = line or socket.create_connection(("127.0.0.1", port), timeout=20)
             began = time.monotonic()
             line.sendall(request(secret))

@@ -86,6 +86,8 @@ def made(kind: type[BaseException]) -> BaseException:
         return Refused("the limit is $1 (--max-cost)", status=402, todo=TODO)
     found: BaseException = kind.__new__(kind)
     errors.IntermodalError.__init__(found, "the limit is $1 (--max-cost)", where="--release", todo=TODO)  # type: ignore[arg-type]
+    if isinstance(found, errors.CallError):
+        found.status = 0
     return found
 
 

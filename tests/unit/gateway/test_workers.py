@@ -7,13 +7,16 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import closing
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
 from intermodal.errors import UsageError
 from intermodal.gateway.metrics import Metrics, Now
-from intermodal.gateway.workers.listening import bound
+from intermodal.gateway.workers.listening import Shared, bound
 from intermodal.gateway.workers.memory import Memory, made
 from intermodal.gateway.workers.table import Long, Table
 
@@ -56,16 +59,23 @@ def test_the_oldest_row_makes_room() -> None:
     assert [table.get(named(number)) for number in range(1, 6)] == [b"1", None, b"3", b"4", b"5"]
 
 
+READINGS = 3000  # half a second of them, while others write
+
+# Begins on a word, and writes until nobody holds its other end.
 WRITER = """
-import os, sys, time
+import sys, threading
 from intermodal.gateway.workers.memory import Memory
 from tests.unit.gateway.test_workers import named
-memory, end = Memory(int(sys.argv[1]), 2), time.monotonic() + 0.4
-print("on", flush=True)
-while time.monotonic() < end:
+memory, over = Memory(int(sys.argv[1]), 2), threading.Event()
+print("here", flush=True)
+sys.stdin.readline()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()
+while not over.is_set():
     for number in range(8):
         memory.places.put(named(number), sys.argv[2].encode() * 200)
     memory.write(int(sys.argv[3]), sys.argv[2].encode() * 20_000)
+    for _ in range(20):  # what is short is mostly its head, which is not written at once either
+        memory.write(int(sys.argv[3]), sys.argv[2].encode())
 """
 
 
@@ -73,22 +83,39 @@ def test_processes_that_write_at_once_never_show_a_mixture() -> None:
     descriptor = made(2)
     memory = Memory(descriptor, 2)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(descriptor), letter, str(number)],
-                         pass_fds=(descriptor,), stdout=subprocess.PIPE, env=env)
-        for number, letter in enumerate("ab")
-    ]  # fmt: skip
-    os.close(descriptor)
-    for writer in writers:
-        assert writer.stdout is not None and writer.stdout.readline()
-    seen = set()
-    while any(writer.poll() is None for writer in writers):
-        seen |= {memory.places.get(named(number)) for number in range(8)}
-        assert memory.read(0) in (None, b"a" * 20_000) and memory.read(1) in (None, b"b" * 20_000)
-    assert seen <= {None, b"a" * 200, b"b" * 200} and len(seen) > 1
-    for writer in writers:
-        assert writer.stdout is not None
-        writer.stdout.close()
+    with ExitStack() as running:
+        writers = [
+            running.enter_context(subprocess.Popen(
+                [sys.executable, "-c", WRITER, str(descriptor), letter, str(number)],
+                pass_fds=(descriptor,), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env,
+            ))
+            for number, letter in enumerate("ab")
+        ]  # fmt: skip
+        os.close(descriptor)
+        for writer in writers:
+            running.callback(writer.kill)
+            assert writer.stdout is not None and writer.stdout.readline()
+        for writer in writers:
+            assert writer.stdin is not None
+            writer.stdin.write(b"go\n")
+            writer.stdin.flush()
+        rows, counts = set[bytes | None](), (set[bytes | None](), set[bytes | None]())
+        all_rows, all_counts = {b"a" * 200, b"b" * 200}, ({b"a", b"a" * 20_000}, {b"b", b"b" * 20_000})
+        readings, until = 0, time.monotonic() + 60
+        while readings < READINGS or not (
+            rows >= all_rows and counts[0] >= all_counts[0] and counts[1] >= all_counts[1]
+        ):
+            assert time.monotonic() < until, "not everything that is written can be read"
+            rows |= {memory.places.get(named(number)) for number in range(8)}
+            for number in (0, 1):
+                counts[number].add(memory.read(number))
+            readings += 1
+        for writer in writers:
+            writer.communicate(timeout=60)
+        assert rows - {None} == all_rows, "a mixture"
+        for whole, seen in zip(all_counts, counts, strict=True):
+            assert seen - {None} == whole, "a mixture"
+        assert all(writer.returncode == 0 for writer in writers)
 
 
 def test_who_is_killed_while_writing_its_counts_leaves_those_before() -> None:
@@ -105,6 +132,20 @@ def test_who_is_killed_while_writing_its_counts_leaves_those_before() -> None:
         assert memory.read(0) == b"second"
     memory.write(0, b"third")
     assert memory.read(0) == b"third"
+
+
+def test_who_is_killed_while_writing_how_much_it_counted_has_counted_nothing() -> None:
+    descriptor = made(1)
+    memory = Memory(descriptor, 1)
+    memory.write(0, b"first")
+    with os.fdopen(descriptor, "r+b") as file:
+        end = file.seek(0, os.SEEK_END) - file.seek(-2 << 18, os.SEEK_END)
+        file.seek(file.read().rindex(b"first") - end - 8, os.SEEK_END)  # behind the number of the writing
+        file.write(bytes(8))
+        file.flush()
+        assert memory.read(0) is None
+    memory.write(0, b"second")
+    assert memory.read(0) == b"second"
 
 
 def test_counts_of_several_are_the_counts_of_one_that_did_it_all() -> None:
@@ -126,12 +167,48 @@ def test_workers_have_one_address_and_nobody_else_has_it() -> None:
     try:
         ports = {line.getsockname()[1] for sockets in lines for line in sockets}
         assert len(ports) == 1
-        lines[0][0].listen()
         with pytest.raises(UsageError, match="already in use; choose another --port"):
-            bound("localhost", ports.pop(), 2)
+            bound("localhost", ports.pop(), 2)  # although no worker serves yet
         host, port = lines[0][0].getsockname()[:2]
-        with closing(socket.create_connection((host, port))):
+        with closing(socket.create_connection((host, port))):  # and who comes already waits for the first
             lines[0][0].accept()[0].close()
     finally:
-        for line in (line for sockets in lines for line in sockets):
-            line.close()
+        close(lines)
+
+
+def test_of_gateways_that_start_at_once_no_two_have_the_port() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+    together = threading.Barrier(8)
+
+    def start() -> list[list[Shared]]:
+        together.wait()
+        with suppress(UsageError):
+            return bound("127.0.0.1", port, 2)
+        return []
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [each.result() for each in [pool.submit(start) for _ in range(8)]]
+    for lines in found:
+        close(lines)
+    assert len([lines for lines in found if lines]) < 2
+
+
+def test_all_workers_have_their_part_of_the_connections() -> None:
+    lines = bound("127.0.0.1", 0, 3)
+    try:
+        for sockets in lines:
+            sockets[0].listen()
+        with ExitStack() as clients:
+            for _ in range(200):
+                clients.enter_context(closing(socket.create_connection(lines[0][0].getsockname())))
+            for line in {sockets[0] for sockets in lines}:
+                line.settimeout(10)
+                line.accept()[0].close()
+    finally:
+        close(lines)
+
+
+def close(lines: list[list[Shared]]) -> None:
+    for line in (line for sockets in lines for line in sockets):
+        line.close()

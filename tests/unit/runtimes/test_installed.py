@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -34,11 +33,20 @@ def test_looking_imports_no_runtime() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_looking_takes_milliseconds() -> None:
-    installed()
-    started = time.perf_counter()
-    installed()
-    assert time.perf_counter() - started < 0.1
+def test_what_is_known_is_not_looked_for_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Folders in which nothing changed are not searched: it would take milliseconds for every request."""
+    real, looked = importlib.util.find_spec, list[str]()
+
+    def counted(name: str) -> object:
+        looked.append(name)
+        return real(name)
+
+    monkeypatch.setattr(module, "find_spec", counted)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])  # nobody else writes there
+    first = installed()
+    assert {"xllamacpp", "faster_whisper"} & set(looked)
+    looked.clear()
+    assert installed() == first and looked == []
 
 
 def test_what_is_installed_while_a_server_runs_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

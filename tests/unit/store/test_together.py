@@ -96,3 +96,23 @@ def test_closing_waits_for_what_is_to_be_written(tmp_path: Path) -> None:
     again = Store(tmp_path / "store.sqlite3")
     assert {row.id for row in again.attempts()} == {each.result() for each in made}
     again.close()
+
+
+def test_a_write_for_which_no_thread_can_be_started_fails_and_the_next_one_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store.sqlite3")
+
+    def none(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", none)
+        refused = [store.together(lambda: store.reserve(ROW)) for _ in range(2)]
+    made = store.together(lambda: store.reserve(ROW))
+    for each in refused:
+        with pytest.raises(StoreError, match="can't start new thread"):
+            each.result(60)
+    name = made.result(60)
+    assert [row.id for row in store.attempts()] == [name]
+    store.close()

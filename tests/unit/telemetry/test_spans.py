@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 from tests.unit.gateway.house import SEEING, STRONG, House, config
+from tests.unit.gateway.test_streams import leave, until
 from tests.unit.telemetry.collector import Collector, Seen
 
 from intermodal.gateway.ledger.minting import digest, mint
@@ -301,11 +301,11 @@ def test_a_bridge_is_a_step_like_any_other(configured: Path, collector: Collecto
 
 
 def test_a_client_that_leaves_is_told_of_too(configured: Path, collector: Collector, host: FakeHost) -> None:
-    host.fault = Fault("slow", 2.0)
+    host.fault = Fault("silent")
     with House() as house:
         tree = {"model": "cloud/strong", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{house.base_url}/chat/completions", json=tree, timeout=0.7, trust_env=False)
+        leave(house, tree, host=host)  # once the host was asked
+        until(lambda: host.attempts[0].client_left is not None)
     request = collector.named(DOOR)
     assert request.failed and request.about["error.type"] == "client_left"
     (step,) = below(collector, request)

@@ -5,8 +5,9 @@ Which wire speaks to a host follows from its protocol: a table of codecs, not a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,9 +16,11 @@ from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn, Thought
+from intermodal.executor.assemble import text_of
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.job import Job, Line, Made
+from intermodal.executor.limits import Limit, last_words
 from intermodal.executor.transport import Server, Timeouts
 from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.world import World
@@ -50,7 +53,6 @@ if TYPE_CHECKING:
 MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
 MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
-_LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
@@ -110,7 +112,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                     # Leaving closes the connection, which is how a server learns that it may stop.
                     return Made(text="".join(text), finish_reason="length", looped=True)
             elif isinstance(event, ReasoningDelta):
-                await line.think(Thought(text=event.text, signature=event.signature))
+                await line.think(Thought(text=event.text, signature=event.signature, summary=event.summary))
             elif isinstance(event, OpaqueBlock):
                 await line.think(Thought(wire=event.wire, body=event.body))
             elif isinstance(event, SpeechDelta):
@@ -125,7 +127,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 reason = event.reason
             elif isinstance(event, Error):
                 raise _charged(event.error, usage)
-    if (cut := cut_in_silence(job.endpoint, job.work, usage.input_tokens)) is not None:
+    if (cut := cut_in_silence(job.endpoint, job.work, usage.input_tokens, lambda: _texts(job))) is not None:
         raise cut
     if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
         usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
@@ -139,6 +141,10 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
         usage=usage,
         said=_said(turn),
     )
+
+
+def _texts(job: Job) -> tuple[str, ...]:
+    return () if job.chat is None else (text_of(job.chat.messages),)
 
 
 def _charged(error: errors.CallError, usage: Usage) -> errors.CallError:
@@ -165,10 +171,12 @@ async def _events(response: Response, decoder: Decoding) -> AsyncIterator[WireEv
 
     chunks = response.chunks()
     response.wordless = True
+    until = math.inf
     while not decoder.done:
         chunk = None
-        if decoder.complete:
-            with anyio.move_on_after(_LAST_WORDS):
+        if decoder.complete:  # what comes is listened to, and does not prolong it
+            until = min(until, anyio.current_time() + last_words(counted=decoder.counted))
+            with Limit(until), suppress(errors.CallError):  # a connection that breaks now breaks off nothing
                 chunk = await anext(chunks, None)
         else:
             chunk = await anext(chunks, None)

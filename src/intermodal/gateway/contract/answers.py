@@ -117,7 +117,8 @@ _RESPONSE = _passing(
     error=or_null(_all(code=TEXT, message=TEXT)), incomplete_details=or_null(_passing(reason=TEXT)),
         instructions=or_null(TEXT),
     metadata={"type": "object"}, parallel_tool_calls=FLAG, tool_choice=ANYTHING, tools=list_of(ANYTHING),
-    temperature=or_null(_NUMBER), top_p=or_null(_NUMBER), usage=or_null(_RESPONSE_USAGE),
+    temperature=or_null(_NUMBER), top_p=or_null(_NUMBER), max_output_tokens=or_null(WHOLE),
+    usage=or_null(_RESPONSE_USAGE),
 )  # fmt: skip
 
 
@@ -131,6 +132,7 @@ def _event(*kinds: str, **fields: Schema) -> Schema:
 
 _PLACE: dict[str, Schema] = {"item_id": TEXT, "output_index": _COUNT}
 _INSIDE: dict[str, Schema] = {**_PLACE, "content_index": _COUNT}
+_SUMMARY: dict[str, Schema] = {**_PLACE, "summary_index": _COUNT}
 _PROBABLES = list_of(ANYTHING)
 RESPONSES: Mapping[str, Schema] = {
     "Response": _RESPONSE,
@@ -144,6 +146,10 @@ RESPONSES: Mapping[str, Schema] = {
         _event("response.refusal.delta", "response.reasoning_text.delta", **_INSIDE, delta=TEXT),
         _event("response.refusal.done", **_INSIDE, refusal=TEXT),
         _event("response.reasoning_text.done", **_INSIDE, text=TEXT),
+        _event("response.reasoning_summary_part.added", "response.reasoning_summary_part.done", **_SUMMARY,
+               part={"type": "object"}),
+        _event("response.reasoning_summary_text.delta", **_SUMMARY, delta=TEXT),
+        _event("response.reasoning_summary_text.done", **_SUMMARY, text=TEXT),
         _event("response.function_call_arguments.delta", **_PLACE, delta=TEXT),
         _event("response.function_call_arguments.done", **_PLACE, arguments=TEXT, name=TEXT),
         object_of(["type"], open=True, type={"type": "string", "not": words(*sorted(_EVENTS))}),
@@ -246,7 +252,7 @@ OTHERS: Mapping[str, Schema] = {
         architecture=_all(input_modalities=_KINDS, native_input_modalities=_KINDS, output_modalities=_TEXTS),
         pricing=or_null(_all(prompt=TEXT, completion=TEXT)), endpoints=_TEXTS,
     ),
-    "Models": _all(object={"const": "list"}, data=list_of(ref("Model")), first_id=TEXT, last_id=TEXT,
+    "Models": _all(object={"const": "list"}, data=list_of(ref("Model")), first_id=or_null(TEXT), last_id=or_null(TEXT),
         has_more={"const": False}),
     "PlanDocument": _all(kind={"const": "intermodal.plan"}, version={"const": 1}, plan=ref("Plan"), text=TEXT),
     "Alive": _all(status={"const": "ok"}),
@@ -260,7 +266,7 @@ OTHERS: Mapping[str, Schema] = {
 
 ERRORS: Mapping[str, Schema] = {
     "OpenAIError": _all(error=_all(message=TEXT, type=words(*sorted(TYPES["openai"])), param={"type": "null"},
-                                   code=one_of(TEXT, WHOLE))),
+                                   code=or_null(TEXT))),
     "AnthropicError": _all(type={"const": "error"}, error=_all(type=words(*sorted(TYPES["anthropic"])), message=TEXT)),
     "OllamaError": _all(error=TEXT),
 }  # fmt: skip

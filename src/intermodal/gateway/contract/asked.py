@@ -230,7 +230,8 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "model": _COMMON["model"], "language": {"type": "string", "description": "ISO 639-1."}, "user": TEXT,
         "file": {"type": "string", "contentMediaType": "application/octet-stream",
             "description": "A recording, or a film."},
-        "response_format": words(*TRANSCRIPTS), "timestamp_granularities[]": TEXT,
+        "response_format": words(*TRANSCRIPTS), "timestamp_granularities[]": words("segment"),
+        "stream": words("false"),
     },
 }  # fmt: skip
 TAKES: Mapping[str, frozenset[str]] = {
@@ -260,7 +261,9 @@ def requests() -> dict[str, Schema]:
     count = {**made["MessagesRequest"], "required": ["model", "messages"]}
     return {
         **SHARED, **made, "CountTokensRequest": count,
-        "ExplainRequest": one_of(ref("ChatRequest"), ref("ResponsesRequest")),
+        "ExplainRequest": one_of(
+            ref("ChatRequest"), ref("ResponsesRequest"), ref("MessagesRequest"), ref("OllamaChatRequest")
+        ),
         "ShowRequest": {**object_of(open=True, model=TEXT, name=TEXT), "anyOf": [{"required": ["model"]},
             {"required": ["name"]}]},
     }  # fmt: skip

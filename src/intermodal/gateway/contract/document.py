@@ -13,8 +13,7 @@ from intermodal.gateway.contract.answers import answers
 from intermodal.gateway.contract.asked import TEXT, WISHED, Schema, ref, requests
 from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.doors import DOORS, Door, words_of
-from intermodal.gateway.messages import Head
-from intermodal.gateway.naming import HEADER
+from intermodal.gateway.messages import HEADER, Head
 from intermodal.wire._json import dumps
 
 JSON = "application/json"
@@ -48,6 +47,7 @@ def _file(kind: str) -> Schema:
 
 
 SAID: Mapping[tuple[str, str], Said] = {
+    ("GET", "/"): Said("A server is here.", gives={"text/plain": TEXT}),
     ("GET", "/healthz"): Said("It lives.", gives=_json("Alive")),
     ("GET", "/readyz"): Said("It could serve: media are decoded, the store is read, a model can be asked.",
         gives=_json("Ready")),
@@ -83,8 +83,8 @@ SAID: Mapping[tuple[str, str], Said] = {
     ("GET", "/api/version"): Said("By which clients of Ollama see that somebody is there, and whose API it is.",
         gives=_json("OllamaVersion")),
     ("POST", "/v1/explain"): Said(
-        "The plan of a chat or a response, priced. Nothing is spent.", "ExplainRequest", _json("PlanDocument"),
-            runs=True),
+        "The plan of a chat in the words of any door, priced. Nothing is spent.", "ExplainRequest",
+            _json("PlanDocument"), runs=True),
     ("GET", "/v1/plans/"): Said("The plan of an answer, of the last few thousand.", gives=_json("PlanDocument"),
         name="plan"),
 }  # fmt: skip
@@ -171,7 +171,7 @@ def _wish(name: str) -> dict[str, Any]:
     header: dict[str, Any] = {"name": f"{HEADER}{name.replace('_', '-')}", "in": "header", "schema": schema}
     if schema.get("type") == "array":
         header |= {"style": "simple", "explode": False}
-    return {**header, "description": f"As `{name}` of the field `intermodal`, which outranks it."}
+    return {**header, "description": f"As `{name}` of the field `intermodal`. Of both, the tighter one holds."}
 
 
 def _operation(method: str, path: str, door: Door) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def _responses(said: Said, family: str, *, body: bool) -> dict[str, Any]:
 
 def _refusals() -> dict[str, Any]:
     """Every status in the words of every family."""
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in FAILED}
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in (*FAILED, "idempotency-replayed")}
     return {
         f"{family}-{status}": {"description": why, "content": {JSON: {"schema": ref(error)}}, "headers": headers}
         for family, error in FAMILIES.items()

@@ -7,6 +7,7 @@ kinds of events, of which servers leave some out.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from time import monotonic
 from typing import Any
 
 from msgspec.structs import replace
@@ -42,7 +43,7 @@ class LiveAnew(Live):
         self._hear(self._decoding.feed(data))
 
     def _ended(self) -> None:
-        if not self.outcome.done():
+        if not self.over:
             self._hear(self._decoding.close())
 
     @property
@@ -63,7 +64,7 @@ class LiveAnew(Live):
     def _hear(self, events: Iterable[WireEvent]) -> None:
         through: list[bytes] = []
         end = self._told_anew(events, through)
-        if not self.outcome.done():
+        if not self.over:
             self._pass(through, end)
 
     def _told_anew(self, events: Iterable[WireEvent], through: list[bytes]) -> End:
@@ -101,7 +102,7 @@ class LiveAnew(Live):
         if said:
             self.text.append(said)
         if self.first_at is None and (said.strip() or not isinstance(event, TextDelta)):
-            self.first_at = self._loop.time()
+            self.first_at = monotonic()
         return "looped" if self._guard is not None and said and self._loops(said) else ""
 
     def _joined(self, through: list[bytes]) -> bytes:

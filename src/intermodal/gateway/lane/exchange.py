@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any, Literal, NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import Refusal
 from intermodal.executor.guard import LoopGuard
+from intermodal.executor.limits import last_words
 from intermodal.executor.speaker import Speaker
 from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of
@@ -36,7 +40,6 @@ MAX_ERROR = 1 << 20  # bytes of a reply that is an error
 _LOOK = 120  # characters between two looks for an answer that repeats itself
 BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
 _NAMES = 4  # of one model, in one stream
-_LAST_WORDS = 0.5  # seconds to wait for usage or [DONE] after the finish reason
 
 End = Literal["", "done", "looped"]
 
@@ -70,12 +73,13 @@ class Reader(Protocol):
 
 
 class Exchange:
-    """A reply on its way. ``outcome`` is set when there is nothing more to wait for: None, or why it failed."""
+    """A reply on its way. ``over``: there is nothing more to wait for, and ``error`` is None, or why it failed."""
 
     waits = False
 
-    def __init__(self, endpoint: str, secret: str, reader: Reader, loop: asyncio.AbstractEventLoop) -> None:
-        self.outcome: asyncio.Future[errors.CallError | None] = loop.create_future()
+    def __init__(self, endpoint: str, secret: str, reader: Reader) -> None:
+        self.over = False
+        self.error: errors.CallError | None = None
         self.first_at: float | None = None
         self.usage: Counts | None = None
         self.refusal: list[str] = []
@@ -87,39 +91,57 @@ class Exchange:
         self._endpoint = endpoint
         self._secret = secret
         self._reader = reader
-        self._loop = loop
         self._status = 0
         self._headers: Mapping[str, str] = {}
         self._body: list[bytes] = []
         self._size = 0
+        self._then: Callable[[errors.CallError | None], None] | None = None
+
+    # ---- for whoever waits
+
+    def then(self, do: Callable[[errors.CallError | None], None]) -> None:
+        """Called once, when it is over. It must not raise."""
+        self._then = do
 
     # ---- what the connection says (pipes.Listener)
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
-        self._status, self._headers = status, dict(headers)
+        self._status, self._headers = status, headers
         if 200 <= status < 300 and headers.get("content-type", "").lower().startswith("text/html"):
             what = "answered with a web page and not as a model's server does"
             self._fail(errors.CallError(what, where=self._endpoint, todo="check the host's base_url", status=status))
+            self._settled()
 
     def data(self, data: bytes) -> None:
         if not 200 <= self._status < 300:
             if self._size < MAX_ERROR:
                 self._gather(data)
-        elif not self.outcome.done():
+        elif not self.over:
             self._take(data)
+            self._settled()
 
     def end(self) -> None:
-        if self.outcome.done():
+        if self.over:
             return
         if 200 <= self._status < 300:
             self._ended()
         else:
             self._fail(self._classified(b"".join(self._body)[:MAX_ERROR]))
+        self._settled()
 
     def failed(self, error: errors.CallError) -> None:
+        if self.over:
+            return
         if not 200 <= self._status < 300 and self._status:  # the status alone must do
             error = self._classified(b"".join(self._body)[:MAX_ERROR])
-        self._fail(error)
+        self._broke(error)
+        self._settled()
+
+    def _settled(self) -> None:
+        """Once all that came is looked at: what came before a failure was said, too."""
+        if self.over and self._then is not None:
+            then, self._then = self._then, None
+            then(self.error)
 
     def broken(self, error: BaseException) -> bytes:
         """The last event of a stream that failed."""
@@ -160,14 +182,21 @@ class Exchange:
         return status.classify(self._status, self._headers, body, self._endpoint, secrets=(self._secret,))
 
     def _fail(self, error: errors.CallError) -> None:
-        if not self.outcome.done():
+        if not self.over:
             if self.usage is not None and self.usage.output_tokens:
                 error.billing = "billed"
-            self.outcome.set_result(error)
+            self._end(error)
 
     def _succeed(self) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(None)
+        if not self.over:
+            self._end(None)
+
+    def _end(self, error: errors.CallError | None) -> None:
+        self.over, self.error = True, error
+
+    def _broke(self, error: errors.CallError) -> None:
+        """It broke off, or time is up."""
+        self._fail(error)
 
     def _reread(self, data: bytes, *, part: bool = False) -> list[WireEvent] | None:
         """What is written in an unusual way, by the codec that reads it everywhere else; None where it failed.
@@ -214,8 +243,8 @@ class Whole(Exchange):
                 return
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
-        self.first_at = self._loop.time()
-        self._note(piece._replace(text=joined(piece.text)) if piece.halved else piece)
+        self.first_at = monotonic()
+        self._note(replace(piece, text=joined(piece.text)) if piece.halved else piece)
         if piece.usage is not None:
             self.counted = piece.counted
         self.items += self._reader.items(self.raw)
@@ -230,7 +259,7 @@ class Teller(NamedTuple):
         begin: writes the head of the answer; called once, at the first visible word.
         told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then.
         tokens: of a text, where nobody else counts them.
-        wanted: the client asked for the usage. guarded: an answer that repeats itself is stopped.
+        wanted: it asks for the usage. guarded: an answer that repeats itself is stopped. fields: as they came.
     """
 
     reply: Reply
@@ -241,6 +270,7 @@ class Teller(NamedTuple):
     tokens: Callable[[str], int]
     wanted: bool
     guarded: bool
+    fields: Mapping[str, Any]
 
 
 class Live(Exchange):
@@ -251,7 +281,8 @@ class Live(Exchange):
     def __init__(
         self, endpoint: str, secret: str, reader: Reader, loop: asyncio.AbstractEventLoop, teller: Teller
     ) -> None:
-        super().__init__(endpoint, secret, reader, loop)
+        super().__init__(endpoint, secret, reader)
+        self._loop = loop
         self.pipe: Pipe | None = None
         self.begun = False
         self._teller = teller
@@ -302,9 +333,9 @@ class Live(Exchange):
         end: End = ""
         for event in data[: cut - 2].split(b"\n\n"):
             end = self._event(event, through)
-            if end or self.outcome.done():
+            if end or self.over:
                 break
-        if not self.outcome.done():
+        if not self.over:
             self._pass(through, end)
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
@@ -342,8 +373,8 @@ class Live(Exchange):
         else:
             through.append(event if simple else b"data: " + payload)
         if piece.visible and self.first_at is None:
-            self.first_at = self._loop.time()
-        if self._tries and self.first_at is not None and simple and piece.of_words:
+            self.first_at = monotonic()
+        if self._tries and len(self.text) > 1 and simple and piece.of_words:  # the first word goes out before that
             self._tries -= 1
             self._like = likeness_of(event, piece)
         if self._guard is not None and piece.text and self._loops(piece.text):
@@ -364,7 +395,7 @@ class Live(Exchange):
                     return None
                 piece = ours
         if piece.halved or self._halves.held:
-            piece = piece._replace(text=self._halves.join(piece.text))
+            piece = replace(piece, text=self._halves.join(piece.text))
         return payload, piece
 
     def _reread_event(self, event: bytes, through: list[bytes]) -> End:
@@ -436,7 +467,7 @@ class Live(Exchange):
             self._reply.put(data)
             if self._reply.behind and self.pipe is not None:
                 self.pipe.pause()
-        if self.finish and not self.outcome.done():
+        if self.finish and not self.over:
             self._wait_for_more()
 
     def _told_before(self, through: list[bytes]) -> None:
@@ -449,8 +480,19 @@ class Live(Exchange):
         return b"\n\n".join(through) + b"\n\n" if through else b""
 
     def _wait_for_more(self) -> None:
-        if self._timer is None:
-            self._timer = self._loop.call_later(_LAST_WORDS, self._ended)
+        """For what it counts, and then for its last word."""
+        until = self._loop.time() + last_words(counted=self.usage is not None)
+        if self._timer is None or until < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(until, self._waited)
+
+    def _waited(self) -> None:
+        self._timer = None
+        if self.pipe is not None and self.pipe.behind:  # it may have come, and is not read
+            self._wait_for_more()
+        else:
+            self.end()
 
     def _succeed(self) -> None:
         if self._timer is not None:
@@ -494,11 +536,11 @@ class Live(Exchange):
         )
 
     def _ended(self) -> None:
-        if self.outcome.done():
+        if self.over:
             return
         if self._rest and not self._whole:  # the last line may be without its end
             self._take(b"\n\n")
-            if self.outcome.done():
+            if self.over:
                 return
         if self._whole:
             self._come_whole(b"".join(self._body))
@@ -523,11 +565,11 @@ class Live(Exchange):
                 self._event(plain, through)
         self._pass(through, "done")
 
-    def failed(self, error: errors.CallError) -> None:
+    def _broke(self, error: errors.CallError) -> None:
         if self.finish and (self.begun or self.refused):
             self._ended()
         else:
-            super().failed(error)
+            self._fail(error)
 
     def _fail(self, error: errors.CallError) -> None:
         if self._timer is not None:

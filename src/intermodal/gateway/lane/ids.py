@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 import os
 import struct
-import time
 
 _number = itertools.count(int.from_bytes(os.urandom(2), "big"))
 _VERSION, _VARIANT = 0x7000, 0x8000
@@ -15,8 +14,11 @@ _pack = struct.Struct(">QH6s").pack
 _rest = os.urandom(6)  # of this process; a child that was forked would share it, and none is
 
 
-def new_id() -> bytes:
-    """16 bytes: milliseconds, a count within them, and what tells this process from others."""
-    count = next(_number)
-    high, low = _VERSION | (count >> 12 & 0xFFF), _VARIANT | (count & 0xFFF)
-    return _pack(int(time.time() * 1000) << 16 | high, low, _rest)
+def new_ids(now: float) -> tuple[bytes, bytes]:
+    """Two of 16 bytes: milliseconds, a count within them, and what tells this process from others. ``now``: seconds
+    since the epoch."""
+    moment, one, other = int(now * 1000) << 16, next(_number), next(_number)
+    return (
+        _pack(moment | _VERSION | (one >> 12 & 0xFFF), _VARIANT | (one & 0xFFF), _rest),
+        _pack(moment | _VERSION | (other >> 12 & 0xFFF), _VARIANT | (other & 0xFFF), _rest),
+    )

@@ -29,12 +29,8 @@ class Body:
     def __init__(self, text: bytes, media: tuple[memoryview, ...] = ()) -> None:
         self.text = text
         self._media = media
+        self.lifted = bool(media)  # something is not in the text
         self._found: set[int] = set()
-
-    @property
-    def lifted(self) -> bool:
-        """Something is not in the text."""
-        return bool(self._media)
 
     @property
     def complete(self) -> bool:

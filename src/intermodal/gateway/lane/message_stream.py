@@ -5,6 +5,8 @@ Its counts come with the event before the last, which is where what we have to s
 
 from __future__ import annotations
 
+from time import monotonic
+
 from intermodal.gateway.lane.exchange import End, Live, payload_of
 from intermodal.gateway.lane.message_replies import Event, counts_in, event_of, with_usage
 from intermodal.gateway.lane.replies import rewritten
@@ -85,7 +87,7 @@ class LiveMessage(Live):
             self.text.append(found.text)
         self.finish = found.finish or self.finish
         if found.visible and self.first_at is None:
-            self.first_at = self._loop.time()
+            self.first_at = monotonic()
         return found
 
     def _end_of(self, payload: bytes, counted: bytes) -> bytes:
@@ -119,7 +121,7 @@ class LiveMessage(Live):
         if self.refused:
             self._succeed()
             return
-        self.first_at = self._loop.time()
+        self.first_at = monotonic()
         self.begun = True
         self._teller.begin()
         through = b"".join(map(self._reader.encoder(self._model).feed, events))

@@ -146,7 +146,7 @@ class _Reader:
                 return False
             content = "\n".join(inner.text or "" for inner in content)
         self._turn("tool")
-        self.digest.update(f"\0{block.tool_use_id} {content}".encode("utf-8", "replace"))
+        self.digest.update(b"\0" + content.encode("utf-8", "replace"))
         self.shapes.append(("result", measured(content, self._measure, self.texts)))
         return True
 
@@ -157,7 +157,7 @@ class _Reader:
             return self._picture(block.source)
         if block.type == "tool_use" and role == "assistant":
             self._turn(role)
-            self.digest.update(f"\0{block.id} {block.name}".encode("utf-8", "replace"))
+            self.digest.update(b"\0" + block.name.encode("utf-8", "replace"))
             arguments = bytes(block.input).decode("utf-8", "replace")
             self.shapes.append(("call", block.name, measured(arguments, self._measure, self.texts)))
             return True

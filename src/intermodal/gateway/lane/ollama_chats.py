@@ -15,6 +15,7 @@ from intermodal.gateway.lane.pictures import Seen, seen_in
 from intermodal.gateway.lane.reading import Chat, Measure, Opened, settings_in
 from intermodal.gateway.lane.turns import Turns, read_turns
 from intermodal.wire._json import dumps, loads
+from intermodal.wire.ollama_served import Calls
 
 KEPT = ("messages",)
 TAKEN = frozenset({"model", "stream", "format", "options", "keep_alive", "tools", "intermodal", *KEPT})
@@ -73,7 +74,7 @@ class _Reader:
     def __init__(self, body: Body, turns: Turns) -> None:
         self._body = body
         self._turns = turns
-        self._called: dict[str, str] = {}
+        self._called = Calls()
         self._out: Pieces = [b"["]
 
     def written(self) -> Pieces:
@@ -85,6 +86,7 @@ class _Reader:
             self._out.append(b",")
         self._out.append(b'{"role":"%b","content":' % role.encode())
         turns.begin(role)
+        self._called.begin(role)
         said = _word.decode(message.content) or ""
         self._out.append(memoryview(message.content) if said else _NOTHING)
         done = self._result(message, said) if role == "tool" else self._parts(message, said)
@@ -94,11 +96,11 @@ class _Reader:
         return done
 
     def _result(self, message: _Message, said: str) -> bool:
-        name = message.tool_call_id or message.tool_name or ""
+        name = self._called.result(message.tool_call_id, message.tool_name)
         self._out += (b',"tool_call_id":', dumps(name))
-        if name in self._called:
-            self._out += (b',"tool_name":', dumps(self._called[name]))
-        return self._turns.result(name, said)
+        if name in self._called.tools:
+            self._out += (b',"tool_name":', dumps(self._called.tools[name]))
+        return self._turns.result(said)
 
     def _parts(self, message: _Message, said: str) -> bool:
         """In their order: pictures, thoughts, words, calls."""
@@ -124,16 +126,16 @@ class _Reader:
 
     def _calls(self, calls: list[_Call]) -> bool:
         for number, call in enumerate(calls):
-            name, tool = call.id or f"call_{number}", call.function.name
+            tool = call.function.name
+            name = self._called.call(call.id, tool)
             arguments = dumps(loads(bytes(call.function.arguments)) or {})
             if arguments[:1] != b"{":
                 return False
-            self._called[name] = tool
             self._out += (
                 b"," if number else b',"tool_calls":[', b'{"id":', dumps(name), b',"function":{"name":', dumps(tool),
                 b',"arguments":', arguments, b"}}",
             )  # fmt: skip
-            if not self._turns.call(name, tool, arguments.decode()):
+            if not self._turns.call(tool, arguments.decode()):
                 return False
         if calls:
             self._out.append(b"]")

@@ -10,9 +10,10 @@ import msgspec
 
 from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.gateway.lane.replies import Piece
-from intermodal.wire._json import count, dumps
+from intermodal.wire._json import count, dumps, loads
 from intermodal.wire.call import Usage
 from intermodal.wire.ollama_reply import FINISH_REASONS
+from intermodal.wire.ollama_served import lasted
 
 UNCOUNTED = b"{}"
 
@@ -70,4 +71,6 @@ def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes)
     """A reply, with the model's name as the client has it and what is told of the run beside its counts."""
     usual = {"prompt_eval_count": b"0", "eval_count": b"0"}
     fields: dict[str, Any] = {**usual, **taken_apart(data), "model": dumps(model), "intermodal": about}
+    if "total_duration" not in fields:
+        fields |= {name: dumps(value) for name, value in lasted(loads(about)).items()}
     return put_together(fields)

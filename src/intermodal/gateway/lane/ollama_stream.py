@@ -6,6 +6,7 @@ written in an unusual way) is told anew, so that calls have ids and come whole b
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -53,13 +54,13 @@ class LiveLines(LiveAnew):
         end: End = ""
         for line in data[:cut].split(b"\n"):
             end = self._heard(line.strip(BLANK), through)
-            if end or self.outcome.done():
+            if end or self.over:
                 break
-        if not self.outcome.done():
+        if not self.over:
             self._pass(through, end)
 
     def _ended(self) -> None:
-        if self._rest and not self.outcome.done():  # the last line may be without its end
+        if self._rest and not self.over:  # the last line may be without its end
             self._take(b"\n")
         super()._ended()
 
@@ -85,7 +86,7 @@ class LiveLines(LiveAnew):
         if text:
             self.text.append(text)
         if self.first_at is None and (said.thinking or text.strip()):
-            self.first_at = self._loop.time()
+            self.first_at = monotonic()
         return "looped" if self._guard is not None and text and self._loops(text) else ""
 
     def _anew(self, line: bytes, through: list[bytes]) -> End:
@@ -93,10 +94,11 @@ class LiveLines(LiveAnew):
         return self._told_anew(self._decoding.feed(line + b"\n"), through)
 
     def _ending(self, data: bytes) -> bytes:
-        """What the host says of its end besides goes on."""
+        """What the host says of its end besides goes on, and how long it took as the host has it."""
         before, _, last = data.rstrip(b"\n").rpartition(b"\n")
         try:
             more = taken_apart(self._end_line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             more = {}
-        return before + b"\n" * bool(before) + put_together({**more, **taken_apart(last)}) + b"\n"
+        ours = {name: raw for name, raw in taken_apart(last).items() if name not in more or name != "total_duration"}
+        return before + b"\n" * bool(before) + put_together({**more, **ours}) + b"\n"

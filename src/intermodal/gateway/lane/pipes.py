@@ -8,7 +8,10 @@ What fails is told in the words and classes of ``executor/transport.py``, whose 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import select
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httptools
@@ -17,6 +20,7 @@ from intermodal import errors
 from intermodal.executor.transport import (
     FAILURES,
     KEEP_ALIVE,
+    UNREADABLE,
     Server,
     Timeouts,
     certificates,
@@ -24,6 +28,8 @@ from intermodal.executor.transport import (
     request_headers,
     why,
 )
+from intermodal.executor.unpacking import Unpacker, Unreadable, unpacker
+from intermodal.gateway.outbox import Outbox
 
 if TYPE_CHECKING:
     import ssl
@@ -81,11 +87,13 @@ class Target:
 class Pipes:
     """All connections of a process. ``opened`` counts those that were made, ``reused`` requests on one that was."""
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox | None = None) -> None:
+        self.outbox = outbox or Outbox()
         self.opened = 0
         self.reused = 0
         self._idle: dict[tuple[bool, str, int], list[Pipe]] = {}
         self._all: set[Pipe] = set()
+        self._opening = 0  # connections that are being made
         self._tls: ssl.SSLContext | None = None
 
     def take(self, target: Target, now: float) -> Pipe | None:
@@ -93,19 +101,25 @@ class Pipes:
         waiting = self._idle.get(target.key)
         while waiting:
             pipe = waiting.pop()  # the one that was used last is the one that is open most likely
-            if pipe.open and now - pipe.since < KEEP_ALIVE:
+            if pipe.open and now - pipe.since < KEEP_ALIVE and not pipe.heard():
                 self.reused += 1
                 return pipe
             pipe.abort()
         return None
 
+    def untake(self, pipe: Pipe) -> None:
+        """It was not used."""
+        self.reused -= 1
+        self.free(pipe)
+
     async def connect(self, target: Target, where: str) -> Pipe:
         """A new connection. Raises Unreachable."""
-        if len(self._all) >= MOST:
+        if len(self._all) + self._opening >= MOST:
             what = FAILURES["PoolTimeout"][1]
             raise errors.Unreachable(what, where=where, todo="try again later", sent=False)
         loop = asyncio.get_running_loop()
         more: dict[str, Any] = {}
+        self._opening += 1
         try:
             if target.secure:
                 more = {"ssl": self._context(), "server_hostname": target.host}
@@ -120,6 +134,8 @@ class Pipes:
         except (OSError, ValueError) as error:
             reason, todo = why(error)
             raise errors.Unreachable(FAILURES["ConnectError"][1] + reason, where=where, todo=todo, sent=False) from None
+        finally:
+            self._opening -= 1
         self.opened += 1
         return pipe
 
@@ -155,20 +171,46 @@ class Pipes:
             waiting.remove(pipe)
 
 
+def with_one_length(reply: bytes) -> bytes:
+    """A reply that says the same length several times, with it said once: RFC 9110 (8.6) lets it be read so, and llhttp
+    does not read it. Nothing for any other, and for one whose head is not whole."""
+    head, end, rest = reply.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    lengths = [line for line in lines if line[:15].lower() == b"content-length:"]
+    if not end or len(lengths) < 2 or len({line[15:].strip() for line in lengths}) > 1:
+        return b""
+    return b"\r\n".join([*(line for line in lines if line not in lengths), lengths[0]]) + end + rest
+
+
+class _Line(Protocol):
+    def fileno(self) -> int: ...
+
+
+def _ear(line: _Line) -> Callable[[], object]:
+    """What looks whether something may be read: a call of the system, which takes half a microsecond."""
+    if not hasattr(select, "poll"):  # Windows
+        return lambda: line.fileno() < 0 or select.select([line], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(line, select.POLLIN)
+    return partial(poll.poll, 0)
+
+
 class Pipe(asyncio.Protocol):
     """One connection, one request at a time."""
 
     def __init__(self, pipes: Pipes, target: Target, loop: asyncio.AbstractEventLoop) -> None:
         self.key = target.key
         self.open = False
-        self.since = loop.time()  # when it was last used
+        self.since = monotonic()  # when it was last used
         self.deadline = float("inf")
         self.listener: Listener | None = None
         self.wordless = False  # nothing of the answer was said yet: the time until its first word still runs
         self._pipes = pipes
         self._loop = loop
         self._transport: asyncio.Transport
-        self._parser: httptools.HttpResponseParser
+        # Whether something came that nobody has read yet: an end, or a reply to nothing.
+        self.heard: Callable[[], object]
+        self._parser = httptools.HttpResponseParser(self)  # of one reply after another
         self._timeouts = target.timeouts
         self._where = ""
         self._answering = False  # something of a reply came
@@ -177,11 +219,16 @@ class Pipe(asyncio.Protocol):
         self._paused = False
         self._behind = False  # who reads the answer is: the host is not the one that is silent
         self._before = 0  # bytes that came before the headers were whole
+        self._head = b""  # and what they were
         self._got: list[bytes] = []  # of an answer, what came at once: hosts put each word into a chunk of its own
+        self._unpacker: Unpacker | None = None  # of a reply that comes compressed
+        self._whole = False  # the reply has come to its end
+        self._stays = False  # after which the host keeps the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_ROOM)
+        self.heard = _ear(transport.get_extra_info("socket"))
         self.open = True
         self._pipes.began(self)
 
@@ -190,15 +237,17 @@ class Pipe(asyncio.Protocol):
     def send(self, target: Target, body: Sequence[bytes | memoryview], listener: Listener, where: str) -> None:
         """Write a request; its reply goes to the listener."""
         self.listener, self._where, self._timeouts = listener, where, target.timeouts
-        self._answering = self._more = self._behind = False
-        self._before = 0
+        self._answering = self._more = self._behind = self._whole = False
+        self._before, self._head = 0, b""
         self.wordless = True
-        self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
+        self._said: list[tuple[bytes, bytes]] = []
         size = sum(map(len, body))
         head = b"%b%d\r\n\r\n" % (target.head, size)
-        if size <= _ROOM:
+        if size <= _ROOM and listener.waits:  # its first word is looked out for
             self._transport.write(b"".join((head, *body)))
+        elif size <= _ROOM:
+            self._pipes.outbox.write(self._transport, b"".join((head, *body)))
         else:
             self._left = [memoryview(head), *(memoryview(piece) for piece in body)]
             self._write()
@@ -227,7 +276,12 @@ class Pipe(asyncio.Protocol):
     def _wait_for_it(self) -> None:
         """The host's turn, from when the last byte left; until then it must go on taking what is sent."""
         if not self._answering:
-            self.deadline = self._loop.time() + (self._timeouts.idle if self._left else self._timeouts.first_byte)
+            self.deadline = monotonic() + (self._timeouts.idle if self._left else self._timeouts.first_byte)
+
+    @property
+    def behind(self) -> bool:
+        """Nothing is read, since who reads the answer is behind."""
+        return self._behind
 
     def pause(self) -> None:
         """Who reads the answer is behind."""
@@ -242,7 +296,7 @@ class Pipe(asyncio.Protocol):
         self._behind = False
         if self.open:
             self._transport.resume_reading()
-        self.deadline = self._loop.time() + self._timeouts.idle
+        self.deadline = monotonic() + self._timeouts.idle
 
     def abort(self) -> None:
         """Close it at once: a host that answers stops working, and charging, for nobody."""
@@ -286,20 +340,37 @@ class Pipe(asyncio.Protocol):
             return
         if not self._answering:
             self._before += len(data)
+            self._head += data
         try:
-            self._parser.feed_data(data)
+            self._feed(data)
         except (httptools.HttpParserUpgrade, httptools.HttpParserError):
             self._hand_on()
-            self._fail(self._broken("RemoteProtocolError"))
+            if self._whole:
+                self._more = True  # what followed is none
+                self._ended()
+            else:
+                self._fail(self._broken(UNREADABLE))
         else:
             self._hand_on()
-            if self.listener is None:
+            if self._whole:
+                self._ended()
+            elif self.listener is None:
                 if self._more:
                     self.abort()  # a reply to nothing
             elif not self._answering and self._before > _HEAD:
-                self._fail(self._broken("RemoteProtocolError"))
+                self._fail(self._broken(UNREADABLE))
             elif not self.wordless and not self._behind:
-                self.deadline = self._loop.time() + self._timeouts.idle
+                self.deadline = monotonic() + self._timeouts.idle
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            again = b"" if self._answering else with_one_length(self._head)
+            if not again:
+                raise
+            self._said, self._parser = [], httptools.HttpResponseParser(self)
+            self._parser.feed_data(again)
 
     def eof_received(self) -> bool:
         return False
@@ -313,59 +384,79 @@ class Pipe(asyncio.Protocol):
         if self._answering and self._until_close:
             listener.end()  # a reply without a length ends with its connection
             return
-        listener.failed(self._broken("ReadError" if self.sent else "WriteError"))
+        listener.failed(self._broken(FAILURES["ReadError" if self.sent else "WriteError"][1]))
 
     @property
     def _until_close(self) -> bool:
         said = self._headers
         return "content-length" not in said and said.get("transfer-encoding", "").lower() != "chunked"
 
-    def _broken(self, name: str) -> errors.CallError:
-        what = FAILURES[name][1]
+    def _broken(self, what: str) -> errors.CallError:
         if self._answering:
             return errors.StreamCut(f"{what} in the middle of its answer", where=self._where, todo="ask again")
-        after = " without an answer" if self.sent else ""
+        after = " without an answer" if self.sent and what != UNREADABLE else ""
         found = errors.Unreachable(what + after, where=self._where, sent=self.sent)
-        found.hung_up = self.sent and name == "ReadError"
+        found.hung_up = self.sent and what == FAILURES["ReadError"][1]
         return found
 
     # ---- the parser's side
 
     def on_message_begin(self) -> None:
-        self._more = self.listener is None
+        self._more = self._whole or self.listener is None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self._headers) >= _HEADERS:
+        if len(self._said) >= _HEADERS:
             raise ValueError("more headers than a host has to say")  # which ends the parsing
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
+        self._said.append((name, value))
 
     def on_headers_complete(self) -> None:
+        said, self._said = self._said, []
+        if self._whole:
+            return
+        self._headers = {name.decode("latin-1").lower(): value.decode("latin-1").strip() for name, value in said}
         status = self._parser.get_status_code()
         if status >= 200 and self.listener is not None:
-            self._answering = True
+            self._answering, self._head = True, b""
             self.wordless = self.listener.waits
+            self._unpacker = unpacker(self._headers)
             self.listener.head(status, self._headers)
 
     def on_body(self, data: bytes) -> None:
-        self._got.append(data)
+        if not self._whole:
+            self._got.append(data)
 
     def _hand_on(self) -> None:
         """What came at once goes on at once: a client is written to once for fifty words, not fifty times."""
         if self._got:
             data = self._got[0] if len(self._got) == 1 else b"".join(self._got)
             self._got.clear()
-            if self.listener is not None:
+            if self._unpacker is not None:
+                self._unpack(self._unpacker, data)
+            elif self.listener is not None:
                 self.listener.data(data)
+
+    def _unpack(self, by: Unpacker, data: bytes) -> None:
+        try:
+            for piece in by.feed(data):
+                if self.listener is None:  # it has what it wanted
+                    return
+                self.listener.data(piece)
+        except Unreadable as error:
+            self._fail(errors.StreamCut(str(error), where=self._where, todo="ask again"))
 
     def on_message_complete(self) -> None:
         if not self._answering:  # 100 Continue, 103 Early Hints
             self._headers = {}
-            return
-        self._hand_on()
+        elif not self._whole:
+            self._whole, self._stays = True, self._parser.should_keep_alive()
+
+    def _ended(self) -> None:
+        """The reply is whole. Said when the parser has returned: who hears it may send the next request at once."""
+        self._whole = False
         listener, self.listener = self.listener, None
         self.resume()  # a reader that was behind at the end is no concern of the next request's
-        self.deadline, self.since = float("inf"), self._loop.time()
-        if self._parser.should_keep_alive() and not self._left and self.open:
+        self.deadline, self.since = float("inf"), monotonic()
+        if self._stays and not self._left and self.open and not self._more:
             self._pipes.free(self)
         else:
             self.abort()

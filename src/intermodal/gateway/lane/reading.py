@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -90,12 +90,13 @@ LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by t
 
 _messages = msgspec.json.Decoder(list[_Message])
 _word = msgspec.json.Decoder(str)
+_NO_MEDIUM = 100  # letters; longer words without a blank are media
 _options = msgspec.json.Decoder(dict[str, Any])
 _TRUE, _FALSE, _NULL = b"true", b"false", b"null"
 _AS_THEY_CAME: Mapping[str, Sequence[bytes | memoryview]] = MappingProxyType({})
 
 
-class Chat(NamedTuple):
+class Chat(msgspec.Struct, frozen=True):
     """A chat for the lane.
 
     Attributes:
@@ -122,13 +123,22 @@ class Chat(NamedTuple):
     written: Mapping[str, Sequence[bytes | memoryview]] = _AS_THEY_CAME
     plain: bool = True
 
+    def words(self) -> Iterator[str]:
+        """All that it says, names of fields left out. For what is seldom: it is read once more."""
+        left: list[object] = [msgspec.json.decode(field) for field in self.fields.values()]
+        while left:
+            tree = left.pop()
+            if isinstance(tree, str):
+                if " " in tree or len(tree) < _NO_MEDIUM:
+                    yield tree
+            elif isinstance(tree, dict):
+                left += tree.values()
+            elif isinstance(tree, list):
+                left += tree
 
-class Opened(NamedTuple):
-    """A body as far as all wires have it."""
 
-    fields: Mapping[str, msgspec.Raw]
-    model: str
-    stream: bool
+# A body as far as all wires have it: its fields, the model as it was asked for, whether it is to be streamed.
+Opened = tuple[Mapping[str, msgspec.Raw], str, bool]
 
 
 def opened_body(body: bytes, taken: frozenset[str]) -> Opened | None:
@@ -140,7 +150,7 @@ def opened_body(body: bytes, taken: frozenset[str]) -> Opened | None:
         model, stream = _word.decode(fields["model"]), _said(fields, "stream")
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
-    return Opened(fields, model, stream == _TRUE) if stream in (b"", _TRUE, _FALSE, _NULL) else None
+    return (fields, model, stream == _TRUE) if stream in (b"", _TRUE, _FALSE, _NULL) else None
 
 
 def settings_in(fields: Mapping[str, msgspec.Raw], but: frozenset[str]) -> tuple[tuple[str, bytes], ...]:
@@ -215,7 +225,7 @@ def _shape(
     if message.role == "tool":
         if not isinstance(content, str) or message.tool_call_id is None or message.tool_calls:
             return None
-        digest.update(f"\0{message.tool_call_id} {content}".encode("utf-8", "replace"))
+        digest.update(b"\0" + content.encode("utf-8", "replace"))
         return "tool", measured(content, measure, texts)
     if isinstance(content, str):
         if not content.strip():
@@ -236,7 +246,7 @@ def _shape(
             return None
         for call in message.tool_calls:
             name, arguments = call.function.name, call.function.arguments
-            digest.update(f"\0{call.id} {name}".encode("utf-8", "replace"))
+            digest.update(b"\0" + name.encode("utf-8", "replace"))
             shape = (*shape, "call", name, measured(arguments, measure, texts))
     return shape
 

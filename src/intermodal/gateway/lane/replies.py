@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from functools import lru_cache
+from typing import Annotated, Any
 from uuid import uuid4
 
 import msgspec
+from msgspec.structs import replace
 
 from intermodal.content import ToolCall
 from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
@@ -93,7 +95,7 @@ _raws, _choice = msgspec.json.Decoder(list[msgspec.Raw]), msgspec.json.Decoder(_
 _counts = msgspec.json.Decoder(_Counts)
 
 
-class Piece(NamedTuple):
+class Piece(msgspec.Struct, frozen=True):
     """What one reply, or one chunk of a stream, says.
 
     ``usage`` is what it counts, None where it does not; ``counted`` the same as it came. ``calls`` by place. A refusal
@@ -142,14 +144,14 @@ def read(data: bytes | memoryview) -> Piece | None:
     reason = choice.finish_reason or ""
     if reason.lower() == "error":  # OpenRouter: the provider failed in the middle
         return None
-    calls = tuple(
+    calls = tuple([
         (place if call.index is None else call.index, call.id or "", (call.function and call.function.name) or "")
-        for place, call in enumerate(said.tool_calls or ())
-    )
+        for place, call in enumerate(said.tool_calls)
+    ]) if said.tool_calls else ()  # fmt: skip
     text = said.content or ""
     seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
     finish = FINISH_REASONS.get(reason.lower(), reason[:40]) if reason else ""
-    indexes = tuple(each.index or 0 for each in reply.choices)
+    indexes = tuple([each.index or 0 for each in reply.choices])
     return Piece(text, seen, said.refusal or "", finish, usage, counted, bytes(reply.model), calls, indexes=indexes)
 
 
@@ -205,9 +207,10 @@ def _halved(data: bytes) -> Piece | None:
     if piece is None or not piece.text:
         return piece
     said = loads_with_halves(data)["choices"][0]
-    return piece._replace(text=(said.get("message") or said.get("delta"))["content"], halved=True)
+    return replace(piece, text=(said.get("message") or said.get("delta"))["content"], halved=True)
 
 
+_quoted = lru_cache(maxsize=1024)(dumps)
 _NOTHING, _NO_GIVEN, _NO_MADE = _Said(), _Given(), _Made()
 
 
@@ -232,7 +235,7 @@ def rewritten(
             raise
         return rewritten(without, model, counted, about, chunk=chunk).replace(mark, b"\\")
     if model is not None:
-        fields["model"] = dumps(model)
+        fields["model"] = _quoted(model)
     if counted is None:
         fields.pop("usage", None)
     else:

@@ -33,6 +33,7 @@ _NEEDED = ("input_tokens", "output_tokens", "total_tokens")
 _USUAL: Mapping[str, bytes] = {
     "object": b'"response"', "error": _NULL, "incomplete_details": _NULL, "instructions": _NULL, "metadata": b"{}",
     "parallel_tool_calls": b"true", "tool_choice": b'"auto"', "tools": b"[]", "temperature": _NULL, "top_p": _NULL,
+    "max_output_tokens": _NULL,
 }  # fmt: skip
 
 
@@ -150,16 +151,19 @@ def read(data: bytes | memoryview) -> Piece | None:
     return Piece(text, bool(reply.output), refusal, finish, usage, counted, bytes(reply.model), calls)
 
 
-def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
-    """A response, with the model's name as the client has it and what is told of the run beside its counts."""
-    fields: dict[str, Any] = {**_USUAL, **taken_apart(data), "model": dumps(model)}
+def finished(
+    data: bytes | memoryview, model: str, counted: bytes, about: bytes, asked: Mapping[str, msgspec.Raw]
+) -> bytes:
+    """A response, with the model's name and what was asked as the client has it, for the host was asked otherwise, and
+    what is told of the run beside its counts."""
+    fields: dict[str, Any] = {**_USUAL, **taken_apart(data), **asked, "model": dumps(model)}
     fields["usage"] = with_told(counted, about)
     return put_together(fields)
 
 
-def begun(data: bytes | msgspec.Raw, model: str) -> bytes:
+def begun(data: bytes | msgspec.Raw, model: str, asked: Mapping[str, msgspec.Raw]) -> bytes:
     """One that has begun, in the same way."""
-    return put_together({**_USUAL, **taken_apart(data), "model": dumps(model)})
+    return put_together({**_USUAL, **taken_apart(data), **asked, "model": dumps(model)})
 
 
 def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ that may have to be stopped in the middle, is told anew.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from intermodal.gateway.lane.response_replies import (
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Error, Usage
 from intermodal.wire.halves import loads_with_halves, marked
+from intermodal.wire.openai_responses_written import said_again
 from intermodal.wire.served import answered
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})
@@ -58,6 +60,7 @@ class LiveResponse(LiveAnew):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._asked = said_again(self._teller.fields)
         self._framed = self._guard is None
         self._through = self._framed  # let through so far
         self._kept: list[bytes] = []  # all of it, until something is shown
@@ -69,7 +72,7 @@ class LiveResponse(LiveAnew):
         self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
 
     def _fresh(self) -> Encoder:
-        return RESPONSES.encoder(self._model, keep=self.items.append)
+        return RESPONSES.encoder(self._model, keep=self.items.append, asked=self._asked)
 
     # ---- bytes to events
 
@@ -77,9 +80,9 @@ class LiveResponse(LiveAnew):
         (Live if self._framed else LiveAnew)._take(self, data)
 
     def _ended(self) -> None:
-        if self._rest and not self._whole and not self.outcome.done():  # the last line may be without its end
+        if self._rest and not self._whole and not self.over:  # the last line may be without its end
             self._take(b"\n\n")
-        if self.outcome.done():
+        if self.over:
             return
         if self._whole:  # no stream, although one was wanted
             self._through = False
@@ -108,7 +111,7 @@ class LiveResponse(LiveAnew):
             if not self.begun:
                 return self._start_anew(through)
             end = self._unusual(event, through)
-        if not end and not self.outcome.done():
+        if not end and not self.over:
             through.append(self._beginning(found) if found.type in _BEGINS else event + b"\n\n")
         return end
 
@@ -168,7 +171,7 @@ class LiveResponse(LiveAnew):
 
     def _seen(self) -> None:
         if self.first_at is None:
-            self.first_at = self._loop.time()
+            self.first_at = monotonic()
 
     def _begin_item(self, place: int, item: Item) -> End | None:
         if not self._started or item.type not in _NAMES or len(item.id) < OWN_ID:
@@ -214,7 +217,7 @@ class LiveResponse(LiveAnew):
         return ""
 
     def _beginning(self, found: _Event) -> bytes:
-        return self._written(found.type, found.sequence_number, begun(found.response, self._model))
+        return self._written(found.type, found.sequence_number, begun(found.response, self._model, self._asked))
 
     def _output(self) -> bytes:
         return b"[" + b",".join(self._done.values()) + b"]"
@@ -235,7 +238,7 @@ class LiveResponse(LiveAnew):
         end: End = ""
         for event in kept:
             end = self._anew(event, through)
-            if end or self.outcome.done():
+            if end or self.over:
                 break
         return end
 
@@ -251,7 +254,7 @@ class LiveResponse(LiveAnew):
         if self._found_wrong(data):
             return
         kind, raw, counted = self._answer
-        response = finished(raw, self._model, counted or UNCOUNTED, self._teller.told(self))
+        response = finished(raw, self._model, counted or UNCOUNTED, self._teller.told(self), self._asked)
         self.items += items_of(response)
         self._reply.last(data + self._written(kind, self._number, response))
         self._succeed()
@@ -262,6 +265,7 @@ class LiveResponse(LiveAnew):
         told = answered(error)
         failed = {
             **self._started, "status": b'"failed"', "output": self._output(),
-            "error": dumps({"code": told.openai, "message": told.message}),
+            "error": dumps({"code": told.code or told.openai, "message": told.message}),
         }  # fmt: skip
-        return self._written("response.failed", self._number + 1, begun(put_together(failed), self._model))
+        response = begun(put_together(failed), self._model, self._asked)
+        return self._written("response.failed", self._number + 1, response)

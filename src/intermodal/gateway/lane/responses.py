@@ -114,6 +114,7 @@ class _Reader:
         self._turns = turns
         self._role = ""
         self._said = False  # the item before was a message
+        self._calls: set[str] = set()
         self._out: Pieces = [b"["]
 
     def written(self) -> Pieces:
@@ -186,13 +187,16 @@ class _Reader:
         if not item.call_id or not item.name:
             return False
         self._turn("assistant")
+        self._calls.add(item.call_id)
         head = {"type": "function_call", "call_id": item.call_id, "name": item.name}
         self._write(dumps(head)[:-1], b',"arguments":', memoryview(item.arguments), b"}")
-        done = self._turns.call(item.call_id, item.name, _word.decode(item.arguments))
+        done = self._turns.call(item.name, _word.decode(item.arguments))
         self._turns.answered()
         return done
 
     def _result(self, item: _Item) -> bool:
+        if item.call_id not in self._calls:
+            return False
         raw = memoryview(item.output)
         if _is_text(raw):
             text, said = _word.decode(raw), raw
@@ -204,7 +208,7 @@ class _Reader:
             said = memoryview(dumps(text))
         self._turn("tool")
         self._write(b'{"type":"function_call_output","call_id":', dumps(item.call_id), b',"output":', said, b"}")
-        return bool(item.call_id) and self._turns.result(item.call_id, text)
+        return self._turns.result(text)
 
     def _turn(self, role: str) -> None:
         self._said = False

@@ -7,6 +7,7 @@ cost money stands on the slate (``store/slate.py``), from which its row is made 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from intermodal.store.slate import Slate
 
 _EVERY = 0.1  # seconds
-_LAST = 2.0  # seconds for it at the end
+_LAST = 5.0  # seconds for it at the end: a store that is locked is waited for twice
 _MOST = 20_000  # rows that wait for a store that does not take them
 
 
@@ -73,8 +74,12 @@ class Rows:
         rows, self._waiting = self._waiting, []
         slots, self._slots = self._slots, []
         store = self._client.store
+        written = asyncio.wrap_future(store.together(lambda: store.passed(rows), later=True))
         try:
-            await asyncio.shield(asyncio.wrap_future(store.together(lambda: store.passed(rows), later=True)))
+            await asyncio.shield(written)
+        except asyncio.CancelledError:  # whether it is made nobody here will know: what it is for stays on the slate
+            written.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
         except StoreError:
             self._broken = time.monotonic()
             self._waiting = _newest([*rows, *self._waiting])
@@ -87,15 +92,15 @@ class Rows:
                     self._slate.wipe(slot)
 
     async def close(self) -> None:
-        """Write what waits."""
+        """Write what waits. What the store does not take in time stays on the slate, for whoever opens it next."""
         self._over.set()
-        if self._writing is not None:  # what is on its way to the disk is waited for: until then it is on the slate
-            await asyncio.wait((self._writing,), timeout=_LAST)
         if self._writing is not None:
+            await asyncio.wait((self._writing,), timeout=_LAST)
+        if self._writing is not None:  # its commit goes on in a thread: nobody may begin another of the same rows
             self._writing.cancel()
-        if self._waiting:
-            await self._flush()
-        if self._slate is not None and not self._slots:
+            await asyncio.wait((self._writing,))
+        self._broken = math.inf  # nothing is noted from here on: a slate made anew would be in the place of this one
+        if self._slate is not None:
             self._slate.close()
             self._slate = None
 

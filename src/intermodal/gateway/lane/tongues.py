@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Endpoint, Host, Protocol
@@ -44,6 +45,7 @@ from intermodal.wire import (
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, Encoded, Error, WireEvent
 from intermodal.wire.decoding import Decoding
+from intermodal.wire.openai_responses_written import said_again
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -72,7 +74,8 @@ class Tongue:
         headers: what a host wants, by how words are drawn.
         chat_of: reads a client's body. kept: fields that go on as they came, or as it wrote them.
         start: the beginning of a body, which says what is said besides. It may raise NotExpressible.
-        read: reads a whole reply. told: writes it for the client. uncounted: its usage where it has none.
+        read: reads a whole reply. told: writes it for the client, with what is said again of the request's fields
+        (again). uncounted: its usage where it has none.
         items: what clients may name later of a whole reply.
         live: lets a streamed one through. broken: the last event of one that failed. stream_type: what it comes as.
     """
@@ -90,7 +93,8 @@ class Tongue:
     decodes: Callable[[str, Mapping[str, str]], Decoding]
     encodes: Callable[[str], Encoder]
     uncounted: bytes
-    told: Callable[[bytes, str, bytes, bytes], bytes] = rewritten
+    told: Callable[..., bytes] = rewritten
+    again: Callable[[Mapping[str, Raw]], Mapping[str, Raw]] | None = None
     items: Callable[[bytes], list[dict[str, Any]]] = lambda data: []
     stream_type: str = "text/event-stream"
 
@@ -168,6 +172,7 @@ RESPONSE = Tongue(
     broken=lambda error: RESPONSES.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
     decodes=lambda endpoint, headers: openai_responses.Decoder(endpoint, headers=headers), encodes=RESPONSES.encoder,
     uncounted=response_replies.UNCOUNTED, told=response_replies.finished, items=response_replies.items_of,
+    again=said_again,
 )  # fmt: skip
 LINES = Tongue(
     dialect=OLLAMA, protocol="ollama", path=ollama.PATH, headers=lambda sampling: ollama.HEADERS,

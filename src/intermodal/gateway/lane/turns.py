@@ -22,7 +22,7 @@ def read_turns(
 ) -> Chat | None:  # fmt: skip
     """The chat that ``read`` finds in a body with no other fields than ``taken``, if the lane may take it."""
     opened = opened_body(body.text, taken)
-    if opened is None or unread((), body.text, dialect):  # what is in its parts is told, too
+    if opened is None or unread({}, body.text, dialect):  # what is in its parts is told, too
         return None
     try:
         return read(body, opened, Turns(owner, measure))
@@ -75,11 +75,11 @@ class Turns:
         self.shapes.append((found.media_type, found.width, found.height, found.size.bit_length(), detail))
         return True
 
-    def call(self, name: str, tool: str, arguments: str) -> bool:
-        return self._calling("call", f"{name} {tool}", arguments, tool)
+    def call(self, tool: str, arguments: str) -> bool:
+        return self._calling("call", tool, arguments, tool)
 
-    def result(self, name: str, text: str) -> bool:
-        return self._calling("result", f"{name} {text}", text)
+    def result(self, text: str) -> bool:
+        return self._calling("result", text, text)
 
     def thought(self, text: str) -> bool:
         return self._calling("thought", "", text)

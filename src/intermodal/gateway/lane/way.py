@@ -27,8 +27,9 @@ from intermodal.gateway.lane.reading import Chat
 from intermodal.gateway.lane.tongues import Opening, Tongue
 from intermodal.gateway.ledger.nouns import Claim, claim_of
 from intermodal.gateway.reply import lines_of
-from intermodal.gateway.told import headers_of, sent
-from intermodal.plans.plan import Inputs, Plan
+from intermodal.gateway.told import headers_of
+from intermodal.gateway.unread import untaken
+from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
 from intermodal.request import Request, TextOutput
 from intermodal.store.rows import RunRow, Work
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from intermodal.plans.plan import Candidate
 
 LONGEST = 600.0  # seconds that a whole answer may be waited for: what clients wait themselves
+_NOT_YET = math.nan
 _BILLS = 4096  # of plain counts that are remembered
 _SAID = ("messages", "system", "input", "prompt_cache_key")
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
@@ -90,7 +92,8 @@ class Way:
         self.sort = _sort(inputs, plan, step, endpoint)
         self.number, self.since = -1, 0  # of the sort, on the slate
         self.book = rules(endpoint, inputs.catalog)
-        self.heads = lines_of(headers_of(plan))
+        ignored = [name for name in untaken(chat.fields, tongue.dialect) if name not in tongue.kept]
+        self.heads = lines_of(headers_of(plan, ignored=ignored))
         chosen = plan.chosen
         about = {
             "plan": plan.id, "route": endpoint.id, "planned": chosen.endpoint, "summary": chosen.summary,
@@ -120,11 +123,12 @@ class Way:
         """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
         if work.megapixels or self._tariff:
             return bill(self.endpoint, usage, work, self._tariff, moment)
-        if usage not in self._bills:
+        found = self._bills.get(usage, _NOT_YET)
+        if found is _NOT_YET:
             if len(self._bills) >= _BILLS:
                 self._bills.clear()
-            self._bills[usage] = bill(self.endpoint, usage, work, (), moment)
-        return self._bills[usage]
+            found = self._bills[usage] = bill(self.endpoint, usage, work, (), moment)
+        return found
 
 
 def way_of(

@@ -95,6 +95,14 @@ class Access:
             return _EXPIRED
         return key
 
+    def still(self, key: VirtualKey) -> bool:
+        """Whether who was found before is who would be found now: nothing is to be looked up, and it may call."""
+        now = self._asked = self._clock()
+        return (
+            0 <= now - self._looked < LOOK_SECONDS and self._unread is None and self._by_id.get(key.id) is key
+            and key.revoked is None and (key.expires is None or now < key.expires)
+        )  # fmt: skip
+
     @property
     def expecting(self) -> bool:
         """Somebody asked lately, so that it is worth while to ``look_ahead``."""
@@ -109,6 +117,10 @@ class Access:
     def key(self, name: str) -> VirtualKey:
         """By its id, as ``who`` found it."""
         return self._by_id.get(name, OPEN)
+
+    def as_it_is(self, key: VirtualKey) -> VirtualKey:
+        """A key that was found a while ago: its limits may be others now."""
+        return self._by_id.get(key.id, key)
 
     def _look(self) -> bool:
         """Read the keys again if they changed; True if so."""

@@ -34,7 +34,9 @@ def ask(connection: sqlite3.Connection, worker: str, asked: Asked, now: float) -
         if found["digest"] != asked.digest:
             return "other"
         if found["state"] == "done":
-            return Replay(status=found["status"], content_type=found["content_type"], body=found["body"])
+            return Replay(
+                status=found["status"], content_type=found["content_type"], body=found["body"], headers=found["headers"]
+            )
         state: Clash = found["state"]
         return state
     kept = "SELECT COUNT(*) FROM answers WHERE owner = ? AND (expires > ? OR state = 'running')"
@@ -60,8 +62,8 @@ def finish(connection: sqlite3.Connection, row: int, reply: Replay, now: float) 
     """Keep the reply; one that is too long is remembered as such, and the oldest make room."""
     long = len(reply.body) > LONGEST
     connection.execute(
-        "UPDATE answers SET state = ?, status = ?, content_type = ?, body = ?, expires = ? WHERE row = ?",
-        ("long" if long else "done", reply.status, reply.content_type, b"" if long else reply.body,
+        "UPDATE answers SET state = ?, status = ?, content_type = ?, headers = ?, body = ?, expires = ? WHERE row = ?",
+        ("long" if long else "done", reply.status, reply.content_type, reply.headers, b"" if long else reply.body,
          now + KEPT_SECONDS, row),
     )  # fmt: skip
     while connection.execute("SELECT bytes FROM answers_kept").fetchone()[0] > MOST_BYTES:
@@ -72,7 +74,7 @@ def finish(connection: sqlite3.Connection, row: int, reply: Replay, now: float) 
 
 
 def forget(connection: sqlite3.Connection, row: int) -> None:
-    """Nothing was sent: the key may be used again."""
+    """Nothing was carried out: the key may be used again."""
     connection.execute("DELETE FROM answers WHERE row = ? AND state = 'running'", (row,))
 
 

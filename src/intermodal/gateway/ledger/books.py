@@ -90,11 +90,12 @@ class Fresh(Value, frozen=True):
 
 
 class Replay(Value, frozen=True):
-    """It was answered before: send this."""
+    """It was answered before: send this. ``headers``: lines that are said again, each with its end."""
 
     status: int
     content_type: str
     body: bytes
+    headers: str = ""
 
 
 Clash = Literal["running", "other", "lost", "long", "full"]

@@ -15,6 +15,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from intermodal.errors import StoreError
@@ -74,8 +75,10 @@ class Ledger:
         self._refilling: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._living: asyncio.Task[None] | None = None
+        self._forgetting: set[asyncio.Task[None]] = set()
         self._failed = False  # the last write was not taken
         self._telling = 0  # writes that are on their way
+        self._owed: list[Callable[[], None]] = []  # of Idempotency-Keys, what could not be written yet
         self._recovered = 0.0
         self._closed = False
 
@@ -94,7 +97,7 @@ class Ledger:
     def admit_now(self, key: VirtualKey, claim: Claim) -> Reservation | Refusal | None:
         """What can be said at once; None where the books have to be asked: ``await admit`` then."""
         till, now = self._till, self._clock()
-        tab = till.tab(key, now)
+        tab = self._tab(key, now)
         if (claim.cost is None and tab.priced) or (claim.tokens is None and tab.counted):
             return saying.unsure(key, claim, priced=tab.priced, counted=tab.counted)
         parts = till.parts(tab, claim, now)
@@ -106,6 +109,9 @@ class Ledger:
         else:
             self._stir()
         return made
+
+    def _tab(self, key: VirtualKey, now: float) -> Tab:
+        return self._till.tab(self.access.as_it_is(key), now)
 
     def _harmless(self, tab: Tab, claim: Claim) -> bool:
         """Whether it can be answered though nothing can be written down: it costs nothing, and nothing limits it."""
@@ -133,9 +139,10 @@ class Ledger:
                     self.release(given)
             raise
 
-    def settle(self, reservation: Reservation, *, cost: float | None, tokens: int | None) -> None:
-        """What it took: USD and tokens, in and out; None where nobody can tell: the upper bound counts then."""
-        self._till.settle(reservation, cost, tokens)
+    def settle(self, reservation: Reservation, *, cost: float | None, tokens: int | None, untold: float = 0.0) -> None:
+        """What it took: USD and tokens, in and out; None where nobody can tell: all that was set aside counts then.
+        ``untold``: USD of it that count since nobody says less."""
+        self._till.settle(reservation, cost, tokens, untold)
         self._stir()
 
     def release(self, reservation: Reservation) -> None:
@@ -145,33 +152,49 @@ class Ledger:
 
     def rates(self, key: VirtualKey) -> tuple[Left | None, Left | None]:
         """What the key's rates leave, in requests and in tokens, as this worker knows it; None without such a rate."""
-        tab = self._till.tab(key, self._clock())
+        tab = self._tab(key, self._clock())
         return _left(tab.rpm), _left(tab.tpm)
 
     # ---- Idempotency-Key ---------------------------------------------------------------------------
 
     async def ask(self, asked: Asked) -> Fresh | Replay | Refusal:
         """Whether this is the first request under its Idempotency-Key. Fresh has to be finished or forgotten."""
+        asking: asyncio.Future[Fresh | Replay | Clash] = self._started(
+            lambda: self._books.ask(self._worker, asked, self._clock())
+        )
         try:
-            found: Fresh | Replay | Clash = await self._off(lambda: self._books.ask(self._worker, asked, self._clock()))
+            found = await asyncio.shield(asking)
         except StoreError:
             return saying.BROKEN
+        except asyncio.CancelledError:
+            asking.add_done_callback(self._unasked)
+            raise
         return found if isinstance(found, Fresh | Replay) else saying.clash(found)
+
+    def _unasked(self, asking: asyncio.Future[Fresh | Replay | Clash]) -> None:
+        """Who asked left meanwhile, and it is written all the same."""
+        if not asking.cancelled() and asking.exception() is None and not self._closed:
+            found = asking.result()
+            if isinstance(found, Fresh):
+                task = asyncio.get_running_loop().create_task(self.forget(found))
+                self._forgetting.add(task)
+                task.add_done_callback(self._forgetting.discard)
 
     async def finish(self, fresh: Fresh, reply: Replay) -> None:
         """Keep the reply for who asks again."""
-        with contextlib.suppress(StoreError):  # it stays "running", then "lost": nothing is sent twice for it
-            await self._off(lambda: self._books.finish(fresh.row, reply, self._clock()))
+        # Where it cannot be kept, the next one may be told at least that it was asked.
+        lost = partial(self._books.abandon, fresh.row)
+        await self._noted(lambda: self._books.finish(fresh.row, reply, self._clock()), or_later=lost)
 
     async def forget(self, fresh: Fresh) -> None:
         """Nothing was sent: the key may be used again."""
-        with contextlib.suppress(StoreError):
-            await self._off(lambda: self._books.forget(fresh.row))
+        forget = partial(self._books.forget, fresh.row)
+        await self._noted(forget, or_later=forget)
 
     async def abandon(self, fresh: Fresh) -> None:
         """It was sent, and its answer is nowhere: it is not done again under this key."""
-        with contextlib.suppress(StoreError):
-            await self._off(lambda: self._books.abandon(fresh.row))
+        abandon = partial(self._books.abandon, fresh.row)
+        await self._noted(abandon, or_later=abandon)
 
     # ---- drawing ----------------------------------------------------------------------------------
 
@@ -180,7 +203,9 @@ class Ledger:
             while self._waiters:
                 self._woken.clear()
                 try:
-                    if self._failed:
+                    if self._failed or self._till.changed:
+                        await self._write()
+                    while self._till.ending:
                         await self._write()
                     await self._draw()
                 except StoreError:
@@ -202,7 +227,7 @@ class Ledger:
         now = self._clock()
         needs: dict[Purse, tuple[int, int]] = {}
         for waiter in self._waiters:
-            for purse, amount in self._till.parts(self._till.tab(waiter.key, now), waiter.claim, now):
+            for purse, amount in self._till.parts(self._tab(waiter.key, now), waiter.claim, now):
                 before, most = needs.get(purse, (0, 0))
                 needs[purse] = before + amount, max(most, amount)
         drawn = [(purse, *need) for purse, need in needs.items() if purse.free < need[0] or not purse.ready]
@@ -213,7 +238,13 @@ class Ledger:
         """Draw for each purse what is needed of it, by requests of which the largest takes so much."""
         wants = [purse.want(need, most) for purse, need, most in asked]
         drawn = [(purse, need) for purse, need, _ in asked]
-        grants = await self._off(lambda: self._books.take(self._worker, wants, self._clock()))
+        for purse, _ in drawn:
+            purse.drawing += 1
+        try:
+            grants = await self._off(lambda: self._books.take(self._worker, wants, self._clock()))
+        finally:
+            for purse, _ in drawn:
+                purse.drawing -= 1
         self._till.granted(drawn, grants, self._clock())
 
     def _serve(self) -> bool:
@@ -224,7 +255,7 @@ class Ledger:
         for waiter in waiters:
             if waiter.future.done():
                 continue
-            tab = self._till.tab(waiter.key, now)
+            tab = self._tab(waiter.key, now)
             parts = self._till.parts(tab, waiter.claim, now)
             made = self._till.reserve(waiter.key, parts)
             if made is not None:
@@ -238,7 +269,8 @@ class Ledger:
             # Only what the books have just said counts: it may have come while others drew, who drew nothing for it.
             dry = now < purse.dry_until and amount > purse.dry
             hopeless = dry and not (recovering and purse.account.period)
-            if hopeless or (waiter.waited(now) and purse.left < amount):
+            # What goes back from here is ours to wait for, however long writing it down takes.
+            if hopeless or (waiter.waited(now) and purse.left < amount and not purse.returning):
                 waiter.future.set_result(saying.short(waiter.key, purse, amount, now))
             else:
                 still.append(waiter)
@@ -255,7 +287,7 @@ class Ledger:
     def _pass_harmless(self) -> None:
         now = self._clock()
         for waiter in self._waiters:
-            if not waiter.future.done() and self._harmless(self._till.tab(waiter.key, now), waiter.claim):
+            if not waiter.future.done() and self._harmless(self._tab(waiter.key, now), waiter.claim):
                 waiter.future.set_result(Reservation(waiter.key, []))
 
     def _answer_all(self, refusal: Refusal) -> None:
@@ -273,15 +305,28 @@ class Ledger:
     async def _tick(self) -> None:
         """Write while there is something to write; ends when nothing is held and nothing lies idle."""
         try:
-            while self._till.busy:
-                await asyncio.sleep(TICK_SECONDS if not self._failed else 10 * TICK_SECONDS)
+            while self._till.busy or self._owed:
+                await asyncio.sleep(10 * TICK_SECONDS if self._failed or self._owed else TICK_SECONDS)
                 with contextlib.suppress(StoreError):  # kept, and told again
                     await self._write()
                     low = self._till.low()
                     if low:
                         await self._take([(purse, 0, 0) for purse in low])
+                    await self._catch_up()
         finally:
             self._ticking = None
+
+    async def _noted(self, do: Callable[[], None], *, or_later: Callable[[], None]) -> None:
+        try:
+            await self._off(do)
+        except StoreError:
+            self._owed.append(or_later)
+            self._stir()
+
+    async def _catch_up(self) -> None:
+        while self._owed:
+            await self._off(self._owed[0])
+            del self._owed[0]
 
     async def _live(self) -> None:
         for minute in itertools.count(1):
@@ -325,14 +370,17 @@ class Ledger:
 
     async def _off(self, do: Callable[[], T]) -> T:
         """Run it in the ledger's thread. Finished even if whoever waits for it is cancelled."""
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, do))
+        return await asyncio.shield(self._started(do))
+
+    def _started(self, do: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     async def close(self) -> None:
         """Write everything and leave. What is still held counts whole, since it may have been sent."""
         if self._closed:
             return
         self._closed = True
-        for task in (self._ticking, self._refilling, self._living):
+        for task in (self._ticking, self._refilling, self._living, *self._forgetting):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -341,6 +389,7 @@ class Ledger:
         if self._worker and hasattr(self, "_till"):
             try:
                 await self._tell(self._till.close())
+                await self._catch_up()
                 await self._off(lambda: self._books.leave(self._worker))
                 self._journal.remove()
             except StoreError:

@@ -118,7 +118,7 @@ class Claim(Value, frozen=True):
 PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/retry.py``)
 
 
-def claim_of(plan: Plan, policy: Policy | None = None, requests: int = 1) -> Claim:
+def claim_of(plan: Plan, policy: Policy | None = None) -> Claim:
     """The upper bounds of a plan: ``Quantity.high`` of the dearest among what is chosen and what may follow it.
 
     Where a failed attempt that may have been paid can be followed by another, all of them are set aside. The policy's
@@ -130,7 +130,7 @@ def claim_of(plan: Plan, policy: Policy | None = None, requests: int = 1) -> Cla
     if most is not None and policy is not None and policy.pay_twice:
         cost = min(most * PAID_ATTEMPTS, max(policy.max_cost, most))
     endpoints = tuple(dict.fromkeys(route.endpoint for route in routes))
-    return Claim(cost=cost, tokens=_tokens(routes), endpoints=endpoints, requests=requests)
+    return Claim(cost=cost, tokens=_tokens(routes), endpoints=endpoints)
 
 
 def _tokens(routes: tuple[Candidate, ...]) -> int | None:

@@ -25,9 +25,9 @@ class Purse:
     """``free`` below 0: not drawn from yet, or more was charged than had been set aside."""
 
     __slots__ = (
-        "_base", "_journal", "_numbers", "account", "drawn", "dry", "dry_until", "free", "held", "left", "pace",
-        "quiet_since", "ready", "returned", "returning", "slot", "spent", "spent_by_all", "start", "told", "touched",
-        "unit", "unknown", "until", "used", "warm",
+        "_asked_as", "_base", "_by_all", "_in_that", "_journal", "_numbers", "_older", "_written", "account", "drawing",
+        "drawn", "dry", "dry_until", "free", "held", "left", "pace", "quiet_since", "ready", "returned", "returning",
+        "slot", "spent", "start", "told", "touched", "unit", "unknown", "until", "used", "warm",
     )  # fmt: skip
 
     def __init__(self, account: Account, start: str, until: float, journal: Journal) -> None:
@@ -40,9 +40,13 @@ class Purse:
         self.drawn = self.spent = self.unknown = self.returned = 0  # since the lease began
         self.returning = 0  # given back, but the books may not know it yet
         self.ready = False  # the lease is in the books
+        self.drawing = 0  # times that it is drawn for just now
         self.left = 0  # in the books, as last heard
         self.told = 0  # what lies idle here, as the books know it
-        self.spent_by_all = 0
+        self._by_all = 0  # spent by all workers, as the books said it
+        self._asked_as = account  # when it was drawn last
+        self._older = 0  # of what is held: set aside under another limit
+        self._in_that = self._written = 0  # what of it was spent here; what of that they were told by now
         self.used = 0  # since the last tick
         self.pace = 0.0  # reserved a tick, lately
         self.quiet_since = 0.0
@@ -64,11 +68,12 @@ class Purse:
         self.held += amount
         self._numbers[self._base + 1] = self.held
 
-    def settle(self, held: int, actual: int, *, untold: bool = False) -> None:
-        """``actual`` became of the ``held`` that was set aside. It may be more: what was charged is the truth."""
+    def settle(self, held: int, actual: int, *, untold: int = 0) -> None:
+        """``actual`` became of the ``held`` that was set aside; ``untold`` of it counts since nobody says less. It may
+        be more than was held: what was charged is the truth."""
         numbers, base = self._numbers, self._base
         if untold:
-            self.unknown += actual
+            self.unknown += untold
             numbers[base + 2] = self.unknown
         self.spent += actual
         numbers[base] = self.spent
@@ -76,11 +81,28 @@ class Purse:
         numbers[base + 1] = self.held
         self.free += held - actual
         self.touched = True
+        if self._older:
+            self._return_older(held, actual)
+
+    def _return_older(self, held: int, actual: int) -> None:
+        """What was set aside under another limit is not set aside again: under this one it may be too much."""
+        older = min(held, self._older)
+        self._older -= older
+        back = max(older - actual, 0)
+        self.free -= back
+        self._give_back(back)
+
+    def _give_back(self, amount: int) -> None:
+        """So much is not this lease's any more; below 0, so much more is."""
+        self.returned += amount
+        self.returning += max(amount, 0)
+        self.touched = True
 
     # ---- drawing ------------------------------------------------------------------------------
 
     def want(self, need: int, one: int) -> Want:
         """What to draw so that ``need`` is free, for requests of which the largest takes ``one``."""
+        self._in_that, self._asked_as = self._written, self.account
         short = need - (self.free if self.ready else 0)
         wish = max(int(AHEAD * self.pace), (FIRST - 1) * one if not self.pace else 0)
         return Want(account=self.account, start=self.start, need=max(short, 0), wish=wish, slot=self.slot)
@@ -89,17 +111,21 @@ class Purse:
         if not self.ready:
             self.ready = True
             self.free = 0 if self._limited else PLENTY
-        self.free += grant.amount
+        if self.account == self._asked_as:
+            self.free += grant.amount
+        else:  # it was drawn under another limit, and may be too much
+            self._give_back(grant.amount)
         self.drawn += grant.amount
         self.told += grant.amount
         self.left = grant.left
-        self.spent_by_all = grant.spent
+        self._by_all = grant.spent
         if self.free < need:
             self.dry, self.dry_until = self.free + grant.left + grant.idle + self.returning, now + DRY_SECONDS
 
-    def heard(self, left: int) -> None:
-        """What the books have left, now that they know what was returned: it may be enough again."""
-        self.left, self.returning = left, 0
+    def heard(self, line: Line, left: int) -> None:
+        """What the books have left, now that they know what the line says was returned: it may be enough again."""
+        known = line.returned if self.account.period else 0  # of a bucket that is told once
+        self.left, self.returning = left, max(self.returned - known, 0)
         if self.free + left > self.dry:
             self.dry_until = 0.0
 
@@ -109,12 +135,16 @@ class Purse:
         if self.ready:
             # Without a limit nothing was taken off what is free, so there what was drawn tells what lies idle.
             back = self.free if self._limited else self.drawn - self.spent - self.held - self.returned
-            self.returned += back
-            self.returning += max(back, 0)
+            self._give_back(back)
             self.free = 0 if account.limit is not None else PLENTY
-            self.touched = True
+        self._older = self.held if account.limit is not None else 0
         self.account = account
         self.dry, self.dry_until = 0, 0.0
+
+    @property
+    def spent_by_all(self) -> int:
+        """By all workers, as far as this one knows: what it spent lately may not be written yet."""
+        return self._by_all + self.spent - self._in_that
 
     @property
     def _limited(self) -> bool:
@@ -148,15 +178,14 @@ class Purse:
         keep = 0 if now >= self.until else min(ahead, share)
         if self.free < 0 or (self.free > keep and (share < ahead or 2 * keep <= self.free)):
             keep = max(keep, 0) if self.free > 0 else 0
-            self.returned += self.free - keep
-            self.returning += max(self.free - keep, 0)
+            self._give_back(self.free - keep)
             self.free = keep
-            self.touched = True
 
     def line(self, *, over: bool = False) -> Line:
         """What to write now. A bucket's ``returned`` is told once, so it begins anew."""
         self.touched = False
         self.told = max(self.free, 0) if self._limited else 0
+        self._written = self.spent
         made = Line(
             account=self.account,
             start=self.start,
@@ -171,8 +200,10 @@ class Purse:
         return made
 
     def over(self, now: float, quiet: float) -> bool:
-        """Nothing is held, and its period is past or nobody used it for ``quiet`` seconds."""
-        return self.ready and not self.held and (now >= self.until or now - self.quiet_since > quiet)
+        """Nothing is held or on its way, and its period is past or nobody used it for ``quiet`` seconds."""
+        return (
+            self.ready and not self.held and not self.drawing and (now >= self.until or now - self.quiet_since > quiet)
+        )
 
     def end(self) -> None:
         """Give everything back; nothing is reserved of it again."""

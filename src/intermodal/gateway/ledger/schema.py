@@ -53,4 +53,5 @@ CREATE TRIGGER answers_go AFTER DELETE ON answers BEGIN
 END;
 CREATE INDEX answers_oldest ON answers (expires) WHERE state = 'done' AND LENGTH(body) > 0;
 """,
+    4: "ALTER TABLE answers ADD COLUMN headers TEXT NOT NULL DEFAULT '';",
 }

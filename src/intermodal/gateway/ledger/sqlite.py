@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,8 +139,9 @@ class SqliteBooks:
                 answers.lose(connection, worker)
                 charged.append(worker)
         for worker in charged:
-            for left in self._journal(worker).parent.glob(f"{worker}.*"):
-                left.unlink(missing_ok=True)
+            with suppress(OSError):  # it harms nobody where it stays
+                for left in self._journal(worker).parent.glob(f"{worker}.*"):
+                    left.unlink(missing_ok=True)
         return len(charged)
 
     def _ended(self, process: str, seen: float) -> bool:

@@ -17,6 +17,7 @@ from intermodal.gateway.ledger.purse import Purse
 if TYPE_CHECKING:
     from intermodal.gateway.ledger.journal import Journal
 
+_CLAIMS = 256
 QUIET_SECONDS = 60.0  # a lease nobody uses ends after this
 
 Part = tuple[Purse, int]
@@ -45,6 +46,7 @@ class Tab(NamedTuple):
     tpm: Purse | None
     counted: bool  # in tokens, by a budget or a rate
     priced: bool  # it has a budget in money
+    parts: dict[Claim, list[Part]]  # of the latest claims
 
 
 class Till:
@@ -58,6 +60,7 @@ class Till:
         self._ending: list[tuple[Purse, Line]] = []
         self._warm: list[Purse] = []  # those that something happens to; thousands of others cost a tick nothing
         self._swept = 0.0
+        self.changed = False  # a limit is another, and what goes back for that is not in the books yet
 
     # ---- what a request draws from ------------------------------------------------------------
 
@@ -69,6 +72,16 @@ class Till:
 
     def parts(self, tab: Tab, claim: Claim, now: float) -> list[Part]:
         """Everything a claim is drawn from, and how much of each."""
+        if not self._limits:
+            found = tab.parts.get(claim)  # shared by who claims the same: nobody changes it
+            if found is None:
+                if len(tab.parts) >= _CLAIMS:
+                    tab.parts.clear()
+                found = tab.parts[claim] = self._parts(tab, claim, now)
+            return found
+        return self._parts(tab, claim, now)
+
+    def _parts(self, tab: Tab, claim: Claim, now: float) -> list[Part]:
         cost, tokens = claim.cost, claim.tokens or 0
         money = 0 if cost is None else nano(cost)
         parts: list[Part] = [(purse, money) for purse in tab.usd]
@@ -120,6 +133,7 @@ class Till:
             tpm=tpm,
             counted=bool(budgets["tokens"]) or tpm is not None,
             priced=bool(budgets["usd"]),
+            parts={},
         )
 
     def _rates(self, name: str, rate: Rate, now: float) -> tuple[Purse | None, Purse | None]:
@@ -138,6 +152,7 @@ class Till:
             found.quiet_since = now
         elif found.account != account:
             found.limited(account)
+            self.changed = True
             if not found.warm:
                 self._warmed(found)
         return found
@@ -156,17 +171,24 @@ class Till:
         return Reservation(key, parts)
 
     @staticmethod
-    def settle(reservation: Reservation, cost: float | None, tokens: int | None) -> None:
-        """What it really took: USD and tokens. What is None counts at the upper bound that was set aside."""
+    def settle(reservation: Reservation, cost: float | None, tokens: int | None, untold: float = 0.0) -> None:
+        """What it really took: USD and tokens. What is None counts at the upper bound that was set aside; ``untold`` of
+        the USD is an upper bound as well."""
         if not reservation.open:
             return
         reservation.open = False
         for purse, held in reservation.parts:
             unit = purse.unit
             if unit == "usd":
-                purse.settle(held, held if cost is None else nano(cost), untold=cost is None)
+                if cost is None:
+                    purse.settle(held, held, untold=held)
+                else:
+                    purse.settle(held, nano(cost), untold=nano(untold) if untold else 0)
             elif unit == "tokens":
-                purse.settle(held, held if tokens is None else tokens, untold=tokens is None)
+                if tokens is None:
+                    purse.settle(held, held, untold=held)
+                else:
+                    purse.settle(held, tokens)
             elif unit == "unpriced":
                 purse.settle(held, held if cost is None else 0)
             else:
@@ -194,6 +216,7 @@ class Till:
 
     def tick(self, now: float) -> list[tuple[Purse, Line]]:
         """Lines to write now. ``written`` has to follow, or ``failed``."""
+        self.changed = False
         for purse in self._warm:
             purse.tick(now)
         if now - self._swept > QUIET_SECONDS / 2:
@@ -219,7 +242,7 @@ class Till:
 
     def written(self, lines: list[tuple[Purse, Line]], left: Iterable[int]) -> None:
         for (purse, line), rest in zip(lines, left, strict=True):
-            purse.heard(rest)
+            purse.heard(line, rest)
             if line.over:
                 purse.drop()
         self._ending = [each for each in self._ending if all(each[1] is not line for _, line in lines)]
@@ -234,6 +257,11 @@ class Till:
                 if not line.account.period:
                     purse.returned += line.returned
 
+    @property
+    def ending(self) -> bool:
+        """A lease ends, and the books may not know it yet: another of the same account would be taken for it."""
+        return bool(self._ending)
+
     def low(self) -> list[Purse]:
         return [purse for purse in self._warm if purse.low()]
 
@@ -247,7 +275,7 @@ class Till:
         for purse in self._purses.values():
             if purse.ready:
                 if purse.held:
-                    purse.settle(purse.held, purse.held, untold=True)
+                    purse.settle(purse.held, purse.held, untold=purse.held)
                 purse.end()
                 self._ending.append((purse, purse.line(over=True)))
         self._purses.clear()

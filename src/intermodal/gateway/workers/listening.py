@@ -8,13 +8,18 @@ Elsewhere that option deals nothing out, and all workers accept from one socket.
 
 from __future__ import annotations
 
+import errno
+import ipaddress
+import os
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from intermodal.errors import UsageError
 
 BACKLOG = 1024
+_OF_PORTS = (errno.EADDRINUSE, errno.EACCES)  # what another port may help against
 _DEALT = sys.platform == "linux"
 
 _Address = tuple[str | int | bytes, ...]
@@ -28,23 +33,57 @@ class Shared(socket.socket):
 
 
 def bound(host: str, port: int, workers: int) -> list[list[Shared]]:
-    """For each worker its sockets, bound and not listening yet: one for each address that ``host`` stands for.
+    """For each worker its sockets, bound: one for each address that ``host`` stands for.
 
-    Raises UsageError where the port is taken.
+    Those of the first listen already: who comes before it serves waits for it. Raises UsageError where that cannot be.
     """
+    try:
+        return _bound(host, port, workers)
+    except OSError as error:
+        raise cannot(error, host, port) from None
+
+
+def address(host: str, port: int) -> str:
+    """Host and port as an address of the web has them."""
+    bare = host.strip("[]")
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
+def hindrance(host: str, port: int) -> OSError | None:
+    """Why nobody could listen there now; None where one could."""
+    try:
+        sockets = _bound(host, port, 1)
+    except OSError as error:
+        return error
+    for line in sockets[0]:
+        line.close()
+    return None
+
+
+def cannot(error: OSError, host: str, port: int) -> UsageError:
+    """That an address cannot be listened on, and what to do."""
+    known = isinstance(error, socket.gaierror) or error.errno not in errno.errorcode
+    why = (error.strerror if known else os.strerror(error.errno or 0)) or "cannot be listened on"
+    todo = "choose another --port" if error.errno in _OF_PORTS else "choose an address of this machine as --host"
+    return UsageError(f"{why[:1].lower()}{why[1:]}", where=address(host, port), todo=todo)
+
+
+def _bound(host: str, port: int, workers: int) -> list[list[Shared]]:
     found: list[list[Shared]] = [[] for _ in range(workers)]
     try:
         for family, (name, _, *rest) in _addresses(host, port):
-            with _at(family, (name, port, *rest), alone=True) as probe:  # by the option two gateways could share a port
-                port = port or probe.getsockname()[1]
-            first = _at(family, (name, port, *rest))
-            for number, sockets in enumerate(found):
-                sockets.append(first if not number else _at(family, (name, port, *rest)) if _DEALT else first)
-    except OSError as error:
+            first = _at(family, (name, port, *rest), alone=True)
+            found[0].append(first)
+            port = port or first.getsockname()[1]
+            first.listen()  # without the option one alone can; with it from the start two gateways could share a port
+            if _DEALT:
+                first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            for sockets in found[1:]:
+                sockets.append(_at(family, (name, port, *rest)) if _DEALT else first)
+    except OSError:
         for each in (line for sockets in found for line in sockets):
             each.close()
-        why = (error.strerror or "cannot be listened on").lower()
-        raise UsageError(why, where=f"{host}:{port}", todo="choose another --port") from None
+        raise
     return found
 
 
@@ -68,7 +107,12 @@ def taken(descriptors: Sequence[int]) -> list[Shared]:
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, _Address]]:
-    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bare = host.strip("[]")
+    with suppress(ValueError):  # an address is asked of nobody; one with a zone is, for the zone's number
+        if "%" not in bare:
+            known = ipaddress.ip_address(bare)
+            return [(socket.AF_INET, (bare, port)) if known.version == 4 else (socket.AF_INET6, (bare, port, 0, 0))]
+    found = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((int(family), tuple(address)) for family, _, _, _, address in found))
 
 

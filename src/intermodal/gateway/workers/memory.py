@@ -22,6 +22,7 @@ _PLACE, _PLACES = 512, 16_384  # bytes of a row, and rows
 _PIECE, _PIECES = 16 << 10, 4_096  # of plans, and of items; most need one
 _PAGE = 256 << 10
 _HEAD = struct.Struct("<QII")  # number of the writing, bytes, checksum
+_LOOKS = 8  # at pages both of which were written to meanwhile
 
 
 def made(numbers: int) -> int:
@@ -56,25 +57,36 @@ class Memory:
         """Put it in the place of what this worker wrote before; False where it is too long."""
         if len(data) > _PAGE - _HEAD.size:
             return False
-        newest = max(self._heads(number))
-        at = self._page(number, (newest + 1) % 2)
+        written, _ = self._last(number)
+        at = self._page(number, (written + 1) % 2)
         self._counts[at + _HEAD.size : at + _HEAD.size + len(data)] = data
-        _HEAD.pack_into(self._counts, at, newest + 1, len(data), crc32(data))
+        _HEAD.pack_into(self._counts, at, written + 1, len(data), _sum(written + 1, data))
         return True
 
     def read(self, number: int) -> bytes | None:
         """What a worker wrote last; None where none of that number ever did."""
-        for newest in sorted(self._heads(number), reverse=True):
-            at = self._page(number, newest % 2)
-            _, size, expected = _HEAD.unpack_from(self._counts, at)
-            data = bytes(self._counts[at + _HEAD.size : at + _HEAD.size + min(size, _PAGE)])
-            if newest and crc32(data) == expected:
+        for _ in range(_LOOKS):
+            written, data = self._last(number)
+            if written:
                 return data
         return None
 
-    def _heads(self, number: int) -> tuple[int, int]:
-        first, second = (_HEAD.unpack_from(self._counts, self._page(number, half))[0] for half in (0, 1))
-        return first, second
+    def _last(self, number: int) -> tuple[int, bytes]:
+        """What is whole, and the how manieth writing that was. 0 where nothing is, or two were written meanwhile."""
+        newest = 0, b""
+        for half in (0, 1):
+            at = self._page(number, half)
+            written, size, expected = _HEAD.unpack_from(self._counts, at)
+            if written > newest[0]:
+                data = bytes(self._counts[at + _HEAD.size : at + min(_HEAD.size + size, _PAGE)])
+                if _sum(written, data) == expected:
+                    newest = written, data
+        return newest
 
     def _page(self, number: int, half: int) -> int:
         return (2 * number + half) * _PAGE
+
+
+def _sum(written: int, data: bytes) -> int:
+    """Of the head, too: it is not written at once either, and nothing is a checksum of nothing."""
+    return crc32(data, crc32(written.to_bytes(8, "little")))

@@ -43,6 +43,7 @@ class _Child:
         self.line = line
         self.started = time.monotonic()
         self.ready = False
+        self.silent = False  # it closed the line without a word: it is about to end, which SIGCHLD will tell
         self.leaving = False  # another takes its place
 
     @property
@@ -118,7 +119,7 @@ class Parent:
         """Until there is a signal, a word from a worker, or something to do."""
         times = [*self._due.values(), *([] if self._until is None else [self._until])]
         patience = max(0.0, min(times) - time.monotonic()) if times else None
-        lines = {child.line: child for child in self._children if not child.ready}
+        lines = {child.line: child for child in self._children if not (child.ready or child.silent)}
         found, _, _ = select.select([wake, *lines], [], [], patience)
         with suppress(BlockingIOError):
             wake.recv(4096)
@@ -127,10 +128,9 @@ class Parent:
             if child is not None:
                 with suppress(OSError):
                     child.ready = bool(child.line.recv(1))
+                child.silent = not child.ready
                 if child.ready:
                     self._serves(child)
-                else:  # it is about to end
-                    child.process.wait()
 
     def _obey(self) -> None:
         while self._signals:
@@ -148,11 +148,10 @@ class Parent:
             del self._due[slot]
             try:
                 self._start(slot)
-            except OSError as error:  # no process, memory or descriptor to be had
-                words = f"a worker cannot be started: {(error.strerror or type(error).__name__).lower()}"
+            except OSError as error:
                 if not self._begun:
-                    raise IntermodalError(words) from None
-                self._say("error", f"{words}; it is tried again")
+                    raise IntermodalError(_not_started(error)) from None
+                self._say("error", f"{_not_started(error)}; it is tried again")
                 self._due[slot] = now + _WAITS[-1]
 
     def _start(self, slot: int) -> _Child:
@@ -199,8 +198,12 @@ class Parent:
         if self._trial is not None or self._due or len(self._children) > len(self._sockets):
             self._say("warning", "SIGHUP was passed over: workers are being started, or still end")
             return
+        try:
+            self._trial = self._start(0)
+        except OSError as error:
+            self._say("error", f"SIGHUP changed nothing: {_not_started(error)}; those that serve go on")
+            return
         self._say("info", "SIGHUP: new workers take over")
-        self._trial = self._start(0)
 
     # ---- ending
 
@@ -219,11 +222,13 @@ class Parent:
             if code > 0:
                 raise SystemExit(code)  # it has said why
             raise IntermodalError(f"the first worker {how} before it could serve", todo="see the log")
+        others = [each for each in self._children if each.slot == child.slot]
         if child is self._trial:
             self._trial = None
             self._say("error", f"the new workers cannot serve ({child.name} {how}); those that do go on")
-            return
-        if any(each.slot == child.slot and each.started > child.started for each in self._children):
+            if others:  # else the one it was to follow died meanwhile, and it was all that its clients waited for
+                return
+        elif any(each.started > child.started for each in others):
             return  # it has a successor already
         self._young = self._young + 1 if time.monotonic() - child.started < YOUNG else 0
         if self._young >= PATIENCE and not any(each.ready for each in self._children):
@@ -235,7 +240,8 @@ class Parent:
             return
         self._say("error", f"{child.name} {how}; another is started")
         if not child.ready:  # it takes a while: what waits for it is cut, and who comes now goes to others
-            self._sockets[child.slot] = renewed(self._sockets[child.slot])
+            with suppress(OSError):  # no descriptors are to be had: who waits, waits longer
+                self._sockets[child.slot] = renewed(self._sockets[child.slot])
         self._due[child.slot] = time.monotonic() + _WAITS[min(self._young, len(_WAITS) - 1)]
 
     def _stop(self) -> None:
@@ -257,6 +263,11 @@ class Parent:
     def _close_sockets(self) -> None:
         for each in (line for sockets in self._sockets for line in sockets):
             each.close()
+
+
+def _not_started(error: OSError) -> str:
+    """There is no process, memory or descriptor to be had."""
+    return f"a worker cannot be started: {(error.strerror or type(error).__name__).lower()}"
 
 
 def _at_a_terminal() -> bool:

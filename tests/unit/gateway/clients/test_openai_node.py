@@ -130,7 +130,7 @@ def test_it_knows_errors_by_their_kind(openai_node: Player, url: str, host: Fake
     made = openai_node.play("errors", url=url)
     for asked in ("model", "stream"):
         assert (made[asked]["kind"], made[asked]["status"], made[asked]["code"]) == (
-            "NotFoundError", 404, "unknown_model",
+            "NotFoundError", 404, "model_not_found",
         )  # fmt: skip
     assert (made["body"]["kind"], made["body"]["status"]) == ("BadRequestError", 400)
     assert host.attempts == []

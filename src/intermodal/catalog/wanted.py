@@ -1,0 +1,81 @@
+"""What a wrong value should have been, in words: by the type that it was read with. A value that may be a secret is
+never said again: errors are logged, and shown to others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import inspect
+
+_SECRETS = re.compile(r"key|api_?key|token|secret|password", re.IGNORECASE)  # fields that people write one into
+_LONGEST = 24  # letters of a word that is said again
+_KEYS = ("sk-", "im-")  # what keys of hosts and our own begin with
+_WANTED = "wanted"  # in what a type's ``Meta`` has extra: what is wanted, in words that follow "must be"
+_BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
+
+
+def place_of(path: str) -> tuple[str | int, ...]:
+    """The steps of msgspec's path to a value, as far as it knows them: of a table with free names it says none."""
+    return tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path.partition("[...]")[0]))
+
+
+def is_for_secrets(name: str) -> bool:
+    """Whether people take a field of this name for the place of a secret."""
+    return _SECRETS.fullmatch(name) is not None
+
+
+def said_again(value: str) -> bool:
+    """Whether a value can be shown: it does not look like a key."""
+    return len(value) <= _LONGEST and not value.startswith(_KEYS)
+
+
+def wanted(text: str, cls: type[Any], path: str) -> str:
+    """msgspec's sentence about the value at ``path`` in ours."""
+    bound = re.match(r"Expected `(?:float|int)` (>=|>|<=|<) ([\d.e+]+)$", text)
+    if bound:
+        return "must be " + _BOUNDS[bound[1]].format(f"{float(bound[2]):,.15g}")
+    key = place_of(path)
+    words, allowed = _allowed(cls, key)
+    enum = re.match(r"Invalid enum value '?(.*?)'?$", text, re.DOTALL)
+    if enum and (words or allowed):
+        hidden = is_for_secrets(str(key[-1])) or not said_again(enum[1])
+        return f"must be {words or 'one of ' + ', '.join(allowed)}" + ("" if hidden else f", not {enum[1]!r}")
+    if enum:
+        return "is none of the words that may stand here"
+    if words and "matching regex" in text:
+        return f"must be {words}"
+    return f"{text[:1].lower()}{text[1:]}"
+
+
+def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]]:
+    """What is wanted at ``key``, in words where its type has some, and the words that may stand there."""
+    kinds: list[Any] = [inspect.type_info(cls)]
+    for step in key:
+        kinds = [found for kind in _bare(kinds) for found in _below(kind, step)]
+    words = [kind.extra[_WANTED] for kind in _parted(kinds) if isinstance(kind, inspect.Metadata) and kind.extra]
+    allowed = [value for kind in _bare(kinds) if isinstance(kind, inspect.LiteralType) for value in kind.values]
+    return words[0] if words else "", [str(value) for value in allowed]
+
+
+def _parted(kinds: list[Any]) -> list[Any]:
+    """What a union is made of, in its place."""
+    return [each for kind in kinds for each in (kind.types if isinstance(kind, inspect.UnionType) else (kind,))]
+
+
+def _bare(kinds: list[Any]) -> list[Any]:
+    """Types without unions, and without what is said of them."""
+    return [kind.type if isinstance(kind, inspect.Metadata) else kind for kind in _parted(kinds)]
+
+
+def _below(kind: Any, step: str | int) -> list[Any]:
+    if isinstance(kind, inspect.StructType):
+        return [field.type for field in kind.fields if field.encode_name == step]
+    if isinstance(kind, inspect.VarTupleType):
+        return [kind.item_type]
+    return []
+
+
+__all__ = ["is_for_secrets", "place_of", "said_again", "wanted"]

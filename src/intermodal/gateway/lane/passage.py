@@ -1,0 +1,517 @@
+"""One chat on its way to a host and back: what is set aside, sent, told and written for it.
+
+Where all that it needs is at hand (what is set aside, a connection) it is sent in the callback that received it, and
+answered in the callback that received the reply: there is no task for it (``start``). Else it waits in one (``go``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from intermodal import errors
+from intermodal.costing.images import image_tokens
+from intermodal.costing.tokens import text_tokens
+from intermodal.events import AttemptState
+from intermodal.events import Usage as Told
+from intermodal.executor import check
+from intermodal.executor.call import Tried, outcome_of, tokens_of
+from intermodal.executor.guard import STOPPED
+from intermodal.executor.heard import cut_in_silence
+from intermodal.executor.replies import ending
+from intermodal.executor.replies import refused as refusal_of
+from intermodal.gateway import chats
+from intermodal.gateway.charging import rates_told, refused
+from intermodal.gateway.conversations import answered
+from intermodal.gateway.failing import cut
+from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
+from intermodal.gateway.lane.ids import new_ids
+from intermodal.gateway.lane.pipes import Pipe
+from intermodal.gateway.lane.replies import calls_of
+from intermodal.gateway.lane.way import Way, about
+from intermodal.gateway.ledger.nouns import Refusal
+from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.reply import Reply
+from intermodal.gateway.silence import Silence
+from intermodal.store.passed import Passed
+from intermodal.store.rows import Outcome, Work
+from intermodal.store.slate import uuid_of
+from intermodal.telemetry.served import Called
+from intermodal.wire.call import Usage
+
+if TYPE_CHECKING:
+    from intermodal.gateway.lane.lane import Lane
+    from intermodal.gateway.lane.reading import Chat
+    from intermodal.gateway.serving import Gateway
+
+_JSON = "application/json"
+_STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+
+class Failure(NamedTuple):
+    """An attempt that failed before anything was shown, and what is set aside for its run. ``tried`` None: no attempt
+    was made."""
+
+    tried: Tried | None
+    given: Reservation | None
+
+
+Over = Callable[[Asked, Reply, Failure | None], None]
+
+
+class Passage:
+    """One chat on its way."""
+
+    def __init__(self, gateway: Gateway, lane: Lane, chat: Chat, way: Way, asked: Asked, reply: Reply) -> None:
+        self._gateway = gateway
+        self._lane = lane
+        self._chat = chat
+        self._way = way
+        self._asked = asked
+        self._reply = reply
+        self._loop = asyncio.get_running_loop()
+        self._began = self._sent_at = time.monotonic()
+        self._started = time.time()
+        self._ids = new_ids(self._started)
+        self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue)
+        self._pipe: Pipe | None = None
+        self._given: Reservation | None = None
+        self._slot = -1  # on the slate
+        self._cost: float | None = None
+        self._silence: Silence | None = None
+        self._weighed: Work | None = None
+        self._over: Over | None = None
+        self._forgotten = False
+
+    # ---- in a task -----------------------------------------------------------------------------
+
+    async def go(self) -> Failure | None:
+        """Answer. Failure where nothing was shown and the executor is to go on.
+
+        Raises Refused where the key's budget does not allow it.
+        """
+        if not self._may_ask:
+            return Failure(None, None)
+        self._given = await self._admitted()
+        self._asked.sent, self._asked.counted = 1, True
+        if not self._noted():
+            return Failure(None, self._given)
+        self._planned()
+        self._asks()
+        self._listen()
+        future: asyncio.Future[Failure | None] = self._loop.create_future()
+        self._over = lambda asked, reply, failure: None if future.done() else future.set_result(failure)
+        try:
+            await self._connected()
+            return await future
+        except asyncio.CancelledError:
+            self.cancel()
+            failure = future.result() if future.done() and not future.cancelled() else None
+            if failure is not None:  # it failed in the very moment in which the client left: nobody goes on
+                self._lane.abandoned(failure)
+            raise
+        except Exception:  # a mistake of ours
+            self._left()
+            raise
+
+    async def _connected(self) -> None:
+        """Send it on a connection of before, or a new one."""
+        way, pipes = self._way, self._lane.pipes
+        pipe = pipes.take(way.target, self._began)
+        if pipe is None:
+            try:
+                pipe = await pipes.connect(way.target, way.endpoint.id)
+            except errors.Unreachable as failure:
+                self._ended(failure)
+                return
+        self._send(pipe)
+
+    # ---- without one ---------------------------------------------------------------------------
+
+    def start(self, over: Over) -> bool:
+        """Send it now, if that needs nothing to be waited for; ``over`` is called later, when it is answered, or has
+        failed before anything was shown. False: nothing was done."""
+        ledger, pipes = self._gateway.ledger, self._lane.pipes
+        if not self._may_ask:
+            return False
+        pipe = pipes.take(self._way.target, self._began)
+        if pipe is None:
+            return False
+        if ledger is not None:
+            given = ledger.admit_now(self._asked.key, self._way.claim)
+            if given is None or isinstance(given, Refusal):
+                pipes.untake(pipe)
+                return False
+            self._given = given
+        if not self._noted():
+            pipes.untake(pipe)
+            self._release()
+            return False
+        self._over = over
+        self._rates()
+        self._asked.sent, self._asked.counted = 1, True
+        self._asks()
+        self._listen()
+        self._send(pipe)  # first of all: the rest is done while it is on its way
+        self._planned()
+        return True
+
+    # ---- both ----------------------------------------------------------------------------------
+
+    @property
+    def _may_ask(self) -> bool:
+        """The endpoint is not left alone."""
+        return self._gateway.client.upstreams.free(self._way.endpoint.id, self._began)
+
+    def _noted(self) -> bool:
+        """It stands on the slate, or costs nothing."""
+        if not self._way.free:
+            self._slot = self._lane.rows.note(self._way, *self._ids, self._started)
+            return self._slot >= 0
+        return True
+
+    def _asks(self) -> None:
+        """From here on the endpoint is told how it ends: ``_end``, or ``_left``."""
+        way = self._way
+        self._gateway.client.upstreams.begin(way.endpoint.id, way.endpoint.host.id, self._began, again=False)
+
+    def _planned(self) -> None:
+        """Whoever is told of a plan is told of this one."""
+        way, gateway, served = self._way, self._gateway, self._asked.served
+        gateway.plans[self._asked.owner, way.plan.id] = way.plan
+        served.planned(way.plan, live=self._chat.stream)
+        if served.span is not None:
+            served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
+
+    def _send(self, pipe: Pipe) -> None:
+        exchange, way = self._exchange, self._way
+        if isinstance(exchange, Live):
+            exchange.pipe = pipe
+            self._reply.when_caught_up(pipe.resume)
+        self._pipe = pipe
+        self._sent_at = time.monotonic()
+        exchange.then(self._ended)
+        try:
+            pipe.send(way.target, way.body(self._chat), exchange, way.endpoint.id)
+        except Exception as problem:  # a mistake of ours
+            pipe.abort()
+            self._left()
+            self._gateway.could_not(self._asked, self._reply, problem)
+            over, self._over = self._over, None  # it is settled: who leaves now gives up nothing
+            self.forget()
+            if over is not None:
+                self._loop.call_soon(over, self._asked, self._reply, None)
+
+    def _listen(self) -> None:
+        """For a stream: from now on its silence is measured."""
+        way = self._way
+        if not self._chat.stream:
+            return
+        guarded = way.endpoint.host.zone != "internet"
+        teller = Teller(
+            self._reply, self._chat.model, self._begin, self._told, self._wrong, self._count, self._chat.usage, guarded,
+            self._chat.fields,
+        )  # fmt: skip
+        self._exchange = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
+        if way.tongue.dialect.comment:
+            self._silence = Silence(self._reply, self._comment)
+            self._silence.last(chats.QUIET)
+
+    def _ended(self, error: errors.CallError | None) -> None:
+        """The exchange is over. Called by the connection, which must not hear of a mistake of ours."""
+        failure = None
+        try:
+            self._let_go()
+            failure = self._end(error)
+        except Exception as problem:
+            self._gateway.could_not(self._asked, self._reply, problem)
+        finally:
+            self._done(failure)
+
+    def cancel(self) -> None:
+        """The client left, or the server stops."""
+        if self._over is None:
+            return
+        self._exchange.over = True
+        try:
+            self._stopped()
+            self._gateway.stopped(self._asked, self._reply)
+        finally:
+            self._let_go()
+            self._left()
+            self._done(None)
+
+    def _done(self, failure: Failure | None) -> None:
+        over, self._over = self._over, None
+        self.forget()
+        if over is not None:
+            over(self._asked, self._reply, failure)
+
+    def _let_go(self) -> None:
+        """The connection is no longer this request's."""
+        exchange, pipe = self._exchange, self._pipe
+        if pipe is None:
+            return
+        live = isinstance(exchange, Live)
+        if live:
+            self._reply.when_caught_up(None)
+        if pipe.listener is exchange:
+            if live:
+                pipe.resume()  # a slow reader has all there is: the end of the reply is still to be read
+            if not exchange.finish or exchange.looped:
+                pipe.abort()  # it works for nobody
+
+    def _stopped(self) -> None:
+        """Where it is the server that stops, say so at the end of what was said."""
+        reply = self._reply
+        if reply.status and not reply.ended and not reply.gone:
+            reply.last(self._exchange.broken(cut(reply)))
+
+    def forget(self) -> None:
+        """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
+        if not self._forgotten:
+            self._forgotten = True
+            if self._silence is not None:
+                self._silence.close()
+            del self._exchange
+
+    async def _admitted(self) -> Reservation | None:
+        ledger, key = self._gateway.ledger, self._asked.key
+        if ledger is None:
+            return None
+        given = ledger.admit_now(key, self._way.claim)
+        if given is None:
+            given = await ledger.admit(key, self._way.claim)
+        self._rates()
+        if isinstance(given, Refusal):
+            raise refused(given)
+        return given
+
+    def _rates(self) -> None:
+        """What the key's rates leave is told, whatever becomes of it."""
+        ledger, key = self._gateway.ledger, self._asked.key
+        if ledger is not None and (key.rate.rpm is not None or key.rate.tpm is not None):
+            self._asked.told |= rates_told(*ledger.rates(key))
+
+    def _settle(self, tokens: int | None = None) -> None:
+        """What became of what was set aside: what it cost, else what it may have cost; tokens, None where nobody can
+        tell."""
+        ledger, given = self._gateway.ledger, self._given
+        if ledger is None or given is None:
+            return
+        if self._cost is not None:
+            ledger.settle(given, cost=self._cost, tokens=tokens)
+        else:
+            ledger.settle(given, cost=self._way.bound, tokens=tokens, untold=self._way.bound or 0.0)
+
+    def _settle_by(self, usage: Usage | None) -> tuple[int, int]:
+        """By what the host counted: tokens in and out, 0 where it did not."""
+        given = usage.input_tokens if usage is not None else None
+        made = usage.output_tokens if usage is not None else None
+        counted = given or 0, made or 0
+        self._settle(None if given is None and made is None else counted[0] + counted[1])
+        return counted
+
+    def _release(self) -> None:
+        """Nothing was sent."""
+        if self._gateway.ledger is not None and self._given is not None:
+            self._gateway.ledger.release(self._given)
+
+    # ---- a stream ------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._silence is not None:
+            self._silence.end()
+        self._open()
+
+    def _open(self) -> None:
+        if not self._reply.status:
+            self._reply.open(self._way.heads + _STREAMED, self._way.tongue.stream_type)
+
+    def _told(self, live: Live) -> bytes:
+        self._cost = self._bill(None if live.looped else live.usage)
+        return about(self._way, self._counts(), 1, time.monotonic() - self._began, self._notes("".join(live.text)))
+
+    def _counts(self) -> float | None:
+        """What it cost, as it is told and charged: where the host counts nothing, what was set aside."""
+        return self._way.bound if self._cost is None else self._cost
+
+    def _notes(self, text: str) -> tuple[str, ...]:
+        """What the executor would have said of the answer."""
+        exchange = self._exchange
+        if exchange.looped:
+            return (STOPPED,)
+        made = exchange.usage.output_tokens if exchange.usage is not None else None
+        said = ending(exchange.finish, text, made or self._way.limit, called=bool(exchange.calls))
+        return (*said, check.REPEATS) if check.repeats(text) else tuple(said)
+
+    def _wrong(self, exchange: Exchange) -> errors.CallError | None:
+        """A server near by that read less than it was sent."""
+        counted = exchange.usage.input_tokens if exchange.usage is not None else None
+        return cut_in_silence(self._way.endpoint, self._work, counted, self._chat.words)
+
+    def _count(self, text: str) -> int:
+        return tokens_of(text, self._gateway.client.vocabularies.count)
+
+    def _comment(self) -> None:
+        self._open()
+        waited = time.monotonic() - self._began
+        self._reply.put(b": %b: no word yet, %d s\n\n" % (self._way.step.op.encode(), waited))
+        if self._silence is not None:
+            self._silence.last(chats.AGAIN)
+
+    # ---- the end -------------------------------------------------------------------------------
+
+    def _end(self, error: errors.CallError | None) -> Failure | None:
+        if error is None and self._exchange.refused:
+            self._refused()
+        if error is None and isinstance(self._exchange, Whole):
+            error = self._wrong(self._exchange)
+        if error is None:
+            self._worked()
+            return None
+        return self._failed(error)
+
+    def _bill(self, usage: Usage | None) -> float | None:
+        return self._way.bill(usage or Usage(), self._work, self._gateway.client.moment)
+
+    def _worked(self) -> None:
+        gateway, way, exchange, chat = self._gateway, self._way, self._exchange, self._chat
+        self._lane.taken += 1
+        now = time.monotonic()
+        gateway.client.upstreams.end(way.endpoint.id, None, now)
+        usage, seconds, text = exchange.usage, now - self._began, "".join(exchange.text)
+        if exchange.items and bytes(chat.fields.get("store", b"")) != b"false":
+            keep = gateway.items.keeper(self._asked.owner)
+            for item in exchange.items:
+                keep(item)
+        if isinstance(exchange, Whole):
+            self._cost = self._bill(usage)
+            counts = self._counts()
+            told = about(way, counts, 1, seconds, self._notes(text))
+            more = {} if way.tongue.again is None else {"asked": way.tongue.again(chat.fields)}
+            body = way.tongue.told(exchange.raw, chat.model, exchange.counted or way.tongue.uncounted, told, **more)
+            cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
+            self._reply.ready(f"{way.heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
+        else:
+            counts = self._counts()
+        given_tokens, made_tokens = self._settle_by(usage)
+        unsure = exchange.looped or (self._cost is None and bool(way.bound))
+        self._write("estimated" if unsure else "settled", self._outcome(seconds, usage))
+        self._called(seconds)
+        gateway.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
+        name = answered(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
+        gateway.conversations.put(name, way.endpoint.id, way.policy)
+
+    def _refused(self) -> NoReturn:
+        """The model would not. Nobody else is asked instead; raises what it is."""
+        gateway, way, exchange = self._gateway, self._way, self._exchange
+        error = refusal_of(way.endpoint, "".join(exchange.refusal), way.step.id)
+        gateway.client.upstreams.end(way.endpoint.id, None, time.monotonic())
+        self._cost = self._bill(exchange.usage)
+        seconds = time.monotonic() - self._began
+        unsure = self._cost is None and bool(way.bound)
+        self._write("estimated" if unsure else "settled", self._outcome(seconds, exchange.usage, error.code))
+        gateway.metrics.used(*self._settle_by(exchange.usage))
+        self._called(seconds, error.code)
+        if self._reply.status:
+            self._asked.served.failed(error.code, broken=True)
+            self._reply.last(exchange.broken(error))
+        raise error
+
+    def _failed(self, error: errors.CallError) -> Failure | None:
+        way, exchange = self._way, self._exchange
+        error.step = error.step or way.step.id
+        shown = isinstance(exchange, Live) and exchange.begun
+        paid = exchange.first_at is not None or (error.sent and error.billing != "free")
+        cost: float | None = 0.0 if not paid or way.free else None
+        self._cost = cost
+        seconds = time.monotonic() - self._began
+        outcome = self._outcome(seconds, None, error.code)
+        self._write("estimated" if paid else "void", outcome, runs=shown)
+        if not shown:
+            tried = Tried(
+                error, way.endpoint.id, run=self._ids[1].hex(), cost=cost, counts=self._counts(), paid=paid,
+                seconds=seconds,
+            )  # fmt: skip
+            return Failure(tried, self._given)
+        gateway = self._gateway
+        gateway.client.upstreams.end(way.endpoint.id, error, time.monotonic())
+        gateway.metrics.attempts[way.endpoint.id, error.code] += 1
+        self._settle()
+        gateway.note_failure(error)
+        self._called(seconds, error.code)
+        self._asked.served.failed(error.code, broken=True)
+        self._reply.last(exchange.broken(error))
+        return None
+
+    def _left(self) -> None:
+        """The client left, or the server stops: nobody knows what was made, so what was set aside counts."""
+        gateway, way, sent = self._gateway, self._way, self._pipe is not None
+        gateway.client.upstreams.left(way.endpoint.id)
+        self._cost = 0.0 if way.free or not sent else None
+        if sent:
+            self._settle()
+        else:
+            self._release()
+        seconds = time.monotonic() - self._began
+        outcome = self._outcome(seconds, None, "cancelled")
+        if sent:
+            self._called(seconds, "cancelled")
+        self._write("estimated" if sent else "void", outcome)
+
+    def _called(self, seconds: float, code: str = "") -> None:
+        """Told as what the executor runs is told of its events."""
+        exchange = self._exchange
+        first = exchange.first_at if self._chat.stream else None
+        self._asked.served.called(
+            Called(
+                step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
+                first=None if first is None else first - self._began,
+                usage=_tokens(exchange.usage), cost=self._cost, finish_reason=exchange.finish, error=code,
+                output="text",
+            )
+        )  # fmt: skip
+
+    def _write(self, state: AttemptState, outcome: Outcome, *, runs: bool = True) -> None:
+        attempt, run = self._ids
+        passed = Passed(
+            self._way.sort, uuid_of(attempt), run.hex(), self._started, time.time(), state, outcome, self._work, runs
+        )
+        self._lane.rows.add(passed, self._slot)
+
+    def _outcome(self, seconds: float, usage: Usage | None, code: str = "") -> Outcome:
+        first = self._exchange.first_at if self._chat.stream else None
+        return outcome_of(
+            usage or Usage(), _tokens(usage), cost=self._cost, seconds=seconds,
+            first=None if first is None else max(0.0, first - self._sent_at), error=code,
+        )  # fmt: skip
+
+    @property
+    def _work(self) -> Work:
+        """How much was sent, by our own rules."""
+        if self._weighed is None:
+            self._weighed = self._weigh()
+        return self._weighed
+
+    def _weigh(self) -> Work:
+        chat, way = self._chat, self._way
+        if way.tools or not chat.plain:
+            return Work()
+        pictures = chat.pictures
+        chars = size = words = max(0, len(chat.texts) - 1)  # a line's end between two
+        for text in chat.texts:
+            chars, size, words = chars + text.chars, size + text.size, words + text.pretokens
+        rough = text_tokens(chars, size, words)
+        return Work(
+            megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
+            text_tokens=rough.mid, messages=chat.messages,
+            image_tokens=sum(image_tokens(way.book.image, each.width, each.height, "auto").mid for each in pictures),
+        )  # fmt: skip
+
+
+def _tokens(usage: Usage | None) -> Told:
+    return Told() if usage is None else Told(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)

@@ -1,0 +1,134 @@
+"""Connections of the transport are used again only where nothing came on them that belongs to no request."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from tests.unit.gateway.test_lane_pipes import Site
+from tests.unit.gateway.test_lane_tls import LOCAL, Authority
+
+from intermodal.executor.transport import Server, Transport
+from intermodal.wire.call import Encoded
+
+pytestmark = pytest.mark.anyio
+
+ASKED = Encoded(path="/chat/completions", headers=(), segments=(b"{}",))
+
+
+def sized(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def chunked(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+@asynccontextmanager
+async def at(site: Site, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Transport, Server]]:
+    server = await asyncio.start_server(site.serve, "127.0.0.1", 0, ssl=tls)
+    sender = Transport()
+    try:
+        yield sender, Server(f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+    finally:
+        await sender.aclose()
+        server.close()
+        await asyncio.sleep(0)
+
+
+async def ask(sender: Transport, server: Server, record: Slow | None = None) -> bytes:
+    async with sender.post(server, ASKED, record=record) as response:
+        return b"".join([chunk async for chunk in response.chunks()])
+
+
+class Slow:
+    """A row that takes its time to be written."""
+
+    async def before(self) -> None:
+        await asyncio.sleep(0.1)
+
+    def after(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("behind", [0, 0.02], ids=["at once", "later"])
+@pytest.mark.parametrize("reply", [sized, chunked])
+async def test_a_reply_too_many_is_not_the_next_ones(behind: float, reply: object) -> None:
+    assert callable(reply)
+    site = Site(reply(b"mine"), behind, reply(b"a stranger's")) if behind else Site(reply(b"mine") + reply(b"more"))
+    async with at(site) as (sender, server):
+        for _ in range(3):
+            assert await ask(sender, server) == b"mine"
+            await asyncio.sleep(0.05)
+        assert site.connections == 3
+
+
+async def test_nor_is_any_other_byte() -> None:
+    for more in (b"\r\n\r\n", b"H", b"HTTP/1.1 100 Continue\r\n\r\n", b"x" * 200_000):
+        site = Site(sized(b"mine") + more)
+        async with at(site) as (sender, server):
+            for _ in range(3):
+                assert await ask(sender, server) == b"mine"
+            assert site.connections == 3
+
+
+async def test_nor_is_what_waits_between_the_socket_and_http() -> None:
+    """A reply that ends where one read ends: what came with it lies below."""
+    fit = 65536 - len(sized(b"x" * 65000)) + 65000
+    assert len(sized(b"x" * fit)) == 65536
+    site = Site(sized(b"x" * fit) + sized(b"a stranger's"))
+    async with at(site) as (sender, server):
+        for _ in range(3):
+            assert await ask(sender, server) == b"x" * fit
+        assert site.connections == 3
+
+
+async def test_nor_is_what_comes_when_the_next_one_is_about_to_leave() -> None:
+    site = Site(sized(b"mine"), 0.04, sized(b"a stranger's"))
+    async with at(site) as (sender, server):
+        for _ in range(3):
+            assert await ask(sender, server, Slow()) == b"mine"
+        assert (site.connections, len(site.requests)) == (3, 3)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one record", "two records"])
+async def test_nor_is_what_tls_holds(apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    mine, strange = sized(b"mine"), sized(b"a stranger's")
+    site = Site(mine, strange) if apart else Site(mine + strange)
+    async with at(site, authority.context(*LOCAL)) as (sender, server):
+        for _ in range(3):
+            assert await ask(sender, server) == b"mine"
+        assert site.connections == 3
+    good = Site(mine)
+    async with at(good, authority.context(*LOCAL)) as (sender, server):
+        for _ in range(3):
+            assert await ask(sender, server, Slow()) == b"mine"
+        assert good.connections == 1
+
+
+@pytest.mark.parametrize("reply", [sized, chunked])
+async def test_what_ends_in_good_order_is_kept(reply: object) -> None:
+    assert callable(reply)
+    site = Site(reply(b"mine" * 50_000))
+    async with at(site) as (sender, server):
+        for _ in range(5):
+            assert await ask(sender, server, Slow()) == b"mine" * 50_000
+        assert site.connections == 1
+
+
+async def test_the_same_by_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    for more, connections in ((b"", 1), (sized(b"a stranger's"), 3)):
+        site = Site(sized(b"mine") + more)
+        async with at(site) as (sender, server):
+            monkeypatch.setenv("HTTP_PROXY", server.base_url.removesuffix("/v1"))
+            for _ in range(3):
+                async with sender.post(Server("http://api.example.invalid/v1"), ASKED, proxied=True) as response:
+                    assert await response.read() == b"mine"
+            assert site.connections == connections

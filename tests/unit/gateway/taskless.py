@@ -1,0 +1,91 @@
+"""For tests: a gateway in which whatever may go without a task does so the first time that it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from weakref import WeakKeyDictionary
+
+from intermodal.gateway.connection import Connection
+from intermodal.gateway.doors import door_of
+from intermodal.gateway.lane.passage import Over, Passage
+from intermodal.gateway.ledger.ledger import Ledger
+from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.reply import Reply
+from intermodal.gateway.serving import Gateway
+
+TRIES = 5  # something may be learned in between, after which shapes are planned again
+
+_in_a_task = Connection._in_a_task
+_gone: WeakKeyDictionary[Gateway, list[str]] = WeakKeyDictionary()
+
+
+def without_tasks(gateway: Gateway) -> list[str]:
+    """Plan each shape, open a connection and draw from the budget before it is passed on.
+
+    Gives the ids of what went without a task, as it comes.
+    """
+    Connection._in_a_task = _prepared  # type: ignore[method-assign]
+    pass_on, gone = gateway.pass_on, _gone.setdefault(gateway, [])
+
+    def noted(asked: Asked, reply: Reply, over: Over) -> Passage | None:
+        passage = pass_on(asked, reply, over)
+        if passage is not None:
+            gone.append(asked.served.id)
+        return passage
+
+    gateway.pass_on = noted  # type: ignore[method-assign]
+    return gone
+
+
+def _prepared(self: Connection, asked: Asked, reply: Reply) -> None:
+    gateway = self._serving
+    if not isinstance(gateway, Gateway) or gateway not in _gone or asked.after is not None:
+        _in_a_task(self, asked, reply)
+        return
+
+    async def prepared() -> None:
+        passage = None
+        try:
+            for _ in range(TRIES):
+                if not await _known(gateway, asked):
+                    break
+                passage = gateway.pass_on(asked, reply, self._passed)
+                if passage is not None:
+                    break
+        except asyncio.CancelledError:
+            self._answered(asked, reply)
+            raise
+        except Exception:  # the task says what is wrong with it
+            passage = None
+        if passage is None:
+            _in_a_task(self, asked, reply)
+        else:
+            self.task = passage
+
+    self.task = self._loop.create_task(prepared())
+
+
+async def _known(gateway: Gateway, asked: Asked) -> bool:
+    """Whether it may go without a task, now that what it needs is at hand."""
+    dialect, lane = door_of(asked.head).passes, gateway.lane
+    if dialect is None or gateway.telemetry is not None:
+        return False
+    ready = await lane.ready(asked, dialect)
+    while not gateway.client.up_to_date:  # on a slow machine a look takes longer than it is good for
+        await asyncio.sleep(0.005)
+        await gateway.client.looked()
+    way = None if ready is None else ready.way or await lane.learned(ready, asked)
+    if way is None:
+        return False
+    open_one = lane.pipes.take(way.target, monotonic())
+    lane.pipes.free(open_one or await lane.pipes.connect(way.target, "test"))
+    lane.pipes.reused -= open_one is not None
+    if gateway.ledger is not None:
+        given = await gateway.ledger.admit(asked.key, way.claim)
+        if not isinstance(given, Reservation):
+            return False
+        Ledger.release(gateway.ledger, given)
+    asked.since = monotonic()
+    return True

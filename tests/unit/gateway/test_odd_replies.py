@@ -1,0 +1,268 @@
+"""Replies as odd hosts send them are read alike by the lane and by the executor, and none is taken for another's."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.gates.wall import End, Play, Wall, chunk
+from tests.in_time import kept_by
+from tests.unit.gateway.house import STRONG, House, config, sse
+
+from intermodal.executor import limits
+from intermodal.executor.unpacking import PIECE, Unpacker
+
+Ask = Callable[..., Any]
+WAYS = ("lane", "executor")
+USAGE = {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
+
+
+def whole(text: str, *headers: bytes, finish: str | None = "stop") -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    said = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": USAGE}
+    return framed(json.dumps(said), *headers)
+
+
+def framed(body: str | bytes, *headers: bytes, kind: bytes = b"application/json") -> bytes:
+    body = body.encode() if isinstance(body, str) else body
+    head = b"".join(line + b"\r\n" for line in (b"content-type: " + kind, *headers))
+    return b"HTTP/1.1 200 OK\r\n%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+
+@contextmanager
+def asked(
+    reader: Callable[[Mapping[str, Any]], Play],
+    way: str,
+    tmp_path: Path,
+    patch: pytest.MonkeyPatch,
+    *,
+    answered: bool = True,
+) -> Iterator[Ask]:
+    """How to ask a host, by one way or the other. ``answered``: it is, each time."""
+    with Wall(script=lambda *_: Play(), reader=reader) as wall:
+        patch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))))
+        with House() as house:
+            times = 0
+
+            def ask(text: str = "hello", **more: Any) -> Any:
+                nonlocal times
+                times += 1
+                message = {"role": "user", "content": text} | ({} if way == "lane" else {"name": "bob"})
+                tree = {"model": "cloud/strong", "max_tokens": 50, "messages": [message], **more}
+                return house.post("/v1/chat/completions", tree)
+
+            yield ask
+            assert house.taken == (times if way == "lane" and answered else 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nobody_gets_the_answer_to_another(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(body: Mapping[str, Any]) -> Play:
+        return Play([whole(f"you said {body['messages'][-1]['content']}") + whole("a stranger's")])
+
+    with asked(twice, way, tmp_path, monkeypatch) as ask:
+        for number in range(4):
+            said = ask(f"number {number}").json()
+            assert said["choices"][0]["message"]["content"] == f"you said number {number}"
+
+
+def streamed(text: str, *, finish: str | None = "stop") -> bytes:
+    about = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    said = [{"index": 0, "delta": {"role": "assistant", "content": word}} for word in text.split(" ")]
+    events = [{**about, "choices": [choice]} for choice in said]
+    events.append({**about, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    events.append({**about, "choices": [], "usage": USAGE})
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + b"data: [DONE]\n\n"
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+def packed(answer: bytes, name: str, pack: Callable[[bytes], bytes]) -> bytes:
+    """A reply as it was, but for its body."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    kind = head.partition(b"content-type: ")[2].partition(b"\r\n")[0]
+    return framed(pack(body), b"content-encoding: " + name.encode(), kind=kind)
+
+
+PACKED: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", zlib.compress), ("deflate", raw_deflate),
+    ("identity", bytes),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_what_comes_packed_though_nobody_asked_is_unpacked(
+    stream: bool, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = iter(PACKED * 2)
+
+    def pack(body: Mapping[str, Any]) -> Play:
+        answer = framed(streamed("one two"), kind=b"text/event-stream") if body.get("stream") else whole("onetwo")
+        sent = packed(answer, *next(turns))
+        return Play([sent[:-70], 0.02, sent[-70:]])
+
+    with asked(pack, way, tmp_path, monkeypatch) as ask:
+        for _ in PACKED * 2:
+            said = ask(stream=stream)
+            assert said.status_code == 200, said.text
+            if stream:
+                choices = [choice for event in sse(said.text).events for choice in event["choices"]]
+                words = "".join(choice["delta"].get("content") or "" for choice in choices)
+            else:
+                words = said.json()["choices"][0]["message"]["content"]
+            assert words == "onetwo"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("name", "body", "words"),
+    [
+        ("br", b"\x0b\x02\x80abc\x03", "compresses its replies in a way that cannot be read (br)"),
+        ("gzip", b"no gzip at all", "sent a reply whose compression is broken"),
+        ("gzip", gzip.compress(b" " * (40 << 20)), "sent a reply that is far larger than it came"),
+    ],
+    ids=["unknown", "broken", "a bomb"],
+)
+def test_what_cannot_be_unpacked_is_told_truly(
+    name: str, body: bytes, words: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = framed(body, b"content-encoding: " + name.encode())
+    with asked(lambda _: Play([reply]), way, tmp_path, monkeypatch, answered=False) as ask:
+        said = ask()
+        assert said.status_code == 502
+        assert words in said.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_whole_answer_that_does_not_say_why_it_ended_is_one(
+    stream: bool, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asked(lambda _: Play([whole("one two", finish=None)]), way, tmp_path, monkeypatch) as ask:
+        said = ask(stream=stream)
+        assert said.status_code == 200, said.text
+        if stream:
+            choices = [choice for event in sse(said.text).events for choice in event["choices"]]
+            assert "".join(choice["delta"].get("content") or "" for choice in choices) == "one two"
+            assert choices[-1]["finish_reason"] == "stop"
+        else:
+            (choice,) = said.json()["choices"]
+            assert (choice["message"]["content"], choice["finish_reason"]) == ("one two", "stop")
+
+
+def in_pieces(*pieces: bytes | float) -> Play:
+    """A stream that never ends by itself."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    return Play([head, *(piece if isinstance(piece, float) else chunk(piece) for piece in pieces)], end="stall")
+
+
+WORDS, _, REST = streamed("one two").rpartition(b"data: {")
+COUNTS = b"data: {" + REST
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_counts_that_come_late_are_booked(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with asked(lambda _: in_pieces(WORDS, 1.0, COUNTS), way, tmp_path, monkeypatch) as ask:
+        events = sse(ask(stream=True, stream_options={"include_usage": True}).text).events
+        assert events[-1]["usage"]["completion_tokens"] == 5
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("pieces", "most"),
+    [
+        ((WORDS, COUNTS.removesuffix(b"data: [DONE]\n\n")), 1.5), ((WORDS,), 3.5),
+        ((WORDS, *(0.3, b": on\n\n") * 20), 3.5),
+    ],
+    ids=["no last word", "no counts", "signs of life"],
+)  # fmt: skip
+def test_who_never_ends_is_not_listened_to_for_long(
+    pieces: tuple[bytes | float, ...], most: float, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asked(lambda _: in_pieces(*pieces), way, tmp_path, monkeypatch) as ask:
+
+        def listened() -> float:
+            began = time.monotonic()
+            said = sse(ask(stream=True, stream_options={"include_usage": True}).text)
+            assert said.done
+            return time.monotonic() - began
+
+        kept_by(listened, most)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("end", ["fin", "rst"])
+def test_a_connection_that_breaks_after_the_finish_reason_breaks_off_nothing(
+    end: End, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asked(lambda _: in_pieces(WORDS, 0.7)._replace(end=end), way, tmp_path, monkeypatch) as ask:
+        said = sse(ask(stream=True).text)
+        assert said.done and "error" not in said.events[-1]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, raw_deflate])
+def test_nothing_of_a_long_answer_is_lost_where_its_pieces_meet(pack: Callable[[bytes], bytes]) -> None:
+    name = "gzip" if pack is gzip.compress else "deflate"
+    for more in range(300):
+        data = b"x" * (PIECE + more)
+        assert b"".join(Unpacker(name).feed(pack(data))) == data
+
+
+def test_a_reader_that_is_behind_does_not_lose_the_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is, nothing is read of the host, and the counts lie in the socket."""
+    monkeypatch.setattr(limits, "_COUNTS", 1.0)
+    choice = {"index": 0, "delta": {"content": "x" * 50_000}, "finish_reason": "stop"}
+    event = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    play = in_pieces(*[b"data: " + json.dumps(event).encode() + b"\n\n"] * 400, COUNTS)
+    with Wall(script=lambda *_: play) as wall:
+        path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        with House() as house:
+            tree = {
+                "model": "cloud/strong", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}],
+                "stream": True, "stream_options": {"include_usage": True},
+            }  # fmt: skip
+            with httpx.stream("POST", f"{house.base_url}/chat/completions", json=tree, trust_env=False) as said:
+                time.sleep(1.5)
+                said.read()
+            assert sse(said.text).events[-1]["usage"]["completion_tokens"] == 5
+            assert house.taken == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_length_that_is_said_twice_is_one(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = whole("one two")
+    length = reply.partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    reply = reply.replace(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length:%b \r\nx-a: b\r\n" % length)
+    with asked(lambda _: Play([reply[:-9], 0.02, reply[-9:]]), way, tmp_path, monkeypatch) as ask:
+        for _ in range(3):
+            assert ask().json()["choices"][0]["message"]["content"] == "one two"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_no_http_is_said_to_be_that(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody closed anything."""
+    good = whole("one two")
+    for reply in (
+        b"220 this is a mail server\r\n\r\n",
+        good.replace(b"content-length: ", b"content-length: 7\r\ncontent-length: "),
+        good.replace(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n" + b"no header at all\r\n"),
+    ):
+        with asked(lambda _, reply=reply: Play([reply]), way, tmp_path, monkeypatch, answered=False) as ask:
+            said = ask().json()["error"]["message"]
+            assert "sent a reply that cannot be read as HTTP" in said and "closed" not in said
+    ended = Play(end="fin")
+    with asked(lambda _: ended, way, tmp_path, monkeypatch, answered=False) as ask:
+        assert "closed the connection without an answer" in ask().json()["error"]["message"]

@@ -1,0 +1,124 @@
+"""A start that is broken off while its supervisor is on its way, and has no record yet by which it could be ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+from intermodal.config import state_dir
+from intermodal.servers import up
+from intermodal.servers.programs import PROGRAMS
+from intermodal.servers.records import Place, Wanted
+
+pytestmark = pytest.mark.anyio
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from intermodal.servers import records, supervisor
+
+here, record = Path(sys.argv[0]).parent, records.Place.record
+
+def late(place, state):
+    (here / "there").touch()
+    while not (here / "go").exists():
+        time.sleep(0.01)
+    record(place, state)
+
+records.Place.record = late
+del sys.argv[:3]
+supervisor.main()
+"""
+
+
+class Home:
+    """Where supervisors wait before their first record until they are let go. ``ran``: a server was started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {"INTERMODAL_HOME": str(folder / "home")}
+        self.place = Place(state_dir(self.env), "box")
+        self.there, self.ran = folder / "there", folder / "ran"
+        (folder / "slow.py").write_text(SLOW)
+        self.python = self._program("python", f'exec "{sys.executable}" "{folder}/slow.py" "$@"')
+        server = self._program("server", f'touch "{self.ran}"\nwhile :; do sleep 1; done')
+        self.wanted = Wanted(
+            name="box", said="box", program=next(iter(PROGRAMS)), path=server, model=server, served_as="box",
+        )  # fmt: skip
+
+    def _program(self, name: str, text: str) -> str:
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def processes(self) -> list[psutil.Process]:
+        return [
+            each
+            for each in psutil.process_iter(["cmdline"])
+            if any(str(self.folder) in word for word in each.info["cmdline"] or [])
+        ]
+
+    async def let_go(self) -> None:
+        """Returns when nothing runs any more."""
+        (self.folder / "go").touch()
+        await until(lambda: not self.processes(), "it stays")
+
+
+async def until(true: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, what
+        await anyio.sleep(0.02)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    made = Home(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setattr(sys, "executable", made.python)
+    yield made
+    for process in made.processes():
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_start_that_is_broken_off_at_once_starts_no_server(home: Home, known: bool) -> None:
+    if known:
+        await up.up(home.wanted, home.env, later=True)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(up.up, home.wanted, home.env)
+        await until(home.there.exists, "no supervisor")
+        tasks.cancel_scope.cancel()
+    await home.let_go()
+    assert not home.ran.exists()
+    assert [each.phase for each in up.all_servers(home.env)] == ["not started"] * known
+    assert home.place.folder.exists() is known
+
+
+async def test_what_is_taken_down_before_it_has_a_record_starts_no_server(home: Home) -> None:
+    """As when whoever was starting it was killed."""
+    home.place.want(home.wanted)
+    await up._spawn(home.place)
+    await until(home.there.exists, "no supervisor")
+    assert await up.down("box", home.env)
+    await home.let_go()
+    assert not home.ran.exists() and not home.place.folder.exists()
+
+
+async def test_what_somebody_still_wants_is_started(home: Home) -> None:
+    home.place.want(home.wanted)
+    await up._spawn(home.place)
+    (home.folder / "go").touch()
+    await until(home.ran.exists, "no server")
+    assert await up.down("box", home.env)
+    await home.let_go()
