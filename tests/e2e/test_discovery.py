@@ -143,8 +143,10 @@ def test_ollama_is_asked_for_the_context_that_the_call_needs_and_gets_the_pictur
 
 @FAMILIES
 def test_the_published_client_of_ollama_accepts_the_door(eye_server: LlamaServer, media: Path, family: Family) -> None:
-    with EmulatedOllama(Engine(eye_server.base_url), (EYE,), family) as door:
-        client = ollama.Client(host=door.address)
+    with (
+        EmulatedOllama(Engine(eye_server.base_url), (EYE,), family) as door,
+        ollama.Client(host=door.address) as client,
+    ):
         (listed,) = client.list().models
         assert listed.model == "tiny-eye:latest"
         shown = client.show("tiny-eye:latest")
