@@ -11,10 +11,17 @@ from intermodal.content import Part, ReadLine, ToolCall, Transcript, Value
 
 
 class Usage(Value):
-    """What an endpoint reported, in tokens. None where it reported nothing."""
+    """What an endpoint reported, in tokens. None where it reported nothing.
+
+    ``cached_tokens`` (read from its cache) and ``cache_write_tokens`` (put into it) are part of ``input_tokens``,
+    ``reasoning_tokens`` of ``output_tokens``.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 class Actual(Value):

@@ -272,9 +272,44 @@ def test_a_client_s_call_becomes_a_request_to_plan() -> None:
     assert request.tool_choice == "required"
 
 
+def _allowing(mode: str, *names: str, wrapped: bool) -> dict[str, Any]:
+    """What a body of chat completions (``wrapped``) or responses says of three tools, of which these may be called."""
+    tools = [{"name": name, "parameters": {"type": "object"}} for name in ("f", "g", "h")]
+    named: list[dict[str, Any]] = [{"name": name} for name in names]
+    if wrapped:
+        among = {"mode": mode, "tools": [{"type": "function", "function": name} for name in named]}
+        return {
+            "messages": [{"role": "user", "content": "go"}],
+            "tools": [{"type": "function", "function": tool} for tool in tools],
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": among},
+        }
+    return {
+        "input": "go", "tools": [{"type": "function", **tool} for tool in tools],
+        "tool_choice": {
+            "type": "allowed_tools", "mode": mode, "tools": [{"type": "function", **name} for name in named],
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("wire", [openai_chat, openai_responses])
+def test_of_several_tools_those_that_may_be_called_are_asked_for(wire: Any) -> None:
+    wrapped = wire is openai_chat
+    for mode in ("auto", "required"):
+        body = {"model": "m", **_allowing(mode, "h", "f", wrapped=wrapped)}
+        call = wire.decode_request(json.dumps(body).encode())
+        assert ([tool.name for tool in call.tools], call.tool_choice) == (["f", "h"], mode)
+    for wrong, said in (
+        (_allowing("auto", "x", wrapped=wrapped), "'x', which is not among the tools"),
+        (_allowing("none", "f", wrapped=wrapped), "neither 'auto' nor 'required'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            wire.decode_request(json.dumps({"model": "m", **wrong}).encode())
+
+
 def test_the_events_of_a_run_become_a_wire_s() -> None:
     run = RunEvents()
-    actual = events.Actual(step="s", seconds=1.0, usage=events.Usage(input_tokens=5, output_tokens=2))
+    counts = {"input_tokens": 5, "output_tokens": 2, "cached_tokens": 3, "cache_write_tokens": 1, "reasoning_tokens": 1}
+    actual = events.Actual(step="s", seconds=1.0, usage=events.Usage(**counts))
     finished = events.Finished(
         endpoint="h:m", finish_reason="tool_call", said=(ToolCall(id="1", name="f", arguments="{}"),)
     )
@@ -287,6 +322,6 @@ def test_the_events_of_a_run_become_a_wire_s() -> None:
     assert [found for event in given for found in run.feed(event)] == [
         TextDelta(text="hi"),
         ToolCallDelta(index=0, id="1", name="f", arguments="{}"),
-        Usage(input_tokens=5, output_tokens=2),
+        Usage(**counts),
         Finish(reason="tool_call"),
     ]

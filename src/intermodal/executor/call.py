@@ -399,14 +399,14 @@ class Attempt:
 
     def _counted(self, made: Made) -> Usage:
         """Usage as reported; for a conversion, output tokens are those of the text it made."""
-        given, out = made.usage.input_tokens, made.usage.output_tokens
+        out = made.usage.output_tokens
         if made.transcript is not None:
             out = self._tokens(made.transcript.text)
         elif made.looped:
             out = self._tokens(made.text)
         elif self._job.step.op == "read":
             out = self._tokens("\n".join(line.text for lines in made.lines for line in lines))
-        return Usage(input_tokens=given, output_tokens=out)
+        return tokens_said(made.usage, out)
 
     def _tokens(self, text: str) -> int:
         return tokens_of(text, self._caller.world.count)
@@ -416,6 +416,14 @@ def tokens_of(text: str, count: Callable[[str, str], int | None]) -> int:
     """Counted by the vocabulary that ships with the embedded model: one yardstick for all that nobody else counts."""
     counted = count("smollm2", text)
     return round(len(text) / 4) if counted is None else counted
+
+
+def tokens_said(usage: wire.Usage, out: int | None) -> Usage:
+    """What a host counted, as events tell it, with ``out`` for the tokens of the answer."""
+    return Usage(
+        input_tokens=usage.input_tokens, output_tokens=out, cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens, reasoning_tokens=usage.reasoning_tokens,
+    )  # fmt: skip
 
 
 def outcome_of(

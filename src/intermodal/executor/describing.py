@@ -135,6 +135,9 @@ def _text(found: Done | str) -> str:
     return found if isinstance(found, str) else found.made.text.strip()
 
 
+_COUNTS = Usage.__struct_fields__
+
+
 def _together(step: Call, dones: list[Done]) -> Actual:
     """One step, several calls."""
     if not dones:
@@ -148,10 +151,7 @@ def _together(step: Call, dones: list[Done]) -> Actual:
         step=step.id,
         seconds=max(0.0, min(wall, sum(actual.seconds for actual in actuals))),  # side by side takes less than the sum
         load_seconds=loading,
-        usage=Usage(
-            input_tokens=_sum([actual.usage.input_tokens for actual in actuals]),
-            output_tokens=_sum([actual.usage.output_tokens for actual in actuals]),
-        ),
+        usage=Usage(**{name: _sum([getattr(actual.usage, name) for actual in actuals]) for name in _COUNTS}),
         cost=sum(costs) if len(costs) == len(actuals) else None,
         peak_memory=max((actual.peak_memory or 0 for actual in actuals), default=0) or None,
         began=began,

@@ -16,6 +16,14 @@ OPERATIONS: Mapping[str, str] = {"generate": "chat", "describe": "chat", "embed"
 # Ids of hosts that the conventions call by another name; every other host goes by its id.
 PROVIDERS: Mapping[str, str] = {"google": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai"}
 OUTPUTS: Mapping[str, str] = {"speak": "speech", "draw": "image"}
+# Attributes of a call -> our words for what its host counted.
+COUNTED: Mapping[str, str] = {
+    "gen_ai.usage.input_tokens": "input_tokens",
+    "gen_ai.usage.output_tokens": "output_tokens",
+    "gen_ai.usage.cache_read.input_tokens": "cached_tokens",
+    "gen_ai.usage.cache_creation.input_tokens": "cache_write_tokens",
+    "gen_ai.usage.reasoning.output_tokens": "reasoning_tokens",
+}
 # Of HTTP: other methods are "_OTHER", since a client can make them up.
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 

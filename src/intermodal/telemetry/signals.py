@@ -127,10 +127,9 @@ def who(call: Called) -> Attributes:
 
 def _took(call: Called) -> Attributes:
     found: Attributes = {}
-    if call.usage.input_tokens is not None:
-        found["gen_ai.usage.input_tokens"] = call.usage.input_tokens
-    if call.usage.output_tokens is not None:
-        found["gen_ai.usage.output_tokens"] = call.usage.output_tokens
+    for name, counted in names.COUNTED.items():
+        if (tokens := getattr(call.usage, counted)) is not None:
+            found[name] = tokens
     if call.first is not None:
         found |= {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": call.first}
     kind = call.output or names.OUTPUTS.get(call.op, "")

@@ -142,11 +142,21 @@ def functions(tools: Any) -> tuple[Tool, ...]:
 
 
 def chosen(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice]:
-    """Tools and how to choose, from OpenAI's ``tool_choice``. One that must be called is asked for alone."""
+    """Tools and how to choose, from OpenAI's ``tool_choice``. Those that alone may be called are alone asked for."""
     if choice in (None, "auto", "none", "required"):
         return tools, choice or "auto"
-    name = choice.get("name") or choice["function"]["name"]
-    return only(name, tools), "required"
+    if choice.get("type") == "allowed_tools":
+        among = choice.get("allowed_tools", choice)
+        if among["mode"] not in ("auto", "required"):
+            raise ValueError(f"tool_choice has the mode {among['mode']!r}, which is neither 'auto' nor 'required'")
+        named = {only(_called(tool), tools)[0].name for tool in listed(among["tools"], "tool_choice.tools")}
+        return tuple(tool for tool in tools if tool.name in named), among["mode"]
+    return only(_called(choice), tools), "required"
+
+
+def _called(tool: Any) -> str:
+    """The name of a tool that is spoken of, with or without the wrapping of chat completions."""
+    return text(tool.get("name") or tool["function"]["name"], "a tool's name")
 
 
 def only(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:

@@ -141,7 +141,10 @@ class RunEvents:
             return [ReasoningDelta(text=event.text, signature=event.signature, summary=event.summary)]
         if isinstance(event, events.StepFinished):  # the last one before the end is that of the answer
             usage = event.actual.usage
-            self._usage = Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+            self._usage = Usage(
+                input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cached_tokens=usage.cached_tokens,
+                cache_write_tokens=usage.cache_write_tokens, reasoning_tokens=usage.reasoning_tokens,
+            )  # fmt: skip
         if not isinstance(event, events.Finished):
             return []
         calls: list[WireEvent] = [

@@ -22,7 +22,7 @@ import msgspec
 import pytest
 from tests.gates.wall import Play, Wall
 from tests.unit.gateway import contract
-from tests.unit.gateway.beside_tongues import Tongue
+from tests.unit.gateway.beside_tongues import Tongue, counted_apart
 from tests.unit.gateway.house import House, sse
 from tests.unit.gateway.taskless import without_tasks
 
@@ -327,7 +327,8 @@ def _said(message: Mapping[str, Any]) -> Any:
 def _usage(usage: Mapping[str, Any]) -> Any:
     counts = {name: usage[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
     about = {name: value for name, value in usage["intermodal"].items() if name not in ("plan", "seconds")}
-    return {**counts, "intermodal": about}
+    apart = counted_apart(usage, "prompt_tokens_details", "completion_tokens_details")
+    return {**counts, **apart, "intermodal": about}
 
 
 def _served(served: Any) -> Any:

@@ -25,6 +25,12 @@ class Tongue:
     versioned: bool = True
 
 
+def counted_apart(usage: Mapping[str, Any], read: str, made: str) -> dict[str, int]:
+    """Of what was read and of what was made: what came from a cache, what went into it, what was thought."""
+    found = {name: (usage.get(read) or {}).get(name) or 0 for name in ("cached_tokens", "cache_write_tokens")}
+    return {**found, "reasoning_tokens": (usage.get(made) or {}).get("reasoning_tokens") or 0}
+
+
 def _about(told: Mapping[str, Any]) -> Any:
     return {name: value for name, value in told.items() if name not in ("plan", "seconds")}
 
@@ -61,7 +67,10 @@ def _made(tree: Mapping[str, Any]) -> Any:
     return {
         "model": tree["model"], "object": tree["object"], "status": tree["status"], "error": tree["error"],
         "incomplete": tree["incomplete_details"], "output": list(map(_item, tree["output"])),
-        "usage": {**counts, "intermodal": _about(usage["intermodal"])},
+        "usage": {
+            **counts, **counted_apart(usage, "input_tokens_details", "output_tokens_details"),
+            "intermodal": _about(usage["intermodal"]),
+        },
     }  # fmt: skip
 
 
@@ -121,15 +130,18 @@ def _message(found: httpx.Response) -> Any:
     ends = [event for event in stream.events if event["type"] == "message_delta"]
     told = [event["delta"]["text"] for event in stream.events if event["type"] == "content_block_delta"]
     error = next((event["error"] for event in stream.events if event["type"] == "error"), None)
+    begun = [event["message"] for event in stream.events if event["type"] == "message_start"]
+    first = begun[0]["usage"] if begun else {}
     return {
-        "models": {event["message"]["model"] for event in stream.events if event["type"] == "message_start"},
+        "models": {message["model"] for message in begun},
         "told": "".join(told), "why": [event["delta"]["stop_reason"] for event in ends], "error": error,
-        "usage": [_counted(event["usage"]) for event in ends], "ended": kinds[-1],
+        "usage": [_counted({**first, **event["usage"]}) for event in ends], "ended": kinds[-1],
     }  # fmt: skip
 
 
 def _counted(usage: Mapping[str, Any]) -> Any:
-    return {"output_tokens": usage["output_tokens"], "intermodal": _about(usage["intermodal"])}
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return {**{name: usage.get(name) or 0 for name in names}, "intermodal": _about(usage["intermodal"])}
 
 
 RESPONSES = Tongue("openai-responses", "/v1/responses", {"input": QUESTION, "max_output_tokens": 50}, _response)

@@ -1,9 +1,10 @@
 """Hosts that count oddly: below nothing, in fractions, in words. Either way they are judged alike, and nobody is paid
-back."""
+back. And hosts that count apart what was cached and thought: either way that is told."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -138,6 +139,20 @@ for tongue_name, tongue in TONGUES.items():
                     [Model([odd(play, counts)])], {"stream": bool(how)}, tongue=tongue
                 )
 
+APART: dict[str, tuple[Tongue, dict[str, Any]]] = {
+    "responsesapart": (RESPONSES, {
+        "input_tokens": 100, "input_tokens_details": {"cached_tokens": 41, "cache_write_tokens": 32},
+        "output_tokens": 50, "output_tokens_details": {"reasoning_tokens": 23}, "total_tokens": 150,
+    }),
+    "messagesapart": (MESSAGES, {
+        "input_tokens": 27, "output_tokens": 50, "cache_read_input_tokens": 41, "cache_creation_input_tokens": 32,
+        "output_tokens_details": {"thinking_tokens": 23},
+    }),
+}  # fmt: skip
+for name, (tongue, usage) in APART.items():
+    for how, play in (("", whole_in(tongue)), ("live", live_in(tongue))):
+        CASES[f"{name}{how}"] = Case([Model([odd(play, {"usage": usage})])], {"stream": bool(how)}, tongue=tongue)
+
 
 @pytest.fixture(scope="module")
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
@@ -155,3 +170,13 @@ def test_what_is_odd_is_judged_alike(beside: Beside, name: str) -> None:
         assert all(settled == "released" or (settled[0] or 0) >= 0 for settled in seen.spent), seen.spent
         assert "Lon" not in json.dumps(seen.answer, default=str), "the second choice is nobody's"
         assert "Paris" in json.dumps(seen.answer, default=str)
+
+
+@pytest.mark.parametrize("name", [f"{name}{how}" for name in APART for how in ("", "live")])
+def test_what_was_cached_and_thought_is_told_apart_whichever_way_it_goes(beside: Beside, name: str) -> None:
+    for way in ("lane", "taskless", "executor"):
+        beside.ask(way, name)
+        (*_, told) = re.finditer(r'"(?:cached_tokens|cache_read_input_tokens)": ?(\d+)', beside.text)
+        assert told[1] == "41", way
+        for count in ("27" if "messages" in name else "100", "32", "50", "23"):
+            assert re.search(rf'": ?{count}[,}}]', beside.text), (way, count, beside.text)

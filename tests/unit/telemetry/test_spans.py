@@ -38,6 +38,7 @@ def below(collector: Collector, span: Seen) -> list[Seen]:
 
 
 def test_a_request_is_a_span_with_a_step_below_it(configured: Path, collector: Collector, host: FakeHost) -> None:
+    host.cached = 1
     with House() as house:
         found = house.chat()
     assert found.status_code == 200
@@ -57,6 +58,7 @@ def test_a_request_is_a_span_with_a_step_below_it(configured: Path, collector: C
     assert step.about["gen_ai.request.model"] == "cloud/strong"
     assert step.about["gen_ai.usage.input_tokens"] == found.json()["usage"]["prompt_tokens"]
     assert step.about["gen_ai.usage.output_tokens"] == found.json()["usage"]["completion_tokens"]
+    assert step.about["gen_ai.usage.cache_read.input_tokens"] == 1
     assert step.about["gen_ai.response.finish_reasons"] == ["stop"]
     assert step.about["server.address"] == "127.0.0.1"
     assert step.about["server.port"] == int(host.base_url.rpartition(":")[2].partition("/")[0])

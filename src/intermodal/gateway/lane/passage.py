@@ -17,7 +17,7 @@ from intermodal.costing.tokens import text_tokens
 from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
 from intermodal.executor import check
-from intermodal.executor.call import Tried, outcome_of, tokens_of
+from intermodal.executor.call import Tried, outcome_of, tokens_of, tokens_said
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.replies import ending
@@ -514,4 +514,4 @@ class Passage:
 
 
 def _tokens(usage: Usage | None) -> Told:
-    return Told() if usage is None else Told(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+    return Told() if usage is None else tokens_said(usage, usage.output_tokens)
