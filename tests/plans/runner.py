@@ -16,6 +16,7 @@ why_not = ["acme/sonata"]            appended, one answer each
 tools = 2                            so many tools go with it; tool_choice, parallel_tools as in Request
 tool_facts = { pretokens = 5000 }    what was counted of them, as in ToolFacts
 tool_result = "rain"                 the first was called, and gave this
+tool_shows = true                    and the parts, which stand after it
 [[part]]                             kind, name, and what probing would find
 """
 
@@ -135,12 +136,15 @@ def inputs_of(case: Mapping[str, Any]) -> Inputs:
         part, found = _part(len(facts), given)
         parts.append(part)
         facts.append(found)
-    messages = [*earlier, Message(role="user", parts=tuple(parts))]
+    shown = parts[1:] if case.get("tool_shows") else []
+    messages = [*earlier, Message(role="user", parts=tuple(parts[: len(parts) - len(shown)]))]
     if "tool_result" in case:
         said, result = "{}", case["tool_result"]
         facts += [_text(len(facts), "call of tool0", said), _text(len(facts) + 1, "tool result", result)]
         messages.append(Message(role="assistant", parts=(ToolCall(id="c1", name="tool0", arguments=said),)))
         messages.append(Message(role="tool", parts=(ToolResult(id="c1", text=result),)))
+    if shown:
+        messages.append(Message(role="user", parts=tuple(shown)))
     request = Request(
         messages=tuple(messages),
         tools=tuple(_tool(number) for number in range(case.get("tools", 0))),

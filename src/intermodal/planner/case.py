@@ -280,13 +280,16 @@ def _job(request: Request) -> tuple[Job, str]:
 
 def question_of(request: Request) -> str:
     """What the sender says in the last message, its two ends if it is long; while tools are called, in the last one
-    before."""
-    asked_in = next(
-        (m for m in reversed(request.messages) if not any(isinstance(part, TURN) for part in m.parts)), None
-    )
-    if asked_in is None:
-        return ""
-    text = " ".join(part.text for part in asked_in.parts if isinstance(part, Text) and not part.name)
+    before. Media that came with the results of tools are shown in a message after them, in which nobody says anything.
+    """
+    text = ""
+    for place, message in reversed(list(enumerate(request.messages))):
+        if any(isinstance(part, TURN) for part in message.parts):
+            continue
+        text = " ".join(part.text for part in message.parts if isinstance(part, Text) and not part.name)
+        before = request.messages[place - 1].parts if place else ()
+        if text or not any(isinstance(part, ToolResult) for part in before):
+            break
     half = QUESTION_CHARS // 2
     return text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
 
