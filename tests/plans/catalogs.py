@@ -222,6 +222,12 @@ def plain() -> tuple[Endpoint, ...]:
     )
 
 
+def twins() -> tuple[Endpoint, ...]:
+    """Two models that are alike but for their names, and one of them at another host, too."""
+    one, other = (hosted(PLAIN, f"plain/{name}", "large", (0.5, 1.5), context=32_000) for name in ("castor", "pollux"))
+    return (one, other, hosted(ACME, "plain/castor", "large", (0.5, 1.5), context=32_000))
+
+
 def desk() -> tuple[Endpoint, ...]:
     """A server on this machine."""
     return (
@@ -372,6 +378,7 @@ SLICES = {
     "desk": lambda: (*embedded(), *desk()),
     "all": lambda: (*embedded(), *acme(), *plain(), *desk()),
     "chat": lambda: (smollm2(), *desk(), *plain()),
+    "twins": lambda: (*embedded(), *twins()),
 }
 
 

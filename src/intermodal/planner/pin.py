@@ -29,6 +29,8 @@ def pinned(case: Case, left: Survivors, settled: Settled, best: Route) -> tuple[
         return best, []
     if previous not in case.index.group_of:
         return best, [f"switches from {previous}, which is no longer in the catalog"]
+    if case.named is not None and previous not in case.named:
+        return best, [f"switches from {previous}: {rules.other_named(case)}"]
     mine = next((route for route in settled.found.routes if route.endpoint.id == previous), None)
     if mine is None:
         alone = Search(case, left, settled.floors, Only(previous, case.job)).run()

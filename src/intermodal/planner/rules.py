@@ -97,6 +97,11 @@ def model(group: Group, job: Job, case: Case) -> str:
     """A named model answers, and no other."""
     if case.named is None or job != case.job or any(e.id in case.named for e in group.members):
         return ""
+    return other_named(case)
+
+
+def other_named(case: Case) -> str:
+    """Why an endpoint that nobody named does not answer. Endpoints of one group may be of several names."""
     return f"another model was named ({case.policy.model})"
 
 

@@ -61,7 +61,7 @@ def _answer(case: Case, decision: Decision | None, endpoint: Endpoint) -> str:
     for job in jobs:
         reason = rules.of_endpoint(group, job, case)
         if reason is None and job == case.job and case.named is not None and endpoint.id not in case.named:
-            reason = ("model", f"another model was named ({case.policy.model})")
+            reason = ("model", rules.other_named(case))
         if reason is None:
             able.append(job)
         else:

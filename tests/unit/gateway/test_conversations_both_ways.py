@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import House, sse
+from tests.unit.gateway.house import House, config, sse
 
 from intermodal.testing import FakeHost
 
@@ -43,3 +44,25 @@ def test_it_stays_whichever_way_each_turn_goes(house: House, host: FakeHost, see
     alone = [{"role": "user", "content": "another beginning"}, *turns[1:]]
     found = house.post("/v1/chat/completions", {"model": "auto", "messages": alone})
     assert found.headers["x-intermodal-route"] == "cloud:cloud/strong"
+
+
+TWINS = """
+id = "cloud/castor"; input = ["text"]; tier = "large"; input_mtok = 1.0; output_mtok = 2.0
+id = "cloud/pollux"; input = ["text"]; tier = "large"; input_mtok = 1.0; output_mtok = 2.0
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_that_is_named_answers_though_one_like_it_answered_before(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, TWINS))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    turns: list[dict[str, Any]] = [{"role": "user", "content": "the beginning"}]
+    with House() as house:
+        for model in ("castor", "pollux", "castor", "castor", "pollux"):
+            tree = {"model": f"cloud/{model}", "messages": turns, "max_tokens": 50, **WAYS[way]}
+            found = house.post("/v1/chat/completions", tree)
+            assert found.headers["x-intermodal-route"] == f"cloud:cloud/{model}", found.text
+            assert host.attempts[-1].model == f"cloud/{model}"
+            turns += [{"role": "assistant", "content": host.answer}, {"role": "user", "content": "and then?"}]
