@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -51,7 +51,7 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
 
         body = plainly(summary)
         if last:
-            body["last"] = [plainly(attempt) for attempt in attempts]
+            body["last"] = [_row(plainly(attempt)) for attempt in attempts]
         if gone is not None:
             body["pruned"] = plainly(gone)
         print_document("usage", body)
@@ -69,6 +69,14 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
     if attempts:
         click.echo()
         _show_attempts(attempts)
+
+
+def _row(attempt: dict[str, Any]) -> dict[str, Any]:
+    """As the store keeps it: of what a host counts, tokens in and out."""
+    if attempt["outcome"] is None:
+        return attempt
+    usage = {name: attempt["outcome"]["usage"][name] for name in ("input_tokens", "output_tokens")}
+    return {**attempt, "outcome": {**attempt["outcome"], "usage": usage}}
 
 
 def _prune(client: AsyncClient) -> Pruned:
