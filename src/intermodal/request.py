@@ -36,10 +36,14 @@ class TextOutput(Value, tag_field="kind", tag="text"):
 
 
 class JsonOutput(Value, tag_field="kind", tag="json"):
-    """An answer that validates against a JSON Schema (draft 2020-12)."""
+    """An answer that validates against a JSON Schema (draft 2020-12).
+
+    ``whole``: one that was cut at the length limit is an error; else it is the answer as far as it goes, without data.
+    """
 
     schema: dict[str, Any]
     name: str = "answer"
+    whole: bool = True
 
 
 class TranscriptOutput(Value, tag_field="kind", tag="transcript"):

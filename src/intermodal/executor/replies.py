@@ -179,6 +179,8 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
         done = msgspec.structs.replace(done, actual=both(first, done.actual))
         parsed = answer.parse(done.made.text, schema.schema)
         cut = done.made.finish_reason == "length"
+    if parsed.problem and cut and not schema.whole:
+        return done, None
     if parsed.problem:
         await course.shop.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
         raise errors.OutputInvalid(

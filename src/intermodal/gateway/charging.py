@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from intermodal.errors import StoreError
 from intermodal.events import AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted
+from intermodal.gateway.forms import boundary_of
 from intermodal.gateway.ledger import books
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.nouns import Left, Refusal, VirtualKey, claim_of
@@ -259,12 +260,17 @@ async def once(ledger: Ledger, asked: Asked) -> books.Fresh | books.Replay | Non
         return None
     if len(name) > LONGEST_NAME:
         raise Refused(f"the Idempotency-Key is longer than {LONGEST_NAME} letters", status=400)
-    path = asked.head.path.encode("latin-1")
-    digest = await asyncio.to_thread(lambda: hashlib.sha256(path + b"\0" + asked.body).digest())
-    found = await ledger.ask(books.Asked(owner=asked.owner, name=name, digest=digest))
+    found = await ledger.ask(books.Asked(owner=asked.owner, name=name, digest=await asyncio.to_thread(_digest, asked)))
     if isinstance(found, Refusal):
         raise refused(found)
     return found
+
+
+def _digest(asked: Asked) -> bytes:
+    """Of what is asked. What parts a form is chosen anew each time that it is sent."""
+    parted = boundary_of(asked.head.headers.get("content-type", ""))
+    body = asked.body.replace(b"--" + parted, b"--") if parted else asked.body
+    return hashlib.sha256(asked.head.path.encode("latin-1") + b"\0" + body).digest()
 
 
 @asynccontextmanager

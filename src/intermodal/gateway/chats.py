@@ -86,6 +86,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
         raise _nothing_said(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
         await asyncio.to_thread(_sound, msgspec.json.encode(call.output.schema))
+        request = replace(request, output=replace(call.output, whole=False))  # clients look why an answer ended
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     caches = answering is not None and answering.host.protocol in CACHED_BY

@@ -24,7 +24,7 @@ def code_of(error: BaseException) -> str:
 def cut(reply: Reply) -> Refused:
     """What is said to who was being answered, or was about to be, as we stop."""
     reply.is_no_answer()
-    return Refused(_STOPPING, status=503, todo="ask again")
+    return Refused(_STOPPING, status=503, todo="ask again", code="stopping")
 
 
 def too_late() -> Refused:

@@ -26,12 +26,18 @@ class Form(NamedTuple):
         return next((value for key, value in reversed(self.fields) if key == name), default)
 
 
+def boundary_of(content_type: str) -> bytes:
+    """What stands between the parts of a form, b"" where that is not said."""
+    found = _BOUNDARY.search(content_type)
+    return b"" if found is None else (found[1] or found[2]).encode("latin-1")
+
+
 def form_of(content_type: str, body: bytes) -> Form:
     """Raises Refused, 400 for what is no form and 413 for too many parts."""
-    found = _BOUNDARY.search(content_type)
-    if found is None:
+    boundary = boundary_of(content_type)
+    if not boundary:
         raise Refused("the form has no boundary", status=400)
-    mark = b"--" + (found[1] or found[2]).encode("latin-1")
+    mark = b"--" + boundary
     at = 0 if body.startswith(mark) else body.find(b"\r\n" + mark) + 2
     if at == 1:
         raise Refused("the form is empty", status=400)

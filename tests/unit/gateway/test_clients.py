@@ -233,6 +233,24 @@ def test_openai_transcribes(working: openai.OpenAI, host: FakeHost, media: Path)
     assert "-->" in str(srt)
 
 
+def test_a_form_that_is_sent_again_is_known_again(working: openai.OpenAI, host: FakeHost, media: Path) -> None:
+    """Clients part a form anew each time that they send it; what is in it is the same."""
+    sound = (media / "jfk.wav").read_bytes()
+
+    def asked(model: str) -> httpx.Response:
+        file = {"file": ("jfk.wav", sound, "audio/wav")}
+        again = {"idempotency-key": "once"}
+        url = f"{working.base_url}audio/transcriptions"
+        return httpx.post(url, data={"model": model}, files=file, headers=again, timeout=60, trust_env=False)
+
+    first, second = asked("cloud/ear"), asked("cloud/ear")
+    assert first.status_code == second.status_code == 200, second.text
+    assert first.request.headers["content-type"] != second.request.headers["content-type"]
+    assert second.headers["idempotency-replayed"] == "true" and second.text == first.text
+    assert len(host.attempts) == 1
+    assert asked("ear").status_code == 409
+
+
 def test_openai_is_told_what_a_transcript_has_not(working: openai.OpenAI, host: FakeHost, media: Path) -> None:
     """A client that asked for a stream would read an answer that is none as an empty one."""
     asked: Any = {"model": "cloud/ear", "file": ("jfk.wav", (media / "jfk.wav").read_bytes())}

@@ -32,12 +32,12 @@ from intermodal.testing import FakeHost, Fault
 
 
 @contextmanager
-def logged(form: str = "json", level: str = "info") -> Iterator[tuple[House, list[str]]]:
+def logged(form: str = "json", level: str = "info", drain: float = 2.0) -> Iterator[tuple[House, list[str]]]:
     """A gateway that logs into a pipe, and its lines, there once the gateway has ended."""
     reading, writing = os.pipe()
     lines: list[str] = []
     log = Log(form, level, writing)  # type: ignore[arg-type]
-    with House(before=lambda gateway: setattr(gateway, "tell", log.served)) as house:
+    with House(before=lambda gateway: setattr(gateway, "tell", log.served), drain=drain) as house:
         yield house, lines
     log.close()
     os.close(writing)
@@ -170,6 +170,23 @@ def test_a_stream_that_breaks_is_told_from_one_that_ends(configured: Path, host:
     assert f'intermodal_requests_total{{{path},status="200"}} 3' in counted
     assert f'intermodal_streams_broken_total{{{path},by="server"}} 1' in counted
     assert f'intermodal_streams_broken_total{{{path},by="client"}} 1' in counted
+
+
+@pytest.mark.parametrize("way", [{}, {"nobody_knows": 1}], ids=["lane", "executor"])
+def test_a_stream_that_is_cut_as_the_gateway_ends_is_logged_as_that(
+    configured: Path, host: FakeHost, way: dict[str, Any]
+) -> None:
+    host.answer, host.fault = "one two three four five six", Fault("stall", 3)
+    with logged(drain=0.3) as (house, lines):
+        body = {**ASKED, **way}
+        with httpx.stream(
+            "POST", f"{house.base_url}/chat/completions", json=body, timeout=60, trust_env=False
+        ) as found:
+            for piece in found.iter_text():
+                if "three" in piece:
+                    house.loop.call_soon_threadsafe(house.gateway.stop)
+    (told,) = map(json.loads, lines)
+    assert (told["status"], told["error"], told["broken"]) == (200, "stopping", True)
 
 
 def test_a_reader_who_stops_reading_holds_nobody_up(configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,6 +269,7 @@ class Passage:
         reply = self._reply
         if reply.status and not reply.ended and not reply.gone:
             reply.last(self._exchange.broken(cut(reply)))
+            self._asked.served.failed("stopping", broken=True)
 
     def forget(self) -> None:
         """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
