@@ -2,7 +2,7 @@
 
 Text that came out of media is data: it stands in the user's message, in a block with a label that
 says where it is from, never in a system or tool message. Invisible characters are taken out of it.
-Data first, the question last: small models answer what they read last.
+Data first, the question last: small models answer what they read last. What is said between files stays between them.
 """
 
 from __future__ import annotations
@@ -96,17 +96,16 @@ def messages(
             made.append(WireMessage(role=message.role, parts=tuple(part for part in kept if part is not None)))
             index += len(message.parts)
             continue
-        data: list[Piece] = []
-        said: list[str] = []
+        given: list[Piece | str] = []
         for part in message.parts:
             if isinstance(part, Text) and part.name:
-                data.append(Words(text=part.text, label=label("Text", part.name)))
+                given.append(Words(text=part.text, label=label("Text", part.name)))
             elif isinstance(part, Text):
-                said.append(part.text)
+                given += [part.text] if part.text.strip() else []
             else:
-                data.extend(in_order(stands_for.get(index, ()), (names or {}).get(index, "")))
+                given.extend(in_order(stands_for.get(index, ()), (names or {}).get(index, "")))
             index += 1
-        parts = _message_parts(data, said)
+        parts = _message_parts(given)
         if parts:
             made.append(WireMessage(role=message.role, parts=parts))
     return tuple(made)
@@ -138,19 +137,22 @@ def _page(piece: Piece) -> int:
     return piece.page if isinstance(piece, (Words, Pixels)) else 0
 
 
-def _message_parts(data: list[Piece], said: list[str]) -> tuple[WirePart, ...]:
-    """Media and blocks of data in their order, then what the sender says; neighbouring text in one part."""
+def _message_parts(given: list[Piece | str]) -> tuple[WirePart, ...]:
+    """Media and blocks of data in their order, then what the sender says; neighbouring text in one part. Where the
+    sender says something here and something there, it may be about what stands beside it, and stays there."""
+    told = [place for place, each in enumerate(given) if isinstance(each, str)]
+    if told and told[-1] - told[0] == len(told) - 1:
+        given = [*(each for each in given if not isinstance(each, str)), *given[told[0] : told[-1] + 1]]
     parts: list[WirePart] = []
     waiting: list[str] = []
-    for piece in data:
-        if isinstance(piece, Words):
-            waiting.append(block(piece))
+    for piece in given:
+        if isinstance(piece, (Words, str)):
+            waiting.append(block(piece) if isinstance(piece, Words) else piece)
             continue
         if waiting:
             parts.append(WireText(text="\n\n".join(waiting)))
             waiting = []
         parts.append(_media(piece))
-    waiting += [text for text in said if text.strip()]
     if waiting:
         parts.append(WireText(text="\n\n".join(waiting)))
     return tuple(parts)

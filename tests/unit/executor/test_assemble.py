@@ -38,6 +38,21 @@ def test_media_stay_where_their_part_was_among_the_data() -> None:
     )
 
 
+def test_what_is_said_between_files_stays_between_them() -> None:
+    """A label is about what stands beside it, whether that is sent or what was read in it."""
+    picture = Pixels(data=b"p", media_type="image/png")
+    read = Words(text="42", label=assemble.label("Text read", "after.png"))
+    given = request(Text(text="Before:"), FILE, Text(text="After:"), FILE, Text(text="The same?"))
+    (message,) = assemble.messages(given, {1: (picture,), 3: (read,)})
+    assert message.parts == (
+        WireText(text="Before:"),
+        WireImage(data=b"p", media_type="image/png"),
+        WireText(text="After:\n\nText read from after.png:\n42\n\nThe same?"),
+    )
+    (message,) = assemble.messages(request(Text(text="One:"), FILE, Text(text=" "), FILE), {1: (picture,), 3: (read,)})
+    assert message.parts[0] == WireImage(data=b"p", media_type="image/png"), "one thing is said: it comes last"
+
+
 def test_pages_that_took_different_ways_come_in_their_order() -> None:
     pieces = tuple(Words(text=str(page), label=f"page {page}", page=page) for page in (1, 3, 2))
     (message,) = assemble.messages(request(FILE), {0: pieces})
