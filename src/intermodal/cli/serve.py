@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from intermodal.config_file import HOST, LISTENS, MOST_WORKERS
 
+if TYPE_CHECKING:
+    from intermodal.gateway.lasting import LastingClient
+    from intermodal.gateway.logs import Log
+
 # Seconds after which a thread that computes (rows of the store, the log) gives way to the one that answers. With
 # Python's own 5 ms, one in a hundred of 32 clients waited 31 to 39 ms, with this 20 to 25, at the same rate.
 _TURN = 0.0002
 _SETTLED = 5.0  # seconds after which all that is loaded late is loaded
+_LATER = 1.0  # after the start: who starts it asks first
 EPILOG = """\b
 Examples
   intermodal serve
@@ -168,7 +173,27 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
             if gateway.telemetry is not None:
                 log.listen()
             asyncio.get_running_loop().call_later(_SETTLED, spare_what_stays)
-            await gateway.serve(signals=True)
+            telling = asyncio.get_running_loop().create_task(_tell_what_is_wrong(client, log))
+            if worker is not None and worker.number:  # the first says it for all
+                telling.cancel()
+            try:
+                await gateway.serve(signals=True)
+            finally:
+                telling.cancel()
             return 0
         finally:
             await ledger.close()
+
+
+async def _tell_what_is_wrong(client: LastingClient, log: Log) -> None:
+    """What ``--check`` calls wrong, once there is time for it. It is served all the same: who asks for such a name is
+    told, and others have what they ask for."""
+    import asyncio
+
+    from intermodal.gateway.checking import names
+
+    await asyncio.sleep(_LATER)
+    _, found = await names(client)
+    for each in found:
+        if each.level == "wrong":
+            log.say("warning", "; ".join(filter(None, (f"{each.where}: {each.what}", each.todo))))

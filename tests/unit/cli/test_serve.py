@@ -54,6 +54,26 @@ def test_it_answers_and_ends_on_a_signal(host: FakeHost) -> None:
         assert process.wait(15) == 0
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_name_that_stands_for_nothing_is_said_once_and_the_others_are_served(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    """As ``--check`` says it. Nobody looks at the check of a config that is in service already."""
+    more = '[serve.aliases]\n"gpt-4o" = "policy:gone"\nmine = "cloud/strong"\n'
+    path = config(tmp_path / "c.toml", ("cloud", host.base_url, STRONG), more=more)
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    with serving("--workers", workers) as (process, url):
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "warning" in line)
+        line = path.read_text().splitlines().index('"gpt-4o" = "policy:gone"') + 1
+        assert f"{path} line {line}: gpt-4o: " in said and "gone" in said
+        tree = {"model": "mine", "messages": [{"role": "user", "content": "hello"}]}
+        assert httpx.post(f"{url}/v1/chat/completions", json=tree, timeout=30, trust_env=False).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        assert "policy:gone" not in process.stderr.read()
+
+
 def test_an_answer_on_its_way_ends_before_the_process_does(host: FakeHost) -> None:
     host.fault = Fault("slow", 1.5)
     with serving() as (process, url):
