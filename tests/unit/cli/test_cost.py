@@ -283,7 +283,7 @@ def test_a_slip_in_toml_and_in_json_has_its_line_too(cli: Cli, write: Any) -> No
     ).err  # fmt: skip
     nan = '{"workload": 1,\n"requests": {"per_day": NaN}, "prompt": "a", "plans": [{"name": "b"}]}'
     assert "calls.json:2: nan is no number" in cli("cost", write(nan, "calls.json")).err
-    assert "calls.json:2: is not JSON" in cli("cost", write('{"workload": 1,\n}', "calls.json")).err
+    assert "calls.json:2: is not JSON" in cli("cost", write('{"workload": 1,\n 2}', "calls.json")).err
 
 
 @pytest.mark.parametrize("text", ["", "[]", "- a", "a: &b [*b, *b]", "\x00", "a: " + "[" * 5000], ids=range(6))
