@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.asking import continued
-from intermodal.content import BytesSource, Part, Text, ToolCall, ToolResult, UrlSource
+from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
 from intermodal.gateway.latest import Latest
 from intermodal.request import Message, Policy, Request
@@ -97,12 +97,13 @@ def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
     for message in messages:
         digest.update(f"\0\0{message.role}".encode())
         for part in message.parts:
-            digest.update(b"\0" + name_of(part))
+            if not isinstance(part, (Reasoning, Opaque)):
+                digest.update(b"\0" + name_of(part))
     return digest.digest()
 
 
 def name_of(part: Part) -> bytes:
-    """What tells a part from others. Thinking and ids of calls are left out: not every client sends them back."""
+    """What tells a part from others. Ids of calls are left out, and thinking is: not every client sends them back."""
     if isinstance(part, Text):
         return _name_of_text(part.text)
     if isinstance(part, ToolCall):
