@@ -6,6 +6,7 @@ Kept are digests, endpoints and bounds, never content.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,9 +70,7 @@ class Conversations:
         """Remember who answered."""
         if not finished.endpoint:
             return
-        parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
-        name = _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
-        self.put(name, finished.endpoint, request.policy)
+        self.put(told(request, text, finished, owner), finished.endpoint, request.policy)
 
 
 def going_on(request: Request, place: Place | None) -> Request:
@@ -92,14 +91,32 @@ def answered(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
     return said
 
 
+def told(request: Request, text: str, finished: Finished, owner: str) -> bytes:
+    """The digest of a conversation after its answer."""
+    parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
+    return _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
+
+
 def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
     digest = hashlib.sha256(owner.encode())
     for message in messages:
-        digest.update(f"\0\0{message.role}".encode())
-        for part in message.parts:
-            if not isinstance(part, (Reasoning, Opaque)):
-                digest.update(b"\0" + name_of(part))
+        _add(digest, message)
     return digest.digest()
+
+
+def digests(messages: tuple[Message, ...], owner: str) -> Iterator[tuple[Message, Callable[[], bytes]]]:
+    """Each message, and what makes the digest of the conversation up to it, before the next is asked for."""
+    digest = hashlib.sha256(owner.encode())
+    for message in messages:
+        _add(digest, message)
+        yield message, digest.digest
+
+
+def _add(digest: Any, message: Message) -> None:
+    digest.update(f"\0\0{message.role}".encode())
+    for part in message.parts:
+        if not isinstance(part, (Reasoning, Opaque)):
+            digest.update(b"\0" + name_of(part))
 
 
 def name_of(part: Part) -> bytes:
