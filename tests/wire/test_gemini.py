@@ -158,7 +158,15 @@ def test_a_result_names_what_was_called() -> None:
         WireMessage(role="tool", parts=(ToolResult(id="7", text="no", is_error=True),)),
     )
     assert said(ChatCall(model="m", messages=messages))["contents"][1:] == [
-        {"role": "model", "parts": [{"functionCall": {"id": "7", "name": "weather", "args": {"city": "Z"}}}]},
+        {
+            "role": "model",
+            "parts": [
+                {
+                    "functionCall": {"id": "7", "name": "weather", "args": {"city": "Z"}},
+                    "thoughtSignature": "skip_thought_signature_validator",
+                }
+            ],
+        },
         {"role": "user", "parts": [{"functionResponse": {"id": "7", "name": "weather", "response": {"error": "no"}}}]},
     ]
     with pytest.raises(NotExpressible, match="a tool call that is not there"):

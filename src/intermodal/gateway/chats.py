@@ -82,6 +82,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     policy = tightened(policy_of(call.model, gateway.client), wishes)
     allowed(asked.key, call.model, gateway.client)
     request = gateway.conversations.placed(request_of(call, policy), asked.owner)
+    request = gateway.signatures.put_back(request, asked.owner)
     if not any(_says(part) for message in request.messages for part in message.parts):
         raise _nothing_said(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
@@ -185,7 +186,7 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
         async for event in happening:
             said.feed(event)
             if isinstance(event, Finished):
-                gateway.conversations.keep(job.request, said.text, event, asked.owner)
+                gateway.remember(job.request, said.text, event, asked.owner)
                 more = ended(said, event)
             events += run.feed(event)
     status, body = dialect.encode(events, job.call.model, **job.writes)
@@ -250,7 +251,7 @@ class Stream:
                 self._now = said.now
                 self._follow(event)
                 if isinstance(event, Finished):
-                    self._gateway.conversations.keep(job.request, said.text, event, self._asked.owner)
+                    self._gateway.remember(job.request, said.text, event, self._asked.owner)
                 data = b"".join([self._encoder.feed(each) for each in run.feed(event)])
                 if data:
                     self._begin()

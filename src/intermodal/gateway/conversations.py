@@ -6,6 +6,7 @@ Kept are digests, endpoints and bounds, never content.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.asking import continued
-from intermodal.content import BytesSource, Part, Text, ToolCall, ToolResult, UrlSource
+from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
 from intermodal.gateway.latest import Latest
 from intermodal.request import Message, Policy, Request
@@ -69,9 +70,7 @@ class Conversations:
         """Remember who answered."""
         if not finished.endpoint:
             return
-        parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
-        name = _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
-        self.put(name, finished.endpoint, request.policy)
+        self.put(told(request, text, finished, owner), finished.endpoint, request.policy)
 
 
 def going_on(request: Request, place: Place | None) -> Request:
@@ -92,17 +91,36 @@ def answered(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
     return said
 
 
+def told(request: Request, text: str, finished: Finished, owner: str) -> bytes:
+    """The digest of a conversation after its answer."""
+    parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
+    return _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
+
+
 def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
     digest = hashlib.sha256(owner.encode())
     for message in messages:
-        digest.update(f"\0\0{message.role}".encode())
-        for part in message.parts:
-            digest.update(b"\0" + name_of(part))
+        _add(digest, message)
     return digest.digest()
 
 
+def digests(messages: tuple[Message, ...], owner: str) -> Iterator[tuple[Message, Callable[[], bytes]]]:
+    """Each message, and what makes the digest of the conversation up to it, before the next is asked for."""
+    digest = hashlib.sha256(owner.encode())
+    for message in messages:
+        _add(digest, message)
+        yield message, digest.digest
+
+
+def _add(digest: Any, message: Message) -> None:
+    digest.update(f"\0\0{message.role}".encode())
+    for part in message.parts:
+        if not isinstance(part, (Reasoning, Opaque)):
+            digest.update(b"\0" + name_of(part))
+
+
 def name_of(part: Part) -> bytes:
-    """What tells a part from others. Thinking and ids of calls are left out: not every client sends them back."""
+    """What tells a part from others. Ids of calls are left out, and thinking is: not every client sends them back."""
     if isinstance(part, Text):
         return _name_of_text(part.text)
     if isinstance(part, ToolCall):

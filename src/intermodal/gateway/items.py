@@ -42,18 +42,23 @@ class Items:
     def _forget(self, name: tuple[str, str]) -> None:
         self._bytes -= len(self._kept.pop(name, b""))
 
+    def found(self, owner: str, name: str) -> Any:
+        """The item of an id; None where there is none, or it is somebody else's."""
+        item = self._kept.get((owner, name))
+        if item is None and self._shared is not None:
+            item = self._shared.get(named(owner, name))
+        return None if item is None else loads(item)
+
     def finder(self, owner: str) -> Callable[[str], Any]:
         """What finds the item of an id. It raises Refused, 404, for one that is not there or is somebody else's."""
 
         def find(name: str) -> Any:
-            item = self._kept.get((owner, name))
-            if item is None and self._shared is not None:
-                item = self._shared.get(named(owner, name))
+            item = self.found(owner, name)
             if item is None:
                 raise Refused(
                     f"there is no item {name[:100]!r}; it is kept in memory for a while, and not where store is false",
                     status=404, todo="send the item itself", code="item_not_found",
                 )  # fmt: skip
-            return loads(item)
+            return item
 
         return find

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from intermodal.client import Prepared, plan_from
 from intermodal.errors import UsageError
-from intermodal.events import Event
+from intermodal.events import Event, Finished
 from intermodal.gateway.charging import NAME, charged, kept, once, who
 from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
@@ -36,6 +36,7 @@ from intermodal.gateway.planned import Plans
 from intermodal.gateway.pruning import Pruning
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
+from intermodal.gateway.signatures import Signatures
 from intermodal.gateway.workers import counting
 from intermodal.gateway.workers.listening import address, cannot
 from intermodal.plans.plan import Plan
@@ -87,6 +88,7 @@ class Gateway:
         self.held = 0
         self.conversations = Conversations()
         self.items = Items()
+        self.signatures = Signatures()
         self.metrics = Metrics()
         self.shapes = Shapes()
         self.active = 0
@@ -118,6 +120,7 @@ class Gateway:
         self.conversations = Conversations(worker.memory.places)
         self.plans = Plans(worker.memory.plans)
         self.items = Items(shared=worker.memory.items)
+        self.signatures = Signatures(worker.memory.items)
         counting.go_on(self, worker)
 
     def note(self, words: str) -> None:
@@ -316,6 +319,11 @@ class Gateway:
             self._log(f"unexpected {type(error).__name__} {place_of(error)}")
 
     # ---- for the doors
+
+    def remember(self, request: Request, text: str, finished: Finished, owner: str) -> None:
+        """What the next turn of a conversation needs to know of this one."""
+        self.conversations.keep(request, text, finished, owner)
+        self.signatures.keep(request, text, finished, owner)
 
     async def planned(self, request: Request, owner: str, *, exact: bool = False) -> tuple[Prepared, Plan]:
         """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape."""

@@ -17,6 +17,7 @@ from intermodal.testing import painted
 from intermodal.testing.arrived import Attempt
 
 SIGNATURE = "c2lnbmVkIGJ5IGEgZmFrZQ=="  # on what a fake thought
+UNSIGNED = "skip_thought_signature_validator"  # what Google takes in the place of one
 
 
 class Refused(Exception):
@@ -228,9 +229,20 @@ class Gemini(Dialect):
         for content in tree["contents"]:
             if content["role"] not in ("user", "model"):
                 raise Refused(400, "INVALID_ARGUMENT", "Please use a valid role: user, model.")
+            self._vouched(content["parts"])
             for part in content["parts"]:
                 self._part(part, found, said=content["role"] == "model")
         return path[2].startswith("stream")
+
+    def _vouched(self, parts: list[Any]) -> None:
+        """The first of calls side by side needs its signature, or the word that stands for one."""
+        signatures = [part.get("thoughtSignature", "") for part in parts if "functionCall" in part]
+        if not signatures:
+            return
+        if signatures[0] == UNSIGNED:
+            signatures[0] = SIGNATURE
+        if signatures[0] != SIGNATURE or not {*signatures} <= {SIGNATURE, ""}:
+            raise Refused(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature")
 
     def _part(self, part: Mapping[str, Any], found: Found, *, said: bool) -> None:
         if "inlineData" in part:
@@ -239,10 +251,7 @@ class Gemini(Dialect):
             found.media(kind, data["data"].replace("-", "+").replace("_", "/"))
         elif "functionResponse" in part:
             found.texts.append(json.dumps(part["functionResponse"]["response"]))
-        elif "functionCall" in part:
-            if part.get("thoughtSignature") != SIGNATURE:
-                raise Refused(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature")
-        elif not (said and part.get("thought")):
+        elif "functionCall" not in part and not (said and part.get("thought")):
             found.texts.append(part["text"])
 
     def limit(self, attempt: Attempt) -> int | None:
@@ -275,8 +284,9 @@ class Gemini(Dialect):
     def _parts(self, said: Said) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = [{"text": said.thought, "thought": True}] if said.thought else []
         parts += [{"text": token} for token in said.tokens]
-        for name, arguments in said.calls:
-            parts.append({"functionCall": {"name": name, "args": arguments}, "thoughtSignature": SIGNATURE})
+        for number, (name, arguments) in enumerate(said.calls):
+            call = {"functionCall": {"name": name, "args": arguments}}
+            parts.append(call if number else {**call, "thoughtSignature": SIGNATURE})
         return parts
 
     def _reply(self, attempt: Attempt, parts: list[dict[str, Any]], reason: str) -> dict[str, Any]:

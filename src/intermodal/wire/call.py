@@ -227,12 +227,16 @@ class RefusalDelta(Value, frozen=True, tag_field="wire_event", tag="refusal"):
 
 
 class ToolCallDelta(Value, frozen=True, tag_field="wire_event", tag="tool_call"):
-    """A piece of a tool call; ``id`` and ``name`` come with the first piece of each ``index``."""
+    """A piece of a tool call; ``id`` and ``name`` come with the first piece of each ``index``.
+
+    ``signature``: Google's, for clients that have a place for it; hosts say it in a block before the call.
+    """
 
     index: int
     id: str = ""
     name: str = ""
     arguments: str = ""
+    signature: str = ""
 
 
 class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):

@@ -29,8 +29,9 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
-from intermodal.wire.gemini_asked import OWN, decode_request
+from intermodal.wire.gemini_asked import decode_request
 from intermodal.wire.gemini_reply import Decoder
+from intermodal.wire.gemini_signature import FIELD, OWN, PLACEHOLDER, signature_of, signed
 from intermodal.wire.schemas import rooted
 from intermodal.wire.turns import (
     arguments,
@@ -83,17 +84,19 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """The call as this wire can say it: what ``decode_request`` gives back.
 
     System messages become one, in front; neighbours of one role become one message; blank text and blocks of other
-    wires are left out. Pictures have no detail of their own, files and schemas no name.
+    wires are left out. Pictures have no detail of their own, files and schemas no name. Calls that nobody signed have
+    the signature that stands for none.
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
         output = JsonOutput(schema=rooted(call.output.schema))
     system, messages = without_system(call.messages)
     front = (WireMessage(role="system", parts=(WireText(text=whole(system)),)),) if system else ()
+    said = merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
     return msgspec.structs.replace(
         normal_tools(call),
         model=whole(call.model),
-        messages=front + merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages),
+        messages=front + tuple(map(_vouched, said)),
         output=output,
         sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop))),
         grammar="",
@@ -118,6 +121,15 @@ def _normal(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
                 yield part
         else:
             yield part
+
+
+def _vouched(message: WireMessage) -> WireMessage:
+    """The message with a signature on its first call, which is the one that must have one."""
+    first = next((at for at, part in enumerate(message.parts) if isinstance(part, ToolCall)), None)
+    if first is None or (first and signature_of(message.parts[first - 1])):
+        return message
+    parts = (*message.parts[:first], signed(PLACEHOLDER), *message.parts[first:])
+    return WireMessage(role=message.role, parts=parts)
 
 
 def _check(call: ChatCall, host: Host) -> None:
@@ -206,24 +218,22 @@ def _said(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
     """What the model said. A signature goes back on the part that it came with, which stands after it here."""
     waiting = ""
     for part in parts:
-        signed = {"thoughtSignature": waiting} if waiting else {}
+        vouched = {FIELD: waiting} if waiting else {}
         if waiting and isinstance(part, (Reasoning, Opaque)):
-            yield {"text": "", **signed}
-            signed = {}
+            yield {"text": "", **vouched}
+            vouched = {}
         waiting = ""
         if isinstance(part, WireText):
-            yield {"text": part.text, **signed}
+            yield {"text": part.text, **vouched}
         elif isinstance(part, ToolCall):
             called = {"id": part.id, "name": part.name, "args": arguments(part, WIRE)}
-            yield {"functionCall": called, **signed}
+            yield {"functionCall": called, **vouched}
         elif isinstance(part, Reasoning):
-            vouched = {"thoughtSignature": part.signature} if part.signature else {}
-            yield {"text": part.text, "thought": True, **vouched}
+            own = {FIELD: part.signature} if part.signature else {}
+            yield {"text": part.text, "thought": True, **own}
         elif isinstance(part, Opaque):
-            block = loads(part.body)
-            if set(block) == {"thoughtSignature"}:
-                waiting = block["thoughtSignature"]
-            else:
-                yield block
+            waiting = signature_of(part)
+            if not waiting:
+                yield loads(part.body)
     if waiting:
-        yield {"text": "", "thoughtSignature": waiting}
+        yield {"text": "", FIELD: waiting}

@@ -12,11 +12,11 @@ from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireMessage, WirePart, WireText
+from intermodal.wire.gemini_signature import FIELD, OWN, signed
 from intermodal.wire.held import unbase64
 from intermodal.wire.reading import listed, media, reading, text
 from intermodal.wire.turns import merged
 
-OWN = "gemini"  # of content.Opaque
 _PATH = re.compile(r"/models/(?P<model>[^:]*):(?P<verb>streamGenerateContent|generateContent)(\?alt=sse)?$")
 _CHOICES: Mapping[str, ToolChoice] = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
 
@@ -97,12 +97,12 @@ def _read_shown(part: Any) -> WirePart:
 
 
 def _read_said(part: Any) -> Iterator[WirePart]:
-    signature = part.get("thoughtSignature") or ""
+    signature = part.get(FIELD) or ""
     if part.get("thought"):
         yield Reasoning(text=part["text"], signature=signature)
         return
     if signature:
-        yield Opaque(wire=OWN, body=dumps({"thoughtSignature": signature}).decode())
+        yield signed(signature)
     if "functionCall" in part:
         call = part["functionCall"]
         yield ToolCall(id=call["id"], name=call["name"], arguments=dumps(call.get("args") or {}).decode())

@@ -19,6 +19,7 @@ from intermodal.wire.call import (
     Usage,
 )
 from intermodal.wire.decoding import Decoding, call_named
+from intermodal.wire.gemini_signature import FIELD, OWN, signed
 
 # Google's words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -61,12 +62,12 @@ class Decoder(Decoding):
             self._end_with(said, word(candidate.get("finishMessage")) if said == "content_filter" else "")
 
     def _read_part(self, part: Mapping[str, Any]) -> None:
-        signature = word(part.get("thoughtSignature"))
+        signature = word(part.get(FIELD))
         if part.get("thought"):
             self._out.append(ReasoningDelta(text=word(part.get("text")), signature=signature))
             return
         if signature:  # it belongs to the part that follows it here
-            self._out.append(OpaqueBlock(wire="gemini", body=dumps({"thoughtSignature": signature}).decode()))
+            self._out.append(OpaqueBlock(wire=OWN, body=signed(signature).body))
         if "functionCall" in part:
             self._read_call(mapping(part["functionCall"]))
         elif "text" in part:
@@ -74,8 +75,8 @@ class Decoder(Decoding):
                 self._out.append(TextDelta(text=text))
         elif "inlineData" in part:
             self._read_media(mapping(part["inlineData"]))
-        elif set(part) - {"thoughtSignature"}:
-            self._out.append(OpaqueBlock(wire="gemini", body=dumps(part).decode()))
+        elif set(part) - {FIELD}:
+            self._out.append(OpaqueBlock(wire=OWN, body=dumps(part).decode()))
 
     def _read_call(self, call: Mapping[str, Any]) -> None:
         """A whole call at once. Older models give it no id; then it gets one, so that its result can name it."""

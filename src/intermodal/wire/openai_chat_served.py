@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from intermodal.content import Reasoning, Refusal, Role, ToolCall, ToolResult
@@ -29,6 +29,7 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
+from intermodal.wire.gemini_signature import from_chat, in_chat, signed
 from intermodal.wire.held import unbase64
 from intermodal.wire.reading import (
     chosen,
@@ -112,14 +113,16 @@ def _read_message(message: Any) -> WireMessage:
             *((Reasoning(text=thought),) if thought else ()),
             *parts,
             *((Refusal(text=refusal),) if refusal else ()),
-            *map(_read_call, message.get("tool_calls") or ()),
+            *(part for call in message.get("tool_calls") or () for part in _read_call(call)),
         )
     return WireMessage(role=role, parts=parts)
 
 
-def _read_call(call: Any) -> ToolCall:
+def _read_call(call: Any) -> Iterator[WirePart]:
     function = call["function"]
-    return ToolCall(id=call["id"], name=function["name"], arguments=text(function["arguments"], "arguments"))
+    if signature := from_chat(call):
+        yield signed(signature)
+    yield ToolCall(id=call["id"], name=function["name"], arguments=text(function["arguments"], "arguments"))
 
 
 def _read_part(part: Any) -> WirePart:
@@ -213,7 +216,7 @@ def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
         head = {"id": event.id, "type": "function"} if event.id else {}
         name = {"name": event.name} if event.name else {}
         call = {"index": event.index, **head, "function": {**name, "arguments": event.arguments}}
-        return {"tool_calls": [call]}, None
+        return {"tool_calls": [{**call, **in_chat(event.signature)}]}, None
     return {}, None
 
 
@@ -237,10 +240,14 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: in
         elif isinstance(part, Reasoning):
             message["reasoning_content"] = message.get("reasoning_content", "") + part.text
     if made.calls:
+        signatures = {event.id: event.signature for event in told if isinstance(event, ToolCallDelta) and event.id}
         message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            {
+                "id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments},
+                **in_chat(signatures.get(call.id, "")),
+            }
             for call in made.calls
-        ]
+        ]  # fmt: skip
     if made.speech:
         message["audio"] = {"data": b64encode(made.speech).decode()}
     content = [_candidates(event) for event in told if isinstance(event, Candidates)]

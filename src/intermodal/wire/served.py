@@ -25,6 +25,7 @@ from intermodal.wire.call import (
     Usage,
     WireEvent,
 )
+from intermodal.wire.gemini_signature import of_calls
 
 # Error -> (status, type in OpenAI's words, type in Anthropic's). The nearest class decides.
 _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
@@ -147,10 +148,14 @@ class RunEvents:
             )  # fmt: skip
         if not isinstance(event, events.Finished):
             return []
+        signatures = of_calls(event.said)
         calls: list[WireEvent] = [
-            ToolCallDelta(index=index, id=call.id, name=call.name, arguments=call.arguments)
+            ToolCallDelta(
+                index=index, id=call.id, name=call.name, arguments=call.arguments,
+                signature=signatures.get(call.id, ""),
+            )
             for index, call in enumerate(event.tool_calls)
-        ]
+        ]  # fmt: skip
         if event.speech is not None:
             calls.append(SpeechDelta(data=event.speech.data))
         if self._about is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import House, config, sse
+from tests.unit.gateway.house import SEEING, STRONG, House, config, sse
 
-from intermodal.testing import FakeHost
+from intermodal.testing import FakeHost, FakeVendor
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -66,3 +68,39 @@ def test_a_model_that_is_named_answers_though_one_like_it_answered_before(
             assert found.headers["x-intermodal-route"] == f"cloud:cloud/{model}", found.text
             assert host.attempts[-1].model == f"cloud/{model}"
             turns += [{"role": "assistant", "content": host.answer}, {"role": "user", "content": "and then?"}]
+
+
+@pytest.fixture
+def thinking(protocol: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """A gateway before a vendor that thinks and has two models."""
+    with FakeVendor(protocol, "It is blue.", thought="Blue light is scattered more.") as vendor:
+        rows = "".join(f"[[hosts.cloud.models]]\n{row}\n" for row in (STRONG, SEEING)).replace("; ", "\n")
+        path = tmp_path / "intermodal.toml"
+        path.write_text(
+            f'[hosts.cloud]\nbase_url = "{vendor.base_url}"\nzone = "internet"\nprotocol = "{protocol}"\n{rows}'
+        )
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        with House() as house:
+            yield house
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["with thoughts", "without"])
+@pytest.mark.parametrize("second", WAYS)
+@pytest.mark.parametrize("first", WAYS)
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-responses"])
+def test_it_stays_whether_thoughts_are_sent_back_or_not(
+    thinking: House, protocol: str, first: str, second: str, back: bool
+) -> None:
+    path, asks, says = "/v1/messages", "messages", "content"
+    asked: dict[str, Any] = {"max_tokens": 50}
+    if protocol == "openai-responses":
+        path, asks, says, asked = "/v1/responses", "input", "output", {}
+    turns: list[Any] = [{"role": "user", "content": "Why is the sky blue?"}]
+    made = thinking.post(path, {"model": "cloud/seeing", asks: turns, **asked, **WAYS[first]}).json()[says]
+    said = made if back else made[1:]
+    assert len(made) == 2
+    turns += [{"role": "assistant", "content": said}] if says == "content" else said
+    turns += [{"role": "user", "content": "And at night?"}]
+    found = thinking.post(path, {"model": "auto", asks: turns, **asked, **WAYS[second]})
+    assert found.headers["x-intermodal-route"] == "cloud:cloud/seeing"
+    assert thinking.taken == (first == "lane") + (second == "lane")

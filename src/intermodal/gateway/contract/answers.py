@@ -12,6 +12,7 @@ from intermodal.content import KINDS
 from intermodal.gateway.contract.asked import (
     ANYTHING,
     FLAG,
+    SIGNED,
     TEXT,
     WHOLE,
     Schema,
@@ -57,12 +58,15 @@ _TOLD = ref("Told")
 
 # ---- OpenAI's chat -------------------------------------------------------------------------------------
 
-_CALL = _all(id=TEXT, type={"const": "function"}, function=_all(name=TEXT, arguments=TEXT))
+_CALL = _all(
+    but=("extra_content",), id=TEXT, type={"const": "function"}, function=_all(name=TEXT, arguments=TEXT),
+    extra_content=SIGNED,
+)  # fmt: skip
 _DELTA = object_of(
     open=True, role={"const": "assistant"}, content=TEXT, refusal=TEXT, reasoning_content=TEXT, audio=_all(data=TEXT),
     tool_calls=list_of(object_of(
         ["index", "function"], index=_COUNT, id=TEXT, type={"const": "function"},
-        function=object_of(name=TEXT, arguments=TEXT),
+        function=object_of(name=TEXT, arguments=TEXT), extra_content=SIGNED,
     )),
 )  # fmt: skip
 _CHAT_USAGE = _passing(

@@ -73,8 +73,12 @@ _FORMAT = object_of(
 )  # fmt: skip
 _CHOICE = one_of(words("auto", "none", "required"), {"type": "object"}, {"type": "null"})
 _FUNCTION = {"name": TEXT, "description": or_null(TEXT), "parameters": or_null(_SCHEMA), "strict": or_null(FLAG)}
+SIGNED = object_of(open=True, google=object_of(open=True, thought_signature=TEXT))
+SIGNED["description"] = (
+    "Google's signature of what was thought before the call. Sent back with it, it outlives the gateway."
+)
 _CALL = object_of(
-    ["id", "function"], open=True, id=TEXT, type={"const": "function"},
+    ["id", "function"], open=True, id=TEXT, type={"const": "function"}, extra_content=ANYTHING,
     function=object_of(["name", "arguments"], open=True, name=TEXT, arguments=TEXT),
 )  # fmt: skip
 

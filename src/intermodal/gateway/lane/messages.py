@@ -163,7 +163,6 @@ class _Reader:
             return True
         if block.type == "thinking" and block.thinking is not None and role == "assistant":
             self._turn(role)
-            self.digest.update(b"\0")
             self.shapes.append(("thinking", measured(block.thinking, self._measure, self.texts)))
             return True
         return False

@@ -76,24 +76,27 @@ class Turns:
         return True
 
     def call(self, tool: str, arguments: str) -> bool:
-        return self._calling("call", tool, arguments, tool)
+        return self._known_by(tool) and self._calling("call", arguments, tool)
 
     def result(self, text: str) -> bool:
-        return self._calling("result", text, text)
+        return self._known_by(text) and self._calling("result", text)
 
     def thought(self, text: str) -> bool:
-        return self._calling("thought", "", text)
+        return self._calling("thought", text)
 
     def answered(self) -> None:
         """What was told last is an answer's: up to here the conversation may be known."""
         self.before = self.digest.copy().digest()
 
-    def _calling(self, what: str, known_by: str, text: str, *more: object) -> bool:
+    def _known_by(self, text: str) -> bool:
+        self.digest.update(f"\0{text}".encode("utf-8", "replace"))
+        return True
+
+    def _calling(self, what: str, text: str, *more: object) -> bool:
         if len(text) > LONG:
             return False
         self.plain = False
         self._turns[-1].calling = True
-        self.digest.update(f"\0{known_by}".encode("utf-8", "replace"))
         self.shapes.append((what, *more))
         self._measured(text)
         return True
