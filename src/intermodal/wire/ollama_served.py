@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from intermodal.catalog.forcing import ANY_OBJECT
 from intermodal.content import Reasoning, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, TextOutput
 from intermodal.wire._json import dumps, loads
@@ -124,7 +125,7 @@ def _limit(said: Any) -> Any:
 def _read_output(wanted: Any) -> TextOutput | JsonOutput:
     if wanted is None or wanted == "":
         return TextOutput()
-    return JsonOutput(schema={"type": "object"} if wanted == "json" else dict(wanted))
+    return JsonOutput(schema=ANY_OBJECT if wanted == "json" else dict(wanted))
 
 
 def _read_message(message: Any, calls: Calls) -> WireMessage:
