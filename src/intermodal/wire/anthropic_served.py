@@ -184,6 +184,7 @@ class StreamEncoder:
         self._begun = False
         self._open = ""  # type of the block that is being written, "" for none
         self._held = TurnMaker()  # calls that nothing followed yet
+        self._called = False
         self._index = -1
         self._refusal = ""
         self._usage = Usage()
@@ -229,13 +230,15 @@ class StreamEncoder:
         elif isinstance(event, Finish):
             yield from self._calls(event.reason)
             yield from self._close()
-            yield {"type": "message_delta", "delta": _end(event.reason, self._refusal), "usage": usage_of(self._usage)}
+            end = _end(event.reason, self._refusal, called=self._called)
+            yield {"type": "message_delta", "delta": end, "usage": usage_of(self._usage)}
             yield {"type": "message_stop"}
 
     def _calls(self, finish: str) -> Iterator[dict[str, Any]]:
         """The calls that are held."""
         held, self._held = self._held.turn().calls, TurnMaker()
         for call in held:
+            self._called = True
             told = arguments_told(call, finish)
             yield from self._close()
             yield from self._block("tool_use", {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
@@ -272,7 +275,7 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, id: str) -> tuple[in
     reply = {
         "id": id, "type": "message", "role": "assistant", "model": name,
         "content": [block for part in made.parts for block in _block_of(part, made.finish)],
-        **_end(made.finish, refusal),
+        **_end(made.finish, refusal, called=bool(made.calls)),
         "usage": usage_of(made.usage),
     }  # fmt: skip
     return 200, dumps(reply)
@@ -289,7 +292,9 @@ def _block_of(part: WirePart, finish: str) -> Iterator[dict[str, Any]]:
         yield loads(part.body)
 
 
-def _end(reason: str, refusal: str) -> dict[str, Any]:
+def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
+    """A host of OpenAI's kind says "stop" though tools were called where it was forced to call them."""
+    reason = "tool_call" if called and reason == "stop" else reason
     details = {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
     return {"stop_reason": FINISH.get(reason, reason), "stop_sequence": None, **details}
 

@@ -13,7 +13,7 @@ import httpx
 import ollama
 import pytest
 from tests.gates.wall import Play, Wall
-from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.house import STRONG, House, config, sse
 from tests.unit.gateway.test_odd_replies import framed
 
 MODEL = "cloud/strong"
@@ -130,3 +130,20 @@ def test_a_call_without_arguments_is_one(arguments: str, tmp_path: Path, monkeyp
         for stream in (False, True):
             assert message(house, stream=stream).content[0].input == {}
             assert lines(ask("/api/chat", stream=stream))[0] == [{"name": "weather", "arguments": {}}]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_forced_call_is_tool_use_in_anthropic_s_words_alone(
+    stream: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI ends with "stop" where a function was forced; its own clients know that."""
+    with before(tmp_path, monkeypatch, call('{"place":"Bonn"}'), finish="stop") as (house, ask):
+        made = message(house, stream=stream)
+        assert (made.stop_reason, made.content[0].input) == ("tool_use", {"place": "Bonn"})
+        for way in ("lane", "executor"):
+            said = ask("/v1/chat/completions", stream=stream, way=way)
+            tree = sse(said.text).events if stream else [said.json()]
+            reasons = [choice.get("finish_reason") for each in tree for choice in each["choices"]]
+            assert list(filter(None, reasons)) == ["stop"]
+        assert house.taken == 1
+        assert lines(ask("/api/chat", stream=stream))[1].done_reason == "stop"
