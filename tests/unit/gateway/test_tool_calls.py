@@ -147,3 +147,47 @@ def test_a_forced_call_is_tool_use_in_anthropic_s_words_alone(
             assert list(filter(None, reasons)) == ["stop"]
         assert house.taken == 1
         assert lines(ask("/api/chat", stream=stream))[1].done_reason == "stop"
+
+
+def called(found: httpx.Response, *, stream: bool) -> list[tuple[str, str]]:
+    """Ids and arguments of the calls that a client of chat completions gets."""
+    if not stream:
+        whole = found.json()["choices"][0]["message"]["tool_calls"]
+        return [(each["id"], each["function"]["arguments"]) for each in whole]
+    told: dict[int, tuple[str, str]] = {}
+    for choice in (choice for each in sse(found.text).events for choice in each["choices"]):
+        for piece in choice["delta"].get("tool_calls") or ():
+            name, arguments = told.get(piece["index"], ("", ""))
+            told[piece["index"]] = (name + (piece.get("id") or ""), arguments + piece["function"].get("arguments", ""))
+    return [told[index] for index in sorted(told)]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("way", ["lane", "executor"])
+def test_arguments_that_are_an_object_are_told_as_one(
+    way: str, stream: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with before(tmp_path, monkeypatch, call({"place": "Bonn"})) as (house, ask):
+        found = ask("/v1/chat/completions", stream=stream, way=way)
+        assert called(found, stream=stream) == [("call_7", '{"place":"Bonn"}')]
+        assert house.taken == (way == "lane")
+        assert message(house, stream=stream).content[0].input == {"place": "Bonn"}
+        assert lines(ask("/api/chat", stream=stream))[0] == [{"name": "weather", "arguments": {"place": "Bonn"}}]
+        assert '"arguments":"{\\"place\\":\\"Bonn\\"}"' in ask("/v1/responses", stream=stream).text
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("way", ["lane", "executor"])
+@pytest.mark.parametrize("unnamed", [{"id": None}, {"id": ""}], ids=["null", "empty"])
+def test_calls_without_ids_get_some_that_no_other_has(
+    unnamed: Any, way: str, stream: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = (call('{"place":"Bonn"}', **unnamed), call('{"place":"Oslo"}'), call("{}", **unnamed))
+    with before(tmp_path, monkeypatch, *calls) as (house, ask):
+        found = called(ask("/v1/chat/completions", stream=stream, way=way), stream=stream)
+        assert [arguments for _, arguments in found] == ['{"place":"Bonn"}', '{"place":"Oslo"}', "{}"]
+        assert house.taken == (way == "lane")
+        ids = [name for name, _ in found]
+        ids += [block.id for block in message(house, stream=stream).content]
+        ids += [item["call_id"] for item in ask("/v1/responses").json()["output"]]
+        assert ids.count("call_7") == 3 and len(set(ids)) == 7 and all(ids)
