@@ -139,7 +139,28 @@ def test_strict_is_asked_for_only_within_the_subset_where_a_host_has_one(schema:
     call = ChatCall(model="m", messages=user(WireText(text="hi")), output=JsonOutput(schema=schema))
     host = Host(id="h", forced_json=True, quirks=("strict_subset",))
     assert said(call, host)["response_format"]["json_schema"]["strict"] is strict
-    assert said(call, FORCED)["response_format"]["json_schema"]["strict"] is True
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        ({"type": "object", "properties": {"n": {"type": "integer"}}}, True),
+        ({**SCHEMA, "properties": {"n": {"type": "object"}}}, False),
+        ({**SCHEMA, "properties": {"n": {"type": ["object", "null"], "properties": {}}}}, False),
+        ({**SCHEMA, "properties": {"n": {"type": "object", "additionalProperties": {"type": "number"}}}}, False),
+        ({"type": "object", "title": "Anything"}, False),
+    ],
+)
+def test_a_schema_with_open_objects_is_never_strict(schema: dict[str, Any], strict: bool) -> None:
+    call = ChatCall(model="m", messages=user(WireText(text="hi")), output=JsonOutput(schema=schema))
+    assert said(call, FORCED)["response_format"]["json_schema"]["strict"] is strict
+
+
+def test_any_object_is_json_mode_where_a_host_has_one() -> None:
+    call = ChatCall(model="m", messages=user(WireText(text="hi")), output=JsonOutput(schema={"type": "object"}))
+    assert said(call, FORCED)["response_format"] == {"type": "json_object"}
+    without = said(call, Host(id="h", forced_json=True, quirks=("no_json_object",)))["response_format"]
+    assert without["json_schema"] == {"name": "answer", "strict": False, "schema": {"type": "object"}}
 
 
 @pytest.mark.parametrize(

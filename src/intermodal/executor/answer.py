@@ -12,33 +12,35 @@ _FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 
 
 class Parsed(Value, frozen=True):
-    """``problem`` is "" when ``data`` is valid; else it says in a few words what is wrong."""
+    """``problem`` is "" when ``data`` is valid; else it says in a few words what is wrong. ``text``: the data as it was
+    written, without what stood around it."""
 
     data: Any = None
+    text: str = ""
     problem: str = ""
 
 
 def parse(text: str, schema: dict[str, Any]) -> Parsed:
     """The JSON value in an answer, checked. Chatter and code fences around it are forgiven, nothing inside is."""
     try:
-        data = _value(text)
+        data, written = _value(text)
     except ValueError as error:
         return Parsed(problem=f"not JSON ({error})")
     problem = _violation(data, schema)
-    return Parsed(data=data, problem=problem)
+    return Parsed(data=data, text=written, problem=problem)
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> tuple[Any, str]:
     fenced = _FENCE.match(text)
     body = (fenced.group(1) if fenced else text).strip()
     try:
-        return json.loads(body, parse_constant=_refuse)
+        return json.loads(body, parse_constant=_refuse), body
     except ValueError:
         start = min((place for place in (body.find("{"), body.find("[")) if place >= 0), default=-1)
         if start < 0:
             raise
-    value, _ = json.JSONDecoder(parse_constant=_refuse).raw_decode(body, start)
-    return value
+    value, end = json.JSONDecoder(parse_constant=_refuse).raw_decode(body, start)
+    return value, body[start:end]
 
 
 def _refuse(word: str) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from intermodal import errors
+from intermodal.catalog.forcing import ANY_OBJECT, forced
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.room import output_limit, room
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
@@ -42,19 +43,19 @@ async def _generate(course: Course, step: Call) -> Finished:
         return await _nothing_to_ask_about(course, step, nothing)
     await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    forced = schema is not None and endpoint.host.forced_json
-    job = await _job(course, step, endpoint, messages, stands_for, forced=forced)
+    held = schema is not None and forced(endpoint.host, schema.schema)
+    job = await _job(course, step, endpoint, messages, stands_for, held=held)
     # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
     live = course.shop.world.live and request.policy.streaming == "live"
-    speaker = Speaker(endpoint.id, course.shop.emit, live=live and (schema is None or forced))
+    speaker = Speaker(endpoint.id, course.shop.emit, live=live and (schema is None or held))
     try:
         done = await course.do(job, speaker)
     except SchemaRefused:
-        if not forced or speaker.committed:
+        if not held or speaker.committed:
             raise
         what = f"{endpoint.id} cannot be held to this schema: it is asked for in words, and the answer is checked"
         await course.shop.emit(Note(text=what, step=step.id))
-        job = await _job(course, step, endpoint, messages, stands_for, forced=False)
+        job = await _job(course, step, endpoint, messages, stands_for, held=False)
         speaker = Speaker(endpoint.id, course.shop.emit, live=False)
         done = await course.do(job, speaker)
     if _is_refusal(done, speaker):
@@ -80,12 +81,12 @@ async def _job(
     messages: tuple[WireMessage, ...],
     stands_for: Mapping[int, tuple[Piece, ...]],
     *,
-    forced: bool,
+    held: bool,
 ) -> Job:
-    """The call that answers: a schema either forced on the wire or asked for in words."""
+    """The call that answers: ``held`` to a schema by its host, or asked for it in words."""
     request = course.shop.request
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    if schema is not None and not forced:
+    if schema is not None and not (held and _knows(schema, messages)):
         messages = assemble.with_instruction(messages, assemble.asking_for_json(schema))
     limit = output_limit(step, request)
     try:
@@ -96,7 +97,7 @@ async def _job(
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,
         messages=messages,
-        output=schema if schema is not None and forced else speaking.output_of(course, step),
+        output=schema if schema is not None and held else speaking.output_of(course, step),
         sampling=msgspec.structs.replace(request.sampling, max_tokens=limit),
         tools=request.tools,
         tool_choice=request.tool_choice,
@@ -116,6 +117,12 @@ async def _job(
     else:
         work = weighed(endpoint, call, pieces, world.count, world.catalog)
     return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
+
+
+def _knows(schema: JsonOutput, messages: tuple[WireMessage, ...]) -> bool:
+    """Whether a model that is held to a schema need not be told: where it may be any object, hosts of OpenAI's kind
+    want JSON to be spoken of."""
+    return schema.schema != ANY_OBJECT or "json" in assemble.text_of(messages).lower()
 
 
 def brief(step: Call) -> bool:
@@ -190,6 +197,9 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
             todo="allow more tokens (--max-tokens)" if cut else "use a stronger model, or a simpler schema",
             step=job.step.id,
         )  # fmt: skip
+    if not speaker.committed and parsed.text != done.made.text.strip():  # a program reads it: nothing stands around it
+        speaker.correct(parsed.text)
+        done = msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=parsed.text))
     return done, parsed.data
 
 

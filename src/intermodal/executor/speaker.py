@@ -44,6 +44,10 @@ class Speaker:
         self._held.clear()
         self._held_size = 0
 
+    def correct(self, text: str) -> None:
+        """What is shown in place of the words that are held; what was thought stays."""
+        self._held = [*(held for held in self._held if isinstance(held, Thought)), text]
+
     async def finish(self) -> None:
         """What was held until the whole answer was found good."""
         if not self.committed and any(isinstance(held, Thought) or held.strip() for held in self._held):

@@ -164,7 +164,7 @@ class Builder:
             return spoken
         found: Params = (("max_tokens", str(int(route.numbers.cap))),)
         if case.output == "json":
-            forced = route.group.first.host.forced_json
+            forced = case.forced(route.group)
             found += (("json", "forced"),) if forced else (("json", "prompted"), ("repair", "1"))
         return (*found, *spoken)
 

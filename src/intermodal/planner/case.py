@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
+from intermodal.catalog.forcing import CLOSING, closable
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.costing.answers import TYPICAL, kind_of
@@ -56,6 +57,7 @@ class Case(Struct):
         named: ids ``Policy.model`` stands for, None when nobody named one.
         measured: ids with statistics of real runs. loaded: ids that are warm.
         special: by class, the ids about which more is known than the catalog says.
+        closable: an answer that is forced into a schema can be everywhere where hosts are (``catalog/forcing.py``).
         answer_kind: what the question asks for (costing/answers.py), "json" with a schema.
         typical_answer: low and mid tokens of an answer; a JSON value is about half as long as its schema.
         ranked_answer: tokens of the answer that ranking counts, before any endpoint's own limits.
@@ -91,6 +93,7 @@ class Case(Struct):
     loaded_memory: Levels
     languages: frozenset[str]
     schema_chars: int
+    closable: bool
     labels: float
     typical_answer: tuple[float, float]
     answer_kind: str
@@ -122,6 +125,11 @@ class Case(Struct):
     def book(self, group: Group) -> Book:
         """The rules by which a class counts what it takes as it is."""
         return group.books.get(self.as_of) or self.index.book(group, self.as_of)
+
+    def forced(self, group: Group) -> bool:
+        """Whether a class is held to a schema, such as this one."""
+        host = group.first.host
+        return host.forced_json and (self.closable or host.protocol not in CLOSING)
 
     def tool_rule(self, group: Group) -> str:
         """The rule by which a class counts tools; "" where none go along."""
@@ -186,7 +194,8 @@ def make_case(
         if endpoint_id in catalog.by_id:
             memory = plus(memory, levels(catalog.by_id[endpoint_id].memory))
     measured = frozenset(key.partition("|")[0] for key in statistics.rows)
-    schema = len(msgspec.json.encode(request.output.schema)) if isinstance(request.output, JsonOutput) else 0
+    wanted = request.output.schema if isinstance(request.output, JsonOutput) else None
+    schema = len(msgspec.json.encode(wanted)) if wanted is not None else 0
     kind = "json" if schema else kind_of(question)
     typical = (10.0, max(50.0, schema / 8)) if schema else TYPICAL[kind]
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
@@ -200,7 +209,7 @@ def make_case(
         measured=measured, special=_special(known, measured | loaded | {request.previous_endpoint}),
         loaded=loaded, loaded_memory=memory,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
-        schema_chars=schema, labels=_label_tokens(request.output),
+        schema_chars=schema, closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),
         typical_answer=typical, answer_kind=kind, ranked_answer=_ranked_answer(request, job, typical[1]),
         vocabularies=frozenset(name for text in texts for name in text.tokens) | _of_tools(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},

@@ -78,7 +78,7 @@ def framing(case: Case, forced: bool, tool_rule: str, tokenizer: str) -> Levels:
 
 def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     """What endpoints of this class would have to take."""
-    model, forced = group.first.model, group.first.host.forced_json
+    model, forced = group.first.model, case.forced(group)
     text, image, audio = assignment.text, assignment.image, assignment.audio
     if case.job == "transcribe":  # billed by time, or by the tokens of its sound, which take no room in a context
         text = image = ZEROS

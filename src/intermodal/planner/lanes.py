@@ -137,7 +137,7 @@ class Lanes:
 
     def lane(self, group: Group) -> Lane:
         """The lane of a class that has ways for every bundle."""
-        model, forced = group.first.model, group.first.host.forced_json
+        model, forced = group.first.model, self.case.forced(group)
         case = self.case
         key = (group.lane, case.book(group), case.vocabulary(model.tokenizer), forced, case.tool_rule(group))
         found = self._lanes.get(key)

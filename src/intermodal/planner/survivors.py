@@ -76,7 +76,7 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
             if group.strongest < floor:
                 weak.append(group)
                 continue
-            model, forced = group.first.model, group.first.host.forced_json or not case.schema_chars
+            model, forced = group.first.model, case.forced(group) or not case.schema_chars
             book = case.book(group)
             tool_rule = case.tool_rule(group)
             key = (group.lane, book, model.tokenizer, forced, tool_rule)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from intermodal.catalog.forcing import closable
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, TextOutput
@@ -118,11 +119,11 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """The call as this wire can say it: what ``decode_request`` gives back.
 
     System messages become one, in front. Neighbours of one role become one message. Blank text is left out, which the
-    API refuses; so are reasoning that nobody signed and blocks of other wires. A schema has no name here. Nothing that
-    is not there is kept, and thoughts bear no mark.
+    API refuses; so are reasoning that nobody signed and blocks of other wires. A schema has no name here, and is
+    forced only where its objects can be closed. Nothing that is not there is kept, and thoughts bear no mark.
     """
     output: TextOutput | JsonOutput = TextOutput()
-    if isinstance(call.output, JsonOutput) and host.forced_json:
+    if isinstance(call.output, JsonOutput) and host.forced_json and closable(call.output.schema):
         output = JsonOutput(schema=closed(rooted(call.output.schema)))
     system, messages = without_system(call.messages)
     front = (WireMessage(role="system", parts=(WireText(text=whole(system)),)),) if system else ()

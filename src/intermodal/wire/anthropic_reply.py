@@ -57,7 +57,7 @@ class Decoder(Decoding):
         elif kind == "tool_use":
             call = self._calls.setdefault(index, len(self._calls))
             given = block.get("input")
-            said = dumps(given).decode() if given or whole else ""
+            said = dumps(mapping(given)).decode() if given or whole else ""
             self._out.append(
                 ToolCallDelta(index=call, id=word(block.get("id")), name=word(block.get("name")), arguments=said)
             )

@@ -30,7 +30,7 @@ from intermodal.wire.held import unbase64
 from intermodal.wire.openai_chat_served import sse, told_about
 from intermodal.wire.reading import flag, listed, only, reading, text
 from intermodal.wire.served import answered
-from intermodal.wire.turns import merged, turn
+from intermodal.wire.turns import ENDED, TurnMaker, arguments_told, merged, turn
 
 STREAM_TYPE = "text/event-stream"
 # OpenTelemetry GenAI's words for why the answer ended -> Anthropic's.
@@ -173,13 +173,18 @@ def _read_media(kind: Any, source: Any, title: str) -> WirePart:
 
 
 class StreamEncoder:
-    """Events in, the bytes of a stream out. ``name`` is the model as the client called it."""
+    """Events in, the bytes of a stream out. ``name`` is the model as the client called it.
+
+    Tool calls are held until they are whole: only then it shows whether they are called with an object. ``feed`` raises
+    OutputInvalid where they are not.
+    """
 
     def __init__(self, name: str, *, id: str) -> None:
         self._head = {"id": id, "type": "message", "role": "assistant", "model": name}
         self._begun = False
         self._open = ""  # type of the block that is being written, "" for none
-        self._call = -1
+        self._held = TurnMaker()  # calls that nothing followed yet
+        self._called = False
         self._index = -1
         self._refusal = ""
         self._usage = Usage()
@@ -201,9 +206,11 @@ class StreamEncoder:
 
     def _events(self, event: WireEvent) -> Iterator[dict[str, Any]]:
         if isinstance(event, TextDelta):
+            yield from self._calls("tool_call")
             yield from self._block("text", {"type": "text", "text": ""})
             yield self._delta({"type": "text_delta", "text": event.text})
         elif isinstance(event, ReasoningDelta):
+            yield from self._calls("tool_call")
             yield from self._block("thinking", {"type": "thinking", "thinking": "", "signature": ""})
             if event.text:
                 yield self._delta({"type": "thinking_delta", "thinking": event.text})
@@ -211,23 +218,33 @@ class StreamEncoder:
                 yield self._delta({"type": "signature_delta", "signature": event.signature})
                 yield from self._close()
         elif isinstance(event, ToolCallDelta):
-            if event.index != self._call:
-                yield from self._close()
-                self._call = event.index
-            yield from self._block("tool_use", {"type": "tool_use", "id": event.id, "name": event.name, "input": {}})
-            if event.arguments:
-                yield self._delta({"type": "input_json_delta", "partial_json": event.arguments})
+            self._held.add(event)
         elif isinstance(event, OpaqueBlock):
             if event.wire == "anthropic":
+                yield from self._calls("tool_call")
                 yield from self._close()
                 yield from self._block("opaque", loads(event.body))
                 yield from self._close()
         elif isinstance(event, RefusalDelta):
             self._refusal += event.text
         elif isinstance(event, Finish):
+            yield from self._calls(event.reason)
             yield from self._close()
-            yield {"type": "message_delta", "delta": _end(event.reason, self._refusal), "usage": usage_of(self._usage)}
+            end = _end(event.reason, self._refusal, called=self._called)
+            yield {"type": "message_delta", "delta": end, "usage": usage_of(self._usage)}
             yield {"type": "message_stop"}
+
+    def _calls(self, finish: str) -> Iterator[dict[str, Any]]:
+        """The calls that are held."""
+        held, self._held = self._held.turn().calls, TurnMaker()
+        for call in held:
+            self._called = True
+            told = arguments_told(call, finish)
+            yield from self._close()
+            yield from self._block("tool_use", {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
+            if told:
+                text = call.arguments if finish in ENDED else dumps(told).decode()
+                yield self._delta({"type": "input_json_delta", "partial_json": text})
 
     def _block(self, kind: str, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The block of this kind, opened unless it is open."""
@@ -247,32 +264,37 @@ class StreamEncoder:
 
 
 def encode_reply(events: Iterable[WireEvent], name: str, *, id: str) -> tuple[int, bytes]:
-    """HTTP status and body of a reply that is not streamed."""
+    """HTTP status and body of a reply that is not streamed.
+
+    Raises OutputInvalid where a tool is called with what is no object.
+    """
     made = turn(events)
     if made.error is not None:
         return answered(made.error).status, dumps(error_of(made.error))
     refusal = "".join(part.text for part in made.parts if isinstance(part, Refusal))
     reply = {
         "id": id, "type": "message", "role": "assistant", "model": name,
-        "content": [block for part in made.parts for block in _block_of(part)],
-        **_end(made.finish, refusal),
+        "content": [block for part in made.parts for block in _block_of(part, made.finish)],
+        **_end(made.finish, refusal, called=bool(made.calls)),
         "usage": usage_of(made.usage),
     }  # fmt: skip
     return 200, dumps(reply)
 
 
-def _block_of(part: WirePart) -> Iterator[dict[str, Any]]:
+def _block_of(part: WirePart, finish: str) -> Iterator[dict[str, Any]]:
     if isinstance(part, WireText):
         yield {"type": "text", "text": part.text}
     elif isinstance(part, Reasoning):
         yield {"type": "thinking", "thinking": part.text, "signature": part.signature}
     elif isinstance(part, ToolCall):
-        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": loads(part.arguments)}
+        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_told(part, finish)}
     elif isinstance(part, Opaque) and part.wire == "anthropic":
         yield loads(part.body)
 
 
-def _end(reason: str, refusal: str) -> dict[str, Any]:
+def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
+    """A host of OpenAI's kind says "stop" though tools were called where it was forced to call them."""
+    reason = "tool_call" if called and reason == "stop" else reason
     details = {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
     return {"stop_reason": FINISH.get(reason, reason), "stop_sequence": None, **details}
 

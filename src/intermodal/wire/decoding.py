@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from intermodal import errors
 from intermodal.wire import status
-from intermodal.wire._json import loads
+from intermodal.wire._json import dumps, loads, word
 from intermodal.wire.call import Error, Finish, Usage, WireEvent
 from intermodal.wire.halves import EventHalves, loads_with_halves, only_whole
 from intermodal.wire.ndjson import NdjsonReader
@@ -26,6 +26,11 @@ def call_named(said: str) -> str:
     """The id of a call of a tool. One that came without gets one that no other of the conversation has: clients keep
     results by it."""
     return said or f"call_{uuid4().hex[:24]}"
+
+
+def arguments_of(said: Any) -> str:
+    """The arguments of a call as JSON. Some servers write an object where OpenAI has a string that holds one."""
+    return dumps(said).decode() if isinstance(said, (Mapping, list)) else word(said)
 
 
 class Decoding:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from intermodal.catalog.forcing import ANY_OBJECT
 from intermodal.content import Reasoning, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, TextOutput
-from intermodal.wire._json import dumps, loads
+from intermodal.wire._json import dumps
 from intermodal.wire.call import (
     Candidates,
     ChatCall,
@@ -28,7 +29,7 @@ from intermodal.wire.call import (
 from intermodal.wire.held import unbase64
 from intermodal.wire.reading import flag, functions, listed, reading, stops, text
 from intermodal.wire.served import answered
-from intermodal.wire.turns import TurnMaker, turn
+from intermodal.wire.turns import TurnMaker, arguments_told, turn
 
 STREAM_TYPE = "application/x-ndjson"
 # OpenTelemetry GenAI's words for why the answer ended -> Ollama's.
@@ -124,7 +125,7 @@ def _limit(said: Any) -> Any:
 def _read_output(wanted: Any) -> TextOutput | JsonOutput:
     if wanted is None or wanted == "":
         return TextOutput()
-    return JsonOutput(schema={"type": "object"} if wanted == "json" else dict(wanted))
+    return JsonOutput(schema=ANY_OBJECT if wanted == "json" else dict(wanted))
 
 
 def _read_message(message: Any, calls: Calls) -> WireMessage:
@@ -156,7 +157,8 @@ class StreamEncoder:
     """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``now``: tells the time, as
     RFC 3339 writes it: each line has its own.
 
-    Tool calls are whole on this wire, so their pieces are held until the end.
+    Tool calls are whole on this wire, so their pieces are held until the end. ``feed`` raises OutputInvalid where one
+    is called with what is no object.
     """
 
     def __init__(self, name: str, *, now: Callable[[], str]) -> None:
@@ -178,7 +180,7 @@ class StreamEncoder:
         elif isinstance(event, Candidates):
             return self._message({"logprobs": [_candidates(event)]}, content="")
         elif isinstance(event, Finish):
-            calls = _calls(self._calls.turn().calls)
+            calls = _calls(self._calls.turn().calls, event.reason)
             held = self._message(content="", tool_calls=calls) if calls else b""
             return held + self._message(_end(event.reason, self._usage), content="")
         return b""
@@ -189,7 +191,10 @@ class StreamEncoder:
 
 
 def encode_reply(events: Iterable[WireEvent], name: str, *, now: Callable[[], str]) -> tuple[int, bytes]:
-    """HTTP status and body of a reply that is not streamed."""
+    """HTTP status and body of a reply that is not streamed.
+
+    Raises OutputInvalid where a tool is called with what is no object.
+    """
     told = list(events)
     made = turn(told)
     if made.error is not None:
@@ -199,16 +204,16 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, now: Callable[[], st
     message: dict[str, Any] = {"role": "assistant", "content": said}
     if thought := "".join(event.text for event in told if isinstance(event, ReasoningDelta)):
         message["thinking"] = thought
-    if calls := _calls(made.calls):
+    if calls := _calls(made.calls, made.finish):
         message["tool_calls"] = calls
     logprobs = [_candidates(event) for event in told if isinstance(event, Candidates)]
     more = {"logprobs": logprobs} if logprobs else {}
     return 200, dumps({"model": name, "created_at": now(), "message": message, **more, **_end(made.finish, made.usage)})
 
 
-def _calls(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
+def _calls(calls: Iterable[ToolCall], finish: str) -> list[dict[str, Any]]:
     return [
-        {"id": call.id, "function": {"index": index, "name": call.name, "arguments": loads(call.arguments)}}
+        {"id": call.id, "function": {"index": index, "name": call.name, "arguments": arguments_told(call, finish)}}
         for index, call in enumerate(calls)
     ]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from intermodal.catalog.forcing import ANY_OBJECT, closable
 from intermodal.catalog.nouns import Host
 from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, SpeechOutput, TextOutput, Tool
@@ -50,6 +51,7 @@ QUIRKS: Mapping[str, str] = {
     "max_completion_tokens": "the length limit is called max_completion_tokens (OpenAI's reasoning models)",
     "no_stream_options": "stream_options is refused, so no usage comes with a stream",
     "strict_subset": "a schema is forced strictly only within OpenAI's subset; others are sent as not strict",
+    "no_json_object": "any object is forced by a schema: there is no json_object (LM Studio, Perplexity)",
     "no_audio": "input_audio parts are refused",
     "no_logprobs": "the probabilities of words are not told",
     "many_logprobs": f"more than {MAX_CANDIDATES} of them may be asked for",
@@ -93,9 +95,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """
     output = call.output
     if isinstance(output, JsonOutput) and host.forced_json:
-        schema = rooted(output.schema)
-        schema = bounded(schema) if "bounded_schema" in host.quirks else schema
-        output = JsonOutput(schema=schema, name=schema_name(output.name))
+        output = normal_json(output, host)
     elif isinstance(output, SpeechOutput):
         # A stream is always pcm16: every other format is refused there. Whoever asked packs it.
         form = "wav" if call.stream else output.format
@@ -161,6 +161,19 @@ def _sayable(part: WirePart, host: Host) -> WirePart:
 def sound_format(data: bytes) -> AudioFormat:
     """What sound is whose format nobody says."""
     return "wav" if data[:4] == b"RIFF" else "mp3"
+
+
+def normal_json(output: JsonOutput, host: Host) -> JsonOutput:
+    """The schema as it is sent; of any object nothing is said but that it is one."""
+    if _any_object(output, host):
+        return JsonOutput(schema=ANY_OBJECT)
+    schema = rooted(output.schema)
+    schema = bounded(schema) if "bounded_schema" in host.quirks else schema
+    return JsonOutput(schema=schema, name=schema_name(output.name))
+
+
+def _any_object(output: JsonOutput, host: Host) -> bool:
+    return output.schema == ANY_OBJECT and "no_json_object" not in host.quirks
 
 
 def schema_name(name: str) -> str:
@@ -261,9 +274,9 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
         "random_seed" if "random_seed" in host.quirks else "seed": sampling.seed,
     }
     if isinstance(call.output, JsonOutput):
-        strict = "strict_subset" not in host.quirks or within_strict_subset(call.output.schema)
-        answer = {"name": call.output.name, "strict": strict, "schema": call.output.schema}
-        settings["response_format"] = {"type": "json_schema", "json_schema": answer}
+        answer = schema_asked(call.output, host)
+        told = {"type": "json_schema", "json_schema": answer} if answer else {"type": "json_object"}
+        settings["response_format"] = told
     if isinstance(call.output, SpeechOutput):
         settings["modalities"] = ["text", "audio"]
         settings["audio"] = {"voice": call.output.voice, "format": "pcm16" if call.stream else call.output.format}
@@ -285,6 +298,14 @@ def function(tool: Tool) -> dict[str, Any]:
     """A tool in OpenAI's words, which other wires took over."""
     described = {"description": tool.description} if tool.description else {}
     return {"name": tool.name, **described, "parameters": tool.schema}
+
+
+def schema_asked(output: JsonOutput, host: Host) -> dict[str, Any] | None:
+    """A normal output as a schema of OpenAI's, None where it is any object. Strict ones are of closed objects."""
+    if _any_object(output, host):
+        return None
+    strict = closable(output.schema) and ("strict_subset" not in host.quirks or within_strict_subset(output.schema))
+    return {"name": output.name, "strict": strict, "schema": output.schema}
 
 
 def within_strict_subset(schema: Mapping[str, Any]) -> bool:

@@ -21,7 +21,7 @@ from intermodal.wire.call import (
     ToolCallDelta,
     Usage,
 )
-from intermodal.wire.decoding import Decoding
+from intermodal.wire.decoding import Decoding, arguments_of, call_named
 
 # Hosts' words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -39,6 +39,7 @@ class Decoder(Decoding):
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
         self._base64 = ""  # of speech, until it is four characters
+        self._begun: set[int] = set()  # tool calls of which something came
         self._chosen: Any = None  # which of several choices is the answer
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
@@ -110,14 +111,17 @@ class Decoder(Decoding):
                 continue
             function = mapping(call.get("function"))
             index = count(call.get("index"))
+            index = place if index is None else index
+            said = word(call.get("id"))
             self._out.append(
                 ToolCallDelta(
-                    index=place if index is None else index,
-                    id=word(call.get("id")),
+                    index=index,
+                    id=said if index in self._begun else call_named(said),
                     name=word(function.get("name")),
-                    arguments=word(function.get("arguments")),
+                    arguments=arguments_of(function.get("arguments")),
                 )
             )
+            self._begun.add(index)
 
     def _read_usage(self, usage: Any, tier: str) -> None:
         if isinstance(usage, Mapping):

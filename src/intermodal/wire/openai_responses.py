@@ -33,12 +33,11 @@ from intermodal.wire.openai_chat import (
     IMAGE_TYPES,
     MAX_CANDIDATES,
     function,
-    schema_name,
-    within_strict_subset,
+    normal_json,
+    schema_asked,
 )
 from intermodal.wire.openai_responses_reply import OWN, Decoder
 from intermodal.wire.openai_responses_served import decode_request
-from intermodal.wire.schemas import bounded, rooted
 from intermodal.wire.turns import check_places, merged, name, normal_tools, whole_part
 
 __all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
@@ -48,6 +47,7 @@ WIRE = "OpenAI responses"
 PATH = "/responses"
 QUIRKS: Mapping[str, str] = {
     "strict_subset": "a schema is forced strictly only within OpenAI's subset; others are sent as not strict",
+    "no_json_object": "any object is forced by a schema: there is no json_object",
     "bounded_schema": "strings and arrays without a limit are forced with one; answers are checked against the schema",
     "no_audio": "sound is refused",
     "no_documents": "files are refused",
@@ -71,9 +71,8 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         "top_p": call.sampling.top_p,
     }
     if isinstance(call.output, JsonOutput):
-        strict = "strict_subset" not in host.quirks or within_strict_subset(call.output.schema)
-        answer = {"name": call.output.name, "strict": strict, "schema": call.output.schema}
-        settings["text"] = {"format": {"type": "json_schema", **answer}}
+        answer = schema_asked(call.output, host)
+        settings["text"] = {"format": {"type": "json_schema", **answer} if answer else {"type": "json_object"}}
     if call.tools:
         # A tool is strict unless it says that it is not.
         settings["tools"] = [{"type": "function", **function(tool), "strict": False} for tool in call.tools]
@@ -101,9 +100,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
-        schema = rooted(call.output.schema)
-        schema = bounded(schema) if "bounded_schema" in host.quirks else schema
-        output = JsonOutput(schema=schema, name=schema_name(call.output.name))
+        output = normal_json(call.output, host)
     return msgspec.structs.replace(
         normal_tools(call),
         model=whole(call.model),

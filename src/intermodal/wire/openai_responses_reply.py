@@ -9,7 +9,7 @@ from typing import Any
 from intermodal.wire import status
 from intermodal.wire._json import count, dumps, items, mapping, word
 from intermodal.wire.call import Candidates, Error, OpaqueBlock, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
-from intermodal.wire.decoding import Decoding
+from intermodal.wire.decoding import Decoding, arguments_of, call_named
 from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
 
 OWN = "openai_responses"  # of content.Opaque
@@ -75,9 +75,9 @@ class Decoder(Decoding):
         self._out.append(
             ToolCallDelta(
                 index=index,
-                id=word(item.get("call_id")) or word(item.get("id")),
+                id=call_named(word(item.get("call_id")) or word(item.get("id"))),
                 name=word(item.get("name")),
-                arguments=word(item.get("arguments")),
+                arguments=arguments_of(item.get("arguments")),
             )
         )
 

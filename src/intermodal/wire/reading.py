@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from intermodal.catalog.forcing import ANY_OBJECT
 from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
 from intermodal.wire.call import (
     ChatCall,
@@ -172,7 +173,7 @@ def json_output(wanted: Any) -> TextOutput | JsonOutput:
     if not wanted or wanted["type"] == "text":
         return TextOutput()
     if wanted["type"] == "json_object":
-        return JsonOutput(schema={"type": "object"})
+        return JsonOutput(schema=ANY_OBJECT)
     if wanted["type"] != "json_schema":
         raise ValueError(f"an answer of format {wanted['type']!r}")
     own = wanted.get("json_schema", wanted)

@@ -5,36 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from intermodal.catalog.forcing import NAMED, VALUES, is_object, nodes
+
 Schema = dict[str, Any]
 MAX_LENGTH = 200  # characters of a string nobody limited: a line of an invoice, not a page
 MAX_ITEMS = 16  # items of an array nobody limited
 
-_VALUES = frozenset({"const", "enum", "default", "examples"})  # these hold data, which may look like a schema
-_NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _SAYS_ITS_LENGTH = frozenset({"maxLength", "enum", "const", "pattern", "format"})
 _SAYS_ITS_NUMBER = frozenset({"maxItems", "enum", "const", "prefixItems"})
 
 
 def references(schema: Any) -> Iterator[str]:
     """Every ``$ref`` and ``$dynamicRef`` of a schema, those in data (an ``enum``, a default) left out."""
-    for node in _nodes(schema):
+    for node in nodes(schema):
         for key in ("$ref", "$dynamicRef"):
             if isinstance(node.get(key), str):
                 yield node[key]
-
-
-def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(schema, list):
-        for item in schema:
-            yield from _nodes(item)
-    elif isinstance(schema, Mapping):
-        yield schema
-        for key, value in schema.items():
-            if key in _NAMED and isinstance(value, Mapping):
-                for named in value.values():
-                    yield from _nodes(named)
-            elif key not in _VALUES:
-                yield from _nodes(value)
 
 
 def rooted(schema: Schema) -> Schema:
@@ -70,15 +56,14 @@ def bounded(schema: Schema) -> Schema:
 
 
 def closed(schema: Schema) -> Schema:
-    """The schema with every object that does not say whether it is open closed, as Anthropic wants it.
+    """A closable schema with every object in it closed, as Anthropic wants it.
 
-    >>> closed({"type": "object", "properties": {}})
-    {'type': 'object', 'properties': {}, 'additionalProperties': False}
+    >>> closed({"type": "object", "properties": {"n": {}}})
+    {'type': 'object', 'properties': {'n': {}}, 'additionalProperties': False}
     """
 
     def shut(node: Schema) -> Schema:
-        opened = node.get("type") != "object" or "additionalProperties" in node or "patternProperties" in node
-        return node if opened else {**node, "additionalProperties": False}
+        return {**node, "additionalProperties": False} if is_object(node) else node
 
     made: Schema = _mapped(schema, shut)
     return made
@@ -103,8 +88,8 @@ def _mapped(node: Any, change: Callable[[Schema], Schema]) -> Any:
         return node
     made: Schema = {}
     for key, value in node.items():
-        if key in _NAMED and isinstance(value, Mapping):
+        if key in NAMED and isinstance(value, Mapping):
             made[key] = {name: _mapped(named, change) for name, named in value.items()}
         else:
-            made[key] = value if key in _VALUES else _mapped(value, change)
+            made[key] = value if key in VALUES else _mapped(value, change)
     return change(made)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, Value
+from intermodal.errors import OutputInvalid
 from intermodal.request import Tool
 from intermodal.wire._json import dumps, loads, whole
 from intermodal.wire.call import (
@@ -28,7 +29,9 @@ from intermodal.wire.call import (
     WirePart,
     WireText,
 )
+from intermodal.wire.cut_json import whole_members
 
+ENDED = frozenset({"stop", "tool_call"})  # reasons for an end that cuts nothing off
 NAMES: dict[str, str] = {
     "WireText": "text", "WireImage": "an image", "WireAudio": "audio", "WireVideo": "video",
     "WireDocument": "a PDF document", "WireLink": "a link to media", "ToolCall": "a tool call",
@@ -127,6 +130,27 @@ def arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any]:
 def plain_call(call: ToolCall, wire: str, where: str = "") -> ToolCall:
     """The call with its arguments as they come back from a wire that carries an object."""
     return msgspec.structs.replace(call, arguments=dumps(arguments(call, wire, where)).decode())
+
+
+def arguments_told(call: ToolCall, finish: str) -> dict[str, Any]:
+    """The arguments as a client is told them whose wire carries an object.
+
+    Of a call that was cut (``finish`` says so) what came whole of them. Any other that holds none is the model's
+    mistake: told as empty, a tool would be called as nobody meant it.
+
+    Raises OutputInvalid.
+    """
+    cut = finish not in ENDED
+    try:
+        found = loads(call.arguments.strip() or "{}")
+    except ValueError:
+        found = whole_members(call.arguments) if cut else ()
+    if isinstance(found, dict):
+        return found
+    if found is None or cut:
+        return {}
+    what = f"the model called {call.name[:100]!r} with arguments that are no JSON object"
+    raise OutputInvalid(what, todo="ask again, or use a stronger model")
 
 
 # ---- a reply, as the next turn returns it ------------------------------------------------------------

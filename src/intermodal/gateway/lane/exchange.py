@@ -26,7 +26,7 @@ from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, of_choice, r
 from intermodal.gateway.reply import Reply
 from intermodal.wire import status
 from intermodal.wire._json import dumps
-from intermodal.wire.call import Error, WireEvent
+from intermodal.wire.call import Error, ToolCallDelta, WireEvent
 from intermodal.wire.call import Usage as Counts
 from intermodal.wire.decoding import Decoding
 from intermodal.wire.halves import Halves, joined
@@ -354,7 +354,7 @@ class Live(Exchange):
                 through.append(self._why("stop"))
             return "done"
         piece = None if b"event: error" in event and not simple else read(payload)
-        if piece is None:
+        if piece is None or (piece.calls and self._unnamed(piece)):
             return self._reread_event(event, through)
         if piece.indexes != self._ours or piece.halved or self._halves.held:
             looked = self._looked(payload, piece)
@@ -410,9 +410,20 @@ class Live(Exchange):
         for found in events:
             if isinstance(found, Counts):
                 self.usage, self._counted = found, dumps(usage_of(found))
+            if isinstance(found, ToolCallDelta) and found.index in self.calls:  # which has its id
+                found = replace(found, id="")
             for plain in self._encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
                 end = self._event(plain, through) or end
         return end
+
+    def _unnamed(self, piece: Piece) -> bool:
+        """A call begins without an id: it gets one."""
+        begun = set(self.calls)
+        for place, name, _ in piece.calls:
+            if not name and place not in begun:
+                return True
+            begun.add(place)
+        return False
 
     def _rename(self, payload: bytes, piece: Piece) -> bytes:
         """How this host writes its model's name, and what the client calls it. Gives the event, renamed where that

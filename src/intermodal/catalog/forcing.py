@@ -1,0 +1,78 @@
+"""Whether a host can be held to a JSON schema in the words of its protocol.
+
+The planner reads it, and whoever asks; a wire sends a schema it has no words for as none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from intermodal.catalog.nouns import Host, Protocol
+
+Schema = Mapping[str, Any]
+ANY_OBJECT: dict[str, Any] = {"type": "object"}  # what JSON mode asks for
+
+# Protocols that force nothing but objects of which every property is named.
+CLOSING: frozenset[Protocol] = frozenset({"anthropic"})
+VALUES = frozenset({"const", "enum", "default", "examples"})  # these hold data, which may look like a schema
+NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+
+
+def forced(host: Host, schema: Schema) -> bool:
+    """Whether this host is held to this schema; else it is told in words."""
+    return host.forced_json and (host.protocol not in CLOSING or closable(schema))
+
+
+def closable(schema: Schema) -> bool:
+    """Whether every object in it names its properties, so that it can be closed and still be what was asked for.
+
+    >>> closable({"type": "object", "properties": {"name": {"type": "string"}}})
+    True
+    >>> closable({"type": "object", "properties": {"meta": {"type": "object"}}})
+    False
+    """
+    return not any(_open(node) or _in_parts(node) for node in nodes(schema))
+
+
+def is_object(node: Schema) -> bool:
+    kinds = node.get("type", ())
+    return "object" in ((kinds,) if isinstance(kinds, str) else kinds)
+
+
+def nodes(schema: Any) -> Iterator[Schema]:
+    """A schema and every schema in it."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from nodes(item)
+    elif isinstance(schema, Mapping):
+        yield schema
+        for key, value in schema.items():
+            if key in NAMED and isinstance(value, Mapping):
+                for named in value.values():
+                    yield from nodes(named)
+            elif key not in VALUES:
+                yield from nodes(value)
+
+
+def _open(node: Schema) -> bool:
+    """An object that may have other properties, or says nothing of any."""
+    if not is_object(node) or node.get("additionalProperties") is False:
+        return False
+    return not node.get("properties") or "additionalProperties" in node or "patternProperties" in node
+
+
+def _in_parts(node: Schema) -> bool:
+    """Several schemas name properties of one object: with each of them closed, nothing would fit all."""
+    every = [_names_some(each) for each in _listed(node, "allOf")]
+    either = [any(map(_names_some, _listed(node, key))) for key in ("anyOf", "oneOf")]
+    return sum((_names_some(node), *every, *either)) > 1
+
+
+def _names_some(node: Any) -> bool:
+    return isinstance(node, Mapping) and ("properties" in node or "$ref" in node)
+
+
+def _listed(node: Schema, key: str) -> list[Any]:
+    found = node.get(key)
+    return found if isinstance(found, list) else []

@@ -1,0 +1,44 @@
+"""An object in JSON that was cut off: what of it came whole. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_BLANK = re.compile(r"[ \t\r\n]*")
+_decoder = json.JSONDecoder()
+
+
+def whole_members(text: str) -> dict[str, Any]:
+    """The members of an object that came before it was cut. A number at the very end may have had more digits.
+
+    >>> whole_members('{"place": "Bonn", "days": [1, 2], "unit": "cel')
+    {'place': 'Bonn', 'days': [1, 2]}
+    >>> whole_members('{"days": 1')
+    {}
+    """
+    found: dict[str, Any] = {}
+    place = _after(text, 0)
+    before = "{"
+    while text[place : place + 1] == before:
+        before = ","
+        try:
+            name, place = _decoder.raw_decode(text, _after(text, place + 1))
+            place = _after(text, place)
+            if not isinstance(name, str) or text[place : place + 1] != ":":
+                break
+            value, place = _decoder.raw_decode(text, _after(text, place + 1))
+        except (ValueError, RecursionError):
+            break
+        place = _after(text, place)
+        if place == len(text) and not isinstance(value, (str, dict, list)):
+            break
+        found[name] = value
+    return found
+
+
+def _after(text: str, place: int) -> int:
+    """Where something stands again."""
+    blank = _BLANK.match(text, place)
+    return blank.end() if blank is not None else place
