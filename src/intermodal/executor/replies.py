@@ -10,6 +10,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.forcing import ANY_OBJECT, forced
 from intermodal.catalog.nouns import Endpoint
+from intermodal.content import ToolCall
 from intermodal.costing.room import output_limit, room
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import answer, assemble, check, drawing, scoring, speaking
@@ -169,7 +170,9 @@ def refused(endpoint: Endpoint, words: str, step: str) -> errors.ContentRefused:
 
 
 async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speaker: Speaker) -> tuple[Done, object]:
-    """The data of a JSON answer. An answer nobody has seen gets one repair call."""
+    """The data of a JSON answer. An answer nobody has seen gets one repair call; one that calls tools is none yet."""
+    if any(isinstance(part, ToolCall) for part in done.made.said):
+        return done, None
     parsed = answer.parse(done.made.text, schema.schema)
     cut = done.made.finish_reason == "length"
     if parsed.problem and not speaker.committed and not cut and job.chat is not None:

@@ -39,7 +39,7 @@ class Decoder(Decoding):
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
         self._base64 = ""  # of speech, until it is four characters
-        self._begun: set[int] = set()  # tool calls of which something came
+        self._begun: dict[int, tuple[int, str]] = {}  # a host's number of a tool call -> ours, and the id it came with
         self._chosen: Any = None  # which of several choices is the answer
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
@@ -110,18 +110,27 @@ class Decoder(Decoding):
             if not isinstance(call, Mapping):
                 continue
             function = mapping(call.get("function"))
-            index = count(call.get("index"))
-            index = place if index is None else index
-            said = word(call.get("id"))
+            said, index = word(call.get("id")), count(call.get("index"))
+            number, new = self._number(place if index is None else index, said)
             self._out.append(
                 ToolCallDelta(
-                    index=index,
-                    id=said if index in self._begun else call_named(said),
+                    index=number,
+                    id=call_named(said) if new else said,
                     name=word(function.get("name")),
                     arguments=arguments_of(function.get("arguments")),
                 )
             )
-            self._begun.add(index)
+
+    def _number(self, index: int, said: str) -> tuple[int, bool]:
+        """Which call a piece is of, and whether that begins with it. Some servers give all of them one number, or none:
+        another id is another call."""
+        number, id_ = self._begun.get(index, (-1, ""))
+        if number >= 0 and (not said or said == id_ or not id_):
+            return number, False
+        taken = [number for number, _ in self._begun.values()]
+        number = index if number < 0 and index not in taken else max(taken) + 1
+        self._begun[index] = number, said
+        return number, True
 
     def _read_usage(self, usage: Any, tier: str) -> None:
         if isinstance(usage, Mapping):

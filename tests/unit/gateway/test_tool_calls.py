@@ -191,3 +191,38 @@ def test_calls_without_ids_get_some_that_no_other_has(
         ids += [block.id for block in message(house, stream=stream).content]
         ids += [item["call_id"] for item in ask("/v1/responses").json()["output"]]
         assert ids.count("call_7") == 3 and len(set(ids)) == 7 and all(ids)
+
+
+@pytest.mark.parametrize("number", [None, 0], ids=["none", "all 0"])
+def test_calls_that_a_stream_does_not_number_are_told_apart_by_their_ids(
+    number: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = ["one", "two", "three"]
+    calls = [call(json.dumps({"at": each}), id=f"call_{each}", index=number) for each in places]
+    with before(tmp_path, monkeypatch, *calls) as (house, ask):
+        made = message(house, stream=True).content
+        assert [(block.id, block.input["at"]) for block in made] == [(f"call_{each}", each) for each in places]
+        assert [each["arguments"]["at"] for each in lines(ask("/api/chat", stream=True))[0]] == places
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_model_that_is_to_answer_in_json_may_call_a_tool_first(
+    stream: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]}
+    forms = ({"type": "json_object"}, {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}})
+    with before(tmp_path, monkeypatch, call('{"at": "Bonn"}')) as (house, _):
+        tool = {"type": "function", "function": {"name": "weather", "parameters": PARAMETERS}}
+        for form in forms:
+            asked = {"model": MODEL, "messages": HELLO, "tools": [tool], "response_format": form, "stream": stream}
+            found = house.post("/v1/chat/completions", asked)
+            assert found.status_code == 200, found.text
+            if stream:
+                choices = [event["choices"][0] for event in sse(found.text).events if event["choices"]]
+                assert choices[-1]["finish_reason"] == "tool_calls"
+                assert any(choice["delta"].get("tool_calls") for choice in choices)
+            else:
+                (choice,) = found.json()["choices"]
+                assert choice["finish_reason"] == "tool_calls"
+                assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"at": "Bonn"}'
+        assert len(house.gateway.client.store.attempts()) == len(forms), "nothing was asked to be repaired"
