@@ -102,11 +102,16 @@ class Sampling(Value):
 
 
 class Tool(Value):
-    """What a model may ask to have called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments."""
+    """What a model may ask to have called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments.
+
+    ``strict``: the host is to hold the model to it, where its protocol has a word for that
+    (``catalog.nouns.STRICT_BY``).
+    """
 
     name: str
     description: str = ""
     schema: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool = False
 
 
 # Whether tools may, must not or must be called. One tool that must be called is "required" with that tool alone.

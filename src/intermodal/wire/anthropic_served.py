@@ -95,7 +95,12 @@ def _read_tools(tree: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
         if tool.get("type", "custom") != "custom":
             raise ValueError(f"a tool of type {tool['type']!r}, which only its vendor has")
     tools = tuple(
-        Tool(name=tool["name"], description=tool.get("description") or "", schema=tool["input_schema"])
+        Tool(
+            name=tool["name"],
+            description=tool.get("description") or "",
+            schema=tool["input_schema"],
+            strict=flag(tool, "strict", False),
+        )
         for tool in tree.get("tools") or ()
     )
     chosen = tree.get("tool_choice") or {"type": "auto"}
@@ -144,14 +149,26 @@ def _read_block(block: Any) -> Iterator[WirePart]:
     kind = block["type"]
     if kind == "text":
         yield WireText(text=text(block["text"], "a text"))
-    elif kind in ("image", "document"):
-        yield _read_media(kind, block["source"], block.get("title") or "")
+    elif kind == "document":
+        yield from _read_document(block)
+    elif kind == "image":
+        yield _read_media(kind, block["source"], "")
     elif kind == "tool_use":
         yield ToolCall(id=block["id"], name=block["name"], arguments=dumps(block["input"]).decode())
     elif kind == "thinking":
         yield Reasoning(text=block["thinking"], signature=block.get("signature") or "")
     else:  # thinking that is not shown, what tools of the vendor's own did: theirs to understand
         yield Opaque(wire="anthropic", body=dumps(block).decode())
+
+
+def _read_document(block: Any) -> Iterator[WirePart]:
+    """What is told about it stands before it; so does a title, where it has no name to bear it."""
+    title, about = text(block.get("title") or "", "a title"), text(block.get("context") or "", "a context")
+    found = _read_media("document", block["source"], title)
+    told = [about] if isinstance(found, WireDocument) else [title, about]
+    if said := "\n\n".join(filter(None, told)):
+        yield WireText(text=said)
+    yield found
 
 
 def _read_media(kind: Any, source: Any, title: str) -> WirePart:

@@ -105,6 +105,8 @@ def _read_message(message: Any) -> WireMessage:
         if len(parts) != sum(isinstance(part, WireText) for part in parts):
             raise ValueError("media in a tool's result")
         return WireMessage(role=role, parts=(ToolResult(id=message["tool_call_id"], text=said),))
+    if message.get("function_call"):
+        raise ValueError("messages have a function_call, which tools replaced: send it in tool_calls")
     if role == "assistant":
         thought = message.get("reasoning_content")
         refusal = message.get("refusal")

@@ -137,7 +137,8 @@ def functions(tools: Any) -> tuple[Tool, ...]:
             raise ValueError(f"a tool of type {tool['type']!r}")
         own = tool.get("function", tool)
         schema = {"schema": own["parameters"]} if own.get("parameters") is not None else {}
-        found.append(Tool(name=text(own["name"], "a tool's name"), description=own.get("description") or "", **schema))
+        name, described = text(own["name"], "a tool's name"), own.get("description") or ""
+        found.append(Tool(name=name, description=described, strict=flag(own, "strict", False), **schema))
     return tuple(found)
 
 

@@ -102,7 +102,7 @@ class Read(dict[str, Any]):
 
 
 # Understood without being read by the codec: by the gateway itself, or as what changes nothing here.
-ASIDE = {"intermodal", "user", "metadata", "store", "include", "stream_options", "keep_alive"}
+ASIDE = {"intermodal", "user", "metadata", "store", "include", "stream_options"}
 # Read by the codec of a wire, and not served: a client that sends them is told so.
 NOT_SERVED = {"logprobs", "top_logprobs", "grammar"}
 

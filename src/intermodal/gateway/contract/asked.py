@@ -201,7 +201,7 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
     },
     "OllamaChatRequest": {
         **_COMMON, "messages": list_of(ref("OllamaMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
-        "format": one_of(words("", "json"), _SCHEMA, {"type": "null"}), "keep_alive": ANYTHING,
+        "format": one_of(words("", "json"), _SCHEMA, {"type": "null"}),
         "options": or_null(object_of(
             open=True, num_predict=or_null(WHOLE), temperature=_NUMBER, top_p=_NUMBER, stop=_STOP, seed=or_null(WHOLE),
             num_ctx=or_null(WHOLE),
