@@ -21,6 +21,7 @@ from intermodal.wire.subtitles import subtitles
 T = TypeVar("T")
 Encoding = Literal["float", "base64"]
 MAX_TEXTS = 2048  # of one request, as OpenAI has it
+MOST_SIDE = 16_384  # pixels of a picture; nobody draws as many
 TRANSCRIPTS = ("json", "text", "srt", "vtt", "verbose_json")
 _QUALITIES: Mapping[str, str] = {"": "", "auto": "", "standard": "", "hd": "high"}
 
@@ -99,6 +100,8 @@ def read_pictures(body: bytes) -> PictureCall:
     def read(tree: Mapping[str, Any]) -> PictureCall:
         if tree.get("response_format") == "url":
             raise ValueError("response_format 'url': nothing is kept here, so pictures come as b64_json")
+        if tree.get("stream") not in (None, False):
+            raise ValueError("stream: pictures come whole here, leave stream out")
         quality, count = tree.get("quality") or "", tree.get("n")
         fields = {
             "model": _model(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
@@ -119,7 +122,9 @@ def _size(said: Any) -> tuple[int, int] | None:
         return None
     wide, _, high = str(said).partition("x")
     if not (wide.isascii() and wide.isdigit() and high.isascii() and high.isdigit()):
-        raise ValueError(f"size {said!r}: write it as 1024x1024")
+        raise ValueError(f"size {str(said)[:40]!r}: write it as 1024x1024")
+    if not all(len(side) <= len(str(MOST_SIDE)) and 1 <= int(side) <= MOST_SIDE for side in (wide, high)):
+        raise ValueError(f"size {said[:40]!r}: a side of a picture has 1 to {MOST_SIDE:,} pixels")
     return int(wide), int(high)
 
 

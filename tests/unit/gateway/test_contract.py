@@ -164,6 +164,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("/v1/audio/speech", {"model": "auto", "input": "x", "speed": 2}), ("/v1/audio/speech", {"model": "auto"}),
     ("/v1/images/generations", {"model": "auto", "prompt": "x", "n": 11}),
     ("/v1/images/generations", {"model": "auto", "prompt": "x", "size": "big"}),
+    ("/v1/images/generations", {"model": "auto", "prompt": "x", "size": "0x0"}),
+    ("/v1/images/generations", {"model": "auto", "prompt": "x", "stream": True}),
     ("/v1/images/generations", {"model": "auto", "prompt": "x", "response_format": "url"}),
     ("/api/show", {}),
 ]  # fmt: skip

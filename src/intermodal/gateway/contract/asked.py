@@ -221,10 +221,10 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
     },
     "PicturesRequest": {
         **_COMMON, "prompt": TEXT, "n": or_null({"type": "integer", "minimum": 1, "maximum": 10}),
-        "size": or_null({"type": "string", "pattern": "^(auto|[0-9]+x[0-9]+)$"}),
+        "size": or_null({"type": "string", "pattern": "^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"}),
         "quality": or_null(words("", "auto", "standard", "hd", *get_args(Quality))),
         "output_format": or_null(words("", *get_args(PictureFormat))), "response_format": or_null(words("b64_json")),
-        "steps": or_null(WHOLE), "negative_prompt": or_null(TEXT),
+        "steps": or_null(WHOLE), "negative_prompt": or_null(TEXT), "stream": {"enum": [False, None]},
     },
     "TranscriptionRequest": {
         "model": _COMMON["model"], "language": {"type": "string", "description": "ISO 639-1."}, "user": TEXT,
