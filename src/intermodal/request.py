@@ -55,10 +55,11 @@ class EmbeddingOutput(Value, tag_field="kind", tag="embedding"):
 class SpeechOutput(Value, tag_field="kind", tag="speech"):
     """An answer that is heard. ``verbatim``: the prompt itself is spoken, nobody answers it.
 
-    ``voice`` is a name the endpoint knows, "" its default.
+    ``voice`` is a name the endpoint knows, "" its default. ``format``: "pcm16" is samples alone, signed 16-bit
+    little-endian, mono, 24 kHz.
     """
 
-    format: Literal["wav", "mp3"] = "wav"
+    format: Literal["wav", "mp3", "pcm16"] = "wav"
     voice: str = ""
     verbatim: bool = False
 

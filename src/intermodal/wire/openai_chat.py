@@ -98,7 +98,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         output = JsonOutput(schema=schema, name=schema_name(output.name))
     elif isinstance(output, SpeechOutput):
         # A stream is always pcm16: every other format is refused there. Whoever asked packs it.
-        form = "wav" if call.stream else output.format
+        form = "pcm16" if call.stream else output.format
         output = SpeechOutput(format=form, voice=whole(output.voice) or DEFAULT_VOICE)
     else:
         output = TextOutput()
@@ -266,7 +266,7 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
         settings["response_format"] = {"type": "json_schema", "json_schema": answer}
     if isinstance(call.output, SpeechOutput):
         settings["modalities"] = ["text", "audio"]
-        settings["audio"] = {"voice": call.output.voice, "format": "pcm16" if call.stream else call.output.format}
+        settings["audio"] = {"voice": call.output.voice, "format": call.output.format}
     if call.candidates:
         settings |= {"logprobs": True, "top_logprobs": call.candidates}
     settings["grammar"] = call.grammar or None

@@ -85,7 +85,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
 def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
     if "audio" in (tree.get("modalities") or ()):
         audio = tree["audio"]
-        return SpeechOutput(format="wav" if audio["format"] == "pcm16" else audio["format"], voice=audio["voice"])
+        return SpeechOutput(format=audio["format"], voice=audio["voice"])
     return json_output(tree.get("response_format"))
 
 
@@ -110,6 +110,8 @@ def _read_message(message: Any) -> WireMessage:
     if role == "assistant":
         thought = message.get("reasoning_content")
         refusal = message.get("refusal")
+        if message.get("audio") and not any(isinstance(part, WireText) and part.text for part in parts):
+            parts = (*parts, _read_spoken(message["audio"]))
         parts = (
             *((Reasoning(text=thought),) if thought else ()),
             *parts,
@@ -117,6 +119,13 @@ def _read_message(message: Any) -> WireMessage:
             *map(_read_call, message.get("tool_calls") or ()),
         )
     return WireMessage(role=role, parts=parts)
+
+
+def _read_spoken(audio: Any) -> WireText:
+    """An answer that was heard, by its words."""
+    if not audio.get("transcript"):
+        raise ValueError("an answer is named by the id of its audio, which is not kept here: send its transcript")
+    return WireText(text=text(audio["transcript"], "a transcript"))
 
 
 def _read_call(call: Any) -> ToolCall:
@@ -188,6 +197,8 @@ class StreamEncoder:
         begin = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
         self._begun = True
         if not isinstance(event, Finish):
+            if isinstance(event, SpeechDelta):
+                return begin + self._chunk({"audio": _audio(event.data, self._head)})
             return begin + self._chunk(*_delta(event))
         end = self._chunk({}, reason=FINISH.get(event.reason, event.reason))
         if self._wants_usage and self._usage is not None:
@@ -207,8 +218,6 @@ def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
         return {"reasoning_content": event.text}, None
     if isinstance(event, RefusalDelta):
         return {"refusal": event.text}, None
-    if isinstance(event, SpeechDelta):
-        return {"audio": {"data": b64encode(event.data).decode()}}, None
     if isinstance(event, Candidates):
         return {}, {"content": [_candidates(event)]}
     if isinstance(event, ToolCallDelta):
@@ -217,6 +226,12 @@ def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
         call = {"index": event.index, **head, "function": {**name, "arguments": event.arguments}}
         return {"tool_calls": [call]}, None
     return {}, None
+
+
+def _audio(data: bytes, head: Mapping[str, Any]) -> dict[str, Any]:
+    """Sound as it is told once. It is not kept: by the time that it is told, nobody can name it by its id any more."""
+    name = f"audio_{head['id'].removeprefix('chatcmpl-')}"
+    return {"id": name, "expires_at": head["created"], "data": b64encode(data).decode()}
 
 
 def _candidates(event: Candidates) -> dict[str, Any]:
@@ -244,7 +259,8 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: in
             for call in made.calls
         ]
     if made.speech:
-        message["audio"] = {"data": b64encode(made.speech).decode()}
+        spoken = _audio(made.speech, {"id": id, "created": created})
+        message["audio"] = {**spoken, "transcript": made.text}
     content = [_candidates(event) for event in told if isinstance(event, Candidates)]
     choice = {"index": 0, "message": message, "finish_reason": FINISH.get(made.finish, made.finish)}
     reply = {

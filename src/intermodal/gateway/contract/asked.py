@@ -114,6 +114,7 @@ SHARED: Mapping[str, Schema] = {
     "ChatMessage": object_of(
         ["role"], open=True, role=words(*ROLES), content=one_of(TEXT, list_of(ref("ChatPart")), {"type": "null"}),
         refusal=or_null(TEXT), reasoning_content=or_null(TEXT), tool_calls=or_null(list_of(_CALL)), tool_call_id=TEXT,
+        audio=or_null(object_of(open=True, transcript=TEXT)),
     ),
     "ChatTool": object_of(
         ["function"], open=True, type={"const": "function"}, function=object_of(["name"], open=True, **_FUNCTION)
