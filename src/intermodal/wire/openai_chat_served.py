@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from intermodal.content import Reasoning, Refusal, Role, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput
@@ -38,7 +38,11 @@ from intermodal.wire.reading import (
     image_at,
     json_output,
     listed,
+    no_file,
+    one_of,
     reading,
+    role_of,
+    shown,
     stops,
     text,
 )
@@ -53,14 +57,24 @@ FINISH: Mapping[str, str] = {"tool_call": "tool_calls"}
 # ---- the request -------------------------------------------------------------------------------
 
 
+_NAMES: Mapping[str, str] = {
+    "output.voice": "audio.voice", "output.schema": "response_format's schema",
+    "output.name": "response_format's name", "candidates": "top_logprobs",
+    "messages.parts.format": "input_audio.format",
+    "messages.parts.detail": "image_url.detail", "messages.parts.id": "the id of a tool call",
+    "messages.parts.name": "the name of a tool or of a file", "tools.schema": "a tool's parameters",
+    "tools.description": "a tool's description",
+}  # fmt: skip
+
+
 def decode_request(body: bytes) -> ChatCall:
     """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a chat request", _read)
+    return reading(body, "a chat request", _read, _NAMES)
 
 
 def _read(tree: dict[str, Any]) -> ChatCall:
     if tree.get("n") not in (None, 1):
-        raise ValueError("more than one answer (n) cannot be given")
+        raise ValueError("more than one answer (n) cannot be given: leave n out")
     tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
     return ChatCall(
         model=text(tree["model"], "model"),
@@ -82,10 +96,13 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     )
 
 
+SPOKEN: tuple[Literal["wav", "mp3", "pcm16"], ...] = ("wav", "mp3", "pcm16")
+
+
 def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
     if "audio" in (tree.get("modalities") or ()):
         audio = tree["audio"]
-        return SpeechOutput(format=audio["format"], voice=audio["voice"])
+        return SpeechOutput(format=one_of(audio["format"], "audio.format", SPOKEN), voice=audio["voice"])
     return json_output(tree.get("response_format"))
 
 
@@ -95,7 +112,7 @@ ROLES: Mapping[str, Role] = {
 
 
 def _read_message(message: Any) -> WireMessage:
-    role = ROLES[message["role"]]
+    role = role_of(message, ROLES)
     content = message.get("content")
     content = [] if content is None else content
     words = [{"type": "text", "text": content}] if isinstance(content, str) else listed(content, "content")
@@ -103,7 +120,7 @@ def _read_message(message: Any) -> WireMessage:
     if role == "tool":
         said = "".join(part.text for part in parts if isinstance(part, WireText))
         if len(parts) != sum(isinstance(part, WireText) for part in parts):
-            raise ValueError("media in a tool's result")
+            raise ValueError("a tool's result has words alone here: send its media in a message of the user")
         return WireMessage(role=role, parts=(ToolResult(id=message["tool_call_id"], text=said),))
     if message.get("function_call"):
         raise ValueError("messages have a function_call, which tools replaced: send it in tool_calls")
@@ -131,6 +148,9 @@ def _read_spoken(audio: Any) -> WireText:
 def _read_call(call: Any) -> ToolCall:
     function = call["function"]
     return ToolCall(id=call["id"], name=function["name"], arguments=text(function["arguments"], "arguments"))
+
+
+_PARTS = "text, image_url, input_audio, input_video, video_url, file and document_url"
 
 
 def _read_part(part: Any) -> WirePart:
@@ -163,13 +183,13 @@ def _read_part(part: Any) -> WirePart:
         if found is None:
             return WireLink(of="video", url=part["video_url"]["url"])
         return WireVideo(data=found[1], media_type=found[0])
-    raise ValueError(f"unknown part {kind!r}")
+    raise ValueError(f"a part of type {shown(kind)} is not read here: there are {_PARTS}")
 
 
 def _read_file(file: Any) -> WirePart:
-    found = data_uri(file["file_data"])
+    found = data_uri(text(file.get("file_data") or "", "file_data"))
     if found is None or found[0] != "application/pdf":
-        raise ValueError("a file that is no PDF in a data URI")
+        raise no_file(file.get("file_id"))
     return WireDocument(data=found[1], name=file.get("filename") or "")
 
 
