@@ -156,7 +156,7 @@ class Replanned(Value, tag_field="event", tag="replanned"):
 
 
 class Speech(Value):
-    """An answer that is heard. ``data`` is a file of ``media_type``, ``seconds`` long."""
+    """An answer that is heard. ``data`` is a file of ``media_type``, ``seconds`` long; "audio/pcm" is samples alone."""
 
     data: bytes
     media_type: str = "audio/wav"

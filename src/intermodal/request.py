@@ -59,10 +59,11 @@ class EmbeddingOutput(Value, tag_field="kind", tag="embedding"):
 class SpeechOutput(Value, tag_field="kind", tag="speech"):
     """An answer that is heard. ``verbatim``: the prompt itself is spoken, nobody answers it.
 
-    ``voice`` is a name the endpoint knows, "" its default.
+    ``voice`` is a name the endpoint knows, "" its default. ``format``: "pcm16" is samples alone, signed 16-bit
+    little-endian, mono, 24 kHz.
     """
 
-    format: Literal["wav", "mp3"] = "wav"
+    format: Literal["wav", "mp3", "pcm16"] = "wav"
     voice: str = ""
     verbatim: bool = False
 
@@ -106,11 +107,16 @@ class Sampling(Value):
 
 
 class Tool(Value):
-    """What a model may ask to have called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments."""
+    """What a model may ask to have called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments.
+
+    ``strict``: the host is to hold the model to it, where its protocol has a word for that
+    (``catalog.nouns.STRICT_BY``).
+    """
 
     name: str
     description: str = ""
     schema: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool = False
 
 
 # Whether tools may, must not or must be called. One tool that must be called is "required" with that tool alone.

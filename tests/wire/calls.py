@@ -93,7 +93,9 @@ class Wire:
             output=st.just(TextOutput()) | st.builds(JsonOutput, schema=SCHEMAS, name=TEXTS),
             sampling=sampling,
             stream=st.booleans(),
-            tools=st.lists(st.builds(Tool, name=IDS, description=TEXTS, schema=SCHEMAS), max_size=2).map(tuple),
+            tools=st.lists(
+                st.builds(Tool, name=IDS, description=TEXTS, schema=SCHEMAS, strict=st.booleans()), max_size=2
+            ).map(tuple),
             tool_choice=st.sampled_from(self.choices),
             parallel_tools=st.sampled_from(self.parallel),
             cache=st.sets(st.sampled_from(CACHED)).map(lambda kept: tuple((p, t) for p, t in CACHED if (p, t) in kept)),

@@ -15,7 +15,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.media.sound import samples, wav
 from intermodal.request import SpeechOutput
-from intermodal.wire import openai_chat, openai_speech
+from intermodal.wire import openai_chat, openai_chat_served, openai_speech
 from intermodal.wire.call import (
     Candidates,
     ChatCall,
@@ -30,6 +30,7 @@ from intermodal.wire.call import (
     WireMessage,
     WireText,
 )
+from intermodal.wire.turns import turn
 
 HOST = Host(id="h")
 LLAMA = Host(id="l", quirks=("grammar", "many_logprobs"))
@@ -120,8 +121,21 @@ def test_a_stream_of_speech_is_asked_for_in_the_only_format_that_streams() -> No
     assert said(whole)["audio"] == {"voice": "alloy", "format": "mp3"}
 
 
+def test_words_that_are_told_beside_a_transcript_are_read_once() -> None:
+    events: list[WireEvent] = [TextDelta(text="Four."), SpeechDelta(data=PCM), Usage(), Finish(reason="stop")]
+    for body in (
+        openai_chat_served.encode_reply(events, "m", id="chatcmpl-1", created=1)[1],
+        b"".join(map(openai_chat_served.StreamEncoder("m", id="chatcmpl-1", created=1).feed, events)),
+    ):
+        decoder = openai_chat.Decoder("h:m")
+        found = turn([*decoder.feed(body), *decoder.close()])
+        assert (found.text, found.speech) == ("Four.", PCM)
+
+
 @given(
-    st.builds(SpeechOutput, format=st.sampled_from(["wav", "mp3"]), voice=st.text(max_size=8), verbatim=st.booleans()),
+    st.builds(
+        SpeechOutput, format=st.sampled_from(["wav", "mp3", "pcm16"]), voice=st.text(max_size=8), verbatim=st.booleans()
+    ),
     st.booleans(),
     st.integers(0, 20),
     st.text(max_size=12),

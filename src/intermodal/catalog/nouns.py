@@ -227,6 +227,10 @@ class Host(Value):
 # Protocols that can be told what to keep of a prompt for the next turn.
 CACHED_BY: frozenset[Protocol] = frozenset({"anthropic"})
 
+# Protocols that can be told to hold a model to the schema of a tool. Anthropic's models refuse to be held to many
+# schemas that others are held to, so those are not asked.
+STRICT_BY: frozenset[Protocol] = frozenset({"openai", "openai-responses"})
+
 # What a protocol has no words for where tools go along: that one be called at a time, that one must be called.
 UNSAYABLE: Mapping[Protocol, tuple[Literal["one at a time", "must"], ...]] = {
     "gemini": ("one at a time",), "ollama": ("one at a time", "must"),

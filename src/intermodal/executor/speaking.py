@@ -18,7 +18,7 @@ from intermodal.executor.call import Reroute
 from intermodal.executor.course import Course
 from intermodal.executor.job import Job, Made
 from intermodal.executor.pieces import Product, Words
-from intermodal.media.sound import mp3, wav
+from intermodal.media.sound import at_rate, mp3, wav
 from intermodal.plans.step import Call
 from intermodal.request import Output, SpeechOutput, TextOutput
 from intermodal.store.rows import Work
@@ -221,9 +221,14 @@ async def packed(made: Made, step: Call, output: Output) -> Speech:
     """Samples as the file that was asked for."""
     import anyio.to_thread
 
-    wanted = output.format if isinstance(output, SpeechOutput) else "wav"
+    from intermodal.wire.openai_chat import SPEECH_RATE
+
+    wanted = dict(step.params).get("format", output.format if isinstance(output, SpeechOutput) else "wav")
     seconds = round(len(made.pcm) / 2 / made.rate, 3) if made.rate else 0.0
-    if dict(step.params).get("format", wanted) == "mp3":
+    if wanted == "pcm16":
+        data = await anyio.to_thread.run_sync(at_rate, made.pcm, made.rate, SPEECH_RATE)
+        return Speech(data=data, media_type="audio/pcm", seconds=seconds)
+    if wanted == "mp3":
         data = await anyio.to_thread.run_sync(mp3, made.pcm, made.rate)
         return Speech(data=data, media_type="audio/mpeg", seconds=seconds)
     return Speech(data=wav(made.pcm, made.rate), seconds=seconds)

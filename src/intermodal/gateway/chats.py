@@ -32,7 +32,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
-from intermodal.gateway.unread import unread
+from intermodal.gateway.unread import unheld, unread
 from intermodal.incoming import request_of
 from intermodal.plans.plan import Plan
 from intermodal.request import JsonOutput, Request
@@ -90,8 +90,9 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
         request = replace(request, output=replace(call.output, whole=False))  # clients look why an answer ended
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
-    caches = answering is not None and answering.host.protocol in CACHED_BY
-    ignored = unread(fields, asked.body, dialect, len(call.cache) if caches else 0)
+    protocol = answering.host.protocol if answering is not None else ""
+    ignored = unread(fields, asked.body, dialect, len(call.cache) if protocol in CACHED_BY else 0)
+    ignored += unheld(call.tools, protocol)
     if call.candidates:
         ignored = (*ignored, "logprobs")
     job = Job(call, request, prepared, plan, ignored)

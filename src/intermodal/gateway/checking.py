@@ -160,7 +160,7 @@ def keys(client: LastingClient, known: tuple[VirtualKey, ...]) -> Iterator[Findi
             if what:
                 yield Finding(
                     level="note", where=f"key {key.name}", what=f"it may ask for {name}: {what}",
-                    todo=f"see /v1/models, and: intermodal keys set {key.name} --model NAME",
+                    todo=f"see: intermodal models, and: intermodal keys set {key.name} --model NAME",
                 )  # fmt: skip
         for name in key.policies:
             if key.revoked is None and not name.endswith("*") and name not in client.config.policies:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +33,8 @@ class Dialect:
         about: what the writers want to know of an answer besides the model's name.
         comment: what keeps a silent stream open, and says what is going on; b"" where the framing has no comments.
         takes: fields of a request that are understood. Others are named in a header of the answer. within: the same of
-            fields that hold others.
+            fields that hold others. deep: what stands in the middle of what is said and is not understood, by name, and
+            how it is found in a body.
         asks: the field that holds what is said.
         refers: requests may name items of earlier answers, which the codec is given the means to keep and to find.
     """
@@ -45,6 +47,7 @@ class Dialect:
     asks: str = "messages"
     refers: bool = False
     within: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    deep: Mapping[str, re.Pattern[bytes]] = field(default_factory=dict)
 
     def decode(self, body: bytes, **more: Any) -> ChatCall:
         """Raises ValueError for a body that is no call."""
@@ -80,6 +83,8 @@ def ollama_error(error: BaseException) -> bytes:
     return dumps({"error": answered(error).message})
 
 
+# Asked for, or of an answer before. A quote in a string has a backslash before it: words about citations are none.
+_CITED = re.compile(rb'"citations"\s*:\s*(?:\{[^{}]*"enabled"\s*:\s*true|\[\s*\{)')
 _COMMON = frozenset({"model", "stream", "tools", "intermodal"})
 _SAMPLED = _COMMON | {"temperature", "top_p", "user", "metadata"}
 CHAT = Dialect(
@@ -98,7 +103,7 @@ RESPONSES = Dialect(
         "input", "instructions", "max_output_tokens", "text", "tool_choice", "parallel_tool_calls", "store", "include",
         "previous_response_id", "conversation", "prompt",
     },
-    asks="input", refers=True,
+    asks="input", refers=True, within={"text": frozenset({"format"})},
 )  # fmt: skip
 MESSAGES = Dialect(
     reads="anthropic_served", writes="anthropic_served", comment=b": %b\n\n",
@@ -106,11 +111,12 @@ MESSAGES = Dialect(
     takes=_SAMPLED | {
         "messages", "system", "max_tokens", "stop_sequences", "tool_choice", "output_config", "cache_control",
     },
+    within={"output_config": frozenset({"format"})}, deep={"citations": _CITED},
 )  # fmt: skip
 OLLAMA = Dialect(
     reads="ollama_served", writes="ollama_served", comment=b"",
     about=lambda: {"now": lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z")},
-    takes=_COMMON | {"messages", "format", "options", "keep_alive"},
+    takes=_COMMON | {"messages", "format", "options"},
     within={"options": frozenset({"num_predict", "temperature", "top_p", "stop", "seed"})},
 )  # fmt: skip
 ERRORS: Mapping[str, Callable[[BaseException], bytes]] = {

@@ -44,7 +44,7 @@ _COMMON = frozenset({"model", "intermodal", "user"})
 EMBEDDINGS = _COMMON | {"input", "encoding_format", "dimensions"}
 SPEECH = _COMMON | {"input", "voice", "response_format", "speed", "stream_format"}
 PICTURES = _COMMON | {
-    "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "negative_prompt",
+    "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "negative_prompt", "stream",
 }  # fmt: skip
 TRANSCRIPTIONS = frozenset({
     "file", "model", "language", "response_format", "timestamp_granularities[]", "stream", "user",

@@ -6,8 +6,12 @@ PCM is signed 16-bit, little-endian, mono throughout.
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 from intermodal.errors import NotInstalled
+
+if TYPE_CHECKING:
+    import av
 
 _HEADER = 36  # bytes of a plain WAV file before its samples, the outer frame's own eight left out
 _MP3_RATES = (44_100, 48_000, 32_000, 22_050, 24_000, 16_000, 11_025, 12_000, 8_000)  # MPEG-1, 2 and 2.5
@@ -48,6 +52,26 @@ def samples(data: bytes) -> tuple[bytes, int]:
     raise ValueError("no samples in it")
 
 
+def at_rate(pcm: bytes, rate: int, wanted: int) -> bytes:
+    """PCM of one rate as PCM of another."""
+    if rate == wanted or not pcm:
+        return pcm
+    import av
+
+    resampler = av.AudioResampler("s16", "mono", wanted)
+    pieces = [out for piece in (_frame(pcm, rate), None) for out in resampler.resample(piece)]
+    return b"".join(bytes(piece.planes[0])[: 2 * piece.samples] for piece in pieces)
+
+
+def _frame(pcm: bytes, rate: int) -> av.AudioFrame:
+    import av
+
+    frame = av.AudioFrame("s16", "mono", max(1, len(pcm) // 2))
+    frame.sample_rate = rate
+    frame.planes[0].update(pcm.ljust(frame.planes[0].buffer_size, b"\0"))
+    return frame
+
+
 def mp3(pcm: bytes, rate: int) -> bytes:
     """PCM as an MP3 file, by the LAME that comes with PyAV. Raises NotInstalled where it came without."""
     import av
@@ -62,9 +86,11 @@ def mp3(pcm: bytes, rate: int) -> bytes:
     encoder.sample_rate, encoder.layout, encoder.format = target, "mono", "s16p"
     encoder.bit_rate = _MP3_BITS
     resampler = av.AudioResampler("s16p", "mono", target, frame_size=1152 if target >= _MPEG1 else 576)
-    frame = av.AudioFrame("s16", "mono", max(1, len(pcm) // 2))
-    frame.sample_rate = rate
-    frame.planes[0].update(pcm.ljust(frame.planes[0].buffer_size, b"\0"))
-    packets = [packet for piece in (frame, None) for out in resampler.resample(piece) for packet in encoder.encode(out)]
+    packets = [
+        packet
+        for piece in (_frame(pcm, rate), None)
+        for out in resampler.resample(piece)
+        for packet in encoder.encode(out)
+    ]
     packets += encoder.encode(None)
     return b"".join(map(bytes, packets))

@@ -34,26 +34,33 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), said)
     for pattern, said in (
         (r"--host (\S+) or --host (\S+) for this once, or", r"\1 or \2, which whoever runs the server can do:"),
-        (r"--host \S+ for this once, or (intermodal hosts add \S+)", r"whoever runs the server can give it (\1)"),
+        (
+            r"--host \S+ for this once, or (intermodal hosts add [^\s;,()]*[^\s;,().])",
+            r"whoever runs the server can give it (\1)",
+        ),
         (r"--host (\S+)", r"intermodal hosts add \1"),
         (r"(intermodal (?:pull|eval|explain|keys \w+ \S+|hosts add \S+))(?: --[a-z-]+(?: [A-Z]+\b)?)+", r"\1"),
+        (r"([Ss]ee):? intermodal models\b(?! \w)", r"\1 /v1/models"),
+        (r"\(intermodal models(?: NAME)?\)", "(see /v1/models)"),
+        (r"pass a local file by its path", "send its bytes in the request"),
         (r"choose pages \(--pages\)", "send fewer pages"),
         (r" \(--pages\)", ""),
         (r"release it with --release (\S+?)(?=[).,; ]|$)", rf'release = ["\1"] in a policy {_OWNER} releases it'),
         (r"--(at-least|language|objective) (?=[a-z]+\b)(?!out\b)", r"x-intermodal-\1: "),
     )
 )
+_OF_THE_COMMAND_LINE = re.compile(r"(?<![\w-])--[a-z]|intermodal models\b|local file by its path")
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _QUOTED = re.compile(r'("[^"]*")')
 
 
 def for_clients(text: str) -> str:
-    """A sentence of ours without options of the command line. What a host said, in quotes, stays as it was said.
+    """A sentence of ours without words of the command line. What a host said, in quotes, stays as it was said.
 
     >>> for_clients("would cost up to $0.2; raise --max-cost")
     "would cost up to $0.2; raise x-intermodal-max-cost, or max_cost in the server's config"
     """
-    if _OPTION.search(text) is None:
+    if _OF_THE_COMMAND_LINE.search(text) is None:
         return text
     pieces = _QUOTED.split(text)
     return "".join(piece if number % 2 else _said(piece) for number, piece in enumerate(pieces))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.call import (
@@ -28,7 +28,7 @@ from intermodal.wire.call import (
 )
 from intermodal.wire.held import unbase64
 from intermodal.wire.openai_chat_served import sse, told_about
-from intermodal.wire.reading import flag, listed, only, reading, text
+from intermodal.wire.reading import flag, listed, only, reading, role_of, shown, text
 from intermodal.wire.served import answered
 from intermodal.wire.turns import ENDED, TurnMaker, arguments_told, merged, turn
 
@@ -42,9 +42,19 @@ FINISH: Mapping[str, str] = {
 # ---- the request -------------------------------------------------------------------------------
 
 
+ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
+_CHOICES: Mapping[str, ToolChoice] = {"auto": "auto", "any": "required", "tool": "required", "none": "none"}
+_NAMES: Mapping[str, str] = {
+    "sampling.stop": "stop_sequences", "output.schema": "output_config.format's schema",
+    "messages.parts.id": "the id of a tool_use", "messages.parts.media_type": "a source's media_type",
+    "messages.parts.name": "a tool's name", "messages.parts.text": "what was said", "cache": "cache_control's ttl",
+    "tools.schema": "a tool's input_schema", "tools.description": "a tool's description", "tools.name": "a tool's name",
+}  # fmt: skip
+
+
 def decode_request(body: bytes) -> ChatCall:
     """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a message request", _read)
+    return reading(body, "a message request", _read, _NAMES)
 
 
 def _read(tree: dict[str, Any]) -> ChatCall:
@@ -62,7 +72,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
             max_tokens=tree["max_tokens"],
             temperature=tree.get("temperature"),
             top_p=tree.get("top_p"),
-            stop=tuple(tree.get("stop_sequences") or ()),
+            stop=tuple(listed(tree.get("stop_sequences") or [], "stop_sequences")),
         ),
         stream=flag(tree, "stream", False),
         tools=tools,
@@ -93,13 +103,21 @@ def _read_output(config: Any) -> TextOutput | JsonOutput:
 def _read_tools(tree: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
     for tool in tree.get("tools") or ():
         if tool.get("type", "custom") != "custom":
-            raise ValueError(f"a tool of type {tool['type']!r}, which only its vendor has")
+            raise ValueError(f"a tool of type {shown(tool['type'])}, which only its vendor runs: leave it out")
     tools = tuple(
-        Tool(name=tool["name"], description=tool.get("description") or "", schema=tool["input_schema"])
+        Tool(
+            name=tool["name"],
+            description=tool.get("description") or "",
+            schema=tool["input_schema"],
+            strict=flag(tool, "strict", False),
+        )
         for tool in tree.get("tools") or ()
     )
     chosen = tree.get("tool_choice") or {"type": "auto"}
-    choice: ToolChoice = {"auto": "auto", "any": "required", "tool": "required", "none": "none"}[chosen["type"]]  # type: ignore[assignment]
+    if not isinstance(chosen, dict) or chosen.get("type") not in _CHOICES:
+        kind = shown(chosen.get("type") if isinstance(chosen, dict) else chosen)
+        raise ValueError(f"tool_choice is {kind}, and may be an object whose type is one of {', '.join(_CHOICES)}")
+    choice = _CHOICES[chosen["type"]]
     if chosen["type"] == "tool":
         tools = only(chosen["name"], tools)
     return tools, choice, not chosen.get("disable_parallel_tool_use")
@@ -112,9 +130,7 @@ def _words(content: Any, what: str) -> str:
 
 
 def _read_message(message: Any) -> Iterator[WireMessage]:
-    role, content = message["role"], message["content"]
-    if role not in ("user", "assistant", "system"):
-        raise ValueError(f"a message of role {role!r}")
+    role, content = role_of(message, ROLES), message["content"]
     if isinstance(content, str):
         yield WireMessage(role=role, parts=(WireText(text=content),))
         return
@@ -123,7 +139,7 @@ def _read_message(message: Any) -> Iterator[WireMessage]:
     shown: list[WirePart] = []  # media that came with results: what the user says next holds them
     if results:
         yield WireMessage(role="tool", parts=tuple(_read_result(block, shown) for block in results))
-    rest = [part for block in blocks if block["type"] != "tool_result" for part in _read_block(block)]
+    rest = [part for block in blocks if block["type"] != "tool_result" for part in _read_block(block, role)]
     if shown or rest:
         yield WireMessage(role=role, parts=(*shown, *rest))
 
@@ -132,7 +148,7 @@ def _read_result(block: Any, shown: list[WirePart]) -> ToolResult:
     content = block.get("content") or ""
     said = [content] if isinstance(content, str) else []
     for inner in () if isinstance(content, str) else content:
-        for part in _read_block(inner):
+        for part in _read_block(inner, "user"):
             if isinstance(part, WireText):
                 said.append(part.text)
             else:
@@ -140,18 +156,32 @@ def _read_result(block: Any, shown: list[WirePart]) -> ToolResult:
     return ToolResult(id=block["tool_use_id"], text="\n".join(said), is_error=block.get("is_error") is True)
 
 
-def _read_block(block: Any) -> Iterator[WirePart]:
+def _read_block(block: Any, role: Role) -> Iterator[WirePart]:
     kind = block["type"]
     if kind == "text":
         yield WireText(text=text(block["text"], "a text"))
-    elif kind in ("image", "document"):
-        yield _read_media(kind, block["source"], block.get("title") or "")
+    elif kind == "document":
+        yield from _read_document(block)
+    elif kind == "image":
+        yield _read_media(kind, block["source"], "")
     elif kind == "tool_use":
         yield ToolCall(id=block["id"], name=block["name"], arguments=dumps(block["input"]).decode())
     elif kind == "thinking":
         yield Reasoning(text=block["thinking"], signature=block.get("signature") or "")
+    elif role != "assistant":
+        raise ValueError(f"a block of type {shown(kind)} is not read here: send what it says as text")
     else:  # thinking that is not shown, what tools of the vendor's own did: theirs to understand
         yield Opaque(wire="anthropic", body=dumps(block).decode())
+
+
+def _read_document(block: Any) -> Iterator[WirePart]:
+    """What is told about it stands before it; so does a title, where it has no name to bear it."""
+    title, about = text(block.get("title") or "", "a title"), text(block.get("context") or "", "a context")
+    found = _read_media("document", block["source"], title)
+    told = [about] if isinstance(found, WireDocument) else [title, about]
+    if said := "\n\n".join(filter(None, told)):
+        yield WireText(text=said)
+    yield found
 
 
 def _read_media(kind: Any, source: Any, title: str) -> WirePart:
@@ -160,12 +190,15 @@ def _read_media(kind: Any, source: Any, title: str) -> WirePart:
     if source["type"] == "text":
         return WireText(text=text(source["data"], "a document"))
     if source["type"] != "base64":
-        raise ValueError(f"a source of type {source['type']!r}")
+        raise ValueError(f"a source of type {shown(source['type'])} is not read here: send base64, a url or text")
     data = unbase64(source["data"])
     if kind == "image":
         return WireImage(data=data, media_type=source["media_type"])
     if source["media_type"] != "application/pdf":
-        raise ValueError(f"a document of type {source['media_type']!r}")
+        kind = shown(source["media_type"])
+        raise ValueError(
+            f"a document of type {kind} is not read here: send a PDF, or its text as a source of type text"
+        )
     return WireDocument(data=data, name=title)
 
 

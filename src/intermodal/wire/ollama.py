@@ -30,7 +30,7 @@ from intermodal.wire.call import (
 from intermodal.wire.ollama_reply import Decoder
 from intermodal.wire.ollama_served import decode_request, told_apart
 from intermodal.wire.schemas import rooted
-from intermodal.wire.turns import arguments, check_places, name, normal_tools, plain_call, whole_part
+from intermodal.wire.turns import arguments, check_places, name, normal_tools, plain_call, result_in_words, whole_part
 
 __all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
 
@@ -109,7 +109,7 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
     if message.role == "tool":
         for part in parts:
             if isinstance(part, ToolResult):
-                yield WireMessage(role="tool", parts=(ToolResult(id=part.id, text=part.text),))
+                yield WireMessage(role="tool", parts=(result_in_words(part),))
         return
     if message.role == "assistant":
         if answer := tuple(_answer(parts, host)):

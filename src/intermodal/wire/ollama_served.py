@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from intermodal.catalog.forcing import ANY_OBJECT
-from intermodal.content import Reasoning, ToolCall, ToolResult
+from intermodal.content import Reasoning, Role, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, TextOutput
 from intermodal.wire._json import dumps
 from intermodal.wire.call import (
@@ -27,7 +27,7 @@ from intermodal.wire.call import (
     WireText,
 )
 from intermodal.wire.held import unbase64
-from intermodal.wire.reading import flag, functions, listed, reading, stops, text
+from intermodal.wire.reading import flag, functions, listed, reading, role_of, shown, stops, text
 from intermodal.wire.served import answered
 from intermodal.wire.turns import TurnMaker, arguments_told, turn
 
@@ -51,9 +51,19 @@ def told_apart(data: bytes) -> WireImage | WireAudio:
 # ---- the request -------------------------------------------------------------------------------
 
 
+ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+_NAMES: Mapping[str, str] = {
+    "sampling.max_tokens": "options.num_predict", "sampling.temperature": "options.temperature",
+    "sampling.top_p": "options.top_p", "sampling.stop": "options.stop", "sampling.seed": "options.seed",
+    "context": "options.num_ctx", "candidates": "top_logprobs", "messages.parts.id": "the id of a tool call",
+    "messages.parts.name": "a tool's name", "tools.schema": "a tool's parameters",
+    "tools.description": "a tool's description",
+}  # fmt: skip
+
+
 def decode_request(body: bytes) -> ChatCall:
     """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a chat request", _read)
+    return reading(body, "a chat request", _read, _NAMES)
 
 
 class Calls:
@@ -125,14 +135,14 @@ def _limit(said: Any) -> Any:
 def _read_output(wanted: Any) -> TextOutput | JsonOutput:
     if wanted is None or wanted == "":
         return TextOutput()
-    return JsonOutput(schema=ANY_OBJECT if wanted == "json" else dict(wanted))
+    if wanted != "json" and not isinstance(wanted, dict):
+        raise ValueError(f"format is {shown(wanted)}, and may be json, or a JSON schema")
+    return JsonOutput(schema=ANY_OBJECT if wanted == "json" else wanted)
 
 
 def _read_message(message: Any, calls: Calls) -> WireMessage:
-    role, said = message["role"], message.get("content")
+    role, said = role_of(message, ROLES), message.get("content")
     said = "" if said is None else text(said, "content")
-    if role not in ("system", "user", "assistant", "tool"):
-        raise ValueError(f"a message of role {role!r}")
     calls.begin(role)
     if role == "tool":
         name = calls.result(message.get("tool_call_id"), message.get("tool_name"))

@@ -33,7 +33,7 @@ from intermodal.wire.call import (
 from intermodal.wire.openai_chat_served import decode_request
 from intermodal.wire.openai_reply import Decoder
 from intermodal.wire.schemas import bounded, rooted
-from intermodal.wire.turns import check_places, name, normal_tools, whole_part
+from intermodal.wire.turns import check_places, name, normal_tools, result_in_words, whole_part
 
 __all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
 
@@ -98,13 +98,13 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         output = normal_json(output, host)
     elif isinstance(output, SpeechOutput):
         # A stream is always pcm16: every other format is refused there. Whoever asked packs it.
-        form = "wav" if call.stream else output.format
+        form = "pcm16" if call.stream else output.format
         output = SpeechOutput(format=form, voice=whole(output.voice) or DEFAULT_VOICE)
     else:
         output = TextOutput()
     sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop)))
     return msgspec.structs.replace(
-        normal_tools(call),
+        normal_tools(call, strict=True),
         model=whole(call.model),
         messages=tuple(normal for message in call.messages for normal in _normal(message, host)),
         context=None,
@@ -119,8 +119,8 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
     parts = tuple(map(whole_part, message.parts))
     if message.role == "tool":
         for part in parts:
-            if isinstance(part, ToolResult):  # nothing says that it is an error but its words
-                yield WireMessage(role="tool", parts=(ToolResult(id=part.id, text=part.text),))
+            if isinstance(part, ToolResult):
+                yield WireMessage(role="tool", parts=(result_in_words(part),))
     elif message.role == "assistant":
         yield WireMessage(role="assistant", parts=_answer(parts, host))
     elif all(isinstance(part, WireText) for part in parts):
@@ -279,12 +279,12 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
         settings["response_format"] = told
     if isinstance(call.output, SpeechOutput):
         settings["modalities"] = ["text", "audio"]
-        settings["audio"] = {"voice": call.output.voice, "format": "pcm16" if call.stream else call.output.format}
+        settings["audio"] = {"voice": call.output.voice, "format": call.output.format}
     if call.candidates:
         settings |= {"logprobs": True, "top_logprobs": call.candidates}
     settings["grammar"] = call.grammar or None
     if call.tools:
-        settings["tools"] = [{"type": "function", "function": function(tool)} for tool in call.tools]
+        settings["tools"] = [{"type": "function", "function": _tool(tool)} for tool in call.tools]
         settings["tool_choice"] = call.tool_choice if call.tool_choice != "auto" else None
         settings["parallel_tool_calls"] = None if call.parallel_tools else False
     if call.stream:
@@ -292,6 +292,10 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
         if "no_stream_options" not in host.quirks:
             settings["stream_options"] = {"include_usage": True}
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {**function(tool), "strict": True} if tool.strict else function(tool)
 
 
 def function(tool: Tool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from intermodal.content import Reasoning, Refusal, Role, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput
@@ -39,7 +39,11 @@ from intermodal.wire.reading import (
     image_at,
     json_output,
     listed,
+    no_file,
+    one_of,
     reading,
+    role_of,
+    shown,
     stops,
     text,
 )
@@ -54,14 +58,24 @@ FINISH: Mapping[str, str] = {"tool_call": "tool_calls"}
 # ---- the request -------------------------------------------------------------------------------
 
 
+_NAMES: Mapping[str, str] = {
+    "output.voice": "audio.voice", "output.schema": "response_format's schema",
+    "output.name": "response_format's name", "candidates": "top_logprobs",
+    "messages.parts.format": "input_audio.format",
+    "messages.parts.detail": "image_url.detail", "messages.parts.id": "the id of a tool call",
+    "messages.parts.name": "the name of a tool or of a file", "tools.schema": "a tool's parameters",
+    "tools.description": "a tool's description",
+}  # fmt: skip
+
+
 def decode_request(body: bytes) -> ChatCall:
     """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a chat request", _read)
+    return reading(body, "a chat request", _read, _NAMES)
 
 
 def _read(tree: dict[str, Any]) -> ChatCall:
     if tree.get("n") not in (None, 1):
-        raise ValueError("more than one answer (n) cannot be given")
+        raise ValueError("more than one answer (n) cannot be given: leave n out")
     tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
     return ChatCall(
         model=text(tree["model"], "model"),
@@ -83,10 +97,13 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     )
 
 
+SPOKEN: tuple[Literal["wav", "mp3", "pcm16"], ...] = ("wav", "mp3", "pcm16")
+
+
 def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
     if "audio" in (tree.get("modalities") or ()):
         audio = tree["audio"]
-        return SpeechOutput(format="wav" if audio["format"] == "pcm16" else audio["format"], voice=audio["voice"])
+        return SpeechOutput(format=one_of(audio["format"], "audio.format", SPOKEN), voice=audio["voice"])
     return json_output(tree.get("response_format"))
 
 
@@ -96,7 +113,7 @@ ROLES: Mapping[str, Role] = {
 
 
 def _read_message(message: Any) -> WireMessage:
-    role = ROLES[message["role"]]
+    role = role_of(message, ROLES)
     content = message.get("content")
     content = [] if content is None else content
     words = [{"type": "text", "text": content}] if isinstance(content, str) else listed(content, "content")
@@ -104,11 +121,15 @@ def _read_message(message: Any) -> WireMessage:
     if role == "tool":
         said = "".join(part.text for part in parts if isinstance(part, WireText))
         if len(parts) != sum(isinstance(part, WireText) for part in parts):
-            raise ValueError("media in a tool's result")
+            raise ValueError("a tool's result has words alone here: send its media in a message of the user")
         return WireMessage(role=role, parts=(ToolResult(id=message["tool_call_id"], text=said),))
+    if message.get("function_call"):
+        raise ValueError("messages have a function_call, which tools replaced: send it in tool_calls")
     if role == "assistant":
         thought = message.get("reasoning_content")
         refusal = message.get("refusal")
+        if message.get("audio") and not any(isinstance(part, WireText) and part.text for part in parts):
+            parts = (*parts, _read_spoken(message["audio"]))
         parts = (
             *((Reasoning(text=thought),) if thought else ()),
             *parts,
@@ -118,11 +139,21 @@ def _read_message(message: Any) -> WireMessage:
     return WireMessage(role=role, parts=parts)
 
 
+def _read_spoken(audio: Any) -> WireText:
+    """An answer that was heard, by its words."""
+    if not audio.get("transcript"):
+        raise ValueError("an answer is named by the id of its audio, which is not kept here: send its transcript")
+    return WireText(text=text(audio["transcript"], "a transcript"))
+
+
 def _read_call(call: Any) -> Iterator[WirePart]:
     function = call["function"]
     if signature := from_chat(call):
         yield signed(signature)
     yield ToolCall(id=call["id"], name=function["name"], arguments=text(function["arguments"], "arguments"))
+
+
+_PARTS = "text, image_url, input_audio, input_video, video_url, file and document_url"
 
 
 def _read_part(part: Any) -> WirePart:
@@ -155,13 +186,13 @@ def _read_part(part: Any) -> WirePart:
         if found is None:
             return WireLink(of="video", url=part["video_url"]["url"])
         return WireVideo(data=found[1], media_type=found[0])
-    raise ValueError(f"unknown part {kind!r}")
+    raise ValueError(f"a part of type {shown(kind)} is not read here: there are {_PARTS}")
 
 
 def _read_file(file: Any) -> WirePart:
-    found = data_uri(file["file_data"])
+    found = data_uri(text(file.get("file_data") or "", "file_data"))
     if found is None or found[0] != "application/pdf":
-        raise ValueError("a file that is no PDF in a data URI")
+        raise no_file(file.get("file_id"))
     return WireDocument(data=found[1], name=file.get("filename") or "")
 
 
@@ -189,6 +220,8 @@ class StreamEncoder:
         begin = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
         self._begun = True
         if not isinstance(event, Finish):
+            if isinstance(event, SpeechDelta):
+                return begin + self._chunk({"audio": _audio(event.data, self._head)})
             return begin + self._chunk(*_delta(event))
         end = self._chunk({}, reason=FINISH.get(event.reason, event.reason))
         if self._wants_usage and self._usage is not None:
@@ -208,8 +241,6 @@ def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
         return {"reasoning_content": event.text}, None
     if isinstance(event, RefusalDelta):
         return {"refusal": event.text}, None
-    if isinstance(event, SpeechDelta):
-        return {"audio": {"data": b64encode(event.data).decode()}}, None
     if isinstance(event, Candidates):
         return {}, {"content": [_candidates(event)]}
     if isinstance(event, ToolCallDelta):
@@ -218,6 +249,12 @@ def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
         call = {"index": event.index, **head, "function": {**name, "arguments": event.arguments}}
         return {"tool_calls": [{**call, **in_chat(event.signature)}]}, None
     return {}, None
+
+
+def _audio(data: bytes, head: Mapping[str, Any]) -> dict[str, Any]:
+    """Sound as it is told once. It is not kept: by the time that it is told, nobody can name it by its id any more."""
+    name = f"audio_{head['id'].removeprefix('chatcmpl-')}"
+    return {"id": name, "expires_at": head["created"], "data": b64encode(data).decode()}
 
 
 def _candidates(event: Candidates) -> dict[str, Any]:
@@ -249,7 +286,8 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: in
             for call in made.calls
         ]  # fmt: skip
     if made.speech:
-        message["audio"] = {"data": b64encode(made.speech).decode()}
+        spoken = _audio(made.speech, {"id": id, "created": created})
+        message["audio"] = {**spoken, "transcript": made.text}
     content = [_candidates(event) for event in told if isinstance(event, Candidates)]
     choice = {"index": 0, "message": message, "finish_reason": FINISH.get(made.finish, made.finish)}
     reply = {

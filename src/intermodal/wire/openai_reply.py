@@ -71,7 +71,7 @@ class Decoder(Decoding):
                 self._out.append(ReasoningDelta(text=text))
             for text in _texts(delta.get("content")):
                 self._out.append(TextDelta(text=text))
-            self._read_speech(delta.get("audio"))
+            self._read_speech(delta.get("audio"), told=bool(delta.get("content")))
             for text in _texts(delta.get("refusal")):
                 self._refused = True
                 self._out.append(RefusalDelta(text=text))
@@ -88,11 +88,12 @@ class Decoder(Decoding):
             self.complete = True
             self._reason = FINISH_REASONS.get(reason.lower(), status.quote(reason.lower())[:40])
 
-    def _read_speech(self, audio: Any) -> None:
-        """A spoken answer: its words, and its sound in base64, which some hosts cut anywhere and some pad in pieces."""
+    def _read_speech(self, audio: Any, *, told: bool) -> None:
+        """A spoken answer: its words, unless they were ``told`` beside it, and its sound in base64, which some hosts
+        cut anywhere and some pad in pieces."""
         if not isinstance(audio, Mapping):
             return
-        for text in _texts(audio.get("transcript")):
+        for text in () if told else _texts(audio.get("transcript")):
             self._out.append(TextDelta(text=text))
         self._base64 += word(audio.get("data"))
         whole = len(self._base64) // 4 * 4

@@ -38,7 +38,7 @@ from intermodal.wire.openai_chat import (
 )
 from intermodal.wire.openai_responses_reply import OWN, Decoder
 from intermodal.wire.openai_responses_served import decode_request
-from intermodal.wire.turns import check_places, merged, name, normal_tools, whole_part
+from intermodal.wire.turns import check_places, merged, name, normal_tools, result_in_words, whole_part
 
 __all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
 
@@ -75,7 +75,7 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         settings["text"] = {"format": {"type": "json_schema", **answer} if answer else {"type": "json_object"}}
     if call.tools:
         # A tool is strict unless it says that it is not.
-        settings["tools"] = [{"type": "function", **function(tool), "strict": False} for tool in call.tools]
+        settings["tools"] = [{"type": "function", **function(tool), "strict": tool.strict} for tool in call.tools]
         settings["tool_choice"] = call.tool_choice if call.tool_choice != "auto" else None
         settings["parallel_tool_calls"] = None if call.parallel_tools else False
     if call.candidates:
@@ -96,13 +96,13 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """The call as this wire can say it: what ``decode_request`` gives back.
 
     Neighbours of one role become one message. Blank text is left out; so are reasoning that is not this wire's own
-    block, and blocks of other wires. Nothing but its words says that a tool's result is an error.
+    block, and blocks of other wires.
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
         output = normal_json(call.output, host)
     return msgspec.structs.replace(
-        normal_tools(call),
+        normal_tools(call, strict=True),
         model=whole(call.model),
         messages=merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts))) for m in call.messages),
         output=output,
@@ -118,7 +118,7 @@ def _normal(parts: tuple[WirePart, ...]) -> Iterator[WirePart]:
             if part.text.strip():
                 yield part
         elif isinstance(part, ToolResult):
-            yield ToolResult(id=part.id, text=part.text)
+            yield result_in_words(part)
         elif isinstance(part, WireDocument):
             yield WireDocument(data=part.data, name=part.name or DEFAULT_NAME)
         elif isinstance(part, Opaque):

@@ -10,10 +10,32 @@ from intermodal.request import Sampling
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireAudio, WireDocument, WireLink, WireMessage, WirePart, WireText
 from intermodal.wire.held import unbase64
-from intermodal.wire.reading import chosen, data_uri, flag, functions, image_at, json_output, listed, reading, text
+from intermodal.wire.reading import (
+    chosen,
+    data_uri,
+    flag,
+    functions,
+    image_at,
+    json_output,
+    listed,
+    no_file,
+    reading,
+    role_of,
+    shown,
+    text,
+)
 from intermodal.wire.turns import merged
 
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
+
+_NAMES: dict[str, str] = {
+    "sampling.max_tokens": "max_output_tokens", "output.schema": "text.format's schema",
+    "output.name": "text.format's name", "candidates": "top_logprobs", "messages.parts.format": "input_audio.format",
+    "messages.parts.detail": "an image's detail", "messages.parts.id": "a call_id",
+    "messages.parts.name": "the name of a tool or of a file", "tools.schema": "a tool's parameters",
+    "tools.description": "a tool's description",
+}  # fmt: skip
 
 
 def _nothing_kept(name: str) -> Any:
@@ -25,7 +47,7 @@ def decode_request(body: bytes, find: Callable[[str], Any] = _nothing_kept) -> C
 
     Raises ValueError for a body that is none, and what ``find`` raises.
     """
-    return reading(body, "a responses request", lambda tree: _read(tree, find))
+    return reading(body, "a responses request", lambda tree: _read(tree, find), _NAMES)
 
 
 def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
@@ -73,12 +95,16 @@ def _messages(given: tuple[Any, ...]) -> Iterator[WireMessage]:
         yield WireMessage(role="user", parts=tuple(shown))
 
 
+_ITEMS = "message, function_call, function_call_output, reasoning and item_reference"
+_PARTS = "input_text, output_text, refusal, input_image, input_audio and input_file"
+
+
 def _read_item(item: Any) -> Iterator[WireMessage]:
     kind = item.get("type") or "message"
     if kind == "message":
         content = item["content"]
         parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else listed(content, "content")
-        yield WireMessage(role=ROLES[item["role"]], parts=tuple(map(_read_part, parts)))
+        yield WireMessage(role=role_of(item, ROLES), parts=tuple(map(_read_part, parts)))
     elif kind == "function_call":
         call = ToolCall(id=item["call_id"], name=item["name"], arguments=text(item["arguments"], "arguments"))
         yield WireMessage(role="assistant", parts=(call,))
@@ -91,7 +117,7 @@ def _read_item(item: Any) -> Iterator[WireMessage]:
     elif kind == "reasoning":
         yield WireMessage(role="assistant", parts=(Opaque(wire="openai_responses", body=dumps(item).decode()),))
     else:
-        raise ValueError(f"an item of type {kind!r}")
+        raise ValueError(f"an item of type {shown(kind)} is not read here: leave it out. There are {_ITEMS}")
 
 
 def _read_part(part: Any) -> WirePart:
@@ -101,15 +127,17 @@ def _read_part(part: Any) -> WirePart:
     if kind == "refusal":
         return Refusal(text=text(part["refusal"], "a refusal"))
     if kind == "input_image":
+        if part.get("file_id") and not part.get("image_url"):
+            raise ValueError("file_id names a picture that is kept elsewhere, and none is kept here: send image_url")
         return image_at(part["image_url"], part.get("detail") or "auto")
     if kind == "input_audio":
         audio = part["input_audio"]
         return WireAudio(data=unbase64(audio["data"]), format=audio["format"])
     if kind != "input_file":
-        raise ValueError(f"unknown part {kind!r}")
+        raise ValueError(f"a part of type {shown(kind)} is not read here: there are {_PARTS}")
     if part.get("file_url"):
         return WireLink(of="document", url=text(part["file_url"], "file_url"))
-    found = data_uri(part["file_data"])
+    found = data_uri(text(part.get("file_data") or "", "file_data"))
     if found is None or found[0] != "application/pdf":
-        raise ValueError("a file that is no PDF in a data URI")
+        raise no_file(part.get("file_id"))
     return WireDocument(data=found[1], name=part.get("filename") or "")

@@ -9,19 +9,23 @@ from __future__ import annotations
 import struct
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
 from intermodal.content import Transcript
+from intermodal.request import PictureFormat, Quality
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.call import AudioFormat, EmbeddingCall, PictureCall, SpeechCall
+from intermodal.wire.reading import misfit, one_of
 from intermodal.wire.subtitles import subtitles
 
 T = TypeVar("T")
 Encoding = Literal["float", "base64"]
 MAX_TEXTS = 2048  # of one request, as OpenAI has it
+MOST_SIDE = 16_384  # pixels of a picture; nobody draws as many
 TRANSCRIPTS = ("json", "text", "srt", "vtt", "verbose_json")
+_NAMES: Mapping[str, str] = {"count": "n", "negative": "negative_prompt"}
 _QUALITIES: Mapping[str, str] = {"": "", "auto": "", "standard": "", "hd": "high"}
 
 
@@ -41,7 +45,7 @@ def read_embeddings(body: bytes) -> EmbeddingsAsked:
         if tree.get("dimensions") is not None:
             raise ValueError("dimensions cannot be chosen here: leave it out")
         call = EmbeddingCall(model=_model(tree), texts=texts)
-        encoding = msgspec.convert(tree.get("encoding_format") or "float", Encoding)
+        encoding: Encoding = one_of(tree.get("encoding_format") or "float", "encoding_format", ("float", "base64"))
         return EmbeddingsAsked(call=call, encoding=encoding, tokens=tokens)
 
     return _read(body, "an embedding request", read)
@@ -77,7 +81,7 @@ def read_speech(body: bytes) -> SpeechCall:
     """Raises ValueError for a body that is no call, or asks for what cannot be given."""
 
     def read(tree: Mapping[str, Any]) -> SpeechCall:
-        wanted = msgspec.convert(tree.get("response_format") or "mp3", AudioFormat)
+        wanted: AudioFormat = one_of(tree.get("response_format") or "mp3", "response_format", ("mp3", "wav"))
         if tree.get("speed") not in (None, 1, 1.0):
             raise ValueError("speed cannot be chosen here: leave it out")
         if tree.get("stream_format") == "sse":
@@ -99,11 +103,17 @@ def read_pictures(body: bytes) -> PictureCall:
     def read(tree: Mapping[str, Any]) -> PictureCall:
         if tree.get("response_format") == "url":
             raise ValueError("response_format 'url': nothing is kept here, so pictures come as b64_json")
-        quality, count = tree.get("quality") or "", tree.get("n")
+        if tree.get("stream") not in (None, False):
+            raise ValueError("stream: pictures come whole here, leave stream out")
+        form: PictureFormat | Literal[""] = one_of(
+            tree.get("output_format") or "", "output_format", ("", *get_args(PictureFormat))
+        )
+        quality = one_of(tree.get("quality") or "", "quality", (*_QUALITIES, *get_args(Quality)))
+        count = tree.get("n")
         fields = {
             "model": _model(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
             "count": 1 if count is None else count, "quality": _QUALITIES.get(quality, quality),
-            "format": tree.get("output_format") or "", "seed": tree.get("seed"), "steps": tree.get("steps"),
+            "format": form, "seed": tree.get("seed"), "steps": tree.get("steps"),
             "negative": tree.get("negative_prompt") or "",
         }  # fmt: skip
         made = msgspec.convert(fields, PictureCall)
@@ -119,7 +129,9 @@ def _size(said: Any) -> tuple[int, int] | None:
         return None
     wide, _, high = str(said).partition("x")
     if not (wide.isascii() and wide.isdigit() and high.isascii() and high.isdigit()):
-        raise ValueError(f"size {said!r}: write it as 1024x1024")
+        raise ValueError(f"size {str(said)[:40]!r}: write it as 1024x1024")
+    if not all(len(side) <= len(str(MOST_SIDE)) and 1 <= int(side) <= MOST_SIDE for side in (wide, high)):
+        raise ValueError(f"size {said[:40]!r}: a side of a picture has 1 to {MOST_SIDE:,} pixels")
     return int(wide), int(high)
 
 
@@ -163,7 +175,7 @@ def _read(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
     try:
         return read(tree)
     except msgspec.ValidationError as error:
-        raise ValueError(f"not {what}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        raise ValueError(f"not {what}: {misfit(error, PictureCall, _NAMES)}") from None
     except KeyError as error:
         raise ValueError(f"not {what}: {error.args[0]!r} is missing") from None
     except (TypeError, AttributeError):

@@ -6,12 +6,16 @@ makes one sentence of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import msgspec
 
 from intermodal.catalog.forcing import ANY_OBJECT
+from intermodal.catalog.wanted import wanted
+from intermodal.content import Role
 from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
 from intermodal.wire.call import (
     ChatCall,
@@ -26,9 +30,16 @@ from intermodal.wire.call import (
 )
 from intermodal.wire.held import read_whole, unbase64, uri_parts
 
+W = TypeVar("W", bound=str)
 
-def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) -> ChatCall:
-    """The call that ``read`` finds in a body. Raises ValueError for a body that is none."""
+
+def reading(
+    body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall], names: Mapping[str, str] = MappingProxyType({})
+) -> ChatCall:
+    """The call that ``read`` finds in a body. Raises ValueError for a body that is none.
+
+    ``names``: what this wire calls a place of ours, where it has another name than there.
+    """
 
     def found(tree: Any) -> ChatCall:
         if not isinstance(tree, dict):
@@ -41,11 +52,23 @@ def reading(body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall]) 
     try:
         return read_whole(body, found)
     except msgspec.ValidationError as error:
-        raise ValueError(f"not {what}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        raise ValueError(f"not {what}: {misfit(error, ChatCall, names)}") from None
     except KeyError as error:
-        raise ValueError(f"not {what}: {error.args[0]!r} is missing or unknown") from None
+        raise ValueError(f"not {what}: {error.args[0]!r} is missing") from None
     except (TypeError, AttributeError, LookupError):
         raise ValueError(f"not {what}: a value is of the wrong type") from None
+
+
+_PLACE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
+
+
+def misfit(error: msgspec.ValidationError, cls: type[Any], names: Mapping[str, str]) -> str:
+    """What is wrong with a value, by the client's name for its place; ours ends in what all wires call it."""
+    text, path, *_ = *_PLACE.split(str(error)), ""
+    place = re.sub(r"\[\d+\]", "", path)
+    called = names.get(place) or place.rpartition(".")[2] or "a value"
+    said = wanted(text, cls, path)
+    return f"{called} {said}" if said.startswith(("must", "is")) else f"{called}: {said}"
 
 
 def _check_numbers(call: ChatCall) -> None:
@@ -71,6 +94,8 @@ def _without_data(part: WirePart) -> WirePart:
 
 
 def stops(stop: Any) -> tuple[str, ...]:
+    if stop is not None and not isinstance(stop, (str, list)):
+        raise ValueError("stop is neither a text nor an array of texts")
     return (stop,) if isinstance(stop, str) else tuple(stop or ())
 
 
@@ -79,6 +104,34 @@ def listed(value: Any, what: str) -> Sequence[Any]:
     if not isinstance(value, list):
         raise ValueError(f"{what} is no array")
     return value
+
+
+def role_of(message: Any, roles: Mapping[str, Role]) -> Role:
+    """Who says a message. Raises ValueError for whom this wire does not know."""
+    role = message["role"]
+    if not isinstance(role, str) or role not in roles:
+        raise ValueError(f"a message has the role {shown(role)}, which is none of {', '.join(roles)}")
+    return roles[role]
+
+
+def one_of(said: Any, name: str, words: Sequence[W]) -> W:
+    """The word that is said, of those that may be."""
+    for word in words:
+        if said == word:
+            return word
+    raise ValueError(f"{name} is {shown(said)}, and may be {_either([word for word in words if word])}")
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def shown(value: Any) -> str:
+    """A client's word as an error says it again."""
+    return repr(value) if len(repr(value)) <= _LONGEST else f"{repr(value)[:_LONGEST]}…"
+
+
+_LONGEST = 80  # letters
 
 
 def flag(tree: dict[str, Any], name: str, usual: bool) -> bool:
@@ -127,7 +180,7 @@ def media(media_type: str, data: bytes, name: str = "") -> WirePart:
         return WireAudio(data=data, format="mp3")
     if media_type == "application/pdf":
         return WireDocument(data=data, name=name)
-    raise ValueError(f"media of type {media_type!r}")
+    raise ValueError(f"media of type {shown(media_type)} is not read here")
 
 
 def functions(tools: Any) -> tuple[Tool, ...]:
@@ -135,10 +188,11 @@ def functions(tools: Any) -> tuple[Tool, ...]:
     found = []
     for tool in listed(tools or [], "tools"):
         if tool.get("type", "function") != "function":
-            raise ValueError(f"a tool of type {tool['type']!r}")
+            raise ValueError(f"a tool of type {shown(tool['type'])}, which only its vendor runs: here are functions")
         own = tool.get("function", tool)
         schema = {"schema": own["parameters"]} if own.get("parameters") is not None else {}
-        found.append(Tool(name=text(own["name"], "a tool's name"), description=own.get("description") or "", **schema))
+        name, described = text(own["name"], "a tool's name"), own.get("description") or ""
+        found.append(Tool(name=name, description=described, strict=flag(own, "strict", False), **schema))
     return tuple(found)
 
 
@@ -146,6 +200,8 @@ def chosen(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], Tool
     """Tools and how to choose, from OpenAI's ``tool_choice``. Those that alone may be called are alone asked for."""
     if choice in (None, "auto", "none", "required"):
         return tools, choice or "auto"
+    if isinstance(choice, str):
+        raise ValueError(f"tool_choice is {shown(choice)}, and may be auto, none, required, or name a tool")
     if choice.get("type") == "allowed_tools":
         among = choice.get("allowed_tools", choice)
         if among["mode"] not in ("auto", "required"):
@@ -168,13 +224,21 @@ def only(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     return found
 
 
-def json_output(wanted: Any) -> TextOutput | JsonOutput:
+def json_output(form: Any) -> TextOutput | JsonOutput:
     """OpenAI's ``response_format`` (its ``json_schema`` inside) or ``text.format`` (the same, flat)."""
-    if not wanted or wanted["type"] == "text":
+    if not form or form["type"] == "text":
         return TextOutput()
-    if wanted["type"] == "json_object":
+    if form["type"] == "json_object":
         return JsonOutput(schema=ANY_OBJECT)
-    if wanted["type"] != "json_schema":
-        raise ValueError(f"an answer of format {wanted['type']!r}")
-    own = wanted.get("json_schema", wanted)
+    if form["type"] != "json_schema":
+        kind = shown(form["type"])
+        raise ValueError(f"an answer of format {kind}: there are text, json_object and json_schema")
+    own = form.get("json_schema", form)
     return JsonOutput(schema=own["schema"], name=own.get("name", "answer"))
+
+
+def no_file(kept: Any) -> ValueError:
+    """What to say of a file that is no PDF, or is only named."""
+    if kept:
+        return ValueError("file_id names a file that is kept elsewhere, and none is kept here: send it as file_data")
+    return ValueError("file_data is no PDF in a data URI (data:application/pdf;base64,…): send other files as text")

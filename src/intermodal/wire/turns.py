@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, Value
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult, Value
 from intermodal.errors import OutputInvalid
 from intermodal.request import Tool
 from intermodal.wire._json import dumps, loads, whole
@@ -56,17 +57,25 @@ def whole_part(part: WirePart) -> WirePart:
 
 def whole_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     return tuple(
-        Tool(name=whole(tool.name), description=whole(tool.description), schema=loads(dumps(tool.schema)))
+        Tool(
+            name=whole(tool.name),
+            description=whole(tool.description),
+            schema=loads(dumps(tool.schema)),
+            strict=tool.strict,
+        )
         for tool in tools
     )
 
 
-def normal_tools(call: ChatCall, *, none: bool = True) -> ChatCall:
+def normal_tools(call: ChatCall, *, none: bool = True, strict: bool = False) -> ChatCall:
     """Tools as every wire has them: without tools nothing is said of how to choose.
 
     ``none``: the wire can say that no tool may be called; one that cannot leaves the tools out instead.
+    ``strict``: it can say that a model is to be held to the schema of a tool.
     """
     tools = whole_tools(call.tools)
+    if not strict:
+        tools = tuple(msgspec.structs.replace(tool, strict=False) for tool in tools)
     if not tools or (call.tool_choice == "none" and not none):
         return msgspec.structs.replace(call, tools=(), tool_choice="auto", parallel_tools=True)
     parallel = call.parallel_tools or call.tool_choice == "none"
@@ -114,6 +123,15 @@ _ROLES: dict[str, tuple[str, ...]] = {
     "ToolResult": ("tool",),
     **dict.fromkeys(("ToolCall", "Reasoning", "Refusal", "Opaque"), ("assistant",)),
 }
+
+
+def result_in_words(result: ToolResult) -> ToolResult:
+    """The result as it is told on wires where nothing but its words says that the tool failed."""
+    said = result.text if not result.is_error or _FAILED.match(result.text) else f"Error: {result.text}"
+    return ToolResult(id=result.id, text=said)
+
+
+_FAILED = re.compile(r"\s*error\b", re.IGNORECASE)
 
 
 def arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any]:

@@ -134,4 +134,5 @@ def test_a_name_that_nobody_knows_is_remarked_and_the_key_is_made(
     assert slips.code == 0 and slips.out.startswith("im-")
     notes = [line for line in slips.err.splitlines() if line.startswith("note: key b: it may ask for ")]
     assert len(notes) == 3 and all(name in slips.err for name in ("nope/zzz", "policy:careful", "policy:nope"))
+    assert "see: intermodal models" in slips.err and "/v1/models" not in slips.err
     assert "nope/other" in cli("keys", "set", "app", "--model", "nope/other").err

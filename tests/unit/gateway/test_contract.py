@@ -102,7 +102,7 @@ class Read(dict[str, Any]):
 
 
 # Understood without being read by the codec: by the gateway itself, or as what changes nothing here.
-ASIDE = {"intermodal", "user", "metadata", "store", "include", "stream_options", "keep_alive"}
+ASIDE = {"intermodal", "user", "metadata", "store", "include", "stream_options"}
 # Read by the codec of a wire, and not served: a client that sends them is told so.
 NOT_SERVED = {"logprobs", "top_logprobs", "grammar"}
 
@@ -164,6 +164,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("/v1/audio/speech", {"model": "auto", "input": "x", "speed": 2}), ("/v1/audio/speech", {"model": "auto"}),
     ("/v1/images/generations", {"model": "auto", "prompt": "x", "n": 11}),
     ("/v1/images/generations", {"model": "auto", "prompt": "x", "size": "big"}),
+    ("/v1/images/generations", {"model": "auto", "prompt": "x", "size": "0x0"}),
+    ("/v1/images/generations", {"model": "auto", "prompt": "x", "stream": True}),
     ("/v1/images/generations", {"model": "auto", "prompt": "x", "response_format": "url"}),
     ("/api/show", {}),
 ]  # fmt: skip

@@ -316,6 +316,9 @@ def lines() -> Mapping[str, Case]:
         "turnslive": case(stream, {**OLLAMA_TURNS, **LIVE}),
         "calledturns": case(good, OLLAMA_CALLED),
         "tools": case(at_once(line(done=True, tool_calls=[ollama_call()])), {"tools": [OLLAMA_TOOL]}),
+        "toolsstrict": case(
+            good, {"tools": [{**OLLAMA_TOOL, "function": {**OLLAMA_TOOL["function"], "strict": True}}]}
+        ),
         "toolsids": case(at_once(line(done=True, tool_calls=[{**ollama_call(index=0), "id": "c_1"}])),
                          {"tools": [OLLAMA_TOOL]}),
         "toolslive": case(played(LINES, line(content="Now"), line(tool_calls=[ollama_call()]),

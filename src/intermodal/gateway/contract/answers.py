@@ -62,8 +62,9 @@ _CALL = _all(
     but=("extra_content",), id=TEXT, type={"const": "function"}, function=_all(name=TEXT, arguments=TEXT),
     extra_content=SIGNED,
 )  # fmt: skip
+_AUDIO = {"id": TEXT, "expires_at": WHOLE, "data": TEXT}
 _DELTA = object_of(
-    open=True, role={"const": "assistant"}, content=TEXT, refusal=TEXT, reasoning_content=TEXT, audio=_all(data=TEXT),
+    open=True, role={"const": "assistant"}, content=TEXT, refusal=TEXT, reasoning_content=TEXT, audio=_all(**_AUDIO),
     tool_calls=list_of(object_of(
         ["index", "function"], index=_COUNT, id=TEXT, type={"const": "function"},
         function=object_of(name=TEXT, arguments=TEXT), extra_content=SIGNED,
@@ -83,7 +84,7 @@ CHAT: Mapping[str, Schema] = {
             message=_passing(
                 but=("refusal", "reasoning_content", "tool_calls", "audio"), role={"const": "assistant"},
                 content=or_null(TEXT), refusal=TEXT, reasoning_content=TEXT, tool_calls=list_of(_CALL),
-                audio=_all(data=TEXT),
+                audio=_all(**_AUDIO, transcript=TEXT),
             ),
         )),
     ),

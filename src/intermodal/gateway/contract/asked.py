@@ -118,6 +118,7 @@ SHARED: Mapping[str, Schema] = {
     "ChatMessage": object_of(
         ["role"], open=True, role=words(*ROLES), content=one_of(TEXT, list_of(ref("ChatPart")), {"type": "null"}),
         refusal=or_null(TEXT), reasoning_content=or_null(TEXT), tool_calls=or_null(list_of(_CALL)), tool_call_id=TEXT,
+        audio=or_null(object_of(open=True, transcript=TEXT)),
     ),
     "ChatTool": object_of(
         ["function"], open=True, type={"const": "function"}, function=object_of(["name"], open=True, **_FUNCTION)
@@ -205,7 +206,7 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
     },
     "OllamaChatRequest": {
         **_COMMON, "messages": list_of(ref("OllamaMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
-        "format": one_of(words("", "json"), _SCHEMA, {"type": "null"}), "keep_alive": ANYTHING,
+        "format": one_of(words("", "json"), _SCHEMA, {"type": "null"}),
         "options": or_null(object_of(
             open=True, num_predict=or_null(WHOLE), temperature=_NUMBER, top_p=_NUMBER, stop=_STOP, seed=or_null(WHOLE),
             num_ctx=or_null(WHOLE),
@@ -225,10 +226,10 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
     },
     "PicturesRequest": {
         **_COMMON, "prompt": TEXT, "n": or_null({"type": "integer", "minimum": 1, "maximum": 10}),
-        "size": or_null({"type": "string", "pattern": "^(auto|[0-9]+x[0-9]+)$"}),
+        "size": or_null({"type": "string", "pattern": "^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"}),
         "quality": or_null(words("", "auto", "standard", "hd", *get_args(Quality))),
         "output_format": or_null(words("", *get_args(PictureFormat))), "response_format": or_null(words("b64_json")),
-        "steps": or_null(WHOLE), "negative_prompt": or_null(TEXT),
+        "steps": or_null(WHOLE), "negative_prompt": or_null(TEXT), "stream": {"enum": [False, None]},
     },
     "TranscriptionRequest": {
         "model": _COMMON["model"], "language": {"type": "string", "description": "ISO 639-1."}, "user": TEXT,

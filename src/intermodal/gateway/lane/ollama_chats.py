@@ -19,7 +19,7 @@ from intermodal.wire.ollama_served import Calls
 
 KEPT = ("messages",)
 TAKEN = frozenset({"model", "stream", "format", "options", "keep_alive", "tools", "intermodal", *KEPT})
-_NOT_ASKED = frozenset({"model", "messages", "stream", "keep_alive"})
+_NOT_ASKED = frozenset({"model", "messages", "stream"})
 _KINDS = ((b"iVBORw0KGgo", b"image/png"), (b"/9j/", b"image/jpeg"))  # the first bytes of either, in base64
 _NOTHING = b'""'
 Pieces = list[bytes | memoryview]

@@ -28,7 +28,7 @@ from intermodal.gateway.lane.tongues import Opening, Tongue
 from intermodal.gateway.ledger.nouns import Claim, claim_of
 from intermodal.gateway.reply import lines_of
 from intermodal.gateway.told import headers_of
-from intermodal.gateway.unread import untaken
+from intermodal.gateway.unread import unheld, untaken
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
 from intermodal.request import Request, TextOutput
@@ -93,6 +93,7 @@ class Way:
         self.number, self.since = -1, 0  # of the sort, on the slate
         self.book = rules(endpoint, inputs.catalog)
         ignored = [name for name in untaken(chat.fields, tongue.dialect) if name not in tongue.kept]
+        ignored += () if "tools" in tongue.kept else unheld(inputs.request.tools, tongue.protocol)
         self.heads = lines_of(headers_of(plan, ignored=ignored))
         chosen = plan.chosen
         about = {

@@ -1,0 +1,140 @@
+"""Fields of a request go on, or their names are in the answer: none is left out in silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.gateway.house import Before, House
+
+from intermodal.testing import FakeHost
+
+pytestmark = pytest.mark.usefixtures("either_way")
+
+SLOW: dict[str, Any] = {"intermodal": {"deadline": 60}}  # by the executor
+WAYS = pytest.mark.parametrize("way", [{}, SLOW], ids=["lane", "executor"])
+SCHEMA = {"type": "object", "properties": {}, "additionalProperties": False}
+CALLABLE = {"name": "weather", "parameters": SCHEMA, "strict": True}
+TOOLS: dict[str, Any] = {
+    "/v1/chat/completions": {"type": "function", "function": CALLABLE},
+    "/v1/responses": {"type": "function", **CALLABLE},
+    "/v1/messages": {"name": "weather", "input_schema": SCHEMA, "strict": True},
+    "/api/chat": {"type": "function", "function": CALLABLE},
+}
+PROTOCOLS = {"openai": "/v1/chat/completions", "openai-responses": "/v1/responses", "anthropic": "/v1/messages",
+             "ollama": "/api/chat"}  # fmt: skip
+
+
+def asked(path: str, content: Any = "hello there", **more: Any) -> dict[str, Any]:
+    said = {"input": content} if path == "/v1/responses" else {"messages": [{"role": "user", "content": content}]}
+    limit = {"max_tokens": 50} if path == "/v1/messages" else {}
+    return {"model": "vendor/opus", **said, **limit, "stream": False} | more
+
+
+def ignored(found: Any) -> str:
+    assert found.status_code == 200, found.text
+    return str(found.headers.get("x-intermodal-ignored", ""))
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("protocol", "field", "named"),
+    [
+        ("anthropic", {"output_config": {"effort": "low"}}, "output_config.effort"),
+        ("openai-responses", {"text": {"verbosity": "low"}}, "text.verbosity"),
+        ("openai-responses", {"text": {"format": {"type": "text"}}}, ""),
+        ("ollama", {"keep_alive": "5m"}, "keep_alive"),
+    ],
+)
+def test_what_is_not_understood_in_a_field_is_named(
+    before: Before, protocol: str, field: dict[str, Any], named: str, way: dict[str, Any]
+) -> None:
+    house, _ = before(protocol)
+    path = PROTOCOLS[protocol]
+    assert ignored(house.post(path, asked(path, **way))) == ""
+    assert ignored(house.post(path, asked(path, **field, **way))) == named
+
+
+def before_one(protocol: str, request: pytest.FixtureRequest) -> tuple[House, Any, str]:
+    """A gateway before a host of a protocol, and the model there."""
+    if protocol == "openai":
+        return request.getfixturevalue("house"), request.getfixturevalue("host"), "cloud/strong"
+    return *request.getfixturevalue("before")(protocol), "vendor/opus"
+
+
+@WAYS
+@pytest.mark.parametrize("path", TOOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_tool_stays_strict_where_its_host_knows_the_word(
+    protocol: str, path: str, way: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    """The lane passes tools on as they came where client and host speak alike, Anthropic's words, too."""
+    house, vendor, model = before_one(protocol, request)
+    way = {**way, "model": model}
+    found = house.post(path, asked(path, tools=[TOOLS[path]], **way))
+    tool = vendor.attempts[-1].json["tools"][0]
+    carried = tool.get("strict") or tool.get("function", {}).get("strict") or False
+    says = protocol.startswith("openai") or (house.taken == 1 and protocol == "anthropic")
+    assert (ignored(found), carried) == ("" if says else "tools.strict", says)
+    loose = {key: value for key, value in TOOLS[path].items() if key != "strict"}
+    loose |= {"function": {**CALLABLE, "strict": None}} if "function" in loose else {}
+    assert ignored(house.post(path, asked(path, tools=[loose], **way))) == ""
+    tool = vendor.attempts[-1].json["tools"][0]
+    assert not (tool.get("strict") or tool.get("function", {}).get("strict"))
+
+
+PAPER = {"type": "text", "media_type": "text/plain", "data": "It costs 3 euros."}
+
+
+def test_what_is_told_of_a_document_is_told_before_it(house: House, host: FakeHost) -> None:
+    block = {"type": "document", "source": PAPER, "title": "Prices", "context": "As of May.",
+             "citations": {"enabled": True}}  # fmt: skip
+    content = [block, {"type": "text", "text": "What does it cost?"}]
+    found = house.post("/v1/messages", {**asked("/v1/messages", content), "model": "cloud/strong"})
+    assert ignored(found) == "citations"
+    said = " ".join(host.attempts[-1].texts)
+    assert said.index("Prices") < said.index("As of May.") < said.index("It costs 3 euros.") < said.index("What does")
+
+
+@pytest.mark.parametrize("citations", [{"enabled": False}, None])
+def test_citations_that_nobody_asked_for_are_not_named(house: House, citations: Any) -> None:
+    words = 'Say {"citations": {"enabled": true}}.'
+    content = [{"type": "document", "source": PAPER, "citations": citations}, {"type": "text", "text": words}]
+    assert ignored(house.post("/v1/messages", {**asked("/v1/messages", content), "model": "cloud/strong"})) == ""
+
+
+def test_a_call_from_before_there_were_tools_is_refused(house: House, host: FakeHost) -> None:
+    turns = [
+        {"role": "user", "content": "hello there"},
+        {"role": "assistant", "content": None, "function_call": {"name": "weather", "arguments": "{}"}},
+        {"role": "user", "content": "and now?"},
+    ]
+    found = house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": turns})
+    assert found.status_code == 400 and "send it in tool_calls" in found.json()["error"]["message"]
+    assert host.attempts == []
+    turns[1] = {"role": "assistant", "content": "hm", "function_call": None}
+    assert house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": turns}).status_code == 200
+
+
+@pytest.mark.parametrize("protocol", ["openai", "openai-responses", "ollama"])
+@pytest.mark.parametrize(
+    ("said", "told"), [("no such city", "Error: no such city"), ("ERROR 404", "ERROR 404"), ("", "Error: ")]
+)
+def test_that_a_tool_failed_is_said_in_words_where_nothing_else_says_it(
+    protocol: str, said: str, told: str, request: pytest.FixtureRequest
+) -> None:
+    house, vendor, model = before_one(protocol, request)
+    use = {"type": "tool_use", "id": "c1", "name": "weather", "input": {}}
+    for failed in (True, False):
+        result = {"type": "tool_result", "tool_use_id": "c1", "content": said, "is_error": failed}
+        turns = [
+            {"role": "user", "content": "hello there"},
+            {"role": "assistant", "content": [use]},
+            {"role": "user", "content": [result]},
+        ]
+        tools = [TOOLS["/v1/messages"] | {"strict": None}]
+        tree = {"model": model, "max_tokens": 50, "messages": turns, "tools": tools}
+        assert house.post("/v1/messages", tree).status_code == 200
+        sent = vendor.attempts[-1].json
+        last = sent["input" if protocol == "openai-responses" else "messages"][-1]
+        assert last.get("output", last.get("content")) == (told if failed else said)
