@@ -354,7 +354,7 @@ class Live(Exchange):
                 through.append(self._why("stop"))
             return "done"
         piece = None if b"event: error" in event and not simple else read(payload)
-        if piece is None or (piece.calls and self._unnamed(piece)):
+        if piece is None or (piece.calls and piece.unnamed(self.calls)):
             return self._reread_event(event, through)
         if piece.indexes != self._ours or piece.halved or self._halves.held:
             looked = self._looked(payload, piece)
@@ -404,26 +404,16 @@ class Live(Exchange):
         if events is None:
             self._told_before(through)
             return ""
-        if self._encoder is None:
-            self._encoder = self._reader.encoder(self._model)
+        encoder = self._encoder = self._encoder or self._reader.encoder(self._model)
         end: End = ""
         for found in events:
             if isinstance(found, Counts):
                 self.usage, self._counted = found, dumps(usage_of(found))
             if isinstance(found, ToolCallDelta) and found.index in self.calls:  # which has its id
                 found = replace(found, id="")
-            for plain in self._encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
+            for plain in encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
                 end = self._event(plain, through) or end
         return end
-
-    def _unnamed(self, piece: Piece) -> bool:
-        """A call begins without an id: it gets one."""
-        begun = set(self.calls)
-        for place, name, _ in piece.calls:
-            if not name and place not in begun:
-                return True
-            begun.add(place)
-        return False
 
     def _rename(self, payload: bytes, piece: Piece) -> bytes:
         """How this host writes its model's name, and what the client calls it. Gives the event, renamed where that

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any
 from uuid import uuid4
@@ -118,6 +118,15 @@ class Piece(msgspec.Struct, frozen=True):
         """It says words, and nothing else."""
         more = self.refusal or self.finish or self.calls or self.usage is not None
         return bool(self.text) and self.visible and not more
+
+    def unnamed(self, begun: Iterable[int]) -> bool:
+        """A call begins without an id, besides those that have begun before."""
+        known = set(begun)
+        for place, name, _ in self.calls:
+            if not name and place not in known:
+                return True
+            known.add(place)
+        return False
 
 
 def read(data: bytes | memoryview) -> Piece | None:
