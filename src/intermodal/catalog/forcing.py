@@ -36,8 +36,9 @@ def closable(schema: Schema) -> bool:
 
 
 def is_object(node: Schema) -> bool:
-    kinds = node.get("type", ())
-    return "object" in ((kinds,) if isinstance(kinds, str) else kinds)
+    """What stands under a word that no schema knows may look like one, and be anything."""
+    kinds = node.get("type")
+    return kinds == "object" or (isinstance(kinds, list) and "object" in kinds)
 
 
 def nodes(schema: Any) -> Iterator[Schema]:

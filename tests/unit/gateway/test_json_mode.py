@@ -113,3 +113,11 @@ def test_json_mode_goes_on_to_an_openai_host(house: House, host: Any, words: str
     sent = host.attempts[-1]
     assert sent.json["response_format"] == {"type": "json_object"}
     assert sent.text.startswith(words) and ("JSON" in sent.text) is ("json" not in words)
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "openai-responses", "gemini", "ollama"])
+@pytest.mark.parametrize("note", [{"type": 3}, {"type": None, "properties": [1]}, {"properties": 7, "$ref": 8}])
+def test_what_stands_under_a_word_that_no_schema_knows_may_be_anything(held: Held, protocol: str, note: Any) -> None:
+    house, _ = held(protocol)
+    for kind in ("chat", "responses", "ollama"):
+        assert asked(house, kind, {**CLOSABLE, "x-note": note}) == FOUND
