@@ -122,8 +122,10 @@ class Bill:
         self._before: dict[str, list[str]] = {}  # endpoints of calls after which a step began once more
         self._waits: dict[str, float] = {}  # until when a step waits to be sent again
         self._shared = set[str]()  # steps of several calls at a time: of one that fails nothing follows for the others
-        # The last step that ended said how many tokens it took: the one that answers does, or no one.
+        # The last step that ended said how many tokens it took: the one that answers does, or no one. To say it aloud
+        # takes none.
         self._told = False
+        self._spoken = set[str]()
 
     async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         async with aclosing(events):
@@ -139,7 +141,8 @@ class Bill:
             if event.actual.step not in self._shared:
                 self._before.pop(event.actual.step, None)  # it says what they took, too
             usage = event.actual.usage
-            self._told = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
+            told = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
+            self._told = told or (self._told and event.actual.step in self._spoken)
             if self._tokens is not None:
                 self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
         elif isinstance(event, AttemptFailed):
@@ -159,6 +162,8 @@ class Bill:
         self._waits.pop(event.step, None)
         if event.op == "describe":
             self._shared.add(event.step)
+        if event.op == "speak":
+            self._spoken.add(event.step)
 
     def _fail(self, event: AttemptFailed) -> None:
         self._handed = None  # it is the first that is told of

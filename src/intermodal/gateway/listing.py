@@ -16,6 +16,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import LATEST
 from intermodal.gateway.reply import Reply
 from intermodal.planner.index import allowed
+from intermodal.planner.names import known
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.served import Refused
 
@@ -130,12 +131,18 @@ def _all(gateway: Gateway, key: VirtualKey) -> list[dict[str, Any]]:
 
 
 def _row_of(gateway: Gateway, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
-    """Raises UnknownModel, which names the list to ``see``."""
+    """The row of a name that chats may ask for, as it is listed or as it is short for.
+
+    Raises UnknownModel, which names the list to ``see``.
+    """
     listed = _all(gateway, key)
     for meant in (name, name.removesuffix(LATEST)):
         for row in listed:
             if row["id"] == meant:
                 return row
+    found = [each for each in known(gateway.client.catalog, name) if allowed(each, gateway.client.catalog)]
+    if any(each.ready for each in found) and key.asks(name, found[0].model.id):
+        return {**_row(found, _bridged(usable(gateway.client.catalog))), "id": name}
     raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")
 
 
@@ -197,8 +204,10 @@ async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
         raise Refused("the body names no model", status=400)
     row = _row_of(gateway, asked.key, name, "/api/tags")
     kinds = row["architecture"]["input_modalities"]
-    able = ["completion", *(["tools"] if _calls(gateway, row) else [])]
-    able += [word for word, kind in (("vision", "image"), ("audio", "audio")) if kind in kinds]
+    able = ["embedding"] if "embedding" in row["architecture"]["output_modalities"] else []
+    if _chats(row):
+        able += ["completion", *(["tools"] if _calls(gateway, row) else [])]
+        able += [word for word, kind in (("vision", "image"), ("audio", "audio")) if kind in kinds]
     family = row["owned_by"]
     told = {
         "modelfile": "", "parameters": "", "template": "", "modified_at": "1970-01-01T00:00:00Z",

@@ -104,6 +104,8 @@ async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     policy = _policy(gateway, asked, call.model, fields)
     if wanted.tokens:
         call = replace(call, texts=await tokens.texts_of(wanted.tokens, call.model, gateway.client.config))
+    if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
+        raise Refused(f"{', '.join(empty[:10])} holds no text to embed", status=400, todo="leave it out")
     ignored = _unknown(fields, EMBEDDINGS)
     room = asyncio.Semaphore(AT_ONCE)
 

@@ -66,7 +66,8 @@ def _saving(case: Case, mine: Route, best: Route) -> str:
         return f"{best.endpoint.id} is stronger"
     if case.policy.objective == "fastest":
         return f"saves {mine.score - best.score:.2g} s"
-    return f"saves ${mine.score - best.score:.3g}"
+    aside = ", time counted as money" if case.policy.objective == "default" else ""
+    return f"saves ${mine.score - best.score:.3g}{aside}"
 
 
 def _why(refused: list[Refused], previous: str, case: Case) -> str:

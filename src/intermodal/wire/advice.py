@@ -42,14 +42,14 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(intermodal (?:pull|eval|explain|keys \w+ \S+|hosts add \S+))(?: --[a-z-]+(?: [A-Z]+\b)?)+", r"\1"),
         (r"([Ss]ee):? intermodal models\b(?! \w)", r"\1 /v1/models"),
         (r"\(intermodal models(?: NAME)?\)", "(see /v1/models)"),
-        (r"pass a local file by its path", "send its bytes in the request"),
+        (r"pass (?:a local file by its path|the path itself)", "send its bytes in the request"),
         (r"choose pages \(--pages\)", "send fewer pages"),
         (r" \(--pages\)", ""),
         (r"release it with --release (\S+?)(?=[).,; ]|$)", rf'release = ["\1"] in a policy {_OWNER} releases it'),
         (r"--(at-least|language|objective) (?=[a-z]+\b)(?!out\b)", r"x-intermodal-\1: "),
     )
 )
-_OF_THE_COMMAND_LINE = re.compile(r"(?<![\w-])--[a-z]|intermodal models\b|local file by its path")
+_OF_THE_COMMAND_LINE = re.compile(r"(?<![\w-])--[a-z]|intermodal models\b|local file by its path|the path itself")
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _QUOTED = re.compile(r'("[^"]*")')
 

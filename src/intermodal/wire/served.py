@@ -131,6 +131,7 @@ class RunEvents:
 
     def __init__(self, about: Callable[[events.Finished], Mapping[str, Any]] | None = None) -> None:
         self._usage = Usage()
+        self._spoken = set[str]()  # steps that say the answer aloud, which count nothing of it
         self._about = about
 
     def feed(self, event: events.Event) -> list[WireEvent]:
@@ -140,7 +141,10 @@ class RunEvents:
             if event.wire:
                 return [OpaqueBlock(wire=event.wire, body=event.body)]
             return [ReasoningDelta(text=event.text, signature=event.signature, summary=event.summary)]
-        if isinstance(event, events.StepFinished):  # the last one before the end is that of the answer
+        if isinstance(event, events.StepStarted) and event.op == "speak":
+            self._spoken.add(event.step)
+        # The last one before the end is that of the answer.
+        if isinstance(event, events.StepFinished) and event.actual.step not in self._spoken:
             usage = event.actual.usage
             self._usage = Usage(
                 input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cached_tokens=usage.cached_tokens,

@@ -63,6 +63,12 @@ def test_a_host_that_tells_no_usage_is_not_free_of_tokens() -> None:
     assert bill(*heard, BEGAN, done("say", 0.02), END)[3] is None
 
 
+def test_to_say_an_answer_aloud_takes_no_tokens_that_nobody_told() -> None:
+    spoken = [StepStarted(step="aloud", title="speak", op="speak", endpoint="voice"), done("aloud", 0.0)]
+    assert bill(BEGAN, done("say", 0.02, 100, 20), *spoken, END)[3] == 120
+    assert bill(BEGAN, done("say", 0.02), *spoken, END)[3] is None
+
+
 def test_what_counts_since_no_usage_was_told_is_known_to() -> None:
     heard = [StepStarted(step="hear", title="transcribe", endpoint="ear"), done("hear", 0.005, 0, 50)]
     assert bill(*heard, BEGAN, done("say", None), Finished(endpoint="e", cost=0.505)) == (False, 0.505, 0.5, None)

@@ -207,6 +207,10 @@ def test_openai_embeds(working: openai.OpenAI, host: FakeHost) -> None:
     assert made.usage.prompt_tokens == sum(attempt.input_tokens for attempt in host.attempts[:9])
     with pytest.raises(openai.BadRequestError, match="none of OpenAI's names; send texts"):
         working.embeddings.create(model="cloud/vectors", input=[[1, 2, 3]])
+    before = len(host.attempts)
+    with pytest.raises(openai.BadRequestError, match=r"input\[2\], input\[3\] holds no text"):
+        working.embeddings.create(model="cloud/vectors", input=["a", "b", "", " "])
+    assert len(host.attempts) == before, "nothing was paid for"
     with pytest.raises(openai.BadRequestError, match="dimensions"):
         working.embeddings.create(model="cloud/vectors", input="x", dimensions=8)
 
@@ -301,6 +305,21 @@ def test_the_version_is_that_of_ollamas_api_which_clients_compare(house: House) 
     assert told["intermodal"] == intermodal.__version__
     shown = house.post("/api/show", {"model": "cloud/strong"}).json()
     assert "completion" in shown["capabilities"]
+
+
+def test_a_name_that_chats_may_ask_for_can_be_looked_at(house: House) -> None:
+    for name in ("cloud/strong", "cloud:cloud/strong", "strong"):
+        assert house.chat(model=name).status_code == 200
+        found = house.http.get(f"/v1/models/{name}").json()
+        assert (found["id"], found["endpoints"]) == (name, ["cloud:cloud/strong"])
+        assert "completion" in house.post("/api/show", {"model": name}).json()["capabilities"]
+    assert house.http.get("/v1/models/weak").status_code == 404
+
+
+def test_what_answers_nobody_is_not_said_to(working: openai.OpenAI) -> None:
+    with ollama.Client(host=str(working.base_url).removesuffix("/v1/")) as client:
+        able = {name: client.show(f"cloud/{name}").capabilities for name in ("vectors", "voice", "ear", "brush")}
+    assert able == {"vectors": ["embedding"], "voice": [], "ear": [], "brush": []}
 
 
 def test_ollama_lists_no_ears_to_chat_with(working: openai.OpenAI) -> None:

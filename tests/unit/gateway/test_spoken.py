@@ -74,3 +74,12 @@ def test_an_answer_goes_back_by_its_words_and_not_by_the_id_of_its_sound(speakin
     refused = speaking.post(PATH, {"model": "cloud/strong", "messages": [user, named, user]})
     assert refused.status_code == 400 and "send its transcript" in refused.json()["error"]["message"]
     assert len(host.attempts) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_is_heard_counts_its_words(speaking: House, host: FakeHost, stream: bool) -> None:
+    """To say them takes none: what the model counted is told, and not what it may have been at most."""
+    found = speaking.post(PATH, aloud("pcm16", stream=stream, stream_options={"include_usage": True}))
+    usage = sse(found.text).events[-1]["usage"] if stream else found.json()["usage"]
+    written = next(attempt for attempt in host.attempts if "messages" in attempt.json)
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (written.input_tokens, written.output_tokens)

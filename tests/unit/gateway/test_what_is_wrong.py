@@ -103,6 +103,7 @@ def test_a_block_that_is_not_read_is_refused_before_its_own_vendor_is_asked(befo
             "another model (see /v1/models)",
         ),
         ("it is far; pass a local file by its path", "it is far; send its bytes in the request"),
+        ("file: is no scheme here; pass the path itself", "file: is no scheme here; send its bytes in the request"),
         ('the host said: "see intermodal models"; see intermodal models',
          'the host said: "see intermodal models"; see /v1/models'),
     ],
