@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from intermodal.catalog.nouns import Host
+from intermodal.content import Text
 from intermodal.errors import IntermodalError
 from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.facts import PartFacts
@@ -201,9 +202,13 @@ def _elsewhere(inputs: Inputs, candidate: Candidate) -> list[tuple[Call, Host]]:
 
 
 def _read_by(step: Step, inputs: Inputs, candidate: Candidate) -> list[tuple[PartFacts, str]]:
-    """The parts a step reads, each with the kind of what it gets of it."""
+    """The parts a step reads, each with the kind of what it gets of it; a question that goes along is read, too."""
     by_id = {other.id: other for other in candidate.steps}
     found: list[tuple[PartFacts, str]] = []
+    if step.op == "describe" and "question" in dict(step.params):
+        last = inputs.request.messages[-1].parts
+        with_facts = zip(last, inputs.facts.parts[-len(last) :], strict=True)
+        found += [(fact, "text") for part, fact in with_facts if isinstance(part, Text) and not part.name]
     for ref in step.inputs:
         if _part_of(ref, by_id) < 0:
             continue  # the answer itself: see ``answers_are_not_private``

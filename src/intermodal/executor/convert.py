@@ -121,8 +121,14 @@ def maker_of(step: Transform | Call, catalog: Catalog, language: str = "", quest
         return "media"
     endpoint = catalog.by_id.get(step.endpoint)
     weights = endpoint.weights if endpoint is not None else ""
-    told = {"transcribe": language_of(step, language), "describe": hashlib.sha256(question.encode()).hexdigest()}
+    asked = question if told_question(step) else ""
+    told = {"transcribe": language_of(step, language), "describe": hashlib.sha256(asked.encode()).hexdigest()}
     return " ".join((step.endpoint, weights, told.get(step.op, "")))
+
+
+def told_question(step: Transform | Call) -> bool:
+    """Whether the plan has the question go along with what is described: not elsewhere where it is private."""
+    return "question" in dict(step.params)
 
 
 def key_of_picture(step: Call, picture: Pixels, catalog: Catalog, question: str) -> str:

@@ -57,7 +57,7 @@ def wording(question: str) -> str:
 
 async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
     """What is seen in each picture of a step. A picture that was described for this question before is not sent."""
-    question = question_of(shop.request)
+    question = question_of(shop.request) if convert.told_question(step) else ""
     pictures = await shop.prepare.pictures(step, shop.products, endpoint)
     if not pictures:
         return Product(part=step.part), Actual(step=step.id, seconds=0.0)

@@ -54,6 +54,7 @@ class Case(Struct):
 
     Attributes:
         text_files: texts that are data, each of which gets a label.
+        told: texts that go along with a picture that is to be described. told_private: one of them is private.
         named: ids ``Policy.model`` stands for, None when nobody named one.
         measured: ids with statistics of real runs. loaded: ids that are warm.
         special: by class, the ids about which more is known than the catalog says.
@@ -80,6 +81,8 @@ class Case(Struct):
     texts: list[PartFacts]
     text_files: list[PartFacts]
     private_text: str
+    told: list[PartFacts]
+    told_private: bool
     bundles: list[Bundle]
     ignored: tuple[str, ...]
     question: str
@@ -112,6 +115,10 @@ class Case(Struct):
     @property
     def policy(self) -> Policy:
         return self.request.policy
+
+    def tells(self, eye: Endpoint) -> bool:
+        """Whether who describes a picture is told the question; what may not leave does not go along elsewhere."""
+        return not self.told_private or is_here(eye)
 
     def rates(self, endpoint: Endpoint) -> Rates:
         """Rates of an endpoint, what its earlier runs took included."""
@@ -183,6 +190,7 @@ def make_case(
     question = question_of(request)
     aspects = asked(question)
     texts, files, media = _split(request, facts)
+    told = _told(request, facts)
     ignored: tuple[str, ...] = ()
     if job == "transcribe":
         media, ignored = _recording(media, texts)
@@ -203,6 +211,7 @@ def make_case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
         job=job, output=output, texts=texts, text_files=files,
         private_text=next((t.name for t in texts if is_private(policy, t)), ""),
+        told=told, told_private=any(is_private(policy, text) for text in told),
         bundles=bundled(media, policy, aspects, labelled=job == "score"), ignored=ignored,
         question=question, asked=aspects, asked_pages=asked_pages(question),
         named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
@@ -301,6 +310,17 @@ def question_of(request: Request) -> str:
             break
     half = QUESTION_CHARS // 2
     return text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
+
+
+def _told(request: Request, facts: Facts) -> list[PartFacts]:
+    """What the sender says in the last message, as who describes a picture is told it (``executor/describing.py``)."""
+    last = request.messages[-1].parts
+    found = facts.parts[len(facts.parts) - len(last) :]
+    return [
+        fact
+        for part, fact in zip(last, found, strict=True)
+        if isinstance(part, Text) and not part.name and part.text.strip()
+    ]
 
 
 def question_words(case: Case) -> tuple[str, ...]:

@@ -138,7 +138,8 @@ def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> 
     elif job == "describe":
         rule, many = case.book_of(endpoint).image, sum(work.shapes.values())
         seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())
-        asked, said = (DESCRIBE_ASK[MID] + len(case.question) / 4) * many, DESCRIPTION[MID] * many
+        question = len(case.question) / 4 if case.tells(endpoint) else 0.0
+        asked, said = (DESCRIBE_ASK[MID] + question) * many, DESCRIPTION[MID] * many
         money = token_price(rates, asked, seen, 0.0, said)
         time = generate_seconds(rates, MID, seen + asked, said) + rates.overhead[MID] * max(0, many - 1)
     else:

@@ -32,6 +32,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
             f"{chosen.rates.context:,.0f} tokens are taken for granted"
         )
     found += _tools_perhaps_too_long(case, chosen)
+    found += _untold(case, candidate)
     found += _started(case, candidate)
     if case.request.tools and case.request.tool_choice != "none":
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
@@ -70,6 +71,13 @@ def _bound(case: Case, chosen: Route) -> str:
     if deadline is not None and chosen.numbers.seconds_high > 0.9 * deadline:
         return f"more might take longer than {deadline:g} s"
     return f"more might cost over ${case.policy.max_cost:g}"
+
+
+def _untold(case: Case, candidate: Candidate) -> list[str]:
+    """Who describes without the question, since that may not leave."""
+    steps = [step for step in candidate.steps if isinstance(step, Call) and step.op == "describe"] if case.told else []
+    eyes = dict.fromkeys(step.endpoint for step in steps if "question" not in dict(step.params))
+    return [f"{eye} describes without the question, which is private" for eye in eyes]
 
 
 def _started(case: Case, candidate: Candidate) -> list[str]:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.counts import corrected
 from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import LEVELS, Level, Levels, levels
+from intermodal.costing.levels import LEVELS, ZEROS, Level, Levels, levels
 from intermodal.costing.native import heard
 from intermodal.costing.price import as_heard, hearing_price, reading_price, token_price
 from intermodal.costing.rates import Rates
@@ -196,7 +196,8 @@ class Look(Struct, frozen=True):
 def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
     """What pictures show, as far as it matters for the question; one call per picture."""
     rates = case.rates(eye)
-    ask = levels(text_tokens(len(case.question)))
+    told = case.tells(eye)
+    ask = levels(text_tokens(len(case.question))) if told else ZEROS
     rule = case.book_of(eye).image
     seen = [levels(image_tokens(rule, *picture)) for picture in look.pictures]
     image: Levels = tuple(sum(each[level] for each in seen) / max(1, len(seen)) for level in LEVELS)  # type: ignore[assignment]
@@ -214,7 +215,9 @@ def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
             seconds=at_each(
                 lambda level: many[level] * generate_seconds(rates, level, text[level] + image[level], out[level])
             ),
-            params=(("question", question_key(case)), ("max_tokens", str(DESCRIPTION_MOST))),
+            params=(
+                *((("question", question_key(case)),) if told else ()), ("max_tokens", str(DESCRIPTION_MOST)),
+            ),
             reads=at_each(lambda level: many[level] * (text[level] + image[level])),
         ),
         part,

@@ -27,13 +27,13 @@ Said = dict[object, list[tuple[str, Kind, str]]]  # what was worked out already,
 
 def sends_of(case: Case, route: Route, said: Said) -> tuple[Send, ...]:
     """In part order, the answering endpoint's after the converters'. ``said`` is kept from one route to the next."""
-    found: list[Send] = []
+    found: list[Send] = _questions(case, route)
     for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
         for used in way.converters:
             if used.host.zone not in HERE:
                 found += _each(bundle, way, used, partial(_for_converter, used.id), said)
     if route.endpoint.host.zone not in HERE:
-        found += _texts(case, route.endpoint)
+        found += _texts(case.texts, route.endpoint)
         if case.request.tools:
             found.append(_send(_counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
@@ -49,14 +49,37 @@ def sends_of(case: Case, route: Route, said: Said) -> tuple[Send, ...]:
     return tuple(found)
 
 
-def _texts(case: Case, endpoint: Endpoint) -> list[Send]:
+def _questions(case: Case, route: Route) -> list[Send]:
+    """What goes along with pictures to be described, once a host; who answers gets all texts, these among them."""
+    found: list[Send] = []
+    hosts = {route.endpoint.host.id}
+    for way in route.assignment.ways if case.told else ():
+        for eye in way.converters:
+            if eye.host.zone not in HERE and eye.host.id not in hosts and _is_told(way, eye):
+                hosts.add(eye.host.id)
+                found += _texts(case.told, eye)
+    return found
+
+
+def _is_told(way: Way, eye: Endpoint) -> bool:
+    return any(
+        piece.op == "describe"
+        and piece.endpoint is not None
+        and piece.endpoint.id == eye.id
+        and "question" in dict(piece.params)
+        for passage in way.passages
+        for piece in passage.pieces
+    )
+
+
+def _texts(texts: list[PartFacts], endpoint: Endpoint) -> list[Send]:
     tokenizer = endpoint.model.tokenizer
-    if len(case.texts) > TOGETHER:
-        count = sum(part_tokens(part, tokenizer).mid for part in case.texts)
-        return [_send(f"{count:,.0f} tok text", "text", f"{len(case.texts)} texts", endpoint)]
+    if len(texts) > TOGETHER:
+        count = sum(part_tokens(part, tokenizer).mid for part in texts)
+        return [_send(f"{count:,.0f} tok text", "text", f"{len(texts)} texts", endpoint)]
     return [
         _send(f"{part_tokens(part, tokenizer).mid:,.0f} tok text", "text", part.name or "prompt", endpoint)
-        for part in case.texts
+        for part in texts
     ]
 
 

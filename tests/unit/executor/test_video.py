@@ -6,6 +6,7 @@ from base64 import b64encode
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from tests.unit.executor.routes import (
     VECTOR,
@@ -265,6 +266,19 @@ async def test_a_description_is_kept_for_its_question_only(bench: Bench, host: F
         await bench.run(course, request, opened)
     assert [bool(attempt.images) for attempt in host.attempts] == [True, False, False, True, False]
     assert "seen for two?" in host.attempts[-1].text
+
+
+async def test_frames_go_without_the_question_where_the_plan_does_not_send_it(bench: Bench, host: FakeHost) -> None:
+    text, sight = eyes(bench, host)
+    request, opened = asked("My PIN is 9876. Who talks?", "talk.mp4")
+    told = see(sight, 1, "step:frames1")
+    alone = msgspec.structs.replace(told, params=(("max_tokens", "160"),))
+    await bench.run(plan(route(cut(), alone, say(text, "step:see1"))), request, opened)
+    seen = [attempt.text for attempt in host.attempts if attempt.images]
+    assert seen == ["Describe the image in one sentence."] * 3
+    await bench.run(plan(route(cut(), told, say(text, "step:see1"))), request, opened)
+    seen = [attempt.text for attempt in host.attempts if attempt.images][3:]
+    assert seen == ["My PIN is 9876. Who talks? Describe the image in one sentence."] * 3, "seen anew for the question"
 
 
 async def test_every_frame_is_a_call_with_its_row_and_its_share_of_the_estimate(bench: Bench, host: FakeHost) -> None:
