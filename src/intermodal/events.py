@@ -138,7 +138,8 @@ class Replanned(Value, tag_field="event", tag="replanned"):
         before, after: ids of the candidates. endpoint: who answers now.
         plan: id of the new plan. seconds: what planning again took. at: seconds after the start of the run.
         summary, loses, calls, sends: of what is done now, as the plan that was shown said them: in words; aspects; the
-            operation and endpoint of each call; what leaves this machine, from what, to which host and zone.
+            operation and endpoint of each call; what leaves this machine, from what, to which host and zone, with what
+            hosts may have got of it before.
     """
 
     step: str
@@ -149,6 +150,20 @@ class Replanned(Value, tag_field="event", tag="replanned"):
     plan: str
     seconds: float = 0.0
     at: float = 0.0
+    summary: str = ""
+    loses: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    sends: tuple[dict[str, str], ...] = ()
+
+
+class Rerouted(Value, tag_field="event", tag="rerouted"):
+    """Another route of the plan is taken, as those before it failed; a note says why.
+
+    ``after``: id of the candidate. The rest as in ``Replanned``.
+    """
+
+    after: str
+    endpoint: str
     summary: str = ""
     loses: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
@@ -236,6 +251,7 @@ Event = (
     | Note
     | Checked
     | Replanned
+    | Rerouted
     | Committed
     | TextDelta
     | Thought
@@ -347,6 +363,6 @@ def fold(events: Iterable[Event]) -> Result:
 AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
 __all__ = [
     "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Drawn", "Event", "Finished", "Note",
-    "Replanned", "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta", "Thought",
-    "Usage", "fold",
+    "Replanned", "Rerouted", "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta",
+    "Thought", "Usage", "fold",
 ]  # fmt: skip

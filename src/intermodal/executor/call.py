@@ -232,7 +232,7 @@ class Tried:
     written.
 
     ``cost`` in USD, None where nobody knows; ``counts``: what counts of it then, None for an endpoint without prices.
-    ``paid``: it may have cost money. ``run``: its run's id.
+    ``paid``: it may have cost money. ``run``: its run's id. ``sent``: a part of the request may have reached the host.
     """
 
     def __init__(
@@ -241,6 +241,7 @@ class Tried:
     ) -> None:  # fmt: skip
         self.error = error
         self.endpoint = endpoint
+        self.sent = True
         self.run = run
         self.cost = cost
         self.counts = counts

@@ -37,6 +37,7 @@ class Ledger:
         self.reserved = 0.0
         self.unknown = False  # some attempt's cost cannot be known
         self.maybe_paid = 0  # attempts that may have cost money
+        self.asked = set[str]()  # endpoints that something was sent to, since the route was taken
         self._store = store
         # Writes the run's own row; taken by the first attempt, which has to write anyway.
         self.begin: Callable[[], None] | None = None
@@ -103,6 +104,7 @@ class Entry:
             self._store.ready()
         else:
             await self.written()
+        self._ledger.asked.add(self._row.endpoint)
 
     def after(self) -> None:
         """The last byte left. A free attempt's row is written a moment later, or when its first word is out."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.costing import answers
-from intermodal.events import Committed, Event, Finished, Note, TextDelta
+from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
 from intermodal.executor.call import Again, Caller, Reroute, Surprise, Tried
 from intermodal.executor.course import Course
 from intermodal.executor.detached import produced
@@ -19,7 +19,7 @@ from intermodal.executor.replan import Replanner
 from intermodal.executor.replies import answered
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import OpenedLike, World
-from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.plan import Candidate, Plan, calls_of
 from intermodal.plans.step import Call
 from intermodal.request import Request
 from intermodal.store.attempts import now
@@ -81,6 +81,7 @@ class Trip:
             self._caller.tried = tried
             self._ledger.spent += tried.counts or 0.0
             self._ledger.unknown |= tried.counts is None
+            self._ledger.asked |= {tried.endpoint} if tried.sent else set()
 
     async def go(self) -> None:
         """The whole run, with its row in the store around it."""
@@ -162,6 +163,7 @@ class Trip:
         failures: list[Reroute] = []
         passed_over: list[tuple[Candidate, Reroute]] = []  # where an endpoint is to be left alone for a while
         waiting = [self._plan.chosen, *self._plan.fallbacks]
+        shop.gone.route = self._plan.chosen
         while waiting or (passed_over and not self._caller.insist):
             if not waiting:
                 # Nobody else is left: what was passed over is asked all the same.
@@ -178,6 +180,8 @@ class Trip:
                 for warning in candidate.warnings:
                     if warning not in self._plan.chosen.warnings:
                         await self._emit(Note(text=f"the fallback {warning}", step=last.step))
+            if candidate is not shop.gone.route:
+                await self._emit(_rerouted(candidate, shop))
             self._caller.others = tuple(waiting)
             try:
                 self._finished = await answered(Course(candidate, shop, self._ledger, self._started, replanner))
@@ -234,6 +238,13 @@ class Trip:
             self._send.send_nowait(event)
         except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
+
+
+def _rerouted(candidate: Candidate, shop: Workshop) -> Rerouted:
+    return Rerouted(
+        after=candidate.id, endpoint=candidate.endpoint, summary=candidate.summary, loses=tuple(candidate.loses),
+        calls=calls_of(candidate), sends=shop.gone.take(candidate),
+    )  # fmt: skip
 
 
 def _may_replace(candidate: Candidate, failures: list[Reroute], shop: Workshop, world: World) -> bool:

@@ -10,6 +10,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part, Value
 from intermodal.events import Event, Note
 from intermodal.executor.call import Caller
+from intermodal.executor.gone import Gone
 from intermodal.executor.pieces import Product
 from intermodal.executor.prepare import Preparer
 from intermodal.executor.world import OpenedLike, World
@@ -48,6 +49,7 @@ class Workshop:
         self.world = world
         self.caller = caller
         self.emit = emit
+        self.gone = Gone(caller.ledger, world.catalog)
         self.products: dict[str, Product] = {}
         self.finished: dict[str, Conversion] = {}  # the same, with what was found out about them
         # Notes that nothing was found, by op and part: kept until it is known whether the answer itself says so.

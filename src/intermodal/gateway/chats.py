@@ -20,7 +20,6 @@ from intermodal.events import (
     Event,
     Finished,
     Note,
-    Replanned,
     StepProgress,
     StepStarted,
 )
@@ -218,7 +217,7 @@ class Stream:
         self._encoder = dialect.encoder(job.call.model, **more)
         self._doing = "planning done"
         self._route = ""
-        self._now: Replanned | None = None
+        self._now: told.Instead | None = None
         self._silence = Silence(reply, self._comment)
 
     async def run(self) -> None:

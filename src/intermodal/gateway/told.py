@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from intermodal.events import (
@@ -11,6 +11,7 @@ from intermodal.events import (
     Finished,
     Note,
     Replanned,
+    Rerouted,
     StepFinished,
     StepStarted,
     TextDelta,
@@ -18,25 +19,30 @@ from intermodal.events import (
 from intermodal.plans.plan import Plan, calls_of, sent
 from intermodal.wire.advice import for_clients
 
+Instead = Replanned | Rerouted
 NOBODY = "none"  # in the place of who answered, where nobody was asked
 
 
 def headers_of(
-    plan: Plan, *, route: str = "", ignored: Iterable[str] = (), now: Replanned | None = None
+    plan: Plan, *, route: str = "", ignored: Iterable[str] = (), now: Instead | None = None
 ) -> dict[str, str]:
     """What is known before the first word. ``route``: who answers, where that is not the plan's first choice. ``now``:
     what is done instead of it."""
     chosen = plan.chosen
-    hosts = [send["host"] for send in now.sends] if now is not None else [send.host for send in chosen.sends]
     said = {
         "x-intermodal-plan": plan.id,
         "x-intermodal-route": route or (now.endpoint if now is not None else chosen.endpoint),
         "x-intermodal-steps": "; ".join(now.calls if now is not None else calls_of(chosen)),
-        "x-intermodal-sends": ", ".join(dict.fromkeys(hosts)) or "nothing",
+        "x-intermodal-sends": hosts(now.sends if now is not None else map(sent, chosen.sends)),
     }
     lost = ", ".join(now.loses if now is not None else chosen.loses)
     unread = _short(sorted(set(ignored)))
     return said | ({"x-intermodal-loses": lost} if lost else {}) | ({"x-intermodal-ignored": unread} if unread else {})
+
+
+def hosts(sends: Iterable[Mapping[str, str]]) -> str:
+    """Who gets something, in one line."""
+    return ", ".join(dict.fromkeys(send["host"] for send in sends)) or "nothing"
 
 
 _LONGEST = 1000  # letters of a header that a client's own words fill: clients refuse answers with long heads
@@ -61,7 +67,7 @@ class Told:
         self._replans: list[str] = []
         self._calls = set[str]()  # steps that ask an endpoint
         self.attempts = 0
-        self.now: Replanned | None = None  # what is done instead of the plan
+        self.now: Instead | None = None  # what is done instead of the plan
 
     def feed(self, event: Event) -> None:
         if isinstance(event, TextDelta):
@@ -77,6 +83,8 @@ class Told:
             self.attempts += event.actual.step in self._calls and not event.actual.cached
         elif isinstance(event, Replanned):
             self._replans.append(event.reason)
+            self.now = event
+        elif isinstance(event, Rerouted):
             self.now = event
 
     @property

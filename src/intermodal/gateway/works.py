@@ -127,6 +127,7 @@ async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
         [each.finished.embedding for each in made], call.model, wanted.encoding, {**usage, "intermodal": about}
     )
     head = {**made[0].head, "x-intermodal-attempts": str(about["attempts"])}
+    head["x-intermodal-sends"] = told.hosts(about["sends"])
     if about["cost"] is not None:
         head["x-intermodal-cost"] = f"{about['cost']:.8g}"
     reply.whole(200, body, {**JSON, **head})
@@ -138,7 +139,17 @@ def _together(made: list[Made]) -> dict[str, Any]:
     cost = None if None in costs else sum(cost or 0.0 for cost in costs)
     attempts = sum(each.about["attempts"] for each in made)
     notes = list(dict.fromkeys(note for each in made for note in each.about["notes"]))
-    return {**made[0].about, "cost": cost, "attempts": attempts, "notes": notes}
+    about = {**made[0].about, "cost": cost, "attempts": attempts, "notes": notes}
+    return about | {"sends": _hosts_of(made)}
+
+
+def _hosts_of(made: list[Made]) -> list[dict[str, str]]:
+    """What the first sent, and what others did to hosts that it does not name."""
+    sends: list[dict[str, str]] = list(made[0].about["sends"])
+    for each in made[1:]:
+        named = {send["host"] for send in sends}
+        sends += [send for send in each.about["sends"] if send["host"] not in named]
+    return sends
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -19,6 +19,7 @@ from intermodal.events import (
     Event,
     Finished,
     Replanned,
+    Rerouted,
     StepFinished,
     StepStarted,
     TextDelta,
@@ -29,7 +30,7 @@ from intermodal.request import JsonOutput
 from intermodal.telemetry import content, names
 from intermodal.telemetry.requests import within
 from intermodal.telemetry.served import Called
-from intermodal.telemetry.signals import Signals, about_plan
+from intermodal.telemetry.signals import Signals, about_now, about_plan
 
 
 async def watched(
@@ -113,7 +114,7 @@ class Run:
             self._failed(event)
         elif isinstance(event, Finished):
             self._answered(event)
-        elif isinstance(event, (Checked, Replanned)):
+        elif isinstance(event, (Checked, Replanned, Rerouted)):
             self._remarked(event)
 
     def _committed(self, endpoint: str) -> None:
@@ -169,7 +170,7 @@ class Run:
             if event.cost is not None:
                 self._own.set_attribute("intermodal.cost", float(event.cost))
 
-    def _remarked(self, event: Checked | Replanned) -> None:
+    def _remarked(self, event: Checked | Replanned | Rerouted) -> None:
         span = self._own or getattr(within.get(), "span", None)
         if span is None:
             return
@@ -177,7 +178,9 @@ class Run:
             told = {"intermodal.step.id": event.step, "intermodal.check": event.check}
             told |= {"intermodal.problem": event.problem} if event.problem else {}
             span.add_event("intermodal.checked", told)
-        else:
+            return
+        span.set_attributes(about_now(event))
+        if isinstance(event, Replanned):
             told = {"intermodal.step.id": event.step, "intermodal.plan.id": event.plan}
             span.add_event("intermodal.replanned", told | {"intermodal.route": event.endpoint})
 

@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
-from intermodal.events import Event
+from intermodal.events import Event, Replanned, Rerouted
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.telemetry import names
 from intermodal.telemetry.served import Called, Served
@@ -153,4 +153,10 @@ def about_plan(plan: Plan) -> dict[str, str | list[str]]:
     }
 
 
-__all__ = ["Signals", "about_plan", "who"]
+def about_now(event: Replanned | Rerouted) -> dict[str, list[str]]:
+    """The same of what is done instead of the plan."""
+    hosts = [send["host"] for send in event.sends]
+    return {"intermodal.loses": list(event.loses), "intermodal.sends": list(dict.fromkeys(hosts))}
+
+
+__all__ = ["Signals", "about_now", "about_plan", "who"]

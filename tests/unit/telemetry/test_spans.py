@@ -337,3 +337,4 @@ def test_a_fallback_is_a_step_of_its_own(
     assert not answered.failed and answered.about["gen_ai.usage.output_tokens"] == 3
     assert failed.about["intermodal.route"] != answered.about["intermodal.route"] == request.about["intermodal.route"]
     assert not request.failed
+    assert set(request.about["intermodal.sends"]) == {"cloud", "spare"}, "who failed got it, too"

@@ -438,6 +438,7 @@ class Passage:
                 error, way.endpoint.id, run=self._ids[1].hex(), cost=cost, counts=self._counts(), paid=paid,
                 seconds=seconds,
             )  # fmt: skip
+            tried.sent = self._pipe is not None
             return Failure(tried, self._given)
         gateway = self._gateway
         gateway.client.upstreams.end(way.endpoint.id, error, time.monotonic())
