@@ -19,9 +19,9 @@ VALUES = frozenset({"const", "enum", "default", "examples"})  # these hold data,
 NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 
 
-def forced(host: Host, schema: Schema) -> bool:
-    """Whether this host is held to this schema; else it is told in words."""
-    return host.forced_json and (host.protocol not in CLOSING or closable(schema))
+def forced(host: Host, closable: bool) -> bool:
+    """Whether this host is held to a schema, which is ``closable`` or not; else it is told in words."""
+    return host.forced_json and (closable or host.protocol not in CLOSING)
 
 
 def closable(schema: Schema) -> bool:

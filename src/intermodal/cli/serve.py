@@ -173,13 +173,13 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
             if gateway.telemetry is not None:
                 log.listen()
             asyncio.get_running_loop().call_later(_SETTLED, spare_what_stays)
-            telling = asyncio.get_running_loop().create_task(_tell_what_is_wrong(client, log))
-            if worker is not None and worker.number:  # the first says it for all
-                telling.cancel()
+            alone = worker is None or not worker.number  # the first says it for all
+            telling = asyncio.create_task(_tell_what_is_wrong(client, log)) if alone else None
             try:
                 await gateway.serve(signals=True)
             finally:
-                telling.cancel()
+                if telling is not None:
+                    telling.cancel()
             return 0
         finally:
             await ledger.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from intermodal.catalog.nouns import Catalog
 from intermodal.executor.ledger import Ledger
-from intermodal.plans.plan import Candidate, sent
+from intermodal.plans.plan import Candidate, calls_of, sent
 
 
 class Gone:
@@ -16,8 +18,9 @@ class Gone:
         self._catalog = catalog
         self._before: list[dict[str, str]] = []
 
-    def take(self, route: Candidate) -> tuple[dict[str, str], ...]:
-        """Another route from here on. Gives what it sends, behind what hosts got, or may have got, of those before."""
+    def take(self, route: Candidate) -> dict[str, Any]:
+        """Another route from here on. Gives what is told of it (``Replanned``): of what it sends, behind what hosts
+        got, or may have got, of those before."""
         asked, self._ledger.asked = self._ledger.asked, set()
         hosts = {self._catalog.by_id[name].host.id for name in asked if name in self._catalog.by_id}
         if self.route is not None:
@@ -27,4 +30,6 @@ class Gone:
         for send in (*self._before, *map(sent, route.sends)):
             if send not in told:
                 told.append(send)
-        return tuple(told)
+        return {
+            "summary": route.summary, "loses": tuple(route.loses), "calls": calls_of(route), "sends": tuple(told),
+        }  # fmt: skip

@@ -24,7 +24,7 @@ from intermodal.executor.together import NEAR
 from intermodal.executor.workshop import Conversion, Workshop
 from intermodal.executor.world import World
 from intermodal.plans.facts import Facts, Outcome
-from intermodal.plans.plan import Candidate, Plan, calls_of
+from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.request import TIERS, ZONES, Policy, Request
 
@@ -115,8 +115,7 @@ class Replanner:
             Replanned(
                 step=surprise.step, reason=surprise.reason, before=current.id, after=first.id, endpoint=first.endpoint,
                 plan=plan.id, seconds=round(now - began, 6), at=round(now - self._started, 6),
-                summary=first.summary, loses=tuple(first.loses), calls=calls_of(first),
-                sends=shop.gone.take(first),
+                **shop.gone.take(first),
             )
         )  # fmt: skip
         if first.endpoint != current.endpoint:

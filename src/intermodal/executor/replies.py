@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.forcing import ANY_OBJECT, forced
+from intermodal.catalog.forcing import ANY_OBJECT, closable, forced
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import ToolCall
 from intermodal.costing.room import output_limit, room
@@ -44,7 +44,7 @@ async def _generate(course: Course, step: Call) -> Finished:
         return await _nothing_to_ask_about(course, step, nothing)
     await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    held = schema is not None and forced(endpoint.host, schema.schema)
+    held = schema is not None and forced(endpoint.host, closable(schema.schema))
     job = await _job(course, step, endpoint, messages, stands_for, held=held)
     # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
     live = course.shop.world.live and request.policy.streaming == "live"

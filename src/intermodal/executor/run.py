@@ -19,7 +19,7 @@ from intermodal.executor.replan import Replanner
 from intermodal.executor.replies import answered
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import OpenedLike, World
-from intermodal.plans.plan import Candidate, Plan, calls_of
+from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.request import Request
 from intermodal.store.attempts import now
@@ -181,7 +181,8 @@ class Trip:
                     if warning not in self._plan.chosen.warnings:
                         await self._emit(Note(text=f"the fallback {warning}", step=last.step))
             if candidate is not shop.gone.route:
-                await self._emit(_rerouted(candidate, shop))
+                told = shop.gone.take(candidate)
+                await self._emit(Rerouted(after=candidate.id, endpoint=candidate.endpoint, **told))
             self._caller.others = tuple(waiting)
             try:
                 self._finished = await answered(Course(candidate, shop, self._ledger, self._started, replanner))
@@ -238,13 +239,6 @@ class Trip:
             self._send.send_nowait(event)
         except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
-
-
-def _rerouted(candidate: Candidate, shop: Workshop) -> Rerouted:
-    return Rerouted(
-        after=candidate.id, endpoint=candidate.endpoint, summary=candidate.summary, loses=tuple(candidate.loses),
-        calls=calls_of(candidate), sends=shop.gone.take(candidate),
-    )  # fmt: skip
 
 
 def _may_replace(candidate: Candidate, failures: list[Reroute], shop: Workshop, world: World) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.forcing import CLOSING, closable
+from intermodal.catalog.forcing import closable, forced
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.costing.answers import TYPICAL, kind_of
@@ -135,8 +135,7 @@ class Case(Struct):
 
     def forced(self, group: Group) -> bool:
         """Whether a class is held to a schema, such as this one."""
-        host = group.first.host
-        return host.forced_json and (self.closable or host.protocol not in CLOSING)
+        return forced(group.first.host, self.closable)
 
     def tool_rule(self, group: Group) -> str:
         """The rule by which a class counts tools; "" where none go along."""

@@ -401,8 +401,9 @@ class Passage:
             counts = self._counts()
         given_tokens, made_tokens = self._settle_by(usage)
         unsure = exchange.looped or (self._cost is None and bool(way.bound))
-        self._write("estimated" if unsure else "settled", self._outcome(seconds, usage))
-        self._called(seconds)
+        outcome = self._outcome(seconds, usage)
+        self._write("estimated" if unsure else "settled", outcome)
+        self._called(seconds, outcome.usage)
         gateway.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
         name = answered(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
         gateway.conversations.put(name, way.endpoint.id, way.policy)
@@ -415,9 +416,10 @@ class Passage:
         self._cost = self._bill(exchange.usage)
         seconds = time.monotonic() - self._began
         unsure = self._cost is None and bool(way.bound)
-        self._write("estimated" if unsure else "settled", self._outcome(seconds, exchange.usage, error.code))
+        outcome = self._outcome(seconds, exchange.usage, error.code)
+        self._write("estimated" if unsure else "settled", outcome)
         gateway.metrics.used(*self._settle_by(exchange.usage))
-        self._called(seconds, error.code)
+        self._called(seconds, outcome.usage, error.code)
         if self._reply.status:
             self._asked.served.failed(error.code, broken=True)
             self._reply.last(exchange.broken(error))
@@ -445,7 +447,7 @@ class Passage:
         gateway.metrics.attempts[way.endpoint.id, error.code] += 1
         self._settle()
         gateway.note_failure(error)
-        self._called(seconds, error.code)
+        self._called(seconds, _tokens(exchange.usage), error.code)
         self._asked.served.failed(error.code, broken=True)
         self._reply.last(exchange.broken(error))
         return None
@@ -462,10 +464,10 @@ class Passage:
         seconds = time.monotonic() - self._began
         outcome = self._outcome(seconds, None, "cancelled")
         if sent:
-            self._called(seconds, "cancelled")
+            self._called(seconds, _tokens(self._exchange.usage), "cancelled")
         self._write("estimated" if sent else "void", outcome)
 
-    def _called(self, seconds: float, code: str = "") -> None:
+    def _called(self, seconds: float, usage: Told, code: str = "") -> None:
         """Told as what the executor runs is told of its events."""
         exchange = self._exchange
         first = exchange.first_at if self._chat.stream else None
@@ -473,7 +475,7 @@ class Passage:
             Called(
                 step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
                 first=None if first is None else first - self._began,
-                usage=_tokens(exchange.usage), cost=self._cost, finish_reason=exchange.finish, error=code,
+                usage=usage, cost=self._cost, finish_reason=exchange.finish, error=code,
                 output="text",
             )
         )  # fmt: skip

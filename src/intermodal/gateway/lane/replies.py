@@ -157,7 +157,7 @@ def read(data: bytes | memoryview) -> Piece | None:
         (place if call.index is None else call.index, call.id or "", (call.function and call.function.name) or "")
         for place, call in enumerate(said.tool_calls)
     ]) if said.tool_calls else ()  # fmt: skip
-    if choice.message is not None and not all(name for _, name, _ in calls):  # its calls get ids
+    if calls and choice.message is not None and not all(name for _, name, _ in calls):  # its calls get ids
         return None
     text = said.content or ""
     seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
