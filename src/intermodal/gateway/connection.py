@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import httptools
 
+from intermodal.gateway.chunk_sizes import ChunkSizes
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.memory import room
 from intermodal.gateway.messages import Asked, Head, HttpLimits
@@ -116,6 +117,8 @@ class Connection(asyncio.Protocol):
         self._key = OPEN
         self._body: list[bytes] = []
         self._space: bytearray | None = None  # of a large body, filled as it comes
+        self._chunks: ChunkSizes | None = None  # of a body that comes in chunks, while they can be followed
+        self._head_tail = b""  # the last bytes of a head that has not ended
 
     # ---- asyncio's side
 
@@ -154,6 +157,10 @@ class Connection(asyncio.Protocol):
         begins = not (self._inside or self._waiting or self.task)
         if begins and self._before is not None and self._same_again(data, self._before):
             return
+        chunks = self._chunks
+        if chunks is not None and chunks.feed(data) > self._serving.limits.body:
+            self._refuse(self._too_large())
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as stopped:
@@ -162,11 +169,17 @@ class Connection(asyncio.Protocol):
             cause = error.__context__
             self._refuse(cause if isinstance(cause, Refused) else Refused("not a request that can be read", status=400))
         except httptools.HttpParserError:
-            self._refuse(Refused("not HTTP/1.1 as it is written down", status=400))
+            too_large = self._chunks is not chunks and self._announces_too_much(data)
+            what = Refused("not HTTP/1.1 as it is written down", status=400)
+            self._refuse(self._too_large() if too_large else what)
         else:
+            if self._chunks is not chunks and self._announces_too_much(data):
+                self._refuse(self._too_large())
+                return
             alone = not self._waiting and self.task is None
             if headless and self._head is None and (alone or (inside and not self._began)):  # all of it was of one head
                 self._size += len(data)  # a header without end never reaches on_header
+                self._head_tail = (self._head_tail + data[-3:])[-3:]
                 if self._size > 2 * self._serving.limits.head:
                     self._refuse(Refused("headers without end", status=431))
             elif self._space is not None and not self._parser.should_upgrade():
@@ -174,6 +187,17 @@ class Connection(asyncio.Protocol):
                 self._transport.set_protocol(_Filling(self, self._transport, self._space))
             elif begins:
                 self._remember(data)
+
+    def _announces_too_much(self, data: bytes) -> bool:
+        """Return whether the chunks after a head that ends in ``data`` announce more than a body may have.
+
+        Behind another request in the same data they are not followed, and count only as they arrive.
+        """
+        end = (self._head_tail + data).find(b"\r\n\r\n") if self._last_head is None else -1
+        if self._chunks is None or end < 0:
+            self._chunks = None
+            return False
+        return self._chunks.feed(data, end + 4 - len(self._head_tail)) > self._serving.limits.body
 
     def _remember(self, data: bytes) -> None:
         """The head of a request that came whole and alone, if what follows can be told by its bytes."""
@@ -278,6 +302,7 @@ class Connection(asyncio.Protocol):
         coding = head.headers.get("transfer-encoding")
         if coding is not None and (coding.lower() != "chunked" or head.version != "1.1"):
             raise Refused("bodies come whole, or in the chunks of HTTP/1.1", status=501)
+        self._chunks = None if coding is None else ChunkSizes()
         announced = head.length
         if announced is not None and announced > self._serving.limits.body:
             raise self._too_large()

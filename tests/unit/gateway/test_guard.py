@@ -105,6 +105,66 @@ def test_a_body_too_large_is_refused_before_it_is_read(configured: object) -> No
         assert house.gateway.held == 0
 
 
+CHUNKED = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n%b\r\n"
+
+
+@pytest.mark.parametrize("pieces", ["whole", "head and chunks", "single bytes"])
+@pytest.mark.parametrize("chunks", [
+    b"3e9\r\n", b"200\r\n" + b"x" * 512 + b"\r\n1e9\r\n", b"00003E9;a=b\r\n", b"7fffffff\r\n",
+    b"ffffffffffffffff\r\n", b"f" * 17,
+], ids=["first", "second", "extended", "31 bits", "64 bits", "68 bits"])  # fmt: skip
+@pytest.mark.parametrize("coding", [
+    b"transfer-encoding: chunked\r\n", b"Transfer-Encoding: CHUNKED\r\n",
+    b"transfer-encoding: chunked\r\nconnection: upgrade\r\nupgrade: h2c\r\n",
+], ids=["chunked", "capitals", "upgrade"])  # fmt: skip
+def test_a_chunk_that_announces_too_much_is_refused_before_it_comes(
+    configured: object, coding: bytes, chunks: bytes, pieces: str
+) -> None:
+    """Nothing of the chunk is sent, and the client waits for an answer without ending its side."""
+    head = CHUNKED % coding
+    data = {"whole": [head + chunks], "head and chunks": [head, chunks],
+            "single bytes": [bytes([byte]) for byte in head + chunks]}[pieces]  # fmt: skip
+    with House(limits=HttpLimits(body=1000, body_seconds=60, head_seconds=60)) as house:
+        with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=30) as line:
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for piece in data:
+                line.sendall(piece)
+                if pieces != "whole":
+                    time.sleep(0.0005)  # so that they are read one by one, mostly; either is right
+            found = b""
+            while piece := line.recv(65536):
+                found += piece
+        assert status(found) == 413
+        assert house.gateway.held == 0
+
+
+def test_chunks_cut_anywhere_make_the_body_that_was_sent(configured: object, host: FakeHost) -> None:
+    chance = random.Random(20_261_128)
+    body = json.dumps({"model": "cloud/strong", "messages": [{"role": "user", "content": "hello " * 150}]}).encode()
+    with House(limits=HttpLimits(body=len(body))) as house:
+        for number in range(40):
+            cuts = sorted(chance.sample(range(1, len(body)), chance.randrange(12)))
+            parts = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+            extension = chance.choice([b"", b";a=b", b";" + b"x" * 300])
+            coded = b"".join(b"%x%b\r\n%b\r\n" % (len(part), extension, part) for part in parts)
+            trailer = chance.choice([b"", b"t: r\r\n"])
+            one = CHUNKED % b"transfer-encoding: chunked\r\n" + coded + b"0\r\n" + trailer + b"\r\n"
+            last = b"GET /nope HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+            whole = one * chance.randrange(1, 4) + last
+            with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=30) as line:
+                at = 0
+                while at < len(whole):
+                    size = chance.choice((1, 5, 60, 2000, 100_000))
+                    line.sendall(whole[at : at + size])
+                    at += size
+                found = b""
+                while piece := line.recv(65536):
+                    found += piece
+            codes = [int(each.split(b" ")[0]) for each in found.split(b"HTTP/1.1 ")[1:]]
+            assert codes == [200] * (len(codes) - 1) + [404] and len(codes) >= 2, number
+        assert house.gateway.held == 0
+
+
 def test_all_bodies_together_have_a_limit(configured: object) -> None:
     with House(limits=HttpLimits(body=1000, in_flight=1500)) as house:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
