@@ -14,6 +14,7 @@ from intermodal.config_file import HOST, LISTENS, MOST_WORKERS
 if TYPE_CHECKING:
     from intermodal.gateway.lasting import LastingClient
     from intermodal.gateway.logs import Log
+    from intermodal.gateway.workers.worker import Worker
 
 # Seconds after which a thread that computes (rows of the store, the log) gives way to the one that answers. With
 # Python's own 5 ms, one in a hundred of 32 clients waited 31 to 39 ms, with this 20 to 25, at the same rate.
@@ -116,6 +117,19 @@ def _lead(given: dict[str, Any]) -> bool:
 
 
 async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]) -> int:
+    from intermodal.gateway.openfiles import raised
+    from intermodal.gateway.workers.worker import Worker
+
+    raised()
+    worker = Worker(as_worker) if as_worker else None
+    try:
+        return await _served(worker, check, as_json, given)
+    finally:
+        if worker is not None:
+            worker.over()
+
+
+async def _served(worker: Worker | None, check: bool, as_json: bool, given: dict[str, Any]) -> int:
     import asyncio
 
     from msgspec.structs import replace
@@ -128,12 +142,9 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.logs import Log
     from intermodal.gateway.memory import spare_what_stays
-    from intermodal.gateway.openfiles import raised
+    from intermodal.gateway.service_manager import ServiceWatchdog
     from intermodal.gateway.serving import Gateway
-    from intermodal.gateway.workers.worker import Worker
 
-    raised()
-    worker = Worker(as_worker) if as_worker else None
     client = LastingClient()
     settings = replace(client.config.serve, **given)
     log = Log(settings.log_format, settings.log_level, worker=worker.number + 1 if worker is not None else 0)
@@ -164,6 +175,8 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
 
                 return await checked(gateway, books, settings.workers, as_json)
             await gateway.start()
+            if worker is None:  # several have a parent, which watches them
+                ServiceWatchdog().beat_while_turning(asyncio.get_running_loop())
             whom = "with keys" if ledger.access.keyed else "for this machine alone, without keys"
             if worker is None or worker.post.first:
                 many = f", {worker.post.workers} workers" if worker is not None else ""

@@ -91,6 +91,18 @@ class Flock:
         self.child.wait(10)
 
 
+def pid_of(gateway: Flock, line: httpx.Client) -> int:
+    """Which of its processes has the other end of this connection."""
+    stream = line._transport._pool.connections[0]._connection._network_stream  # type: ignore[attr-defined]
+    port = stream.get_extra_info("client_addr")[1]
+    (found,) = (
+        pid
+        for pid in gateway.serving
+        if any(each.raddr and each.raddr.port == port for each in psutil.Process(pid).net_connections("tcp"))
+    )
+    return found
+
+
 def half_asked(url: str) -> tuple[socket.socket, bytes]:
     """A connection on which a request has come but for its end, and that."""
     body = json.dumps({"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}]}).encode()
@@ -205,6 +217,93 @@ def test_a_worker_that_is_killed_is_replaced_and_its_counts_stay(configured: Pat
     until(lambda: gateway.counted(answered) == 4, "counts of the dead are lost, or counted twice")
     until(lambda: all(re.search(rf"^\S+ \[{number}\] POST /v1/chat", gateway.said, re.MULTILINE) for number in (1, 2)),
           "lines of the log have no number")  # fmt: skip
+
+
+# What makes a process hang that runs it when it starts: in Python, and in a call into C that holds the interpreter.
+HANGS = {
+    "python": "lambda *_: [None for _ in iter(int, 1)]",
+    "c": "lambda *_: __import__('re').match('(a+)+$', 'a' * 64 + '!')",
+}
+
+
+@pytest.fixture(params=HANGS)
+def may_hang(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is started now hangs when it gets SIGUSR1. Nothing of the kind is in the product."""
+    folder = tmp_path / "hanging"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(f"import signal; signal.signal(signal.SIGUSR1, {HANGS[request.param]})")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+@pytest.mark.usefixtures("may_hang")
+def test_a_worker_that_hangs_is_replaced_and_its_money_is_settled(
+    configured: Path, host: FakeHost, flock: Flocks, cli: Cli
+) -> None:
+    secret = cli("keys", "create", "app", "--budget", "1/total", "--json").document["secret"]
+    headers = {"authorization": f"Bearer {secret}"}
+    gateway = flock()
+    lines = gateway.lines()
+    paid = [chat(line, headers=headers) for line in lines]
+    host.fault = Fault("silent")  # what is asked now is on its way when its worker hangs
+
+    def ask(line: httpx.Client) -> str:
+        try:
+            return str(chat(line, headers=headers).status_code)
+        except httpx.TransportError as error:
+            return type(error).__name__
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = pool.submit(ask, lines[0])
+        until(lambda: len(host.attempts) == 3, "not asked")
+        host.fault = None
+        hung = pid_of(gateway, lines[0])
+        os.kill(hung, signal.SIGUSR1)
+        end = time.monotonic() + 60
+        while len(gateway.serving) < 3:  # meanwhile the other one answers
+            paid.append(chat(lines[1], headers=headers))
+            assert time.monotonic() < end, "it is never replaced"
+        assert asking.result(60) in ("RemoteProtocolError", "ReadError"), "its connections are closed"
+    assert not alive(hung)
+    assert f"(process {hung}) has not turned its event loop for" in gateway.said and "sitecustomize.py" in gateway.said
+    paid += [chat(line, headers=headers) for line in gateway.lines()]
+    assert {each.status_code for each in paid} == {200}
+    gateway.child.send_signal(signal.SIGTERM)
+    assert gateway.child.wait(60) == 0
+    (row,) = cli("keys", "list", "--json").document["keys"]
+    (booked,) = (each for each in row["spending"] if each["unit"] == "usd")
+    assert booked["set_aside"] == 0 and booked["unknown"] > 0, "what was on its way may be paid"
+    known = sum(float(each.headers["x-intermodal-cost"]) for each in paid)
+    assert booked["spent"] - booked["unknown"] == pytest.approx(known, abs=1e-6)
+
+
+@pytest.mark.usefixtures("may_hang")
+def test_workers_that_hang_or_are_held_do_not_hold_up_the_end(configured: Path, flock: Flocks) -> None:
+    """Nothing in them can be answered any more, so they get no time for that; those that beat get all of it."""
+    configured.write_text("[serve]\ndrain = 300\n" + configured.read_text())
+    gateway = flock(3)
+    os.kill(gateway.serving[0], signal.SIGUSR1)
+    os.kill(gateway.serving[1], signal.SIGSTOP)
+    gateway.child.send_signal(signal.SIGTERM)
+    assert gateway.child.wait(120) == 0, "it did not wait for what cannot end"
+    assert gateway.said.count("has not turned its event loop for") == 2
+    assert not any(map(alive, gateway.serving))
+
+
+def test_workers_whose_parent_stood_still_are_left_alone(configured: Path, flock: Flocks) -> None:
+    gateway = flock()
+    everybody = [gateway.child.pid, *gateway.serving]
+    for pid in everybody:  # as a container that is frozen, or a machine that sleeps
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(4.0)
+    for pid in everybody:
+        os.kill(pid, signal.SIGCONT)
+    assert all(chat(line).status_code == 200 for line in gateway.lines())
+    os.kill(gateway.child.pid, signal.SIGSTOP)
+    time.sleep(4.0)
+    os.kill(gateway.child.pid, signal.SIGCONT)
+    gateway.child.send_signal(signal.SIGHUP)  # it runs again once it obeys
+    until(lambda: len(gateway.serving) == 4, "no new workers")
+    assert "is killed" not in gateway.said
 
 
 def test_a_signal_lets_all_workers_end_their_answers(configured: Path, host: FakeHost, flock: Flocks) -> None:

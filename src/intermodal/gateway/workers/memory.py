@@ -7,6 +7,7 @@ are only memory. Only what is written to takes any.
     plans    for GET /v1/plans/ID                    rows by digest, in pieces
     items    that clients name by their id           the same
     counts   of each worker, for /metrics            two pages each, written in turn: one of them is always whole
+    beats    of each worker's event loop             a number each, that the parent reads (``heartbeat.py``)
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import struct
 from zlib import crc32
 
+from intermodal.gateway.workers.heartbeat import Beats
 from intermodal.gateway.workers.table import Long, Table
 
 _PLACE, _PLACES = 512, 16_384  # bytes of a row, and rows
@@ -27,7 +29,7 @@ _LOOKS = 8  # at pages both of which were written to meanwhile
 
 def made(numbers: int) -> int:
     """The descriptor of a new one, for so many workers at once."""
-    size = _PLACE * _PLACES + 2 * _PIECE * _PIECES + 2 * _PAGE * numbers
+    size = _beats_at(numbers) + Beats.size(numbers)
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("intermodal-workers")
     else:
@@ -37,6 +39,17 @@ def made(numbers: int) -> int:
             descriptor = os.dup(file.fileno())
     os.ftruncate(descriptor, size)
     return descriptor
+
+
+def beats(descriptor: int, numbers: int) -> Beats:
+    """Map the beats alone, which is all that the parent reads."""
+    at = _beats_at(numbers)
+    assert at % mmap.ALLOCATIONGRANULARITY == 0
+    return Beats(memoryview(mmap.mmap(descriptor, Beats.size(numbers), offset=at)))
+
+
+def _beats_at(numbers: int) -> int:
+    return _PLACE * _PLACES + 2 * _PIECE * _PIECES + 2 * _PAGE * numbers
 
 
 class Memory:
@@ -51,7 +64,8 @@ class Memory:
         self.places = Table(view[:plans], _PLACE)
         self.plans = Long(Table(view[plans:items], _PIECE))
         self.items = Long(Table(view[items:counts], _PIECE))
-        self._counts = view[counts:]
+        self._counts = view[counts : _beats_at(numbers)]
+        self.beats = Beats(view[_beats_at(numbers) :])
 
     def write(self, number: int, data: bytes) -> bool:
         """Put it in the place of what this worker wrote before; False where it is too long."""

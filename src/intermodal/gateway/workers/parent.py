@@ -2,12 +2,14 @@
 
 The first worker is started alone: what cannot be served is said once, by it. A worker notices that its parent is gone,
 killed or not, by the end of the line between them, and then ends in order by itself. Workers that die as fast as they
-are started are started more and more slowly while others serve, and given up where none does.
+are started are started more and more slowly while others serve, and given up where none does. A worker whose event
+loop hangs is killed (``heartbeat.py``): nothing in it can be answered any more, so nothing is waited for.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import socket
@@ -15,14 +17,17 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from intermodal.errors import IntermodalError
+from intermodal.gateway.service_manager import ServiceWatchdog
 from intermodal.gateway.workers import memory
+from intermodal.gateway.workers.heartbeat import END_SECONDS, PERIOD, Clock, Pulse, activity_of
 from intermodal.gateway.workers.listening import Shared, renewed
-from intermodal.gateway.workers.worker import Post
+from intermodal.gateway.workers.worker import WHERE, Post
 
 if TYPE_CHECKING:
     from intermodal.config_file import LogLevel
@@ -30,8 +35,11 @@ if TYPE_CHECKING:
 YOUNG = 10.0  # seconds; a worker that dies younger makes the next wait
 PATIENCE = 6  # so many in a row that died young are enough, where none serves
 _WAITS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the next is started, by how many died young
-_GRACE = 10.0  # seconds that a worker gets to end after its answers had theirs
+_GRACE = END_SECONDS  # seconds that a worker gets to end after its answers had theirs
 GENERATIONS = 3  # of workers at once, while old ones end
+_TELLING = 0.2  # seconds that a worker which hangs gets to write where it is
+_FRAMES = 6  # of them that are logged
+_FRAME = re.compile(r'File "(?:[^"]*/)?([^"/]+/[^"/]+|[^"/]+)", line (\d+) in ([^\n]+)')
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -45,6 +53,8 @@ class _Child:
         self.ready = False
         self.silent = False  # it closed the line without a word: it is about to end, which SIGCHLD will tell
         self.leaving = False  # another takes its place
+        self.pulse = Pulse()
+        self.killed = False  # as it hung
 
     @property
     def name(self) -> str:
@@ -71,6 +81,9 @@ class Parent:
         self._say = say
         self._numbers = GENERATIONS * len(sockets)
         self._memory = memory.made(self._numbers)
+        self._beats = memory.beats(self._memory, self._numbers)
+        self._clock = Clock(time.monotonic())
+        self._watchdog = ServiceWatchdog()
         self._children: list[_Child] = []
         self._due: dict[int, float] = {}  # when a worker is to be started, by its slot
         self._young = 0  # that died in a row
@@ -91,10 +104,12 @@ class Parent:
         try:
             self._due[0] = 0.0
             while self._children or self._due:
+                self._watchdog.beat()
                 self._start_due()
                 self._wait(wake)
                 self._obey()
                 self._reap()
+                self._kill_hung()
                 self._kill_late()
         finally:
             for child in self._children:  # an error of ours: none may outlive it
@@ -118,7 +133,7 @@ class Parent:
     def _wait(self, wake: socket.socket) -> None:
         """Until there is a signal, a word from a worker, or something to do."""
         times = [*self._due.values(), *([] if self._until is None else [self._until])]
-        patience = max(0.0, min(times) - time.monotonic()) if times else None
+        patience = max(0.0, min(*times, time.monotonic() + PERIOD) - time.monotonic()) if times else PERIOD
         lines = {child.line: child for child in self._children if not (child.ready or child.silent)}
         found, _, _ = select.select([wake, *lines], [], [], patience)
         with suppress(BlockingIOError):
@@ -157,6 +172,7 @@ class Parent:
     def _start(self, slot: int) -> _Child:
         used = {child.number for child in self._children}
         number = next(number for number in range(self._numbers) if number not in used)
+        self._beats.reset(number)
         ours, theirs = socket.socketpair()
         sockets = tuple(each.fileno() for each in self._sockets[slot])
         post = Post(
@@ -230,7 +246,8 @@ class Parent:
                 return
         elif any(each.started > child.started for each in others):
             return  # it has a successor already
-        self._young = self._young + 1 if time.monotonic() - child.started < YOUNG else 0
+        if not child.killed:  # it did serve: a request that makes one hang must not end the gateway
+            self._young = self._young + 1 if time.monotonic() - child.started < YOUNG else 0
         if self._young >= PATIENCE and not any(each.ready for each in self._children):
             self._failed = IntermodalError(
                 f"{self._young} workers in a row died within {YOUNG:g} s of their start, the last {how}",
@@ -253,6 +270,21 @@ class Parent:
         for child in self._children:
             child.process.send_signal(signal.SIGTERM)
 
+    def _kill_hung(self) -> None:
+        """Kill those whose loop turns no more. What waits at their sockets waits for their successors."""
+        passed = self._clock.step(time.monotonic())
+        for child in self._children:
+            count, activity = self._beats.count(child.number), partial(activity_of, child.process.pid)
+            if child.killed or not child.pulse.look(count, passed, activity):
+                continue
+            child.killed = True
+            if child.pulse.over:
+                self._say("error", f"{child.name} does not end and is killed")
+            else:
+                silent = f"has not turned its event loop for {child.pulse.silent:.1f} s"
+                self._say("error", f"{child.name} {silent} and is killed{_where(child)}")
+            child.process.kill()
+
     def _kill_late(self) -> None:
         if self._until is not None and time.monotonic() >= self._until:
             self._until = time.monotonic() + _GRACE
@@ -263,6 +295,24 @@ class Parent:
     def _close_sockets(self) -> None:
         for each in (line for sockets in self._sockets for line in sockets):
             each.close()
+
+
+def _where(child: _Child) -> str:
+    """The innermost frames of what its main thread does, if it says so in time: file, line and name, and no values."""
+    told = b""
+    until = time.monotonic() + _TELLING
+    with suppress(OSError):
+        child.process.send_signal(WHERE)
+        while time.monotonic() < until:
+            ready, _, _ = select.select([child.line], [], [], until - time.monotonic())
+            more = child.line.recv(65536) if ready else b""
+            if not more:
+                break
+            told += more
+    # All threads are told of, the main one last.
+    last = told.decode(errors="replace").rpartition("hread 0x")[2]
+    frames = _FRAME.findall(last)[:_FRAMES]
+    return "; it is in " + " < ".join(f"{name} ({path}:{line})" for path, line, name in frames) if frames else ""
 
 
 def _not_started(error: OSError) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import faulthandler
 import os
+import signal
 import socket
 from collections.abc import Sequence
 
@@ -10,10 +13,12 @@ import msgspec
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
+from intermodal.gateway.workers.heartbeat import start_beating
 from intermodal.gateway.workers.listening import Shared, taken
 from intermodal.gateway.workers.memory import Memory
 
 READY = b"r"
+WHERE = signal.SIGUSR2  # a worker that gets it writes to the line where each of its threads is, even while it hangs
 
 
 class Post(Value):
@@ -47,6 +52,7 @@ class Worker:
         except (msgspec.MsgspecError, OSError, ValueError):
             raise UsageError("workers are started by serve --workers N, and by nobody else") from None
         self._line.setblocking(False)
+        faulthandler.register(WHERE, file=post.line, all_threads=True)
 
     @property
     def number(self) -> int:
@@ -58,8 +64,13 @@ class Worker:
         return self._line.fileno()
 
     def ready(self) -> None:
-        """Tell the parent that it serves."""
+        """Tell the parent that it serves; from now on the running loop beats."""
+        start_beating(self.memory.beats, self.number, asyncio.get_running_loop())
         try:
             self._line.send(READY)
         except OSError:  # gone, which ``line`` says too
             return
+
+    def over(self) -> None:
+        """Tell the parent that the loop is over, which is no hang."""
+        self.memory.beats.end(self.number)

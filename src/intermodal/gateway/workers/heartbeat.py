@@ -1,0 +1,129 @@
+"""Heartbeat of the workers: each counts the turns of its event loop in shared memory, and the parent watches the count.
+
+A worker whose loop hangs (a loop in Python, a call into C that holds the interpreter) looks alive to the system: only
+the loop itself can tell that it turns. Writing a number is all that it costs; nobody is woken by it.
+
+The parent counts silence by its own steps, a bounded part of each: where the machine slept, or the parent was stopped,
+time passed for nobody. Silence alone is not enough, either: a worker that could run and was given no processor is slow,
+and one that waits for a disk or is held by a debugger cannot be helped by its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+PERIOD = 0.5  # seconds between two beats, and between two looks at them
+SILENT_SECONDS = 2.5  # without a beat, after which a worker is taken for hung
+END_SECONDS = 10.0  # that a worker may take to end once its loop is over
+_STEP = 2 * PERIOD  # of a pause of the parent itself, so much counts as silence of the others
+_CPU_SECONDS = 1.25  # that a worker which could run must have used since its last beat: less, and it got no turn
+_OVER = (1 << 64) - 1
+_LINE = 64  # bytes of a beat: each has a cache line of its own
+
+
+class Beats:
+    """``view``: memory that is shared. A count of 0 is a worker that does not serve yet."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._counts = view.cast("Q")
+
+    @staticmethod
+    def size(numbers: int) -> int:
+        """Bytes for so many workers."""
+        return numbers * _LINE
+
+    def beat(self, number: int) -> None:
+        at = self._at(number)
+        if self._counts[at] != _OVER:
+            self._counts[at] += 1
+
+    def end(self, number: int) -> None:
+        """The loop of this worker is over: it beats no more, and is about to end."""
+        self._counts[self._at(number)] = _OVER
+
+    def reset(self, number: int) -> None:
+        """Another worker gets this number."""
+        self._counts[self._at(number)] = 0
+
+    def count(self, number: int) -> int:
+        return self._counts[self._at(number)]
+
+    @staticmethod
+    def _at(number: int) -> int:
+        return number * _LINE // 8
+
+
+def start_beating(beats: Beats, number: int, loop: asyncio.AbstractEventLoop) -> None:
+    """Beat for as long as the loop turns."""
+
+    def beat() -> None:
+        beats.beat(number)
+        loop.call_later(PERIOD, beat)
+
+    beat()
+
+
+class Activity(NamedTuple):
+    """What the main thread of a process does: its state as in proc(5), and the processor time it has used."""
+
+    state: str
+    cpu: float
+
+
+def activity_of(pid: int) -> Activity | None:
+    """None where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()
+        used = int(fields[11]) + int(fields[12])  # fields 14 and 15 of proc(5): utime and stime
+        return Activity(fields[0], used / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+class Clock:
+    """Time in which its owner ran: of a pause between two readings at most one step counts."""
+
+    def __init__(self, now: float) -> None:
+        self._last = now
+
+    def step(self, now: float) -> float:
+        """Seconds since the last step that count."""
+        passed = min(now - self._last, _STEP)
+        self._last = now
+        return passed
+
+
+class Pulse:
+    """What the parent knows of one worker's beats."""
+
+    def __init__(self) -> None:
+        self.silent = 0.0  # seconds without a beat
+        self.over = False  # its loop is over
+        self._count = 0
+        self._cpu = 0.0  # it had used when its silence began
+
+    def look(self, count: int, passed: float, activity: Callable[[], Activity | None]) -> bool:
+        """Whether it is to be killed, after ``passed`` more seconds of the parent's time. ``activity``: its main
+        thread's, now."""
+        if count != self._count or not count:
+            self.over = count == _OVER
+            self._count, self.silent = count, 0.0
+            return False
+        if not self.silent and not self.over:
+            found = activity()
+            self._cpu = found.cpu if found is not None else 0.0
+        self.silent += passed
+        if self.over:
+            return self.silent >= END_SECONDS
+        return self.silent >= SILENT_SECONDS and self._hangs(activity())
+
+    def _hangs(self, found: Activity | None) -> bool:
+        if found is None:
+            return True
+        if found.state in "Dt":  # it waits for a disk and cannot be killed either; a debugger holds it
+            return False
+        return found.state != "R" or found.cpu - self._cpu >= _CPU_SECONDS
