@@ -135,6 +135,53 @@ async def test_A4_a_host_that_is_down_gets_little_more_than_the_calls_that_are_m
         assert len(bench.store.attempts(1_000_000)) == len(wall.hits)
 
 
+@pytest.mark.parametrize("headers", [{}, {"retry-after": "1"}, {"retry-after": "10"}], ids=["", "1 s", "10 s"])
+@pytest.mark.parametrize("others", [0, 1])
+async def test_A4_the_budget_holds_for_any_number_of_requests_side_by_side(
+    tmp_path: Path, full_gates: bool, headers: dict[str, str], others: int
+) -> None:
+    """A hundred at once fail before the first of them is sent again. The clock stands still: nothing is added to the
+    budget meanwhile."""
+    calls = 2000 if full_gates else 200
+    waiting = [0]
+
+    async def together(seconds: float) -> None:
+        waiting[0] += 1
+        for _ in range(calls):  # until all that are to wait have begun to
+            before = waiting[0]
+            await anyio.sleep(0.002)
+            if waiting[0] == before:
+                break
+
+    asked = [0] * (1 + others)
+
+    def script(model: str, number: int) -> Play:
+        asked[int(model.removeprefix("down"))] += 1
+        return refusal(503, headers=headers)
+
+    with Wall(script, keeps=False) as wall:
+        endpoints = [endpoint(wall, f"down{number}") for number in range(1 + others)]
+        bench = world_of(
+            tmp_path, *endpoints, upstreams=Upstreams(), clock=lambda: 1000.0, sleep=together,
+            jitter=random.Random(SEED).random,
+        )  # fmt: skip
+        request, opened = question()
+        transport = Transport()
+        room = anyio.CapacityLimiter(100)  # connections at once: what the wall's machine takes
+
+        async def client() -> None:
+            async with room:
+                with pytest.raises(errors.CallError):
+                    async for _ in run(steps(*endpoints), request, opened, bench.world(transport)):
+                        pass
+
+        async with anyio.create_task_group() as group:
+            for _ in range(calls):
+                group.start_soon(client)
+        await transport.aclose()
+    assert max(asked) <= calls + int(SHARE * calls) + BURST
+
+
 async def test_A4_a_few_failures_are_mended(tmp_path: Path, full_gates: bool) -> None:
     calls = 10_000 if full_gates else 120
     chance = random.Random(SEED)

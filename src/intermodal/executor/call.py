@@ -11,13 +11,14 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Protocol
 from intermodal.content import Value
-from intermodal.events import Actual, AttemptFailed, Event, Retrying, StepProgress, Thought, Usage
+from intermodal.events import Actual, AttemptFailed, Event, StepProgress, Thought, Usage
 from intermodal.executor import standing
 from intermodal.executor.bill import bill
 from intermodal.executor.job import Driver, Job, Made
 from intermodal.executor.ledger import Entry, Ledger
 from intermodal.executor.retry import Decision
 from intermodal.executor.shortcomings import taught
+from intermodal.executor.upstream import UpstreamCall
 from intermodal.executor.world import World
 from intermodal.media.definitions import named
 from intermodal.plans.plan import Candidate
@@ -102,8 +103,8 @@ class Caller:
         deadline: on ``world.clock``, None for none. started: when the run began, on the same.
 
     ``others`` are routes that are left to be taken. ``insist``: endpoints that were passed over, as they failed too
-    often of late or wanted to be waited for, are asked all the same: nobody else is left. ``tried``: the first attempt
-    was made already.
+    often of late or wanted to be waited for, are asked all the same: nobody else is left. ``passed_over``: those that
+    wanted to be waited for, with the error that said so. ``tried``: the first attempt was made already.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Caller:
     ) -> None:
         self.insist = False
         self.tried: Tried | None = None
+        self.passed_over: dict[str, errors.IntermodalError] = {}
         self.others: Sequence[Candidate] = ()
         self.started = started
         self.world = world
@@ -148,24 +150,28 @@ class Caller:
         Raises Reroute where another endpoint may do it, else the error of the last attempt.
         """
         tried, self.tried = self.tried, None
+        again = False  # it was asked before in this run, and is sent the same once more
         if tried is None:
             if (shut := standing.shut(self, job)) is not None:
                 raise Reroute(shut, job.step, shut.what, held=True)
+            again = standing.comes_back(self, job)
             await standing.wait_out(self, job)
         upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
         number = 0
-        at_their_cost = False  # it is sent again although nobody said when that would be welcome
         spent: list[float | None] = []
         while True:
             number += 1
-            attempt: Attempt | Tried = tried or Attempt(self, job, say, think)
-            if tried is None:
-                upstreams.begin(name, job.endpoint.host.id, clock(), again=at_their_cost)
+            if tried is not None:
+                attempt: Attempt | Tried = tried
+            else:
+                again |= number > 1
+                upstream = upstreams.begin(name, job.endpoint.host.id, clock(), again=again)
+                attempt = Attempt(self, job, say, think, upstream)
             tried = None
             try:
                 made = await attempt.make()
             except errors.IntermodalError as error:
-                upstreams.end(name, error, clock())
+                attempt.upstream.end(error, clock())
                 error.step = error.step or job.step.id
                 if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
                     raise
@@ -177,26 +183,21 @@ class Caller:
                         error.taught, error.resendable = True, False
                 if isinstance(error, errors.ContextExceeded) and job.chat is not None and job.chat.tools:
                     upstreams.overfull(name, named(job.chat.tools))
-                decision = standing.decided(self, error, job, number, committed())
-                passed_over = standing.rather_elsewhere(self, error, job, decision)
-                if passed_over:
-                    decision = msgspec.structs.replace(decision, kind="reroute", delay=0.0)
+                decision, passed_over = standing.decided(self, error, job, number, committed())
                 await self._tell(attempt, error, decision)
+                if passed_over:
+                    self.passed_over[name] = error
                 if decision.kind == "reroute":
                     raise Reroute(error, job.step, decision.reason, held=passed_over) from error
                 if decision.kind == "stop":
                     raise
-                at_their_cost = not standing.welcome(error)
                 retract()
-                reason = f"{name} {decision.reason}"
-                delay = round(decision.delay, 3)
-                await self.emit(Retrying(step=job.step.id, reason=reason, delay=delay, at=self.at()))
-                await self.sleep(decision.delay)
+                await standing.wait_to_resend(self, error, job, decision)
             except BaseException:
-                upstreams.left(name)
+                attempt.upstream.leave()
                 raise
             else:
-                upstreams.end(name, None, clock())
+                attempt.upstream.end(None, clock())
                 assert isinstance(attempt, Attempt)
                 return Done(made=made, actual=attempt.actual(tuple(spent)))
 
@@ -236,11 +237,12 @@ class Tried:
     """
 
     def __init__(
-        self, error: errors.CallError, endpoint: str, *, run: str, cost: float | None, counts: float | None,
+        self, error: errors.CallError, upstream: UpstreamCall, *, run: str, cost: float | None, counts: float | None,
         paid: bool, seconds: float,
     ) -> None:  # fmt: skip
         self.error = error
-        self.endpoint = endpoint
+        self.upstream = upstream
+        self.endpoint = upstream.endpoint
         self.sent = True
         self.run = run
         self.cost = cost
@@ -264,7 +266,9 @@ class Attempt:
         job: Job,
         say: Callable[[str], Awaitable[None]] | None,
         think: Callable[[Thought], Awaitable[None]] | None,
+        upstream: UpstreamCall,
     ) -> None:
+        self.upstream = upstream
         self.key = caller.world.find_key(job.endpoint.host) or ""
         self.cost: float | None = 0.0
         self.endpoint = job.endpoint.id
@@ -301,7 +305,7 @@ class Attempt:
     async def say(self, text: str) -> None:
         if self._first_at is None and text:
             self._first_at = self._clock()
-            self._caller.world.upstreams.end(self.endpoint, None, self._first_at)  # it is at work again
+            self.upstream.first_word()
         if self._say is not None:
             await self._say(text)
         if self._entry is not None:

@@ -9,11 +9,14 @@ import msgspec
 from intermodal import errors
 from intermodal.events import Retrying
 from intermodal.executor.job import Job
-from intermodal.executor.retry import FIRST_WAIT, NO_MORE, PATIENCE, Decision, decide, may_resend
+from intermodal.executor.retry import FIRST_WAIT, NO_MORE, PATIENCE, Decision, decide, reason_of
 from intermodal.plans.step import Call
 
 if TYPE_CHECKING:
     from intermodal.executor.call import Caller
+
+
+_SPENT = "and too many of our calls to it were sent again already"
 
 
 def shut(caller: Caller, job: Job) -> errors.CallError | None:
@@ -25,6 +28,34 @@ def shut(caller: Caller, job: Job) -> errors.CallError | None:
     error = errors.Overloaded(what, where=job.endpoint.id, todo="try again later", sent=False, retry_after=seconds)
     error.step = job.step.id
     return error
+
+
+def comes_back(caller: Caller, job: Job) -> bool:
+    """Whether this run asked it before, and passed it over because it wanted to be waited for: then this is a resend.
+
+    Raises Reroute where the host's budget of resends does not allow it.
+    """
+    from intermodal.executor.call import Reroute
+
+    error = caller.passed_over.pop(job.endpoint.id, None)
+    if error is None:
+        return False
+    upstreams, host = caller.world.upstreams, job.endpoint.host.id
+    if not welcome(error) and not upstreams.acquire(host, caller.world.clock()):
+        raise Reroute(error, job.step, f"{reason_of(error)} {_SPENT}")
+    return True
+
+
+async def wait_to_resend(caller: Caller, error: errors.IntermodalError, job: Job, decision: Decision) -> None:
+    """Wait before the same endpoint is asked again. Who leaves meanwhile leaves the resend to others."""
+    delay, reason = round(decision.delay, 3), f"{job.endpoint.id} {decision.reason}"
+    try:
+        await caller.emit(Retrying(step=job.step.id, reason=reason, delay=delay, at=caller.at()))
+        await caller.sleep(decision.delay)
+    except BaseException:
+        if not welcome(error):
+            caller.world.upstreams.give_back(job.endpoint.host.id, caller.world.clock())
+        raise
 
 
 async def wait_out(caller: Caller, job: Job) -> None:
@@ -58,25 +89,41 @@ def rather_elsewhere(caller: Caller, error: errors.IntermodalError, job: Job, de
     return any(name not in endpoints for endpoints in calls)
 
 
-def decided(caller: Caller, error: errors.IntermodalError, job: Job, number: int, committed: bool) -> Decision:
-    """What follows attempt ``number``, by the table and by what is left of the host's budget of resends."""
+def decided(
+    caller: Caller, error: errors.IntermodalError, job: Job, number: int, committed: bool
+) -> tuple[Decision, bool]:
+    """What follows attempt ``number``, by the table and by what is left of the host's budget of resends, and whether it
+    is come back to later (``rather_elsewhere``).
+
+    A resend is paid for here, before it is waited for: whoever is decided a moment later finds the budget without it.
+    """
     world = caller.world
-    now = world.clock()
-    closed = not caller.insist and world.upstreams.shut_for(job.endpoint.id, now) > 0
-    affordable = not closed and (welcome(error) or world.upstreams.affords(job.endpoint.host.id, now))
-    decision = decide(
-        error,
-        attempt=number if affordable else NO_MORE,
-        committed=committed,
-        pay_twice=world.pay_twice,
-        remaining=caller.remaining,
-        jitter=world.jitter(),
-        paid=caller.ledger.maybe_paid,
-    )
-    if decision.kind == "resend" or affordable or committed or not may_resend(error, number):
-        return decision
-    why = "and fails again and again" if closed else "and too many of our calls to it were sent again already"
-    return msgspec.structs.replace(decision, reason=f"{decision.reason} {why}")
+    now, jitter = world.clock(), world.jitter()
+
+    def after(attempt: int) -> Decision:
+        return decide(
+            error,
+            attempt=attempt,
+            committed=committed,
+            pay_twice=world.pay_twice,
+            remaining=caller.remaining,
+            jitter=jitter,
+            paid=caller.ledger.maybe_paid,
+        )
+
+    decision = after(number)
+    if decision.kind != "resend":
+        return decision, False
+    if not caller.insist and world.upstreams.shut_for(job.endpoint.id, now) > 0:
+        why = "and fails again and again"
+    elif rather_elsewhere(caller, error, job, decision):
+        return msgspec.structs.replace(decision, kind="reroute", delay=0.0), True
+    elif welcome(error) or world.upstreams.acquire(job.endpoint.host.id, now):
+        return decision, False
+    else:
+        why = _SPENT
+    decision = after(NO_MORE)
+    return msgspec.structs.replace(decision, reason=f"{decision.reason} {why}"), False
 
 
 def welcome(error: errors.IntermodalError) -> bool:

@@ -3,8 +3,12 @@ what they turned out not to take.
 
 A breaker per endpoint: after ``TRIPS`` failures in a row it is left alone for ``COOLDOWN`` seconds, then one call at a
 time finds out whether it is back. It steers, it does not refuse: where nobody else can do it, it is asked all the same.
-A budget of resends per host (a token bucket): a host that is down gets little more than the calls that are made. Times
-are handed in; nothing here waits.
+A budget of resends per host (a token bucket): a host that is down gets little more than the calls that are made. A
+resend is paid for when it is decided on, not when it is sent, so that those who wait side by side cannot spend the same
+token. Times are handed in; nothing here waits.
+
+``UpstreamCall`` is the life of one call as the breaker counts it. The executor and the lane both go through it, so a
+host stands with a client as it does whichever way its calls take.
 """
 
 from __future__ import annotations
@@ -27,11 +31,15 @@ _LISTS = 256  # of tools, of which it is known who had no room for them
 MOST = 100.0  # how many of the share may be saved up
 
 
-@dataclass
+@dataclass(eq=False)
 class _Breaker:
     failures: int = 0
     until: float = 0.0  # left alone until then
-    probing: bool = False  # a call is finding out
+    probe: UpstreamCall | None = None  # the call that is finding out
+
+    @property
+    def probing(self) -> bool:
+        return self.probe is not None
 
 
 @dataclass
@@ -44,12 +52,15 @@ class _Budget:
 class Upstreams:
     """One per client. Endpoints and hosts by their ids. ``keep``: what is learned is handed to it, to be kept.
 
+    ``processes``: how many share the resends that a host gets every second; each has its part.
     ``refusals`` counts how often it was learned that an endpoint has no room for a list of tools.
     """
 
-    def __init__(self, keep: Callable[[Shortcoming], None] = lambda shortcoming: None) -> None:
+    def __init__(self, keep: Callable[[Shortcoming], None] = lambda shortcoming: None, processes: int = 1) -> None:
         self._keep = keep
         self._breakers: dict[str, _Breaker] = {}
+        self._answering: dict[str, _Breaker] = {}  # was closed by a first word, of an answer that may yet break off
+        self.share(processes)
         self._budgets: dict[str, _Budget] = {}
         self._paused: dict[str, float] = {}
         self.learned: tuple[Shortcoming, ...] = ()
@@ -99,39 +110,40 @@ class Upstreams:
             return True
         return not (self.shut_for(endpoint, now) or self.paused_for(endpoint, now))
 
-    def begin(self, endpoint: str, host: str, now: float, *, again: bool) -> None:
-        """A call begins. ``again``: it is sent again at the host's expense, whose budget pays for it."""
-        breaker = self._breakers.get(endpoint)
-        if breaker is not None and breaker.failures >= TRIPS:
-            breaker.probing = True
-            breaker.until = now + COOLDOWN
+    def begin(self, endpoint: str, host: str, now: float, *, again: bool) -> UpstreamCall:
+        """A call begins. ``again``: it is a resend, which ``acquire`` has paid for, or which its host asked for."""
+        call = UpstreamCall(self, endpoint)
+        if self._breakers:
+            breaker = self._breakers.get(endpoint)
+            if breaker is not None and breaker.failures >= TRIPS:
+                breaker.probe = call
+                breaker.until = now + COOLDOWN
         budget = self._budget(host, now)
         if not again:
             budget.saved = min(MOST, budget.saved + SHARE)
-        elif budget.floor >= 1:
-            budget.floor -= 1
-        else:
-            budget.saved -= 1
+        return call
 
-    def end(self, endpoint: str, error: errors.IntermodalError | None, now: float) -> None:
-        """A call ended: well, or with ``error``. An error that says that somebody is at work there is a good end."""
-        if error is not None and not reached(error):
-            self.left(endpoint)
-            return
-        if error is None or not trips(error):
+    def _works(self, endpoint: str) -> None:
+        if self._breakers or self._answering:
             self._breakers.pop(endpoint, None)
-            return
-        breaker = self._breakers.setdefault(endpoint, _Breaker())
-        breaker.failures += 1
-        breaker.probing = False
+            self._answering.pop(endpoint, None)
+
+    def _speaks(self, endpoint: str) -> None:
+        breaker = self._breakers.pop(endpoint, None)
+        if breaker is not None:
+            self._answering[endpoint] = breaker
+
+    def _fails(self, call: UpstreamCall, now: float, *, spoke: bool) -> None:
+        breaker = self._breakers.setdefault(call.endpoint, _Breaker())
+        before = self._answering.pop(call.endpoint, None) if spoke else None
+        breaker.failures += 1 + (before.failures if before is not None else 0)
         if breaker.failures >= TRIPS:
             breaker.until = now + COOLDOWN
 
-    def left(self, endpoint: str) -> None:
-        """A call was given up, and says nothing of the endpoint."""
-        breaker = self._breakers.get(endpoint)
-        if breaker is not None:
-            breaker.probing = False
+    def _gives_up_probe(self, call: UpstreamCall) -> None:
+        breaker = self._breakers.get(call.endpoint) if self._breakers else None
+        if breaker is not None and breaker.probe is call:
+            breaker.probe = None
 
     # ---- how long an endpoint asked us to wait ---------------------------------------------------
 
@@ -144,18 +156,76 @@ class Upstreams:
 
     # ---- the budget of resends ------------------------------------------------------------------
 
-    def affords(self, host: str, now: float) -> bool:
-        """Whether something may be sent to this host again."""
+    def share(self, processes: int) -> None:
+        """Take a part of the resends a second, as one of so many processes that ask the same hosts."""
+        self._floor, self._burst = FLOOR / processes, max(1.0, BURST / processes)
+
+    def acquire(self, host: str, now: float) -> bool:
+        """Take leave to send something to this host again; False where its budget is spent."""
         budget = self._budget(host, now)
-        return budget.floor >= 1 or budget.saved >= 1
+        if budget.floor >= 1:
+            budget.floor -= 1
+        elif budget.saved >= 1:
+            budget.saved -= 1
+        else:
+            return False
+        return True
+
+    def give_back(self, host: str, now: float) -> None:
+        """Return what ``acquire`` took, where nothing was sent after all."""
+        budget = self._budget(host, now)
+        budget.floor = min(self._burst, budget.floor + 1)
 
     def _budget(self, host: str, now: float) -> _Budget:
         budget = self._budgets.get(host)
         if budget is None:
-            budget = self._budgets[host] = _Budget(at=now)
-        budget.floor = min(BURST, budget.floor + max(0.0, now - budget.at) * FLOOR)
+            budget = self._budgets[host] = _Budget(floor=self._burst, at=now)
+        budget.floor = min(self._burst, budget.floor + max(0.0, now - budget.at) * self._floor)
         budget.at = now
         return budget
+
+
+class UpstreamCall:
+    """One call, from ``Upstreams.begin`` until it ended or was left. Only the first of several ends counts.
+
+    A first word shows that the endpoint is at work: a probe has found out, and nobody waits for the rest of a long
+    answer. Only an answer that then breaks off counts as a failure after all, in a row with those before it; who stops
+    reading has nothing to say about the endpoint.
+    """
+
+    __slots__ = ("_over", "_spoke", "_upstreams", "endpoint")
+
+    def __init__(self, upstreams: Upstreams, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self._upstreams = upstreams
+        self._spoke = self._over = False
+
+    def first_word(self) -> None:
+        """The endpoint has begun to answer."""
+        if not self._spoke and not self._over:
+            self._spoke = True
+            if self._upstreams._breakers:
+                self._upstreams._speaks(self.endpoint)
+
+    def end(self, error: errors.IntermodalError | None, now: float) -> None:
+        """It ended: well, or with ``error``. An error that says that somebody is at work there is a good end."""
+        if error is not None and not reached(error):
+            self.leave()
+        elif not self._over:
+            self._over = True
+            self._upstreams._gives_up_probe(self)
+            if error is None or not trips(error):
+                self._upstreams._works(self.endpoint)
+            else:
+                self._upstreams._fails(self, now, spoke=self._spoke)
+
+    def leave(self) -> None:
+        """It was given up. That it had begun to answer still counts."""
+        if not self._over:
+            self._over = True
+            self._upstreams._gives_up_probe(self)
+            if self._spoke:
+                self._upstreams._works(self.endpoint)
 
 
 def reached(error: errors.IntermodalError) -> bool:

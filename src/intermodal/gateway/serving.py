@@ -117,6 +117,7 @@ class Gateway:
         """Be one of several processes: listen where it says, and know what the others know. Before ``start``."""
         self.worker = worker
         self.limits = self.limits.for_each_of(worker.post.workers)
+        self.client.upstreams.share(worker.post.workers)
         self.conversations = Conversations(worker.memory.places)
         self.plans = Plans(worker.memory.plans)
         self.items = Items(shared=worker.memory.items)

@@ -11,7 +11,7 @@ from tests.unit.executor.routes import Bench, asked, plan, route, say, see
 from intermodal import errors
 from intermodal.catalog.nouns import Catalog, Shortcoming
 from intermodal.events import AttemptFailed
-from intermodal.executor.upstream import BURST, COOLDOWN, FLOOR, SHARE, TRIPS, Upstreams
+from intermodal.executor.upstream import BURST, COOLDOWN, FLOOR, SHARE, TRIPS, UpstreamCall, Upstreams
 from intermodal.plans.analyze import explain_analyze
 from intermodal.testing import FakeHost
 
@@ -26,9 +26,12 @@ def host() -> Iterator[FakeHost]:
 
 def shut(upstreams: Upstreams, failures: int = TRIPS, at: float = 0.0) -> Upstreams:
     for _ in range(failures):
-        upstreams.begin("h:m", "h", at, again=False)
-        upstreams.end("h:m", DOWN, at)
+        begun(upstreams, at).end(DOWN, at)
     return upstreams
+
+
+def begun(upstreams: Upstreams, at: float = 0.0) -> UpstreamCall:
+    return upstreams.begin("h:m", "h", at, again=False)
 
 
 def test_an_endpoint_is_left_alone_after_failures_in_a_row_and_no_sooner() -> None:
@@ -41,19 +44,65 @@ def test_an_endpoint_is_left_alone_after_failures_in_a_row_and_no_sooner() -> No
 
 def test_after_the_cooldown_one_call_finds_out_and_the_others_wait_for_it() -> None:
     upstreams = shut(Upstreams())
-    upstreams.begin("h:m", "h", COOLDOWN, again=False)
+    probe = begun(upstreams, COOLDOWN)
     assert upstreams.shut_for("h:m", COOLDOWN) > 0
-    upstreams.end("h:m", DOWN, COOLDOWN + 1)
+    probe.end(DOWN, COOLDOWN + 1)
     assert upstreams.shut_for("h:m", COOLDOWN + 2) == COOLDOWN - 1
-    upstreams.begin("h:m", "h", 20.0, again=False)
-    upstreams.end("h:m", None, 20.0)
+    begun(upstreams, 20.0).end(None, 20.0)
     assert upstreams.shut_for("h:m", 20.0) == 0
+
+
+def test_a_call_of_before_does_not_end_the_probe() -> None:
+    upstreams = Upstreams()
+    old = begun(upstreams)
+    shut(upstreams)
+    probe = begun(upstreams, COOLDOWN)
+    old.end(DOWN, COOLDOWN + 1)
+    assert upstreams.shut_for("h:m", 3 * COOLDOWN) > 0, "one at a time: the probe is still on its way"
+    probe.end(DOWN, 3 * COOLDOWN)
+    assert upstreams.shut_for("h:m", 4 * COOLDOWN) == 0
+
+
+def test_a_first_word_closes_the_breaker_and_an_answer_that_breaks_off_opens_it_again() -> None:
+    upstreams = shut(Upstreams())
+    probe = begun(upstreams, COOLDOWN)
+    probe.first_word()
+    assert upstreams.shut_for("h:m", COOLDOWN) == 0, "nobody waits for the rest of a long answer"
+    probe.end(errors.StreamCut("cut"), 2 * COOLDOWN)
+    assert upstreams.shut_for("h:m", 2 * COOLDOWN) == COOLDOWN
+
+
+def test_streams_that_all_break_off_are_failures_in_a_row() -> None:
+    upstreams = Upstreams()
+    for _ in range(TRIPS):
+        assert upstreams.shut_for("h:m", 0.0) == 0
+        call = begun(upstreams)
+        call.first_word()
+        call.end(errors.StreamCut("cut"), 0.0)
+    assert upstreams.shut_for("h:m", 0.0) == COOLDOWN
+
+
+def test_a_good_end_between_a_first_word_and_its_break_ends_the_row() -> None:
+    upstreams = shut(Upstreams(), TRIPS - 1)
+    slow, quick = begun(upstreams), begun(upstreams)
+    slow.first_word()
+    quick.end(None, 0.0)
+    slow.end(errors.StreamCut("cut"), 0.0)
+    assert shut(upstreams, TRIPS - 2).shut_for("h:m", 0.0) == 0
+    assert shut(upstreams, 1).shut_for("h:m", 0.0) > 0
+
+
+def test_who_leaves_after_the_first_word_leaves_a_working_endpoint() -> None:
+    upstreams = shut(Upstreams(), TRIPS - 1)
+    call = begun(upstreams)
+    call.first_word()
+    call.leave()
+    assert shut(upstreams, 1).shut_for("h:m", 0.0) == 0
 
 
 def test_a_probe_that_is_given_up_says_nothing() -> None:
     upstreams = shut(Upstreams())
-    upstreams.begin("h:m", "h", COOLDOWN, again=False)
-    upstreams.left("h:m")
+    begun(upstreams, COOLDOWN).leave()
     assert upstreams.shut_for("h:m", 2 * COOLDOWN) == 0
 
 
@@ -71,14 +120,14 @@ def test_a_probe_that_is_given_up_says_nothing() -> None:
 )
 def test_an_endpoint_that_says_no_is_at_work(error: errors.CallError) -> None:
     upstreams = shut(Upstreams(), TRIPS - 1)
-    upstreams.end("h:m", error, 0.0)
+    begun(upstreams).end(error, 0.0)
     assert shut(upstreams, TRIPS - 1).shut_for("h:m", 0.0) == 0
 
 
 def test_what_never_reached_an_endpoint_neither_opens_nor_closes_it() -> None:
     upstreams = shut(Upstreams(), TRIPS - 1)
-    upstreams.end("h:m", errors.UnsupportedModality("cannot be said", sent=False), 0.0)
-    upstreams.end("h:m", errors.BudgetExceeded("too dear"), 0.0)
+    begun(upstreams).end(errors.UnsupportedModality("cannot be said", sent=False), 0.0)
+    begun(upstreams).end(errors.BudgetExceeded("too dear"), 0.0)
     assert shut(upstreams, 1).shut_for("h:m", 0.0) > 0
 
 
@@ -88,12 +137,31 @@ def test_resends_are_a_share_of_the_calls_and_a_few_a_second() -> None:
     for call in range(1000):
         now = call / 100
         upstreams.begin("h:m", "h", now, again=False)
-        while upstreams.affords("h", now):
+        while upstreams.acquire("h", now):
             upstreams.begin("h:m", "h", now, again=True)
             sent += 1
     assert sent <= BURST + FLOOR * 10 + SHARE * 1000
     assert sent >= FLOOR * 9 + SHARE * 900
-    assert Upstreams().affords("h", 0.0), "and another host has its own"
+    assert upstreams.acquire("other", 10.0), "and another host has its own"
+
+
+def test_processes_share_the_resends_of_a_second() -> None:
+    sent = 0
+    for _ in range(4):
+        upstreams = Upstreams(processes=4)
+        for second in range(100):
+            while upstreams.acquire("h", float(second)):
+                sent += 1
+    assert FLOOR * 99 <= sent <= BURST + FLOOR * 99
+
+
+def test_a_resend_that_was_not_sent_is_left_to_others() -> None:
+    upstreams = Upstreams()
+    for _ in range(3):
+        while upstreams.acquire("h", 0.0):
+            pass
+        upstreams.give_back("h", 0.0)
+        assert upstreams.acquire("h", 0.0) and not upstreams.acquire("h", 0.0)
 
 
 def test_what_was_learned_corrects_a_catalog_and_nothing_else(host: FakeHost) -> None:

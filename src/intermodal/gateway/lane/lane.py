@@ -269,7 +269,7 @@ class Lane:
         tried, given = failure
         gateway = self._gateway
         if tried is not None:
-            gateway.client.upstreams.end(tried.endpoint, tried.error, time.monotonic())
+            tried.upstream.end(tried.error, time.monotonic())
         if gateway.ledger is not None and given is not None:
             if tried is None:
                 gateway.ledger.release(given)

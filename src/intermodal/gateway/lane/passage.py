@@ -22,6 +22,7 @@ from intermodal.executor.guard import STOPPED
 from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.replies import ending
 from intermodal.executor.replies import refused as refusal_of
+from intermodal.executor.upstream import UpstreamCall
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import answered
@@ -76,6 +77,7 @@ class Passage:
         self._began = self._sent_at = time.monotonic()
         self._started = time.time()
         self._ids = new_ids(self._started)
+        self._upstream: UpstreamCall
         self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue)
         self._pipe: Pipe | None = None
         self._given: Reservation | None = None
@@ -93,11 +95,11 @@ class Passage:
 
         Raises Refused where the key's budget does not allow it.
         """
-        if not self._may_ask:
+        if not self._may_ask():
             return Failure(None, None)
         self._given = await self._admitted()
         self._asked.sent, self._asked.counted = 1, True
-        if not self._noted():
+        if not self._may_ask() or not self._noted():  # meanwhile another call may have become the probe
             return Failure(None, self._given)
         self._planned()
         self._asks()
@@ -135,7 +137,7 @@ class Passage:
         """Send it now, if that needs nothing to be waited for; ``over`` is called later, when it is answered, or has
         failed before anything was shown. False: nothing was done."""
         ledger, pipes = self._gateway.ledger, self._lane.pipes
-        if not self._may_ask:
+        if not self._may_ask():
             return False
         pipe = pipes.take(self._way.target, self._began)
         if pipe is None:
@@ -161,7 +163,6 @@ class Passage:
 
     # ---- both ----------------------------------------------------------------------------------
 
-    @property
     def _may_ask(self) -> bool:
         """The endpoint is not left alone."""
         return self._gateway.client.upstreams.free(self._way.endpoint.id, self._began)
@@ -175,8 +176,8 @@ class Passage:
 
     def _asks(self) -> None:
         """From here on the endpoint is told how it ends: ``_end``, or ``_left``."""
-        way = self._way
-        self._gateway.client.upstreams.begin(way.endpoint.id, way.endpoint.host.id, self._began, again=False)
+        endpoint, upstreams = self._way.endpoint, self._gateway.client.upstreams
+        self._upstream = upstreams.begin(endpoint.id, endpoint.host.id, self._began, again=False)
 
     def _planned(self) -> None:
         """Whoever is told of a plan is told of this one."""
@@ -324,6 +325,7 @@ class Passage:
     # ---- a stream ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
+        self._upstream.first_word()
         if self._silence is not None:
             self._silence.end()
         self._open()
@@ -383,7 +385,7 @@ class Passage:
         gateway, way, exchange, chat = self._gateway, self._way, self._exchange, self._chat
         self._lane.taken += 1
         now = time.monotonic()
-        gateway.client.upstreams.end(way.endpoint.id, None, now)
+        self._upstream.end(None, now)
         usage, seconds, text = exchange.usage, now - self._began, "".join(exchange.text)
         if exchange.items and bytes(chat.fields.get("store", b"")) != b"false":
             keep = gateway.items.keeper(self._asked.owner)
@@ -412,7 +414,7 @@ class Passage:
         """The model would not. Nobody else is asked instead; raises what it is."""
         gateway, way, exchange = self._gateway, self._way, self._exchange
         error = refusal_of(way.endpoint, "".join(exchange.refusal), way.step.id)
-        gateway.client.upstreams.end(way.endpoint.id, None, time.monotonic())
+        self._upstream.end(None, time.monotonic())
         self._cost = self._bill(exchange.usage)
         seconds = time.monotonic() - self._began
         unsure = self._cost is None and bool(way.bound)
@@ -437,13 +439,13 @@ class Passage:
         self._write("estimated" if paid else "void", outcome, runs=shown)
         if not shown:
             tried = Tried(
-                error, way.endpoint.id, run=self._ids[1].hex(), cost=cost, counts=self._counts(), paid=paid,
+                error, self._upstream, run=self._ids[1].hex(), cost=cost, counts=self._counts(), paid=paid,
                 seconds=seconds,
             )  # fmt: skip
             tried.sent = self._pipe is not None
             return Failure(tried, self._given)
         gateway = self._gateway
-        gateway.client.upstreams.end(way.endpoint.id, error, time.monotonic())
+        self._upstream.end(error, time.monotonic())
         gateway.metrics.attempts[way.endpoint.id, error.code] += 1
         self._settle()
         gateway.note_failure(error)
@@ -454,8 +456,8 @@ class Passage:
 
     def _left(self) -> None:
         """The client left, or the server stops: nobody knows what was made, so what was set aside counts."""
-        gateway, way, sent = self._gateway, self._way, self._pipe is not None
-        gateway.client.upstreams.left(way.endpoint.id)
+        way, sent = self._way, self._pipe is not None
+        self._upstream.leave()
         self._cost = 0.0 if way.free or not sent else None
         if sent:
             self._settle()

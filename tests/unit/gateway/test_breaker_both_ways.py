@@ -1,0 +1,114 @@
+"""The circuit breaker lives the same life whether the lane or the executor makes the calls: sequences of requests."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.gates.wall import HEAD, ROLE, Play, Wall, answer, chunk, delta, refusal
+from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.taskless import without_tasks
+from tests.unit.gateway.test_streams import until
+
+from intermodal.executor.upstream import TRIPS
+from intermodal.gateway.serving import Gateway
+
+ENDPOINT = "cloud:cloud/strong"
+DOWN = refusal(502)  # no resend follows it: one request is one call
+WORKS = answer(["all", " is", " well"])
+BEGINS = Play((HEAD, chunk(ROLE), chunk(delta("Pa")), 30.0), paid=True)
+BREAKS = Play((HEAD, chunk(ROLE), chunk(delta("Pa"))), end="fin", paid=True)
+
+
+class Sequence:
+    """A gateway before a host that plays what it is told to next."""
+
+    def __init__(self, house: House, wall: Wall, plays: list[Play]) -> None:
+        self._house, self._wall, self._plays = house, wall, plays
+
+    def ask(self, play: Play, **more: Any) -> int:
+        self._plays[:] = [play]
+        status = self._house.chat(max_tokens=50, **more).status_code
+        self._rest()
+        return status
+
+    def leave(self, play: Play) -> None:
+        """Read the first word, and go."""
+        self._plays[:] = [play]
+        tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}], "stream": True}
+        body = json.dumps({**tree, "max_tokens": 50}).encode()
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", self._house.gateway.port)) as line:
+            line.sendall(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+            found = b""
+            while b"Pa" not in found:
+                found += line.recv(4096)
+        until(lambda: self._wall.hits[-1].left is not None)
+        self._rest()
+
+    def _rest(self) -> None:
+        until(lambda: not self._house.gateway.active)
+
+    @property
+    def shut(self) -> bool:
+        return self._house.gateway.client.upstreams.shut_for(ENDPOINT, time.monotonic()) > 0
+
+    @property
+    def taken(self) -> int:
+        return self._house.taken
+
+
+@pytest.fixture(params=["executor", "lane", "lane without a task"])
+def sequence(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sequence]:
+    plays: list[Play] = []
+
+    async def closed(*asked: object) -> None:
+        return None
+
+    def before(gateway: Gateway) -> None:
+        if request.param == "executor":
+            gateway.lane.ready = closed  # type: ignore[method-assign,assignment]
+        elif request.param == "lane without a task":
+            without_tasks(gateway)
+
+    with Wall(lambda model, number: plays[0]) as wall:
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "i.toml", ("cloud", wall.base_url, STRONG))))
+        with House(before=before) as house:
+            found = Sequence(house, wall, plays)
+            yield found
+            assert found.ask(WORKS) == 200 and (found.taken > 0) == (request.param != "executor")
+
+
+def test_a_stream_that_worked_until_its_reader_left_ends_a_row_of_failures(sequence: Sequence) -> None:
+    for _ in range(TRIPS - 1):
+        assert sequence.ask(DOWN) == 502
+    sequence.leave(BEGINS)
+    assert sequence.ask(DOWN) == 502
+    assert not sequence.shut
+    for _ in range(TRIPS - 1):
+        assert not sequence.shut
+        sequence.ask(DOWN)
+    assert sequence.shut, "and those that follow are counted from there"
+    assert sequence.ask(WORKS) == 200
+    assert not sequence.shut
+
+
+def test_streams_that_break_off_are_failures_in_a_row(sequence: Sequence) -> None:
+    for _ in range(TRIPS):
+        assert not sequence.shut
+        assert sequence.ask(BREAKS, stream=True) == 200, "a word was shown"
+    assert sequence.shut
+    assert sequence.ask(WORKS) == 200
+
+
+def test_a_whole_answer_ends_a_row_of_failures(sequence: Sequence) -> None:
+    for _ in range(TRIPS - 1):
+        sequence.ask(DOWN)
+    assert sequence.ask(WORKS) == 200
+    sequence.ask(DOWN)
+    assert not sequence.shut
