@@ -96,8 +96,16 @@ def test_B1_a_finish_reason_is_a_proper_end_with_or_without_done(end: str) -> No
     assert read(stream(delta(content="a"), delta("stop"), end=end)) == [TextDelta(text="a"), Finish(reason="stop")]
 
 
-def test_B1_done_is_a_proper_end_without_a_finish_reason() -> None:
-    assert read(stream(delta(content="a"))) == [TextDelta(text="a"), Finish(reason="stop")]
+@pytest.mark.parametrize("reason", [None, "", "null", "None"])
+def test_B1_done_without_a_finish_reason_is_a_cut(reason: str | None) -> None:
+    events = read(stream(delta(reason, content="a")))
+    assert text_of(events) == "a" and "without saying why" in error_of(events).what
+
+
+def test_B1_done_is_a_proper_end_of_a_host_that_is_known_to_say_no_more() -> None:
+    decoder = Decoder("host:m")
+    decoder.reasonless = True
+    assert [*decoder.feed(stream(delta(content="a"))), *decoder.close()] == [TextDelta(text="a"), Finish(reason="stop")]
 
 
 def test_B1_nothing_at_all_is_a_cut() -> None:

@@ -18,7 +18,7 @@ FINISH_REASONS: Mapping[str, str] = {
 
 
 class Decoder(Decoding):
-    """Its proper end is ``message_stop``, or the reason to stop that comes before it."""
+    """Its proper end is the reason to stop; ``message_stop`` after it is the last word."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
@@ -37,7 +37,7 @@ class Decoder(Decoding):
             self._read_usage(tree.get("usage"))
             self._read_end(mapping(tree.get("delta")))
         elif kind == "message_stop":
-            self._finish()
+            self._last_word()
 
     def _read_reply(self, tree: Mapping[str, Any]) -> None:
         for index, block in enumerate(items(tree.get("content"))):

@@ -1,7 +1,9 @@
 """What every wire's reply decoder does alike: collect what arrives, notice the proper end, call a cut a cut.
 
 A decoder ends in exactly one :class:`Finish` or :class:`Error`. A reply that stops before its wire's proper end was
-cut; selling its text as an answer would be a lie. What the events of a wire mean is in the file of that wire.
+cut; selling its text as an answer would be a lie. A stream that ends in good order without a reason is taken for cut,
+too: a proxy that lost its server closes what it began in just this way. What a reply says after its reason for the end
+is no part of the answer. What the events of a wire mean is in the file of that wire.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from intermodal.wire.ndjson import NdjsonReader
 from intermodal.wire.sse import LineTooLong, SseEvent, SseReader
 
 MAX_DOCUMENT = 64 << 20  # bytes of a reply that is not a stream
+UNEXPLAINED = "ended its answer without saying why"
+NO_REASON = "no_finish_reason"  # the quirk of a host whose streams end so
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
 
 
@@ -38,8 +42,10 @@ class Decoding:
 
     ``done`` becomes True at the wire's last word or an error: read no further. ``complete`` becomes True with the
     reason for the end: some hosts then send usage, some nothing and keep the connection open, so wait a
-    moment at most and close.
+    moment at most and close. ``reasonless``: its host is known to give no reason, so the last word alone is an end.
     """
+
+    reasonless = False
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         """``headers`` of the reply, with lower-case names, help to classify an error inside it."""
@@ -125,7 +131,7 @@ class Decoding:
                 return
             data = event.data.strip()
             if data == "[DONE]":
-                self._finish()
+                self._last_word()
             elif data:  # an event of nothing keeps a connection alive
                 self._read_json(event.data, name=event.event)
 
@@ -144,8 +150,17 @@ class Decoding:
                 self._end(Error(error=status.classify(200, self._headers, tree, self._endpoint)))
             elif whole:
                 self._read_reply(tree)
+            elif self.complete:
+                self._read_more(tree, name)
             else:
                 self._read_event(tree, name)
+
+    def _read_more(self, tree: Mapping[str, Any], name: str) -> None:
+        """An event after the one with the reason: it counts, or says that something failed; its words are dropped."""
+        before, reason, refused = len(self._out), self._reason, self._refused
+        self._read_event(tree, name)
+        self._out[before:] = [event for event in self._out[before:] if isinstance(event, (Usage, Finish, Error))]
+        self._reason, self._refused = reason, refused
 
     def _parsed(self, data: bytes | str) -> Any:
         """Raises ValueError for what is no JSON."""
@@ -157,6 +172,13 @@ class Decoding:
         return found
 
     # ---- the end
+
+    def _last_word(self) -> None:
+        """The wire's sign that nothing more comes."""
+        if self.complete or self.reasonless:
+            self._finish()
+        else:
+            self._fail(UNEXPLAINED)
 
     def _finish(self) -> None:
         self._out_usage()

@@ -30,6 +30,7 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
+from intermodal.wire.decoding import NO_REASON
 from intermodal.wire.openai_chat_served import decode_request
 from intermodal.wire.openai_reply import Decoder
 from intermodal.wire.schemas import bounded, rooted
@@ -50,6 +51,7 @@ IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 QUIRKS: Mapping[str, str] = {
     "max_completion_tokens": "the length limit is called max_completion_tokens (OpenAI's reasoning models)",
     "no_stream_options": "stream_options is refused, so no usage comes with a stream",
+    NO_REASON: "a stream ends with [DONE] and never says why; anywhere else that is an answer that was cut",
     "strict_subset": "a schema is forced strictly only within OpenAI's subset; others are sent as not strict",
     "no_json_object": "any object is forced by a schema: there is no json_object (LM Studio, Perplexity)",
     "no_audio": "input_audio parts are refused",

@@ -1,6 +1,6 @@
 """The reply to an OpenAI chat completion: a stream of server-sent events, or one JSON document.
 
-Its proper end is a finish reason or ``[DONE]``; of a document, that it is whole.
+Its proper end is a finish reason; ``[DONE]`` after it is the last word. Of a document, that it is whole.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ FINISH_REASONS: Mapping[str, str] = {
     "content_filter": "content_filter", "safety": "content_filter", "refusal": "content_filter",
     "tool_calls": "tool_call", "function_call": "tool_call", "tool_use": "tool_call",
 }  # fmt: skip
+_UNSAID = frozenset({"null", "none"})  # a reason that is none, in the words of servers that write it so
 _PADDED = re.compile(r"[^=]+={0,2}")
 
 
@@ -81,12 +82,12 @@ class Decoder(Decoding):
         if self.done:
             return
         reason = choice.get("finish_reason")
-        if isinstance(reason, str) and reason:
-            if reason.lower() == "error":  # OpenRouter: the provider failed in the middle
+        if isinstance(reason, str) and (said := finish_of(reason)):
+            if said == "error":  # OpenRouter: the provider failed in the middle
                 self._fail("the provider failed in the middle of the answer")
                 return
             self.complete = True
-            self._reason = FINISH_REASONS.get(reason.lower(), status.quote(reason.lower())[:40])
+            self._reason = status.quote(said)[:40]
 
     def _read_speech(self, audio: Any, *, told: bool) -> None:
         """A spoken answer: its words, unless they were ``told`` beside it, and its sound in base64, which some hosts
@@ -136,6 +137,12 @@ class Decoder(Decoding):
     def _read_usage(self, usage: Any, tier: str) -> None:
         if isinstance(usage, Mapping):
             self._usage = read_usage(usage, tier)
+
+
+def finish_of(reason: str) -> str:
+    """Why an answer ended, in OpenTelemetry GenAI's word where there is one; "" for a reason that is none."""
+    said = reason.lower()
+    return FINISH_REASONS.get(said, "" if said in _UNSAID else said)
 
 
 def chosen(indexes: Iterable[Any]) -> Any:

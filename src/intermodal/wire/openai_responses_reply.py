@@ -9,10 +9,11 @@ from typing import Any
 from intermodal.wire import status
 from intermodal.wire._json import count, dumps, items, mapping, word
 from intermodal.wire.call import Candidates, Error, OpaqueBlock, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
-from intermodal.wire.decoding import Decoding, arguments_of, call_named
+from intermodal.wire.decoding import UNEXPLAINED, Decoding, arguments_of, call_named
 from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
 
 OWN = "openai_responses"  # of content.Opaque
+ENDED = frozenset({"", "completed", "incomplete", "failed"})  # states of a response at its end; some servers say none
 _TEXT: Mapping[str, Callable[..., ReasoningDelta | RefusalDelta]] = {
     "response.reasoning_summary_text.delta": partial(ReasoningDelta, summary=True),
     "response.reasoning_text.delta": ReasoningDelta,
@@ -103,7 +104,10 @@ class Decoder(Decoding):
             self._out_usage()
             self._end(Error(error=status.classify(200, self._headers, response, self._endpoint)))
             return
-        reason = word(mapping(response.get("incomplete_details")).get("reason"))
+        reason, state = word(mapping(response.get("incomplete_details")).get("reason")), word(response.get("status"))
+        if state not in ENDED or (state == "incomplete" and not reason):
+            self._fail(UNEXPLAINED)
+            return
         if reason:
             self._reason = FINISH_REASONS.get(reason, status.quote(reason.lower())[:40])
         else:

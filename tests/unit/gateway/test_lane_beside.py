@@ -282,6 +282,12 @@ CASES: dict[str, Case] = {
     ),
     "unended": Case([Model([events(ROLE, delta("Paris"), delta(None, "stop")[:-1])])], COUNTED),
     "noreason": Case([Model([events(ROLE, delta("Paris"), DONE)])], COUNTED),
+    "reasonless": Case(
+        [Model([events(ROLE, delta("Paris"), usage(5), DONE)], host='quirks = ["no_finish_reason"]')], COUNTED
+    ),
+    "wordsafter": Case(
+        [Model([events(ROLE, delta("Paris"), delta(None, "stop"), delta(" was"), usage(5), DONE)])], COUNTED
+    ),
     "nodone": Case([Model([answer(WORDS, done=False)])], COUNTED),
     "hangs": Case([Model([events(ROLE, delta("Paris"), delta(None, "stop"), end="stall")])], COUNTED),
     "names": Case(
@@ -375,7 +381,8 @@ CASES: dict[str, Case] = {
 SAMPLE = (
     "onedown", "twodown", "livedown", "plain", "counted", "settings", "nothings", "toolslive", "toolturns",
     "turns", "png", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive", "partslive",
-    "unasked", "atonce", "misnamed", "torncrlf", "apart", "lines", "unended", "noreason", "names", "early",
+    "unasked", "atonce", "misnamed", "torncrlf", "apart", "lines", "unended", "noreason", "reasonless", "wordsafter",
+    "names", "early",
     "cutinband", "namederror", "firstinband", "ones503", "twos500", "twogone", "livetoolong", "thenbusy",
     "once",
 )  # fmt: skip

@@ -44,7 +44,7 @@ from intermodal.wire.call import (
     WireEvent,
     WireText,
 )
-from intermodal.wire.decoding import Decoding
+from intermodal.wire.decoding import NO_REASON, Decoding
 from intermodal.wire.turns import TurnMaker
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     guard = LoopGuard() if job.stop_loops else None
     async with _posted(job, world, line, server, encoded) as response:
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
+        decoder.reasonless = NO_REASON in job.endpoint.host.quirks
         async for event in _events(response, decoder):
             turn.add(event)
             if isinstance(event, TextDelta):

@@ -50,6 +50,7 @@ class LiveAnew(Live):
     def _decoding(self) -> Decoding:
         if self._decoder is None:
             self._decoder = self._reader.decoder(self._endpoint, self._headers)
+            self._decoder.reasonless = self._teller.reasonless
         return self._decoder
 
     @property

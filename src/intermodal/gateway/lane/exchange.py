@@ -28,7 +28,7 @@ from intermodal.wire import status
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Error, ToolCallDelta, WireEvent
 from intermodal.wire.call import Usage as Counts
-from intermodal.wire.decoding import Decoding
+from intermodal.wire.decoding import UNEXPLAINED, Decoding
 from intermodal.wire.halves import Halves, joined
 from intermodal.wire.openai_chat_served import usage_of
 from intermodal.wire.openai_reply import chosen
@@ -260,6 +260,7 @@ class Teller(NamedTuple):
         told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then.
         tokens: of a text, where nobody else counts them.
         wanted: it asks for the usage. guarded: an answer that repeats itself is stopped. fields: as they came.
+        reasonless: the host is known not to say why an answer ended.
     """
 
     reply: Reply
@@ -271,6 +272,7 @@ class Teller(NamedTuple):
     wanted: bool
     guarded: bool
     fields: Mapping[str, Any]
+    reasonless: bool
 
 
 class Live(Exchange):
@@ -349,10 +351,7 @@ class Live(Exchange):
         if not payload:
             return ""
         if payload == b"[DONE]":
-            if not self.finish:  # its end, all the same
-                self.finish = "content_filter" if self.refusal else "stop"
-                through.append(self._why("stop"))
-            return "done"
+            return "done" if self.finish else self._unexplained(through)
         piece = None if b"event: error" in event and not simple else read(payload)
         if piece is None or (piece.calls and piece.unnamed(self.calls)):
             return self._reread_event(event, through)
@@ -362,6 +361,8 @@ class Live(Exchange):
                 return ""
             simple &= looked[0] is payload
             payload, piece = looked
+        if self.finish and piece.of_an_answer:  # it is over
+            return self._dropped(payload, piece)
         self._note(piece)
         self._sample = payload
         if piece.model != self._named or not piece.model:
@@ -380,6 +381,27 @@ class Live(Exchange):
         if self._guard is not None and piece.text and self._loops(piece.text):
             return "looped"
         return ""
+
+    def _unexplained(self, through: list[bytes]) -> End:
+        """The last word, of a stream that did not say why it ended."""
+        if self._teller.reasonless:
+            self.finish = "content_filter" if self.refusal else "stop"
+            through.append(self._why("stop"))
+            return "done"
+        self._told_before(through)
+        self._fail(self._cut(UNEXPLAINED))
+        return ""
+
+    def _dropped(self, payload: bytes, piece: Piece) -> End:
+        """Words after the end of the answer, which nobody hears; what is counted with them is heard."""
+        if piece.usage is not None:
+            self.usage, self._last, self._counted = piece.usage, payload, piece.counted
+        return ""
+
+    def _note(self, piece: Piece) -> None:
+        super()._note(piece)
+        if self.finish:
+            self._like = None  # from here on each event is looked at
 
     def _looked(self, payload: bytes, piece: Piece) -> tuple[bytes, Piece] | None:
         """The chunk without answers that nobody asked for (the first is ours), None where nothing is left.

@@ -43,12 +43,10 @@ class LiveMessage(Live):
             self._fail(self._wrong(event + b"\n\n"))
             return ""
         if found.type == "message_stop":
-            if self.finish:
-                return "done"
-            self._told_before(through)
-            self._fail(self._cut("stopped without saying why"))
-            return ""
+            return "done" if self.finish else self._unexplained(through)
         counted = self._counted_in(found)
+        if self.finish:  # it is over: what is counted is heard, and words are not
+            return ""
         for place, call, tool in found.started:
             self.calls[place] = (call, tool)
         found = self._heard(found)
@@ -69,6 +67,12 @@ class LiveMessage(Live):
         if self._guard is not None and found.text and self._loops(found.text):
             return "looped"
         return ""
+
+    def _unexplained(self, through: list[bytes]) -> End:
+        if not self._teller.reasonless:
+            return super()._unexplained(through)
+        self.finish = "stop"  # which is written with what is told of the run
+        return "done"
 
     def _counted_in(self, found: Event) -> bytes:
         """Note what it counts. Gives counts as clients read them where those of the host are none; else nothing."""

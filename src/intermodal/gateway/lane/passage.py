@@ -42,6 +42,7 @@ from intermodal.store.rows import Outcome, Work
 from intermodal.store.slate import uuid_of
 from intermodal.telemetry.served import Called
 from intermodal.wire.call import Usage
+from intermodal.wire.decoding import NO_REASON
 
 if TYPE_CHECKING:
     from intermodal.gateway.lane.lane import Lane
@@ -214,7 +215,7 @@ class Passage:
         guarded = way.endpoint.host.zone != "internet"
         teller = Teller(
             self._reply, self._chat.model, self._begin, self._told, self._wrong, self._count, self._chat.usage, guarded,
-            self._chat.fields,
+            self._chat.fields, NO_REASON in way.endpoint.host.quirks,
         )  # fmt: skip
         self._exchange = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
         if way.tongue.dialect.comment:

@@ -16,7 +16,7 @@ from intermodal.wire import openai_chat_served
 from intermodal.wire._json import MOST, are_counts, dumps
 from intermodal.wire.call import Usage
 from intermodal.wire.halves import loads_with_halves, marked
-from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
+from intermodal.wire.openai_reply import finish_of, read_usage
 
 DONE = b"data: [DONE]\n\n"
 UNCOUNTED = (
@@ -114,6 +114,11 @@ class Piece(msgspec.Struct, frozen=True):
     indexes: tuple[Any, ...] = (0,)  # of the choices that it has
 
     @property
+    def of_an_answer(self) -> bool:
+        """It is a part of one, or its end, and no count alone."""
+        return bool(self.text or self.visible or self.refusal or self.finish or self.calls)
+
+    @property
     def of_words(self) -> bool:
         """It says words, and nothing else."""
         more = self.refusal or self.finish or self.calls or self.usage is not None
@@ -161,7 +166,7 @@ def read(data: bytes | memoryview) -> Piece | None:
         return None
     text = said.content or ""
     seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
-    finish = FINISH_REASONS.get(reason.lower(), reason[:40]) if reason else ""
+    finish = finish_of(reason)[:40] if reason else ""
     indexes = tuple([each.index or 0 for each in reply.choices])
     return Piece(text, seen, said.refusal or "", finish, usage, counted, bytes(reply.model), calls, indexes=indexes)
 

@@ -15,6 +15,7 @@ from intermodal.wire import openai_responses_written
 from intermodal.wire._json import are_counts, dumps
 from intermodal.wire.call import Usage
 from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
+from intermodal.wire.openai_responses_reply import ENDED
 
 UNCOUNTED = dumps(openai_responses_written.usage_of(Usage()))
 # Letters of an id that nobody else has. Clients name what was said by it later, so that a short one, which may come
@@ -98,6 +99,12 @@ class Reply(msgspec.Struct):
         return self.status == "failed" or (bool(error) and error != _NULL)
 
     @property
+    def ended(self) -> bool:
+        """Whether it is at its end, and says why."""
+        reason = self.incomplete_details and self.incomplete_details.reason
+        return self.status is not None and self.status in ENDED and (self.status != "incomplete" or bool(reason))
+
+    @property
     def plain(self) -> bool:
         """Whether clients find in it all that they fold an answer of."""
         known = bool(self.id) and self.created_at is not None and self.status is not None
@@ -136,7 +143,7 @@ def read(data: bytes | memoryview) -> Piece | None:
     """None for what is no response, or an unusual one, or an error; then the codec says which."""
     try:
         reply = _reply.decode(data)
-        if reply.failed or not reply.plain or reply.output is None:
+        if reply.failed or not reply.ended or not reply.plain or reply.output is None:
             return None
         usage, counted = reply.counted()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

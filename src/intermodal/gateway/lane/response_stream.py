@@ -101,7 +101,7 @@ class LiveResponse(LiveAnew):
         if not payload:
             return ""
         if payload == b"[DONE]":
-            return self._unsaid_end() if self.begun else self._start_anew(through)
+            return self._unexplained(through) if self.begun else self._start_anew(through)
         try:
             found = self._found(payload)
             end = self._look(found)
@@ -185,7 +185,8 @@ class LiveResponse(LiveAnew):
     def _look_at_end(self, found: _Event) -> End | None:
         reply = reply_of(found.response)
         said = len(reply.output or ())
-        if reply.failed or not self._started or (not self.begun and (said != len(self._done) or not reply.plain)):
+        known = self.begun or (said == len(self._done) and reply.plain)
+        if reply.failed or not reply.ended or not self._started or not known:
             return None
         raw = bytes(found.response)
         if said < len(self._done):
@@ -198,8 +199,9 @@ class LiveResponse(LiveAnew):
     def _ends(self, reason: str) -> None:
         self.finish = "content_filter" if self.refusal else reason
 
-    def _unsaid_end(self) -> End:
-        """It ended in good order, but did not say how."""
+    def _unexplained(self, through: list[bytes]) -> End:
+        if not self._teller.reasonless:
+            return super()._unexplained(through)
         self._ends("tool_call" if self.calls else "stop")
         self._number += 1
         raw = put_together({**self._started, "status": b'"completed"', "output": self._output()})
