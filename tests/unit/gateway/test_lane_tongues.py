@@ -274,7 +274,7 @@ def ollama_call(**more: Any) -> dict[str, Any]:
     return {"function": {"name": "weather", "arguments": {"at": "Paris"}, **more}}
 
 
-OLLAMA_TOOL = {
+OLLAMA_TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
 }
