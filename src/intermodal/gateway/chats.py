@@ -127,10 +127,10 @@ def _says(part: Part) -> bool:
 
 def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> Refused:
     """``name``: of the field that holds what is said."""
-    given = msgspec.json.decode(fields[name], type=list[msgspec.Raw] | str)
+    given = msgspec.json.decode(fields.get(name, b"null"), type=list[msgspec.Raw] | str | None)
     if not given and isinstance(given, list):
         return Refused("there are no messages", status=400)
-    if isinstance(given, str):
+    if given is None or isinstance(given, str):
         what = f"{name} says nothing"
     elif len(given) == 1:
         what = f"{name}[0] says nothing"

@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -118,6 +118,12 @@ OLLAMA = Dialect(
     about=lambda: {"now": lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z")},
     takes=_COMMON | {"messages", "format", "options"},
     within={"options": frozenset({"num_predict", "temperature", "top_p", "stop", "seed"})},
+)  # fmt: skip
+GENERATE = replace(
+    OLLAMA, reads="ollama_generate_served", writes="ollama_generate_served", asks="prompt",
+    takes=(OLLAMA.takes - {"messages", "tools"}) | {
+        "prompt", "system", "images", "raw", "template", "context", "suffix",
+    },
 )  # fmt: skip
 ERRORS: Mapping[str, Callable[[BaseException], bytes]] = {
     "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.gateway import chats, described, explained, health, listing, metrics, works
-from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect
+from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.guard import asks_first, leave
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head
@@ -59,6 +59,8 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/v1/messages"): _chats(MESSAGES, body=_JSON),
     ("POST", "/v1/messages/count_tokens"): Door(explained.count_tokens, body=_JSON),
     ("POST", "/api/chat"): _chats(OLLAMA),  # its clients send no content-type
+    ("POST", "/api/generate"): Door(partial(chats.chat, dialect=GENERATE)),
+    ("POST", "/api/embed"): Door(works.embed),
     ("GET", "/api/tags"): Door(listing.tags),
     ("GET", "/api/ps"): Door(listing.running),
     ("POST", "/api/show"): Door(listing.show),
@@ -84,9 +86,7 @@ _NOT_HERE: Mapping[str, str] = {
     "/v1/messages/batches": "no batches are kept here",
     "/v1/moderations": "nothing is judged here",
     "/v1/realtime": "calls are not held here: send the recording",
-    "/api/generate": "only chats are served: use /api/chat",
-    "/api/embed": "use /v1/embeddings",
-    "/api/embeddings": "use /v1/embeddings",
+    "/api/embeddings": "use /api/embed",
     "/api/pull": "weights come by: intermodal pull",
 }
 

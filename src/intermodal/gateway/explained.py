@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.gateway.chats import asked_for
-from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect
+from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import fields_of
@@ -41,6 +41,8 @@ def _dialect(asked: Asked) -> Dialect:
         return MESSAGES
     if "input" in fields:
         return RESPONSES
+    if "prompt" in fields and "messages" not in fields:
+        return GENERATE
     return OLLAMA if _OLLAMAS.intersection(fields) or _PICTURES in bytes(fields.get("messages", b"")) else CHAT
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Raw
@@ -34,6 +34,7 @@ from intermodal.request import (
     TranscriptOutput,
 )
 from intermodal.wire import openai_works_served as wire
+from intermodal.wire.ollama_embed_served import read_embed, write_embed
 from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 # Fields of a request that are understood, door by door. Others are named in a header of the answer.
 _COMMON = frozenset({"model", "intermodal", "user"})
 EMBEDDINGS = _COMMON | {"input", "encoding_format", "dimensions"}
+EMBED = _COMMON | {"input", "truncate", "dimensions"}
 SPEECH = _COMMON | {"input", "voice", "response_format", "speed", "stream_format"}
 PICTURES = _COMMON | {
     "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "negative_prompt", "stream",
@@ -97,16 +99,45 @@ def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
 
 
 async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
-    """``POST /v1/embeddings``: each text is a request of its own, several at once."""
+    """``POST /v1/embeddings``."""
     fields = fields_of(asked, tokens.MOST)
     wanted = await read_large(wire.read_embeddings, asked.body)
+    made = await _embedded(gateway, asked, fields, wanted, EMBEDDINGS)
+    usage = {"prompt_tokens": made.tokens[0], "total_tokens": made.tokens[0], "intermodal": made.about}
+    body = wire.write_embeddings(made.vectors, wanted.call.model, wanted.encoding, usage)
+    reply.whole(200, body, {**JSON, **made.head})
+
+
+async def embed(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``POST /api/embed``: Ollama's. A text that is too long is an error here, as with ``truncate: false`` there."""
+    fields = fields_of(asked)
+    wanted = await read_large(read_embed, asked.body)
+    known = EMBED if bytes(fields.get("truncate", b"")) == b"false" else EMBED - {"truncate"}
+    made = await _embedded(gateway, asked, fields, wanted, known)
+    body = write_embed(made.vectors, wanted.call.model, made.tokens[0], made.about)
+    reply.whole(200, body, {**JSON, **made.head})
+
+
+class Embedded(NamedTuple):
+    """The vectors of several texts, in their order; the rest as in ``Made``, of all of them."""
+
+    vectors: Sequence[Sequence[float]]
+    tokens: tuple[int, int]
+    about: dict[str, Any]
+    head: dict[str, str]
+
+
+async def _embedded(
+    gateway: Gateway, asked: Asked, fields: Mapping[str, Raw], wanted: wire.EmbeddingsAsked, known: frozenset[str]
+) -> Embedded:
+    """Embed texts, each as a request of its own, several at once."""
     call = wanted.call
     policy = _policy(gateway, asked, call.model, fields)
     if wanted.tokens:
         call = replace(call, texts=await tokens.texts_of(wanted.tokens, call.model, gateway.client.config))
     if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
         raise Refused(f"{', '.join(empty[:10])} holds no text to embed", status=400, todo="leave it out")
-    ignored = _unknown(fields, EMBEDDINGS)
+    ignored = _unknown(fields, known)
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(text: str) -> Made:
@@ -122,15 +153,12 @@ async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     if len({len(each.finished.embedding) for each in made}) != 1:
         raise errors.CallError("the texts got vectors of several lengths", todo="name one model")
     about = _together(made)
-    usage = {"prompt_tokens": (count := sum(each.tokens[0] for each in made)), "total_tokens": count}
-    body = wire.write_embeddings(
-        [each.finished.embedding for each in made], call.model, wanted.encoding, {**usage, "intermodal": about}
-    )
     head = {**made[0].head, "x-intermodal-attempts": str(about["attempts"])}
     head["x-intermodal-sends"] = told.hosts(about["sends"])
     if about["cost"] is not None:
         head["x-intermodal-cost"] = f"{about['cost']:.8g}"
-    reply.whole(200, body, {**JSON, **head})
+    vectors = [each.finished.embedding for each in made]
+    return Embedded(vectors, (sum(each.tokens[0] for each in made), 0), about, head)
 
 
 def _together(made: list[Made]) -> dict[str, Any]:

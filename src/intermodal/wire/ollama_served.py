@@ -52,7 +52,7 @@ def told_apart(data: bytes) -> WireImage | WireAudio:
 
 
 ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
-_NAMES: Mapping[str, str] = {
+NAMES: Mapping[str, str] = {
     "sampling.max_tokens": "options.num_predict", "sampling.temperature": "options.temperature",
     "sampling.top_p": "options.top_p", "sampling.stop": "options.stop", "sampling.seed": "options.seed",
     "context": "options.num_ctx", "candidates": "top_logprobs", "messages.parts.id": "the id of a tool call",
@@ -63,7 +63,7 @@ _NAMES: Mapping[str, str] = {
 
 def decode_request(body: bytes) -> ChatCall:
     """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a chat request", _read, _NAMES)
+    return reading(body, "a chat request", read_tree, NAMES)
 
 
 class Calls:
@@ -106,7 +106,8 @@ class Calls:
         return name
 
 
-def _read(tree: dict[str, Any]) -> ChatCall:
+def read_tree(tree: dict[str, Any]) -> ChatCall:
+    """Return the call that a body's JSON asks for. Raises as ``decode_request`` does, in the words of Python."""
     options = tree.get("options") or {}
     calls = Calls()
     return ChatCall(

@@ -44,11 +44,11 @@ def read_embeddings(body: bytes) -> EmbeddingsAsked:
         texts, tokens = _inputs(tree["input"])
         if tree.get("dimensions") is not None:
             raise ValueError("dimensions cannot be chosen here: leave it out")
-        call = EmbeddingCall(model=_model(tree), texts=texts)
+        call = EmbeddingCall(model=model_of(tree), texts=texts)
         encoding: Encoding = one_of(tree.get("encoding_format") or "float", "encoding_format", ("float", "base64"))
         return EmbeddingsAsked(call=call, encoding=encoding, tokens=tokens)
 
-    return _read(body, "an embedding request", read)
+    return read_body(body, "an embedding request", read)
 
 
 def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
@@ -92,9 +92,9 @@ def read_speech(body: bytes) -> SpeechCall:
         if not isinstance(tree["input"], str):
             raise ValueError("input is no text")
         voice = "" if voice == "default" else voice
-        return SpeechCall(model=_model(tree), text=tree["input"], voice=voice, format=wanted)
+        return SpeechCall(model=model_of(tree), text=tree["input"], voice=voice, format=wanted)
 
-    return _read(body, "a speech request", read)
+    return read_body(body, "a speech request", read)
 
 
 def read_pictures(body: bytes) -> PictureCall:
@@ -111,7 +111,7 @@ def read_pictures(body: bytes) -> PictureCall:
         quality = one_of(tree.get("quality") or "", "quality", (*_QUALITIES, *get_args(Quality)))
         count = tree.get("n")
         fields = {
-            "model": _model(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
+            "model": model_of(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
             "count": 1 if count is None else count, "quality": _QUALITIES.get(quality, quality),
             "format": form, "seed": tree.get("seed"), "steps": tree.get("steps"),
             "negative": tree.get("negative_prompt") or "",
@@ -121,7 +121,7 @@ def read_pictures(body: bytes) -> PictureCall:
             raise ValueError("n is 1 to 10")
         return made
 
-    return _read(body, "a picture request", read)
+    return read_body(body, "a picture request", read)
 
 
 def _size(said: Any) -> tuple[int, int] | None:
@@ -162,13 +162,15 @@ def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> t
     return "application/json", dumps({**whole, "segments": rows, "usage": usage})
 
 
-def _model(tree: Mapping[str, Any]) -> str:
+def model_of(tree: Mapping[str, Any]) -> str:
+    """Return the model that is asked for. Raises ValueError for what is no name, KeyError where there is none."""
     if not isinstance(tree["model"], str):
         raise ValueError("model is no string")
     return str(tree["model"])
 
 
-def _read(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+def read_body(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+    """Return what ``read`` makes of a body's JSON object. Raises ValueError, which names ``what`` was expected."""
     tree = loads(body)
     if not isinstance(tree, dict):
         raise ValueError(f"not {what}: the body is no JSON object")

@@ -393,7 +393,15 @@ def test_everything_listed_as_a_name_is_served(house: House) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/files", "/v1/files/file-1", "/v1/batches", "/v1/threads", "/v1/completions", "/v1/moderations", "/api/embed"],
+    [
+        "/v1/files",
+        "/v1/files/file-1",
+        "/v1/batches",
+        "/v1/threads",
+        "/v1/completions",
+        "/v1/moderations",
+        "/api/embeddings",
+    ],
 )
 def test_what_is_not_served_is_said(house: House, path: str) -> None:
     found = house.http.get(path)

@@ -20,7 +20,7 @@ from tests.unit.gateway.test_clients import WORKING
 from intermodal import errors
 from intermodal.gateway.contract.asked import TAKES
 from intermodal.gateway.contract.document import HEADERS, SAID
-from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect
+from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.doors import DOORS
 from intermodal.gateway.naming import HEADER, NEVER, Wishes
 from intermodal.request import ASPECTS, TIERS, ZONES
@@ -45,6 +45,7 @@ CHATS: Mapping[str, dict[str, Any]] = {
     "/v1/responses": {"model": "cloud/strong", "input": "hello"},
     "/v1/messages": {"model": "cloud/strong", "max_tokens": 50, **HELLO},
     "/api/chat": {"model": "cloud/strong", **HELLO, "stream": False},
+    "/api/generate": {"model": "cloud/strong", "prompt": "hello", "stream": False},
 }
 
 
@@ -124,7 +125,8 @@ def test_the_fields_that_are_said_are_those_that_are_read(name: str, reader: Any
     seen: set[str] = set()
     for tree in trees:
         body = Read(tree)
-        reader._read(body, *([lambda name: {}] if reader is openai_responses_served else []))
+        read = reader.read_tree if reader is ollama_served else reader._read
+        read(body, *([lambda name: {}] if reader is openai_responses_served else []))
         seen |= body.seen
     said = set(DOCUMENT["components"]["schemas"][name]["properties"])
     assert said == set(TAKES[name])
@@ -157,6 +159,13 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
         {"tool_choice": {"type": "maybe"}}, {"tools": [{"name": "x"}]},
     )),
     *(("/api/chat", change) for change in ({"messages": 3}, {"messages": [{"role": "wizard"}]}, {"tools": 1})),
+    *(("/api/generate", change) for change in (
+        {"prompt": 3}, {"system": 3}, {"images": "x"}, {"raw": True}, {"template": "{{ .Prompt }}"},
+        {"context": [1, 2]}, {"suffix": "}"}, {"format": "xml"}, {"stream": "yes"},
+    )),
+    ("/api/embed", {"model": "cloud/vectors", "input": []}), ("/api/embed", {"model": "cloud/vectors", "input": [[1]]}),
+    ("/api/embed", {"model": "cloud/vectors", "input": "x", "dimensions": 3}), ("/api/embed", {"model": "m"}),
+    ("/api/embed", {"model": "cloud/vectors", "input": "x", "truncate": "yes"}),
     ("/v1/embeddings", {"model": "cloud/vectors", "input": []}), ("/v1/embeddings", {"input": [["x"]], "model": "m"}),
     ("/v1/embeddings", {"model": "cloud/vectors", "input": "x", "dimensions": 3}),
     ("/v1/embeddings", {"model": "cloud/vectors", "input": "x", "encoding_format": "hex"}),
@@ -236,6 +245,7 @@ def test_every_door_answers_as_it_is_said(all_works: House, media: Path) -> None
     got(house.post("/api/show", {"model": "cloud/strong"}))
     for form in ("float", "base64"):
         got(house.post("/v1/embeddings", {"model": "cloud/vectors", "input": ["a", "b"], "encoding_format": form}))
+    got(house.post("/api/embed", {"model": "cloud/vectors", "input": ["a", "b"]}))
     for form in ("mp3", "wav"):
         spoken = {"model": "cloud/voice", "input": "Good morning.", "voice": "alloy", "response_format": form}
         got(house.post("/v1/audio/speech", spoken))
@@ -288,6 +298,7 @@ EVENTS: list[WireEvent] = [
 
 @pytest.mark.parametrize(("path", "dialect"), [
     ("/v1/chat/completions", CHAT), ("/v1/responses", RESPONSES), ("/v1/messages", MESSAGES), ("/api/chat", OLLAMA),
+    ("/api/generate", GENERATE),
 ])  # fmt: skip
 @pytest.mark.parametrize("end", [
     Finish(reason="stop"), Finish(reason="length"), Finish(reason="tool_call"), Finish(reason="content_filter"),

@@ -219,6 +219,16 @@ OLLAMA: Mapping[str, Schema] = {
         created_at={"type": "string", "format": "date-time"}, message=_SAID, logprobs=list_of(ANYTHING), done=FLAG,
         done_reason=TEXT, prompt_eval_count=_COUNT, eval_count=_COUNT, intermodal=_TOLD,
     ),
+    "OllamaGenerated": object_of(
+        ["model", "created_at", "response", "done"], open=True, model=TEXT,
+        created_at={"type": "string", "format": "date-time"}, response=TEXT, thinking=TEXT, logprobs=list_of(ANYTHING),
+        done=FLAG, done_reason=TEXT, prompt_eval_count=_COUNT, eval_count=_COUNT, intermodal=_TOLD,
+    ),
+    "OllamaGeneratedLine": one_of(ref("OllamaGenerated"), ref("OllamaError")),
+    "OllamaEmbeddings": _all(
+        but=("total_duration",), model=TEXT, embeddings=list_of(list_of(_NUMBER)), total_duration=_COUNT,
+        prompt_eval_count=_COUNT, intermodal=_TOLD,
+    ),
     "OllamaLine": one_of(ref("OllamaAnswer"), ref("OllamaError")),
     "OllamaTags": _all(models=list_of(_all(modified_at=TEXT, **_LISTED))),
     "OllamaRunning": _all(models=list_of(_all(context_length=or_null(WHOLE), **_LISTED))),

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import msgspec
 
 from intermodal.gateway import works
-from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES
+from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.naming import NEVER, Wishes
 from intermodal.request import PictureFormat, Quality
 from intermodal.wire.openai_chat_served import ROLES
@@ -103,6 +103,7 @@ def _wishes() -> tuple[Schema, dict[str, Schema]]:
 
 WISHES, WISHED = _wishes()
 
+_IMAGES = or_null(list_of({"type": "string", "description": "A picture or a recording in base64."}))
 SHARED: Mapping[str, Schema] = {
     "Wishes": WISHES,
     "ChatPart": {"anyOf": [
@@ -161,7 +162,7 @@ SHARED: Mapping[str, Schema] = {
     ),
     "OllamaMessage": object_of(
         ["role"], open=True, role=words("system", "user", "assistant", "tool"), content=or_null(TEXT),
-        images=or_null(list_of({"type": "string", "description": "A picture or a recording in base64."})),
+        images=_IMAGES,
         thinking=or_null(TEXT), tool_calls=or_null(list_of({"type": "object"})), tool_call_id=TEXT, tool_name=TEXT,
     ),
 }  # fmt: skip
@@ -180,6 +181,11 @@ _COMMON: Mapping[str, Schema] = {
     "max_tokens": _LIMIT, "parallel_tool_calls": or_null(FLAG), "tool_choice": _CHOICE,
 }  # fmt: skip
 _STOP = one_of(TEXT, list_of(TEXT), {"type": "null"})
+_OLLAMA_FORMAT = one_of(words("", "json"), _SCHEMA, {"type": "null"})
+_OLLAMA_OPTIONS = or_null(object_of(
+    open=True, num_predict=or_null(WHOLE), temperature=_NUMBER, top_p=_NUMBER, stop=_STOP, seed=or_null(WHOLE),
+    num_ctx=or_null(WHOLE),
+))  # fmt: skip
 FIELDS: Mapping[str, Mapping[str, Schema]] = {
     "ChatRequest": {
         **_COMMON, "messages": list_of(ref("ChatMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
@@ -206,11 +212,16 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
     },
     "OllamaChatRequest": {
         **_COMMON, "messages": list_of(ref("OllamaMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
-        "format": one_of(words("", "json"), _SCHEMA, {"type": "null"}),
-        "options": or_null(object_of(
-            open=True, num_predict=or_null(WHOLE), temperature=_NUMBER, top_p=_NUMBER, stop=_STOP, seed=or_null(WHOLE),
-            num_ctx=or_null(WHOLE),
-        )),
+        "format": _OLLAMA_FORMAT, "options": _OLLAMA_OPTIONS,
+    },
+    "OllamaGenerateRequest": {
+        **_COMMON, "prompt": or_null(TEXT), "system": or_null(TEXT), "images": _IMAGES, "format": _OLLAMA_FORMAT,
+        "options": _OLLAMA_OPTIONS, "raw": {"enum": [False, None]}, "template": {"enum": ["", None]},
+        "suffix": {"enum": ["", None]}, "context": {"enum": [[], None]},
+    },
+    "OllamaEmbedRequest": {
+        **_COMMON, "input": one_of(TEXT, list_of(TEXT, minItems=1, maxItems=MAX_TEXTS)), "truncate": or_null(FLAG),
+        "dimensions": {"type": "null"},
     },
     "EmbeddingsRequest": {
         **_COMMON, "input": one_of(
@@ -241,12 +252,14 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
 }  # fmt: skip
 TAKES: Mapping[str, frozenset[str]] = {
     "ChatRequest": CHAT.takes, "ResponsesRequest": RESPONSES.takes, "MessagesRequest": MESSAGES.takes,
-    "OllamaChatRequest": OLLAMA.takes, "EmbeddingsRequest": works.EMBEDDINGS, "SpeechRequest": works.SPEECH,
+    "OllamaChatRequest": OLLAMA.takes, "OllamaGenerateRequest": GENERATE.takes, "OllamaEmbedRequest": works.EMBED,
+    "EmbeddingsRequest": works.EMBEDDINGS, "SpeechRequest": works.SPEECH,
     "PicturesRequest": works.PICTURES, "TranscriptionRequest": works.TRANSCRIPTIONS,
 }  # fmt: skip
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "ChatRequest": ("model", "messages"), "ResponsesRequest": ("model", "input"),
     "MessagesRequest": ("model", "messages", "max_tokens"), "OllamaChatRequest": ("model", "messages"),
+    "OllamaGenerateRequest": ("model",), "OllamaEmbedRequest": ("model", "input"),
     "EmbeddingsRequest": ("model", "input"), "SpeechRequest": ("model", "input"), "PicturesRequest": ("model",
         "prompt"),
     "TranscriptionRequest": ("model", "file"),
@@ -267,7 +280,8 @@ def requests() -> dict[str, Schema]:
     return {
         **SHARED, **made, "CountTokensRequest": count,
         "ExplainRequest": one_of(
-            ref("ChatRequest"), ref("ResponsesRequest"), ref("MessagesRequest"), ref("OllamaChatRequest")
+            ref("ChatRequest"), ref("ResponsesRequest"), ref("MessagesRequest"), ref("OllamaChatRequest"),
+            ref("OllamaGenerateRequest"),
         ),
         "ShowRequest": {**object_of(open=True, model=TEXT, name=TEXT), "anyOf": [{"required": ["model"]},
             {"required": ["name"]}]},

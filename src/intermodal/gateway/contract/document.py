@@ -11,7 +11,7 @@ from intermodal.gateway import metrics
 from intermodal.gateway.charging import LONGEST_NAME
 from intermodal.gateway.contract.answers import answers
 from intermodal.gateway.contract.asked import TEXT, WISHED, Schema, ref, requests
-from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect
+from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.doors import DOORS, Door, words_of
 from intermodal.gateway.messages import HEADER, Head
 from intermodal.wire._json import dumps
@@ -77,6 +77,12 @@ SAID: Mapping[tuple[str, str], Said] = {
     ("POST", "/api/chat"): Said(
         "Ollama's chat. It streams unless `stream` is false.", "OllamaChatRequest", _json("OllamaAnswer"),
         (OLLAMA, "OllamaLine"), runs=True),
+    ("POST", "/api/generate"): Said(
+        "Ollama's completion of one prompt. It streams unless `stream` is false.", "OllamaGenerateRequest",
+        _json("OllamaGenerated"), (GENERATE, "OllamaGeneratedLine"), runs=True),
+    ("POST", "/api/embed"): Said(
+        "Vectors of texts, as Ollama gives them. A text that is too long is an error.", "OllamaEmbedRequest",
+        _json("OllamaEmbeddings"), runs=True),
     ("GET", "/api/tags"): Said("Models that chat, as Ollama lists them.", gives=_json("OllamaTags")),
     ("GET", "/api/ps"): Said("Models that chat and are in this machine's memory now.", gives=_json("OllamaRunning")),
     ("POST", "/api/show"): Said("One model, as Ollama shows it.", "ShowRequest", _json("OllamaShown"), absent=True),
