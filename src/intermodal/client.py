@@ -40,6 +40,7 @@ from intermodal.request import Request
 
 if TYPE_CHECKING:
     from intermodal.executor.call import Tried
+    from intermodal.executor.ledger import Allowance
     from intermodal.executor.world import World
     from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened
@@ -142,19 +143,22 @@ class AsyncClient:
         return fold([event async for event in self.stream(request, plan)])
 
     async def execute(
-        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True, tried: Tried | None = None
-    ) -> AsyncGenerator[Event]:
+        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True, tried: Tried | None = None,
+        allowance: Allowance | None = None,
+    ) -> AsyncGenerator[Event]:  # fmt: skip
         """Run a plan over what was prepared: what ``stream`` does after planning.
 
         ``exact``: this plan and no other; where what a step makes is not what was planned for, it is said, and the plan
         is not made again. ``live``: the answer is read while it is made; otherwise a short one is asked for whole.
-        ``tried``: the first attempt was made already, and failed.
+        ``tried``: the first attempt was made already, and failed. ``allowance``: of somebody's budget, asked before
+        each attempt.
         """
         from intermodal.executor.run import run
 
         request = prepared.inputs.request
         answer: list[str] = []
-        happening = run(plan, request, prepared.opened, self._world(prepared.inputs, exact=exact, live=live), tried)
+        world = self._world(prepared.inputs, exact=exact, live=live)
+        happening = run(plan, request, prepared.opened, world, tried, allowance)
         if self.telemetry is not None:
             happening = self.telemetry.watched(happening, plan, prepared.inputs, live=live)
         async with aclosing(happening) as events:

@@ -79,7 +79,7 @@ async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Pa
     async def one() -> None:
         nonlocal admitted, refused, most
         try:
-            entry = ledger.open(step, endpoint, Work())
+            entry = await ledger.open(step, endpoint, Work())
         except errors.BudgetExceeded:
             refused += 1
             return

@@ -15,7 +15,7 @@ from intermodal.events import Actual, AttemptFailed, Event, StepProgress, Though
 from intermodal.executor import standing
 from intermodal.executor.bill import bill
 from intermodal.executor.job import Driver, Job, Made
-from intermodal.executor.ledger import Entry, Ledger
+from intermodal.executor.ledger import Entry, Ledger, what_went_wrong
 from intermodal.executor.retry import Decision
 from intermodal.executor.shortcomings import taught
 from intermodal.executor.upstream import UpstreamCall
@@ -158,6 +158,7 @@ class Caller:
             await standing.wait_out(self, job)
         upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
         number = 0
+        failed: errors.IntermodalError | None = None
         spent: list[float | None] = []
         while True:
             number += 1
@@ -174,7 +175,7 @@ class Caller:
                 attempt.upstream.end(error, clock())
                 error.step = error.step or job.step.id
                 if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
-                    raise
+                    raise what_went_wrong(error, failed) from None
                 spent.append(attempt.cost)
                 self.ledger.maybe_paid += attempt.maybe_paid(error)
                 if (lesson := taught(error, job)) is not None:
@@ -193,6 +194,7 @@ class Caller:
                     raise
                 retract()
                 await standing.wait_to_resend(self, error, job, decision)
+                failed = error.with_traceback(None)  # a frame that holds its own error would stay
             except BaseException:
                 attempt.upstream.leave()
                 raise
@@ -328,7 +330,7 @@ class Attempt:
         import anyio
 
         job = self._job
-        entry = self._entry = self._caller.ledger.open(job.step, job.endpoint, job.work)
+        entry = self._entry = await self._caller.ledger.open(job.step, job.endpoint, job.work)
         try:
             self._begun = self._clock()
             made = await driver_of(job.endpoint.host.protocol).drive(job, self._caller.world, self)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.errors import BudgetExceeded, StoreError
+from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
 from intermodal.executor.measured import range_of
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
@@ -26,10 +26,34 @@ _MOMENT = 0.05  # seconds; a server that answers sooner is answered for first, t
 _CENT = 1e-9  # USD; sums of floats may differ by less
 
 
+class Allowance(Protocol):
+    """Somebody's budget, out of which a run is paid."""
+
+    async def raise_to(self, usd: float) -> bool:
+        """Have so much set aside for the whole run, before more is sent; False where there is no room for it."""
+        ...
+
+    def expose(self, usd: float, *, taken: bool) -> None:
+        """If this process were killed now, the run would have cost so much. ``taken``: it took tokens, or may have."""
+        ...
+
+
+class NoRoom(BudgetExceeded):
+    """The allowance has no room for an attempt."""
+
+
+def what_went_wrong(error: IntermodalError, before: IntermodalError | None) -> IntermodalError:
+    """Where there is no room for another attempt, what the one before it failed of; ``error`` otherwise."""
+    if before is None or not isinstance(error, NoRoom):
+        return error
+    before.todo = error.what
+    return before
+
+
 class Ledger:
     """What one run spent and has set aside, in USD."""
 
-    def __init__(self, store: Store, run: str, max_cost: float) -> None:
+    def __init__(self, store: Store, run: str, max_cost: float, allowance: Allowance | None = None) -> None:
         self.run = run
         self.answer = "other"  # kind of answer that was asked for: ``costing/answers.py``
         self.max_cost = max_cost
@@ -39,10 +63,13 @@ class Ledger:
         self.maybe_paid = 0  # attempts that may have cost money
         self.asked = set[str]()  # endpoints that something was sent to, since the route was taken
         self._store = store
+        self._allowance = allowance
+        self._taken = False  # an attempt took tokens, or may have
+        self._under_way = 0  # attempts
         # Writes the run's own row; taken by the first attempt, which has to write anyway.
         self.begin: Callable[[], None] | None = None
 
-    def open(self, step: Call, endpoint: Endpoint, work: Work) -> Entry:
+    async def open(self, step: Call, endpoint: Endpoint, work: Work) -> Entry:
         """Set the step's highest cost aside. Raises BudgetExceeded: nothing may be sent.
 
         No await between the check and the reservation: two steps at once cannot both take the last cent.
@@ -59,7 +86,44 @@ class Ledger:
             )
         row = reservation(step, endpoint, self.answer, run=self.run, work=work)
         self.reserved += high
-        return Entry(self, self._store, row, high)
+        self._under_way += 1
+        entry = Entry(self, self._store, row, high)
+        if self._allowance is not None:
+            await self._allowed(self._allowance, entry, step, high)
+        return entry
+
+    async def _allowed(self, allowance: Allowance, entry: Entry, step: Call, high: float) -> None:
+        try:
+            enough = await allowance.raise_to(self.spent + self.reserved)
+        except BaseException:
+            entry.drop()
+            raise
+        if not enough:
+            entry.drop()
+            raise NoRoom(
+                f"another call may cost up to ${high:.4f}, for which the budget of this key has no room",
+                where=step.endpoint, todo="try again when it has, or raise it", step=step.id,
+            )  # fmt: skip
+        self._expose()
+
+    def begin_with(self, spent: float, *, taken: bool) -> None:
+        """An attempt was made before the run."""
+        self.spent += spent
+        self._taken |= taken
+        self._expose()
+
+    def close(self, high: float, cost: float | None, *, taken: bool) -> None:
+        """An attempt ended for which ``high`` was set aside; ``cost`` was spent, None for all of that."""
+        self.reserved -= high
+        self.spent += high if cost is None else cost
+        self.unknown |= cost is None
+        self._under_way -= 1
+        self._taken |= taken
+        self._expose()
+
+    def _expose(self) -> None:
+        if self._allowance is not None:
+            self._allowance.expose(self.spent + self.reserved, taken=self._taken or self._under_way > 0)
 
 
 def reservation(step: Call, endpoint: Endpoint, answer: str, *, run: str, work: Work) -> Reservation:
@@ -150,7 +214,7 @@ class Entry:
             try:
                 self._key = await asyncio.shield(self._writing)
             except Exception:
-                self._forget(0.0)  # there is no row, and nothing was sent
+                self.drop()  # there is no row, and nothing was sent
                 raise
         self.sent = True
 
@@ -164,15 +228,21 @@ class Entry:
 
     async def void(self, outcome: Outcome) -> None:
         """It was certainly not charged for."""
-        await self._close(self._store.void, outcome, 0.0)
+        await self._close(self._store.void, outcome, 0.0, taken=False)
 
-    async def _close(self, write: Callable[[str, Outcome], None], outcome: Outcome, cost: float | None) -> None:
+    def drop(self) -> None:
+        """Nothing was sent, and nothing is written of it."""
+        self._forget(0.0, taken=False)
+
+    async def _close(
+        self, write: Callable[[str, Outcome], None], outcome: Outcome, cost: float | None, *, taken: bool = True
+    ) -> None:
         try:
             if self._writing is not None or self._later is not None:
                 await self.written()
             if not self._open:
                 return
-            self._forget(cost)
+            self._forget(cost, taken=taken)
             # Where it ended before anything was to be sent, its row has yet to be written.
             reserve = None if self._key else self._reserving()
             await together(self._store, lambda: write(reserve() if reserve is not None else self._key, outcome))
@@ -182,13 +252,11 @@ class Entry:
             if not self._key and not self._free:
                 raise
 
-    def _forget(self, cost: float | None) -> None:
+    def _forget(self, cost: float | None, *, taken: bool) -> None:
         """Nothing is set aside for it any more; ``cost`` was spent, None for all that was set aside."""
         if self._open:
             self._open = False
-            self._ledger.reserved -= self._high
-            self._ledger.spent += self._high if cost is None else cost
-            self._ledger.unknown |= cost is None
+            self._ledger.close(self._high, cost, taken=taken)
 
 
 async def written(write: Callable[[], T]) -> T:

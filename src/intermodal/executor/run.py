@@ -14,7 +14,7 @@ from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDe
 from intermodal.executor.call import Again, Caller, Reroute, Surprise, Tried
 from intermodal.executor.course import Course
 from intermodal.executor.detached import produced
-from intermodal.executor.ledger import Ledger, together
+from intermodal.executor.ledger import Allowance, Ledger, NoRoom, together, what_went_wrong
 from intermodal.executor.replan import Replanner
 from intermodal.executor.replies import answered
 from intermodal.executor.workshop import Workshop
@@ -32,9 +32,11 @@ _WAITING_EVENTS = 64  # a slow reader slows the run, it does not fill the memory
 
 
 async def run(
-    plan: Plan, request: Request, opened: OpenedLike, world: World, tried: Tried | None = None
-) -> AsyncGenerator[Event, None]:
+    plan: Plan, request: Request, opened: OpenedLike, world: World, tried: Tried | None = None,
+    allowance: Allowance | None = None,
+) -> AsyncGenerator[Event, None]:  # fmt: skip
     """Run a plan; events as they happen, ``Finished`` last. ``tried``: its first attempt was made already, and failed.
+    ``allowance``: of somebody's budget, asked before each attempt.
 
     The work runs in a task of its own. Leaving the iterator (``break``, ``aclose``, a cancelled reader) cancels it
     within a second: calls stop, children end, rows are closed. ``contextlib.aclosing`` waits for that; a mere
@@ -47,7 +49,7 @@ async def run(
     """
 
     async def drive(send: MemoryObjectSendStream[Event]) -> None:
-        await Trip(plan, request, opened, world, send, tried).go()
+        await Trip(plan, request, opened, world, send, tried, allowance).go()
 
     async with aclosing(produced(drive, ahead=_WAITING_EVENTS, owner=world.store)) as events:
         async for event in events:
@@ -59,7 +61,7 @@ class Trip:
 
     def __init__(
         self, plan: Plan, request: Request, opened: OpenedLike, world: World, send: MemoryObjectSendStream[Event],
-        tried: Tried | None = None,
+        tried: Tried | None = None, allowance: Allowance | None = None,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._request = request
@@ -71,7 +73,7 @@ class Trip:
         self._finished: Finished | None = None
         self._committed = False
         deadline = request.policy.deadline
-        self._ledger = Ledger(world.store, self._id, request.policy.max_cost)
+        self._ledger = Ledger(world.store, self._id, request.policy.max_cost, allowance)
         self._ledger.answer = answers.kind_of(answers.asked(request))
         self._caller = Caller(
             world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,
@@ -79,9 +81,9 @@ class Trip:
         )  # fmt: skip
         if tried is not None:
             self._caller.tried = tried
-            self._ledger.spent += tried.counts or 0.0
             self._ledger.unknown |= tried.counts is None
             self._ledger.asked |= {tried.endpoint} if tried.sent else set()
+            self._ledger.begin_with(tried.counts or 0.0, taken=tried.maybe_paid(tried.error))
 
     async def go(self) -> None:
         """The whole run, with its row in the store around it."""
@@ -202,7 +204,7 @@ class Trip:
                 elif isinstance(failure, Reroute):
                     failures.append(failure)
                 else:
-                    raise
+                    raise what_went_wrong(failure, failures[-1].error if failures else None) from None
         error = failures[-1].error
         instead = await replanner.instead(frozenset(failure.endpoint for failure in failures))
         if instead:
@@ -214,7 +216,7 @@ class Trip:
         error = failure.error if isinstance(failure, Reroute) else failure
         limits = (errors.ContextExceeded, errors.UnsupportedModality, errors.BudgetExceeded)
         taught = isinstance(error, errors.CallError) and error.taught
-        if self._committed or not (taught or isinstance(error, limits)):
+        if self._committed or isinstance(error, NoRoom) or not (taught or isinstance(error, limits)):
             return None
         what = f"{error.where}: {error.what}" if error.where else error.what
         return Surprise(step=error.step, reason=what, blocked=True)

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from math import inf, isfinite
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from msgspec.structs import replace
 
@@ -20,7 +20,7 @@ from intermodal.events import AttemptFailed, Event, Finished, Replanned, StepFin
 from intermodal.gateway.forms import boundary_of
 from intermodal.gateway.ledger import books
 from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.nouns import Left, Refusal, VirtualKey, claim_of
+from intermodal.gateway.ledger.nouns import Left, Refusal, VirtualKey, claim_of, most_of
 from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import HEADER, Asked, Head
 from intermodal.gateway.reply import Reply
@@ -60,15 +60,16 @@ def who(ledger: Ledger, head: Head) -> VirtualKey:
 
 @asynccontextmanager
 async def charged(
-    ledger: Ledger | None, asked: Asked, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
-    given: Reservation | None = None, tried: Tried | None = None,
+    allowance: Allowance, asked: Asked, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
+    tried: Tried | None = None,
 ) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
     """The events of a run that was admitted; what it took is settled however it ends. Raises Refused.
 
-    ``given``: what is set aside for it already. ``tried``: an attempt that was made before the run.
+    ``allowance``: of the run; has what is set aside for it already, or gets it. ``tried``: an attempt that was made
+    before the run.
     """
-    claim = claim_of(plan, policy)
-    bill = Bill(plan, tried, claim.cost)
+    ledger, given = allowance.ledger, allowance.given
+    bill = Bill(plan, tried, most_of(plan, policy))
     if ledger is None:
         try:
             async with aclosing(bill.watched(events)) as watched:
@@ -78,14 +79,16 @@ async def charged(
         return
     if given is None:
         async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
-            found = await ledger.admit(asked.key, replace(claim, requests=0 if asked.counted else 1))
+            found = await ledger.admit(asked.key, replace(claim_of(plan), requests=0 if asked.counted else 1))
             asked.counted = asked.counted or not isinstance(found, Refusal)
         asked.told |= rates_told(*ledger.rates(asked.key))
         if isinstance(found, Refusal):
             await events.aclose()
             raise refused(found)
-        given = found
+        given = allowance.given = found
         asked.sent += 1
+    if tried is None:
+        allowance.expose(0.0, taken=False)  # nothing was sent yet
     try:
         async with aclosing(bill.watched(events)) as watched:
             yield watched
@@ -95,7 +98,48 @@ async def charged(
         if bill.nothing_sent:
             ledger.release(given)
         else:
-            ledger.settle(given, cost=bill.cost, tokens=bill.tokens, untold=bill.untold)
+            ledger.settle(given, **allowance.counted(bill))
+
+
+class Settled(TypedDict):
+    """What a run took, as the ledger books it."""
+
+    cost: float | None
+    tokens: int | None
+    untold: float
+
+
+class Allowance:
+    """What a run may spend of its key's budgets, as the run itself asks (``executor/ledger.py``).
+
+    ``given``: what is set aside for it, before anything is sent; None where nobody's budget is charged.
+    """
+
+    def __init__(self, ledger: Ledger | None, given: Reservation | None = None) -> None:
+        self.ledger = ledger
+        self.given = given
+        self._exposed = 0.0
+        self._taken = False
+
+    async def raise_to(self, usd: float) -> bool:
+        """Have so much set aside for the whole run; False where the budget has no room for it."""
+        if self.ledger is None or self.given is None or not isfinite(usd):
+            return True
+        return await self.ledger.extend(self.given, usd)
+
+    def expose(self, usd: float, *, taken: bool) -> None:
+        """If this process were killed now, the run would have cost so much."""
+        if self.ledger is not None and self.given is not None and isfinite(usd):
+            self._exposed, self._taken = usd, taken
+            self.ledger.expose(self.given, usd, taken=taken)
+
+    def counted(self, bill: Bill) -> Settled:
+        """What the run took. Where it did not come to its end, nothing counts that was not sent: its events tell that a
+        step began, and the run itself what of it was."""
+        if bill.finished or bill.cost is None:
+            return Settled(cost=bill.cost, tokens=bill.tokens, untold=bill.untold)
+        cost = min(bill.cost, self._exposed)
+        return Settled(cost=cost, tokens=bill.tokens if self._taken else 0, untold=min(bill.untold, cost))
 
 
 class Bill:
@@ -188,6 +232,11 @@ class Bill:
         """With an attempt at it."""
         bound = self._bounds.get((step, endpoint)) if endpoint else 0.0
         return None if guessed is None or bound is None else guessed + bound
+
+    @property
+    def finished(self) -> bool:
+        """It came to its end, and said what it took."""
+        return self._finished is not None
 
     @property
     def nothing_sent(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from intermodal.client import Prepared, plan_from
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished
-from intermodal.gateway.charging import NAME, charged, kept, once, who
+from intermodal.gateway.charging import NAME, Allowance, charged, kept, once, who
 from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
 from intermodal.gateway.conversations import Conversations
@@ -342,8 +342,10 @@ class Gateway:
         Raises Refused."""
         tried, given = after or (None, None)
         asked.served.planned(plan, live=live)
-        events = self._watched(self.client.execute(prepared, plan, live=live, tried=tried), asked.served)
-        return charged(self.ledger, asked, plan, prepared.inputs.request.policy, events, given, tried)
+        allowance = Allowance(self.ledger, given)
+        running = self.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
+        events = self._watched(running, asked.served)
+        return charged(allowance, asked, plan, prepared.inputs.request.policy, events, tried)
 
     async def _watched(self, running: AsyncGenerator[Event], served: Served) -> AsyncGenerator[Event]:
         async with aclosing(running) as events:

@@ -67,7 +67,8 @@ async def test_a_budget_is_spent_to_the_last_cent_and_then_refuses_with_the_numb
     clock.now += 1
     no = await refused(ledger, key, cost=0.1)
     assert (no.status, no.code, no.again, no.retry_after) == (429, "insufficient_quota", False, None)
-    assert "$1.00 of the $1.00 that key 'app' has for 2025-11 is spent" in no.words
+    assert "$1.00 of the $1.00 that key 'app' has for 2025-11 is spent, with $0.00 left" in no.words
+    assert "begins anew at 2025-12-01T00:00:00Z" in no.words
     clock.now += 6 * 86400
     await got(ledger, key, cost=0.1)
     await ledger.close()
@@ -82,7 +83,9 @@ async def test_what_running_requests_set_aside_may_be_free_again_soon(tmp_path: 
     ledger.settle(running, cost=0.2, tokens=1)
     await got(ledger, key, cost=0.3)
     too_much = await refused(ledger, key, cost=1.1)
-    assert not too_much.again and "max_tokens" in too_much.words
+    assert not too_much.again and "max_tokens" in too_much.words and "$0.80 left" in too_much.words
+    over = await refused(ledger, key, cost=0.9)
+    assert "$0.20 of the $1.00" in over.words and "does not begin anew" in over.words
     await ledger.close()
 
 

@@ -77,7 +77,7 @@ def test_the_plan_of_a_shape_goes_the_way_of_a_fresh_one_and_bounds_it_from_abov
             (mine.seconds, exact.seconds),
         ):
             assert less.high <= more.high <= less.high * 17 / 16 + 2
-        claim, needed = claim_of(kept, inputs.request.policy), claim_of(fresh, inputs.request.policy)
+        claim, needed = claim_of(kept), claim_of(fresh)
         assert (claim.cost or 0) >= (needed.cost or 0)
         assert (claim.tokens or 0) >= (needed.tokens or 0)
     assert compared > 200

@@ -84,7 +84,7 @@ class Way:
         self.target = target
         self.tongue = tongue
         self.policy = inputs.request.policy
-        self.claim: Claim = claim_of(plan, self.policy)
+        self.claim: Claim = claim_of(plan)
         cost = step.estimate.cost
         self.free = cost.known and cost.high == 0
         self.bound = cost.high if cost.known else None  # USD that count where nobody says what it cost

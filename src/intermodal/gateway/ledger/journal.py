@@ -1,4 +1,4 @@
-"""What a worker has set aside and settled since it last wrote, in a file that outlives the process.
+"""What a worker has sent and settled since it last wrote, in a file that outlives the process.
 
 A mapped file: a number is written to it in 50 ns, without asking the system, and is still there after ``kill -9``. Of
 two numbers the one that counts against the budget is always written first, so that no instant understates. After a
@@ -15,11 +15,12 @@ from intermodal.errors import StoreError
 from intermodal.store.connection import shown
 
 SLOTS = 4096  # accounts in use at once that a journal can tell of; more are charged by their whole lease
-_BYTES = 24  # a slot: spent, held, unknown
+_BYTES = 24  # a slot: spent, at risk, unknown
 
 
 class Journal:
-    """Slots of three numbers: ``numbers[3 * slot]`` is spent since the lease began, then held now, then unknown.
+    """Slots of three numbers: ``numbers[3 * slot]`` is spent since the lease began, then what open requests may have
+    cost so far, then unknown.
 
     Raises StoreError when the file cannot be made. The space is taken at once: a full disk must not show when a number
     is written, as that would end the process.

@@ -23,7 +23,7 @@ from intermodal.gateway.ledger import saying
 from intermodal.gateway.ledger.access import Access
 from intermodal.gateway.ledger.books import Asked, Books, Clash, Fresh, Line, Replay
 from intermodal.gateway.ledger.journal import Journal
-from intermodal.gateway.ledger.nouns import Claim, Left, Rate, Refusal, VirtualKey
+from intermodal.gateway.ledger.nouns import Claim, Left, Rate, Refusal, VirtualKey, nano
 from intermodal.gateway.ledger.purse import Purse
 from intermodal.gateway.ledger.till import Reservation, Tab, Till
 
@@ -149,6 +149,36 @@ class Ledger:
         """Nothing was sent."""
         self._till.release(reservation)
         self._stir()
+
+    async def extend(self, reservation: Reservation, usd: float) -> bool:
+        """Have ``usd`` set aside for it in all; False where a budget has no room for that, or nothing can be written.
+
+        It is drawn from the periods that it began in. What lies idle in other workers is waited for as in ``admit``.
+        """
+        amount, until = nano(usd), self._clock() + PATIENCE_SECONDS
+        while True:
+            lacks = self._till.short_of(reservation, amount)
+            if self._till.extend(reservation, lacks):
+                self._stir()
+                return True
+            dry = [purse for purse, need in lacks if purse.free < need]
+            try:
+                await self._take([(purse, need, need) for purse, need in lacks if purse in dry])
+            except StoreError:
+                return False
+            lacks = self._till.short_of(reservation, amount)
+            if self._till.extend(reservation, lacks):
+                self._stir()
+                return True
+            if any(need > purse.dry for purse, need in lacks if purse in dry) or self._clock() >= until:
+                self._stir()  # what was drawn in vain goes back
+                return False
+            await asyncio.sleep(TICK_SECONDS)
+
+    def expose(self, reservation: Reservation, usd: float, *, taken: bool) -> None:
+        """What it counts if this process is killed now: so much was spent or is on its way. ``taken``: so are its
+        tokens."""
+        self._till.expose(reservation, nano(usd), taken=taken)
 
     def rates(self, key: VirtualKey) -> tuple[Left | None, Left | None]:
         """What the key's rates leave, in requests and in tokens, as this worker knows it; None without such a rate."""

@@ -100,7 +100,7 @@ class Account(Value, frozen=True):
 
 
 class Claim(Value, frozen=True):
-    """The most that a request may take, before anything is sent.
+    """The most that one attempt at a request may take, before anything is sent.
 
     Attributes:
         cost: USD; None when nobody knows the price, which is not nothing: a key with a budget in money is refused then.
@@ -118,19 +118,27 @@ class Claim(Value, frozen=True):
 PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/retry.py``)
 
 
-def claim_of(plan: Plan, policy: Policy | None = None) -> Claim:
+def claim_of(plan: Plan) -> Claim:
     """The upper bounds of a plan: ``Quantity.high`` of the dearest among what is chosen and what may follow it.
 
-    Where a failed attempt that may have been paid can be followed by another, all of them are set aside. The policy's
-    ``max_cost`` bounds a run in any case. Tokens are those of one attempt.
+    Of one attempt: where one that may have been paid is followed by another, more is set aside before that is sent.
     """
-    routes = (plan.chosen, *plan.fallbacks)
-    most = _most([route.total.cost for route in routes])
-    cost = most
-    if most is not None and policy is not None and policy.pay_twice:
-        cost = min(most * PAID_ATTEMPTS, max(policy.max_cost, most))
+    routes = _routes(plan)
     endpoints = tuple(dict.fromkeys(route.endpoint for route in routes))
-    return Claim(cost=cost, tokens=_tokens(routes), endpoints=endpoints)
+    return Claim(cost=_most([route.total.cost for route in routes]), tokens=_tokens(routes), endpoints=endpoints)
+
+
+def most_of(plan: Plan, policy: Policy) -> float | None:
+    """USD that a run of it may cost with all attempts that may be paid; None where nobody knows. ``max_cost`` bounds
+    a run in any case."""
+    most = _most([route.total.cost for route in _routes(plan)])
+    if most is None or not policy.pay_twice:
+        return most
+    return min(most * PAID_ATTEMPTS, max(policy.max_cost, most))
+
+
+def _routes(plan: Plan) -> tuple[Candidate, ...]:
+    return (plan.chosen, *plan.fallbacks)
 
 
 def _tokens(routes: tuple[Candidate, ...]) -> int | None:

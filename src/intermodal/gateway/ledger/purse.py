@@ -27,7 +27,7 @@ class Purse:
     __slots__ = (
         "_asked_as", "_base", "_by_all", "_in_that", "_journal", "_numbers", "_older", "_written", "account", "drawing",
         "drawn", "dry", "dry_until", "free", "held", "left", "pace", "quiet_since", "ready", "returned", "returning",
-        "slot", "spent", "start", "told", "touched", "unit", "unknown", "until", "used", "warm",
+        "risk", "slot", "spent", "start", "told", "touched", "unit", "unknown", "until", "used", "warm",
     )  # fmt: skip
 
     def __init__(self, account: Account, start: str, until: float, journal: Journal) -> None:
@@ -37,6 +37,7 @@ class Purse:
         self.until = until  # the period's end
         self.free = -1
         self.held = 0
+        self.risk = 0  # what counts if this process is killed now: of what is held, that which was sent
         self.drawn = self.spent = self.unknown = self.returned = 0  # since the lease began
         self.returning = 0  # given back, but the books may not know it yet
         self.ready = False  # the lease is in the books
@@ -63,14 +64,21 @@ class Purse:
     # ---- the hot path -------------------------------------------------------------------------
 
     def hold(self, amount: int) -> None:
+        """Set it aside, for what is about to be sent."""
         self.free -= amount
         self.used += amount
         self.held += amount
-        self._numbers[self._base + 1] = self.held
+        self.risk += amount
+        self._numbers[self._base + 1] = self.risk
 
-    def settle(self, held: int, actual: int, *, untold: int = 0) -> None:
-        """``actual`` became of the ``held`` that was set aside; ``untold`` of it counts since nobody says less. It may
-        be more than was held: what was charged is the truth."""
+    def expose(self, change: int) -> None:
+        """So much more counts if this process is killed now; below 0, so much less."""
+        self.risk += change
+        self._numbers[self._base + 1] = self.risk
+
+    def settle(self, held: int, actual: int, *, risk: int, untold: int = 0) -> None:
+        """``actual`` became of the ``held`` that was set aside, ``risk`` of which was exposed; ``untold`` of it counts
+        since nobody says less. It may be more than was held: what was charged is the truth."""
         numbers, base = self._numbers, self._base
         if untold:
             self.unknown += untold
@@ -78,7 +86,8 @@ class Purse:
         self.spent += actual
         numbers[base] = self.spent
         self.held -= held
-        numbers[base + 1] = self.held
+        self.risk -= risk
+        numbers[base + 1] = self.risk
         self.free += held - actual
         self.touched = True
         if self._older:

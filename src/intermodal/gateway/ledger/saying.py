@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from math import isfinite
+
 from intermodal.gateway.ledger.books import Clash
 from intermodal.gateway.ledger.nouns import NANO, Claim, Refusal, Unit, VirtualKey
 from intermodal.gateway.ledger.purse import Purse
@@ -95,15 +98,18 @@ def _spent(key: VirtualKey, purse: Purse, amount: int, now: float) -> Refusal:
     when = f"for {purse.start}" if purse.start else "in all"
     allowed = f"the {said(purse.unit, limit)} that key {key.name!r} has {when}"
     spent = purse.spent_by_all
+    left = f"{said(purse.unit, max(limit - spent, 0))} left"
     if amount > limit:
         words = f"this request may take up to {said(purse.unit, amount)}, more than all of {allowed}"
-        return Refusal(status=429, code="insufficient_quota", words=f"{words}; ask for fewer tokens (max_tokens)")
+        return Refusal(
+            status=429, code="insufficient_quota", words=f"{words}, with {left}; ask for fewer tokens (max_tokens)"
+        )
     if spent + amount <= limit:
         return Refusal(
             status=429,
             code="budget_reserved",
             words=f"this request may take up to {said(purse.unit, amount)}; {said(purse.unit, spent)} of {allowed} is "
-            "spent, and too much of the rest set aside by requests that are running",
+            f"spent, with {left}, of which too much is set aside by requests that are running",
             retry_after=1.0,
             again=True,
         )
@@ -111,8 +117,15 @@ def _spent(key: VirtualKey, purse: Purse, amount: int, now: float) -> Refusal:
         status=429,
         code="insufficient_quota",
         words=f"this request may take up to {said(purse.unit, amount)}, and {said(purse.unit, spent)} of {allowed} is "
-        "spent",
+        f"spent, with {left}, {_anew(purse)}",
     )
+
+
+def _anew(purse: Purse) -> str:
+    """When the budget begins anew, in the form that programs read."""
+    if not purse.account.period or not isfinite(purse.until):
+        return "and the budget does not begin anew: have it raised (intermodal keys set)"
+    return f"and the budget begins anew at {datetime.fromtimestamp(purse.until, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def said(unit: Unit, amount: int) -> str:

@@ -24,14 +24,23 @@ Part = tuple[Purse, int]
 
 
 class Reservation:
-    """What one request has set aside. Settled or released once; more is ignored."""
+    """What one request has set aside. Settled or released once; more is ignored.
 
-    __slots__ = ("key", "open", "parts")
+    Attributes:
+        more: nanodollars in each budget in money beyond its part.
+        usd: nanodollars of each that count if the process is killed; None for the whole part, as at the beginning.
+        taken: whether its tokens count then.
+    """
+
+    __slots__ = ("key", "more", "open", "parts", "taken", "usd")
 
     def __init__(self, key: VirtualKey, parts: list[Part]) -> None:
         self.key = key
         self.parts = parts
         self.open = True
+        self.more = 0
+        self.usd: int | None = None
+        self.taken = True
 
 
 class Tab(NamedTuple):
@@ -177,22 +186,27 @@ class Till:
         if not reservation.open:
             return
         reservation.open = False
+        usd, more, taken = reservation.usd, reservation.more, reservation.taken
         for purse, held in reservation.parts:
             unit = purse.unit
             if unit == "usd":
+                risk = held if usd is None else usd
+                held += more
                 if cost is None:
-                    purse.settle(held, held, untold=held)
+                    purse.settle(held, held, risk=risk, untold=held)
                 else:
-                    purse.settle(held, nano(cost), untold=nano(untold) if untold else 0)
-            elif unit == "tokens":
+                    purse.settle(held, nano(cost), risk=risk, untold=nano(untold) if untold else 0)
+                continue
+            risk = held if taken else 0
+            if unit == "tokens":
                 if tokens is None:
-                    purse.settle(held, held, untold=held)
+                    purse.settle(held, held, risk=risk, untold=held)
                 else:
-                    purse.settle(held, tokens)
+                    purse.settle(held, tokens, risk=risk)
             elif unit == "unpriced":
-                purse.settle(held, held if cost is None else 0)
+                purse.settle(held, held if cost is None else 0, risk=risk)
             else:
-                purse.settle(held, held)
+                purse.settle(held, held, risk=risk)
 
     @staticmethod
     def release(reservation: Reservation) -> None:
@@ -200,7 +214,40 @@ class Till:
         if reservation.open:
             reservation.open = False
             for purse, held in reservation.parts:
-                purse.settle(held, 0)
+                if purse.unit == "usd":
+                    risk = held if reservation.usd is None else reservation.usd
+                    purse.settle(held + reservation.more, 0, risk=risk)
+                else:
+                    purse.settle(held, 0, risk=held if reservation.taken else 0)
+
+    @staticmethod
+    def short_of(reservation: Reservation, usd: int) -> list[Part]:
+        """The budgets in money of which it does not have ``usd`` nanodollars set aside, and how much each lacks."""
+        lacks = [(purse, usd - held - reservation.more) for purse, held in reservation.parts if purse.unit == "usd"]
+        return [(purse, amount) for purse, amount in lacks if amount > 0]
+
+    @staticmethod
+    def extend(reservation: Reservation, lacks: list[Part]) -> bool:
+        """Set aside what ``short_of`` found, of all budgets or of none. What is more is not exposed yet."""
+        if any(purse.free < amount or not purse.ready for purse, amount in lacks):
+            return False
+        for purse, amount in lacks:
+            purse.hold(amount)
+            purse.expose(-amount)
+        reservation.more += lacks[0][1] if lacks else 0
+        return True
+
+    @staticmethod
+    def expose(reservation: Reservation, usd: int, *, taken: bool) -> None:
+        """What counts if the process is killed now: so many nanodollars, and its tokens if ``taken``."""
+        if not reservation.open:
+            return
+        for purse, held in reservation.parts:
+            if purse.unit == "usd":
+                purse.expose(usd - (held if reservation.usd is None else reservation.usd))
+            elif taken != reservation.taken:
+                purse.expose(held if taken else -held)
+        reservation.usd, reservation.taken = usd, taken
 
     # ---- telling the books --------------------------------------------------------------------
 
@@ -271,11 +318,11 @@ class Till:
         return bool(self._ending or self._warm)
 
     def close(self) -> list[tuple[Purse, Line]]:
-        """The last lines of everything. What is still held was sent and never settled: it counts whole."""
+        """The last lines of everything. What was sent and never settled counts whole."""
         for purse in self._purses.values():
             if purse.ready:
                 if purse.held:
-                    purse.settle(purse.held, purse.held, untold=purse.held)
+                    purse.settle(purse.held, purse.risk, risk=purse.risk, untold=purse.risk)
                 purse.end()
                 self._ending.append((purse, purse.line(over=True)))
         self._purses.clear()
