@@ -193,7 +193,7 @@ class CallError(IntermodalError):
         self.taught = False
 
     def _usually(self) -> Retry:
-        if type(self) is not CallError or not self.status:
+        if type(self) is not CallError or self.status < 300:  # with a status of success it is the answer that is none
             return type(self)._retry
         return "once" if self.status >= 500 else "never"
 
@@ -229,9 +229,12 @@ class Overloaded(CallError):
 
 
 class ContextExceeded(CallError):
+    """``cut``: tokens of a prompt of which it read a part and dropped the rest, None where it refused the prompt."""
+
     code = "context_exceeded"
     _retry = "shrink"
     _billing = "free"
+    cut: int | None = None
 
 
 class RequestTooLarge(ContextExceeded):

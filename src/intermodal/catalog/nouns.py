@@ -313,6 +313,7 @@ class Shortcoming(Value):
     Attributes:
         lacks: kinds of part it refused. context: tokens it said it holds. images: pictures it said it takes at once.
         said: its words. build: the endpoint's, when it was asked.
+        suspected: it follows from an estimate of ours, so it holds for this client alone and is not kept.
     """
 
     endpoint: str
@@ -321,6 +322,7 @@ class Shortcoming(Value):
     images: int | None = None
     said: str = ""
     build: str = ""
+    suspected: bool = False
 
 
 class Elsewhere(Value):

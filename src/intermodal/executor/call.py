@@ -57,8 +57,11 @@ class Reroute(Exception):
 
     def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, held: bool = False) -> None:
         super().__init__(reason)
+        given = step.estimate.input_tokens
         self.error = error
         self.endpoint = step.endpoint
+        self.size = given.high if given.known else None  # tokens of what it was sent
+        self.sent = isinstance(error, errors.CallError) and error.sent
         self.step = step.id
         self.op = step.op
         self.reason = reason
@@ -179,7 +182,7 @@ class Caller:
                 spent.append(attempt.cost)
                 self.ledger.maybe_paid += attempt.maybe_paid(error)
                 if (lesson := taught(error, job)) is not None:
-                    upstreams.learn(lesson)
+                    upstreams.learn(lesson, clock())
                     if lesson.lacks and isinstance(error, errors.CallError):
                         error.taught, error.resendable = True, False
                 if isinstance(error, errors.ContextExceeded) and job.chat is not None and job.chat.tools:

@@ -27,8 +27,9 @@ def cut_in_silence(
 ) -> errors.ContextExceeded | None:
     """The error where far fewer tokens were read than were sent; None where all was, or nobody can tell.
 
-    It says what the endpoint's limit is only where the text was counted by the model's own vocabulary: others will be
-    planned by it.
+    It says what the endpoint's limit is only where the text was counted by the model's own vocabulary: that is kept,
+    and others will be planned by it. Where the text was estimated, it says how much of a prompt was too much (``cut``):
+    this client sends the endpoint no more prompts of that size.
 
     Args:
         counted: tokens of the prompt by the server, media and what was cached included.
@@ -47,6 +48,7 @@ def cut_in_silence(
         status=200,
     )
     error.limit = counted if work.text_exact else None
+    error.cut = int(work.text_tokens)
     return error
 
 

@@ -58,6 +58,8 @@ def reason_of(error: errors.IntermodalError) -> str:
         return "failed"
     if isinstance(error, errors.Unreachable) or not error.status:
         return "gave no answer after the request was sent" if error.sent else "could not be reached"
+    if error.status < 300:
+        return "sent what is no answer"
     return "failed inside" if error.status >= 500 else "refused the request as wrong"
 
 

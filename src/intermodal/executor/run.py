@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from intermodal import errors
+from intermodal.catalog.nouns import Endpoint
 from intermodal.costing import answers
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
 from intermodal.executor.call import Again, Caller, Reroute, Surprise, Tried
@@ -28,6 +29,7 @@ from intermodal.store.rows import RunRow
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
+_LESS = 0.9  # of a size that was too much; models count a few tokens more or less for the same text
 _WAITING_EVENTS = 64  # a slow reader slows the run, it does not fill the memory
 
 
@@ -72,6 +74,7 @@ class Trip:
         self._started = world.clock()
         self._finished: Finished | None = None
         self._committed = False
+        self._too_long: list[Reroute] = []  # who could not hold what it was sent
         deadline = request.policy.deadline
         self._ledger = Ledger(world.store, self._id, request.policy.max_cost, allowance)
         self._ledger.answer = answers.kind_of(answers.asked(request))
@@ -172,6 +175,8 @@ class Trip:
                 waiting, passed_over = [candidate for candidate, _ in passed_over], []
                 self._caller.insist = True
             candidate = waiting.pop(0)
+            if self._as_long(candidate, shop):
+                continue
             before = [*failures, *(failure for _, failure in passed_over)]
             if before:
                 if not _may_replace(candidate, before, shop, self._world):
@@ -193,10 +198,7 @@ class Trip:
                 routes = await replanner.again(again.surprise, candidate, shop)
                 waiting = list(routes) or [candidate, *waiting]
             except (Reroute, errors.BudgetExceeded) as failure:
-                surprise = self._blocked(failure)
-                routes = ()
-                if surprise is not None and replanner.wants(surprise):
-                    routes = await replanner.again(surprise, candidate, shop)
+                routes = await self._instead(failure, candidate, shop, replanner)
                 if routes:
                     waiting = list(routes)
                 elif isinstance(failure, Reroute) and failure.held:
@@ -205,11 +207,27 @@ class Trip:
                     failures.append(failure)
                 else:
                     raise what_went_wrong(failure, failures[-1].error if failures else None) from None
-        error = failures[-1].error
+        error = (failures or self._too_long)[-1].error
         instead = await replanner.instead(frozenset(failure.endpoint for failure in failures))
         if instead:
             error.todo = f"{error.todo}; {instead}" if error.todo else instead
         raise error
+
+    async def _instead(
+        self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, shop: Workshop, replanner: Replanner
+    ) -> tuple[Candidate, ...]:
+        """Routes that were planned again after a limit was met; () where there are none."""
+        if isinstance(failure, Reroute) and _too_long(failure) and failure.sent:
+            self._too_long.append(failure)
+        surprise = self._blocked(failure)
+        if surprise is None or not replanner.wants(surprise):
+            return ()
+        found = await replanner.again(surprise, candidate, shop)
+        return tuple(route for route in found if not self._as_long(route, shop))
+
+    def _as_long(self, candidate: Candidate, shop: Workshop) -> bool:
+        """Whether a route sends something again to where it was too long."""
+        return any(_as_long(candidate, failure, shop, self._world) for failure in self._too_long)
 
     def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> Surprise | None:
         """A limit that was met, and cost nothing, which another way may keep; None for any other failure."""
@@ -256,9 +274,38 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], shop: Workshop, 
     after = world.catalog.by_id.get(candidate.endpoint)
     for failure in failures:
         before = world.catalog.by_id.get(failure.endpoint)
-        # How many bytes or files another takes is not known before it is asked.
-        too_long = isinstance(failure.error, errors.ContextExceeded)
-        too_long = too_long and not isinstance(failure.error, errors.RequestTooLarge)
-        if too_long and before and after and (after.context or math.inf) <= (before.context or 0):
+        if _too_long(failure) and before and after and (after.context or math.inf) <= (before.context or 0):
             return False
     return True
+
+
+def _too_long(failure: Reroute) -> bool:
+    """Whether it could not hold what it was sent. How many bytes or files another takes is not known before it is
+    asked."""
+    error = failure.error
+    return isinstance(error, errors.ContextExceeded) and not isinstance(error, errors.RequestTooLarge)
+
+
+def _as_long(candidate: Candidate, failure: Reroute, shop: Workshop, world: World) -> bool:
+    """Whether a route sends as much as was too long to where it was.
+
+    A server that cuts a prompt in silence does so with every model it has, unless one is said to hold more.
+    """
+    before = world.catalog.by_id.get(failure.endpoint)
+    cut = isinstance(failure.error, errors.ContextExceeded) and failure.error.cut is not None
+    for step in candidate.steps:
+        if not isinstance(step, Call) or step.op != failure.op or step.id in shop.products:
+            continue
+        after = world.catalog.by_id.get(step.endpoint)
+        near = cut and before is not None and after is not None and before.host.id == after.host.id
+        if step.endpoint == failure.endpoint or (near and _holds(after) <= _holds(before)):
+            given = step.estimate.input_tokens
+            if failure.size is None or not given.known or given.high >= _LESS * failure.size:
+                return True
+    return False
+
+
+def _holds(endpoint: Endpoint | None) -> float:
+    """Tokens of context that it is said to have."""
+    context = None if endpoint is None else endpoint.context or endpoint.model.context
+    return math.inf if context is None else context

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from intermodal import errors
-from intermodal.catalog.nouns import Shortcoming
+from intermodal.catalog.nouns import Endpoint, Shortcoming
 from intermodal.content import Kind
 from intermodal.executor.context import kinds_in
 from intermodal.executor.job import Job
@@ -32,11 +32,18 @@ def taught(error: errors.IntermodalError, job: Job) -> Shortcoming | None:
         return found if lacks else None
     if isinstance(error, errors.RequestTooLarge):
         return Shortcoming(endpoint=endpoint.id, images=error.limit, said=error.what) if error.limit else None
-    if isinstance(error, errors.ContextExceeded) and error.limit:
-        believed = endpoint.context or endpoint.model.context
-        if believed is None or error.limit < believed:
-            return Shortcoming(endpoint=endpoint.id, context=error.limit, said=error.what)
-    return None
+    return context_taught(error, endpoint)
+
+
+def context_taught(error: errors.IntermodalError, endpoint: Endpoint) -> Shortcoming | None:
+    """Return how much context a failure shows the endpoint to have; None where it shows nothing new."""
+    if not isinstance(error, errors.ContextExceeded) or isinstance(error, errors.RequestTooLarge):
+        return None
+    limit = error.limit or error.cut
+    believed = endpoint.context or endpoint.model.context
+    if not limit or (believed is not None and limit >= believed):
+        return None
+    return Shortcoming(endpoint=endpoint.id, context=limit, said=error.what, suspected=not error.limit)
 
 
 def _died(error: errors.CallError) -> bool:

@@ -23,6 +23,7 @@ from intermodal.catalog.nouns import Catalog, Shortcoming
 from intermodal.plans.facts import Facts
 
 TRIPS = 5  # failures in a row
+SUSPECTED = 600.0  # seconds for which something that follows from an estimate of ours is held against an endpoint
 COOLDOWN = 5.0  # seconds between two probes of an endpoint that is down
 SHARE = 0.1  # resends that each call allows its host
 FLOOR = 2.0  # resends a second that are always allowed
@@ -64,15 +65,33 @@ class Upstreams:
         self._budgets: dict[str, _Budget] = {}
         self._paused: dict[str, float] = {}
         self.learned: tuple[Shortcoming, ...] = ()
+        self._suspected: dict[str, float] = {}  # endpoints of which something is suspected, and until when
         self.refusals = 0
         self._overfull: dict[str, set[str]] = {}
 
     # ---- what they turned out not to take ------------------------------------------------------
 
-    def learn(self, shortcoming: Shortcoming) -> None:
-        if shortcoming not in self.learned:
+    def learn(self, shortcoming: Shortcoming, now: float) -> None:
+        """Note what an endpoint turned out not to take. A suspicion is not kept, and forgotten after ``SUSPECTED``."""
+        if shortcoming in self.learned:
+            return
+        if not shortcoming.suspected:
             self.learned = (*self.learned, shortcoming)
             self._keep(shortcoming)
+            return
+        self._clear(shortcoming.endpoint)
+        self.learned = (*self.learned, shortcoming)
+        self._suspected[shortcoming.endpoint] = now + SUSPECTED
+
+    def _clear(self, endpoint: str) -> None:
+        """Forget what this endpoint is suspected of."""
+        self._suspected.pop(endpoint, None)
+        self.learned = tuple(each for each in self.learned if not (each.suspected and each.endpoint == endpoint))
+
+    def forget(self, now: float) -> None:
+        """Forget suspicions that are old: the server may have been started anew, with more room."""
+        for endpoint in [name for name, until in self._suspected.items() if until <= now]:
+            self._clear(endpoint)
 
     def overfull(self, endpoint: str, tools: str) -> None:
         """It refused a request for its length that had these tools, by their digest."""
@@ -234,9 +253,10 @@ def reached(error: errors.IntermodalError) -> bool:
 
 
 def trips(error: errors.IntermodalError) -> bool:
-    """Whether a failure speaks against the endpoint itself: nobody answers, or it fails inside. No 4xx does."""
+    """Whether a failure speaks against the endpoint itself: nobody answers, it fails inside, or what it sends is no
+    answer. No 4xx does."""
     if not isinstance(error, errors.CallError) or 400 <= error.status < 500:
         return False
     if isinstance(error, (errors.Unreachable, errors.Overloaded, errors.StreamCut, errors.RuntimeCrashed)):
         return True
-    return type(error) is errors.CallError and error.status >= 500
+    return type(error) is errors.CallError and (error.status >= 500 or 200 <= error.status < 300)

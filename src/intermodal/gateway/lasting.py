@@ -96,6 +96,7 @@ class LastingClient(AsyncClient):
         loaded = self._runtimes.loaded() if self._runtimes is not None else ()
         machine = self._machine(loaded)
         self.machine = self.machine if machine == self.machine else machine
+        self._upstreams.forget(began)
         self.epoch = self.store.statistics().epoch
         self.moment = datetime.now(UTC).isoformat(timespec="minutes")[:16]
         self.today = self.moment[:10]

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from intermodal import errors
-from intermodal.wire import status
+from intermodal.wire import status, web_page
 from intermodal.wire._json import dumps, loads, word
 from intermodal.wire.call import Error, Finish, Usage, WireEvent
 from intermodal.wire.halves import EventHalves, loads_with_halves, only_whole
@@ -91,6 +91,9 @@ class Decoding:
             chunk = chunk.lstrip(_BLANK)
             if chunk:
                 self._started = True
+                if web_page.begins(chunk):
+                    self._end(Error(error=web_page.markup(self._endpoint)))
+                    return self._take()
                 # No stream of events begins like JSON; one of lines does nothing else.
                 whole = chunk[:1] in b"{[" and isinstance(self._reader, SseReader)
                 self._document = bytearray() if whole else None

@@ -49,6 +49,9 @@ class Decoder(Decoding):
             self._read_end(mapping(tree.get("response")))
 
     def _read_reply(self, tree: Mapping[str, Any]) -> None:
+        if not isinstance(tree.get("output"), list) and tree.get("status") != "failed":
+            self._fail("sent a reply that is no answer")
+            return
         for place, item in enumerate(map(mapping, items(tree.get("output")))):
             if item.get("type") == "message":
                 self._read_message(item)

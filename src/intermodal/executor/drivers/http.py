@@ -25,7 +25,7 @@ from intermodal.executor.transport import Server, Timeouts
 from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.world import World
 from intermodal.media.sound import samples
-from intermodal.wire import openai_audio, openai_chat, openai_speech, status
+from intermodal.wire import openai_audio, openai_chat, openai_speech, status, web_page
 from intermodal.wire.call import (
     Candidates,
     ChatCall,
@@ -315,7 +315,6 @@ async def _posted(job: Job, world: World, line: Line, server: Server, encoded: E
             except errors.CallError:
                 body = b""  # the status alone must do
             raise status.classify(response.status, response.headers, body, endpoint.id, secrets=(server.key,))
-        if response.headers.get("content-type", "").lower().startswith("text/html"):
-            what = "answered with a web page and not as a model's server does"
-            raise errors.CallError(what, where=endpoint.id, todo="check the host's base_url", status=response.status)
+        if web_page.said_by(response.headers):
+            raise web_page.web_page(endpoint.id, response.status)
         yield response

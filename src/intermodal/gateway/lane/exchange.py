@@ -24,7 +24,7 @@ from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, of_choice, read, rewritten
 from intermodal.gateway.reply import Reply
-from intermodal.wire import status
+from intermodal.wire import status, web_page
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Error, ToolCallDelta, WireEvent
 from intermodal.wire.call import Usage as Counts
@@ -107,9 +107,8 @@ class Exchange:
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
-        if 200 <= status < 300 and headers.get("content-type", "").lower().startswith("text/html"):
-            what = "answered with a web page and not as a model's server does"
-            self._fail(errors.CallError(what, where=self._endpoint, todo="check the host's base_url", status=status))
+        if 200 <= status < 300 and web_page.said_by(headers):
+            self._fail(web_page.web_page(self._endpoint, status))
             self._settled()
 
     def data(self, data: bytes) -> None:
@@ -313,6 +312,9 @@ class Live(Exchange):
             self._rest = b""
             if not data or (len(data) < 3 and BLANK[:3].startswith(data)):
                 self._rest = data
+                return
+            if web_page.begins(data):
+                self._fail(web_page.markup(self._endpoint))
                 return
             self._whole = data[:1] in b"{["
         if self._whole:  # it was asked for a stream

@@ -22,6 +22,7 @@ from intermodal.executor.guard import STOPPED
 from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.replies import ending
 from intermodal.executor.replies import refused as refusal_of
+from intermodal.executor.shortcomings import context_taught
 from intermodal.executor.upstream import UpstreamCall
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
@@ -447,6 +448,8 @@ class Passage:
             return Failure(tried, self._given)
         gateway = self._gateway
         self._upstream.end(error, time.monotonic())
+        if (lesson := context_taught(error, way.endpoint)) is not None:
+            gateway.client.upstreams.learn(lesson, time.monotonic())
         gateway.metrics.attempts[way.endpoint.id, error.code] += 1
         self._settle()
         gateway.note_failure(error)

@@ -1,0 +1,37 @@
+"""A web page where an answer was expected: a base_url that leads elsewhere, a login, a proxy's own error.
+
+Servers send one with status 200, and some of them as JSON or as a stream of events by its headers. Another endpoint may
+answer, so the error is rerouted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from intermodal import errors
+
+_TODO = "check the host's base_url"
+
+
+def said_by(headers: Mapping[str, str]) -> bool:
+    """Return whether the headers (with lower-case names) announce a web page."""
+    return headers.get("content-type", "").lower().startswith("text/html")
+
+
+def begins(data: bytes) -> bool:
+    """Return whether a body begins as markup does: no JSON, stream of events or line of JSON begins so."""
+    return data[:1] == b"<"
+
+
+def web_page(endpoint: str, status: int = 200) -> errors.CallError:
+    """Return the error for a reply whose headers announce a web page."""
+    return _error("answered with a web page and not as a model's server does", endpoint, status)
+
+
+def markup(endpoint: str, status: int = 200) -> errors.CallError:
+    """Return the error for a reply whose body is markup, whatever its headers say."""
+    return _error("answered with markup, as of a web page, and not as a model's server does", endpoint, status)
+
+
+def _error(what: str, endpoint: str, status: int) -> errors.CallError:
+    return errors.CallError(what, where=endpoint, todo=_TODO, status=status)
