@@ -28,6 +28,7 @@
     │   ├── StreamCut              the stream ended without its proper end
     │   └── RuntimeCrashed         a local runtime died
     ├── OutputInvalid              the answer breaks the schema, after repair   exit 6
+    │   └── OutputUnchecked        holding it against the schema takes too much work
     ├── NotInstalled               a runtime or weights are missing             exit 7
     │   └── WeightsError           download or checksum failed
     ├── BudgetExceeded             the run would cost more than allowed         exit 8
@@ -269,6 +270,12 @@ class RuntimeCrashed(CallError):
 class OutputInvalid(IntermodalError):
     exit_code = 6
     code = "output_invalid"
+
+
+class OutputUnchecked(OutputInvalid):
+    """An answer is there, and nobody can say within the bound of work whether it fits: it is not given out as valid."""
+
+    code = "output_unchecked"
 
 
 class NotInstalled(IntermodalError):

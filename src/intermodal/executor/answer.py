@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from intermodal.content import Value
+from intermodal.json_schema import StepBudget, known_schema, read_json
 
-_FENCE = re.compile(r"\A\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+_FENCE = "```"
 
 
 class Parsed(Value, frozen=True):
@@ -20,40 +20,44 @@ class Parsed(Value, frozen=True):
     problem: str = ""
 
 
-def parse(text: str, schema: dict[str, Any]) -> Parsed:
-    """The JSON value in an answer, checked. Chatter and code fences around it are forgiven, nothing inside is."""
+def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> Parsed:
+    """The JSON value in an answer, checked. Chatter and code fences around it are forgiven, nothing inside is.
+
+    Raises BudgetExhausted where neither can be said within the budget, Cancelled, and what ``known_schema`` raises.
+    """
     try:
-        data, written = _value(text)
+        data, written = _value(text, budget)
     except ValueError as error:
         return Parsed(problem=f"not JSON ({error})")
-    problem = _violation(data, schema)
-    return Parsed(data=data, text=written, problem=problem)
+    violation = known_schema(schema, budget).violation(data, budget)
+    return Parsed(data=data, text=written, problem="" if violation is None else str(violation))
 
 
-def _value(text: str) -> tuple[Any, str]:
-    fenced = _FENCE.match(text)
-    body = (fenced.group(1) if fenced else text).strip()
+def _value(text: str, budget: StepBudget) -> tuple[Any, str]:
+    body = unfenced(text)
     try:
-        return json.loads(body, parse_constant=_refuse), body
+        value, end = read_json(body, 0, budget)
+        if end == len(body):
+            return value, body
+        raise json.JSONDecodeError("Extra data", body, end)
     except ValueError:
         start = min((place for place in (body.find("{"), body.find("[")) if place >= 0), default=-1)
         if start < 0:
             raise
-    value, end = json.JSONDecoder(parse_constant=_refuse).raw_decode(body, start)
+    value, end = read_json(body, start, budget)
     return value, body[start:end]
 
 
-def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
+def unfenced(text: str) -> str:
+    """What stands in a fence of code that is all of a text, or the text, without blanks around it.
 
-
-def _violation(data: Any, schema: dict[str, Any]) -> str:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(schema).iter_errors(data))
-    if error is None:
-        return ""
-    place = "/".join(str(step) for step in error.absolute_path)
-    message = error.message if len(error.message) <= 200 else f"{error.message[:197]}..."
-    return f"at {place}: {message}" if place else message
+    >>> unfenced("```json\\n{}\\n```"), unfenced(" {} ")
+    ('{}', '{}')
+    """
+    body = text.strip()
+    if not (body.startswith(_FENCE) and body.endswith(_FENCE)) or len(body) < 2 * len(_FENCE):
+        return body
+    language, line_break, rest = body[len(_FENCE) : -len(_FENCE)].partition("\n")
+    language = language.rstrip()
+    named = not language or (language.isascii() and language.isalpha())
+    return rest.strip() if line_break and named else body

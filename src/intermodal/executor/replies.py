@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -14,6 +15,7 @@ from intermodal.content import ToolCall
 from intermodal.costing.room import output_limit, room
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import answer, assemble, check, drawing, scoring, speaking
+from intermodal.executor.bounded import bounded
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
 from intermodal.executor.course import Course
@@ -25,6 +27,7 @@ from intermodal.executor.prepare import work_of
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.executor.weighed import weighed
+from intermodal.json_schema import BudgetExhausted
 from intermodal.media.pretokens import LONG
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput
@@ -173,7 +176,7 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
     """The data of a JSON answer. An answer nobody has seen gets one repair call; one that calls tools is none yet."""
     if any(isinstance(part, ToolCall) for part in done.made.said):
         return done, None
-    parsed = answer.parse(done.made.text, schema.schema)
+    parsed = await _parsed(course, job, done, schema)
     cut = done.made.finish_reason == "length"
     if parsed.problem and not speaker.committed and not cut and job.chat is not None:
         reason = f"{job.endpoint.id} gave an answer that breaks the schema"
@@ -187,7 +190,7 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
         again = msgspec.structs.replace(job, chat=repair, step=without_first(job.step, first), work=work)
         done = await course.do(again, speaker)
         done = msgspec.structs.replace(done, actual=both(first, done.actual))
-        parsed = answer.parse(done.made.text, schema.schema)
+        parsed = await _parsed(course, job, done, schema)
         cut = done.made.finish_reason == "length"
     if parsed.problem and cut and not schema.whole:
         return done, None
@@ -204,6 +207,21 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
         speaker.correct(parsed.text)
         done = msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=parsed.text))
     return done, parsed.data
+
+
+async def _parsed(course: Course, job: Job, done: Done, schema: JsonOutput) -> answer.Parsed:
+    """The answer, held against its schema. Raises OutputUnchecked where that takes too much work: asking again would
+    be paid again, and nothing says that the next answer takes less."""
+    try:
+        return await bounded(partial(answer.parse, done.made.text, schema.schema))
+    except BudgetExhausted as error:
+        await course.shop.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
+        raise errors.OutputUnchecked(
+            f"an answer came, and it cannot be said whether it fits the schema: {error}",
+            where=job.endpoint.id,
+            todo="use a simpler schema, or ask for a shorter answer",
+            step=job.step.id,
+        ) from None
 
 
 async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +23,7 @@ from intermodal.events import (
     StepProgress,
     StepStarted,
 )
+from intermodal.executor.bounded import bounded
 from intermodal.gateway import told
 from intermodal.gateway.counted import read_large
 from intermodal.gateway.dialects import CHAT, Dialect
@@ -33,6 +34,7 @@ from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
 from intermodal.gateway.unread import unheld, unread
 from intermodal.incoming import request_of
+from intermodal.json_schema import BudgetExhausted
 from intermodal.plans.plan import Plan
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import ChatCall, Error, NotExpressible, WireEvent
@@ -85,7 +87,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if not any(_says(part) for message in request.messages for part in message.parts):
         raise _nothing_said(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
-        await asyncio.to_thread(_sound, msgspec.json.encode(call.output.schema))
+        await _check_schema(call.output.schema)
         request = replace(request, output=replace(call.output, whole=False))  # clients look why an answer ended
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
@@ -104,10 +106,12 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     return job
 
 
-@lru_cache(256)
-def _sound(schema: bytes) -> None:
-    """Before anything is paid for. It takes some milliseconds, and clients send the same one each time."""
-    schemas.check(msgspec.json.decode(schema))
+async def _check_schema(schema: dict[str, Any]) -> None:
+    """Before anything is paid for. Raises SchemaInvalid, also for one that takes too much work to read."""
+    try:
+        await bounded(partial(schemas.check, schema))
+    except BudgetExhausted as error:
+        raise schemas.too_much(error) from None
 
 
 def _check_results(call: ChatCall) -> None:

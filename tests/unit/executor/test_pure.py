@@ -18,6 +18,7 @@ from intermodal.executor.context import fitting
 from intermodal.executor.pieces import Pixels, Product, Words
 from intermodal.executor.prepare import wav, work_of
 from intermodal.executor.transform import pages_of
+from intermodal.json_schema import StepBudget
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.step import Call, Estimate, Step, Transform
 from intermodal.quantity import between
@@ -83,7 +84,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 )
 def test_json_is_found_in_what_models_put_around_it(text: str) -> None:
     written = '{"n":1}' if '{"n":1}' in text else '{"n": 1}'
-    assert answer.parse(text, SCHEMA) == answer.Parsed(data={"n": 1}, text=written)
+    assert answer.parse(text, SCHEMA, StepBudget(10_000)) == answer.Parsed(data={"n": 1}, text=written)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_json_is_found_in_what_models_put_around_it(text: str) -> None:
     ],
 )
 def test_what_breaks_the_schema_is_said_in_a_few_words(text: str, problem: str) -> None:
-    found = answer.parse(text, SCHEMA).problem
+    found = answer.parse(text, SCHEMA, StepBudget(10_000)).problem
     assert problem in found and len(found) < 250
 
 

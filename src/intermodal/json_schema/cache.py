@@ -1,0 +1,57 @@
+"""Schemas that were compiled before: clients send the same one each time, and an answer is held against it later."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import blake2b
+from threading import Lock
+from typing import Any
+
+import msgspec
+
+from intermodal.json_schema.budget import StepBudget
+from intermodal.json_schema.compiled import CompiledSchema, usable_schema
+from intermodal.json_schema.invalid import InvalidSchema
+from intermodal.json_schema.sizes import check_size
+
+MEMORY = 64 << 20  # bytes that all of them may come to hold
+_ENTRY = 4 << 10  # bytes of one besides its values
+
+
+class SchemaCache:
+    """Compiled schemas by their digest. The one that was not asked for the longest goes first."""
+
+    def __init__(self, memory: int = MEMORY) -> None:
+        self._memory = memory
+        self._held = 0
+        self._by_digest: OrderedDict[bytes, CompiledSchema] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, schema: Any, budget: StepBudget) -> CompiledSchema:
+        """The schema as checks. Raises what ``usable_schema`` raises; only what can be used is kept."""
+        check_size(schema)
+        try:
+            digest = blake2b(msgspec.json.encode(schema), digest_size=16).digest()
+        except (TypeError, OverflowError, msgspec.ValidationError, UnicodeEncodeError) as error:
+            raise InvalidSchema(f"the schema cannot be written as JSON ({error})") from None
+        with self._lock:
+            found = self._by_digest.get(digest)
+            if found is not None:
+                self._by_digest.move_to_end(digest)
+                return found
+        made = usable_schema(schema, budget)
+        with self._lock:
+            if digest not in self._by_digest:
+                self._by_digest[digest] = made
+                self._held += made.memory + _ENTRY
+            while self._held > self._memory and len(self._by_digest) > 1:
+                self._held -= self._by_digest.popitem(last=False)[1].memory + _ENTRY
+        return made
+
+
+_CACHE = SchemaCache()
+
+
+def known_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
+    """The schema as checks, out of this process's cache. Raises InvalidSchema, BudgetExhausted and Cancelled."""
+    return _CACHE.get(schema, budget)

@@ -1,0 +1,558 @@
+"""The keywords of draft 2020-12, each made into a check of values.
+
+A check counts what it looks at before it looks. It ends with the first thing that is wrong, except where what was
+looked at is asked for (``seen``): there every branch has a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from intermodal.json_schema.budget import StepBudget
+from intermodal.json_schema.node import Check, Node, Seen
+from intermodal.json_schema.patterns import Pattern
+from intermodal.json_schema.values import TYPES, canonical, is_multiple, is_number
+from intermodal.json_schema.violation import Violation, nearest
+
+Sized = type[str] | type[list[Any]] | type[dict[str, Any]]
+
+
+class Context(Protocol):
+    """What a keyword is compiled with: the schema it stands in, and how it has others compiled."""
+
+    beside: dict[str, Any]
+    budget: StepBudget
+    place: str
+
+    def node(self, schema: Any, step: str | int = "") -> Node: ...
+
+    def pattern(self, written: str) -> Pattern: ...
+
+    def target(self, reference: str) -> tuple[Node, str]: ...
+
+    def dynamic_nodes(self, anchor: str) -> dict[int, Node]: ...
+
+
+# ---- any value
+
+
+def _type(types: Any, context: Context) -> Check:
+    names: Sequence[str] = (types,) if isinstance(types, str) else types
+    tests = tuple(TYPES[name] for name in names)
+    said = f"{{}} is not of type {', '.join(map(repr, names))}"
+    if len(tests) == 1:
+        (test,) = tests
+
+        def check_one(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+            return None if test(value) else Violation("type", said, value)
+
+        return check_one
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        return None if any(test(value) for test in tests) else Violation("type", said, value)
+
+    return check
+
+
+def _enum(values: Any, context: Context) -> Check:
+    known = {canonical(value, context.budget) for value in values}
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if canonical(value, budget) in known:
+            return None
+        return Violation("enum", "{} is not one of {}", value, values)
+
+    return check
+
+
+def _const(wanted: Any, context: Context) -> Check:
+    known = canonical(wanted, context.budget)
+    length = len(wanted) if isinstance(wanted, (dict, list)) else -1
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        same_length = (len(value) if isinstance(value, (dict, list)) else -1) == length
+        if same_length and canonical(value, budget) == known:
+            return None
+        return Violation("const", "{} was expected", wanted)
+
+    return check
+
+
+# ---- numbers and texts
+
+
+def _bound(keyword: str, said: str, wrong: Callable[[Any, Any], bool]) -> Callable[[Any, Context], Check]:
+    """A keyword that compares a number."""
+
+    def compiled(limit: Any, context: Context) -> Check:
+        def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+            if is_number(value) and wrong(value, limit):
+                return Violation(keyword, f"{{}} is {said} {{}}", value, limit)
+            return None
+
+        return check
+
+    return compiled
+
+
+def _multiple_of(factor: Any, context: Context) -> Check:
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if is_number(value) and not is_multiple(value, factor, budget):
+            return Violation("multipleOf", "{} is not a multiple of {}", value, factor)
+        return None
+
+    return check
+
+
+def _size(
+    keyword: str,
+    kind: type[str] | type[list[Any]] | type[dict[str, Any]],
+    said: tuple[str, str],
+    wrong: Callable[[Any, Any], bool],
+    special: int,
+) -> Callable[[Any, Context], Check]:
+    """A keyword that compares a length. ``said``: usually, and where the limit is ``special``."""
+
+    def compiled(limit: Any, context: Context) -> Check:
+        message = f"{{}} {said[1] if limit == special else said[0]}"
+
+        def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+            return Violation(keyword, message, value) if isinstance(value, kind) and wrong(len(value), limit) else None
+
+        return check
+
+    return compiled
+
+
+def _pattern(written: Any, context: Context) -> Check:
+    pattern = context.pattern(written)
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if isinstance(value, str) and not pattern.found(value, budget):
+            return Violation("pattern", "{} does not match {}", value, written)
+        return None
+
+    return check
+
+
+# ---- objects
+
+
+def _properties(schemas: Any, context: Context) -> Check:
+    nodes = {name: context.node(inner, name) for name, inner in schemas.items()}
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, dict):
+            return None
+        budget.spend(len(value))
+        for name, inner in value.items():
+            node = nodes.get(name)
+            if node is None:
+                continue
+            if seen is not None:
+                seen.names.add(name)
+            wrong = node.apply(inner, budget, None)
+            if wrong is not None:
+                return wrong.at(name)
+        return None
+
+    return check
+
+
+def _pattern_properties(schemas: Any, context: Context) -> Check:
+    nodes = [(context.pattern(written), context.node(inner, written)) for written, inner in schemas.items()]
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, dict):
+            return None
+        for pattern, node in nodes:
+            for name, inner in value.items():
+                if not pattern.found(name, budget):
+                    continue
+                if seen is not None:
+                    seen.names.add(name)
+                wrong = node.apply(inner, budget, None)
+                if wrong is not None:
+                    return wrong.at(name)
+        return None
+
+    return check
+
+
+def _additional_properties(schema: Any, context: Context) -> Check:
+    node = context.node(schema)
+    named = frozenset(context.beside.get("properties", ()))
+    patterns = [context.pattern(written) for written in context.beside.get("patternProperties", ())]
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, dict):
+            return None
+        budget.spend(len(value))
+        for name, inner in value.items():
+            if name in named or any(pattern.found(name, budget) for pattern in patterns):
+                continue
+            if schema is False:
+                said = "Additional properties are not allowed ({} was unexpected)"
+                return Violation("additionalProperties", said, name)
+            wrong = node.apply(inner, budget, None)
+            if wrong is not None:
+                return wrong.at(name)
+        if seen is not None:
+            seen.all_names = True
+        return None
+
+    return check
+
+
+def _property_names(schema: Any, context: Context) -> Check:
+    node = context.node(schema)
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if isinstance(value, dict):
+            for name in value:
+                wrong = node.apply(name, budget, None)
+                if wrong is not None:
+                    return wrong
+        return None
+
+    return check
+
+
+def _required(names: Any, context: Context) -> Check:
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if isinstance(value, dict):
+            budget.spend(min(len(names), len(value)) // 4)
+            for name in names:
+                if name not in value:
+                    return Violation("required", "{} is a required property", name)
+        return None
+
+    return check
+
+
+def _dependent_required(lists: Any, context: Context) -> Check:
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, dict):
+            return None
+        budget.spend(1 + len(lists))
+        for name, needed in lists.items():
+            if name not in value:
+                continue
+            budget.spend(min(len(needed), len(value)))
+            for each in needed:
+                if each not in value:
+                    return Violation("dependentRequired", "{} is a dependency of {}", each, name)
+        return None
+
+    return check
+
+
+def _dependent_schemas(schemas: Any, context: Context) -> Check:
+    nodes = {name: context.node(inner, name) for name, inner in schemas.items()}
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, dict):
+            return None
+        budget.spend(1 + len(nodes))
+        for name, node in nodes.items():
+            wrong = node.apply(value, budget, seen) if name in value else None
+            if wrong is not None:
+                return wrong
+        return None
+
+    return check
+
+
+# ---- arrays
+
+
+def _prefix_items(schemas: Any, context: Context) -> Check:
+    nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, list):
+            return None
+        for number, (node, item) in enumerate(zip(nodes, value, strict=False)):
+            wrong = node.apply(item, budget, None)
+            if wrong is not None:
+                return wrong.at(number)
+        if seen is not None:
+            seen.items = max(seen.items, len(nodes))
+        return None
+
+    return check
+
+
+def _items(schema: Any, context: Context) -> Check:
+    node = context.node(schema)
+    first = len(context.beside.get("prefixItems", ()))
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, list):
+            return None
+        if schema is False and len(value) > first:
+            return Violation("items", f"Expected at most {first} items but found {len(value) - first} extra")
+        for number in range(first, len(value)):
+            wrong = node.apply(value[number], budget, None)
+            if wrong is not None:
+                return wrong.at(number)
+        if seen is not None:
+            seen.all_items = True
+        return None
+
+    return check
+
+
+def _contains(schema: Any, context: Context) -> Check:
+    node = context.node(schema)
+    least, most = context.beside.get("minContains", 1), context.beside.get("maxContains")
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, list):
+            return None
+        found = 0
+        for number, item in enumerate(value):
+            if most is None and seen is None and found >= least:
+                return None
+            if node.apply(item, budget, None) is not None:
+                continue
+            found += 1
+            if seen is not None:
+                seen.at.add(number)
+            if most is not None and found > most:
+                return Violation("maxContains", "Too many items match the given schema (expected at most {})", most)
+        if found >= least:
+            return None
+        if not found:
+            return Violation("contains", "{} does not contain items matching the given schema", value)
+        said = "Too few items match the given schema (expected at least {} but only {} matched)"
+        return Violation("minContains", said, least, found)
+
+    return check
+
+
+def _unique_items(wanted: Any, context: Context) -> Check | None:
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, list) or len(value) < 2:
+            return None
+        known: set[str] = set()
+        for item in value:
+            one = canonical(item, budget)
+            if one in known:
+                return Violation("uniqueItems", "{} has non-unique elements", value)
+            known.add(one)
+        return None
+
+    return check if wanted else None
+
+
+# ---- several schemas for one value
+
+
+def _ref(reference: Any, context: Context) -> Check:
+    return context.target(reference)[0].apply
+
+
+def _dynamic_ref(reference: Any, context: Context) -> Check:
+    static, anchor = context.target(reference)
+    if not anchor:
+        return static.apply
+    nodes = context.dynamic_nodes(anchor)
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        budget.spend(len(budget.scope))
+        node = next((nodes[id(resource)] for resource in budget.scope if id(resource) in nodes), static)
+        return node.apply(value, budget, seen)
+
+    return check
+
+
+def _all_of(schemas: Any, context: Context) -> Check:
+    nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        for node in nodes:
+            wrong = node.apply(value, budget, seen)
+            if wrong is not None:
+                return wrong
+        return None
+
+    return check
+
+
+def _any_of(schemas: Any, context: Context) -> Check:
+    nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        wrongs: list[Violation] = []
+        fits = False
+        for node in nodes:
+            own = Seen() if seen is not None else None
+            wrong = node.apply(value, budget, own)
+            if wrong is not None:
+                wrongs.append(wrong)
+                continue
+            if own is None or seen is None:
+                return None
+            fits = True
+            seen.add(own, budget)
+        if fits:
+            return None
+        return nearest(wrongs, Violation("anyOf", "{} is not valid under any of the given schemas", value))
+
+    return check
+
+
+def _one_of(schemas: Any, context: Context) -> Check:
+    nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        wrongs: list[Violation] = []
+        first: int | None = None
+        for number, node in enumerate(nodes):
+            own = Seen() if seen is not None else None
+            wrong = node.apply(value, budget, own)
+            if wrong is not None:
+                wrongs.append(wrong)
+            elif first is not None:
+                said = f"{{}} is valid under more than one of the given schemas (number {first + 1} and {number + 1})"
+                return Violation("oneOf", said, value)
+            else:
+                first = number
+                if own is not None and seen is not None:
+                    seen.add(own, budget)
+        if first is not None:
+            return None
+        return nearest(wrongs, Violation("oneOf", "{} is not valid under any of the given schemas", value))
+
+    return check
+
+
+def _not(schema: Any, context: Context) -> Check:
+    node = context.node(schema)
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if node.apply(value, budget, None) is not None:
+            return None
+        return Violation("not", "{} should not be valid under {}", value, schema)
+
+    return check
+
+
+def _if(schema: Any, context: Context) -> Check:
+    node = context.node(schema)
+    place = context.place.removesuffix("if")
+    then, otherwise = (
+        context.node(context.beside[name], f"{place}{name}") if name in context.beside else None
+        for name in ("then", "else")
+    )
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        own = Seen() if seen is not None else None
+        if node.apply(value, budget, own) is not None:
+            return otherwise.apply(value, budget, seen) if otherwise is not None else None
+        if own is not None and seen is not None:
+            seen.add(own, budget)
+        return then.apply(value, budget, seen) if then is not None else None
+
+    return check
+
+
+# ---- what nothing looked at
+
+
+def _unevaluated_properties(schema: Any, context: Context) -> Check:
+    node = context.node(schema)
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, dict) or seen is None or seen.all_names:
+            return None
+        budget.spend(len(value))
+        for name, inner in value.items():
+            if name in seen.names:
+                continue
+            if schema is False:
+                said = "Unevaluated properties are not allowed ({} was unexpected)"
+                return Violation("unevaluatedProperties", said, name)
+            wrong = node.apply(inner, budget, None)
+            if wrong is not None:
+                return wrong.at(name)
+        seen.all_names = True
+        return None
+
+    return check
+
+
+def _unevaluated_items(schema: Any, context: Context) -> Check:
+    node = context.node(schema)
+
+    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        if not isinstance(value, list) or seen is None or seen.all_items:
+            return None
+        budget.spend(len(value))
+        for number in range(seen.items, len(value)):
+            if number in seen.at:
+                continue
+            wrong = node.apply(value[number], budget, None)
+            if wrong is not None:
+                return wrong.at(number)
+        seen.all_items = True
+        return None
+
+    return check
+
+
+# In the order in which they are applied: what is cheap and says most first, what looks at what was left over last.
+CHECKS: dict[str, Callable[[Any, Context], Check | None]] = {
+    "type": _type,
+    "const": _const,
+    "enum": _enum,
+    "required": _required,
+    "minimum": _bound("minimum", "less than the minimum of", lambda value, limit: value < limit),
+    "maximum": _bound("maximum", "greater than the maximum of", lambda value, limit: value > limit),
+    "exclusiveMinimum": _bound(
+        "exclusiveMinimum", "less than or equal to the minimum of", lambda value, limit: value <= limit
+    ),
+    "exclusiveMaximum": _bound(
+        "exclusiveMaximum", "greater than or equal to the maximum of", lambda value, limit: value >= limit
+    ),
+    "multipleOf": _multiple_of,
+    "minLength": _size("minLength", str, ("is too short", "should be non-empty"), lambda size, limit: size < limit, 1),
+    "maxLength": _size(
+        "maxLength", str, ("is too long", "is expected to be empty"), lambda size, limit: size > limit, 0
+    ),
+    "minItems": _size("minItems", list, ("is too short", "should be non-empty"), lambda size, limit: size < limit, 1),
+    "maxItems": _size(
+        "maxItems", list, ("is too long", "is expected to be empty"), lambda size, limit: size > limit, 0
+    ),
+    "minProperties": _size(
+        "minProperties", dict, ("does not have enough properties", "should be non-empty"),
+        lambda size, limit: size < limit, 1,
+    ),
+    "maxProperties": _size(
+        "maxProperties", dict, ("has too many properties", "is expected to be empty"),
+        lambda size, limit: size > limit, 0,
+    ),
+    "pattern": _pattern,
+    "dependentRequired": _dependent_required,
+    "$ref": _ref,
+    "$dynamicRef": _dynamic_ref,
+    "properties": _properties,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional_properties,
+    "propertyNames": _property_names,
+    "prefixItems": _prefix_items,
+    "items": _items,
+    "contains": _contains,
+    "uniqueItems": _unique_items,
+    "dependentSchemas": _dependent_schemas,
+    "allOf": _all_of,
+    "anyOf": _any_of,
+    "oneOf": _one_of,
+    "not": _not,
+    "if": _if,
+    "unevaluatedItems": _unevaluated_items,
+    "unevaluatedProperties": _unevaluated_properties,
+}  # fmt: skip
+ORDER = {keyword: number for number, keyword in enumerate(CHECKS)}

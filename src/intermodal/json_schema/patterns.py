@@ -1,0 +1,370 @@
+"""Regular expressions of clients: the syntax of ECMA 262 (unicode mode), matched by RE2 in linear time.
+
+RE2 has no lookaround and no backreferences, since those are what cannot be matched in linear time. Lookaheads right
+after the ``^`` at the beginning are several patterns for one text, and matched as such: pydantic writes decimals so.
+Where the two mean different things by the same characters, the pattern is translated: ``.``, ``\\s``, ``\\u``, classes.
+What other languages add and RE2 has is taken too: ``(?i)``, ``(?P<name>``, ``\\A``, ``\\z``, ``\\Z``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from intermodal.json_schema.budget import StepBudget
+from intermodal.json_schema.invalid import InvalidSchema
+
+LONGEST = 10_000  # characters of a pattern
+SMALL, LARGE = 128 << 10, 1 << 20  # bytes that RE2 may use for one pattern and its states: the less that does
+TOGETHER = 32 << 20  # bytes for all patterns of a schema
+_PER_STEP = 32  # bytes of text x instructions of the program in one step: 6 to 20 ns each where states do not fit
+_COUNTED = 1000  # repetitions that RE2 takes at once
+
+Ranges = list[tuple[int, int]]
+_LAST = 0x10FFFF
+_DIGIT: Ranges = [(0x30, 0x39)]
+_WORD: Ranges = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
+_SPACE: Ranges = [
+    (9, 13), (0x20, 0x20), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A), (0x2028, 0x2029), (0x202F, 0x202F),
+    (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF),
+]  # fmt: skip
+_SHORTHAND = {"d": _DIGIT, "w": _WORD, "s": _SPACE}
+_CONTROL = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
+_DOT = r"[^\n\r\x{2028}\x{2029}]"
+_NAMED = re.compile(r"(?:General_Category=|gc=|(Script=|sc=|Script_Extensions=|scx=))?([A-Za-z_]{1,40})")
+_CATEGORIES = {
+    "Letter": "L", "Cased_Letter": "", "Lowercase_Letter": "Ll", "Uppercase_Letter": "Lu", "Titlecase_Letter": "Lt",
+    "Modifier_Letter": "Lm", "Other_Letter": "Lo", "Mark": "M", "Nonspacing_Mark": "Mn", "Spacing_Mark": "Mc",
+    "Enclosing_Mark": "Me", "Number": "N", "Decimal_Number": "Nd", "Letter_Number": "Nl", "Other_Number": "No",
+    "Punctuation": "P", "Connector_Punctuation": "Pc", "Dash_Punctuation": "Pd", "Open_Punctuation": "Ps",
+    "Close_Punctuation": "Pe", "Initial_Punctuation": "Pi", "Final_Punctuation": "Pf", "Other_Punctuation": "Po",
+    "Symbol": "S", "Math_Symbol": "Sm", "Currency_Symbol": "Sc", "Modifier_Symbol": "Sk", "Other_Symbol": "So",
+    "Separator": "Z", "Space_Separator": "Zs", "Line_Separator": "Zl", "Paragraph_Separator": "Zp", "Other": "C",
+    "Control": "Cc", "Format": "Cf", "Private_Use": "Co", "digit": "Nd", "punct": "P",
+}  # fmt: skip
+
+
+class Pattern:
+    """A pattern that is ready to be searched for. ``memory``: bytes it may come to hold."""
+
+    __slots__ = ("_length", "_parts", "_program", "memory")
+
+    def __init__(self, parts: list[tuple[Any, bool]], length: tuple[int, int | None]) -> None:
+        """``parts``: what RE2 compiled, each with whether it must be found, or must not. ``length``: of the text."""
+        self._length = length
+        self._parts = [(compiled.search, wanted) for compiled, wanted in parts]
+        self._program = sum(compiled.programsize for compiled, _ in parts)
+        self.memory = sum(compiled.options.max_mem for compiled, _ in parts)
+
+    def found(self, text: str, budget: StepBudget) -> bool:
+        """Whether the pattern is somewhere in the text. The worst that RE2 can take is counted before it begins."""
+        least, most = self._length
+        if len(text) < least or (most is not None and len(text) > most):
+            return False
+        written = text.encode("utf-8", "surrogatepass")
+        budget.spend(6 + len(written) * self._program // _PER_STEP)
+        return all((search(written) is not None) is wanted for search, wanted in self._parts)
+
+
+def compile_pattern(pattern: str, budget: StepBudget) -> Pattern:
+    """The pattern, translated and compiled. Raises InvalidSchema, which says what RE2 does not take, and why."""
+    if len(pattern) > LONGEST:
+        raise InvalidSchema(f"the pattern has more than {LONGEST:,} characters", todo="shorten it")
+    budget.spend(20 + len(pattern))
+    translation = _Translation(pattern)
+    parts = translation.parts()
+    return Pattern([(_compiled(part, pattern, budget), wanted) for part, wanted in parts], translation.length)
+
+
+def _compiled(translated: str, pattern: str, budget: StepBudget) -> Any:
+    import re2
+
+    for memory in (SMALL, LARGE):
+        options = re2.Options()
+        options.max_mem, options.never_capture, options.log_errors = memory, True, False
+        try:
+            compiled = re2.compile(translated.encode(), options)
+        except re2.error as error:
+            reason = error.args[0] if error.args else b""
+            said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+            if "too large" not in said:
+                raise InvalidSchema(f"the pattern {_cited(pattern)} cannot be read ({said[:100]})") from None
+            budget.spend(memory // 200)
+            continue
+        finally:
+            re2.purge()  # its own table would keep the last 128 patterns and all their states
+        budget.spend(2 * compiled.programsize)
+        return compiled
+    what = f"the pattern {_cited(pattern)} is too large: its counts, multiplied, or its classes"
+    raise InvalidSchema(what, todo="count less in it; maxLength bounds a length")
+
+
+def _cited(pattern: str) -> str:
+    return repr(pattern if len(pattern) <= 80 else f"{pattern[:77]}...")
+
+
+class _Translation:
+    """One pass through a pattern."""
+
+    def __init__(self, pattern: str) -> None:
+        self._text = pattern
+        self._at = 0
+        self._dots = False  # (?s): a dot takes line breaks, too
+        self._depth = 0  # groups that are open
+        self._either = False  # whether there are alternatives outside of all groups
+        self.length: tuple[int, int | None] = (0, None)  # characters of a text, at least and at most
+
+    def parts(self) -> list[tuple[str, bool]]:
+        """What must be found in a text, and (False) what must not."""
+        flags = self._group() if re.match(r"\(\?[ims]+\)", self._text) else ""
+        found: list[tuple[str, bool]] = []
+        if self._text.startswith(("^(?=", "^(?!"), self._at):
+            self._at += 1
+            while self._text.startswith(("(?=", "(?!"), self._at):
+                wanted = self._text[self._at + 2] == "="
+                self._at += 3
+                self._depth += 1
+                found.append((f"{flags}^(?:{self._until(0)})", wanted))
+            self._either = False
+            rest = f"{flags}^(?:{self._until(-1)})"
+            if self._either:
+                raise self._wrong("it looks ahead in one alternative alone, which cannot be matched in linear time")
+        else:
+            rest = f"{flags}{self._until(-1)}"
+        return [*found, (rest, True)]
+
+    def _until(self, depth: int) -> str:
+        """The pieces up to where so many groups are open again, the last bracket left out; -1 for the end."""
+        made: list[str] = []
+        while self._at < len(self._text):
+            if self._text[self._at] == ")" and depth >= 0 and self._depth == depth + 1:
+                self._at += 1
+                self._depth -= 1
+                return "".join(made)
+            made.append(self._piece())
+        if self._depth or depth >= 0:
+            raise self._wrong("a group does not end")
+        return "".join(made)
+
+    def _piece(self) -> str:
+        char = self._text[self._at]
+        if char == "(":
+            return self._group()
+        if char == ")":
+            self._at += 1
+            self._depth -= 1
+            if self._depth < 0:
+                raise self._wrong("a group ends that did not begin")
+            return self._counted(")")
+        if char in "|^$":
+            self._at += 1
+            self._either = self._either or (char == "|" and not self._depth)
+            return char
+        if char in "*+?":
+            raise self._wrong(f"{char} repeats nothing")
+        if char == "{" and self._quantifier():
+            raise self._wrong("a count repeats nothing")
+        begin = self._at
+        atom = self._atom(char)
+        return self._counted(atom, begin, single=True) if atom not in (r"\b", r"\B", r"\A", r"\z") else atom
+
+    def _atom(self, char: str) -> str:
+        self._at += 1
+        if char == ".":
+            return r"(?s:.)" if self._dots else _DOT
+        if char == "[":
+            return self._class()
+        if char == "\\":
+            return self._escape()
+        return _literal(ord(char))
+
+    # ---- groups and counts
+
+    def _group(self) -> str:
+        rest = self._text[self._at : self._at + 80]
+        if rest.startswith(("(?=", "(?!", "(?<=", "(?<!")):
+            raise self._wrong("it looks ahead or behind, and not right after ^, so it cannot be matched in linear time")
+        named = re.match(r"\(\?P?<[^>]{1,64}>", rest)
+        flags = re.match(r"\(\?([ims]+)(-[ims]+)?([:)])", rest)
+        if named or rest.startswith("(?:"):
+            self._at += named.end() if named else 3
+            self._depth += 1
+            return "(?:"
+        if flags and not flags[2]:
+            self._at += flags.end()
+            self._dots = self._dots or "s" in flags[1]
+            self._depth += flags[3] == ":"
+            return flags[0]
+        if rest.startswith("(?"):
+            raise self._wrong(f"{rest[:4]} is no group that is known")
+        self._at += 1
+        self._depth += 1
+        return "(?:"
+
+    def _quantifier(self) -> re.Match[str] | None:
+        return re.compile(r"[*+?]|\{(\d{1,6})(?:(,)(\d{1,6})?)?\}").match(self._text, self._at)
+
+    def _counted(self, atom: str, begin: int = 0, *, single: bool = False) -> str:
+        """An atom, which begins there, with what repeats it. RE2 takes counts up to 1,000; the count of characters that
+        all of a text consists of is compared with its length."""
+        found = self._quantifier()
+        if found is None:
+            return atom
+        self._at = found.end()
+        lazy = "?" if self._text.startswith("?", self._at) else ""
+        self._at += len(lazy)
+        if found[1] is None:
+            return f"{atom}{found[0]}{lazy}"
+        least = int(found[1])
+        most = least if not found[2] else int(found[3]) if found[3] else None
+        if most is not None and most < least:
+            raise self._wrong(f"the count {found[0]} ends before it begins")
+        if single and self._text[self._at :] == "$" and begin == 1 and self._text[0] == "^":
+            self.length = (least, most)
+            return f"{atom}*"
+        if max(least, most or 0) > _COUNTED:
+            raise self._wrong(f"it counts to more than {_COUNTED:,}", todo="count less; maxLength bounds a length")
+        return f"{atom}{found[0]}{lazy}"
+
+    # ---- escapes and classes
+
+    def _escape(self) -> str:
+        """What stands outside of a class after a backslash."""
+        char = self._next("a backslash at the end")
+        if char in "bB":
+            return f"\\{char}"
+        if char in "AzZ":
+            return r"\A" if char == "A" else r"\z"
+        if (char.isdecimal() and char != "0") or char == "k":
+            raise self._wrong("it refers back to a group, which cannot be matched in linear time")
+        if char in "pP":
+            return f"[{self._property(char)}]"
+        if char.lower() in _SHORTHAND:
+            ranges = _SHORTHAND[char.lower()]
+            return f"[{_ranged(ranges if char.islower() else _rest_of(ranges))}]"
+        return _literal(self._code(char))
+
+    def _code(self, char: str) -> int:
+        """The character that an escape stands for."""
+        if char in _CONTROL:
+            return _CONTROL[char]
+        if char == "0":
+            return 0
+        if char == "c":
+            letter = self._next("\\c at the end")
+            if not (letter.isascii() and letter.isalpha()):
+                raise self._wrong(f"\\c{letter} is no character")
+            return ord(letter) % 32
+        if char == "x":
+            return self._hex(2)
+        if char == "u":
+            return self._unicode()
+        if char.isascii() and char.isalnum():
+            raise self._wrong(f"\\{char} is no escape of ECMA 262")
+        return ord(char)
+
+    def _unicode(self) -> int:
+        if self._text.startswith("{", self._at):
+            found = re.compile(r"\{([0-9A-Fa-f]{1,8})\}").match(self._text, self._at)
+            if found is None or int(found[1], 16) > _LAST:
+                raise self._wrong("\\u{ begins no character")
+            self._at = found.end()
+            return int(found[1], 16)
+        code = self._hex(4)
+        low = re.compile(r"\\u([dD][c-fC-F][0-9A-Fa-f]{2})").match(self._text, self._at)
+        if 0xD800 <= code < 0xDC00 and low:
+            self._at = low.end()
+            return 0x10000 + ((code - 0xD800) << 10) + int(low[1], 16) - 0xDC00
+        return code
+
+    def _hex(self, digits: int) -> int:
+        found = self._text[self._at : self._at + digits]
+        if not re.fullmatch(r"[0-9A-Fa-f]+", found) or len(found) < digits:
+            raise self._wrong(f"an escape needs {digits} hexadecimal digits")
+        self._at += digits
+        return int(found, 16)
+
+    def _property(self, kind: str) -> str:
+        r"""``\p{...}`` in RE2's words, for the inside of a class."""
+        found = re.compile(r"\{([^{}]{1,80})\}").match(self._text, self._at)
+        named = found and _NAMED.fullmatch(found[1])
+        if not found or not named:
+            raise self._wrong(f"\\{kind} needs the name of a property in braces")
+        self._at = found.end()
+        name = named[2]
+        if not named[1] and name in ("Any", "ASCII"):
+            ranges: Ranges = [(0, _LAST)] if name == "Any" else [(0, 0x7F)]
+            return _ranged(ranges if kind == "p" else _rest_of(ranges))
+        short = name if named[1] else _CATEGORIES.get(name, name)
+        if not named[1] and (not short or len(short) > 2 or short == "LC"):
+            raise self._wrong(f"\\{kind}{{{name}}} is no general category that RE2 knows")
+        return f"\\{kind}{{{short}}}"
+
+    def _class(self) -> str:
+        negated = self._text.startswith("^", self._at)
+        self._at += negated
+        made: list[str] = []
+        while True:
+            char = self._next("a class that does not end")
+            if char == "]":
+                break
+            one = self._member(char)
+            if isinstance(one, str):
+                made.append(one)
+                continue
+            dash = self._text.startswith("-", self._at) and not self._text.startswith("-]", self._at)
+            if not dash:
+                made.append(_ranged([(one, one)]))
+                continue
+            self._at += 1
+            other = self._member(self._next("a class that does not end"))
+            if isinstance(other, str):
+                made += [_ranged([(one, one), (0x2D, 0x2D)]), other]
+            elif other < one:
+                raise self._wrong("a range ends before it begins")
+            else:
+                made.append(_ranged([(one, other)]))
+        if not made:  # [] is nothing at all, and [^] is anything
+            return "[\\x{0}-\\x{10FFFF}]" if negated else "[^\\x{0}-\\x{10FFFF}]"
+        return f"[{'^' if negated else ''}{''.join(made)}]"
+
+    def _member(self, char: str) -> int | str:
+        """One character of a class, or what several are in RE2's words."""
+        if char != "\\":
+            return ord(char)
+        escaped = self._next("a backslash at the end")
+        if escaped == "b":
+            return 8
+        if escaped in "pP":
+            return self._property(escaped)
+        if escaped.lower() in _SHORTHAND:
+            ranges = _SHORTHAND[escaped.lower()]
+            return _ranged(ranges if escaped.islower() else _rest_of(ranges))
+        return self._code(escaped)
+
+    def _next(self, otherwise: str) -> str:
+        if self._at >= len(self._text):
+            raise self._wrong(f"it has {otherwise}")
+        self._at += 1
+        return self._text[self._at - 1]
+
+    def _wrong(self, what: str, todo: str = "write it otherwise, within what RE2 matches") -> InvalidSchema:
+        return InvalidSchema(f"the pattern {_cited(self._text)} is not taken: {what}", todo=todo)
+
+
+def _literal(code: int) -> str:
+    char = chr(code)
+    return char if char.isascii() and char.isalnum() else f"\\x{{{code:x}}}"
+
+
+def _ranged(ranges: Ranges) -> str:
+    return "".join(f"\\x{{{low:x}}}-\\x{{{high:x}}}" for low, high in ranges)
+
+
+def _rest_of(ranges: Ranges) -> Ranges:
+    found, begin = [], 0
+    for low, high in ranges:
+        if low > begin:
+            found.append((begin, low - 1))
+        begin = high + 1
+    return [*found, (begin, _LAST)]

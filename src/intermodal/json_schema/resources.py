@@ -1,0 +1,134 @@
+"""Where the references of a schema point to: resources with an ``$id``, anchors, JSON Pointers. Nothing is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin
+
+from intermodal.json_schema.budget import StepBudget
+from intermodal.json_schema.invalid import InvalidSchema
+
+# Keywords whose value is a schema, a list of them, or an object of them.
+ONE = frozenset({
+    "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then",
+    "unevaluatedItems", "unevaluatedProperties",
+})  # fmt: skip
+SEVERAL = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+NAMED = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
+
+
+class Resource:
+    """A schema with a name of its own: the whole document, or a part with ``$id``."""
+
+    __slots__ = ("anchors", "dynamic", "root", "uri")
+
+    def __init__(self, uri: str, root: Any) -> None:
+        self.uri = uri
+        self.root = root
+        self.anchors: dict[str, Any] = {}
+        self.dynamic: dict[str, Any] = {}
+
+
+class Resources:
+    """All resources of one document."""
+
+    def __init__(self, document: Any, budget: StepBudget) -> None:
+        self._budget = budget
+        self._of: dict[int, Resource] = {}
+        self._by_uri: dict[str, Resource] = {}
+        self.main = self.resource_of(document, Resource("", document))
+        self._by_uri.setdefault("", self.main)
+        self._index(document)
+
+    def resource_of(self, schema: Any, outer: Resource) -> Resource:
+        """The resource that a schema is or belongs to, which lies in ``outer``."""
+        name = schema.get("$id") if isinstance(schema, dict) else None
+        if not isinstance(name, str):
+            return outer
+        known = self._of.get(id(schema))
+        if known is None:
+            self._budget.spend(10 + len(name) // 16)
+            known = Resource(_joined(outer.uri, name.removesuffix("#")), schema)
+            self._of[id(schema)] = known
+            self._by_uri.setdefault(known.uri, known)
+        return known
+
+    def all(self) -> Iterator[Resource]:
+        """Every resource of the document once."""
+        yield self.main
+        yield from (resource for resource in self._of.values() if resource is not self.main)
+
+    def target(self, reference: str, base: Resource, place: str) -> tuple[Any, Resource, str]:
+        """What a reference names, the resource it lies in, and its anchor if that is a ``$dynamicAnchor``.
+
+        Raises InvalidSchema for what is not in the document.
+        """
+        self._budget.spend(5 + len(reference) // 8)
+        address, fragment = urldefrag(reference)
+        found = base
+        if address:
+            known = self._by_uri.get(_joined(base.uri, address))
+            if known is None:
+                what = f"the schema refers to {reference[:120]}, outside of itself, and nothing is fetched"
+                raise InvalidSchema(what, place, todo="put what it refers to under $defs")
+            found = known
+        if not fragment:
+            return found.root, found, ""
+        if not fragment.startswith("/"):
+            name = unquote(fragment)
+            if name in found.anchors:
+                return found.anchors[name], found, name if name in found.dynamic else ""
+        elif (pointed := self._pointed(unquote(fragment), found)) is not None:
+            return *pointed, ""
+        raise InvalidSchema(f"the schema refers to {reference[:120]}, which it does not define", place)
+
+    def _pointed(self, pointer: str, resource: Resource) -> tuple[Any, Resource] | None:
+        """What a JSON Pointer (RFC 6901) names."""
+        node = resource.root
+        for word in pointer[1:].split("/"):
+            key = word.replace("~1", "/").replace("~0", "~")
+            self._budget.spend(1)
+            if isinstance(node, list) and key.isdecimal() and len(key) < 9 and int(key) < len(node):
+                node = node[int(key)]
+            elif isinstance(node, dict) and key in node:
+                node = node[key]
+            else:
+                return None
+            resource = self.resource_of(node, resource)
+        return node, resource
+
+    def _index(self, document: Any) -> None:
+        """Note every ``$id`` and anchor, so that references to what comes later find it."""
+        waiting = [(document, self.main)]
+        while waiting:
+            schema, outer = waiting.pop()
+            if not isinstance(schema, dict):
+                continue
+            self._budget.spend(1 + len(schema))
+            resource = self.resource_of(schema, outer)
+            for keyword in ("$anchor", "$dynamicAnchor"):
+                name = schema.get(keyword)
+                if isinstance(name, str):
+                    resource.anchors.setdefault(name, schema)
+                    if keyword == "$dynamicAnchor":
+                        resource.dynamic.setdefault(name, schema)
+            waiting.extend((inner, resource) for inner in subschemas(schema))
+
+
+def subschemas(schema: dict[str, Any]) -> Iterator[Any]:
+    """The schemas in a schema, where its keywords have them."""
+    for keyword, value in schema.items():
+        if keyword in ONE:
+            yield value
+        elif keyword in SEVERAL and isinstance(value, list):
+            yield from value
+        elif keyword in NAMED and isinstance(value, dict):
+            yield from value.values()
+
+
+def _joined(base: str, reference: str) -> str:
+    try:
+        return urljoin(base, reference)
+    except ValueError:  # an address in brackets that is none
+        return reference
