@@ -15,7 +15,7 @@ from intermodal.json_schema.budget import StepBudget
 from intermodal.json_schema.invalid import InvalidSchema
 
 LONGEST = 10_000  # characters of a pattern
-SMALL, LARGE = 128 << 10, 1 << 20  # bytes that RE2 may use for one pattern and its states: the less that does
+SMALL, LARGE = 128 << 10, 384 << 10  # bytes that RE2 may use for one pattern and its states: the less that does
 TOGETHER = 32 << 20  # bytes for all patterns of a schema
 _PER_STEP = 32  # bytes of text x instructions of the program in one step: 6 to 20 ns each where states do not fit
 _COUNTED = 1000  # repetitions that RE2 takes at once
@@ -81,6 +81,7 @@ def _compiled(translated: str, pattern: str, budget: StepBudget) -> Any:
 
     for memory in (SMALL, LARGE):
         options = re2.Options()
+        budget.spend(0 if memory == SMALL else LARGE // 20)  # it may take 20 ms: too long for the event loop
         options.max_mem, options.never_capture, options.log_errors = memory, True, False
         try:
             compiled = re2.compile(translated.encode(), options)
@@ -89,7 +90,6 @@ def _compiled(translated: str, pattern: str, budget: StepBudget) -> Any:
             said = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
             if "too large" not in said:
                 raise InvalidSchema(f"the pattern {_cited(pattern)} cannot be read ({said[:100]})") from None
-            budget.spend(memory // 200)
             continue
         finally:
             re2.purge()  # its own table would keep the last 128 patterns and all their states
