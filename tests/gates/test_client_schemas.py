@@ -318,6 +318,24 @@ def test_others_are_answered_while_a_check_is_in_its_middle(
     assert max(each.spent for each in budgets) == bounded.STEPS, "the whole budget, and no step more"
 
 
+def test_no_schema_makes_the_gateway_fetch_anything(configured: Path, host: FakeHost) -> None:
+    host.answer = '{"p": 1}'
+    with socket.create_server(("127.0.0.1", 0)) as away, House() as house:
+        away.setblocking(False)
+        address = f"http://127.0.0.1:{away.getsockname()[1]}/x"
+        inner = {"$id": address, "$ref": "#/$defs/a"}
+        for reference in (
+            {"$ref": "#/foo", "foo": {"properties": {"p": inner}}},
+            {"$ref": "#/foo", "foo": inner},
+            {"properties": {"p": {"$ref": address}}},
+            {"properties": {"p": {"$dynamicRef": address}}},
+        ):
+            found = house.post(*asked("chat", {**reference, "$defs": {"a": {}}}))
+            assert found.status_code == 400 and "refers to" in found.text, found.text
+        with pytest.raises(BlockingIOError):
+            away.accept()
+
+
 def test_a_client_that_leaves_ends_the_check(
     configured: Path, host: FakeHost, budgets: list[StepBudget], monkeypatch: pytest.MonkeyPatch
 ) -> None:
