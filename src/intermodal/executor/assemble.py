@@ -38,7 +38,8 @@ _INVISIBLE = re.compile(
     "\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # Joiners are letters' business in Persian, Hindi and emoji; between ASCII they only hide something.
-_JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f])")
+# Only where a run of them begins: each later place of a long run would be looked at to the end of it.
+_JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|(?<![\u200c\u200d])[\u200c\u200d]++(?![^\x00-\x7f])")
 
 
 def visible(text: str) -> str:

@@ -27,17 +27,17 @@ Answering = Callable[["Course", Call], Awaitable[Finished]]
 LONGEST = 300  # characters of a line: a voice forgets its breath over longer ones, and progress comes line by line
 _QUOTED = 12  # letters of another alphabet that a note names
 
-_ENDS = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\s*\n+\s*|(?<=[。！？])")
+_ENDS = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n+|(?<=[。！？])")
 _PAUSES = re.compile(r"(?<=[,;:–—])\s+")
-# Signs of Markdown, which a voice reads out. Links keep their words; code keeps its own.
-_MARKS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^\s*```.*$", re.MULTILINE), ""),
-    (re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)"), r"\1"),
-    (re.compile(r"^\s{0,3}(#{1,6}|>|[-*+])\s+", re.MULTILINE), ""),
-    (re.compile(r"^\s*\|?(\s*:?-{3,}:?\s*\|?)+\s*$", re.MULTILINE), ""),
+# Signs of Markdown, which a voice reads out. Links keep their words; code keeps its own. What repeats in a sign cannot
+# be what follows it: each of these looks at a letter of a text a few times at most, however long the text is.
+_FENCE = "```"
+_RULE = frozenset("|:- \t")
+_BEGIN = re.compile(r"\s{0,3}(#{1,6}|>|[-*+])\s+")
+_SIGNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?\)"), r"\1"),
     (re.compile(r"(\*\*|__|~~|`)"), ""),
     (re.compile(r"(?<!\w)\*(\S[^*]*)\*(?!\w)"), r"\1"),
-    (re.compile(r"\s*\|\s*"), ", "),
 )
 # Languages that are written in Latin letters, of those that voices are known for.
 _LATIN = frozenset(("cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", "no", "pl", "pt", "ro", "sv", "tr"))
@@ -52,9 +52,20 @@ def plain(text: str) -> str:
     >>> plain("## Total\\n* **42** euros, see [the bill](http://a/b)")
     'Total\\n42 euros, see the bill'
     """
-    for sign, instead in _MARKS:
+    text = "\n".join(filter(None, map(_plain_line, text.split("\n"))))
+    for sign, instead in _SIGNS:
         text = sign.sub(instead, text)
     return text.strip()
+
+
+def _plain_line(line: str) -> str:
+    """A line without what stands at its beginning and between the cells of a table; "" for a rule or a fence."""
+    bare = line.strip()
+    if bare.startswith(_FENCE) or ("---" in bare and _RULE.issuperset(bare)):
+        return ""
+    begin = _BEGIN.match(line)
+    bare = line[begin.end() :].strip() if begin is not None else bare
+    return ", ".join(cell.strip() for cell in bare.split("|")) if "|" in bare else bare
 
 
 def lines_of(text: str, longest: int = LONGEST) -> tuple[str, ...]:
@@ -87,9 +98,10 @@ def _cut(line: str, longest: int) -> list[str]:
 def _by_words(clause: str, longest: int) -> list[str]:
     pieces = [""]
     for word in clause.split(" "):
-        while len(word) > longest:  # no word of a language: an address, a hash
-            pieces.append(word[:longest])
-            word = word[longest:]
+        if len(word) > longest:  # no word of a language: an address, a hash
+            cut = (len(word) - 1) // longest * longest
+            pieces += [word[place : place + longest] for place in range(0, cut, longest)]
+            word = word[cut:]
         if pieces[-1] and len(pieces[-1]) + 1 + len(word) > longest:
             pieces.append(word)
         else:

@@ -80,7 +80,9 @@ _NUMBER = re.compile(r"\bnumbers?\b(?! of\b)")
 _NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
 # A colour that is asked about: "is it red or blue", "is the square blue?", but not "is it Mr Green?".
 _COLOUR = r"\b(?:red|blue|green|yellow|orange|purple|pink|brown|black|white|gr[ae]y)"
-_ASKED_COLOUR = re.compile(rf"{_COLOUR},? or\b|\b(?i:is|are|was|were)\b[^?]*(?<!in the ){_COLOUR}\s*\?")
+_COLOUR_OR = re.compile(rf"{_COLOUR},? or\b")
+_ENDS_IN_COLOUR = re.compile(rf"(?<!in the ){_COLOUR}\Z")
+_IS = re.compile(r"\b(?:is|are|was|were)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 
 FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
@@ -110,9 +112,17 @@ def asked(question: str) -> frozenset[Aspect]:
     found: set[Aspect] = {aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ())}
     if _NUMBER.search(cleaned):
         found.add("words")
-    if _ASKED_COLOUR.search(question):
+    if _COLOUR_OR.search(question) or any(map(_asks_colour, question.split("?")[:-1])):
         found.add("appearance")
     return frozenset(found)
+
+
+def _asks_colour(said: str) -> bool:
+    """Whether what stands before a question mark asks if something is of a colour. Only its end is looked at for one:
+    an expression over all of it would begin anew at each "is"."""
+    said = said.rstrip()
+    colour = _ENDS_IN_COLOUR.search(said, max(0, len(said) - 20))
+    return colour is not None and _IS.search(said, 0, colour.start()) is not None
 
 
 def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:
