@@ -16,6 +16,7 @@ ANY_OBJECT: dict[str, Any] = {"type": "object"}  # what JSON mode asks for
 # Protocols that force nothing but objects of which every property is named.
 CLOSING: frozenset[Protocol] = frozenset({"anthropic"})
 VALUES = frozenset({"const", "enum", "default", "examples"})  # these hold data, which may look like a schema
+_COMBINED = frozenset({"allOf", "anyOf", "oneOf"})
 NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 
 
@@ -42,18 +43,19 @@ def is_object(node: Schema) -> bool:
 
 
 def nodes(schema: Any) -> Iterator[Schema]:
-    """A schema and every schema in it."""
-    if isinstance(schema, list):
-        for item in schema:
-            yield from nodes(item)
-    elif isinstance(schema, Mapping):
-        yield schema
-        for key, value in schema.items():
-            if key in NAMED and isinstance(value, Mapping):
-                for named in value.values():
-                    yield from nodes(named)
-            elif key not in VALUES:
-                yield from nodes(value)
+    """A schema and every schema in it. Without recursion: each step of one that is nested deep would go through all."""
+    waiting: list[Any] = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, Mapping):
+            yield node
+            for key, value in node.items():
+                if key in NAMED and isinstance(value, Mapping):
+                    waiting.extend(value.values())
+                elif key not in VALUES and isinstance(value, (list, Mapping)):
+                    waiting.append(value)
 
 
 def _open(node: Schema) -> bool:
@@ -65,6 +67,8 @@ def _open(node: Schema) -> bool:
 
 def _in_parts(node: Schema) -> bool:
     """Several schemas name properties of one object: with each of them closed, nothing would fit all."""
+    if _COMBINED.isdisjoint(node):
+        return False
     every = [_names_some(each) for each in _listed(node, "allOf")]
     either = [any(map(_names_some, _listed(node, key))) for key in ("anyOf", "oneOf")]
     return sum((_names_some(node), *every, *either)) > 1

@@ -29,7 +29,7 @@ class SchemaCache:
 
     def get(self, schema: Any, budget: StepBudget) -> CompiledSchema:
         """The schema as checks. Raises what ``usable_schema`` raises; only what can be used is kept."""
-        check_size(schema)
+        check_size(schema, budget)
         try:
             digest = blake2b(msgspec.json.encode(schema), digest_size=16).digest()
         except (TypeError, OverflowError, msgspec.ValidationError, UnicodeEncodeError) as error:

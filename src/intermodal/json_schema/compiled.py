@@ -44,8 +44,7 @@ class CompiledSchema:
 
 def compile_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
     """The schema as checks. Raises InvalidSchema, BudgetExhausted and Cancelled."""
-    values = check_size(schema)
-    budget.spend(values)
+    values = check_size(schema, budget)
     compiler = Compiler(schema, budget)
     root = compiler.node(schema, compiler.resources.main, "")
     compiler.finish()
