@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -111,6 +112,24 @@ async def test_A3_where_nobody_else_is_left_it_gets_its_time_and_more_than_a_min
             assert result.endpoint == "wall:busy" and result.text == TEXT
             (slept,) = bench.slept
             assert (asked or 0.0) - 0.001 <= slept <= (asked or 0.0) + 1.0
+
+
+@pytest.mark.parametrize("junk", [{}, {"date": "yesterday"}], ids=["none", "junk"])
+async def test_A3_a_date_is_measured_on_our_clock_where_the_reply_has_no_date(
+    tmp_path: Path, junk: dict[str, str]
+) -> None:
+    """Of more than a minute, which is not waited for but passed on."""
+    told: list[float | None] = []
+    for ahead in (1000.0, -1000.0):
+        when = format_datetime(datetime.fromtimestamp(time.time() + ahead, UTC), usegmt=True)
+        headers = {"retry-after": when, **junk}
+        with Wall(lambda *_, headers=headers: refusal(429, headers=headers)) as wall:
+            busy = endpoint(wall, "busy")
+            bench = world_of(tmp_path / str(ahead), busy)
+            with pytest.raises(errors.RateLimited) as raised:
+                await ask(bench, busy)
+            told.append(raised.value.retry_after)
+    assert told[0] is not None and 500 < told[0] <= 1000 and told[1] is None
 
 
 # ---- A4 ----------------------------------------------------------------------------------------

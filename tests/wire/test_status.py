@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -283,6 +284,28 @@ def test_A8_too_long_in_the_words_of_other_protocols(body: Any, said: str) -> No
 
 def test_A3_a_date_is_measured_on_the_server_s_clock() -> None:
     assert retry_after({"retry-after": http_date(90), "date": http_date(60)}, now=NOW + 5000) == 30.0
+
+
+@pytest.mark.parametrize("date", [{}, {"date": ""}, {"date": "yesterday"}])
+@pytest.mark.parametrize(("ahead", "seconds"), [(90, 90.0), (0, 0.0), (-90, None), (10**6, MAX_RETRY_AFTER)])
+def test_A3_a_date_without_a_date_header_is_measured_on_our_clock(
+    date: dict[str, str], ahead: float, seconds: float | None
+) -> None:
+    headers = {"retry-after": http_date(ahead), **date}
+    assert retry_after(headers, now=NOW) == seconds
+    assert classify(503, headers, b"", "h:m", now=NOW).retry_after == seconds
+
+
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"])
+def test_A3_every_form_of_a_date_means_gmt_wherever_we_are(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        said = datetime.fromtimestamp(NOW + 30, UTC).strftime(form)
+        assert retry_after({"retry-after": said}, now=NOW) == 30.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_A3_a_date_without_any_clock_is_no_answer() -> None:

@@ -54,6 +54,7 @@ RESETS: tuple[Reset, ...] = (
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
     """Seconds the server asks us to wait, 0 … a day; None when it said nothing usable or nothing in the future.
 
+    ``now``: seconds since the epoch when the reply was received, for a date where the reply has no ``date`` of its own.
     ``retry-after-ms`` outranks ``retry-after``, which outranks the moment at which a used-up limit is lifted.
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
@@ -116,7 +117,8 @@ def _duration(value: str) -> float:
 
 
 def _from(then: float | None, headers: Mapping[str, str], now: float | None) -> float:
-    """Seconds from the reply's own ``date`` (their clock, not ours) until then; NaN when either is missing."""
+    """Seconds until then from the reply's own ``date``, their clock and not ours; without a usable one from ``now``,
+    when the reply was received. NaN where neither is known."""
     base = _epoch(headers.get("date", ""))
     if base is None:
         base = now
@@ -124,10 +126,13 @@ def _from(then: float | None, headers: Mapping[str, str], now: float | None) -> 
 
 
 def _epoch(value: str) -> float | None:
+    from datetime import UTC
     from email.utils import parsedate_to_datetime
 
     try:
-        return parsedate_to_datetime(value).timestamp()
+        found = parsedate_to_datetime(value)
+        # Of the three forms of a date (RFC 9110, 5.6.7) one names no zone; all of them mean GMT.
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
 

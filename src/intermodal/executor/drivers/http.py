@@ -6,6 +6,7 @@ Which wire speaks to a host follows from its protocol: a table of codecs, not a 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -314,7 +315,9 @@ async def _posted(job: Job, world: World, line: Line, server: Server, encoded: E
                 body = await response.read()
             except errors.CallError:
                 body = b""  # the status alone must do
-            raise status.classify(response.status, response.headers, body, endpoint.id, secrets=(server.key,))
+            raise status.classify(
+                response.status, response.headers, body, endpoint.id, secrets=(server.key,), now=time.time()
+            )
         if web_page.said_by(response.headers):
             raise web_page.web_page(endpoint.id, response.status)
         yield response

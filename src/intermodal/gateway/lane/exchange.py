@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -178,7 +178,8 @@ class Exchange:
             self.finish = "content_filter"
 
     def _classified(self, body: bytes) -> errors.CallError:
-        return status.classify(self._status, self._headers, body, self._endpoint, secrets=(self._secret,))
+        secrets = (self._secret,)
+        return status.classify(self._status, self._headers, body, self._endpoint, secrets=secrets, now=time())
 
     def _fail(self, error: errors.CallError) -> None:
         if not self.over:
