@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -199,7 +199,7 @@ class Caller:
                 await standing.wait_to_resend(self, error, job, decision)
                 failed = error.with_traceback(None)  # a frame that holds its own error would stay
             except BaseException:
-                attempt.upstream.leave()
+                self._give_up(attempt)
                 raise
             else:
                 attempt.upstream.end(None, clock())
@@ -209,6 +209,12 @@ class Caller:
     def at(self) -> float:
         """Seconds since the run began."""
         return round(self.world.clock() - self.started, 6)
+
+    def _give_up(self, attempt: Attempt | Tried) -> None:
+        """Nobody waits for it any more: who still reads along is told, as it may have been paid."""
+        attempt.upstream.leave()
+        if isinstance(attempt, Attempt) and attempt.sent:
+            self.hint(attempt.given_up(self.at()))
 
     async def _tell(self, attempt: Attempt | Tried, error: errors.IntermodalError, decision: Decision) -> None:
         await self.emit(
@@ -392,11 +398,26 @@ class Attempt:
             return
         await entry.void(_replaced(outcome, cost=0.0))
 
+    @property
+    def sent(self) -> bool:
+        """Something of it may have reached the endpoint."""
+        return self._entry is not None and self._entry.sent
+
+    def given_up(self, at: float) -> AttemptFailed:
+        """What is told of an attempt that nobody waits for any more, because of a deadline or of another failure."""
+        charged: Literal["no", "maybe"] = "no" if self.cost == 0 else "maybe"
+        return AttemptFailed(
+            step=self._job.step.id, endpoint=self.endpoint, code=self._outcome.error,
+            reason="was given up before its answer was whole", charged=charged, cost=self.cost,
+            seconds=round(self.seconds, 6), at=at,
+        )  # fmt: skip
+
     async def _close_unknown(self, entry: Entry, code: str) -> None:
-        outcome = self._took(Usage(), wire.Usage(), code)
+        outcome = self._outcome = self._took(Usage(), wire.Usage(), code)
         if entry.sent:
             paid = self._job.step.estimate.cost.high > 0
-            await entry.estimate(_replaced(outcome, cost=None if paid else 0.0))
+            self.cost = None if paid else 0.0
+            await entry.estimate(_replaced(outcome, cost=self.cost))
         else:
             await entry.void(_replaced(outcome, cost=0.0))
 

@@ -200,8 +200,7 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
 
 def ended(said: told.Told, event: Finished) -> dict[str, str]:
     """Headers that are known at the end, and ``route``."""
-    cost = {} if event.cost is None else {"x-intermodal-cost": f"{event.cost:.8g}"}
-    return {"route": event.endpoint or told.NOBODY, **cost, "x-intermodal-attempts": str(said.attempts)}
+    return {"route": event.endpoint or told.NOBODY, **told.at_the_end(event.cost, said.attempts)}
 
 
 class Stream:
@@ -266,6 +265,7 @@ class Stream:
         self._silence.end()
         self._asked.served.failed(code_of(error), broken=True)
         self._begin()
+        told.failure_told(error, self._asked.served)
         self._reply.put(self._encoder.feed(Error(error=error)))  # type: ignore[arg-type]
         self._reply.end()
 

@@ -13,7 +13,6 @@ from typing import Any, Protocol, cast
 
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireEvent
-from intermodal.wire.served import answered
 
 
 class Encoder(Protocol):
@@ -80,7 +79,9 @@ def anthropic_error(error: BaseException) -> bytes:
 
 
 def ollama_error(error: BaseException) -> bytes:
-    return dumps({"error": answered(error).message})
+    from intermodal.wire.ollama_served import error_of
+
+    return dumps(error_of(error))
 
 
 # Asked for, or of an answer before. A quote in a string has a backslash before it: words about citations are none.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from intermodal.client import Prepared, plan_from
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished
+from intermodal.gateway import told
 from intermodal.gateway.charging import NAME, Allowance, charged, kept, once, who
 from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
@@ -167,11 +168,14 @@ class Gateway:
             key = head.key = who(ledger, head)
         return key
 
-    def refuse(self, head: Head | None, error: BaseException, reply: Reply) -> None:
-        """An error as the answer, in the words of the door."""
+    def refuse(self, head: Head | None, error: BaseException, reply: Reply, served: Served | None = None) -> None:
+        """An error as the answer, in the words of the door. ``served``: of a request that was read, whose attempts and
+        cost are told as with an answer."""
+        asks = served is not None and head is not None and head.method == "POST"
+        about = told.failure_told(error, served) if asks and served is not None else {}
         status = answered(error).status
         body = ERRORS[words_of(head)](error)
-        reply.whole(status, body, {"content-type": "application/json", **failure_headers(error)})
+        reply.whole(status, body, {"content-type": "application/json", **about, **failure_headers(error)})
 
     def turn_away(self, head: Head | None, error: BaseException, reply: Reply) -> None:
         """An error as the answer to a request that is not read to its end."""
@@ -255,7 +259,7 @@ class Gateway:
                 await self._answer(asked, reply)
         except Refused as error:
             served.failed(code_of(error))
-            self.refuse(asked.head, error, reply)
+            self.refuse(asked.head, error, reply, served)
         finally:
             self.ended(asked, reply)
 
@@ -304,7 +308,7 @@ class Gateway:
         self.note_failure(error)
         asked.served.failed(code_of(error), broken=bool(reply.status))
         if not reply.status:
-            self.refuse(asked.head, error, reply)
+            self.refuse(asked.head, error, reply, asked.served)
         forget_frames(error)
 
     def stopped(self, asked: Asked, reply: Reply) -> None:
@@ -312,7 +316,7 @@ class Gateway:
         if not reply.status and not reply.gone:
             reply.keep_alive = False
             asked.served.failed("stopping")
-            self.refuse(asked.head, cut(reply), reply)
+            self.refuse(asked.head, cut(reply), reply, asked.served)
 
     def note_failure(self, error: BaseException) -> None:
         """A mistake of our own goes to the log, with its place and without values."""

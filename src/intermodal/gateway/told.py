@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,7 +18,9 @@ from intermodal.events import (
     TextDelta,
 )
 from intermodal.plans.plan import Plan, calls_of, sent
+from intermodal.telemetry.served import Served
 from intermodal.wire.advice import for_clients
+from intermodal.wire.served import tell_about
 
 Instead = Replanned | Rerouted
 NOBODY = "none"  # in the place of who answered, where nobody was asked
@@ -55,6 +58,26 @@ def _short(names: list[str]) -> str:
         return said
     kept = said[: _LONGEST - 20].rpartition(", ")[0]
     return f"{kept}, … and {len(names) - kept.count(', ') - bool(kept)} more".removeprefix(", ")
+
+
+def failure_told(error: BaseException, served: Served) -> dict[str, str]:
+    """What a request took that ends with this error, as an answer tells it, in headers.
+
+    The error repeats it in its body (``wire/served.py``), since the last event of a stream comes after its head. The
+    route is who was asked last.
+    """
+    route, attempts, cost = served.asked or NOBODY, served.attempts, served.spent_so_far
+    seconds = round(time.monotonic() - served.began, 3)
+    about = {"plan": served.plan or None, "route": route, "cost": cost, "attempts": attempts, "seconds": seconds}
+    tell_about(error, about)
+    plan = {"x-intermodal-plan": served.plan} if served.plan else {}
+    return {**plan, "x-intermodal-route": route, **at_the_end(cost, attempts)}
+
+
+def at_the_end(cost: float | None, attempts: int) -> dict[str, str]:
+    """Headers that are known when all is over."""
+    known = {} if cost is None else {"x-intermodal-cost": f"{cost:.8g}"}
+    return {**known, "x-intermodal-attempts": str(attempts)}
 
 
 class Told:

@@ -69,7 +69,8 @@ class Served(Struct, eq=False):
         method, path: the path without its query. route: of the door, one of few; "" where there is none.
         id: for ``x-request-id``; one of a process, and not secret. began: on the monotonic clock.
         key: id of the key, never the key. model: as it was asked for. plan: its id.
-        endpoint: who answered. cost: USD of all that was run, None where nobody knows. attempts: calls that were made.
+        endpoint: who answered. asked: who was asked last.
+        cost: USD of all that was run, None where nobody knows. attempts: calls that were made.
         live: it is streamed. first: seconds to the first word of a stream.
         error: a stable word for what went wrong, "" for nothing.
         broken: the answer ended in the middle. status: of HTTP, 0 where nothing was said. sent: bytes of the answer.
@@ -86,6 +87,7 @@ class Served(Struct, eq=False):
     model: str = ""
     plan: str = ""
     endpoint: str = ""
+    asked: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost: float | None = None
@@ -98,7 +100,7 @@ class Served(Struct, eq=False):
     sent: int = 0
     seconds: float = 0.0
     span: RequestSpan | None = None
-    _calls: set[str] = field(default_factory=set)
+    _calls: dict[str, str] = field(default_factory=dict)
     _runs: int = 0
 
     # ---- while it is answered
@@ -118,12 +120,15 @@ class Served(Struct, eq=False):
                 self.first = time.monotonic() - self.began
         elif isinstance(event, StepStarted):
             if event.endpoint:
-                self._calls.add(event.step)
+                self._calls[event.step] = event.endpoint
         elif isinstance(event, StepFinished):
             self._used(event.actual.usage)
-            self.attempts += event.actual.step in self._calls and not event.actual.cached
+            if event.actual.step in self._calls and not event.actual.cached:
+                self.attempts += 1
+                self.asked = self._calls[event.actual.step]
         elif isinstance(event, AttemptFailed):
             self.attempts += 1
+            self.asked = event.endpoint
         elif isinstance(event, Finished):
             self.endpoint = event.endpoint
 
@@ -133,6 +138,7 @@ class Served(Struct, eq=False):
         With OpenTelemetry on, it becomes a span below the request's, with its measures.
         """
         self.attempts += call.attempts
+        self.asked = call.endpoint.id if call.endpoint is not None else self.asked
         self._used(call.usage)
         self.spent(call.cost)
         if not call.error:
@@ -159,6 +165,11 @@ class Served(Struct, eq=False):
         known = not self._runs or self.cost is not None
         self._runs += 1
         self.cost = None if cost is None or not known else (self.cost or 0.0) + cost
+
+    @property
+    def spent_so_far(self) -> float | None:
+        """USD; 0 where nothing was run, None where nobody knows."""
+        return self.cost if self._runs else 0.0
 
     # ---- afterwards
 

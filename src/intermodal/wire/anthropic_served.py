@@ -347,4 +347,4 @@ def usage_of(usage: Usage) -> dict[str, Any]:
 
 def error_of(error: BaseException) -> dict[str, Any]:
     told = answered(error)
-    return {"type": "error", "error": {"type": told.anthropic, "message": told.message}}
+    return {"type": "error", "error": {"type": told.anthropic, "message": told.message, **told.told}}

@@ -183,7 +183,7 @@ class StreamEncoder:
         elif isinstance(event, ToolCallDelta):
             self._calls.add(event)
         elif isinstance(event, Error):
-            return _line({"error": answered(event.error).message})
+            return _line(error_of(event.error))
         elif isinstance(event, (TextDelta, RefusalDelta)):
             return self._message(content=event.text)
         elif isinstance(event, ReasoningDelta):
@@ -253,3 +253,9 @@ def lasted(about: Mapping[str, Any]) -> dict[str, int]:
 
 def _line(tree: Mapping[str, Any]) -> bytes:
     return dumps(tree) + b"\n"
+
+
+def error_of(error: BaseException) -> dict[str, Any]:
+    """An error, which is words here; what else is told stands beside them."""
+    told = answered(error)
+    return {"error": told.message, **told.told}

@@ -330,7 +330,7 @@ def told_about(tree: dict[str, Any], usage: Usage) -> dict[str, Any]:
 def error_of(error: BaseException) -> dict[str, Any]:
     told = answered(error)
     code = told.code or getattr(error, "code", "") or None  # a word or null: typed clients decode nothing else
-    return {"message": told.message, "type": told.openai, "param": None, "code": code}
+    return {"message": told.message, "type": told.openai, "param": None, "code": code, **told.told}
 
 
 def sse(tree: Mapping[str, Any], event: str = "") -> bytes:

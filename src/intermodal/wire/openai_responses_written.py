@@ -204,7 +204,8 @@ class StreamEncoder:
         if isinstance(event, Error):
             self.error = event.error
             told = answered(event.error)
-            self.response |= {"status": "failed", "error": {"code": told.code or told.openai, "message": told.message}}
+            failed = {"code": told.code or told.openai, "message": told.message, **told.told}
+            self.response |= {"status": "failed", "error": failed}
             return self._event("response.failed", response=self.response)
         if self._keep is not None:
             for item in self.response["output"]:

@@ -91,7 +91,8 @@ class Refused(Exception):
 class Answered(Value, frozen=True):
     """An error as a server says it: HTTP ``status``, and the ``type`` in the words of either family of wires.
 
-    ``code``: OpenAI's, where programs act on it.
+    ``code``: OpenAI's, where programs act on it. ``about``: what the request took until then, as an answer's usage
+    tells it; empty where nothing is told.
     """
 
     status: int
@@ -99,6 +100,17 @@ class Answered(Value, frozen=True):
     anthropic: str
     message: str
     code: str = ""
+    about: Mapping[str, Any] = {}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The field that an error has for it, in every wire; none where nothing is told."""
+        return {"intermodal": self.about} if self.about else {}
+
+
+def tell_about(error: BaseException, about: Mapping[str, Any]) -> None:
+    """Have the error say what the request took until then, whichever wire it is written in."""
+    vars(error)["about"] = about
 
 
 def answered(error: BaseException) -> Answered:
@@ -106,12 +118,14 @@ def answered(error: BaseException) -> Answered:
     says nothing of our inside."""
     if isinstance(error, Refused):
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
-        return Answered(status=error.status, openai=openai, anthropic=anthropic, message=for_clients(str(error)))
+        message, about = for_clients(str(error)), vars(error).get("about", {})
+        return Answered(status=error.status, openai=openai, anthropic=anthropic, message=message, about=about)
     wrong = type(error) is errors.CallError and error.status in _WRONG
     row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     ours = isinstance(error, (errors.IntermodalError, ValueError))
     message = for_clients(str(error)) if ours else "failed inside"
-    return Answered(status=row[0], openai=row[1], anthropic=row[2], message=message, code=_code(error))
+    about = vars(error).get("about", {})
+    return Answered(status=row[0], openai=row[1], anthropic=row[2], message=message, code=_code(error), about=about)
 
 
 def _code(error: BaseException) -> str:

@@ -284,7 +284,7 @@ def _answer(found: httpx.Response) -> Any:
     if not found.headers.get("content-type", "").startswith("text/event-stream"):
         tree = found.json()
         if "error" in tree:
-            return tree
+            return {**tree, "error": _error(tree["error"])}
         choice = tree["choices"][0]
         return {
             "model": tree["model"], "object": tree["object"], "message": _said(choice["message"]),
@@ -296,7 +296,7 @@ def _answer(found: httpx.Response) -> Any:
     finish, usage, error, models = None, None, None, set()
     for event in stream.events:
         if "error" in event:
-            error = event["error"]
+            error = _error(event["error"])
             continue
         models.add(event.get("model"))
         usage = event.get("usage") or usage
@@ -318,6 +318,14 @@ def _answer(found: httpx.Response) -> Any:
     }  # fmt: skip
 
 
+def _error(error: Mapping[str, Any]) -> Any:
+    return {**error, "intermodal": _about(error["intermodal"])}
+
+
+def _about(about: Mapping[str, Any]) -> Any:
+    return {name: value for name, value in about.items() if name not in ("plan", "seconds")}
+
+
 def _said(message: Mapping[str, Any]) -> Any:
     return {
         name: value for name, value in message.items() if name not in ("annotations", "reasoning_content") and value
@@ -326,9 +334,8 @@ def _said(message: Mapping[str, Any]) -> Any:
 
 def _usage(usage: Mapping[str, Any]) -> Any:
     counts = {name: usage[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
-    about = {name: value for name, value in usage["intermodal"].items() if name not in ("plan", "seconds")}
     apart = counted_apart(usage, "prompt_tokens_details", "completion_tokens_details")
-    return {**counts, **apart, "intermodal": about}
+    return {**counts, **apart, "intermodal": _about(usage["intermodal"])}
 
 
 def _served(served: Any) -> Any:

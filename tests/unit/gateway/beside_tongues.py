@@ -38,10 +38,14 @@ def _about(told: Mapping[str, Any]) -> Any:
 # ---- OpenAI's responses --------------------------------------------------------------------------------
 
 
+def _failed(error: Mapping[str, Any] | None) -> Any:
+    return None if error is None else {**error, "intermodal": _about(error["intermodal"])}
+
+
 def _response(found: httpx.Response) -> Any:
     if not found.headers.get("content-type", "").startswith("text/event-stream"):
         tree = found.json()
-        return tree if isinstance(tree.get("error"), dict) else _made(tree)
+        return {"error": _failed(tree["error"])} if isinstance(tree.get("error"), dict) else _made(tree)
     stream = sse(found.text)
     kinds = [event["type"] for event in stream.events]
     numbers = [event["sequence_number"] for event in stream.events if "sequence_number" in event]
@@ -49,7 +53,7 @@ def _response(found: httpx.Response) -> Any:
     assert kinds[:2] == ["response.created", "response.in_progress"]
     last = stream.events[-1]["response"]
     told = "".join(event["delta"] for event in stream.events if event["type"] == "response.output_text.delta")
-    made = {"told": told, "end": kinds[-1], "comments": stream.comments, "error": last["error"]}
+    made = {"told": told, "end": kinds[-1], "comments": stream.comments, "error": _failed(last["error"])}
     if last["error"] is not None:
         return made
     done = [event["item"] for event in stream.events if event["type"] == "response.output_item.done"]
@@ -65,7 +69,7 @@ def _made(tree: Mapping[str, Any]) -> Any:
     usage = tree["usage"]
     counts = {name: usage[name] for name in ("input_tokens", "output_tokens", "total_tokens")}
     return {
-        "model": tree["model"], "object": tree["object"], "status": tree["status"], "error": tree["error"],
+        "model": tree["model"], "object": tree["object"], "status": tree["status"], "error": _failed(tree["error"]),
         "incomplete": tree["incomplete_details"], "output": list(map(_item, tree["output"])),
         "usage": {
             **counts, **counted_apart(usage, "input_tokens_details", "output_tokens_details"),
@@ -90,10 +94,10 @@ def _item(item: Mapping[str, Any]) -> Any:
 def _ollama(found: httpx.Response) -> Any:
     if not found.headers.get("content-type", "").startswith("application/x-ndjson"):
         tree = found.json()
-        return tree if "error" in tree else {"said": _numbered(tree["message"]), **_end(tree)}
+        return _failed(tree) if "error" in tree else {"said": _numbered(tree["message"]), **_end(tree)}
     lines = list(map(json.loads, found.text.splitlines()))
     said: dict[str, Any] = {"content": "", "thinking": "", "tool_calls": []}
-    error = next((line["error"] for line in lines if "error" in line), None)
+    error = next((_failed(line) for line in lines if "error" in line), None)
     lines = [line for line in lines if "error" not in line]
     for line in lines:
         for name, none in (("content", ""), ("thinking", ""), ("tool_calls", [])):
@@ -122,14 +126,14 @@ def _message(found: httpx.Response) -> Any:
     if not found.headers.get("content-type", "").startswith("text/event-stream"):
         tree = found.json()
         if tree["type"] == "error":
-            return {"error": tree["error"]}
+            return {"error": _failed(tree["error"])}
         said = "".join(block["text"] for block in tree["content"])
         return {"model": tree["model"], "said": said, "why": tree["stop_reason"], "usage": _counted(tree["usage"])}
     stream = sse(found.text)
     kinds = [event["type"] for event in stream.events]
     ends = [event for event in stream.events if event["type"] == "message_delta"]
     told = [event["delta"]["text"] for event in stream.events if event["type"] == "content_block_delta"]
-    error = next((event["error"] for event in stream.events if event["type"] == "error"), None)
+    error = next((_failed(event["error"]) for event in stream.events if event["type"] == "error"), None)
     begun = [event["message"] for event in stream.events if event["type"] == "message_start"]
     first = begun[0]["usage"] if begun else {}
     return {

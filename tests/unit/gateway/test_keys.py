@@ -180,7 +180,7 @@ def test_a_budget_that_runs_out_between_two_requests_of_one_line_refuses_the_sec
     paid = statuses.count(200)
     assert statuses == [200] * paid + [429] * (12 - paid)
     assert 1 < paid < 12 and len(host.attempts) == paid
-    told = [json.loads(said) for said in re.findall(rb'{"error".*?}}', found)]
+    told = [json.loads(said) for said in re.findall(rb'{"error".*?}}}', found)]
     assert {each["error"]["code"] for each in told} == {"insufficient_quota"}, "nothing is running that would end"
     spent = sum(attempt.input_tokens * 0.1e-6 + attempt.output_tokens * 0.4e-6 for attempt in host.attempts)
     assert spent <= 0.0015 < spent + 0.0005  # what one more may cost

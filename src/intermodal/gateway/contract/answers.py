@@ -119,7 +119,8 @@ _RESPONSE_USAGE = _passing(
 _RESPONSE = _passing(
     id=TEXT, object={"const": "response"}, created_at=WHOLE, model=TEXT,
     status=words("in_progress", "completed", "incomplete", "failed"), output=list_of(_ITEM),
-    error=or_null(_all(code=TEXT, message=TEXT)), incomplete_details=or_null(_passing(reason=TEXT)),
+    error=or_null(_all(but=("intermodal",), code=TEXT, message=TEXT, intermodal=ref("Failed"))),
+    incomplete_details=or_null(_passing(reason=TEXT)),
         instructions=or_null(TEXT),
     metadata={"type": "object"}, parallel_tool_calls=FLAG, tool_choice=ANYTHING, tools=list_of(ANYTHING),
     temperature=or_null(_NUMBER), top_p=or_null(_NUMBER), max_output_tokens=or_null(WHOLE),
@@ -280,10 +281,13 @@ OTHERS: Mapping[str, Schema] = {
 # ---- errors --------------------------------------------------------------------------------------------
 
 ERRORS: Mapping[str, Schema] = {
-    "OpenAIError": _all(error=_all(message=TEXT, type=words(*sorted(TYPES["openai"])), param={"type": "null"},
-                                   code=or_null(TEXT))),
-    "AnthropicError": _all(type={"const": "error"}, error=_all(type=words(*sorted(TYPES["anthropic"])), message=TEXT)),
-    "OllamaError": _all(error=TEXT),
+    "Failed": _all(plan=or_null(TEXT), route=TEXT, cost=or_null(_NUMBER), attempts=_COUNT, seconds=_NUMBER),
+    "OpenAIError": _all(error=_all(but=("intermodal",), message=TEXT, type=words(*sorted(TYPES["openai"])),
+                                   param={"type": "null"}, code=or_null(TEXT), intermodal=ref("Failed"))),
+    "AnthropicError": _all(type={"const": "error"}, error=_all(
+        but=("intermodal",), type=words(*sorted(TYPES["anthropic"])), message=TEXT, intermodal=ref("Failed")
+    )),
+    "OllamaError": _all(but=("intermodal",), error=TEXT, intermodal=ref("Failed")),
 }  # fmt: skip
 
 

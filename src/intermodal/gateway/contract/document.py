@@ -113,6 +113,7 @@ FAILED: Mapping[str, str] = {
     "x-should-retry": "`false`: what could be tried again was",
         "retry-after": "seconds after which asking again makes sense",
     **{name: HEADERS[name] for name in HEADERS if name.startswith("x-ratelimit-")},
+    **{name: HEADERS[name] for name in (f"{HEADER}{what}" for what in ("plan", "route", "cost", "attempts"))},
 }  # fmt: skip
 # Why a request is refused, by status; at which doors, by what is done there.
 WHY: Mapping[int, str] = {

@@ -38,6 +38,7 @@ from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
+from intermodal.gateway.told import failure_told
 from intermodal.store.passed import Passed
 from intermodal.store.rows import Outcome, Work
 from intermodal.store.slate import uuid_of
@@ -225,14 +226,14 @@ class Passage:
 
     def _ended(self, error: errors.CallError | None) -> None:
         """The exchange is over. Called by the connection, which must not hear of a mistake of ours."""
-        failure = None
+        handed = None
         try:
             self._let_go()
-            failure = self._end(error)
+            handed = self._end(error)
         except Exception as problem:
             self._gateway.could_not(self._asked, self._reply, problem)
         finally:
-            self._done(failure)
+            self._done(handed)
 
     def cancel(self) -> None:
         """The client left, or the server stops."""
@@ -240,11 +241,11 @@ class Passage:
             return
         self._exchange.over = True
         try:
+            self._left()  # what it took is told with the rest
             self._stopped()
             self._gateway.stopped(self._asked, self._reply)
         finally:
             self._let_go()
-            self._left()
             self._done(None)
 
     def _done(self, failure: Failure | None) -> None:
@@ -271,7 +272,7 @@ class Passage:
         """Where it is the server that stops, say so at the end of what was said."""
         reply = self._reply
         if reply.status and not reply.ended and not reply.gone:
-            reply.last(self._exchange.broken(cut(reply)))
+            reply.last(self._broken(cut(reply)))
             self._asked.served.failed("stopping", broken=True)
 
     def forget(self) -> None:
@@ -426,7 +427,7 @@ class Passage:
         self._called(seconds, outcome.usage, error.code)
         if self._reply.status:
             self._asked.served.failed(error.code, broken=True)
-            self._reply.last(exchange.broken(error))
+            self._reply.last(self._broken(error))
         raise error
 
     def _failed(self, error: errors.CallError) -> Failure | None:
@@ -455,8 +456,13 @@ class Passage:
         gateway.note_failure(error)
         self._called(seconds, _tokens(exchange.usage), error.code)
         self._asked.served.failed(error.code, broken=True)
-        self._reply.last(exchange.broken(error))
+        self._reply.last(self._broken(error))
         return None
+
+    def _broken(self, error: BaseException) -> bytes:
+        """The last event of a stream that fails, with what it took."""
+        failure_told(error, self._asked.served)
+        return self._exchange.broken(error)
 
     def _left(self) -> None:
         """The client left, or the server stops: nobody knows what was made, so what was set aside counts."""
@@ -481,7 +487,7 @@ class Passage:
             Called(
                 step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
                 first=None if first is None else first - self._began,
-                usage=usage, cost=self._cost, finish_reason=exchange.finish, error=code,
+                usage=usage, cost=self._counts(), finish_reason=exchange.finish, error=code,
                 output="text",
             )
         )  # fmt: skip

@@ -267,7 +267,7 @@ class LiveResponse(LiveAnew):
         told = answered(error)
         failed = {
             **self._started, "status": b'"failed"', "output": self._output(),
-            "error": dumps({"code": told.code or told.openai, "message": told.message}),
+            "error": dumps({"code": told.code or told.openai, "message": told.message, **told.told}),
         }  # fmt: skip
         response = begun(put_together(failed), self._model, self._asked)
         return self._written("response.failed", self._number + 1, response)
