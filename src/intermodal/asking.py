@@ -73,6 +73,7 @@ class Options(TypedDict, total=False):
     pages: int | Sequence[int]
     time_value: float
     pay_twice: bool
+    explore: bool
     max_tokens: int | None
     temperature: float | None
     top_p: float | None
@@ -107,7 +108,7 @@ def sound(config: Config) -> Config:
 def usual(options: Any, config: Config) -> None:
     """Fill in what the config says where nothing else is said."""
     options.setdefault("max_cost_stated", "max_cost" in options or config.max_cost_stated)
-    for name in ("max_cost", "time_value", "pay_twice"):
+    for name in ("max_cost", "time_value", "pay_twice", "explore"):
         options.setdefault(name, getattr(config, name))
 
 

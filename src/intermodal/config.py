@@ -43,6 +43,7 @@ HEADER = """\
 # declined = ["groq"]      hosted services that are not asked about again
 # [discovery]              enabled = false: servers of this machine are not looked for
 # pay_twice = false        after a call that failed and may have been paid, nobody else is asked
+# explore = false          what was not measured yet is not tried out
 """
 
 
@@ -59,6 +60,7 @@ class Config(Value):
         declined: shipped hosts the user does not want to be asked about again.
         discovery: how servers of this machine are found.
         pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
+        explore: endpoints that were not measured yet may be tried out where they cost no more.
         timeouts: how long a call may take, unless its host's row says otherwise.
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
         serve: how the gateway listens.
@@ -76,6 +78,7 @@ class Config(Value):
     declined: tuple[str, ...] = ()
     discovery: Discovery = Discovery()
     pay_twice: bool = True
+    explore: bool = True
     timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
@@ -193,7 +196,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
             )
     usual: dict[str, Any] = {
         "max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value,
-        "pay_twice": file.pay_twice,
+        "pay_twice": file.pay_twice, "explore": file.explore,
     }  # fmt: skip
     serve = _serve(_table(table, "serve", where), where)
     bounds = {**usual, "streaming": serve.streaming}
@@ -287,7 +290,8 @@ def _telemetry(table: Mapping[str, Any], where: str) -> Telemetry:
 
 
 def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where: str) -> Policy:
-    """One ``[policies.NAME]``. Money, time, ``pay_twice`` and ``streaming`` are the file's unless it says others."""
+    """One ``[policies.NAME]``. Money, time, ``pay_twice``, ``explore`` and ``streaming`` are the file's unless it says
+    others."""
     key = ("policies", name)
     check_name(name, where, key, "a policy")
     if "max_cost_stated" in table:

@@ -141,7 +141,7 @@ class Store(Value, forbid_unknown_fields=True):
 class PolicyRow(Policy, forbid_unknown_fields=True):
     """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
 
-    Money, time, ``pay_twice`` and ``streaming`` are the file's own unless the policy says others.
+    Money, time, ``pay_twice``, ``explore`` and ``streaming`` are the file's own unless the policy says others.
     """
 
     max_cost: _Usd = DEFAULT_MAX_COST
@@ -165,6 +165,7 @@ class ConfigFile(Value, forbid_unknown_fields=True):
         declined: hosted services that are not asked about again.
         discovery: whether servers of this machine are looked for, and where.
         pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
+        explore: endpoints that were not measured yet may be tried out by a few requests, where they cost no more.
         timeouts: seconds that one attempt at a call gets.
         hosts: servers of your own by name, and what is different at those that come with intermodal.
         policies: bounds by name, which clients of the gateway ask for as ``policy:NAME``.
@@ -180,6 +181,7 @@ class ConfigFile(Value, forbid_unknown_fields=True):
     declined: tuple[str, ...] = ()
     discovery: Discovery = Discovery()
     pay_twice: bool = True
+    explore: bool = True
     timeouts: Waits = Waits()
     hosts: dict[str, HostRow] = msgspec.field(default_factory=dict)
     policies: dict[str, PolicyRow] = msgspec.field(default_factory=dict)

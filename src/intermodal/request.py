@@ -151,6 +151,8 @@ class Policy(Value):
         pages: page numbers (1-based) to which documents are restricted; () for all.
         time_value: USD one second of waiting is worth.
         pay_twice: when a call failed that may have been paid, a fallback may be paid too.
+        explore: a few requests may ask an endpoint first that was not measured yet, costs no more than the chosen one
+            and may be better.
         streaming: whether the words of an answer are shown as they come, or ("buffered") once all of it is there, so
             that another route may take over from one that died in the middle.
     """
@@ -170,6 +172,7 @@ class Policy(Value):
     pages: tuple[int, ...] = ()
     time_value: float = DEFAULT_TIME_VALUE
     pay_twice: bool = True
+    explore: bool = True
     streaming: Streaming = "live"
 
     @property

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from tests.gates import upstreams
 from tests.gates.driving import Bench, ask, endpoint, world_of
 from tests.gates.wall import HEAD, LAST, ROLE, Play, Wall, answer, chunk, delta, refusal
 from tests.unit.executor.routes import asked, look, plan, route, say, see
+from tests.unit.gateway.house import House
 
 from intermodal import errors
 from intermodal.events import AttemptFailed, Note
+from intermodal.executor import upstream as breaker
 from intermodal.executor.transport import Timeouts
 from intermodal.executor.upstream import COOLDOWN, TRIPS, Upstreams
 from intermodal.plans.plan import Plan
@@ -238,3 +244,113 @@ async def test_A12_a_wait_that_would_outlast_the_deadline_is_not_begun(tmp_path:
         result = await ask(bench, busy, other, policy=Policy(max_cost=1e9, deadline=5.0))
         assert (result.endpoint, bench.slept) == ("wall:other", [])
         assert failed(bench) == ["wall:busy"]
+
+
+# ---- A11, through a gateway: a primary that fails from its very first request ---------------------
+
+S15_ROW = """
+[hosts.{host}]
+base_url = "{url}"
+protocol = "{protocol}"
+zone = "internet"
+[[hosts.{host}.models]]
+id = "acme/strong"
+served_as = "{host}"
+input = ["text"]
+context = 32000
+tier = "large"
+input_mtok = {price}
+output_mtok = {price}
+"""
+S15_DOORS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+
+
+class Flapping:
+    """A gateway before one model at two hosts. The cheaper one is down until it is told to be ``up``."""
+
+    def __init__(self, protocol: str, mode: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.up = False
+        self._protocol, self._mode, self._folder, self._monkeypatch = protocol, mode, folder, monkeypatch
+
+    @contextmanager
+    def open(self) -> Iterator[Flapping]:
+        def script(body: Mapping[str, Any]) -> Play:
+            if body["model"] == "primary" and not self.up:
+                return refusal(503)
+            made = upstreams.whole if body.get("stream") else upstreams.document
+            return made(self._protocol, WORDS)
+
+        with Wall(lambda *_: answer(WORDS), reader=script) as self.wall:
+            path = self._folder / "intermodal.toml"
+            path.write_text("".join(
+                S15_ROW.format(host=host, url=self.wall.base_url, protocol=self._protocol, price=price)
+                for host, price in (("primary", 1.0), ("fallback", 2.0))
+            ))  # fmt: skip
+            self._monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+            with House() as self.house:
+                self.house.http.event_hooks = {}  # the wall writes less than the document says
+                yield self
+
+    def ask(self, *said: str) -> tuple[str, str]:
+        """Who answered a conversation, and with what; users and assistants take turns."""
+        roles = ("user", "assistant")
+        messages = [{"role": roles[place % 2], "content": text} for place, text in enumerate(said)]
+        tree = {"model": "acme/strong", "max_tokens": 50, "messages": messages, "stream": self._mode != "plain"}
+        headers = {"x_intermodal_stream": "buffered"} if self._mode == "buffered" else {}
+        found = self.house.post(S15_DOORS[self._protocol], tree, **headers)
+        assert found.status_code == 200, found.text
+        return found.headers["x-intermodal-route"].partition(":")[0], found.text
+
+    def probes(self) -> list[float]:
+        """When the primary was asked, in seconds."""
+        return [hit.at / 1000 for hit in self.wall.hits if hit.model == "primary"]
+
+
+@pytest.fixture
+def flapping(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_gates: bool
+) -> Iterator[Flapping]:
+    if not full_gates:
+        monkeypatch.setattr(breaker, "COOLDOWN", 1.0)
+    protocol, mode = request.param
+    with Flapping(protocol, mode, tmp_path, monkeypatch).open() as found:
+        yield found
+
+
+S15 = [(protocol, mode) for protocol in S15_DOORS for mode in ("buffered", "plain", "live")]
+
+
+@pytest.mark.parametrize("flapping", S15, indirect=True, ids=" ".join)
+async def test_S15_a_primary_that_failed_before_it_was_measured_is_asked_again_and_preferred_when_it_is_back(
+    flapping: Flapping,
+) -> None:
+    """Its fallback is measured meanwhile, and the primary is not: that must not decide between equals."""
+    outage = time.monotonic() + 3 * breaker.COOLDOWN
+    number = 0
+    while number < 15 or time.monotonic() < outage:
+        number += 1
+        who, text = flapping.ask(f"request {number}")
+        assert who == "fallback" and "well" in text
+        await anyio.sleep(0.1)
+    probes = flapping.probes()[TRIPS:]
+    assert probes, "it is asked again while it is down"
+    assert all(later - one >= breaker.COOLDOWN for one, later in pairwise(probes)), "once a cooldown at most"
+    flapping.up, recovered = True, time.monotonic()
+    while flapping.ask(f"request {(number := number + 1)}")[0] != "primary":
+        assert time.monotonic() - recovered <= 10
+        await anyio.sleep(0.1)
+
+
+@pytest.mark.parametrize("flapping", [("openai", "live"), ("openai", "buffered")], indirect=True, ids=" ".join)
+async def test_S15_a_conversation_that_a_fallback_took_over_returns(flapping: Flapping) -> None:
+    said = ["request 1"]
+    for turn in range(8):
+        who, _ = flapping.ask(*said)
+        assert who == "fallback"
+        said += ["".join(WORDS), f"and then {turn}?"]
+    flapping.up, recovered = True, time.monotonic()
+    while (who := flapping.ask(*said)[0]) != "primary":
+        assert time.monotonic() - recovered <= 10
+        said += ["".join(WORDS), "and then?"]
+        await anyio.sleep(0.1)
+    assert who == "primary"

@@ -28,6 +28,7 @@ time_value = 0.001
 private = ["audio", "call.wav"]
 declined = ["groq"]
 pay_twice = false
+explore = false
 discovery = {enabled = true, usual_ports = false, addresses = ["http://127.0.0.1:9000"]}
 timeouts = {connect = 5, first_token = 100, between_tokens = 30, total = 500}
 [hosts.box]
@@ -105,6 +106,7 @@ pages = [1, 2]
 time_value = 0.1
 streaming = "buffered"
 pay_twice = true
+explore = false
 [telemetry]
 enabled = true
 endpoint = "http://127.0.0.1:4318"

@@ -20,9 +20,10 @@ from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_h
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
 from intermodal.catalog.offered import host_row
-from intermodal.catalog.rows import UNTIMED, HostRow
+from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shipped import known_hosts, shipped
 from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.catalog.untimed import UNTIMED
 from intermodal.content import Value
 from intermodal.costing.rates import HERE
 from intermodal.errors import UsageError

@@ -20,9 +20,10 @@ from intermodal.catalog.found import FoundServer, as_reported, beside, reported_
 from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength, Tooling
 from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
 from intermodal.catalog.prices import Vector
-from intermodal.catalog.rows import HTTP, UNTIMED, HostRow, ServedRow, memory_of
+from intermodal.catalog.rows import HTTP, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
+from intermodal.catalog.untimed import UNTIMED
 
 # Protocols that run inside the process tree need something installed; the others need an address.
 _INSTALLABLE = ("llama", "whisper", "ocr", "e5", "piper")

@@ -15,9 +15,10 @@ import msgspec
 
 from intermodal.catalog import hosted
 from intermodal.catalog.nouns import Endpoint, Host, Made, Price, Protocol
-from intermodal.catalog.rows import UNTIMED, HostRow, zone_of
+from intermodal.catalog.rows import HostRow, zone_of
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Place, Row, Snapshot
+from intermodal.catalog.untimed import UNTIMED
 
 # Client libraries that models.dev names for a host that speaks a protocol of ours at its base URL.
 _PACKAGES: Mapping[str, Protocol] = {"@ai-sdk/openai-compatible": "openai", "@ai-sdk/anthropic": "anthropic"}

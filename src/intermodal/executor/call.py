@@ -107,7 +107,8 @@ class Caller:
 
     ``others`` are routes that are left to be taken. ``insist``: endpoints that were passed over, as they failed too
     often of late or wanted to be waited for, are asked all the same: nobody else is left. ``passed_over``: those that
-    wanted to be waited for, with the error that said so. ``tried``: the first attempt was made already.
+    wanted to be waited for, with the error that said so. ``exploring``: an endpoint that is tried out, and not asked
+    again where it fails. ``tried``: the first attempt was made already.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Caller:
         started: float = 0.0,
     ) -> None:
         self.insist = False
+        self.exploring = ""
         self.tried: Tried | None = None
         self.passed_over: dict[str, errors.IntermodalError] = {}
         self.others: Sequence[Candidate] = ()

@@ -20,7 +20,7 @@ from intermodal.executor.replan import Replanner
 from intermodal.executor.replies import answered
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import OpenedLike, World
-from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.plan import EXPLORED_MOST, Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.request import Request
 from intermodal.store.attempts import now
@@ -169,6 +169,7 @@ class Trip:
         passed_over: list[tuple[Candidate, Reroute]] = []  # where an endpoint is to be left alone for a while
         waiting = [self._plan.chosen, *self._plan.fallbacks]
         shop.gone.route = self._plan.chosen
+        await self._explore(waiting)
         while waiting or (passed_over and not self._caller.insist):
             if not waiting:
                 # Nobody else is left: what was passed over is asked all the same.
@@ -182,7 +183,8 @@ class Trip:
                 if not _may_replace(candidate, before, shop, self._world):
                     continue
                 last = before[-1]
-                reason = f"{last.endpoint} {last.reason}: going on with the fallback {candidate.endpoint}"
+                what = "" if candidate is self._plan.chosen else "the fallback "
+                reason = f"{last.endpoint} {last.reason}: going on with {what}{candidate.endpoint}"
                 await self._emit(Note(text=reason, step=last.step))
                 for warning in candidate.warnings:
                     if warning not in self._plan.chosen.warnings:
@@ -228,6 +230,21 @@ class Trip:
     def _as_long(self, candidate: Candidate, shop: Workshop) -> bool:
         """Whether a route sends something again to where it was too long."""
         return any(_as_long(candidate, failure, shop, self._world) for failure in self._too_long)
+
+    async def _explore(self, waiting: list[Candidate]) -> None:
+        """Put the route first that the plan wants to know more about, if it is this run's turn to find out."""
+        name, world = self._plan.explores, self._world
+        route = next((each for each in waiting if each.endpoint == name), None)
+        if route is None or self._caller.tried is not None:
+            return
+        number = world.upstreams.explore(name, world.clock())
+        if number is None:
+            return
+        why = f"explores {name}: not measured yet (request {number} of {EXPLORED_MOST})"
+        await self._emit(Note(text=why if number else f"asks {name} first, to find out whether it is back"))
+        waiting.remove(route)
+        waiting.insert(0, route)
+        self._caller.exploring = name
 
     def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> Surprise | None:
         """A limit that was met, and cost nothing, which another way may keep; None for any other failure."""

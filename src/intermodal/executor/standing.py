@@ -111,7 +111,7 @@ def decided(
             paid=caller.ledger.maybe_paid,
         )
 
-    decision = after(number)
+    decision = after(NO_MORE if job.endpoint.id == caller.exploring else number)
     if decision.kind != "resend":
         return decision, False
     if not caller.insist and world.upstreams.shut_for(job.endpoint.id, now) > 0:

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from intermodal import errors
 from intermodal.catalog.nouns import Catalog, Shortcoming
 from intermodal.plans.facts import Facts
+from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
 TRIPS = 5  # failures in a row
 SUSPECTED = 600.0  # seconds for which something that follows from an estimate of ours is held against an endpoint
@@ -44,6 +45,12 @@ class _Breaker:
 
 
 @dataclass
+class _Exploration:
+    passed: int = 0  # requests that might have asked it, since the last that did
+    asked: int = 0
+
+
+@dataclass
 class _Budget:
     saved: float = 0.0  # of the share
     floor: float = BURST
@@ -62,6 +69,7 @@ class Upstreams:
         self._breakers: dict[str, _Breaker] = {}
         self._answering: dict[str, _Breaker] = {}  # was closed by a first word, of an answer that may yet break off
         self.share(processes)
+        self._explorations: dict[str, _Exploration] = {}
         self._budgets: dict[str, _Budget] = {}
         self._paused: dict[str, float] = {}
         self.learned: tuple[Shortcoming, ...] = ()
@@ -123,6 +131,11 @@ class Upstreams:
             return max(breaker.until - now, 0.001)
         return max(breaker.until - now, 0.0)
 
+    def shut(self, endpoint: str) -> bool:
+        """The breaker is open, or half open: a probe may be due."""
+        breaker = self._breakers.get(endpoint)
+        return breaker is not None and breaker.failures >= TRIPS
+
     def free(self, endpoint: str, now: float) -> bool:
         """Nothing speaks against calling it right now."""
         if not self._breakers and not self._paused:
@@ -144,13 +157,19 @@ class Upstreams:
 
     def _works(self, endpoint: str) -> None:
         if self._breakers or self._answering:
-            self._breakers.pop(endpoint, None)
+            self._closed(endpoint)
             self._answering.pop(endpoint, None)
 
     def _speaks(self, endpoint: str) -> None:
-        breaker = self._breakers.pop(endpoint, None)
+        breaker = self._closed(endpoint)
         if breaker is not None:
             self._answering[endpoint] = breaker
+
+    def _closed(self, endpoint: str) -> _Breaker | None:
+        breaker = self._breakers.pop(endpoint, None)
+        if breaker is not None and breaker.failures >= TRIPS:
+            self._explorations.pop(endpoint, None)  # what it was asked while it was down taught nothing
+        return breaker
 
     def _fails(self, call: UpstreamCall, now: float, *, spoke: bool) -> None:
         breaker = self._breakers.setdefault(call.endpoint, _Breaker())
@@ -163,6 +182,37 @@ class Upstreams:
         breaker = self._breakers.get(call.endpoint) if self._breakers else None
         if breaker is not None and breaker.probe is call:
             breaker.probe = None
+
+    # ---- endpoints that are tried out -----------------------------------------------------------
+
+    def to_explore(self, endpoint: str, now: float) -> bool:
+        """Whether the next request whose plan wants to know more of this endpoint is to ask it first.
+
+        That is one of ``EXPLORED_EVERY``, and ``EXPLORED_MOST`` in all. One that is down is asked as the breaker has
+        it: a call every ``COOLDOWN`` seconds, until it is back. Whoever is told no counts as one that did not ask.
+        """
+        if self.paused_for(endpoint, now):
+            return False
+        if self.shut(endpoint):
+            return not self.shut_for(endpoint, now)
+        found = self._explorations.setdefault(endpoint, _Exploration())
+        if found.asked >= EXPLORED_MOST:
+            return False
+        if found.passed < EXPLORED_EVERY - 1:
+            found.passed += 1
+            return False
+        return True
+
+    def explore(self, endpoint: str, now: float) -> int | None:
+        """Take that turn: which of the requests this is that try it out, 0 for one that finds out whether it is back;
+        None where it is nobody's turn."""
+        if not self.to_explore(endpoint, now):
+            return None
+        found = self._explorations.get(endpoint)
+        if found is None or self.shut(endpoint):
+            return 0
+        found.passed, found.asked = 0, found.asked + 1
+        return found.asked
 
     # ---- how long an endpoint asked us to wait ---------------------------------------------------
 

@@ -190,7 +190,7 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
         async for event in happening:
             said.feed(event)
             if isinstance(event, Finished):
-                gateway.remember(job.request, said.text, event, asked.owner)
+                gateway.remember(job.request, said, event, asked.owner)
                 more = ended(said, event)
             events += run.feed(event)
     status, body = dialect.encode(events, job.call.model, **job.writes)
@@ -254,7 +254,7 @@ class Stream:
                 self._now = said.now
                 self._follow(event)
                 if isinstance(event, Finished):
-                    self._gateway.remember(job.request, said.text, event, self._asked.owner)
+                    self._gateway.remember(job.request, said, event, self._asked.owner)
                 data = b"".join([self._encoder.feed(each) for each in run.feed(event)])
                 if data:
                     self._begin()

@@ -17,6 +17,7 @@ from intermodal.asking import continued
 from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
 from intermodal.gateway.latest import Latest
+from intermodal.planner.pin import answers_a_call
 from intermodal.request import Message, Policy, Request
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ _KEPT = 4096
 
 
 class Place(NamedTuple):
-    """Who answered, and under what."""
+    """Who answered, and under what. ``instead``: of another that the plan chose, which failed or was left alone."""
 
     endpoint: str
     policy: Policy
+    instead: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -60,24 +62,29 @@ class Conversations:
                     place = self._places[name] = _decode(said)
         return place
 
-    def put(self, name: bytes, endpoint: str, policy: Policy) -> None:
+    def put(self, name: bytes, endpoint: str, policy: Policy, *, instead: bool = False) -> None:
         """Remember it by its digest."""
-        place = self._places[name] = Place(endpoint, policy)
+        place = self._places[name] = Place(endpoint, policy, instead)
         if self._shared is not None:
             self._shared.put(name, _encode(place))
 
-    def keep(self, request: Request, text: str, finished: Finished, owner: str) -> None:
+    def keep(self, request: Request, text: str, finished: Finished, owner: str, *, instead: bool = False) -> None:
         """Remember who answered."""
         if not finished.endpoint:
             return
-        self.put(told(request, text, finished, owner), finished.endpoint, request.policy)
+        self.put(told(request, text, finished, owner), finished.endpoint, request.policy, instead=instead)
 
 
 def going_on(request: Request, place: Place | None) -> Request:
-    """The request as the next turn of a conversation that was there."""
+    """The request as the next turn of a conversation that was there.
+
+    It stays with who answered, but for who only stood in: then it is planned as if it began, and returns to the planned
+    endpoint when that is back. The result of a tool goes to who called it in any case.
+    """
     if place is None:
         return request
-    return replace(continued(request, place.policy), previous_endpoint=place.endpoint)
+    here = "" if place.instead and not answers_a_call(request) else place.endpoint
+    return replace(continued(request, place.policy), previous_endpoint=here)
 
 
 def answered(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:

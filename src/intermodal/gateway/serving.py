@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from intermodal.client import Prepared, plan_from
 from intermodal.errors import UsageError
-from intermodal.events import Event, Finished
-from intermodal.gateway import told
+from intermodal.events import Event, Finished, Rerouted
 from intermodal.gateway.charging import NAME, Allowance, charged, kept, once, who
 from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
@@ -38,6 +37,7 @@ from intermodal.gateway.pruning import Pruning
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
 from intermodal.gateway.signatures import Signatures
+from intermodal.gateway.told import Told, failure_told
 from intermodal.gateway.workers import counting
 from intermodal.gateway.workers.listening import address, cannot
 from intermodal.plans.plan import Plan
@@ -172,7 +172,7 @@ class Gateway:
         """An error as the answer, in the words of the door. ``served``: of a request that was read, whose attempts and
         cost are told as with an answer."""
         asks = served is not None and head is not None and head.method == "POST"
-        about = told.failure_told(error, served) if asks and served is not None else {}
+        about = failure_told(error, served) if asks and served is not None else {}
         status = answered(error).status
         body = ERRORS[words_of(head)](error)
         reply.whole(status, body, {"content-type": "application/json", **about, **failure_headers(error)})
@@ -325,9 +325,10 @@ class Gateway:
 
     # ---- for the doors
 
-    def remember(self, request: Request, text: str, finished: Finished, owner: str) -> None:
+    def remember(self, request: Request, said: Told, finished: Finished, owner: str) -> None:
         """What the next turn of a conversation needs to know of this one."""
-        self.conversations.keep(request, text, finished, owner)
+        text = said.text
+        self.conversations.keep(request, text, finished, owner, instead=isinstance(said.now, Rerouted))
         self.signatures.keep(request, text, finished, owner)
 
     async def planned(self, request: Request, owner: str, *, exact: bool = False) -> tuple[Prepared, Plan]:

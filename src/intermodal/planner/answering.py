@@ -36,7 +36,7 @@ def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
         return levels(
             speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
         )
-    known = endpoint.id in case.measured
+    known = endpoint.id in case.informed
     seen = case.statistics.get(endpoint.id, f"output_tokens_{case.answer_kind}") if known else None
     if seen is not None:
         return (min(seen.low, cap), min(seen.mid, cap), cap)

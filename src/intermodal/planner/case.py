@@ -56,7 +56,9 @@ class Case(Struct):
         text_files: texts that are data, each of which gets a label.
         told: texts that go along with a picture that is to be described. told_private: one of them is private.
         named: ids ``Policy.model`` stands for, None when nobody named one.
-        measured: ids with statistics of real runs. loaded: ids that are warm.
+        statistics: with what is known of a model at other endpoints (``costing/siblings.py``).
+        measured: ids with statistics of real runs. informed: those, and ids of which the same model was measured
+            elsewhere. loaded: ids that are warm.
         special: by class, the ids about which more is known than the catalog says.
         closable: an answer that is forced into a schema can be everywhere where hosts are (``catalog/forcing.py``).
         answer_kind: what the question asks for (costing/answers.py), "json" with a schema.
@@ -91,6 +93,7 @@ class Case(Struct):
     named: frozenset[str] | None
     consented: frozenset[str]
     measured: frozenset[str]
+    informed: frozenset[str]
     special: dict[int, set[str]]
     loaded: frozenset[str]
     loaded_memory: Levels
@@ -122,7 +125,7 @@ class Case(Struct):
 
     def rates(self, endpoint: Endpoint) -> Rates:
         """Rates of an endpoint, what its earlier runs took included."""
-        if endpoint.id not in self.measured:
+        if endpoint.id not in self.informed:
             return self.index.rates(endpoint, self.as_of)
         found = self.rates_cache.get(endpoint.id)
         if found is None:
@@ -201,6 +204,8 @@ def make_case(
         if endpoint_id in catalog.by_id:
             memory = plus(memory, levels(catalog.by_id[endpoint_id].memory))
     measured = frozenset(key.partition("|")[0] for key in statistics.rows)
+    statistics = known.informed(statistics)
+    aware = frozenset(key.partition("|")[0] for key in statistics.rows)
     wanted = request.output.schema if isinstance(request.output, JsonOutput) else None
     schema = len(msgspec.json.encode(wanted)) if wanted is not None else 0
     kind = "json" if schema else kind_of(question)
@@ -214,7 +219,7 @@ def make_case(
         bundles=bundled(media, policy, aspects, labelled=job == "score"), ignored=ignored,
         question=question, asked=aspects, asked_pages=asked_pages(question),
         named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
-        measured=measured, special=_special(known, measured | loaded | {request.previous_endpoint}),
+        measured=measured, informed=aware, special=_special(known, aware | loaded | {request.previous_endpoint}),
         loaded=loaded, loaded_memory=memory,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),

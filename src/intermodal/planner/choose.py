@@ -15,6 +15,7 @@ from intermodal.planner.again import may_follow
 from intermodal.planner.aspects import QUESTION_PENALTY
 from intermodal.planner.build import Builder
 from intermodal.planner.case import Case, digest, make_case
+from intermodal.planner.exploration import explored, note_of
 from intermodal.planner.floors import DEFAULT_FLOOR, Settled, floor_notes, settle
 from intermodal.planner.notes import notes
 from intermodal.planner.pin import pinned
@@ -45,6 +46,7 @@ class Decision(Struct):
     fallbacks: list[Route]
     said: list[str]
     voice: Voice | None
+    explored: Route | None = None
 
 
 def plan(
@@ -78,7 +80,11 @@ def decide(case: Case) -> Decision:
         raise no_route(case, [*left.refused, *settled.found.refused])
     best = settled.found.routes[0]
     chosen, said = pinned(case, left, settled, best)
-    return Decision(case, left, settled, chosen, _fallbacks(case, settled.found.routes, chosen), said, case.voice)
+    fallbacks = _fallbacks(case, settled.found.routes, chosen)
+    found = explored(case, chosen, settled.found.routes)
+    if found is not None:
+        fallbacks = [*(route for route in fallbacks if route.endpoint.id != found.endpoint.id), found]
+    return Decision(case, left, settled, chosen, fallbacks, said, case.voice, found)
 
 
 def _too_long_an_answer(case: Case, settled: Settled) -> bool:
@@ -183,6 +189,7 @@ def describe(decision: Decision) -> Plan:
         *decision.said,
         *floor_notes(case, decision.left, decision.settled, chosen),
         *notes(case, chosen, head, found.routes),
+        *([note_of(decision.explored.endpoint.id)] if decision.explored is not None else ()),
     ]
     made = Plan(
         id="",
@@ -198,6 +205,7 @@ def describe(decision: Decision) -> Plan:
         catalog=case.index.catalog.version,
         statistics=case.statistics.epoch,
         as_of=case.as_of,
+        explores=decision.explored.endpoint.id if decision.explored is not None else "",
     )
     return msgspec.structs.replace(made, id=plan_id(made))
 
@@ -207,7 +215,7 @@ def plan_id(made: Plan) -> str:
     parts = (
         made.headline, made.policy_line, made.objective, made.chosen.id, [c.id for c in made.fallbacks],
         made.outranked, made.rejected, made.notes, made.inputs, made.catalog,
-        made.statistics, made.as_of,
+        made.statistics, made.as_of, *((made.explores,) if made.explores else ()),
     )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
 

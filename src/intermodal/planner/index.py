@@ -23,6 +23,7 @@ from intermodal.catalog.nouns import Catalog, Endpoint, Task
 from intermodal.catalog.sheets import sheet_of
 from intermodal.costing.native import Book, book_of
 from intermodal.costing.rates import HERE, Rates, dimensions, ideal, rates
+from intermodal.costing.siblings import informed
 from intermodal.errors import UsageError
 from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
@@ -113,12 +114,27 @@ class Index:
         self._ideals: dict[tuple[int, str], Rates] = {}
         self._of_day: dict[str, list[Book]] = {}
         self._alike: dict[tuple[object, ...], Book] = {}
+        self._informed: tuple[Statistics, Statistics] | None = None
         self.survivors: dict[object, object] = {}  # request shape -> what the endpoint rules left (see search)
 
     @cached_property
     def digest(self) -> str:
         """Names the catalog among a plan's inputs; made on first use, for whoever only compares asks for none."""
         return hashlib.sha256(canonical(self.catalog, Catalog)).hexdigest()[:16]
+
+    def informed(self, statistics: Statistics) -> Statistics:
+        """Statistics with what is known of a model elsewhere; those of the last epoch that was asked for are kept."""
+        if self._informed is None or self._informed[0] is not statistics:
+            self._informed = (statistics, informed(statistics, self._models))
+        return self._informed[1]
+
+    @cached_property
+    def _models(self) -> dict[str, list[Endpoint]]:
+        """Endpoints by their model, of models that more than one serves."""
+        found: dict[str, list[Endpoint]] = {}
+        for endpoint in self.catalog.endpoints:
+            found.setdefault(endpoint.model.id, []).append(endpoint)
+        return {name: served for name, served in found.items() if name and len(served) > 1}
 
     def rates(self, endpoint: Endpoint, as_of: str) -> Rates:
         """Rates as the catalog knows them; only the date matters, so they are kept."""

@@ -17,6 +17,9 @@ from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
 
 PLAN_VERSION = 1
 INPUTS_VERSION = 1
+# An endpoint that is tried out gets one of so many requests, and so many in all until it is measured.
+EXPLORED_EVERY = 10
+EXPLORED_MOST = 5
 
 
 class Send(Value):
@@ -135,6 +138,8 @@ class Plan(Value):
         policy_line: the policy in words, as EXPLAIN prints it.
         inputs: digest of the planner's inputs. catalog: its version. statistics: its epoch.
         as_of: the date the plan was made for (prices are dated), ISO.
+        explores: endpoint of the fallback that is tried out, as nobody measured it yet and it may be better than the
+            chosen one (``planner/exploration.py``); "" for none.
         notes: sentences that need saying (floor not reached, language assumed, aspect lost).
     """
 
@@ -151,6 +156,7 @@ class Plan(Value):
     catalog: str = ""
     statistics: int = 0
     as_of: str = ""
+    explores: str = ""
 
     def svg(self, name: str = "") -> str:
         """The plan as a picture; see :func:`intermodal.plans.picture.svg`."""

@@ -7,6 +7,10 @@ one busy hour is not a speed. A recording in which no speech was found teaches n
 silence in no time. Loading is a figure of its own; the work of a cold row counts only where there are too few warm
 ones (a command line is always cold).
 
+Endpoints of one model are fitted together: the others are drawn to the one with the most rows while they have few, in
+the place of what is usual, and where their figures differ from its by no more than chance would have it, they are taken
+to be the same. So a few slow calls after an outage do not make a host the slower one of two alike.
+
 Every figure needs ``ENOUGH`` rows, of the newest ``WINDOW`` of its endpoint; a row counts half as much as
 one ``HALF_LIFE`` rows later. Seconds are a fixed part and speeds, fitted together (``fit.py``), so that the
 size of the work is in the model instead of in the key. Low and high hold 80 % of what came out.
@@ -32,14 +36,19 @@ media: extract_page       seconds a page; render_megapixel, frames_second, demux
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from types import MappingProxyType
 
+from intermodal.catalog.nouns import Speed
+from intermodal.costing.rates import HERE
+from intermodal.costing.siblings import SPEEDS
 from intermodal.costing.tokens import SPEECH
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
+from intermodal.request import Zone
 from intermodal.store import reconcile
-from intermodal.store.fit import Fitted, Prior, Seen, fitted, percentile, reach
-from intermodal.store.priors import media_priors, priors, writes
+from intermodal.store.fit import Fitted, Prior, Seen, deviation, fitted, percentile, reach, residual
+from intermodal.store.priors import media_priors, prior, priors, writes
 from intermodal.store.rows import Attempt, Made
 
 ENOUGH = 3
@@ -51,6 +60,7 @@ _QUIET = 0.25  # share of the processors that others may use without a row being
 _UNUSUAL = 1.5  # times the usual share is unusually busy
 FEWEST_LETTERS = 60.0  # of a row that teaches: fewer are stray edges, or writing too faint to be counted from afar
 TOKENS_PER_LETTER = 0.25  # of text that was read; what ``reading_factor`` corrects
+_BY_CHANCE = 1.96  # standard errors that two middles of one value are apart in 95 of 100 cases
 _SHRUNK = 2.0  # a rule counts as much as so many rows
 # Op -> figure. A row's amount: pages, megapixels, seconds of video times megapixels of its picture, seconds of sound.
 TRANSFORMS: dict[str, str] = {
@@ -86,8 +96,15 @@ def statistics(epoch: int, rows: Iterable[Attempt], made: Iterable[Made] = ()) -
         if counts(row) and (row.reservation.run, row.reservation.step) not in failed:
             by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
     found: dict[str, Quantity] = {}
-    for endpoint in sorted(by_endpoint):
-        for figure, quantity in _figures(endpoint, by_endpoint[endpoint][-WINDOW:]).items():
+    windows = {endpoint: by_endpoint[endpoint][-WINDOW:] for endpoint in sorted(by_endpoint)}
+    known = {endpoint: _figures(endpoint, rows) for endpoint, rows in windows.items()}
+    for endpoint, rows in windows.items():
+        figures, other = known[endpoint], _best_known(endpoint, windows)
+        if other is not None:
+            theirs = _shared(known[other], rows[-1].reservation.zone, windows[other][-1].reservation.zone)
+            figures = _figures(endpoint, rows, theirs)
+            figures = _together(figures, theirs, _same(figures, theirs, rows, len(windows[other])))
+        for figure, quantity in figures.items():
             found[f"{endpoint}|{figure}"] = quantity
     for figure, quantity in _media([row for row in made if row.amount > 0 and row.seconds > 0]).items():
         found[f"media|{figure}"] = quantity
@@ -104,17 +121,79 @@ def counts(row: Attempt) -> bool:
     )
 
 
-def _figures(endpoint: str, rows: Sequence[Attempt]) -> dict[str, Quantity]:
+def _best_known(endpoint: str, windows: Mapping[str, Sequence[Attempt]]) -> str | None:
+    """The endpoint of the same model that has the most rows; None where that is this one."""
+    model = endpoint.partition(":")[2]
+    alike = [each for each in windows if each.partition(":")[2] == model]
+    best = min(alike, key=lambda each: (-len(windows[each]), each))
+    return best if best != endpoint and model else None
+
+
+def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
+    """Of another endpoint's figures those that say something of this one: a model's own, and speeds of a like place."""
+    alike = here == there or {here, there} <= set(HERE)
+    return {name: quantity for name, quantity in figures.items() if alike or name not in Speed.__struct_fields__}
+
+
+def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Set[str]) -> dict[str, Quantity]:
+    """Own figures, with the other's middle for those that are the ``same``."""
+    found: dict[str, Quantity] = {}
+    for name, mine in own.items():
+        middle = min(max(theirs[name].mid, mine.low), mine.high) if name in same and name in theirs else mine.mid
+        found[name] = between(mine.low, middle, mine.high, mine.basis)
+    return found
+
+
+def _same(
+    own: Mapping[str, Quantity], theirs: Mapping[str, Quantity], rows: Sequence[Attempt], others: int
+) -> set[str]:
+    """Figures that are told apart from another endpoint's by nothing but chance. ``others``: rows of that one.
+
+    Speeds are fitted together, and one that is too high makes up for another that is too low: so it is not they that
+    are compared, but what these runs took with what the other's speeds would have them take.
+    """
+    same = {
+        name
+        for name, mine in own.items()
+        if name in theirs and name not in SPEEDS and min(mine.low, theirs[name].low) > 0
+        and abs(math.log(mine.mid / theirs[name].mid))
+        <= _BY_CHANCE * math.hypot(_deviation(mine) / len(rows) ** 0.5, _deviation(theirs[name]) / others**0.5)
+    }  # fmt: skip
+    logs = {
+        name: math.log(1 / theirs[name].mid if name in _PER_SECOND else theirs[name].mid)
+        for name in SPEEDS if name in theirs
+    }  # fmt: skip
+    off: dict[tuple[str, ...], list[float]] = {}
+    for seen in (one for row in rows for one in observations(row)):
+        names = tuple(name for name, _ in seen.amounts)
+        if all(name in logs for name in names):
+            off.setdefault(names, []).append(residual(seen, logs))
+    like, unlike = set[str](), set[str]()
+    for names, found in off.items():
+        error = deviation(found) * math.sqrt(1 / len(found) + 1 / others)
+        (like if abs(percentile(found, 0.5)) <= _BY_CHANCE * error else unlike).update(names)
+    return same | (like - unlike)
+
+
+def _deviation(quantity: Quantity) -> float:
+    """Of the logarithm of one run, whose range of 80 % it is."""
+    return math.log(quantity.high / quantity.low) / 2.56
+
+
+def _figures(
+    endpoint: str, rows: Sequence[Attempt], theirs: Mapping[str, Quantity] = MappingProxyType({})
+) -> dict[str, Quantity]:
+    """``theirs``: what is known of the same model elsewhere, in the place of what is usual."""
     timed = quiet([row for row in rows if _load(row) is None])
     if len(timed) < ENOUGH:
         timed = quiet(rows)
-    found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone))
+    found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone, theirs))
     loads = [(load, _weight(age)) for age, row in _aged(quiet(rows)) if (load := _load(row)) is not None]
     _add(found, "load", loads)
     for name, figure in _COUNTED.items():
         values = [(value, _weight(age)) for age, row in _aged(rows) if (value := figure(row)) is not None]
         _add(found, name, values, _RULES.get(name))
-    found.update(_counting(rows))
+    found.update(_counting(rows, theirs))
     for kind in sorted({row.reservation.output for row in rows} - {""}):
         of_kind = [row for row in rows if row.reservation.output == kind]
         values = [(value, _weight(age)) for age, row in _aged(of_kind) if (value := _answered(row)) is not None]
@@ -216,10 +295,11 @@ def _rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
     return between(low, mid, high, basis)
 
 
-def _counting(rows: Sequence[Attempt]) -> dict[str, Quantity]:
+def _counting(rows: Sequence[Attempt], theirs: Mapping[str, Quantity]) -> dict[str, Quantity]:
     """How the server counts what goes in, beside our rules."""
     seen = reconcile.seen([(row, _weight(age)) for age, row in _aged(rows)])
-    return {figure: _quantity(result) for figure, result in _fitted(seen, reconcile.PRIORS).items()}
+    before = {name: prior(theirs[name]) if name in theirs else usual for name, usual in reconcile.PRIORS.items()}
+    return {figure: _quantity(result) for figure, result in _fitted(seen, before).items()}
 
 
 # ---- counts -------------------------------------------------------------------------------------

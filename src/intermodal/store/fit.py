@@ -149,12 +149,15 @@ def reach(logarithms: Sequence[float]) -> tuple[float, float]:
     if count >= 20:
         low, high = percentile(logarithms, 0.1), percentile(logarithms, 0.9)
     else:
-        squares = sum(value**2 for value in logarithms) + _USUAL_WEIGHT * _USUAL_SPREAD**2
-        half = math.sqrt(squares / (count + _USUAL_WEIGHT)) * next(
-            (times for most, times in _REACH if count <= most), _FARTHEST
-        )
+        half = deviation(logarithms) * next((times for most, times in _REACH if count <= most), _FARTHEST)
         low, high = -half, half
     return math.exp(min(low, -_LEAST_SPREAD)), math.exp(max(high, _LEAST_SPREAD))
+
+
+def deviation(logarithms: Sequence[float]) -> float:
+    """How far runs are off, with a share of what is usual, as a few do not show it."""
+    squares = sum(value**2 for value in logarithms) + _USUAL_WEIGHT * _USUAL_SPREAD**2
+    return math.sqrt(squares / (len(logarithms) + _USUAL_WEIGHT))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
 from intermodal.catalog.nouns import Speed
-from intermodal.catalog.rows import UNTIMED
+from intermodal.catalog.untimed import UNTIMED
 from intermodal.costing.rates import usual
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
@@ -41,12 +43,15 @@ def writes(endpoint: str) -> bool:
     return decode.mid > 0 and all(decode != speed.decode for speed in UNTIMED.values())
 
 
-def priors(endpoint: str, zone: Zone) -> dict[str, Prior]:
-    """A prior for every figure of ``Speed``, in seconds each."""
+def priors(endpoint: str, zone: Zone, theirs: Mapping[str, Quantity] = MappingProxyType({})) -> dict[str, Prior]:
+    """A prior for every figure of ``Speed``, in seconds each. ``theirs``: figures of the same model at another place of
+    this kind, which are better than what is usual there."""
     speed, untimed = stated(endpoint), UNTIMED[zone]
     found: dict[str, Prior] = {}
     for figure in Speed.__struct_fields__:
         known: Quantity = getattr(speed, figure)
+        if (known.mid <= 0 or known == getattr(untimed, figure)) and figure in theirs:
+            known = theirs[figure]
         if known.mid <= 0:
             known = getattr(untimed, figure)
         if known.mid <= 0:

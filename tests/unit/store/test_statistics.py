@@ -122,6 +122,51 @@ def test_few_runs_are_drawn_to_the_shipped_row(store: Store) -> None:
     assert 0.1 < overhead < 0.3 and factor > 0.2
 
 
+# ---- one model at several endpoints ---------------------------------------------------------------
+
+
+def alike(store: Store, slower: float = 1.0, rows: int = 5, zone: str = "internet") -> None:
+    """Two hosts of a model, one asked often and one seldom, whose seconds vary by a fifth."""
+    chance = random.Random(5)
+    for number in range(60 + rows):
+        often = number < 60
+        host, factor = ("often", 1.0) if often else ("seldom", slower)
+        tokens, out = chance.randrange(20, 400), chance.randrange(5, 60)
+        noise = math.exp(chance.gauss(0, 0.2))
+        first, rest = (0.03 + tokens / 4000) * factor * noise, (out - 1) / 200 * factor * noise
+        usage = Usage(input_tokens=tokens, output_tokens=out)
+        more = {"first_seconds": first, "seconds": first + rest, "zone": "internet" if often else zone}
+        add(store, endpoint=f"{host}:acme/strong", usage=usage, **more)  # type: ignore[arg-type]
+    store.learn()
+
+
+@pytest.mark.parametrize("rows", [5, 20])
+def test_two_endpoints_of_a_model_that_differ_by_chance_are_equally_fast(store: Store, rows: int) -> None:
+    alike(store, rows=rows)
+    for figure in ("overhead", "prompt", "decode"):
+        one, other = learned(store, figure, "often:acme/strong"), learned(store, figure, "seldom:acme/strong")
+        assert one.mid == other.mid, figure
+
+
+def test_few_runs_of_a_model_are_drawn_to_what_it_took_elsewhere(store: Store) -> None:
+    """A host of which nothing is known but five slow calls is not as slow as hosts usually are."""
+    alike(store, slower=1.3)
+    assert learned(store, "overhead", "seldom:acme/strong").mid < 0.1, "0.9 s is usual on the internet"
+
+
+@pytest.mark.parametrize(("slower", "rows"), [(5.0, 10), (2.0, 60)])
+def test_two_endpoints_of_a_model_that_differ_are_told_apart(store: Store, slower: float, rows: int) -> None:
+    alike(store, slower=slower, rows=rows)
+    one, other = learned(store, "decode", "often:acme/strong"), learned(store, "decode", "seldom:acme/strong")
+    assert one.mid / other.mid == pytest.approx(slower, rel=0.25)
+
+
+def test_another_kind_of_place_says_nothing_of_a_speed(store: Store) -> None:
+    alike(store, rows=5, zone="network")
+    speeds = [learned(store, "overhead", f"{host}:acme/strong").mid for host in ("often", "seldom")]
+    assert speeds[0] != speeds[1]
+
+
 def test_low_and_high_hold_four_of_five_further_runs(store: Store) -> None:
     chance = random.Random(11)
 

@@ -167,8 +167,7 @@ class Lane:
     def _known(self, asked: Asked, tongue: Tongue, chat: Chat, policy: Policy, catalog: Catalog) -> Ready | None:
         """With what is known of its shape; None where it is known that the lane cannot take it."""
         place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
-        where = None if place is None else (place.endpoint, place.policy)
-        key = (asked.owner, asked.head.wished, where, chat.shape)
+        key = (asked.owner, asked.head.wished, place, chat.shape)
         known = self._ways.get(key)
         if known is not None and known.holds(catalog, self._gateway.client):
             return None if known.way is None else Ready(chat, tongue, key, known.way, policy, place)

@@ -98,7 +98,7 @@ class Passage:
 
         Raises Refused where the key's budget does not allow it.
         """
-        if not self._may_ask():
+        if not self._may_ask() or self._explores():
             return Failure(None, None)
         self._given = await self._admitted()
         self._asked.sent, self._asked.counted = 1, True
@@ -140,7 +140,7 @@ class Passage:
         """Send it now, if that needs nothing to be waited for; ``over`` is called later, when it is answered, or has
         failed before anything was shown. False: nothing was done."""
         ledger, pipes = self._gateway.ledger, self._lane.pipes
-        if not self._may_ask():
+        if not self._may_ask() or self._explores():
             return False
         pipe = pipes.take(self._way.target, self._began)
         if pipe is None:
@@ -169,6 +169,11 @@ class Passage:
     def _may_ask(self) -> bool:
         """The endpoint is not left alone."""
         return self._gateway.client.upstreams.free(self._way.endpoint.id, self._began)
+
+    def _explores(self) -> bool:
+        """Another endpoint is to be tried out first, which is for the executor."""
+        name = self._way.explores
+        return bool(name) and self._gateway.client.upstreams.to_explore(name, self._began)
 
     def _noted(self) -> bool:
         """It stands on the slate, or costs nothing."""

@@ -79,6 +79,7 @@ class Way:
     ) -> None:  # fmt: skip
         step = plan.chosen.last
         self.plan = plan
+        self.explores = plan.explores
         self.step = step
         self.endpoint = endpoint
         self.target = target

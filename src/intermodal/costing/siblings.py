@@ -1,0 +1,82 @@
+"""What is known of a model at one endpoint, for the same model at another that nobody has measured yet.
+
+Without it two endpoints of one model are compared as a measurement with a guess, and whichever was asked first stays
+the better one for ever. How long a model's answers are is the model's own, wherever it runs. How fast it is depends on
+the place, so speeds go only to places of the same kind, and not where the catalog states one of that place. The middle
+of a range is what was seen elsewhere; its ends stay as far apart as they are where nothing is known, as limits are held
+by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.untimed import UNTIMED
+from intermodal.costing.counts import FACTORS, FRAMING
+from intermodal.costing.rates import HERE, usual
+from intermodal.plans.statistics import Statistics
+from intermodal.quantity import Quantity, between
+
+SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
+_OWN = ("output_tokens", "reasoning_factor", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",
+        "reading_factor", *FACTORS, *FRAMING)  # fmt: skip
+_WIDER = 1.5  # how much farther the ends of a model's own figure are where it was not seen
+
+
+def informed(statistics: Statistics, models: Mapping[str, Iterable[Endpoint]]) -> Statistics:
+    """Statistics with figures that an endpoint has none of, from endpoints of the same model.
+
+    ``models``: endpoints by the model's id. Where several were measured, the middle one counts.
+    """
+    measured: dict[str, dict[str, Quantity]] = {}
+    for key, quantity in statistics.rows.items():
+        name, _, figure = key.partition("|")
+        measured.setdefault(name, {})[figure] = quantity
+    found: dict[str, Quantity] = {}
+    for endpoints in models.values():
+        every = sorted(endpoints, key=lambda each: each.id)
+        known = [each for each in every if each.id in measured]
+        for endpoint in every if known else ():
+            have = measured.get(endpoint.id, {})
+            for figure, quantity in _figures(endpoint, known, measured).items():
+                if figure not in have:
+                    found[f"{endpoint.id}|{figure}"] = quantity
+    return Statistics(epoch=statistics.epoch, rows={**statistics.rows, **found}) if found else statistics
+
+
+def _figures(
+    endpoint: Endpoint, known: Iterable[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
+) -> dict[str, Quantity]:
+    seen: dict[str, list[tuple[Quantity, str]]] = {}
+    for other in known:
+        near = _place(other) == _place(endpoint)
+        for figure, quantity in measured[other.id].items():
+            own = figure in _OWN or figure.startswith("output_tokens_")
+            if own or (near and figure in SPEEDS and _is_guessed(endpoint, figure)):
+                seen.setdefault(figure, []).append((quantity, other.id))
+    return {figure: _wider(endpoint, figure, *_middle(values)) for figure, values in sorted(seen.items())}
+
+
+def _place(endpoint: Endpoint) -> str:
+    return "here" if endpoint.host.zone in HERE else endpoint.host.zone
+
+
+def _is_guessed(endpoint: Endpoint, figure: str) -> bool:
+    """The catalog has no speed of this very endpoint."""
+    stated: Quantity = getattr(endpoint.speed, figure)
+    return stated.mid <= 0 or stated == getattr(UNTIMED[endpoint.host.zone], figure)
+
+
+def _middle(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:
+    """The lower of the two in the middle of an even number, so that it is one that was seen."""
+    return sorted(values, key=lambda pair: (pair[0].mid, pair[1]))[(len(values) - 1) // 2]
+
+
+def _wider(endpoint: Endpoint, figure: str, seen: Quantity, other: str) -> Quantity:
+    basis = f"as {other}, {seen.basis}"
+    if figure not in SPEEDS:
+        return between(seen.low / _WIDER, seen.mid, seen.high * _WIDER, basis)
+    guess: Quantity = getattr(endpoint.speed, figure)
+    guess = guess if guess.mid > 0 else usual(figure, endpoint.host.zone)
+    return between(min(guess.low, seen.low), seen.mid, max(guess.high, seen.high), basis)

@@ -1,0 +1,90 @@
+"""Who is worth a few requests to find out: an endpoint that was never measured and may be better than the chosen one.
+
+A choice between a measurement and a guess falls on what was measured as long as the guess is a cautious one, and what
+is not chosen is never measured. The remedy is optimism in the face of uncertainty (Lai and Robbins, Advances in Applied
+Mathematics, 1985): an endpoint is taken at the low end of what it may take. What that may cost is bounded: it costs no
+more money than the chosen one, is no weaker, loses no more and is no farther away, so that a few requests may take
+longer, and nothing else. The plan names it; whoever runs plans decides whose turn it is (``executor/upstream.py``).
+"""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.costing.levels import LOW, MID, ZEROS, Levels
+from intermodal.planner.answering import answer, last_call
+from intermodal.planner.case import Case
+from intermodal.planner.pin import answers_a_call
+from intermodal.planner.routes import Route
+from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
+from intermodal.request import ZONES
+
+
+def explored(case: Case, chosen: Route, routes: list[Route]) -> Route | None:
+    """The route that looks best at its lowest, if it then beats the chosen one; None where nothing is tried out."""
+    if not _may(case, chosen):
+        return None
+    able = [route for route in routes if _costs_no_more(case, route, chosen)]
+    able = [route for route in able if lowest(case, route, chosen) < chosen.score]
+    return min(able, key=lambda route: (lowest(case, route, chosen), route.key), default=None)
+
+
+def note_of(endpoint: str) -> str:
+    """How a plan says it."""
+    return (
+        f"{endpoint} is not measured yet and may be better at no higher cost: 1 of {EXPLORED_EVERY} such requests of a "
+        f"client asks it first, {EXPLORED_MOST} at most (explore = false: none)"
+    )
+
+
+def lowest(case: Case, route: Route, chosen: Route) -> float:
+    """The objective's number of a route whose seconds are the fewest that they may be."""
+    needs = route.demand
+    _, seconds = last_call(case, route.rates, LOW, needs, _answer(case, route)[LOW])
+    seconds += needs.before[LOW]
+    if case.policy.objective == "fastest":
+        return seconds
+    return _cost(case, route, chosen) + seconds * case.policy.time_value + needs.penalty
+
+
+def _cost(case: Case, route: Route, chosen: Route) -> float:
+    """USD of what the chosen one is expected to read and write: a guess of tokens must not decide who is dearer.
+
+    Pictures and sound are counted by each model's own rules, which are no guess.
+    """
+    words = (ZEROS, ZEROS) == (route.demand.image, route.demand.audio) == (chosen.demand.image, chosen.demand.audio)
+    needs = chosen.demand if words else route.demand
+    return last_call(case, route.rates, MID, needs, _answer(case, chosen)[MID])[0] + route.demand.cost[MID]
+
+
+def _answer(case: Case, route: Route) -> Levels:
+    return answer(case, route.endpoint, route.numbers.cap, route.demand.sound)
+
+
+def _may(case: Case, chosen: Route) -> bool:
+    """Seconds decide, nobody else's work hangs on who answers, and time enough is left should it fail."""
+    policy = case.policy
+    return (
+        policy.explore
+        and policy.pay_twice
+        and policy.deadline is None
+        and policy.objective in ("default", "fastest")
+        and case.job == "generate"
+        and not case.request.previous_endpoint
+        and not answers_a_call(case.request)
+        and chosen.endpoint.id in case.measured
+    )
+
+
+def _costs_no_more(case: Case, route: Route, chosen: Route) -> bool:
+    """Whatever comes out, nothing but time can be lost."""
+    endpoint = route.endpoint
+    return (
+        endpoint.id not in case.measured
+        and endpoint.id != chosen.endpoint.id
+        and _cost(case, route, chosen) <= _cost(case, chosen, chosen) < math.inf
+        and route.tier >= chosen.tier
+        and (route.demand.missed, route.demand.penalty) <= (chosen.demand.missed, chosen.demand.penalty)
+        and ZONES.index(endpoint.host.zone) <= ZONES.index(chosen.endpoint.host.zone)
+        and (route.group.remote or endpoint.id in case.loaded)  # nothing is started to be tried out
+    )
