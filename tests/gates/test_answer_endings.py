@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import pytest
 from tests.gates import upstreams
 from tests.gates.clients import CLIENTS, Client
-from tests.gates.wall import LAST, End, Play, Wall, chunk, refusal
+from tests.gates.wall import LAST, PING, End, Play, Wall, chunk, refusal
 from tests.unit.gateway.house import House
 from tests.unit.gateway.test_lane_tongues import message, text, told
 
@@ -271,6 +271,29 @@ def _call_cut(protocol: str) -> Play:
     return played(protocol, *begin, *named)
 
 
+def _for_ever(data: bytes) -> list[bytes | float]:
+    """For 20 s: forty times what a host may be silent."""
+    return [data, 0.1] * 200
+
+
+def _piece(protocol: str, words: str) -> bytes:
+    """One more piece of the answer."""
+    _, said, _ = parts(protocol)
+    tokens = {json.dumps(token)[1:-1] for token in TOKENS} | set(TOKENS)
+    if protocol == "framed":
+        tree = json.loads(said[0].partition(b"data: ")[2])
+        return sse({**tree, "delta": words}, tree["type"])
+    event = said[0].decode()
+    token = max((token for token in tokens if token in event), key=len)
+    return event.replace(token, json.dumps(words)[1:-1]).encode()
+
+
+def _drips(protocol: str) -> Play:
+    """A whole answer of which nothing more comes after its first half."""
+    data = body_of(whole(protocol))
+    return sent(data[:100], "application/json", length=len(data), end="stall")
+
+
 FAULTS: Mapping[str, Fault] = {
     "none": Fault(lambda p: played(p, *events(p)), whole, ("whole",), ("whole",)),
     # ---- where it ends
@@ -300,6 +323,22 @@ FAULTS: Mapping[str, Fault] = {
         lambda p: sent(body_of(whole(p))[:-1], "application/json"),
         ("cut",),
         ("other",),
+    ),
+    "silence in the middle": Fault(
+        lambda p: played(p, *_begun(p), end="stall"),
+        lambda p: sent(body_of(whole(p))[:-40], "application/json", length=5000, end="stall"),
+        ("cut",),
+        ("other",),
+    ),
+    # ---- what keeps a connection alive, and says nothing
+    "comments for ever": Fault(
+        lambda p: played(p, *_begun(p), *_for_ever(PING if p != "ollama" else b"\n")), _drips, ("cut",), ("other",)
+    ),
+    "empty pieces for ever": Fault(
+        lambda p: played(p, *_begun(p), *_for_ever(_piece(p, ""))), _drips, ("cut",), ("other",)
+    ),
+    "blanks for ever": Fault(
+        lambda p: played(p, *_begun(p), *_for_ever(_piece(p, " \n"))), _drips, ("cut",), ("other",)
     ),
     # ---- what is no answer
     "an error": Fault(
@@ -516,7 +555,7 @@ def test_a_fault_is_a_whole_answer_or_an_error(gate: Gate, fault: str, protocol:
 def kind(found: Answer) -> Kind:
     """What became of an answer. Fails for what nobody may be sold as one."""
     if found.error:
-        assert TEXT.startswith(found.text), found
+        assert TEXT.startswith(found.text.rstrip()), found
         return "cut"
     assert found.status == 200
     if found.text == "".join(OTHER) and found.reason == "stop":

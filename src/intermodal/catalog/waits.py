@@ -20,13 +20,16 @@ class Waits(Value, forbid_unknown_fields=True):
         connect: until the connection stands.
         first_token: from the end of the request to the first word of the answer (the first byte of one that does not
             come in words); what a server sends to keep a connection alive is no word.
-        between_tokens: of silence in the middle of an answer.
+        between_tokens: of silence in the middle of an answer. Comments, pings, blanks and empty pieces are silence.
+        thinking: the same while the host sends such signs of life, where its models think in the middle of an answer
+            and say nothing of it. It only ever makes the wait longer.
         total: for all of it.
     """
 
     connect: _Seconds | None = None
     first_token: _Seconds | None = None
     between_tokens: _Seconds | None = None
+    thinking: _Seconds | None = None
     total: _Seconds | None = None
 
     def over(self, other: Waits) -> Waits:

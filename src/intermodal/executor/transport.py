@@ -21,6 +21,7 @@ from intermodal._version import __version__
 from intermodal.catalog.nouns import Auth
 from intermodal.catalog.waits import Waits
 from intermodal.content import Value
+from intermodal.executor.answer_state import Silence
 from intermodal.executor.limits import Limit
 from intermodal.executor.unpacking import Unreadable, unpacker
 from intermodal.wire.call import Encoded
@@ -84,15 +85,38 @@ class Response:
         status: of HTTP.
         headers: with lower-case names.
         wordless: no word of the answer came yet, whatever else did: the time until the first one still runs.
+        by_words: whoever reads says when a word came (``word``); else each byte is a sign that the answer goes on.
+        document: what comes is one document, which may not be broken off for as long as its first byte is waited for.
     """
 
     def __init__(self, raw: httpx.Response, request: _Request) -> None:
         self.status = raw.status_code
         self.headers: dict[str, str] = {name.lower(): value for name, value in raw.headers.items()}
         self.wordless = False
+        self.by_words = False
+        self.document = False
+        self._silence = Silence(request.timeouts.idle, request.timeouts.thinking)
         self._raw = raw
         self._request = request
         self._unpacker = unpacker(self.headers)
+
+    def word(self) -> None:
+        """A piece of the answer was in what came last."""
+        import anyio
+
+        self.wordless = False
+        self._silence.word(anyio.current_time())
+
+    def _silent_at(self, now: float) -> float:
+        """Until when the next chunk is waited for."""
+        request = self._request
+        if request.phase != "answering":
+            return request.first_byte_deadline
+        if self.wordless:
+            return min(request.first_byte_deadline, now + request.timeouts.idle if self.document else math.inf)
+        if not self.by_words:
+            self._silence.word(now)
+        return self._silence.until(now)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives. Raises StreamCut (after the first byte) or Unreachable (before it)."""
@@ -101,19 +125,21 @@ class Response:
         request = self._request
         # httpx makes it with a generator and declares less.
         async with aclosing(cast("AsyncGenerator[bytes, None]", self._raw.aiter_raw())) as source:
+            given_at = math.inf
             while True:
-                answering = request.phase == "answering" and not self.wordless
-                silent_at = anyio.current_time() + request.timeouts.idle if answering else request.first_byte_deadline
+                now = anyio.current_time()
+                self._silence.paused(max(0.0, now - given_at))
                 chunk = None
                 try:
-                    with Limit(silent_at) as limit:
+                    with Limit(self._silent_at(now)) as limit:
                         chunk = await anext(source, None)
                 except Exception as error:
                     raise request.failure(error) from None
                 if limit.over:
-                    raise request.silent(wordless=self.wordless)
+                    raise request.silent(wordless=self.wordless and not self.document)
                 if chunk is None:
                     return
+                given_at = anyio.current_time()
                 if chunk:
                     request.phase = "answering"
                     for piece in self._unpacked(chunk):
@@ -267,25 +293,28 @@ def why(error: BaseException) -> tuple[str, str]:
 
 class Timeouts(Value, frozen=True):
     """Seconds: to connect; from the end of the request to the first word, or byte, of the reply's body; between two
-    chunks; for all of it, which is the caller's to keep."""
+    pieces of the answer; between two of them while the host shows signs of life; for all of it, which is the caller's
+    to keep."""
 
     connect: float = CONNECT_TIMEOUT
     first_byte: float = FIRST_BYTE_TIMEOUT
     idle: float = IDLE_TIMEOUT
+    thinking: float = 0.0
     total: float = math.inf
 
     def as_said(self, waits: Waits) -> Timeouts:
         """These, but for what somebody said."""
         return Timeouts(
             connect=waits.connect or self.connect, first_byte=waits.first_token or self.first_byte,
-            idle=waits.between_tokens or self.idle, total=waits.total or self.total,
+            idle=waits.between_tokens or self.idle, thinking=waits.thinking or self.thinking,
+            total=waits.total or self.total,
         )  # fmt: skip
 
     def within(self, seconds: float) -> Timeouts:
         """None of them longer than so many seconds."""
         return Timeouts(
             connect=min(self.connect, seconds), first_byte=min(self.first_byte, seconds),
-            idle=min(self.idle, seconds), total=self.total,
+            idle=min(self.idle, seconds), thinking=min(self.thinking, seconds), total=self.total,
         )  # fmt: skip
 
 

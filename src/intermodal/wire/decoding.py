@@ -68,6 +68,16 @@ class Decoding:
         return self._halves is not None and self._halves.held
 
     @property
+    def begun(self) -> bool:
+        """Something came, and not only blanks."""
+        return self._started
+
+    @property
+    def document(self) -> bool:
+        """It comes as one document, and not as a stream."""
+        return self._document is not None
+
+    @property
     def counted(self) -> bool:
         """It said what it counts."""
         return self._usage is not None

@@ -26,6 +26,7 @@ class Heard:
     """A fake of who waits for a reply."""
 
     waits = False
+    said = False
 
     def __init__(self) -> None:
         self.status = 0
@@ -40,6 +41,7 @@ class Heard:
         self.status, self.headers = status, dict(headers)
 
     def data(self, data: bytes) -> None:
+        self.said = True
         self.body += data
         self.taken()
 

@@ -17,6 +17,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn, Thought
+from intermodal.executor.answer_state import says
 from intermodal.executor.assemble import text_of
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.heard import cut_in_silence
@@ -105,7 +106,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     async with _posted(job, world, line, server, encoded) as response:
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
-        async for event in _events(response, decoder):
+        async for event in _events(response, decoder, whole=not job.chat.stream):
             turn.add(event)
             if isinstance(event, TextDelta):
                 text.append(event.text)
@@ -167,12 +168,13 @@ def _signed(part: Part) -> bool:
     return isinstance(part, Reasoning) and bool(part.signature)
 
 
-async def _events(response: Response, decoder: Decoding) -> AsyncIterator[WireEvent]:
-    """Decoded events until the proper end, or an Error. Some hosts never close after the finish reason."""
+async def _events(response: Response, decoder: Decoding, *, whole: bool) -> AsyncIterator[WireEvent]:
+    """Decoded events until the proper end, or an Error. Some hosts never close after the finish reason. ``whole``: no
+    stream was asked for."""
     import anyio
 
     chunks = response.chunks()
-    response.wordless = True
+    response.wordless = response.by_words = True
     until = math.inf
     while not decoder.done:
         chunk = None
@@ -184,8 +186,11 @@ async def _events(response: Response, decoder: Decoding) -> AsyncIterator[WireEv
             chunk = await anext(chunks, None)
         if chunk is None:
             break
-        for event in decoder.feed(chunk):
-            response.wordless = False
+        found = decoder.feed(chunk)
+        response.document = decoder.begun and (whole or decoder.document)
+        if any(map(says, found)):
+            response.word()
+        for event in found:
             yield event
     if decoder.done:  # a reply read to its end gives its connection back for the next request
         with anyio.move_on_after(_LAST_BYTES):

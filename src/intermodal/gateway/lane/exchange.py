@@ -76,6 +76,7 @@ class Exchange:
     """A reply on its way. ``over``: there is nothing more to wait for, and ``error`` is None, or why it failed."""
 
     waits = False
+    said = False
 
     def __init__(self, endpoint: str, secret: str, reader: Reader) -> None:
         self.over = False
@@ -229,6 +230,11 @@ class Whole(Exchange):
     counted = b""  # its usage as it came
 
     def _take(self, data: bytes) -> None:
+        if not self._body:
+            data = data.lstrip(BLANK)  # some servers send blanks while their model works
+            if not data:
+                return
+        self.said = True
         self._gather(data)
         if self._size > MAX_REPLY:
             what = f"sent more than {MAX_REPLY >> 20} MiB"
@@ -348,6 +354,7 @@ class Live(Exchange):
         if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
             through.append(event)
             self.text.append(text)
+            self.said = self.said or not text.isspace()
             return "looped" if self._guard is not None and self._loops(text) else ""
         simple = event.startswith(b"data: ") and b"\n" not in event
         payload = event[6:] if simple else payload_of(event)
@@ -403,6 +410,7 @@ class Live(Exchange):
 
     def _note(self, piece: Piece) -> None:
         super()._note(piece)
+        self.said |= piece.alive
         if self.finish:
             self._like = None  # from here on each event is looked at
 

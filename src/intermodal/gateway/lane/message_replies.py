@@ -58,6 +58,7 @@ class Event(NamedTuple):
     model: bytes
     started: tuple[tuple[int, str, str], ...]
     halved: bool = False  # there are half characters in it
+    alive: bool = False  # it is a piece of the answer
 
 
 def read(data: bytes | memoryview) -> Piece | None:
@@ -94,7 +95,10 @@ def event_of(data: bytes) -> Event | None:
     text = (block.text if block.type == "text" else delta.text) or ""
     seen = bool(text.strip() or started or delta.thinking or block.type not in ("", "text", "thinking"))
     usage = bytes(event.usage) or bytes(inner.usage)
-    return Event(event.type, text, seen, finish_of(delta.stop_reason), usage, bytes(inner.model), started)
+    other = block.type not in ("", "text", "thinking")
+    alive = bool(text.strip() or started or other or (delta.thinking or "").strip() or delta.partial_json)
+    reason = finish_of(delta.stop_reason)
+    return Event(event.type, text, seen, reason, usage, bytes(inner.model), started, alive=alive)
 
 
 def _halved(data: bytes) -> Event | None:

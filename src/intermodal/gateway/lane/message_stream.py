@@ -89,6 +89,7 @@ class LiveMessage(Live):
             found = found._replace(text=self._halves.join(found.text))
         if found.text:
             self.text.append(found.text)
+        self.said |= found.alive
         self.finish = found.finish or self.finish
         if found.visible and self.first_at is None:
             self.first_at = monotonic()

@@ -85,6 +85,8 @@ class LiveLines(LiveAnew):
         text = said.content
         if text:
             self.text.append(text)
+        if text.strip() or (said.thinking and said.thinking.strip()):
+            self.said = True
         if self.first_at is None and (said.thinking or text.strip()):
             self.first_at = monotonic()
         return "looped" if self._guard is not None and text and self._loops(text) else ""

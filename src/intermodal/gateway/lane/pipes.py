@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import httptools
 
 from intermodal import errors
+from intermodal.executor.answer_state import Silence
 from intermodal.executor.transport import (
     FAILURES,
     KEEP_ALIVE,
@@ -45,10 +46,12 @@ _ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits h
 class Listener(Protocol):
     """Who waits for a reply. None of these may raise.
 
-    ``waits``: what comes first may say nothing yet, so that the time until the first word runs on.
+    ``waits``: what comes first may say nothing yet, so that the time until the first word runs on. ``said``: it found a
+    piece of the answer since the connection last looked, and cleared this.
     """
 
     waits: bool
+    said: bool
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """The status line and headers are there."""
@@ -212,6 +215,7 @@ class Pipe(asyncio.Protocol):
         self.heard: Callable[[], object]
         self._parser = httptools.HttpResponseParser(self)  # of one reply after another
         self._timeouts = target.timeouts
+        self._silence = Silence(0.0, 0.0)
         self._where = ""
         self._answering = False  # something of a reply came
         self._more = False  # a reply began that nobody asked for
@@ -240,6 +244,8 @@ class Pipe(asyncio.Protocol):
         self._answering = self._more = self._behind = self._whole = False
         self._before, self._head = 0, b""
         self.wordless = True
+        waits = target.timeouts
+        self._silence = Silence(waits.idle, waits.thinking if listener.waits else waits.first_byte)
         self._headers: dict[str, str] = {}
         self._said: list[tuple[bytes, bytes]] = []
         size = sum(map(len, body))
@@ -296,7 +302,9 @@ class Pipe(asyncio.Protocol):
         self._behind = False
         if self.open:
             self._transport.resume_reading()
-        self.deadline = monotonic() + self._timeouts.idle
+        now = monotonic()
+        self._silence.word(now)  # words were coming, or nobody would be behind
+        self.deadline = self._silence.until(now)
 
     def abort(self) -> None:
         """Close it at once: a host that answers stops working, and charging, for nobody."""
@@ -359,8 +367,21 @@ class Pipe(asyncio.Protocol):
                     self.abort()  # a reply to nothing
             elif not self._answering and self._before > _HEAD:
                 self._fail(self._broken(UNREADABLE))
-            elif not self.wordless and not self._behind:
-                self.deadline = monotonic() + self._timeouts.idle
+            elif not self._behind:
+                self._goes_on(self.listener)
+
+    def _goes_on(self, listener: Listener) -> None:
+        """Something came: how long the next piece of the answer is waited for."""
+        now = monotonic()
+        if listener.said:
+            listener.said = False
+            if listener.waits:
+                self._silence.word(now)
+            elif self.wordless:  # of a document the first byte counts, and then what all of it takes
+                self.wordless = False
+                self._silence.word(now)
+        if not self.wordless:
+            self.deadline = self._silence.until(now)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -417,7 +438,7 @@ class Pipe(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status >= 200 and self.listener is not None:
             self._answering, self._head = True, b""
-            self.wordless = self.listener.waits
+            self.wordless = True
             self._unpacker = unpacker(self._headers)
             self.listener.head(status, self._headers)
 

@@ -111,6 +111,7 @@ class Piece(msgspec.Struct, frozen=True):
     model: bytes
     calls: tuple[tuple[int, str, str], ...]
     halved: bool = False  # there are half characters in the text
+    alive: bool = True  # it is a piece of the answer, and nothing that a server sends to keep a connection
     indexes: tuple[Any, ...] = (0,)  # of the choices that it has
 
     @property
@@ -152,7 +153,7 @@ def read(data: bytes | memoryview) -> Piece | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _halved(bytes(data))
     if not reply.choices:
-        return Piece("", False, "", "", usage, counted, bytes(reply.model), (), indexes=())
+        return Piece("", False, "", "", usage, counted, bytes(reply.model), (), alive=False, indexes=())
     choice = reply.choices[0]
     said = choice.message or choice.delta or _NOTHING
     reason = choice.finish_reason or ""
@@ -168,7 +169,16 @@ def read(data: bytes | memoryview) -> Piece | None:
     seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
     finish = finish_of(reason)[:40] if reason else ""
     indexes = tuple([each.index or 0 for each in reply.choices])
-    return Piece(text, seen, said.refusal or "", finish, usage, counted, bytes(reply.model), calls, indexes=indexes)
+    alive = _alive(said, text)
+    model = bytes(reply.model)
+    return Piece(text, seen, said.refusal or "", finish, usage, counted, model, calls, alive=alive, indexes=indexes)
+
+
+def _alive(said: _Said, text: str) -> bool:
+    """Whether it says anything (``executor/answer_state.py: says``)."""
+    thought = said.reasoning_content or said.reasoning or ""
+    called = any(call.function and (call.function.name or call.function.arguments) for call in said.tool_calls or ())
+    return bool(called or text.strip() or thought.strip() or (said.refusal or "").strip())
 
 
 def of_choice(data: bytes, index: Any) -> bytes:
@@ -213,7 +223,7 @@ def _words(reply: _Reply) -> Piece | None:
         return None
     text = said.content
     seen = bool(text.strip() or said.reasoning_content or said.reasoning)
-    return Piece(text, seen, "", "", None, b"", bytes(reply.model), ())
+    return Piece(text, seen, "", "", None, b"", bytes(reply.model), (), alive=seen)
 
 
 def _halved(data: bytes) -> Piece | None:

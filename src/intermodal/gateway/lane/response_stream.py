@@ -136,6 +136,7 @@ class LiveResponse(LiveAnew):
     def _look(self, found: _Event) -> End | None:
         """What an event says; None where it is not as one expects it."""
         kind, place = found.type, found.output_index
+        self.said = self.said or bool(found.delta and not found.delta.isspace())
         self._number = max(self._number, found.sequence_number)
         if kind == "response.output_text.delta":
             if (place, found.content_index) not in self._parts or not found.logprobs:
