@@ -20,7 +20,7 @@ import pytest
 from tests.gates.served import Served
 from tests.unit.gateway.house import STRONG, config
 
-from intermodal.testing import FakeHost, Fault
+from intermodal.testing import Attempt, FakeHost, Fault
 
 
 def keys(*words: str) -> Any:
@@ -79,6 +79,51 @@ def test_C1_two_servers_share_a_budget_and_never_pass_it(
     booked = spending("app")
     cost = sum(float(each.headers["x-intermodal-cost"]) for each in answered)
     assert booked["spent"] == pytest.approx(cost, abs=1e-8 * calls) and booked["spent"] <= 0.002
+    assert booked["set_aside"] == 0 and booked["unknown"] == 0
+
+
+@pytest.mark.timeout(300)
+def test_C1_a_budget_for_twenty_answers_takes_twenty_at_once(host: FakeHost, serve: Callable[[], Served]) -> None:
+    """Each as long as it may be, by two servers: not one in three of them, as a failed attempt might be paid."""
+    free = keys("create", "free")["secret"]
+    both = [serve(), serve()]
+    host.answer = "word " * 100
+    first = both[0].chat(free)
+    plan = httpx.get(
+        f"{both[0].url}/v1/plans/{first.headers['x-intermodal-plan']}", timeout=60, trust_env=False,
+        headers={"authorization": f"Bearer {free}"},
+    ).json()["plan"]  # fmt: skip
+    most = plan["chosen"]["total"]["cost"]["high"]
+    poor = keys("create", "poor", "--budget", f"{20.5 * most:.9f}/total")["secret"]
+    enough = threading.Event()
+
+    def together(attempt: Attempt) -> str:
+        enough.wait(60)
+        return "word " * 100
+
+    host.answer = together
+    host.attempts.clear()
+    found: list[httpx.Response] = []
+    asking = [
+        threading.Thread(target=lambda number=number: found.append(both[number % 2].chat(poor))) for number in range(30)
+    ]
+    for thread in asking:
+        thread.start()
+    end = time.monotonic() + 60
+    while len(host.attempts) + len(found) < 30:
+        assert time.monotonic() < end, (len(host.attempts), len(found))
+        time.sleep(0.02)
+    at_once = len(host.attempts)
+    enough.set()
+    for thread in asking:
+        thread.join(60)
+    assert at_once == 20 and [each.status_code for each in found].count(200) == 20
+    for served in both:
+        served.end()
+    booked = spending("poor")
+    answered = [each for each in found if each.status_code == 200]
+    cost = sum(float(each.headers["x-intermodal-cost"]) for each in answered)
+    assert booked["spent"] == pytest.approx(cost, abs=1e-7) and booked["spent"] <= 20.5 * most
     assert booked["set_aside"] == 0 and booked["unknown"] == 0
 
 

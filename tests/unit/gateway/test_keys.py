@@ -19,6 +19,7 @@ from intermodal.gateway.doors import DOORS
 from intermodal.gateway.ledger.minting import digest
 from intermodal.gateway.ledger.nouns import NANO, Budget, Rate, VirtualKey
 from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.store.database import Store
 from intermodal.testing import Attempt, FakeHost, Fault
 
 NAMES = ("free", "poor", "broke", "slow", "narrow", "gone", "other", "one", "there", "nothing", "begins", "alias")
@@ -163,6 +164,80 @@ def test_as_many_at_once_as_the_budget_has_room_for_and_no_more(keyed: House, ho
     assert set(answers) <= {200, 429}
     assert answers.count(200) == 9  # up to 0.00016 each of 0.0015
     assert len(host.attempts) == answers.count(200)
+
+
+def learn_lengths(keyed: House, host: FakeHost, home: Path, tokens: int) -> None:
+    """Have the gateway know how long the host's answers are."""
+    host.answer = "word " * tokens
+    for _ in range(4):
+        assert chat(keyed, "free").status_code == 200
+    store = Store(home / "data" / "store.sqlite3")
+    until(lambda: len(store.attempts()) == 4)
+    epoch = store.learn().epoch
+    assert epoch > 0
+
+    def noticed() -> bool:
+        return chat(keyed, "free").status_code == 200 and keyed.gateway.client.epoch == epoch
+
+    until(noticed)
+    host.attempts.clear()
+
+
+@pytest.mark.usefixtures("either_way")
+def test_where_lengths_are_known_a_budget_has_room_for_the_answers_that_are_expected(
+    keyed: House, host: FakeHost, own_home: Path
+) -> None:
+    """Up to 0.0032 each of 0.0015, and 0.000012 as all of them were: 12 at once, with limits that the budget has room
+    for, which bounds them as surely as the one that was asked for."""
+    learn_lengths(keyed, host, own_home, 30)
+    enough = threading.Event()
+
+    def slowly(attempt: Attempt) -> str:
+        enough.wait(20)
+        return "word " * 30
+
+    host.answer = slowly
+    found: list[httpx.Response] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(chat(keyed, "poor", max_tokens=8000, stream=True)))
+        for _ in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(host.attempts) + len(found) >= 12)
+    enough.set()
+    for thread in threads:
+        thread.join(60)
+    assert [each.status_code for each in found] == [200] * 12, [each.text for each in found if each.status_code != 200]
+    limits = [attempt.json["max_tokens"] for attempt in host.attempts]
+    assert 60 < min(limits) <= max(limits) < 300, "more than such answers take, and enough is left for the others"
+    assert sorted(each.headers["x-intermodal-max-tokens"] for each in found) == sorted(map(str, limits))
+    until(lambda: not keyed.gateway.active)
+    paid = sum(each.input_tokens * 0.1e-6 + each.output_tokens * 0.4e-6 for each in host.attempts)
+    until(lambda: spent(own_home, "k-poor")[0] == pytest.approx(paid, abs=1e-7))
+
+
+def test_an_answer_longer_than_the_budget_has_room_for_is_cut_and_says_why(
+    keyed: House, host: FakeHost, own_home: Path
+) -> None:
+    learn_lengths(keyed, host, own_home, 30)
+    host.answer = "word " * 5000
+    counting = {"stream": True, "stream_options": {"include_usage": True}}
+    found = chat(keyed, "poor", max_tokens=8000, **counting)
+    limit = int(found.headers["x-intermodal-max-tokens"])
+    assert 60 < limit < 300
+    events = [json.loads(line[6:]) for line in found.text.split("\n\n") if line.startswith("data: {")]
+    assert [reason for each in events for choice in each["choices"] if (reason := choice["finish_reason"])] == [
+        "length"
+    ]
+    assert events[-1]["usage"]["completion_tokens"] == limit
+    notes = events[-1]["usage"]["intermodal"]["notes"]
+    assert any("the budget of this key has no room for an answer of 8000 tokens" in note for note in notes), notes
+
+
+def test_where_lengths_are_not_known_the_upper_bound_is_kept(keyed: House, host: FakeHost) -> None:
+    assert chat(keyed, "poor", max_tokens=8000).status_code == 429
+    assert host.attempts == []
 
 
 @pytest.mark.usefixtures("either_way")

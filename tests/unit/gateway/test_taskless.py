@@ -208,7 +208,7 @@ def test_a_mistake_of_ours_is_an_error_and_leaves_nothing(
         twice(house)
         kinds.watch(house, monkeypatch)
 
-        def wrong(self: Way, chat: Any) -> Any:
+        def wrong(self: Way, chat: Any, shortened: Any) -> Any:
             raise ZeroDivisionError
 
         with monkeypatch.context() as patch:
@@ -291,7 +291,7 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
         now[:] = [self]
         pass_on(self)
 
-    def wrong(self: Way, chat: Any) -> Any:
+    def wrong(self: Way, chat: Any, shortened: Any) -> Any:
         now[0]._transport.abort()  # type: ignore[union-attr]
         raise ZeroDivisionError
 

@@ -103,6 +103,7 @@ HEADERS: Mapping[str, str] = {
     "x-intermodal-sends": "hosts that content goes to, or `nothing`",
     "x-intermodal-loses": "what the route loses",
     "x-intermodal-ignored": "fields of the request that are not understood",
+    "x-intermodal-max-tokens": "limit of the answer, where the key's budget has no room for the one that was asked for",
     "x-intermodal-cost": "USD; not in the head of a stream, which comes before it is known",
     "x-intermodal-attempts": "calls that were made; not in the head of a stream",
     **{f"x-ratelimit-{what}-{unit}": f"{what} of the key's {unit} a minute"

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from msgspec.structs import replace
+
 from intermodal import errors
 from intermodal.costing.images import image_tokens
 from intermodal.costing.tokens import text_tokens
@@ -32,8 +34,8 @@ from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.ids import new_ids
 from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.lane.replies import calls_of
-from intermodal.gateway.lane.way import Way, about
-from intermodal.gateway.ledger.nouns import Refusal
+from intermodal.gateway.lane.way import Shortened, Way, about
+from intermodal.gateway.ledger.nouns import OF_BUDGETS, Refusal
 from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
@@ -49,9 +51,11 @@ from intermodal.wire.decoding import NO_REASON
 if TYPE_CHECKING:
     from intermodal.gateway.lane.lane import Lane
     from intermodal.gateway.lane.reading import Chat
+    from intermodal.gateway.ledger.ledger import Ledger
     from intermodal.gateway.serving import Gateway
 
 _JSON = "application/json"
+_SHORTENED = "the budget of this key has no room for an answer of {} tokens: it was asked for {} at most"
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
@@ -84,6 +88,7 @@ class Passage:
         self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue)
         self._pipe: Pipe | None = None
         self._given: Reservation | None = None
+        self._shortened: Shortened | None = None
         self._slot = -1  # on the slate
         self._cost: float | None = None
         self._silence: Silence | None = None
@@ -204,7 +209,7 @@ class Passage:
         self._sent_at = time.monotonic()
         exchange.then(self._ended)
         try:
-            pipe.send(way.target, way.body(self._chat), exchange, way.endpoint.id)
+            pipe.send(way.target, way.body(self._chat, self._shortened), exchange, way.endpoint.id)
         except Exception as problem:  # a mistake of ours
             pipe.abort()
             self._left()
@@ -295,16 +300,49 @@ class Passage:
         given = ledger.admit_now(key, self._way.claim)
         if given is None:
             given = await ledger.admit(key, self._way.claim)
+        if isinstance(given, Refusal) and given.code in OF_BUDGETS:
+            given = await self._admitted_for_less(ledger, given)
         self._rates()
         if isinstance(given, Refusal):
             raise refused(given)
         return given
+
+    async def _admitted_for_less(self, ledger: Ledger, refusal: Refusal) -> Reservation | Refusal:
+        """With a lower limit, where it is known that such answers are short."""
+        for room in (
+            ledger.room,
+            ledger.room,
+            lambda key: (0.0, 0.0),
+        ):  # others may take what there was; then the least
+            short = self._way.shortened(*room(self._asked.key))
+            if short is None:
+                break
+            given = await ledger.admit(self._asked.key, short.claim)
+            if not isinstance(given, Refusal):
+                self._shortened = short
+                return given
+        return refusal
 
     def _rates(self) -> None:
         """What the key's rates leave is told, whatever becomes of it."""
         ledger, key = self._gateway.ledger, self._asked.key
         if ledger is not None and (key.rate.rpm is not None or key.rate.tpm is not None):
             self._asked.told |= rates_told(*ledger.rates(key))
+
+    @property
+    def _bound(self) -> float | None:
+        """USD that count where nobody says what it cost."""
+        return self._way.bound if self._shortened is None else self._shortened.bound
+
+    @property
+    def _heads(self) -> str:
+        short = self._shortened
+        return self._way.heads if short is None else f"{self._way.heads}x-intermodal-max-tokens: {short.limit}\r\n"
+
+    @property
+    def _limit(self) -> int | None:
+        """Tokens that the host was asked for at most."""
+        return self._way.limit if self._shortened is None else self._shortened.limit
 
     def _settle(self, tokens: int | None = None) -> None:
         """What became of what was set aside: what it cost, else what it may have cost; tokens, None where nobody can
@@ -315,7 +353,7 @@ class Passage:
         if self._cost is not None:
             ledger.settle(given, cost=self._cost, tokens=tokens)
         else:
-            ledger.settle(given, cost=self._way.bound, tokens=tokens, untold=self._way.bound or 0.0)
+            ledger.settle(given, cost=self._bound, tokens=tokens, untold=self._bound or 0.0)
 
     def _settle_by(self, usage: Usage | None) -> tuple[int, int]:
         """By what the host counted: tokens in and out, 0 where it did not."""
@@ -340,7 +378,7 @@ class Passage:
 
     def _open(self) -> None:
         if not self._reply.status:
-            self._reply.open(self._way.heads + _STREAMED, self._way.tongue.stream_type)
+            self._reply.open(self._heads + _STREAMED, self._way.tongue.stream_type)
 
     def _told(self, live: Live) -> bytes:
         self._cost = self._bill(None if live.looped else live.usage)
@@ -348,7 +386,7 @@ class Passage:
 
     def _counts(self) -> float | None:
         """What it cost, as it is told and charged: where the host counts nothing, what was set aside."""
-        return self._way.bound if self._cost is None else self._cost
+        return self._bound if self._cost is None else self._cost
 
     def _notes(self, text: str) -> tuple[str, ...]:
         """What the executor would have said of the answer."""
@@ -356,7 +394,9 @@ class Passage:
         if exchange.looped:
             return (STOPPED,)
         made = exchange.usage.output_tokens if exchange.usage is not None else None
-        said = ending(exchange.finish, text, made or self._way.limit, called=bool(exchange.calls))
+        said = ending(exchange.finish, text, made or self._limit, called=bool(exchange.calls))
+        if self._shortened is not None:
+            said.insert(0, _SHORTENED.format(self._way.limit, self._limit))
         return (*said, check.REPEATS) if check.repeats(text) else tuple(said)
 
     def _wrong(self, exchange: Exchange) -> errors.CallError | None:
@@ -406,7 +446,7 @@ class Passage:
             more = {} if way.tongue.again is None else {"asked": way.tongue.again(chat.fields)}
             body = way.tongue.told(exchange.raw, chat.model, exchange.counted or way.tongue.uncounted, told, **more)
             cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
-            self._reply.ready(f"{way.heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
+            self._reply.ready(f"{self._heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
         else:
             counts = self._counts()
         given_tokens, made_tokens = self._settle_by(usage)
@@ -499,6 +539,8 @@ class Passage:
 
     def _write(self, state: AttemptState, outcome: Outcome, *, runs: bool = True) -> None:
         attempt, run = self._ids
+        if state == "estimated" and outcome.cost is None and self._shortened is not None:
+            outcome = replace(outcome, cost=self._bound)  # the row says what the whole one may have cost
         passed = Passed(
             self._way.sort, uuid_of(attempt), run.hex(), self._started, time.time(), state, outcome, self._work, runs
         )

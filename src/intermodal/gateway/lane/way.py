@@ -48,6 +48,10 @@ _NOT_YET = math.nan
 _BILLS = 4096  # of plain counts that are remembered
 _SAID = ("messages", "system", "input", "prompt_cache_key")
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
+_THINKING = ("reasoning", "reasoning_effort", "think", "thinking")  # fields by which an answer has unseen tokens
+_LONGER = 2  # an answer may be so many times as long as those that were measured
+_SHORTEST = 32  # tokens that it is allowed beyond that
+_SHARE = 16  # of what a budget has left, one answer gets such a part where that is more: others come, too
 _PARTS = (Text, Image, Reasoning, ToolCall, ToolResult, Opaque)
 
 
@@ -68,6 +72,27 @@ class _Told(msgspec.Struct):
 
 
 _encode = msgspec.json.Encoder().encode
+
+
+class _Brevity(NamedTuple):
+    """What is known of how short answers are: ``least`` tokens of a limit that does, tokens that are ``given`` at most,
+    USD of a ``token``."""
+
+    least: int
+    given: int
+    token: float
+
+
+class Shortened(NamedTuple):
+    """The same call with a lower limit, for a budget that has no room for the whole one.
+
+    ``limit`` in tokens of the answer, ``bound`` in USD, ``start``: how its body begins.
+    """
+
+    limit: int
+    claim: Claim
+    bound: float
+    start: bytes
 
 
 class Way:
@@ -106,13 +131,54 @@ class Way:
         self._tariff = tariff
         self._bills: dict[Usage, float | None] = {}
         self.limit = output_limit(step, inputs.request)
-        self._start = tongue.start(Opening(endpoint, inputs.request, step, self.limit, chat.stream))
+        # Nothing of what is said is kept: a way is of all chats of its shape.
+        self._opening = Opening(endpoint, replace(inputs.request, messages=()), step, self.limit, chat.stream)
+        self._start = tongue.start(self._opening)
+        self._brief = self._brevity(chat, inputs)
         self._kept = tuple(field for field in tongue.sent_as(endpoint.host) if _says(field[0], inputs.request, chat))
 
-    def body(self, chat: Chat) -> list[bytes | memoryview]:
+    def _brevity(self, chat: Chat, inputs: Inputs) -> _Brevity | None:
+        """None where nobody knows how long such answers are, or a lower limit would spare less than half."""
+        kind = answers.kind_of(answers.asked(inputs.request))
+        seen = inputs.statistics.get(self.endpoint.id, f"output_tokens_{kind}")
+        thinks = inputs.statistics.get(self.endpoint.id, "reasoning_factor") or not chat.fields.keys().isdisjoint(
+            _THINKING
+        )
+        given, whole = self.step.estimate.input_tokens, self.limit
+        if seen is None or thinks or self.tools or whole is None or not self.bound or not given.known:
+            return None
+        least, counts = math.ceil(_LONGER * seen.high) + _SHORTEST, math.ceil(given.high)
+        less, more = (
+            self.bill(Usage(input_tokens=counts, output_tokens=made), Work(), inputs.as_of) for made in (least, whole)
+        )
+        if 2 * least > whole or less is None or more is None:
+            return None
+        return _Brevity(least, counts, (more - less) / (whole - least))
+
+    def shortened(self, usd: float, tokens: float) -> Shortened | None:
+        """This call with a limit for which a key has room that has so much left; None where nobody knows what is
+        enough.
+
+        A host makes no more than it is asked for, so the lower limit is as sure a bound as the higher one, streamed or
+        not. What is seen of a stream bounds nothing: what a host makes before it notices that we left is paid, too.
+        """
+        brief, whole, bound = self._brief, self.limit, self.bound
+        if brief is None or whole is None or bound is None:
+            return None
+        fits = [float(whole)]
+        if brief.token and math.isfinite(usd):
+            fits.append(whole - (bound - usd / _SHARE) / brief.token)
+        if math.isfinite(tokens):
+            fits.append(tokens / _SHARE - brief.given)
+        limit = max(brief.least, math.floor(min(fits)))
+        bound -= (whole - limit) * brief.token
+        claim = replace(self.claim, cost=bound, tokens=brief.given + limit)
+        return Shortened(limit, claim, bound, self.tongue.start(self._opening._replace(limit=limit)))
+
+    def body(self, chat: Chat, shortened: Shortened | None = None) -> list[bytes | memoryview]:
         """The client's bytes between our own."""
         fields = chat.fields
-        made: list[bytes | memoryview] = [self._start]
+        made: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
         for name, begin in self._kept:
             if name in chat.written:
                 made += [begin, *chat.written[name]]

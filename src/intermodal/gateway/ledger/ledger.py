@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from intermodal.gateway.ledger import saying
 from intermodal.gateway.ledger.access import Access
 from intermodal.gateway.ledger.books import Asked, Books, Clash, Fresh, Line, Replay
 from intermodal.gateway.ledger.journal import Journal
-from intermodal.gateway.ledger.nouns import Claim, Left, Rate, Refusal, VirtualKey, nano
+from intermodal.gateway.ledger.nouns import NANO, Claim, Left, Rate, Refusal, VirtualKey, nano
 from intermodal.gateway.ledger.purse import Purse
 from intermodal.gateway.ledger.till import Reservation, Tab, Till
 
@@ -179,6 +180,11 @@ class Ledger:
         """What it counts if this process is killed now: so much was spent or is on its way. ``taken``: so are its
         tokens."""
         self._till.expose(reservation, nano(usd), taken=taken)
+
+    def room(self, key: VirtualKey) -> tuple[float, float]:
+        """What the key's budgets have left, in USD and in tokens, as this worker knows it; infinity without one."""
+        tab = self._tab(key, self._clock())
+        return _room(tab.usd) / NANO, _room(tab.tokens)
 
     def rates(self, key: VirtualKey) -> tuple[Left | None, Left | None]:
         """What the key's rates leave, in requests and in tokens, as this worker knows it; None without such a rate."""
@@ -426,6 +432,11 @@ class Ledger:
                 self._journal.close()  # stays: who recovers reads it
         self._thread.shutdown()
         self._books.close()
+
+
+def _room(purses: Sequence[Purse]) -> float:
+    left = [max(purse.free, 0) + max(purse.left, 0) for purse in purses if purse.account.limit is not None]
+    return min(left, default=math.inf)
 
 
 def _left(purse: Purse | None) -> Left | None:

@@ -156,6 +156,10 @@ def nano(usd: float) -> int:
     return math.ceil(usd * NANO - 1e-4)
 
 
+# Codes of refusals by which a budget has too little for this request.
+OF_BUDGETS = frozenset({"insufficient_quota", "budget_reserved"})
+
+
 class Refusal(Value, frozen=True):
     """Why a request is not taken, as HTTP says it.
 
