@@ -40,6 +40,7 @@ def request_of(call: ChatCall, policy: Policy | None = None) -> Request:
         tool_choice=call.tool_choice,
         parallel_tools=call.parallel_tools,
         cache=call.cache,
+        settings=call.settings,
     )
 
 

@@ -106,6 +106,31 @@ class Sampling(Value):
     seed: int | None = None
 
 
+class Settings(Value):
+    """What a client of a gateway sets besides ``Sampling``. ``wire/fields.py`` says which host is told which.
+
+    Attributes:
+        protocol: in whose words it was said, "" for nobody's.
+        top_k, min_p, typical_p: which words are drawn from. presence_penalty, frequency_penalty, repeat_penalty: what
+            a word costs that was said before.
+        effort: how hard the model is to think, in OpenAI's words. thinking: tokens that it may think for.
+        verbosity: how long-winded the answer is to be.
+        own: other fields that go to hosts as they came, by path ("options.mirostat").
+    """
+
+    protocol: str = ""
+    top_k: int | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repeat_penalty: float | None = None
+    effort: str | None = None
+    thinking: int | None = None
+    verbosity: str | None = None
+    own: tuple[tuple[str, Any], ...] = ()
+
+
 class Tool(Value):
     """What a model may ask to have called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments.
 
@@ -187,7 +212,8 @@ class Request(Value):
     ``messages`` is the conversation, oldest first. ``previous_endpoint`` is the endpoint that
     answered the last turn, "" on the first. ``tools`` are the caller's own: a call of one ends the run, the caller
     makes it and asks again with its result. ``parallel_tools``: several calls may come at once. ``cache``: what the
-    host is to keep, where its protocol has words for that (``catalog.nouns.CACHED_BY``).
+    host is to keep, where its protocol has words for that (``catalog.nouns.CACHED_BY``). ``settings``: what else a
+    client of a gateway set; no plan depends on it.
     """
 
     messages: tuple[Message, ...]
@@ -199,6 +225,7 @@ class Request(Value):
     tool_choice: ToolChoice = "auto"
     parallel_tools: bool = True
     cache: Cached = ()
+    settings: Settings = Settings()
 
     def parts(self) -> Iterator[tuple[int, Role, Part]]:
         """Every part with its index: 0, 1, … through all messages. ``Facts.parts`` has the same order."""

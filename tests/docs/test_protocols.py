@@ -7,10 +7,23 @@ from pathlib import Path
 
 import pytest
 from tests.wire.calls import WIRES
+from tests.wire.fates import tables
 from tests.wire.features import CHATS, COLUMNS, FIELDS, READ, SAID, TESTED, columns, table
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocols.md"
 TABLE = re.compile(r"<!-- features -->\n(.*)<!-- /features -->", re.S)
+
+
+FATES = re.compile(r"<!-- fates -->\n(.*)<!-- /fates -->", re.S)
+
+
+def test_the_page_shows_what_becomes_of_every_field(bless: bool) -> None:
+    text = PAGE.read_text()
+    if bless:
+        PAGE.write_text(FATES.sub(lambda _: f"<!-- fates -->\n{tables()}<!-- /fates -->", text))
+        return
+    found = FATES.search(text)
+    assert found is not None and found[1] == tables()
 
 
 def test_the_page_shows_what_the_wires_say_and_refuse(bless: bool) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -14,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
-from intermodal.request import JsonOutput, Sampling, TextOutput, Tool
+from intermodal.request import JsonOutput, Sampling, Settings, TextOutput, Tool
 from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_responses
 from intermodal.wire.call import (
     ChatCall,
@@ -29,6 +31,7 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
+from intermodal.wire.fields import FIELDS
 
 
 def numbered(event: WireEvent) -> WireEvent:
@@ -55,6 +58,34 @@ ARGUMENTS = st.dictionaries(st.text("abc é", max_size=3), st.integers(-9, 9) | 
 TEXT = st.builds(WireText, text=TEXTS)
 IDS = st.text("abc1", min_size=1, max_size=5)
 SCHEMAS = st.dictionaries(st.text("abc", min_size=1), st.booleans() | st.integers(-9, 9), max_size=3)
+
+
+# Values of settings, those that say nothing and those that no protocol knows among them.
+_PENALTIES: tuple[Any, ...] = (None, 0, 0.5, 1)
+_VALUES: Mapping[str, tuple[Any, ...]] = {
+    "top_k": (None, 0, 40), "min_p": (None, 0.05), "typical_p": (None, 0.9), "presence_penalty": _PENALTIES,
+    "frequency_penalty": _PENALTIES, "repeat_penalty": (None, 1.1), "thinking": (None, 1024, 99_999),
+    "effort": (None, "none", "minimal", "low", "medium", "high", "xhigh", "max", "m\ud800"),
+    "verbosity": (None, "low", "\ud800"),
+}  # fmt: skip
+_OWN: tuple[Any, ...] = ("é\ud800", True, 3, {"1": 2}, ["x"])
+
+
+def settings_in_words_of(protocol: str) -> list[Settings]:
+    """Some of each sort. Drawn here and not by Hypothesis, which takes its time for so many fields."""
+    chance = random.Random(protocol)
+    names = [name for name, field in FIELDS.get(protocol, {}).items() if field.fate == "own"] + ["unheard"]
+    return [
+        Settings(
+            protocol=protocol,
+            own=tuple((name, chance.choice(_OWN)) for name in names if chance.random() < 0.5),
+            **{noun: chance.choice(values) for noun, values in _VALUES.items()},
+        )
+        for _ in range(24)
+    ]
+
+
+SETTINGS = st.sampled_from([Settings(), *(each for name in ("", *FIELDS) for each in settings_in_words_of(name))])
 
 
 CACHED = (("request", ""), ("tools", "1h"), ("system", ""), ("end", "5m"))
@@ -99,6 +130,7 @@ class Wire:
             tool_choice=st.sampled_from(self.choices),
             parallel_tools=st.sampled_from(self.parallel),
             cache=st.sets(st.sampled_from(CACHED)).map(lambda kept: tuple((p, t) for p, t in CACHED if (p, t) in kept)),
+            settings=SETTINGS,
             **self.more,
         )
 

@@ -32,6 +32,7 @@ from intermodal.media.pretokens import LONG
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput
 from intermodal.wire.call import ChatCall, WireMessage, WireText
+from intermodal.wire.fields import fitted
 from intermodal.wire.status import SchemaRefused
 
 BRIEF = 60.0  # seconds; an answer that surely takes no longer need not show signs of life
@@ -98,6 +99,10 @@ async def _job(
     except errors.ContextExceeded as error:
         raise Reroute(error, step, "cannot hold what was made of the files") from error
     pieces = [piece for found in stands_for.values() for piece in found]
+    try:
+        settings = fitted(request.settings, request.sampling.max_tokens, limit, endpoint.host.protocol, endpoint.id)
+    except errors.UnsupportedModality as error:
+        raise Reroute(error, step, "leaves too little room to think in") from error
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,
         messages=messages,
@@ -108,6 +113,7 @@ async def _job(
         parallel_tools=request.parallel_tools,
         context=room(step, endpoint, limit),
         cache=request.cache,
+        settings=settings,
         stream=course.shop.world.live or not brief(step),
     )
     try:

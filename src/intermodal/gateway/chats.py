@@ -32,7 +32,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
-from intermodal.gateway.unread import unheld, unread
+from intermodal.gateway.unread import unheld, unread, untold
 from intermodal.incoming import request_of
 from intermodal.json_schema import BudgetExhausted
 from intermodal.plans.plan import Plan
@@ -92,13 +92,13 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     protocol = answering.host.protocol if answering is not None else ""
-    ignored = unread(fields, asked.body, dialect, len(call.cache) if protocol in CACHED_BY else 0)
-    ignored += unheld(call.tools, protocol)
-    if call.candidates:
-        ignored = (*ignored, "logprobs")
+    ignored = untold(fields, call.settings, dialect, answering) + unheld(call.tools, protocol)
+    ignored += unread(asked.body, dialect, len(call.cache) if protocol in CACHED_BY else 0)
     job = Job(call, request, prepared, plan, ignored)
     if dialect is CHAT:
         job.usage = _usage_wanted(fields.get("stream_options"))
+        if any(bytes(fields.get(name, b"null")) != b"null" for name in ("functions", "function_call")):
+            job.writes["functions"] = True
     if dialect.refers:
         job.writes["asked"] = said_again(fields)
     if dialect.refers and bytes(fields.get("store", b"")) != b"false":
@@ -216,7 +216,7 @@ class Stream:
         self._reply = reply
         self._dialect = dialect
         self._job = job
-        more: dict[str, Any] = {"usage": job.usage} if dialect is CHAT else job.writes
+        more: dict[str, Any] = {**job.writes, **({"usage": job.usage} if dialect is CHAT else {})}
         self._encoder = dialect.encoder(job.call.model, **more)
         self._doing = "planning done"
         self._route = ""

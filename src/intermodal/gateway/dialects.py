@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireEvent
+from intermodal.wire.fields import taken
 
 
 class Encoder(Protocol):
@@ -31,9 +32,8 @@ class Dialect:
         reads, writes: modules of ``wire/`` with ``decode_request``, and with ``encode_reply`` and ``StreamEncoder``.
         about: what the writers want to know of an answer besides the model's name.
         comment: what keeps a silent stream open, and says what is going on; b"" where the framing has no comments.
-        takes: fields of a request that are understood. Others are named in a header of the answer. within: the same of
-            fields that hold others. deep: what stands in the middle of what is said and is not understood, by name, and
-            how it is found in a body.
+        table: the name of its requests in ``wire/fields.py``, which has their fields.
+        deep: what stands in the middle of what is said and is not understood, by name, and how it is found in a body.
         asks: the field that holds what is said.
         refers: requests may name items of earlier answers, which the codec is given the means to keep and to find.
     """
@@ -42,11 +42,15 @@ class Dialect:
     writes: str
     about: Callable[[], dict[str, Any]]
     comment: bytes
-    takes: frozenset[str]
+    table: str
     asks: str = "messages"
     refers: bool = False
-    within: Mapping[str, frozenset[str]] = field(default_factory=dict)
     deep: Mapping[str, re.Pattern[bytes]] = field(default_factory=dict)
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """Fields of a request that may say something. Others are named in a header of the answer."""
+        return taken(self.table)
 
     def decode(self, body: bytes, **more: Any) -> ChatCall:
         """Raises ValueError for a body that is no call."""
@@ -86,45 +90,25 @@ def ollama_error(error: BaseException) -> bytes:
 
 # Asked for, or of an answer before. A quote in a string has a backslash before it: words about citations are none.
 _CITED = re.compile(rb'"citations"\s*:\s*(?:\{[^{}]*"enabled"\s*:\s*true|\[\s*\{)')
-_COMMON = frozenset({"model", "stream", "tools", "intermodal"})
-_SAMPLED = _COMMON | {"temperature", "top_p", "user", "metadata"}
 CHAT = Dialect(
     reads="openai_chat_served", writes="openai_chat_served", comment=b": %b\n\n",
-    about=lambda: {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": _seconds()},
-    takes=_SAMPLED | {
-        "messages", "n", "max_tokens", "max_completion_tokens", "stop", "seed", "random_seed",
-        "response_format", "stream_options", "tool_choice",
-        "parallel_tool_calls", "modalities", "audio", "store",
-    },
+    about=lambda: {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": _seconds()}, table="openai",
 )  # fmt: skip
 RESPONSES = Dialect(
     reads="openai_responses_served", writes="openai_responses_written", comment=b": %b\n\n",
-    about=lambda: {"id": f"resp_{uuid.uuid4().hex}", "created": _seconds()},
-    takes=_SAMPLED | {
-        "input", "instructions", "max_output_tokens", "text", "tool_choice", "parallel_tool_calls", "store", "include",
-        "previous_response_id", "conversation", "prompt",
-    },
-    asks="input", refers=True, within={"text": frozenset({"format"})},
+    about=lambda: {"id": f"resp_{uuid.uuid4().hex}", "created": _seconds()}, table="openai-responses",
+    asks="input", refers=True,
 )  # fmt: skip
 MESSAGES = Dialect(
     reads="anthropic_served", writes="anthropic_served", comment=b": %b\n\n",
-    about=lambda: {"id": f"msg_{uuid.uuid4().hex}"},
-    takes=_SAMPLED | {
-        "messages", "system", "max_tokens", "stop_sequences", "tool_choice", "output_config", "cache_control",
-    },
-    within={"output_config": frozenset({"format"})}, deep={"citations": _CITED},
+    about=lambda: {"id": f"msg_{uuid.uuid4().hex}"}, table="anthropic", deep={"citations": _CITED},
 )  # fmt: skip
 OLLAMA = Dialect(
     reads="ollama_served", writes="ollama_served", comment=b"",
-    about=lambda: {"now": lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z")},
-    takes=_COMMON | {"messages", "format", "options"},
-    within={"options": frozenset({"num_predict", "temperature", "top_p", "stop", "seed"})},
+    about=lambda: {"now": lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z")}, table="ollama",
 )  # fmt: skip
 GENERATE = replace(
-    OLLAMA, reads="ollama_generate_served", writes="ollama_generate_served", asks="prompt",
-    takes=(OLLAMA.takes - {"messages", "tools"}) | {
-        "prompt", "system", "images", "raw", "template", "context", "suffix",
-    },
+    OLLAMA, reads="ollama_generate_served", writes="ollama_generate_served", asks="prompt", table="ollama-generate",
 )  # fmt: skip
 ERRORS: Mapping[str, Callable[[BaseException], bytes]] = {
     "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,

@@ -1,4 +1,5 @@
-"""What of a request is not understood here, by name: an answer says it, so that nothing is dropped in silence."""
+"""What of a request is not understood here, or its host is not told, by name: an answer says it, so that nothing is
+dropped in silence."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from intermodal.catalog.nouns import STRICT_BY
+from intermodal.catalog.nouns import STRICT_BY, Endpoint
 from intermodal.gateway.dialects import Dialect
-from intermodal.request import Tool
+from intermodal.request import Settings, Tool
+from intermodal.wire.fields import ignored
 
 # Marks of what the host is to keep for the next turn (Anthropic's, and what others took over), wherever they stand.
 # A plan may send single blocks in another order, or as something else, so only marks at the end of tools, of the
@@ -19,13 +21,12 @@ _CACHE = b'"cache_control"'
 _MARK = re.compile(rb'"cache_control"\s*:\s*\{[^{}]*"ephemeral"')
 
 
-def unread(fields: Mapping[str, msgspec.Raw], body: bytes, dialect: Dialect, carried: int = 0) -> tuple[str, ...]:
-    """Names of what the dialect does not take, and ``cache_control`` where there are more marks of it than are
-    ``carried`` to the host."""
-    found = untaken(fields, dialect)
-    found += tuple(name for name, deep in dialect.deep.items() if b'"%b"' % name.encode() in body and deep.search(body))
+def unread(body: bytes, dialect: Dialect, carried: int = 0) -> tuple[str, ...]:
+    """Names of what stands in the middle of what is said and is not understood, and ``cache_control`` where there are
+    more marks of it than are ``carried`` to the host."""
+    found = tuple(name for name, deep in dialect.deep.items() if b'"%b"' % name.encode() in body and deep.search(body))
     lost = _CACHE in body and len(_MARK.findall(body)) > carried
-    return (*found, "cache_control") if lost and "cache_control" not in found else found
+    return (*found, "cache_control") if lost else found
 
 
 def unheld(tools: Iterable[Tool], protocol: str) -> tuple[str, ...]:
@@ -33,10 +34,10 @@ def unheld(tools: Iterable[Tool], protocol: str) -> tuple[str, ...]:
     return ("tools.strict",) if protocol not in STRICT_BY and any(tool.strict for tool in tools) else ()
 
 
-def untaken(fields: Mapping[str, msgspec.Raw], dialect: Dialect) -> tuple[str, ...]:
-    """Names of fields that the dialect does not take, and of those in them: ``options.mirostat``."""
-    found = [name for name in fields if name not in dialect.takes]
-    for name, taken in dialect.within.items():
-        inner = msgspec.json.decode(fields[name]) if name in fields else None
-        found += [f"{name}.{each}" for each in inner or () if isinstance(inner, dict) and each not in taken]
-    return tuple(found)
+def untold(
+    fields: Mapping[str, msgspec.Raw], settings: Settings, dialect: Dialect, endpoint: Endpoint | None
+) -> tuple[str, ...]:
+    """Names of fields whose wish the endpoint that answers is not told (``wire/fields.py``). None: nobody is asked."""
+    if endpoint is None:
+        return ignored(dialect.table, fields, settings, "")
+    return ignored(dialect.table, fields, settings, endpoint.host.protocol, endpoint.host.quirks)

@@ -115,7 +115,9 @@ _LLAMA_COUNTERS = (
     "llamacpp:requests_processing", "llamacpp:requests_deferred",
 )  # fmt: skip
 # As the row of the llama.cpp that runs inside the process tree: it is the same server.
-_LLAMA_QUIRKS = ("bounded_schema", "grammar", "many_logprobs")
+_LLAMA_QUIRKS = (
+    "bounded_schema", "grammar", "many_logprobs", "top_k", "min_p", "typical_p", "repeat_penalty",
+)  # fmt: skip
 # Programs of one's own come first: they may have been built for a graphics card, which the package is not.
 PROGRAMS: Mapping[str, Program] = {
     "llama-server": Program(

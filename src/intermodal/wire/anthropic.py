@@ -15,7 +15,8 @@ import msgspec
 from intermodal.catalog.forcing import closable
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
-from intermodal.request import JsonOutput, Sampling, TextOutput
+from intermodal.request import JsonOutput, Sampling, Settings, TextOutput
+from intermodal.wire import fields
 from intermodal.wire._json import Base64, loads, segments, whole
 from intermodal.wire.anthropic_reply import Decoder
 from intermodal.wire.anthropic_served import decode_request
@@ -49,13 +50,14 @@ WIRE = "Anthropic messages"
 OWN = "anthropic"  # of content.Opaque
 PATH = "/messages"
 VERSION = "2026-10-21"
-SAMPLED = "2023-06-01"  # the version before, the last that knows temperature and top_p
+SAMPLED = "2023-06-01"  # the version before, the last that knows temperature, top_p and top_k
 MAX_TOKENS = 4096  # where nobody set a limit: the wire wants one, and every model that is served takes this
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 QUIRKS: Mapping[str, str] = {
     "no_documents": "document blocks are refused",
     "no_logprobs": "the probabilities of words are not told (this wire never tells them)",
     "no_temperature": "a temperature is refused, so none is sent unless the user wants one",
+    **fields.QUIRKS["anthropic"],
 }
 _JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
@@ -89,7 +91,8 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
     settings["stream"] = True if call.stream else None
     _mark(settings, call)
     tree = {"model": call.model, **{key: value for key, value in settings.items() if value is not None}}
-    return Encoded(path=PATH, headers=headers_for(sampling), segments=segments(tree))
+    fields.put(tree, call.settings)
+    return Encoded(path=PATH, headers=headers_for(sampling, call.settings), segments=segments(tree))
 
 
 def _mark(settings: dict[str, Any], call: ChatCall) -> None:
@@ -109,9 +112,9 @@ def _mark(settings: dict[str, Any], call: ChatCall) -> None:
             last["content"][-1] |= mark
 
 
-def headers_for(sampling: Sampling) -> tuple[tuple[str, str], ...]:
+def headers_for(sampling: Sampling, settings: Settings) -> tuple[tuple[str, str], ...]:
     """What the API wants: its version is the newest that knows what is asked for."""
-    drawn = sampling.temperature is not None or sampling.top_p is not None
+    drawn = any(each is not None for each in (sampling.temperature, sampling.top_p, settings.top_k))
     return (*_JSON, ("anthropic-version", SAMPLED if drawn else VERSION))
 
 
@@ -142,6 +145,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         grammar="",
         context=None,
         cache=tuple((place, whole(ttl)) for place, ttl in call.cache if there[place]),
+        settings=fields.carried(call.settings, "anthropic", host.quirks),
     )
 
 

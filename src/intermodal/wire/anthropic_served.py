@@ -26,6 +26,7 @@ from intermodal.wire.call import (
     WirePart,
     WireText,
 )
+from intermodal.wire.fields import settings_of
 from intermodal.wire.held import unbase64
 from intermodal.wire.openai_chat_served import sse, told_about
 from intermodal.wire.reading import flag, listed, only, reading, role_of, shown, text
@@ -74,6 +75,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
             top_p=tree.get("top_p"),
             stop=tuple(listed(tree.get("stop_sequences") or [], "stop_sequences")),
         ),
+        settings=settings_of(tree, "anthropic"),
         stream=flag(tree, "stream", False),
         tools=tools,
         tool_choice=choice,

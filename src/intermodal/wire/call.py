@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult, Transcript, Value
 from intermodal.errors import CallError, UnsupportedModality
-from intermodal.request import Cached, Output, Quality, Sampling, TextOutput, Tool, ToolChoice
+from intermodal.request import Cached, Output, Quality, Sampling, Settings, TextOutput, Tool, ToolChoice
 
 Detail = Literal["auto", "low", "high", "original"]
 AudioFormat = Literal["wav", "mp3"]
@@ -88,7 +88,7 @@ class ChatCall(Value, frozen=True):
     ``candidates`` asks for that many of the likeliest next words with their probabilities, 0 for none.
     ``grammar`` in llama.cpp's GBNF binds the answer; hosts that do not know it are not sent it.
     ``context`` is how many tokens the host is to make room for, ``cache`` what it is to keep, where its wire can say
-    so.
+    so. ``settings``: what else a client set; a wire says what it has words for, and leaves out the rest.
     """
 
     model: str
@@ -103,6 +103,7 @@ class ChatCall(Value, frozen=True):
     parallel_tools: bool = True
     context: int | None = None
     cache: Cached = ()
+    settings: Settings = Settings()
 
 
 class TranscriptionCall(Value, frozen=True):

@@ -16,6 +16,7 @@ import msgspec
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, TextOutput
+from intermodal.wire import fields
 from intermodal.wire._json import Base64, loads, segments, whole
 from intermodal.wire.call import (
     ChatCall,
@@ -50,7 +51,10 @@ WIRE = "Gemini generateContent"
 MAX_STOP = 5
 MAX_CANDIDATES = 20
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
-QUIRKS: Mapping[str, str] = {"no_logprobs": "the probabilities of words are not told"}
+QUIRKS: Mapping[str, str] = {
+    "no_logprobs": "the probabilities of words are not told",
+    **fields.QUIRKS["gemini"],
+}
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 _HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
@@ -76,6 +80,7 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         tree["toolConfig"] = {"functionCallingConfig": {"mode": _MODES[call.tool_choice]}}
     if config := _config(call):
         tree["generationConfig"] = config
+    fields.put(tree, call.settings)
     verb = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
     return Encoded(path=f"/models/{quote(call.model, safe='')}:{verb}", headers=_HEADERS, segments=segments(tree))
 
@@ -102,6 +107,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         grammar="",
         context=None,
         cache=(),
+        settings=fields.carried(call.settings, "gemini", host.quirks),
     )
 
 

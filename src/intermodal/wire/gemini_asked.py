@@ -12,6 +12,7 @@ from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireMessage, WirePart, WireText
+from intermodal.wire.fields import settings_of
 from intermodal.wire.gemini_signature import FIELD, OWN, signed
 from intermodal.wire.held import unbase64
 from intermodal.wire.reading import listed, media, reading, text
@@ -52,6 +53,7 @@ def _read(tree: dict[str, Any], *, model: str, stream: bool) -> ChatCall:
             stop=tuple(config.get("stopSequences") or ()),
             seed=config.get("seed"),
         ),
+        settings=settings_of(tree, "gemini"),
         stream=stream,
         candidates=config.get("logprobs") or 0 if config.get("responseLogprobs") else 0,
         tools=tuple(

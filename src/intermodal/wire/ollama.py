@@ -14,6 +14,7 @@ import msgspec
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, TextOutput
+from intermodal.wire import fields
 from intermodal.wire._json import Base64, segments, whole
 from intermodal.wire.call import (
     ChatCall,
@@ -41,6 +42,7 @@ IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 QUIRKS: Mapping[str, str] = {
     "no_logprobs": "the probabilities of words are not told",
     "no_audio": "sound is refused",
+    **fields.QUIRKS["ollama"],
 }
 HEADERS = (("content-type", "application/json"), ("accept", "application/x-ndjson, application/json"))
 
@@ -80,6 +82,7 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         tree |= {"logprobs": True, "top_logprobs": call.candidates}
     if options := {key: value for key, value in options.items() if value is not None}:
         tree["options"] = options
+    fields.put(tree, call.settings)
     return Encoded(path=PATH, headers=HEADERS, segments=segments(tree))
 
 
@@ -101,6 +104,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop))),
         grammar="",
         cache=(),
+        settings=fields.carried(call.settings, "ollama", host.quirks),
     )
 
 

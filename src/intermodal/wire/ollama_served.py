@@ -26,10 +26,11 @@ from intermodal.wire.call import (
     WirePart,
     WireText,
 )
+from intermodal.wire.fields import settings_of
 from intermodal.wire.held import unbase64
 from intermodal.wire.reading import flag, functions, listed, reading, role_of, shown, stops, text
 from intermodal.wire.served import answered
-from intermodal.wire.turns import TurnMaker, arguments_told, turn
+from intermodal.wire.turns import Calls, TurnMaker, arguments_told, turn
 
 STREAM_TYPE = "application/x-ndjson"
 # OpenTelemetry GenAI's words for why the answer ended -> Ollama's.
@@ -66,46 +67,6 @@ def decode_request(body: bytes) -> ChatCall:
     return reading(body, "a chat request", read_tree, NAMES)
 
 
-class Calls:
-    """Calls of tools and their results, which this wire's clients tell apart by names and order alone, told in turn.
-
-    A result is of the call that it names by id, or else of the first call of its tool that has none yet, or of the
-    first of any. LiteLLM sends ids of results and none of calls: an id that no call has is no call's that said its own.
-    """
-
-    def __init__(self) -> None:
-        self.tools: dict[str, str] = {}  # id of a call -> what was called
-        self._waiting: dict[str, str] = {}  # those of the last turn that have no result
-        self._unsaid: set[str] = set()  # ids that were made here
-        self._role = ""
-
-    def begin(self, role: str) -> None:
-        """A message."""
-        if role == "assistant" and self._role != role:
-            self._waiting.clear()
-        self._role = role
-
-    def call(self, said: str | None, tool: str) -> str:
-        """Its id, the same in every later turn where the client says none."""
-        number = len(self.tools)
-        while (name := said or f"call_{number}") in self.tools and not said:
-            number += 1
-        self.tools[name] = self._waiting[name] = tool
-        if not said:
-            self._unsaid.add(name)
-        return name
-
-    def result(self, said: str | None, tool: str | None) -> str:
-        """The id of the call that it answers."""
-        name = said or ""
-        if name not in self.tools:
-            meant = [one for one in self._waiting if not said or one in self._unsaid]
-            named = (one for one in meant if self._waiting[one] == tool)
-            name = next(iter((*named, *meant)), said or tool or "")
-        self._waiting.pop(name, None)
-        return name
-
-
 def read_tree(tree: dict[str, Any]) -> ChatCall:
     """Return the call that a body's JSON asks for. Raises as ``decode_request`` does, in the words of Python."""
     options = tree.get("options") or {}
@@ -121,6 +82,7 @@ def read_tree(tree: dict[str, Any]) -> ChatCall:
             stop=stops(options.get("stop")),
             seed=options.get("seed"),
         ),
+        settings=settings_of(tree, "ollama"),
         stream=flag(tree, "stream", True),
         candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
         tools=functions(tree.get("tools")),

@@ -16,6 +16,7 @@ from intermodal.catalog.forcing import ANY_OBJECT, closable
 from intermodal.catalog.nouns import Host
 from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, SpeechOutput, TextOutput, Tool
+from intermodal.wire import fields
 from intermodal.wire._json import Base64, segments, whole
 from intermodal.wire.call import (
     AudioFormat,
@@ -68,6 +69,7 @@ QUIRKS: Mapping[str, str] = {
     "no_refusals": "what a model refused goes back to it as its words: there is no field for it (Mistral)",
     "bounded_schema": "strings and arrays without a limit are forced with one (schemas.bounded); answers are checked "
     "against the schema as it was given",
+    **fields.QUIRKS["openai"],
 }
 JSON_HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
@@ -84,6 +86,7 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         "messages": [_message(message, host) for message in call.messages],
         **_settings(call, host),
     }
+    fields.put(tree, call.settings)
     return Encoded(path=PATH, headers=JSON_HEADERS, segments=segments(tree))
 
 
@@ -114,6 +117,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         output=output,
         sampling=sampling,
         grammar=whole(call.grammar) if "grammar" in host.quirks else "",
+        settings=fields.carried(call.settings, "openai", host.quirks),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from intermodal.content import Reasoning, Refusal, Role, ToolCall, ToolResult
-from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput
+from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput, Tool, ToolChoice
 from intermodal.wire._json import dumps
 from intermodal.wire.call import (
     Candidates,
@@ -29,6 +29,7 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
+from intermodal.wire.fields import settings_of
 from intermodal.wire.gemini_signature import from_chat, in_chat, signed
 from intermodal.wire.held import unbase64
 from intermodal.wire.reading import (
@@ -41,6 +42,7 @@ from intermodal.wire.reading import (
     listed,
     no_file,
     one_of,
+    only,
     reading,
     role_of,
     shown,
@@ -48,7 +50,7 @@ from intermodal.wire.reading import (
     text,
 )
 from intermodal.wire.served import answered
-from intermodal.wire.turns import turn
+from intermodal.wire.turns import Calls, turn
 
 STREAM_TYPE = "text/event-stream"
 # OpenTelemetry GenAI's words for why the answer ended -> OpenAI's.
@@ -76,10 +78,12 @@ def decode_request(body: bytes) -> ChatCall:
 def _read(tree: dict[str, Any]) -> ChatCall:
     if tree.get("n") not in (None, 1):
         raise ValueError("more than one answer (n) cannot be given: leave n out")
-    tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
+    before_tools = calls_functions(tree)
+    tools, choice = _functions(tree) if before_tools else chosen(tree.get("tool_choice"), functions(tree.get("tools")))
+    calls = Calls()
     return ChatCall(
         model=text(tree["model"], "model"),
-        messages=tuple(map(_read_message, listed(tree["messages"], "messages"))),
+        messages=tuple(_read_message(message, calls) for message in listed(tree["messages"], "messages")),
         output=_read_output(tree),
         sampling=Sampling(
             max_tokens=tree.get("max_completion_tokens", tree.get("max_tokens")),
@@ -88,15 +92,35 @@ def _read(tree: dict[str, Any]) -> ChatCall:
             stop=stops(tree.get("stop")),
             seed=tree.get("seed", tree.get("random_seed")),
         ),
+        settings=settings_of(tree, "openai"),
         stream=flag(tree, "stream", False),
         candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
-        grammar=tree.get("grammar", ""),
+        grammar=tree.get("grammar") or "",
         tools=tools,
         tool_choice=choice,
-        parallel_tools=flag(tree, "parallel_tool_calls", True),
+        parallel_tools=not before_tools and flag(tree, "parallel_tool_calls", True),
     )
 
 
+def calls_functions(fields: Mapping[str, Any]) -> bool:
+    """Whether a request is in the words from before there were tools, so that its answer is, too."""
+    return fields.get("functions") is not None or fields.get("function_call") is not None
+
+
+def _functions(tree: Mapping[str, Any]) -> tuple[tuple[Tool, ...], ToolChoice]:
+    """Tools and how to choose, from ``functions`` and ``function_call``."""
+    if tree.get("tools") or tree.get("tool_choice"):
+        raise ValueError("there are functions and tools: send tools alone, which replaced functions")
+    tools = functions(tree.get("functions"), "functions")
+    if not tools:
+        raise ValueError("function_call is about functions, and there are none: send tools and tool_choice")
+    choice = tree.get("function_call")
+    if isinstance(choice, dict):
+        return only(text(choice["name"], "a function's name"), tools), "required"
+    return tools, one_of(choice or "auto", "function_call", _CALLED)
+
+
+_CALLED: tuple[Literal["auto", "none"], ...] = ("auto", "none")
 SPOKEN: tuple[Literal["wav", "mp3", "pcm16"], ...] = ("wav", "mp3", "pcm16")
 
 
@@ -109,11 +133,13 @@ def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
 
 ROLES: Mapping[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
+    "function": "tool",
 }  # fmt: skip
 
 
-def _read_message(message: Any) -> WireMessage:
+def _read_message(message: Any, calls: Calls) -> WireMessage:
     role = role_of(message, ROLES)
+    calls.begin(role)
     content = message.get("content")
     content = [] if content is None else content
     words = [{"type": "text", "text": content}] if isinstance(content, str) else listed(content, "content")
@@ -122,9 +148,9 @@ def _read_message(message: Any) -> WireMessage:
         said = "".join(part.text for part in parts if isinstance(part, WireText))
         if len(parts) != sum(isinstance(part, WireText) for part in parts):
             raise ValueError("a tool's result has words alone here: send its media in a message of the user")
-        return WireMessage(role=role, parts=(ToolResult(id=message["tool_call_id"], text=said),))
-    if message.get("function_call"):
-        raise ValueError("messages have a function_call, which tools replaced: send it in tool_calls")
+        by_name = message["role"] == "function"
+        name = calls.result(None, text(message["name"], "a name")) if by_name else message["tool_call_id"]
+        return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
     if role == "assistant":
         thought = message.get("reasoning_content")
         refusal = message.get("refusal")
@@ -135,6 +161,7 @@ def _read_message(message: Any) -> WireMessage:
             *parts,
             *((Refusal(text=refusal),) if refusal else ()),
             *(part for call in message.get("tool_calls") or () for part in _read_call(call)),
+            *_read_function_call(message.get("function_call"), calls),
         )
     return WireMessage(role=role, parts=parts)
 
@@ -151,6 +178,13 @@ def _read_call(call: Any) -> Iterator[WirePart]:
     if signature := from_chat(call):
         yield signed(signature)
     yield ToolCall(id=call["id"], name=function["name"], arguments=text(function["arguments"], "arguments"))
+
+
+def _read_function_call(call: Any, calls: Calls) -> Iterator[ToolCall]:
+    """A call from before there were tools, with an id that its result gets, too."""
+    if call:
+        name = text(call["name"], "a function's name")
+        yield ToolCall(id=calls.call(None, name), name=name, arguments=text(call["arguments"], "arguments"))
 
 
 _PARTS = "text, image_url, input_audio, input_video, video_url, file and document_url"
@@ -202,12 +236,15 @@ def _read_file(file: Any) -> WirePart:
 class StreamEncoder:
     """Events in, the bytes of a stream out. ``name`` is the model as the client called it; ``created`` in seconds.
 
-    ``usage``: the client asked for it with the stream.
+    ``usage``: the client asked for it with the stream. ``functions``: it speaks of functions, as before there were
+    tools. There is room for one call then; a model that makes more at once makes the others in the next turn.
     """
 
-    def __init__(self, name: str, *, id: str, created: int, usage: bool = True) -> None:
+    def __init__(self, name: str, *, id: str, created: int, usage: bool = True, functions: bool = False) -> None:
         self._head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": name}
         self._wants_usage = usage
+        self._functions = functions
+        self._call: int | None = None  # index of the function call there is room for
         self._usage: Usage | None = None
         self._begun = False
 
@@ -222,8 +259,12 @@ class StreamEncoder:
         if not isinstance(event, Finish):
             if isinstance(event, SpeechDelta):
                 return begin + self._chunk({"audio": _audio(event.data, self._head)})
+            if self._functions and isinstance(event, ToolCallDelta):
+                self._call = event.index if self._call is None else self._call
+                told = event.index == self._call
+                return begin + (self._chunk({"function_call": _function_call(event)}) if told else b"")
             return begin + self._chunk(*_delta(event))
-        end = self._chunk({}, reason=FINISH.get(event.reason, event.reason))
+        end = self._chunk({}, reason=_finish(event.reason, functions=self._functions))
         if self._wants_usage and self._usage is not None:
             end += sse({**self._head, "choices": [], "usage": usage_of(self._usage)})
         return begin + end + b"data: [DONE]\n\n"
@@ -251,6 +292,14 @@ def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
     return {}, None
 
 
+def _function_call(event: ToolCallDelta) -> dict[str, Any]:
+    return {**({"name": event.name} if event.name else {}), "arguments": event.arguments}
+
+
+def _finish(reason: str, *, functions: bool) -> str:
+    return "function_call" if functions and reason == "tool_call" else FINISH.get(reason, reason)
+
+
 def _audio(data: bytes, head: Mapping[str, Any]) -> dict[str, Any]:
     """Sound as it is told once. It is not kept: by the time that it is told, nobody can name it by its id any more."""
     name = f"audio_{head['id'].removeprefix('chatcmpl-')}"
@@ -264,8 +313,10 @@ def _candidates(event: Candidates) -> dict[str, Any]:
     return {**rows[0], "top_logprobs": rows}
 
 
-def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: int) -> tuple[int, bytes]:
-    """HTTP status and body of a reply that is not streamed."""
+def encode_reply(
+    events: Iterable[WireEvent], name: str, *, id: str, created: int, functions: bool = False
+) -> tuple[int, bytes]:
+    """HTTP status and body of a reply that is not streamed. ``functions``: as ``StreamEncoder`` has it."""
     told = list(events)
     made = turn(told)
     if made.error is not None:
@@ -276,7 +327,9 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: in
             message["refusal"] = message.get("refusal", "") + part.text
         elif isinstance(part, Reasoning):
             message["reasoning_content"] = message.get("reasoning_content", "") + part.text
-    if made.calls:
+    if made.calls and functions:
+        message["function_call"] = {"name": made.calls[0].name, "arguments": made.calls[0].arguments}
+    elif made.calls:
         signatures = {event.id: event.signature for event in told if isinstance(event, ToolCallDelta) and event.id}
         message["tool_calls"] = [
             {
@@ -289,7 +342,7 @@ def encode_reply(events: Iterable[WireEvent], name: str, *, id: str, created: in
         spoken = _audio(made.speech, {"id": id, "created": created})
         message["audio"] = {**spoken, "transcript": made.text}
     content = [_candidates(event) for event in told if isinstance(event, Candidates)]
-    choice = {"index": 0, "message": message, "finish_reason": FINISH.get(made.finish, made.finish)}
+    choice = {"index": 0, "message": message, "finish_reason": _finish(made.finish, functions=functions)}
     reply = {
         "id": id, "object": "chat.completion", "created": created, "model": name,
         "choices": [{**choice, "logprobs": {"content": content} if content else None}],

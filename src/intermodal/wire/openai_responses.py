@@ -15,6 +15,7 @@ import msgspec
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, TextOutput
+from intermodal.wire import fields
 from intermodal.wire._json import Base64, dumps, loads, segments, whole
 from intermodal.wire.call import (
     ChatCall,
@@ -52,6 +53,7 @@ QUIRKS: Mapping[str, str] = {
     "no_audio": "sound is refused",
     "no_documents": "files are refused",
     "no_logprobs": "the probabilities of words are not told",
+    **fields.QUIRKS["openai-responses"],
 }
 HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
@@ -89,6 +91,7 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         "store": False,
         "include": include,
     }
+    fields.put(tree, call.settings)
     return Encoded(path=PATH, headers=HEADERS, segments=segments(tree))
 
 
@@ -109,6 +112,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
         grammar="",
         context=None,
         cache=(),
+        settings=fields.carried(call.settings, "openai-responses", host.quirks),
     )
 
 

@@ -9,6 +9,7 @@ from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
 from intermodal.request import Sampling
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, WireAudio, WireDocument, WireLink, WireMessage, WirePart, WireText
+from intermodal.wire.fields import settings_of
 from intermodal.wire.held import unbase64
 from intermodal.wire.reading import (
     chosen,
@@ -66,6 +67,7 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
         sampling=Sampling(
             max_tokens=tree.get("max_output_tokens"), temperature=tree.get("temperature"), top_p=tree.get("top_p")
         ),
+        settings=settings_of(tree, "openai-responses"),
         stream=flag(tree, "stream", False),
         candidates=tree.get("top_logprobs") or 0,
         tools=tools,

@@ -74,7 +74,7 @@ def misfit(error: msgspec.ValidationError, cls: type[Any], names: Mapping[str, s
 def _check_numbers(call: ChatCall) -> None:
     """Raises ValueError for a whole number beyond 64 bits: JSON has such, and next to nobody behind us does."""
     try:
-        msgspec.msgpack.encode((call.sampling, call.output, call.tools, call.candidates))
+        msgspec.msgpack.encode((call.sampling, call.output, call.tools, call.candidates, call.settings))
     except OverflowError:
         raise ValueError("a number is larger than 64 bits can say") from None
     except UnicodeEncodeError:
@@ -183,10 +183,10 @@ def media(media_type: str, data: bytes, name: str = "") -> WirePart:
     raise ValueError(f"media of type {shown(media_type)} is not read here")
 
 
-def functions(tools: Any) -> tuple[Tool, ...]:
+def functions(tools: Any, what: str = "tools") -> tuple[Tool, ...]:
     """Tools in OpenAI's words, with or without the wrapping of chat completions."""
     found = []
-    for tool in listed(tools or [], "tools"):
+    for tool in listed(tools or [], what):
         if tool.get("type", "function") != "function":
             raise ValueError(f"a tool of type {shown(tool['type'])}, which only its vendor runs: here are functions")
         own = tool.get("function", tool)

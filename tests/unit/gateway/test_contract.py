@@ -192,6 +192,48 @@ def test_what_the_gateway_refuses_the_document_refuses(house: House, host: FakeH
     assert host.attempts == []
 
 
+NAMING: Mapping[str, dict[str, Any]] = {
+    **CHATS,
+    "/v1/messages/count_tokens": CHATS["/v1/messages"],
+    "/v1/explain": CHATS["/v1/chat/completions"],
+    "/v1/embeddings": {"model": "cloud/vectors", "input": "hello"},
+    "/api/embed": {"model": "cloud/vectors", "input": "hello"},
+    "/v1/audio/speech": {"model": "cloud/strong", "input": "hello"},
+    "/v1/images/generations": {"model": "cloud/strong", "prompt": "a cat"},
+    "/api/show": {"model": "cloud/strong"},
+}
+
+
+def test_every_door_that_is_asked_for_something_is_asked_with_a_model() -> None:
+    assert set(NAMING) | {"/v1/audio/transcriptions"} == {path for verb, path in DOORS if verb == "POST"}
+
+
+@pytest.mark.parametrize("path", NAMING)
+def test_a_request_without_a_model_is_refused_where_the_document_requires_one(house: House, path: str) -> None:
+    """Left out, null, or a name without letters: each door says no, and so does the document."""
+    schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    given = NAMING[path]
+    check(schema, given, "with a model")
+    rest = {name: value for name, value in given.items() if name != "model"}
+    for body in (rest, {**rest, "model": None}, {**rest, "model": ""}, {**rest, "model": 3}):
+        found = house.post(path, body)
+        assert found.status_code == 400 and "model" in found.text, found.text
+        with pytest.raises(AssertionError):
+            check(schema, body, "without a model")
+
+
+@pytest.mark.parametrize("model", [None, ""])
+def test_a_form_without_a_model_is_refused_and_the_document_requires_one(house: House, model: str | None) -> None:
+    path = "/v1/audio/transcriptions"
+    schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    said = {} if model is None else {"model": model}
+    found = house.http.post(path, files={"file": ("a.wav", b"RIFF")}, data=said)
+    assert found.status_code == 400 and "model" in found.json()["error"]["message"]
+    with pytest.raises(AssertionError):
+        check(schema, {"file": "RIFF", **said}, "without a model")
+    check(schema, {"file": "RIFF", "model": "m"}, "with a model")
+
+
 def test_what_no_request_may_set_is_in_no_request() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     for name in TAKES:

@@ -156,6 +156,21 @@ CASES: dict[str, Case] = {
     "settings": Case(
         [Model([GOOD])], {"temperature": 0.5, "top_p": 0.9, "stop": ["x"], "seed": 7, "user": "u", "store": False}
     ),
+    "furthersettings": Case(
+        [Model([GOOD])],
+        {
+            "top_k": 40,
+            "min_p": 0.1,
+            "presence_penalty": 0.5,
+            "logit_bias": {"1": 2},
+            "reasoning_effort": "low",
+            "verbosity": "low",
+            "prompt_cache_key": "k",
+            "safety_identifier": "s",
+            "metadata": {"a": "b"},
+            "store": True,
+        },
+    ),
     "nothings": Case(
         [Model([GOOD])], {"temperature": 0.5, "stop": [], "tools": [], "n": 1, "parallel_tool_calls": True}
     ),
@@ -379,8 +394,8 @@ CASES: dict[str, Case] = {
 
 # A few of each sort; all of them, which takes minutes, are run by `make gates`.
 SAMPLE = (
-    "onedown", "twodown", "livedown", "plain", "counted", "settings", "nothings", "toolslive", "toolturns",
-    "turns", "png", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive", "partslive",
+    "onedown", "twodown", "livedown", "plain", "counted", "settings", "furthersettings", "nothings", "toolslive",
+    "toolturns", "turns", "png", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive", "partslive",
     "unasked", "atonce", "misnamed", "torncrlf", "apart", "lines", "unended", "noreason", "reasonless", "wordsafter",
     "names", "early",
     "cutinband", "namederror", "firstinband", "ones503", "twos500", "twogone", "livetoolong", "thenbusy",

@@ -166,9 +166,9 @@ def test_what_it_took_is_a_row_like_any_other(house: House, client: anthropic.An
 
 
 def test_what_the_lane_does_not_take_is_answered_all_the_same(house: House, vendor: FakeVendor) -> None:
-    tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, "top_k": 5}
+    tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, "speed": "fast"}
     found: httpx.Response = house.post("/v1/messages", tree)
-    assert found.status_code == 200 and found.headers["x-intermodal-ignored"] == "top_k"
+    assert found.status_code == 200 and found.headers["x-intermodal-ignored"] == "speed"
     assert house.taken == 0
 
 

@@ -117,9 +117,11 @@ SHARED: Mapping[str, Schema] = {
         part("document_url", document_url=_media()),
     ]},
     "ChatMessage": object_of(
-        ["role"], open=True, role=words(*ROLES), content=one_of(TEXT, list_of(ref("ChatPart")), {"type": "null"}),
+        ["role"], open=True, role=words(*ROLES), name=TEXT,
+        content=one_of(TEXT, list_of(ref("ChatPart")), {"type": "null"}),
         refusal=or_null(TEXT), reasoning_content=or_null(TEXT), tool_calls=or_null(list_of(_CALL)), tool_call_id=TEXT,
         audio=or_null(object_of(open=True, transcript=TEXT)),
+        function_call=or_null(object_of(["name", "arguments"], open=True, name=TEXT, arguments=TEXT)),
     ),
     "ChatTool": object_of(
         ["function"], open=True, type={"const": "function"}, function=object_of(["name"], open=True, **_FUNCTION)
@@ -173,7 +175,7 @@ _NUMBER = or_null({"type": "number"})
 _LIMIT = or_null({"type": "integer", "minimum": 1})
 _NOT_KEPT: Schema = {"description": "Nothing is kept here, so it may not be said.", "enum": [None, "", False]}
 _COMMON: Mapping[str, Schema] = {
-    "model": {"type": "string", "maxLength": 400,
+    "model": {"type": "string", "minLength": 1, "maxLength": 400,
         "description": "A model, `auto`, `policy:NAME`, or an alias of the config."},
     "intermodal": ref("Wishes"), "stream": or_null(FLAG), "user": or_null(TEXT),
         "metadata": or_null({"type": "object"}),
@@ -181,14 +183,24 @@ _COMMON: Mapping[str, Schema] = {
     "max_tokens": _LIMIT, "parallel_tool_calls": or_null(FLAG), "tool_choice": _CHOICE,
 }  # fmt: skip
 _STOP = one_of(TEXT, list_of(TEXT), {"type": "null"})
+_SETTINGS: Mapping[str, Schema] = {
+    "top_k": or_null(WHOLE), "min_p": _NUMBER, "typical_p": _NUMBER, "presence_penalty": _NUMBER,
+    "frequency_penalty": _NUMBER, "repeat_penalty": _NUMBER,
+}  # fmt: skip
+_THINK = one_of(FLAG, TEXT, {"type": "null"})
 _OLLAMA_FORMAT = one_of(words("", "json"), _SCHEMA, {"type": "null"})
 _OLLAMA_OPTIONS = or_null(object_of(
     open=True, num_predict=or_null(WHOLE), temperature=_NUMBER, top_p=_NUMBER, stop=_STOP, seed=or_null(WHOLE),
-    num_ctx=or_null(WHOLE),
+    num_ctx=or_null(WHOLE), **_SETTINGS,
 ))  # fmt: skip
+_OPENAIS: Mapping[str, Schema] = {"prompt_cache_key": or_null(TEXT), "safety_identifier": or_null(TEXT)}
 FIELDS: Mapping[str, Mapping[str, Schema]] = {
     "ChatRequest": {
-        **_COMMON, "messages": list_of(ref("ChatMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
+        **_COMMON, **_SETTINGS, **_OPENAIS, "reasoning_effort": or_null(TEXT), "verbosity": or_null(TEXT),
+        "logit_bias": or_null({"type": "object"}), "repetition_penalty": _NUMBER, "min_tokens": or_null(WHOLE),
+        "functions": or_null(list_of(object_of(["name"], open=True, **_FUNCTION))),
+        "function_call": one_of(words("auto", "none"), object_of(["name"], open=True, name=TEXT), {"type": "null"}),
+        "messages": list_of(ref("ChatMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
         "n": {"enum": [1, None]}, "max_completion_tokens": _LIMIT, "stop": _STOP, "response_format": or_null(_FORMAT),
         "random_seed": or_null(WHOLE),
         "stream_options": or_null(object_of(open=True, include_usage=or_null(FLAG))),
@@ -196,27 +208,33 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "audio": or_null(object_of(["format", "voice"], open=True, format=words("wav", "mp3", "pcm16"), voice=TEXT)),
     },
     "ResponsesRequest": {
-        **_COMMON, "input": one_of(TEXT, list_of(ref("ResponseItem"))), "tools": or_null(list_of(ref("ResponseTool"))),
+        **_COMMON, **_OPENAIS, "input": one_of(TEXT, list_of(ref("ResponseItem"))),
+        "tools": or_null(list_of(ref("ResponseTool"))),
         "instructions": or_null(TEXT), "max_output_tokens": _LIMIT, "include": or_null(list_of(TEXT)),
-        "text": or_null(object_of(open=True, format=or_null(_FORMAT))),
+        "text": or_null(object_of(open=True, format=or_null(_FORMAT), verbosity=or_null(TEXT))),
+        "reasoning": or_null(object_of(
+            open=True, effort=or_null(TEXT), summary=or_null(TEXT), generate_summary=or_null(TEXT),
+            context=or_null(TEXT),
+        )),
         "previous_response_id": _NOT_KEPT, "conversation": _NOT_KEPT, "prompt": _NOT_KEPT,
     },
     "MessagesRequest": {
         **_COMMON, "messages": list_of(ref("Message"), minItems=1), "tools": or_null(list_of(ref("MessageTool"))),
-        "cache_control": or_null({"type": "object"}),
+        "cache_control": or_null({"type": "object"}), "top_k": _SETTINGS["top_k"],
+        "thinking": or_null(object_of(["type"], open=True, type=TEXT, budget_tokens=WHOLE)),
         "system": one_of(TEXT, list_of(part("text", text=TEXT)), {"type": "null"}),
             "stop_sequences": or_null(list_of(TEXT)),
         "tool_choice": or_null(object_of(["type"], open=True, type=words("auto", "any", "tool", "none"), name=TEXT)),
-        "output_config": or_null(object_of(open=True, format=or_null(object_of(["schema"], open=True,
-            schema=_SCHEMA)))),
+        "output_config": or_null(object_of(open=True, effort=or_null(TEXT), format=or_null(object_of(
+            ["schema"], open=True, schema=_SCHEMA)))),
     },
     "OllamaChatRequest": {
         **_COMMON, "messages": list_of(ref("OllamaMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
-        "format": _OLLAMA_FORMAT, "options": _OLLAMA_OPTIONS,
+        "format": _OLLAMA_FORMAT, "options": _OLLAMA_OPTIONS, "think": _THINK,
     },
     "OllamaGenerateRequest": {
         **_COMMON, "prompt": or_null(TEXT), "system": or_null(TEXT), "images": _IMAGES, "format": _OLLAMA_FORMAT,
-        "options": _OLLAMA_OPTIONS, "raw": {"enum": [False, None]}, "template": {"enum": ["", None]},
+        "options": _OLLAMA_OPTIONS, "think": _THINK, "raw": {"enum": [False, None]}, "template": {"enum": ["", None]},
         "suffix": {"enum": ["", None]}, "context": {"enum": [[], None]},
     },
     "OllamaEmbedRequest": {
@@ -273,7 +291,8 @@ def requests() -> dict[str, Schema]:
         fields = {field: FIELDS[name][field] for field in sorted(takes)}
         made[name] = {
             **object_of(_NEEDS[name], open=True, **fields),
-            "description": "Fields besides these are not understood; the answer's `x-intermodal-ignored` names them.",
+            "description": "Fields besides these are not understood. The answer's `x-intermodal-ignored` names them, "
+            "and fields that the host which answers has no word for.",
             "not": {"anyOf": [{"required": [field]} for field in sorted(NEVER)]},
         }
     count = {**made["MessagesRequest"], "required": ["model", "messages"]}
@@ -283,6 +302,7 @@ def requests() -> dict[str, Schema]:
             ref("ChatRequest"), ref("ResponsesRequest"), ref("MessagesRequest"), ref("OllamaChatRequest"),
             ref("OllamaGenerateRequest"),
         ),
-        "ShowRequest": {**object_of(open=True, model=TEXT, name=TEXT), "anyOf": [{"required": ["model"]},
-            {"required": ["name"]}]},
+        "ShowRequest": {**object_of(open=True, model=TEXT, name=TEXT), "anyOf": [
+            object_of([field], open=True, **{field: {"type": "string", "minLength": 1}}) for field in ("model", "name")
+        ]},
     }  # fmt: skip

@@ -102,7 +102,7 @@ HEADERS: Mapping[str, str] = {
     "x-intermodal-steps": "the calls of the plan",
     "x-intermodal-sends": "hosts that content goes to, or `nothing`",
     "x-intermodal-loses": "what the route loses",
-    "x-intermodal-ignored": "fields of the request that are not understood",
+    "x-intermodal-ignored": "fields of the request that are not understood, or that the host has no word for",
     "x-intermodal-max-tokens": "limit of the answer, where the key's budget has no room for the one that was asked for",
     "x-intermodal-cost": "USD; not in the head of a stream, which comes before it is known",
     "x-intermodal-attempts": "calls that were made; not in the head of a stream",

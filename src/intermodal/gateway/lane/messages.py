@@ -14,13 +14,15 @@ import msgspec
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen, seen_in
 from intermodal.gateway.lane.reading import Chat, Measure, Sizes, measured, opened_body, settings_in
+from intermodal.wire.fields import passed
 
 KEPT = (
-    "system", "messages", "temperature", "top_p", "stop_sequences", "tools", "tool_choice", "thinking",
-    "cache_control",
+    "system", "messages", "temperature", "top_p", "stop_sequences", "tools", "tool_choice", "cache_control",
+    "output_config", *passed("anthropic"),
 )  # fmt: skip
 TAKEN = frozenset({"model", "stream", "max_tokens", "metadata", "intermodal", *KEPT})
 _NOT_ASKED = frozenset({"model", "messages", "system", "stream", "metadata"})
+_VARYING = frozenset({"metadata"})
 
 
 class _Source(msgspec.Struct):
@@ -46,7 +48,14 @@ class _Message(msgspec.Struct):
     content: str | list[_Block]
 
 
+class _Output(msgspec.Struct, forbid_unknown_fields=True):
+    """What goes on of ``output_config``: a schema is for the executor."""
+
+    effort: str
+
+
 _messages = msgspec.json.Decoder(list[_Message])
+_output = msgspec.json.Decoder(_Output)
 _system = msgspec.json.Decoder(str | list[_Block])
 
 
@@ -59,12 +68,14 @@ def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
     try:
         messages = _messages.decode(fields["messages"])
         system = _system.decode(fields["system"]) if "system" in fields else ""
+        if "output_config" in fields:
+            _output.decode(fields["output_config"])
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
     reader = _Reader(body, owner, measure)
     if not reader.system(system) or not all(map(reader.message, messages)):
         return None
-    settings = settings_in(fields, _NOT_ASKED)
+    settings = settings_in(fields, _NOT_ASKED, _VARYING)
     pictured = bool(reader.pictures)
     question = measure.question(_question(messages), pictured=pictured)
     return Chat(

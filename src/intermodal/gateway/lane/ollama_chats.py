@@ -15,10 +15,10 @@ from intermodal.gateway.lane.pictures import Seen, seen_in
 from intermodal.gateway.lane.reading import Chat, Measure, Opened, settings_in
 from intermodal.gateway.lane.turns import Turns, read_turns
 from intermodal.wire._json import dumps, loads
-from intermodal.wire.ollama_served import Calls
+from intermodal.wire.turns import Calls
 
 KEPT = ("messages",)
-TAKEN = frozenset({"model", "stream", "format", "options", "keep_alive", "tools", "intermodal", *KEPT})
+TAKEN = frozenset({"model", "stream", "format", "options", "think", "keep_alive", "tools", "intermodal", *KEPT})
 _NOT_ASKED = frozenset({"model", "messages", "stream"})
 _KINDS = ((b"iVBORw0KGgo", b"image/png"), (b"/9j/", b"image/jpeg"))  # the first bytes of either, in base64
 _NOTHING = b'""'
@@ -60,7 +60,7 @@ def _read(body: Body, opened: Opened, turns: Turns) -> Chat | None:
     reader = _Reader(body, turns)
     if not all(map(reader.message, _messages.decode(fields["messages"]))):
         return None
-    settings = settings_in(fields, _NOT_ASKED)
+    settings = settings_in(fields, _NOT_ASKED, frozenset())
     return Chat(
         body=body, fields=fields, model=model, shape=("ollama", model, stream, settings, turns.question, *turns.shapes),
         stream=stream, usage=True, pictures=tuple(turns.pictures), texts=turns.texts, messages=turns.count,

@@ -15,17 +15,19 @@ import msgspec
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.pictures import Seen, seen
+from intermodal.wire.fields import IDENTIFIERS, passed
 
-# Fields that go on as they came, and those that stay here: what they say is in the plan, or nobody asks for it there.
+# Fields that go on as they came, and those that stay here: what they say is in the plan, or no host is told.
 KEPT = (
     "messages", "temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls", "seed",
-    "presence_penalty", "frequency_penalty", "logit_bias", "reasoning_effort", "verbosity", "top_k", "min_p",
-    "prompt_cache_key",
+    *(name for name in passed("openai") if name not in IDENTIFIERS),
 )  # fmt: skip
 TAKEN = frozenset({
     "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "user", "metadata", "store",
-    "intermodal", *KEPT,
+    "intermodal", *IDENTIFIERS, *KEPT,
 })  # fmt: skip
+# Vary from request to request of one shape: whether they are there is part of it, and not what they say.
+VARYING = frozenset({*IDENTIFIERS, "user", "metadata"})
 
 
 class Sizes(NamedTuple):
@@ -153,9 +155,14 @@ def opened_body(body: bytes, taken: frozenset[str]) -> Opened | None:
     return (fields, model, stream == _TRUE) if stream in (b"", _TRUE, _FALSE, _NULL) else None
 
 
-def settings_in(fields: Mapping[str, msgspec.Raw], but: frozenset[str]) -> tuple[tuple[str, bytes], ...]:
-    """What is said besides the messages, as it came."""
-    return tuple([(name, bytes(fields[name])) for name in sorted(fields.keys() - but)])
+def settings_in(
+    fields: Mapping[str, msgspec.Raw], but: frozenset[str], varying: frozenset[str] = VARYING
+) -> tuple[object, ...]:
+    """What is said besides the messages, as it came. Of ``varying`` fields, that they say something."""
+    said: list[object] = [(name, bytes(fields[name])) for name in sorted(fields.keys() - but)]
+    if not varying.isdisjoint(fields):
+        said += [name for name in sorted(varying & fields.keys()) if bytes(fields[name]) != _NULL]
+    return tuple(said)
 
 
 def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
@@ -168,7 +175,10 @@ def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
         messages = _messages.decode(fields["messages"])
         usage = False
         if "stream_options" in fields:
-            usage = _options.decode(fields["stream_options"]).get("include_usage") is True
+            options = _options.decode(fields["stream_options"])
+            usage = options.get("include_usage") is True
+            if len(options) > ("include_usage" in options):  # others are named in the answer
+                return None
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
     if _said(fields, "n") not in (b"", b"1", _NULL):
@@ -203,7 +213,7 @@ def _question(messages: list[_Message]) -> str:
     return ""
 
 
-_NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", "user", "metadata", "store"})
+_NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", *VARYING})
 
 
 def _said(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:

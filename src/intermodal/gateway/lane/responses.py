@@ -6,7 +6,6 @@ knows, and the roles of another one. What is long in them goes on as it came.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -14,20 +13,21 @@ import msgspec
 from intermodal.gateway.dialects import RESPONSES
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import seen
-from intermodal.gateway.lane.reading import Chat, Measure, Opened, settings_in
+from intermodal.gateway.lane.reading import VARYING, Chat, Measure, Opened, settings_in
 from intermodal.gateway.lane.turns import Turns, read_turns
 from intermodal.wire._json import dumps, loads
+from intermodal.wire.fields import IDENTIFIERS
 from intermodal.wire.openai_responses import OUR_ID
 from intermodal.wire.openai_responses_served import ROLES
 
-KEPT = ("input", "prompt_cache_key", "reasoning")
+KEPT = ("input",)
 TAKEN = frozenset({
     "model", "instructions", "stream", "store", "include", "metadata", "user", "max_output_tokens", "temperature",
     "top_p", "text", "tools", "tool_choice", "parallel_tool_calls", "previous_response_id", "conversation", "prompt",
-    "intermodal", *KEPT,
+    "reasoning", "intermodal", *IDENTIFIERS, *KEPT,
 })  # fmt: skip
 _NOT_ASKED = frozenset({
-    "model", "instructions", "input", "stream", "store", "include", "metadata", "user", "prompt_cache_key",
+    "model", "instructions", "input", "stream", "store", "include", *VARYING,
 })  # fmt: skip
 _KEPT_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
 _NOTHING = (b"null", b'""')
@@ -52,19 +52,10 @@ class _Item(msgspec.Struct):
     output: msgspec.Raw = msgspec.Raw()
 
 
-class _Reasoning(msgspec.Struct, forbid_unknown_fields=True):
-    """How much is thought, and whether it is told: what goes on beside the settings that a plan knows."""
-
-    effort: str | None = None
-    summary: str | None = None
-    generate_summary: str | None = None
-
-
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _item = msgspec.json.Decoder(_Item)
 _parts = msgspec.json.Decoder(list[_Part])
 _word = msgspec.json.Decoder(str)
-_reasoning = msgspec.json.Decoder(_Reasoning | None)
 Pieces = list[bytes | memoryview]
 
 
@@ -77,8 +68,6 @@ def _read(body: Body, opened: Opened, turns: Turns) -> Chat | None:
     fields, model, stream = opened
     if any(name in fields and bytes(fields[name]) not in _NOTHING for name in _KEPT_ELSEWHERE):
         return None
-    if "reasoning" in fields:
-        _reasoning.decode(fields["reasoning"])
     reader = _Reader(body, turns)
     told = fields.get("instructions", b"null")
     if bytes(told) not in _NOTHING and not reader.message("system", told):
@@ -89,16 +78,12 @@ def _read(body: Body, opened: Opened, turns: Turns) -> Chat | None:
             return None
     elif not all(map(reader.item, _items.decode(given))):
         return None
-    written: dict[str, Sequence[bytes | memoryview]] = {"input": reader.written()}
-    key = memoryview(fields.get("prompt_cache_key", b""))
-    if _is_text(key):
-        written["prompt_cache_key"] = (key,)
     settings = settings_in(fields, _NOT_ASKED)
     return Chat(
         body=body, fields=fields, model=model, stream=stream, usage=True,
         shape=("responses", model, stream, settings, turns.question, *turns.shapes),
         pictures=tuple(turns.pictures), texts=turns.texts, messages=turns.count,
-        before=turns.before, said=turns.digest, written=written, plain=turns.plain,
+        before=turns.before, said=turns.digest, written={"input": reader.written()}, plain=turns.plain,
     )  # fmt: skip
 
 

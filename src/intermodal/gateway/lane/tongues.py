@@ -32,7 +32,7 @@ from intermodal.gateway.lane.reading import Chat, Measure
 from intermodal.gateway.lane.replies import Piece, rewritten
 from intermodal.gateway.lane.response_stream import LiveResponse
 from intermodal.plans.step import Call
-from intermodal.request import Request, Sampling
+from intermodal.request import Request, Sampling, Settings
 from intermodal.wire import (
     anthropic,
     anthropic_served,
@@ -45,6 +45,7 @@ from intermodal.wire import (
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall, Encoded, Error, WireEvent
 from intermodal.wire.decoding import Decoding
+from intermodal.wire.fields import IDENTIFIERS
 from intermodal.wire.openai_responses_written import said_again
 
 Headers = tuple[tuple[str, str], ...]
@@ -72,7 +73,8 @@ class Tongue:
     Attributes:
         dialect: of the clients. protocol: of the hosts. path: below a host's base_url.
         headers: what a host wants, by how words are drawn.
-        chat_of: reads a client's body. kept: fields that go on as they came, or as it wrote them.
+        chat_of: reads a client's body. kept: fields that go on as they came, or as it wrote them. identifiers: the same
+            of fields that vary among chats of a shape.
         start: the beginning of a body, which says what is said besides. It may raise NotExpressible.
         read: reads a whole reply. told: writes it for the client, with what is said again of the request's fields
         (again). uncounted: its usage where it has none.
@@ -83,7 +85,7 @@ class Tongue:
     dialect: Dialect
     protocol: Protocol
     path: str
-    headers: Callable[[Sampling], Headers]
+    headers: Callable[[Sampling, Settings], Headers]
     chat_of: Callable[[Body, str, Measure], Chat | None]
     kept: tuple[str, ...]
     start: Callable[[Opening], bytes]
@@ -94,6 +96,7 @@ class Tongue:
     encodes: Callable[[str], Encoder]
     uncounted: bytes
     told: Callable[..., bytes] = rewritten
+    identifiers: tuple[str, ...] = ()
     again: Callable[[Mapping[str, Raw]], Mapping[str, Raw]] | None = None
     items: Callable[[bytes], list[dict[str, Any]]] = lambda data: []
     stream_type: str = "text/event-stream"
@@ -137,8 +140,10 @@ def _encoded(encode: Callable[[ChatCall, Host], Encoded], said: str) -> Callable
 
     def start(opening: Opening) -> bytes:
         request, step, endpoint, limit = opening.request, opening.step, opening.endpoint, opening.limit
+        own = tuple(field for field in request.settings.own if field[0] not in IDENTIFIERS)
         call = ChatCall(
             model=opening.model, messages=(), sampling=replace(request.sampling, max_tokens=limit),
+            settings=replace(request.settings, own=own),
             tools=request.tools, tool_choice=request.tool_choice, parallel_tools=request.parallel_tools,
             context=room(step, endpoint, limit), stream=opening.stream,
         )  # fmt: skip
@@ -150,8 +155,9 @@ def _encoded(encode: Callable[[ChatCall, Host], Encoded], said: str) -> Callable
 
 
 OPENAI = Tongue(
-    dialect=CHAT, protocol="openai", path=openai_chat.PATH, headers=lambda sampling: openai_chat.JSON_HEADERS,
-    chat_of=reading.chat_of, kept=reading.KEPT, start=_openai, read=replies.read, live=Live, broken=replies.broken,
+    dialect=CHAT, protocol="openai", path=openai_chat.PATH, headers=lambda *asked: openai_chat.JSON_HEADERS,
+    chat_of=reading.chat_of, kept=reading.KEPT, identifiers=IDENTIFIERS,
+    start=_openai, read=replies.read, live=Live, broken=replies.broken,
     decodes=lambda endpoint, headers: openai_chat.Decoder(endpoint, headers=headers),
     encodes=lambda model: openai_chat_served.StreamEncoder(
         model, id="chatcmpl-whole", created=int(time.time()), usage=False
@@ -166,8 +172,8 @@ ANTHROPIC = Tongue(
     uncounted=b'{"input_tokens":0,"output_tokens":0}',
 )  # fmt: skip
 RESPONSE = Tongue(
-    dialect=RESPONSES, protocol="openai-responses", path=openai_responses.PATH,
-    headers=lambda sampling: openai_responses.HEADERS, chat_of=responses.chat_of, kept=responses.KEPT,
+    dialect=RESPONSES, protocol="openai-responses", path=openai_responses.PATH, identifiers=IDENTIFIERS,
+    headers=lambda *asked: openai_responses.HEADERS, chat_of=responses.chat_of, kept=responses.KEPT,
     start=_encoded(openai_responses.encode_request, "input"), read=response_replies.read, live=LiveResponse,
     broken=lambda error: RESPONSES.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
     decodes=lambda endpoint, headers: openai_responses.Decoder(endpoint, headers=headers), encodes=RESPONSES.encoder,
@@ -175,7 +181,7 @@ RESPONSE = Tongue(
     again=said_again,
 )  # fmt: skip
 LINES = Tongue(
-    dialect=OLLAMA, protocol="ollama", path=ollama.PATH, headers=lambda sampling: ollama.HEADERS,
+    dialect=OLLAMA, protocol="ollama", path=ollama.PATH, headers=lambda *asked: ollama.HEADERS,
     chat_of=ollama_chats.chat_of, kept=ollama_chats.KEPT, start=_encoded(ollama.encode_request, "messages"),
     read=ollama_replies.read, live=LiveLines,
     broken=lambda error: OLLAMA.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]

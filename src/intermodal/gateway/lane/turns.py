@@ -22,7 +22,7 @@ def read_turns(
 ) -> Chat | None:  # fmt: skip
     """The chat that ``read`` finds in a body with no other fields than ``taken``, if the lane may take it."""
     opened = opened_body(body.text, taken)
-    if opened is None or unread({}, body.text, dialect):  # what is in its parts is told, too
+    if opened is None or unread(body.text, dialect):  # what is in its parts is told, too
         return None
     try:
         return read(body, opened, Turns(owner, measure))

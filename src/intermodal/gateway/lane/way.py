@@ -28,7 +28,7 @@ from intermodal.gateway.lane.tongues import Opening, Tongue
 from intermodal.gateway.ledger.nouns import Claim, claim_of
 from intermodal.gateway.reply import lines_of
 from intermodal.gateway.told import headers_of
-from intermodal.gateway.unread import unheld, untaken
+from intermodal.gateway.unread import unheld, untold
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
 from intermodal.request import Request, TextOutput
@@ -37,6 +37,7 @@ from intermodal.store.slate import Sort
 from intermodal.wire._json import dumps
 from intermodal.wire.advice import for_clients
 from intermodal.wire.call import Usage
+from intermodal.wire.fields import fitted
 from intermodal.wire.openai_chat import MAX_STOP
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ if TYPE_CHECKING:
 LONGEST = 600.0  # seconds that a whole answer may be waited for: what clients wait themselves
 _NOT_YET = math.nan
 _BILLS = 4096  # of plain counts that are remembered
-_SAID = ("messages", "system", "input", "prompt_cache_key")
+_SAID = ("messages", "system", "input")
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
-_THINKING = ("reasoning", "reasoning_effort", "think", "thinking")  # fields by which an answer has unseen tokens
+# Fields by which an answer has unseen tokens.
+_THINKING = ("reasoning", "reasoning_effort", "think", "thinking", "output_config")
 _LONGER = 2  # an answer may be so many times as long as those that were measured
 _SHORTEST = 32  # tokens that it is allowed beyond that
 _SHARE = 16  # of what a budget has left, one answer gets such a part where that is more: others come, too
@@ -118,7 +120,7 @@ class Way:
         self.sort = _sort(inputs, plan, step, endpoint)
         self.number, self.since = -1, 0  # of the sort, on the slate
         self.book = rules(endpoint, inputs.catalog)
-        ignored = [name for name in untaken(chat.fields, tongue.dialect) if name not in tongue.kept]
+        ignored = untold(chat.fields, inputs.request.settings, tongue.dialect, endpoint)
         ignored += () if "tools" in tongue.kept else unheld(inputs.request.tools, tongue.protocol)
         self.heads = lines_of(headers_of(plan, ignored=ignored))
         chosen = plan.chosen
@@ -135,7 +137,9 @@ class Way:
         self._opening = Opening(endpoint, replace(inputs.request, messages=()), step, self.limit, chat.stream)
         self._start = tongue.start(self._opening)
         self._brief = self._brevity(chat, inputs)
-        self._kept = tuple(field for field in tongue.sent_as(endpoint.host) if _says(field[0], inputs.request, chat))
+        told = (field for field in tongue.sent_as(endpoint.host) if field[0] not in ignored)
+        self._kept = tuple(field for field in told if _says(field[0], inputs.request, chat))
+        self._identifiers = tuple((name, b',"%b":' % name.encode()) for name in tongue.identifiers)
 
     def _brevity(self, chat: Chat, inputs: Inputs) -> _Brevity | None:
         """None where nobody knows how long such answers are, or a lower limit would spare less than half."""
@@ -184,6 +188,9 @@ class Way:
                 made += [begin, *chat.written[name]]
             elif name in fields:
                 made += [begin, *chat.body.whole(memoryview(fields[name]))]
+        for name, begin in self._identifiers:
+            if (raw := fields.get(name)) is not None and bytes(raw) != b"null":
+                made += [begin, memoryview(raw)]
         made.append(b"}")
         return made
 
@@ -228,6 +235,9 @@ def way_of(
         waits = replace(waits, first_byte=seconds)
     if len(request.sampling.stop) > MAX_STOP:
         return None
+    asked, limit = request.sampling.max_tokens, output_limit(step, request)
+    if fitted(request.settings, asked, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
+        return None
     if not isinstance(request.output, TextOutput) or request.policy.deadline is not None:
         return None
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()) or not _pictures_as_they_are(
@@ -240,7 +250,7 @@ def way_of(
     target = Target(
         Server(endpoint.host.base_url, means.key, endpoint.host.auth),
         tongue.path,
-        tongue.headers(request.sampling),
+        tongue.headers(request.sampling, request.settings),
         waits,
     )
     return Way(chat, inputs, plan, endpoint, target, means.tariff, tongue)
