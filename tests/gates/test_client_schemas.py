@@ -168,7 +168,7 @@ TOOL = {"name": "act", "description": "acts"}
 def asked(door: str, schema: Any, model: str = "cloud/strong") -> tuple[str, dict[str, Any]]:
     """A request for an answer of this shape, in the words of a protocol."""
     limit = {"chat": "max_tokens", "messages": "max_tokens", "responses": "max_output_tokens"}.get(door, "options")
-    room = {"model": model, limit: {"num_predict": MOST} if door == "ollama" else MOST}
+    room = {"model": model, limit: {"num_predict": MOST} if door in ("ollama", "generate") else MOST}
     if door == "chat":
         form: Any = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
         return "/v1/chat/completions", {**room, "messages": HELLO, "response_format": form}
@@ -178,6 +178,8 @@ def asked(door: str, schema: Any, model: str = "cloud/strong") -> tuple[str, dic
     if door == "messages":
         form = {"format": {"type": "json_schema", "schema": schema}}
         return "/v1/messages", {**room, "messages": HELLO, "output_config": form}
+    if door == "generate":
+        return "/api/generate", {**room, "prompt": "Answer in JSON.", "format": schema, "stream": False}
     return "/api/chat", {**room, "messages": HELLO, "format": schema, "stream": False}
 
 
@@ -195,7 +197,8 @@ def tooled(door: str, schema: Any) -> tuple[str, dict[str, Any]]:
     return path, tree
 
 
-DOORS = ("chat", "responses", "messages", "ollama")
+WITH_TOOLS = ("chat", "responses", "messages", "ollama")
+DOORS = (*WITH_TOOLS, "generate")
 
 
 @pytest.fixture
@@ -264,7 +267,7 @@ def test_every_schema_has_an_end(
         assert grown() - before < MEMORY
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("door", WITH_TOOLS)
 def test_the_schema_of_a_tool_has_an_end(configured: Path, host: FakeHost, door: str) -> None:
     host.answer = "no tool is needed"
     with House() as house:

@@ -27,7 +27,7 @@ from intermodal.executor.prepare import work_of
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.executor.weighed import weighed
-from intermodal.json_schema import BudgetExhausted
+from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.media.pretokens import LONG
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput
@@ -216,10 +216,19 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
 
 
 async def _parsed(course: Course, job: Job, done: Done, schema: JsonOutput) -> answer.Parsed:
-    """The answer, held against its schema. Raises OutputUnchecked where that takes too much work: asking again would
-    be paid again, and nothing says that the next answer takes less."""
+    """The answer, held against its schema.
+
+    Raises:
+        OutputUnchecked: that takes too much work. Asking again would be paid again, and nothing says that the next
+            answer takes less.
+        SchemaInvalid: the schema is none, and whoever made the request did not look.
+    """
     try:
         return await bounded(partial(answer.parse, done.made.text, schema.schema))
+    except InvalidSchema as error:
+        await course.shop.emit(StepFinished(actual=done.actual))
+        what = f"the schema cannot be used at {error.place[:200] or 'its top'}: {error.what}"
+        raise errors.SchemaInvalid(what, todo=error.todo, step=job.step.id) from None
     except BudgetExhausted as error:
         await course.shop.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
         raise errors.OutputUnchecked(

@@ -65,7 +65,7 @@ def _plain_line(line: str) -> str:
         return ""
     begin = _BEGIN.match(line)
     bare = line[begin.end() :].strip() if begin is not None else bare
-    return ", ".join(cell.strip() for cell in bare.split("|")) if "|" in bare else bare
+    return ", ".join(cell.strip() for cell in bare.strip("|").split("|")) if "|" in bare else bare
 
 
 def lines_of(text: str, longest: int = LONGEST) -> tuple[str, ...]:

@@ -306,6 +306,29 @@ async def test_json_that_stays_wrong_is_an_error_and_never_shown(bench: Bench, h
     assert caught.value.exit_code == 6 and bench.shown == "" and len(host.attempts) == 2
 
 
+async def test_an_answer_that_takes_too_much_work_to_check_is_neither_valid_nor_asked_for_again(
+    bench: Bench, host: FakeHost
+) -> None:
+    model = unforced(host)
+    bench.endpoints = (model,)
+    host.answer = "[]"
+    wide = {f"d{n}": {"oneOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 10} for n in range(9)}
+    output = JsonOutput(
+        schema={"type": "array", "allOf": [{"$ref": "#/$defs/d0"}], "$defs": {**wide, "d9": {"type": "null"}}}
+    )
+    request, opened = asked("total?", output=output)
+    with pytest.raises(errors.SchemaInvalid, match="steps"):
+        await bench.run(plan(route(say(model))), request, opened)
+    names = {**wide, "d9": {"type": "null"}}
+    output = JsonOutput(schema={"type": "array", "items": {"$ref": "#/$defs/d0"}, "$defs": names})
+    host.answer = "[1]"
+    request, opened = asked("total?", output=output)
+    with pytest.raises(errors.OutputUnchecked, match="cannot be said") as caught:
+        await bench.run(plan(route(say(model))), request, opened)
+    assert caught.value.exit_code == 6 and bench.shown == "" and len(host.attempts) == 2
+    assert bench.states() == ["settled", "settled"]
+
+
 async def test_an_answer_cut_at_its_limit_says_so(bench: Bench, host: FakeHost) -> None:
     (model,) = using(bench, host)
     request, opened = asked("?", sampling=Sampling(max_tokens=2))

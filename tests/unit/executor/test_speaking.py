@@ -240,6 +240,8 @@ def test_no_line_is_longer_than_a_breath_and_no_word_is_lost() -> None:
         ("`x` is *not* y_z", "x is not y_z"),
         ("3 * 4 * 5", "3 * 4 * 5"),
         ("```python\nprint(1)\n```", "print(1)"),
+        ("| a | b |\n|---|:-:|\n| 1 | 2 |\n---", "a, b\n1, 2"),
+        ("[a [b](http://c/d_(e)) c](f) and [g](h", "[a b c](f) and [g](h"),
     ],
 )
 def test_markdown_becomes_words(text: str, spoken: str) -> None:
