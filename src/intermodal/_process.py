@@ -26,6 +26,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.content import Value
+from intermodal.fair_lock import FairLock
 
 _LENGTH = struct.Struct(">I")
 MAX_FRAME = 1 << 30
@@ -89,7 +90,7 @@ class Worker:
         self._process: Any = None
         self._out: Any = None
         self._log: Any = None
-        self._lock: Any = None
+        self._lock = FairLock()
 
     @property
     def alive(self) -> bool:
@@ -102,7 +103,7 @@ class Worker:
     @property
     def busy(self) -> bool:
         """A call is being answered: the next one waits."""
-        return self._lock is not None and self._lock.locked()
+        return self._lock.locked()
 
     async def call(
         self,
@@ -115,8 +116,6 @@ class Worker:
         """Run ``method(**arguments)`` in the child. ``timeout`` in seconds."""
         import anyio
 
-        if self._lock is None:
-            self._lock = anyio.Lock()
         async with self._lock:
             if not self.alive:
                 await self._start()

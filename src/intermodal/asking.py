@@ -17,6 +17,7 @@ from intermodal.catalog.nouns import Catalog
 from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import ConfigError, PlanStale, UsageError
 from intermodal.events import Result
+from intermodal.offload import TOOLS, offload
 from intermodal.planner.index import needs_consent
 from intermodal.plans.plan import Inputs, SavedPlan
 from intermodal.plans.step import Call
@@ -168,12 +169,12 @@ async def counted(
     """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
     are asked where ``ask`` says so."""
     names = vocabularies(catalog)
-    if sum(part.chars for part in opened.facts.parts if part.kind == "text") > LONG:
-        import anyio.to_thread
-
-        opened = await anyio.to_thread.run_sync(by.counted, opened, names, request.tools)
-    else:
-        opened = by.counted(opened, names, request.tools)
+    parts = opened.facts.parts
+    long = (
+        max(len(parts) // 4, len(request.tools)) > TOOLS
+        or sum(part.chars for part in parts if part.kind == "text") > LONG
+    )
+    opened = await offload(long, by.counted, opened, names, request.tools)
     if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
         return opened
     from intermodal.executor import tokenizing

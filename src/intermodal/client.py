@@ -31,6 +31,7 @@ from intermodal.discovery.known import Known
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Result, TextDelta, fold
 from intermodal.executor.upstream import Upstreams
+from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, why_not
 from intermodal.planner import plan as make_plan
 from intermodal.plans import analyze, explain
@@ -187,7 +188,8 @@ class AsyncClient:
         fetcher = Remembering()
         whole, request = request, await expand(request, self.media, fetcher)
         asked = whole.messages if request is not whole else ()
-        request = asking.guarded(request, self.config.private)
+        long = is_long(request.messages)
+        request = await offload(long, asking.guarded, request, self.config.private)
         opened = await open_request(request, self.media, fetcher=fetcher)
         if counting:
             await self.known.look()

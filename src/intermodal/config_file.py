@@ -75,6 +75,8 @@ class Serve(Value, forbid_unknown_fields=True):
         names: names by which clients reach it, besides those of this machine's loopback.
         origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
         max_body: MiB of one request.
+        max_text: MiB of those that are no media; 8 hold two million tokens of English.
+        max_media: pictures, recordings, films and documents of one request.
         drain: seconds that answers on their way get to end when it is stopped.
         max_tokens: of an answer whose request states no limit; fewer where context, money or time do not allow them.
         streaming: "live" shows words as they come, "buffered" once all of an answer is there; unless a policy says it.
@@ -92,6 +94,8 @@ class Serve(Value, forbid_unknown_fields=True):
     names: tuple[_Name, ...] = ()
     origins: tuple[_Origin, ...] = ()
     max_body: Annotated[int, Meta(ge=1, le=1024)] = 64
+    max_text: Annotated[int, Meta(ge=1, le=1024)] = 8
+    max_media: Annotated[int, Meta(ge=0, le=100_000)] = 1000
     drain: Annotated[float, Meta(ge=0, le=3600)] = 30.0
     max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
     streaming: Streaming = "live"

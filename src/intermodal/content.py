@@ -18,10 +18,14 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all nouns: frozen, compared by value, defaults left out of JSON."""
+    """Base of all nouns: frozen, compared by value, defaults left out of JSON.
+
+    Those of which a request may hold thousands, and whose fields are plain values, have ``gc=False``: they can be in no
+    circle, and Python's collector, which stops everybody while it looks, has a million objects fewer to look at.
+    """
 
 
-class BytesSource(Value, tag_field="from", tag="bytes"):
+class BytesSource(Value, gc=False, tag_field="from", tag="bytes"):
     """Bytes in memory. ``name`` is shown to people only.
 
     ``origins``: names and kinds of the files these were taken out of, the outermost first; a privacy label on any of
@@ -36,13 +40,13 @@ class BytesSource(Value, tag_field="from", tag="bytes"):
     notes: tuple[str, ...] = ()
 
 
-class PathSource(Value, tag_field="from", tag="path"):
+class PathSource(Value, gc=False, tag_field="from", tag="path"):
     """A file on this machine."""
 
     path: str
 
 
-class UrlSource(Value, tag_field="from", tag="url"):
+class UrlSource(Value, gc=False, tag_field="from", tag="url"):
     """An http(s) or data URL; fetched only by ``media/fetch.py``."""
 
     url: str
@@ -51,7 +55,7 @@ class UrlSource(Value, tag_field="from", tag="url"):
 Source = BytesSource | PathSource | UrlSource
 
 
-class Text(Value, tag_field="kind", tag="text"):
+class Text(Value, gc=False, tag_field="kind", tag="text"):
     """Words of the sender. ``name`` is set when they come from a file: then they are data, not an instruction.
 
     ``origins`` as in ``BytesSource``; ``notes`` say what was left out when they were taken out of that file.
@@ -63,30 +67,30 @@ class Text(Value, tag_field="kind", tag="text"):
     notes: tuple[str, ...] = ()
 
 
-class File(Value, tag_field="kind", tag="file"):
+class File(Value, gc=False, tag_field="kind", tag="file"):
     """A file whose kind nobody declared: sniffed from its bytes."""
 
     source: Source
 
 
-class Image(Value, tag_field="kind", tag="image"):
+class Image(Value, gc=False, tag_field="kind", tag="image"):
     source: Source
     detail: Literal["auto", "low", "high", "original"] = "auto"
 
 
-class Audio(Value, tag_field="kind", tag="audio"):
+class Audio(Value, gc=False, tag_field="kind", tag="audio"):
     source: Source
 
 
-class Video(Value, tag_field="kind", tag="video"):
+class Video(Value, gc=False, tag_field="kind", tag="video"):
     source: Source
 
 
-class Document(Value, tag_field="kind", tag="document"):
+class Document(Value, gc=False, tag_field="kind", tag="document"):
     source: Source
 
 
-class ToolCall(Value, tag_field="kind", tag="tool_call"):
+class ToolCall(Value, gc=False, tag_field="kind", tag="tool_call"):
     """A call the model asks for. ``arguments`` is the JSON text as the model wrote it."""
 
     id: str
@@ -94,24 +98,24 @@ class ToolCall(Value, tag_field="kind", tag="tool_call"):
     arguments: str
 
 
-class ToolResult(Value, tag_field="kind", tag="tool_result"):
+class ToolResult(Value, gc=False, tag_field="kind", tag="tool_result"):
     id: str
     text: str
     is_error: bool = False
 
 
-class Reasoning(Value, tag_field="kind", tag="reasoning"):
+class Reasoning(Value, gc=False, tag_field="kind", tag="reasoning"):
     """Thinking of a model, kept verbatim with its signature, so that the next turn can return it."""
 
     text: str
     signature: str = ""
 
 
-class Refusal(Value, tag_field="kind", tag="refusal"):
+class Refusal(Value, gc=False, tag_field="kind", tag="refusal"):
     text: str
 
 
-class Opaque(Value, tag_field="kind", tag="opaque"):
+class Opaque(Value, gc=False, tag_field="kind", tag="opaque"):
     """A provider's block that only the same wire understands, kept as it came. ``body`` is its JSON text."""
 
     wire: str

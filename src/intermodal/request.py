@@ -26,7 +26,7 @@ DEFAULT_MAX_COST = 0.05  # USD per ask
 DEFAULT_TIME_VALUE = 0.002  # USD per second waited
 
 
-class Message(Value):
+class Message(Value, gc=False):
     role: Role
     parts: tuple[Part, ...]
 

@@ -187,15 +187,33 @@ async def _served(worker: Worker | None, check: bool, as_json: bool, given: dict
                 log.listen()
             asyncio.get_running_loop().call_later(_SETTLED, spare_what_stays)
             alone = worker is None or not worker.number  # the first says it for all
-            telling = asyncio.create_task(_tell_what_is_wrong(client, log)) if alone else None
+            later = [asyncio.create_task(_load_what_is_needed_later())]
+            if alone:
+                later.append(asyncio.create_task(_tell_what_is_wrong(client, log)))
             try:
                 await gateway.serve(signals=True)
             finally:
-                if telling is not None:
-                    telling.cancel()
+                for task in later:
+                    task.cancel()
             return 0
         finally:
             await ledger.close()
+
+
+async def _load_what_is_needed_later() -> None:
+    """What the first request of a kind would load, on the loop: 30 to 60 ms in which nobody else is answered."""
+    from intermodal.offload import offload
+
+    await offload(True, _load)
+
+
+def _load() -> None:
+    import intermodal.executor.kept
+    import intermodal.executor.replies
+    import intermodal.media.decode
+    import intermodal.media.expand
+    import intermodal.servers.runtimes
+    import intermodal.store.derived  # noqa: F401
 
 
 async def _tell_what_is_wrong(client: LastingClient, log: Log) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from intermodal.executor.waiting import with_signs
 from intermodal.executor.weighed import heard, rules
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import Progress
+from intermodal.offload import MANY, offload
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.wire.languages import checked
@@ -88,7 +90,8 @@ class Course:
         await self._take_from_cache()
         self.stop_if_surprised()
         # An answer that is spoken afterwards is no conversion: it streams while it is made.
-        await self._convert([step for step in self._needed(last) if step is not last and step.op != "generate"])
+        needed = await offload(len(last.inputs) > MANY, self._needed, last)
+        await self._convert([step for step in needed if step is not last and step.op != "generate"])
         self.stop_if_surprised()
         return last
 
@@ -308,7 +311,9 @@ class Course:
         """What the last call gets for each part."""
         side = dict(step.params).get("max_side", "")
         found: dict[int, tuple[Piece, ...]] = {}
-        for kind, _, name in map(_split, step.inputs):
+        for number, (kind, _, name) in enumerate(map(_split, step.inputs), 1):
+            if not number % MANY:
+                await asyncio.sleep(0)
             if kind == "part":
                 index = int(name)
                 pieces = await self.shop.prepare.native(index, endpoint, int(side) if side else None)

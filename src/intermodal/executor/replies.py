@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
@@ -27,11 +26,12 @@ from intermodal.executor.prepare import work_of
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.executor.weighed import weighed
+from intermodal.executor.world import World
 from intermodal.json_schema import BudgetExhausted, InvalidSchema
-from intermodal.media.pretokens import LONG
+from intermodal.offload import is_long, offload
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput
-from intermodal.wire.call import ChatCall, WireMessage, WireText
+from intermodal.wire.call import ChatCall, WireMessage
 from intermodal.wire.fields import fitted
 from intermodal.wire.status import SchemaRefused
 
@@ -43,8 +43,9 @@ async def _generate(course: Course, step: Call) -> Finished:
     request = course.shop.request
     stands_for = await course.stands_for(step, endpoint)
     names = {part.index: part.name for part in course.shop.opened.facts.parts}
-    messages = assemble.messages(request, stands_for, names)
-    if nothing := nothing_found(request, stands_for, course.shop.opened.facts):
+    messages = await offload(is_long(request.messages), assemble.messages, request, stands_for, names)
+    facts = course.shop.opened.facts
+    if nothing := await offload(is_long(request.messages), nothing_found, request, stands_for, facts):
         return await _nothing_to_ask_about(course, step, nothing)
     await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
@@ -91,11 +92,12 @@ async def _job(
     """The call that answers: ``held`` to a schema by its host, or asked for it in words."""
     request = course.shop.request
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    if schema is not None and not (held and _knows(schema, messages)):
+    long = is_long(messages, request.tools)
+    if schema is not None and not (held and await offload(long, _knows, schema, messages)):
         messages = assemble.with_instruction(messages, assemble.asking_for_json(schema))
     limit = output_limit(step, request)
     try:
-        step = fitting(step, endpoint, assemble.text_of(messages), limit, course.shop.world)
+        step = await offload(long, _fitted, step, endpoint, messages, limit, course.shop.world)
     except errors.ContextExceeded as error:
         raise Reroute(error, step, "cannot hold what was made of the files") from error
     pieces = [piece for found in stands_for.values() for piece in found]
@@ -117,16 +119,16 @@ async def _job(
         stream=course.shop.world.live or not brief(step),
     )
     try:
-        refuse_what_it_cannot_take(endpoint, call, step)
+        await offload(long, refuse_what_it_cannot_take, endpoint, call, step)
     except errors.UnsupportedModality as error:
         raise Reroute(error, step, "cannot take this kind of part") from error
     world = course.shop.world
-    if sum(len(part.text) for message in call.messages for part in message.parts if isinstance(part, WireText)) > LONG:
-        # A second of counting for a few megabytes; others have their turn meanwhile.
-        work = await asyncio.to_thread(weighed, endpoint, call, pieces, world.count, world.catalog)
-    else:
-        work = weighed(endpoint, call, pieces, world.count, world.catalog)
+    work = await offload(long, weighed, endpoint, call, pieces, world.count, world.catalog)
     return Job(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
+
+
+def _fitted(step: Call, endpoint: Endpoint, messages: tuple[WireMessage, ...], limit: int | None, world: World) -> Call:
+    return fitting(step, endpoint, assemble.text_of(messages), limit, world) if endpoint.model.tokenizer else step
 
 
 def _knows(schema: JsonOutput, messages: tuple[WireMessage, ...]) -> bool:

@@ -25,7 +25,7 @@ from intermodal.events import (
 )
 from intermodal.executor.bounded import bounded
 from intermodal.gateway import told
-from intermodal.gateway.counted import read_large
+from intermodal.gateway.counted import check_media, read_large
 from intermodal.gateway.dialects import CHAT, Dialect
 from intermodal.gateway.failing import code_of, cut
 from intermodal.gateway.messages import Asked
@@ -35,9 +35,20 @@ from intermodal.gateway.silence import Silence
 from intermodal.gateway.unread import unheld, unread, untold
 from intermodal.incoming import request_of
 from intermodal.json_schema import BudgetExhausted
+from intermodal.offload import LONG, dismantle, is_long, offload
 from intermodal.plans.plan import Plan
 from intermodal.request import JsonOutput, Request
-from intermodal.wire.call import ChatCall, Error, NotExpressible, WireEvent
+from intermodal.wire.call import (
+    ChatCall,
+    Error,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireEvent,
+    WireImage,
+    WireLink,
+    WireVideo,
+)
 from intermodal.wire.openai_responses_written import said_again
 from intermodal.wire.served import Refused, RunEvents
 
@@ -70,20 +81,22 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
 
     Raises Refused, ValueError and what planning raises.
     """
-    fields = fields_of(asked)
+    fields = await fields_of(asked, gateway.limits)
     wishes = wishes_of(asked.head.headers, fields)
     decode = partial(dialect.decode, find=gateway.items.finder(asked.owner)) if dialect.refers else dialect.decode
     call = await read_large(decode, asked.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
     asked.served.model = call.model
+    long = is_long(call.messages, call.tools)
+    check_media(await offload(long, _media, call), gateway.limits.media)
     if dialect.refers:
-        _check_results(call)
+        await offload(long, _check_results, call)
     call = limited(call, gateway.client.config)
     policy = tightened(policy_of(call.model, gateway.client), wishes)
     allowed(asked.key, call.model, gateway.client)
-    request = gateway.conversations.placed(request_of(call, policy), asked.owner)
-    request = gateway.signatures.put_back(request, asked.owner)
+    request = await gateway.conversations.placed(await offload(long, request_of, call, policy), asked.owner)
+    request = await gateway.signatures.put_back(request, asked.owner)
     if not any(_says(part) for message in request.messages for part in message.parts):
         raise _nothing_said(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
@@ -92,8 +105,9 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     protocol = answering.host.protocol if answering is not None else ""
+    carried = len(call.cache) if protocol in CACHED_BY else 0
     ignored = untold(fields, call.settings, dialect, answering) + unheld(call.tools, protocol)
-    ignored += unread(asked.body, dialect, len(call.cache) if protocol in CACHED_BY else 0)
+    ignored += await offload(len(asked.body) > LONG, unread, asked.body, dialect, carried)
     job = Job(call, request, prepared, plan, ignored)
     if dialect is CHAT:
         job.usage = _usage_wanted(fields.get("stream_options"))
@@ -112,6 +126,14 @@ async def _check_schema(schema: dict[str, Any]) -> None:
         await bounded(partial(schemas.check, schema))
     except BudgetExhausted as error:
         raise schemas.too_much(error) from None
+
+
+_MEDIA = (WireImage, WireAudio, WireVideo, WireDocument, WireLink)
+
+
+def _media(call: ChatCall) -> int:
+    """How many parts of a call are files."""
+    return sum(isinstance(part, _MEDIA) for message in call.messages for part in message.parts)
 
 
 def _check_results(call: ChatCall) -> None:
@@ -175,10 +197,15 @@ async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -
             gateway.lane.abandoned(after)
         raise
     job.after = after
-    if job.call.stream:
-        await Stream(gateway, asked, reply, dialect, job).run()
-    else:
-        await _whole(gateway, asked, reply, dialect, job)
+    long = is_long(job.request.messages)
+    try:
+        if job.call.stream:
+            await Stream(gateway, asked, reply, dialect, job).run()
+        else:
+            await _whole(gateway, asked, reply, dialect, job)
+    finally:
+        if long:
+            dismantle(vars(job))
 
 
 async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect, job: Job) -> None:
@@ -190,7 +217,7 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
         async for event in happening:
             said.feed(event)
             if isinstance(event, Finished):
-                gateway.remember(job.request, said, event, asked.owner)
+                await gateway.remember(job.request, said, event, asked.owner)
                 more = ended(said, event)
             events += run.feed(event)
     status, body = dialect.encode(events, job.call.model, **job.writes)
@@ -254,7 +281,7 @@ class Stream:
                 self._now = said.now
                 self._follow(event)
                 if isinstance(event, Finished):
-                    self._gateway.remember(job.request, said, event, self._asked.owner)
+                    await self._gateway.remember(job.request, said, event, self._asked.owner)
                 data = b"".join([self._encoder.feed(each) for each in run.feed(event)])
                 if data:
                     self._begin()

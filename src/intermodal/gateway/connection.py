@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before whoever writes has to wait
 UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
 _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
+_READ = 64 << 10  # bytes that are read at once: in chunks of a byte each they are 10,000 calls of the parser's
 _LARGE = 256 << 10  # bytes of a body that is received where it stays: gathered and joined, it would be there twice
 _AT_ONCE = 1 << 20  # bytes of it that are received before anything else has its turn
 _PIPELINED = 16  # whole requests that may wait for the answer before theirs
@@ -117,6 +118,7 @@ class Connection(asyncio.Protocol):
         self._key = OPEN
         self._body: list[bytes] = []
         self._space: bytearray | None = None  # of a large body, filled as it comes
+        self._gathered: bytearray | None = None  # a large body of which nobody said how large it would be
         self._chunks: ChunkSizes | None = None  # of a body that comes in chunks, while they can be followed
         self._head_tail = b""  # the last bytes of a head that has not ended
 
@@ -125,6 +127,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._transport.max_size = _READ  # type: ignore[attr-defined]
         _hold_little(transport)
         self._serving.connections.add(self)
         self._patience(self._serving.limits.head_seconds)
@@ -307,7 +310,7 @@ class Connection(asyncio.Protocol):
         if announced is not None and announced > self._serving.limits.body:
             raise self._too_large()
         self._hold(announced or 0)
-        if announced is not None and announced >= _LARGE and "json" in head.headers.get("content-type", ""):
+        if announced is not None and announced >= _LARGE:
             self._space = room(announced)
         self._since = self._asked_on = monotonic()
         self._arrived = 0
@@ -326,10 +329,14 @@ class Connection(asyncio.Protocol):
         self._expects = False
 
     def on_body(self, data: bytes) -> None:
-        if self._space is None:
-            self._body.append(data)
-        else:
+        if self._space is not None:
             self._space[self._arrived : self._arrived + len(data)] = data
+        elif self._gathered is not None:
+            self._gathered += data
+        else:
+            self._body.append(data)
+            if self._arrived + len(data) >= _LARGE:  # thousands of pieces are many times their bytes
+                self._gathered, self._body = bytearray().join(self._body), []
         self.came(len(data))
 
     def came(self, size: int) -> None:
@@ -366,9 +373,11 @@ class Connection(asyncio.Protocol):
         assert self._head is not None
         if self._space is not None:
             body = cast("bytes", self._space)  # nobody changes it, and JSON is read from it as from bytes
+        elif self._gathered is not None:
+            body = cast("bytes", self._gathered)
         else:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body, self._space = [], None
+        self._body, self._space, self._gathered = [], None, None
         self._last_head = self._head
         asked = Asked(head=self._head, body=body, key=self._key, since=self._since)
         self._length, self._head, self._size, self._target = 0, None, 0, b""  # what is held goes with the request

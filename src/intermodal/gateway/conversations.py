@@ -17,6 +17,7 @@ from intermodal.asking import continued
 from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
 from intermodal.gateway.latest import Latest
+from intermodal.offload import is_long, offload
 from intermodal.planner.pin import answers_a_call
 from intermodal.request import Message, Policy, Request
 
@@ -46,11 +47,10 @@ class Conversations:
         self._places: Latest[bytes, Place] = Latest(_KEPT)
         self._shared = shared
 
-    def placed(self, request: Request, owner: str) -> Request:
+    async def placed(self, request: Request, owner: str) -> Request:
         """The request as the next turn of the conversation it continues: where it was, under what bounded it."""
-        last = max((n for n, message in enumerate(request.messages) if message.role == "assistant"), default=-1)
-        place = self.place(_digest(request.messages[: last + 1], owner)) if last >= 0 else None
-        return going_on(request, place)
+        name = await offload(is_long(request.messages), _before, request.messages, owner)
+        return going_on(request, self.place(name) if name is not None else None)
 
     def place(self, name: bytes) -> Place | None:
         """Where a conversation of this digest was answered."""
@@ -67,12 +67,6 @@ class Conversations:
         place = self._places[name] = Place(endpoint, policy, instead)
         if self._shared is not None:
             self._shared.put(name, _encode(place))
-
-    def keep(self, request: Request, text: str, finished: Finished, owner: str, *, instead: bool = False) -> None:
-        """Remember who answered."""
-        if not finished.endpoint:
-            return
-        self.put(told(request, text, finished, owner), finished.endpoint, request.policy, instead=instead)
 
 
 def going_on(request: Request, place: Place | None) -> Request:
@@ -102,6 +96,12 @@ def told(request: Request, text: str, finished: Finished, owner: str) -> bytes:
     """The digest of a conversation after its answer."""
     parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
     return _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
+
+
+def _before(messages: tuple[Message, ...], owner: str) -> bytes | None:
+    """The digest of a conversation up to its last answer; None where it has none yet."""
+    last = max((n for n, message in enumerate(messages) if message.role == "assistant"), default=-1)
+    return _digest(messages[: last + 1], owner) if last >= 0 else None
 
 
 def _digest(messages: tuple[Message, ...], owner: str) -> bytes:

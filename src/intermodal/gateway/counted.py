@@ -1,16 +1,18 @@
-"""How large a body of JSON may be, and how a large one is read.
+"""How much a body of JSON may hold, and how a large one is read.
 
 A megabyte has room for half a million values, and each costs a hundred times its bytes once it is read; so they are
-counted before, by the marks between them, outside of strings, and once for each request.
+counted before, by the marks between them, outside of strings, and once for each request. Media are not looked through:
+what is not media is text, which a parser holds the interpreter for, all of it at once.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from intermodal.gateway.lane.lifted import lifted
+from intermodal.offload import LONG, offload
 from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
@@ -18,22 +20,39 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 VALUES = 100_000
-LARGE = 2 << 20  # bytes of a body that is read in a thread, so that other clients do not wait for it
+FIELDS = 10_000  # of the body itself: no API has a hundredth of them
+DEPTH = 128  # objects and arrays in each other; what walks through a tree goes a step deeper for each
+TEXT = 8 << 20  # bytes of JSON besides media, unless [serve] max_text says otherwise
+LARGE = 2 << 20  # bytes of a body that is not gone through on the loop, not even for its media
 _MARKS = (b",", b"[", b"{")
-_MEDIA = b";base64,"
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)', re.DOTALL)
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def check_values(asked: Asked, most: int = VALUES) -> None:
-    """Raises Refused, 413, for more than so many. A body that was found to be in order is not looked through again."""
-    if not asked.checked and len(asked.body) > most and more_than(most, asked.body):
-        raise Refused(f"the body holds more than {most:,} values", status=413, todo="send fewer parts")
+def check_values(asked: Asked, most: int = VALUES, text: int = TEXT) -> None:
+    """Raises Refused, 413, for more than so many values, or bytes of text. A body that was found to be in order is not
+    looked through again."""
+    if not asked.checked and len(asked.body) > min(most, text):
+        words = lifted(asked.body).text
+        if len(words) > text:
+            what = f"the body holds more than {text >> 20} MiB besides pictures, sound and other media"
+            raise Refused(what, status=413, todo="send less text, or set max_text in [serve]")
+        if more_than(most, words):
+            raise Refused(f"the body holds more than {most:,} values", status=413, todo="send fewer parts")
     asked.checked = True
+
+
+def check_media(count: int, most: int) -> None:
+    """Raises Refused, 413, for more parts of media: each is opened, measured and planned for."""
+    if count > most:
+        what = f"the request holds {count:,} pictures, recordings and other files, and {most:,} are taken"
+        raise Refused(what, status=413, todo="send fewer, or set max_media in [serve]")
 
 
 async def read_large(read: Callable[[bytes], T], body: bytes) -> T:
     """What is read of a body, in a thread where it is large. Raises what reading raises."""
-    return await asyncio.to_thread(read, body) if len(body) > LARGE else read(body)
+    return await offload(len(body) > LONG, read, body)
 
 
 def more_than(most: int, body: bytes) -> bool:
@@ -42,7 +61,7 @@ def more_than(most: int, body: bytes) -> bool:
     >>> more_than(VALUES, b'{"text": "' + b"1,2,3," * VALUES + b'"}'), more_than(2, b"[1, 2, 3]")
     (False, True)
     """
-    if _besides_media(body, most) <= most or sum(map(body.count, _MARKS)) <= most:
+    if len(body) <= most or sum(map(body.count, _MARKS)) <= most:
         return False
     found = begin = 0
     for string in _STRING.finditer(body):
@@ -53,16 +72,17 @@ def more_than(most: int, body: bytes) -> bool:
     return found + sum(body.count(mark, begin) for mark in _MARKS) > most
 
 
-def _besides_media(body: bytes, most: int) -> int:
-    """Bytes that are in no media: what a picture is made of needs not be looked through.
+def deeper_than(most: int, body: bytes) -> bool:
+    """Whether more than so many objects and arrays are in each other. What is no JSON is as deep as it looks.
 
-    Outside of a string, what begins one is no JSON, and nothing after it is read.
+    >>> deeper_than(2, b'{"a": [{}, {}, "[[[["]}'), deeper_than(3, b'{"a": [{}, {}, "[[[["]}')
+    (True, False)
     """
-    rest, at = len(body), 0
-    while rest > most:
-        begin = body.find(_MEDIA, at)
-        end = body.find(b'"', begin) if begin >= 0 else -1
-        if end < 0:
-            break
-        rest, at = rest - (end - begin), end
-    return rest
+    if body.count(b"[") + body.count(b"{") <= most:
+        return False
+    left = _STRING.sub(b"", body).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(most):  # the innermost are taken away, level by level
+        left = left.replace(b"[]", b"")
+        if not left:
+            return False
+    return True

@@ -8,11 +8,13 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.gateway.chats import asked_for
+from intermodal.gateway.counted import read_large
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import fields_of
 from intermodal.gateway.reply import Reply
+from intermodal.offload import dismantle
 from intermodal.plans.explain import explain as as_text
 from intermodal.plans.plan import Candidate, Plan, Rejected
 from intermodal.plans.rejections import folded
@@ -29,14 +31,15 @@ _OLLAMAS, _PICTURES = frozenset({"options", "format", "keep_alive"}), b'"images"
 
 async def explain(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/explain``: the body of a chat, in the words of any of the doors of chats, planned and not run."""
-    job = await asked_for(gateway, asked, _dialect(asked), exact=True)
+    job = await asked_for(gateway, asked, await _dialect(gateway, asked), exact=True)
     ignored = {"x-intermodal-ignored": ", ".join(job.ignored)} if job.ignored else {}
     reply.whole(200, dumps(_document(job.plan)), {**JSON, "x-intermodal-plan": job.plan.id, **ignored})
+    dismantle(vars(job))
 
 
-def _dialect(asked: Asked) -> Dialect:
+async def _dialect(gateway: Gateway, asked: Asked) -> Dialect:
     """By what only one of them has: Anthropic's header, which its clients always send, or fields."""
-    fields = fields_of(asked)
+    fields = await fields_of(asked, gateway.limits)
     if "anthropic-version" in asked.head.headers:
         return MESSAGES
     if "input" in fields:
@@ -58,14 +61,18 @@ async def plan(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 async def count_tokens(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/messages/count_tokens``: what the plan expects to go into the call that answers, at its middle."""
     body = asked.body
-    if "max_tokens" not in fields_of(asked):  # counting needs none, messages do
-        tree = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        body = msgspec.json.encode({**tree, "max_tokens": 1})
+    if "max_tokens" not in await fields_of(asked, gateway.limits):  # counting needs none, messages do
+        body = await read_large(_with_a_limit, body)
     job = await asked_for(gateway, Asked(asked.head, body, asked.key, checked=True), MESSAGES, exact=True)
     counted = job.plan.chosen.answering.estimate.input_tokens
     told: dict[str, Any] = {"input_tokens": round(counted.mid)}
     told["intermodal"] = {"low": counted.low, "high": counted.high, "basis": counted.basis, "plan": job.plan.id}
     reply.whole(200, dumps(told), {**JSON, "x-intermodal-plan": job.plan.id})
+
+
+def _with_a_limit(body: bytes) -> bytes:
+    tree = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({**tree, "max_tokens": 1})
 
 
 def _document(plan: Plan) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from intermodal.wire.served import Refused
 
 PARTS = 64
+_PIECE = 1 << 20
 HEAD = 4 << 10  # bytes of the headers of one part
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
 _NAME = re.compile(r'[;\s]name="([^"\r\n]*)"')
@@ -32,13 +33,23 @@ def boundary_of(content_type: str) -> bytes:
     return b"" if found is None else (found[1] or found[2]).encode("latin-1")
 
 
+def _find(body: bytes, mark: bytes, at: int) -> int:
+    """Where a mark is, looked for a piece at a time: whoever looks holds the interpreter."""
+    while at < len(body):
+        found = body.find(mark, at, at + _PIECE + len(mark))
+        if found >= 0:
+            return found
+        at += _PIECE
+    return -1
+
+
 def form_of(content_type: str, body: bytes) -> Form:
     """Raises Refused, 400 for what is no form and 413 for too many parts."""
     boundary = boundary_of(content_type)
     if not boundary:
         raise Refused("the form has no boundary", status=400)
     mark = b"--" + boundary
-    at = 0 if body.startswith(mark) else body.find(b"\r\n" + mark) + 2
+    at = 0 if body.startswith(mark) else _find(body, b"\r\n" + mark, 0) + 2
     if at == 1:
         raise Refused("the form is empty", status=400)
     fields: list[tuple[str, str]] = []
@@ -48,11 +59,11 @@ def form_of(content_type: str, body: bytes) -> Form:
         if len(fields) + len(files) >= PARTS:
             raise Refused(f"the form has more than {PARTS} parts", status=413)
         head_end = body.find(b"\r\n\r\n", at, at + HEAD)
-        end = body.find(b"\r\n" + mark, at)
+        end = _find(body, b"\r\n" + mark, at)
         if head_end < 0 or end < 0 or body[at : at + 2] != b"\r\n":
             raise Refused("the form is broken off", status=400)
         head = body[at:head_end].decode("utf-8", "replace")
-        data = body[head_end + 4 : max(end, head_end + 4)]
+        data = bytes(memoryview(body)[head_end + 4 : max(end, head_end + 4)])
         name, file = _NAME.search(head), _FILE.search(head)
         if name is None:
             raise Refused("a part of the form has no name", status=400)

@@ -15,6 +15,8 @@ from intermodal.gateway.workers.table import Long, named
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.served import Refused
 
+MOST_FOUND = 16 << 20  # bytes of JSON that one request names: a name takes forty, and each time all of the item is read
+
 
 class Items:
     """The latest, so many and so many bytes of JSON together. ``shared``: what other workers know, and are told."""
@@ -44,21 +46,30 @@ class Items:
 
     def found(self, owner: str, name: str) -> Any:
         """The item of an id; None where there is none, or it is somebody else's."""
-        item = self._kept.get((owner, name))
-        if item is None and self._shared is not None:
-            item = self._shared.get(named(owner, name))
+        item = self._json(owner, name)
         return None if item is None else loads(item)
+
+    def _json(self, owner: str, name: str) -> bytes | None:
+        item = self._kept.get((owner, name))
+        return self._shared.get(named(owner, name)) if item is None and self._shared is not None else item
 
     def finder(self, owner: str) -> Callable[[str], Any]:
         """What finds the item of an id. It raises Refused, 404, for one that is not there or is somebody else's."""
 
+        left = MOST_FOUND
+
         def find(name: str) -> Any:
-            item = self.found(owner, name)
+            nonlocal left
+            item = self._json(owner, name)
+            left -= len(item or b"")
+            if left < 0:
+                what = f"the items that are named hold more than {MOST_FOUND >> 20} MiB together"
+                raise Refused(what, status=413, todo="name fewer")
             if item is None:
                 raise Refused(
                     f"there is no item {name[:100]!r}; it is kept in memory for a while, and not where store is false",
                     status=404, todo="send the item itself", code="item_not_found",
                 )  # fmt: skip
-            return item
+            return loads(item)
 
         return find

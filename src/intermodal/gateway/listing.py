@@ -10,10 +10,9 @@ from intermodal.catalog.nouns import Catalog, Endpoint, Price
 from intermodal.config_file import AUTO, POLICY
 from intermodal.content import KINDS, Kind
 from intermodal.errors import UnknownModel
-from intermodal.gateway.counted import check_values
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked
-from intermodal.gateway.naming import LATEST
+from intermodal.gateway.naming import LATEST, fields_of
 from intermodal.gateway.reply import Reply
 from intermodal.planner.index import allowed
 from intermodal.planner.names import known
@@ -197,9 +196,8 @@ def _calls(gateway: Gateway, row: Mapping[str, Any]) -> bool:
 
 async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /api/show``."""
-    check_values(asked)
-    tree = loads(asked.body)
-    name = (tree.get("model") or tree.get("name")) if isinstance(tree, dict) else None
+    fields = await fields_of(asked, gateway.limits)
+    name = loads(bytes(fields.get("model", b'""'))) or loads(bytes(fields.get("name", b"null")))
     if not isinstance(name, str):
         raise Refused("the body names no model", status=400)
     row = _row_of(gateway, asked.key, name, "/api/tags")

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from intermodal.content import Value
+from intermodal.gateway.counted import TEXT
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.telemetry.served import Served
 
@@ -26,7 +27,8 @@ class HttpLimits(Value):
 
     Attributes:
         head: bytes of request line and headers together. headers: how many. target: bytes of the path with its query.
-        body: bytes of one body. in_flight: bytes of all bodies held at once. connections: how many at once.
+        body: bytes of one body. text: of those, bytes that are no media. media: parts of media in one request.
+        in_flight: bytes of all bodies held at once. connections: how many at once.
         head_seconds, body_seconds: silence while a head or body is coming. idle_seconds: between two requests.
         slowest: bytes a second that a body must come with after its first ``body_seconds``, and be read with.
         write_seconds: how long a reader may take nothing.
@@ -36,6 +38,8 @@ class HttpLimits(Value):
     headers: int = 100
     target: int = 8 << 10
     body: int = 64 << 20
+    text: int = TEXT
+    media: int = 1000
     in_flight: int = 512 << 20
     connections: int = 2000
     head_seconds: float = 20.0

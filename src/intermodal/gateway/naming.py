@@ -20,10 +20,12 @@ from msgspec.structs import replace
 from intermodal.config_file import AUTO, POLICY
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
-from intermodal.gateway.counted import LARGE, VALUES, check_values
+from intermodal.gateway.counted import DEPTH, FIELDS, LARGE, VALUES, check_values, deeper_than
+from intermodal.gateway.lane.lifted import Body, lifted
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
-from intermodal.gateway.messages import HEADER, Asked
+from intermodal.gateway.messages import HEADER, Asked, HttpLimits
+from intermodal.offload import LONG, offload
 from intermodal.planner.names import known
 from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Streaming, Tier, Zone
 from intermodal.wire._json import no_utf8
@@ -59,20 +61,45 @@ class Wishes(Value, forbid_unknown_fields=True):
     stream: Streaming | None = None
 
 
-def fields_of(asked: Asked, most: int = VALUES) -> dict[str, msgspec.Raw]:
-    """The fields of a body, unread. Raises Refused for one that chooses an upstream, has a template or is endless.
+async def fields_of(asked: Asked, limits: HttpLimits, most: int = VALUES) -> dict[str, msgspec.Raw]:
+    """The fields of a body, unread; in ``messages`` and ``input`` a name stands for each large medium.
 
-    ``most``: values that it may hold.
+    Raises Refused for one that chooses an upstream, has a template or is endless. ``most``: values that it may hold.
     """
-    check_values(asked, most)
+    return await offload(len(asked.body) > LONG, _fields_of, asked, most, limits.text)
+
+
+def _fields_of(asked: Asked, most: int, text: int) -> dict[str, msgspec.Raw]:
+    check_values(asked, most, text)
+    body = lifted(asked.body)
     try:
-        found = msgspec.json.decode(asked.body, type=dict[str, msgspec.Raw])
+        found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
+        if body.lifted and any(map(body.stands_in, found)):  # a name that looks like a picture
+            body = Body(asked.body)
+            found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _unreadable(asked.body) from None
+    if len(found) > FIELDS:
+        raise Refused(f"the body has more than {FIELDS:,} fields", status=400, todo="send those that the API has")
     for name in found:
         if name in NEVER:
             raise Refused(f"a request may not set {name}", status=400, todo="the server's config says where calls go")
+    if deeper_than(DEPTH, body.text):
+        raise _too_deep()
+    if body.lifted:
+        return {
+            name: raw if name in _SAID else msgspec.Raw(b"".join(body.whole(memoryview(raw))))
+            for name, raw in found.items()
+        }
     return found
+
+
+_SAID = frozenset({"messages", "input"})
+
+
+def _too_deep() -> Refused:
+    what = f"the body has more than {DEPTH} objects and arrays in each other"
+    return Refused(what, status=400, todo="send what is nested that deep as a text")
 
 
 def _unreadable(body: bytes) -> Refused:
@@ -81,6 +108,8 @@ def _unreadable(body: bytes) -> Refused:
         str(body, "utf-8")
     except UnicodeDecodeError as error:
         return Refused(f"the body has {no_utf8(error)}", status=400)
+    if len(body) <= LARGE and deeper_than(DEPTH, body):  # a parser stops there, too
+        return _too_deep()
     half = half_alone(body) if len(body) <= LARGE else ""  # nobody waits while more is looked through
     if half:
         todo = "escape both halves of a character, and cut texts between whole ones"

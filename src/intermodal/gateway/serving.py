@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from intermodal.client import Prepared, plan_from
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Rerouted
+from intermodal.fair_lock import new_requester
 from intermodal.gateway.charging import NAME, Allowance, charged, kept, once, who
 from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
-from intermodal.gateway.conversations import Conversations
+from intermodal.gateway.conversations import Conversations, told
 from intermodal.gateway.dialects import ERRORS
 from intermodal.gateway.doors import DOORS, door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, cut, forget_frames, place_of, too_late
@@ -40,6 +41,7 @@ from intermodal.gateway.signatures import Signatures
 from intermodal.gateway.told import Told, failure_told
 from intermodal.gateway.workers import counting
 from intermodal.gateway.workers.listening import address, cannot
+from intermodal.offload import is_long, offload
 from intermodal.plans.plan import Plan
 from intermodal.request import Request
 from intermodal.telemetry.served import Served
@@ -84,7 +86,10 @@ class Gateway:
             )
         self.client = client
         self.host, self.port = host, port
-        self.limits = fitting(limits or HttpLimits(body=client.config.serve.max_body << 20))
+        said = client.config.serve
+        self.limits = fitting(
+            limits or HttpLimits(body=said.max_body << 20, text=said.max_text << 20, media=said.max_media)
+        )
         self.connections: set[Connection] = set()
         self.held = 0
         self.conversations = Conversations()
@@ -239,6 +244,7 @@ class Gateway:
 
     async def answer(self, asked: Asked, reply: Reply) -> None:
         """Answer, with what the door makes of it or with an error; under an Idempotency-Key, once."""
+        new_requester()
         self._begun(asked, reply)
         served = asked.served
         if served.span is not None:
@@ -325,17 +331,22 @@ class Gateway:
 
     # ---- for the doors
 
-    def remember(self, request: Request, said: Told, finished: Finished, owner: str) -> None:
+    async def remember(self, request: Request, said: Told, finished: Finished, owner: str) -> None:
         """What the next turn of a conversation needs to know of this one."""
-        text = said.text
-        self.conversations.keep(request, text, finished, owner, instead=isinstance(said.now, Rerouted))
-        self.signatures.keep(request, text, finished, owner)
+        if not finished.endpoint:
+            return
+        digest = await offload(is_long(request.messages), told, request, said.text, finished, owner)
+        self.conversations.put(digest, finished.endpoint, request.policy, instead=isinstance(said.now, Rerouted))
+        self.signatures.keep(digest, finished, owner)
 
     async def planned(self, request: Request, owner: str, *, exact: bool = False) -> tuple[Prepared, Plan]:
         """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape."""
         await foreseen(self.client, request)
         prepared = await self.client.prepare(request, counting=True)
-        plan = plan_from(prepared.inputs) if exact else self.shapes.plan(prepared.inputs)
+        if exact:
+            plan = await offload(is_long(request.messages, request.tools), plan_from, prepared.inputs)
+        else:
+            plan = await self.shapes.plan(prepared.inputs)
         self.plans[owner, plan.id] = plan
         return prepared, plan
 

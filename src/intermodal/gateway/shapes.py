@@ -20,6 +20,7 @@ from intermodal.content import BytesSource, Image, Opaque, Reasoning, Text, Tool
 from intermodal.costing.answers import kind_of
 from intermodal.errors import IntermodalError
 from intermodal.gateway.latest import Latest
+from intermodal.offload import is_long, offload
 from intermodal.planner.aspects import asked
 from intermodal.planner.case import question_of
 from intermodal.plans.facts import PartFacts
@@ -43,20 +44,25 @@ class Shapes:
         self.hits = 0
         self.misses = 0
 
-    def plan(self, inputs: Inputs) -> Plan:
+    async def plan(self, inputs: Inputs) -> Plan:
         """A plan for these inputs. Raises NoRoute."""
-        return self.shared(inputs) or plan_from(inputs)
+        shared = await self.shared(inputs)
+        if shared is not None:
+            return shared
+        return await offload(is_long(inputs.request.messages, inputs.request.tools), plan_from, inputs)
 
-    def shared(self, inputs: Inputs) -> Plan | None:
+    async def shared(self, inputs: Inputs) -> Plan | None:
         """The plan that all requests of this shape have; None where each is planned by itself."""
-        shape = _shape(inputs)
+        long = is_long(inputs.request.messages, inputs.request.tools)
+        shape = await offload(long, _shape, inputs)
         if shape is None:
             return None
         key = (id(inputs.catalog), shape)
         known = self._known.get(key)
         if known is None:
             self.misses += 1
-            known = self._known[key] = _Known(inputs.catalog, _planned(inputs))
+            planned = await offload(long, _planned, inputs)
+            known = self._known[key] = _Known(inputs.catalog, planned)
         elif known.plan is not None:
             self.hits += 1
         return known.plan

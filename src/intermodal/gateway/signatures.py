@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from intermodal.content import Part, ToolCall
 from intermodal.events import Finished
-from intermodal.gateway.conversations import digests, told
+from intermodal.gateway.conversations import digests
 from intermodal.gateway.items import Items
+from intermodal.offload import is_long, offload
 from intermodal.request import Message, Request
 from intermodal.wire.gemini_signature import of_calls, signature_of, signed
 
@@ -31,21 +32,27 @@ class Signatures:
     def __init__(self, shared: Long | None = None) -> None:
         self._kept = Items(_KEPT, _BYTES, shared=shared)
 
-    def keep(self, request: Request, text: str, finished: Finished, owner: str) -> None:
-        """Remember those of an answer."""
+    def keep(self, conversation: bytes, finished: Finished, owner: str) -> None:
+        """Remember those of an answer. ``conversation``: its digest after that."""
         found = of_calls(finished.said)
         if not found:
             return
-        keep, conversation = self._kept.keeper(_of(owner)), told(request, text, finished, owner)
+        keep = self._kept.keeper(_of(owner))
         for number, call in enumerate(finished.tool_calls):
             if call.id in found:
                 for name in (_by_id(call), _by_place(conversation, number)):
                     keep({"id": name, "tool": call.name, "signature": found[call.id]})
         keep({"id": _ANY})
 
-    def put_back(self, request: Request, owner: str) -> Request:
+    async def put_back(self, request: Request, owner: str) -> Request:
         """The request with the signatures of calls that are known here; those that it has stay."""
-        if not any(map(_calls, request.messages)) or self._kept.found(_of(owner), _ANY) is None:
+        if self._kept.found(_of(owner), _ANY) is None:
+            return request
+        return await offload(is_long(request.messages), self._put_back, request, owner)
+
+    def _put_back(self, request: Request, owner: str) -> Request:
+        """Only looks up, which a thread may do while others are kept."""
+        if not any(map(_calls, request.messages)):
             return request
         messages = tuple(
             replace(message, parts=tuple(self._signed(message, owner, digest))) if _calls(message) else message

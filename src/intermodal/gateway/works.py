@@ -22,6 +22,7 @@ from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import NEVER, allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
+from intermodal.offload import LONG, offload
 from intermodal.request import (
     EmbeddingOutput,
     ImageOutput,
@@ -100,21 +101,23 @@ def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
 
 async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/embeddings``."""
-    fields = fields_of(asked, tokens.MOST)
+    fields = await fields_of(asked, gateway.limits, tokens.MOST)
     wanted = await read_large(wire.read_embeddings, asked.body)
     made = await _embedded(gateway, asked, fields, wanted, EMBEDDINGS)
     usage = {"prompt_tokens": made.tokens[0], "total_tokens": made.tokens[0], "intermodal": made.about}
-    body = wire.write_embeddings(made.vectors, wanted.call.model, wanted.encoding, usage)
+    many = len(made.vectors) > 1
+    body = await offload(many, wire.write_embeddings, made.vectors, wanted.call.model, wanted.encoding, usage)
     reply.whole(200, body, {**JSON, **made.head})
 
 
 async def embed(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /api/embed``: Ollama's. A text that is too long is an error here, as with ``truncate: false`` there."""
-    fields = fields_of(asked)
+    fields = await fields_of(asked, gateway.limits)
     wanted = await read_large(read_embed, asked.body)
     known = EMBED if bytes(fields.get("truncate", b"")) == b"false" else EMBED - {"truncate"}
     made = await _embedded(gateway, asked, fields, wanted, known)
-    body = write_embed(made.vectors, wanted.call.model, made.tokens[0], made.about)
+    many = len(made.vectors) > 1
+    body = await offload(many, write_embed, made.vectors, wanted.call.model, made.tokens[0], made.about)
     reply.whole(200, body, {**JSON, **made.head})
 
 
@@ -187,8 +190,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/audio/speech``: the text itself is spoken, nobody answers it. The answer is a file."""
-    fields = fields_of(asked)
-    call = wire.read_speech(asked.body)
+    fields = await fields_of(asked, gateway.limits)
+    call = await read_large(wire.read_speech, asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
     request = _request((Text(text=call.text),), output, policy)
@@ -201,8 +204,8 @@ async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/images/generations``."""
-    fields = fields_of(asked)
-    call = wire.read_pictures(asked.body)
+    fields = await fields_of(asked, gateway.limits)
+    call = await read_large(wire.read_pictures, asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = ImageOutput(
         size=call.size, count=call.count, steps=call.steps, negative=call.negative, quality=call.quality,
@@ -218,7 +221,8 @@ async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/audio/transcriptions``: a form with a recording, or a film."""
-    form = form_of(asked.head.headers.get("content-type", ""), asked.body)
+    kind = asked.head.headers.get("content-type", "")
+    form = await offload(len(asked.body) > LONG, form_of, kind, asked.body)
     _check(form)
     wanted, model = form.field("response_format", "json"), form.field("model")
     if "file" not in form.files or not model:

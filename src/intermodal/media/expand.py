@@ -26,6 +26,7 @@ from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
 from intermodal.media.sniff import NOT_UTF_8, sniff
 from intermodal.media.steps import MAX_FRAMES_IN_PLAN
+from intermodal.offload import is_long, offload
 from intermodal.request import Request
 
 _AT_ONCE = 8
@@ -41,7 +42,9 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
     """
     import anyio
 
-    parts = [part for _, _, part in request.parts()]
+    files = await offload(is_long(request.messages), _files, request)
+    if not files:
+        return request
     made: dict[int, tuple[Part, ...]] = {}
     failed: dict[int, Exception] = {}
     limiter = anyio.CapacityLimiter(_AT_ONCE)
@@ -59,12 +62,18 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
             group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
-        for index, part in enumerate(parts):
-            if isinstance(part, File | Image | Audio | Video | Document):
-                group.start_soon(take, index, part)
+        for index, part in files:
+            group.start_soon(take, index, part)
     if failed:
         raise failed[min(failed)]
-    return _replaced(request, made) if made else request
+    return await offload(is_long(request.messages), _replaced, request, made) if made else request
+
+
+_FILES = (File, Image, Audio, Video, Document)
+
+
+def _files(request: Request) -> list[tuple[int, MediaPart]]:
+    return [(index, part) for index, _, part in request.parts() if isinstance(part, _FILES)]
 
 
 def _replaced(request: Request, made: dict[int, tuple[Part, ...]]) -> Request:

@@ -27,13 +27,12 @@ from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
 from intermodal.media.pretokens import pretokens
 from intermodal.media.sniff import read_text, sniff
+from intermodal.offload import LONG, MANY, is_long, offload
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import Request
 
 MAX_REQUEST_BYTES = 1 << 30  # of all parts together
 _AT_ONCE = 8
-_LONG = 64 << 10  # characters of text from which on it is read in a thread
-_MANY = 500  # parts of text from which on they are
 _FILES = (File, Image, Audio, Video, Document)
 _TABLES = ("text/csv", "text/tab-separated-values")
 _LONG_TABLE = 1_000  # lines from which a table's size is said
@@ -76,7 +75,8 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
     import anyio
 
     fetcher = fetcher or Fetcher()
-    parts = list(request.parts())
+    long = is_long(request.messages)
+    parts = await offload(long, list, request.parts())
     found: list[tuple[PartFacts, bytes] | None] = [None] * len(parts)
     failed: dict[int, Exception] = {}
     limiter = anyio.CapacityLimiter(_AT_ONCE)
@@ -91,19 +91,20 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
             group.cancel_scope.cancel()
 
     def open_words() -> None:
-        for index, (name, words) in said.items():
+        for index, role, part in parts:
+            if isinstance(part, _FILES):
+                files.append((index, part))
+                continue
+            said.add(index)
             try:
-                found[index] = _text(index, parts[index][2], name, words)
+                found[index] = _text(index, part, *_words(role, part))
             except InputBroken as error:
                 failed[index] = error
                 return
 
-    files = [(index, part) for index, _, part in parts if isinstance(part, _FILES)]
-    said = {index: _words(role, part) for index, role, part in parts if not isinstance(part, _FILES)}
-    if len(said) > _MANY or sum(len(words) for _, words in said.values()) > _LONG:
-        await anyio.to_thread.run_sync(open_words)
-    else:
-        open_words()
+    files: list[tuple[int, MediaPart]] = []
+    said = set[int]()
+    await offload(long, open_words)
     if files and not failed:
         async with anyio.create_task_group() as group:
             for index, part in files:
@@ -115,7 +116,8 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
         raise InputTooLarge(
             f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together", todo="ask about fewer files at once"
         )
-    facts = Facts(parts=named_apart([facts for facts, _ in opened]))
+    named = await offload(len(opened) > MANY, named_apart, [facts for facts, _ in opened])
+    facts = Facts(parts=named)
     return Opened(facts, tuple(data for _, data in opened), frozenset(said))
 
 
@@ -165,13 +167,11 @@ async def _probed(index: int, part: MediaPart, loaded: Loaded, worker: MediaWork
     import msgspec
 
     if kind == "text":
-        import anyio
-
         words = read_text(loaded.data, loaded.name)
         return msgspec.structs.replace(
             common,
             chars=len(words),
-            pretokens=await anyio.to_thread.run_sync(pretokens, words),
+            pretokens=await offload(len(words) > LONG, pretokens, words),
             notes=(*common.notes, *_long_table(words, media_type)),
         )
     seen = await worker.probe(loaded.data, name=loaded.name)

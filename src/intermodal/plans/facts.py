@@ -56,7 +56,7 @@ class Outcome(Value):
     said: str = ""
 
 
-class PartFacts(Value):
+class PartFacts(Value, gc=False):
     """One part. Fields that do not apply to its kind keep their defaults.
 
     Attributes:

@@ -33,11 +33,11 @@ class NotExpressible(UnsupportedModality):
 # ---- what goes out -----------------------------------------------------------------------------
 
 
-class WireText(Value, frozen=True, tag_field="kind", tag="text"):
+class WireText(Value, frozen=True, gc=False, tag_field="kind", tag="text"):
     text: str
 
 
-class WireImage(Value, frozen=True, tag_field="kind", tag="image"):
+class WireImage(Value, frozen=True, gc=False, tag_field="kind", tag="image"):
     """``media_type`` is one of image/png, image/jpeg, image/webp, image/gif."""
 
     data: bytes
@@ -45,26 +45,26 @@ class WireImage(Value, frozen=True, tag_field="kind", tag="image"):
     detail: Detail = "auto"
 
 
-class WireAudio(Value, frozen=True, tag_field="kind", tag="audio"):
+class WireAudio(Value, frozen=True, gc=False, tag_field="kind", tag="audio"):
     data: bytes
     format: AudioFormat = "wav"
 
 
-class WireVideo(Value, frozen=True, tag_field="kind", tag="video"):
+class WireVideo(Value, frozen=True, gc=False, tag_field="kind", tag="video"):
     """A video as it is, sound and all. Not every wire says what ``media_type`` it is; those that do not leave it."""
 
     data: bytes
     media_type: str = "video/mp4"
 
 
-class WireDocument(Value, frozen=True, tag_field="kind", tag="document"):
+class WireDocument(Value, frozen=True, gc=False, tag_field="kind", tag="document"):
     """A PDF as it is. ``name`` is shown to the model where the wire says it; "" leaves it out."""
 
     data: bytes
     name: str = ""
 
 
-class WireLink(Value, frozen=True, tag_field="kind", tag="link"):
+class WireLink(Value, frozen=True, gc=False, tag_field="kind", tag="link"):
     """Media that a client of ours names by its URL. Decoders give it, no encoder sends it: hosts get bytes."""
 
     of: Literal["image", "audio", "video", "document"]
@@ -77,7 +77,7 @@ WireMedia = WireImage | WireAudio | WireVideo | WireDocument
 WirePart = WireText | WireMedia | WireLink | ToolCall | ToolResult | Reasoning | Refusal | Opaque
 
 
-class WireMessage(Value, frozen=True):
+class WireMessage(Value, frozen=True, gc=False):
     role: Role
     parts: tuple[WirePart, ...]
 

@@ -15,6 +15,7 @@ from base64 import b64decode
 from binascii import Error, a2b_base64
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from typing import Any, TypeVar
 
 from intermodal.wire._json import loads
@@ -22,6 +23,7 @@ from intermodal.wire._json import loads
 T = TypeVar("T")
 STEP = 1 << 15  # bytes without a quotation mark that make it worth looking; every string of twice that has some
 _QUOTE = b'"'
+_SLICE = 1 << 20  # letters of base64 that are decoded at once, in 2 ms: whole groups of four
 _URI = b";base64,"
 
 
@@ -112,9 +114,20 @@ def _found(body: bytes) -> list[tuple[int, int, bytes]]:
             uri = body.find(_URI, start, start + 100)
             first = uri + len(_URI) if uri >= 0 else start
             with suppress(Error):  # words, numbers, base64 of another alphabet: read as what it is
-                found.append((first, end, a2b_base64(view[first:end], strict_mode=True)))
+                found.append((first, end, _decoded(view[first:end])))
         at = end + 1
     return found
+
+
+def _decoded(coded: memoryview) -> bytes:
+    """The bytes of base64, a slice at a time: whoever decodes holds the interpreter. Raises Error where it is none."""
+    made = BytesIO()  # which gives its bytes away without a copy
+    for start in range(0, len(coded), _SLICE):
+        piece = a2b_base64(coded[start : start + _SLICE], strict_mode=True)
+        if len(piece) != _SLICE // 4 * 3 and start + _SLICE < len(coded):
+            raise Error("padded in the middle")
+        made.write(piece)
+    return made.getvalue()
 
 
 def _with_held(tree: Any, mark: str, data: list[bytes], held: list[Held]) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Raw
+
 from intermodal.wire._json import dumps
 from intermodal.wire.call import EmbeddingCall
 from intermodal.wire.ollama_served import lasted
@@ -30,6 +32,6 @@ def read_embed(body: bytes) -> EmbeddingsAsked:
 
 def write_embed(vectors: Sequence[Sequence[float]], name: str, tokens: int, about: Mapping[str, Any]) -> bytes:
     """Return the reply: the vectors in the order of the texts, and the tokens of all of them."""
-    rows = [list(row) for row in vectors]
+    rows = [Raw(dumps(list(row))) for row in vectors]  # one by one: whoever encodes holds the interpreter
     counts = {**lasted(about), "prompt_eval_count": tokens}
     return dumps({"model": name, "embeddings": rows, **counts, "intermodal": about})

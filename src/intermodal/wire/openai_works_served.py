@@ -65,11 +65,15 @@ def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
 
 def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: str, usage: Mapping[str, Any]) -> bytes:
     """The reply: vectors in the order of the texts."""
-    rows = [
-        {"object": "embedding", "index": index, "embedding": _packed(row) if encoding == "base64" else list(row)}
+    rows = [  # one by one: whoever encodes holds the interpreter, and millions of numbers take a second
+        msgspec.Raw(dumps({"object": "embedding", "index": index, "embedding": _spelled(row, encoding)}))
         for index, row in enumerate(vectors)
     ]
     return dumps({"object": "list", "data": rows, "model": name, "usage": usage})
+
+
+def _spelled(vector: Sequence[float], encoding: str) -> str | list[float]:
+    return _packed(vector) if encoding == "base64" else list(vector)
 
 
 def _packed(vector: Sequence[float]) -> str:

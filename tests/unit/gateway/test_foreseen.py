@@ -62,7 +62,7 @@ def needs(message: str) -> int:
 def test_megabytes_of_words_are_refused_by_the_first_of_them(
     house: House, host: FakeHost, counted: list[int], path: str
 ) -> None:
-    text = WORDS * (10_000_000 // len(WORDS))
+    text = WORDS * (8_000_000 // len(WORDS))
     tree = {"model": "cloud/strong", "max_tokens": 50, "messages": [{"role": "user", "content": text}]}
     found = house.post(path, tree)
     assert found.status_code == 400, found.text

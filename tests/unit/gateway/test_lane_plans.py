@@ -81,7 +81,8 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Way, Plan]]:
 
     async def noted(self: Lane, ready: Ready, way: Way, asked: Asked, reply: Reply) -> Failure | None:
         client, places = self._gateway.client, self._gateway.conversations
-        request = places.placed(request_of(limited(CHAT.decode(asked.body), client.config), ready.policy), asked.owner)
+        call = limited(CHAT.decode(asked.body), client.config)
+        request = await places.placed(request_of(call, ready.policy), asked.owner)
         prepared = await client.prepare(request)
         taken.append((way, plan_from(prepared.inputs)))
         return await run(self, ready, way, asked, reply)

@@ -61,9 +61,9 @@ def test_the_plan_of_a_shape_goes_the_way_of_a_fresh_one_and_bounds_it_from_abov
             fresh = plan_from(inputs)
         except NoRoute:
             with pytest.raises(NoRoute):
-                shapes.plan(inputs)
+                asyncio.run(shapes.plan(inputs))
             continue
-        kept = shapes.plan(inputs)
+        kept = asyncio.run(shapes.plan(inputs))
         compared += 1
         assert [route.endpoint for route in (kept.chosen, *kept.fallbacks)] == [
             route.endpoint for route in (fresh.chosen, *fresh.fallbacks)
@@ -88,14 +88,14 @@ def test_the_plan_of_a_shape_goes_the_way_of_a_fresh_one_and_bounds_it_from_abov
 def test_another_catalog_another_day_and_new_figures_are_planned_anew() -> None:
     (inputs,) = inputs_of(asked(50))
     shapes = Shapes()
-    shapes.plan(inputs)
-    shapes.plan(inputs)
+    asyncio.run(shapes.plan(inputs))
+    asyncio.run(shapes.plan(inputs))
     assert (shapes.hits, shapes.misses) == (1, 1)
     fewer = replace(
         inputs.catalog, endpoints=tuple(e for e in inputs.catalog.endpoints if e.model.id != "cloud/strong")
     )
     free = replace(inputs, request=replace(inputs.request, policy=Policy()))
-    assert shapes.plan(free).chosen.endpoint
+    assert asyncio.run(shapes.plan(free)).chosen.endpoint
     for changed in (
         replace(inputs, as_of="2031-01-01"),
         replace(inputs, statistics=replace(inputs.statistics, epoch=inputs.statistics.epoch + 1)),
@@ -103,7 +103,7 @@ def test_another_catalog_another_day_and_new_figures_are_planned_anew() -> None:
         replace(free, catalog=fewer),
     ):
         misses = shapes.misses
-        shapes.plan(changed)
+        asyncio.run(shapes.plan(changed))
         assert shapes.misses == misses + 1
 
 
@@ -111,11 +111,11 @@ def test_another_catalog_another_day_and_new_figures_are_planned_anew() -> None:
 def test_a_known_shape_is_not_planned_again(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = inputs_of(asked(60), asked(60))
     shapes = Shapes()
-    plan = shapes.plan(first)
+    plan = asyncio.run(shapes.plan(first))
     planned: list[Inputs] = []
     monkeypatch.setattr("intermodal.gateway.shapes.plan_from", planned.append)
-    assert shapes.plan(first) is plan
-    assert shapes.plan(second) is plan
+    assert asyncio.run(shapes.plan(first)) is plan
+    assert asyncio.run(shapes.plan(second)) is plan
     assert not planned
 
 

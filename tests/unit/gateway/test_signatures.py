@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,8 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 from tests.unit.gateway.house import Before, House, sse
 
-from intermodal.content import Text, ToolCall
+from intermodal.content import Part, Text, ToolCall
 from intermodal.events import Finished
+from intermodal.gateway.conversations import told
 from intermodal.gateway.signatures import Signatures
 from intermodal.gateway.workers.table import Long, Table
 from intermodal.request import Message, Request
@@ -226,25 +228,30 @@ CALL = ToolCall(id="a", name="weather", arguments="{}")
 AGAIN = Request(messages=(*ASKED.messages, Message(role="assistant", parts=(CALL,))))
 
 
+def keep(at: Signatures, signature: Part) -> None:
+    finished = Finished(endpoint="e", said=(signature, CALL))
+    at.keep(told(ASKED, "", finished, "one"), finished, "one")
+
+
 def kept(at: Signatures, owner: str) -> dict[str, str]:
-    return of_calls(at.put_back(AGAIN, owner).messages[-1].parts)
+    return of_calls(asyncio.run(at.put_back(AGAIN, owner)).messages[-1].parts)
 
 
 def test_one_key_does_not_get_what_was_given_to_another() -> None:
     known = Signatures()
-    known.keep(ASKED, "", Finished(endpoint="e", said=(signed("one's"), CALL)), "one")
+    keep(known, signed("one's"))
     assert kept(known, "one") == {"a": "one's"} and kept(known, "another") == {}
 
 
 def test_another_worker_knows_it() -> None:
     shared = Long(Table(memoryview(bytearray(64 * 1024)), 1024))
-    Signatures(shared).keep(ASKED, "", Finished(endpoint="e", said=(signed("its"), CALL)), "one")
+    keep(Signatures(shared), signed("its"))
     assert kept(Signatures(shared), "one") == {"a": "its"}
 
 
 def test_a_call_of_another_tool_by_that_id_gets_none() -> None:
     known = Signatures()
-    known.keep(ASKED, "", Finished(endpoint="e", said=(signed("its"), CALL)), "one")
+    keep(known, signed("its"))
     other = ToolCall(id="a", name="clock", arguments="{}")
     request = Request(messages=(*ASKED.messages, Message(role="assistant", parts=(other,))))
-    assert of_calls(known.put_back(request, "one").messages[-1].parts) == {}
+    assert of_calls(asyncio.run(known.put_back(request, "one")).messages[-1].parts) == {}

@@ -27,6 +27,7 @@ from intermodal.executor.transport import Server, Timeouts
 from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.world import World
 from intermodal.media.sound import samples
+from intermodal.offload import is_long, offload
 from intermodal.wire import openai_audio, openai_chat, openai_speech, status, web_page
 from intermodal.wire.call import (
     Candidates,
@@ -94,7 +95,8 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     """A chat completion, streamed."""
     assert isinstance(job.chat, ChatCall)
     codec = chat_codec(job.endpoint.host)
-    encoded = codec.encode_request(job.chat, job.endpoint.host)
+    long = is_long(job.chat.messages, job.chat.tools)
+    encoded = await offload(long, codec.encode_request, job.chat, job.endpoint.host)
     text: list[str] = []
     turn = TurnMaker()
     refusal: list[str] = []

@@ -7,8 +7,8 @@ handed to the executor as the first of its run, which goes on from there as afte
 
 from __future__ import annotations
 
-import asyncio
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -18,16 +18,17 @@ from intermodal.asking import guarded
 from intermodal.catalog.load import tariffs
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import snapshot_file
-from intermodal.content import Image
+from intermodal.content import Image, Part
 from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.conversations import Place, going_on
-from intermodal.gateway.counted import LARGE, check_values, read_large
+from intermodal.gateway.counted import LARGE, VALUES, check_media, check_values, read_large
 from intermodal.gateway.dialects import Dialect
 from intermodal.gateway.foreseen import FIRST, SHARE
 from intermodal.gateway.lane.lifted import Body, lifted
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.passage import Failure, Passage
+from intermodal.gateway.lane.pictures import Seen
 from intermodal.gateway.lane.pipes import Pipes
 from intermodal.gateway.lane.reading import Chat
 from intermodal.gateway.lane.rows import Rows
@@ -39,6 +40,7 @@ from intermodal.gateway.naming import allowed, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.incoming import request_of
 from intermodal.keys import find_key
+from intermodal.offload import LONG, is_long, offload
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
@@ -105,10 +107,11 @@ class Lane:
         if tongue is None:
             return None
         await self._gateway.client.looked()
-        check_values(asked)
+        await offload(len(asked.body) > LONG, check_values, asked, VALUES, self._gateway.limits.text)
         chat, asked.chat = asked.chat or await self._read(asked, tongue), None
         if chat is None:
             return None
+        check_media(len(chat.pictures), self._gateway.limits.media)
         policy = self._policy(asked, chat)
         if policy is None:
             return None
@@ -124,7 +127,7 @@ class Lane:
         tongue, client = self._tongue(dialect), self._gateway.client
         if tongue is None or not client.up_to_date or len(asked.body) > LARGE:
             return None
-        check_values(asked)
+        check_values(asked, VALUES, self._gateway.limits.text)
         body = lifted(asked.body)
         if len(body.text) > _WORDS:
             return None
@@ -174,11 +177,11 @@ class Lane:
         return Ready(chat, tongue, key, None, policy, place)
 
     async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
-        body = await read_large(lifted, asked.body)
+        body = await offload(len(asked.body) > LARGE, lifted, asked.body)
         if len(body.text) > SHARE * FIRST:
             return None  # more than many take: the executor's way refuses that before all of it is counted
         if len(asked.body) > LARGE or len(body.text) > _WORDS:
-            return await asyncio.to_thread(_read, asked, body, tongue, self._measures.alone())
+            return await offload(True, _read, asked, body, tongue, self._measures.alone())
         return _read(asked, body, tongue, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
@@ -192,8 +195,9 @@ class Lane:
         if inputs is None:
             catalog, epoch, way = client.catalog_for(ready.policy), client.epoch, None
         else:
-            plan = gateway.shapes.shared(inputs)
-            way = self._way(ready, inputs, plan) if plan is not None else None
+            plan = await gateway.shapes.shared(inputs)
+            long = is_long(inputs.request.messages, inputs.request.tools)
+            way = await offload(long, self._way, ready, inputs, plan) if plan is not None else None
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
         client.epoch = max(client.epoch, epoch)  # else all of this shape are planned until the next look
@@ -216,39 +220,26 @@ class Lane:
 
     async def _inputs(self, ready: Ready, asked: Asked) -> Inputs | None:
         """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
-        from intermodal.media.opened import named_apart
-
         gateway = self._gateway
         decode, body = ready.tongue.dialect.decode, ready.chat.body.text
         call = await read_large(decode, body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         call = chats.limited(call, gateway.client.config)
-        request = going_on(request_of(call, ready.policy), ready.place)
-        parts = list(request.parts())
-        pictures = sum(isinstance(part, Image) for _, _, part in parts)
+        long = is_long(call.messages, call.tools)
+        request = going_on(await offload(long, request_of, call, ready.policy), ready.place)
+        parts = await offload(long, list, request.parts())
+        pictures = await offload(long, _pictures_in, parts)
         if pictures != len(ready.chat.pictures):
             return None
-        prepared = await gateway.client.prepare(_without_pictures(request) if pictures else request)
+        words = await offload(long, _without_pictures, request) if pictures else request
+        prepared = await gateway.client.prepare(words)
         texts = list(prepared.inputs.facts.parts)
         if prepared.inputs.asked or len(texts) + pictures != len(parts):
             return None
-        seen = iter(ready.chat.pictures)
-        facts: list[PartFacts] = []
-        for index, _, part in parts:
-            if isinstance(part, Image):
-                found = next(seen)
-                facts.append(
-                    PartFacts(
-                        index=index, name=getattr(part.source, "name", "") or "bytes", kind="image",
-                        media_type=found.media_type, digest=found.digest.hex(), size=found.size,
-                        width=found.width, height=found.height,
-                    )
-                )  # fmt: skip
-            else:
-                facts.append(replace(texts.pop(0), index=index))
-        whole = guarded(request, gateway.client.config.private)
-        return replace(prepared.inputs, request=whole, facts=replace(prepared.inputs.facts, parts=named_apart(facts)))
+        whole = await offload(long, guarded, request, gateway.client.config.private)
+        facts = await offload(long, _facts_of, parts, texts, ready.chat.pictures)
+        return replace(prepared.inputs, request=whole, facts=replace(prepared.inputs.facts, parts=facts))
 
     # ---- passing on ----------------------------------------------------------------------------
 
@@ -289,6 +280,33 @@ def _read(asked: Asked, body: Body, tongue: Tongue, measures: Measures) -> Chat 
     if body.lifted and not body.complete:  # something in it only looks like a picture
         chat = tongue.chat_of(Body(asked.body), asked.owner, measures)
     return chat
+
+
+def _pictures_in(parts: Sequence[tuple[int, object, Part]]) -> int:
+    return sum(isinstance(part, Image) for _, _, part in parts)
+
+
+def _facts_of(
+    parts: Sequence[tuple[int, object, Part]], texts: Sequence[PartFacts], pictures: Sequence[Seen]
+) -> tuple[PartFacts, ...]:
+    """Facts of all parts: those of the texts as they were prepared, those of the pictures as the lane saw them."""
+    from intermodal.media.opened import named_apart
+
+    said, seen = iter(texts), iter(pictures)
+    facts: list[PartFacts] = []
+    for index, _, part in parts:
+        if isinstance(part, Image):
+            found = next(seen)
+            facts.append(
+                PartFacts(
+                    index=index, name=getattr(part.source, "name", "") or "bytes", kind="image",
+                    media_type=found.media_type, digest=found.digest.hex(), size=found.size,
+                    width=found.width, height=found.height,
+                )
+            )  # fmt: skip
+        else:
+            facts.append(replace(next(said), index=index))
+    return named_apart(facts)
 
 
 def _without_pictures(request: Request) -> Request:

@@ -45,6 +45,10 @@ class Body:
         self._found.add(number)
         return self._media[number]
 
+    def stands_in(self, word: str) -> bool:
+        """Whether a word stands for something that was lifted."""
+        return word.startswith(_NAME.decode())
+
     def whole(self, text: memoryview) -> list[memoryview]:
         """A piece of the text with the media in their places."""
         if not self._media:

@@ -1,0 +1,61 @@
+"""A lock whose turns go round among requesters: one that waits for a hundred jobs delays another by one of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+
+_requester: ContextVar[object] = ContextVar("requester", default=None)
+
+
+def new_requester() -> None:
+    """Take what this task does from now on, and the tasks that it starts, as of a requester of its own."""
+    _requester.set(object())
+
+
+class FairLock:
+    """``async with lock:``. Of one requester the first that waits is first; requesters take turns."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._waiting: OrderedDict[object, deque[Any]] = OrderedDict()
+
+    def locked(self) -> bool:
+        return self._held
+
+    async def __aenter__(self) -> None:
+        import anyio
+
+        if not self._held:
+            self._held = True
+            return
+        requester, turn = _requester.get(), anyio.Event()
+        self._waiting.setdefault(requester, deque()).append(turn)
+        try:
+            await turn.wait()
+        except BaseException:
+            if turn.is_set():  # it was given the lock as it was cancelled
+                self._pass_on()
+            else:
+                queue = self._waiting[requester]
+                queue.remove(turn)
+                if not queue:
+                    del self._waiting[requester]
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if not self._waiting:
+            self._held = False
+            return
+        requester, queue = self._waiting.popitem(last=False)
+        turn = queue.popleft()
+        if queue:
+            self._waiting[requester] = queue  # behind the others
+        turn.set()

@@ -1,0 +1,176 @@
+"""What one request can cost: no step of the event loop is long, and twice the request is never four times the work.
+
+Cost is counted in calls of functions, of Python's and of C's, which no load on the machine changes: those of the
+longest turn of the event loop, and those of all the request took, its threads included. ``benchmarks/request_cost.py``
+measures the same inputs in milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from tests.gates.slow_inputs import CHATS, OPERATORS, OTHERS, Body, Door, config_of, grown
+from tests.unit.gateway.house import House
+
+from intermodal import offload
+from intermodal.testing import FakeHost
+
+pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]
+
+SEED = 20_261_128
+TURN = 40_000  # calls in one turn of the loop: 4 to 8 ms
+GROWTH = 2.5  # times the calls for twice the request: 2, and what is rounded up
+SMALL = 60_000  # calls; a request that grows may go another way from some size on, which costs this at most
+SIZE = 1_000
+Steps = tuple[tuple[str, int], ...]
+
+
+class Cost(NamedTuple):
+    turn: int
+    total: int
+    status: int
+
+
+class Counted:
+    """Counts calls: of each turn of the gateway's loop, and of the threads that it hands long work to."""
+
+    def __init__(self) -> None:
+        self.longest = self.total = self._now = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def clear(self) -> None:
+        self.longest = self.total = 0
+
+    def event(self, frame: object, event: str, argument: object) -> None:
+        self._now += event in ("call", "c_call")
+
+    def turn(self, run: Any, handle: Any) -> None:
+        if getattr(handle, "_loop", None) is not self.loop:
+            run(handle)
+            return
+        self._now = 0
+        sys.setprofile(self.event)
+        try:
+            run(handle)
+        finally:
+            sys.setprofile(None)
+            self.longest = max(self.longest, self._now)
+            self.total += self._now
+
+
+class CountedThreads(ThreadPoolExecutor):
+    """One thread, so that counts are its own."""
+
+    def __init__(self, counted: Counted) -> None:
+        super().__init__(1)
+        self._counted = counted
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        def run() -> Any:
+            found = 0
+
+            def event(frame: object, event: str, argument: object) -> None:
+                nonlocal found
+                found += event in ("call", "c_call")
+
+            sys.setprofile(event)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                sys.setprofile(None)
+                self._counted.total += found
+
+        return super().submit(run)
+
+
+class Gateway:
+    """A gateway whose work is counted."""
+
+    def __init__(self, house: House, counted: Counted) -> None:
+        self._house, self._counted = house, counted
+        self.http = httpx.Client(base_url=house.gateway.url, timeout=300, trust_env=False)
+
+    def cost(self, body: Body) -> Cost:
+        """Of a request that is planned as if its like had never been seen."""
+        self._house.gateway.lane._ways.clear()
+        self._house.gateway.shapes._known.clear()
+        self._counted.clear()
+        found = self.http.post(body.path, content=body.data, headers={"content-type": body.kind})
+        assert found.status_code in (200, 400, 404, 413), (body.data[:200], found.status_code, found.text[:500])
+        return Cost(self._counted.longest, self._counted.total, found.status_code)
+
+    def settled(self, body: Body) -> Cost:
+        """The least of two: a look at the surroundings may fall into a turn."""
+        return min(self.cost(body) for _ in range(2))
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    counted = Counted()
+    run = asyncio.events.Handle._run
+    monkeypatch.setattr(asyncio.events.Handle, "_run", lambda handle: counted.turn(run, handle))
+    threads = CountedThreads(counted)
+    monkeypatch.setattr(offload, "_threads", lambda: threads)
+    with FakeHost(answer="fine") as host:
+        path = tmp_path / "intermodal.toml"
+        path.write_text(config_of(host.base_url))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        with House() as house:
+            served = Gateway(house, counted)
+            for door in CHATS:  # what is done once is done
+                served.cost(grown(door))
+            counted.loop = house.loop
+            yield served
+            served.http.close()
+            assert not [line for line in house.log if "unexpected" in line], house.log
+    threads.shutdown()
+
+
+def held(body: Body, gateway: Gateway, what: object) -> Cost:
+    cost = gateway.cost(body)
+    cost = cost if cost.turn <= TURN else gateway.settled(body)
+    assert cost.turn <= TURN, f"{what}: {cost.turn:,} calls in one turn of the loop"
+    return cost
+
+
+def test_no_growth_makes_more_work_than_it_adds(gateway: Gateway, full_gates: bool) -> None:
+    """Every operator at one door, and with --full-gates at all of them."""
+    least = {door: gateway.settled(grown(door)).total for door in CHATS}
+    for number, name in enumerate(OPERATORS):
+        for door in CHATS if full_gates else (CHATS[number % len(CHATS)],):
+            once, twice = (gateway.settled(grown(door, (name, n * SIZE))).total - least[door] for n in (1, 2))
+            assert twice <= max(GROWTH * once, SMALL), f"{name} at {door.path}: {once:,}, then {twice:,} calls"
+
+
+def test_no_growth_holds_the_loop(gateway: Gateway, full_gates: bool) -> None:
+    """With --full-gates at every door, and as large as a request may be."""
+    size = 30_000 if full_gates else 2_000
+    for number, name in enumerate(OPERATORS):
+        for door in CHATS if full_gates else (CHATS[(number + 3) % len(CHATS)],):
+            held(grown(door, (name, size)), gateway, (name, door.path))
+    for name, make in OTHERS.items():
+        held(make(size), gateway, name)
+
+
+def test_the_slowest_input_that_a_search_finds_holds_the_loop_no_longer(gateway: Gateway, full_gates: bool) -> None:
+    """A seeded search: the input that took the longest turn so far is changed, and goes on where it got slower."""
+    chance = random.Random(SEED)
+    best: tuple[int, Door, Steps] = (0, CHATS[0], ())
+    for _ in range(600 if full_gates else 12):
+        door, steps = chance.choice(CHATS), [*best[2]] if chance.random() < 0.7 else []
+        if steps and chance.random() < 0.3:
+            del steps[chance.randrange(len(steps))]
+        steps.append((chance.choice(list(OPERATORS)), chance.choice((1, 90, 101, 700, 3_000))))
+        made = tuple(steps[-4:])
+        cost = held(grown(door, *made), gateway, (door.path, made))
+        if cost.turn > best[0]:
+            best = cost.turn, door, made
+    assert best[0] > 0
