@@ -47,6 +47,7 @@ FOLDER = Path(__file__).parent.parent / "out" / "regret"
 MOST = 12
 SEED = 20261125
 LEAST_ROUTES = 3
+LOSS = 0.04  # USD for a need that is lost: an answer without it is worth little, and its route is none to be sorry for
 
 
 T = TypeVar("T")
@@ -173,7 +174,7 @@ def measure(user: intermodal.Client, derived: Path, asked: Asked, candidate: Can
         endpoint=candidate.endpoint,
         summary=candidate.summary,
         estimate=candidate.score,
-        penalty=max(0.0, round(candidate.score - planned, 6)),
+        penalty=max(0.0, round(candidate.score - planned, 6)) + LOSS * candidate.lost,
         load=round(os.getloadavg()[0], 2),
     )
     ready = user.prepare(asked.request)

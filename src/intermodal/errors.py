@@ -8,6 +8,7 @@
     ├── InputError                 a file, URL or text cannot be taken          exit 3
     │   ├── InputMissing           nothing there, or not readable
     │   ├── InputEmpty             zero bytes, zero seconds, zero pages
+    │   │   └── NoContentFound     a file of silence, or of pages and pictures without words
     │   ├── InputBroken            truncated or undecodable
     │   ├── InputEncrypted         locked by a password
     │   ├── InputUnsupported       a kind that is not taken (yet)
@@ -116,6 +117,12 @@ class InputMissing(InputError):
 
 class InputEmpty(InputError):
     code = "input_empty"
+
+
+class NoContentFound(InputEmpty):
+    """Nothing was found in the files of a question, so no model was asked: one that is given nothing makes it up."""
+
+    code = "no_content_found"
 
 
 class InputBroken(InputError):

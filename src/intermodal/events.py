@@ -221,7 +221,7 @@ class Finished(Value, tag_field="event", tag="finished"):
     output, 0..1, together 1;
     ``said`` the answer as parts, where it was not words alone (calls of tools, blocks that go back as they came);
     ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also
-    where an answer was stopped because it repeated itself. ``endpoint`` is "" where nothing had to be called.
+    where an answer was stopped because it repeated itself.
     """
 
     endpoint: str

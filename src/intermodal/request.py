@@ -16,9 +16,11 @@ Tier = Literal["tiny", "small", "medium", "large", "frontier"]
 TIERS: tuple[Tier, ...] = ("tiny", "small", "medium", "large", "frontier")
 Zone = Literal["process", "machine", "network", "internet"]
 ZONES: tuple[Zone, ...] = ("process", "machine", "network", "internet")  # nearest first
-Aspect = Literal["words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment"]
+Aspect = Literal[
+    "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment", "comparison"
+]  # fmt: skip
 ASPECTS: tuple[Aspect, ...] = (
-    "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment",
+    "words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment", "comparison",
 )  # fmt: skip
 Quality = Literal["low", "medium", "high"]  # of a picture that is drawn
 PictureFormat = Literal["png", "jpeg", "webp"]

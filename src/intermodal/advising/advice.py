@@ -31,7 +31,8 @@ class Offer(Value):
             runs, from 4-bit to 16-bit weights; unknown where its size is.
         tier: the weakest link. weak: the default floor had to come down for it, as nothing stronger is at that place.
         strength: the answering model's, with its evidence, in words.
-        loses: aspects. misses: sentences about what is lost though it seems to be needed.
+        loses: aspects. misses: sentences about what is lost though it seems to be needed. lost: how many needs that
+            the question cannot be answered without.
         score: what the objective minimises. sends: it goes to some host.
         refused: why there is no route, nearest miss first; () where there is one.
         others: routes of the same use and place that come next, with the reason.
@@ -55,6 +56,7 @@ class Offer(Value):
     strength: str = ""
     loses: tuple[Aspect, ...] = ()
     misses: tuple[str, ...] = ()
+    lost: int = 0
     score: float = 0.0
     sends: bool = False
     refused: tuple[str, ...] = ()
@@ -76,7 +78,7 @@ class Kind(Value):
     @property
     def best(self) -> Offer | None:
         some = [offer for offer in self.offers if offer.there]
-        return min(some, key=lambda offer: (offer.weak, not offer.usd.known, offer.score), default=None)
+        return min(some, key=lambda offer: (offer.weak, offer.lost, not offer.usd.known, offer.score), default=None)
 
 
 class Fork(Value):

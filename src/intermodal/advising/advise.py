@@ -131,7 +131,7 @@ def _merged(kinds: list[Kind]) -> list[Kind]:
             found[kind.use] = kind
             continue
         pairs = zip(other.offers, kind.offers, strict=True)
-        best = tuple(min(pair, key=lambda each: (not each.there, each.score)) for pair in pairs)
+        best = tuple(min(pair, key=lambda each: (not each.there, each.lost, each.score)) for pair in pairs)
         found[kind.use] = msgspec.structs.replace(other, offers=best)
     return list(found.values())
 
@@ -226,6 +226,7 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         strength=route.answering.note,
         loses=route.loses,
         misses=route.warnings,
+        lost=route.lost,
         score=route.score,
         sends=bool(route.sends),
         others=tuple(f"{each.endpoint}: {each.reason}" for each in made.outranked[:OTHERS]),

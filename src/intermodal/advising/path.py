@@ -97,7 +97,7 @@ def _cheaper(question: Question, kinds: list[Kind], made: Offer) -> str:
     rivals = [kind.best for kind in kinds if kind.use not in ("cascade", "llm") and kind.best is not None]
     if not rivals:
         return "nothing reachable takes it as it is"
-    best = min(rivals, key=lambda offer: offer.score)
+    best = min(rivals, key=lambda offer: (offer.lost, offer.score))
     return f"{_number(question, made)} against {_number(question, best)}"
 
 

@@ -159,6 +159,8 @@ def check(question: Question) -> None:
     """Raise UsageError for what contradicts itself."""
     takes, makes = set(question.takes), question.makes
     there = {aspect for kind in takes for aspect in _HAS[kind]}
+    if sum(piece.kind == "image" for piece in question.parts) > 1:
+        there.add("comparison")
     for aspect in question.keep:
         if aspect not in there:
             raise UsageError(f"nothing that goes in has {aspect} to keep", where="--keep", todo="leave it out")

@@ -14,7 +14,7 @@ import msgspec
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import Value
-from intermodal.errors import IntermodalError, NoRoute
+from intermodal.errors import CallError, IntermodalError, NoRoute
 from intermodal.events import Event, Note, Replanned
 from intermodal.executor import check
 from intermodal.executor.call import Surprise
@@ -135,15 +135,16 @@ class Replanner:
             return
         await self._emit(Note(text=f"{surprise.reason}; {why}, so the run goes on as it is", step=surprise.step))
 
-    async def instead(self, failed: frozenset[str]) -> str:
+    async def instead(self, failed: frozenset[str], error: IntermodalError) -> str:
         """What would go on here under another policy, where this one leaves nobody: said, never done. "" for nothing.
 
-        A weaker endpoint does not stand in for one that is down unless the user lets it.
+        A weaker endpoint does not stand in for one that is down unless the user lets it. ``error``: what the run ends
+        with; where no call failed, nobody else would do better.
         """
         import anyio.to_thread
 
         planner, policy = self._world.plan_again, self._request.policy
-        if planner is None or policy.model:
+        if planner is None or policy.model or not isinstance(error, CallError):
             return ""
         options = {
             "--local": msgspec.structs.replace(policy, farthest="machine"),

@@ -46,7 +46,7 @@ async def _generate(course: Course, step: Call) -> Finished:
     messages = await offload(is_long(request.messages), assemble.messages, request, stands_for, names)
     facts = course.shop.opened.facts
     if nothing := await offload(is_long(request.messages), nothing_found, request, stands_for, facts):
-        return await _nothing_to_ask_about(course, step, nothing)
+        raise _nothing_to_ask_about(course, step, nothing)
     await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
     held = schema is not None and forced(endpoint.host, closable(schema.schema))
@@ -142,27 +142,23 @@ def brief(step: Call) -> bool:
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF
 
 
-async def _nothing_to_ask_about(course: Course, step: Call, missing: tuple[Nothing, ...]) -> Finished:
-    """Files in which nothing was found: a model would make something up, so it is not asked.
+def _nothing_to_ask_about(course: Course, step: Call, missing: tuple[Nothing, ...]) -> Exception:
+    """Files in which nothing was found: a model would make something up, so it is not asked, and that is an error.
 
-    The answer says what was not found, so no note does; of a video it may say one track alone.
+    A fallback may still look at pictures and pages in another way; silence stays silence. The error says what was not
+    found, so no note does; of a video it may say one track alone.
     """
-    shop, nothing = course.shop, sentence(missing)
+    shop = course.shop
     for op, part in list(shop.unsaid):
         if any(each.covers(op, part) for each in missing):
             del shop.unsaid[op, part]
-    if isinstance(course.shop.request.output, JsonOutput):
-        raise errors.InputEmpty(
-            f"{nothing[:-1]}, so there is nothing to fill the schema with",
-            todo="check the file, or ask without it",
-            step=step.id,
-        )
-    speaking.refuse_silence(course, step, nothing)
-    speaking.keep(course, step, nothing)
-    await course.shop.emit(TextDelta(text=nothing))
-    what = f"{step.endpoint} was not asked: a model that is given nothing makes something up"
-    await course.shop.emit(Note(text=what, step=step.id))
-    return course.finished(step, endpoint="")
+    error = errors.NoContentFound(
+        f"{sentence(missing)[:-1]}, so there is nothing to ask {step.endpoint} about",
+        todo="check the file, ask without it, or name a model that takes it as it is",
+        step=step.id,
+    )
+    seen = all(shop.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
+    return Reroute(error, step, "was given nothing of the files") if seen else error
 
 
 def _is_refusal(done: Done, speaker: Speaker) -> bool:

@@ -209,8 +209,8 @@ class Trip:
                     failures.append(failure)
                 else:
                     raise what_went_wrong(failure, failures[-1].error if failures else None) from None
-        error = (failures or self._too_long)[-1].error
-        instead = await replanner.instead(frozenset(failure.endpoint for failure in failures))
+        error = _said_last(failures or self._too_long)
+        instead = await replanner.instead(frozenset(failure.endpoint for failure in failures), error)
         if instead:
             error.todo = f"{error.todo}; {instead}" if error.todo else instead
         raise error
@@ -276,6 +276,15 @@ class Trip:
             self._send.send_nowait(event)
         except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
+
+
+def _said_last(failures: list[Reroute]) -> errors.IntermodalError:
+    """The error of a run that nobody could end: the last call that failed, or that the files hold nothing.
+
+    Where a model that sees was down, and a reader of text found nothing in the photo, it is the model that is missing.
+    """
+    calls = (failure.error for failure in reversed(failures) if isinstance(failure.error, errors.CallError))
+    return next(calls, failures[-1].error)
 
 
 def _may_replace(candidate: Candidate, failures: list[Reroute], shop: Workshop, world: World) -> bool:

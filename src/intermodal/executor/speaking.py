@@ -206,14 +206,6 @@ def output_of(course: Course, step: Call) -> Output:
     return SpeechOutput(format=output.format, voice=params.get("voice", output.voice))
 
 
-def refuse_silence(course: Course, step: Call, nothing: str) -> None:
-    """A model that would have spoken is not asked where nothing was found, and nobody else can say so aloud."""
-    if isinstance(output_of(course, step), SpeechOutput):
-        raise errors.InputEmpty(
-            f"{nothing.rstrip('.')}, so there is nothing to say", todo="check the file, or ask without it", step=step.id
-        )
-
-
 async def native(course: Course, step: Call, made: Made) -> Speech | None:
     """The sound of an answer that its model spoke; None where words were asked for."""
     output = course.shop.request.output

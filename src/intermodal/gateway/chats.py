@@ -227,7 +227,7 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
 
 def ended(said: told.Told, event: Finished) -> dict[str, str]:
     """Headers that are known at the end, and ``route``."""
-    return {"route": event.endpoint or told.NOBODY, **told.at_the_end(event.cost, said.attempts)}
+    return {"route": event.endpoint, **told.at_the_end(event.cost, said.attempts)}
 
 
 class Stream:

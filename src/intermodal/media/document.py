@@ -45,6 +45,10 @@ _MAX_OBJECTS = 20_000  # of a page that are looked at for figures
 _THIN = 3.0  # points: rules and borders are no figures
 _SAMPLE_SECONDS = 5.0  # for all sampled pages: probing has to end though a page is slow to draw
 _BACKGROUND = 0.9  # share of the page from which a drawn path is its background
+_STRAIGHT = 6  # segments of a path up to which it is a line, a rectangle or the like, and no letter
+_FEW = 12  # such paths, up to which they are frames and rules and not letters of a plotter
+_LOGO = 0.02  # share of the page under pictures, below which they are a logo beside the text
+_NO_TEXT = 2  # bytes: the end of a text of no characters
 _TODO = "check that the file is complete and opens elsewhere"
 
 _WORD = re.compile(r"[^\W_]{2,40}")
@@ -69,7 +73,7 @@ def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> 
     Pages are drawn as small as pictures are sampled, so that one measure serves both. A page of very many pixels,
     or one that cannot be drawn, stays unknown: sampling refuses nothing.
     """
-    scans = [page for page in probed.pages if page.chars < SCANNED_BELOW][:MAX_PAGES_SAMPLED]
+    scans = [page for page in probed.pages if page.chars < SCANNED_BELOW and not page.layer_only][:MAX_PAGES_SAMPLED]
     found: dict[int, tuple[Quantity, Quantity]] = {}
     until = time.monotonic() + _SAMPLE_SECONDS
     with fence.room(3 * len(data) + (768 << 20)), _opened(data) as document:
@@ -190,6 +194,7 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             pretokens=pretokens(words),
             figure_share=round(_figure_share(page, width, height), 3),
             words=_distinct(words),
+            layer_only=len(words) < SCANNED_BELOW and _has_only_its_layer(page, width, height, empty=not words.strip()),
         )
 
 
@@ -210,6 +215,55 @@ def _distinct(words: str) -> tuple[str, ...]:
         if len(found) >= MAX_WORDS_OF_PAGE:
             break
     return tuple(found)
+
+
+def _has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, empty: bool) -> bool:
+    """Whether nothing on a page of few characters can hold words beside its text layer.
+
+    Words may be in pictures (one as small as a logo counts where there is no text at all), in curves, which is how
+    letters are drawn as outlines, in text whose characters nobody can tell, and in what is laid over the page. A few
+    straight paths are a frame or a rule.
+    """
+    count = raw.FPDFPage_CountObjects(page.raw)
+    if count > _MAX_OBJECTS or _has_notes(page):
+        return False
+    rows, straight = [0] * _GRID, 0
+    textpage = page.get_textpage()
+    try:
+        for index in range(count):
+            thing = raw.FPDFPage_GetObject(page.raw, index)
+            kind = raw.FPDFPageObj_GetType(thing)
+            if kind == raw.FPDF_PAGEOBJ_IMAGE:
+                box = _bounds(thing)
+                if box is None or empty:
+                    return False
+                _mark(rows, (box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+            elif kind == raw.FPDF_PAGEOBJ_PATH:
+                straight += 1
+                if raw.FPDFPath_CountSegments(thing) > _STRAIGHT or straight > _FEW:
+                    return False
+            elif kind == raw.FPDF_PAGEOBJ_TEXT:
+                if raw.FPDFTextObj_GetText(thing, textpage.raw, None, 0) <= _NO_TEXT:
+                    return False
+            elif kind != raw.FPDF_PAGEOBJ_SHADING:
+                return False
+    finally:
+        textpage.close()
+    return sum(row.bit_count() for row in rows) < _LOGO * _GRID * _GRID
+
+
+def _has_notes(page: pypdfium2.PdfPage) -> bool:
+    """Whether stamps, filled fields or remarks lie over the page; links show nothing of their own."""
+    for index in range(raw.FPDFPage_GetAnnotCount(page.raw)):
+        note = raw.FPDFPage_GetAnnot(page.raw, index)
+        if not note:
+            return True
+        try:
+            if raw.FPDFAnnot_GetSubtype(note) not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP):
+                return True
+        finally:
+            raw.FPDFPage_CloseAnnot(note)
+    return False
 
 
 def _figure_share(page: pypdfium2.PdfPage, width: float, height: float) -> float:

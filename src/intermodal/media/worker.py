@@ -38,7 +38,7 @@ def probe(data: bytes, name: str) -> dict[str, Any]:
         probed = _decoder("video").probe(data, media_type, _decoder("image").text_density)
     else:
         probed = _decoder(kind).probe(data, media_type)
-    if kind == "document" and any(page.chars < SCANNED_BELOW for page in probed.pages):
+    if kind == "document" and any(page.chars < SCANNED_BELOW and not page.layer_only for page in probed.pages):
         probed = _decoder("document").sampled(data, probed, _decoder("image").text_density)
     found: dict[str, Any] = msgspec.to_builtins(probed)
     return found

@@ -1,29 +1,32 @@
 """What a request seems to need of its media, and what each way keeps of them.
 
-Stated aspects (``Policy.keep``) reject. Inferred ones only rank, by a small price, and annotate: a
-question can be misread, and a picture's text density is a presumption.
+Stated aspects (``Policy.keep``) reject. Of inferred ones, those the question cannot be answered without come before
+money and time: a route that loses one is taken only where no route that keeps it is within the limits. The others
+have a small price. All that is lost is said.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
 from intermodal.content import Kind
-from intermodal.media.steps import SCANNED_BELOW
+from intermodal.planner.pages import is_scanned
 from intermodal.plans.facts import PartFacts
 from intermodal.request import ASPECTS, Aspect
 
-# USD for losing what the question's words ask for: twenty seconds of waiting by default. An answer about a colour from
-# the text read in a photo is worth nothing; but a question can be misread, so it is no veto.
-QUESTION_PENALTY = 0.04
+# The price of losing what the question cannot be answered without: no money and no seconds buy it. An answer about a
+# colour from the text read in a photo is worth nothing, however quick it is; and how quick is often a guess.
+MUST_KEEP = math.inf
 FACT_PENALTY = 0.001  # USD for losing what the media's own facts suggest
+DETAIL_PENALTY = 0.04  # USD for losing detail where the rest is kept: small print, scenes of a film
 
 HAS: dict[Kind, tuple[Aspect, ...]] = {  # what there is to keep in each kind
     "text": ("words",),
     "image": ("words", "layout", "appearance", "figures"),
     "audio": ("words", "speakers", "tone", "timing"),
-    "video": ASPECTS,
+    "video": tuple(aspect for aspect in ASPECTS if aspect != "comparison"),
     "document": ("words", "layout", "appearance", "figures"),
 }
 KEEPS: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # way -> kind -> what it keeps
@@ -47,6 +50,8 @@ ONLY_SEEN: dict[Kind, tuple[str, ...]] = {  # ways in which nothing but the last
     "image": ("native", "resized", "frames"), "document": ("render",),
 }  # fmt: skip
 FOR_AN_EYE: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # what words on a page do not carry
+AS_IT_CAME = ("native", "resized", "frames", "read_along")  # ways in which a part arrives as the kind it is
+IN_WORDS = ("read", "describe", "both")  # ways after which several pictures are no longer seen side by side
 
 # Whole words of the question, each with the aspect it asks for. English only, and said so in the docs.
 _WORDS: dict[Aspect, str] = {
@@ -125,26 +130,30 @@ def _asks_colour(said: str) -> bool:
     return colour is not None and _IS.search(said, 0, colour.start()) is not None
 
 
-def needed(part: PartFacts, question: frozenset[Aspect]) -> dict[Aspect, float]:
-    """What this part is probably needed for, and the price of losing it."""
+def needed(part: PartFacts, question: frozenset[Aspect], *, compared: bool = False) -> dict[Aspect, float]:
+    """What this part is probably needed for, and the price of losing it.
+
+    ``compared``: it is one of several pictures, so a question about what they show may be about all of them together.
+    """
     there = HAS[part.kind] if part.frames <= 1 else (*HAS[part.kind], "motion")
-    needs: dict[Aspect, float] = {aspect: QUESTION_PENALTY for aspect in there if aspect in question}
+    needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in there if aspect in question}
     looks = any(aspect in FOR_AN_EYE for aspect in needs)
-    suggested = _suggested(part)
-    for aspect in suggested:
+    for aspect in _suggested(part):
         # A question that is not about looks is about what is written, where anything is: without it nothing is left.
         plain = aspect == "words" and part.kind in ("image", "document") and not looks
-        # And where nothing is written, it is about what is shown.
-        shown = aspect == "appearance" and part.kind == "image" and "words" not in (*suggested, *question)
-        needs.setdefault(aspect, QUESTION_PENALTY if plain or shown else FACT_PENALTY)
+        # And one that is not about words is about what a picture shows, unless the picture is a page of text.
+        shown = aspect == "appearance" and part.kind == "image" and "words" not in question
+        needs.setdefault(aspect, MUST_KEEP if plain or shown else FACT_PENALTY)
     if figured_pages(part):
-        needs["figures"] = QUESTION_PENALTY
+        needs["figures"] = MUST_KEEP
+    if compared and part.kind == "image" and any(needs.get(aspect) == MUST_KEEP for aspect in FOR_AN_EYE):
+        needs["comparison"] = MUST_KEEP
     return needs
 
 
 def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
     """Pages beside whose words something is drawn or pictured; scans are not among them."""
-    return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and page.chars >= SCANNED_BELOW)
+    return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not is_scanned(page))
 
 
 def figured_pages(part: PartFacts) -> tuple[int, ...]:
@@ -155,7 +164,7 @@ def figured_pages(part: PartFacts) -> tuple[int, ...]:
     return tuple(
         page.number
         for page in part.pages
-        if page.figure_share >= FIGURE_SHARE and SCANNED_BELOW <= page.chars < FIGURE_CHARS
+        if page.figure_share >= FIGURE_SHARE and page.chars < FIGURE_CHARS and not is_scanned(page)
     )
 
 
@@ -173,13 +182,23 @@ def _suggested(part: PartFacts) -> tuple[Aspect, ...]:
         return (*spoken, "appearance") if empty else spoken or ("words",)
     if part.kind == "document" and part.pages:
         return ("words", "figures") if pages_with_figures(part) else ("words",)
-    if part.kind == "image" and part.text_density.known:
-        if part.text_density.mid >= DENSE:
-            return ("words", "layout")
-        if part.text_density.mid <= SPARSE:
-            written = part.text_density.high > 0 and part.letters.known and part.letters.mid >= WRITTEN
-            return ("words", "appearance") if written else ("appearance",)
+    if part.kind == "image":
+        return _pictured(part)
     return ()
+
+
+def _pictured(part: PartFacts) -> tuple[Aspect, ...]:
+    """Of a picture: a page of text is about its words; any other about what it shows, and its words where it has some.
+
+    Of a picture that nobody looked at, either may be needed.
+    """
+    density = part.text_density
+    if not density.known:
+        return ("words", "appearance")
+    if density.mid >= DENSE:
+        return ("words", "layout")
+    written = density.high > 0 and (part.letters.mid >= WRITTEN if part.letters.known else density.mid > SPARSE)
+    return ("words", "appearance") if written else ("appearance",)
 
 
 def kept(way: str, kind: Kind) -> tuple[Aspect, ...]:
@@ -187,12 +206,14 @@ def kept(way: str, kind: Kind) -> tuple[Aspect, ...]:
     return KEEPS.get(way, {}).get(kind, HAS[kind])
 
 
-def lost(way: str, part: PartFacts) -> tuple[Aspect, ...]:
+def lost(way: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, ...]:
     """What a way loses of this part. A page without drawings has no figures to lose."""
     keeps = kept(way, part.kind)
     gone: tuple[Aspect, ...] = tuple(aspect for aspect in HAS[part.kind] if aspect not in keeps)
     if part.kind == "image" and part.frames > 1 and way != "frames":
         gone = (*gone, "motion")  # it is the first frame that goes
+    if compared and part.kind == "image" and way in IN_WORDS:
+        gone = (*gone, "comparison")
     if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
         return tuple(aspect for aspect in gone if aspect != "figures")
     return gone

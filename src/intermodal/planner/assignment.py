@@ -17,10 +17,10 @@ from intermodal.costing.tokens import (
 )
 from intermodal.planner.case import Case
 from intermodal.planner.pieces import at_each
-from intermodal.planner.way import NO_TIER, Way, natives
+from intermodal.planner.way import NO_TIER, Loss, Way, natives
 from intermodal.quantity import Quantity
 
-LEFT_OUT_PENALTY = 0.01  # USD for not reading every page: as much as losing what the question asks for
+LEFT_OUT_PENALTY = 0.01  # USD for not reading every page
 
 
 class Assignment(Struct, eq=False, gc=False):
@@ -31,7 +31,8 @@ class Assignment(Struct, eq=False, gc=False):
         made: tokens that converters write. cost: USD of the conversions.
         before: seconds until all conversions are done, loading included. load: that loading.
         memory: bytes of the local converters that are not loaded yet, which are ``cold``.
-        missed: inferred needs that are lost. kept: aspects that no part loses. tier: the weakest converter.
+        diverted, lost: as of the ways (``way.py``), added up. missed: inferred needs that are lost, of any weight.
+        kept: aspects that no part loses. tier: the weakest converter.
         held: what limits of a request are about.
     """
 
@@ -47,12 +48,19 @@ class Assignment(Struct, eq=False, gc=False):
     memory: Levels
     pictures: int
     penalty: float
+    diverted: int
+    lost: int
     missed: int
     kept: int
     tier: int
     cold: frozenset[str]
     left_out: int
     held: Held
+
+    @property
+    def loss(self) -> Loss:
+        """What no money and no seconds buy."""
+        return self.diverted, self.lost
 
 
 def assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
@@ -93,6 +101,7 @@ def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
         made=summed([way.made for way in chosen]), cost=summed([way.cost for way in chosen]),
         before=before, load=load, memory=memory, pictures=held.pictures, held=held,
         penalty=sum(way.penalty for way in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
+        diverted=sum(way.diverted for way in chosen), lost=sum(way.lost for way in chosen),
         missed=sum(len(way.missed) for way in chosen) + (1 if left_out else 0),
         kept=len({aspect for way in chosen for aspect in way.keeps} - lost),
         tier=min((way.tier for way in chosen), default=NO_TIER), cold=frozenset(cold), left_out=left_out,

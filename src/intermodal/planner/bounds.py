@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from intermodal.costing.levels import MID
 from intermodal.costing.native import Book
@@ -17,7 +18,7 @@ from intermodal.planner.case import Case
 from intermodal.planner.index import Group
 from intermodal.planner.score import UNKNOWN
 from intermodal.planner.survivors import Row
-from intermodal.planner.way import Way, natives
+from intermodal.planner.way import Loss, Way, natives
 
 Coefficients = tuple[float, float, float, float]  # score of a call, and per token of text, of pictures, of sound
 Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
@@ -92,14 +93,17 @@ class Shape(Struct, frozen=True, gc=False):
 class Fan(Struct, eq=False):
     """The open ways of every bundle, for endpoints that take the same kinds in the same place.
 
-    ``waits``: some conversion is done over a network. ``tier``: the strongest the conversions can be. ``shapes``: by
-    book of rules (None takes what goes in as it is for nothing) and by weights.
+    ``waits``: some conversion is done over a network. ``tier``: the strongest the conversions can be. ``least``: the
+    least they lose. ``shapes``: by book of rules (None takes what goes in as it is for nothing) and by weights.
+    ``every``: the fan with the ways that lose more, where the ends of the frontier are asked for.
     """
 
     usable: list[list[Way]]
     waits: bool
     tier: int
+    least: Loss
     shapes: dict[tuple[Book | None, Weights, bool], Shape]
+    every: Fan | None = None
 
     def shape(self, book: Book | None, weighed: Weights, waits: bool = False) -> Shape:
         """The bundles under some weights; ``waits``: conversions over a network take their time."""
@@ -168,6 +172,10 @@ class Hull(Struct, eq=False):
     sound: float
     book: Book
     fan: Fan
+
+    def lossy(self) -> Hull:
+        """The same with the ways that lose more than need be, which are cheaper or faster."""
+        return self if self.fan.every is None else replace(self, fan=self.fan.every)
 
     def bound(self, rates: Rates, weighed: Weights) -> float:
         """The least score of a route to an endpoint with these rates.

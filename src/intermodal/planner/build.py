@@ -111,6 +111,8 @@ class Builder:
             summary=f"{before.summary}, spoken by {ends[-1].endpoint}" if len(ends) > 1 else before.summary,
             takes=takes,
             counted=self._counted(route, takes),
+            lost=route.demand.lost,
+            diverted=route.demand.diverted,
             checks=(*before.checks, *self._checks(route, last)),
         )
 

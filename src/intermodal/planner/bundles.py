@@ -28,6 +28,7 @@ class Bundle(Struct):
             sound made from them.
         needs: aspects they are probably needed for, with the price of losing each.
         pages: per part, the pages wanted (documents only). whole: they are all the pages there are.
+        compared: pictures that are some of several, which a question may be about together.
     """
 
     kind: Kind
@@ -41,6 +42,7 @@ class Bundle(Struct):
     needs: dict[Aspect, float]
     pages: list[tuple[PageFacts, ...]]
     whole: bool = True
+    compared: bool = False
 
     @property
     def title(self) -> str:
@@ -61,12 +63,13 @@ def bundled(
     fine: dict[Shape, Bundle] = {}
     shapes = [_shape(part, detail) for part, detail in media]
     coarse = len(set(shapes)) > FINE_BUNDLES
+    compared = sum(part.kind == "image" for part, _ in media) > 1
     by_shape: dict[Shape, Bundle] = {}
     for (part, detail), shape in zip(media, shapes, strict=True):
         alone = bool(policy.private or part.outcomes)  # its name, or what was made of it, sets it apart
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
-            needs = needed(part, question | _shown(part) if labelled else question)
+            needs = needed(part, question | _shown(part) if labelled else question, compared=compared)
             private = is_private(policy, part)
             size = _size_class(part) if coarse and part.kind != "video" else shape
             key: Shape = (
@@ -75,6 +78,7 @@ def bundled(
             bundle = fine.get(key)
             if bundle is None:
                 bundle = fine[key] = _bundle(part, private, policy, needs)
+                bundle.compared = compared and part.kind == "image"
             by_shape[shape] = bundle
         bundle.parts.append(part)
         bundle.shapes.append(shape)

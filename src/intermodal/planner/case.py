@@ -70,6 +70,7 @@ class Case(Struct):
         tight: nobody has room, money and time for an answer as long as the request allows; it is shrunk to what
             there is.
         hopeful: nobody surely has room for the tools, which nobody can count; who has it if they are few may try.
+        hopeful_pictures: the same of pictures, where whoever surely has room loses what the question needs of them.
     """
 
     request: Request
@@ -114,10 +115,16 @@ class Case(Struct):
     voice: Voice | None
     tight: bool = False
     hopeful: bool = False
+    hopeful_pictures: bool = False
 
     @property
     def policy(self) -> Policy:
         return self.request.policy
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the plan is made again while it runs."""
+        return any(part.outcomes for part in self.facts.parts)
 
     def tells(self, eye: Endpoint) -> bool:
         """Whether who describes a picture is told the question; what may not leave does not go along elsewhere."""

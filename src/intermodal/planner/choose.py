@@ -12,7 +12,7 @@ from intermodal.catalog.nouns import Catalog
 from intermodal.errors import NoRoute
 from intermodal.planner import rules
 from intermodal.planner.again import may_follow
-from intermodal.planner.aspects import QUESTION_PENALTY
+from intermodal.planner.aspects import MUST_KEEP
 from intermodal.planner.build import Builder
 from intermodal.planner.case import Case, digest, make_case
 from intermodal.planner.exploration import explored, note_of
@@ -23,7 +23,7 @@ from intermodal.planner.remedies import remedy
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
 from intermodal.planner.voice import Voice
-from intermodal.planner.words import headline, policy_line
+from intermodal.planner.words import headline, joined, policy_line
 from intermodal.plans import numbers
 from intermodal.plans.facts import Facts, Outcome
 from intermodal.plans.machine import Machine
@@ -76,6 +76,7 @@ def decide(case: Case) -> Decision:
     if not settled.found.routes and _too_many_tools(case, settled):
         case.hopeful = True
         settled = settle(case, left)
+    settled = _losing_less(case, left, settled)
     if not settled.found.routes:
         raise no_route(case, [*left.refused, *settled.found.refused])
     best = settled.found.routes[0]
@@ -98,18 +99,46 @@ def _too_many_tools(case: Case, settled: Settled) -> bool:
     return bool(case.request.tools) and any(row.rule == "context" for row in settled.found.refused)
 
 
+def _losing_less(case: Case, left: Survivors, settled: Settled) -> Settled:
+    """The search once more where what was found loses something that a model with room for it would keep.
+
+    Room is found in an answer shorter than the stated limit, which is a limit and no need; and in pictures of which
+    nobody knows how many tokens they take, counted at their fewest.
+    """
+    if case.resumed or not any(group.inputs - {"text"} for group in left.by_job[case.job]):
+        return settled
+    stated = case.request.sampling.max_tokens is not None
+    for hopeful in (False, True):
+        if settled.found.routes and settled.found.routes[0].loss == (0, 0):
+            break
+        before = case.tight, case.hopeful_pictures
+        case.tight, case.hopeful_pictures = stated, hopeful
+        if before == (case.tight, case.hopeful_pictures):
+            continue
+        other = settle(case, left)
+        if _loses_less(other, settled):
+            settled = other
+        else:
+            case.tight, case.hopeful_pictures = before
+    return settled
+
+
+def _loses_less(other: Settled, settled: Settled) -> bool:
+    mine, now = other.found.routes, settled.found.routes
+    return bool(mine) and (not now or mine[0].loss < now[0].loss)
+
+
 def _fallbacks(case: Case, routes: list[Route], chosen: Route) -> list[Route]:
     """The best route of each other endpoint; those that keep what the question asks for before those that do not.
 
     A fallback is taken without anybody looking: one that would answer about a colour from text read in a photo
     comes only after those that see.
     """
-    most = chosen.demand.penalty + QUESTION_PENALTY / 2
     good: dict[str, Route] = {}
     rest: dict[str, Route] = {}
     for route in routes:
         if route.endpoint.id != chosen.endpoint.id:
-            (good if route.demand.penalty < most else rest).setdefault(route.endpoint.id, route)
+            (good if route.loss <= chosen.loss else rest).setdefault(route.endpoint.id, route)
     found = [*good.values(), *(route for name, route in rest.items() if name not in good)][:FALLBACKS]
     if found and all(_leans_on(route, chosen) for route in found):
         # Nothing would be left if the chosen one could not be reached.
@@ -187,6 +216,7 @@ def describe(decision: Decision) -> Plan:
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
     said = [
         *decision.said,
+        *found.search.kept_out(chosen),
         *floor_notes(case, decision.left, decision.settled, chosen),
         *notes(case, chosen, head, found.routes),
         *([note_of(decision.explored.endpoint.id)] if decision.explored is not None else ()),
@@ -250,6 +280,8 @@ def compare(case: Case, route: Route, chosen: Route) -> str:
         return "equal in every number, and the conversation stays with the endpoint of its last turn"
     if route.key < chosen.key:
         return "better by the objective, but the conversation stays with the endpoint of its last turn"
+    if route.loss > chosen.loss:
+        return _loses_more(case, route, chosen)
     objective = case.policy.objective
     mine, best = route, chosen
     if objective == "fastest" and mine.seconds != best.seconds:
@@ -284,6 +316,18 @@ def _same_time(mine: Route, best: Route) -> str:
     if mine.cost == math.inf:
         return "same time, and its price is not known"
     return f"same time, {_money(mine.cost)} > {_money(best.cost)}"
+
+
+def _loses_more(case: Case, route: Route, chosen: Route) -> str:
+    """What a route gives up that no price and no speed makes up for."""
+    pairs = zip(case.bundles, route.assignment.ways, chosen.assignment.ways, strict=True)
+    for bundle, way, better in pairs:
+        if way.diverted > better.diverted:
+            return f"{bundle.title} would not reach the named model as it is"
+        gone = [each for each in way.missed if each not in better.missed and bundle.needs.get(each) == MUST_KEEP]
+        if gone:
+            return f"loses {joined(list(gone))} of {bundle.title}"
+    return "loses more of what the question seems to need"
 
 
 def _sum(case: Case, route: Route) -> str:

@@ -7,6 +7,7 @@ import math
 
 from intermodal.costing.levels import HIGH, MID
 from intermodal.costing.native import Book
+from intermodal.planner.aspects import DETAIL_PENALTY
 from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.case import Case
 from intermodal.planner.way import Natives, Way, natives
@@ -55,26 +56,33 @@ def _weigh(case: Case, way: Way, taken: Natives) -> tuple[tuple[float, ...], ...
     tokens = way.text[MID] + sum(each[MID] for each in taken)
     high = way.text[HIGH] + sum(each[HIGH] for each in taken)
     fixed = cost + value * (time + tokens * READING) + way.penalty
+    quick = (time + tokens * READING, cost)
+    loss = (float(way.diverted), float(way.lost))
     return (
-        *((fixed + tokens * price,) for price in TOKEN_PRICES),
-        (time + tokens * READING, cost),
+        *((*loss, fixed + tokens * price) for price in TOKEN_PRICES),
+        (*loss, *quick),
+        (*loss, cost, time),
+        (*loss, -float(way.tier), float(len(way.missed)), cost, time),
+        # A converter stronger than the answer makes no route stronger.
+        (*loss, -float(min(way.tier, LARGE)), float(len(way.missed)), cost, time),
+        (float(len(way.converters)), *loss, way.penalty, time),
+        # What no price buys may still be beyond a limit: then some of it has to go, best where it helps most.
+        *((fixed + tokens * price + DETAIL_PENALTY * sum(loss),) for price in TOKEN_PRICES),
+        quick,
         (cost, time),
         (high,),
         (sum(count[HIGH] for count in way.pictures.values()), time),
-        (-float(way.tier), float(len(way.missed)), cost, time),
-        # A converter stronger than the answer makes no route stronger.
-        (-float(min(way.tier, LARGE)), float(len(way.missed)), cost, time),
-        (float(len(way.converters)), way.penalty, time),
     )
 
 
-WEIGHTINGS = len(TOKEN_PRICES) + 7
+WEIGHTINGS = 2 * len(TOKEN_PRICES) + 9
 
 
 def _figures(one: Assignment) -> tuple[float, ...]:
     return (
         *one.text[1:], *one.image[1:], *one.audio[1:], *one.cost[1:], *one.before[1:], one.memory[HIGH],
-        float(one.pictures), one.penalty, float(one.missed), -float(one.kept), -float(one.tier),
+        float(one.pictures), one.penalty, float(one.diverted), float(one.lost),
+        float(one.missed), -float(one.kept), -float(one.tier),
     )  # fmt: skip
 
 

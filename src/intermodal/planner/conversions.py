@@ -122,6 +122,8 @@ class Conversion:
         if bundle.kind == "document" and way.left_out:
             steps.append(_select_step(part, source, passage, bundle, place))
             source = f"step:{steps[0].id}"
+        if way.name == "read_along":
+            ends.append(source)
         warmed: set[str] = set()
         for piece in passage.pieces:
             of = made[piece.of] if piece.of >= 0 else source
@@ -180,7 +182,7 @@ class Conversion:
 
 def _own_aspects(piece: Piece, way: Way) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
     """What a step keeps and loses: of several that stand for a part, its own share."""
-    if way.name in ("mixed", "figured", "watch", "both"):
+    if way.name in ("mixed", "figured", "watch", "both", "read_along"):
         if not piece.shown:
             return (), ()
         own = STEP_LOSES.get(piece.op, ())

@@ -45,6 +45,8 @@ class Demand(Struct, frozen=True, gc=False):
     memory: float
     pictures: int
     penalty: float
+    diverted: int
+    lost: int
     missed: int
     kept: int
     tier: int
@@ -95,7 +97,8 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     return Demand(
         text=text, image=image, audio=audio, sound=assignment.sound, total=total,
         cost=assignment.cost, before=assignment.before, memory=assignment.memory[HIGH], pictures=assignment.pictures,
-        penalty=assignment.penalty, missed=assignment.missed, kept=assignment.kept, tier=assignment.tier,
+        penalty=assignment.penalty, diverted=assignment.diverted, lost=assignment.lost,
+        missed=assignment.missed, kept=assignment.kept, tier=assignment.tier,
         held=assignment.held,
         again=answer_wanted(case) + REPAIR[HIGH] if repaired else 0.0, cold=assignment.cold,
         calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered else 0.0,
@@ -104,12 +107,15 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
 
 
 def held_tokens(case: Case, endpoint: str, needs: Demand) -> float:
-    """What a context has to hold, as a limit: the high estimate, but for tools.
+    """What a context has to hold, as a limit: the high estimate, but for tools and perhaps for pictures.
 
     How a template writes tools is mostly not known, and the high end of that would refuse what fits. So they count as
     what is typical, and as the least where nobody would have room otherwise; a server that says no is believed.
+    So do pictures, of which many models do not say how many tokens they take, where they would be lost otherwise.
     """
     found = needs.total[HIGH]
+    if case.hopeful_pictures:
+        found += needs.image[LOW] - needs.image[HIGH]
     if needs.tools[HIGH] == needs.tools[LOW]:
         return found
     facts = case.facts.tools

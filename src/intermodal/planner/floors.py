@@ -35,12 +35,14 @@ class Settled(Struct):
     """The floors under which routes were found (or nothing was, even under the lowest).
 
     ``top`` is where the search began; ``passed_over`` has the converters between the two, and what keeps them out.
+    ``instead`` is the route under the higher floor that loses more, where the floor came down for that.
     """
 
     floors: Floors
     found: Found
     top: Floors
     passed_over: list[Refused]
+    instead: Route | None = None
 
 
 def settle(case: Case, left: Survivors) -> Settled:
@@ -55,9 +57,24 @@ def settle(case: Case, left: Survivors) -> Settled:
         settled = Settled(floors, Search(case, left, floors).run(), top, [])
         if settled.found.routes:
             settled.passed_over = _passed_over(case, left, top, floors)
-            return settled
+            return _keeping_more(case, left, settled) or settled
     assert settled is not None
     return settled
+
+
+def _keeping_more(case: Case, left: Survivors, settled: Settled) -> Settled | None:
+    """A weaker endpoint that keeps what the question needs, where the chain that was found loses it and is no stronger.
+
+    Five pictures described one by one by a weak eye are not compared, however strong the model is that reads of them.
+    """
+    best, floors = settled.found.routes[0], settled.floors
+    if not best.demand.lost or best.tier >= floors.answer:
+        return None
+    lower = Floors(best.tier, floors.hear, floors.read, floors.see)
+    found = Search(case, left, lower).run()
+    if not found.routes or found.routes[0].loss >= best.loss:
+        return None
+    return Settled(lower, found, settled.top, settled.passed_over, best)
 
 
 def _strongest(case: Case, left: Survivors) -> Floors:
@@ -97,6 +114,13 @@ def floor_notes(case: Case, left: Survivors, settled: Settled, chosen: Route) ->
     if case.policy.at_least is not None:
         return []
     floors = settled.floors
+    if settled.instead is not None:
+        before = settled.instead
+        return [
+            f"{chosen.endpoint.id} is {tier_name(chosen.tier)}, below the floor {tier_name(DEFAULT_FLOOR)}, and keeps "
+            f"what the question seems to need; {before.endpoint.id} would lose it, "
+            f"with a weakest link that is {tier_name(before.tier)}, too"
+        ]
     low: list[tuple[Job, int]] = []
     if floors.answer < DEFAULT_FLOOR and case.named is None:
         low.append((case.job, floors.answer))

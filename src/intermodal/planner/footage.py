@@ -24,7 +24,7 @@ from intermodal.media.steps import (
     most_frames,
 )
 from intermodal.planner import pieces
-from intermodal.planner.aspects import FACT_PENALTY, QUESTION_PENALTY, SPARSE, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, SPARSE, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.way import Conversions, Params, Passage, Picture, Piece, Way, make_way
@@ -151,12 +151,12 @@ def _missed(part: PartFacts, spread: Spread) -> float:
     if spread.rule != "scenes":
         return small
     expected = max(1.0, expected_scenes(part.seconds.mid, part.cuts)[MID])
-    return small + QUESTION_PENALTY * max(0.0, 1.0 - spread.most / expected)
+    return small + DETAIL_PENALTY * max(0.0, 1.0 - spread.most / expected)
 
 
 def _aspects(part: PartFacts, sound: Track, sight: Track) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
     """What a pair of tracks keeps and loses. What is not there (the tone of a silent film) is not lost."""
-    there: set[Aspect] = set(ASPECTS)
+    there: set[Aspect] = set(HAS["video"])
     kept: set[Aspect] = set(_SEEN[sight.name])
     if sound.name == "silent":
         there -= {"speakers", "tone", "alignment"}

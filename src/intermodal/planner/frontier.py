@@ -48,6 +48,7 @@ def _beats(other: Route, route: Route) -> bool:
         other.cost <= route.cost
         and other.seconds <= route.seconds
         and other.tier >= route.tier
+        and other.loss <= route.loss
         and other.demand.penalty <= route.demand.penalty
     )
 

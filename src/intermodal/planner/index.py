@@ -88,7 +88,7 @@ class Group(Struct, eq=False):
 
     @property
     def cannot_read(self) -> bool:
-        """It sees, and is too weak an eye to be taken to read what is written in a picture."""
+        """It sees, and is known to be too weak an eye to read what is written in a picture."""
         return self.lane[2]
 
     def tier(self, task: Task) -> int:
@@ -261,7 +261,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
     inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in HERE
     strongest = max(tiers.values(), default=0)
-    cannot_read = "image" in inputs and _reading(tiers, strongest) < READS
+    cannot_read = "image" in inputs and bool(tiers) and _reading(tiers, strongest) < READS
     return Group(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
         tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read), books={}, sheets={},

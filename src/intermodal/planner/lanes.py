@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from intermodal.costing.levels import HIGH, MID
 from intermodal.costing.native import Book
 from intermodal.planner import rules
+from intermodal.planner.aspects import AS_IT_CAME
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.bounds import Coefficients, Fan, Hull, Weights, dear
 from intermodal.planner.bundles import Bundle
@@ -75,11 +77,28 @@ def _line(each: Assignment, weighed: Weights) -> tuple[float, float, float, floa
     return fixed, each.text[MID], each.image[MID], each.audio[MID]
 
 
-class Lanes:
-    """The lanes of one search, made when first needed."""
+def _fanned(usable: list[list[Way]]) -> Fan:
+    waits = any(way.network[MID] > 0 for choices in usable for way in choices)
+    tier = min((max([way.tier for way in choices]) for choices in usable), default=NO_TIER)
+    least = [min(way.loss for way in choices) for choices in usable]
+    return Fan(usable, waits, tier, (sum(each[0] for each in least), sum(each[1] for each in least)), {})
 
-    def __init__(self, case: Case, choices: list[list[Way]]) -> None:
+
+def _least_lost(choices: list[Way]) -> list[Way]:
+    least = min(way.loss for way in choices)
+    return [way for way in choices if way.loss == least]
+
+
+def _differ_in_loss(choices: list[Way]) -> bool:
+    return any(way.loss != choices[0].loss for way in choices)
+
+
+class Lanes:
+    """The lanes of one search, made when first needed. ``ends``: what is cheapest and fastest is asked for, too."""
+
+    def __init__(self, case: Case, choices: list[list[Way]], *, ends: bool = False) -> None:
         self.case = case
+        self._ends = ends
         self.choices = choices
         self._counted = [way for choices in choices for way in choices if way.odd or way.name == "native"]
         self._closed: dict[Book, tuple[int, ...]] = {}
@@ -114,6 +133,8 @@ class Lanes:
             reasons: list[Reason] = []
             good: list[Way] = []
             for each in choices:
+                if each.name == "read_along" and not group.cannot_read:
+                    continue
                 way = unread(each, bundle) if group.cannot_read else each
                 reason = rules.of_way(group, way, bundle, self.case)
                 if reason is None:
@@ -122,7 +143,7 @@ class Lanes:
                     reasons.append(reason)
             if not good:
                 return bundle, reasons
-            found.append(for_itself(bundle, good))
+            found.append(as_named(self.case, bundle, for_itself(bundle, good)))
         return found
 
     def assignments(self, group: Group) -> list[Assignment]:
@@ -151,18 +172,21 @@ class Lanes:
         """The hull of a row."""
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
-            return Hull(self.case, 0.0, sound, row.book, Fan([], False, NO_TIER, {}))
+            return Hull(self.case, 0.0, sound, row.book, _fanned([]))
         return Hull(
             self.case, self._text(row.tokenizer, row.forced_json, row.tool_rule), 0.0, row.book, self._fan(usable)
         )
 
     def _fan(self, usable: list[list[Way]]) -> Fan:
-        """The fan of these ways, shared by all rows to which they are open."""
+        """The fan of these ways, shared by all rows to which they are open: of each bundle those that lose the least.
+
+        The others are for want of room, money or time, and are looked at where nothing else is within the limits.
+        """
         found = self._fans.get(id(usable))
         if found is None:
-            waits = any(way.network[MID] > 0 for choices in usable for way in choices)
-            tier = min((max([way.tier for way in choices]) for choices in usable), default=NO_TIER)
-            found = self._fans[id(usable)] = Fan(usable, waits, tier, {})
+            found = self._fans[id(usable)] = _fanned([_least_lost(choices) for choices in usable])
+            if self._ends and any(map(_differ_in_loss, usable)):
+                found.every = _fanned(usable)
         return found
 
     def _text(self, tokenizer: str, forced: bool, tool_rule: str) -> float:
@@ -177,6 +201,20 @@ class Lanes:
 
 
 AS_PICTURE = ("native", "resized")
+
+
+def as_named(case: Case, bundle: Bundle, good: list[Way]) -> list[Way]:
+    """A model that was named and takes these parts as they are gets them so: every other way diverts them.
+
+    Whoever asks for the cheapest or the fastest route says otherwise, and so does a part that something was made of
+    already.
+    """
+    if case.named is None or case.policy.objective in ("cheapest", "fastest") or case.resumed:
+        return good
+    if not any(way.name in AS_IT_CAME for way in good):
+        return good
+    count = len(bundle.parts)
+    return [way if way.name in AS_IT_CAME else replace(way, diverted=count, weighed={}, options={}) for way in good]
 
 
 def for_itself(bundle: Bundle, good: list[Way]) -> list[Way]:

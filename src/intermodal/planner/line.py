@@ -58,7 +58,7 @@ class Line:
         bound = FIRST
         if self._by_number and not (special and any(group.number in special for group in row.groups)):
             least = least_coefficients(self.case, row, self._weights)
-            bound = (hull.bounds(least, self._weights, counted=False)[0],)
+            bound = (*hull.fan.least, hull.bounds(least, self._weights, counted=False)[0])
         # A number before all classes: at the same bound a row is opened before any class is priced.
         self._entries.append((bound, -1 - len(self._entries), RowInLine(row, hull)))
 
@@ -83,5 +83,6 @@ class Line:
         else:
             numbers = hull.bounds(known_coefficients(case, row, self._weights), self._weights)
         for group, ideal, number in zip(row.groups, row.ideals, numbers, strict=True):
-            bound: Key = (number,) if self._by_number else least_key(case, number, min(group.strongest, hull.fan.tier))
+            tier = min(group.strongest, hull.fan.tier)
+            bound: Key = least_key(case, hull.fan.least, number, tier)
             yield InLine(FIRST if group.number in case.special else bound, group, row, hull, ideal)

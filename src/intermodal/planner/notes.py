@@ -32,6 +32,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) 
             f"{chosen.rates.context:,.0f} tokens are taken for granted"
         )
     found += _tools_perhaps_too_long(case, chosen)
+    found += _pictures_perhaps_too_long(case, chosen)
     found += _untold(case, candidate)
     found += _started(case, candidate)
     if case.request.tools and case.request.tool_choice != "none":
@@ -57,6 +58,17 @@ def _tools_perhaps_too_long(case: Case, chosen: Route) -> list[str]:
     return [
         f"{count} tool{'s' * (count > 1)} may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; "
         f"how the template of {chosen.endpoint.id} writes them is not known, so it may refuse"
+    ]
+
+
+def _pictures_perhaps_too_long(case: Case, chosen: Route) -> list[str]:
+    """Where all would not fit if the pictures took the most that they may take."""
+    (low, _, high), context = chosen.demand.image, chosen.rates.context
+    if case.job == "transcribe" or low == high or chosen.demand.total[HIGH] + chosen.numbers.cap <= context:
+        return []
+    return [
+        f"pictures may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; how many "
+        f"{chosen.endpoint.id} counts is not known, so it may refuse"
     ]
 
 

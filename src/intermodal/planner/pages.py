@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from intermodal.media.steps import SCANNED_BELOW
 from intermodal.plans.facts import PageFacts
 
-SCANNED_BELOW = 16  # characters: a page number or a stamp is not a text layer
 _PAGE_ASKED = re.compile(r"\bpages?\s+(\d{1,5})(?:\s*(?:-|to|and|,)\s*(\d{1,5}))?", re.IGNORECASE)
 _COMMON_WORDS = (
     "a an and are as at be by can could did do does for from had has have he her his how i if in into is it "
@@ -20,8 +20,11 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 
 
 def is_scanned(page: PageFacts) -> bool:
-    """The page has no text layer worth the name, so it must be seen or read."""
-    return page.chars < SCANNED_BELOW
+    """The page has no text layer worth the name, and something else on it that may hold words: it is seen or read.
+
+    A page number or a stamp on a scan is no text layer; five letters on a page with nothing else are all there is.
+    """
+    return page.chars < SCANNED_BELOW and not page.layer_only
 
 
 def numbers(pages: Iterable[PageFacts]) -> tuple[int, ...]:

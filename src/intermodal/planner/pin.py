@@ -55,6 +55,8 @@ def answers_a_call(request: Request) -> bool:
 
 
 def _worth_it(case: Case, mine: Route, best: Route) -> bool:
+    if best.loss != mine.loss:
+        return best.loss < mine.loss
     objective = case.policy.objective
     if objective == "best":
         return best.tier > mine.tier
@@ -62,6 +64,8 @@ def _worth_it(case: Case, mine: Route, best: Route) -> bool:
 
 
 def _saving(case: Case, mine: Route, best: Route) -> str:
+    if best.loss < mine.loss:
+        return f"{best.endpoint.id} keeps more of what the question seems to need"
     if case.policy.objective == "best":
         return f"{best.endpoint.id} is stronger"
     if case.policy.objective == "fastest":

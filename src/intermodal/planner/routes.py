@@ -12,16 +12,17 @@ import math
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.costing.levels import HIGH, MID
+from intermodal.costing.levels import HIGH, LOW, MID
 from intermodal.costing.rates import Rates
 from intermodal.planner.answering import aloud, answer, last_call, repair_call
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
-from intermodal.planner.demand import SMALLEST_ANSWER, Demand, answer_cap, held_tokens, tier_of
+from intermodal.planner.demand import DEFAULT_ANSWER, SMALLEST_ANSWER, Demand, answer_cap, held_tokens, tier_of
 from intermodal.planner.index import Group
 from intermodal.planner.rules import Priced
 from intermodal.planner.speech import load, speaks
 from intermodal.planner.speech import memory as voice_memory
+from intermodal.planner.way import Loss
 
 
 class Numbers(Struct, gc=False):
@@ -54,6 +55,11 @@ class Route(Struct, eq=False, gc=False):
         return self.numbers.cost
 
     @property
+    def loss(self) -> Loss:
+        """What comes before every number: parts diverted from a named model, needs lost."""
+        return self.demand.diverted, self.demand.lost
+
+    @property
     def seconds(self) -> float:
         return self.numbers.seconds
 
@@ -61,6 +67,9 @@ class Route(Struct, eq=False, gc=False):
 def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand) -> Numbers:
     """Numbers of a route; where the answer's length must give way, what fits money and time too."""
     cap = answer_cap(case, rates, held_tokens(case, endpoint.id, needs))
+    if case.hopeful_pictures and needs.image[LOW] < needs.image[HIGH]:
+        # A server that counts the prompt and the answer's limit together refuses what might fit: a usual answer, then.
+        cap = min(cap, max(float(DEFAULT_ANSWER[case.output]), math.floor(rates.context - needs.total[MID])))
     numbers = _price(case, endpoint, remote, rates, needs, cap)
     limits = (case.policy.max_cost, math.inf if case.policy.deadline is None else case.policy.deadline)
     if not case.tight or (numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]):

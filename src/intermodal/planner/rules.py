@@ -206,7 +206,7 @@ def privacy(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     """Labels flow to what is derived; release is explicit."""
     if not bundle.private or not group.remote:
         return ""
-    if way.name in ("native", "resized") or (way.name == "frames" and bundle.picture_private):
+    if way.name in ("native", "resized", "read_along") or (way.name == "frames" and bundle.picture_private):
         return f"{bundle.kind} may not leave this machine ({bundle.title} is private)"
     if "text" in way.hands and bundle.text_private:
         return f"{bundle.title} is private, and so is its text (release it with --release {bundle.kind}:text)"
@@ -227,7 +227,7 @@ def as_it_is(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
 _DOING = {
     "native": "sending it as it is", "transcribe": "transcribing", "read": "reading", "describe": "describing",
     "both": "reading and describing", "extract": "extracting text", "watch": "taking it apart",
-    "figured": "putting its figures in words",
+    "figured": "putting its figures in words", "read_along": "sending it as it is, with the text read from it",
 }  # fmt: skip
 
 

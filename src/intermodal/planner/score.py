@@ -1,6 +1,9 @@
 """What "better" means: one key per objective, smaller is better.
 
-default    money + seconds x time_value, and a small price for inferred needs that are lost
+First, whatever the objective: media reach a named model that takes them as they are, and nothing is lost that the
+question cannot be answered without. Neither has a price, so neither a low price nor a guessed speed decides it. Then:
+
+default    money + seconds x time_value, and a small price for other needs that are lost
 cheapest   money          fastest   seconds          best   strength, then inferred needs kept, then money
 
 Ties fall to seconds, then kept aspects, then money, then the id. A price nobody knows counts as more than any
@@ -15,10 +18,12 @@ from collections.abc import Callable
 from intermodal.planner.case import Case
 from intermodal.planner.demand import Demand
 from intermodal.planner.routes import Numbers
+from intermodal.planner.way import Loss
 from intermodal.request import Objective
 
 UNKNOWN = 1e6  # USD: after every known price, and still a number that JSON can carry
 Key = tuple[float | str, ...]
+NUMBER = 2  # place of the objective's first number in a key
 
 
 def _default(money: float, seconds: float, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
@@ -62,9 +67,9 @@ def is_one_number(case: Case) -> bool:
     return case.policy.objective != "best" and case.job not in ("transcribe", "draw")
 
 
-def least_key(case: Case, number: float, tier: int) -> Key:
-    """A key no route of a class can come below, from the least number and the best tier it can have."""
-    return (-float(tier), 0.0, number) if case.policy.objective == "best" else (number,)
+def least_key(case: Case, least: Loss, number: float, tier: int) -> Key:
+    """A key no route of a class can come below: from the least loss, the least number and the best tier it can have."""
+    return (*least, -float(tier), 0.0, number) if case.policy.objective == "best" else (*least, number)
 
 
 def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int) -> Key:
@@ -72,11 +77,11 @@ def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int
     policy, seconds = case.request.policy, numbers.seconds
     money = numbers.cost if numbers.cost < math.inf else UNKNOWN
     first = _FIRST[policy.objective](money, seconds, needs, tier, policy.time_value)
-    return (*first, round(seconds, 6), -float(needs.kept), round(money, 9), endpoint_id)
+    return (needs.diverted, needs.lost, *first, round(seconds, 6), -float(needs.kept), round(money, 9), endpoint_id)
 
 
 def score(case: Case, ordered: Key) -> float:
     """The number a candidate shows: what its objective minimises; for "best" the money it comes down to."""
-    shown = ordered[2 if case.policy.objective == "best" else 0]
+    shown = ordered[NUMBER + 2 if case.policy.objective == "best" else NUMBER]
     assert isinstance(shown, float)
     return shown

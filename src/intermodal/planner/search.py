@@ -19,6 +19,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.rates import Rates
 from intermodal.planner import rules
+from intermodal.planner.aspects import AS_IT_CAME
 from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.bounds import CHEAP, QUICK, Coefficients, Weights, coefficients, known_coefficients
 from intermodal.planner.bundles import Bundle
@@ -34,22 +35,24 @@ from intermodal.planner.line import FIRST, InLine, Line
 from intermodal.planner.refusals import Refusals
 from intermodal.planner.routes import Numbers, Route, price, priced
 from intermodal.planner.rules import Priced, Reason
-from intermodal.planner.score import Key, is_one_number, key, score, weights
+from intermodal.planner.score import NUMBER, Key, is_one_number, key, score, weights
 from intermodal.planner.selection import selected
 from intermodal.planner.speech import best_voice, is_mute
 from intermodal.planner.survivors import Only, Refused, Survivors, members, rows
-from intermodal.planner.way import Conversions, Way
+from intermodal.planner.way import Conversions, Loss, Way
 from intermodal.planner.ways import ways
+from intermodal.planner.words import joined
 
 ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
 
 
 class Found(Struct):
-    """What a search brought: feasible routes best first, and who was refused and why."""
+    """What a search brought: feasible routes best first, and who was refused and why. ``search``: to ask it more."""
 
     routes: list[Route]
     refused: list[Refused]
     conversions: Conversions
+    search: Search
 
 
 class Search:
@@ -78,7 +81,6 @@ class Search:
         self.few = True  # combinations of ways, so that all of them are tried
         self.select_pages = False
         self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
-        self._last = math.inf  # the first number of the last of them, infinite as long as they are fewer
 
     def run(self) -> Found:
         """All of it. Pages are left out only where nobody takes them all."""
@@ -88,7 +90,7 @@ class Search:
         for each in refused:
             self.misses.add(each)
         self.choices = [ways(case, bundle, self.conversions) for bundle in case.bundles]
-        self.lanes = Lanes(case, self.choices)
+        self.lanes = Lanes(case, self.choices, ends=self.ends)
         self.few = math.prod(map(len, self.choices)) <= ALL_COMBINATIONS
         line = self._named_line() if self._is_special() else self._line()
         self._go_through(line)
@@ -101,7 +103,7 @@ class Search:
             self.misses.take_over(before, contexts=not self.routes)
         self.routes.sort(key=lambda route: route.key)
         self._improve()
-        return Found(self.routes, self.misses.rows(), self.conversions)
+        return Found(self.routes, self.misses.rows(), self.conversions, self)
 
     def _go_through(self, line: Line) -> None:
         case, passed = self.case, list[InLine]()
@@ -210,10 +212,17 @@ class Search:
                 self._price(entry, endpoint, rates, self._picked(entry, coefficients(case, rates, self.weights)))
             return
         known = known_coefficients(case, row, self.weights, group)
-        bounds = shape.bounds(known, self.weights, enough=self._last)
+        bounds = shape.bounds(known, self.weights, enough=self._enough(shape.fan.least))
         for endpoint, prices, bound in zip(some, known, bounds, strict=True):
-            if bound <= self._last:
+            if bound <= self._enough(shape.fan.least):
                 self._price(entry, endpoint, case.rates(endpoint), self._picked(entry, prices))
+
+    def _enough(self, least: Loss) -> float:
+        """The number from which on a route that loses so much cannot enter the list."""
+        if len(self._top) < ENOUGH or self._top[-1][:NUMBER] > least:
+            return math.inf
+        last = self._top[-1]
+        return float(last[NUMBER]) if last[:NUMBER] == least else -math.inf
 
     def _picked(self, entry: InLine, prices: Coefficients) -> list[Assignment]:
         """The assignment that looks best; two of them, or all there are, where combinations are few."""
@@ -226,7 +235,7 @@ class Search:
             if len(every) <= 2:
                 return every
             numbers = lane.numbers(prices)
-            order = sorted(range(len(every)), key=numbers.__getitem__)[:2]
+            order = sorted(range(len(every)), key=lambda place: (every[place].loss, numbers[place]))[:2]
             return [every[place] for place in order]
         book = self.case.book(group)
         chosen = [shape.picks(prices, self.weights)]
@@ -236,9 +245,10 @@ class Search:
 
     def _is_inside(self, entry: InLine) -> bool:
         """Some route is as cheap, as fast and as strong as any of this class could be."""
-        shape, ideal, strongest = entry.hull, entry.ideal, entry.group.strongest
-        if shape is None or ideal is None:
+        ideal, strongest = entry.ideal, entry.group.strongest
+        if entry.hull is None or ideal is None:
             return True
+        shape = entry.hull.lossy()
         cost, seconds = shape.bound(ideal, CHEAP), shape.bound(ideal, QUICK)
         return any(
             route.tier >= strongest and route.numbers.cost <= cost and route.numbers.seconds <= seconds
@@ -247,8 +257,9 @@ class Search:
 
     def _price_extreme(self, entry: InLine, weighed: Weights) -> None:
         """Price the one route of a class that looks cheapest, or fastest."""
-        case, group, shape = self.case, entry.group, entry.hull
-        assert shape is not None
+        case, group = self.case, entry.group
+        assert entry.hull is not None
+        shape = entry.hull.lossy()
         some = members(case, group, case.job, self.only)
         if entry.row is not None:
             bounds = shape.bounds(known_coefficients(case, entry.row, weighed, group), weighed)
@@ -271,8 +282,6 @@ class Search:
         if best is not None:
             insort(self._top, best)
             del self._top[ENOUGH:]
-            if len(self._top) == ENOUGH:
-                self._last = float(self._top[-1][0])
         elif reasons:
             self.misses.add_nearest(reasons, (endpoint.id,), 1)
 
@@ -345,6 +354,46 @@ class Search:
         tier = min(needs.tier, own_tier)
         key_ = key(case, endpoint.id, numbers, needs, tier)
         return Route(endpoint, group, rates, assignment, needs, numbers, tier, own_tier, key_, score(case, key_))
+
+    def kept_out(self, route: Route) -> list[str]:
+        """Why the answering endpoint does not get a part as it is although it was named and takes that kind, and why
+        what the question needs is lost although this endpoint could keep it."""
+        found: list[str] = []
+        for place, (bundle, way) in enumerate(zip(self.case.bundles, route.assignment.ways, strict=True)):
+            takes = bundle.kind in route.group.inputs and way.name not in AS_IT_CAME and not self.case.resumed
+            if takes and self.case.named is not None:
+                words = self._not_as_it_is(route, place)
+                found.append(f"{bundle.title} does not reach {route.endpoint.id} as it is: {words}")
+            elif way.lost:
+                usable = self.lanes.usable(route.group)
+                choices = usable[place] if isinstance(usable, list) else []
+                better = min(choices, key=lambda each: each.lost, default=way)
+                if better.lost < way.lost and (words := self._fails(route, place, better)):
+                    kept = joined([each for each in way.missed if each not in better.missed])
+                    found.append(f"{route.endpoint.id} could keep {kept} of {bundle.title}, but that {words}")
+        return found
+
+    def _not_as_it_is(self, route: Route, place: int) -> str:
+        """Why a part does not go in as it is."""
+        bundle = self.case.bundles[place]
+        direct = [way for way in self.choices[place] if way.name in AS_IT_CAME]
+        if not direct:
+            return "only some of its pages are wanted"
+        reasons = [rules.of_way(route.group, way, bundle, self.case) for way in direct]
+        if all(reasons):
+            return next(reason[1] for reason in reasons if reason is not None).removeprefix(f"{bundle.title}: ")
+        usable = next(way for way, reason in zip(direct, reasons, strict=True) if reason is None)
+        broken = self._fails(route, place, usable)
+        return f"that {broken}" if broken else f"the {self.case.policy.objective} route was asked for"
+
+    def _fails(self, route: Route, place: int, way: Way) -> str:
+        """Which limit a route breaks with one bundle going another way, "" for none."""
+        ways_ = route.assignment.ways
+        made = assign(self.case, (*ways_[:place], way, *ways_[place + 1 :]), self.case.book(route.group))
+        reasons: list[tuple[Reason, Priced]] = []
+        lane = self.lanes.lane(route.group)
+        self.route(route.endpoint, route.group, route.rates, made, lane.demand(made), reasons)
+        return reasons[0][0][1] if reasons else ""
 
     def _reason(
         self, endpoint: Endpoint, group: Group, rates: Rates, needs: Demand, numbers: Numbers

@@ -170,6 +170,8 @@ def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
         sizes = sorted({picture[:2] for _, passage in pairs for picture in passage.pictures})
         ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
         return f"{_counted(len(pairs), 'image')} {' to '.join(f'{wide}x{high}' for wide, high in ends)}", "image"
+    if bundle.kind == "image" and not any(piece.op == "frames" for _, passage in pairs for piece in passage.pieces):
+        return _as_it_is(bundle, pairs)
     count = sum(p.count for _, passage in pairs for p in passage.pieces if p.op == "frames" and p.shown)
     return (_frames(count, bundle, pairs) if count else ""), "image"
 

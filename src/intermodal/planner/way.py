@@ -16,7 +16,7 @@ from intermodal.costing.limits import NOTHING, Held, breaks, refusal
 from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
 from intermodal.costing.rates import HERE
 from intermodal.media.steps import SAFE_SIDE
-from intermodal.planner.aspects import ONLY_SEEN, kept, lost
+from intermodal.planner.aspects import MUST_KEEP, ONLY_SEEN, kept, lost
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.plans.facts import PageFacts, PartFacts
@@ -27,6 +27,7 @@ from intermodal.request import Aspect
 NO_TIER = 99  # nothing in the way has weights
 Picture = tuple[int, int, str]  # width, height, detail
 Params = tuple[tuple[str, str], ...]
+Loss = tuple[int, int]  # parts diverted, needs lost: what comes before every number
 Conversions = dict[str, list[Endpoint]]  # "transcribe", "read", "describe" -> endpoints worth considering
 Kept = dict[int, tuple[PageFacts, ...]]  # part index -> pages kept by a selection
 TASK_OF: dict[str, Task] = {
@@ -95,10 +96,13 @@ class Way(Struct, eq=False, gc=False):
 
     Attributes:
         name: "native", "transcribe", "read", "describe", "both" (read and described), "extract", "render", "mixed",
-            "figured" (text, and pages described), "frames" (an animation's), "watch" (a video, in tracks).
+            "figured" (text, and pages described), "frames" (an animation's), "watch" (a video, in tracks),
+            "read_along" (a picture as it is, and the text read from it).
         converters: the ears, readers and eyes it goes through; () when nothing with weights is used.
         hands: kinds the last endpoint must take, and which therefore reach it.
-        keeps, loses: aspects. penalty: USD for the inferred needs among the lost ones, which are ``missed``.
+        keeps, loses: aspects. ``missed`` are the needs among the lost ones: ``lost`` of those the question cannot do
+            without, counted over the parts; ``penalty`` in USD for the others, and for detail.
+        diverted: parts that the answering endpoint takes as they are and gets as something else, though it was named.
         text, cost, transforms, local, network: sums over the parts (``network`` is the longest). made: the part
             of the text that converters with weights write.
         blocks: labelled blocks of derived text. pictures, sound: what goes in as it is, sound in seconds.
@@ -117,6 +121,7 @@ class Way(Struct, eq=False, gc=False):
     loses: tuple[Aspect, ...]
     penalty: float
     missed: tuple[Aspect, ...]
+    lost: int
     text: Levels
     made: Levels
     cost: Levels
@@ -138,6 +143,12 @@ class Way(Struct, eq=False, gc=False):
     ruleless: Natives | None = None
     held: Held = NOTHING
     left_out: int = 0
+    diverted: int = 0
+
+    @property
+    def loss(self) -> Loss:
+        """What no money and no seconds buy."""
+        return self.diverted, self.lost
 
 
 def make_way(
@@ -167,14 +178,15 @@ def make_way(
         passages.append(passage)
     if aspects is None:
         keeps = kept(name, bundle.kind)
-        gone: list[Aspect] = [aspect for part in _distinct(bundle) for aspect in lost(name, part)]
-        loses = tuple(dict.fromkeys(gone))
+        gone = [lost(name, part, compared=bundle.compared) for part in _distinct(bundle)]
+        loses = tuple(dict.fromkeys(aspect for each in gone for aspect in each))
     else:
         keeps, loses = aspects
     missed: tuple[Aspect, ...] = tuple(aspect for aspect in bundle.needs if aspect in loses)
     made = Way(
         name=name, converters=(), hands=hands, keeps=keeps, loses=loses,
-        penalty=sum(bundle.needs[aspect] for aspect in missed), missed=missed,
+        penalty=sum(bundle.needs[aspect] for aspect in missed if bundle.needs[aspect] < MUST_KEEP), missed=missed,
+        lost=sum(bundle.needs[aspect] == MUST_KEEP for aspect in missed) * len(bundle.parts),
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
         blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, natives=[],
         by_book={}, refused={}, weighed={}, options={},
@@ -188,10 +200,12 @@ def unread(way: Way, bundle: Bundle) -> Way:
     pictured = way.pictures and way.name in ONLY_SEEN.get(bundle.kind, ())
     if not pictured or "words" not in way.keeps:
         return way
-    needed = bundle.needs.get("words")
+    price = bundle.needs.get("words")
     return replace(
         way, keeps=tuple(aspect for aspect in way.keeps if aspect != "words"), loses=("words", *way.loses),
-        penalty=way.penalty + (needed or 0.0), missed=way.missed if needed is None else ("words", *way.missed),
+        penalty=way.penalty + (price if price is not None and price < MUST_KEEP else 0.0),
+        missed=way.missed if price is None else ("words", *way.missed),
+        lost=way.lost + (len(bundle.parts) if price == MUST_KEEP else 0),
         refused={}, weighed={}, options={},
     )  # fmt: skip
 

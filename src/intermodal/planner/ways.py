@@ -1,8 +1,8 @@
 """The ways a bundle of parts can reach the endpoint that answers, each with what it hands over and what it takes.
 
     text      as it is
-    image     as it is | read | described | read and described | frames of an animation | made smaller, where its size
-              may be refused
+    image     as it is | as it is and read | read | described | read and described | frames of an animation
+              | made smaller, where its size may be refused
     audio     as it is | transcribe
     video     as it is | its sound and its pictures, each a way of its own (footage.py)
     document  as it is | extract (scanned pages rendered and read) | render | mixed (text of pages, and pictures of
@@ -19,12 +19,12 @@ from intermodal.costing.rates import HERE
 from intermodal.media.steps import SAFE_SIDE
 from intermodal.planner import pieces
 from intermodal.planner.again import may_follow
-from intermodal.planner.aspects import FACT_PENALTY, QUESTION_PENALTY, SPARSE, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, SPARSE, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.documents import document_ways
 from intermodal.planner.footage import animation_way, video_ways
-from intermodal.planner.way import IMAGE, TEXT, Conversions, Kept, Passage, Picture, Way, make_way
+from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Picture, Way, make_way
 from intermodal.plans.facts import PartFacts
 
 BOTH_OF = 2  # readers, and eyes, up to which a picture is both read and described
@@ -96,6 +96,8 @@ def _seen(case: Case, bundle: Bundle, conversions: Conversions) -> list[Way]:
         )  # fmt: skip
 
     found = [way("read", reader, None) for reader in readers]
+    if case.named is not None and any(case.index.group_of[name].cannot_read for name in case.named):
+        found += [_read_along(case, bundle, reader) for reader in readers]
     if _may_be_refused(case, bundle):
         found.append(_resized(case, bundle))
     if any(part.frames > 1 for part in bundle.parts) and ("motion" in bundle.needs or "motion" in case.policy.keep):
@@ -133,8 +135,19 @@ def _resized(case: Case, bundle: Bundle) -> Way:
 
     made = make_way(case, bundle, "resized", IMAGE, passage)
     plain = all(part.text_density.known and part.text_density.mid <= SPARSE for part in bundle.parts)
-    made.penalty += FACT_PENALTY if plain else QUESTION_PENALTY
+    made.penalty += FACT_PENALTY if plain else DETAIL_PENALTY
     return made
+
+
+def _read_along(case: Case, bundle: Bundle, reader: Endpoint) -> Way:
+    """Pictures as they are, and beside them their words, for a model that was named and cannot read these by itself."""
+    return make_way(
+        case, bundle, "read_along", BOTH,
+        lambda place: Passage(
+            pieces=(pieces.read(case, bundle.parts[place], reader, case.rates(reader)),),
+            pictures=(_picture(bundle, place),), blocks=1,
+        ),
+    )  # fmt: skip
 
 
 def _put_in_words(

@@ -6,7 +6,7 @@ import math
 
 from intermodal.catalog.nouns import Endpoint, Task, Tooling
 from intermodal.content import Kind
-from intermodal.planner.aspects import figured_pages, pages_with_figures
+from intermodal.planner.aspects import SPARSE, figured_pages, pages_with_figures
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
@@ -37,6 +37,7 @@ _WAYS: dict[str, str] = {
     "both": "text read from the picture and a description of it",
     "frames": "frames of the animation",
     "resized": "picture made smaller",
+    "read_along": "picture as it is and the text read from it",
 }
 _TRACKS: dict[str, str] = {
     "transcribe": "transcript", "demux": "its sound", "read": "text on the screen", "describe": "what is seen",
@@ -51,6 +52,7 @@ _SUGGESTED: dict[Aspect, str] = {
     "words": "there is something to read",
     "layout": "it is dense with text",
     "appearance": "there is little text in it",
+    "comparison": "there are several pictures",
 }
 MAX_SOURCE = 48
 
@@ -186,6 +188,8 @@ def _seen(case: Case, assignment: Assignment) -> str:
             words = f"{goes} {'pictures' if many else 'a picture'} made smaller"
         elif name == "frames":
             words = f"{goes} frames"
+        elif name == "read_along":
+            words = f"{goes} {'pictures' if many else 'a picture'} with the text read from {'them' if many else 'it'}"
         else:
             words = f"{'are' if many else 'is'} shown as pictures of {'their' if many else 'its'} pages"
         found.append(f"{joined([part.name for part, _ in pairs])} {words}")
@@ -241,6 +245,11 @@ def _suggested(aspect: Aspect, bundle: Bundle) -> str:
             return f"{pages_title(mostly)} {'is' if len(mostly) == 1 else 'are'} mostly figures"
         if some:
             return f"{pages_title(some)} {'shows' if len(some) == 1 else 'show'} some"
+    if bundle.kind == "image" and aspect in ("words", "appearance"):
+        if not any(part.text_density.known for part in bundle.parts):
+            return "nobody knows yet what is in it"
+        if aspect == "appearance" and any(part.text_density.mid > SPARSE for part in bundle.parts):
+            return "it is more than a page of text"
     return _SUGGESTED.get(aspect, "it seems to be about that")
 
 

@@ -20,6 +20,8 @@ class PageFacts(Value):
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
         text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
         letters: letters and signs on a scanned page, counted by their edges.
+        layer_only: somebody looked, and nothing on it but its text layer can hold words: no picture worth the name, no
+            letters drawn as curves, no text without characters. Then its layer is its text, however short.
     """
 
     number: int
@@ -31,6 +33,7 @@ class PageFacts(Value):
     words: tuple[str, ...] = ()
     text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
     letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
+    layer_only: bool = False
 
 
 class Outcome(Value):

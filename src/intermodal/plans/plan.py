@@ -64,6 +64,8 @@ class Candidate(Value):
         score: what the objective minimises, in its unit.
         tier: the weakest link.
         keeps, loses: aspects, with inferred needs that are lost in ``warnings``.
+        lost: how many needs that the question cannot be answered without are lost, counted over the parts. diverted:
+            parts that a named model takes as they are and gets as something else. Both come before the score.
         sends: everything that leaves the machine.
         takes: parts that reach the last endpoint without becoming text.
         checks: what is looked at after the last step, each with the price of its escalation.
@@ -84,6 +86,8 @@ class Candidate(Value):
     takes: tuple[Taken, ...] = ()
     checks: tuple[Check, ...] = ()
     counted: tuple[str, ...] = ()
+    lost: int = 0
+    diverted: int = 0
 
     @property
     def last(self) -> Call:

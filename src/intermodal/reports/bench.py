@@ -22,7 +22,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.client import AsyncClient, plan_from
 from intermodal.content import Value
 from intermodal.costing.rates import HERE
-from intermodal.errors import BudgetExceeded, InputEmpty, IntermodalError, UnknownModel
+from intermodal.errors import BudgetExceeded, IntermodalError, UnknownModel
 from intermodal.events import TextDelta, fold
 from intermodal.planner.names import resolve
 from intermodal.store.fit import percentile
@@ -260,8 +260,6 @@ class Bench:
         seconds = time.perf_counter() - begun
         result = fold(events)
         self.spent += plan.chosen.total.cost.for_limit() if result.cost is None else result.cost
-        if not result.endpoint:  # nothing was found in the files, so it was not asked
-            return Sample(seconds=seconds, error=InputEmpty.code, said=result.text, cost=result.cost)
         usage = result.actuals[-1].usage if result.actuals else None
         return Sample(
             seconds=seconds, first=first, cost=result.cost,

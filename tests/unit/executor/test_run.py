@@ -24,7 +24,7 @@ from tests.unit.executor.routes import (
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
-from intermodal.events import Committed, Note, Retrying, StepFinished
+from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import guard
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.testing import FakeHost
@@ -163,8 +163,9 @@ async def test_of_an_animation_only_what_was_looked_at_is_said_to_hold_nothing(
     request, opened = asked("What does it say?", "moving.gif")
     question, picture = opened.facts.parts
     opened.facts = type(opened.facts)(parts=(question, rename(picture, frames=7)))
-    result = await bench.run(plan(route(look(1), say(model, "step:look1"))), request, opened)
-    assert result.text == "No text was found in the first of 7 frames of moving.gif." and host.attempts == []
+    with pytest.raises(errors.NoContentFound, match="No text was found in the first of 7 frames of moving.gif, so"):
+        await bench.run(plan(route(look(1), say(model, "step:look1"))), request, opened)
+    assert host.attempts == []
 
 
 async def test_a_model_is_not_asked_about_files_in_which_nothing_was_found(bench: Bench, host: FakeHost) -> None:
@@ -173,11 +174,11 @@ async def test_a_model_is_not_asked_about_files_in_which_nothing_was_found(bench
     bench.media.page = ""
     request, opened = asked("What does it say?", "silent.wav", "blank.pdf")
     course = route(hear(1), pages("extract", "1-2", 2), say(model, "step:hear1r", "step:extract2"))
-    result = await bench.run(plan(course), request, opened)
-    assert result.text == "No speech was found in silent.wav. No text was found in blank.pdf."
-    assert result.finish_reason == "stop" and result.endpoint == "" and result.cost == 0
-    assert [note for note in result.notes if "was not asked" not in note] == [], "the answer says it, once"
-    assert len(result.notes) == 1
+    with pytest.raises(errors.NoContentFound) as nothing:
+        await bench.run(plan(course), request, opened)
+    assert nothing.value.what.startswith("No speech was found in silent.wav. No text was found in blank.pdf, so")
+    assert (nothing.value.exit_code, nothing.value.code) == (3, "no_content_found")
+    assert not [event for event in bench.events if isinstance(event, (Note, TextDelta, Finished))]
     assert host.attempts == [] and [row.reservation.op for row in bench.store.attempts()] == ["transcribe"]
 
 

@@ -99,8 +99,9 @@ async def test_a_video_in_which_nothing_was_found_is_not_asked_about(bench: Benc
     bench.runtimes.lines = {f"frame at {at}": "" for at in (0, 4, 8)}
     request, opened = asked("?", "talk.mp4")
     steps = (demux(), hear(1, source="step:demux1"), cut(), look(1, "step:frames1"))
-    result = await bench.run(plan(route(*steps, say(text, "step:hear1r", "step:look1"))), request, opened)
-    assert result.text == "No speech and no text was found in talk.mp4." and host.attempts == []
+    with pytest.raises(errors.NoContentFound, match="No speech and no text was found in talk.mp4, so"):
+        await bench.run(plan(route(*steps, say(text, "step:hear1r", "step:look1"))), request, opened)
+    assert host.attempts == []
 
 
 async def test_pictures_of_a_video_stand_at_their_time_between_the_words(bench: Bench, host: FakeHost) -> None:

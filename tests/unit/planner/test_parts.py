@@ -6,7 +6,7 @@ import pytest
 from tests.plans import catalogs
 
 from intermodal.errors import UnknownModel
-from intermodal.planner.aspects import FACT_PENALTY, QUESTION_PENALTY, asked, needed
+from intermodal.planner.aspects import FACT_PENALTY, MUST_KEEP, asked, needed
 from intermodal.planner.names import resolve
 from intermodal.planner.pages import asked_pages, is_scanned, scores, select
 from intermodal.planner.rules import RULES
@@ -120,11 +120,13 @@ def test_the_words_of_a_question_say_what_it_needs(question: str, aspects: set[s
 def test_a_part_is_asked_only_for_what_it_can_have() -> None:
     speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
     assert needed(speech, asked("What colour is the angry caller's car?")) == {
-        "tone": QUESTION_PENALTY, "words": FACT_PENALTY,
+        "tone": MUST_KEEP, "words": FACT_PENALTY,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("density", "aspects"), [(0.3, {"words", "layout"}), (0.0, {"appearance"}), (0.08, set())])
+@pytest.mark.parametrize(
+    ("density", "aspects"), [(0.3, {"words", "layout"}), (0.0, {"appearance"}), (0.08, {"words", "appearance"})]
+)
 def test_density_suggests_what_a_picture_is_about(density: float, aspects: set[str]) -> None:
     picture = PartFacts(index=0, name="x.png", kind="image", width=9, height=9, text_density=exact(density))
     assert set(needed(picture, frozenset())) == aspects

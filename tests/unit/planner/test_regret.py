@@ -15,12 +15,13 @@ from intermodal.errors import NoRoute
 from intermodal.planner import plan, rules, ways
 from intermodal.planner.alternatives import alternatives
 from intermodal.planner.assignment import assign
+from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import decide
 from intermodal.planner.converters import TASKS, Floors
 from intermodal.planner.demand import demand, tier_of
 from intermodal.planner.index import Group
-from intermodal.planner.lanes import for_itself
+from intermodal.planner.lanes import as_named, for_itself
 from intermodal.planner.routes import price, priced
 from intermodal.planner.score import Key, key, score
 from intermodal.planner.survivors import jobs_needed, survivors
@@ -51,11 +52,17 @@ def everything(case: Case, floors: Floors) -> Choices:
             for bundle, some in zip(case.bundles, choices, strict=True)
         ]
         usable = [
-            for_itself(bundle, [way for way in some if rules.of_way(group, way, bundle, case) is None])
+            as_named(case, bundle, for_itself(bundle, [way for way in some if _is_open(case, group, bundle, way)]))
             for bundle, some in as_seen
         ]
         found.append((group, usable))
     return found
+
+
+def _is_open(case: Case, group: Group, bundle: Bundle, way: Way) -> bool:
+    if way.name == "read_along" and not group.cannot_read:
+        return False
+    return rules.of_way(group, way, bundle, case) is None
 
 
 def routes(choices: Choices) -> int:
@@ -129,7 +136,7 @@ def test_classes_that_are_never_opened_hold_none_of_the_best_endpoints() -> None
             continue
         made = plan(inputs.request, inputs.facts, large, inputs.machine, inputs.statistics, inputs.as_of)
         named = {each.endpoint for each in (made.chosen, *made.fallbacks)} | {each.endpoint for each in made.outranked}
-        ordered = sorted(every, key=lambda each: each.score)
+        ordered = sorted(every, key=lambda each: (each.diverted, each.lost, each.score))
         assert made.chosen.score == ordered[0].score
         assert set(list(dict.fromkeys(each.endpoint for each in ordered))[:4]) <= named
         compared += 1

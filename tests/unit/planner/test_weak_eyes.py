@@ -58,10 +58,17 @@ def test_a_question_about_what_is_written_does_not_go_by_an_eye_that_cannot_read
     assert all(any(warning.startswith("loses words") for warning in each.warnings) for each in seen)
 
 
+def test_a_named_eye_that_cannot_read_gets_the_picture_and_the_words_read_from_it() -> None:
+    made = plan_with(TINY, {**SCREEN, "density": 0.08}, "What is it?", model=EYE)
+    assert ops(made.chosen) == ["read", "generate"] and [each.kind for each in made.chosen.takes] == ["image"]
+    assert not made.chosen.warnings
+    assert "goes in as a picture with the text read from it" in made.headline
+
+
 def test_where_words_are_stated_to_be_kept_a_weak_eye_alone_is_refused() -> None:
     picture = {**SCREEN, "density": 0.01}
     with pytest.raises(NoRoute) as refused:
-        plan_with(TINY, picture, "What colour is it?", model=EYE, keep=["words", "appearance", "layout"])
+        plan_with(TINY, picture, "What colour is it?", keep=["words", "appearance", "layout"])
     assert any("words" in reason and "--keep" in reason for reason in refused.value.reasons)
 
 
