@@ -143,12 +143,18 @@ def needed(part: PartFacts, question: frozenset[Aspect], *, compared: bool = Fal
         plain = aspect == "words" and part.kind in ("image", "document") and not looks
         # And one that is not about words is about what a picture shows, unless the picture is a page of text.
         shown = aspect == "appearance" and part.kind == "image" and "words" not in question
-        needs.setdefault(aspect, MUST_KEEP if plain or shown else FACT_PENALTY)
+        if plain or shown or not _unseen(part):
+            needs.setdefault(aspect, MUST_KEEP if plain or shown else FACT_PENALTY)
     if figured_pages(part):
         needs["figures"] = MUST_KEEP
     if compared and part.kind == "image" and any(needs.get(aspect) == MUST_KEEP for aspect in FOR_AN_EYE):
         needs["comparison"] = MUST_KEEP
     return needs
+
+
+def _unseen(part: PartFacts) -> bool:
+    """A picture that nobody looked at: its facts suggest nothing, so what the question leaves open is all there is."""
+    return part.kind == "image" and not part.text_density.known
 
 
 def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
