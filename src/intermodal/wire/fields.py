@@ -317,7 +317,7 @@ def _translated(
     if noun == "effort":
         return _effort(value, settings.protocol, protocol, quirks)
     if protocol == "openai" and noun in _BEYOND:
-        return {noun: value} if noun in quirks else {}
+        return {noun: value} if noun in quirks and "openai_settings" not in quirks else {}
     if noun == "top_k" and "no_temperature" in quirks:  # models that choose their words as they like
         return {}
     return {noun: value}
