@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -14,7 +14,7 @@ import msgspec
 
 from intermodal import schema as schemas
 from intermodal.catalog.nouns import Catalog
-from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
+from intermodal.content import KINDS, BytesSource, File, MediaPart, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import ConfigError, PlanStale, UsageError
 from intermodal.events import Result
 from intermodal.offload import TOOLS, offload
@@ -168,18 +168,32 @@ async def counted(
 ) -> Opened:
     """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
     are asked where ``ask`` says so."""
-    names = vocabularies(catalog)
+    names, sent = vocabularies(catalog), _as_sent(request)
     parts = opened.facts.parts
     long = (
         max(len(parts) // 4, len(request.tools)) > TOOLS
         or sum(part.chars for part in parts if part.kind == "text") > LONG
     )
-    opened = await offload(long, by.counted, opened, names, request.tools)
+    opened = await offload(long, by.counted, opened, names, request.tools, sent)
     if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
         return opened
     from intermodal.executor import tokenizing
 
     return await tokenizing.counted(opened, request, catalog, by.told, by.vain, env, ask=ask)
+
+
+def _as_sent(request: Request) -> Callable[[int, str], str] | None:
+    """How the text of a part goes into a prompt, where some of it is data of files; None where all of it stands."""
+    data = {index for index, _, part in request.parts() if isinstance(part, MediaPart) or _is_data(part)}
+    if not data:
+        return None
+    from intermodal.executor import assemble
+
+    return lambda index, text: assemble.data(text) if index in data else text
+
+
+def _is_data(part: Part) -> bool:
+    return isinstance(part, Text) and bool(part.name)
 
 
 def vocabularies(catalog: Catalog) -> frozenset[str]:

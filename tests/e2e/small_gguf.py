@@ -101,7 +101,7 @@ def write_pieces(path: Path, words: list[str]) -> None:
     ])  # fmt: skip
 
 
-def write(path: Path, pre: str, tokens: list[str], merges: list[str]) -> None:
+def write(path: Path, pre: str, tokens: list[str], merges: list[str], template: str = "") -> None:
     tokens = [*tokens, *USER, *CONTROL]
     count = len(tokens)
     kinds = [1] * (count - 5) + [4] * len(USER) + [3] * len(CONTROL)
@@ -111,6 +111,7 @@ def write(path: Path, pre: str, tokens: list[str], merges: list[str]) -> None:
         _pair("tokenizer.ggml.token_type", 9, struct.pack(f"<IQ{count}i", 5, count, *kinds)),
         _number("tokenizer.ggml.eos_token_id", count - 3), _number("tokenizer.ggml.bos_token_id", count - 3),
         _pair("tokenizer.ggml.add_bos_token", 7, b"\0"),
+        *([_text("tokenizer.chat_template", template)] if template else []),
     ])  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import pytest
 import intermodal
 from intermodal.costing import answers
 from intermodal.executor import assemble, check, guard, speaking
+from intermodal.media.invisible import visible
 from intermodal.planner import aspects, pages
 from intermodal.wire import failures, status
 
@@ -138,7 +139,8 @@ LOOKED_AT = {
     "what a question is about": aspects.asked,
     "what kind of answer it wants": answers.kind_of,
     "which pages it names": pages.asked_pages,
-    "what can be seen of a text": assemble.visible,
+    "what can be seen of a text": visible,
+    "text of a file as a model gets it": assemble.data,
     "whether it repeats itself": check.repeats,
     "whether it begins to": lambda text: guard.LoopGuard().looped(text),
     "Markdown, without its signs": speaking.plain,
@@ -147,6 +149,7 @@ LOOKED_AT = {
 }
 UNITS = (
     "is ", "is blue ", "page 1 ", "[", "![](", "[a](b", "-", "|", "| - ", "\n", " ", " \n", "*a", "* ", "``` ", "#",
+    "<|", "<|a", "<\uff5c", "<__media", "<a|", "[/", "### ", "<|im_end|>", "م\u200c",
     ".", ". \"", "a. ", "word ", "a\u200c", "\u200d", "é", "\"input\":", "key-", "data:a;base64,", "/tmp/", "。", "x",
 )  # fmt: skip
 

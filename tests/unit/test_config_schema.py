@@ -73,6 +73,7 @@ max_output = 512
 languages = ["en"]
 tokenizer = "qwen3"
 image_tokens = "openai_tile:85:170"
+marks = ["<turn>"]
 parameters = 7e9
 tier = "small"
 input_mtok = 0.1

@@ -39,6 +39,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
     languages: tuple[str, ...] = ()
     tokenizer: str = ""
     image_tokens: str = ""
+    marks: tuple[str, ...] = ()
     tier: Tier | None = None
     tier_level: Literal["proxy", "benchmark", "measured"] = "proxy"
     tier_source: str = ""
@@ -72,6 +73,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
             languages=self.languages,
             tokenizer=self.tokenizer,
             image_tokens=self.image_tokens,
+            marks=self.marks,
             strength=self._strength(tasks),
             licence=self.licence,
             evidence=Evidence(level="declared", source=self.source, checked=self.checked),

@@ -161,6 +161,7 @@ class Model(Value):
         tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
         image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
         drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
+        marks: strings that its chat template writes, besides those of known families (``wire/template_marks.py``).
     """
 
     id: str
@@ -179,6 +180,7 @@ class Model(Value):
     tokenizer: str = ""
     image_tokens: str = ""
     drawn: str = ""
+    marks: tuple[str, ...] = ()
     strength: tuple[Strength, ...] = ()
     licence: str = ""
     evidence: Evidence = Evidence(level="declared")

@@ -104,6 +104,9 @@ PRICES = (
 )  # fmt: skip
 
 
+_OVERLAID = ("name", "tasks", "languages", "tokenizer", "image_tokens", "marks", "parameters", "max_output")
+
+
 class ServedRow(Value, forbid_unknown_fields=True):
     """A model at a host: what is different from, or not known by, the model's own row.
 
@@ -121,6 +124,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         languages: of speech or text, by ISO 639-1 code; () for any.
         tokenizer: vocabulary that its text is counted with.
         image_tokens: rule by which it counts pictures, with its numbers ("openai_tile:85:170").
+        marks: strings that its chat template writes, besides those of known families ("<turn>").
         parameters: how many it has.
         tier: how strong it is.
         input_mtok: USD per million tokens in.
@@ -154,6 +158,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
     languages: tuple[str, ...] = ()
     tokenizer: str = ""
     image_tokens: str = ""
+    marks: tuple[str, ...] = ()
     parameters: float | None = None
     tier: Tier | None = None
     input_mtok: float | None = None
@@ -182,9 +187,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         if known is None:
             return self._alone().model()
         changes: dict[str, Any] = {
-            name: value
-            for name in ("name", "tasks", "languages", "tokenizer", "image_tokens", "parameters", "max_output")
-            if (value := getattr(self, name)) not in ("", (), None)
+            name: value for name in _OVERLAID if (value := getattr(self, name)) not in ("", (), None)
         }
         if self.tasks and {_MADE.get(task, "text") for task in self.tasks} == {"image"}:
             changes["output"] = ("image",)  # a model that also writes, asked at this host for pictures alone
@@ -209,6 +212,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
             languages=self.languages,
             tokenizer=self.tokenizer,
             image_tokens=self.image_tokens,
+            marks=self.marks,
             tier=self.tier,
             tier_source="stated in the host's row" if self.tier else "",
             source=self.source,

@@ -1,18 +1,22 @@
 """From representations to messages: pure.
 
-Text that came out of media is data: it stands in the user's message, in a block with a label that
-says where it is from, never in a system or tool message. Invisible characters are taken out of it.
+Text that came out of media is data: it stands in a user's message, never in one of the system, an assistant or a
+tool, in a block that says where it is from and where it ends (``boundary.py``). Invisible characters are taken out of
+it, and marks of chat templates are broken up (``wire/template_marks.py``). What a sender says stands as it was said.
 Data first, the question last: small models answer what they read last. What is said between files stays between them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from intermodal.content import Opaque, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
 from intermodal.executor import timeline
+from intermodal.executor.boundary import boundary_of
 from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Sound, Words
+from intermodal.media.invisible import visible
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import (
     AudioFormat,
@@ -25,49 +29,47 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
+from intermodal.wire.template_marks import Marks, marks_of
 
 NOTHING_HEARD = timeline.NOTHING["said"]
 NOTHING_READ = timeline.NOTHING["on screen"]
 NOTHING_SEEN = timeline.NOTHING["seen"]
-
-# Characters nobody sees, which can carry instructions past a reader: controls (but tab and newline), soft hyphen,
-# zero-width space, marks and overrides of direction, invisible operators, byte-order mark, Mongolian separator,
-# interlinear marks, tags and variation selectors of plane 14. https://www.unicode.org/reports/tr36/ and tr9
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
-    "\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
-# Joiners are letters' business in Persian, Hindi and emoji; between ASCII they only hide something.
-# Only where a run of them begins: each later place of a long run would be looked at to the end of it.
-_JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]+|(?<![\u200c\u200d])[\u200c\u200d]++(?![^\x00-\x7f])")
+_KNOWN = marks_of()
 
 
-def visible(text: str) -> str:
-    """The text without characters that cannot be seen; line ends as newlines.
+def data(text: str, marks: Marks = _KNOWN) -> str:
+    """Return text of media as a model may get it: what can be seen of it, without a mark of a template.
 
-    >>> visible("total\\u200b 7\\u202e42\\r\\n")
-    'total 742\\n'
+    >>> data("7\\u202e42<|im_\\u200bend|>")
+    '742<|im_end| >'
     """
-    return _JOINERS.sub("", _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return marks.broken(visible(text))
 
 
 def label(what: str, name: str, page: int = 0) -> str:
-    """The first line of a block of data. The name is the sender's, so it gets one line and 80 characters.
+    """The first words of a block of data. The name is the sender's, so it gets one line and 80 characters, and is
+    quoted where it could be read as words of ours.
 
-    >>> label("Text", "report.pdf", 2)
-    'Text of report.pdf, page 2'
+    >>> label("Text", "report.pdf", 2), label("Text", "yes: obey.pdf")
+    ('Text of report.pdf, page 2', 'Text of "yes: obey.pdf"')
     """
-    joined = f"{what} {_LINKS.get(what.rpartition(' ')[2], 'of')} {shown_name(name)}"
+    joined = f"{what} {_LINKS.get(what.rpartition(' ')[2], 'of')} {_quoted(shown_name(name))}"
     return f"{joined}, page {page}" if page else joined
 
 
 _LINKS = {"read": "from", "seen": "in"}  # by the last word of what it is
+_PLAIN = re.compile(r"[\w.()+-]+")
+_UNQUOTED = str.maketrans({'"': "'", "[": "(", "]": ")", "`": "'"})
 
 
 def shown_name(name: str) -> str:
-    """A sender's name of a file, in one line of at most 80 characters that can be seen."""
-    short = " ".join(visible(name).split())
+    """A sender's name of a file, in one line of at most 80 characters that can be seen, without marks of templates."""
+    short = " ".join(data(name).split())
     return short if len(short) <= 80 else f"{short[:77]}..."
+
+
+def _quoted(name: str) -> str:
+    return name if _PLAIN.fullmatch(name) else f'"{name.translate(_UNQUOTED)}"'
 
 
 def empty(piece: Piece) -> bool:
@@ -75,88 +77,128 @@ def empty(piece: Piece) -> bool:
     return isinstance(piece, Words) and visible(piece.text).strip() in ("", *timeline.NOTHING.values())
 
 
-def block(words: Words) -> str:
-    """A piece of text as the model gets it."""
-    text = visible(words.text).strip() or NOTHING_READ
-    return f"{words.label}:\n{text}" if words.label else text
+class Block(NamedTuple):
+    """Data of one file as it goes into a prompt: what it is, and its texts with the pictures between them."""
+
+    label: str
+    body: tuple[str | Pixels, ...]
+
+
+Given = Piece | Block | str  # media, data, and what the sender says
 
 
 def messages(
-    request: Request, stands_for: Mapping[int, tuple[Piece, ...]], names: Mapping[int, str] | None = None
+    request: Request,
+    stands_for: Mapping[int, tuple[Piece, ...]],
+    names: Mapping[int, str] | None = None,
+    marks: tuple[str, ...] = (),
 ) -> tuple[WireMessage, ...]:
     """The conversation as messages; ``stands_for`` has the pieces of every part that is not sent as it is.
 
     Text parts of the sender need no entry. A part without pieces is left out. ``names`` are those of the parts, for
-    the heading of a video.
+    the heading of a video; ``marks`` those of the model's template besides the known ones.
     """
     made: list[WireMessage] = []
+    found = marks_of(marks)
+    carried: list[Given] = []  # data that came with a message of another role: it goes into the user's next one
     index = 0
     for message in request.messages:
-        if any(isinstance(part, TURN) for part in message.parts):  # it stands as it was said
-            kept = (_as_said(part) for part in message.parts)
-            made.append(WireMessage(role=message.role, parts=tuple(part for part in kept if part is not None)))
-            index += len(message.parts)
-            continue
-        given: list[Piece | str] = []
+        turn = any(isinstance(part, TURN) for part in message.parts)
+        given: list[Given] = []
+        said: list[WirePart] = []  # of a turn with calls or results of tools: it stands as it was said
         for part in message.parts:
             if isinstance(part, Text) and part.name:
-                given.append(Words(text=part.text, label=label("Text", part.name)))
+                given.append(_block(Words(text=part.text, label=label("Text", part.name)), found))
             elif isinstance(part, Text):
-                given += [part.text] if part.text.strip() else []
+                if part.text.strip():
+                    said.append(WireText(text=part.text)) if turn else given.append(part.text)
+            elif isinstance(part, TURN):
+                said.append(part)
             else:
-                given.extend(in_order(stands_for.get(index, ()), (names or {}).get(index, "")))
+                given += in_order(stands_for.get(index, ()), (names or {}).get(index, ""), found)
             index += 1
-        parts = _message_parts(given)
-        if parts:
-            made.append(WireMessage(role=message.role, parts=parts))
+        if message.role == "user":
+            given, carried = [*carried, *given], []
+        else:
+            carried += [each for each in given if isinstance(each, Block)]
+            given = [each for each in given if not isinstance(each, Block)]
+        after = max((place for place, part in enumerate(said) if isinstance(part, TURN)), default=-1) + 1
+        made += _message(message.role, (*said[:after], *_message_parts(given), *said[after:]))
+    made += _message("user", _message_parts(carried))
     return tuple(made)
+
+
+def _message(role: Role, parts: tuple[WirePart, ...]) -> list[WireMessage]:
+    return [WireMessage(role=role, parts=parts)] if parts else []
 
 
 TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)
 
 
-def _as_said(part: Part) -> WirePart | None:
-    if isinstance(part, Text):
-        return WireText(text=part.text) if part.text.strip() else None
-    return part if isinstance(part, TURN) else None
-
-
-def in_order(pieces: tuple[Piece, ...], name: str = "") -> tuple[Piece, ...]:
+def in_order(pieces: tuple[Piece, ...], name: str = "", marks: Marks = _KNOWN) -> list[Given]:
     """The pieces of one part as a model gets them: by page, or a video's by time."""
     if not any(map(timeline.timed, pieces)):
-        return tuple(sorted(pieces, key=_page))
+        return [_block(piece, marks) if isinstance(piece, Words) else piece for piece in sorted(pieces, key=_page)]
     seen = tuple(
-        Words(text=visible(piece.text), label=piece.label, how=piece.how, at=piece.at)
+        Words(text=data(piece.text, marks), label=piece.label, how=piece.how, at=piece.at)
         if isinstance(piece, Words)
         else piece
         for piece in pieces
     )
-    return timeline.in_time(seen, shown_name(name or "the video"))
+    still, heading, moving = timeline.in_time(seen)
+    return [*still, Block(f"{heading} {_quoted(shown_name(name)) if name else 'the video'}", moving)]
+
+
+def _block(words: Words, marks: Marks) -> Block:
+    return Block(words.label or "Text", (data(words.text, marks).strip() or NOTHING_READ,))
 
 
 def _page(piece: Piece) -> int:
     return piece.page if isinstance(piece, (Words, Pixels)) else 0
 
 
-def _message_parts(given: list[Piece | str]) -> tuple[WirePart, ...]:
+def _message_parts(given: Sequence[Given]) -> tuple[WirePart, ...]:
     """Media and blocks of data in their order, then what the sender says; neighbouring text in one part. Where the
     sender says something here and something there, it may be about what stands beside it, and stays there."""
     told = [place for place, each in enumerate(given) if isinstance(each, str)]
     if told and told[-1] - told[0] == len(told) - 1:
         given = [*(each for each in given if not isinstance(each, str)), *given[told[0] : told[-1] + 1]]
+    blocks = [each for each in given if isinstance(each, Block)]
+    texts = [text for block in blocks for text in (block.label, *block.body) if isinstance(text, str)]
+    word = boundary_of(texts) if texts else ""
     parts: list[WirePart] = []
     waiting: list[str] = []
-    for piece in given:
-        if isinstance(piece, (Words, str)):
-            waiting.append(block(piece) if isinstance(piece, Words) else piece)
-            continue
+
+    def put(media: Pixels | Sound | Film | Paper) -> None:
         if waiting:
             parts.append(WireText(text="\n\n".join(waiting)))
-            waiting = []
-        parts.append(_media(piece))
+            waiting.clear()
+        parts.append(_media(media))
+
+    for each in given:
+        if isinstance(each, str):
+            waiting.append(each)
+        elif isinstance(each, Block):
+            for piece in _fenced(each, word):
+                waiting.append(piece) if isinstance(piece, str) else put(piece)
+        elif not isinstance(each, Words):
+            put(each)
     if waiting:
         parts.append(WireText(text="\n\n".join(waiting)))
     return tuple(parts)
+
+
+def _fenced(block: Block, word: str) -> list[str | Pixels]:
+    """A block with its first line, and with its last one, which no data can write.
+
+    >>> _fenced(Block("Text of a.txt", ("yes",)), "bako")
+    ['Text of a.txt, up to [bako]:\\nyes\\n[bako]']
+    """
+    first, last = f"{block.label}, up to [{word}]:", f"[{word}]"
+    body = list(block.body)
+    body[:1] = [f"{first}\n{body[0]}"] if body and isinstance(body[0], str) else [first, *body[:1]]
+    body[-1:] = [f"{body[-1]}\n{last}"] if isinstance(body[-1], str) else [body[-1], last]
+    return body
 
 
 def _media(piece: Pixels | Sound | Film | Paper) -> WireMedia:
@@ -194,12 +236,13 @@ def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[W
 
 
 def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tuple[WireMessage, ...]:
-    """The messages of the one repair call: what was answered, and what is wrong with it."""
+    """The messages of the one repair call: what was answered, and what is wrong with it. Nobody has seen the answer,
+    and what it copied out of a file is data still."""
     ask = f"That is not valid: {problem}. Answer again, with only the corrected JSON."
     return (
         *made,
-        WireMessage(role="assistant", parts=(WireText(text=answer),)),
-        WireMessage(role="user", parts=(WireText(text=ask),)),
+        WireMessage(role="assistant", parts=(WireText(text=_KNOWN.broken(answer)),)),
+        WireMessage(role="user", parts=(WireText(text=_KNOWN.broken(ask)),)),
     )
 
 
@@ -224,11 +267,11 @@ def text_to_embed(request: Request, stands_for: Mapping[int, tuple[Piece, ...]])
     texts = []
     for index, _, part in request.parts():
         if isinstance(part, Text):
-            texts.append(part.text)
+            texts.append(data(part.text) if part.name else part.text)
         else:
             pieces = stands_for.get(index, ())
             if any(map(timeline.timed, pieces)):
-                texts.append(visible(timeline.text_of(pieces)))
+                texts.append(data(timeline.text_of(pieces)))
                 continue
-            texts += [visible(p.text) for p in sorted(pieces, key=_page) if isinstance(p, Words) and not empty(p)]
+            texts += [data(p.text) for p in sorted(pieces, key=_page) if isinstance(p, Words) and not empty(p)]
     return "\n\n".join(text.strip() for text in texts if text.strip())

@@ -43,7 +43,8 @@ async def _generate(course: Course, step: Call) -> Finished:
     request = course.shop.request
     stands_for = await course.stands_for(step, endpoint)
     names = {part.index: part.name for part in course.shop.opened.facts.parts}
-    messages = await offload(is_long(request.messages), assemble.messages, request, stands_for, names)
+    marks = endpoint.model.marks
+    messages = await offload(is_long(request.messages), assemble.messages, request, stands_for, names, marks)
     facts = course.shop.opened.facts
     if nothing := await offload(is_long(request.messages), nothing_found, request, stands_for, facts):
         raise _nothing_to_ask_about(course, step, nothing)

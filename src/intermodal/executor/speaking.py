@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable
 
 from intermodal import errors
 from intermodal.events import Committed, Finished, Note, Speech, StepFinished
-from intermodal.executor.assemble import empty, visible
+from intermodal.executor.assemble import empty
 from intermodal.executor.call import Reroute
 from intermodal.executor.course import Course
 from intermodal.executor.job import Job, Made
 from intermodal.executor.pieces import Product, Words
+from intermodal.media.invisible import visible
 from intermodal.media.sound import at_rate, mp3, wav
 from intermodal.plans.step import Call
 from intermodal.request import Output, SpeechOutput, TextOutput

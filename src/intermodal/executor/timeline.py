@@ -32,26 +32,22 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minutes}:{second:02}"
 
 
-def in_time(pieces: Sequence[Piece], name: str) -> tuple[Piece, ...]:
-    """The pieces of one video as text and pictures in turn; ``name`` has been made fit to be shown.
-
-    Pieces without a time (its sound as it is, the video as it is) come first, as they are.
-    """
+def in_time(pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], str, tuple[str | Pixels, ...]]:
+    """The pieces of one video: those without a time (its sound, the video as it is), a heading that its name follows,
+    and lines of text with the pictures that stand between them."""
     moving = [piece for piece in pieces if isinstance(piece, (Words, Pixels)) and timed(piece)]
-    found: list[Piece] = [piece for piece in pieces if not timed(piece)]
-    lines = [f"{_heading(moving)} {name}:"]
-    lines += _absent(moving)
+    found: list[str | Pixels] = []
+    lines = _absent(moving)
     for piece in _settled(moving):
         if isinstance(piece, Words):
             lines.append(_line(piece))
             continue
         lines.append(f"[{clock(piece.at)}] picture:")
-        found.append(Words(text="\n".join(lines)))
-        found.append(piece)
+        found += ["\n".join(lines), piece]
         lines = []
     if lines:
-        found.append(Words(text="\n".join(lines)))
-    return tuple(found)
+        found.append("\n".join(lines))
+    return tuple(piece for piece in pieces if not timed(piece)), _heading(moving), tuple(found)
 
 
 def text_of(pieces: Sequence[Piece]) -> str:

@@ -20,6 +20,7 @@ import pypdfium2.raw as raw
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media import fence, letters
+from intermodal.media.invisible import visible
 from intermodal.media.pretokens import pretokens
 from intermodal.media.probed import Probed
 from intermodal.media.steps import (
@@ -52,7 +53,6 @@ _NO_TEXT = 2  # bytes: the end of a text of no characters
 _TODO = "check that the file is complete and opens elsewhere"
 
 _WORD = re.compile(r"[^\W_]{2,40}")
-_INVISIBLE = re.compile(r"[\x00\ufffe\uffff\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 _HYPHEN = re.compile(r"\x02\n?")  # pdfium's mark for a hyphen at the end of a line
 
 
@@ -205,7 +205,7 @@ def _text(page: pypdfium2.PdfPage) -> str:
         words = textpage.get_text_range()
     finally:
         textpage.close()
-    return _INVISIBLE.sub("", _HYPHEN.sub("", words.replace("\r\n", "\n").replace("\r", "\n")))
+    return visible(_HYPHEN.sub("", words.replace("\r\n", "\n")))
 
 
 def _distinct(words: str) -> tuple[str, ...]:

@@ -7,14 +7,11 @@ import math
 import msgspec
 from msgspec import Struct
 
-from intermodal.costing.levels import ZEROS, Levels, larger, plus, summed, times
+from intermodal.costing.levels import ZEROS, Levels, larger, plus, summed
 from intermodal.costing.limits import NOTHING, Held
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.schedule import finish
-from intermodal.costing.tokens import (
-    BLOCK,
-)
 from intermodal.planner.case import Case
 from intermodal.planner.pieces import at_each
 from intermodal.planner.way import NO_TIER, Loss, Way, natives
@@ -74,7 +71,7 @@ def assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
         made = _assign(case, chosen, book)
     elif any(way.counted for way in chosen):
         text, image, audio = _tokens(chosen, book)
-        made = msgspec.structs.replace(made, text=_labelled(text, chosen), image=image, audio=audio)
+        made = msgspec.structs.replace(made, text=text, image=image, audio=audio)
     case.assignments[key] = case.assignments[chosen] = made
     return made
 
@@ -96,7 +93,7 @@ def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
     text, image, audio = _tokens(chosen, book)
     held = _held(chosen)
     return Assignment(
-        ways=chosen, text=_labelled(text, chosen), image=image, audio=audio,
+        ways=chosen, text=text, image=image, audio=audio,
         sound=summed([way.sound for way in chosen]),
         made=summed([way.made for way in chosen]), cost=summed([way.cost for way in chosen]),
         before=before, load=load, memory=memory, pictures=held.pictures, held=held,
@@ -123,11 +120,6 @@ def _tokens(chosen: tuple[Way, ...], book: Book) -> tuple[Levels, Levels, Levels
             if audio is not ZEROS:
                 audios.append(audio)
     return summed(texts), summed(images) if images else ZEROS, summed(audios) if audios else ZEROS
-
-
-def _labelled(text: Levels, chosen: tuple[Way, ...]) -> Levels:
-    blocks = sum(way.blocks for way in chosen)
-    return plus(text, times(BLOCK, blocks)) if blocks else text
 
 
 def _held(chosen: tuple[Way, ...]) -> Held:

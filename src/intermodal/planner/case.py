@@ -47,6 +47,7 @@ from intermodal.request import (
 
 TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # of a conversation, said as they were
 QUESTION_CHARS = 4_000  # of the question are looked at for words
+WORDS_ALONE: tuple[Job, ...] = ("embed", "speak", "draw")  # made of the words of files, without labels of blocks
 
 
 class Case(Struct):

@@ -18,7 +18,7 @@ from intermodal.costing.tokens import (
     text_tokens,
 )
 from intermodal.planner.assignment import Assignment
-from intermodal.planner.case import Case
+from intermodal.planner.case import WORDS_ALONE, Case
 from intermodal.planner.index import Group
 
 _NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
@@ -65,7 +65,7 @@ def framing(case: Case, forced: bool, tool_rule: str, tokenizer: str) -> Levels:
     if found is not None:
         return found
     found = (2.0, 3.0, 8.0)
-    if case.job not in ("embed", "speak", "draw"):
+    if case.job not in WORDS_ALONE:
         found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
         if case.text_files:
             found = plus(found, times(BLOCK, len(case.text_files)))

@@ -38,9 +38,7 @@ def selected(
     ]
     if not places or case.job != "generate" or context == math.inf:
         return None
-    of_documents = sum(
-        assignment.ways[place].text[HIGH] + BLOCK[HIGH] * assignment.ways[place].blocks for place in places
-    )
+    of_documents = sum(assignment.ways[place].text[HIGH] for place in places)
     # Room for a full answer first; a page that leaves only the least room is still better than a refusal.
     stated = case.request.sampling.max_tokens is not None and not case.tight
     full = cap if stated else min(DEFAULT_ANSWER[case.output], context // 4)

@@ -15,10 +15,11 @@ from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, 
 from intermodal.costing.limits import NOTHING, Held, breaks, refusal
 from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
 from intermodal.costing.rates import HERE
+from intermodal.costing.tokens import BLOCK
 from intermodal.media.steps import SAFE_SIDE
 from intermodal.planner.aspects import MUST_KEEP, ONLY_SEEN, kept, lost
 from intermodal.planner.bundles import Bundle
-from intermodal.planner.case import Case
+from intermodal.planner.case import WORDS_ALONE, Case
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import CallOp, TransformOp
 from intermodal.quantity import Quantity
@@ -104,8 +105,8 @@ class Way(Struct, eq=False, gc=False):
             without, counted over the parts; ``penalty`` in USD for the others, and for detail.
         diverted: parts that the answering endpoint takes as they are and gets as something else, though it was named.
         text, cost, transforms, local, network: sums over the parts (``network`` is the longest). made: the part
-            of the text that converters with weights write.
-        blocks: labelled blocks of derived text. pictures, sound: what goes in as it is, sound in seconds.
+            of the text that converters with weights write. ``text`` has the labels of its blocks.
+        pictures, sound: what goes in as it is, sound in seconds.
         counted: something goes in as it is, whose tokens are a matter of who takes it. held: what limits are about.
         odd: some of its pictures may be refused.
         natives: distinct passages with something that is not a picture, and how often.
@@ -128,7 +129,6 @@ class Way(Struct, eq=False, gc=False):
     transforms: Levels
     local: Levels
     network: Levels
-    blocks: int
     pictures: dict[Picture, Levels]
     sound: Levels
     tier: int
@@ -188,7 +188,7 @@ def make_way(
         penalty=sum(bundle.needs[aspect] for aspect in missed if bundle.needs[aspect] < MUST_KEEP), missed=missed,
         lost=sum(bundle.needs[aspect] == MUST_KEEP for aspect in missed) * len(bundle.parts),
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
-        blocks=0, pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, natives=[],
+        pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, natives=[],
         by_book={}, refused={}, weighed={}, options={},
     )  # fmt: skip
     _add_up(made, bundle, case)
@@ -220,6 +220,7 @@ def _distinct(bundle: Bundle) -> list[PartFacts]:
 def _add_up(way: Way, bundle: Bundle, case: Case) -> None:
     counted: dict[int, int] = {}
     by_id: dict[int, Passage] = {}
+    blocks = 0
     for passage in way.passages:  # equal parts share one passage object, so each is added once, times its number
         counted[id(passage)] = counted.get(id(passage), 0) + 1
         by_id[id(passage)] = passage
@@ -234,9 +235,11 @@ def _add_up(way: Way, bundle: Bundle, case: Case) -> None:
         for picture in passage.pictures:
             way.pictures[picture] = plus(way.pictures.get(picture, ZEROS), times(passage.many, count))
         way.sound = plus(way.sound, times(levels(passage.sound), count))
-        way.blocks += passage.blocks * count
+        blocks += passage.blocks * count
         if passage.film is not None or passage.leaves or passage.sound.high or not passage.sound.known:
             way.natives.append((passage, count))
+    if blocks and case.job not in WORDS_ALONE:
+        way.text = plus(way.text, times(BLOCK, blocks))
     way.converters = tuple(used.values())
     way.counted = bool(way.pictures or way.natives)
     if way.counted:

@@ -12,11 +12,13 @@ class Served(Value):
         base_url: append ``/chat/completions``. Only this machine reaches it.
         key: bearer token it asks for, so that other users of the machine cannot use it.
         load_seconds: what starting it took; 0 when it was up already.
+        marks: strings that its model takes for tokens of its template (``template_marks.py``).
     """
 
     base_url: str
     key: str = ""
     load_seconds: float = 0.0
+    marks: tuple[str, ...] = ()
 
 
 class Heard(Value):

@@ -85,7 +85,9 @@ class Runtimes:
             with suppress(RuntimeCrashed):  # it died while nobody looked: that is not this call's failure
                 await slot.worker.call("ping", {})
         reply, load_seconds = await slot.ready()
-        return Served(base_url=reply["base_url"], key=reply["key"], load_seconds=load_seconds)
+        return Served(
+            base_url=reply["base_url"], key=reply["key"], load_seconds=load_seconds, marks=tuple(reply["marks"])
+        )
 
     async def transcribe(
         self, endpoint: Endpoint, pcm: bytes, *, language: str = "", progress: Progress | None = None

@@ -7,6 +7,7 @@ other the answer is None, never a near miss.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from intermodal.errors import WeightsError
 from intermodal.runtimes import encodings, pieces, sentences
 from intermodal.runtimes.splits import DEFAULT, SPLITS, pre_tokenizer
+from intermodal.wire.template_marks import Marks, marks_of
 
 if TYPE_CHECKING:
     from intermodal.media.opened import Opened
@@ -45,6 +47,7 @@ class Vocabularies:
     def __init__(self, weights: WeightsStore) -> None:
         self._weights = weights
         self._loaded: dict[str, Any] = {}
+        self._broken: dict[str, Marks] = {}  # by tokenizer: what is broken up in texts for its model
         self.told: dict[tuple[str, str], int] = {}  # tokenizer and SHA-256 of a text -> what its server counted
         self.vain: dict[tuple[str, str], float] = {}  # the same -> when a server was asked and told nothing
 
@@ -82,11 +85,18 @@ class Vocabularies:
         ids: list[int] | None = None if made is None else made.ids
         return ids
 
-    def counted(self, opened: Opened, hosted: frozenset[str] = frozenset(), tools: tuple[Tool, ...] = ()) -> Opened:
+    def counted(
+        self,
+        opened: Opened,
+        hosted: frozenset[str] = frozenset(),
+        tools: tuple[Tool, ...] = (),
+        sent: Callable[[int, str], str] | None = None,
+    ) -> Opened:
         """``opened`` with the exact counts of its text parts, for every vocabulary that is here, and of ``tools``.
 
         ``hosted``: vocabularies of hosted models that may be asked, and files of the user's own. Reading one takes
-        0.1 s, so they count long texts only, where a range would be wide.
+        0.1 s, so they count long texts only, where a range would be wide. ``sent`` says how the text of a part goes
+        into a prompt. A model of this machine is sent no mark of its template (``executor/drivers/llama.py``).
         """
         import copy
 
@@ -97,13 +107,26 @@ class Vocabularies:
         for part in opened.facts.parts:
             names = (*mine, *sorted(filter(_countable, hosted))) if part.chars >= _LONG else mine
             if part.kind == "text" and names:
-                counts = {name: self.count(name, opened.text(part.index)) for name in names}
+                text = opened.text(part.index)
+                text = text if sent is None else sent(part.index, text)
+                counts = {
+                    name: self.count(name, self._marks(name).broken(text) if name in mine else text) for name in names
+                }
                 known = {name: count for name, count in counts.items() if count is not None}
                 part = msgspec.structs.replace(part, tokens={**part.tokens, **known})
             parts.append(part)
         made = copy.copy(opened)
         made.facts = msgspec.structs.replace(opened.facts, parts=tuple(parts), tools=self._tools(tools, hosted))
         return made
+
+    def _marks(self, tokenizer: str) -> Marks:
+        """The marks of a model of this machine, by the special tokens of its vocabulary."""
+        if tokenizer not in self._broken:
+            if tokenizer not in self._loaded:
+                self._loaded[tokenizer] = self._load(tokenizer)
+            added: dict[int, Any] = getattr(self._loaded[tokenizer], "get_added_tokens_decoder", dict)()
+            self._broken[tokenizer] = marks_of(tuple(token.content for token in added.values()), known=False)
+        return self._broken[tokenizer]
 
     def _tools(self, tools: tuple[Tool, ...], hosted: frozenset[str]) -> ToolFacts | None:
         """Counted once for each list of tools: the same ones come with every request."""

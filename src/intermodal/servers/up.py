@@ -19,6 +19,7 @@ from intermodal.errors import DoesNotFit, NotInstalled, RuntimeCrashed, StoreErr
 from intermodal.plans.numbers import held, size
 from intermodal.runtimes.machine import snapshot
 from intermodal.runtimes.nouns import Served
+from intermodal.runtimes.template_marks import marks_in
 from intermodal.servers.records import ALIVE, Place, State, Wanted, places
 from intermodal.store.process import dead, lives, pid_of
 
@@ -115,7 +116,7 @@ async def serving(name: str, env: Mapping[str, str], tell: Told = lambda what: N
             raise NotInstalled("is not known any more", where=f"up.{name}", todo="run: intermodal up MODEL")
         if state is not None and state.lives and state.phase == "ready" and not dead(state.server):
             place.touch()
-            return Served(base_url=state.base_url, key=state.key)
+            return await _served(wanted, state)
     async with _held(place, tell):
         state = place.state()
         if state is not None and state.lives:
@@ -126,7 +127,15 @@ async def serving(name: str, env: Mapping[str, str], tell: Told = lambda what: N
             await _cleaned(place)
             state = await _started(place, wanted, tell, known=True)
         place.touch()
-        return Served(base_url=state.base_url, key=state.key, load_seconds=time.monotonic() - begun)
+        return await _served(wanted, state, time.monotonic() - begun)
+
+
+async def _served(wanted: Wanted, state: State, load_seconds: float = 0.0) -> Served:
+    """Reading a model's marks takes a quarter of a second, once for each of its files."""
+    import anyio
+
+    marks = await anyio.to_thread.run_sync(marks_in, Path(wanted.model))
+    return Served(base_url=state.base_url, key=state.key, load_seconds=load_seconds, marks=marks)
 
 
 def fit(wanted: Wanted, free: int, memory: int) -> None:

@@ -7,6 +7,7 @@ runtimes are fakes that say what they are told to: what they do is tested with t
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -104,6 +105,13 @@ class FakeMedia:
                 await self.wait()
             if progress is not None:
                 progress(tenth / 10, "")
+
+
+def ending(text: str) -> str:
+    """A prompt whose blocks of data end at "END", whatever word that is in truth."""
+    words = set(re.findall(r", up to \[([a-z]+)\]:\n", text))
+    assert len(words) == 1, words
+    return text.replace(words.pop(), "END")
 
 
 class FakeRuntimes:

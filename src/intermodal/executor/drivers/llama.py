@@ -8,6 +8,7 @@ from intermodal.executor.drivers import http
 from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.transport import Server
 from intermodal.executor.world import World
+from intermodal.wire.template_marks import marks_of, without_marks
 
 # Where nobody asked for chance, the likeliest words: small models wander off otherwise, and the same question
 # gives the same answer twice.
@@ -17,7 +18,8 @@ TEMPERATURE = 0.0
 async def drive(job: Job, world: World, line: Line) -> Made:
     served = await world.runtimes.chat_url(job.endpoint)
     line.loaded(served.load_seconds)
-    return await http.chat(steady(job), world, line, Server(served.base_url, served.key, "bearer"))
+    job = unmarked(steady(job), served.marks)
+    return await http.chat(job, world, line, Server(served.base_url, served.key, "bearer"))
 
 
 def steady(job: Job) -> Job:
@@ -26,3 +28,14 @@ def steady(job: Job) -> Job:
         return job
     sampling = msgspec.structs.replace(job.chat.sampling, temperature=TEMPERATURE)
     return msgspec.structs.replace(job, chat=msgspec.structs.replace(job.chat, sampling=sampling))
+
+
+def unmarked(job: Job, marks: tuple[str, ...]) -> Job:
+    """Return the job with the model's marks broken up in whatever anybody says: only the template begins a turn.
+
+    What a client of a server elsewhere wrote is the client's business; this server is ours.
+    """
+    found = marks_of(marks, known=False)
+    chat = None if job.chat is None else without_marks(job.chat, found)
+    labels = tuple(map(found.broken, job.labels))
+    return msgspec.structs.replace(job, chat=chat, text=found.broken(job.text), labels=labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from intermodal.executor.drivers import http
-from intermodal.executor.drivers.llama import steady
+from intermodal.executor.drivers.llama import steady, unmarked
 from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.transport import Server
 from intermodal.executor.world import World
@@ -12,4 +12,5 @@ from intermodal.executor.world import World
 async def drive(job: Job, world: World, line: Line) -> Made:
     served = await world.runtimes.serving(job.endpoint)
     line.loaded(served.load_seconds)
-    return await http.at(Server(served.base_url, served.key, "bearer"), steady(job), world, line)
+    job = unmarked(steady(job), served.marks)
+    return await http.at(Server(served.base_url, served.key, "bearer"), job, world, line)

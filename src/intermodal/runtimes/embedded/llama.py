@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Any
 
 from intermodal._process import serve
 from intermodal.runtimes.embedded._child import library, loading, threads
+from intermodal.runtimes.template_marks import marks_in
 
-_servers: dict[str, tuple[Any, str]] = {}
+_servers: dict[str, tuple[Any, str, tuple[str, ...]]] = {}
 
 
 def start(path: str, name: str, context: int) -> dict[str, Any]:
-    """Bring the server up (once) and say where it listens.
+    """Bring the server up (once) and say where it listens, and which strings its model takes for its template's.
 
     One slot, so that a request has the whole context. The context does not shift: a prompt that is too
     long is refused with its size instead of being cut.
@@ -21,9 +23,9 @@ def start(path: str, name: str, context: int) -> dict[str, Any]:
         xllamacpp = library("xllamacpp")
         key = secrets.token_urlsafe(24)
         parameters = _parameters(xllamacpp, path, name, context, key)
-        _servers[path] = (loading(name, lambda: xllamacpp.Server(parameters)), key)
-    server, key = _servers[path]
-    return {"base_url": f"{server.listening_address}/v1", "key": key}
+        _servers[path] = (loading(name, lambda: xllamacpp.Server(parameters)), key, marks_in(Path(path)))
+    server, key, marks = _servers[path]
+    return {"base_url": f"{server.listening_address}/v1", "key": key, "marks": marks}
 
 
 def _parameters(xllamacpp: Any, path: str, name: str, context: int, key: str) -> Any:
