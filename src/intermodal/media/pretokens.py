@@ -16,7 +16,7 @@ _PIECES = re.compile(r"[^\W\d_]+|\d|[^\w\s]+|_+|\n+")
 _LONG = 8  # letters of a word from which on it is likely more than one token
 _FOUR = 4  # letters of a further one
 _ACCENTED = 1.8  # letters a token of a word with letters of two bytes
-_WIDE = "\u2e80"  # from here on a letter is a word of its own (CJK)
+_WIDE = re.compile("[\u2e80-\U0010ffff]+")  # from here on a letter is a word of its own (CJK)
 _PER_WIDE = 1.8
 
 
@@ -72,6 +72,6 @@ def _weight(piece: str) -> float:
     if not first.isalpha():
         return (len(piece) + 1) / 2
     if not piece.isascii():
-        wide = sum(letter >= _WIDE for letter in piece)
+        wide = len(piece) - len(_WIDE.sub("", piece))
         return wide * _PER_WIDE + (1 + (len(piece) - wide) / _ACCENTED if wide < len(piece) else 0)
     return 1 + max(0, len(piece) - _LONG) / _FOUR + (max(0, len(piece) - 2) / 3 if piece.isupper() else 0)
