@@ -288,6 +288,18 @@ def _piece(protocol: str, words: str) -> bytes:
     return event.replace(token, json.dumps(words)[1:-1]).encode()
 
 
+def _endless(protocol: str) -> list[bytes]:
+    """More words than anybody allowed, a hundred an event."""
+    return [_piece(protocol, "word " * 100)] * 2000
+
+
+def _far_too_long(protocol: str) -> Play:
+    whole_ = body_of(whole(protocol)).decode()
+    written = json.dumps(TEXT)[1:-1]
+    assert written in whole_
+    return sent(whole_.replace(written, written + " word" * 200_000).encode(), "application/json")
+
+
 def _drips(protocol: str) -> Play:
     """A whole answer of which nothing more comes after its first half."""
     data = body_of(whole(protocol))
@@ -339,6 +351,10 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "blanks for ever": Fault(
         lambda p: played(p, *_begun(p), *_for_ever(_piece(p, " \n"))), _drips, ("cut",), ("other",)
+    ),
+    # ---- what is longer than was allowed
+    "words for ever": Fault(
+        lambda p: played(p, *parts(p).begin, *parts(p).words, *_endless(p)), _far_too_long, ("length",), ("length",)
     ),
     # ---- what is no answer
     "an error": Fault(
@@ -561,6 +577,7 @@ def kind(found: Answer) -> Kind:
     if found.text == "".join(OTHER) and found.reason == "stop":
         return "other"
     if found.reason == "length":
+        assert found.text.startswith(TEXT) and len(found.text.split()) <= 1.3 * LIMIT, len(found.text)
         return "length"
     assert found.text == TEXT and found.reason == "stop", found
     return "whole"

@@ -45,7 +45,7 @@ ROW = """[[hosts.{host}.models]]
 id = "cloud/{model}"
 served_as = "{host}-{model}"
 input = ["text"]
-context = 32000
+context = 1000000
 tier = "large"
 input_mtok = {price}
 output_mtok = {price}
@@ -463,7 +463,7 @@ def test_B7_slow_readers_hold_no_memory(gate: Gate, full_gates: bool) -> None:
     lines = []
     for n in range(readers):
         body = json.dumps(
-            {**CLIENTS["chat"].body(f"by-openai:cloud/by-openai-{n % SIDE_BY_SIDE}"), "max_tokens": 16000}
+            {**CLIENTS["chat"].body(f"by-openai:cloud/by-openai-{n % SIDE_BY_SIDE}"), "max_tokens": 200000}
         )
         line = socket.socket()
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

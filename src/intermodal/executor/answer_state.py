@@ -6,6 +6,8 @@ The executor and the gateway's lane both ask here, so that a host is treated ali
 from __future__ import annotations
 
 import math
+import re
+from itertools import islice
 
 from intermodal.wire.call import (
     OpaqueBlock,
@@ -59,3 +61,56 @@ class Silence:
     def until(self, now: float) -> float:
         """Return the moment at which the host has been silent for too long; a byte came ``now``."""
         return min(now + self._idle, self._said_at + self._thinking)
+
+
+_LOOK = 4  # characters for each token that is allowed, before anything is counted
+_LONGEST = 256  # characters; no vocabulary in use has a longer token, and those are runs of blanks or of one sign
+# A word begins with a letter or a figure and goes on to the next blank or ASCII sign; an apostrophe is a part of it. A
+# token holds at most one of them, in any vocabulary that cuts a text into words first, and one has 64 characters.
+_WORD = re.compile(r"[^\W_][^\s!-&(-/:-@\[-`{-~]{0,63}")
+_UNBROKEN = 4096  # characters without a blank that are counted though a word may go on
+
+
+class Meter:
+    """Notices that an answer has more tokens than were allowed, whatever vocabulary it was written in.
+
+    It counts the fewest that a text can have, and leaves an eighth and 16 more, so that no host that keeps to its limit
+    is ever cut. ``room``: characters that may follow before the next look; a caller that keeps count of these pays for
+    a subtraction a piece.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._most = math.inf if limit is None else limit + max(16, limit // 8)
+        self.stopped = False  # it was too long
+        self._words = 0
+        self._before = 0  # words before the text that was seen last
+        self._chars = 0
+        self._last = ""  # what may be a part of a word
+        self.room: float = math.inf if limit is None else max(_LOOK * limit, 64)
+
+    def over(self, text: str) -> bool:
+        """Return whether it is too long with this text, which follows what was seen so far."""
+        self._chars += len(text)
+        self._before = self._words
+        said = self._last + text
+        at = max(said.rfind(" "), said.rfind("\n")) + 1
+        at = len(said) if len(said) - at > _UNBROKEN else at
+        self._words += sum(1 for _ in _WORD.finditer(said, 0, at))
+        self._last = said[at:]
+        made = max(self._words, self._chars // _LONGEST)
+        self.room = 2 * (self._most - made)  # a word takes two characters with what parts it from the next
+        self.stopped = made > self._most
+        return self.stopped
+
+    def within(self, text: str) -> str:
+        """Return as much of the text that was seen last as was still allowed."""
+        if self._most == math.inf:
+            return text
+        most = max(0, int(self._most) - self._before)
+        found = next(islice(_WORD.finditer(text), most, None), None)
+        return text[: min(len(text) if found is None else found.start(), most * _LONGEST)]
+
+
+def overrun(endpoint: str, limit: int | None) -> str:
+    """Return the note on an answer that was stopped at its limit, because its host went on."""
+    return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped"

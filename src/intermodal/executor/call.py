@@ -360,7 +360,11 @@ class Attempt:
         self.cost = bill(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
         self._peak = made.peak_memory
         self._outcome = self._took(usage, made.usage, "content_refused" if refused else "")
-        if made.looped or (self.cost is None and job.step.estimate.cost.high > 0):
+        if (
+            made.looped
+            or (made.overran and made.usage.output_tokens is None)
+            or (self.cost is None and job.step.estimate.cost.high > 0)
+        ):
             await entry.estimate(self._outcome)  # no usage came back: the amount set aside counts
         else:
             await entry.settle(self._outcome)
@@ -435,7 +439,7 @@ class Attempt:
         out = made.usage.output_tokens
         if made.transcript is not None:
             out = self._tokens(made.transcript.text)
-        elif made.looped:
+        elif made.looped or (made.overran and out is None):
             out = self._tokens(made.text)
         elif self._job.step.op == "read":
             out = self._tokens("\n".join(line.text for lines in made.lines for line in lines))

@@ -42,7 +42,8 @@ class Job(Value, frozen=True):
 class Made(Value, frozen=True):
     """What came back. ``lines`` are those of each picture, in order; ``refusal`` the model's words for why not.
 
-    ``looped`` says that we stopped reading an answer that repeated itself; no usage came with it then.
+    ``looped`` says that we stopped reading an answer that repeated itself; no usage came with it then. ``overran``: it
+    went on after the tokens that were allowed, and was stopped there; usage came with it only where it came at once.
     ``pcm`` is speech (signed 16-bit, mono, ``rate`` samples per second), ``silent`` what has no sound in it.
     ``drawn`` are pictures. ``candidates`` are the likeliest first words of an answer, each with its logarithm of
     probability; ``vectors`` are
@@ -63,6 +64,7 @@ class Made(Value, frozen=True):
     rate: int = 0
     silent: tuple[str, ...] = ()
     looped: bool = False
+    overran: bool = False
     usage: Usage = Usage()
     said: tuple[Part, ...] = ()
     peak_memory: int | None = None

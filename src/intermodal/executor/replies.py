@@ -14,6 +14,7 @@ from intermodal.content import ToolCall
 from intermodal.costing.room import output_limit, room
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import answer, assemble, check, drawing, scoring, speaking
+from intermodal.executor.answer_state import overrun
 from intermodal.executor.bounded import bounded
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
@@ -242,6 +243,9 @@ async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> 
     made = done.made
     if made.looped:
         await course.shop.emit(Note(text=STOPPED, step=step.id))
+        return
+    if made.overran:
+        await course.shop.emit(Note(text=overrun(step.endpoint, limit), step=step.id))
         return
     tokens = done.actual.usage.output_tokens or limit
     for remark in ending(made.finish_reason, made.text, tokens, called=bool(made.said)):

@@ -29,6 +29,7 @@ from tests.gates.wall import (
 from tests.unit.gateway.beside import ASKED, Beside, Case, Model, unlike
 
 SAID = "Paris is the capital."
+LONG = [f"word{number} " for number in range(400)]
 WORDS = ["Paris", " is", " the", " capital", "."]
 TOLD = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
@@ -297,6 +298,8 @@ CASES: dict[str, Case] = {
     ),
     "unended": Case([Model([events(ROLE, delta("Paris"), delta(None, "stop")[:-1])])], COUNTED),
     "noreason": Case([Model([events(ROLE, delta("Paris"), DONE)])], COUNTED),
+    "overrun": Case([Model([answer(LONG)]), OTHER_LIVE], COUNTED),
+    "overrunwhole": Case([Model([whole("".join(LONG))])]),
     "reasonless": Case(
         [Model([events(ROLE, delta("Paris"), usage(5), DONE)], host='quirks = ["no_finish_reason"]')], COUNTED
     ),
@@ -397,6 +400,7 @@ SAMPLE = (
     "onedown", "twodown", "livedown", "plain", "counted", "settings", "furthersettings", "nothings", "toolslive",
     "toolturns", "turns", "png", "jpegs", "uncounted", "length", "silentlive", "refused", "refusedlive", "partslive",
     "unasked", "atonce", "misnamed", "torncrlf", "apart", "lines", "unended", "noreason", "reasonless", "wordsafter",
+    "overrun", "overrunwhole",
     "names", "early",
     "cutinband", "namederror", "firstinband", "ones503", "twos500", "twogone", "livetoolong", "thenbusy",
     "once",

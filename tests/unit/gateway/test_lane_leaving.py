@@ -27,7 +27,8 @@ PLAYS: dict[str, Play] = {}
 @pytest.fixture
 def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
     with Wall(lambda model, number: PLAYS["now"]) as wall:
-        path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))
+        roomy = STRONG.replace("context = 32000", "context = 1000000")
+        path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, roomy))
         waits = 'zone = "internet"\ntimeouts = { between_tokens = 0.6 }'
         path.write_text(path.read_text().replace('zone = "internet"', waits, 1))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
@@ -103,12 +104,12 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
 
 def test_a_reader_that_is_slow_slows_its_host_and_loses_nothing(wall: Wall) -> None:
     """For longer than the host may be silent: it is not the one that is."""
-    words = "x" * 4000
+    words = "=" * 4000  # as few tokens as there can be
     pieces = [chunk(delta(words)) for _ in range(2500)]
     PLAYS["now"] = Play((HEAD, chunk(ROLE), *pieces, chunk(delta(None, "stop")), chunk(DONE), LAST), paid=True)
     with House() as house:
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
-            line.sendall(request(stream=True, max_tokens=100))
+            line.sendall(request(stream=True, max_tokens=200_000))
             until(lambda: wall.hits)
             time.sleep(2.0)
             assert wall.hits[0].ended is None, "nobody held it"

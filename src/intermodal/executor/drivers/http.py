@@ -17,7 +17,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn, Thought
-from intermodal.executor.answer_state import says
+from intermodal.executor.answer_state import Meter, says
 from intermodal.executor.assemble import text_of
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.heard import cut_in_silence
@@ -42,6 +42,7 @@ from intermodal.wire.call import (
     SpeechCall,
     SpeechDelta,
     TextDelta,
+    ToolCallDelta,
     TranscriptionCall,
     Usage,
     WireEvent,
@@ -105,10 +106,11 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     usage = Usage()
     reason = ""
     guard = LoopGuard() if job.stop_loops else None
+    meter = Meter(job.chat.sampling.max_tokens)
     async with _posted(job, world, line, server, encoded) as response:
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
-        async for event in _events(response, decoder, whole=not job.chat.stream):
+        async for event in _bounded(_events(response, decoder, whole=not job.chat.stream), meter, decoder):
             turn.add(event)
             if isinstance(event, TextDelta):
                 text.append(event.text)
@@ -139,13 +141,31 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     return Made(
         text="".join(text),
         refusal="".join(refusal),
-        finish_reason=reason,
+        finish_reason="length" if meter.stopped else reason,
+        overran=meter.stopped,
         candidates=candidates,
         pcm=b"".join(speech),
         rate=openai_chat.SPEECH_RATE if speech else 0,
         usage=usage,
-        said=_said(turn),
+        said=() if meter.stopped else _said(turn),
     )
+
+
+async def _bounded(events: AsyncIterator[WireEvent], meter: Meter, decoder: Decoding) -> AsyncIterator[WireEvent]:
+    """The answer up to its limit. Of one that came at once the counts are there already, and are what is paid; a stream
+    is left, which closes its connection."""
+    async for event in events:
+        if meter.stopped and not isinstance(event, (Usage, Finish, Error)):
+            continue
+        if isinstance(event, (TextDelta, ToolCallDelta)):
+            said = event.text if isinstance(event, TextDelta) else event.arguments
+            if meter.over(said):
+                if isinstance(event, TextDelta) and (kept := meter.within(said)):
+                    yield TextDelta(text=kept)
+                if not decoder.done:
+                    return
+                continue
+        yield event
 
 
 def _texts(job: Job) -> tuple[str, ...]:

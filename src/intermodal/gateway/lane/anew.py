@@ -101,6 +101,9 @@ class LiveAnew(Live):
 
     def _say(self, event: TextDelta | ReasoningDelta | OpaqueBlock, through: list[bytes]) -> End:
         said = event.text if isinstance(event, TextDelta) else ""
+        self._room -= len(said)
+        if self._room < 0 and self._over(said):
+            return "looped"
         through.append(self._writing.feed(event))
         if said:
             self.text.append(said)

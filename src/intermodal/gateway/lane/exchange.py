@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import Refusal
+from intermodal.executor.answer_state import Meter
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.limits import last_words
 from intermodal.executor.speaker import Speaker
@@ -26,7 +27,7 @@ from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, of_choice, r
 from intermodal.gateway.reply import Reply
 from intermodal.wire import status, web_page
 from intermodal.wire._json import dumps
-from intermodal.wire.call import Error, ToolCallDelta, WireEvent
+from intermodal.wire.call import Error, Finish, TextDelta, ToolCallDelta, WireEvent
 from intermodal.wire.call import Usage as Counts
 from intermodal.wire.decoding import UNEXPLAINED, Decoding
 from intermodal.wire.halves import Halves, joined
@@ -89,6 +90,8 @@ class Exchange:
         self.items: list[Mapping[str, Any]] = []  # that clients may name later
         self.finish = ""
         self.looped = False
+        self.overran = False  # it went on after the tokens that were allowed
+        self.limit: int | None = None  # of tokens
         self._endpoint = endpoint
         self._secret = secret
         self._reader = reader
@@ -249,12 +252,24 @@ class Whole(Exchange):
                 return
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
+        meter = Meter(self.limit)
+        if len(piece.text) > meter.room and meter.over(piece.text):
+            piece = self._shortened(piece)
         self.first_at = monotonic()
         self._note(replace(piece, text=joined(piece.text)) if piece.halved else piece)
         if piece.usage is not None:
             self.counted = piece.counted
         self.items += self._reader.items(self.raw)
         self._succeed()
+
+    def _shortened(self, piece: Piece) -> Piece:
+        """The answer with as many of its words as were allowed, and its counts as they are: they are what is paid."""
+        events = self._reread(self.raw) or []
+        text = Meter(self.limit).within(piece.text)
+        counts = [event for event in events if isinstance(event, Counts)]
+        self.overran = True
+        self.raw = self._reader.whole([TextDelta(text=text), *counts, Finish(reason="length")])
+        return piece_of([TextDelta(text=text), *counts, Finish(reason="length")], self.raw)
 
 
 class Teller(NamedTuple):
@@ -266,7 +281,7 @@ class Teller(NamedTuple):
         told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then.
         tokens: of a text, where nobody else counts them.
         wanted: it asks for the usage. guarded: an answer that repeats itself is stopped. fields: as they came.
-        reasonless: the host is known not to say why an answer ended.
+        reasonless: the host is known not to say why an answer ended. limit: tokens that were allowed.
     """
 
     reply: Reply
@@ -279,6 +294,7 @@ class Teller(NamedTuple):
     guarded: bool
     fields: Mapping[str, Any]
     reasonless: bool
+    limit: int | None
 
 
 class Live(Exchange):
@@ -297,6 +313,10 @@ class Live(Exchange):
         self._reply = teller.reply
         self._model = teller.model
         self._guard = LoopGuard() if teller.guarded else None
+        self.limit = teller.limit
+        self._meter = Meter(teller.limit)
+        self._room = self._meter.room
+        self._metered = 0  # pieces of the text that it has seen
         self._unlooked: list[str] = []
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
         self._encoder: Encoder | None = None  # for what is written in an unusual way
@@ -352,10 +372,7 @@ class Live(Exchange):
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Look at an event; what of it goes on is put into ``through``."""
         if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
-            through.append(event)
-            self.text.append(text)
-            self.said = self.said or not text.isspace()
-            return "looped" if self._guard is not None and self._loops(text) else ""
+            return self._words(text, event, through)
         simple = event.startswith(b"data: ") and b"\n" not in event
         payload = event[6:] if simple else payload_of(event)
         if not payload:
@@ -373,6 +390,9 @@ class Live(Exchange):
             payload, piece = looked
         if self.finish and piece.of_an_answer:  # it is over
             return self._dropped(payload, piece)
+        self._room -= len(piece.text)
+        if self._room < 0 and self._over(piece.text):
+            return "looped"
         self._note(piece)
         self._sample = payload
         if piece.model != self._named or not piece.model:
@@ -391,6 +411,16 @@ class Live(Exchange):
         if self._guard is not None and piece.text and self._loops(piece.text):
             return "looped"
         return ""
+
+    def _words(self, text: str, event: bytes, through: list[bytes]) -> End:
+        """A chunk of words and nothing else."""
+        self._room -= len(text)
+        if self._room < 0 and self._over(text):
+            return "looped"
+        through.append(event)
+        self.text.append(text)
+        self.said = self.said or not text.isspace()
+        return "looped" if self._guard is not None and self._loops(text) else ""
 
     def _unexplained(self, through: list[bytes]) -> End:
         """The last word, of a stream that did not say why it ended."""
@@ -470,6 +500,18 @@ class Live(Exchange):
             return False
         said, self._unlooked = "".join(self._unlooked), []
         return self._guard.looped(said)
+
+    def _over(self, text: str) -> bool:
+        """Whether the answer has more tokens than were allowed with this piece, which is not shown then."""
+        said, self._metered = "".join(self.text[self._metered :]), len(self.text)
+        if (said and self._meter.over(said)) or self._meter.over(text):
+            self.overran = True
+        else:
+            self._metered += 1
+        self._room = self._meter.room
+        if self.overran and self.first_at is None:
+            self._fail(self._cut(f"sent more at once than the {self.limit} tokens that were allowed"))
+        return self.overran
 
     def _pass(self, through: list[bytes], end: End) -> None:
         if not self.begun:

@@ -81,8 +81,11 @@ class LiveLines(LiveAnew):
             self._renaming = (b'"model":' + model, b'"model":' + dumps(self._model))
         if self._renaming[0] not in line:
             return self._anew(line, through)
-        through.append(line.replace(*self._renaming, 1) + b"\n")
         text = said.content
+        self._room -= len(text)
+        if self._room < 0 and self._over(text):
+            return "looped"
+        through.append(line.replace(*self._renaming, 1) + b"\n")
         if text:
             self.text.append(text)
         if text.strip() or (said.thinking and said.thinking.strip()):

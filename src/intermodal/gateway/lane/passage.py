@@ -19,6 +19,7 @@ from intermodal.costing.tokens import text_tokens
 from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
 from intermodal.executor import check
+from intermodal.executor.answer_state import overrun
 from intermodal.executor.call import Tried, outcome_of, tokens_of, tokens_said
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.heard import cut_in_silence
@@ -223,11 +224,12 @@ class Passage:
         """For a stream: from now on its silence is measured."""
         way = self._way
         if not self._chat.stream:
+            self._exchange.limit = way.limit
             return
         guarded = way.endpoint.host.zone != "internet"
         teller = Teller(
             self._reply, self._chat.model, self._begin, self._told, self._wrong, self._count, self._chat.usage, guarded,
-            self._chat.fields, NO_REASON in way.endpoint.host.quirks,
+            self._chat.fields, NO_REASON in way.endpoint.host.quirks, way.limit,
         )  # fmt: skip
         self._exchange = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
         if way.tongue.dialect.comment:
@@ -391,6 +393,8 @@ class Passage:
     def _notes(self, text: str) -> tuple[str, ...]:
         """What the executor would have said of the answer."""
         exchange = self._exchange
+        if exchange.overran:
+            return (overrun(self._way.endpoint.id, self._way.limit),)
         if exchange.looped:
             return (STOPPED,)
         made = exchange.usage.output_tokens if exchange.usage is not None else None

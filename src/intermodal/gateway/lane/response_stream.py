@@ -7,7 +7,7 @@ that may have to be stopped in the middle, is told anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any
 
@@ -29,7 +29,8 @@ from intermodal.gateway.lane.response_replies import (
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Error, Usage
 from intermodal.wire.halves import loads_with_halves, marked
-from intermodal.wire.openai_responses_written import said_again
+from intermodal.wire.openai_chat_served import sse
+from intermodal.wire.openai_responses_written import said_again, usage_of
 from intermodal.wire.served import answered
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})
@@ -68,7 +69,9 @@ class LiveResponse(LiveAnew):
         self._items: dict[int, str] = {}  # ids of those that were begun, by their places
         self._parts: set[tuple[int, int]] = set()
         self._done: dict[int, bytes] = {}
+        self._texts: dict[tuple[int, int], list[str]] = {}  # what was said in each part
         self._number = 0
+        self._closing = b""  # what ends an answer that is stopped in the middle
         self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
 
     def _fresh(self) -> Encoder:
@@ -141,6 +144,10 @@ class LiveResponse(LiveAnew):
         if kind == "response.output_text.delta":
             if (place, found.content_index) not in self._parts or not found.logprobs:
                 return None
+            self._room -= len(found.delta)
+            if self._room < 0 and self._over(found.delta):
+                return self._stop()
+            self._texts.setdefault((place, found.content_index), []).append(found.delta)
             self._said(found.delta)
         elif kind in _BEGINS:
             self._started = taken_apart(found.response)
@@ -196,6 +203,37 @@ class LiveResponse(LiveAnew):
         self._ends(reply.ending(called=bool(self.calls)))
         self._answer = (found.type, raw, counted)
         return "done"
+
+    def _stop(self) -> End:
+        """It went on after its limit: what it said so far is all of it."""
+        usage = dumps(usage_of(self._stopped()))
+        self._closing = b"".join(self._closed())
+        ended = {"status": b'"incomplete"', "incomplete_details": b'{"reason":"max_output_tokens"}'}
+        raw = put_together({**self._started, **ended, "output": self._output()})
+        self._number += 1
+        self._answer = ("response.incomplete", raw, usage)
+        return "looped"
+
+    def _closed(self) -> Iterator[bytes]:
+        """The events that end what was begun: a text, the part that it is in, and the item that has the part."""
+        for place, name in self._items.items():
+            if place in self._done:
+                continue
+            parts = []
+            for at, number in sorted(part for part in self._parts if part[0] == place):
+                text = "".join(self._texts.get((at, number), ()))
+                inside = {"item_id": name, "output_index": place, "content_index": number}
+                part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+                yield self._typed("response.output_text.done", {**inside, "text": text, "logprobs": []})
+                yield self._typed("response.content_part.done", {**inside, "part": part})
+                parts.append(part)
+            item = {"id": name, "type": "message", "role": "assistant", "status": "incomplete", "content": parts}
+            self._done[place] = dumps(item)
+            yield self._typed("response.output_item.done", {"output_index": place, "item": item})
+
+    def _typed(self, kind: str, tree: dict[str, Any]) -> bytes:
+        self._number += 1
+        return sse({"type": kind, "sequence_number": self._number, **tree}, kind)
 
     def _ends(self, reason: str) -> None:
         self.finish = "content_filter" if self.refusal else reason
@@ -254,8 +292,9 @@ class LiveResponse(LiveAnew):
         if not self._through:
             super()._finish(data, looped=looped)
             return
-        if self._found_wrong(data):
+        if not looped and self._found_wrong(data):
             return
+        data += self._closing
         kind, raw, counted = self._answer
         response = finished(raw, self._model, counted or UNCOUNTED, self._teller.told(self), self._asked)
         self.items += items_of(response)

@@ -1,0 +1,79 @@
+"""What counts as a sign of life, until when one is waited for, and when an answer is longer than was allowed. Pure."""
+
+from __future__ import annotations
+
+import pytest
+
+from intermodal.executor.answer_state import Meter, Silence, says
+from intermodal.runtimes import encodings
+from intermodal.wire.call import (
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    SpeechDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireEvent,
+)
+
+PIECES: list[tuple[WireEvent, bool]] = [
+    (TextDelta(text="a"), True), (TextDelta(text=""), False), (TextDelta(text=" \n"), False),
+    (ReasoningDelta(text="hm"), True), (ReasoningDelta(text=" "), False),
+    (ReasoningDelta(text="", signature="s"), True),
+    (RefusalDelta(text="no"), True), (ToolCallDelta(index=0, name="f"), True), (ToolCallDelta(index=0), False),
+    (ToolCallDelta(index=0, arguments='{"a"'), True), (SpeechDelta(data=b"x"), True), (SpeechDelta(data=b""), False),
+    (OpaqueBlock(wire="anthropic", body="{}"), True), (Usage(output_tokens=3), False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("event", "alive"), PIECES)
+def test_only_a_piece_of_the_answer_is_a_sign_of_life(event: WireEvent, alive: bool) -> None:
+    assert says(event) is alive
+
+
+def test_bytes_that_say_nothing_make_no_wait_longer_but_where_a_host_thinks_unseen() -> None:
+    for thinking, until in ((0.0, 160.0), (300.0, 218.0)):
+        silence = Silence(60.0, thinking)
+        silence.word(100.0)
+        assert silence.until(100.0) == 160.0
+        assert silence.until(158.0) == until
+    silence.paused(50.0)
+    assert silence.until(449.0) == 450.0, "whoever reads was behind for 50 s"
+
+
+TEXTS = {
+    "English": "It's the capital of France, isn't it? The answer: 42 (forty-two), see http://example.com/a_b?c=d. ",
+    "German": "Donaudampfschifffahrtsgesellschaft und Überschallgeschwindigkeit sind schöne, lange Wörter. ",
+    "Chinese": "巴黎是法国的首都,也是最大的城市。它位于塞纳河畔,有两千多年的历史。",
+    "Hindi": "पेरिस फ़्रांस की राजधानी है और वहाँ का सबसे बड़ा शहर है। ",
+    "code": "    for index in range(10):\n        total += values[index] ** 2  # sum_of_squares\n\n\n",
+    "a rule": "=" * 80 + "\n" + "-" * 80 + "\n",
+    "blanks": " " * 400 + "\n" * 40,
+    "numbers": "3.14159 2,718,281 1.380.500 0x00ff ",
+    "emoji": "👩‍👩‍👧 🎉🎉🎉 ✓ ",
+}
+
+
+@pytest.mark.parametrize("vocabulary", ["cl100k_base", "o200k_base"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_host_that_keeps_to_its_limit_is_cut(name: str, vocabulary: str) -> None:
+    """The answer has as many tokens as were allowed, by the vocabulary that it was written in, and comes in pieces."""
+    text = TEXTS[name] * 40
+    tokens = encodings.count(vocabulary, text)
+    assert tokens
+    for size in (1, 3, 50, len(text)):
+        meter = Meter(tokens)
+        assert not any(meter.over(text[at : at + size]) for at in range(0, len(text), size)), (tokens, size)
+
+
+def test_words_without_end_are_noticed_after_few_more_than_were_allowed() -> None:
+    meter, shown = Meter(100), 0
+    while not meter.over("word "):
+        shown += 1
+        assert shown < 130
+    assert shown >= 100 and meter.stopped
+    meter = Meter(100)
+    text = "word " * 2_000_000
+    assert meter.over(text) and 100 <= len(meter.within(text).split()) <= 130
+    assert not Meter(None).over(text)
