@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from tests.gates.wall import Wall
-from tests.unit.executor.routes import PRICED, Bench, FakeOpened, asked, plan, route, say
+from tests.unit.executor.routes import PRICED as SHORT
+from tests.unit.executor.routes import Bench, FakeOpened, asked, plan, route, say
 
 from intermodal.catalog.nouns import Endpoint, Host, Model, Price
 from intermodal.events import Result
 from intermodal.plans.plan import Plan
+from intermodal.quantity import between
 from intermodal.request import Policy, Request
 
 __all__ = ["PRICED", "Bench", "asked", "ask", "endpoint", "plan", "route", "say", "world_of"]
+
+PRICED = replace(SHORT, output_tokens=between(1, 10, 256, "t"))  # the wall says up to 120 words, and is not cut
 
 
 def endpoint(wall: Wall, model: str, **fields: Any) -> Endpoint:
@@ -32,7 +37,7 @@ def world_of(folder: Path, *endpoints: Endpoint, **options: Any) -> Bench:
 
 def steps(*endpoints: Endpoint) -> Plan:
     """The first answers; the others are its fallbacks."""
-    first, *others = (route(say(each)) for each in endpoints)
+    first, *others = (route(say(each, estimate=PRICED)) for each in endpoints)
     return plan(first, *others)
 
 

@@ -124,7 +124,7 @@ SERVED = '[hosts.a]\nbase_url = "http://x/v1"\n[[hosts.a.models]]\nid = "a/b"\n'
         ("[serve]\nlog_level = 'loud'", "at log_level: must be one of debug, error, info, warning, not 'loud'"),
         ("[policies.a]\nobjective = 'best of all'", "must be one of best, cheapest, default, fastest, "),
         ("[policies.a]\nfarthest = 'mars'", "must be one of internet, machine, network, process, not 'mars'"),
-        ("[policies.a]\nkeep = ['words', 'mood']", "at keep[1]: must be one of alignment, appearance, figures, "),
+        ("[policies.a]\nkeep = ['words', 'mood']", "at keep[1]: must be one of alignment, appearance, comparison, "),
         ("[policies.a]\nlanguage = 'English'", "at language: must be the two or three letters of a language"),
         ("[store]\nkeep = '90'", 'at keep: must be hours ("12h"), days ("90d"), weeks ("4w") or "forever"'),
         ("[serve]\nhost = 'not a host'", "at host: must be an address of this machine or a name that stands for one"),

@@ -128,7 +128,7 @@ def test_how_much_is_thought_goes_on_as_it_was_said(before: Before, asks: Asks) 
         assert sent["reasoning"]["effort"] == "low" and sent["prompt_cache_key"] == key
     assert house.taken == 2
     client.responses.create(**ASKED, input="hello there", reasoning=effort | {"mode": "new"})  # type: ignore[call-overload]
-    assert house.taken == 2 and "reasoning" not in vendor.attempts[-1].json
+    assert vendor.attempts[-1].json["reasoning"] == {"effort": "low"}, "a mode is no word of this host"
 
 
 def test_ollama_s_client_gets_an_answer_whole(before: Before) -> None:

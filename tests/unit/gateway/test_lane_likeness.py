@@ -66,7 +66,7 @@ def test_a_chunk_like_another_says_what_reading_it_says() -> None:
         alike += 1
         found = read(other[6:])
         assert found is not None and piece is not None
-        assert found == replace(piece, text=said, visible=bool(said.strip()))
+        assert found == replace(piece, text=said, visible=bool(said.strip()), alive=bool(said.strip()))
     assert alike > 100
 
 

@@ -223,15 +223,19 @@ def test_nothing_of_a_long_answer_is_lost_where_its_pieces_meet(pack: Callable[[
 def test_a_reader_that_is_behind_does_not_lose_the_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is, nothing is read of the host, and the counts lie in the socket."""
     monkeypatch.setattr(limits, "_COUNTS", 1.0)
-    choice = {"index": 0, "delta": {"content": "x" * 50_000}, "finish_reason": "stop"}
-    event = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-    play = in_pieces(*[b"data: " + json.dumps(event).encode() + b"\n\n"] * 400, COUNTS)
+
+    def event(content: str, finish: str | None) -> bytes:
+        choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}
+        chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+        return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+    play = in_pieces(*[event("-" * 50_000, None)] * 120, event("-", "stop"), COUNTS)
     with Wall(script=lambda *_: play) as wall:
         path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         with House() as house:
             tree = {
-                "model": "cloud/strong", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}],
+                "model": "cloud/strong", "max_tokens": 25_000, "messages": [{"role": "user", "content": "hello"}],
                 "stream": True, "stream_options": {"include_usage": True},
             }  # fmt: skip
             with httpx.stream("POST", f"{house.base_url}/chat/completions", json=tree, trust_env=False) as said:

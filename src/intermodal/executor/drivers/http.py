@@ -154,12 +154,14 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
 async def _bounded(events: AsyncIterator[WireEvent], meter: Meter, decoder: Decoding) -> AsyncIterator[WireEvent]:
     """The answer up to its limit. Of one that came at once the counts are there already, and are what is paid; a stream
     is left, which closes its connection."""
+    begun = False  # something can be seen: an answer of blanks is none, which is judged elsewhere
     async for event in events:
         if meter.stopped and not isinstance(event, (Usage, Finish, Error)):
             continue
         if isinstance(event, (TextDelta, ToolCallDelta)):
             said = event.text if isinstance(event, TextDelta) else event.arguments
-            if meter.over(said):
+            begun = begun or bool(said.strip())
+            if begun and meter.over(said):
                 if isinstance(event, TextDelta) and (kept := meter.within(said)):
                     yield TextDelta(text=kept)
                 if not decoder.done:

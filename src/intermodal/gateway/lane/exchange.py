@@ -503,6 +503,8 @@ class Live(Exchange):
 
     def _over(self, text: str) -> bool:
         """Whether the answer has more tokens than were allowed with this piece, which is not shown then."""
+        if self.first_at is None and not text.strip():
+            return False  # an answer of blanks is none, which is judged elsewhere
         said, self._metered = "".join(self.text[self._metered :]), len(self.text)
         if (said and self._meter.over(said)) or self._meter.over(text):
             self.overran = True
