@@ -176,6 +176,8 @@ def make_way(
         if passage is None:
             passage = memo[key] = passage_of(place)
         passages.append(passage)
+    keeps: tuple[Aspect, ...]
+    loses: tuple[Aspect, ...]
     if aspects is None:
         keeps = kept(name, bundle.kind)
         gone = [lost(name, part, compared=bundle.compared) for part in _distinct(bundle)]
