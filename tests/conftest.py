@@ -91,6 +91,14 @@ def weights_are_here(request: pytest.FixtureRequest) -> None:
         pytest.fail(f"weights are missing: {', '.join(missing)}; run `make setup`", pytrace=False)
 
 
+@pytest.fixture(autouse=True)
+def usual_priority() -> Iterator[None]:
+    """A test leaves no real-time priority behind: all that is started later would inherit it and starve the machine."""
+    yield
+    if hasattr(os, "sched_getscheduler"):
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER, "a library took real-time priority; call it in a thread"
+
+
 class NetworkUsed(AssertionError):
     """A test tried to reach something other than this machine."""
 

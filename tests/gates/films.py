@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,26 @@ def film(
     """One frame per picture. ``sound`` is a recording that is encoded beside them, from ``sound_at`` seconds on.
 
     ``options`` are those of the encoder of the pictures, ``muxing`` those of the container.
+
+    Encode in a thread that ends: as root, SVT-AV1 gives the thread that opens it real-time priority and never takes
+    it back, and every process that this thread starts later inherits it and starves the rest of the machine.
     """
+    with ThreadPoolExecutor(1) as encoder:
+        arguments = (pictures, container, fps, codec, sound, rotation, options, muxing, sound_at)
+        return encoder.submit(_film, *arguments).result()
+
+
+def _film(
+    pictures: Iterable[Image.Image],
+    container: str,
+    fps: Fraction | int,
+    codec: str,
+    sound: Path | None,
+    rotation: int,
+    options: dict[str, str] | None,
+    muxing: dict[str, str] | None,
+    sound_at: float,
+) -> bytes:
     import av
 
     out: io.BytesIO = Stream() if muxing else io.BytesIO()
