@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ import pytest
 from tests.gates.wall import Play, Wall
 from tests.unit.gateway import contract
 from tests.unit.gateway.beside_tongues import Tongue, counted_apart
-from tests.unit.gateway.house import House, sse
+from tests.unit.gateway.house import House, sse, through_the_executor
 from tests.unit.gateway.taskless import without_tasks
 
 from intermodal.executor.call import Caller
@@ -99,9 +98,6 @@ class Beside:
         async def at_once(caller: Caller, seconds: float) -> None:
             assert seconds >= 0
 
-        async def shut(*asked: object) -> None:
-            return None
-
         self._monkeypatch.setattr(Caller, "sleep", at_once)
         with Wall(self._play) as self._wall:
             path = self._folder / "intermodal.toml"
@@ -121,7 +117,7 @@ class Beside:
                 def before(gateway: Gateway, way: str = way) -> None:
                     gateway.client.env = dict(os.environ)
                     if way == "executor":
-                        gateway.lane.ready = shut  # type: ignore[method-assign,assignment]
+                        through_the_executor(gateway)
                     elif way == "taskless":
                         self._gone = without_tasks(gateway)
 
@@ -170,19 +166,9 @@ class Beside:
         self.text = found.text
         if tongue is not None:
             contract.held(found)
-        end = time.monotonic() + 20
-        while gateway.active and time.monotonic() < end:
-            time.sleep(0.002)
+        house.until_written()
         hits = wall.hits[first:]
         told_of = told[0]
-        down = any(model.down for model in case.models)
-        expected, quiet = len(rows[0]) + len(hits), time.monotonic() + 0.2
-        while (now := len(self._rows(way, name)[0])) < expected or (down and time.monotonic() < quiet):
-            if time.monotonic() > end:  # of calls that did not arrive anywhere nobody knows how many there are
-                break
-            if now > expected:
-                expected, quiet = now, time.monotonic() + 0.2
-            time.sleep(0.01)
         attempts, runs = self._rows(way, name)
         by_place: dict[int, list[dict[str, Any]]] = {}
         for hit in hits:

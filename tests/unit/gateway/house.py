@@ -91,10 +91,12 @@ class House:
     @property
     def taken(self) -> int:
         """Chats that the lane answered. A client has its answer before that is noted."""
-        end = time.monotonic() + 5
-        while self.gateway.active and time.monotonic() < end:
-            time.sleep(0.005)
+        until(lambda: not self.gateway.active)
         return self.gateway.lane.taken
+
+    def until_written(self) -> None:
+        """Wait until every request is over and its rows are in the store: the lane writes them after the answer."""
+        until(lambda: not self.gateway.active and self.gateway.lane.rows.idle)
 
     @property
     def base_url(self) -> str:
@@ -119,6 +121,23 @@ class House:
             except (TimeoutError, ConnectionResetError):
                 pass
             return found
+
+
+def until(true: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait until it is true; fail after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not become so in time"
+        time.sleep(0.01)
+
+
+def through_the_executor(gateway: Gateway) -> None:
+    """Have the lane take no chat, so that each goes through the executor."""
+
+    async def refuse(*asked: object) -> None:
+        return None
+
+    gateway.lane.ready = refuse  # type: ignore[method-assign,assignment]
 
 
 class Said(NamedTuple):
@@ -150,6 +169,18 @@ def config(path: Path, *hosts: tuple[str, str, str], more: str = "") -> Path:
             text += f"[[hosts.{name}.models]]\n" + line.replace("; ", "\n") + "\n"
     path.write_text(text)
     return path
+
+
+def priced(host: str, url: str, price: float, *, model: str = "cloud/strong", protocol: str = "openai") -> str:
+    """Rows of a host on the internet with one model, which the host knows by the host's own name.
+
+    ``price``: USD for a million tokens, in and out. More lines of the model may follow.
+    """
+    return (
+        f'[hosts.{host}]\nbase_url = "{url}"\nprotocol = "{protocol}"\nzone = "internet"\n'
+        f'[[hosts.{host}.models]]\nid = "{model}"\nserved_as = "{host}"\ninput = ["text"]\ncontext = 32000\n'
+        f'tier = "large"\ninput_mtok = {price}\noutput_mtok = {price}\n'
+    )
 
 
 STRONG = 'id = "cloud/strong"; input = ["text"]; context = 32000; tier = "large"; input_mtok = 0.1; output_mtok = 0.4'

@@ -61,6 +61,11 @@ class Rows:
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write())
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything that ended is in the store."""
+        return self._writing is None
+
     async def _write(self) -> None:
         try:
             while self._waiting:
