@@ -17,7 +17,7 @@ import pytest
 from tests.gates import upstreams
 from tests.gates.clients import CLIENTS, Client
 from tests.gates.wall import LAST, PING, End, Play, Wall, chunk, refusal
-from tests.unit.gateway.house import House
+from tests.unit.gateway.house import House, through_the_executor
 from tests.unit.gateway.test_lane_tongues import message, text, told
 
 from intermodal.gateway.serving import Gateway
@@ -517,12 +517,9 @@ def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         fault = tuple(FAULTS.values())[int(number)]
         return (fault.live if stream else fault.plain)(protocol)
 
-    async def shut(*asked: object) -> None:
-        return None
-
     def before(gateway: Gateway) -> None:
         if request.param == "executor":
-            gateway.lane.ready = shut  # type: ignore[method-assign,assignment]
+            through_the_executor(gateway)
 
     folder = tmp_path_factory.mktemp("endings")
     with pytest.MonkeyPatch.context() as patch, Wall(lambda *_: Play(), reader=reader, keeps=False) as wall:

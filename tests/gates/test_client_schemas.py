@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from tests.gates.served import Served
-from tests.unit.gateway.house import House, config
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import House, config, until
 
 from intermodal.executor import bounded
 from intermodal.json_schema import StepBudget

@@ -15,7 +15,7 @@ from tests.gates import upstreams
 from tests.gates.driving import Bench, ask, endpoint, world_of
 from tests.gates.wall import HEAD, LAST, ROLE, Play, Wall, answer, chunk, delta, refusal
 from tests.unit.executor.routes import asked, look, plan, route, say, see
-from tests.unit.gateway.house import House
+from tests.unit.gateway.house import House, priced
 
 from intermodal import errors
 from intermodal.events import AttemptFailed, Note
@@ -248,20 +248,6 @@ async def test_A12_a_wait_that_would_outlast_the_deadline_is_not_begun(tmp_path:
 
 # ---- A11, through a gateway: a primary that fails from its very first request ---------------------
 
-S15_ROW = """
-[hosts.{host}]
-base_url = "{url}"
-protocol = "{protocol}"
-zone = "internet"
-[[hosts.{host}.models]]
-id = "acme/strong"
-served_as = "{host}"
-input = ["text"]
-context = 32000
-tier = "large"
-input_mtok = {price}
-output_mtok = {price}
-"""
 S15_DOORS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
 
 
@@ -283,7 +269,7 @@ class Flapping:
         with Wall(lambda *_: answer(WORDS), reader=script) as self.wall:
             path = self._folder / "intermodal.toml"
             path.write_text("".join(
-                S15_ROW.format(host=host, url=self.wall.base_url, protocol=self._protocol, price=price)
+                priced(host, self.wall.base_url, price, model="acme/strong", protocol=self._protocol)
                 for host, price in (("primary", 1.0), ("fallback", 2.0))
             ))  # fmt: skip
             self._monkeypatch.setenv("INTERMODAL_CONFIG", str(path))

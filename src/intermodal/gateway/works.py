@@ -104,7 +104,7 @@ async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     fields = await fields_of(asked, gateway.limits, tokens.MOST)
     wanted = await read_large(wire.read_embeddings, asked.body)
     made = await _embedded(gateway, asked, fields, wanted, EMBEDDINGS)
-    usage = {"prompt_tokens": made.tokens[0], "total_tokens": made.tokens[0], "intermodal": made.about}
+    usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens, "intermodal": made.about}
     many = len(made.vectors) > 1
     body = await offload(many, wire.write_embeddings, made.vectors, wanted.call.model, wanted.encoding, usage)
     reply.whole(200, body, {**JSON, **made.head})
@@ -117,15 +117,15 @@ async def embed(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     known = EMBED if bytes(fields.get("truncate", b"")) == b"false" else EMBED - {"truncate"}
     made = await _embedded(gateway, asked, fields, wanted, known)
     many = len(made.vectors) > 1
-    body = await offload(many, write_embed, made.vectors, wanted.call.model, made.tokens[0], made.about)
+    body = await offload(many, write_embed, made.vectors, wanted.call.model, made.tokens, made.about)
     reply.whole(200, body, {**JSON, **made.head})
 
 
 class Embedded(NamedTuple):
-    """The vectors of several texts, in their order; the rest as in ``Made``, of all of them."""
+    """The vectors of several texts, in their order; the rest as in ``Made``, of all of them. ``tokens`` went in."""
 
     vectors: Sequence[Sequence[float]]
-    tokens: tuple[int, int]
+    tokens: int
     about: dict[str, Any]
     head: dict[str, str]
 
@@ -161,7 +161,7 @@ async def _embedded(
     if about["cost"] is not None:
         head["x-intermodal-cost"] = f"{about['cost']:.8g}"
     vectors = [each.finished.embedding for each in made]
-    return Embedded(vectors, (sum(each.tokens[0] for each in made), 0), about, head)
+    return Embedded(vectors, sum(each.tokens[0] for each in made), about, head)
 
 
 def _together(made: list[Made]) -> dict[str, Any]:

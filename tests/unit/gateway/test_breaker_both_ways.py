@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from tests.gates.wall import HEAD, ROLE, Play, Wall, answer, chunk, delta, refusal
-from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.house import STRONG, House, config, through_the_executor, until
 from tests.unit.gateway.taskless import without_tasks
-from tests.unit.gateway.test_streams import until
 
 from intermodal.executor.upstream import TRIPS
 from intermodal.gateway.serving import Gateway
@@ -67,12 +66,9 @@ class Sequence:
 def sequence(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sequence]:
     plays: list[Play] = []
 
-    async def closed(*asked: object) -> None:
-        return None
-
     def before(gateway: Gateway) -> None:
         if request.param == "executor":
-            gateway.lane.ready = closed  # type: ignore[method-assign,assignment]
+            through_the_executor(gateway)
         elif request.param == "lane without a task":
             without_tasks(gateway)
 

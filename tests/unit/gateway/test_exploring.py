@@ -10,26 +10,12 @@ from pathlib import Path
 import pytest
 from tests.gates.upstreams import document, whole
 from tests.gates.wall import Play, Wall, refusal
-from tests.unit.gateway.house import House
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import House, priced, through_the_executor, until
 
 from intermodal.gateway.serving import Gateway
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
 WORDS = ["all", " is", " well"]
-ROW = """
-[hosts.{host}]
-base_url = "{url}"
-zone = "internet"
-[[hosts.{host}.models]]
-id = "acme/{host}"
-served_as = "{host}"
-input = ["text"]
-context = 32000
-tier = "large"
-input_mtok = {price}
-output_mtok = {price}
-"""
 # Slow as it is expected to be, quick as it may be.
 UNSURE = "speed = { overhead = [0.0001, 3.0, 6.0], decode = [10.0, 20.0, 1e6], prompt = [100.0, 1000.0, 1e6] }\n"
 
@@ -38,12 +24,9 @@ UNSURE = "speed = { overhead = [0.0001, 3.0, 6.0], decode = [10.0, 20.0, 1e6], p
 def served(way: str, folder: Path, monkeypatch: pytest.MonkeyPatch, new: bool, more: str = "") -> Iterator[House]:
     """A gateway before a host that works and one that is ``new``, and works or does not."""
 
-    async def closed(*asked: object) -> None:
-        return None
-
     def before(gateway: Gateway) -> None:
         if way == "executor":
-            gateway.lane.ready = closed  # type: ignore[method-assign,assignment]
+            through_the_executor(gateway)
 
     def play(model: str, number: int) -> Play:
         if model == "new" and not new:
@@ -52,7 +35,9 @@ def served(way: str, folder: Path, monkeypatch: pytest.MonkeyPatch, new: bool, m
 
     with Wall(play) as wall:
         path = folder / "intermodal.toml"
-        rows = [ROW.format(host=host, url=wall.base_url, price=price) for host, price in (("known", 1.0), ("new", 0.9))]
+        rows = [
+            priced(host, wall.base_url, price, model=f"acme/{host}") for host, price in (("known", 1.0), ("new", 0.9))
+        ]
         path.write_text("".join([more, *rows, UNSURE]))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         with House(before=before) as house:

@@ -15,8 +15,7 @@ import httpx
 import pytest
 from tests.gates.wall import HEAD, ROLE, Play, Wall, answer, chunk, cut, delta, refusal
 from tests.unit.gateway import contract
-from tests.unit.gateway.house import House
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import House, priced, until
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -24,20 +23,7 @@ WORDS = ["all", " is", " well"]
 DOORS = {
     "openai": "/v1/chat/completions", "anthropic": "/v1/messages", "responses": "/v1/responses", "ollama": "/api/chat",
 }  # fmt: skip
-ROW = """
-[hosts.{host}]
-base_url = "{url}"
-zone = "internet"
-[[hosts.{host}.models]]
-id = "cloud/strong"
-served_as = "{host}"
-input = ["text"]
-context = 32000
-tier = "large"
-input_mtok = {price}
-output_mtok = {price}
-speed = {{ overhead = [0.01, 0.02, 0.03], decode = [10000.0, 20000.0, 30000.0], prompt = [10000.0, 20000.0, 30000.0] }}
-"""
+SPEED = "speed = { overhead = [0.01, 0.02, 0.03], decode = [1e4, 2e4, 3e4], prompt = [1e4, 2e4, 3e4] }\n"
 
 
 class Gateway:
@@ -75,8 +61,8 @@ def _gateway(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]
     plays: dict[str, Play] = {}
     with Wall(lambda model, number: plays[model]) as wall:
         path = folder / "intermodal.toml"
-        path.write_text("".join(ROW.format(host=host, url=wall.base_url, price=price) for host, price in
-                                (("first", 1.0), ("second", 2.0))))  # fmt: skip
+        rows = (priced(host, wall.base_url, price) + SPEED for host, price in (("first", 1.0), ("second", 2.0)))
+        path.write_text("".join(rows))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         with House() as house:
             yield Gateway(house, plays)

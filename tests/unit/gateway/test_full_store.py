@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import House
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import House, until
 
 from intermodal.gateway.lane import rows
 from intermodal.store.database import Store

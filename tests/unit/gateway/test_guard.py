@@ -8,12 +8,12 @@ import re
 import socket
 import time
 from base64 import b64encode
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.house import House, until
 from tests.unit.gateway.test_lane_pictures import png
-from tests.unit.gateway.test_streams import until
 
 from intermodal.errors import UsageError
 from intermodal.gateway.guard import is_loopback
@@ -138,6 +138,20 @@ def test_a_chunk_that_announces_too_much_is_refused_before_it_comes(
         assert house.gateway.held == 0
 
 
+def sent_in_pieces(house: House, whole: bytes, chance: random.Random, sizes: Sequence[int]) -> list[int]:
+    """Statuses of what is answered to bytes that are sent in pieces of these sizes, until the gateway closes."""
+    with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=30) as line:
+        at = 0
+        while at < len(whole):
+            size = chance.choice(sizes)
+            line.sendall(whole[at : at + size])
+            at += size
+        found = b""
+        while piece := line.recv(65536):
+            found += piece
+    return [int(each.split(b" ")[0]) for each in found.split(b"HTTP/1.1 ")[1:]]
+
+
 def test_chunks_cut_anywhere_make_the_body_that_was_sent(configured: object, host: FakeHost) -> None:
     chance = random.Random(20_261_128)
     body = json.dumps({"model": "cloud/strong", "messages": [{"role": "user", "content": "hello " * 150}]}).encode()
@@ -151,16 +165,7 @@ def test_chunks_cut_anywhere_make_the_body_that_was_sent(configured: object, hos
             one = CHUNKED % b"transfer-encoding: chunked\r\n" + coded + b"0\r\n" + trailer + b"\r\n"
             last = b"GET /nope HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
             whole = one * chance.randrange(1, 4) + last
-            with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=30) as line:
-                at = 0
-                while at < len(whole):
-                    size = chance.choice((1, 5, 60, 2000, 100_000))
-                    line.sendall(whole[at : at + size])
-                    at += size
-                found = b""
-                while piece := line.recv(65536):
-                    found += piece
-            codes = [int(each.split(b" ")[0]) for each in found.split(b"HTTP/1.1 ")[1:]]
+            codes = sent_in_pieces(house, whole, chance, (1, 5, 60, 2000, 100_000))
             assert codes == [200] * (len(codes) - 1) + [404] and len(codes) >= 2, number
         assert house.gateway.held == 0
 
@@ -233,16 +238,8 @@ def test_large_bodies_come_in_any_pieces_with_others_around_them(house: House, h
     whole = b"".join(said) + last
     for _ in range(3):
         known = len(host.attempts)
-        with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
-            at = 0
-            while at < len(whole):
-                size = chance.choice((1, 300, 40_000, 262_144, 1_000_000))
-                line.sendall(whole[at : at + size])
-                at += size
-            found = b""
-            while piece := line.recv(65536):
-                found += piece
-        assert [int(each.split(b" ")[0]) for each in found.split(b"HTTP/1.1 ")[1:]] == [200] * 4 + [404]
+        codes = sent_in_pieces(house, whole, chance, (1, 300, 40_000, 262_144, 1_000_000))
+        assert codes == [200] * 4 + [404]
         sent = [attempt.json["messages"][-1]["content"] for attempt in host.attempts[known:]]
         asked = [json.loads(each.partition(b"\r\n\r\n")[2])["messages"][-1]["content"] for each in said]
         assert sent == asked

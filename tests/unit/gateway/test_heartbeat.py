@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import until
 
 from intermodal.gateway.workers import memory
 from intermodal.gateway.workers.heartbeat import (

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.gateway.house import House
-from tests.unit.gateway.test_streams import ASKED, leave, until
+from tests.unit.gateway.house import House, until
+from tests.unit.gateway.test_streams import ASKED, leave
 
 from intermodal.gateway.doors import DOORS
 from intermodal.gateway.ledger.minting import digest

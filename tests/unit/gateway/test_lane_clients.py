@@ -12,8 +12,7 @@ import openai
 import pytest
 from tests.gates.served import Served
 from tests.unit.gateway.house import VENDOR_SAID as SAID
-from tests.unit.gateway.house import Before, House
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import Before, House, until
 
 from intermodal.testing.responses import ENCRYPTED
 

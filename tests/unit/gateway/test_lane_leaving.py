@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 from tests.gates.wall import DONE, HEAD, LAST, ROLE, Play, Wall, chunk, delta, refusal
-from tests.unit.gateway.house import STRONG, House, config
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import STRONG, House, config, until
 
 from intermodal.gateway.ledger.till import Reservation
 from intermodal.store.slate import SLOTS

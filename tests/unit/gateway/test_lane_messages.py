@@ -12,9 +12,8 @@ import httpx
 import pytest
 from tests.gates import upstreams
 from tests.gates.wall import HEAD, LAST, Play, Wall, chunk
-from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.house import STRONG, House, config, until
 from tests.unit.gateway.test_chat import picture
-from tests.unit.gateway.test_streams import until
 
 from intermodal.testing import FakeHost, FakeVendor
 

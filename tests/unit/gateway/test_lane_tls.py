@@ -20,9 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.unit.gateway.house import SEEING, STRONG, House, config, sse
+from tests.unit.gateway.house import SEEING, STRONG, House, config, sse, until
 from tests.unit.gateway.test_lane_pictures import png
-from tests.unit.gateway.test_streams import until
 
 from intermodal.executor.call import Caller
 from intermodal.testing import FakeHost

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.house import House, until
 from tests.unit.gateway.test_chat import shown
-from tests.unit.gateway.test_streams import until
 
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.messages import Asked

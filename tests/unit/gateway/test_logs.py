@@ -20,8 +20,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.gateway.house import House
-from tests.unit.gateway.test_streams import ASKED, leave, until
+from tests.unit.gateway.house import House, until
+from tests.unit.gateway.test_streams import ASKED, leave
 from tests.unit.telemetry.test_spans import a_key, canary, picture
 
 from intermodal.gateway import logs

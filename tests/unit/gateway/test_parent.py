@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import until
 
 PARENT = """
 import sys

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.gateway.house import House
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import House, until
 
 from intermodal.errors import StoreError
 from intermodal.gateway.ledger.access import Access

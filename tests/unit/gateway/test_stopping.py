@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import House
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import House, until
 
 from intermodal.gateway.messages import HttpLimits
 from intermodal.testing import FakeHost, Fault

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.gateway.house import STRONG, House, Said, config, sse
+from tests.unit.gateway.house import STRONG, House, Said, config, sse, until
 
 from intermodal.testing import FakeHost, Fault
 
@@ -160,14 +160,6 @@ def leave(
             found += piece
         if not after:
             until(lambda: host is None or host.attempts)
-
-
-def until(true: object, seconds: float = 60.0) -> None:
-    assert callable(true)
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not become so in time"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 from tests.gates.wall import Play, Wall, answer, refusal
-from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.house import STRONG, House, config, until
 from tests.unit.gateway.test_lane_beside import whole
 from tests.unit.gateway.test_lane_leaving import clean, request
-from tests.unit.gateway.test_streams import until
 
 from intermodal.gateway import chats
 from intermodal.gateway.connection import Connection

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.gateway.house import House
-from tests.unit.gateway.test_streams import until
+from tests.unit.gateway.house import House, until
 
 from intermodal.testing import FakeHost
 

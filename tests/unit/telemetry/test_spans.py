@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.unit.gateway.house import SEEING, STRONG, House, config
-from tests.unit.gateway.test_streams import leave, until
+from tests.unit.gateway.house import SEEING, STRONG, House, config, until
+from tests.unit.gateway.test_streams import leave
 from tests.unit.telemetry.collector import Collector, Seen
 
 from intermodal.gateway.ledger.minting import digest, mint
