@@ -59,11 +59,14 @@ def plan(
         as_of: the date the plan is for, ISO: prices are dated.
 
     Raises:
-        NoRoute: nothing satisfies request and policy; ``reasons`` has one sentence per rule, nearest miss first.
+        NoRoute: nothing satisfies request and policy, or a host that was named for this request cannot be called;
+            ``reasons`` has one sentence per rule, nearest miss first.
         UnknownModel: ``policy.model`` names nothing, or several models.
         UsageError: a label or a page that fits no part, a transcript of no recording or of several.
     """
-    return describe(decide(make_case(request, facts, catalog, machine, statistics, as_of)))
+    case = make_case(request, facts, catalog, machine, statistics, as_of)
+    _check_hosts(case)
+    return describe(decide(case))
 
 
 def decide(case: Case) -> Decision:
@@ -88,10 +91,35 @@ def decide(case: Case) -> Decision:
     return Decision(case, left, settled, chosen, fallbacks, said, case.voice, found)
 
 
+def _check_hosts(case: Case) -> None:
+    """Raise NoRoute for a host that was named for this request and cannot be called: its answer is expected, and nobody
+    else's is. In the middle of a run others may take over."""
+    if case.resumed:
+        return
+    for name in case.policy.hosts:
+        there = [endpoint for endpoint in case.index.catalog.endpoints if endpoint.host.id == name]
+        if any(endpoint.ready for endpoint in there):
+            continue
+        missing = dict.fromkeys(endpoint.missing or "not ready" for endpoint in there)
+        why = (
+            next(iter(missing))
+            if len(missing) == 1
+            else "none of its models is ready"
+            if there
+            else "no model of it is known"
+        )
+        todo = next((endpoint.todo for endpoint in there if endpoint.todo), "") or "run intermodal doctor"
+        error = NoRoute(f"cannot be used: {why}", where=f"host {name}", todo=f"{todo}, or name another host, or none")
+        error.rule = "not_ready"
+        raise error
+
+
 def _too_long_an_answer(case: Case, settled: Settled) -> bool:
-    """Whether somebody was refused for want of room, money or time, perhaps of what the stated answer would take."""
-    stated = case.job == "generate" and case.request.sampling.max_tokens is not None
-    return stated and any(row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused)
+    """Whether somebody was refused for want of room, money or time, perhaps of what the longest answer would take: one
+    that was stated, or the usual one that nobody asked for."""
+    return case.job == "generate" and any(
+        row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused
+    )
 
 
 def _too_many_tools(case: Case, settled: Settled) -> bool:
@@ -112,7 +140,7 @@ def _losing_less(case: Case, left: Survivors, settled: Settled) -> Settled:
         if settled.found.routes and settled.found.routes[0].loss == (0, 0):
             break
         before = case.tight, case.hopeful_pictures
-        case.tight, case.hopeful_pictures = stated, hopeful
+        case.tight, case.hopeful_pictures = case.tight or stated, hopeful
         if before == (case.tight, case.hopeful_pictures):
             continue
         other = settle(case, left)

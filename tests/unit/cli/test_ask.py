@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,30 @@ def test_all_and_why_not_answer_about_other_routes(cli: Cli, fake: FakeHost) -> 
     assert "no consent for host openai" in why.out
     assert cli("explain", "q", "--why-not", "gpt-4o-mini", "--host", "openai", "--json").document["reason"]
     assert cli("explain", "q", "--why-not", "no-such-model").code == 2
+
+
+@pytest.mark.parametrize("verb", ["ask", "explain"])
+def test_a_host_that_was_named_and_cannot_be_used_is_an_error_and_nobody_else_answers(
+    cli: Cli, fake: FakeHost, verb: str
+) -> None:
+    done = cli(verb, "How many?", "--host", "openai")
+    assert done.code == 4, done.out
+    assert "host openai: cannot be used: no key in OPENAI_API_KEY; " in done.err
+    assert "intermodal hosts add openai" in done.err
+    assert done.out == ""
+    assert fake.attempts == []
+    answered = cli("ask", "How many?", "--host", "openai", "--host", "box")
+    assert answered.code == 4, "one that works makes up for none that does not"
+    assert cli("ask", "-q", "How many?", "--host", "box").out == "Four words of answer.\n"
+
+
+def test_a_deadline_shortens_the_answer_that_nobody_asked_to_be_long(cli: Cli, fake: FakeHost) -> None:
+    done = cli("ask", "How many?", "-m", "talker-70b", "--deadline", "30s")
+    assert (done.code, done.out) == (0, "Four words of answer.\n"), done.err
+    told = re.search(r"note: room for (\d+) tokens of answer: more might take longer than 30 s", done.err)
+    assert told, done.err
+    assert fake.attempts[-1].json["max_tokens"] == int(told[1]) < 512
+    assert cli("ask", "How many?", "-m", "talker-70b", "--deadline", "0.01s").code == 4, "there is a least answer"
 
 
 def test_an_approved_plan_runs_exactly_and_only_unchanged(
