@@ -98,6 +98,10 @@ class Done(Value, frozen=True):
     actual: Actual
 
 
+async def _nothing() -> None:
+    """Do nothing."""
+
+
 class Caller:
     """Makes the calls of one run.
 
@@ -140,6 +144,7 @@ class Caller:
         self,
         job: Job,
         *,
+        begin: Callable[[], Awaitable[None]] = _nothing,
         say: Callable[[str], Awaitable[None]] | None = None,
         think: Callable[[Thought], Awaitable[None]] | None = None,
         committed: Callable[[], bool] = lambda: False,
@@ -148,6 +153,8 @@ class Caller:
         """Do the job, sending again where that is right.
 
         Args:
+            begin: awaited once, when the first attempt is about to be made: not where the endpoint is passed over, nor
+                where no budget has room for it.
             say: gets the pieces of the answer. think: of what is thought aloud.
             committed: whether something of it was shown; from then on nothing is tried again.
             retract: forget what a failed attempt said.
@@ -168,11 +175,12 @@ class Caller:
         while True:
             number += 1
             if tried is not None:
+                await begin()
                 attempt: Attempt | Tried = tried
             else:
                 again |= number > 1
                 upstream = upstreams.begin(name, job.endpoint.host.id, clock(), again=again)
-                attempt = Attempt(self, job, say, think, upstream)
+                attempt = Attempt(self, job, begin if number == 1 else _nothing, say, think, upstream)
             tried = None
             try:
                 made = await attempt.make()
@@ -277,6 +285,7 @@ class Attempt:
         self,
         caller: Caller,
         job: Job,
+        begin: Callable[[], Awaitable[None]],
         say: Callable[[str], Awaitable[None]] | None,
         think: Callable[[Thought], Awaitable[None]] | None,
         upstream: UpstreamCall,
@@ -287,6 +296,7 @@ class Attempt:
         self.endpoint = job.endpoint.id
         self._caller = caller
         self._job = job
+        self._begin = begin
         self._say = say
         self._think = think
         self._entry: Entry | None = None
@@ -343,6 +353,7 @@ class Attempt:
         job = self._job
         entry = self._entry = await self._caller.ledger.open(job.step, job.endpoint, job.work)
         try:
+            await self._begin()
             self._begun = self._clock()
             made = await driver_of(job.endpoint.host.protocol).drive(job, self._caller.world, self)
         except errors.IntermodalError as error:

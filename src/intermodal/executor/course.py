@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -218,27 +219,29 @@ class Course:
 
     async def do(self, job: Job, speaker: Speaker | None = None) -> Done:
         """Make a step's call: near endpoints one at a time, far ones side by side."""
-        return await self.call(job, speaker, announced=False)
-
-    async def call(self, job: Job, speaker: Speaker | None = None, *, announced: bool = True) -> Done:
-        """Make one call of a step. ``announced``: that the step began has been said."""
-        if job.endpoint.host.zone not in NEAR:
-            return await self._call(job, speaker, announced)
-        async with self.shop.cores:
-            return await self._call(job, speaker, announced)
-
-    async def _call(self, job: Job, speaker: Speaker | None, announced: bool) -> Done:
-        if not announced:
+        async with self._turn(job):
             self.stop_if_surprised()
-            step = job.step
-            title = step.title or step.op
-            await self.shop.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
+            return await self._call(job, partial(self._begin, job.step), speaker)
+
+    async def call(self, job: Job, begin: Callable[[], Awaitable[None]]) -> Done:
+        """Make one call of a step. ``begin`` is awaited when its first attempt is about to be made."""
+        async with self._turn(job):
+            return await self._call(job, begin, None)
+
+    def _turn(self, job: Job) -> anyio.CapacityLimiter | nullcontext[None]:
+        return self.shop.cores if job.endpoint.host.zone in NEAR else nullcontext()
+
+    async def _begin(self, step: Call) -> None:
+        title = step.title or step.op
+        await self.shop.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
+
+    async def _call(self, job: Job, begin: Callable[[], Awaitable[None]], speaker: Speaker | None) -> Done:
         began = self.now()
         if speaker is None:
-            done = await self.shop.caller.call(job)
+            done = await self.shop.caller.call(job, begin=begin)
         else:
             call = partial(
-                self.shop.caller.call, job,
+                self.shop.caller.call, job, begin=begin,
                 say=speaker.say, think=speaker.think, committed=lambda: speaker.committed, retract=speaker.retract,
             )  # fmt: skip
             done = await with_signs(call, partial(self._wait_for, job.step), lambda: speaker.committed)

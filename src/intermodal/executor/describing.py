@@ -27,7 +27,8 @@ from intermodal.request import Request, Sampling
 from intermodal.store.derived import Kept
 from intermodal.wire.call import ChatCall, WireImage, WireMessage, WireText
 
-Calls = Callable[[Job], Awaitable[Done]]  # makes one call of a step
+# Makes one call of a step; the second is awaited when its first attempt is about to be made.
+Calls = Callable[[Job, Callable[[], Awaitable[None]]], Awaitable[Done]]
 
 MAX_TOKENS = 160  # of a description, where the plan does not say
 QUESTION_CHARS = 2_000  # of a question that a description is made for
@@ -63,6 +64,14 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
         return Product(part=step.part), Actual(step=step.id, seconds=0.0)
     share = _share(step, len(pictures))
     found: dict[int, Done | str] = {}
+    begun = False
+
+    async def begin() -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            title = step.title or step.op
+            await shop.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
 
     async def see(number: int) -> None:
         picture = pictures[number]
@@ -71,15 +80,13 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
         if known is not None and len(known.texts) == 1:
             found[number] = known.texts[0]
         else:
-            done = await call(_job(share, endpoint, picture, question, shop.world))
+            done = await call(_job(share, endpoint, picture, question, shop.world), begin)
             _refuse_refusal(done, endpoint, step)
             found[number] = done
             if not done.made.looped:
                 await written(lambda: shop.world.derived.put(key, Kept(texts=(done.made.text.strip(),))))
         shop.caller.hint(StepProgress(step=step.id, fraction=len(found) / len(pictures)))
 
-    title = step.title or step.op
-    await shop.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
     at_once = 1 if endpoint.host.zone in NEAR else AT_ONCE
     await side_by_side([partial(see, number) for number in range(len(pictures))], at_once)
     dones = [done for done in found.values() if isinstance(done, Done)]
