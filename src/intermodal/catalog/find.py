@@ -1,14 +1,19 @@
-"""Looks through the snapshot: by what a model is, takes, makes and costs. One pass over plain rows."""
+"""Looks through what is known: rows of the snapshot by what a model is, takes, makes and costs, in one pass over
+plain rows; and endpoints, of plans or of the snapshot, by a name that says a host."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
 
 from intermodal.catalog.kinds import kind_of
-from intermodal.catalog.snapshot import Row
+from intermodal.catalog.names import Called, called, check_one, pick, split
+from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.errors import UnknownModel
 
 
 class Wanted(NamedTuple):
@@ -68,3 +73,60 @@ def _tests(wanted: Wanted) -> list[Callable[[Row], bool]]:
 def price(row: Row) -> float:
     """USD of a million tokens in and a million out; infinite where it is not known."""
     return math.inf if row.price_in is None else row.price_in + (row.price_out or 0.0)
+
+
+# ---- by a name that says a host ------------------------------------------------------------------
+
+_NEAR = 3
+_LISTED = 3
+
+
+def at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Row | None:
+    """The one endpoint that ``host:vendor/model`` means, of plans or of the snapshot; None where the name says no
+    host. It is never another host's.
+
+    Raises:
+        UnknownModel: there is no such host, it has no such model, or several are called so.
+    """
+    places = {endpoint.host.id.lower() for endpoint in catalog.endpoints} | models.places.keys()
+    host, word = split(name, places)
+    if not host:
+        return None
+    if host not in places:
+        raise UnknownModel(f"there is no host named {host}", todo=_near_hosts(host, places))
+    there = _of_host(catalog, models, host)
+    found = [each for each in there if _called(each).id == f"{host}:{word}"] or pick(there, word, _called)
+    check_one(name, sorted({_called(each).model for each in found}))
+    if not found:
+        raise UnknownModel(f"{host} has no model named {word}", todo=_near_models(there, models, host, word))
+    return min(found, key=lambda each: _called(each).id != f"{host}:{_called(each).model}")
+
+
+def _of_host(catalog: Catalog, models: Snapshot, host: str) -> list[Endpoint | Row]:
+    endpoints = [each for each in catalog.endpoints if each.host.id.lower() == host]
+    known = {each.id for each in endpoints} | {each.served_as for each in endpoints}
+    rows = models.of_host(host) if host in models.places else []
+    return [*endpoints, *(row for row in rows if row.endpoint not in known and row.name not in known)]
+
+
+def _called(each: Endpoint | Row) -> Called:
+    if isinstance(each, Row):
+        return Called(each.endpoint.lower(), each.id.lower(), each.name.lower())
+    return called(each)
+
+
+def _near_hosts(host: str, places: Iterable[str]) -> str:
+    near = get_close_matches(host, sorted(places), _NEAR, 0.6)
+    return f"did you mean {' or '.join(near)}? Every host: intermodal hosts" if near else "see: intermodal hosts"
+
+
+def _near_models(there: Iterable[Endpoint | Row], models: Snapshot, host: str, word: str) -> str:
+    names = {_called(each).last_word: _called(each).id for each in there}
+    near = [names[each] for each in get_close_matches(word.rpartition("/")[2], names, _NEAR, 0.7)]
+    if near:
+        return f"did you mean {' or '.join(near)}? All of them: intermodal models --host {host}"
+    others = sorted({row.host for row in models.by_model.get(word, ())})
+    if others:
+        more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
+        return f"it is at {', '.join(others[:_LISTED])}{more}: intermodal models show {word}"
+    return f"its models: intermodal models --host {host}"

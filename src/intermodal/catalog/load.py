@@ -7,7 +7,7 @@ allowed only its own row's models are listed; what else the snapshot has of it i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -17,8 +17,20 @@ import msgspec
 from intermodal.catalog import hosted
 from intermodal.catalog.families import families_of, with_rules
 from intermodal.catalog.found import FoundServer, as_reported, beside, reported_rows
-from intermodal.catalog.nouns import FREE, Catalog, Elsewhere, Endpoint, Evidence, Host, Price, Strength, Tooling
-from intermodal.catalog.offered import found_by_name, host_row, offered, undrivable
+from intermodal.catalog.names import split
+from intermodal.catalog.nouns import (
+    FREE,
+    Catalog,
+    Elsewhere,
+    Endpoint,
+    Evidence,
+    Host,
+    Price,
+    Strength,
+    Tooling,
+    Uncallable,
+)  # fmt: skip
+from intermodal.catalog.offered import found_by_name, host_row, matching, offered, undrivable
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.rows import HTTP, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
@@ -108,7 +120,8 @@ def with_named(
     """The catalog with what else somebody asks for by name: looked up in the whole snapshot where nothing nearer is
     called so. It needs consent as anything does; and where nothing is called so, the nearest names come in, so that
     they can be offered."""
-    found = found_by_name(snapshot(own_snapshot), names, catalog.by_id, known_hosts())
+    models = snapshot(own_snapshot)
+    found = found_by_name(models, names, catalog.by_id, known_hosts())
     more: dict[str, Endpoint] = {}
     for row, some in found:
         gap = _missing_of_host(row, {}, env or {}, allowed=row.id in catalog.consent)
@@ -117,6 +130,9 @@ def with_named(
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
             more.setdefault(endpoint.id, with_rules(endpoint))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
+    uncallable = tuple(each for name in names for each in _uncallable(models, name, {*catalog.by_id, *more}))
+    if uncallable:
+        catalog = msgspec.structs.replace(catalog, uncallable=uncallable)
     if not new:
         return catalog
     listed = Counter((endpoint.host.id, task) for endpoint in new for task in endpoint.model.tasks)
@@ -126,6 +142,27 @@ def with_named(
     )
     every = (*catalog.endpoints, *new)
     return msgspec.structs.replace(catalog, endpoints=every, elsewhere=elsewhere, families=families_of(every))
+
+
+def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[Uncallable]:
+    """The endpoint of the snapshot that a name with a host means, where no plan can have it."""
+    host, _ = split(name, models.places)
+    for row in matching(models, name) if host else ():
+        why = why_uncallable(row, models) if row.endpoint not in there else None
+        if why is not None:
+            yield Uncallable(name.strip().lower(), row.endpoint, *why)
+
+
+def why_uncallable(row: Row, models: Snapshot) -> tuple[str, str] | None:
+    """What keeps any plan from calling a model at a host of the snapshot, and what to do; None where nothing does."""
+    host = find_host(row.host, models.path)
+    if host is None:
+        why = undrivable(models, row.host) or "models.dev does not know this host"
+        return why, f"if it has an OpenAI-compatible address: intermodal hosts add {row.host} --base-url URL"
+    if hosted.drivable(row, host.protocol):
+        return None
+    why = "its host has withdrawn it" if row.status == "deprecated" else "not over the protocol of its host"
+    return why, f"others of its host: intermodal models --host {row.host}"
 
 
 def with_found(

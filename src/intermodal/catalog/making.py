@@ -61,7 +61,8 @@ def make(
     rows = _rows(models, prices, ours, spelt)
     ids = _Ids(rows, ours, spelt)
     header = Header(intermodal_snapshot=FORMAT, made=made, size=0, origins=origins)
-    rows = [_finished(row, ids.of(row.host, row.name), header) for row in rows]
+    rows = _told_apart([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
+    rows = [_finished(row, header) for row in rows]
     first = sorted((row for row in rows if (row.host, row.name) in ours), key=_order)
     lines = [_line(row) for row in first]
     size = sum(map(len, lines))
@@ -85,10 +86,40 @@ def make(
     return Made(data=data, rows=len(rows), priced=priced, unknown_units=prices.unknown_units)
 
 
-def _finished(row: Row, id: str, header: Header) -> Row:
-    """The row with its id, and with what follows from the rest: what it does, and what it costs on that day."""
-    seen = shape(id, row.family, row.input, row.output)
-    row = msgspec.structs.replace(row, id=id, tasks=seen.tasks, input=seen.input, output=seen.output)
+def _told_apart(rows: list[Row], ours: Mapping[tuple[str, str], str]) -> list[Row]:
+    """Rows of which no two have one endpoint id.
+
+    Of several names a host has for one model, the one that is most like the model's id keeps it (one that a shipped
+    row names always does), and the others go by the host's own name. A name without its vendor beside the same name
+    with it, and one that differs in capitals only, are slips of the data, and left out.
+    """
+    by_id: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        by_id.setdefault((row.host, row.id), []).append(row)
+    found: list[Row] = []
+    for (_, model), some in by_id.items():
+        some = sorted(some, key=lambda row: _unlike(row, model, ours))
+        taken = {model.lower(): True}
+        found.append(some[0])
+        full = {row.name.lower() for row in some if "/" in row.name}
+        for row in some[1:]:
+            alias = row.name.lower()
+            bare_slip = "/" not in alias and any(name.endswith(f"/{alias}") for name in full)
+            if alias not in taken and not bare_slip:
+                taken[alias] = True
+                found.append(msgspec.structs.replace(row, alias=alias))
+    return found
+
+
+def _unlike(row: Row, model: str, ours: Mapping[tuple[str, str], str]) -> tuple[bool, bool, bool, int, str]:
+    name = row.name.lower()
+    return (row.host, row.name) not in ours, name != model, "/" not in name, len(name), row.name
+
+
+def _finished(row: Row, header: Header) -> Row:
+    """The row with what follows from the rest: what it does, and what it costs on that day."""
+    seen = shape(row.id, row.family, row.input, row.output)
+    row = msgspec.structs.replace(row, tasks=seen.tasks, input=seen.input, output=seen.output)
     found = prices_of(row, header)
     if found is None:
         return row
@@ -172,6 +203,7 @@ class _Ids:
     def __init__(self, rows: list[Row], ours: Mapping[tuple[str, str], str], spelt: Spellings) -> None:
         self._ours = ours
         self._spelt = spelt
+        self._resellers = {row.host for row in rows} - {*spelt.own.values()}
         self._chosen: dict[str, str] = {}  # key -> how the id is spelt
         self._vendors: dict[str, Counter[str]] = {}  # a bare name's key -> who is said to have made it
         counts: dict[str, Counter[str]] = {}
@@ -195,6 +227,9 @@ class _Ids:
         said = self._vendors.get(_key(bare))
         if said and (not vendor or (said[vendor] < said.most_common(1)[0][1] and vendor == self._spelt.own.get(host))):
             vendor = said.most_common(1)[0][0]  # a vendor's own host may serve another's models too
+        elif said and vendor in self._resellers:  # "groq/openai/…", "novita/glm-4.7": who serves it, not who made it
+            made_by = [word for word, _ in said.most_common() if word not in self._resellers]
+            vendor = made_by[0] if made_by else vendor
         vendor = vendor or host
         made = f"{vendor}/{bare}"
         return self._chosen.get(_key(made), made)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -334,13 +334,22 @@ class Elsewhere(Value):
     tasks: tuple[tuple[Task, int], ...] = ()
 
 
+class Uncallable(NamedTuple):
+    """An endpoint of the snapshot that was asked for by this name and that no plan can call: why, and what to do."""
+
+    name: str
+    id: str
+    why: str
+    todo: str
+
+
 class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """Every endpoint known, and the hosts the user consented to.
 
     ``version`` is the date of the snapshot. Consent is a fact of the config, not of a key in the
     environment. Hosts of zone ``process`` or ``machine`` need none. ``elsewhere``: hosts of the snapshot
     without consent, counted and not listed; none of their endpoints can be in a plan. ``families``: how the models
-    among them count, each rule from its day on.
+    among them count, each rule from its day on. ``uncallable``: endpoints that somebody named and nobody can call.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -348,6 +357,7 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     version: str = ""
     elsewhere: tuple[Elsewhere, ...] = ()
     families: tuple[FamilyRow, ...] = ()
+    uncallable: tuple[Uncallable, ...] = ()
 
     @cached_property
     def counting(self) -> Families:

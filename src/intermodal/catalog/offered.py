@@ -6,7 +6,7 @@ forced JSON schema only where the data says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -14,6 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from intermodal.catalog import hosted
+from intermodal.catalog.names import Called, pick, split
 from intermodal.catalog.nouns import Endpoint, Host, Made, Price, Protocol
 from intermodal.catalog.rows import HostRow, zone_of
 from intermodal.catalog.shipped import shipped
@@ -84,7 +85,7 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
         price, later, up_to = listed if listed is not None else (Price(), (), None)
         context = model.context
         yield Endpoint(
-            id=f"{row.id}:{each.id}",
+            id=each.endpoint,
             model=model,
             host=forced if "json" in each.can else prompted,
             served_as=each.name,
@@ -118,7 +119,7 @@ def found_by_name(
     own = {row.id: row for row in rows}
     by_host: dict[str, list[Row]] = {}
     for name in wanted:
-        for each in _matching(models, name)[:MOST]:
+        for each in (matching(models, name) or _likely(models, name))[:MOST]:
             by_host.setdefault(each.host, []).append(each)
     for host, some in by_host.items():
         row = own.get(host) or host_row(models, host)
@@ -134,19 +135,17 @@ def _is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
     )
 
 
-def _matching(models: Snapshot, name: str) -> list[Row]:
-    """By endpoint, model, the host's own name, last word, start of the last word; else by likeness."""
-    host, colon, rest = name.partition(":")
-    rows: Sequence[Row] = models.of_host(host) if colon and host in models.places else models.rows
-    word = rest if colon and host in models.places else name
-    tests: tuple[Callable[[Row], bool], ...] = (
-        lambda row: row.id.lower() == word,
-        lambda row: word in (row.name.lower(), row.id.lower().rpartition("/")[2]),
-        lambda row: len(word) >= _NEAR and row.id.lower().rpartition("/")[2].startswith(word),
-    )
-    for test in tests:
-        found = [row for row in rows if test(row)]
-        if found:
-            return found
+def matching(models: Snapshot, name: str) -> list[Row]:
+    """Rows of a name, by the one grammar of names, of the host that it says; () where no row is called so."""
+    host, word = split(name, models.places)
+    rows: Sequence[Row] = models.of_host(host) if host else models.rows
+    exact = [row for row in rows if host and row.endpoint.lower() == f"{host}:{word}"]
+    return exact or pick(rows, word, lambda row: Called(row.endpoint.lower(), row.id.lower(), row.name.lower()))
+
+
+def _likely(models: Snapshot, name: str) -> list[Row]:
+    """Rows of the models whose names are nearest."""
+    host, word = split(name, models.places)
+    rows: Sequence[Row] = models.of_host(host) if host in models.places else models.rows
     near = get_close_matches(word.rpartition("/")[2], {row.id.lower().rpartition("/")[2] for row in rows}, _NEAR, 0.75)
     return [row for row in rows if row.id.lower().rpartition("/")[2] in near]

@@ -89,6 +89,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
         context, max_output: tokens, as models.dev has them. window: context as genai-prices has it.
         can: ``tools``, ``reasoning``, ``json``, ``open`` (weights), where a source says so.
         stated: models.dev's prices (one ``Vector`` or null). prices: genai-prices' (vectors, dated).
+        alias: stands for ``id`` in the endpoint's id where the host has this model under several names, "" elsewhere.
     """
 
     host: str
@@ -109,10 +110,12 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     price_out: float | None = None
     stated: msgspec.Raw = msgspec.Raw(b"null")
     prices: msgspec.Raw = msgspec.Raw(b"[]")
+    alias: str = ""
 
     @property
     def endpoint(self) -> str:
-        return f"{self.host}:{self.id}"
+        """``host:vendor/model``, which no other row of the snapshot has."""
+        return f"{self.host}:{self.alias or self.id}"
 
     @property
     def stated_prices(self) -> Vector | None:
@@ -195,7 +198,7 @@ class Snapshot:
 
     @cached_property
     def by_endpoint(self) -> dict[str, Row]:
-        """By ``host:vendor/model``; of two names a host has for one model, the first."""
+        """By ``host:vendor/model``."""
         found: dict[str, Row] = {}
         for row in self.rows:
             found.setdefault(row.endpoint, row)

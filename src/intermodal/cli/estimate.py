@@ -167,12 +167,15 @@ def document(made: Estimate) -> dict[str, Any]:
         }
         for part in made.count.parts
     ]
+    said = made.said_by
     return {
         "model": made.model,
+        "endpoint": made.endpoint or None,
         "date": made.date,
         "parts": parts,
         "tokens": _levels(made.count.tokens, whole=True),
         "usd": _levels(made.usd, whole=False),
+        "price_source": {"name": said.source, "checked": said.checked or None} if said is not None else None,
         "rejected": made.rejected or None,
     }
 
@@ -201,8 +204,11 @@ def _echo(made: Estimate, vocabulary: str) -> None:
     ]
     echo_table(("part", "tokens", "how, and by whose word"), rows)
     click.echo(f"\ntokens  {numbers.count(made.count.tokens)}")
-    at = f"  {made.usd.basis}" if not made.usd.known else f"  at {made.endpoint}, {made.price_source}"
-    click.echo(f"money   {numbers.money(made.usd) if made.usd.known else 'unknown'}{at}")
+    at = f"  at {made.endpoint}" if made.endpoint else ""
+    if made.said_by is not None:
+        click.echo(f"money   {numbers.money(made.usd)}{at}, {made.said_by.cited}")
+    else:
+        click.echo(f"money   unknown{at}  {made.usd.basis}")
     if made.rejected:
         click.echo(f"rejected: {made.rejected}")
     if vocabulary and any(part.piece.kind == "text" and part.piece.tokens is None for part in made.count.parts):

@@ -82,17 +82,10 @@ def of_endpoint(endpoint: Endpoint, catalog: Catalog) -> Listed:
 
 def of_row(row: Row, snapshot: Snapshot) -> Listed:
     from intermodal.catalog.find import kind
-    from intermodal.catalog.hosted import drivable
-    from intermodal.catalog.load import find_host
-    from intermodal.catalog.offered import undrivable
+    from intermodal.catalog.load import why_uncallable
 
-    missing, todo = "no consent", f"intermodal hosts add {row.host}"
-    host = find_host(row.host, snapshot.path)
-    if host is None:
-        missing, todo = "cannot be called", undrivable(snapshot, row.host) or "models.dev does not know this host"
-    elif not drivable(row, host.protocol):
-        missing = "cannot be called"
-        todo = "its host has withdrawn it" if row.status == "deprecated" else "not over the protocol of its host"
+    why = why_uncallable(row, snapshot)
+    missing, todo = ("cannot be called", why[0]) if why else ("no consent", f"intermodal hosts add {row.host}")
     return Listed(
         id=row.endpoint, model=row.id, name=row.title or row.id, kind=kind(row), tasks=row.tasks, input=row.input,
         also=(), output=row.output, host=row.host, zone="internet", served_as=row.name,

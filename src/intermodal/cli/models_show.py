@@ -131,20 +131,22 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
 def _model_named(name: str, catalog: Catalog, snapshot: Snapshot) -> str:
     from difflib import get_close_matches
 
+    from intermodal.catalog.find import at_host
     from intermodal.catalog.shipped import shipped
+    from intermodal.catalog.snapshot import Row
     from intermodal.errors import UnknownModel
 
-    wanted = name.strip().lower()
+    one = at_host(catalog, snapshot, name)
+    if one is not None:
+        return one.id if isinstance(one, Row) else one.model.id
+    word = name.strip().lower()
     ids = dict.fromkeys(
         [endpoint.model.id for endpoint in catalog.endpoints] + list(shipped().models) + list(snapshot.by_model)
     )
     lower = {id.lower(): id for id in ids}
-    host, colon, rest = wanted.partition(":")
-    places = {endpoint.host.id for endpoint in catalog.endpoints} | snapshot.places.keys()
-    word = rest if colon and host in places else wanted
     if word in lower:
         return lower[word]
-    served = {row.id for row in snapshot.rows if row.name.lower() == word and (word == wanted or row.host == host)}
+    served = {row.id for row in snapshot.rows if row.name.lower() == word}
     served |= {e.model.id for e in catalog.endpoints if e.served_as.lower() == word}
     for found in (
         [id for id in ids if id.lower().rpartition("/")[2] == word],

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
+from intermodal.catalog.names import resolve
 from intermodal.catalog.wanted import said_again
 from intermodal.client import AsyncClient, plan_from
 from intermodal.config import placed
@@ -22,7 +23,6 @@ from intermodal.gateway.listing import usable
 from intermodal.gateway.naming import policy_of
 from intermodal.gateway.workers.listening import cannot, hindrance
 from intermodal.keys import find_key
-from intermodal.planner.names import resolve
 from intermodal.request import Message, Policy, Request
 from intermodal.wire.advice import for_clients
 

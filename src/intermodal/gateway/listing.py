@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from intermodal._version import __version__
+from intermodal.catalog.names import known
 from intermodal.catalog.nouns import Catalog, Endpoint, Price
 from intermodal.config_file import AUTO, POLICY
 from intermodal.content import KINDS, Kind
@@ -15,7 +16,6 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import LATEST, fields_of
 from intermodal.gateway.reply import Reply
 from intermodal.planner.index import allowed
-from intermodal.planner.names import known
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.served import Refused
 

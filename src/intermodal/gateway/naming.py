@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from intermodal.catalog.names import known
 from intermodal.config_file import AUTO, POLICY
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
@@ -26,7 +27,6 @@ from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.gateway.messages import HEADER, Asked, HttpLimits
 from intermodal.offload import LONG, offload
-from intermodal.planner.names import known
 from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Streaming, Tier, Zone
 from intermodal.wire._json import no_utf8
 from intermodal.wire.halves import half_alone

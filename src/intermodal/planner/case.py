@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.forcing import closable, forced
+from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.costing.answers import TYPICAL, kind_of
@@ -24,7 +25,6 @@ from intermodal.planner.bundles import Bundle, bundled
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.index import Group, Index, Job, canonical, index
 from intermodal.planner.labels import covers, is_private, same_name
-from intermodal.planner.names import resolve
 from intermodal.planner.pages import asked_pages
 from intermodal.planner.voice import Voice
 from intermodal.plans.facts import Facts, PartFacts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Endpoint
 from intermodal.errors import NoRoute
 from intermodal.planner import rules
@@ -10,7 +11,6 @@ from intermodal.planner.choose import Decision, compare, decide
 from intermodal.planner.converters import VERB
 from intermodal.planner.floors import settle
 from intermodal.planner.index import Job
-from intermodal.planner.names import resolve
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
 from intermodal.planner.speech import speaks

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from intermodal.asking import make_request
+from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Endpoint
 from intermodal.client import AsyncClient, plan_from
 from intermodal.content import Value
 from intermodal.costing.rates import HERE
 from intermodal.errors import BudgetExceeded, IntermodalError, UnknownModel
 from intermodal.events import TextDelta, fold
-from intermodal.planner.names import resolve
 from intermodal.store.fit import percentile
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from intermodal.catalog.counting import Families, Sheet
+from intermodal.catalog.nouns import Evidence
 from intermodal.catalog.sheets import sheet_of
 from intermodal.content import Value
 from intermodal.costing.bill import bill, cacheable
@@ -20,7 +21,8 @@ CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None
 
 
 class Estimate(Value):
-    """Tokens and money of a call. ``rejected`` is "" when it would be taken."""
+    """Tokens and money of a call. ``rejected`` is "" when it would be taken. ``said_by``: who says what it costs there,
+    None where nobody does."""
 
     model: str
     date: str
@@ -28,7 +30,7 @@ class Estimate(Value):
     usd: Quantity
     rejected: str = ""
     endpoint: str = ""
-    price_source: str = ""
+    said_by: Evidence | None = None
 
 
 def rules_of(subject: Subject, families: Families, date: str) -> Sheet:
@@ -64,7 +66,7 @@ def estimate(
     usd = unknown(priced) if isinstance(priced, str) else bill(found.parts, priced, cached=cached)
     return Estimate(
         model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected, endpoint=subject.endpoint,
-        price_source=subject.price_source,
+        said_by=subject.said_by if usd.known else None,
     )  # fmt: skip
 
 

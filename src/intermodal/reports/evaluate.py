@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 
+from intermodal.catalog.names import resolve
 from intermodal.client import AsyncClient, Prepared
 from intermodal.content import Text
 from intermodal.errors import CallError, IntermodalError, NoRoute, StoreError, UsageError
 from intermodal.events import Event, Result, fold
 from intermodal.planner.alternatives import alternatives, plan_of
-from intermodal.planner.names import resolve
 from intermodal.plans.plan import Candidate, Inputs
 from intermodal.plans.step import Call
 from intermodal.reports.items import Data, Item, request_of

@@ -3,10 +3,14 @@ name whose family's rules are known; and what it asks on a day."""
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from intermodal.catalog import hosted, prices
 from intermodal.catalog.counting import Families, bare
+from intermodal.catalog.find import at_host
 from intermodal.catalog.model_rows import ModelRow
-from intermodal.catalog.nouns import Catalog, Endpoint, Model, Price
+from intermodal.catalog.names import known, resolve, split
+from intermodal.catalog.nouns import Catalog, Endpoint, Evidence, Model, Price
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row, Snapshot
@@ -25,7 +29,7 @@ class Subject(Value):
         id: ``vendor/model``. endpoint: ``host:vendor/model``, "" when only its family is known.
         model: None when only its family is known.
         price: of its own row, or of this machine. vectors: of the snapshot, dated; they go first.
-        price_source: who says what it costs.
+        said_by: who says what it costs, None where nobody does.
     """
 
     id: str
@@ -33,7 +37,7 @@ class Subject(Value):
     model: Model | None = None
     price: Price | None = None
     vectors: tuple[Vector, ...] = ()
-    price_source: str = ""
+    said_by: Evidence | None = None
 
     @property
     def _preference(self) -> tuple[bool, bool, float, str]:
@@ -71,26 +75,34 @@ def _by_vectors(vectors: tuple[Vector, ...], date: str, batch: bool) -> Priced |
 
 
 def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> Subject:
-    """The model a name stands for.
+    """The model a name stands for; one with a host, that endpoint and no other.
 
     Raises:
         UnknownModel: nobody knows it, or several are called so; the message has the nearest names.
     """
+    own = _at_own_server(catalog, models, name)
+    if own is not None:
+        host, model = own
+        served = find(catalog, models, families, model)
+        return replace(served, endpoint=f"{host}:{model}", price=None, vectors=(), said_by=None)
+    try:
+        one = at_host(catalog, models, name)
+    except UnknownModel as error:
+        raise UnknownModel(error.what, where="--model", todo=error.todo) from None
+    if one is not None:
+        return of_row(one, models) if isinstance(one, Row) else of_endpoint(one, models)
     there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
     there += [of_row(row, models) for row in _rows(models, families, name)]
     if there:
         return min(there, key=lambda each: each._preference)
     family = families.of(name)
     if family is not None:
-        own = name.strip().lower()
-        own = own.partition(":")[2] if ":" in own.partition("/")[0] and "/" in own else own
+        known_as = name.strip().lower()
         vendor = family[0].partition("/")[0]
-        return Subject(id=own if "/" in own else f"{vendor}/{own}")
+        return Subject(id=known_as if "/" in known_as else f"{vendor}/{known_as}")
     row = _own_row(name)
     if row is not None:
         return Subject(id=row.id, model=row.model())
-    from intermodal.planner.names import resolve
-
     try:
         found = [of_endpoint(endpoint, models) for endpoint in resolve(catalog, name)]
     except UnknownModel as error:
@@ -98,11 +110,22 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
     return min(found, key=lambda each: each._preference)
 
 
+def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, str] | None:
+    """Host and model of a name that says a server whose models it alone knows, and this model is none of its rows:
+    what it is can be told by its name, and what it costs there cannot."""
+    servers = {row.id for row in shipped().hosts if row.discovery is not None}
+    servers |= {each.host.id for each in catalog.endpoints if each.host.zone in ("machine", "network")}
+    host, model = split(name, servers)
+    if host not in servers - models.places.keys() or known(catalog, name):
+        return None
+    return host, model
+
+
 def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
     """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
     return Subject(
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, price=endpoint.price,
-        vectors=hosted.tariff(endpoint, models), price_source=endpoint.price.evidence.cited,
+        vectors=hosted.tariff(endpoint, models), said_by=endpoint.price.evidence,
     )  # fmt: skip
 
 
@@ -112,7 +135,7 @@ def of_row(row: Row, models: Snapshot) -> Subject:
     return Subject(
         id=row.id, endpoint=row.endpoint, model=hosted.model_of(row, None, models.header),
         price=listed.now if listed is not None else None, vectors=hosted.vectors_of(row) if listed is not None else (),
-        price_source=listed.now.evidence.cited if listed is not None else "",
+        said_by=listed.now.evidence if listed is not None else None,
     )  # fmt: skip
 
 
@@ -123,33 +146,25 @@ def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     if one:
         return one
     found = tuple(e for e in catalog.endpoints if short in (bare(e.model.id), bare(e.served_as)))
-    host, colon, _ = wanted.partition(":")
-    if colon and "/" not in host and any(e.host.id == host for e in found):
-        found = tuple(e for e in found if e.host.id == host)
     own = tuple(e for e in found if _vendor(wanted) and e.model.id.lower().startswith(f"{_vendor(wanted)}/"))
     return own or found
 
 
 def _rows(models: Snapshot, families: Families, name: str) -> list[Row]:
-    """Rows of the snapshot of this name: of the host that is named, else of the vendor's own, else of any."""
+    """Rows of the snapshot of this name: at the vendor's own host, else at any."""
     wanted, short = name.strip().lower(), bare(name)
-    host, colon, _ = wanted.partition(":")
     family = families.of(name)
-    near = [host] if colon and host in models.places else []
-    near += [vendor for vendor in (_vendor(wanted), family[0].partition("/")[0] if family else "") if vendor]
+    near = [vendor for vendor in (_vendor(wanted), family[0].partition("/")[0] if family else "") if vendor]
     for place in near:
         found = [row for row in models.of_host(place) if short in (bare(row.id), bare(row.name))]
         if found:
             return _as_named(found, wanted)
-    if colon and host in models.places:
-        return []
     return _as_named([row for row in models.rows if bare(row.id) == short], wanted)
 
 
 def _as_named(rows: list[Row], wanted: str) -> list[Row]:
     """Those with a tag where it was said (``:batch``, ``:free``: sold in batches, or rationed), else those without."""
-    said = {wanted, wanted.partition(":")[2] if ":" in wanted.partition("/")[0] else wanted}
-    tagged = [row for row in rows if ":" in row.name and said & {row.name.lower(), row.endpoint.lower()}]
+    tagged = [row for row in rows if ":" in row.name and row.name.lower() == wanted]
     return tagged or [row for row in rows if ":" not in row.name] or rows
 
 

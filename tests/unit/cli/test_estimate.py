@@ -18,7 +18,9 @@ from tests.unit.cli.conftest import Cli
 from intermodal import config
 from intermodal.catalog.rows import HostRow, ServedRow
 
-SHAPE = {"kind", "version", "model", "date", "parts", "tokens", "usd", "rejected"}
+SHAPE = {
+    "kind", "version", "model", "endpoint", "date", "parts", "tokens", "usd", "price_source", "rejected",
+}  # fmt: skip
 
 
 def asked(cli: Cli, *words: str, input: str = "") -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.plans import catalogs
 
+from intermodal.catalog.names import resolve
 from intermodal.errors import UnknownModel
 from intermodal.planner.aspects import FACT_PENALTY, MUST_KEEP, asked, needed
-from intermodal.planner.names import resolve
 from intermodal.planner.pages import asked_pages, is_scanned, scores, select
 from intermodal.planner.rules import RULES
 from intermodal.plans.facts import PageFacts, PartFacts

@@ -1,0 +1,126 @@
+"""One grammar of names for every verb: an id is the endpoint that it says, or an error, and never another's."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import cli as cli
+
+from intermodal.catalog.families import families
+from intermodal.catalog.find import at_host
+from intermodal.catalog.load import load_catalog, snapshot, why_uncallable, with_named
+from intermodal.catalog.names import resolve, split
+from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.snapshot import Row
+from intermodal.errors import UnknownModel
+from intermodal.reports.subject import find
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog(installed={}, weights=frozenset(), env={})
+
+
+def everything(catalog: Catalog) -> dict[str, str]:
+    """The host's own name of every endpoint that ``models --all`` lists, by its id."""
+    found = {endpoint.id: endpoint.served_as for endpoint in catalog.endpoints}
+    there = {(endpoint.host.id, endpoint.served_as) for endpoint in catalog.endpoints}
+    return found | {row.endpoint: row.name for row in snapshot().rows if (row.host, row.name) not in there}
+
+
+def test_no_two_rows_of_the_snapshot_have_one_id() -> None:
+    several = {id: count for id, count in Counter(row.endpoint.lower() for row in snapshot().rows).items() if count > 1}
+    assert several == {}
+
+
+def test_every_id_that_is_listed_means_itself_wherever_names_are_read(catalog: Catalog) -> None:
+    wrong: list[tuple[str, object]] = []
+    for id, served_as in everything(catalog).items():
+        one = at_host(catalog, snapshot(), id)
+        name = one.name if isinstance(one, Row) else one.served_as if one is not None else None
+        known_as = one.endpoint if isinstance(one, Row) else one.id if one is not None else None
+        if (known_as, name) != (id, served_as):
+            wrong.append((id, known_as))
+    assert wrong == []
+
+
+def test_every_id_that_is_listed_is_priced_as_itself(catalog: Catalog) -> None:
+    rules, models = families(), snapshot()
+    wrong = [id for id in everything(catalog) if find(catalog, models, rules, id).endpoint != id]
+    assert wrong == []
+
+
+def test_every_id_of_a_host_is_asked_by_that_name_or_is_told_why_it_cannot_be(catalog: Catalog) -> None:
+    models, wrong = snapshot(), []
+    rows = {row.endpoint: row for host in ("edenai", "nano-gpt", "novita-ai", "amazon-bedrock", "perplexity")
+            for row in models.of_host(host)}  # fmt: skip
+    for id, row in rows.items():
+        named = with_named(catalog, (id,), env={})
+        why = why_uncallable(row, models)
+        try:
+            if [endpoint.id for endpoint in resolve(named, id)] != [id]:
+                wrong.append((id, "another"))
+        except UnknownModel as error:
+            if why is None or why[0] not in error.what:
+                wrong.append((id, error.what))
+    assert wrong == []
+    assert {why_uncallable(row, models) is None for row in rows.values()} == {True, False}
+
+
+@pytest.mark.parametrize(
+    "verb", [("estimate", "--out-tokens", "9", "--model"), ("models", "show"), ("models", "compare")]
+)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nosuchhost:openai/gpt-4o", "there is no host named nosuchhost"),
+        ("alibaba:openai/gpt-4o", "alibaba has no model named openai/gpt-4o; it is at"),
+        ("groq:openai/gpt-oss-120", "did you mean groq:openai/gpt-oss-120b"),
+    ],
+)
+def test_a_name_with_a_host_is_never_taken_for_another_hosts(
+    cli: Cli, verb: tuple[str, ...], name: str, said: str
+) -> None:
+    done = cli(*verb, name)
+    assert done.code == 2 and said in done.err, done.err
+
+
+@pytest.mark.parametrize("id", ["cerebras:openai/gpt-oss-120b", "alibaba:qwen/qwen3-8b", "groq:openai/gpt-oss-120b"])
+def test_an_estimate_names_its_endpoint_and_who_says_its_price_as_of_when(cli: Cli, id: str) -> None:
+    document = cli("estimate", "--model", id, "--out-tokens", "1000", "--json").document
+    (row,) = [row for row in snapshot().rows if row.endpoint == id]
+    assert document["endpoint"] == id and document["usd"]["mid"] * 1000 == row.price_out
+    assert document["price_source"]["name"] and document["price_source"]["checked"] >= "2026-08-18"
+
+
+def test_a_server_of_ones_own_has_a_price_that_nobody_knows(cli: Cli) -> None:
+    document = cli("estimate", "--model", "ollama:qwen2.5vl:7b", "--out-tokens", "100", "--json").document
+    assert document["endpoint"] == "ollama:qwen2.5vl:7b"
+    assert document["usd"]["mid"] is None and document["price_source"] is None
+
+
+def test_separators_of_a_name_are_all_alike(cli: Cli) -> None:
+    names = (
+        "claude-sonnet-4.5",
+        "claude-sonnet-4-5",
+        "anthropic:anthropic/claude-sonnet-4.5",
+        "anthropic:claude-sonnet-4-5",
+    )
+    found = {cli("estimate", "--model", name, "--out-tokens", "9", "--json").document["endpoint"] for name in names}
+    assert found == {"anthropic:anthropic/claude-sonnet-4.5"}
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("groq:openai/gpt-oss-120b", ("groq", "openai/gpt-oss-120b")),
+        ("Groq:whisper", ("groq", "whisper")),
+        ("gemma3:4b", ("", "gemma3:4b")),
+        ("openai/gpt-oss-120b:free", ("", "openai/gpt-oss-120b:free")),
+        ("else:openai/gpt-4o", ("else", "openai/gpt-4o")),
+    ],
+)
+def test_a_tag_is_no_host_and_a_host_is_no_tag(name: str, parts: tuple[str, str]) -> None:
+    assert split(name, {"groq"}) == parts
