@@ -21,10 +21,10 @@ from intermodal.costing.answers import kind_of
 from intermodal.errors import IntermodalError
 from intermodal.gateway.latest import Latest
 from intermodal.offload import is_long, offload
-from intermodal.planner.aspects import asked
 from intermodal.planner.case import question_of
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
+from intermodal.questions.words import asked
 
 _KEPT = 1024
 _BITS = 5  # of a size that tell shapes apart: sixteen steps between two powers of two
@@ -100,9 +100,9 @@ def _shape(inputs: Inputs) -> bytes | None:
             (fact.name, fact.origins, fact.language, top(fact.chars), top(fact.pretokens), top(fact.size), sizes)
         )
     question = question_of(request)
-    aspects = sorted(asked(question)) if pictured else ()
+    needs = (inputs.facts.question or sorted(asked(question))) if pictured else ()
     return _encode((
-        said, kind_of(question), aspects, request.policy, request.output, request.sampling, request.tools,
+        said, kind_of(question), needs, request.policy, request.output, request.sampling, request.tools,
         request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,
         inputs.statistics.epoch, inputs.as_of, inputs.facts.tools,
     ))  # fmt: skip

@@ -8,18 +8,18 @@ have a small price. All that is lost is said.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 from intermodal.content import Kind
 from intermodal.planner.pages import is_scanned
-from intermodal.plans.facts import PartFacts
+from intermodal.plans.facts import Medium, PartFacts, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
 
 # The price of losing what the question cannot be answered without: no money and no seconds buy it. An answer about a
 # colour from the text read in a photo is worth nothing, however quick it is; and how quick is often a guess.
 MUST_KEEP = math.inf
 FACT_PENALTY = 0.001  # USD for losing what the media's own facts suggest
+UNSURE_PENALTY = 0.02  # USD for losing what the question may need: more than most calls cost, less than a need
 DETAIL_PENALTY = 0.04  # USD for losing detail where the rest is kept: small print, scenes of a film
 
 HAS: dict[Kind, tuple[Aspect, ...]] = {  # what there is to keep in each kind
@@ -53,43 +53,6 @@ FOR_AN_EYE: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  
 AS_IT_CAME = ("native", "resized", "frames", "read_along")  # ways in which a part arrives as the kind it is
 IN_WORDS = ("read", "describe", "both")  # ways after which several pictures are no longer seen side by side
 
-# Whole words of the question, each with the aspect it asks for. English only, and said so in the docs.
-_WORDS: dict[Aspect, str] = {
-    "words": (
-        "text texts word words say says said written write writes read reads letters letter print printed title "
-        "headline caption name date amount total price invoice receipt quote spelled"
-    ),
-    "appearance": (
-        "colour colours color colors coloured colored shape shapes look looks looking wearing wears appearance visible "
-        "shown seen person people man men woman women "
-        "child children photo photograph picture pictured scene logo face faces background bright dark style"
-    ),
-    "figures": "chart charts graph graphs figure figures diagram diagrams plot plots curve axis bar bars trend",
-    "layout": "layout column columns table tables row rows position heading header footer top bottom",
-    "speakers": "speaker speakers who whose voices people man men woman women",
-    "tone": (
-        "tone feel feels feeling feelings voice angry "
-        "anger mood emotion emotional upset sarcastic happy sad nervous shouting whisper calm"
-    ),
-    "timing": "when minute minutes second seconds timestamp timestamps",
-    "motion": "moves moving motion movement gesture gestures",
-}
-_ASKS: dict[str, tuple[Aspect, ...]] = {}
-for _aspect, _words in _WORDS.items():
-    for _word in _words.split():
-        _ASKS[_word] = (*_ASKS.get(_word, ()), _aspect)
-
-# A number, unless of things: "the order number", and not "the number of stars".
-_NUMBER = re.compile(r"\bnumbers?\b(?! of\b)")
-# "look at the total" asks for no appearance; "who is the supplier" asks for no speaker unless there is speech.
-_NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
-# A colour that is asked about: "is it red or blue", "is the square blue?", but not "is it Mr Green?".
-_COLOUR = r"\b(?:red|blue|green|yellow|orange|purple|pink|brown|black|white|gr[ae]y)"
-_COLOUR_OR = re.compile(rf"{_COLOUR},? or\b")
-_ENDS_IN_COLOUR = re.compile(rf"(?<!in the ){_COLOUR}\Z")
-_IS = re.compile(r"\b(?:is|are|was|were)\b", re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]+")
-
 FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
 FIGURE_SHARE = 0.3  # of a page under pictures or drawings, from which on they may be what it is about ...
 FIGURE_CHARS = 400  # ... when it has fewer characters than this
@@ -98,58 +61,55 @@ DENSE = 0.12  # share of a picture's area that is text, from which on the words 
 SPARSE = 0.04  # below it, the rest is
 
 
-def words_of(text: str) -> tuple[str, ...]:
-    """Words of a text, lower case, in order."""
-    return tuple(_WORD.findall(text.lower()))
+def medium_of(part: PartFacts) -> Medium:
+    """What a question is about when it is about this part. Of a picture that nobody looked at it is an image; text has
+    nothing but words, and is asked about like a document."""
+    if part.kind == "image" and part.text_density.known:
+        return "page" if part.text_density.mid >= DENSE else "photo"
+    return "document" if part.kind == "text" else part.kind
 
 
-def asked(question: str) -> frozenset[Aspect]:
-    """Aspects the question's words ask for.
-
-    >>> sorted(asked("What colour is the car, and what does the chart show?"))
-    ['appearance', 'figures']
-    >>> sorted(asked("Look at the invoice: what is the total?"))
-    ['words']
-    >>> sorted(asked("Is the square blue or red?")), sorted(asked("Were we in the red?"))
-    (['appearance'], [])
-    """
-    cleaned = _NOT_ABOUT_LOOKS.sub(" ", question.lower())
-    found: set[Aspect] = {aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ())}
-    if _NUMBER.search(cleaned):
-        found.add("words")
-    if _COLOUR_OR.search(question) or any(map(_asks_colour, question.split("?")[:-1])):
-        found.add("appearance")
-    return frozenset(found)
-
-
-def _asks_colour(said: str) -> bool:
-    """Whether what stands before a question mark asks if something is of a colour. Only its end is looked at for one:
-    an expression over all of it would begin anew at each "is"."""
-    said = said.rstrip()
-    colour = _ENDS_IN_COLOUR.search(said, max(0, len(said) - 20))
-    return colour is not None and _IS.search(said, 0, colour.start()) is not None
-
-
-def needed(part: PartFacts, question: frozenset[Aspect], *, compared: bool = False) -> dict[Aspect, float]:
+def needed(
+    part: PartFacts, asked: QuestionFacts, *, shows: bool = False, compared: bool = False
+) -> dict[Aspect, float]:
     """What this part is probably needed for, and the price of losing it.
 
-    ``compared``: it is one of several pictures, so a question about what they show may be about all of them together.
+    ``shows``: what it shows is asked for, whatever the words of the question. ``compared``: it is one of several
+    pictures, so a question about what they show may be about all of them together.
     """
     there = HAS[part.kind] if part.frames <= 1 else (*HAS[part.kind], "motion")
+    told = asked.of(medium_of(part))
+    question: set[Aspect] = {need.aspect for need in told.needed}
+    if shows:
+        question.add("appearance")
     needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in there if aspect in question}
-    looks = any(aspect in FOR_AN_EYE for aspect in needs)
+    needs |= {need.aspect: UNSURE_PENALTY for need in told.unsure if need.aspect in there and need.aspect not in needs}
+    open_ = not (asked.by and told.needed) or bool(told.unsure)  # what nobody told follows from the medium
+    looks = any(needs.get(aspect) == MUST_KEEP for aspect in FOR_AN_EYE)
     for aspect in _suggested(part):
         # A question that is not about looks is about what is written, where anything is: without it nothing is left.
-        plain = aspect == "words" and part.kind in ("image", "document") and not looks
+        plain = open_ and aspect == "words" and part.kind in ("image", "document") and not looks
         # And one that is not about words is about what a picture shows, unless the picture is a page of text.
-        shown = aspect == "appearance" and part.kind == "image" and "words" not in question
-        if plain or shown or not _unseen(part):
-            needs.setdefault(aspect, MUST_KEEP if plain or shown else FACT_PENALTY)
+        shown = open_ and aspect == "appearance" and part.kind == "image" and "words" not in question
+        if plain or shown:
+            needs[aspect] = MUST_KEEP
+        elif not _unseen(part):
+            needs.setdefault(aspect, FACT_PENALTY)
     if figured_pages(part):
         needs["figures"] = MUST_KEEP
-    if compared and part.kind == "image" and any(needs.get(aspect) == MUST_KEEP for aspect in FOR_AN_EYE):
-        needs["comparison"] = MUST_KEEP
+    if compared and part.kind == "image":
+        needs |= _together(asked, any(needs.get(aspect) == MUST_KEEP for aspect in FOR_AN_EYE))
     return needs
+
+
+def _together(asked: QuestionFacts, looked_at: bool) -> dict[Aspect, float]:
+    """Whether one of several pictures has to be seen beside the others. Words of a question do not tell: where they are
+    all that was looked at, a question that takes an eye may be about all of them."""
+    if not asked.by:
+        return {"comparison": MUST_KEEP} if looked_at else {}
+    told = asked.of("pictures")
+    found: dict[Aspect, float] = {need.aspect: UNSURE_PENALTY for need in told.unsure}
+    return found | {need.aspect: MUST_KEEP for need in told.needed}
 
 
 def _unseen(part: PartFacts) -> bool:

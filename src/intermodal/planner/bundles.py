@@ -12,7 +12,7 @@ from intermodal.errors import UsageError
 from intermodal.planner.aspects import DENSE, needed
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.labels import is_private, released
-from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
 from intermodal.request import Aspect, Policy
 
 FINE_BUNDLES = 4  # distinct shapes up to which each shape is a bundle of its own
@@ -51,14 +51,14 @@ class Bundle(Struct):
         return first if len(self.parts) == 1 else f"{first} and {len(self.parts) - 1} more"
 
 
-def _shown(part: PartFacts) -> frozenset[Aspect]:
+def _shows(part: PartFacts) -> bool:
     """Labels held against a picture are about what it shows, unless it is full of text."""
     dense = part.text_density.known and part.text_density.mid >= DENSE
-    return frozenset() if dense or part.kind not in ("image", "video") else frozenset(("appearance",))
+    return part.kind in ("image", "video") and not dense
 
 
 def bundled(
-    media: list[tuple[PartFacts, str]], policy: Policy, question: frozenset[Aspect], *, labelled: bool
+    media: list[tuple[PartFacts, str]], policy: Policy, asked: QuestionFacts, *, labelled: bool
 ) -> list[Bundle]:
     fine: dict[Shape, Bundle] = {}
     shapes = [_shape(part, detail) for part, detail in media]
@@ -69,7 +69,7 @@ def bundled(
         alone = bool(policy.private or part.outcomes)  # its name, or what was made of it, sets it apart
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
-            needs = needed(part, question | _shown(part) if labelled else question, compared=compared)
+            needs = needed(part, asked, shows=labelled and _shows(part), compared=compared)
             private = is_private(policy, part)
             size = _size_class(part) if coarse and part.kind != "video" else shape
             key: Shape = (

@@ -20,20 +20,19 @@ from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates
 from intermodal.costing.tokens import part_tokens
 from intermodal.costing.tooling import tool_tokens
 from intermodal.errors import UsageError
-from intermodal.planner.aspects import asked, words_of
 from intermodal.planner.bundles import Bundle, bundled
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.index import Group, Index, Job, canonical, index
 from intermodal.planner.labels import covers, is_private, same_name
 from intermodal.planner.pages import asked_pages
 from intermodal.planner.voice import Voice
-from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
+from intermodal.questions.words import by_words, words_of
 from intermodal.request import (
-    Aspect,
     EmbeddingOutput,
     ImageOutput,
     JsonOutput,
@@ -56,6 +55,7 @@ class Case(Struct):
     Attributes:
         text_files: texts that are data, each of which gets a label.
         told: texts that go along with a picture that is to be described. told_private: one of them is private.
+        asked: what the question needs of each medium.
         named: ids ``Policy.model`` stands for, None when nobody named one.
         statistics: with what is known of a model at other endpoints (``costing/siblings.py``).
         measured: ids with statistics of real runs. informed: those, and ids of which the same model was measured
@@ -90,7 +90,7 @@ class Case(Struct):
     bundles: list[Bundle]
     ignored: tuple[str, ...]
     question: str
-    asked: frozenset[Aspect]
+    asked: QuestionFacts
     asked_pages: frozenset[int]
     named: frozenset[str] | None
     consented: frozenset[str]
@@ -198,7 +198,7 @@ def make_case(
     if request.tools and job != "generate":
         raise UsageError(f"tools go with an answer, and {_NO_ANSWER[job]} is wanted", todo="leave the tools out")
     question = question_of(request)
-    aspects = asked(question)
+    asked = facts.question or by_words(question)
     texts, files, media = _split(request, facts)
     told = _told(request, facts)
     ignored: tuple[str, ...] = ()
@@ -224,8 +224,8 @@ def make_case(
         job=job, output=output, texts=texts, text_files=files,
         private_text=next((t.name for t in texts if is_private(policy, t)), ""),
         told=told, told_private=any(is_private(policy, text) for text in told),
-        bundles=bundled(media, policy, aspects, labelled=job == "score"), ignored=ignored,
-        question=question, asked=aspects, asked_pages=asked_pages(question),
+        bundles=bundled(media, policy, asked, labelled=job == "score"), ignored=ignored,
+        question=question, asked=asked, asked_pages=asked_pages(question),
         named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
         measured=measured, informed=aware, special=_special(known, aware | loaded | {request.previous_endpoint}),
         loaded=loaded, loaded_memory=memory,

@@ -23,7 +23,7 @@ from intermodal.planner.remedies import remedy
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
 from intermodal.planner.voice import Voice
-from intermodal.planner.words import headline, joined, policy_line
+from intermodal.planner.words import headline, joined, policy_line, told_needs
 from intermodal.plans import numbers
 from intermodal.plans.facts import Facts, Outcome
 from intermodal.plans.machine import Machine
@@ -264,6 +264,7 @@ def describe(decision: Decision) -> Plan:
         statistics=case.statistics.epoch,
         as_of=case.as_of,
         explores=decision.explored.endpoint.id if decision.explored is not None else "",
+        needs=told_needs(case),
     )
     return msgspec.structs.replace(made, id=plan_id(made))
 
@@ -274,6 +275,7 @@ def plan_id(made: Plan) -> str:
         made.headline, made.policy_line, made.objective, made.chosen.id, [c.id for c in made.fallbacks],
         made.outranked, made.rejected, made.notes, made.inputs, made.catalog,
         made.statistics, made.as_of, *((made.explores,) if made.explores else ()),
+        *((made.needs,) if made.needs else ()),
     )  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
 

@@ -6,7 +6,7 @@ import math
 
 from intermodal.catalog.nouns import Endpoint, Task, Tooling
 from intermodal.content import Kind
-from intermodal.planner.aspects import SPARSE, figured_pages, pages_with_figures
+from intermodal.planner.aspects import SPARSE, figured_pages, medium_of, pages_with_figures
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
@@ -14,7 +14,8 @@ from intermodal.planner.index import tier_name
 from intermodal.planner.pieces import pages_title
 from intermodal.planner.way import Passage, Way
 from intermodal.plans import numbers
-from intermodal.plans.facts import PartFacts
+from intermodal.plans.facts import MediumNeeds, PartFacts
+from intermodal.plans.plan import PartNeeds
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
@@ -48,6 +49,7 @@ _GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "do
 _SENSES: tuple[tuple[Kind, str], ...] = (("image", "see"), ("audio", "hear"))
 _AS: dict[Kind, tuple[Kind, ...]] = {"document": ("document", "image"), "video": ("video", "image", "audio")}
 NEEDED = "the question seems to need it"
+UNSURE = "the question may need it"
 _SUGGESTED: dict[Aspect, str] = {
     "words": "there is something to read",
     "layout": "it is dense with text",
@@ -226,14 +228,43 @@ def warnings(case: Case, assignment: Assignment) -> tuple[str, ...]:
     found: list[str] = []
     for bundle, way in zip(case.bundles, assignment.ways, strict=True):
         for aspect in way.missed:
-            why = NEEDED if aspect in case.asked else _suggested(aspect, bundle)
-            found.append(f"loses {aspect} of {bundle.title}: {why}")
+            found.append(f"loses {aspect} of {bundle.title}: {_why(case, aspect, bundle)}")
         if way.left_out:
             found += _left_out(bundle, way)
         for part in bundle.parts:
             if part.kind == "image" and part.frames > 1 and way.name != "frames":
                 found.append(f"takes only the first of {part.frames:,} frames of {part.name}")
     return tuple(found)
+
+
+def told_needs(case: Case) -> tuple[PartNeeds, ...]:
+    """What was told of the question, for each bundle: the media's own facts may ask for more."""
+    found: list[PartNeeds] = []
+    for bundle in case.bundles:
+        first = bundle.parts[0]
+        asked = case.asked.of(medium_of(first))
+        together = case.asked.of("pictures") if bundle.compared else MediumNeeds(medium="pictures")
+        needed = tuple(need for need in (*asked.needed, *together.needed) if need.aspect in bundle.needs)
+        unsure = tuple(need for need in (*asked.unsure, *together.unsure) if need.aspect in bundle.needs)
+        if needed or unsure:
+            found.append(
+                PartNeeds(
+                    part=first.index, title=bundle.title, count=len(bundle.parts), needed=needed, unsure=unsure,
+                    by=case.asked.by,
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def _why(case: Case, aspect: Aspect, bundle: Bundle) -> str:
+    """Why an aspect of these parts seems to be needed."""
+    asked = case.asked.of(medium_of(bundle.parts[0]))
+    together = case.asked.of("pictures")
+    if any(need.aspect == aspect for need in (*asked.needed, *together.needed)):
+        return NEEDED
+    if any(need.aspect == aspect for need in (*asked.unsure, *together.unsure)):
+        return UNSURE
+    return _suggested(aspect, bundle)
 
 
 def _suggested(aspect: Aspect, bundle: Bundle) -> str:

@@ -45,6 +45,8 @@ def _lines(plan: Plan, *, everything: bool) -> str:
     lines.append(f"total: {lists.total(plan.chosen)}   weakest link {plan.chosen.tier}")
     for counted in plan.chosen.counted:
         lines += wrapped(f"counted: {counted}", "         ")
+    for needs in plan.needs:
+        lines += wrapped(f"needs: {lists.needs(needs)}", "       ")
     lines += _checks(plan.chosen)
     lines += sends(plan.chosen.sends)
     for note in plan.notes:

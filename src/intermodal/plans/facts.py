@@ -1,11 +1,17 @@
-"""What probing found about each part. Filled by ``media/probe.py``; read by the planner."""
+"""What is known before planning: of each part what probing found (``media/probe.py``), of the question what it needs of
+which medium (``questions/``). Read by the planner."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from msgspec import field
 
 from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
+from intermodal.request import Aspect
+
+Medium = Literal["photo", "page", "image", "pictures", "audio", "video", "document"]
 
 
 class PageFacts(Value):
@@ -133,8 +139,52 @@ class ToolFacts(Value):
     refused: tuple[str, ...] = ()
 
 
+class Need(Value, gc=False):
+    """An aspect that a question needs, or may need.
+
+    Attributes:
+        score: share of the nearest example questions that need it, 0..1; 1 where a word of the question names it.
+        like: the nearest of those examples; "" where a word named it.
+    """
+
+    aspect: Aspect
+    score: float = 1.0
+    like: str = ""
+
+
+class MediumNeeds(Value, gc=False):
+    """What a question needs of one medium.
+
+    Attributes:
+        medium: a kind of part; of an image also ``photo`` (little text) or ``page`` (full of it); ``pictures`` where
+            there are several, of which ``comparison`` alone is told.
+        needed: what it cannot be answered without. unsure: what it may need: examples disagree.
+    """
+
+    medium: Medium
+    needed: tuple[Need, ...] = ()
+    unsure: tuple[Need, ...] = ()
+
+
+class QuestionFacts(Value):
+    """What the question needs of each medium, told before planning.
+
+    ``by``: the sentence model whose vectors told it; "" where only English words of the question were looked at, which
+    name some needs and leave the others open.
+    """
+
+    by: str = ""
+    media: tuple[MediumNeeds, ...] = ()
+
+    def of(self, medium: Medium) -> MediumNeeds:
+        """The needs of one medium; without any where nothing was told of it."""
+        return next((each for each in self.media if each.medium == medium), MediumNeeds(medium=medium))
+
+
 class Facts(Value):
-    """Facts of every part, in the order of ``Request.parts()``; of the tools, where there are any."""
+    """Facts of every part, in the order of ``Request.parts()``; of the tools, where there are any; and of the question,
+    where there are media and a sentence model told what it needs of them."""
 
     parts: tuple[PartFacts, ...] = ()
     tools: ToolFacts | None = None
+    question: QuestionFacts | None = None

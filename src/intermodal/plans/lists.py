@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 
 from intermodal.plans import numbers
-from intermodal.plans.plan import Candidate, Outranked, Rejected, Send
+from intermodal.plans.facts import Need
+from intermodal.plans.plan import Candidate, Outranked, PartNeeds, Rejected, Send
 from intermodal.plans.step import Step
 
 # Loopback and private addresses: what goes there goes on to where the host row says (a proxy in front of a service).
@@ -32,6 +33,19 @@ def missing(candidate: Candidate) -> str:
     lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
     fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
     return f"{'; loses ' if lost else ''}{', '.join(lost)}{fewer}"
+
+
+def needs(told: PartNeeds) -> str:
+    """What the question needs of a part, with the evidence: 'call.wav: tone (0.92, like "Is she angry?")'."""
+    words = [_need(need) for need in told.needed]
+    if told.unsure:
+        words.append(f"unsure: {', '.join(map(_need, told.unsure))}")
+    return f"{told.title}: {', '.join(words)}"
+
+
+def _need(need: Need) -> str:
+    evidence = f'{need.score:.2f}, like "{need.like}"' if need.like else "named in the question"
+    return f"{need.aspect} ({evidence})"
 
 
 def outranked(other: Outranked) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import Kind, Value
-from intermodal.plans.facts import Facts
+from intermodal.plans.facts import Facts, Need
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call, Check, Estimate, Step
@@ -118,6 +118,23 @@ class Outranked(Value):
     reason: str
 
 
+class PartNeeds(Value):
+    """What the question needs of parts that go one way.
+
+    Attributes:
+        part: the first of them, as ``Request.parts()`` counts; ``count`` of them, called ``title``.
+        needed: what it cannot be answered without. unsure: what it may need. Each with its score and evidence.
+        by: the sentence model that told it; "" where English words of the question were all there was to go by.
+    """
+
+    part: int
+    title: str
+    count: int = 1
+    needed: tuple[Need, ...] = ()
+    unsure: tuple[Need, ...] = ()
+    by: str = ""
+
+
 class Rejected(Value):
     """Why some endpoints cannot serve. One row per (rule, class of endpoints); ``count`` of them, a few by id.
 
@@ -144,6 +161,7 @@ class Plan(Value):
         as_of: the date the plan was made for (prices are dated), ISO.
         explores: endpoint of the fallback that is tried out, as nobody measured it yet and it may be better than the
             chosen one (``planner/exploration.py``); "" for none.
+        needs: what the question needs of the media, where anything was told of that.
         notes: sentences that need saying (floor not reached, language assumed, aspect lost).
     """
 
@@ -161,6 +179,7 @@ class Plan(Value):
     statistics: int = 0
     as_of: str = ""
     explores: str = ""
+    needs: tuple[PartNeeds, ...] = ()
 
     def svg(self, name: str = "") -> str:
         """The plan as a picture; see :func:`intermodal.plans.picture.svg`."""

@@ -7,11 +7,12 @@ from tests.plans import catalogs
 
 from intermodal.catalog.names import resolve
 from intermodal.errors import UnknownModel
-from intermodal.planner.aspects import FACT_PENALTY, MUST_KEEP, asked, needed
+from intermodal.planner.aspects import FACT_PENALTY, MUST_KEEP, UNSURE_PENALTY, needed
 from intermodal.planner.pages import asked_pages, is_scanned, scores, select
 from intermodal.planner.rules import RULES
-from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.plans.facts import MediumNeeds, Need, PageFacts, PartFacts, QuestionFacts
 from intermodal.quantity import exact
+from intermodal.questions.words import asked, by_words
 
 ALL = catalogs.catalog("all")
 
@@ -119,9 +120,28 @@ def test_the_words_of_a_question_say_what_it_needs(question: str, aspects: set[s
 
 def test_a_part_is_asked_only_for_what_it_can_have() -> None:
     speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
-    assert needed(speech, asked("What colour is the angry caller's car?")) == {
+    assert needed(speech, by_words("What colour is the angry caller's car?")) == {
         "tone": MUST_KEEP, "words": FACT_PENALTY,
     }  # fmt: skip
+
+
+def test_what_is_told_of_one_medium_says_nothing_of_another() -> None:
+    told_of_speech = MediumNeeds(
+        medium="audio",
+        needed=(Need(aspect="tone", score=0.9, like="Is she angry?"),),
+        unsure=(Need(aspect="speakers"),),
+    )
+    question = QuestionFacts(by="a sentence model", media=(told_of_speech,))
+    speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
+    assert needed(speech, question) == {"tone": MUST_KEEP, "speakers": UNSURE_PENALTY, "words": FACT_PENALTY}
+    film = PartFacts(index=1, name="film.mp4", kind="video", channels=2, seconds=exact(9.0))
+    assert needed(film, question) == {"words": FACT_PENALTY}
+
+
+def test_words_suffice_of_a_picture_is_believed_where_examples_told_it() -> None:
+    picture = PartFacts(index=0, name="x.png", kind="image", width=9, height=9)
+    words = MediumNeeds(medium="image", needed=(Need(aspect="words", score=0.9, like="What is the total?"),))
+    assert needed(picture, QuestionFacts(by="a sentence model", media=(words,))) == {"words": MUST_KEEP}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +149,7 @@ def test_a_part_is_asked_only_for_what_it_can_have() -> None:
 )
 def test_density_suggests_what_a_picture_is_about(density: float, aspects: set[str]) -> None:
     picture = PartFacts(index=0, name="x.png", kind="image", width=9, height=9, text_density=exact(density))
-    assert set(needed(picture, frozenset())) == aspects
+    assert set(needed(picture, QuestionFacts())) == aspects
 
 
 # ---- rules ------------------------------------------------------------------------------------

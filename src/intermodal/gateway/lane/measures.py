@@ -11,8 +11,8 @@ from intermodal.gateway.lane.reading import Sizes
 from intermodal.gateway.latest import Latest
 from intermodal.gateway.shapes import top
 from intermodal.media.pretokens import pretokens
-from intermodal.planner.aspects import asked
 from intermodal.planner.case import QUESTION_CHARS
+from intermodal.questions.words import asked
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient
