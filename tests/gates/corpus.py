@@ -113,10 +113,13 @@ def pdf_giant_page(side: int = 14_400, *, unit: float = 1.0) -> bytes:
     return pdf([CATALOGUE, b"<</Type/Pages/Kids[3 0 R]/Count 1>>", page])
 
 
-def pdf_many_pages(count: int) -> bytes:
+def pdf_many_pages(count: int, content: bytes = b"") -> bytes:
+    """Blank pages, or pages that all draw ``content``."""
     kids = b" ".join(b"%d 0 R" % number for number in range(3, count + 3))
-    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Resources<<>>>>"
-    return pdf([CATALOGUE, b"<</Type/Pages/Kids[%s]/Count %d>>" % (kids, count), *[page] * count])
+    drawn = [b"<</Length %d>>stream\n" % len(content) + content + b"\nendstream"] if content else []
+    contents = b"/Contents %d 0 R" % (count + 3) if content else b""
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Resources<<>>%s>>" % contents
+    return pdf([CATALOGUE, b"<</Type/Pages/Kids[%s]/Count %d>>" % (kids, count), *[page] * count, *drawn])
 
 
 def pdf_with_content(content: bytes, *, filters: bytes = b"", page: bytes = b"") -> bytes:

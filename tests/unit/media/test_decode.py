@@ -231,8 +231,15 @@ async def test_a_scanned_page_is_sampled_like_the_picture_it_shows(worker: Media
 
 
 async def test_only_the_first_scanned_pages_are_sampled(worker: MediaWorker) -> None:
-    pages = (await worker.probe(corpus.pdf_many_pages(MAX_PAGES_SAMPLED + 2))).pages
+    scan = b"q 99 0 0 99 0 0 cm BI /W 2 /H 2 /CS /G /BPC 8 ID \x00\xff\xff\x00 EI Q"
+    pages = (await worker.probe(corpus.pdf_many_pages(MAX_PAGES_SAMPLED + 2, scan))).pages
     assert [page.text_density.known for page in pages] == [True] * MAX_PAGES_SAMPLED + [False] * 2
+
+
+async def test_a_blank_page_is_no_scan(worker: MediaWorker) -> None:
+    (page,) = (await worker.probe(corpus.pdf_many_pages(1))).pages
+    assert page.layer_only
+    assert not page.text_density.known
 
 
 async def test_text_comes_in_the_order_of_the_pages_asked_for(worker: MediaWorker) -> None:
