@@ -18,7 +18,7 @@ from tests.gates import upstreams
 from tests.gates.clients import CLIENTS, Client
 from tests.gates.wall import LAST, PING, End, Play, Wall, chunk, refusal
 from tests.unit.gateway.house import House, through_the_executor
-from tests.unit.gateway.test_lane_tongues import message, text, told
+from tests.unit.gateway.test_lane_tongues import call, message, text, thought, told
 
 from intermodal.gateway.serving import Gateway
 from intermodal.testing.dialects import sse
@@ -52,7 +52,7 @@ output_mtok = {price}
 
 # ---- what is played ----------------------------------------------------------------------------------------------
 
-Kind = Literal["whole", "other", "cut", "length"]
+Kind = Literal["whole", "other", "cut", "length", "unsaid"]
 
 
 def spoken(protocol: str) -> str:
@@ -124,8 +124,8 @@ class Fault(NamedTuple):
     """``live`` is played where a stream is asked for, ``plain`` where an answer at once is.
 
     ``then``: what may become of a stream that is shown as it comes: the "whole" answer, the "other" host's, one that is
-    "cut" with an error, or one that ends for its "length". What nobody has seen yet is the other host's where it would
-    be cut. ``at_once``: the same of an answer at once.
+    "cut" with an error, one that ends for its "length", or one that does before its first word ("unsaid"). What nobody
+    has seen yet is the other host's where it would be cut. ``at_once``: the same of an answer at once.
     """
 
     live: Callable[[str], Play]
@@ -300,6 +300,31 @@ def _far_too_long(protocol: str) -> Play:
     return sent(whole_.replace(written, written + " word" * 200_000).encode(), "application/json")
 
 
+MARK = "zebra"  # what is put in the place of by more words than anybody allowed
+
+
+def _besides(protocol: str, *, called: bool) -> Play:
+    """More thoughts than anybody allowed, or more of an argument of a call: 100 words an event."""
+    thinks, argument = ("", MARK) if called else (MARK, "")
+    if protocol == "framed":
+        found = told(call(json.dumps({"at": MARK})) if called else thought_of(MARK))
+    else:
+        found = upstreams.besides(protocol, thinks, argument)
+    place = next(number for number, event in enumerate(found) if MARK.encode() in event)
+    again = 1 if called and protocol == "ollama" else 200  # where a call comes whole
+    words = b"word " * (20_000 // again)
+    return played(protocol, *found[:place], *[found[place].replace(MARK.encode(), words)] * again, *found[place + 1 :])
+
+
+def thought_of(words: str) -> dict[str, Any]:
+    return {**thought(), "summary": [{"type": "summary_text", "text": words}]}
+
+
+def _besides_at_once(protocol: str, *, called: bool) -> Play:
+    data = body_of(upstreams.besides_at_once(spoken(protocol), *(("", MARK) if called else (MARK, ""))))
+    return sent(data.replace(MARK.encode(), b"word " * 20_000), "application/json")
+
+
 def _drips(protocol: str) -> Play:
     """A whole answer of which nothing more comes after its first half."""
     data = body_of(whole(protocol))
@@ -355,6 +380,12 @@ FAULTS: Mapping[str, Fault] = {
     # ---- what is longer than was allowed
     "words for ever": Fault(
         lambda p: played(p, *parts(p).begin, *parts(p).words, *_endless(p)), _far_too_long, ("length",), ("length",)
+    ),
+    "thoughts for ever": Fault(
+        lambda p: _besides(p, called=False), lambda p: _besides_at_once(p, called=False), ("unsaid",), ("unsaid",)
+    ),
+    "an argument for ever": Fault(
+        lambda p: _besides(p, called=True), lambda p: _besides_at_once(p, called=True), ("unsaid",), ("unsaid",)
     ),
     # ---- what is no answer
     "an error": Fault(
@@ -487,7 +518,7 @@ def read(client: Client, status: int, data: bytes, *, streamed: bool) -> Answer:
         return Answer(status, heard.text, _reason(raw), heard.error, raw)
     tree = json.loads(raw)
     if "choices" in tree:
-        said = tree["choices"][0]["message"]["content"]
+        said = tree["choices"][0]["message"]["content"] or ""
     elif "content" in tree:
         said = "".join(block.get("text", "") for block in tree["content"])
     elif "message" in tree:
@@ -573,6 +604,10 @@ def kind(found: Answer) -> Kind:
     assert found.status == 200
     if found.text == "".join(OTHER) and found.reason == "stop":
         return "other"
+    if found.reason == "length" and not found.text:
+        # A response says a thought five times: as it comes, when it, its part and its item are done, and at its end.
+        assert found.raw.count("word") <= 5 * 1.3 * LIMIT, found.raw.count("word")
+        return "unsaid"
     if found.reason == "length":
         assert found.text.startswith(TEXT) and len(found.text.split()) <= 1.3 * LIMIT, len(found.text)
         return "length"

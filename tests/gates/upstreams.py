@@ -38,6 +38,34 @@ def events(protocol: str, tokens: Sequence[str]) -> list[bytes]:
     return list(_DIALECTS[protocol]().stream(_attempt(tokens), Said(tokens=tuple(tokens))))
 
 
+def besides(protocol: str, thought: str, argument: str) -> list[bytes]:
+    """Of a whole answer that is no words: a thought, or a call of a tool with this argument."""
+    if protocol != "openai":
+        calls = (("weather", {"at": argument}),) if argument else ()
+        said = Said(tokens=(), reason="tools" if argument else "stop", thought=thought, calls=calls)
+        return list(_DIALECTS[protocol]().stream(_attempt(()), said))
+    return [ROLE, delta(None, **_openai(thought, argument)), delta(None, "stop"), usage(5), DONE]
+
+
+def _openai(thought: str, argument: str) -> dict[str, Any]:
+    function = {"name": "weather", "arguments": json.dumps({"at": argument})}
+    calls = {"tool_calls": [{"index": 0, "id": "call_0", "type": "function", "function": function}]}
+    return {"reasoning_content": thought} if thought else calls
+
+
+def besides_at_once(protocol: str, thought: str, argument: str) -> Play:
+    """The same, not streamed."""
+    if protocol != "openai":
+        calls = (("weather", {"at": argument}),) if argument else ()
+        said = Said(tokens=(), reason="tools" if argument else "stop", thought=thought, calls=calls)
+        return refusal(200, _DIALECTS[protocol]().whole(_attempt(()), said), paid=True)
+    message = {"role": "assistant", "content": None, **_openai(thought, argument)}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if argument else "stop"}
+    counts = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+    tree = {"id": "w", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": counts}
+    return refusal(200, tree, paid=True)
+
+
 def _attempt(tokens: Sequence[str]) -> Attempt:
     return Attempt(
         path="/",

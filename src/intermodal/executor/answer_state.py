@@ -9,13 +9,18 @@ import math
 import re
 from itertools import islice
 
+from msgspec.structs import replace
+
 from intermodal.wire.call import (
+    Error,
+    Finish,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
     TextDelta,
     ToolCallDelta,
+    Usage,
     WireEvent,
 )
 
@@ -74,9 +79,10 @@ _UNBROKEN = 4096  # characters without a blank that are counted though a word ma
 class Meter:
     """Notices that an answer has more tokens than were allowed, whatever vocabulary it was written in.
 
-    It counts the fewest that a text can have, and leaves an eighth and 16 more, so that no host that keeps to its limit
-    is ever cut. ``room``: characters that may follow before the next look; a caller that keeps count of these pays for
-    a subtraction a piece.
+    Thoughts and the arguments of calls are made of tokens as words are, and hosts bound them all together. It counts
+    the fewest that a text can have, and leaves an eighth and 16 more, so that no host that keeps to its limit is ever
+    cut. ``room``: characters that may follow before the next look; a caller that keeps count of these pays for a
+    subtraction a piece.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -85,18 +91,41 @@ class Meter:
         self._words = 0
         self._before = 0  # words before the text that was seen last
         self._chars = 0
-        self._last = ""  # what may be a part of a word
+        self._last = ["", ""]  # what may be a part of a word: of the answer's words, and of what is beside them
+        self._begun = False
         self.room: float = math.inf if limit is None else max(_LOOK * limit, 64)
 
-    def over(self, text: str) -> bool:
-        """Return whether it is too long with this text, which follows what was seen so far."""
+    def kept(self, event: WireEvent) -> WireEvent | None:
+        """Return what of an event is still allowed, None for nothing of it. Counts and ends always are.
+
+        Blanks before the first word do not begin an answer, which is judged elsewhere.
+        """
+        if isinstance(event, ToolCallDelta):
+            text = event.arguments
+        elif isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
+            text = event.text
+        else:
+            return event if not self.stopped or isinstance(event, Usage | Finish | Error) else None
+        if self.stopped:
+            return None
+        self._begun = self._begun or bool(text.strip())
+        if not self._begun or not self.over(text, beside=isinstance(event, ReasoningDelta | ToolCallDelta)):
+            return event
+        most = self.within(text)
+        if isinstance(event, ToolCallDelta) or not most:
+            return None
+        return replace(event, text=most, **({"signature": ""} if isinstance(event, ReasoningDelta) else {}))
+
+    def over(self, text: str, *, beside: bool = False) -> bool:
+        """Return whether it is too long with this text, which follows what was seen so far: of the words, or of the
+        thoughts and arguments ``beside`` them."""
         self._chars += len(text)
         self._before = self._words
-        said = self._last + text
+        said = self._last[beside] + text
         at = max(said.rfind(" "), said.rfind("\n")) + 1
         at = len(said) if len(said) - at > _UNBROKEN else at
         self._words += sum(1 for _ in _WORD.finditer(said, 0, at))
-        self._last = said[at:]
+        self._last[beside] = said[at:]
         made = max(self._words, self._chars // _LONGEST)
         self.room = 2 * (self._most - made)  # a word takes two characters with what parts it from the next
         self.stopped = made > self._most

@@ -451,7 +451,7 @@ class Attempt:
         if made.transcript is not None:
             out = self._tokens(made.transcript.text)
         elif made.looped or (made.overran and out is None):
-            out = self._tokens(made.text)
+            out = self._tokens(made.text + made.beside)
         elif self._job.step.op == "read":
             out = self._tokens("\n".join(line.text for lines in made.lines for line in lines))
         return tokens_said(made.usage, out)

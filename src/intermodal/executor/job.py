@@ -44,6 +44,7 @@ class Made(Value, frozen=True):
 
     ``looped`` says that we stopped reading an answer that repeated itself; no usage came with it then. ``overran``: it
     went on after the tokens that were allowed, and was stopped there; usage came with it only where it came at once.
+    ``beside`` is what such an answer had made besides words: thoughts, and arguments of calls.
     ``pcm`` is speech (signed 16-bit, mono, ``rate`` samples per second), ``silent`` what has no sound in it.
     ``drawn`` are pictures. ``candidates`` are the likeliest first words of an answer, each with its logarithm of
     probability; ``vectors`` are
@@ -65,6 +66,7 @@ class Made(Value, frozen=True):
     silent: tuple[str, ...] = ()
     looped: bool = False
     overran: bool = False
+    beside: str = ""
     usage: Usage = Usage()
     said: tuple[Part, ...] = ()
     peak_memory: int | None = None

@@ -233,6 +233,12 @@ class Turn(Value, frozen=True):
         return "".join(part.text for part in self.parts if isinstance(part, WireText))
 
     @property
+    def beside(self) -> str:
+        """What was made besides words: thoughts, and the arguments of calls."""
+        thoughts = "".join(part.text for part in self.parts if isinstance(part, Reasoning))
+        return thoughts + "".join(call.arguments for call in self.calls)
+
+    @property
     def calls(self) -> tuple[ToolCall, ...]:
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
 

@@ -77,3 +77,25 @@ def test_words_without_end_are_noticed_after_few_more_than_were_allowed() -> Non
     text = "word " * 2_000_000
     assert meter.over(text) and 100 <= len(meter.within(text).split()) <= 130
     assert not Meter(None).over(text)
+
+
+def test_thoughts_words_and_arguments_have_one_limit_together() -> None:
+    pieces: list[WireEvent] = [
+        ReasoningDelta(text="think "),
+        TextDelta(text="word "),
+        ToolCallDelta(index=0, arguments="x "),
+    ]
+    for kept_to in (10, 33, 34):
+        meter = Meter(3 * kept_to)
+        assert all(meter.kept(event) is event for event in pieces * kept_to), "it has as many tokens as were allowed"
+    meter = Meter(100)
+    kept = [event for event in pieces * 1000 if meter.kept(event) is not None]
+    assert meter.stopped and 100 <= len(kept) <= 130
+    assert meter.kept(Usage(output_tokens=3)) is not None
+
+
+def test_a_thought_that_is_too_long_is_cut_without_what_vouches_for_it() -> None:
+    meter = Meter(100)
+    kept = meter.kept(ReasoningDelta(text="think " * 5000, signature="signed"))
+    assert isinstance(kept, ReasoningDelta) and 100 <= len(kept.text.split()) <= 130 and not kept.signature
+    assert meter.kept(TextDelta(text="word")) is None

@@ -42,7 +42,6 @@ from intermodal.wire.call import (
     SpeechCall,
     SpeechDelta,
     TextDelta,
-    ToolCallDelta,
     TranscriptionCall,
     Usage,
     WireEvent,
@@ -138,11 +137,14 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
         raise cut
     if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
         usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
+    if meter.stopped:  # words of a refusal are no answer, however many
+        reason = "content_filter" if refusal else "length"
     return Made(
         text="".join(text),
         refusal="".join(refusal),
-        finish_reason="length" if meter.stopped else reason,
+        finish_reason=reason,
         overran=meter.stopped,
+        beside=turn.turn().beside if meter.stopped else "",
         candidates=candidates,
         pcm=b"".join(speech),
         rate=openai_chat.SPEECH_RATE if speech else 0,
@@ -154,20 +156,11 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
 async def _bounded(events: AsyncIterator[WireEvent], meter: Meter, decoder: Decoding) -> AsyncIterator[WireEvent]:
     """The answer up to its limit. Of one that came at once the counts are there already, and are what is paid; a stream
     is left, which closes its connection."""
-    begun = False  # something can be seen: an answer of blanks is none, which is judged elsewhere
     async for event in events:
-        if meter.stopped and not isinstance(event, (Usage, Finish, Error)):
-            continue
-        if isinstance(event, (TextDelta, ToolCallDelta)):
-            said = event.text if isinstance(event, TextDelta) else event.arguments
-            begun = begun or bool(said.strip())
-            if begun and meter.over(said):
-                if isinstance(event, TextDelta) and (kept := meter.within(said)):
-                    yield TextDelta(text=kept)
-                if not decoder.done:
-                    return
-                continue
-        yield event
+        if (kept := meter.kept(event)) is not None:
+            yield kept
+        if meter.stopped and not decoder.done:
+            return
 
 
 def _texts(job: Job) -> tuple[str, ...]:

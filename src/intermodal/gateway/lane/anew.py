@@ -95,14 +95,16 @@ class LiveAnew(Live):
             self._called.add(event)
             name, tool = self.calls.get(event.index, ("", ""))
             self.calls[event.index] = (name or event.id, tool or event.name)
+            if self._exceeds("", event.arguments):
+                self.first_at = self.first_at or monotonic()  # it is an answer, of which nothing can be shown
+                return "looped"
         elif isinstance(event, (TextDelta, ReasoningDelta, OpaqueBlock)):
             return self._say(event, through)
         return ""
 
     def _say(self, event: TextDelta | ReasoningDelta | OpaqueBlock, through: list[bytes]) -> End:
         said = event.text if isinstance(event, TextDelta) else ""
-        self._room -= len(said)
-        if self._room < 0 and self._over(said):
+        if self._exceeds(said, event.text if isinstance(event, ReasoningDelta) else ""):
             return "looped"
         through.append(self._writing.feed(event))
         if said:

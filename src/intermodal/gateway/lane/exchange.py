@@ -27,7 +27,7 @@ from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, of_choice, r
 from intermodal.gateway.reply import Reply
 from intermodal.wire import status, web_page
 from intermodal.wire._json import dumps
-from intermodal.wire.call import Error, Finish, TextDelta, ToolCallDelta, WireEvent
+from intermodal.wire.call import Error, Finish, ReasoningDelta, TextDelta, ToolCallDelta, WireEvent
 from intermodal.wire.call import Usage as Counts
 from intermodal.wire.decoding import UNEXPLAINED, Decoding
 from intermodal.wire.halves import Halves, joined
@@ -252,9 +252,8 @@ class Whole(Exchange):
                 return
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
-        meter = Meter(self.limit)
-        if len(piece.text) > meter.room and meter.over(piece.text):
-            piece = self._shortened(piece)
+        if len(piece.text) + len(piece.beside) > Meter(self.limit).room:
+            piece = self._bounded(piece)
         self.first_at = monotonic()
         self._note(replace(piece, text=joined(piece.text)) if piece.halved else piece)
         if piece.usage is not None:
@@ -262,14 +261,18 @@ class Whole(Exchange):
         self.items += self._reader.items(self.raw)
         self._succeed()
 
-    def _shortened(self, piece: Piece) -> Piece:
-        """The answer with as many of its words as were allowed, and its counts as they are: they are what is paid."""
-        events = self._reread(self.raw) or []
-        text = Meter(self.limit).within(piece.text)
-        counts = [event for event in events if isinstance(event, Counts)]
+    def _bounded(self, piece: Piece) -> Piece:
+        """The answer with as many of its words and thoughts as were allowed, without calls that are not whole where
+        that is less than all, and its counts as they are: they are what is paid."""
+        meter = Meter(self.limit)
+        events = [kept for event in self._reread(self.raw) or () if (kept := meter.kept(event)) is not None]
+        if not meter.stopped:
+            return piece
         self.overran = True
-        self.raw = self._reader.whole([TextDelta(text=text), *counts, Finish(reason="length")])
-        return piece_of([TextDelta(text=text), *counts, Finish(reason="length")], self.raw)
+        events = [event for event in events if isinstance(event, (TextDelta, ReasoningDelta, Counts))]
+        events.append(Finish(reason="length"))
+        self.raw = self._reader.whole(events)
+        return piece_of(events, self.raw)
 
 
 class Teller(NamedTuple):
@@ -317,6 +320,8 @@ class Live(Exchange):
         self._meter = Meter(teller.limit)
         self._room = self._meter.room
         self._metered = 0  # pieces of the text that it has seen
+        self._beside: list[str] = []  # thoughts, and arguments of calls
+        self._metered_beside = 0
         self._unlooked: list[str] = []
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
         self._encoder: Encoder | None = None  # for what is written in an unusual way
@@ -390,8 +395,7 @@ class Live(Exchange):
             payload, piece = looked
         if self.finish and piece.of_an_answer:  # it is over
             return self._dropped(payload, piece)
-        self._room -= len(piece.text)
-        if self._room < 0 and self._over(piece.text):
+        if self._exceeds(piece.text, piece.beside):
             return "looped"
         self._note(piece)
         self._sample = payload
@@ -501,17 +505,29 @@ class Live(Exchange):
         said, self._unlooked = "".join(self._unlooked), []
         return self._guard.looped(said)
 
+    def _exceeds(self, text: str, beside: str = "") -> bool:
+        """Whether the answer has more tokens than were allowed with this piece, which is not shown then.
+
+        ``text``: words of the piece, which are not in ``self.text`` yet; ``beside``: its thoughts and arguments.
+        """
+        if beside:
+            self._beside.append(beside)
+        self._room -= len(text) + len(beside)
+        return self._room < 0 and self._over(text)
+
     def _over(self, text: str) -> bool:
-        """Whether the answer has more tokens than were allowed with this piece, which is not shown then."""
-        if self.first_at is None and not text.strip():
+        """Count what was not counted yet, and these words."""
+        if self.first_at is None and not text.strip() and not "".join(self._beside).strip():
             return False  # an answer of blanks is none, which is judged elsewhere
         said, self._metered = "".join(self.text[self._metered :]), len(self.text)
-        if (said and self._meter.over(said)) or self._meter.over(text):
+        thought, self._metered_beside = "".join(self._beside[self._metered_beside :]), len(self._beside)
+        over = self._meter.over
+        if (said and over(said)) or (thought and over(thought, beside=True)) or (text and over(text)):
             self.overran = True
-        else:
+        elif text:
             self._metered += 1
         self._room = self._meter.room
-        if self.overran and self.first_at is None:
+        if self.overran and self.first_at is None and not self.calls:
             self._fail(self._cut(f"sent more at once than the {self.limit} tokens that were allowed"))
         return self.overran
 
@@ -593,7 +609,7 @@ class Live(Exchange):
     def _stopped(self) -> Counts:
         """It repeated itself, and is not waited for: what was made of it is counted here."""
         self.looped, self.finish = True, "length"
-        self.usage = Counts(output_tokens=self._teller.tokens("".join(self.text)))
+        self.usage = Counts(output_tokens=self._teller.tokens("".join([*self.text, *self._beside])))
         return self.usage
 
     def _found_wrong(self, data: bytes) -> bool:
@@ -674,4 +690,4 @@ def piece_of(events: Sequence[WireEvent], written: bytes) -> Piece:
     counts = next((event for event in events if isinstance(event, Counts)), None)
     calls = tuple((place, call.id, call.name) for place, call in enumerate(found.calls))
     counted = bytes(taken_apart(written).get("usage", b""))
-    return Piece(found.text, True, refusal, found.finish, counts, counted, b"", calls)
+    return Piece(found.text, True, refusal, found.finish, counts, counted, b"", calls, beside=found.beside)

@@ -26,6 +26,7 @@ class _Block(msgspec.Struct):
     name: str = ""
     thinking: str | None = None
     partial_json: str | None = None
+    input: msgspec.Raw = msgspec.Raw()
     stop_reason: str | None = None
 
 
@@ -48,7 +49,8 @@ _any = msgspec.json.Decoder(dict[str, Any])
 
 
 class Event(NamedTuple):
-    """One event of a stream. ``started``: a call of a tool begins, by place, id and name."""
+    """One event of a stream. ``started``: a call of a tool begins, by place, id and name. ``beside``: thoughts, and the
+    arguments of calls."""
 
     type: str
     text: str
@@ -59,6 +61,7 @@ class Event(NamedTuple):
     started: tuple[tuple[int, str, str], ...]
     halved: bool = False  # there are half characters in it
     alive: bool = False  # it is a piece of the answer
+    beside: str = ""
 
 
 def read(data: bytes | memoryview) -> Piece | None:
@@ -78,8 +81,9 @@ def read(data: bytes | memoryview) -> Piece | None:
         (place, block.id, block.name) for place, block in enumerate(reply.content) if block.type == "tool_use"
     )
     text = "".join(block.text or "" for block in reply.content if block.type == "text")
-    seen = bool(reply.content)
-    return Piece(text, seen, "", finish_of(reply.stop_reason), usage, counted, bytes(reply.model), calls)
+    beside = "".join(block.thinking or bytes(block.input).decode(errors="replace") for block in reply.content)
+    seen, finish = bool(reply.content), finish_of(reply.stop_reason)
+    return Piece(text, seen, "", finish, usage, counted, bytes(reply.model), calls, beside=beside)
 
 
 def event_of(data: bytes) -> Event | None:
@@ -98,7 +102,8 @@ def event_of(data: bytes) -> Event | None:
     other = block.type not in ("", "text", "thinking")
     alive = bool(text.strip() or started or other or (delta.thinking or "").strip() or delta.partial_json)
     reason = finish_of(delta.stop_reason)
-    return Event(event.type, text, seen, reason, usage, bytes(inner.model), started, alive=alive)
+    beside = delta.thinking or delta.partial_json or block.thinking or ""
+    return Event(event.type, text, seen, reason, usage, bytes(inner.model), started, alive=alive, beside=beside)
 
 
 def _halved(data: bytes) -> Event | None:

@@ -49,10 +49,8 @@ class LiveMessage(Live):
             return ""
         for place, call, tool in found.started:
             self.calls[place] = (call, tool)
-        if found.text:
-            self._room -= len(found.text)
-            if self._room < 0 and self._over(found.text):
-                return "looped"
+        if self._exceeds(found.text, found.beside):
+            return "looped"
         found = self._heard(found)
         if found.type == "message_start" and counted:
             event = b"event: message_start\ndata: " + with_usage(payload, self.usage)

@@ -32,6 +32,7 @@ class _Call(msgspec.Struct):
 class _Message(msgspec.Struct):
     role: str
     content: str
+    thinking: str | None = None
     tool_calls: list[_Call] | None = None
 
 
@@ -64,7 +65,9 @@ def read(data: bytes | memoryview) -> Piece | None:
         return None
     finish = "tool_call" if calls and finish == "stop" else finish
     usage = Usage(input_tokens=count(reply.prompt_eval_count), output_tokens=count(reply.eval_count))
-    return Piece(said.content, True, "", finish, usage, UNCOUNTED, bytes(reply.model), calls)
+    given = [raw for call in said.tool_calls or () for raw in call.function.arguments.values()]
+    beside = (said.thinking or "") + "".join(bytes(raw).decode(errors="replace") for raw in given)
+    return Piece(said.content, True, "", finish, usage, UNCOUNTED, bytes(reply.model), calls, beside=beside)
 
 
 def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:

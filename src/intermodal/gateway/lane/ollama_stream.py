@@ -82,8 +82,7 @@ class LiveLines(LiveAnew):
         if self._renaming[0] not in line:
             return self._anew(line, through)
         text = said.content
-        self._room -= len(text)
-        if self._room < 0 and self._over(text):
+        if self._exceeds(text, said.thinking or ""):
             return "looped"
         through.append(line.replace(*self._renaming, 1) + b"\n")
         if text:

@@ -99,7 +99,7 @@ class Piece(msgspec.Struct, frozen=True):
     """What one reply, or one chunk of a stream, says.
 
     ``usage`` is what it counts, None where it does not; ``counted`` the same as it came. ``calls`` by place. A refusal
-    alone is not visible: it is an error, as everywhere else.
+    alone is not visible: it is an error, as everywhere else. ``beside``: thoughts, and the arguments of calls.
     """
 
     text: str
@@ -113,6 +113,7 @@ class Piece(msgspec.Struct, frozen=True):
     halved: bool = False  # there are half characters in the text
     alive: bool = True  # it is a piece of the answer, and nothing that a server sends to keep a connection
     indexes: tuple[Any, ...] = (0,)  # of the choices that it has
+    beside: str = ""
 
     @property
     def of_an_answer(self) -> bool:
@@ -171,14 +172,21 @@ def read(data: bytes | memoryview) -> Piece | None:
     indexes = tuple([each.index or 0 for each in reply.choices])
     alive = _alive(said, text)
     model = bytes(reply.model)
-    return Piece(text, seen, said.refusal or "", finish, usage, counted, model, calls, alive=alive, indexes=indexes)
+    given = [call.function.arguments or "" for call in said.tool_calls or () if call.function]
+    beside = "".join([_thoughts(said), *given])
+    refusal = said.refusal or ""
+    return Piece(text, seen, refusal, finish, usage, counted, model, calls, False, alive, indexes, beside)
 
 
 def _alive(said: _Said, text: str) -> bool:
     """Whether it says anything (``executor/answer_state.py: says``)."""
-    thought = said.reasoning_content or said.reasoning or ""
+    thought = _thoughts(said)
     called = any(call.function and (call.function.name or call.function.arguments) for call in said.tool_calls or ())
     return bool(called or text.strip() or thought.strip() or (said.refusal or "").strip())
+
+
+def _thoughts(said: _Said) -> str:
+    return said.reasoning_content or said.reasoning or ""
 
 
 def of_choice(data: bytes, index: Any) -> bytes:
@@ -222,8 +230,9 @@ def _words(reply: _Reply) -> Piece | None:
     if choice.index or len(reply.choices) > 1:
         return None
     text = said.content
-    seen = bool(text.strip() or said.reasoning_content or said.reasoning)
-    return Piece(text, seen, "", "", None, b"", bytes(reply.model), (), alive=seen)
+    thoughts = _thoughts(said)
+    seen = bool(text.strip() or thoughts)
+    return Piece(text, seen, "", "", None, b"", bytes(reply.model), (), alive=seen, beside=thoughts)
 
 
 def _halved(data: bytes) -> Piece | None:

@@ -59,9 +59,15 @@ class Item(msgspec.Struct):
     status: str = ""
     role: str = ""
     content: list[Part] | None = None
+    summary: list[Part] | None = None
     call_id: str = ""
     name: str = ""
     arguments: str | None = None
+
+    @property
+    def thoughts(self) -> list[Part]:
+        """What was thought, in short or in full."""
+        return [*(self.summary or ()), *(self.content or ())]
 
     @property
     def plain(self) -> bool:
@@ -154,8 +160,11 @@ def read(data: bytes | memoryview) -> Piece | None:
     parts = [part for item in reply.output if item.type == "message" for part in item.content or ()]
     text = "".join(part.text or "" for part in parts)
     refusal = "".join(part.refusal or "" for part in parts)
+    thoughts = [part for item in reply.output if item.type == "reasoning" for part in item.thoughts]
+    beside = "".join([*(part.text or "" for part in thoughts), *(item.arguments or "" for item in reply.output)])
     finish = reply.ending(called=bool(calls))
-    return Piece(text, bool(reply.output), refusal, finish, usage, counted, bytes(reply.model), calls)
+    seen = bool(reply.output)
+    return Piece(text, seen, refusal, finish, usage, counted, bytes(reply.model), calls, beside=beside)
 
 
 def finished(

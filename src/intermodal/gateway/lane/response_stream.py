@@ -36,6 +36,7 @@ from intermodal.wire.served import answered
 _NAMES = frozenset({"message", "function_call", "reasoning"})
 _BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})
 _ENDS = frozenset({"response.completed", "response.incomplete"})
+_BESIDE = ("response.reasoning", "response.function_call_arguments")  # kinds of pieces that are no words
 _FAILS = frozenset({"response.failed", "error"})
 
 
@@ -66,10 +67,11 @@ class LiveResponse(LiveAnew):
         self._through = self._framed  # let through so far
         self._kept: list[bytes] = []  # all of it, until something is shown
         self._started: Mapping[str, msgspec.Raw] = {}
-        self._items: dict[int, str] = {}  # ids of those that were begun, by their places
+        self._items: dict[int, Item] = {}  # those that were begun, by their places
         self._parts: set[tuple[int, int]] = set()
         self._done: dict[int, bytes] = {}
         self._texts: dict[tuple[int, int], list[str]] = {}  # what was said in each part
+        self._made: dict[int, list[str]] = {}  # thoughts, or arguments, of each item of these
         self._number = 0
         self._closing = b""  # what ends an answer that is stopped in the middle
         self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
@@ -144,8 +146,7 @@ class LiveResponse(LiveAnew):
         if kind == "response.output_text.delta":
             if (place, found.content_index) not in self._parts or not found.logprobs:
                 return None
-            self._room -= len(found.delta)
-            if self._room < 0 and self._over(found.delta):
+            if self._exceeds(found.delta):
                 return self._stop()
             self._texts.setdefault((place, found.content_index), []).append(found.delta)
             self._said(found.delta)
@@ -157,18 +158,21 @@ class LiveResponse(LiveAnew):
         elif kind == "response.output_item.added":
             return self._begin_item(place, _item.decode(found.item))
         elif kind == "response.output_item.done":
-            if self._items.get(place) != _item.decode(found.item).id:
+            if self._id_of(place) != _item.decode(found.item).id:
                 return None
             self._done[place] = bytes(found.item)
         elif kind == "response.content_part.added":
-            if self._items.get(place) != found.item_id:
+            if self._id_of(place) != found.item_id:
                 return None
             self._parts.add((place, found.content_index))
         elif kind == "response.refusal.delta":
             self.refusal.append(found.delta)
         elif kind in _FAILS or not self._started:
             return None
-        elif kind.startswith("response.reasoning") and found.delta:
+        elif kind.startswith(_BESIDE) and found.delta:
+            if self._exceeds("", found.delta):
+                return self._stop()
+            self._made.setdefault(place, []).append(found.delta)
             self._seen()
         return ""
 
@@ -184,7 +188,7 @@ class LiveResponse(LiveAnew):
     def _begin_item(self, place: int, item: Item) -> End | None:
         if not self._started or item.type not in _NAMES or len(item.id) < OWN_ID:
             return None
-        self._items[place] = item.id
+        self._items[place] = item
         if item.type == "function_call":
             self.calls[place] = (item.call_id, item.name)
             self._seen()
@@ -216,10 +220,10 @@ class LiveResponse(LiveAnew):
 
     def _closed(self) -> Iterator[bytes]:
         """The events that end what was begun: a text, the part that it is in, and the item that has the part."""
-        for place, name in self._items.items():
+        for place, first in self._items.items():
             if place in self._done:
                 continue
-            parts = []
+            name, parts = first.id, []
             for at, number in sorted(part for part in self._parts if part[0] == place):
                 text = "".join(self._texts.get((at, number), ()))
                 inside = {"item_id": name, "output_index": place, "content_index": number}
@@ -227,9 +231,23 @@ class LiveResponse(LiveAnew):
                 yield self._typed("response.output_text.done", {**inside, "text": text, "logprobs": []})
                 yield self._typed("response.content_part.done", {**inside, "part": part})
                 parts.append(part)
-            item = {"id": name, "type": "message", "role": "assistant", "status": "incomplete", "content": parts}
+            item = self._cut_short(place, first, parts)
             self._done[place] = dumps(item)
             yield self._typed("response.output_item.done", {"output_index": place, "item": item})
+
+    def _cut_short(self, place: int, first: Item, parts: list[dict[str, Any]]) -> dict[str, Any]:
+        """An item that was begun, with as much of it as was said."""
+        item = {"id": first.id, "type": first.type, "status": "incomplete"}
+        made = "".join(self._made.get(place, ()))
+        if first.type == "function_call":
+            return {**item, "call_id": first.call_id, "name": first.name, "arguments": made}
+        if first.type == "reasoning":
+            return {**item, "summary": [{"type": "summary_text", "text": made}] if made else []}
+        return {**item, "role": "assistant", "content": parts}
+
+    def _id_of(self, place: int) -> str | None:
+        first = self._items.get(place)
+        return None if first is None else first.id
 
     def _typed(self, kind: str, tree: dict[str, Any]) -> bytes:
         self._number += 1
