@@ -19,9 +19,45 @@ if TYPE_CHECKING:
     from intermodal.advising.gathered import advise
     from intermodal.asking import make_request
     from intermodal.blocking import Client
+    from intermodal.catalog.nouns import Endpoint
     from intermodal.client import Answer, AsyncClient
     from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
-    from intermodal.errors import IntermodalError, NoRoute
+    from intermodal.errors import (
+        BudgetExceeded,
+        CallError,
+        ConfigError,
+        ContentRefused,
+        ContextExceeded,
+        CredentialsRefused,
+        DoesNotFit,
+        InputBroken,
+        InputEmpty,
+        InputEncrypted,
+        InputError,
+        InputMissing,
+        InputTooLarge,
+        InputUnsupported,
+        IntermodalError,
+        NoContentFound,
+        NoRoute,
+        NotInstalled,
+        OutputInvalid,
+        OutputUnchecked,
+        Overloaded,
+        PlanStale,
+        RateLimited,
+        RequestTooLarge,
+        RuntimeCrashed,
+        SchemaInvalid,
+        StoreError,
+        StreamCut,
+        UnknownModel,
+        Unreachable,
+        UnsupportedModality,
+        UrlBlocked,
+        UsageError,
+        WeightsError,
+    )
     from intermodal.events import Event, Replanned, Result, fold
     from intermodal.plans.analyze import explain_analyze
     from intermodal.plans.explain import explain
@@ -45,8 +81,19 @@ _HOME = {
     "Advice": "advising.advice", "advise": "advising.gathered",
     "Answer": "client", "AsyncClient": "client", "Client": "blocking",
     "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
-    "PathSource": "content", "Text": "content", "UrlSource": "content",
-    "IntermodalError": "errors", "NoRoute": "errors",
+    "PathSource": "content", "Endpoint": "catalog.nouns", "Text": "content", "UrlSource": "content",
+    **dict.fromkeys(
+        (
+            "BudgetExceeded", "CallError", "ConfigError", "ContentRefused", "ContextExceeded",
+            "CredentialsRefused", "DoesNotFit", "InputBroken", "InputEmpty", "InputEncrypted",
+            "InputError", "InputMissing", "InputTooLarge", "InputUnsupported", "IntermodalError",
+            "NoContentFound", "NoRoute", "NotInstalled", "OutputInvalid", "OutputUnchecked",
+            "Overloaded", "PlanStale", "RateLimited", "RequestTooLarge", "RuntimeCrashed",
+            "SchemaInvalid", "StoreError", "StreamCut", "UnknownModel", "Unreachable",
+            "UnsupportedModality", "UrlBlocked", "UsageError", "WeightsError",
+        ),
+        "errors",
+    ),
     "Event": "events", "Replanned": "events", "Result": "events", "fold": "events",
     "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
     "EmbeddingOutput": "request", "ImageOutput": "request", "JsonOutput": "request", "Message": "request",
@@ -56,12 +103,16 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "Advice", "Answer", "AsyncClient", "Audio", "BytesSource", "Client", "Document", "EmbeddingOutput", "Event", "File",
-    "Image", "ImageOutput", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoRoute", "PathSource", "Plan",
-    "Policy",
-    "Replanned", "Request", "Result", "Sampling", "SavedPlan", "ScoresOutput", "SpeechOutput", "Text",
-    "TextOutput", "TranscriptOutput", "UrlSource",
-    "__version__", "advise", "ask", "explain", "explain_analyze", "fold", "make_request",
+    "Advice", "Answer", "AsyncClient", "Audio", "BudgetExceeded", "BytesSource", "CallError", "Client", "ConfigError",
+    "ContentRefused", "ContextExceeded", "CredentialsRefused", "Document", "DoesNotFit", "EmbeddingOutput", "Endpoint",
+    "Event",
+    "File", "Image", "ImageOutput", "InputBroken", "InputEmpty", "InputEncrypted", "InputError", "InputMissing",
+    "InputTooLarge", "InputUnsupported", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoContentFound",
+    "NoRoute", "NotInstalled", "OutputInvalid", "OutputUnchecked", "Overloaded", "PathSource", "Plan", "PlanStale",
+    "Policy", "RateLimited", "Replanned", "Request", "RequestTooLarge", "Result", "RuntimeCrashed", "Sampling",
+    "SavedPlan", "SchemaInvalid", "ScoresOutput", "SpeechOutput", "StoreError", "StreamCut", "Text", "TextOutput",
+    "TranscriptOutput", "UnknownModel", "Unreachable", "UnsupportedModality", "UrlBlocked", "UrlSource", "UsageError",
+    "WeightsError", "advise", "ask", "explain", "explain_analyze", "fold", "make_request", "__version__",
 ]  # fmt: skip
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, get_type_hints
 
 import msgspec
 
@@ -45,7 +47,8 @@ if TYPE_CHECKING:
     from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
 
-FileLike = str | os.PathLike[str] | bytes | Part | Source
+FileLike = str | os.PathLike[str] | bytes | tuple[str, bytes] | Part | Source
+Schema = type[Any] | Mapping[str, Any]
 _POLICY = frozenset(Policy.__struct_fields__)
 _SAMPLING = frozenset(Sampling.__struct_fields__)
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|data):", re.IGNORECASE)  # not C://: a drive is no scheme
@@ -90,6 +93,38 @@ class AskOptions(Options, total=False):
     history: Iterable[Message]
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_options(options: type[Any]) -> Callable[[F], F]:
+    """Show the keywords of a TypedDict, with their types and what they are when left out, where ``help()`` would show
+    ``**options``. What the function takes stays the same."""
+
+    def shown(function: F) -> F:
+        whole = inspect.signature(function)
+        plain = [each for each in whole.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        named = {each.name for each in plain}
+        more = [
+            each
+            for each in _keywords(options)  # type: ignore[arg-type]
+            if each.name not in named
+        ]
+        function.__signature__ = whole.replace(parameters=[*plain, *more])  # type: ignore[attr-defined]
+        return function
+
+    return shown
+
+
+@cache
+def _keywords(options: Hashable) -> tuple[inspect.Parameter, ...]:
+    left_out = {name: getattr(each, name) for each in (Sampling(), Policy()) for name in each.__struct_fields__}
+    left_out |= {"system": "", "history": (), "output": None}
+    return tuple(
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=left_out.get(name, ...), annotation=hint)
+        for name, hint in get_type_hints(options).items()
+    )
+
+
 def sound(config: Config) -> Config:
     """The config, whose rows name rules of counting that can be followed: any other would be a wide range in silence.
 
@@ -113,10 +148,37 @@ def usual(options: Any, config: Config) -> None:
         options.setdefault(name, getattr(config, name))
 
 
+def asked(
+    config: Config,
+    prompt: str | Request,
+    files: tuple[FileLike, ...],
+    schema: Schema | None,
+    options: Mapping[str, Any],
+) -> Request:
+    """What a verb of the client was called with, as a request: a question with files and options, filled in with what
+    the config says; or a request that was made before, which says everything by itself.
+
+    Raises:
+        UsageError: the first argument is neither, or options come with a request.
+    """
+    if isinstance(prompt, Request):
+        if files or options or schema is not None:
+            what = "a Request came with files or options of its own beside it"
+            raise UsageError(what, todo="give them to make_request, or pass the question itself")
+        return prompt
+    if not isinstance(prompt, str):
+        what = f"the first argument is {type(prompt).__name__}, neither a question nor a Request"
+        raise UsageError(what, todo='write ("question", file, …), or pass what make_request returns')
+    said = dict(options)
+    usual(said, config)
+    return make_request(prompt, *files, schema=schema, **said)
+
+
+@with_options(Options)
 def make_request(
     prompt: str,
     *files: FileLike,
-    schema: type[Any] | Mapping[str, Any] | None = None,
+    schema: Schema | None = None,
     output: Output | None = None,
     system: str = "",
     history: Iterable[Message] = (),
@@ -126,7 +188,7 @@ def make_request(
 
     Args:
         prompt: the question; "" when the output needs none (a transcript, an embedding of a file).
-        files: paths, http(s) URLs, bytes, or parts.
+        files: paths, http(s) URLs, bytes, ``(name, bytes)``, or parts.
         schema: a pydantic class, a dataclass or a JSON Schema: the answer is JSON of that shape.
         output: another output than text, when there is no schema.
         system: instruction for the whole conversation.
@@ -255,12 +317,19 @@ def as_part(file: FileLike) -> Part:
         return File(source=file)
     if isinstance(file, bytes):
         return File(source=BytesSource(data=file))
+    if isinstance(file, tuple):
+        if tuple(map(type, file)) != (str, bytes):
+            raise UsageError("a tuple that is no file", todo='write ("invoice.pdf", data): its name, then its bytes')
+        name, data = file
+        return File(source=BytesSource(data=data, name=name))
     if isinstance(file, str) and _URL.match(file):  # of whatever scheme: the one door says which are fetched
         return File(source=UrlSource(url=file))
     if isinstance(file, str | os.PathLike):
         return File(source=PathSource(path=str(Path(file))))
     if not isinstance(file, Part):
-        raise UsageError(f"{type(file).__name__} is not a file", todo="pass a path, a URL, bytes, or a part")
+        raise UsageError(
+            f"{type(file).__name__} is not a file", todo="pass a path, a URL, bytes, (name, bytes), or a part"
+        )
     return file
 
 

@@ -7,12 +7,12 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
-from intermodal import asking
 from intermodal._sync import Bridge
-from intermodal.asking import AskOptions
+from intermodal.asking import AskOptions, FileLike, Schema, with_options
 from intermodal.client import Answer, AsyncClient, Prepared
 
 if TYPE_CHECKING:
+    from intermodal.catalog.nouns import Endpoint
     from intermodal.config import Config
     from intermodal.events import Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
@@ -30,17 +30,84 @@ class Client:
         self.asynchronous = AsyncClient(config, env=env, remember=remember)
         self._bridge = Bridge()
 
-    def plan(self, request: Request) -> Plan:
-        return self._bridge.run(self.asynchronous.plan, request)
+    @with_options(AskOptions)
+    def plan(
+        self,
+        prompt: str | Request,
+        *files: FileLike,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Plan:
+        """Choose a route; see :meth:`AsyncClient.plan`."""
+        return self._bridge.run(partial(self.asynchronous.plan, prompt, *files, schema=schema, **options))
 
-    def explain(self, request: Request) -> str:
-        return self._bridge.run(self.asynchronous.explain, request)
+    @with_options(AskOptions)
+    def explain(
+        self,
+        prompt: str | Request,
+        *files: FileLike,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> str:
+        """The plan as text."""
+        return self._bridge.run(partial(self.asynchronous.explain, prompt, *files, schema=schema, **options))
 
-    def run(self, request: Request, plan: Plan | None = None) -> Result:
-        return self._bridge.run(self.asynchronous.run, request, plan)
+    @overload
+    def run(self, prompt: Request, plan: Plan | None = None) -> Result: ...
 
-    def stream(self, request: Request, plan: Plan | None = None) -> Iterator[Event]:
-        return self._bridge.iterate(lambda: self.asynchronous.stream(request, plan))
+    @overload
+    def run(
+        self,
+        prompt: str,
+        *files: FileLike,
+        plan: Plan | None = None,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Result: ...
+
+    @with_options(AskOptions)
+    def run(
+        self, prompt: Any, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Result:  # fmt: skip
+        """Plan (unless a plan is given), run, and add up the events; see :meth:`AsyncClient.run`."""
+        run = self.asynchronous.run
+        return self._bridge.run(partial(run, prompt, *files, plan=plan, schema=schema, **options))
+
+    @overload
+    def stream(self, prompt: Request, plan: Plan | None = None) -> Iterator[Event]: ...
+
+    @overload
+    def stream(
+        self,
+        prompt: str,
+        *files: FileLike,
+        plan: Plan | None = None,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Iterator[Event]: ...
+
+    @with_options(AskOptions)
+    def stream(
+        self, prompt: Any, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Iterator[Event]:  # fmt: skip
+        """Plan (unless a plan is given) and run; events as they happen; see :meth:`AsyncClient.stream`."""
+        events = self.asynchronous.stream(prompt, *files, plan=plan, schema=schema, **options)
+        return self._bridge.iterate(lambda: events)
+
+    @with_options(AskOptions)
+    def stream_text(
+        self,
+        prompt: str | Request,
+        *files: FileLike,
+        plan: Plan | None = None,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Iterator[str]:
+        """The words of the answer as they come."""
+        words = self.asynchronous.stream_text(prompt, *files, plan=plan, schema=schema, **options)
+        return self._bridge.iterate(lambda: words)
 
     def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> Iterator[Event]:
         return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan, exact=exact))
@@ -52,28 +119,29 @@ class Client:
         return self._bridge.run(self.asynchronous.approved, saved)
 
     @overload
-    def ask(
-        self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Unpack[AskOptions]
-    ) -> Answer[T]: ...
+    def ask(self, prompt: str, *files: FileLike, schema: type[T], **options: Unpack[AskOptions]) -> Answer[T]: ...
 
     @overload
     def ask(
         self,
         prompt: str,
-        *files: asking.FileLike,
+        *files: FileLike,
         schema: Mapping[str, Any] | None = None,
         **options: Unpack[AskOptions],
     ) -> Answer[Any]: ...
 
-    def ask(
-        self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Unpack[AskOptions]
-    ) -> Answer[Any]:
+    @with_options(AskOptions)
+    def ask(self, prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
 
         async def call() -> Answer[Any]:
             return await self.asynchronous.ask(prompt, *files, schema=schema, **options)
 
         return self._bridge.run(call)
+
+    def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
+        """The endpoints that plans choose from; see :meth:`AsyncClient.models`."""
+        return self._bridge.run(partial(self.asynchronous.models, name, ready=ready))
 
     def close(self) -> None:
         """End every child process and connection. A copy in a forked child has none of its own."""

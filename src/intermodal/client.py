@@ -22,18 +22,20 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 from msgspec.structs import replace
 
 from intermodal import asking
-from intermodal.asking import AskOptions
+from intermodal.asking import AskOptions, FileLike, Schema, with_options
 from intermodal.catalog.load import tariffs, with_named
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known
 from intermodal.errors import UsageError
-from intermodal.events import Event, Finished, Result, TextDelta, fold
+from intermodal.events import Event, Finished, Result, TextDelta, Usage, fold
 from intermodal.executor.upstream import Upstreams
+from intermodal.keywords import python_words
 from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, why_not
 from intermodal.planner import plan as make_plan
+from intermodal.planner.names import resolve
 from intermodal.plans import analyze, explain
 from intermodal.plans.facts import Facts
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
@@ -67,8 +69,34 @@ class Answer(Generic[T]):
     def text(self) -> str:
         return self.result.text
 
+    @property
+    def cost(self) -> float | None:
+        """USD; None where nobody can know."""
+        return self.result.cost
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole run."""
+        return self.result.seconds
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all calls, as the endpoints reported them."""
+        return self.result.usage
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What should be known of the answer: a loss, a check that spoke, a route that changed."""
+        return self.result.notes
+
     def __str__(self) -> str:
         return self.result.text
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows an answer: the words, pictures and sound, what it took, and the plan below it."""
+        from intermodal.plans.answer_html import answer_html
+
+        return answer_html(self.result, self.plan)
 
 
 @dataclass(frozen=True)
@@ -82,6 +110,13 @@ class Prepared:
 def plan_from(inputs: Inputs) -> Plan:
     """The plan for these inputs: pure, so a saved ``Inputs`` gives the same plan on any machine. Raises NoRoute."""
     return make_plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+
+
+async def _words(events: AsyncGenerator[Event]) -> AsyncGenerator[str]:
+    async with aclosing(events) as happening:
+        async for event in happening:
+            if isinstance(event, TextDelta):
+                yield event.text
 
 
 def _again(inputs: Inputs, upstreams: Upstreams, request: Request, facts: Facts) -> Plan:
@@ -116,32 +151,126 @@ class AsyncClient:
         self._upstreams = Upstreams(self.known.learn)
         self._weights: WeightsStore | None = None
 
-    # ---- the five things it does ----------------------------------------------------------------
+    # ---- what it does ---------------------------------------------------------------------------
 
-    async def plan(self, request: Request) -> Plan:
+    @with_options(AskOptions)
+    async def plan(
+        self,
+        prompt: str | Request,
+        *files: FileLike,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Plan:
         """Choose a route. Spends nothing, contacts no model.
 
+        Args:
+            prompt: the question, with files and options as ``ask`` takes them; or a request of ``make_request``.
+
         Raises:
+            UsageError: the first argument is neither a question nor a request, or an option is wrong.
             InputError: a file or URL cannot be taken.
             NoRoute: nothing reachable satisfies request and policy; ``reasons`` say why.
         """
-        return plan_from((await self.prepare(request)).inputs)
+        with python_words():
+            request = asking.asked(self.config, prompt, files, schema, options)
+            return plan_from((await self.prepare(request)).inputs)
 
-    async def explain(self, request: Request) -> str:
+    @with_options(AskOptions)
+    async def explain(
+        self,
+        prompt: str | Request,
+        *files: FileLike,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> str:
         """The plan as text: routes, numbers, what is lost, what was rejected and why, what leaves the machine."""
-        return explain.explain(await self.plan(request))
+        return explain.explain(await self.plan(prompt, *files, schema=schema, **options))
 
-    async def stream(self, request: Request, plan: Plan | None = None) -> AsyncGenerator[Event]:
-        """Plan (unless a plan is given: then it is run exactly) and run; events as they happen."""
-        prepared = await self.prepare(request, counting=True)
-        made = plan or plan_from(prepared.inputs)
-        async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
-            async for event in events:
-                yield event
+    @overload
+    def stream(self, prompt: Request, plan: Plan | None = None) -> AsyncGenerator[Event]: ...
 
-    async def run(self, request: Request, plan: Plan | None = None) -> Result:
-        """Plan (unless a plan is given), run, and add up the events."""
-        return fold([event async for event in self.stream(request, plan)])
+    @overload
+    def stream(
+        self,
+        prompt: str,
+        *files: FileLike,
+        plan: Plan | None = None,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> AsyncGenerator[Event]: ...
+
+    @with_options(AskOptions)
+    def stream(
+        self, prompt: str | Request, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> AsyncGenerator[Event]:  # fmt: skip
+        """Plan (unless a plan is given: then it is run exactly) and run; events as they happen.
+
+        A wrong argument is refused here, before the first event is asked for. The rest as in ``run``.
+        """
+        with python_words():
+            request, plan = self._to_run(prompt, files, plan, schema, options)
+        return self._streamed(request, plan)
+
+    async def _streamed(self, request: Request, plan: Plan | None) -> AsyncGenerator[Event]:
+        with python_words():
+            prepared = await self.prepare(request, counting=True)
+            made = plan or plan_from(prepared.inputs)
+            async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
+                async for event in events:
+                    yield event
+
+    def _to_run(
+        self, prompt: str | Request, files: tuple[Any, ...], plan: Plan | None, schema: Any, options: Any
+    ) -> tuple[Request, Plan | None]:
+        """The request, and the plan that stands behind a request or is named."""
+        if isinstance(prompt, Request) and len(files) == 1 and isinstance(files[0], Plan | None):
+            (plan,), files = files, ()
+        if not isinstance(plan, Plan | None):
+            raise UsageError(f"the plan is {type(plan).__name__}", todo="pass what client.plan returns")
+        return asking.asked(self.config, prompt, files, schema, options), plan
+
+    @with_options(AskOptions)
+    def stream_text(
+        self,
+        prompt: str | Request,
+        *files: FileLike,
+        plan: Plan | None = None,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> AsyncGenerator[str]:
+        """The words of the answer as they come: ``stream``, and of its events the text alone."""
+        with python_words():
+            request, plan = self._to_run(prompt, files, plan, schema, options)
+        return _words(self._streamed(request, plan))
+
+    @overload
+    async def run(self, prompt: Request, plan: Plan | None = None) -> Result: ...
+
+    @overload
+    async def run(
+        self,
+        prompt: str,
+        *files: FileLike,
+        plan: Plan | None = None,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Result: ...
+
+    @with_options(AskOptions)
+    async def run(
+        self, prompt: str | Request, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Result:  # fmt: skip
+        """Plan (unless a plan is given), run, and add up the events.
+
+        Args:
+            prompt: the question, with files and options as ``ask`` takes them; or a request of ``make_request``, behind
+                which the plan may stand.
+        """
+        with python_words():
+            request, plan = self._to_run(prompt, files, plan, schema, options)
+        return fold([event async for event in self._streamed(request, plan)])
 
     async def execute(
         self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True, tried: Tried | None = None,
@@ -238,29 +367,44 @@ class AsyncClient:
         return prepared
 
     @overload
-    async def ask(
-        self, prompt: str, *files: asking.FileLike, schema: type[T], **options: Unpack[AskOptions]
-    ) -> Answer[T]: ...
+    async def ask(self, prompt: str, *files: FileLike, schema: type[T], **options: Unpack[AskOptions]) -> Answer[T]: ...
 
     @overload
     async def ask(
         self,
         prompt: str,
-        *files: asking.FileLike,
+        *files: FileLike,
         schema: Mapping[str, Any] | None = None,
         **options: Unpack[AskOptions],
     ) -> Answer[Any]: ...
 
+    @with_options(AskOptions)
     async def ask(
-        self, prompt: str, *files: asking.FileLike, schema: Any = None, **options: Unpack[AskOptions]
+        self, prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]
     ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
-        asking.usual(options, self.config)
-        request = asking.make_request(prompt, *files, schema=schema, **options)
-        prepared = await self.prepare(request, counting=True)
-        plan = plan_from(prepared.inputs)
-        result = fold([event async for event in self.execute(prepared, plan)])
-        return Answer(value=asking.value_of(result, schema), result=result, plan=plan)
+        with python_words():
+            request = asking.asked(self.config, prompt, files, schema, options)
+            prepared = await self.prepare(request, counting=True)
+            plan = plan_from(prepared.inputs)
+            result = fold([event async for event in self.execute(prepared, plan)])
+            return Answer(value=asking.value_of(result, schema), result=result, plan=plan)
+
+    async def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
+        """The endpoints that plans choose from, servers of this machine looked for; no model is contacted.
+
+        Args:
+            name: only those it stands for: ``vendor/model``, ``host:vendor/model`` or a short name, which is looked up
+                among all that is published.
+            ready: only those that can be called now. What keeps the others is in ``missing``, what to do in ``todo``.
+
+        Raises:
+            UnknownModel: nothing is called ``name``, or several models are.
+        """
+        with python_words():
+            await self.known.look()
+            found = resolve(self._catalog((), (name,)), name) if name else self.catalog.endpoints
+        return tuple(endpoint for endpoint in found if endpoint.ready or not ready)
 
     # ---- what it works with ----------------------------------------------------------------------
 

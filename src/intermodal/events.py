@@ -298,9 +298,24 @@ class Result(Value):
     seconds: float = 0.0
 
     @property
+    def usage(self) -> Usage:
+        """Tokens of all steps together; None of what no step reported."""
+        return usage_of(self.actuals)
+
+    @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """What the model wants called: make the calls and ask again with ``said`` and the results."""
         return tuple(part for part in self.said if isinstance(part, ToolCall))
+
+
+def usage_of(actuals: Iterable[Actual]) -> Usage:
+    """The sum of what steps reported, field by field; None where none of them did."""
+    every = [actual.usage for actual in actuals]
+    counts: dict[str, int | None] = {}
+    for name in Usage.__struct_fields__:
+        told = [count for count in (getattr(usage, name) for usage in every) if count is not None]
+        counts[name] = sum(told) if told else None
+    return Usage(**counts)
 
 
 def fold(events: Iterable[Event]) -> Result:
@@ -364,5 +379,5 @@ AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
 __all__ = [
     "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Drawn", "Event", "Finished", "Note",
     "Replanned", "Rerouted", "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta",
-    "Thought", "Usage", "fold",
+    "Thought", "Usage", "fold", "usage_of",
 ]  # fmt: skip

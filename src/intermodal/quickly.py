@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar, Unpack, overload
 
-from intermodal.asking import AskOptions, FileLike
+from intermodal.asking import AskOptions, FileLike, with_options
 from intermodal.blocking import Client
 from intermodal.client import Answer
 
@@ -22,6 +22,7 @@ def ask(
 ) -> Answer[Any]: ...
 
 
+@with_options(AskOptions)
 def ask(prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]) -> Answer[Any]:
     """Ask anything of any files.
 

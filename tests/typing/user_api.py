@@ -109,6 +109,60 @@ async def asking_async() -> float:
         return answer.value.total
 
 
+def words_in_one_loop() -> Iterator[str]:
+    with intermodal.Client() as client:
+        for word in client.stream_text("What is said?", "call.wav", ("notes.txt", b"..."), objective="fastest"):
+            assert_type(word, str)
+            yield word
+
+
+async def words_in_one_async_loop() -> AsyncIterator[str]:
+    async with intermodal.AsyncClient() as client:
+        async for word in client.stream_text("What is said?", "call.wav", max_tokens=64):
+            yield word
+
+
+def every_verb_takes_a_question() -> None:
+    with intermodal.Client() as client:
+        plan = client.plan("What is said?", "call.wav", deadline=30.0, keep="words")
+        assert_type(plan, intermodal.Plan)
+        assert_type(client.explain("What is said?", "call.wav"), str)
+        assert_type(client.run("What is said?", "call.wav", plan=plan), intermodal.Result)
+        assert_type(client.run("Read it.", "invoice.png", schema=Invoice).data, Any)
+        for event in client.stream("What is said?", "call.wav", plan=plan):
+            assert_type(event, intermodal.Event)
+        for endpoint in client.models("gpt-4o", ready=True):
+            assert_type(endpoint, intermodal.Endpoint)
+            assert_type(endpoint.id, str)
+
+
+async def every_verb_takes_a_question_async() -> None:
+    async with intermodal.AsyncClient() as client:
+        plan = await client.plan("What is said?", "call.wav", private=("audio",))
+        assert_type(plan, intermodal.Plan)
+        assert_type(await client.explain("What is said?"), str)
+        assert_type(await client.run("What is said?", "call.wav", plan=plan), intermodal.Result)
+        async for event in client.stream("What is said?", plan=plan):
+            assert_type(event, intermodal.Event)
+        assert_type(await client.models(), tuple[intermodal.Endpoint, ...])
+
+
+def what_an_answer_took() -> float:
+    answer = intermodal.ask("What is the total?", "invoice.png")
+    assert_type(answer.cost, float | None)
+    assert_type(answer.usage.input_tokens, int | None)
+    assert_type(answer.notes, tuple[str, ...])
+    return answer.seconds
+
+
+def waited_out() -> float:
+    try:
+        return intermodal.ask("What is it?", "photo.png").seconds
+    except intermodal.RateLimited as error:
+        assert_type(error.retry_after, float | None)
+        return error.retry_after or 0.0
+
+
 def other_outputs() -> None:
     transcript = intermodal.ask("", "call.wav", output=intermodal.TranscriptOutput(format="srt"))
     if transcript.result.transcript is not None:

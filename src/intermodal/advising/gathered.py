@@ -11,13 +11,16 @@ from intermodal.advising.advice import Advice
 from intermodal.advising.advise import advise as advise_on
 from intermodal.advising.offers import offers
 from intermodal.advising.options import AdviseOptions, make_question
+from intermodal.asking import with_options
 from intermodal.config import Config, data_dir, load_config, snapshot_file
+from intermodal.keywords import python_words
 from intermodal.plans.statistics import Statistics
 from intermodal.runtimes.machine import snapshot
 from intermodal.store.database import Store
 from intermodal.store.measured import strengths
 
 
+@with_options(AdviseOptions)
 def advise(
     takes: str | Iterable[str], makes: str | Iterable[str] = "text", *, config: Config | None = None,
     env: Mapping[str, str] | None = None, **options: Unpack[AdviseOptions],
@@ -35,6 +38,15 @@ def advise(
         UsageError: the question makes no sense.
         NoRoute: nothing that could be had answers such a request; ``reasons`` say why.
     """
+    with python_words():
+        return advice_for(takes, makes, config=config, env=env, **options)
+
+
+def advice_for(
+    takes: str | Iterable[str], makes: str | Iterable[str] = "text", *, config: Config | None = None,
+    env: Mapping[str, str] | None = None, **options: Unpack[AdviseOptions],
+) -> Advice:  # fmt: skip
+    """The same, whose errors speak of the options of a command line."""
     env = os.environ if env is None else env
     config = load_config(env) if config is None else config
     question = make_question(takes, makes, snapshot(), **options)

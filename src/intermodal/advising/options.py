@@ -25,7 +25,7 @@ class AdviseOptions(TypedDict, total=False):
             pages of a pdf. parts: the same as pieces, of which there may be several of a kind. Defaults, which are
             said, are taken for the others.
         prompt: what is asked: its words say what has to be kept, and how long an answer is. out_tokens: states that.
-        requests: how often, as "10000/day". max_cost: USD a request. latency: seconds a request.
+        requests: how often, as "10000/day"; a number is a month's. max_cost: USD a request. latency: seconds a request.
         private: kinds that may not leave the machine. release, keep, language, at_least, objective: as in ``Policy``.
         hosts: the only hosts to look at. local: none.
         hardware: "24GB", "2x24GB 16cores"; this machine when not stated. hardware_price: USD of one machine.
@@ -38,7 +38,7 @@ class AdviseOptions(TypedDict, total=False):
     parts: Iterable[Piece]
     prompt: str
     out_tokens: int | None
-    requests: str
+    requests: str | float
     max_cost: float | None
     latency: float | None
     private: Iterable[str]
@@ -76,11 +76,14 @@ def make_question(
     for name in options:
         if name not in known:
             raise UsageError(f"advise has no option {name}", todo=f"options are {', '.join(sorted(known))}")
+    _check_types(options)
     kinds = words.kinds(_some(takes), "--in")
     sized = [_sized(kind, size) for kind, size in options.get("sizes", {}).items()]
     parts, assumed = with_defaults(kinds, (*sized, *options.get("parts", ())))
     stated = options.get("hardware") or ""
     requests = options.get("requests") or ""
+    if not isinstance(requests, str):
+        requests = f"{requests:.15g}"
     out = words.made(_some(makes))
     return Question(
         takes=kinds,
@@ -110,11 +113,41 @@ def make_question(
     )
 
 
+_WORDS = frozenset({"prompt", "language", "hardware", "objective", "at_least", "shows"})
+_NUMBERS = frozenset({"out_tokens", "max_cost", "latency", "hardware_price", "life_months", "power", "kwh"})
+_LISTS = frozenset({"private", "release", "keep", "hosts", "parts"})
+
+
+def _check_types(options: AdviseOptions) -> None:
+    """Raise UsageError for a value that is nothing of what its option takes."""
+    for name, value in options.items():
+        if value is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        wrong = ""
+        if name in _WORDS and not isinstance(value, str):
+            wrong = "give a word"
+        elif name in _NUMBERS and not number:
+            wrong = "give a number"
+        elif name == "requests" and not (number or isinstance(value, str)):
+            wrong = 'write "10000/day", or a month\'s number'
+        elif name in _LISTS and not isinstance(value, str | Iterable):
+            wrong = "give a list"
+        elif name == "sizes" and not isinstance(value, Mapping):
+            wrong = 'write {"pdf": 30}'
+        if wrong:
+            raise UsageError(f"{value!r} does not fit here", where=f"--{name.replace('_', '-')}", todo=wrong)
+
+
 def _sized(word: str, size: Size) -> Piece:
     """A piece from a number or two."""
     kind = words.kinds([word], "sizes")[0]
     numbers = size if isinstance(size, tuple) else (size,)
-    wrong = len(numbers) != (2 if kind == "image" else 1) or not all(0 < each < math.inf for each in numbers)
+    wrong = (
+        not all(isinstance(each, int | float) for each in numbers)
+        or len(numbers) != (2 if kind == "image" else 1)
+        or not all(0 < each < math.inf for each in numbers)
+    )
     if wrong:
         todo = "write {'image': (1240, 1754)}" if kind == "image" else f"write {{{word!r}: 10}}"
         raise UsageError(f"{size!r} is no size of {word}", where="sizes", todo=todo)
@@ -131,7 +164,15 @@ def _sized(word: str, size: Size) -> Piece:
 
 def _some(given: str | Iterable[str]) -> list[str]:
     """Words of a list, or of one word."""
-    return [given] if isinstance(given, str) else list(given)
+    some: list[object] = [given] if isinstance(given, str) or not _is_listed(given) else list(given)
+    for each in some:
+        if not isinstance(each, str):
+            raise UsageError(f"{each!r} is not a word", todo='give words: "audio", or ["pdf", "image"]')
+    return cast("list[str]", some)
+
+
+def _is_listed(given: object) -> bool:
+    return isinstance(given, Iterable)
 
 
 def _tier(word: Tier | None) -> Tier | None:

@@ -187,6 +187,12 @@ class Plan(Value):
 
         return picture.svg(self, name)
 
+    def __str__(self) -> str:
+        """The EXPLAIN text."""
+        from intermodal.plans.explain import explain
+
+        return explain(self)
+
     def _repr_html_(self) -> str:
         """How a notebook shows a plan: the picture, and the EXPLAIN text, escaped, below it."""
         from html import escape

@@ -1,0 +1,200 @@
+"""What Python programs call: one question with files and options at every verb, and errors in words of Python."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+import intermodal
+from intermodal import errors
+from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.config import load_config
+from intermodal.events import Actual, Usage
+from intermodal.testing import FakeHost
+
+ANSWER = "Four words <b>of</b> answer."
+VERBS = ("ask", "plan", "explain", "stream", "stream_text", "run")
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    with FakeHost(answer=ANSWER) as made:
+        yield made
+
+
+@pytest.fixture
+def client(host: FakeHost) -> Iterator[intermodal.Client]:
+    talker = ServedRow(id="acme/talker-70b", served_as="talker", context=8192, input_mtok=1.0, output_mtok=2.0)
+    row = HostRow(id="box", base_url=host.base_url, forced_json=True, models=(talker,))
+    with intermodal.Client(msgspec.structs.replace(load_config(os.environ), hosts=(row,))) as made:
+        yield made
+
+
+def test_words_stream_in_one_loop(client: intermodal.Client) -> None:
+    words = list(client.stream_text("How many?", ("notes.txt", b"four"), model="talker-70b"))
+    assert "".join(words) == ANSWER
+    assert len(words) > 1
+
+
+@pytest.mark.anyio
+async def test_words_stream_in_one_loop_of_async_code(client: intermodal.Client) -> None:
+    words = [word async for word in client.asynchronous.stream_text("How many?", model="talker-70b")]
+    assert "".join(words) == ANSWER
+    await client.asynchronous.aclose()
+
+
+def test_every_verb_takes_a_question_with_files_and_options(client: intermodal.Client, host: FakeHost) -> None:
+    asked: dict[str, Any] = {"model": "talker-70b", "max_tokens": 17}
+    file = ("notes.txt", b"It was four.")
+    plan = client.plan("How many?", file, **asked)
+    assert plan.chosen.endpoint == "box:acme/talker-70b"
+    assert client.explain("How many?", file, **asked) == str(plan) == intermodal.explain(plan)
+    assert host.attempts == [], "planning asks nobody"
+    result = client.run("How many?", file, **asked)
+    events = list(client.stream("How many?", file, **asked))
+    assert result.text == intermodal.fold(events).text == ANSWER
+    assert client.run("How many?", file, plan=plan, **asked).text == ANSWER
+    for attempt in host.attempts:
+        assert attempt.json["max_tokens"] == 17
+        assert "It was four." in attempt.text
+        assert "notes.txt" in attempt.text, "bytes have the name they were given"
+    with pytest.raises(intermodal.OutputInvalid):
+        client.run("How many?", schema={"type": "object"}, model="talker-70b")
+
+
+def test_a_request_made_before_says_everything_by_itself(client: intermodal.Client) -> None:
+    request = intermodal.make_request("How many?", model="talker-70b")
+    plan = client.plan(request)
+    assert client.run(request, plan).text == client.run(request, plan=plan).text == ANSWER
+    with pytest.raises(intermodal.UsageError, match="options of its own beside it; give them to make_request"):
+        client.plan(request, max_tokens=3)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("wrong", [b"How many?", ["How many?"], None])
+def test_a_wrong_first_argument_is_refused_at_once(client: intermodal.Client, verb: str, wrong: Any) -> None:
+    with pytest.raises(intermodal.UsageError, match="the first argument is .*, neither a question nor a Request"):
+        getattr(client, verb)(wrong)
+
+
+@pytest.mark.parametrize("verb", ["stream", "stream_text"])
+def test_async_streams_refuse_a_wrong_argument_before_the_first_event(verb: str) -> None:
+    with pytest.raises(intermodal.UsageError, match="no option named colour"):
+        getattr(intermodal.AsyncClient(), verb)("How many?", colour="red")
+
+
+def test_an_answer_says_what_it_took_and_shows_itself(client: intermodal.Client) -> None:
+    answer = client.ask("How many?", model="talker-70b", deadline=30)
+    assert answer.usage.input_tokens and answer.usage.output_tokens
+    usage = answer.usage
+    assert answer.cost == pytest.approx((usage.input_tokens + 2 * usage.output_tokens) / 1e6)
+    assert answer.seconds > 0
+    assert answer.notes == answer.result.notes
+    shown = answer._repr_html_()
+    assert "Four words &lt;b&gt;of&lt;/b&gt; answer." in shown, "what a model said is no markup"
+    assert f"{usage.output_tokens} tokens out" in shown
+    assert "<svg" in shown
+
+
+def test_tokens_that_no_step_reported_are_unknown_and_not_zero() -> None:
+    told = intermodal.Result(
+        actuals=(
+            Actual(step="a", seconds=1, usage=Usage(input_tokens=3)),
+            Actual(step="b", seconds=1, usage=Usage(input_tokens=4, output_tokens=5)),
+        )
+    )
+    assert told.usage == Usage(input_tokens=7, output_tokens=5)
+    assert intermodal.Result().usage == Usage()
+
+
+def test_models_are_listed_and_found_by_name(client: intermodal.Client) -> None:
+    every = client.models()
+    assert "box:acme/talker-70b" in [endpoint.id for endpoint in every]
+    ready = client.models(ready=True)
+    assert {endpoint.id for endpoint in ready} < {endpoint.id for endpoint in every}
+    assert all(endpoint.ready for endpoint in ready)
+    (found,) = client.models("talker-70b")
+    assert (found.model.id, found.price.output_mtok) == ("acme/talker-70b", 2.0)
+    with pytest.raises(intermodal.UnknownModel, match="no model named talker-71x"):
+        client.models("talker-71x")
+
+
+def test_every_error_is_at_the_top_level() -> None:
+    for name, value in vars(errors).items():
+        if inspect.isclass(value) and issubclass(value, intermodal.IntermodalError):
+            assert getattr(intermodal, name) is value
+            assert name in dir(intermodal)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [intermodal.ask, intermodal.make_request, *(getattr(intermodal.Client, verb) for verb in VERBS),
+     *(getattr(intermodal.AsyncClient, verb) for verb in VERBS)],
+)  # fmt: skip
+def test_help_shows_every_option_with_its_type(function: Callable[..., Any]) -> None:
+    shown = inspect.signature(function).parameters
+    assert shown["max_cost"].annotation is float
+    assert shown["deadline"].annotation == float | None
+    assert "cheapest" in str(shown["objective"].annotation)
+    assert not any(each.kind is each.VAR_KEYWORD for each in shown.values())
+
+
+def test_help_of_advise_shows_its_options() -> None:
+    assert inspect.signature(intermodal.advise).parameters["requests"].annotation == str | float
+
+
+OPTION = re.compile(r"(?<!pull )(?<![\w-])--[a-z]")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_cost": 0.0, "model": "talker-70b"}, "raise max_cost"),
+        ({"deadline": 0.01, "model": "talker-70b"}, "raise deadline, or allow a shorter answer (max_tokens)"),
+        ({"model": "openai:openai/gpt-4o-mini"}, 'hosts=("openai",) for this once, or intermodal hosts add openai'),
+        ({"private": "call.wav"}, "private: no part is named call.wav"),
+        ({"pages": 2}, "pages: nothing here has pages"),
+        ({"keep": "tone", "farthest": "process", "at_least": "frontier"}, "at_least"),
+        ({"hosts": "openai"}, "intermodal hosts add openai"),
+    ],
+)
+def test_errors_speak_of_keywords_and_not_of_a_command_line(
+    client: intermodal.Client, options: dict[str, Any], said: str
+) -> None:
+    for verb in ("ask", "plan", "run"):
+        with pytest.raises(intermodal.IntermodalError) as caught:
+            getattr(client, verb)("How many?", **options)
+        error = caught.value
+        assert said in str(error)
+        for words in (str(error), error.what, error.where, error.todo, *error.reasons, *map(str, error.args)):
+            assert not OPTION.search(words), words
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"requests": [20000]}, {"max_cost": "much"}, {"latency": "2s"}, {"sizes": {"image": "big"}}, {"prompt": 3},
+        {"private": 3}, {"objective": "luck"}, {"sizes": 3}, {"power": 100.0}, {"hosts": [3]},
+    ],
+)  # fmt: skip
+def test_advice_refuses_what_fits_nowhere_in_words_of_python(options: dict[str, Any]) -> None:
+    with pytest.raises(intermodal.UsageError) as caught:
+        intermodal.advise(["audio"], "text", **options)
+    assert "--" not in str(caught.value)
+
+
+def test_advice_takes_a_months_requests_as_a_number() -> None:
+    number, word = (intermodal.advise(["audio"], "text", requests=often) for often in (20000, "20000/month"))
+    assert number.volume is not None and word.volume is not None
+    assert number.volume.per_month == word.volume.per_month == 20000
+
+
+def test_a_tuple_that_is_no_file_is_refused() -> None:
+    with pytest.raises(intermodal.UsageError, match="its name, then its bytes"):
+        intermodal.make_request("What is it?", (b"data", "name"))  # type: ignore[arg-type]
