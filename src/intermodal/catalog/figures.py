@@ -59,7 +59,7 @@ class Offer(Value):
     stated: dict[str, float]
     dates: tuple[str, ...]
     status: str
-    steps: int | None
+    steps: tuple[int, ...]
 
 
 def own_said(row: ModelRow | None, name: str) -> Said | None:
@@ -176,7 +176,7 @@ def offer(row: Row, header: Header) -> Offer:
         stated={} if stated is None else {unit: prices.base(rate) for unit, rate in stated.units.items()},
         dates=tuple(_when(vector) for vector in dated),
         status=row.status,
-        steps=prices.steps_of(used) if used is not None else None,
+        steps=prices.steps_of(used) if used is not None else (),
     )
 
 

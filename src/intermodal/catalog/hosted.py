@@ -117,11 +117,10 @@ def said_by(header: Header, name: str) -> Evidence:
 
 
 class Prices(NamedTuple):
-    """The price of the snapshot's day, those announced for later, and the input tokens up to which they hold."""
+    """The price of the snapshot's day, and those announced for later."""
 
     now: Price
     later: tuple[Price, ...] = ()
-    up_to: int | None = None
 
 
 def prices_of(row: Row, header: Header) -> Prices | None:
@@ -135,7 +134,7 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     stated = row.stated_prices
     if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(_FREE)):
         return None
-    return Prices(price_of(stated, said_by(header, "models.dev"), makes), (), prices.steps_of(stated))
+    return Prices(price_of(stated, said_by(header, "models.dev"), makes))
 
 
 SILENT: tuple[_Makes, ...] = (("embedding",), ("scores",))  # what comes out of these is no token
@@ -162,21 +161,25 @@ def _dated(dated: tuple[Vector, ...], header: Header, makes: bool) -> Prices | N
     later = [(day, prices.at(dated, day)) for day in days if day > header.made]
     if now is None:
         return None
-    steps = [each for each in (now, *(vector for _, vector in later if vector)) if prices.steps_of(each)]
     return Prices(
         price_of(now, evidence, makes),
         tuple(price_of(vector, evidence, makes, day) for day, vector in later if vector is not None),
-        min((limit for each in steps if (limit := prices.steps_of(each))), default=None),
     )
 
 
 def price_of(vector: Vector, evidence: Evidence, makes: bool, since: str = "") -> Price:
-    """A vector as the one flat price that plans use, that of a small request.
+    """A vector as the price that plans use: that of a small request, with those of larger ones.
 
     ``makes``: tokens come out. Where none do, as of an embedding, they cost nothing; elsewhere a missing price is an
     unknown one.
     """
-    units = {name: prices.base(rate) for name, rate in vector.units.items()}
+    above = tuple((most, _flat(vector, most + 1, evidence, makes, since)) for most in prices.steps_of(vector))
+    return msgspec.structs.replace(_flat(vector, 0, evidence, makes, since), above=above)
+
+
+def _flat(vector: Vector, tokens: int, evidence: Evidence, makes: bool, since: str) -> Price:
+    """The price of a request of so many input tokens."""
+    units = {name: prices.rate_at(rate, tokens) for name, rate in vector.units.items()}
     hours = units.get("input_audio_hours", units.get("audio_hours"))
     pages, characters = units.get("input_document_kpages"), units.get("input_mchars")
     into = units.get("input_mtok", units.get("input_text_mtok"))

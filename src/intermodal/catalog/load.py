@@ -161,6 +161,11 @@ def why_uncallable(row: Row, models: Snapshot) -> tuple[str, str] | None:
         return why, f"if it has an OpenAI-compatible address: intermodal hosts add {row.host} --base-url URL"
     if hosted.drivable(row, host.protocol):
         return None
+    if not row.tasks:
+        return (
+            "no source says what goes in and what comes out",
+            f"write a row of your own: intermodal hosts add {row.host}",
+        )
     why = "its host has withdrawn it" if row.status == "deprecated" else "not over the protocol of its host"
     return why, f"others of its host: intermodal models --host {row.host}"
 
@@ -248,8 +253,6 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     listed = hosted.prices_of(known, models.header) if known is not None and not served.says_price else None
     if listed is not None:
         price, later = listed.now, listed.later
-        # Above that size a token costs more than the row says; the endpoint is not offered there.
-        context = min(context, listed.up_to) if context and listed.up_to else context
     speed = UNTIMED[host.zone]
     for timed in (row.speed, served.speed):
         speed = timed.speed(speed) if timed is not None else speed

@@ -105,6 +105,9 @@ class Price(Value):
     tokens of speech that a model makes and ``output_image_mtok`` of pictures (None: same as text), ``input_mchar`` per
     million characters to be spoken, ``second`` per second of audio, ``page`` per page, ``picture`` per picture that is
     made (it settles alone), ``request`` per call.
+
+    ``above``: the prices of requests of more input tokens than so many, fewest first. All tokens of such a request cost
+    them, which is how hosts bill.
     """
 
     input_mtok: float | None = None
@@ -121,6 +124,14 @@ class Price(Value):
     request: float = 0.0
     effective_from: str = ""
     evidence: Evidence = Evidence(level="declared")
+    above: tuple[tuple[int, Price], ...] = ()
+
+    def of_request(self, tokens: float) -> Price:
+        """The price of a request of so many input tokens."""
+        found = self
+        for more_than, price in self.above:
+            found = price if tokens > more_than else found
+        return found
 
 
 FREE = Price(

@@ -82,15 +82,14 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
         made: tuple[Made, ...] = ("image",) if all(task in hosted.DRAWING for task in tasks) else model.output
         model = msgspec.structs.replace(model, tasks=tasks, output=made)
         listed = hosted.prices_of(each, models.header)
-        price, later, up_to = listed if listed is not None else (Price(), (), None)
-        context = model.context
+        price, later = listed if listed is not None else (Price(), ())
         yield Endpoint(
             id=each.endpoint,
             model=model,
             host=forced if "json" in each.can else prompted,
             served_as=each.name,
             input=hosted.reaching(hosted.carried(model, price, row.protocol, row.taken), row.quirks),
-            context=min(context, up_to) if context and up_to else context,
+            context=model.context,
             price=price,
             later=later,
             speed=speed,

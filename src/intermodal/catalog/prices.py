@@ -139,13 +139,13 @@ def _dearest(held: list[Vector]) -> Vector | None:
 
 def base(rate: Rate) -> float:
     """The price of a small request."""
-    return rate if isinstance(rate, float | int) else rate[0][1]
+    return rate_at(rate, 0.0)
 
 
-def steps_of(vector: Vector) -> int | None:
-    """Input tokens above which some price of it is another one; None when none is."""
-    starts = [rate[1][0] for rate in vector.units.values() if not isinstance(rate, float | int) and len(rate) > 1]
-    return min(starts, default=None)
+def steps_of(vector: Vector) -> tuple[int, ...]:
+    """The numbers of input tokens above which some price of it is another one, fewest first; () where none is."""
+    rates = [rate for rate in vector.units.values() if not isinstance(rate, float | int)]
+    return tuple(sorted({above for rate in rates for above, _ in rate[1:]}))
 
 
 def bill(vector: Vector | None, usage: Mapping[str, float]) -> Bill:
@@ -164,10 +164,10 @@ def bill(vector: Vector | None, usage: Mapping[str, float]) -> Bill:
     for name, left in _leaves(usage).items():
         if left:
             unit = _billed_as(COUNTS[name], priced)
-            usd = None if unit is None else _rate(priced[unit], total) * left / UNITS[unit].per
+            usd = None if unit is None else rate_at(priced[unit], total) * left / UNITS[unit].per
             lines.append(Line(counts=name, count=left, unit=unit or "", usd=usd))
     if "requests_kcount" in priced and "requests" not in usage:
-        usd = _rate(priced["requests_kcount"], total) / 1000
+        usd = rate_at(priced["requests_kcount"], total) / 1000
         lines.append(Line(counts="requests", count=1, unit="requests_kcount", usd=usd))
     unpriced = tuple(line.counts for line in lines if line.usd is None)
     whole = None if unpriced else sum(line.usd or 0.0 for line in lines)
@@ -200,7 +200,8 @@ def _as_good_as(about: frozenset[str], other: str) -> bool:
     return "sound" not in about or "sound" in UNITS[other].about
 
 
-def _rate(rate: Rate, total: float) -> float:
+def rate_at(rate: Rate, total: float) -> float:
+    """The price in a request of so many input tokens."""
     if isinstance(rate, float | int):
         return float(rate)
     found = rate[0][1]

@@ -212,8 +212,8 @@ def _say_offers(offers: Sequence[Offer]) -> None:
         rows.append((name, offer.served_as, count(offer.context), _prices(offer), _source(offer.source, offer.checked)))
         for unit, (_, stated) in disagreements(offer).items():
             rows.append(("", "", "", f"but models.dev: {_unit(unit, stated)}", ""))
-        if offer.steps:
-            rows.append(("", "", "", f"above {offer.steps:,} input tokens another price", ""))
+        for above in offer.steps:
+            rows.append(("", "", "", f"above {above:,} input tokens another price", ""))
     echo_table(("host", "its name there", "context", "prices in USD", "source"), rows)
     if len(ordered) > MOST_OFFERS:
         click.echo(f"… and {len(ordered) - MOST_OFFERS} more: --json", err=True)

@@ -90,9 +90,9 @@ def priced_by(price: Price, *, batch: bool = False) -> Priced:
 
     Pictures, films and sound that have no price of their own are billed as text.
     """
-    rates = _rates(price)
 
     def answer(used: Usage) -> float | str:
+        rates = _rates(price.of_request(used.get("input_tokens", 0.0)))
         left = dict(used)
         for name, count in used.items():
             if rates[name].part_of:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from intermodal.catalog.counting import Aspect, Sheet
 from intermodal.content import Kind, Value
 from intermodal.costing.drawn import QUALITIES, drawn_tokens
@@ -30,6 +32,7 @@ _PLURAL = {
     "text": "text", "image": "pictures", "audio": "sound", "video": "video", "document": "documents",
     "drawn": "pictures", "speech": "speech",
 }  # fmt: skip
+_MEDIA = ("image", "audio", "video", "document")
 _INSTEAD = {  # what can be done about a kind that is not taken
     "audio": "transcribe it and send the text",
     "video": "send frames of it as pictures, and its sound as text",
@@ -85,12 +88,13 @@ class Count(Value):
     rejected: str = ""
 
 
-def count(pieces: tuple[Piece, ...], rules: Sheet, *, takes: tuple[Kind, ...] = (), model: str = "") -> Count:
+def count(pieces: tuple[Piece, ...], rules: Sheet, *, takes: tuple[Kind, ...] | None = (), model: str = "") -> Count:
     """Tokens of each piece under a model's rules of one day.
 
     Args:
         rules: of that day; a kind without a rule that the model ``takes`` gets a wide range that says so.
-        takes: kinds the catalog says it takes, besides those its rules count.
+        takes: kinds the catalog says it takes, besides those its rules count; None where nobody says what it takes,
+            and then nothing is refused for its kind, and the count says so.
         model: its name, for the words of a refusal.
 
     Raises:
@@ -106,7 +110,7 @@ def count(pieces: tuple[Piece, ...], rules: Sheet, *, takes: tuple[Kind, ...] = 
     return Count(parts=parts, tokens=found, rejected=refusals[0] if refusals else "")
 
 
-def _counted(piece: Piece, rules: Sheet, takes: tuple[Kind, ...], model: str) -> Counted:
+def _counted(piece: Piece, rules: Sheet, takes: tuple[Kind, ...] | None, model: str) -> Counted:
     aspect = _ASPECT.get(piece.kind)
     if aspect is not None and aspect in rules.later:
         raise UsageError(
@@ -117,15 +121,18 @@ def _counted(piece: Piece, rules: Sheet, takes: tuple[Kind, ...], model: str) ->
     rule = rules.rules.get(aspect, "") if aspect is not None else ""
     refused = _refusal(piece, rule, takes, model or "this model")
     tokens = unknown("refused") if refused else _tokens(piece, rule, rules)
+    if takes is None and not rule and piece.kind in _MEDIA:
+        whether = f"nobody says whether {model or 'this model'} takes {_PLURAL[piece.kind]}"
+        tokens = msgspec.structs.replace(tokens, basis=f"{whether}; {tokens.basis}")
     source = rules.sources.get(aspect, "") if aspect is not None else ""
     if piece.kind == "text" and piece.tokens is None:
         source = ""  # a range from letters is nobody's rule
     return Counted(piece=piece, tokens=tokens, source=source, refused=refused)
 
 
-def _refusal(piece: Piece, rule: str, takes: tuple[Kind, ...], model: str) -> str:
+def _refusal(piece: Piece, rule: str, takes: tuple[Kind, ...] | None, model: str) -> str:
     kind = piece.kind
-    if kind in ("image", "audio", "video", "document") and not rule and kind not in takes:
+    if kind in _MEDIA and not rule and takes is not None and kind not in takes:
         return f"{model} takes no {_PLURAL[kind]}; {_INSTEAD[kind]}"
     if kind == "image":
         reason = image_refusal(rule, piece.width, piece.height, piece.detail)

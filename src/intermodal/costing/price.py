@@ -11,7 +11,10 @@ from intermodal.costing.tokens import CHARS_OF_TOKEN, CHARS_PER_SECOND, SPEECH_T
 
 
 def token_price(rates: Rates, text: float, image: float, audio: float, out: float) -> float:
-    """USD of a call billed by tokens, each modality at its own rate. Infinite: the price is not known."""
+    """USD of a call billed by tokens, each modality at its own rate, which may be another for much that goes in.
+    Infinite: the price is not known."""
+    if rates.steps:
+        rates = rates.of_request(text + image + audio)
     cost = rates.request
     if text and rates.text:
         cost += text * rates.text

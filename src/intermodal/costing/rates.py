@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.nouns import Endpoint, Price
 from intermodal.costing.counts import Counts, counts
 from intermodal.costing.levels import Levels
 from intermodal.plans.statistics import Statistics
@@ -58,6 +59,7 @@ class Rates(Struct, frozen=True, gc=False):
     reader reads, 0 where nobody says. leaf: seconds per page. draw: seconds per picture made.
     context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
     counts: how its server counts what goes in, None where it was not seen to.
+    steps: the rates of requests of more input tokens than so many, fewest first.
     """
 
     text: float
@@ -84,11 +86,29 @@ class Rates(Struct, frozen=True, gc=False):
     most_out: float
     memory: Levels
     counts: Counts | None = None
+    steps: tuple[tuple[float, Rates], ...] = ()
+
+    def of_request(self, tokens: float) -> Rates:
+        """The rates of a request of so many input tokens."""
+        found = self
+        for more_than, dearer in self.steps:
+            found = dearer if tokens > more_than else found
+        return found
 
 
 def rates(endpoint: Endpoint, statistics: Statistics, as_of: str) -> Rates:
     """Resolve an endpoint's price of that day and its speeds."""
-    text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, as_of)
+    price = endpoint.price_on(as_of)
+    base = _rates(endpoint, price, statistics, as_of)
+    if not price.above:
+        return base
+    return replace(
+        base, steps=tuple((float(most), _rates(endpoint, dearer, statistics, as_of)) for most, dearer in price.above)
+    )
+
+
+def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str) -> Rates:
+    text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, price, as_of)
     overhead, load, prompt, decode, hear, see, leaf, draw = (
         _speed(endpoint, figure, statistics)
         for figure in ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
@@ -105,8 +125,7 @@ def rates(endpoint: Endpoint, statistics: Statistics, as_of: str) -> Rates:
     )  # fmt: skip
 
 
-def _prices(endpoint: Endpoint, as_of: str) -> tuple[float, ...]:
-    price = endpoint.price_on(as_of)
+def _prices(endpoint: Endpoint, price: Price, as_of: str) -> tuple[float, ...]:
     nothing = 0.0 if endpoint.host.zone in HERE else math.inf
     if price.effective_from and as_of and price.effective_from > as_of:  # not yet the price
         return (*(10 * (nothing,)), 0.0)
@@ -236,8 +255,12 @@ def _least(many: list[Levels]) -> Levels:
 
 
 def dimensions(one: Rates) -> tuple[float, ...]:
-    """Everything in which one endpoint can be better than another, smaller is better."""
+    """Everything in which one endpoint can be better than another, smaller is better: of prices with steps also the
+    dearest, and how late the first begins."""
+    dear = one.steps[-1][1] if one.steps else one
+    first = one.steps[0][0] if one.steps else math.inf
     return (
+        dear.text, dear.image, dear.audio, dear.out, -first,
         one.text, one.image, one.audio, one.out, one.speech, one.character, one.second, one.page,
         one.drawn, one.picture, one.request,
         *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],

@@ -60,7 +60,7 @@ def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
     price = endpoint.price_on(day)
     if price.effective_from and day and price.effective_from > day:
         price = Price()
-    units = _units(price, work)
+    units = _with_steps(price, work)
     if endpoint.host.zone in _HERE and price.input_mtok is None and price.output_mtok is None:
         for name in ("input_mtok", "output_mtok", "input_audio_mtok", "output_audio_mtok"):
             units.setdefault(name, 0.0)
@@ -69,7 +69,16 @@ def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
     return Vector(units=units)
 
 
-def _units(price: Price, work: Work) -> dict[str, prices.Rate]:
+def _with_steps(price: Price, work: Work) -> dict[str, prices.Rate]:
+    """Units of a row's price, with those of larger requests as their steps."""
+    base = _units(price, work)
+    steps = [(most, _units(dearer, work)) for most, dearer in price.above]
+    if not steps:
+        return {**base}
+    return {unit: ((0, usd), *((most, dearer.get(unit, usd)) for most, dearer in steps)) for unit, usd in base.items()}
+
+
+def _units(price: Price, work: Work) -> dict[str, float]:
     if work.audio_seconds and price.second is not None:
         return {"audio_hours": price.second * 3600}
     if (work.pages or work.megapixels) and price.page is not None:

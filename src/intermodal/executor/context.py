@@ -65,7 +65,7 @@ def fitting(step: Call, endpoint: Endpoint, text: str, limit: int | None, world:
     if not estimate.input_tokens.known or counted <= estimate.input_tokens.high:
         return step
     cost = estimate.cost
-    rate = endpoint.price.input_mtok
+    rate = endpoint.price.of_request(counted).input_mtok
     if cost.known and rate:
         cost = cost + exact((counted - estimate.input_tokens.high) * rate / 1e6, cost.basis)
     return msgspec.structs.replace(step, estimate=msgspec.structs.replace(estimate, cost=cost))

@@ -56,8 +56,7 @@ def estimate(
     Raises:
         UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
     """
-    model = subject.model
-    found = count(pieces, rules, takes=model.input if model is not None else (), model=subject.id)
+    found = count(pieces, rules, takes=subject.takes, model=subject.id)
     found = _held(found, subject)
     if not found.rejected and cached > cacheable(found.parts):
         what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable(found.parts):,.0f}"

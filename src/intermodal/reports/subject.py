@@ -14,7 +14,7 @@ from intermodal.catalog.nouns import Catalog, Endpoint, Evidence, Model, Price
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row, Snapshot
-from intermodal.content import Value
+from intermodal.content import Kind, Value
 from intermodal.costing.bill import Priced, Usage, priced_by
 from intermodal.errors import UnknownModel
 
@@ -27,7 +27,7 @@ class Subject(Value):
 
     Attributes:
         id: ``vendor/model``. endpoint: ``host:vendor/model``, "" when only its family is known.
-        model: None when only its family is known.
+        model: None when only its family is known. takes: kinds that are stated to go in, None where nobody says.
         price: of its own row, or of this machine. vectors: of the snapshot, dated; they go first.
         said_by: who says what it costs, None where nobody does.
     """
@@ -35,6 +35,7 @@ class Subject(Value):
     id: str
     endpoint: str = ""
     model: Model | None = None
+    takes: tuple[Kind, ...] | None = None
     price: Price | None = None
     vectors: tuple[Vector, ...] = ()
     said_by: Evidence | None = None
@@ -102,7 +103,7 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
         return Subject(id=known_as if "/" in known_as else f"{vendor}/{known_as}")
     row = _own_row(name)
     if row is not None:
-        return Subject(id=row.id, model=row.model())
+        return Subject(id=row.id, model=row.model(), takes=row.input or None)
     try:
         found = [of_endpoint(endpoint, models) for endpoint in resolve(catalog, name)]
     except UnknownModel as error:
@@ -124,16 +125,18 @@ def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, 
 def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
     """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
     return Subject(
-        id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, price=endpoint.price,
+        id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, takes=endpoint.model.input,
+        price=endpoint.price,
         vectors=hosted.tariff(endpoint, models), said_by=endpoint.price.evidence,
     )  # fmt: skip
 
 
 def of_row(row: Row, models: Snapshot) -> Subject:
     """A model at a host, as published."""
-    listed = hosted.prices_of(row, models.header)
+    listed, own = hosted.prices_of(row, models.header), shipped().rows.get(row.id)
     return Subject(
-        id=row.id, endpoint=row.endpoint, model=hosted.model_of(row, None, models.header),
+        id=row.id, endpoint=row.endpoint, model=hosted.model_of(row, own, models.header),
+        takes=(own.input if own is not None else ()) or hosted.shape(row).input or None,
         price=listed.now if listed is not None else None, vectors=hosted.vectors_of(row) if listed is not None else (),
         said_by=listed.now.evidence if listed is not None else None,
     )  # fmt: skip

@@ -66,11 +66,13 @@ def test_a_price_of_later_is_kept_for_later(made: Snapshot) -> None:
     assert found.now.evidence.source == "genai-prices 9.9"
 
 
-def test_steps_of_both_sources_bound_what_is_offered(made: Snapshot) -> None:
+def test_steps_of_both_sources_are_prices_of_larger_requests(made: Snapshot) -> None:
     stated = prices_of(made.by_endpoint["gate:openai/gpt-4o"], made.header)
     dated = prices_of(made.by_endpoint["openai:openai/stepped"], made.header)
     assert stated is not None and dated is not None
-    assert (stated.up_to, dated.up_to) == (32_000, 200_000)
+    assert [(most, price.input_mtok, price.output_mtok) for most, price in stated.now.above] == [(32_000, 6.0, 12.0)]
+    assert [(most, price.input_mtok, price.output_mtok) for most, price in dated.now.above] == [(200_000, 2.0, 3.0)]
+    assert (dated.now.of_request(200_000).input_mtok, dated.now.of_request(200_001).input_mtok) == (1.0, 2.0)
     assert stated.now.evidence.checked == "2026-08-18", "the day that models.dev's data was taken"
 
 

@@ -13,8 +13,11 @@ from intermodal.catalog.find import at_host
 from intermodal.catalog.load import load_catalog, snapshot, why_uncallable, with_named
 from intermodal.catalog.names import resolve, split
 from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row
+from intermodal.costing.parts import Piece
 from intermodal.errors import UnknownModel
+from intermodal.reports.estimate import estimate, rules_of
 from intermodal.reports.subject import find
 
 
@@ -124,3 +127,23 @@ def test_separators_of_a_name_are_all_alike(cli: Cli) -> None:
 )
 def test_a_tag_is_no_host_and_a_host_is_no_tag(name: str, parts: tuple[str, str]) -> None:
     assert split(name, {"groq"}) == parts
+
+
+def test_what_nobody_says_is_counted_with_a_wide_range_and_refused_only_where_somebody_says_no(
+    catalog: Catalog,
+) -> None:
+    rules, models = families(), snapshot()
+    picture = Piece(kind="image", name="picture", width=1000, height=800)
+    silent = [row for row in models.rows if not row.input and shipped().rows.get(row.id) is None]
+    assert len(silent) > 100
+    for row in silent:
+        subject = find(catalog, models, rules, row.endpoint)
+        found = estimate(subject, rules_of(subject, rules, "2026-11-28"), (picture,), date="2026-11-28")
+        assert not found.rejected, row.endpoint
+        (part,) = found.count.parts
+        if not part.source:
+            assert part.tokens.low < part.tokens.high and "nobody says whether" in part.tokens.basis
+    deaf = next(row for row in models.rows if row.input == ("text",) and row.endpoint == "groq:openai/gpt-oss-120b")
+    subject = find(catalog, models, rules, deaf.endpoint)
+    found = estimate(subject, rules_of(subject, rules, "2026-11-28"), (picture,), date="2026-11-28")
+    assert "takes no pictures" in found.rejected

@@ -89,7 +89,7 @@ def test_a_usage_that_cannot_be_is_refused(usage: dict[str, float]) -> None:
 
 def test_above_a_step_every_token_costs_the_dearer_price() -> None:
     stepped = Vector(units={"input_mtok": ((0, 1.0), (200_000, 2.0)), "output_mtok": ((0, 5.0), (200_000, 8.0))})
-    assert steps_of(stepped) == 200_000
+    assert steps_of(stepped) == (200_000,)
     assert bill(stepped, {"input_tokens": 200_000, "output_tokens": 10}).usd == pytest.approx(0.2 + 50e-6)
     assert bill(stepped, {"input_tokens": 200_001, "output_tokens": 10}).usd == pytest.approx(200_001 * 2e-6 + 80e-6)
 

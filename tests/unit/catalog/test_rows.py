@@ -124,15 +124,31 @@ def test_an_audio_chat_model_has_a_price_of_its_own_for_audio() -> None:
             assert endpoint.price.input_audio_mtok, endpoint.id
 
 
-def test_a_prompt_is_never_offered_beyond_the_size_its_price_holds_for() -> None:
-    from intermodal.catalog.prices import steps_of
+def test_a_step_of_the_price_is_no_limit_of_the_context_and_larger_requests_cost_its_price() -> None:
+    from intermodal.catalog.prices import bill, steps_of
+    from intermodal.costing.price import token_price
+    from intermodal.costing.rates import rates
+    from intermodal.plans.statistics import Statistics
 
-    tiered = {(row.host, row.name): limit for row in snapshot().first
-              for vector in row.dated_prices if (limit := steps_of(vector))}  # fmt: skip
-    assert tiered
-    for endpoint in catalog().endpoints:
-        limit = tiered.get((endpoint.host.id, endpoint.served_as))
-        assert limit is None or (endpoint.context or 0) <= limit
+    hosts = ("google", "anthropic", "openai")
+    offered = load_catalog(consent=hosts, installed={}, weights=frozenset(), env={})
+    rows = {row.endpoint: row for host in hosts for row in snapshot().of_host(host)}
+    stepped = 0
+    for endpoint in offered.endpoints:
+        row = rows.get(endpoint.id)
+        vectors = (
+            [each for each in row.dated_prices if not each.when and each.since <= snapshot().version] if row else []
+        )
+        if row is None or not vectors or not steps_of(vectors[-1]) or not row.context:
+            continue
+        stepped += 1
+        (above, *_) = steps_of(vectors[-1])
+        assert (endpoint.context or 0) >= row.context > above, endpoint.id
+        here = rates(endpoint, Statistics(), snapshot().version)
+        for size in (above, above + 1, row.context):
+            said = bill(vectors[-1], {"input_tokens": size, "output_tokens": 500}).usd
+            assert token_price(here, float(size), 0.0, 0.0, 500.0) == pytest.approx(said), (endpoint.id, size)
+    assert stepped > 5
 
 
 def test_an_image_rule_of_the_catalog_is_one_that_costing_knows() -> None:
