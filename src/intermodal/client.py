@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from intermodal import asking
 from intermodal.asking import AskOptions, FileLike, Schema, with_options
 from intermodal.catalog.load import tariffs, with_named
+from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.discovery.catalogs import Catalogs
@@ -35,7 +36,6 @@ from intermodal.keywords import python_words
 from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, why_not
 from intermodal.planner import plan as make_plan
-from intermodal.planner.names import resolve
 from intermodal.plans import analyze, explain
 from intermodal.plans.facts import Facts
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
