@@ -20,6 +20,8 @@ class Waits(Value, forbid_unknown_fields=True):
         connect: until the connection stands.
         first_token: from the end of the request to the first word of the answer (the first byte of one that does not
             come in words); what a server sends to keep a connection alive is no word.
+        trial: the same of an endpoint that is tried out or probed while another route is left. It only ever makes the
+            wait shorter.
         between_tokens: of silence in the middle of an answer. Comments, pings, blanks and empty pieces are silence.
         thinking: the same while the host sends such signs of life, where its models think in the middle of an answer
             and say nothing of it. It only ever makes the wait longer.
@@ -28,6 +30,7 @@ class Waits(Value, forbid_unknown_fields=True):
 
     connect: _Seconds | None = None
     first_token: _Seconds | None = None
+    trial: _Seconds | None = None
     between_tokens: _Seconds | None = None
     thinking: _Seconds | None = None
     total: _Seconds | None = None

@@ -168,6 +168,7 @@ class Caller:
                 raise Reroute(shut, job.step, shut.what, held=True)
             again = standing.comes_back(self, job)
             await standing.wait_out(self, job)
+            job = standing.tried_out(self, job)
         upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
         number = 0
         failed: errors.IntermodalError | None = None

@@ -78,6 +78,23 @@ async def wait_out(caller: Caller, job: Job) -> None:
     await caller.sleep(seconds)
 
 
+def tried_out(caller: Caller, job: Job) -> Job:
+    """The job, as a trial where it is done to find out what its endpoint is like, or whether that is back, while
+    another route is left: then it is waited for less long, and streamed, so that a first word shows."""
+    name, world = job.endpoint.id, caller.world
+    finds_out = name == caller.exploring or world.upstreams.shut(name)
+    if not finds_out or caller.insist or not world.pay_twice or not _another(caller, name):
+        return job
+    chat = job.chat and msgspec.structs.replace(job.chat, stream=True)
+    return msgspec.structs.replace(job, trial=True, chat=chat)
+
+
+def _another(caller: Caller, name: str) -> bool:
+    """Whether a route is left that asks this endpoint nothing."""
+    calls = ({step.endpoint for step in route.steps if isinstance(step, Call)} for route in caller.others)
+    return any(name not in endpoints for endpoints in calls)
+
+
 def rather_elsewhere(caller: Caller, error: errors.IntermodalError, job: Job, decision: Decision) -> bool:
     """Whether another route is taken while this endpoint wants to be waited for. It is come back to if need be."""
     asked = error.retry_after if isinstance(error, errors.CallError) else None
@@ -85,8 +102,7 @@ def rather_elsewhere(caller: Caller, error: errors.IntermodalError, job: Job, de
         return False
     name = job.endpoint.id
     caller.world.upstreams.pause(name, caller.world.clock() + asked)
-    calls = ({step.endpoint for step in route.steps if isinstance(step, Call)} for route in caller.others)
-    return any(name not in endpoints for endpoints in calls)
+    return _another(caller, name)
 
 
 def decided(

@@ -137,10 +137,10 @@ class Upstreams:
         return breaker is not None and breaker.failures >= TRIPS
 
     def free(self, endpoint: str, now: float) -> bool:
-        """Nothing speaks against calling it right now."""
+        """Nothing speaks against calling it right now, and a call of it is no probe."""
         if not self._breakers and not self._paused:
             return True
-        return not (self.shut_for(endpoint, now) or self.paused_for(endpoint, now))
+        return not (self.shut(endpoint) or self.paused_for(endpoint, now))
 
     def begin(self, endpoint: str, host: str, now: float, *, again: bool) -> UpstreamCall:
         """A call begins. ``again``: it is a resend, which ``acquire`` has paid for, or which its host asked for."""

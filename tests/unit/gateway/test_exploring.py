@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -12,6 +13,7 @@ from tests.gates.upstreams import document, whole
 from tests.gates.wall import Play, Wall, refusal
 from tests.unit.gateway.house import House, priced, through_the_executor, until
 
+from intermodal.executor.upstream import TRIPS
 from intermodal.gateway.serving import Gateway
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
@@ -21,16 +23,18 @@ UNSURE = "speed = { overhead = [0.0001, 3.0, 6.0], decode = [10.0, 20.0, 1e6], p
 
 
 @contextmanager
-def served(way: str, folder: Path, monkeypatch: pytest.MonkeyPatch, new: bool, more: str = "") -> Iterator[House]:
-    """A gateway before a host that works and one that is ``new``, and works or does not."""
+def served(
+    way: str, folder: Path, monkeypatch: pytest.MonkeyPatch, new: Play | None, more: str = ""
+) -> Iterator[House]:
+    """A gateway before a host that works and one that is ``new``, and does so too, or fails in this way."""
 
     def before(gateway: Gateway) -> None:
         if way == "executor":
             through_the_executor(gateway)
 
     def play(model: str, number: int) -> Play:
-        if model == "new" and not new:
-            return refusal(503)
+        if model == "new" and new is not None:
+            return new
         return (whole if wall.hits[-1].body.get("stream") else document)("openai", WORDS)
 
     with Wall(play) as wall:
@@ -66,7 +70,7 @@ def asks(house: House, count: int) -> list[tuple[str, str]]:
 def test_a_few_requests_try_out_what_was_never_measured(
     way: str, works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with served(way, tmp_path, monkeypatch, works) as house:
+    with served(way, tmp_path, monkeypatch, None if works else refusal(503)) as house:
         found = asks(house, 7 * EXPLORED_EVERY)
         tried = [place for place, (_, notes) in enumerate(found) if "explores new:acme/new" in notes]
         assert 1 <= len(tried) <= EXPLORED_MOST
@@ -86,5 +90,68 @@ def test_a_few_requests_try_out_what_was_never_measured(
 def test_nothing_is_tried_out_where_the_config_says_so(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with served(way, tmp_path, monkeypatch, True, "explore = false\n") as house:
+    with served(way, tmp_path, monkeypatch, None, "explore = false\n") as house:
         assert {who for who, _ in asks(house, 3 * EXPLORED_EVERY)} == {"known:acme/known"}
+
+
+SILENT = Play((), end="stall")
+TRIAL = "[timeouts]\ntrial = 0.5\n"
+
+
+@pytest.mark.parametrize("way", ["lane", "executor"])
+def test_an_endpoint_that_is_tried_out_and_silent_is_not_waited_for_as_long_as_others(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(way, tmp_path, monkeypatch, SILENT, TRIAL) as house:
+        found = asks(house, 2 * EXPLORED_EVERY)  # each within the 60 s that this client waits
+        assert {who for who, _ in found} == {"known:acme/known"}
+        rows = [row for row in house.gateway.client.store.attempts(-1) if row.reservation.endpoint == "new:acme/new"]
+        assert rows and {row.outcome.error for row in rows if row.outcome} == {"unreachable"}
+
+
+@contextmanager
+def probed(way: str, folder: Path, monkeypatch: pytest.MonkeyPatch, first: list[Play], *hosts: str) -> Iterator[House]:
+    """A gateway before a model at these hosts, of which the first, the cheapest, plays ``first``."""
+
+    def play(model: str, number: int) -> Play:
+        return first[0] if model == hosts[0] else document("openai", WORDS)
+
+    with Wall(play) as wall:
+        path = folder / "intermodal.toml"
+        rows = [priced(host, wall.base_url, 1.0 + place) for place, host in enumerate(hosts)]
+        path.write_text("".join([TRIAL, *rows]))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        with House(before=through_the_executor if way == "executor" else None) as house:
+            house.http.event_hooks = {}  # the wall writes less than the document says
+            yield house
+
+
+@pytest.mark.parametrize("way", ["lane", "executor"])
+def test_a_probe_of_a_silent_endpoint_is_not_waited_for_as_long_as_others(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [refusal(502)]
+    with probed(way, tmp_path, monkeypatch, first, "first", "second") as house:
+        for _ in range(TRIPS):
+            assert house.chat(max_tokens=50).headers["x-intermodal-route"] == "second:cloud/strong"
+        first[:] = [SILENT]
+        upstreams = house.gateway.client.upstreams
+        until(lambda: not upstreams.shut_for("first:cloud/strong", time.monotonic()))
+        found = house.chat(max_tokens=50)
+        assert found.headers["x-intermodal-route"] == "second:cloud/strong"
+        assert found.headers["x-intermodal-attempts"] == "2", "it was asked whether it is back"
+
+
+@pytest.mark.parametrize("way", ["lane", "executor"])
+def test_a_probe_is_waited_for_as_long_as_any_call_where_no_other_route_is_left(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [refusal(502)]
+    with probed(way, tmp_path, monkeypatch, first, "first") as house:
+        for _ in range(TRIPS):
+            assert house.chat(max_tokens=50).status_code == 502
+        found_slow = document("openai", WORDS)
+        first[:] = [found_slow._replace(pieces=(1.5, *found_slow.pieces))]
+        upstreams = house.gateway.client.upstreams
+        until(lambda: not upstreams.shut_for("first:cloud/strong", time.monotonic()))
+        assert house.chat(max_tokens=50).status_code == 200

@@ -76,7 +76,8 @@ async def at(server: Server, job: Job, world: World, line: Line) -> Made:
 
 
 def _timeouts(job: Job, world: World) -> Timeouts:
-    return (world.timeouts or Timeouts()).as_said(job.endpoint.host.timeouts)
+    said = (world.timeouts or Timeouts()).as_said(job.endpoint.host.timeouts)
+    return said.on_trial() if job.trial else said
 
 
 def _server(host: Host, key: str) -> Server:

@@ -108,7 +108,7 @@ class Passage:
             return Failure(None, None)
         self._given = await self._admitted()
         self._asked.sent, self._asked.counted = 1, True
-        if not self._may_ask() or not self._noted():  # meanwhile another call may have become the probe
+        if not self._may_ask() or not self._noted():  # meanwhile it may have failed too often
             return Failure(None, self._given)
         self._planned()
         self._asks()
@@ -173,7 +173,8 @@ class Passage:
     # ---- both ----------------------------------------------------------------------------------
 
     def _may_ask(self) -> bool:
-        """The endpoint is not left alone."""
+        """The endpoint is not left alone, nor is this the call that finds out whether it is back, which is for the
+        executor: it is waited for less long."""
         return self._gateway.client.upstreams.free(self._way.endpoint.id, self._began)
 
     def _explores(self) -> bool:
