@@ -354,7 +354,7 @@ class Uncallable(NamedTuple):
     todo: str
 
 
-class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
+class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, weakref=True):
     """Every endpoint known, and the hosts the user consented to.
 
     ``version`` is the date of the snapshot. Consent is a fact of the config, not of a key in the

@@ -69,7 +69,7 @@ RULES: dict[str, Family] = {  # name -> function, fewest and most numbers, and w
 }
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=2_048)
 def image_tokens(rule: str, width: int, height: int, detail: str = "auto") -> Quantity:
     """Tokens of one picture of ``width`` x ``height`` pixels under a named rule.
 

@@ -62,7 +62,7 @@ TEMPLATE: tuple[float, float, float] = (1.0, 20.0, 40.0)  # start tokens, a temp
 REPAIR: tuple[float, float, float] = (0.0, 40.0, 120.0)  # the instruction of a repair call
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=2_048)
 def text_tokens(chars: int, size: int = 0, pretokens: int = 0) -> Quantity:
     """Tokens of ``chars`` characters in ``size`` bytes of UTF-8, when no vocabulary is at hand.
 

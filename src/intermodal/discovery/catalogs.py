@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.catalog.load import load_catalog, snapshot, with_found
 from intermodal.config import data_dir, snapshot_file
+from intermodal.latest import Latest
 
 if TYPE_CHECKING:
     from intermodal.catalog.found import FoundServer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.snapshot import Snapshot
     from intermodal.config import Config
 
-_KEPT = 16  # by the hosts that a policy allows besides
+KEPT = 16  # by the hosts that a policy allows besides
 
 
 class _Found(NamedTuple):
@@ -39,7 +40,7 @@ class Catalogs:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self._made: dict[tuple[str, ...], tuple[_Found, Catalog]] = {}
+        self._made: Latest[tuple[str, ...], tuple[_Found, Catalog]] = Latest("catalogs by allowed hosts", KEPT)
 
     def catalog(
         self, hosts: tuple[str, ...], config: Config, servers: tuple[FoundServer, ...], weights: frozenset[str]
@@ -66,7 +67,5 @@ class Catalogs:
             measured=found.measured, own_snapshot=published,
         )  # fmt: skip
         made = with_found(made, found.servers, user=config.hosts, measured=found.measured)
-        if len(self._made) >= _KEPT:
-            self._made.clear()
         self._made[hosts] = (found, made)
         return made

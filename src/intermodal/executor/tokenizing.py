@@ -18,6 +18,7 @@ from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.executor.transport import Server, Timeouts, Transport
 from intermodal.keys import find_key
+from intermodal.latest import Latest
 from intermodal.media.definitions import Definitions, definitions
 from intermodal.media.opened import Opened
 from intermodal.plans.facts import PartFacts
@@ -31,10 +32,8 @@ LEAST = 400  # characters: of a shorter text the range is narrow
 MOST = 4  # servers
 _LARGEST = 16 << 20  # bytes of a reply: ids of a text of megabytes
 
-_VAIN = 1024
-
-Counts = dict[tuple[str, str], int]  # tokenizer and SHA-256 of the text -> tokens
-Vain = dict[tuple[str, str], float]  # the same -> when it was asked in vain
+Counts = Latest[str, dict[str, int]]  # SHA-256 of a text -> tokenizer -> tokens
+Vain = Latest[tuple[str, str], float]  # tokenizer and SHA-256 -> when it was asked in vain
 
 
 async def counted(
@@ -50,7 +49,7 @@ async def counted(
 
     def wanted(endpoint: Endpoint, digest: str) -> bool:
         key = (endpoint.model.tokenizer, digest)
-        return key not in known and now - vain.get(key, -AGAIN) >= AGAIN
+        return endpoint.model.tokenizer not in known.get(digest, {}) and now - vain.get(key, -AGAIN) >= AGAIN
 
     long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= LEAST]
     texts = [(e, part) for e in servers for part in long if wanted(e, part.digest)]
@@ -60,9 +59,9 @@ async def counted(
         await _count(opened, texts, tooled, made, known, env)
         asked = [(e, part.digest) for e, part in texts]
         asked += [(e, made.facts.digest) for e in tooled if made is not None]
-        if len(vain) > _VAIN:
-            vain.clear()
-        vain |= {key: now for e, digest in asked if (key := (e.model.tokenizer, digest)) not in known}
+        for e, digest in asked:
+            if e.model.tokenizer not in known.get(digest, {}):
+                vain[e.model.tokenizer, digest] = now
     return _with_counts(opened, known)
 
 
@@ -77,7 +76,7 @@ async def _count(
     async def one(endpoint: Endpoint, part: PartFacts) -> None:
         found = await _asked(endpoint, opened.text(part.index), transport, env)
         if found is not None:
-            known[endpoint.model.tokenizer, part.digest] = found
+            _note(known, part.digest, endpoint, found)
 
     async def of_tools(endpoint: Endpoint) -> None:
         if tools is None:
@@ -87,7 +86,7 @@ async def _count(
         if whole is None or bare is None or whole < bare:
             return
         if whole > bare or endpoint.host.counts_text == "llama.cpp":  # older versions of vLLM do not look at tools here
-            known[endpoint.model.tokenizer, tools.facts.digest] = whole - bare
+            _note(known, tools.facts.digest, endpoint, whole - bare)
 
     try:
         with anyio.move_on_after(SECONDS):
@@ -101,21 +100,22 @@ async def _count(
             await transport.aclose()
 
 
+def _note(known: Counts, digest: str, endpoint: Endpoint, count: int) -> None:
+    known[digest] = {**known.get(digest, {}), endpoint.model.tokenizer: count}
+
+
 def _with_counts(opened: Opened, known: Counts) -> Opened:
     if not known:
         return opened
-    by_digest: dict[str, dict[str, int]] = {}
-    for (tokenizer, digest), count in known.items():
-        by_digest.setdefault(digest, {})[tokenizer] = count
     parts = tuple(
-        msgspec.structs.replace(part, tokens={**part.tokens, **by_digest[part.digest]})
-        if part.kind == "text" and part.digest in by_digest
+        msgspec.structs.replace(part, tokens={**part.tokens, **known[part.digest]})
+        if part.kind == "text" and part.digest in known
         else part
         for part in opened.facts.parts
     )
     tools = opened.facts.tools
-    if tools is not None and tools.digest in by_digest:
-        told = {name: count for name, count in by_digest[tools.digest].items() if name.startswith(_OWN)}
+    if tools is not None and tools.digest in known:
+        told = {name: count for name, count in known[tools.digest].items() if name.startswith(_OWN)}
         tools = msgspec.structs.replace(tools, rendered=told)
     made = copy.copy(opened)
     made.facts = msgspec.structs.replace(opened.facts, parts=parts, tools=tools)

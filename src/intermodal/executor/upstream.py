@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.catalog.nouns import Catalog, Shortcoming
+from intermodal.latest import Latest
 from intermodal.plans.facts import Facts
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
@@ -29,7 +30,7 @@ COOLDOWN = 5.0  # seconds between two probes of an endpoint that is down
 SHARE = 0.1  # resends that each call allows its host
 FLOOR = 2.0  # resends a second that are always allowed
 BURST = 10.0  # how many of these may be saved up: what a handful of calls side by side needs
-_LISTS = 256  # of tools, of which it is known who had no room for them
+LISTS = 256  # of tools, of which it is known who had no room for them
 MOST = 100.0  # how many of the share may be saved up
 
 
@@ -75,7 +76,7 @@ class Upstreams:
         self.learned: tuple[Shortcoming, ...] = ()
         self._suspected: dict[str, float] = {}  # endpoints of which something is suspected, and until when
         self.refusals = 0
-        self._overfull: dict[str, set[str]] = {}
+        self._overfull: Latest[str, frozenset[str]] = Latest("lists of tools that were too long", LISTS)
 
     # ---- what they turned out not to take ------------------------------------------------------
 
@@ -103,11 +104,9 @@ class Upstreams:
 
     def overfull(self, endpoint: str, tools: str) -> None:
         """It refused a request for its length that had these tools, by their digest."""
-        if len(self._overfull) >= _LISTS:
-            self._overfull.clear()
-        full = self._overfull.setdefault(tools, set())
-        self.refusals += endpoint not in full
-        full.add(endpoint)
+        before = self._overfull.get(tools, frozenset())
+        self.refusals += endpoint not in before
+        self._overfull[tools] = before | {endpoint}
 
     def with_refusals(self, facts: Facts) -> Facts:
         """Facts with who refused these tools before, for their length."""

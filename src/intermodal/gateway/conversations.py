@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from intermodal.asking import continued
 from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
-from intermodal.gateway.latest import Latest
+from intermodal.latest import Latest
 from intermodal.offload import is_long, offload
 from intermodal.planner.pin import answers_a_call
 from intermodal.request import Message, Policy, Request
@@ -24,7 +24,7 @@ from intermodal.request import Message, Policy, Request
 if TYPE_CHECKING:
     from intermodal.gateway.workers.table import Table
 
-_KEPT = 4096
+KEPT = 4096
 
 
 class Place(NamedTuple):
@@ -44,7 +44,7 @@ class Conversations:
     looked at for conversations that began elsewhere."""
 
     def __init__(self, shared: Table | None = None) -> None:
-        self._places: Latest[bytes, Place] = Latest(_KEPT)
+        self._places: Latest[bytes, Place] = Latest("where conversations were answered", KEPT)
         self._shared = shared
 
     async def placed(self, request: Request, owner: str) -> Request:

@@ -7,42 +7,36 @@ for who asked, until they give way to later ones or the server ends. Whole conve
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from intermodal.gateway.workers.table import Long, named
+from intermodal.latest import Latest
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.served import Refused
 
+KEPT, ROOM = 2048, 16 << 20  # items, and bytes of JSON of all of them
 MOST_FOUND = 16 << 20  # bytes of JSON that one request names: a name takes forty, and each time all of the item is read
 
 
 class Items:
     """The latest, so many and so many bytes of JSON together. ``shared``: what other workers know, and are told."""
 
-    def __init__(self, most: int = 4096, most_bytes: int = 32 << 20, *, shared: Long | None = None) -> None:
+    def __init__(
+        self, name: str = "items of answers", most: int = KEPT, room: int = ROOM, *, shared: Long | None = None
+    ) -> None:
         self._shared = shared
-        self._kept = OrderedDict[tuple[str, str], bytes]()
-        self._bytes = 0
-        self._most, self._most_bytes = most, most_bytes
+        self._kept: Latest[tuple[str, str], bytes] = Latest(name, most, room=room, size=lambda _, item: len(item))
 
     def keeper(self, owner: str) -> Callable[[Mapping[str, Any]], None]:
         """What keeps an item for whoever this is."""
 
         def keep(item: Mapping[str, Any]) -> None:
-            self._forget((owner, item["id"]))
             data = self._kept[owner, item["id"]] = dumps(item)
-            self._bytes += len(data)
             if self._shared is not None:
                 self._shared.put(named(owner, item["id"]), data)
-            while len(self._kept) > self._most or self._bytes > self._most_bytes:
-                self._forget(next(iter(self._kept)))
 
         return keep
-
-    def _forget(self, name: tuple[str, str]) -> None:
-        self._bytes -= len(self._kept.pop(name, b""))
 
     def found(self, owner: str, name: str) -> Any:
         """The item of an id; None where there is none, or it is somebody else's."""

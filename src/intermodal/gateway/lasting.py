@@ -14,7 +14,7 @@ from intermodal.client import AsyncClient
 from intermodal.errors import IntermodalError
 from intermodal.executor.transport import Transport
 from intermodal.executor.upstream import Upstreams
-from intermodal.gateway.latest import Latest
+from intermodal.latest import Latest
 from intermodal.plans.machine import Machine
 from intermodal.request import Policy
 from intermodal.telemetry.starting import started, wanted
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FRESH = 1.0  # seconds; weights that were pulled meanwhile are seen after that
 _GOOD = 10.0  # seconds for which what was seen does while it is looked again: servers may take seconds to answer
-_KEPT = 64  # by what was named: a client can name anything
+KEPT = 32  # by what was named: a client can name anything
 
 
 class _Held(NamedTuple):
@@ -49,7 +49,9 @@ class LastingClient(AsyncClient):
         self._look: asyncio.Task[None] | None = None
         self.remarks: list[str] = []  # what was asked for and is not so
         self._machines: tuple[float, tuple[str, ...], Machine] | None = None
-        self._catalogs: Latest[tuple[tuple[str, ...], tuple[str, ...]], _Held] = Latest(_KEPT)
+        self._catalogs: Latest[tuple[tuple[str, ...], tuple[str, ...]], _Held] = Latest(
+            "catalogs by what was named", KEPT
+        )
 
     @cached_property
     def telemetry(self) -> Signals | None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from intermodal.telemetry.plain import plain
+from intermodal.telemetry.plain import LONGEST, plain
 
 if TYPE_CHECKING:
     from intermodal.config_file import LogFormat, LogLevel
@@ -239,8 +239,15 @@ def _text(line: _Line, worker: int = 0) -> str:
     return " ".join([*words, it.id]) + "\n"
 
 
-@lru_cache(maxsize=256)
 def _word(text: str) -> str:
     """A client's words, as one. Most requests say the same."""
-    shown = plain(text)
+    return _short_word(text) if len(text) <= LONGEST else _as_one(plain(text))
+
+
+@lru_cache(maxsize=256)
+def _short_word(text: str) -> str:
+    return _as_one(plain(text))
+
+
+def _as_one(shown: str) -> str:
     return f'"{shown}"' if " " in shown else shown

@@ -9,7 +9,9 @@ request is planned by itself. Everything else that a plan depends on is part of 
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import NamedTuple
+from weakref import ref
 
 import msgspec
 from msgspec.structs import replace
@@ -19,28 +21,28 @@ from intermodal.client import plan_from
 from intermodal.content import BytesSource, Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing.answers import kind_of
 from intermodal.errors import IntermodalError
-from intermodal.gateway.latest import Latest
+from intermodal.latest import Latest
 from intermodal.offload import is_long, offload
 from intermodal.planner.case import question_of
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
 from intermodal.questions.words import asked
 
-_KEPT = 1024
+KEPT = 512
 _BITS = 5  # of a size that tell shapes apart: sixteen steps between two powers of two
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class _Known(NamedTuple):
-    catalog: Catalog  # held, so that its identity stays its own
+    catalog: ref[Catalog]  # not held: one is there for each model that anybody names
     plan: Plan | None  # None: each is planned by itself
 
 
 class Shapes:
-    """The latest thousand shapes. ``hits`` and ``misses`` count requests that have a shape."""
+    """The latest 512 shapes. ``hits`` and ``misses`` count requests that have a shape."""
 
     def __init__(self) -> None:
-        self._known: Latest[tuple[int, bytes], _Known] = Latest(_KEPT)
+        self._known: Latest[tuple[int, bytes], _Known] = Latest("plans by shape", KEPT)
         self.hits = 0
         self.misses = 0
 
@@ -59,17 +61,17 @@ class Shapes:
             return None
         key = (id(inputs.catalog), shape)
         known = self._known.get(key)
-        if known is None:
+        if known is None or known.catalog() is not inputs.catalog:
             self.misses += 1
             planned = await offload(long, _planned, inputs)
-            known = self._known[key] = _Known(inputs.catalog, planned)
+            known = self._known[key] = _Known(ref(inputs.catalog), planned)
         elif known.plan is not None:
             self.hits += 1
         return known.plan
 
 
 def _shape(inputs: Inputs) -> bytes | None:
-    """What the plan depends on; None for requests of more than words and such pictures."""
+    """A digest of what the plan depends on; None for requests of more than words and such pictures."""
     request = inputs.request
     said: list[object] = []
     pictured = False
@@ -101,11 +103,12 @@ def _shape(inputs: Inputs) -> bytes | None:
         )
     question = question_of(request)
     needs = (inputs.facts.question or sorted(asked(question))) if pictured else ()
-    return _encode((
+    shape = _encode((
         said, kind_of(question), needs, request.policy, request.output, request.sampling, request.tools,
         request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,
         inputs.statistics.epoch, inputs.as_of, inputs.facts.tools,
     ))  # fmt: skip
+    return blake2b(shape, digest_size=16).digest()
 
 
 def top(size: int) -> int:

@@ -22,7 +22,7 @@ from intermodal.wire.gemini_signature import of_calls, signature_of, signed
 if TYPE_CHECKING:
     from intermodal.gateway.workers.table import Long
 
-_KEPT, _BYTES = 8192, 32 << 20  # each call is kept under two names
+KEPT, ROOM = 4096, 8 << 20  # each call is kept under two names
 _ANY = "any"  # kept with the latest: of who has none nothing need be looked up
 
 
@@ -30,7 +30,7 @@ class Signatures:
     """The latest, so many and so many bytes together. ``shared``: what other workers know, and are told."""
 
     def __init__(self, shared: Long | None = None) -> None:
-        self._kept = Items(_KEPT, _BYTES, shared=shared)
+        self._kept = Items("signatures of calls", KEPT, ROOM, shared=shared)
 
     def keep(self, conversation: bytes, finished: Finished, owner: str) -> None:
         """Remember those of an answer. ``conversation``: its digest after that."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from hashlib import blake2b
 from threading import Lock
 from typing import Any
@@ -13,8 +12,9 @@ from intermodal.json_schema.budget import StepBudget
 from intermodal.json_schema.compiled import CompiledSchema, usable_schema
 from intermodal.json_schema.invalid import InvalidSchema
 from intermodal.json_schema.sizes import check_size
+from intermodal.latest import Latest
 
-MEMORY = 64 << 20  # bytes that all of them may come to hold
+MOST, MEMORY = 256, 64 << 20  # schemas, and bytes that all of them may come to hold
 _ENTRY = 4 << 10  # bytes of one besides its values
 
 
@@ -22,9 +22,9 @@ class SchemaCache:
     """Compiled schemas by their digest. The one that was not asked for the longest goes first."""
 
     def __init__(self, memory: int = MEMORY) -> None:
-        self._memory = memory
-        self._held = 0
-        self._by_digest: OrderedDict[bytes, CompiledSchema] = OrderedDict()
+        self._by_digest: Latest[bytes, CompiledSchema] = Latest(
+            "compiled schemas", MOST, room=memory, size=lambda _, made: made.memory + _ENTRY
+        )
         self._lock = Lock()
 
     def get(self, schema: Any, budget: StepBudget) -> CompiledSchema:
@@ -41,11 +41,7 @@ class SchemaCache:
                 return found
         made = usable_schema(schema, budget)
         with self._lock:
-            if digest not in self._by_digest:
-                self._by_digest[digest] = made
-                self._held += made.memory + _ENTRY
-            while self._held > self._memory and len(self._by_digest) > 1:
-                self._held -= self._by_digest.popitem(last=False)[1].memory + _ENTRY
+            self._by_digest[digest] = made
         return made
 
 

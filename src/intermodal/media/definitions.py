@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import msgspec
 
+from intermodal.latest import Latest
 from intermodal.media.pretokens import pretokens
 from intermodal.plans.facts import ToolFacts
 from intermodal.request import Tool
 
+KEPT, ROOM = 64, 16 << 20  # lists of tools, and bytes that all of them come to hold
+_READ = 6  # times the bytes of JSON are what was read of them
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,7 +34,14 @@ class Definitions(msgspec.Struct, frozen=True):
 
 def definitions(tools: tuple[Tool, ...]) -> Definitions:
     """Of the tools of a request. Made once for each list of tools: clients send the same one with every request."""
-    return _made(_encode(tools))
+    encoded = _encode(tools)
+    digest = hashlib.sha256(encoded).hexdigest()
+    found = _known.get(digest)
+    if found is None:
+        found = _made(encoded, digest)
+        with _lock:
+            _known[digest] = found
+    return found
 
 
 def named(tools: tuple[Tool, ...]) -> str:
@@ -39,8 +49,7 @@ def named(tools: tuple[Tool, ...]) -> str:
     return hashlib.sha256(_encode(tools)).hexdigest()
 
 
-@lru_cache(maxsize=64)
-def _made(encoded: bytes) -> Definitions:
+def _made(encoded: bytes, digest: str) -> Definitions:
     tools = msgspec.json.decode(encoded, type=tuple[Tool, ...])
     forms = tuple(
         {
@@ -51,7 +60,13 @@ def _made(encoded: bytes) -> Definitions:
     )
     text = "\n".join(json.dumps(form, ensure_ascii=False) for form in forms)
     facts = ToolFacts(
-        digest=hashlib.sha256(encoded).hexdigest(), chars=len(text), size=len(text.encode("utf-8", "replace")),
+        digest=digest, chars=len(text), size=len(text.encode("utf-8", "replace")),
         pretokens=pretokens(text),
     )  # fmt: skip
     return Definitions(text, forms, facts)
+
+
+_known: Latest[str, Definitions] = Latest(
+    "definitions of tools", KEPT, room=ROOM, size=lambda _, made: _READ * made.facts.size
+)
+_lock = Lock()

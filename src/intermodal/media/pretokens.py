@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+from intermodal.latest import Latest
+
 _PIECES = re.compile(r"[^\W\d_]+|\d|[^\w\s]+|_+|\n+")
 _LONG = 8  # letters of a word from which on it is likely more than one token
 _FOUR = 4  # letters of a further one
@@ -20,24 +22,22 @@ _WIDE = re.compile("[\u2e80-\U0010ffff]+")  # from here on a letter is a word of
 _PER_WIDE = 1.8
 
 
-_REMEMBERED = 1 << 14  # pieces
+REMEMBERED = 1 << 12  # pieces
 _LONGEST = 24  # letters of a piece that is remembered
 LONG = 32 << 10  # characters that are counted at once, in 3 ms or less; more is for a thread
 
 
-class _Weights(dict[str, float]):
+class _Weights(Latest[str, float]):
     """What pieces weigh. The common ones are looked up: a text has few of its own, and is counted on every request."""
 
     def __missing__(self, piece: str) -> float:
         weight = _weight(piece)
         if len(piece) <= _LONGEST:
-            if len(self) >= _REMEMBERED:
-                self.clear()
             self[piece] = weight
         return weight
 
 
-_weight_of = _Weights().__getitem__
+_weight_of = _Weights("weights of words", REMEMBERED).__getitem__
 
 
 def pretokens(text: str) -> int:

@@ -25,10 +25,12 @@ from intermodal.costing.native import Book, book_of
 from intermodal.costing.rates import HERE, Rates, dimensions, ideal, rates
 from intermodal.costing.siblings import informed
 from intermodal.errors import UsageError
+from intermodal.latest import Latest
 from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
 
 Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]
+SHAPES = 256  # of requests, of which it is remembered what the rules of endpoints left
 LISTED = 4  # ids a rejection names
 READS = TIERS.index("small")  # below it, an eye that nobody measured tells shapes and not letters
 BAND = 4  # the chosen one and three fallbacks
@@ -115,7 +117,8 @@ class Index:
         self._of_day: dict[str, list[Book]] = {}
         self._alike: dict[tuple[object, ...], Book] = {}
         self._informed: tuple[Statistics, Statistics] | None = None
-        self.survivors: dict[object, object] = {}  # request shape -> what the endpoint rules left (see search)
+        # What the endpoint rules left of a request's shape (see ``survivors.py``).
+        self.survivors: Latest[object, object] = Latest("endpoints left by shape", SHAPES)
 
     @cached_property
     def digest(self) -> str:

@@ -20,8 +20,6 @@ from intermodal.planner.index import JOBS, LISTED, Group, Job, tier_name
 from intermodal.planner.pages import is_scanned
 from intermodal.request import ScoresOutput
 
-MAX_SHAPES = 256
-
 
 class Refused(Struct, gc=False):
     """Endpoints kept out for one reason. ``miss`` says by how much, where that is a number; small is near."""
@@ -158,8 +156,6 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     kept = case.index.survivors
     found = kept.get(key)
     if not isinstance(found, Survivors):
-        if len(kept) >= MAX_SHAPES:
-            kept.clear()
         found = kept[key] = _apply(case, jobs)
     return found
 

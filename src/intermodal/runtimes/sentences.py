@@ -12,6 +12,8 @@ import heapq
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from intermodal.latest import Latest
+
 if TYPE_CHECKING:
     from intermodal.weights.gguf import GgufHeader
 
@@ -24,7 +26,7 @@ _WHOLE = (
     4,
 )  # tokenizer.ggml.token_type: UNKNOWN, CONTROL, USER_DEFINED; they are taken whole where they are written
 _BYTE = 6
-_KEPT = 200_000  # pieces whose ids are remembered
+WORDS, LONGEST = 1 << 13, 100  # words of each vocabulary whose ids are remembered, and their letters
 # Names for which llama.cpp swallows the blanks around special tokens: texts that have such tokens are not counted.
 _STRIPPING = re.compile(r"phi-?3|jina-v2|modern-?bert", re.IGNORECASE)
 
@@ -54,7 +56,7 @@ class Sentences:
         # No token goes on after a blank in its middle: then no merge crosses the start of a word.
         inner = any(BLANK in token.lstrip(BLANK) for token in tokens)
         self._words = None if inner else re.compile(f"{BLANK}*[^{BLANK}]+|{BLANK}+")
-        self._known: dict[str, list[int]] = {}
+        self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
 
     def _byte(self, value: int) -> int:
         found = self._ids.get(f"<0x{value:02X}>")
@@ -84,7 +86,7 @@ class Sentences:
             found = self._known.get(piece)
             if found is None:
                 found = self._merged(piece)
-                if len(self._known) < _KEPT and len(piece) < 100:
+                if len(piece) < LONGEST:
                     self._known[piece] = found
             ids += found
         return ids

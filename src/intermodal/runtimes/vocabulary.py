@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intermodal.errors import WeightsError
+from intermodal.latest import Latest
 from intermodal.runtimes import encodings, pieces, sentences
 from intermodal.runtimes.splits import DEFAULT, SPLITS, pre_tokenizer
 from intermodal.wire.template_marks import Marks, marks_of
@@ -37,6 +38,7 @@ _LONG = 4_000  # characters: a page of prose and more
 # Longer texts are estimated: counting 4 MB takes about two seconds.
 MAX_CHARS = 4_000_000
 
+TOLD, VAIN = 2048, 1024  # texts
 _COPY = ".vocabulary-2.json"  # the number goes up when building changes
 _WHOLE = (3, 4)  # tokenizer.ggml.token_type: CONTROL and USER_DEFINED, tokens such as <|im_start|> and <think>
 
@@ -48,8 +50,9 @@ class Vocabularies:
         self._weights = weights
         self._loaded: dict[str, Any] = {}
         self._broken: dict[str, Marks] = {}  # by tokenizer: what is broken up in texts for its model
-        self.told: dict[tuple[str, str], int] = {}  # tokenizer and SHA-256 of a text -> what its server counted
-        self.vain: dict[tuple[str, str], float] = {}  # the same -> when a server was asked and told nothing
+        # SHA-256 of a text -> tokenizer -> what its server counted; and when a server was asked and told nothing.
+        self.told: Latest[str, dict[str, int]] = Latest("counts of texts by servers", TOLD)
+        self.vain: Latest[tuple[str, str], float] = Latest("texts that servers did not count", VAIN)
 
     def names(self) -> tuple[str, ...]:
         """Tokenizers whose vocabulary is on this machine, and small enough to count every request with."""
@@ -138,11 +141,13 @@ class Vocabularies:
             return None
         made = definitions(tools)
         counts: dict[str, int] = {}
+        told = self.told.get(made.facts.digest, {})
         for name in (*self.names(), *sorted(filter(_countable, hosted))) if made.facts.chars >= _LONG else ():
-            key = (name, made.facts.digest)
-            found = self.told[key] if key in self.told else self.count(name, made.text)
+            found = told[name] if name in told else self.count(name, made.text)
             if found is not None:
-                counts[name] = self.told[key] = found
+                counts[name] = found
+        if not counts.keys() <= told.keys():
+            self.told[made.facts.digest] = {**told, **counts}
         return msgspec.structs.replace(made.facts, tokens=counts)
 
     def _load(self, tokenizer: str) -> Any:

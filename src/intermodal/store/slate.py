@@ -26,7 +26,7 @@ from intermodal.store.process import dead
 from intermodal.store.rows import Reservation, RunRow
 
 SLOTS = 8192
-SORTS = 8192  # kinds from which on they are begun anew, at the next moment in which nothing is on its way
+SORTS = 2048  # kinds from which on they are begun anew, at the next moment in which nothing is on its way
 # Seconds since the epoch, ids of attempt and run, number of the kind + 1 (0: free), which is written last: whoever is
 # killed while it writes leaves a slot that is free.
 _SLOT = struct.Struct("=d16s16sQ")

@@ -69,7 +69,7 @@ def test_the_latest_are_kept_so_many_and_so_many_bytes() -> None:
     with pytest.raises(Refused):
         few.finder("one")("a")
     assert few.finder("one")("c") == {"id": "c"}
-    small = Items(most_bytes=100)
+    small = Items(room=100)
     for name in ("a", "b", "b"):  # what is said again takes no room twice
         small.keeper("one")({"id": name, "text": "x" * 25})
     assert small.finder("one")("a") and small.finder("one")("b")

@@ -84,7 +84,7 @@ def test_the_cache_holds_so_much_and_no_more() -> None:
     cache = SchemaCache(memory=100_000)
     for number in range(200):
         cache.get({"enum": [number] * 20}, StepBudget(10_000))
-    assert 0 < len(cache._by_digest) < 20 and cache._held <= 100_000
+    assert 0 < len(cache._by_digest) < 20 and cache._by_digest.held <= 100_000
     first = cache.get({"enum": [1]}, StepBudget(10_000))
     budget = StepBudget(1_000)
     assert cache.get({"enum": [1]}, budget) is first and budget.spent < 10, "what is known is not compiled again"

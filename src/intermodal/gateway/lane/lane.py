@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
 
 from msgspec.structs import replace
 
@@ -33,13 +34,13 @@ from intermodal.gateway.lane.pipes import Pipes
 from intermodal.gateway.lane.reading import Chat
 from intermodal.gateway.lane.rows import Rows
 from intermodal.gateway.lane.tongues import TONGUES, Tongue
-from intermodal.gateway.lane.way import Means, Way, way_of
-from intermodal.gateway.latest import Latest
+from intermodal.gateway.lane.way import SAID, Means, Way, way_of
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.incoming import request_of
 from intermodal.keys import find_key
+from intermodal.latest import Latest
 from intermodal.offload import LONG, is_long, offload
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.machine import Machine
@@ -51,9 +52,12 @@ if TYPE_CHECKING:
     from intermodal.gateway.lasting import LastingClient
     from intermodal.gateway.serving import Gateway
 
-_WAYS = 4096
+WAYS, WAYS_ROOM = 1024, 32 << 20  # ways of shapes, and bytes that all of them come to hold
 _WORDS = 64 << 10  # bytes of a body besides its media: to count so many words takes 6 ms, and more is for a thread
-_POLICIES = 1024
+POLICIES = 512
+_WISHES = 1 << 10  # bytes of wishes that are remembered
+_A_SHAPE, _A_PART, _A_WAY = 1 << 10, 256, 8 << 10  # bytes of a shape, of each part of it, of a way
+_READ = 6  # times the bytes of JSON are what was read of them
 _JSON = "application/json"
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
@@ -62,7 +66,8 @@ class _Known(NamedTuple):
     """What was found out about a shape, and what it was found out with."""
 
     way: Way | None
-    catalog: Catalog
+    size: int  # bytes, about, of it and of the shape
+    catalog: ref[Catalog]  # not held: one is there for each model that anybody names
     machine: Machine
     epoch: int
     as_of: str
@@ -71,7 +76,7 @@ class _Known(NamedTuple):
     def holds(self, catalog: Catalog, client: LastingClient) -> bool:
         """Whether nothing changed since that a plan depends on."""
         return (
-            self.catalog is catalog and self.machine is client.machine and self.epoch == client.epoch
+            self.catalog() is catalog and self.machine is client.machine and self.epoch == client.epoch
             and self.as_of == client.today and self.refusals == client.upstreams.refusals
         )  # fmt: skip
 
@@ -95,8 +100,10 @@ class Lane:
         self.pipes = Pipes(gateway.outbox)
         self.rows = Rows(gateway.client)
         self._gateway = gateway
-        self._ways: Latest[tuple[object, ...], _Known] = Latest(_WAYS)
-        self._policies: Latest[tuple[object, ...], Policy] = Latest(_POLICIES)
+        self._ways: Latest[tuple[object, ...], _Known] = Latest(
+            "ways of chats by shape", WAYS, room=WAYS_ROOM, size=lambda _, known: known.size
+        )
+        self._policies: Latest[tuple[object, ...], Policy] = Latest("policies by wishes", POLICIES)
         self._measures = Measures(gateway.client)
 
     # ---- may it be taken? ----------------------------------------------------------------------
@@ -160,7 +167,8 @@ class Lane:
         policy = self._policies.get((chat.model, asked.head.wished, own))
         if policy is None:
             policy = tightened(policy_of(chat.model, client), wishes_of(asked.head.headers, chat.fields))
-            self._policies[chat.model, asked.head.wished, own] = policy
+            if len(own) <= _WISHES:
+                self._policies[chat.model, asked.head.wished, own] = policy
         if chat.stream and policy.streaming != "live":
             return None
         if asked.key.models or asked.key.policies:
@@ -201,7 +209,8 @@ class Lane:
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
         client.epoch = max(client.epoch, epoch)  # else all of this shape are planned until the next look
-        self._ways[ready.key] = _Known(way, catalog, machine, epoch, as_of, refusals)
+        size = _size(ready.chat, way)
+        self._ways[ready.key] = _Known(way, size, ref(catalog), machine, epoch, as_of, refusals)
         return way
 
     def _way(self, ready: Ready, inputs: Inputs, plan: Plan) -> Way | None:
@@ -273,6 +282,14 @@ class Lane:
     async def close(self) -> None:
         self.pipes.close()
         await self.rows.close()
+
+
+def _size(chat: Chat, way: Way | None) -> int:
+    """Bytes, about, that its shape and its way come to hold: of each message what a plan depends on, and what was said
+    besides the messages, tools above all, as it was written and as it was read."""
+    parts = chat.messages + len(chat.texts) + len(chat.pictures)
+    besides = sum(len(field) for name, field in chat.fields.items() if name not in SAID)
+    return _A_SHAPE + _A_PART * parts + besides + (_A_WAY + _READ * besides if way is not None else 0)
 
 
 def _read(asked: Asked, body: Body, tongue: Tongue, measures: Measures) -> Chat | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from sys import getsizeof
 from typing import TYPE_CHECKING
 
 from intermodal.asking import vocabularies
 from intermodal.catalog.nouns import Catalog
 from intermodal.costing.answers import kind_of
 from intermodal.gateway.lane.reading import Sizes
-from intermodal.gateway.latest import Latest
 from intermodal.gateway.shapes import top
+from intermodal.latest import Latest
 from intermodal.media.pretokens import pretokens
 from intermodal.planner.case import QUESTION_CHARS
 from intermodal.questions.words import asked
@@ -17,8 +18,10 @@ from intermodal.questions.words import asked
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient
 
-_KEPT = 1024
-_LONGEST = 8 << 10  # characters of a text that is remembered; all of them together are a few MiB
+KEPT = 1024
+_LONGEST = 8 << 10  # characters of a text that is remembered
+ROOM = 1 << 20  # bytes of all of them
+ASKED, ASKED_ROOM = 512, 512 << 10  # questions, and their bytes
 
 
 class Measures:
@@ -26,8 +29,12 @@ class Measures:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._known: Latest[str, Sizes] = Latest(_KEPT)
-        self._questions: Latest[tuple[str, bool], tuple[object, ...]] = Latest(_KEPT)
+        self._known: Latest[str, Sizes] = Latest(
+            "sizes of texts", KEPT, room=ROOM, size=lambda text, _: getsizeof(text)
+        )
+        self._questions: Latest[tuple[str, bool], tuple[object, ...]] = Latest(
+            "what questions ask for", ASKED, room=ASKED_ROOM, size=lambda key, _: getsizeof(key[0])
+        )
         self._catalog = Catalog()
         self._names: tuple[str, ...] = ()
 

@@ -7,6 +7,7 @@ executor does it; whatever is not in it goes through the executor.
 from __future__ import annotations
 
 import math
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -29,6 +30,7 @@ from intermodal.gateway.ledger.nouns import Claim, claim_of
 from intermodal.gateway.reply import lines_of
 from intermodal.gateway.told import headers_of
 from intermodal.gateway.unread import unheld, untold
+from intermodal.latest import Latest
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
 from intermodal.request import Request, TextOutput
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
 
 LONGEST = 600.0  # seconds that a whole answer may be waited for: what clients wait themselves
 _NOT_YET = math.nan
-_BILLS = 4096  # of plain counts that are remembered
-_SAID = ("messages", "system", "input")
+BILLS = 2048
+SAID = ("messages", "system", "input")
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 # Fields by which an answer has unseen tokens.
 _THINKING = ("reasoning", "reasoning_effort", "think", "thinking", "output_config")
@@ -131,7 +133,7 @@ class Way:
         self.about = dumps(about)[:-1]
         self.notes = tuple(map(for_clients, (*plan.notes, *chosen.warnings)))
         self._tariff = tariff
-        self._bills: dict[Usage, float | None] = {}
+        self._own = next(_numbers)
         self.limit = output_limit(step, inputs.request)
         # Nothing of what is said is kept: a way is of all chats of its shape.
         self._opening = Opening(endpoint, replace(inputs.request, messages=()), step, self.limit, chat.stream)
@@ -198,12 +200,15 @@ class Way:
         """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
         if work.megapixels or self._tariff:
             return bill(self.endpoint, usage, work, self._tariff, moment)
-        found = self._bills.get(usage, _NOT_YET)
+        key = (self._own, usage)
+        found = _bills.get(key, _NOT_YET)
         if found is _NOT_YET:
-            if len(self._bills) >= _BILLS:
-                self._bills.clear()
-            found = self._bills[usage] = bill(self.endpoint, usage, work, (), moment)
+            found = _bills[key] = bill(self.endpoint, usage, work, (), moment)
         return found
+
+
+_numbers = count()
+_bills: Latest[tuple[int, Usage], float | None] = Latest("bills of plain counts", BILLS)
 
 
 def way_of(
@@ -258,7 +263,7 @@ def way_of(
 
 def _says(name: str, request: Request, chat: Chat) -> bool:
     """Whether a field says anything. Hosts refuse lists of no tools, and settings of what is not there."""
-    if name in _SAID:
+    if name in SAID:
         return True
     said = bytes(chat.fields.get(name, b"null"))
     if name in _OF_TOOLS:
