@@ -1,4 +1,4 @@
-"""docs/reliability.md names the bounds on what a request can cost as the code has them."""
+"""docs/reliability.md names the bounds on what a request can cost, and on what is kept of it, as the code has them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,28 @@ from tests.gates.slow_inputs import OPERATORS
 
 from intermodal import offload
 from intermodal.config_file import Serve
-from intermodal.gateway import connection, counted, forms, items, tokens
+from intermodal.discovery import catalogs
+from intermodal.executor import upstream
+from intermodal.gateway import (
+    connection,
+    conversations,
+    counted,
+    forms,
+    items,
+    lasting,
+    planned,
+    shapes,
+    signatures,
+    tokens,
+)
+from intermodal.gateway.lane import lane, measures, way
+from intermodal.gateway.ledger import till
 from intermodal.gateway.messages import HttpLimits
+from intermodal.json_schema import cache
+from intermodal.media import definitions, pretokens
+from intermodal.planner import index
+from intermodal.runtimes import sentences, vocabulary
+from intermodal.store import slate
 from intermodal.wire import openai_works_served
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
@@ -34,16 +54,65 @@ BOUNDS = {
     "bytes of all bodies at once": f"{LIMITS.in_flight >> 20} MiB, else 503",
     "connections": f"{LIMITS.connections:,}, else 503",
 }
+# Tables of what clients make up, by their names: how many entries, and bytes of all of them.
+TABLES: dict[str, tuple[int, int | None]] = {
+    "plans by their ids": (planned.KEPT, planned.ROOM),
+    "plans that other workers know": (planned.KEPT, None),
+    "plans by shape": (shapes.KEPT, None),
+    "ways of chats by shape": (lane.WAYS, lane.WAYS_ROOM),
+    "policies by wishes": (lane.POLICIES, None),
+    "bills of plain counts": (way.BILLS, None),
+    "what claims draw from": (till.CLAIMS, None),
+    "sizes of texts": (measures.KEPT, measures.ROOM),
+    "what questions ask for": (measures.ASKED, measures.ASKED_ROOM),
+    "where conversations were answered": (conversations.KEPT, None),
+    "items of answers": (items.KEPT, items.ROOM),
+    "signatures of calls": (signatures.KEPT, signatures.ROOM),
+    "catalogs by what was named": (lasting.KEPT, None),
+    "catalogs by allowed hosts": (catalogs.KEPT, None),
+    "endpoints left by shape": (index.SHAPES, None),
+    "compiled schemas": (cache.MOST, cache.MEMORY),
+    "definitions of tools": (definitions.KEPT, definitions.ROOM),
+    "lists of tools that were too long": (upstream.LISTS, None),
+    "counts of texts by servers": (vocabulary.TOLD, None),
+    "texts that servers did not count": (vocabulary.VAIN, None),
+    "weights of words": (pretokens.REMEMBERED, None),
+    "tokens of words": (sentences.WORDS, None),
+}
+# The most results that functions remember (``functools.lru_cache``), "" of all that are not named here.
+FUNCTIONS = {
+    "": 2_048, "intermodal.catalog.families._row": 8_192, "intermodal.catalog.families._today": 8_192,
+    "intermodal.catalog.find._kind": 4_096,
+}  # fmt: skip
+
+
+def _rows(name: str) -> list[list[str]]:
+    table = re.search(rf"<!-- {name} -->\n(.*)<!-- /{name} -->", SECTION, re.S)
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()[2:]]
 
 
 def test_the_table_has_the_bounds_of_the_code() -> None:
-    table = re.search(r"<!-- request bounds -->\n(.*)<!-- /request bounds -->", SECTION, re.S)
-    assert table is not None
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].splitlines()[2:]]
+    rows = _rows("request bounds")
     assert {row[0]: row[1] for row in rows} == BOUNDS
     for _, _, where in rows:
         field = where.strip("`").removeprefix("[serve] ")
         assert field in Serve.__struct_fields__ or (Path(offload.__file__).parent / field).is_file(), where
+
+
+def test_the_page_has_every_table_of_what_clients_make_up() -> None:
+    rows, source = _rows("kept"), Path(offload.__file__).parent
+    shown = {name: (most, f"{room >> 10:,} KiB" if room else "") for name, (most, room) in TABLES.items()}
+    assert {row[0]: (int(row[1].replace(",", "")), row[2]) for row in rows} == shown
+    code = {path: path.read_text() for path in source.rglob("*.py") if path.name != "latest.py"}
+    made = re.compile(r"\b(?:Latest|Items|_Weights)\(\s*\"([^\"]+)\"|\bname: str = \"(items of answers)\"")
+    found = {"".join(name): path for path, text in code.items() for name in made.findall(text)}
+    assert found.keys() == TABLES.keys()
+    written = {row[0]: source / row[4].strip("`") for row in rows if row[0] != "tokens of words"}
+    assert written == {name: path for name, path in found.items() if name != "tokens of words"}
+    text = " ".join(SECTION.split())
+    assert f"{FUNCTIONS['']:,} results at most" in text and f"{max(FUNCTIONS.values()):,} names of models" in text
+    assert f"the slate names {slate.SORTS:,} kinds" in text
 
 
 def test_what_the_config_says_is_what_a_gateway_has_without_it() -> None:

@@ -13,11 +13,12 @@ from intermodal.gateway.ledger.books import Grant, Line
 from intermodal.gateway.ledger.nouns import PERIODS, Account, Claim, Period, Rate, VirtualKey, nano
 from intermodal.gateway.ledger.periods import span
 from intermodal.gateway.ledger.purse import Purse
+from intermodal.latest import Latest
 
 if TYPE_CHECKING:
     from intermodal.gateway.ledger.journal import Journal
 
-_CLAIMS = 256
+CLAIMS = 256
 QUIET_SECONDS = 60.0  # a lease nobody uses ends after this
 
 Part = tuple[Purse, int]
@@ -55,7 +56,7 @@ class Tab(NamedTuple):
     tpm: Purse | None
     counted: bool  # in tokens, by a budget or a rate
     priced: bool  # it has a budget in money
-    parts: dict[Claim, list[Part]]  # of the latest claims
+    parts: Latest[Claim, list[Part]]
 
 
 class Till:
@@ -84,8 +85,6 @@ class Till:
         if not self._limits:
             found = tab.parts.get(claim)  # shared by who claims the same: nobody changes it
             if found is None:
-                if len(tab.parts) >= _CLAIMS:
-                    tab.parts.clear()
                 found = tab.parts[claim] = self._parts(tab, claim, now)
             return found
         return self._parts(tab, claim, now)
@@ -142,7 +141,7 @@ class Till:
             tpm=tpm,
             counted=bool(budgets["tokens"]) or tpm is not None,
             priced=bool(budgets["usd"]),
-            parts={},
+            parts=Latest("what claims draw from", CLAIMS),
         )
 
     def _rates(self, name: str, rate: Rate, now: float) -> tuple[Purse | None, Purse | None]:
