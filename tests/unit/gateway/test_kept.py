@@ -26,11 +26,15 @@ from tests.gates.test_gateway_soak import PROTOCOLS, config
 from tests.gates.wall import Play, Wall, refusal
 from tests.unit.gateway.house import House
 
+from intermodal.catalog.load import snapshot
+from intermodal.catalog.nouns import Catalog
+from intermodal.config import snapshot_file
+from intermodal.gateway import lasting
 from intermodal.latest import Latest
 from intermodal.store.slate import SORTS
 
-ROUNDS = 5  # of requests that fill what is filled once ...
-MORE = 20  # ... and of those which nothing is to grow with
+ROUNDS = 3  # of requests that fill what is filled once ...
+MORE = 16  # ... and of those which nothing is to grow with
 LARGE = 64  # entries of a container that is new: instances have fewer attributes
 NEAR = """
 [hosts.near]
@@ -159,3 +163,15 @@ def test_functions_that_remember_their_results_remember_so_many(wide: House) -> 
                 most, kept = function.cache_info().maxsize, function.cache_info().currsize
                 where = f"{function.__module__}.{function.__qualname__}"
                 assert kept <= 8 if most is None else most <= FUNCTIONS.get(where, FUNCTIONS[""]), where
+
+
+def test_no_catalog_is_kept_for_what_was_planned_with_it(wide: House) -> None:
+    """A catalog is made for each model that anybody names, and takes a megabyte with all that planning finds in it."""
+    client = wide.gateway.client
+    known = [*snapshot(snapshot_file(client.env)).by_model][: 6 * lasting.KEPT]
+    for name in known:
+        for path in ("/v1/chat/completions", "/v1/explain"):
+            assert wide.http.post(path, json=CLIENTS["chat"].body(name, "hello", stream=False)).status_code < 500
+    gc.collect()
+    catalogs = [each for each in gc.get_objects() if isinstance(each, Catalog)]
+    assert lasting.KEPT // 2 < len(catalogs) < 2 * lasting.KEPT
