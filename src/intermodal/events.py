@@ -140,6 +140,7 @@ class Replanned(Value, tag_field="event", tag="replanned"):
         summary, loses, calls, sends: of what is done now, as the plan that was shown said them: in words; aspects; the
             operation and endpoint of each call; what leaves this machine, from what, to which host and zone, with what
             hosts may have got of it before.
+        verdict: whether a language model is enough for what is done now (``plans/verdict.py``).
     """
 
     step: str
@@ -154,6 +155,7 @@ class Replanned(Value, tag_field="event", tag="replanned"):
     loses: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     sends: tuple[dict[str, str], ...] = ()
+    verdict: str = ""
 
 
 class Rerouted(Value, tag_field="event", tag="rerouted"):
@@ -168,6 +170,7 @@ class Rerouted(Value, tag_field="event", tag="rerouted"):
     loses: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     sends: tuple[dict[str, str], ...] = ()
+    verdict: str = ""
 
 
 class Speech(Value):

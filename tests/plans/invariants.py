@@ -35,6 +35,7 @@ def plan_of(inputs: Inputs) -> Plan:
 def check(inputs: Inputs, made: Plan) -> None:
     """All of them, on the plan as it is."""
     same_bytes_again(inputs, made)
+    nothing_that_loses_what_is_needed_is_called_enough(made)
     for candidate in (made.chosen, *made.fallbacks, *frontier(inputs)):
         steps_can_run(inputs, candidate)
         last_step_answers(inputs, candidate)
@@ -43,6 +44,15 @@ def check(inputs: Inputs, made: Plan) -> None:
         all_that_leaves_is_said(inputs, candidate)
         within_limits(inputs, candidate)
     everyone_has_an_answer(inputs, made)
+
+
+def nothing_that_loses_what_is_needed_is_called_enough(made: Plan) -> None:
+    """The first line, the field of the plan and that of each route agree with what is lost."""
+    assert made.verdict.value == made.chosen.verdict
+    for route in (made.chosen, *made.fallbacks):
+        assert not route.lost or route.verdict in ("not_enough", "unknown"), f"{route.summary}: {route.verdict}"
+    said = "a language model is enough," in made.headline or "a language model would be enough" in made.headline
+    assert said == (made.verdict.value in ("enough", "enough_with_loss")), made.headline
 
 
 def same_refusal_again(inputs: Inputs, error: IntermodalError) -> None:

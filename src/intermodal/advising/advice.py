@@ -7,6 +7,7 @@ from typing import Literal
 from intermodal.advising.question import Owned, Volume
 from intermodal.advising.uses import UseName
 from intermodal.content import Value
+from intermodal.plans.verdict import Verdict
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect, Tier
 
@@ -136,7 +137,8 @@ class Advice(Value):
     """The answer.
 
     Attributes:
-        headline: the decision as a sentence. use, place, endpoint: of the route that decides.
+        headline: what kind of call it is, and the verdict in words. verdict: whether a language model is enough.
+        use, place, endpoint: of the route that decides.
         reason: why it is that. matters: what is said about labels, "" where they matter.
         kinds: every use that came into question. path: how the decision was come to.
         asked, assumed: what was stated, and what was not. sources: where the numbers come from.
@@ -163,6 +165,7 @@ class Advice(Value):
     as_of: str = ""
     catalog: str = ""
     beside: tuple[Advice, ...] = ()
+    verdict: Verdict = Verdict()
     version: int = ADVICE_VERSION
 
     @property

@@ -96,13 +96,14 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
     merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, made)) for kind in merged]
     return Advice(
         headline=best.headline,
+        verdict=best.verdict,
         use=decided,
         place=made.place,
         endpoint=made.endpoint,
         reason=_reason(question, decided, made, merged),
         matters=closeness(question, merged, decided, made),
         kinds=tuple(merged),
-        path=path(question, merged, decided, made),
+        path=path(question, merged, decided, made, best.verdict.value),
         break_even=break_even(question, next(kind for kind in merged if kind.use == decided), merged),
         asked=_asked(question),
         assumed=_assumed(question),

@@ -10,6 +10,7 @@ from intermodal.advising.question import SAID, Question
 from intermodal.advising.uses import TITLES, UseName
 from intermodal.content import Kind as Content
 from intermodal.plans.numbers import plain_money, plain_seconds
+from intermodal.plans.verdict import VerdictName
 
 CLOSE = 0.10  # of the objective's number: nearer than that, estimates do not tell two uses apart
 _ENDS: dict[UseName, str] = {
@@ -20,7 +21,9 @@ _ENDS: dict[UseName, str] = {
 }
 
 
-def path(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -> tuple[Fork, ...]:
+def path(
+    question: Question, kinds: list[Kind], decided: UseName, made: Offer, verdict: VerdictName
+) -> tuple[Fork, ...]:
     """The forks that lead to the decision."""
     if decided in _ENDS:
         return (_fork(WORDS, "no", _ENDS[decided], decided),)
@@ -38,7 +41,8 @@ def path(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -
             return (*found, _fork(WHOLE, "no", "nothing within these limits does", decided))
         return (*found, *_senses(kinds, decided))
     assert text is not None and text.best is not None
-    found.append(_fork(CARRIED, "yes", f"as {text.best.summary}"))
+    guessed = ", as far as the prompt tells what is needed (--prompt, --keep)" if verdict == "unknown" else ""
+    found.append(_fork(CARRIED, "yes", f"as {text.best.summary}{guessed}"))
     if decided in ("cascade", "llm"):
         return (*found, _fork(DETOUR, "yes", _cheaper(question, kinds, made), decided))
     found.append(_fork(DETOUR, "no", _dearer(question, text.best, made)))

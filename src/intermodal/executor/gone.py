@@ -32,4 +32,5 @@ class Gone:
                 told.append(send)
         return {
             "summary": route.summary, "loses": tuple(route.loses), "calls": calls_of(route), "sends": tuple(told),
+            "verdict": route.verdict,
         }  # fmt: skip

@@ -18,6 +18,7 @@ from intermodal.offload import dismantle
 from intermodal.plans.explain import explain as as_text
 from intermodal.plans.plan import Candidate, Plan, Rejected
 from intermodal.plans.rejections import folded
+from intermodal.plans.verdict import Verdict
 from intermodal.wire._json import dumps
 from intermodal.wire.advice import for_clients
 from intermodal.wire.served import Refused
@@ -86,6 +87,8 @@ def _told(plan: Plan) -> Plan:
     """The plan with what its sentences advise in words of whoever asked over HTTP. Names of files stay as they are."""
     return replace(
         plan,
+        headline=for_clients(plan.headline),
+        verdict=_verdict(plan.verdict),
         chosen=_route(plan.chosen),
         fallbacks=tuple(map(_route, plan.fallbacks)),
         outranked=tuple(replace(other, reason=for_clients(other.reason)) for other in plan.outranked),
@@ -96,6 +99,11 @@ def _told(plan: Plan) -> Plan:
 
 def _rejections(rows: tuple[Rejected, ...]) -> tuple[Rejected, ...]:
     return tuple(replace(row, reason=for_clients(row.reason)) for row in rows)
+
+
+def _verdict(made: Verdict) -> Verdict:
+    kept = made.keeps
+    return made if kept is None else replace(made, keeps=replace(kept, kept_out=for_clients(kept.kept_out)))
 
 
 def _route(route: Candidate) -> Candidate:

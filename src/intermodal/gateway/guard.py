@@ -20,8 +20,8 @@ _WISHED = "access-control-request-method"
 # Of an answer's headers those that a page's script may read besides the few that every script may.
 _SHOWN = ", ".join((
     "x-request-id", "retry-after", "x-should-retry", "idempotency-replayed",
-    *(f"x-intermodal-{name}" for name in ("plan", "route", "steps", "sends", "loses", "ignored", "cost", "attempts",
-                                        "max-tokens")),
+    *(f"x-intermodal-{name}" for name in ("plan", "route", "steps", "sends", "verdict", "loses", "ignored", "cost",
+                                        "attempts", "max-tokens")),
     *(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
 ))  # fmt: skip
 _REMEMBERED = "600"  # seconds for which a browser need not ask again whether it may

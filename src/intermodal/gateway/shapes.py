@@ -150,9 +150,12 @@ def _sized(inputs: Inputs, *, most: bool) -> Inputs:
 
 
 def _way(plan: Plan) -> object:
-    """All of a plan but its numbers."""
+    """All of a plan but its numbers. The headline is the verdict in words, with a price in some."""
+    verdict = plan.verdict
+    others = [other and (other.endpoint, other.summary) for other in (verdict.language_model, verdict.keeps)]
     return (
-        plan.headline, plan.policy_line, plan.notes, [_route(each) for each in (plan.chosen, *plan.fallbacks)],
+        verdict.value, verdict.parts, others, plan.policy_line, plan.notes,
+        [_route(each) for each in (plan.chosen, *plan.fallbacks)],
         [(each.rule, each.count, each.endpoints) for each in plan.rejected],
     )  # fmt: skip
 

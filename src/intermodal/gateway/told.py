@@ -39,8 +39,13 @@ def headers_of(
         "x-intermodal-sends": hosts(now.sends if now is not None else map(sent, chosen.sends)),
     }
     lost = ", ".join(now.loses if now is not None else chosen.loses)
-    unread = _short(sorted(set(ignored)))
-    return said | ({"x-intermodal-loses": lost} if lost else {}) | ({"x-intermodal-ignored": unread} if unread else {})
+    if plan.verdict.parts:  # of words alone there is nothing to judge
+        said["x-intermodal-verdict"] = (now.verdict if now is not None else "") or plan.verdict.value
+    if lost:
+        said["x-intermodal-loses"] = lost
+    if unread := _short(sorted(set(ignored))):
+        said["x-intermodal-ignored"] = unread
+    return said
 
 
 def hosts(sends: Iterable[Mapping[str, str]]) -> str:

@@ -36,6 +36,7 @@ from intermodal.planner.speech import load, needed, speaks
 from intermodal.planner.speech import memory as voice_memory
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.takes import named_texts, taken
+from intermodal.planner.verdict import name_of
 from intermodal.planner.way import TASK_OF, Conversions, Params
 from intermodal.planner.words import counted_by, strength, summary, tools_counted
 from intermodal.plans.plan import Candidate, Taken
@@ -113,6 +114,7 @@ class Builder:
             counted=self._counted(route, takes),
             lost=route.demand.lost,
             diverted=route.demand.diverted,
+            verdict=name_of(case, route),
             checks=(*before.checks, *self._checks(route, last)),
         )
 

@@ -22,14 +22,16 @@ from intermodal.planner.pin import pinned
 from intermodal.planner.remedies import remedy
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
+from intermodal.planner.verdict import verdict_of
 from intermodal.planner.voice import Voice
-from intermodal.planner.words import headline, joined, policy_line, told_needs
+from intermodal.planner.words import headline, policy_line, told_needs
 from intermodal.plans import numbers
 from intermodal.plans.facts import Facts, Outcome
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
 from intermodal.plans.rejections import folded
 from intermodal.plans.statistics import Statistics
+from intermodal.plans.verdict import joined
 from intermodal.request import TIERS, Request
 
 FALLBACKS = 3
@@ -246,12 +248,13 @@ def describe(decision: Decision) -> Plan:
         *decision.said,
         *found.search.kept_out(chosen),
         *floor_notes(case, decision.left, decision.settled, chosen),
-        *notes(case, chosen, head, found.routes),
+        *notes(case, chosen, head),
         *([note_of(decision.explored.endpoint.id)] if decision.explored is not None else ()),
     ]
+    verdict = verdict_of(case, chosen, found, decision.settled.floors.answer)
     made = Plan(
         id="",
-        headline=headline(case, chosen.assignment, chosen.endpoint),
+        headline=headline(case, chosen.assignment, chosen.endpoint, verdict),
         policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]),
         objective=case.policy.objective,
         chosen=head,
@@ -265,6 +268,7 @@ def describe(decision: Decision) -> Plan:
         as_of=case.as_of,
         explores=decision.explored.endpoint.id if decision.explored is not None else "",
         needs=told_needs(case),
+        verdict=verdict,
     )
     return msgspec.structs.replace(made, id=plan_id(made))
 

@@ -176,6 +176,11 @@ def _aspects(part: PartFacts, sound: Track, sight: Track) -> tuple[tuple[Aspect,
     return tuple(a for a in ASPECTS if a in kept), tuple(a for a in ASPECTS if a in there - kept)
 
 
+def text_loses(part: PartFacts) -> tuple[Aspect, ...]:
+    """What is lost of a film of which only what is said and what is written on the screen is kept."""
+    return _aspects(part, Track("heard" if part.channels else "silent"), Track("read"))[1]
+
+
 def _passage(case: Case, part: PartFacts, sound: Track, sight: Track) -> Passage:
     """Sound before pictures, as the blocks of text are put together by time anyway."""
     made: list[Piece] = []

@@ -8,16 +8,16 @@ from intermodal.costing.levels import HIGH
 from intermodal.planner.case import Case
 from intermodal.planner.demand import DEFAULT_ANSWER
 from intermodal.planner.routes import Route
-from intermodal.planner.words import NEEDED, joined
 from intermodal.plans.numbers import plain_seconds
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
+from intermodal.plans.verdict import joined
 from intermodal.request import DEFAULT_MAX_COST
 
 
-def notes(case: Case, chosen: Route, candidate: Candidate, routes: list[Route]) -> list[str]:
+def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     """In order of weight: losses, pages left out, prices, room, what is not used."""
-    found = [f"{warning}{_remedy(case, warning, routes)}" for warning in candidate.warnings]
+    found = [*candidate.warnings]
     if chosen.cost == math.inf:
         limit = case.policy.max_cost
         ends = f", so the default limit of ${limit:g} cannot be checked" if limit == DEFAULT_MAX_COST else ""
@@ -117,14 +117,3 @@ def _unverified(case: Case, candidate: Candidate) -> list[str]:
         if not (endpoint.evidence.checked and endpoint.model.evidence.checked) and endpoint.id not in found:
             found.append(endpoint.id)
     return [f"unverified: what the catalog says of {joined(found)} (intermodal models show)"] if found else []
-
-
-def _remedy(case: Case, warning: str, routes: list[Route]) -> str:
-    """Who would keep it, or that nobody reachable does. Only for what the question's words ask for."""
-    if not warning.startswith("loses ") or not warning.endswith(NEEDED):
-        return ""
-    aspect = warning.split(" ", 2)[1]
-    for route in routes:
-        if not any(aspect in way.loses for way in route.assignment.ways):
-            return f"; {route.endpoint.id} would keep it"
-    return "; no reachable endpoint would keep it"

@@ -41,7 +41,7 @@ from intermodal.planner.speech import best_voice, is_mute
 from intermodal.planner.survivors import Only, Refused, Survivors, members, rows
 from intermodal.planner.way import Conversions, Loss, Way
 from intermodal.planner.ways import ways
-from intermodal.planner.words import joined
+from intermodal.plans.verdict import joined
 
 ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
 

@@ -16,8 +16,18 @@ from intermodal.planner.way import Passage, Way
 from intermodal.plans import numbers
 from intermodal.plans.facts import MediumNeeds, PartFacts
 from intermodal.plans.plan import PartNeeds
+from intermodal.plans.verdict import (
+    Other,
+    Verdict,
+    joined,
+    lost,
+    lost_as_text,
+    maybe_needed,
+    needed_and_lost,
+    needed_beyond_text,
+)
 from intermodal.quantity import Quantity
-from intermodal.request import Aspect
+from intermodal.request import Aspect, Objective
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NATIVE: dict[Kind, str] = {
@@ -88,17 +98,6 @@ def tools_counted(count: int, tokens: Quantity, source: str, known: Tooling) -> 
     return f"{what}: {counted_by(tokens.basis, source)}; {taken}"
 
 
-def joined(names: list[str]) -> str:
-    """Names as a sentence has them.
-
-    >>> joined(["a", "b", "c"])
-    'a, b and c'
-    """
-    if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
 def summary(case: Case, assignment: Assignment) -> str:
     """The route in a few words."""
     if case.job == "transcribe":
@@ -120,37 +119,129 @@ def _tracks(way: Way) -> list[str]:
     return [f"{piece.title} shown" if piece.op == "frames" else _TRACKS[piece.op] for piece in shown]
 
 
-def headline(case: Case, assignment: Assignment, answering: Endpoint) -> str:
-    """What kind of call this is, and why: is a language model enough?"""
+def headline(case: Case, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
+    """What kind of call this is, and the verdict: is a language model enough?"""
     conversions = sum(_conversions(way, passage) for way in assignment.ways for passage in way.passages)
     after = f" after {number(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
-    if case.job == "transcribe":
-        return "no language model needed: speech recognition"
-    if case.job == "embed":
-        return f"no language model needed: an embedding model{after}"
-    if case.job == "draw":
-        seen = _seen(case, assignment)
-        return f"no language model needed: image generation{after}{f': {seen}' if seen else ''}"
-    if case.job == "speak":
-        return f"no language model needed: speech synthesis{after}"
-    if case.job == "score" and answering.model.output == ("embedding",):
-        return f"no language model needed: labels scored by an embedding model{after}"
     seen = _seen(case, assignment)
+    kind = _OTHER_KINDS.get(case.job, "")
+    if case.job == "score" and answering.model.output == ("embedding",):
+        kind = "labels scored by an embedding model"
+    if kind:
+        shown = f": {seen}" if seen and case.job == "draw" else ""
+        return f"no language model needed: {kind}{after}{shown}{_falls_short(verdict)}"
     if seen:
-        return f"multimodal call{after}: {seen}{_because(case, assignment)}"
+        return f"multimodal call{after}: {_beside(case, seen, verdict)}"
+    return f"LLM call{after}: {_alone(case, assignment, answering, verdict)}"
+
+
+_OTHER_KINDS: dict[str, str] = {
+    "transcribe": "speech recognition", "embed": "an embedding model", "draw": "image generation",
+    "speak": "speech synthesis",
+}  # fmt: skip
+
+
+def _alone(case: Case, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
+    """The verdict on a route whose last model is given text alone."""
     turned = [
         part
         for bundle, way in zip(case.bundles, assignment.ways, strict=True)
         if way.name != "native"
         for part in bundle.parts
     ]
-    if turned:
-        names = [part.name for part in sorted(turned, key=lambda part: part.index)]
-        verb = "become" if len(names) > 1 else "becomes"
-        enough = f"LLM call{after}: a language model is enough, {joined(names)} {verb} text first"
-    else:
-        enough = "LLM call: a language model is enough, text goes in and text comes out"
-    return f"{enough}{_no_matter(answering, turned)}"
+    names = [part.name for part in sorted(turned, key=lambda part: part.index)]
+    verb = "become" if len(names) > 1 else "becomes"
+    out = "speech" if case.output == "speech" else "text"
+    how = f"{joined(names)} {verb} text first" if names else f"text goes in and {out} comes out"
+    if verdict.value == "not_enough":
+        return f"a language model is not enough, {how}{_falls_short(verdict)}"
+    if verdict.value == "broader_needed":
+        eyes = joined(_describers(assignment))
+        return f"a language model alone is not enough, {_beyond(verdict)}; {eyes} sees it and puts it in words"
+    if verdict.value == "unknown":
+        return f"{_open(verdict)}; {how}, which loses {lost(verdict)}"
+    return f"a language model is enough, {how}{_given_up(verdict)}{_no_matter(answering, turned)}"
+
+
+def _beside(case: Case, seen: str, verdict: Verdict) -> str:
+    """The verdict on a route whose last model is given more than text."""
+    if verdict.value == "not_enough":
+        return f"{seen}, and this is not enough{_falls_short(verdict)}"
+    if verdict.value == "broader_needed":
+        return f"a language model is not enough, {_beyond(verdict)}; {seen}, which keeps it"
+    if verdict.value == "unknown":
+        gone = lost(verdict)
+        return f"{_open(verdict)}; {seen}, which {f'loses {gone}' if gone else 'keeps everything'}"
+    other = verdict.language_model
+    without = lost_as_text(verdict)
+    gone = f", though text would lose {without}, which the question does not seem to need" if without else ""
+    if other is None or other.kept_out:
+        why = f", but {other.kept_out}" if other is not None else ""
+        return f"a language model would be enough{gone}{why}; {seen}"
+    return f"a language model would be enough{gone}; {seen}, as {_preferred(case, other)}"
+
+
+def _preferred(case: Case, other: Other) -> str:
+    """Why a broader model answers where a language model would do."""
+    if case.named is not None:
+        return f"{case.policy.model} was named"
+    if other.endpoint and case.request.previous_endpoint:
+        return "the conversation stays where it is"
+    return f"that is {_BETTER[case.policy.objective]}"
+
+
+_BETTER: dict[Objective, str] = {
+    "default": "better by money and waiting", "cheapest": "cheaper", "fastest": "faster",
+    "best": "stronger, or as strong and keeps more",
+}  # fmt: skip
+
+
+def _open(verdict: Verdict) -> str:
+    """Why nobody can tell, and what to do about it."""
+    maybe = maybe_needed(verdict)
+    why = f"the question may need {maybe} (--keep tells)" if maybe else "it is not told what is needed (--keep tells)"
+    return f"whether a language model is enough is not known: {why}"
+
+
+def _beyond(verdict: Verdict) -> str:
+    return f"text would lose {needed_beyond_text(verdict)}"
+
+
+def _given_up(verdict: Verdict) -> str:
+    """What is lost that nobody seems to need."""
+    gone = lost(verdict)
+    return f"; {gone} {_are(gone)} lost, which the question does not seem to need" if gone else ""
+
+
+def _are(said: str) -> str:
+    """The verb behind a list of aspects: words, figures and speakers are many."""
+    many = " and " in said or "," in said or said.split(" ", 1)[0] in ("words", "figures", "speakers")
+    return "are" if many else "is"
+
+
+def _falls_short(verdict: Verdict) -> str:
+    """What is needed and lost, and what would keep it."""
+    gone = needed_and_lost(verdict)
+    if verdict.value != "not_enough":
+        return ""
+    return f"; {gone} {_are(gone)} needed and lost{_would_keep(verdict)}"
+
+
+def _would_keep(verdict: Verdict) -> str:
+    """The nearest route that keeps it, with its price and what it would take."""
+    other = verdict.keeps
+    if other is None:
+        return "; nothing that is known would keep it"
+    if not other.endpoint:
+        return f"; {other.kept_out}"
+    usd = f"${numbers.plain_money(other.cost.mid)}" if other.cost.known else "price unknown"
+    return f"; {other.endpoint} would keep it ({usd}){f', but {other.kept_out}' if other.kept_out else ''}"
+
+
+def _describers(assignment: Assignment) -> list[str]:
+    """Who looks at something for the model that answers."""
+    pieces = (piece for way in assignment.ways for passage in way.passages for piece in passage.pieces)
+    return list(dict.fromkeys(p.endpoint.id for p in pieces if p.op == "describe" and p.endpoint is not None))
 
 
 def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
@@ -211,16 +302,6 @@ def _shown(pairs: list[tuple[PartFacts, Passage]]) -> str:
     pages = [page for _, passage in pairs for piece in passage.pieces if piece.op == "render" for page in piece.pages]
     which = pages_title(tuple(pages)) if len(pairs) == 1 else f"{number(len(pages))} pages"
     return f"{'a picture' if len(pages) == 1 else 'pictures'} of {which}"
-
-
-def _because(case: Case, assignment: Assignment) -> str:
-    """The need that only a direct look serves, when one was noticed."""
-    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-        if way.name == "native" or way.pictures or "audio" in way.hands:
-            for aspect in (*case.policy.keep, *bundle.needs):
-                if aspect in way.keeps and aspect not in ("words", "timing"):
-                    return f"; text would lose its {aspect}"
-    return ""
 
 
 def warnings(case: Case, assignment: Assignment) -> tuple[str, ...]:

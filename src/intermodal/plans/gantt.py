@@ -25,7 +25,7 @@ class _Chart:
         self._timeline = timeline
         self._left = MARGIN + LABEL
         self._wide = self._left + AXIS + TAIL + MARGIN
-        self._title = drawing.wrapped(plan.headline, TITLE, (self._wide - 2 * MARGIN) / drawing.BOLD, 2)
+        self._title = drawing.wrapped(plan.headline, TITLE, (self._wide - 2 * MARGIN) / drawing.BOLD, 4)
         self._head = HEAD + TITLE_LINE * (len(self._title) - 1)
         self._bottom = self._head + ROW * len(timeline.rows)
         self._room = self._wide - 2 * MARGIN - 20

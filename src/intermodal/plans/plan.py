@@ -12,6 +12,7 @@ from intermodal.plans.facts import Facts, Need
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call, Check, Estimate, Step
+from intermodal.plans.verdict import Verdict, VerdictName
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
 
@@ -70,6 +71,7 @@ class Candidate(Value):
         takes: parts that reach the last endpoint without becoming text.
         checks: what is looked at after the last step, each with the price of its escalation.
         summary: the route in a few words ("transcript + picture as it is").
+        verdict: whether a language model is enough, as far as this route shows it.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Candidate(Value):
     counted: tuple[str, ...] = ()
     lost: int = 0
     diverted: int = 0
+    verdict: VerdictName = "enough"
 
     @property
     def last(self) -> Call:
@@ -155,7 +158,8 @@ class Plan(Value):
 
     Attributes:
         id: SHA-256 over the other fields (candidates by their own content ids), first 12 hex digits.
-        headline: what kind of call this is ("LLM call after two conversions") and why.
+        headline: what kind of call this is ("LLM call after two conversions"), and the verdict in words.
+        verdict: whether a language model is enough, what is needed and lost, and what would keep it.
         policy_line: the policy in words, as EXPLAIN prints it.
         inputs: digest of the planner's inputs. catalog: its version. statistics: its epoch.
         as_of: the date the plan was made for (prices are dated), ISO.
@@ -180,6 +184,7 @@ class Plan(Value):
     as_of: str = ""
     explores: str = ""
     needs: tuple[PartNeeds, ...] = ()
+    verdict: Verdict = Verdict()
 
     def svg(self, name: str = "") -> str:
         """The plan as a picture; see :func:`intermodal.plans.picture.svg`."""

@@ -23,7 +23,7 @@ def svg(advice: Advice, name: str = "") -> str:
         name: what ids and classes in it begin with; made from the advice when "".
     """
     head = drawing.wrapped(f"Decision: {headline(advice)}", 16, (WIDE - 2 * MARGIN) / drawing.BOLD, 2)
-    why = drawing.wrapped(f"because {advice.reason}. {advice.headline}.", SIZE, WIDE - 2 * MARGIN, 3)
+    why = drawing.wrapped(f"because {advice.reason}. {advice.headline}.", SIZE, WIDE - 2 * MARGIN, 5)
     top = MARGIN + 22 * len(head) + ROW * len(why) + 14
     path = len(advice.path) * (STEP + GAP) + STEP + 14
     label = [f"Label: {advice.matters}."] if advice.matters else []

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+from tests.unit.gateway.house import House
+from tests.unit.gateway.test_lane_beside import picture
 from tests.unit.plans.made import film
 
 from intermodal.events import Actual, Finished, Replanned, StepFinished, StepStarted
 from intermodal.gateway.told import Told, headers_of
+from intermodal.plans.verdict import Judged, Verdict
 
 AGAIN = Replanned(
     step="t1", reason="the transcript repeats itself", before="c0ffee", after="c1", endpoint="desk:a/b", plan="p2",
@@ -29,3 +34,24 @@ def test_what_was_done_instead_of_the_plan_is_told_and_its_calls_count() -> None
     assert head["x-intermodal-steps"] == "read embedded:a/ocr; generate desk:a/b"
     assert (head["x-intermodal-loses"], head["x-intermodal-sends"]) == ("tone", "desk")
     assert headers_of(plan)["x-intermodal-route"] == plan.chosen.endpoint
+
+
+@pytest.mark.usefixtures("either_way")
+def test_the_verdict_is_a_header_where_more_than_words_goes_in(house: House) -> None:
+    words = {"type": "text", "text": "What colour is the square?"}
+    for content, verdict in (([words, picture()], "broader_needed"), ("What colour is the sky?", None)):
+        tree = {"model": "auto", "messages": [{"role": "user", "content": content}]}
+        for more in ({}, {"stream": True}):
+            said = house.post("/v1/chat/completions", {**tree, **more})
+            assert said.status_code == 200, said.text
+            assert said.headers.get("x-intermodal-verdict") == verdict
+    told = house.post("/v1/explain", {"model": "auto", "messages": [{"role": "user", "content": [words, picture()]}]})
+    assert told.json()["plan"]["verdict"]["value"] == "broader_needed"
+
+
+def test_the_verdict_of_an_answer_is_that_of_the_route_which_answered() -> None:
+    judged = Verdict(value="broader_needed", parts=(Judged(title="film.mp4", needs=("tone",), as_text=("tone",)),))
+    plan = msgspec.structs.replace(film(), verdict=judged)
+    assert headers_of(plan)["x-intermodal-verdict"] == "broader_needed"
+    worse = msgspec.structs.replace(AGAIN, verdict="not_enough")
+    assert headers_of(plan, now=worse)["x-intermodal-verdict"] == "not_enough"

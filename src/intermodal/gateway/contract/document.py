@@ -101,6 +101,8 @@ HEADERS: Mapping[str, str] = {
     "x-intermodal-route": "who answered",
     "x-intermodal-steps": "the calls of the plan",
     "x-intermodal-sends": "hosts that content goes to, or `nothing`",
+    "x-intermodal-verdict": "whether a language model is enough: `enough`, `enough_with_loss`, `broader_needed`, "
+        "`not_enough`, `no_language_model` or `unknown`; where something besides words goes in",
     "x-intermodal-loses": "what the route loses",
     "x-intermodal-ignored": "fields of the request that are not understood, or that the host has no word for",
     "x-intermodal-max-tokens": "limit of the answer, where the key's budget has no room for the one that was asked for",

@@ -1,0 +1,216 @@
+"""What the verdict of a plan is made from: needs and losses of the parts, and the routes that were not taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from intermodal.catalog.nouns import Task
+from intermodal.content import Kind
+from intermodal.planner import rules
+from intermodal.planner.aspects import MUST_KEEP, figured_pages, lost, medium_of, pages_with_figures
+from intermodal.planner.assignment import Assignment, assign
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
+from intermodal.planner.demand import demand
+from intermodal.planner.footage import text_loses
+from intermodal.planner.index import Group
+from intermodal.planner.routes import Route, price, priced
+from intermodal.planner.search import Found
+from intermodal.planner.survivors import members
+from intermodal.planner.way import TEXT, Way, unread
+from intermodal.planner.words import summary
+from intermodal.plans.verdict import Judged, Other, Verdict, VerdictName, judge
+from intermodal.quantity import Quantity, exact, unknown
+from intermodal.request import ASPECTS, Aspect
+
+_AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}  # how media become text without an eye
+_NOT_ANSWERED = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
+_NEAREST = 4  # endpoints of each class that might keep more
+
+
+def verdict_of(case: Case, chosen: Route, found: Found, floor: int) -> Verdict:
+    """The verdict on the chosen route. ``floor``: of the answering endpoint, as it was settled."""
+    parts = judged(case, chosen.assignment)
+    value = judge(parts, answers=answers(case, chosen))
+    made = Verdict(value=value, parts=parts)
+    if value == "not_enough":
+        return Verdict(value=value, parts=parts, keeps=_keeping(case, chosen, found, floor))
+    if value in ("enough", "enough_with_loss") and is_broad(chosen.assignment):
+        return Verdict(value=value, parts=parts, language_model=_in_words(case, chosen, found))
+    return made
+
+
+def name_of(case: Case, route: Route) -> VerdictName:
+    """The verdict on any route in one word."""
+    return judge(judged(case, route.assignment), answers=answers(case, route))
+
+
+def answers(case: Case, route: Route) -> bool:
+    """A model answers in words, or picks among labels as one that writes does."""
+    return case.job not in _NOT_ANSWERED and route.endpoint.model.output != ("embedding",)
+
+
+def judged(case: Case, assignment: Assignment) -> tuple[Judged, ...]:
+    """Each bundle with what is needed of it and lost."""
+    if case.job == "transcribe":
+        return ()  # the words of a recording are all that is asked for
+    return tuple(_judged(case, bundle, way) for bundle, way in zip(case.bundles, assignment.ways, strict=True))
+
+
+def _judged(case: Case, bundle: Bundle, way: Way) -> Judged:
+    as_text = _as_text(bundle)
+    stated = set(case.policy.keep) & {*way.keeps, *way.loses, *as_text}
+    needs = stated | {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
+    return Judged(
+        title=bundle.title,
+        told=is_told(case, bundle),
+        needs=_ordered(needs),
+        unsure=_ordered(_unsure(case, bundle) - needs),
+        as_text=_ordered(as_text),
+        loses=_ordered(way.loses),
+        left_out=way.left_out,
+    )
+
+
+def _ordered(aspects: set[Aspect] | tuple[Aspect, ...]) -> tuple[Aspect, ...]:
+    return tuple(aspect for aspect in ASPECTS if aspect in aspects)
+
+
+def is_told(case: Case, bundle: Bundle) -> bool:
+    """Whether question or media tell what is needed of these parts.
+
+    A question that needs something needs that and not the rest. Where nobody could tell, a page of text and a picture
+    that was looked at say what they are about; a recording, a film and a page with figures may be wanted for more
+    than their words, and of a picture that nobody looked at nothing is known.
+    """
+    if case.asked.of(medium_of(bundle.parts[0])).needed or case.policy.keep or case.job == "score":
+        return True
+    if bundle.kind == "image":
+        return all(part.text_density.known for part in bundle.parts)
+    if bundle.kind == "document":
+        return all(figured_pages(part) or not pages_with_figures(part) for part in bundle.parts)
+    return False
+
+
+def _unsure(case: Case, bundle: Bundle) -> set[Aspect]:
+    """What the question may need of these parts."""
+    told = [case.asked.of(medium_of(bundle.parts[0]))]
+    told += [case.asked.of("pictures")] if bundle.compared else []
+    return {need.aspect for each in told for need in each.unsure} & set(bundle.needs)
+
+
+def _as_text(bundle: Bundle) -> set[Aspect]:
+    """What a language model would lose of these parts, whoever makes text of them."""
+    if bundle.kind == "video":
+        return {aspect for part in bundle.parts for aspect in text_loses(part)}
+    way = _AS_TEXT.get(bundle.kind)
+    if way is None:
+        return set()
+    return {aspect for part in bundle.parts for aspect in lost(way, part, compared=bundle.compared)}
+
+
+def is_broad(assignment: Assignment) -> bool:
+    """Something is seen or heard by a model that answers or describes, and not only turned into its words."""
+    return any(
+        way.hands - TEXT or any(piece.op == "describe" for passage in way.passages for piece in passage.pieces)
+        for way in assignment.ways
+    )
+
+
+# ---- routes that were not taken ------------------------------------------------------------------------
+
+
+def _in_words(case: Case, chosen: Route, found: Found) -> Other:
+    """The best route on which a language model answers from text, and keeps what is needed."""
+    for route in found.routes:
+        if route.demand.lost <= chosen.demand.lost and not is_broad(route.assignment):
+            return Other(
+                endpoint=route.endpoint.id, summary=summary(case, route.assignment), cost=_usd(route.numbers.cost)
+            )
+    for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
+        if not any(way.hands <= TEXT for way in choices):
+            verb = "transcribe" if bundle.kind in ("audio", "video") else "read"
+            return Other(endpoint="", summary="", kept_out=f"nothing reachable can {verb} {bundle.title}")
+    return Other(endpoint="", summary="", kept_out="no such route is open here")
+
+
+def _usd(cost: float) -> Quantity:
+    return exact(cost, "price list") if cost < math.inf else unknown("price not known")
+
+
+def _keeping(case: Case, chosen: Route, found: Found, floor: int) -> Other | None:
+    """The nearest route that would keep what is needed: the later a rule speaks against it, the nearer; then the
+    cheapest. Hosts without consent and weights that are not here are looked at, too."""
+    best: tuple[tuple[float, float, str], Other] | None = None
+    for group in case.index.groups:
+        ways = _keeping_ways(case, group, chosen, found)
+        if ways is None:
+            continue
+        assignment = assign(case, ways, case.book(group))
+        for rank, other in _priced(case, group, assignment, floor):
+            if best is None or rank < best[0]:
+                best = (rank, other)
+    return best[1] if best is not None else _elsewhere(case, chosen)
+
+
+def _elsewhere(case: Case, chosen: Route) -> Other | None:
+    """Hosts that are counted and not listed, as nobody consented to them, with models that take what is lost."""
+    pairs = zip(case.bundles, chosen.assignment.ways, strict=True)
+    wanted = {_TAKEN_BY[bundle.kind] for bundle, way in pairs if way.lost}
+    places = [
+        place for place in case.index.catalog.elsewhere if wanted <= {task for task, count in place.tasks if count}
+    ]
+    if not places or case.job != "generate":
+        return None
+    hosts = "one more host" if len(places) == 1 else f"{len(places):,} more hosts"
+    return Other(endpoint="", summary="", kept_out=f"models of {hosts} may keep it, and there is no consent for them")
+
+
+_TAKEN_BY: dict[Kind, Task] = {
+    "image": "image-text-to-text", "document": "image-text-to-text", "video": "image-text-to-text",
+    "audio": "audio-text-to-text", "text": "text-generation",
+}  # fmt: skip
+
+
+def _keeping_ways(case: Case, group: Group, chosen: Route, found: Found) -> tuple[Way, ...] | None:
+    """Ways that lose nothing needed, by which the parts could reach a class if nothing forbade it."""
+    if case.job not in group.jobs:
+        return None
+    picked: list[Way] = []
+    for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
+        able = [way for way in choices if way.hands - TEXT <= group.inputs and way.name != "read_along"]
+        seen = [unread(way, bundle) for way in able] if group.cannot_read else able
+        keeping = [way for way in seen if not way.lost and not set(case.policy.keep) & set(way.loses)]
+        if not keeping:
+            return None
+        picked.append(keeping[0])
+    return tuple(picked)
+
+
+def _priced(
+    case: Case, group: Group, assignment: Assignment, floor: int
+) -> Iterator[tuple[tuple[float, float, str], Other]]:
+    """Endpoints of a class with what this would cost there, and what keeps it out."""
+    needs = demand(case, group, assignment)
+    for endpoint in members(case, group, case.job, None)[:_NEAREST] or group.members[:_NEAREST]:
+        rates = case.rates(endpoint)
+        numbers = price(case, endpoint, group.remote, rates, needs)
+        reason = rules.of_endpoint(group, case.job, case) or _of_ways(case, group, assignment)
+        reason = reason or rules.of_route(priced(case, endpoint, group, rates, needs, numbers, floor), case)
+        rule, words = reason or ("", "")
+        kept_out = Other(
+            endpoint=endpoint.id, summary=summary(case, assignment), cost=_usd(numbers.cost), kept_out=words
+        )
+        yield (-rules.order(rule) if rule else -math.inf, numbers.cost, endpoint.id), kept_out
+
+
+def _of_ways(case: Case, group: Group, assignment: Assignment) -> rules.Reason | None:
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        reason = rules.of_way(group, way, bundle, case)
+        if reason is not None:
+            return reason
+    return None
+
+
+__all__ = ["answers", "is_broad", "is_told", "judged", "name_of", "verdict_of"]

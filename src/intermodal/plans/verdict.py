@@ -1,0 +1,170 @@
+"""Whether a language model is enough for a request: the first thing a plan says, in EXPLAIN, pictures, JSON, headers of
+the gateway and ``advise``.
+
+It follows from what the question needs and what is lost, never from what goes in. Two things are judged and told
+apart: what a *language model* would lose, to which media come as text that was extracted, read or transcribed; and what
+*this route* loses, whose model may see or hear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, get_args
+
+from intermodal.content import Value
+from intermodal.quantity import Quantity
+from intermodal.request import ASPECTS, Aspect
+
+VerdictName = Literal[
+    "enough", "enough_with_loss", "broader_needed", "not_enough", "no_language_model", "unknown"
+]  # fmt: skip
+VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
+MOST_NAMED = 4  # names in a sentence; of more, the first and how many others
+
+
+class Judged(Value):
+    """Parts that go the same way, and what the verdict is made from.
+
+    Attributes:
+        title: how a sentence calls them.
+        told: question or media tell what is needed of them; otherwise ``needs`` are guesses, and nothing is called
+            enough on their strength.
+        needs: aspects that the question cannot be answered without, or that must be kept as somebody stated. unsure:
+            those that it may need.
+        as_text: aspects that text of them does not carry, whoever extracts, reads or transcribes it.
+        loses: aspects that this route loses. left_out: their pages that it leaves out.
+    """
+
+    title: str
+    told: bool = True
+    needs: tuple[Aspect, ...] = ()
+    unsure: tuple[Aspect, ...] = ()
+    as_text: tuple[Aspect, ...] = ()
+    loses: tuple[Aspect, ...] = ()
+    left_out: int = 0
+
+    @property
+    def may_need(self) -> list[Aspect]:
+        """Of what text or this route loses, all that may be needed; () where it is known what is."""
+        gone = {*self.as_text, *self.loses}
+        return [aspect for aspect in ASPECTS if aspect in gone and (not self.told or aspect in self.unsure)]
+
+
+class Other(Value):
+    """A route that was not taken: of a language model where that would do, or one that keeps what is needed.
+
+    Attributes:
+        endpoint: who would answer, "" where there is nobody. summary: the route in a few words.
+        cost: USD; unknown where nobody knows the price.
+        kept_out: why it cannot be taken, in words; "" where it could.
+    """
+
+    endpoint: str
+    summary: str
+    cost: Quantity = Quantity()
+    kept_out: str = ""
+
+
+class Verdict(Value):
+    """Whether a language model is enough.
+
+    Attributes:
+        value: stable, for programs.
+            ``enough``: text keeps everything there is.
+            ``enough_with_loss``: text loses what the question does not seem to need.
+            ``broader_needed``: text loses what is needed, and this route keeps it, by a model that sees or hears.
+            ``not_enough``: this route loses what is needed.
+            ``no_language_model``: another kind of model does it (speech recognition, embeddings, speech, pictures).
+            ``unknown``: nobody can tell what is needed, and text loses something.
+        parts: the media; () where only words go in.
+        language_model: where a broader route was chosen though a language model would do, the route of that.
+        keeps: where something needed is lost, the nearest route that would keep it.
+    """
+
+    value: VerdictName = "enough"
+    parts: tuple[Judged, ...] = ()
+    language_model: Other | None = None
+    keeps: Other | None = None
+
+
+def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:
+    """The verdict on a route.
+
+    ``answers``: it takes a model that answers in words; a transcript or an embedding takes none.
+
+    >>> judge([Judged("photo.jpg", needs=("appearance",), as_text=("layout", "appearance"))])
+    'broader_needed'
+    >>> judge([Judged("photo.jpg", needs=("appearance",), as_text=("appearance",), loses=("appearance",))])
+    'not_enough'
+    """
+    if any(part.told and set(part.needs) & set(part.loses) for part in parts):
+        return "not_enough"
+    if not answers:
+        return "no_language_model"
+    if any(part.told and set(part.needs) & set(part.as_text) for part in parts):
+        return "broader_needed"
+    if any(part.may_need for part in parts):
+        return "unknown"
+    return "enough_with_loss" if any(part.as_text or part.loses or part.left_out for part in parts) else "enough"
+
+
+# ---- sentences ----------------------------------------------------------------------------------------
+
+
+def joined(names: Iterable[str]) -> str:
+    """Names as a sentence has them.
+
+    >>> joined(["a", "b", "c"])
+    'a, b and c'
+    """
+    every = list(names)
+    if len(every) > MOST_NAMED:
+        return f"{', '.join(every[: MOST_NAMED - 1])} and {len(every) - MOST_NAMED + 1} more"
+    return _all(every)
+
+
+def _all(every: Sequence[str]) -> str:
+    return " and ".join([", ".join(every[:-1]), every[-1]]) if len(every) > 1 else "".join(every)
+
+
+def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
+    """Aspects and whose they are: "tone of call.wav, layout and figures of report.pdf"; "" for none.
+
+    >>> aspects_of([("a.png", ["layout"]), ("b.png", ["layout"]), ("c.wav", [])])
+    'layout of a.png and b.png'
+    """
+    by_aspects: dict[tuple[Aspect, ...], list[str]] = {}
+    for title, aspects in pairs:
+        if some := tuple(aspects):
+            by_aspects.setdefault(some, []).append(title)
+    said = [f"{_all(some)} of {joined(titles)}" for some, titles in by_aspects.items()]
+    return ", ".join(said)
+
+
+def needed_and_lost(verdict: Verdict) -> str:
+    """What this route loses though it is needed."""
+    return aspects_of((part.title, _both(part.needs, part.loses)) for part in verdict.parts if part.told)
+
+
+def needed_beyond_text(verdict: Verdict) -> str:
+    """What a language model would lose though it is needed."""
+    return aspects_of((part.title, _both(part.needs, part.as_text)) for part in verdict.parts if part.told)
+
+
+def maybe_needed(verdict: Verdict) -> str:
+    """What the question may need, of what is lost here or would be lost by a language model."""
+    return aspects_of((part.title, part.may_need if part.told else ()) for part in verdict.parts)
+
+
+def lost(verdict: Verdict) -> str:
+    """All that this route loses."""
+    return aspects_of((part.title, part.loses) for part in verdict.parts)
+
+
+def lost_as_text(verdict: Verdict) -> str:
+    """All that a language model would lose."""
+    return aspects_of((part.title, part.as_text) for part in verdict.parts)
+
+
+def _both(some: Sequence[Aspect], others: Sequence[Aspect]) -> list[Aspect]:
+    return [aspect for aspect in some if aspect in others]

@@ -1,0 +1,196 @@
+"""Whether a language model is enough is told from what is needed and lost, and never from what goes in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from tests.plans import invariants, runner
+
+from intermodal.catalog.nouns import Elsewhere
+from intermodal.plans.explain import explain
+from intermodal.plans.facts import MediumNeeds, Need, QuestionFacts
+from intermodal.plans.plan import Plan
+from intermodal.plans.verdict import Verdict
+
+PHOTO = {"kind": "image", "name": "photo.jpg", "width": 1024, "height": 768, "density": 0.01}
+LETTER = {"kind": "image", "name": "letter.png", "width": 620, "height": 877, "density": 0.3}
+UNSEEN = {"kind": "image", "name": "unseen.jpg", "width": 1024, "height": 768}
+CALL = {"kind": "audio", "name": "call.wav", "seconds": 63}
+PAGE = {"number": 1, "width": 595, "height": 842, "chars": 1900}
+TEXT_PAGE = {"kind": "document", "name": "text.pdf", "pages": [{**PAGE, "figures": 0.0}]}
+CHART_PAGE = {"kind": "document", "name": "chart.pdf", "pages": [{**PAGE, "chars": 90, "figures": 0.6}]}
+FILM = {"kind": "video", "name": "film.mp4", "seconds": 30, "width": 640, "height": 360, "channels": 2, "density": 0.0}
+
+
+def planned(catalog: str, ask: str, *parts: dict[str, Any], consent: tuple[str, ...] = ("acme",), **more: Any) -> Plan:
+    case = {"catalog": catalog, "consent": list(consent), "ask": ask, "part": list(parts), **more}
+    return invariants.plan_of(runner.inputs_of(case))
+
+
+LOST = [
+    ("What colour is the car?", PHOTO, "appearance"),
+    ("Who is in the photo?", PHOTO, "appearance"),
+    ("Is the caller angry?", CALL, "tone"),
+    ("Which of the voices is louder?", CALL, "speakers"),
+    ("Which bar of the chart is highest?", CHART_PAGE, "figures"),
+    ("What are the columns of the table?", LETTER, "layout"),
+    ("How does the ball move, what motion is it?", FILM, "motion"),
+]
+
+
+@pytest.mark.parametrize(("ask", "part", "aspect"), LOST, ids=[aspect for _, _, aspect in LOST])
+def test_a_route_that_loses_what_is_asked_about_is_not_enough(ask: str, part: dict[str, Any], aspect: str) -> None:
+    made = planned("embedded", ask, part)
+    assert made.chosen.lost and made.verdict.value == made.chosen.verdict == "not_enough"
+    assert "is enough" not in made.headline and "not enough" in made.headline
+    assert aspect in made.verdict.parts[0].needs and aspect in made.verdict.parts[0].loses
+    assert f"{aspect} of {part['name']}" in made.headline or f"{aspect} and" in made.headline
+    assert explain(made).replace("\n", " ").startswith(made.headline[:60]), "it is the first thing that is said"
+
+
+@pytest.mark.parametrize(
+    ("catalog", "ask", "part", "aspect"),
+    [
+        ("acme", "What colour is the car?", PHOTO, "appearance"),
+        ("acme", "Is the caller angry?", CALL, "tone"),
+        ("omni", "How does the ball move, what motion is it?", FILM, "motion"),
+    ],
+)
+def test_a_model_that_sees_or_hears_keeps_what_a_language_model_would_lose(
+    catalog: str, ask: str, part: dict[str, Any], aspect: str
+) -> None:
+    made = planned(catalog, ask, part, consent=("acme", "omni"))
+    assert made.verdict.value == "broader_needed" and not made.chosen.lost
+    assert "a language model is not enough, text would lose" in made.headline and aspect in made.headline
+    assert made.headline.endswith("which keeps it")
+
+
+def test_a_language_model_that_is_told_what_another_sees_is_not_enough_alone() -> None:
+    made = planned("desk", "What colour is the car?", PHOTO)
+    assert [step.op for step in made.chosen.steps][:1] == ["describe"]
+    assert made.verdict.value == "broader_needed"
+    assert "a language model alone is not enough" in made.headline
+    assert "desk:llava/llava-7b sees it and puts it in words" in made.headline
+
+
+def test_where_a_language_model_would_do_it_is_said_though_a_broader_one_answers() -> None:
+    made = planned("acme", "What is the total of this invoice?", LETTER)
+    assert "goes in as a picture" in made.headline, "the broader route is the better one here"
+    other = made.verdict.language_model
+    assert made.verdict.value == "enough_with_loss" and other is not None
+    assert "a language model would be enough" in made.headline
+    assert other.endpoint and other.summary == "text read from the picture" and other.cost.known
+
+
+def test_what_is_lost_and_not_needed_is_named_in_the_first_line() -> None:
+    made = planned("embedded", "What does the caller say about the price?", CALL)
+    assert made.verdict.value == "enough_with_loss" and made.verdict.parts[0].needs == ("words",)
+    assert "a language model is enough" in made.headline
+    assert "speakers and tone of call.wav are lost, which the question does not seem to need" in made.headline
+
+
+@pytest.mark.parametrize("catalog", ["embedded", "acme"])
+@pytest.mark.parametrize("part", [CALL, UNSEEN, FILM], ids=["recording", "unseen picture", "film"])
+def test_a_question_that_names_nothing_makes_the_verdict_unknown_and_never_enough(
+    catalog: str, part: dict[str, Any]
+) -> None:
+    made = planned(catalog, "Hvad er det her?", part)
+    assert made.verdict.value == "unknown" and not made.verdict.parts[0].told
+    assert "not known" in made.headline and "is enough," not in made.headline
+
+
+@pytest.mark.parametrize(
+    ("needed", "unsure", "value"),
+    [
+        ("words", (), "enough_with_loss"),
+        ("words", ("tone",), "unknown"),
+        ("tone", (), "not_enough"),
+        ("tone", ("speakers",), "not_enough"),
+        ("words", ("timing",), "enough_with_loss"),  # which a transcript keeps
+    ],
+)
+def test_what_a_question_may_need_makes_it_unknown_where_text_loses_it(
+    needed: Any, unsure: tuple[Any, ...], value: str
+) -> None:
+    asked = MediumNeeds(
+        medium="audio", needed=(Need(aspect=needed),), unsure=tuple(Need(aspect=aspect, score=0.5) for aspect in unsure)
+    )
+    inputs = runner.inputs_of({"catalog": "embedded", "ask": "Hvad er det her?", "part": [CALL]})
+    facts = msgspec.structs.replace(inputs.facts, question=QuestionFacts(by="a model", media=(asked,)))
+    made = invariants.plan_of(msgspec.structs.replace(inputs, facts=facts))
+    assert made.verdict.value == value
+    assert (value == "unknown") == ("the question may need tone of call.wav" in made.headline)
+
+
+def test_what_somebody_stated_is_needed_and_known() -> None:
+    made = planned("acme", "Hvad er det her?", CALL, policy={"keep": ["tone"]})
+    assert made.verdict.value == "broader_needed" and made.verdict.parts[0].needs == ("tone",)
+
+
+@pytest.mark.parametrize(("ask", "part"), [("Hvad er det her?", TEXT_PAGE), ("Hvad er det her?", LETTER)])
+def test_a_page_of_text_tells_by_itself_that_its_words_are_needed(ask: str, part: dict[str, Any]) -> None:
+    assert planned("embedded", ask, part).verdict.value == "enough_with_loss"
+
+
+def test_words_alone_are_enough_for_a_language_model() -> None:
+    made = planned("all", "Write a haiku.", consent=("acme", "plain"))
+    assert made.verdict == Verdict(value="enough")
+
+
+@pytest.mark.parametrize("output", ["transcript", "embedding", "verbatim"])
+def test_what_another_kind_of_model_does_takes_no_language_model(output: str) -> None:
+    parts = [CALL] if output == "transcript" else []
+    made = planned("voices", "" if parts else "Hello.", *parts, output=output)
+    assert made.verdict.value == "no_language_model" and made.headline.startswith("no language model needed")
+
+
+def test_an_embedding_of_the_words_in_a_photo_is_not_enough_either() -> None:
+    made = planned("embedded", "", PHOTO, output="embedding")
+    assert made.verdict.value == "not_enough"
+    assert "appearance of photo.jpg is needed and lost" in made.headline
+
+
+# ---- what would keep it --------------------------------------------------------------------------------
+
+
+def test_what_would_keep_it_is_named_with_its_price_and_what_keeps_it_out() -> None:
+    made = planned("acme", "What colour is the car?", PHOTO, consent=())
+    other = made.verdict.keeps
+    assert other is not None and other.endpoint == "acme:acme/vista" and other.summary == "picture as it is"
+    assert other.cost.known and other.cost.mid > 0 and other.kept_out.startswith("no consent for host acme")
+    assert f"acme:acme/vista would keep it (${other.cost.mid:.3g}), but no consent for host acme" in made.headline
+
+
+def test_a_limit_that_keeps_it_out_is_said() -> None:
+    made = planned("acme", "What colour is the car?", PHOTO, policy={"max_cost": 0.0001, "max_cost_stated": True})
+    assert made.verdict.value == "not_enough" and made.verdict.keeps is not None
+    assert "(--max-cost)" in made.verdict.keeps.kept_out and "the limit is $0.0001" in made.headline
+
+
+def test_where_nobody_would_keep_it_that_is_said() -> None:
+    made = planned("desk", "Is the caller angry?", CALL)
+    assert made.verdict.keeps is None and made.headline.endswith("nothing that is known would keep it")
+
+
+def test_hosts_that_are_only_counted_may_keep_it() -> None:
+    inputs = runner.inputs_of({"catalog": "embedded", "ask": "Is the caller angry?", "part": [CALL]})
+    places = (
+        Elsewhere(host="far", tasks=(("audio-text-to-text", 2),)),
+        Elsewhere(host="deaf", tasks=(("text-generation", 9),)),
+    )
+    catalog = msgspec.structs.replace(inputs.catalog, elsewhere=places)
+    made = invariants.plan_of(msgspec.structs.replace(inputs, catalog=catalog))
+    assert made.headline.endswith("models of one more host may keep it, and there is no consent for them")
+
+
+# ---- everywhere the same ---------------------------------------------------------------------------------
+
+
+def test_programs_get_it_as_a_field_and_pictures_as_their_title() -> None:
+    made = planned("embedded", "What colour is the car?", PHOTO)
+    told = msgspec.json.decode(msgspec.json.encode(made))
+    assert told["verdict"]["value"] == "not_enough" and told["chosen"]["verdict"] == "not_enough"
+    assert told["verdict"]["parts"][0]["needs"] == ["appearance"]
+    assert f">{made.headline}</title>" in made.svg()
