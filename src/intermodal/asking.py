@@ -24,6 +24,7 @@ from intermodal.planner.index import needs_consent
 from intermodal.plans.plan import Inputs, SavedPlan
 from intermodal.plans.step import Call
 from intermodal.request import (
+    HOTTEST,
     ZONES,
     Aspect,
     EmbeddingOutput,
@@ -303,6 +304,11 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
         value = given.get(name)
         if value is not None and not (isinstance(value, int | float) and 0 <= value < math.inf):
             raise UsageError(f"{name}={value!r} is not a limit", todo="give a number of 0 or more")
+    for name, least, most in (("temperature", 0.0, HOTTEST), ("top_p", 0.0, 1.0), ("max_tokens", 1, math.inf)):
+        value = given.get(name)
+        if isinstance(value, int | float) and not least <= value <= most:
+            todo = f"give {least:g} to {most:g}" if most < math.inf else f"give {least:g} or more"
+            raise UsageError(f"{name}={value!r} is out of range", todo=todo)
     if isinstance(given.get("language"), str):
         given["language"] = languages.checked(given["language"])
     try:

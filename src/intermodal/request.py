@@ -24,6 +24,7 @@ ASPECTS: tuple[Aspect, ...] = (
 )  # fmt: skip
 Quality = Literal["low", "medium", "high"]  # of a picture that is drawn
 PictureFormat = Literal["png", "jpeg", "webp"]
+HOTTEST = 2.0  # temperature: the most that any protocol here has a meaning for
 DEFAULT_MAX_COST = 0.05  # USD per ask
 DEFAULT_TIME_VALUE = 0.002  # USD per second waited
 

@@ -52,6 +52,14 @@ def test_a_wrong_value_is_refused_where_it_is_given() -> None:
         asking.make_request("Hi", objective="luck")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("temperature", 99), ("temperature", -0.1), ("top_p", 1.1), ("max_tokens", 0)]
+)
+def test_a_setting_out_of_its_range_is_refused_where_it_is_given(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{name}={value} is out of range; give "):
+        asking.make_request("Hi", **{name: value})
+
+
 @pytest.mark.parametrize("name", ["max_cost", "deadline", "time_value"])
 @pytest.mark.parametrize("value", ["a lot", -1, float("nan"), float("inf")])
 def test_a_limit_that_is_no_number_is_refused_where_it_is_given(name: str, value: Any) -> None:

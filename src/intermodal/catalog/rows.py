@@ -397,7 +397,7 @@ def decode(data: Mapping[str, Any], cls: type[T], *, where: str, place: str) -> 
 
 def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigError:
     """msgspec's sentence in ours: which key, in which table, and what to do."""
-    from intermodal.catalog.wanted import is_for_secrets, place_of, wanted
+    from intermodal.catalog.wanted import in_toml, is_for_secrets, place_of, wanted
 
     text, _, path = message.partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
@@ -417,7 +417,7 @@ def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigEr
     todo = "correct it"
     if key[-1:] == ("key",):
         todo = "set an environment variable to the key, and name the variable as key_env"
-    return ConfigError(f"wrong value in {table}: {wanted(text, cls, path)}", where=where, todo=todo, key=key)
+    return ConfigError(f"wrong value in {table}: {in_toml(wanted(text, cls, path))}", where=where, todo=todo, key=key)
 
 
 def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:

@@ -16,6 +16,12 @@ _KEYS = ("sk-", "im-")  # what keys of hosts and our own begin with
 _WANTED = "wanted"  # in what a type's ``Meta`` has extra: what is wanted, in words that follow "must be"
 _BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
 
+# msgspec's names of types -> what a reader of TOML calls them.
+_TOML: Mapping[str, str] = {
+    "str": "a string in quotes", "int": "a whole number", "float": "a number", "bool": "true or false",
+    "array": "a list in brackets", "object": "a table", "date": "a date", "datetime": "a date", "time": "a time of day",
+}  # fmt: skip
+
 
 def place_of(path: str) -> tuple[str | int, ...]:
     """The steps of msgspec's path to a value, as far as it knows them: of a table with free names it says none."""
@@ -50,6 +56,15 @@ def wanted(text: str, cls: type[Any], path: str) -> str:
     return f"{text[:1].lower()}{text[1:]}"
 
 
+def in_toml(sentence: str) -> str:
+    """What ``wanted`` says of types, in words of TOML: it knows no ``null``, and lists are not arrays of a program."""
+    typed = re.fullmatch(r"expected `(.+?)`, got `(.+?)`", sentence)
+    if typed is None:
+        return sentence
+    expected = dict.fromkeys(_TOML.get(word, word) for word in typed[1].split(" | ") if word != "null")
+    return f"must be {' or '.join(expected)}, not {_TOML.get(typed[2], typed[2])}"
+
+
 def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]]:
     """What is wanted at ``key``, in words where its type has some, and the words that may stand there."""
     kinds: list[Any] = [inspect.type_info(cls)]
@@ -78,4 +93,4 @@ def _below(kind: Any, step: str | int) -> list[Any]:
     return []
 
 
-__all__ = ["is_for_secrets", "place_of", "said_again", "wanted"]
+__all__ = ["in_toml", "is_for_secrets", "place_of", "said_again", "wanted"]

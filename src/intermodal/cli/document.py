@@ -11,8 +11,11 @@ DOCUMENT_VERSION = 1
 
 
 def print_document(kind: str, body: Any) -> None:
-    """Print ``{"kind": "intermodal.<kind>", "version": 1, …body}`` as one indented document."""
-    plain = msgspec.to_builtins(body)
+    """Print ``{"kind": "intermodal.<kind>", "version": 1, …body}`` as one indented document.
+
+    Nouns in it have every field: a price of 0 is ``{"mid": 0.0}``, as a program reads it that adds prices up.
+    """
+    plain = msgspec.to_builtins(plainly(body))
     if isinstance(plain, dict):
         plain = {key: value for key, value in plain.items() if key not in ("kind", "version")}
     else:

@@ -21,14 +21,19 @@ from intermodal.wire.subtitles import subtitles
 MAX_JSON = 1 << 30  # bytes; a saved plan carries the bytes that came through standard input
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside the target and rename. Raises UsageError naming the path when that cannot be done."""
+def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write beside the target and rename. Raises UsageError naming the path when that cannot be done.
+
+    A new file may be read by whom the umask lets, as any that a program makes; a ``private`` one by its owner alone.
+    One that is replaced keeps its mode.
+    """
     target = path.resolve() if path.is_symlink() else path
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".intermodal-")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
+                os.fchmod(file.fileno(), _mode(target, private=private))
             os.replace(temporary, target)
         except BaseException:
             os.unlink(temporary)
@@ -39,13 +44,24 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from None
 
 
+def _mode(target: Path, *, private: bool) -> int:
+    try:
+        return target.stat().st_mode & 0o777
+    except FileNotFoundError:
+        if private:
+            return 0o600
+        umask = os.umask(0o077)  # there is no other way to ask for it
+        os.umask(umask)
+        return 0o666 & ~umask
+
+
 def write_json(path: Path, value: Any) -> None:
     """A noun as JSON. The file is its owner's only: it may hold what was asked."""
     try:
         encoded = msgspec.json.encode(value)
     except UnicodeEncodeError:
         raise UsageError("a file name here is not text, so it cannot be saved", todo="rename that file") from None
-    write_atomically(path, msgspec.json.format(encoded, indent=1) + b"\n")
+    write_atomically(path, msgspec.json.format(encoded, indent=1) + b"\n", private=True)
 
 
 def load_json(path: Path, cls: type[Any], version: int, *, what: str, todo: str) -> Any:

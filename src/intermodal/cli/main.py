@@ -126,6 +126,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (_ReaderLeft, BrokenPipeError):
         _drop_stdout()  # nothing more to say to a reader who left
         sys.exit(0)
+    except click.exceptions.NoArgsIsHelpError as error:  # nothing was wrong: the verbs of a group were asked for
+        click.echo(error.format_message())
+        sys.exit(0)
     except click.UsageError as error:
         _fail(errors.UsageError(_sentence(error)), as_json, hint=_help_hint(error))
     except click.ClickException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from intermodal.costing.drawn import QUALITIES
 from intermodal.errors import InputBroken, UsageError
 from intermodal.request import (
     ASPECTS,
+    HOTTEST,
     OBJECTIVES,
     TIERS,
     JsonOutput,
@@ -105,7 +107,7 @@ _SHARED = [
     click.option("--system", default="", metavar="TEXT", help="Instruction for the whole conversation."),
     click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N",
                  help="Most tokens to answer with."),
-    click.option("--temperature", type=click.FloatRange(min=0), default=None, metavar="T",
+    click.option("--temperature", type=click.FloatRange(0, HOTTEST), default=None, metavar="T",
                  help="Sampling temperature."),
     click.option("--seed", type=int, default=None, metavar="N", help="Seed of sampling, or of a picture."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
@@ -177,6 +179,7 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
     """Prompt and files as they were meant. ``ask --output transcript call.wav`` has no prompt, only a file."""
     if [prompt, *files].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for the prompt or for one file")
+    _check_order(prompt, files)
     if prompt and not files and (isinstance(output, TranscriptOutput) or _names_a_file(prompt)):
         if isinstance(output, TextOutput | JsonOutput) or (isinstance(output, SpeechOutput) and not output.verbatim):
             raise UsageError(
@@ -195,6 +198,27 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
         if not prompt:
             raise UsageError("standard input held no prompt", where="-", todo="pipe the question in")
     return prompt, files
+
+
+def _check_order(prompt: str, files: list[str]) -> None:
+    """Raise UsageError where the file comes first and the question behind it."""
+    if not files or not _names_a_file(prompt):
+        return
+    questions = [word for word in files if " " in word.strip() and "://" not in word and not _is_there(word)]
+    if questions:
+        question, others = questions[0], [word for word in files if word is not questions[0]]
+        raise UsageError(
+            f"is a file, and {question!r} is none: the question comes before the files",
+            where=prompt,
+            todo=f"write: intermodal ask {shlex.join([question, prompt, *others])}",
+        )
+
+
+def _is_there(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _names_a_file(word: str) -> bool:

@@ -63,6 +63,16 @@ def test_json_is_one_document_with_every_field(cli: Cli, fake: FakeHost) -> None
     assert "q-error" in document["analyze"]
 
 
+def test_json_keeps_zeros(cli: Cli, fake: FakeHost) -> None:
+    free = ServedRow(id="acme/free-70b", served_as="free", context=8192, input_mtok=0.0, output_mtok=0.0)
+    connect(fake, free)
+    for verb in ("explain", "ask"):
+        chosen = cli(verb, "How many?", "-m", "free-70b", "--json").document["plan"]["chosen"]
+        for estimate in (chosen["total"], chosen["steps"][-1]["estimate"]):
+            assert (estimate["cost"]["low"], estimate["cost"]["mid"], estimate["cost"]["high"]) == (0.0, 0.0, 0.0)
+        assert chosen["warnings"] == [], "what is empty is said, too"
+
+
 def test_explain_contacts_nobody_and_says_the_same_twice(
     cli: Cli, fake: FakeHost, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -91,9 +92,28 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_saved_file_is_its_owners_only(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "plan.json", b"x")
-    assert stat.S_IMODE((tmp_path / "plan.json").stat().st_mode) == 0o600
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_a_written_file_may_be_read_by_whom_the_umask_lets(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "plan.svg", b"<svg/>")
+        (written,) = save_derived(tmp_path / "out", (Derived(step="a", name="x", op="read", text="x"),))
+    finally:
+        os.umask(before)
+    assert (_mode(tmp_path / "plan.svg"), _mode(written)) == (mode, mode)
+
+
+def test_a_saved_plan_is_its_owners_only_and_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    write_json(path, Facts())
+    assert _mode(path) == 0o600
+    path.chmod(0o640)
+    write_json(path, Facts())
+    assert _mode(path) == 0o640
 
 
 def test_inputs_come_back_as_they_were_saved(tmp_path: Path) -> None:

@@ -60,6 +60,13 @@ def test_help_names_every_verb_and_every_exit_code(cli: Cli) -> None:
     assert all(f" {code}  " in out for code in codes | {0, 130})
 
 
+def test_no_verb_at_all_prints_the_help_line_by_line(cli: Cli) -> None:
+    done = cli()
+    assert (done.code, done.err) == (0, "")
+    assert done.out == cli("--help").out
+    assert done.out.count("\n") > 10
+
+
 @pytest.mark.parametrize("argument", ["--version", "--help"])
 def test_the_version_and_the_verbs_are_said_without_importing_anything_that_takes_its_time(argument: str) -> None:
     """So it starts at once; benchmarks/startup.py holds the number."""

@@ -189,9 +189,22 @@ def test_what_makes_no_sense_is_said_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+def test_a_question_behind_its_file_is_recognised(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("call.wav", "my notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(IntermodalError) as caught:
+        request("call.wav", "What is said?", "my notes.txt")
+    said = str(caught.value)
+    assert "call.wav: is a file, and 'What is said?' is none: the question comes before the files" in said
+    assert said.endswith("intermodal ask 'What is said?' call.wav 'my notes.txt'")
+    assert len(request("call.wav", "my notes.txt").messages[-1].parts) == 2, "a word that is a file may be a question"
+
+
 @pytest.mark.parametrize("words", [("--max-cost", "cheap"), ("--max-cost", "-1"), ("--max-cost", "nan"),
                                    ("--deadline", "soon"), ("--deadline", "inf"), ("--max-tokens", "0"),
-                                   ("--temperature", "-1"), ("--seed", "x"), ("--at-least", "huge")])  # fmt: skip
+                                   ("--temperature", "-1"), ("--temperature", "99"), ("--seed", "x"),
+                                   ("--at-least", "huge")])  # fmt: skip
 def test_numbers_that_are_none_are_refused_by_name(words: tuple[str, str]) -> None:
     with pytest.raises(click.BadParameter) as caught:
         request("q", *words)
