@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple
@@ -134,7 +135,7 @@ def reported_rows(servers: Sequence[FoundServer], own: Mapping[str, HostRow]) ->
             if elsewhere:  # whoever computes there is to be consented to by name, whatever is allowed here
                 forwards = row.discovery.forwards or f"{name}-elsewhere"
                 host = msgspec.structs.replace(here, id=forwards, zone="internet", name=f"{row.name}, passed on")
-            served = tuple(_served(row, model) for model in some.values())
+            served = _with_own_ids(tuple(_served(row, model) for model in some.values()), row.id)
             yield Reported(msgspec.structs.replace(host, models=served), server, some)
 
 
@@ -148,6 +149,17 @@ def _place(address: str) -> str:
     parts = urlsplit(address)
     here = zone_of(address) == "machine"
     return f"{parts.port}" if here else f"{(parts.hostname or '').replace(':', '.')}-{parts.port}"
+
+
+def _with_own_ids(rows: tuple[ServedRow, ...], host: str) -> tuple[ServedRow, ...]:
+    """Rows of which no two have one id: of files of one model, in several quantizations, each keeps its own name."""
+    times = Counter(row.id for row in rows)
+    return tuple(
+        row
+        if times[row.id] == 1 or _of_path(row.called) == row.called
+        else msgspec.structs.replace(row, id=f"{host}/{re.sub('[^a-z0-9._-]+', '-', _of_path(row.called).lower())}")
+        for row in rows
+    )
 
 
 def _served(row: HostRow, model: FoundModel) -> ServedRow:
@@ -177,11 +189,32 @@ def _tasks(model: FoundModel, kinds: Sequence[Kind]) -> tuple[Task, ...]:
 
 def plain_id(host: str, called: str, model: str = "") -> str:
     """``vendor/model`` for a model by its host's own name: one the catalog knows by that name, else the host's own."""
-    plain = re.sub(r"[^a-z0-9./_-]+", "-", (model or called).lower().removesuffix(":latest")).strip("-/")
+    name = model or _of_path(called)
+    plain = re.sub(r"[^a-z0-9./_-]+", "-", name.lower().removesuffix(":latest")).strip("-/")
     if "/" in plain:
         return plain
-    known = [id for id in shipped().models if id.rsplit("/", 1)[-1] == plain]
-    return known[0] if len(known) == 1 else f"{host}/{plain}"
+    for word in dict.fromkeys((plain, _QUANTIZED.sub("", plain) if name != called else plain)):
+        known = [id for id in shipped().models if id.rsplit("/", 1)[-1] == word]
+        if len(known) == 1:
+            return known[0]
+    return f"{host}/{plain}"
+
+
+# How the name of a file ends that says how its weights are written: -Q4_K_M, .IQ3_XS, -UD-Q2_K_XL, -f16.
+_QUANTIZED = re.compile(r"[-._](ud-)?(i?q\d(_[a-z0-9]+)*|b?f16|f32|fp\d+|mxfp4|int\d)$")
+_HUB = re.compile(r"(?:^|/)models--([^/]+?)--([^/]+)")  # a folder of Hugging Face's cache
+
+
+def _of_path(called: str) -> str:
+    """What a model is called whose server names it by the path of its file or folder; any other name as it is."""
+    path = called.replace("\\", "/")
+    if hub := _HUB.search(path):
+        return f"{hub[1]}/{hub[2]}"
+    is_file = path.lower().endswith(".gguf")
+    if not (is_file or re.match(r"\.{0,2}/|~/|[A-Za-z]:/", path)):
+        return called
+    last = path.rstrip("/").rpartition("/")[2]
+    return re.sub(r"(-\d{5}-of-\d{5})?\.gguf$", "", last, flags=re.IGNORECASE)
 
 
 # ---- endpoints --------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: boo
 
     ready, now = await readiness(gateway), time.time()
     client, known = gateway.client, books.every_key()
+    await client.known.look()  # an alias may name a model of a server of this machine
     named, found = await checking.names(client)
     found += [
         *checking.address(gateway),

@@ -100,14 +100,20 @@ def _each(per_million: float | None) -> str:
 def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
     """Names that are no models: ``auto``, policies, aliases; of them what the key may ask for."""
     config = gateway.client.config
-    taken = {kind for row in made if _chats(row) for kind in row["architecture"]["input_modalities"]}
-    kinds = [kind for kind in KINDS if kind in taken]
+    kinds: dict[str, list[Kind]] = {}
+    for field in ("input_modalities", "native_input_modalities"):
+        taken = {kind for row in made if _chats(row) for kind in row["architecture"][field]}
+        kinds[field] = [kind for kind in KINDS if kind in taken]
     some = {
         "object": "model", "created": 0, "owned_by": "intermodal",
-        "architecture": {"input_modalities": kinds, "native_input_modalities": kinds, "output_modalities": ["text"]},
+        "architecture": {**kinds, "output_modalities": ["text"]},
         "context_length": None, "pricing": None, "endpoints": [],
     }  # fmt: skip
     by_name = {name: row for row in made for name in (row["id"], *row["endpoints"])}
+    for meant in config.serve.aliases.values():  # an alias may name a model as shortly as a client may
+        for each in _known(gateway, meant):
+            if each.model.id in by_name:
+                by_name.setdefault(meant, by_name[each.model.id])
     names = {name: name for name in (AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO))}
     # An alias of a model takes and costs what that model does.
     return [
@@ -115,6 +121,14 @@ def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> lis
         for name, meant in (names | config.serve.aliases).items()
         if key.asks(name, meant, *([by_name[meant]["id"]] if meant in by_name else ()))
     ]
+
+
+def _known(gateway: Gateway, name: str) -> tuple[Endpoint, ...]:
+    """What a name stands for among what can be asked; () for what is none, or could be several."""
+    try:
+        return known(gateway.client.catalog, name) if not name.startswith(POLICY) and name != AUTO else ()
+    except UnknownModel:
+        return ()
 
 
 def _chats(row: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 _OWNER = "in the server's config"
+_ALIASES = f"; what else this name is to mean can be said in [serve.aliases] {_OWNER}"
 # An option -> what a client sets in its place, or what is to be set in the config.
 OPTIONS: Mapping[str, str] = {
     "at-least": "x-intermodal-at-least",
@@ -40,6 +41,8 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"--host (\S+)", r"intermodal hosts add \1"),
         (r"(intermodal (?:pull|eval|explain|keys \w+ \S+|hosts add \S+))(?: --[a-z-]+(?: [A-Z]+\b)?)+", r"\1"),
+        (r"(did you mean [^;]+\?) See intermodal models\b(?! \w)", rf"\1 See /v1/models{_ALIASES}"),
+        (r"(say which: .+)$", rf"\1{_ALIASES}"),
         (r"([Ss]ee):? intermodal models\b(?! \w)", r"\1 /v1/models"),
         (r"\(intermodal models(?: NAME)?\)", "(see /v1/models)"),
         (r"pass (?:a local file by its path|the path itself)", "send its bytes in the request"),
@@ -49,7 +52,9 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"--(at-least|language|objective) (?=[a-z]+\b)(?!out\b)", r"x-intermodal-\1: "),
     )
 )
-_OF_THE_COMMAND_LINE = re.compile(r"(?<![\w-])--[a-z]|intermodal models\b|local file by its path|the path itself")
+_OF_THE_COMMAND_LINE = re.compile(
+    r"say which: |(?<![\w-])--[a-z]|intermodal models\b|local file by its path|the path itself"
+)
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _QUOTED = re.compile(r'("[^"]*")')
 

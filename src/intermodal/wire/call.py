@@ -58,7 +58,10 @@ class WireVideo(Value, frozen=True, gc=False, tag_field="kind", tag="video"):
 
 
 class WireDocument(Value, frozen=True, gc=False, tag_field="kind", tag="document"):
-    """A PDF as it is. ``name`` is shown to the model where the wire says it; "" leaves it out."""
+    """A PDF as it is; of a client of ours also an office document, which is taken apart here.
+
+    ``name`` is shown to the model where the wire says it; "" leaves it out.
+    """
 
     data: bytes
     name: str = ""

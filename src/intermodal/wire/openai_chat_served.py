@@ -35,12 +35,12 @@ from intermodal.wire.held import unbase64
 from intermodal.wire.reading import (
     chosen,
     data_uri,
+    document_of,
     flag,
     functions,
     image_at,
     json_output,
     listed,
-    no_file,
     one_of,
     only,
     reading,
@@ -205,7 +205,8 @@ def _read_part(part: Any) -> WirePart:
     if kind == "input_video":
         return WireVideo(data=unbase64(part["input_video"]["data"]))
     if kind == "file":
-        return _read_file(part["file"])
+        file = part["file"]
+        return document_of(file.get("file_data"), file.get("filename"), file.get("file_id"))
     if kind == "document_url":
         found = data_uri(part["document_url"])
         if found is None:
@@ -221,13 +222,6 @@ def _read_part(part: Any) -> WirePart:
             return WireLink(of="video", url=part["video_url"]["url"])
         return WireVideo(data=found[1], media_type=found[0])
     raise ValueError(f"a part of type {shown(kind)} is not read here: there are {_PARTS}")
-
-
-def _read_file(file: Any) -> WirePart:
-    found = data_uri(text(file.get("file_data") or "", "file_data"))
-    if found is None or found[0] != "application/pdf":
-        raise no_file(file.get("file_id"))
-    return WireDocument(data=found[1], name=file.get("filename") or "")
 
 
 # ---- the reply ---------------------------------------------------------------------------------

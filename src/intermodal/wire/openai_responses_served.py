@@ -8,18 +8,17 @@ from typing import Any
 from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
 from intermodal.request import Sampling
 from intermodal.wire._json import dumps
-from intermodal.wire.call import ChatCall, WireAudio, WireDocument, WireLink, WireMessage, WirePart, WireText
+from intermodal.wire.call import ChatCall, WireAudio, WireLink, WireMessage, WirePart, WireText
 from intermodal.wire.fields import settings_of
 from intermodal.wire.held import unbase64
 from intermodal.wire.reading import (
     chosen,
-    data_uri,
+    document_of,
     flag,
     functions,
     image_at,
     json_output,
     listed,
-    no_file,
     reading,
     role_of,
     shown,
@@ -139,7 +138,4 @@ def _read_part(part: Any) -> WirePart:
         raise ValueError(f"a part of type {shown(kind)} is not read here: there are {_PARTS}")
     if part.get("file_url"):
         return WireLink(of="document", url=text(part["file_url"], "file_url"))
-    found = data_uri(text(part.get("file_data") or "", "file_data"))
-    if found is None or found[0] != "application/pdf":
-        raise no_file(part.get("file_id"))
-    return WireDocument(data=found[1], name=part.get("filename") or "")
+    return document_of(part.get("file_data"), part.get("filename"), part.get("file_id"))

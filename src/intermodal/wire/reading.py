@@ -167,6 +167,22 @@ def image_at(url: str, detail: Any = "auto") -> WirePart:
     return WireImage(data=found[1], media_type=found[0], detail=detail)
 
 
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+# What a document may be declared as. The bytes decide; clients that know no type say octet-stream.
+DOCUMENTS = frozenset({
+    "application/pdf", "application/octet-stream", f"{_OFFICE}wordprocessingml.document",
+    f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
+})  # fmt: skip
+
+
+def document_of(file_data: Any, name: Any, kept: Any = None) -> WireDocument:
+    """A file that OpenAI's clients send as a data URI. ``kept``: the id of one that is kept elsewhere instead."""
+    found = data_uri(text(file_data or "", "file_data"))
+    if found is None or found[0] not in DOCUMENTS:
+        raise no_file(kept)
+    return WireDocument(data=found[1], name=name or "")
+
+
 def media(media_type: str, data: bytes, name: str = "") -> WirePart:
     """Bytes of a type as the part they are."""
     kind = media_type.partition("/")[0]
@@ -178,7 +194,7 @@ def media(media_type: str, data: bytes, name: str = "") -> WirePart:
         return WireAudio(data=data, format="wav")
     if media_type in ("audio/mpeg", "audio/mp3"):
         return WireAudio(data=data, format="mp3")
-    if media_type == "application/pdf":
+    if media_type in DOCUMENTS:
         return WireDocument(data=data, name=name)
     raise ValueError(f"media of type {shown(media_type)} is not read here")
 
@@ -238,7 +254,8 @@ def json_output(form: Any) -> TextOutput | JsonOutput:
 
 
 def no_file(kept: Any) -> ValueError:
-    """What to say of a file that is no PDF, or is only named."""
+    """What to say of a file that is no document, or is only named."""
     if kept:
         return ValueError("file_id names a file that is kept elsewhere, and none is kept here: send it as file_data")
-    return ValueError("file_data is no PDF in a data URI (data:application/pdf;base64,…): send other files as text")
+    what = "file_data is no PDF, DOCX, PPTX or XLSX in a data URI (data:application/pdf;base64,…)"
+    return ValueError(f"{what}: send other files as text")

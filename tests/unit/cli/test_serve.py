@@ -18,6 +18,9 @@ from tests.unit.gateway.house import STRONG, config
 
 from intermodal.gateway.workers.listening import hindrance
 from intermodal.testing import FakeHost, Fault
+from intermodal.testing.doors import Held
+from intermodal.testing.engine import Engine
+from intermodal.testing.ollama_door import EmulatedOllama
 
 
 @pytest.fixture
@@ -230,6 +233,22 @@ def test_check_finds_what_can_never_be_with_its_line(
     assert text.code == 2 and "4 wrong in the config" in text.err
     assert str(path) in text.out and "https://chat.example.com" in text.out
     assert host.attempts == []
+
+
+def test_check_resolves_an_alias_of_a_model_that_a_server_of_this_machine_has(
+    host: FakeHost, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INTERMODAL_DISCOVERY")
+    with EmulatedOllama(Engine(host.base_url), (Held("talker"),)) as door:
+        text = (
+            f'[serve.aliases]\n"gpt-4o" = "talker"\n[discovery]\nusual_ports = false\naddresses = ["{door.address}"]\n'
+        )
+        (tmp_path / "found.toml").write_text(text)
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(tmp_path / "found.toml"))
+        done = cli("serve", "--port", "0", "--check", "--json")
+    assert done.code == 0, done.out
+    (alias,) = [each for each in done.document["asked_for"] if each["name"] == "gpt-4o"]
+    assert alias["answers"].endswith("/talker")
 
 
 def test_check_of_what_cannot_serve_is_one_document(host: FakeHost, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intermodal.catalog.found import FoundModel, Said, folded, root_of
+from intermodal.catalog.found import FoundModel, FoundServer, Said, folded, plain_id, reported_rows, root_of
 from intermodal.catalog.learned import Lesson, with_lessons
 from intermodal.catalog.nouns import Catalog
 from intermodal.catalog.shipped import known_hosts
@@ -98,3 +98,29 @@ def test_a_lesson_holds_for_a_build_and_without_one_for_some_days() -> None:
     kept = msgspec.structs.replace(lesson, build="0.12|aa|text+image")
     assert with_lessons(built, (kept,), "2027-11-20").endpoints[0].input == ("text",)
     assert with_lessons(built, (lesson,), "2026-11-02") is built
+
+
+@pytest.mark.parametrize(
+    ("called", "plain"),
+    [
+        ("/models/Qwen3-8B-Q4_K_M.gguf", "qwen/qwen3-8b"),
+        ("../SmolLM2-135M-Instruct.IQ3_XS.gguf", "huggingfacetb/smollm2-135m-instruct"),
+        ("C:\\llm\\Qwen3-8B-UD-Q2_K_XL-00001-of-00002.gguf", "qwen/qwen3-8b"),
+        ("/root/.cache/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/0123abc", "qwen/qwen3-8b"),
+        ("/data/models/Qwen3-8B/", "qwen/qwen3-8b"),
+        ("/models/own-thing-Q8_0.gguf", "llama.cpp/own-thing-q8_0"),
+        ("vendor/model", "vendor/model"),
+        ("llama3.2:3b", "llama.cpp/llama3.2-3b"),
+    ],
+)
+def test_a_model_that_its_server_calls_by_a_path_is_called_by_its_name(called: str, plain: str) -> None:
+    assert plain_id("llama.cpp", called) == plain
+
+
+def test_two_files_of_one_model_stay_two_models() -> None:
+    files = ("/m/Qwen3-8B-Q4_K_M.gguf", "/m/Qwen3-8B-Q8_0.gguf")
+    models = tuple(FoundModel(name=name, input=("text",)) for name in files)
+    server = FoundServer(address="http://127.0.0.1:8080", kind="llama.cpp", models=models)
+    (found,) = reported_rows((server,), {})
+    assert [row.id for row in found.row.models] == ["llama.cpp/qwen3-8b-q4_k_m", "llama.cpp/qwen3-8b-q8_0"]
+    assert [row.called for row in found.row.models] == list(files), "it is asked for as it calls itself"

@@ -367,6 +367,26 @@ def test_models_are_listed_with_what_they_take_and_cost(house: House) -> None:
     assert house.http.get("/v1/models/no/such").status_code == 404
 
 
+@pytest.mark.parametrize("name", ["claude-3-5-sonnet-latest", "gpt-4"])
+def test_who_asks_for_a_familiar_name_is_told_of_aliases(house: House, name: str) -> None:
+    found = house.chat("hello", model=name)
+    assert found.status_code == 404
+    assert "[serve.aliases]" in found.json()["error"]["message"]
+    assert "[serve.aliases]" not in house.chat("hello", model="frobnicate-zzz").json()["error"]["message"]
+
+
+def test_auto_takes_by_itself_what_a_model_that_can_be_asked_takes(house: House) -> None:
+    rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
+    native = {
+        kind
+        for row in rows.values()
+        if row["endpoints"] and "text" in row["architecture"]["native_input_modalities"]
+        for kind in row["architecture"]["native_input_modalities"]
+    }
+    assert set(rows["auto"]["architecture"]["native_input_modalities"]) == native
+    assert "document" not in native
+
+
 def test_an_alias_of_a_model_is_listed_as_what_it_stands_for(house: House) -> None:
     rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
     meant = {**rows["cloud/strong"], "id": "gpt-4o", "name": "gpt-4o"}

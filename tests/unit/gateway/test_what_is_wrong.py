@@ -94,7 +94,11 @@ def test_a_block_that_is_not_read_is_refused_before_its_own_vendor_is_asked(befo
 @pytest.mark.parametrize(
     ("sentence", "told"),
     [
-        ("did you mean a/b? See intermodal models", "did you mean a/b? See /v1/models"),
+        (
+            "did you mean a/b? See intermodal models",
+            "did you mean a/b? See /v1/models; what else this name is to mean can be said in [serve.aliases] in the "
+            "server's config",
+        ),
         ("name another model (intermodal models), or none", "name another model (see /v1/models), or none"),
         (
             "no consent for host openai: --host openai for this once, or intermodal hosts add openai; or name another "
