@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from intermodal.plans.svg import Drawing, shortened
+from intermodal.plans.svg import Drawing, width
 from intermodal.reports.bench import Level, Spread
 
-_WIDE, _LEFT, _RIGHT, _BAR, _GAP, _HEAD, _TITLE = 860, 300, 130, 16, 5, 46, 34
+_ROOM, _RIGHT, _BAR, _GAP, _HEAD, _TITLE = 430, 130, 16, 5, 46, 34  # _ROOM: of the longest bar
+_SIZE = 11.0  # of labels
 _COLOURS = ("took", "maybe", "away", "good", "warn", "planned")
 
 
@@ -19,7 +20,8 @@ def picture(levels: Sequence[Level]) -> str:
         ("tokens a second of all together, more is better", "/s", _throughput),
     ]
     high = _HEAD + len(panels) * (_TITLE + len(levels) * (_BAR + _GAP) + 10)
-    drawing = Drawing("bench", _WIDE, high)
+    left = 24 + max((width(_label(level), _SIZE) for level in levels), default=0.0)  # labels are whole
+    drawing = Drawing("bench", left + _ROOM + _RIGHT, high)
     drawing.text(16, 28, "Compared on one request", "ink bold", size=16)
     names = list(dict.fromkeys(level.endpoint for level in levels))
     top = float(_HEAD)
@@ -28,7 +30,8 @@ def picture(levels: Sequence[Level]) -> str:
         top += _TITLE
         most = max((_top(figure(level)) for level in levels), default=0.0) or 1.0
         for level in levels:
-            _bar(drawing, level, figure(level), most, top, unit, _COLOURS[names.index(level.endpoint) % len(_COLOURS)])
+            colour = _COLOURS[names.index(level.endpoint) % len(_COLOURS)]
+            _bar(drawing, level, figure(level), most, (left, top), unit, colour)
             top += _BAR + _GAP
         top += 10
     said = "\n".join(
@@ -47,17 +50,22 @@ def _top(spread: Spread) -> float:
     return max(spread.median or 0.0, spread.high or 0.0)
 
 
-def _bar(drawing: Drawing, level: Level, seen: Spread, most: float, top: float, unit: str, colour: str) -> None:
-    room = _WIDE - _LEFT - _RIGHT
-    label = shortened(f"{level.endpoint} x{level.concurrency}", 11, _LEFT - 30)
-    drawing.text(_LEFT - 8, top + 12, label, "soft", size=11, end="end")
+def _label(level: Level) -> str:
+    return f"{level.endpoint} x{level.concurrency}"
+
+
+def _bar(
+    drawing: Drawing, level: Level, seen: Spread, most: float, at: tuple[float, float], unit: str, colour: str
+) -> None:
+    left, top = at
+    drawing.text(left - 8, top + 12, _label(level), "soft", size=_SIZE, end="end")
     if seen.median is None:
-        drawing.text(_LEFT, top + 12, "nothing seen", "soft", size=11)
+        drawing.text(left, top + 12, "nothing seen", "soft", size=11)
         return
     drawing.open(f"{level.endpoint}, {level.concurrency} at once: {seen.median:.3g} {unit}")
-    drawing.rect((_LEFT, top, max(1.0, room * seen.median / most), _BAR), colour, radius=2)
+    drawing.rect((left, top, max(1.0, _ROOM * seen.median / most), _BAR), colour, radius=2)
     low, high, middle = seen.low or 0.0, seen.high or 0.0, top + _BAR / 2
     if high > low:
-        drawing.path(f"M{_LEFT + room * low / most:.1f} {middle:.1f}H{_LEFT + room * high / most:.1f}", "edge line")
+        drawing.path(f"M{left + _ROOM * low / most:.1f} {middle:.1f}H{left + _ROOM * high / most:.1f}", "edge line")
     drawing.close()
-    drawing.text(_LEFT + room * _top(seen) / most + 8, top + 12, f"{seen.median:.3g} {unit}", "ink", size=11)
+    drawing.text(left + _ROOM * _top(seen) / most + 8, top + 12, f"{seen.median:.3g} {unit}", "ink", size=11)

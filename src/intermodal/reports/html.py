@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
+
+from intermodal.plans.svg import clean
+
+_BREAKS = re.compile(r"(?<=\w)([:/_]|\.\.)(?=\w)")  # in ids, paths and ranges, behind which a line may end
 
 STYLE = """
 :root{color-scheme:light dark;--back:#fff;--text:#1b1f24;--dim:#57606a;--line:#d0d7de;--soft:#f3f5f7;--good:#116329;
@@ -15,10 +20,11 @@ body{margin:0 auto;max-width:76rem;padding:1.5rem;background:var(--back);color:v
 font:16px/1.5 system-ui,sans-serif}
 h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}p{margin:.4rem 0;max-width:60rem}
 .dim{color:var(--dim)}.pictures{display:flex;flex-wrap:wrap;gap:1rem}.pictures svg{flex:1 1 26rem;max-width:36rem}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;width:100%}
-caption{text-align:left;color:var(--dim);padding:.3rem 0}th,td{border-bottom:1px solid var(--line);padding:.35rem .6rem;
-text-align:left;vertical-align:top}th{font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;
-white-space:nowrap}thead th{background:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}
+svg{max-width:100%;height:auto}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.8rem;line-height:1.4;width:100%}
+caption{text-align:left;color:var(--dim);padding:.3rem 0}th,td{border-bottom:1px solid var(--line);padding:.3rem .35rem;
+text-align:left;vertical-align:top}th{font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+thead th{background:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}
 details{margin:0}summary{cursor:pointer}pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0;font-size:.85rem}
 """
 STYLE += "@media print{body{max-width:none}details>*{display:block}}"
@@ -35,17 +41,24 @@ def document(title: str, body: str, style: str = STYLE) -> str:
     )
 
 
+def cell_text(text: str) -> str:
+    """Escaped words of a cell, with places where a line may end."""
+    return _BREAKS.sub(r"\1<wbr>", escape(clean(text)))
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
-    """A table; heads that begin with ``n:`` are of numbers."""
+    """A table; heads that begin with ``n:`` are of numbers. Ids and ranges may go on in the next line, so that many
+    columns fit on a page."""
     kinds = [' class="n"' if name.startswith("n:") else "" for name in head]
     heads = "".join(
-        f'<th scope="col"{kind}>{escape(name.removeprefix("n:"))}</th>' for name, kind in zip(head, kinds, strict=True)
+        f'<th scope="col"{kind}>{cell_text(name.removeprefix("n:"))}</th>'
+        for name, kind in zip(head, kinds, strict=True)
     )
     lines = []
     for row in rows:
         first, *rest = zip(row, kinds, strict=True)
-        cells = f'<th scope="row"{first[1]}>{escape(first[0])}</th>'
-        cells += "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in rest)
+        cells = f'<th scope="row"{first[1]}>{cell_text(first[0])}</th>'
+        cells += "".join(f"<td{kind}>{cell_text(cell)}</td>" for cell, kind in rest)
         lines.append(f"<tr>{cells}</tr>")
     return (
         f'<div class="scroll"><table><caption>{escape(note)}</caption><thead><tr>{heads}</tr></thead>'

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.page_width import PAGE, narrowest
 from tests.unit.advising.asked import advice, endpoints
 
 from intermodal.catalog.nouns import Price
@@ -72,3 +73,9 @@ def test_the_page_has_every_offer_and_loads_nothing() -> None:
     assert whole.startswith("<!DOCTYPE html>") and "default-src 'none'" in whole and "<svg" in whole
     assert whole.count("<tr>") == 1 + sum(len(kind.offers) for kind in made.kinds)
     assert not re.search(r"<script|src=|href=", whole) and "<b>What?" not in whole
+
+
+def test_no_column_of_the_page_is_cut_at_1200_pixels() -> None:
+    made = advice("pdf,image", requests="10000/day", **OWNED)
+    (table,) = narrowest(page(made))
+    assert table <= PAGE

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.test_ask import connect
 
+from intermodal.catalog.rows import ServedRow
 from intermodal.config import data_dir
 from intermodal.store.database import Store
 from intermodal.testing import FakeHost, Fault
@@ -28,6 +29,18 @@ def fake() -> Iterator[FakeHost]:
 
 def store() -> Store:
     return Store(data_dir(os.environ) / "store.sqlite3")
+
+
+def test_labels_of_the_chart_are_whole(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
+    long = "acme/a-model-with-a-rather-long-name-that-says-its-size-and-its-quantization-235b-a22b-q4-k-m"
+    connect(fake, ServedRow(id=long, served_as="long", context=8192, input_mtok=1.0, output_mtok=2.0))
+    chart = tmp_path / "chart.svg"
+    done = cli("bench", TALKER, f"box:{long}", "--requests", "1", "--max-cost", "1", "--svg", str(chart))
+    assert done.code == 0, done.err
+    drawn = chart.read_text()
+    assert drawn.count(f">box:{long} x1</text>") == 3
+    wide = float(re.search(r'viewBox="0 0 ([\d.]+)', drawn)[1])  # type: ignore[index]
+    assert all(float(end) <= wide for end in re.findall(r'<text x="([\d.]+)"', drawn))
 
 
 def test_a_level_has_every_figure_and_no_two_requests_begin_alike(cli: Cli, fake: FakeHost) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from tests.page_width import PAGE, narrowest
 from tests.unit.cli.conftest import Cli
 
 from intermodal import Client, config, make_request
@@ -177,6 +178,7 @@ def test_the_page_holds_the_tables_and_the_picture_and_needs_nothing_else(cli: C
     page = target.read_text()
     assert page.startswith("<!DOCTYPE html>") and "<svg" in page and page.count("<table>") == 3
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "") and "<script" not in page
+    assert max(narrowest(page)) <= PAGE, "no table is cut at 1200 pixels"
 
 
 def test_a_target_that_is_the_workload_is_refused(cli: Cli, write: Any) -> None:
