@@ -26,6 +26,7 @@ from intermodal.gateway import (
 from intermodal.gateway.lane import lane, measures, way
 from intermodal.gateway.ledger import till
 from intermodal.gateway.messages import HttpLimits
+from intermodal.gateway.workers import memory
 from intermodal.json_schema import cache
 from intermodal.media import definitions, pretokens
 from intermodal.planner import index
@@ -113,6 +114,10 @@ def test_the_page_has_every_table_of_what_clients_make_up() -> None:
     text = " ".join(SECTION.split())
     assert f"{FUNCTIONS['']:,} results at most" in text and f"{max(FUNCTIONS.values()):,} names of models" in text
     assert f"the slate names {slate.SORTS:,} kinds" in text
+    shared = (
+        f"{memory.PLACES:,} places of conversations, {memory.PLANS:,} pieces of plans and {memory.ITEMS:,} of items"
+    )
+    assert f"{shared}, {memory.SHARED >> 20} MiB together" in text
 
 
 def test_what_the_config_says_is_what_a_gateway_has_without_it() -> None:

@@ -20,8 +20,9 @@ from zlib import crc32
 from intermodal.gateway.workers.heartbeat import Beats
 from intermodal.gateway.workers.table import Long, Table
 
-_PLACE, _PLACES = 512, 16_384  # bytes of a row, and rows
-_PIECE, _PIECES = 16 << 10, 4_096  # of plans, and of items; most need one
+_PLACE, PLACES = 512, 16_384  # bytes of a row, and rows
+_PIECE, PLANS, ITEMS = 8 << 10, 1_024, 2_048  # bytes of a piece, and pieces of plans and of items; most need one
+SHARED = _PLACE * PLACES + _PIECE * (PLANS + ITEMS)  # bytes, once all of it was written to
 _PAGE = 256 << 10
 _HEAD = struct.Struct("<QII")  # number of the writing, bytes, checksum
 _LOOKS = 8  # at pages both of which were written to meanwhile
@@ -49,7 +50,7 @@ def beats(descriptor: int, numbers: int) -> Beats:
 
 
 def _beats_at(numbers: int) -> int:
-    return _PLACE * _PLACES + 2 * _PIECE * _PIECES + 2 * _PAGE * numbers
+    return SHARED + 2 * _PAGE * numbers
 
 
 class Memory:
@@ -58,9 +59,9 @@ class Memory:
     def __init__(self, descriptor: int, numbers: int) -> None:
         self.numbers = numbers
         view = memoryview(mmap.mmap(descriptor, 0))
-        plans = _PLACE * _PLACES
-        items = plans + _PIECE * _PIECES
-        counts = items + _PIECE * _PIECES
+        plans = _PLACE * PLACES
+        items = plans + _PIECE * PLANS
+        counts = items + _PIECE * ITEMS
         self.places = Table(view[:plans], _PLACE)
         self.plans = Long(Table(view[plans:items], _PIECE))
         self.items = Long(Table(view[items:counts], _PIECE))
