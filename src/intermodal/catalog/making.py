@@ -245,13 +245,23 @@ def _with_newer(
         row = msgspec.structs.replace(row, status="deprecated")
     known: list[_Priced] = []
     if dated is not None and _sells_text(row):
-        known.append(_Priced("model-prices", history.since.get(dated, ""), history.vectors[dated]))
+        vectors = _with_earlier(history.vectors[dated], history.first.get(dated, ""), row.dated_prices)
+        known.append(_Priced("model-prices", history.since.get(dated, ""), vectors))
     if row.dated_prices:
         now = at(row.dated_prices, made)
         known.append(_Priced("genai-prices", now.since if now is not None else "", row.dated_prices))
     if listed is not None and listed.vectors:
         known.append(_Priced("litellm", "", listed.vectors))
     return _priced(row, known, made) if known else row
+
+
+def _with_earlier(vectors: tuple[Vector, ...], first: str, others: tuple[Vector, ...]) -> tuple[Vector, ...]:
+    """A history that begins on the day ``first``, and what another source has for the time before."""
+    earlier = [each for each in others if not each.when and not each.hours and each.since < first]
+    if not first or not any(each.since or len(earlier) > 1 for each in earlier):
+        return vectors  # one undated price is of now, not of then
+    begun = (each if each.since or each.when else msgspec.structs.replace(each, since=first) for each in vectors)
+    return (*earlier, *begun)
 
 
 class _Priced(NamedTuple):
@@ -286,11 +296,12 @@ def _priced(row: Row, known: list[_Priced], made: str) -> Row:
 
 def _filled(vectors: tuple[Vector, ...], others: tuple[Vector, ...], now: Vector) -> tuple[Vector, ...]:
     """Prices with the units that they lack, and the requests of a kind that they do not price."""
-    found = [
-        vector if vector.when else msgspec.structs.replace(vector, units={**now.units, **vector.units})
-        for vector in vectors
-    ]  # fmt: skip
     kinds = [vector.when for vector in vectors]
+    same = [(each.when, each.units) for each in others if each.when]
+    found = []
+    for vector in vectors:
+        more = next((units for when, units in same if when == vector.when), {}) if vector.when else now.units
+        found.append(msgspec.structs.replace(vector, units={**more, **vector.units}))
     return (*found, *(each for each in others if each.when and each.when not in kinds))
 
 

@@ -10,7 +10,7 @@ from tests.unit.catalog.published_data import NOTHING_NEWER, PRICES, models_db, 
 from intermodal.catalog import making
 from intermodal.catalog.figures import disagreements, figures, offer
 from intermodal.catalog.hosted import model_of, prices_of
-from intermodal.catalog.prices import at
+from intermodal.catalog.prices import at, base
 from intermodal.catalog.published import Fetched, snapshot_of, version_of
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.catalog.snapshot import Snapshot
@@ -207,3 +207,15 @@ def test_a_newer_source_of_another_shape_is_an_error_that_names_it(tmp_path: Pat
     with pytest.raises(ConfigError) as caught:
         snapshot_of(fetched(models, more={**newer(), package: data}), HOSTS, made="2026-11-25")
     assert package.replace("-", "_") in str(caught.value)
+
+
+def test_before_a_history_begins_another_sources_dated_price_holds(tmp_path: Path) -> None:
+    dated = PRICES.replace("id='gpt-4o'", "id='gpt-new'").replace("equals='gpt-4o'", "equals='gpt-new'")
+    models = models_db(tmp_path / "db.sqlite").read_bytes()
+    data = fetched(models, dated.replace("datetime.date(2026, 12, 1)", "datetime.date(2026, 6, 1)").encode(), newer())
+    making.write(snapshot_of(data, HOSTS, made="2026-11-25"), tmp_path / "models.jsonl")
+    vectors = Snapshot(tmp_path / "models.jsonl").by_endpoint["openai:openai/gpt-new"].dated_prices
+    paid = {day: at(vectors, day) for day in ("2026-05-31", "2026-08-31", "2026-09-01", "2026-10-02T12:00")}
+    assert {day: vector and base(vector.units["input_mtok"]) for day, vector in paid.items()} == {
+        "2026-05-31": 5.0, "2026-08-31": 2.5, "2026-09-01": 2.0, "2026-10-02T12:00": 0.5,
+    }  # fmt: skip

@@ -27,12 +27,14 @@ class ModelPrices(NamedTuple):
 
     Attributes:
         taken: the day that the data is of (ISO). vectors: oldest first. since: from when the last one was seen.
+        first: from when the first one was, which is taken for what it cost before.
         removed: models that are no longer served.
     """
 
     taken: str
     vectors: dict[tuple[str, str], tuple[Vector, ...]]
     since: dict[tuple[str, str], str]
+    first: dict[tuple[str, str], str]
     removed: frozenset[tuple[str, str]]
 
 
@@ -48,12 +50,6 @@ def read(data: bytes) -> ModelPrices:
             for provider, models in whole["prices"].items()
             for name, modes in models.items()
         }
-        since = {
-            (provider, name): modes["standard"][-1]["rates"]["valid_from"][:10]
-            for provider, models in whole["prices"].items()
-            for name, modes in models.items()
-            if modes.get("standard") and modes["standard"][-1]["rates"]
-        }
         removed = frozenset(
             (provider, name)
             for provider, models in whole["status"].items()
@@ -61,10 +57,21 @@ def read(data: bytes) -> ModelPrices:
             if status == "removed"
         )
         priced = {key: found for key, found in vectors.items() if found}
-        return ModelPrices(whole["updated_at"][:10], priced, since, removed)
+        first, since = (_seen(whole["prices"], place) for place in (0, -1))
+        return ModelPrices(whole["updated_at"][:10], priced, since, first, removed)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         where, what = MEMBER, f"is not the data of model-prices that intermodal knows ({error})"
         raise ConfigError(what, where=where, todo=_TODO) from None
+
+
+def _seen(prices: dict[str, dict[str, Any]], place: int) -> dict[tuple[str, str], str]:
+    """The day on which the first (0) or the last (-1) price of each model was seen."""
+    return {
+        (provider, name): modes["standard"][place]["rates"]["valid_from"][:10]
+        for provider, models in prices.items()
+        for name, modes in models.items()
+        if modes.get("standard") and modes["standard"][place]["rates"]
+    }
 
 
 class _Peak(NamedTuple):
@@ -96,6 +103,8 @@ def _vectors(modes: dict[str, list[dict[str, Any]]], peaks: tuple[_Peak, ...]) -
         last: dict[str, Rate] = {}
         for entry in modes.get(mode, ()):
             units = _units(entry["rates"]) if entry["rates"] is not None else {}
+            if when:  # the cache's price in a batch is a multiple here, which vendors may not have stated
+                units = {unit: rate for unit, rate in units.items() if unit in ("input_mtok", "output_mtok")}
             if units == last or not units:
                 continue
             last = units
