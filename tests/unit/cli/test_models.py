@@ -118,7 +118,7 @@ def test_show_says_what_is_unverified_and_what_was_opened(cli: Cli) -> None:
     assert "unverified" not in cli("models", "show", "gpt-4o").out
     shown = cli("models", "show", "clip-vit-base-patch32").out
     assert "contrastive image-text" in shown
-    assert ", 2026-11-25" in shown
+    assert ", 2026-11-28" in shown
 
 
 def test_show_says_what_no_source_says(cli: Cli) -> None:
@@ -270,3 +270,48 @@ def test_what_is_sold_by_the_hour_has_its_price_and_its_place(cli: Cli) -> None:
     assert hosts[2].startswith("groq") and "$0.111 audio an hour" in hosts[2]
     assert any(line.startswith("nearai") and "unknown (models.dev writes $0.01" in line for line in hosts)
     assert "groq: $0.111 audio an hour" in cli("models", "compare", "whisper-large-v3", "gpt-4o").out
+
+
+def figures(cli: Cli, name: str) -> dict[str, Any]:
+    model = cli("models", "show", name, "--json").document["model"]
+    return {figure["name"]: figure for figure in model["figures"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "said"),
+    [
+        ("meta/llama-3-8b-instruct", "objective", "next-token"),
+        ("meta/llama-3-8b-instruct", "learned from", "15 trillion tokens"),
+        ("llama-3.1-8b", "foundation model", "yes"),
+        ("gemini-2.5-pro", "foundation model", "yes"),
+        ("command-r", "licence", "CC-BY-NC"),
+        ("clip", "parameters", "151277313"),
+        ("clip", "licence", "MIT"),
+        ("whisper-base", "languages", "99"),
+        ("whisper-large-v3", "learned from", "labels"),
+    ],
+)
+def test_what_is_published_of_a_model_is_said_with_its_source(cli: Cli, name: str, figure: str, said: str) -> None:
+    found = figures(cli, name)[figure]
+    assert said in str(found["value"])
+    assert found["source"]
+
+
+def test_a_model_that_draws_calls_no_tools_whatever_is_said_of_it(cli: Cli) -> None:
+    assert "tools" not in figures(cli, "dall-e-3").get("can", {"value": []})["value"]
+    assert "tools" in figures(cli, "gpt-4o")["can"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ollama", "runs open models"), ("lm-studio", "desktop program"), ("LM Studio", "desktop program"),
+        ("llama.cpp", "GGUF"), ("vllm", "graphics cards"), ("gguf", "file format"), ("ChatGPT", "two things"),
+    ],
+)  # fmt: skip
+def test_a_runtime_or_a_format_is_explained_and_not_searched_for(cli: Cli, name: str, said: str) -> None:
+    done = cli("models", "show", name)
+    assert (done.code, done.err) == (0, "")
+    assert said in done.out
+    assert "intermodal " in done.out, "and what to do with it here"
+    assert cli("models", "show", name, "--json").document["term"]["what"] in done.out
