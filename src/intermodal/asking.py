@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -16,11 +17,13 @@ import msgspec
 
 from intermodal import schema as schemas
 from intermodal.catalog.nouns import Catalog
-from intermodal.content import KINDS, BytesSource, File, MediaPart, Part, PathSource, Source, Text, UrlSource
-from intermodal.errors import ConfigError, PlanStale, UsageError
+from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, PathSource, Source, Text, UrlSource
+from intermodal.errors import ConfigError, InputError, PlanStale, UsageError
 from intermodal.events import Result
 from intermodal.offload import TOOLS, offload
+from intermodal.planner.case import question_of
 from intermodal.planner.index import needs_consent
+from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, SavedPlan
 from intermodal.plans.step import Call
 from intermodal.request import (
@@ -45,7 +48,10 @@ from intermodal.wire import languages
 
 if TYPE_CHECKING:
     from intermodal.config import Config
+    from intermodal.media.decode import MediaWorker
+    from intermodal.media.fetch import Remembering
     from intermodal.media.opened import Opened
+    from intermodal.questions.reader import Reader
     from intermodal.runtimes.vocabulary import Vocabularies
 
 FileLike = str | os.PathLike[str] | bytes | tuple[str, bytes] | Part | Source
@@ -224,6 +230,48 @@ def make_request(
         policy=_values(Policy, {key: value for key, value in options.items() if key in _POLICY}),
         sampling=_values(Sampling, {key: value for key, value in options.items() if key in _SAMPLING}),
     )
+
+
+async def opened(
+    request: Request, worker: MediaWorker, fetcher: Remembering, reader: Reader
+) -> tuple[Opened, QuestionFacts | None]:
+    """The media of a request, opened, and meanwhile told what its question needs of them; None where there are none, or
+    where their words alone are wanted and nothing is asked. ``fetcher`` has read the files."""
+    from intermodal.media.opened import open_request
+
+    kinds = _media_of(fetcher) if is_turn(request.output) or isinstance(request.output, ScoresOutput) else frozenset()
+    if not kinds:
+        return await open_request(request, worker, fetcher=fetcher), None
+    import anyio
+
+    told: list[QuestionFacts | None] = []
+    failed: list[InputError] = []
+    found: list[Opened] = []
+
+    async def ask() -> None:
+        told.append(await reader.told(question_of(request), kinds))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        try:
+            found.append(await open_request(request, worker, fetcher=fetcher))
+        except InputError as error:
+            failed.append(error)
+            group.cancel_scope.cancel()
+    if failed:
+        raise failed[0]
+    return found[0], told[0]
+
+
+def _media_of(fetcher: Remembering) -> frozenset[Kind]:
+    """Kinds of the files that were read, as their first bytes say; what cannot be told is for whoever opens them."""
+    from intermodal.media.sniff import sniff
+
+    found: set[Kind] = set()
+    for loaded in fetcher.loaded:
+        with suppress(InputError):
+            found.add(sniff(loaded.data, loaded.name)[0])
+    return frozenset(found - {"text"})
 
 
 async def counted(

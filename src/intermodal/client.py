@@ -27,6 +27,7 @@ from intermodal.catalog.load import tariffs, with_named
 from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
+from intermodal.content import Kind
 from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known
 from intermodal.errors import UsageError
@@ -37,8 +38,9 @@ from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, why_not
 from intermodal.planner import plan as make_plan
 from intermodal.plans import analyze, explain
-from intermodal.plans.facts import Facts
+from intermodal.plans.facts import Facts, QuestionFacts
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
+from intermodal.questions.reader import Reader
 from intermodal.request import Request
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from intermodal.telemetry.signals import Signals
     from intermodal.weights.store import WeightsStore
 
+PICTURES: tuple[Kind, ...] = ("image",)
 _TELLING = 3.0  # seconds that a collector gets to take what waits at the end
 T = TypeVar("T")
 
@@ -141,6 +144,7 @@ class AsyncClient:
         self.config = asking.sound(load_config(self.env) if config is None else config)
         self._remember = remember
         self._media: MediaWorker | None = None
+        self._questions = Reader()
         self._runtimes: Any = None
         self._transport: Any = None
         self._store: Store | None = None
@@ -308,7 +312,6 @@ class AsyncClient:
         """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked."""
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
-        from intermodal.media.opened import open_request
 
         if not isinstance(request, Request):
             raise UsageError(
@@ -319,14 +322,14 @@ class AsyncClient:
         asked = whole.messages if request is not whole else ()
         long = is_long(request.messages)
         request = await offload(long, asking.guarded, request, self.config.private)
-        opened = await open_request(request, self.media, fetcher=fetcher)
+        opened, told = await asking.opened(request, self.media, fetcher, self._questions)
         if counting:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         inputs = Inputs(
             request=request,
-            facts=self._upstreams.with_refusals(opened.facts),
+            facts=replace(self._upstreams.with_refusals(opened.facts), question=told),
             catalog=catalog,
             machine=self.machine_now,
             statistics=self.store.statistics(),
@@ -334,6 +337,10 @@ class AsyncClient:
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
+
+    async def told(self, question: str, kinds: tuple[Kind, ...] = PICTURES) -> QuestionFacts | None:
+        """What a question needs of media, for who plans without a request of its own; None where nothing tells it."""
+        return await self._questions.told(question, kinds)
 
     @property
     def machine_now(self) -> Machine:
@@ -491,6 +498,7 @@ class AsyncClient:
                 await settled(self._store)
             if self._runtimes is not None:
                 await self._runtimes.close()
+            await self._questions.close()
             if self._media is not None:
                 await self._media.close()
             if self._transport is not None:

@@ -30,6 +30,7 @@ from intermodal.gateway.workers import memory
 from intermodal.json_schema import cache
 from intermodal.media import definitions, pretokens
 from intermodal.planner import index
+from intermodal.questions import reader
 from intermodal.runtimes import sentences, vocabulary
 from intermodal.store import slate
 from intermodal.wire import openai_works_served
@@ -66,6 +67,7 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "what claims draw from": (till.CLAIMS, None),
     "sizes of texts": (measures.KEPT, measures.ROOM),
     "what questions ask for": (measures.ASKED, measures.ASKED_ROOM),
+    "what questions need": (reader.KEPT, reader.ROOM),
     "where conversations were answered": (conversations.KEPT, None),
     "items of answers": (items.KEPT, items.ROOM),
     "signatures of calls": (signatures.KEPT, signatures.ROOM),

@@ -20,7 +20,8 @@ import intermodal
 from intermodal.costing import answers
 from intermodal.executor import assemble, check, guard, speaking
 from intermodal.media.invisible import visible
-from intermodal.planner import aspects, pages
+from intermodal.planner import pages
+from intermodal.questions import words as questions
 from intermodal.wire import failures, status
 
 pytestmark = pytest.mark.gate
@@ -136,7 +137,7 @@ def test_no_pattern_looks_at_a_text_again_and_again() -> None:
 
 
 LOOKED_AT = {
-    "what a question is about": aspects.asked,
+    "what a question is about": questions.asked,
     "what kind of answer it wants": answers.kind_of,
     "which pages it names": pages.asked_pages,
     "what can be seen of a text": visible,

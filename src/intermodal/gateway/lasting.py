@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.catalog.nouns import Catalog, Shortcoming
-from intermodal.client import AsyncClient
+from intermodal.client import PICTURES, AsyncClient
 from intermodal.errors import IntermodalError
 from intermodal.executor.transport import Transport
 from intermodal.executor.upstream import Upstreams
 from intermodal.latest import Latest
+from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.request import Policy
 from intermodal.telemetry.starting import started, wanted
@@ -74,6 +75,10 @@ class LastingClient(AsyncClient):
     def up_to_date(self) -> bool:
         """``looked`` has nothing to wait for."""
         return time.monotonic() - self._looked < FRESH
+
+    def told_before(self, question: str) -> QuestionFacts | None:
+        """What was told of a question about pictures lately."""
+        return self._questions.known(question, PICTURES)
 
     async def looked(self) -> None:
         """See what is so now, once a second: servers, the machine, what was learned, the time of day.

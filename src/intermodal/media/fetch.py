@@ -211,6 +211,11 @@ class Remembering(Fetcher):
             found = self._loaded[source] = await super().load(source)
         return found
 
+    @property
+    def loaded(self) -> tuple[Loaded, ...]:
+        """What it read until now."""
+        return tuple(self._loaded.values())
+
 
 async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target: Target) -> AsyncIterator[bytes]:
     """Unpack gzip or deflate in pieces of 64 KiB, and never more than ``room`` bytes and one piece."""

@@ -8,19 +8,19 @@ have a small price. All that is lost is said.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from intermodal.content import Kind
 from intermodal.planner.pages import is_scanned
-from intermodal.plans.facts import Medium, PartFacts, QuestionFacts
+from intermodal.plans.facts import Medium, MediumNeeds, PartFacts, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
 
 # The price of losing what the question cannot be answered without: no money and no seconds buy it. An answer about a
 # colour from the text read in a photo is worth nothing, however quick it is; and how quick is often a guess.
 MUST_KEEP = math.inf
 FACT_PENALTY = 0.001  # USD for losing what the media's own facts suggest
-UNSURE_PENALTY = 0.02  # USD for losing what the question may need: more than most calls cost, less than a need
 DETAIL_PENALTY = 0.04  # USD for losing detail where the rest is kept: small print, scenes of a film
+UNSURE_PENALTY = 0.04  # USD for losing what the question may need, times the score of that
 
 HAS: dict[Kind, tuple[Aspect, ...]] = {  # what there is to keep in each kind
     "text": ("words",),
@@ -83,7 +83,7 @@ def needed(
     if shows:
         question.add("appearance")
     needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in there if aspect in question}
-    needs |= {need.aspect: UNSURE_PENALTY for need in told.unsure if need.aspect in there and need.aspect not in needs}
+    needs |= _unsure(told, there, needs)
     open_ = not (asked.by and told.needed) or bool(told.unsure)  # what nobody told follows from the medium
     looks = any(needs.get(aspect) == MUST_KEEP for aspect in FOR_AN_EYE)
     for aspect in _suggested(part):
@@ -102,14 +102,22 @@ def needed(
     return needs
 
 
+def _unsure(told: MediumNeeds, there: Collection[Aspect], needs: Mapping[Aspect, float]) -> dict[Aspect, float]:
+    """The prices of losing what it may need besides."""
+    return {
+        need.aspect: UNSURE_PENALTY * need.score
+        for need in told.unsure
+        if need.aspect in there and need.aspect not in needs
+    }
+
+
 def _together(asked: QuestionFacts, looked_at: bool) -> dict[Aspect, float]:
     """Whether one of several pictures has to be seen beside the others. Words of a question do not tell: where they are
     all that was looked at, a question that takes an eye may be about all of them."""
     if not asked.by:
         return {"comparison": MUST_KEEP} if looked_at else {}
     told = asked.of("pictures")
-    found: dict[Aspect, float] = {need.aspect: UNSURE_PENALTY for need in told.unsure}
-    return found | {need.aspect: MUST_KEEP for need in told.needed}
+    return _unsure(told, ASPECTS, {}) | {need.aspect: MUST_KEEP for need in told.needed}
 
 
 def _unseen(part: PartFacts) -> bool:

@@ -320,6 +320,11 @@ def question_of(request: Request) -> str:
         before = request.messages[place - 1].parts if place else ()
         if text or not any(isinstance(part, ToolResult) for part in before):
             break
+    return ends_of(text)
+
+
+def ends_of(text: str) -> str:
+    """A text as it is looked at for what it asks: whole, or its two ends if it is long."""
     half = QUESTION_CHARS // 2
     return text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
 

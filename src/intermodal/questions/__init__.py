@@ -1,4 +1,7 @@
 """What a question needs of the media that come with it: told before planning, as facts.
 
-words.py      by English words of the question, where nothing else can tell
+nearest.py    by the nearest example questions, a pure function of vectors
+examples.py   those examples (examples.toml) and their vectors (examples.bin, by scripts/question_vectors.py)
+child.py      the process that computes vectors    reader.py   its parent's side, with what it told lately
+words.py      by English words of the question, where no sentence model can tell
 """

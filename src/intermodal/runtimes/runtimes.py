@@ -67,6 +67,12 @@ _INHERIT: Final = (
 )  # fmt: skip
 
 
+def child(module: str, protocol: str, name: str) -> Worker:
+    """A process that runs a module of ours with the library of a protocol; it starts with its first call."""
+    env = {**_OFFLINE, "OMP_NUM_THREADS": str(cores()), **_CHILDREN[protocol].env}
+    return Worker(module, env=env, name=name, inherit=_INHERIT)
+
+
 class Runtimes:
     """Every embedded runtime of one client. Cancelling a call kills its child; the next call starts another.
 
@@ -179,15 +185,15 @@ class Runtimes:
         slot = self._slots.get(endpoint.id)
         if slot is not None and slot.worker.alive:
             return slot
-        child = _CHILDREN.get(endpoint.host.protocol)
-        if child is None:
+        kind = _CHILDREN.get(endpoint.host.protocol)
+        if kind is None:
             raise NotInstalled("no embedded runtime speaks this protocol", where=endpoint.id)
         todo = missing(endpoint.host.protocol)
         if todo:
             raise NotInstalled("its runtime is not installed", where=endpoint.id, todo=f"run: {todo}")
         model = {"path": self._model_path(endpoint), "name": endpoint.weights or endpoint.served_as or endpoint.id}
         if slot is None:
-            slot = _Slot(endpoint, child)
+            slot = _Slot(endpoint, kind)
             self._slots[endpoint.id] = slot
         slot.model = model
         return slot
@@ -208,15 +214,14 @@ class Runtimes:
 class _Slot:
     """One endpoint's child and whether its model is in memory."""
 
-    def __init__(self, endpoint: Endpoint, child: Child) -> None:
+    def __init__(self, endpoint: Endpoint, kind: Child) -> None:
         self.worker: Worker | Piper
-        if child.module:
-            env = {**_OFFLINE, "OMP_NUM_THREADS": str(cores()), **child.env}
-            self.worker = Worker(child.module, env=env, name=endpoint.id, inherit=_INHERIT)
+        if kind.module:
+            self.worker = child(kind.module, endpoint.host.protocol, endpoint.id)
         else:
             self.worker = _PROGRAMS[endpoint.host.protocol](endpoint.id, inherit=_INHERIT)
         self.model: dict[str, Any] = {}
-        self._extra = {"context": endpoint.context or DEFAULT_CONTEXT} if child.context else {}
+        self._extra = {"context": endpoint.context or DEFAULT_CONTEXT} if kind.context else {}
         self._pid: int | None = None  # of the child that has the model in memory
         self._reply: Any = None
         self._lock: anyio.Lock | None = None

@@ -129,11 +129,11 @@ def test_what_is_told_of_one_medium_says_nothing_of_another() -> None:
     told_of_speech = MediumNeeds(
         medium="audio",
         needed=(Need(aspect="tone", score=0.9, like="Is she angry?"),),
-        unsure=(Need(aspect="speakers"),),
+        unsure=(Need(aspect="speakers", score=0.25),),
     )
     question = QuestionFacts(by="a sentence model", media=(told_of_speech,))
     speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
-    assert needed(speech, question) == {"tone": MUST_KEEP, "speakers": UNSURE_PENALTY, "words": FACT_PENALTY}
+    assert needed(speech, question) == {"tone": MUST_KEEP, "speakers": UNSURE_PENALTY * 0.25, "words": FACT_PENALTY}
     film = PartFacts(index=1, name="film.mp4", kind="video", channels=2, seconds=exact(9.0))
     assert needed(film, question) == {"words": FACT_PENALTY}
 

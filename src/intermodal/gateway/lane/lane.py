@@ -42,7 +42,8 @@ from intermodal.incoming import request_of
 from intermodal.keys import find_key
 from intermodal.latest import Latest
 from intermodal.offload import LONG, is_long, offload
-from intermodal.plans.facts import PartFacts
+from intermodal.planner.case import ends_of
+from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Policy, Request
@@ -82,7 +83,7 @@ class _Known(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A chat that the lane may take. ``way`` None: its shape is new."""
+    """A chat that the lane may take. ``way`` None: its shape is new. ``told``: what it needs of its pictures."""
 
     chat: Chat
     tongue: Tongue
@@ -90,6 +91,7 @@ class Ready(NamedTuple):
     way: Way | None
     policy: Policy
     place: Place | None
+    told: QuestionFacts | None = None
 
 
 class Lane:
@@ -126,7 +128,8 @@ class Lane:
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
             chat = await self._read(asked, tongue)
             assert chat is not None
-        return self._known(asked, tongue, chat, policy, catalog)
+        told = await self._gateway.client.told(ends_of(chat.asked)) if _open(chat, policy) else None
+        return self._known(asked, tongue, chat, policy, catalog, told)
 
     def at_once(self, asked: Asked, dialect: Dialect, reply: Reply) -> Passage | None:
         """The passage of a chat whose shape is known, if nothing has to be waited for; what was read of it is kept for
@@ -144,11 +147,14 @@ class Lane:
         policy = self._policy(asked, chat)
         if policy is None:
             return None
+        told = client.told_before(ends_of(chat.asked)) if _open(chat, policy) else None
+        if told is None and _open(chat, policy):
+            return None
         catalog = client.catalog_for(policy)
         if self._measures.count_by(catalog):
             asked.chat = None
             return None
-        ready = self._known(asked, tongue, chat, policy, catalog)
+        ready = self._known(asked, tongue, chat, policy, catalog, told)
         if ready is None or ready.way is None:
             return None
         return Passage(self._gateway, self, chat, ready.way, asked, reply)
@@ -175,14 +181,16 @@ class Lane:
             allowed(asked.key, chat.model, client)
         return policy
 
-    def _known(self, asked: Asked, tongue: Tongue, chat: Chat, policy: Policy, catalog: Catalog) -> Ready | None:
+    def _known(
+        self, asked: Asked, tongue: Tongue, chat: Chat, policy: Policy, catalog: Catalog, told: QuestionFacts | None
+    ) -> Ready | None:
         """With what is known of its shape; None where it is known that the lane cannot take it."""
         place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
-        key = (asked.owner, asked.head.wished, place, chat.shape)
+        key = (asked.owner, asked.head.wished, place, chat.shape, told)
         known = self._ways.get(key)
         if known is not None and known.holds(catalog, self._gateway.client):
-            return None if known.way is None else Ready(chat, tongue, key, known.way, policy, place)
-        return Ready(chat, tongue, key, None, policy, place)
+            return None if known.way is None else Ready(chat, tongue, key, known.way, policy, place, told)
+        return Ready(chat, tongue, key, None, policy, place, told)
 
     async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
         body = await offload(len(asked.body) > LARGE, lifted, asked.body)
@@ -248,7 +256,8 @@ class Lane:
             return None
         whole = await offload(long, guarded, request, gateway.client.config.private)
         facts = await offload(long, _facts_of, parts, texts, ready.chat.pictures)
-        return replace(prepared.inputs, request=whole, facts=replace(prepared.inputs.facts, parts=facts))
+        known = replace(prepared.inputs.facts, parts=facts, question=ready.told)
+        return replace(prepared.inputs, request=whole, facts=known)
 
     # ---- passing on ----------------------------------------------------------------------------
 
@@ -290,6 +299,11 @@ def _size(chat: Chat, way: Way | None) -> int:
     parts = chat.messages + len(chat.texts) + len(chat.pictures)
     besides = sum(len(field) for name, field in chat.fields.items() if name not in SAID)
     return _A_SHAPE + _A_PART * parts + besides + (_A_WAY + _READ * besides if way is not None else 0)
+
+
+def _open(chat: Chat, policy: Policy) -> bool:
+    """Whether what the question needs of its pictures may decide who answers: a named model gets them as they are."""
+    return bool(chat.pictures) and not policy.model and not chat.asked.isspace() and bool(chat.asked)
 
 
 def _read(asked: Asked, body: Body, tongue: Tongue, measures: Measures) -> Chat | None:

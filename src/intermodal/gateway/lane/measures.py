@@ -12,7 +12,7 @@ from intermodal.gateway.lane.reading import Sizes
 from intermodal.gateway.shapes import top
 from intermodal.latest import Latest
 from intermodal.media.pretokens import pretokens
-from intermodal.planner.case import QUESTION_CHARS
+from intermodal.planner.case import ends_of
 from intermodal.questions.words import asked
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ class Measures:
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
         """What kind of answer is asked for; and of pictures, which aspects."""
-        half = QUESTION_CHARS // 2
-        text = text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
+        text = ends_of(text)
         found = self._questions.get((text, pictured))
         if found is None:
             found = (kind_of(text), asked(text)) if pictured else (kind_of(text),)

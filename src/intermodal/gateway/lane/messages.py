@@ -77,11 +77,13 @@ def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
         return None
     settings = settings_in(fields, _NOT_ASKED, _VARYING)
     pictured = bool(reader.pictures)
-    question = measure.question(_question(messages), pictured=pictured)
+    asked = _question(messages)
+    question = measure.question(asked, pictured=pictured)
     return Chat(
         body=body, fields=fields, model=model, shape=("messages", model, stream, settings, question, *reader.shapes),
         stream=stream, usage=True, pictures=tuple(reader.pictures), texts=tuple(reader.texts),
         messages=len(messages), before=reader.before, said=reader.digest,
+        asked=asked if pictured else "",
     )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ def _read(body: Body, opened: Opened, turns: Turns) -> Chat | None:
         body=body, fields=fields, model=model, shape=("ollama", model, stream, settings, turns.question, *turns.shapes),
         stream=stream, usage=True, pictures=tuple(turns.pictures), texts=turns.texts, messages=turns.count,
         before=turns.before, said=turns.digest, written={"messages": reader.written()}, plain=turns.plain,
+        asked=turns.asked if turns.pictures else "",
     )  # fmt: skip
 
 

@@ -109,6 +109,7 @@ class Chat(msgspec.Struct, frozen=True):
         before, said: digests of the conversation up to the last answer (None: there is none yet), and of all of it.
         written: fields that go on in other words than they came in, each in pieces.
         plain: all of it is words and pictures, which our own rules weigh.
+        asked: its question, where pictures go along.
     """
 
     body: Body
@@ -124,6 +125,7 @@ class Chat(msgspec.Struct, frozen=True):
     said: Any
     written: Mapping[str, Sequence[bytes | memoryview]] = _AS_THEY_CAME
     plain: bool = True
+    asked: str = ""
 
     def words(self) -> Iterator[str]:
         """All that it says, names of fields left out. For what is seldom: it is read once more."""
@@ -195,11 +197,12 @@ def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
         if message.role == "assistant":
             before = digest.copy().digest()
     settings = settings_in(fields, _NOT_ASKED)
-    question = measure.question(_question(messages), pictured=bool(pictures))
+    asked = _question(messages)
+    question = measure.question(asked, pictured=bool(pictures))
     return Chat(
         body=body, fields=fields, model=model, shape=(model, stream, settings, question, *shapes),
         stream=stream, usage=usage, pictures=tuple(pictures), texts=tuple(texts), messages=len(messages),
-        before=before or None, said=digest,
+        before=before or None, said=digest, asked=asked if pictures else "",
     )  # fmt: skip
 
 

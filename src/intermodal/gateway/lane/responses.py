@@ -84,6 +84,7 @@ def _read(body: Body, opened: Opened, turns: Turns) -> Chat | None:
         shape=("responses", model, stream, settings, turns.question, *turns.shapes),
         pictures=tuple(turns.pictures), texts=turns.texts, messages=turns.count,
         before=turns.before, said=turns.digest, written={"input": reader.written()}, plain=turns.plain,
+        asked=turns.asked if turns.pictures else "",
     )  # fmt: skip
 
 

