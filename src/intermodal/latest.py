@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+_NONE: Any = object()
 
 
 class Latest(OrderedDict[K, V]):
@@ -59,9 +60,9 @@ class Latest(OrderedDict[K, V]):
             self.held -= self._size(key, self[key])
         super().__delitem__(key)
 
-    def pop(self, key: K, *default: Any) -> Any:
+    def pop(self, key: K, default: Any = _NONE) -> Any:
         if key not in self:
-            return super().pop(key, *default)
+            return super().pop(key) if default is _NONE else default
         found = self[key]
         del self[key]
         return found

@@ -30,7 +30,7 @@ declined = ["groq"]
 pay_twice = false
 explore = false
 discovery = {enabled = true, usual_ports = false, addresses = ["http://127.0.0.1:9000"]}
-timeouts = {connect = 5, first_token = 100, between_tokens = 30, thinking = 90, total = 500}
+timeouts = {connect = 5, first_token = 100, trial = 20, between_tokens = 30, thinking = 90, total = 500}
 [hosts.box]
 name = "Box"
 base_url = "http://10.0.0.1:8080/v1"

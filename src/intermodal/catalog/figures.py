@@ -77,7 +77,17 @@ def _plain(value: Any) -> Any:
 _PUBLISHED = (
     ("tasks", "tasks"), ("input", "input"), ("output", "output"), ("context", "context"), ("max_output", "max_output"),
 )  # fmt: skip
-_OWN = ("objective", "trained_on", "adaptation", "parameters", "active", "licence", "languages", "tokenizer")
+_OWN = (
+    "objective",
+    "trained_on",
+    "learned_from",
+    "adaptation",
+    "parameters",
+    "active",
+    "licence",
+    "languages",
+    "tokenizer",
+)
 
 
 def figures(model: Model, own: ModelRow | None, rows: Sequence[Row], header: Header) -> tuple[Figure, ...]:
@@ -85,20 +95,24 @@ def figures(model: Model, own: ModelRow | None, rows: Sequence[Row], header: Hea
     found = [_derived("kind", model.kind)]
     foundation = kinds.is_foundation(model.adaptation, model.objective, model.trained_on)
     words = {True: "yes", False: "no: made for one task", None: "not published"}[foundation]
+    can = _can(model, rows)
+    if foundation is None and can & _TOLD:
+        words = "yes: it is told what to do in words, and does many tasks"
     found.append(_derived("foundation model", words))
     for name, field in _PUBLISHED:
         found += _figure(name, [own_said(own, name), *_models_dev(rows, field, header), *_window(rows, name, header)])
     for name in _OWN:
-        found += _figure(name, [own_said(own, name)])
+        found += _figure(name.replace("learned_from", "learned from"), [own_said(own, name)])
+    if own is not None and not own.languages:
+        found += _figure("languages", [own_said(own, "language_range")])
     if (own is None or own.parameters is None) and model.parameters:
         found.append(Figure(name="parameters", value=model.parameters, source="its name says so"))
     floor = model.compute_floor
     if floor.known:
         found.append(Figure(name="compute floor", value=[floor.low, floor.high], source=floor.basis))
     found += _figure("knowledge", _models_dev(rows, "knowledge", header))
-    can = sorted({word for row in rows for word in row.can})
     if can:
-        found += _figure("can", [Said(value=can, source=_source(header, "models.dev"), checked=_day(header))])
+        found += _figure("can", [Said(value=sorted(can), source=_source(header, "models.dev"), checked=_day(header))])
     if model.strength:
         strength = model.strength[0]
         found.append(
@@ -108,6 +122,16 @@ def figures(model: Model, own: ModelRow | None, rows: Sequence[Row], header: Hea
             )
         )  # fmt: skip
     return tuple(found)
+
+
+# Words of models.dev by which a model is steered in words, to many tasks.
+_TOLD = frozenset({"tools", "json", "reasoning"})
+
+
+def _can(model: Model, rows: Sequence[Row]) -> frozenset[str]:
+    """What models.dev says it can; what writes no words calls no tools and reasons in none, whatever is said."""
+    every = frozenset(word for row in rows for word in row.can)
+    return every if "text" in model.output else every - _TOLD
 
 
 def not_known(found: Iterable[Figure], model: Model) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """What a row of the snapshot means to the planner: a model, a price, an endpoint. Pure but for two small data files.
 
-Every choice between sources is here. What a host row or model row of the catalog says goes first; then models.dev for
-limits and modalities, genai-prices for money, models.dev for money where genai-prices has nothing. A price of nothing
+What a host row or model row of the catalog says goes first; then models.dev for limits and modalities, litellm for
+those of models that it lacks; for money the source whose price is of the later day (``making.py``), models.dev where
+none of them has any. A price of nothing
 from models.dev is taken for *unknown*: it also writes 0 for subscriptions and for what it does not know.
 """
 
@@ -85,7 +86,7 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
             context=row.context or row.window,
             max_output=_most(row, seen.output),
             strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in seen.tasks),
-            evidence=said_by(header, "models.dev"),
+            evidence=said_by(header, row.facts_by or "models.dev"),
         )
     filled = msgspec.structs.replace(
         own,
@@ -130,7 +131,7 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in vectors_of(row)):
         return None  # a price of text, or of minutes in the place of tokens: what an hour of sound costs nobody says
     if dated:
-        return _dated(dated, header, makes)
+        return _dated(dated, said_by(header, row.prices_by or "genai-prices"), header.made, makes)
     stated = row.stated_prices
     if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(_FREE)):
         return None
@@ -154,11 +155,10 @@ def tariff(endpoint: Endpoint, models: Snapshot) -> tuple[Vector, ...]:
     return vectors_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
 
 
-def _dated(dated: tuple[Vector, ...], header: Header, makes: bool) -> Prices | None:
-    evidence = said_by(header, "genai-prices")
+def _dated(dated: tuple[Vector, ...], evidence: Evidence, made: str, makes: bool) -> Prices | None:
     days = sorted({vector.since for vector in dated if not vector.when})
-    now = prices.at(dated, header.made)
-    later = [(day, prices.at(dated, day)) for day in days if day > header.made]
+    now = prices.at(dated, made)
+    later = [(day, prices.at(dated, day)) for day in days if day > made]
     if now is None:
         return None
     return Prices(
@@ -280,7 +280,7 @@ def tooling_of(row: Row, header: Header) -> Tooling:
     """Whether a model takes tools. Only models.dev says so, and only of models whose modalities it knows."""
     if not row.input or not row.output:
         return Tooling()
-    return Tooling(takes="tools" in row.can, evidence=said_by(header, "models.dev"))
+    return Tooling(takes="tools" in row.can, evidence=said_by(header, row.facts_by or "models.dev"))
 
 
 _REFUSED_BY: dict[str, Kind] = {"no_audio": "audio", "no_video": "video", "no_documents": "document"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import isclose
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +18,14 @@ import msgspec
 from intermodal.catalog.hosted import counts, prices_of
 from intermodal.catalog.nouns import Protocol
 from intermodal.catalog.offered import protocol_of
+from intermodal.catalog.prices import Vector, at, base, held_on
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shaping import shape
 from intermodal.catalog.shipped import parse_toml
-from intermodal.catalog.snapshot import FORMAT, SHIPPED, Header, Origin, Place, Row
+from intermodal.catalog.snapshot import FORMAT, SHIPPED, Header, Origin, Place, Rival, Row
 from intermodal.catalog.sources.genai_prices import Priced, Prices
+from intermodal.catalog.sources.litellm_table import Listed
+from intermodal.catalog.sources.model_prices import ModelPrices
 from intermodal.catalog.sources.models_dev import ModelsDev, Served
 from intermodal.content import Value
 
@@ -35,6 +39,7 @@ class Spellings(Value, forbid_unknown_fields=True):
     own: dict[str, str]
     vendors: dict[str, str]
     prices: dict[str, str]
+    table: dict[str, str]
 
 
 def spellings() -> Spellings:
@@ -51,14 +56,22 @@ class Made(NamedTuple):
     unknown_units: tuple[str, ...]
 
 
-def make(
-    models: ModelsDev, prices: Prices, hosts: Iterable[HostRow], *, made: str, origins: tuple[Origin, ...]
-) -> Made:
-    """Join the two. ``hosts`` are the shipped host rows: the models they name come first and keep their ids."""
+class Sources(NamedTuple):
+    """What is joined: modalities and limits of models.dev, then of litellm; prices of all four."""
+
+    models: ModelsDev
+    prices: Prices
+    history: ModelPrices
+    table: list[Listed]
+
+
+def make(sources: Sources, hosts: Iterable[HostRow], *, made: str, origins: tuple[Origin, ...]) -> Made:
+    """Join them. ``hosts`` are the shipped host rows: the models they name come first and keep their ids."""
+    models, prices = sources.models, sources.prices
     spelt, hosts = spellings(), tuple(hosts)
     ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
     protocols: dict[str, Protocol] = {host.id: host.protocol for host in hosts if host.base_url}
-    rows = _rows(models, prices, ours, spelt)
+    rows = _newer(_rows(models, prices, ours, spelt), sources, spelt, made)
     ids = _Ids(rows, ours, spelt)
     header = Header(intermodal_snapshot=FORMAT, made=made, size=0, origins=origins)
     rows = _told_apart([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
@@ -193,6 +206,115 @@ def _only_priced(host: str, name: str, priced: Priced) -> Row:
 def _raw(value: object) -> msgspec.Raw:
     return msgspec.Raw(_ENCODER.encode(value))
 
+
+# ---- newer sources -------------------------------------------------------------------------------
+
+
+def _newer(rows: list[Row], sources: Sources, spelt: Spellings, made: str) -> list[Row]:
+    """The rows with what newer sources have: models that were not there, facts that nobody stated, later prices."""
+    table = {(spelt.table[each.provider], each.name.lower()): each for each in reversed(sources.table)
+             if each.provider in spelt.table}  # fmt: skip
+    history = {(provider, name.lower()): (provider, name) for provider, name in sources.history.vectors}
+    there = {(row.host, row.name.lower()) for row in rows}
+    titles = {key: each.name for key, each in table.items() if not each.retired or each.retired > made}
+    titles |= {(host, name): called for (host, name), (_, called) in history.items()
+               if host in sources.models.places and (host, called) not in sources.history.removed}  # fmt: skip
+    rows = rows + [
+        Row(host=host, name=called, id="", title=called)
+        for (host, name), called in sorted(titles.items())
+        if (host, name) not in there
+    ]
+    return [_with_newer(row, sources.history, history, table, made) for row in rows]
+
+
+def _with_newer(
+    row: Row,
+    history: ModelPrices,
+    names: Mapping[tuple[str, str], tuple[str, str]],
+    table: Mapping[tuple[str, str], Listed],
+    made: str,
+) -> Row:
+    key = (row.host, row.name.lower())
+    listed, dated = table.get(key), names.get(key)
+    if listed is not None and not row.input and not row.output:
+        row = msgspec.structs.replace(
+            row, facts_by="litellm", input=listed.input, output=listed.output, can=listed.can or row.can,
+            context=row.context or listed.context, max_output=row.max_output or listed.max_output,
+        )  # fmt: skip
+    if dated in history.removed and not row.status:
+        row = msgspec.structs.replace(row, status="deprecated")
+    known: list[_Priced] = []
+    if dated is not None and _sells_text(row):
+        vectors = _with_earlier(history.vectors[dated], history.first.get(dated, ""), row.dated_prices)
+        known.append(_Priced("model-prices", history.since.get(dated, ""), vectors))
+    if row.dated_prices:
+        now = at(row.dated_prices, made)
+        known.append(_Priced("genai-prices", now.since if now is not None else "", row.dated_prices))
+    if listed is not None and listed.vectors:
+        known.append(_Priced("litellm", "", listed.vectors))
+    return _priced(row, known, made) if known else row
+
+
+def _with_earlier(vectors: tuple[Vector, ...], first: str, others: tuple[Vector, ...]) -> tuple[Vector, ...]:
+    """A history that begins on the day ``first``, and what another source has for the time before."""
+    earlier = [each for each in others if not each.when and not each.hours and each.since < first]
+    if not first or not any(each.since or len(earlier) > 1 for each in earlier):
+        return vectors  # one undated price is of now, not of then
+    begun = (each if each.since or each.when else msgspec.structs.replace(each, since=first) for each in vectors)
+    return (*earlier, *begun)
+
+
+class _Priced(NamedTuple):
+    """A source's prices, and the day from which the price of now holds there, "" where it does not say."""
+
+    by: str
+    since: str
+    vectors: tuple[Vector, ...]
+
+
+def _sells_text(row: Row) -> bool:
+    """Whether prices of tokens in and out are of text: the history has one price a direction, whatever comes out."""
+    seen = shape(row.name.lower(), row.family, row.input, row.output)
+    return seen.output in ((), ("text",)) and "automatic-speech-recognition" not in seen.tasks
+
+
+def _priced(row: Row, known: list[_Priced], made: str) -> Row:
+    """The price of the later day; of one day, or of none, in the order of ``known``. What it has no unit for is taken
+    from those that agree with it; what others have instead is kept beside it."""
+    best = max(known, key=lambda each: each.since)  # of equals the first
+    vectors, rivals = best.vectors, list[Rival]()
+    for other in known:
+        now = at(other.vectors, made) if other is not best else None
+        if now is not None and _differs(now, best.vectors, made):
+            rivals.append(Rival(by=other.by, since=other.since, vector=now))
+        elif now is not None:
+            vectors = _filled(vectors, other.vectors, now)
+    return msgspec.structs.replace(
+        row, prices=_raw(vectors), prices_by="" if best.by == "genai-prices" else best.by, rivals=_raw(rivals)
+    )
+
+
+def _filled(vectors: tuple[Vector, ...], others: tuple[Vector, ...], now: Vector) -> tuple[Vector, ...]:
+    """Prices with the units that they lack, and the requests of a kind that they do not price."""
+    kinds = [vector.when for vector in vectors]
+    same = [(each.when, each.units) for each in others if each.when]
+    found = []
+    for vector in vectors:
+        more = next((units for when, units in same if when == vector.when), {}) if vector.when else now.units
+        found.append(msgspec.structs.replace(vector, units={**more, **vector.units}))
+    return (*found, *(each for each in others if each.when and each.when not in kinds))
+
+
+def _differs(now: Vector, vectors: tuple[Vector, ...], made: str) -> bool:
+    """Whether no price that holds on that day, at whatever hour, is the same in the units that both have."""
+    return not any(
+        all(isclose(base(rate), base(each.units[unit]), rel_tol=_ROUNDED) for unit, rate in now.units.items()
+            if unit in each.units)
+        for each in held_on(vectors, made)
+    )  # fmt: skip
+
+
+_ROUNDED = 0.005  # sources round prices of an hour to those of a second
 
 # ---- one id for one model ------------------------------------------------------------------------
 

@@ -21,6 +21,9 @@ _NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([bm])(?![a-z0-9])", 
 class ModelRow(Value, forbid_unknown_fields=True):
     """A model. ``tier`` holds for each of its tasks, by proxy unless ``tier_level`` says better.
 
+    ``learned_from``: how much of what, and whether it was labelled, in words; ``language_range``: what its source says
+    of languages where it lists none (``languages`` bounds what is planned, and stays empty then). No plan reads either.
+
     Fields are those of ``catalog.nouns.Model``; () and None mean that this row does not say.
     """
 
@@ -37,6 +40,8 @@ class ModelRow(Value, forbid_unknown_fields=True):
     context: int | None = None
     max_output: int | None = None
     languages: tuple[str, ...] = ()
+    learned_from: str = ""
+    language_range: str = ""
     tokenizer: str = ""
     image_tokens: str = ""
     marks: tuple[str, ...] = ()

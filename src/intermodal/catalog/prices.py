@@ -111,16 +111,37 @@ def at(vectors: tuple[Vector, ...], moment: str, **said: str) -> Vector | None:
     day, _, clock = moment.partition("T")
     minute = int(clock[:2]) * 60 + int(clock[3:5]) if clock else None
     held = [each for each in vectors if not each.when and each.since <= day]
-    found = _dearest(held) if minute is None else next((v for v in reversed(held) if _holds(v, minute)), None)
+    found = (
+        _dearest(held_on(vectors, day))
+        if minute is None
+        else next((v for v in reversed(held) if _holds(v, minute)), None)
+    )
     if found is None or not said:
         return found
     units = dict(found.units)
     replaced: set[str] = set()
-    for vector in vectors:
-        if vector.when and vector.since <= day and all(said.get(key) == word for key, word in vector.when.items()):
+    for vector in _last_of_each(vectors, day):
+        if all(said.get(key) == word for key, word in vector.when.items()):
             units.update({name: rate for name, rate in vector.units.items() if name not in replaced})
             replaced.update(vector.units)
     return Vector(units=units, since=found.since, hours=found.hours)
+
+
+def _last_of_each(vectors: tuple[Vector, ...], day: str) -> list[Vector]:
+    """Of each kind of request that has prices of its own, the latest that hold on that day; of one day the first."""
+    found: dict[tuple[tuple[str, str], ...], Vector] = {}
+    for vector in vectors:
+        kind = tuple(sorted(vector.when.items()))
+        if kind and vector.since <= day and (kind not in found or vector.since > found[kind].since):
+            found[kind] = vector
+    return list(found.values())
+
+
+def held_on(vectors: tuple[Vector, ...], day: str) -> list[Vector]:
+    """The standard prices that are possible on a day: the last that holds all day, and those of some hours of it."""
+    held = [each for each in vectors if not each.when and each.since <= day]
+    place = max((place for place, each in enumerate(held) if not each.hours), default=None)
+    return held if place is None else held[place:]
 
 
 def _holds(vector: Vector, minute: int) -> bool:
@@ -131,10 +152,7 @@ def _holds(vector: Vector, minute: int) -> bool:
 
 
 def _dearest(held: list[Vector]) -> Vector | None:
-    """The last that holds all day, or one for some hours written after it that costs more."""
-    place = max((place for place, each in enumerate(held) if not each.hours), default=None)
-    some = held if place is None else held[place:]
-    return max(some, key=lambda each: sum(base(rate) for rate in each.units.values()), default=None)
+    return max(held, key=lambda each: sum(base(rate) for rate in each.units.values()), default=None)
 
 
 def base(rate: Rate) -> float:

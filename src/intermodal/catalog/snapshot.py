@@ -78,6 +78,14 @@ class Header(Value):
     places: tuple[Place, ...] = ()
 
 
+class Rival(Value):
+    """Prices of a source that are not used, as of the snapshot's day. ``since``: the day from which it has them."""
+
+    by: str
+    since: str
+    vector: Vector
+
+
 class Row(Struct, frozen=True, array_like=True, gc=False):
     """A model at a host, as published.
 
@@ -88,7 +96,9 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
             chooses between the sources; None where neither says.
         context, max_output: tokens, as models.dev has them. window: context as genai-prices has it.
         can: ``tools``, ``reasoning``, ``json``, ``open`` (weights), where a source says so.
-        stated: models.dev's prices (one ``Vector`` or null). prices: genai-prices' (vectors, dated).
+        facts_by: who says modalities and limits, "" for models.dev.
+        stated: models.dev's prices (one ``Vector`` or null). prices: dated ones (vectors), by ``prices_by``, "" for
+            genai-prices. rivals: what others have for the same (``Rival``), where it is something else.
         alias: stands for ``id`` in the endpoint's id where the host has this model under several names, "" elsewhere.
     """
 
@@ -111,6 +121,13 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     stated: msgspec.Raw = msgspec.Raw(b"null")
     prices: msgspec.Raw = msgspec.Raw(b"[]")
     alias: str = ""
+    facts_by: str = ""
+    prices_by: str = ""
+    rivals: msgspec.Raw = msgspec.Raw(b"[]")
+
+    @property
+    def rival_prices(self) -> tuple[Rival, ...]:
+        return msgspec.json.decode(self.rivals, type=tuple[Rival, ...])
 
     @property
     def endpoint(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.found import FoundServer
     from intermodal.catalog.nouns import Catalog
     from intermodal.catalog.rows import HostRow
+    from intermodal.catalog.snapshot import Header
     from intermodal.client import AsyncClient
     from intermodal.config import Config
     from intermodal.plans.machine import Machine
@@ -25,7 +27,8 @@ Examples
   intermodal doctor --json
 """
 
-State = Literal["ok", "missing", "unused", "too big", "unreachable", "broken", "off"]
+State = Literal["ok", "missing", "unused", "too big", "unreachable", "broken", "off", "old"]
+OLD = 60  # days after which prices and models have changed at most vendors
 
 
 class Finding(Value):
@@ -60,6 +63,7 @@ def doctor(as_json: bool) -> None:
     catalog = client.catalog
     found = [
         about_config,
+        about_snapshot(_header(), datetime.now(UTC).date()),
         _about_machine(machine),
         *_about_runtimes(),
         *_about_weights(machine),
@@ -108,6 +112,24 @@ def _about_config(config: Config) -> Finding:
         )  # fmt: skip
     allowed = ", ".join((*config.consent, *(row.id for row in config.hosts if row.base_url))) or "none"
     return Finding(area="config", name="intermodal.toml", state="ok", what=f"{config.path}; hosts allowed: {allowed}")
+
+
+def _header() -> Header:
+    from intermodal.catalog.load import snapshot
+    from intermodal.config import snapshot_file
+
+    return snapshot(snapshot_file(os.environ)).header
+
+
+def about_snapshot(header: Header, today: date) -> Finding:
+    """How old the published data about hosted models is on a day: the snapshot and each of its sources."""
+    from intermodal.cli.models_refresh import ages
+
+    days = (today - date.fromisoformat(header.made)).days
+    what = f"of {header.made}, {days} days old; {'; '.join(ages(header, today.isoformat()))}"
+    old = days > OLD
+    todo = "to take newer data: intermodal models refresh" if old else ""
+    return Finding(area="models", name="snapshot", state="old" if old else "ok", what=what, todo=todo)
 
 
 def _about_machine(machine: Machine) -> Finding:

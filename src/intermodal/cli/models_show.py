@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.figures import Figure, Offer
     from intermodal.catalog.nouns import Catalog, Endpoint, Model
     from intermodal.catalog.snapshot import Snapshot
+    from intermodal.catalog.terms import Term
 
 SHOW_EPILOG = """\b
 Examples
@@ -45,11 +46,15 @@ def show(name: str, as_json: bool) -> None:
     """All that is known of one model, each figure with its source.
 
     What it is, its limits, where it is served and for how much; and the day each source was opened. Sources that
-    disagree are shown side by side.
+    disagree are shown side by side. Of a runtime or a format (ollama, gguf) it says what that is.
     """
+    from intermodal.catalog.terms import term_of
     from intermodal.cli.listed import snapshot_of
     from intermodal.client import AsyncClient
 
+    if (term := term_of(name)) is not None:
+        _say_term(term, as_json)
+        return
     client = AsyncClient()
     servers = looked(client)
     catalog, snapshot = client.catalog, snapshot_of(client)
@@ -75,6 +80,19 @@ def show(name: str, as_json: bool) -> None:
 
         click.echo("\nlearned by asking")
         echo_table(("endpoint", "what"), [(lesson.endpoint, lesson_words(lesson)) for lesson in learned])
+
+
+def _say_term(term: Term, as_json: bool) -> None:
+    """What a name is that people take for a model's."""
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("term", {"term": term})
+        return
+    click.echo(f"{term.name}: {term.what}\n")
+    for line in term.here:
+        click.echo(f"- {line}")
+    click.echo(f"\nsource: {_source(term.source, term.checked)}")
 
 
 @click.command(epilog=COMPARE_EPILOG)
@@ -117,7 +135,7 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
     model = _model_named(name, catalog, snapshot)
     endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model)
     rows = snapshot.by_model.get(model, [])
-    own = shipped().rows.get(model)
+    own = shipped().rows.get(model) or shipped().rows.get(f"{model}-instruct")  # many hosts leave that word out
     if endpoints:
         made = endpoints[0].model
     elif rows:

@@ -17,7 +17,7 @@ from intermodal.costing.tokens import (
 )
 from intermodal.planner.assignment import as_quantity
 from intermodal.planner.case import Case
-from intermodal.planner.demand import Demand
+from intermodal.planner.demand import Demand, answer_wanted
 from intermodal.planner.drawing import draw_call, drawn
 from intermodal.planner.pieces import at_each
 from intermodal.planner.speech import speaks
@@ -45,6 +45,12 @@ def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
     if thinks is not None:  # what it thinks before it speaks is paid and waited for too
         low, mid = low * thinks.low, mid * thinks.mid
     return (min(low, cap), min(mid, cap), cap)
+
+
+def usual_answer(case: Case, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> Levels:
+    """Output tokens as ranking counts them: a limit of the endpoint or of the request makes an answer cheaper, and a
+    context that is nearly full does not, for it only cuts the answer off."""
+    return answer(case, endpoint, max(cap, min(answer_wanted(case), rates.most_out)), sound)
 
 
 def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float) -> tuple[float, float]:

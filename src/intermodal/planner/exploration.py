@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from intermodal.costing.levels import LOW, MID, ZEROS, Levels
-from intermodal.planner.answering import answer, last_call
+from intermodal.planner.answering import last_call, usual_answer
 from intermodal.planner.case import Case
 from intermodal.planner.pin import answers_a_call
 from intermodal.planner.routes import Route
@@ -58,7 +58,7 @@ def _cost(case: Case, route: Route, chosen: Route) -> float:
 
 
 def _answer(case: Case, route: Route) -> Levels:
-    return answer(case, route.endpoint, route.numbers.cap, route.demand.sound)
+    return usual_answer(case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
 
 
 def _may(case: Case, chosen: Route) -> bool:

@@ -12,9 +12,9 @@ import math
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.costing.levels import HIGH, LOW, MID
+from intermodal.costing.levels import HIGH, LOW, MID, Levels
 from intermodal.costing.rates import Rates
-from intermodal.planner.answering import aloud, answer, last_call, repair_call
+from intermodal.planner.answering import aloud, answer, last_call, repair_call, usual_answer
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
 from intermodal.planner.demand import DEFAULT_ANSWER, SMALLEST_ANSWER, Demand, answer_cap, held_tokens, tier_of
@@ -26,7 +26,11 @@ from intermodal.planner.way import Loss
 
 
 class Numbers(Struct, gc=False):
-    """A route's numbers, as ranking and limits read them."""
+    """A route's numbers, as ranking and limits read them.
+
+    ``cost`` and ``seconds`` are of an answer that has ``cap`` tokens at most. ``missing_cost`` and ``missing_seconds``
+    are what the rest of a usual answer would take, where there is no room for it: ranking adds them.
+    """
 
     cost: float
     cost_high: float
@@ -34,6 +38,8 @@ class Numbers(Struct, gc=False):
     seconds_high: float
     memory: float
     cap: float
+    missing_cost: float = 0.0
+    missing_seconds: float = 0.0
 
 
 class Route(Struct, eq=False, gc=False):
@@ -108,7 +114,31 @@ def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: De
     return Numbers(
         cost + needs.cost[MID], cost_high + needs.cost[HIGH],
         needs.before[MID] + seconds, needs.before[HIGH] + seconds_high, memory, cap,
+        *_missing(case, endpoint, rates, needs, out, cap),
     )  # fmt: skip
+
+
+def _missing(
+    case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels, cap: float
+) -> tuple[float, float]:
+    """USD and seconds of the part of a usual answer for which there is no room."""
+    if case.job != "generate" or out[MID] < cap:
+        return 0.0, 0.0
+    usual = usual_answer(case, endpoint, rates, cap, needs.sound)
+    if usual[MID] <= out[MID]:
+        return 0.0, 0.0
+    found: list[float] = []
+    for whole, cut in zip(_middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, out),
+                          strict=True):  # fmt: skip
+        found.append(whole - cut if cut < math.inf else 0.0)
+    return found[0], found[1]
+
+
+def _middle(case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels) -> tuple[float, float]:
+    """USD and seconds of an answer, and of saying it aloud."""
+    cost, seconds = last_call(case, rates, MID, needs, out[MID])
+    more_cost, more_seconds = aloud(case, endpoint, rates, out)
+    return cost + more_cost[MID], seconds + more_seconds[MID]
 
 
 def priced(

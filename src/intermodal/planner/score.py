@@ -74,8 +74,8 @@ def least_key(case: Case, least: Loss, number: float, tier: int) -> Key:
 
 def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int) -> Key:
     """The key of a route; ``tier`` is its weakest link's."""
-    policy, seconds = case.request.policy, numbers.seconds
-    money = numbers.cost if numbers.cost < math.inf else UNKNOWN
+    policy, seconds = case.request.policy, numbers.seconds + numbers.missing_seconds
+    money = numbers.cost + numbers.missing_cost if numbers.cost < math.inf else UNKNOWN
     first = _FIRST[policy.objective](money, seconds, needs, tier, policy.time_value)
     return (needs.diverted, needs.lost, *first, round(seconds, 6), -float(needs.kept), round(money, 9), endpoint_id)
 

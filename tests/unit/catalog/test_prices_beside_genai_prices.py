@@ -11,14 +11,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from intermodal.catalog.load import snapshot
-from intermodal.catalog.making import spellings
 from intermodal.catalog.prices import COUNTS, UNITS, at, bill
-from intermodal.catalog.snapshot import Row
+from intermodal.catalog.sources.genai_prices import Priced, read
 
 MOMENTS = ("2026-11-25T02:30", "2026-11-25T12:00", "2026-09-01T12:00", "2026-12-15T12:00")
 USAGES: tuple[dict[str, int], ...] = (
@@ -40,7 +39,8 @@ CONTEXTS: tuple[dict[str, str], ...] = ({}, {"processing": "batch"}, {"service_t
 
 
 class Compared(NamedTuple):
-    row: Row
+    provider: str
+    priced: Priced
     usage: dict[str, int]
     moment: str
     context: dict[str, str]
@@ -56,20 +56,13 @@ def compared() -> list[Compared]:
 def _compared() -> Iterator[Compared]:
     from genai_prices.data import providers
 
-    by_id = {provider.id: provider for provider in providers}
-    provider_of = {host: provider for provider, host in spellings().prices.items()}
-    seen: set[tuple[str, str]] = set()
-    for row in snapshot().rows:
-        dated = row.dated_prices
+    by_id = {provider.id: {model.id: model for model in provider.models} for provider in providers}
+    for provider, priced in _read():
+        model = by_id[provider].get(priced.id)
+        dated = priced.vectors
         if not dated:
             continue
-        provider = by_id[provider_of[row.host]]
-        model = provider.find_model(row.name, all_providers=providers)
-        model = model or next((each for each in provider.models if each.id == row.name), None)
-        assert model is not None, f"{row.host} {row.name} has prices, and genai-prices does not know it"
-        if (provider.id, model.id) in seen:
-            continue
-        seen.add((provider.id, model.id))
+        assert model is not None, f"{provider} {priced.id} has prices, and genai-prices does not know it"
         contexts = CONTEXTS if any(vector.when for vector in dated) else CONTEXTS[:1]
         for moment in MOMENTS if len(dated) > 1 else MOMENTS[:1]:
             when = datetime.fromisoformat(moment).replace(tzinfo=UTC)
@@ -78,7 +71,17 @@ def _compared() -> Iterator[Compared]:
                 prices = model.get_prices(when, context or None)
                 for usage in USAGES:
                     ours = bill(vector, usage).usd
-                    yield Compared(row, usage, moment, context, ours, _theirs(prices, usage))
+                    yield Compared(provider, priced, usage, moment, context, ours, _theirs(prices, usage))
+
+
+def _read() -> Iterator[tuple[str, Priced]]:
+    """Every model of their data, as it is read for a snapshot."""
+    import genai_prices.data
+
+    text = Path(genai_prices.data.__file__).read_text("utf-8")
+    for provider, models in read(text).models.items():
+        for priced in models:
+            yield provider, priced
 
 
 def _theirs(prices: Any, usage: dict[str, int]) -> float | None:
@@ -95,13 +98,13 @@ def _theirs(prices: Any, usage: dict[str, int]) -> float | None:
 
 
 def test_every_model_with_dated_prices_is_compared(compared: list[Compared]) -> None:
-    models = {(each.row.host, each.row.name) for each in compared}
+    models = {(each.provider, each.priced.id) for each in compared}
     assert len(models) > 1_500
 
 
 def test_where_both_have_a_price_it_is_the_same(compared: list[Compared]) -> None:
     different = [
-        (each.row.host, each.row.name, each.usage, each.moment, each.context, each.ours, each.theirs)
+        (each.provider, each.priced.id, each.usage, each.moment, each.context, each.ours, each.theirs)
         for each in compared
         if each.ours is not None and each.theirs is not None and abs(each.ours - each.theirs) > 1e-9 * (1 + each.ours)
     ]
@@ -112,7 +115,7 @@ def test_where_only_they_have_a_price_something_counted_has_none_or_is_sound(com
     for each in compared:
         if each.ours is not None or each.theirs is None:
             continue
-        vector = at(each.row.dated_prices, each.moment, **each.context)
+        vector = at(each.priced.vectors, each.moment, **each.context)
         unpriced = bill(vector, each.usage).unpriced
         assert unpriced, each
         lost = {line.counts: line.count for line in bill(vector, each.usage).lines if line.usd is None}

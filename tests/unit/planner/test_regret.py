@@ -11,6 +11,7 @@ import msgspec
 from tests.plans import catalogs
 from tests.unit.planner.requests import inputs_of, seeded
 
+from intermodal.costing.levels import HIGH
 from intermodal.errors import NoRoute
 from intermodal.planner import plan, rules, ways
 from intermodal.planner.alternatives import alternatives
@@ -121,6 +122,27 @@ def test_the_chosen_route_is_the_best_there_is_in_99_of_100_cases(full_gates: bo
     missed = sum(regret > 0 for regret in found)
     assert len(found) > CASES * 0.6
     assert missed <= len(found) * 0.01, f"{missed} of {len(found)} plans were not the best"
+
+
+def test_a_context_that_is_nearly_full_makes_no_route_better() -> None:
+    capped = 0
+    for seed in range(40):
+        described, catalog = seeded(seed)
+        inputs = msgspec.structs.replace(inputs_of(described), catalog=catalog)
+        case = make_case(inputs.request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
+        try:
+            route = decide(case).chosen
+        except NoRoute:
+            continue
+        needs, endpoint, remote = route.demand, route.endpoint, route.group.remote
+        roomy = msgspec.structs.replace(route.rates, context=math.inf)
+        best = key(case, endpoint.id, price(case, endpoint, remote, roomy, needs), needs, route.tier)
+        for room in (4.0, 16.0, 40.0, 100.0, 300.0, 1_000.0):
+            rates = msgspec.structs.replace(roomy, context=needs.total[HIGH] + room)
+            numbers = price(case, endpoint, remote, rates, needs)
+            capped += bool(numbers.missing_seconds)
+            assert key(case, endpoint.id, numbers, needs, route.tier) >= best
+    assert capped > 20
 
 
 def test_classes_that_are_never_opened_hold_none_of_the_best_endpoints() -> None:
