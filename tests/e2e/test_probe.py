@@ -111,6 +111,14 @@ def test_what_it_costs_is_said_and_nothing_is_sent_without_a_yes(cli: Cli) -> No
         assert len(host.attempts) == len(done.document["planned"]["asks"])
 
 
+def test_a_tool_that_was_taken_and_not_called_shows_nothing(cli: Cli) -> None:
+    with FakeHost(answer="It is sunny.") as host:
+        row = ServedRow(id="fake/model", context=8192, tier="tiny", input_mtok=100.0, output_mtok=200.0)
+        config.add_host(os.environ, HostRow(id="far", base_url=host.base_url, zone="internet", models=(row,)))
+        assert held(cli, "far:fake/model", "--only", "tools")["tools"] is None
+        assert "tools  not known" in cli("probe", "far:fake/model", "--only", "tools", "--yes").out
+
+
 @pytest.mark.parametrize(
     ("name", "more", "words"),
     [

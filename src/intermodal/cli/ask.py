@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from intermodal.blocking import Client
     from intermodal.cli.targets import Target
     from intermodal.client import Prepared
-    from intermodal.events import Event, Result
+    from intermodal.events import Derived, Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
 
 EPILOG = """\b
@@ -104,8 +104,9 @@ def ask(**given: Any) -> None:
             )
         finally:  # what was made is the user's also when the last call failed
             result = fold(events)
-            if given["save_derived"] and result.derived:
-                _save_derived(Path(given["save_derived"]), result, [*asked_files(given), *inputs], quiet)
+            derived = (*_taken_out(prepared), *result.derived)
+            if given["save_derived"] and derived:
+                _save_derived(Path(given["save_derived"]), derived, [*asked_files(given), *inputs], quiet)
             if given["svg_file"] and result.actuals:
                 write_picture(given["svg_file"], run_picture(plan, result), quiet=quiet)
     analysis = explain_analyze(plan, result) if given["analyze"] else ""
@@ -223,10 +224,23 @@ def _targets(given: dict[str, Any]) -> tuple[Target, ...]:
     return (*(Target("--to", place, kind) for place in places), Target("--svg", given["svg_file"], "svg"))
 
 
-def _save_derived(folder: Path, result: Result, inputs: list[str], quiet: bool) -> None:
+def _taken_out(prepared: Prepared) -> tuple[Derived, ...]:
+    """The texts that were taken out of documents, pages and mail before anything was planned: the answer is made of
+    them as of what conversions make."""
+    from intermodal.content import Text
+    from intermodal.events import Derived
+
+    return tuple(
+        Derived(step="", name=part.name, op="extract", text=part.text)
+        for _, _, part in prepared.inputs.request.parts()
+        if isinstance(part, Text) and part.name
+    )
+
+
+def _save_derived(folder: Path, derived: tuple[Derived, ...], inputs: list[str], quiet: bool) -> None:
     from intermodal.cli.files import save_derived
 
-    for path in save_derived(folder, result.derived, inputs):
+    for path in save_derived(folder, derived, inputs):
         if not quiet:
             click.echo(f"wrote {path}", err=True)
 

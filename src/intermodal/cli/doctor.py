@@ -64,6 +64,7 @@ def doctor(as_json: bool) -> None:
     found = [
         about_config,
         about_snapshot(_header(), datetime.now(UTC).date()),
+        *_about_folders(client.env),
         _about_machine(machine),
         *_about_runtimes(),
         *_about_weights(machine),
@@ -130,6 +131,16 @@ def about_snapshot(header: Header, today: date) -> Finding:
     old = days > OLD
     todo = "to take newer data: intermodal models refresh" if old else ""
     return Finding(area="models", name="snapshot", state="old" if old else "ok", what=what, todo=todo)
+
+
+def _about_folders(env: Mapping[str, str]) -> Iterator[Finding]:
+    """Where intermodal keeps what: docs/privacy.md says what is in each."""
+    from intermodal.config import cache_dir, config_path, data_dir, state_dir
+
+    yield Finding(area="folder", name="config", state="ok", what=f"{config_path(env).parent}: intermodal.toml")
+    yield Finding(area="folder", name="data", state="ok", what=f"{data_dir(env)}: the store, and what was measured")
+    yield Finding(area="folder", name="cache", state="ok", what=f"{cache_dir(env)}: weights, and texts of files")
+    yield Finding(area="folder", name="state", state="ok", what=f"{state_dir(env)}: servers that are up, their logs")
 
 
 def _about_machine(machine: Machine) -> Finding:

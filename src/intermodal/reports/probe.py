@@ -76,7 +76,7 @@ class Planned(Value):
 
 
 class Found(Value):
-    """What one request showed. ``holds`` None: nothing, since it failed for another reason.
+    """What one request showed. ``holds`` None: nothing, as it failed for another reason, or left unused what it took.
 
     ``tokens``: of the prompt, by the server. ``seconds`` from sending to the end.
     """
@@ -213,8 +213,8 @@ def _speaks_of_it(error: errors.IntermodalError) -> bool:
     return error.taught or isinstance(error, errors.UnsupportedModality) or 400 <= error.status < 500
 
 
-def _shown(about: About, made: Made, plain: int | None) -> tuple[bool, str]:
-    """What a good reply shows."""
+def _shown(about: About, made: Made, plain: int | None) -> tuple[bool | None, str]:
+    """What a good reply shows; None where it shows nothing, as a tool that was taken and not called."""
     tokens = made.usage.input_tokens
     if about in ("image", "audio", "document"):
         if tokens is None or plain is None:
@@ -224,7 +224,7 @@ def _shown(about: About, made: Made, plain: int | None) -> tuple[bool, str]:
         return True, f"counts {tokens - plain:,} tokens for it"
     if about == "tools":
         called = any(isinstance(part, ToolCall) for part in made.said)
-        return True, "called it" if called else "took it, and did not call it"
+        return (True, "called it") if called else (None, "took it, and did not call it: whether it would is not shown")
     if about == "json":
         held = _is_json(made.text)
         return held, "kept to the schema" if held else "answered, and not in the schema"

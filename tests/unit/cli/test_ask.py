@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import documents
 from tests.in_time import kept_by
 from tests.unit.cli.conftest import Cli
 
@@ -120,6 +121,18 @@ def test_a_deadline_shortens_the_answer_that_nobody_asked_to_be_long(cli: Cli, f
     assert told, done.err
     assert fake.attempts[-1].json["max_tokens"] == int(told[1]) < 512
     assert cli("ask", "How many?", "-m", "talker-70b", "--deadline", "0.01s").code == 4, "there is a least answer"
+
+
+def test_save_derived_has_every_text_that_was_taken_out_of_a_file(cli: Cli, fake: FakeHost, tmp_path: Path) -> None:
+    (tmp_path / "report.docx").write_bytes(documents.word())
+    out = tmp_path / "out"
+    question = ("ask", "-q", "What is the crane called?", str(tmp_path / "report.docx"), "-m", "talker-70b")
+    done = cli(*question, "--save-derived", str(out))
+    assert done.code == 0, done.err
+    (saved,) = out.iterdir()
+    assert saved.name == "report.docx.extract.txt"
+    assert "The crane is called Brunhilde." in saved.read_text()
+    assert saved.read_text().strip() in fake.attempts[-1].text, "what the answer was made from, and nothing else"
 
 
 def test_an_approved_plan_runs_exactly_and_only_unchanged(

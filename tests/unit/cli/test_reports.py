@@ -108,6 +108,15 @@ def test_doctor_says_what_to_do_about_everything_that_is_not_well(cli: Cli) -> N
     assert all(line.strip() for line in text.splitlines())
 
 
+def test_doctor_says_where_everything_is_kept(cli: Cli) -> None:
+    found = findings(cli("doctor", "--json"))
+    for name, folder in (
+        ("config", config.config_path(os.environ).parent), ("data", config.data_dir(os.environ)),
+        ("cache", config.cache_dir(os.environ)), ("state", config.state_dir(os.environ)),
+    ):  # fmt: skip
+        assert found["folder", name]["what"].startswith(f"{folder}: ")
+
+
 def test_missing_weights_are_named_with_their_pull(cli: Cli, own_home: Path) -> None:
     (own_home / "cache" / "weights").unlink()
     row = findings(cli("doctor", "--json"))["weights", "whisper-base"]
