@@ -279,18 +279,21 @@ async def counted(
 ) -> Opened:
     """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
     are asked where ``ask`` says so."""
-    names, sent = vocabularies(catalog), _as_sent(request)
-    parts = opened.facts.parts
+    names, parts = vocabularies(catalog), opened.facts.parts
     long = (
         max(len(parts) // 4, len(request.tools)) > TOOLS
         or sum(part.chars for part in parts if part.kind == "text") > LONG
     )
-    opened = await offload(long, by.counted, opened, names, request.tools, sent)
+    opened = await offload(long, _counted, opened, request, names, by)
     if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
         return opened
     from intermodal.executor import tokenizing
 
     return await tokenizing.counted(opened, request, catalog, by.told, by.vain, env, ask=ask)
+
+
+def _counted(opened: Opened, request: Request, names: frozenset[str], by: Vocabularies) -> Opened:
+    return by.counted(opened, names, request.tools, _as_sent(request))
 
 
 def _as_sent(request: Request) -> Callable[[int, str], str] | None:

@@ -17,20 +17,29 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, ParamSpec, TypeVar
 
+from intermodal.freeing import free_slowly
+
 P = ParamSpec("P")
 T = TypeVar("T")
 THREADS = 4
 MANY = 100  # parts of a request; a step over more takes more than a few milliseconds
 TOOLS = 16  # each with a schema
-VALUES = 1_000  # of their schemas together
+VALUES = 1_000  # of their schemas and that of the answer together
 _TREES = (dict, list)
 LONG = 64 << 10  # characters, or bytes of JSON
 HEAVY = 1 << 20  # bytes of media: what is done with all of them is a digest
 
 
-def is_long(messages: Sequence[Any], tools: Sequence[Any] = ()) -> bool:
-    """Whether a step over a conversation takes long. The answer comes after ``MANY`` parts at the latest."""
-    if len(messages) > MANY or len(tools) > TOOLS or (tools and _many_values([tool.schema for tool in tools])):
+def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = None) -> bool:
+    """Whether a step over a conversation takes long, or over the schemas of its tools and of the ``output`` wanted.
+
+    The answer comes after ``MANY`` parts and ``VALUES`` of the schemas at the latest.
+    """
+    if len(messages) > MANY or len(tools) > TOOLS:
+        return True
+    schema = getattr(output, "schema", None)
+    schemas = [tool.schema for tool in tools] if schema is None else [schema, *(tool.schema for tool in tools)]
+    if schemas and _many_values(schemas):
         return True
     parts, letters, media = MANY, LONG, HEAVY
     for message in messages:
@@ -61,12 +70,13 @@ async def offload(long: bool, function: Callable[P, T], *args: P.args, **kwargs:
     """
     if not long:
         return function(*args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_threads(), partial(function, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(_threads(), partial(_freed, function, *args, **kwargs))
 
 
-def dismantle(held: dict[str, Any]) -> None:
-    """Empty a dict in a thread: to free a conversation of 20,000 messages takes as long as to walk through it."""
-    _threads().submit(held.clear)
+def _freed(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    made = function(*args, **kwargs)
+    free_slowly(made)
+    return made
 
 
 @cache

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from intermodal.testing.arrived import Attempt
 
 JSON = "application/json"
 _FORM = "multipart/form-data; boundary=cut"
@@ -21,15 +25,19 @@ class Body(NamedTuple):
     path: str
     kind: str
     data: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Door(NamedTuple):
-    """Where chats of a protocol go, and how it says them. ``said``: the field of the messages."""
+    """Where requests of a protocol go, and how it says them. ``said``: the field of the messages, or, where there are
+    none, of their words: joined, or each an item where they are ``apart``."""
 
     path: str
     said: str = "messages"
     words: str = "text"  # the type of a part of words
     more: tuple[tuple[str, Any], ...] = ()
+    apart: bool = False
+    model: str = "cloud/strong"
 
 
 CHAT = Door("/v1/chat/completions")
@@ -38,15 +46,35 @@ RESPONSES = Door("/v1/responses", said="input", words="input_text")
 OLLAMA = Door("/api/chat", more=(("stream", False),))
 EXPLAIN = Door("/v1/explain")
 COUNT = Door("/v1/messages/count_tokens")
-CHATS = (CHAT, MESSAGES, RESPONSES, OLLAMA, EXPLAIN, COUNT)
+GENERATE = Door("/api/generate", said="prompt", more=(("stream", False),))
+EMBED = Door("/api/embed", said="input", apart=True, model="cloud/vectors")
+CHATS = (CHAT, MESSAGES, RESPONSES, OLLAMA, EXPLAIN, COUNT, GENERATE, EMBED)
+_OLLAMAS = (OLLAMA, GENERATE, EMBED)  # whose messages have no parts
+_WORDS_ALONE = (GENERATE, EMBED)  # who take no messages
+
+
+LONG_ANSWERS: Mapping[str, Callable[[], str]] = {
+    "cloud/long-word": lambda: "x" * (20 << 20),
+    "cloud/long-line": lambda: "and so on " * (1 << 20),
+    "cloud/many-pieces": lambda: "and so on " * 20_000,
+    "cloud/bytes-fault-split": lambda: "and so on " * 300,
+}
+
+
+def answer(attempt: Attempt) -> str:
+    """What a host answers, where nobody cares; JSON where a schema asks for it."""
+    if attempt.schema is not None:
+        return "{}"
+    return LONG_ANSWERS[attempt.model]() if attempt.model in LONG_ANSWERS else "fine"
 
 
 def config_of(base_url: str) -> str:
-    """A config with one host: models that take whatever comes, a small one, one that sees, one for vectors."""
+    """A config with one host: models that take whatever comes, a small one, one that sees, one for vectors, and some
+    whose answers are long (``answer``)."""
     made = f'[hosts.cloud]\nbase_url = "{base_url}"\nzone = "internet"\nforced_json = true\n'
     for name, more in (
         ("strong", ""), ("small", "context = 32000"), ("seeing", 'input = ["text", "image"]'),
-        ("vectors", 'tasks = ["feature-extraction"]'),
+        ("vectors", 'tasks = ["feature-extraction"]'), *[(each.removeprefix("cloud/"), "") for each in LONG_ANSWERS],
     ):  # fmt: skip
         rows = {
             "context": "100_000_000", "tier": '"large"', "input": '["text"]', "input_mtok": "0.0001",
@@ -63,16 +91,11 @@ def config_of(base_url: str) -> str:
 class Draft:
     """A request that grows. ``raw``: what stands in the place of words that no JSON library would write."""
 
-    def __init__(self, door: Door, model: str = "cloud/strong") -> None:
+    def __init__(self, door: Door) -> None:
         self.door = door
-        self.tree: dict[str, Any] = {
-            "model": model, door.said: [{"role": "user", "content": "What is it?"}], **dict(door.more)
-        }  # fmt: skip
+        self.messages: list[dict[str, Any]] = [{"role": "user", "content": "What is it?"}]
+        self.tree: dict[str, Any] = {"model": door.model, door.said: self.messages, **dict(door.more)}
         self.raw: dict[str, bytes] = {}
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        return self.tree[self.door.said]  # type: ignore[no-any-return]
 
     def part(self, words: str) -> dict[str, Any]:
         return {"type": self.door.words, "text": words}
@@ -88,6 +111,11 @@ class Draft:
         return word
 
     def body(self) -> Body:
+        if self.door in _WORDS_ALONE:
+            said = [each["content"] for each in self.messages]
+            self.tree[self.door.said] = said if self.door.apart else "\n".join(said)
+            seen = [picture for each in self.messages for picture in each.get("images", ())]
+            self.tree |= {"images": seen} if seen else {}
         data = json.dumps(self.tree, ensure_ascii=False).encode()
         for word, instead in self.raw.items():
             data = data.replace(json.dumps(word).encode(), instead)
@@ -141,7 +169,7 @@ def instructions(draft: Draft, n: int) -> None:
 
 
 def parts(draft: Draft, n: int) -> None:
-    if draft.door is OLLAMA:  # its messages have no parts
+    if draft.door in _OLLAMAS:
         monologue(draft, n)
     else:
         draft.say([draft.part(f"piece {number}") for number in range(n)])
@@ -170,7 +198,7 @@ def calls(draft: Draft, n: int) -> None:
                 {"role": "assistant", "content": [{"type": "tool_use", "id": name, "name": "tool_0", "input": {}}]},
                 {"role": "user", "content": [{"type": "tool_result", "tool_use_id": name, "content": "done"}]},
             ]
-        elif draft.door is OLLAMA:
+        elif draft.door in _OLLAMAS:
             call: dict[str, Any] = {"function": {"name": "tool_0", "arguments": {}}}
             said += [
                 {"role": "assistant", "content": "", "tool_calls": [call]},
@@ -294,6 +322,33 @@ def long_name(draft: Draft, n: int) -> None:
     draft.tree["user"] = "n" * (16 * n)
 
 
+def words_in_calls(draft: Draft, n: int) -> None:
+    """A call of a tool whose arguments are long."""
+    calls(draft, 1)
+    said = json.dumps({"text": "some words here " * n})
+    for message in draft.messages:
+        if message.get("type") == "function_call":
+            message["arguments"] = said
+        for call in message.get("tool_calls") or ():
+            call["function"]["arguments"] = json.loads(said) if draft.door is OLLAMA else said
+        for part in message["content"] if isinstance(message.get("content"), list) else ():
+            if part["type"] == "tool_use":
+                part["input"] = json.loads(said)
+
+
+def form(draft: Draft, n: int) -> None:
+    """A schema of the answer, as large as one is taken."""
+    schema = {"type": "object", "properties": {f"field_{each}": {"type": "string"} for each in range(min(n, 3_300))}}
+    if draft.door in (MESSAGES, COUNT):
+        draft.tree["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+    elif draft.door is RESPONSES:
+        draft.tree["text"] = {"format": {"type": "json_schema", "name": "form", "schema": schema}}
+    elif draft.door in _OLLAMAS:
+        draft.tree["format"] = schema
+    else:
+        draft.tree["response_format"] = {"type": "json_schema", "json_schema": {"name": "form", "schema": schema}}
+
+
 def long_model(draft: Draft, n: int) -> None:
     draft.tree["model"] = "m" * (16 * n)
 
@@ -302,7 +357,7 @@ def pictures(draft: Draft, n: int) -> None:
     """Of them so many that each takes as long as twenty texts."""
     draft.tree["model"] = "cloud/seeing"
     made = [png(shade=number) for number in range(-(-n // 20))]
-    if draft.door is OLLAMA:
+    if draft.door in _OLLAMAS:
         coded = [base64.b64encode(data).decode() for data in made]
         draft.messages.insert(-1, {"role": "user", "content": "look", "images": coded})
     else:
@@ -311,7 +366,7 @@ def pictures(draft: Draft, n: int) -> None:
 
 def same_picture(draft: Draft, n: int) -> None:
     draft.tree["model"] = "cloud/seeing"
-    if draft.door is OLLAMA:
+    if draft.door in _OLLAMAS:
         pictures(draft, n)
     else:
         draft.say([_picture(draft, png()) for _ in range(-(-n // 20))])
@@ -322,7 +377,8 @@ OPERATORS: Mapping[str, Operator] = {
     for each in (
         turns, monologue, instructions, parts, marks_of_a_cache, calls, tools, wide_tool, words, one_word, figures,
         blank_lines, wide_letters, signs, escapes, pairs, halves, deep, deep_tool, arrays, wide, fields, same_field,
-        stops, biases, long_number, long_fraction, blanks, long_name, long_model, pictures, same_picture,
+        stops, biases, long_number, long_fraction, blanks, long_name, long_model, words_in_calls, form, pictures,
+        same_picture,
     )
 }  # fmt: skip
 
@@ -352,6 +408,12 @@ def tokens_to_embed(n: int) -> Body:
     return Body("/v1/embeddings", JSON, json.dumps(tree).encode())
 
 
+def long_conversation(n: int) -> Body:
+    """Of so many words that a piece of it is planned with before all of it is counted."""
+    said = [{"role": "user", "content": "some words here and there " * 42} for _ in range(min(n, 7_000))]
+    return Body(CHAT.path, JSON, json.dumps({"model": "cloud/strong", "messages": said}).encode())
+
+
 def text_to_speak(n: int) -> Body:
     tree = {"model": "cloud/strong", "voice": "alloy", "input": "some words " * n}
     return Body("/v1/audio/speech", JSON, json.dumps(tree).encode())
@@ -377,7 +439,8 @@ def form_of_a_file(n: int) -> Body:
 OTHERS: Mapping[str, Callable[[int], Body]] = {
     each.__name__: each
     for each in (
-        texts_to_embed, text_to_embed, tokens_to_embed, text_to_speak, text_to_draw, form_of_fields, form_of_a_file,
+        texts_to_embed, text_to_embed, tokens_to_embed, long_conversation, text_to_speak, text_to_draw, form_of_fields,
+        form_of_a_file,
     )
 }  # fmt: skip
 
@@ -391,6 +454,36 @@ def _chat(door: Door, name: str, n: int) -> Callable[[], Body]:
     return lambda: grown(door, (name, n))
 
 
+def _from(model: str, **more: Any) -> Callable[[], Body]:
+    tree = {"model": model, "messages": [{"role": "user", "content": "Say a lot."}], "max_tokens": 10_000_000, **more}
+    return lambda: Body(CHAT.path, JSON, json.dumps(tree).encode())
+
+
+def _noise(width: int, height: int) -> bytes:
+    """A picture that is no smaller than its pixels."""
+    shades = random.Random(width).randbytes(width * height)
+    lines = b"".join(b"\0" + shades[at : at + width] for at in range(0, width * height, width))
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(lines, 1)) + chunk(b"IEND", b"")
+
+
+def looked_at(model: str, door: Door, *made: bytes) -> Body:
+    """A question about pictures."""
+    draft = Draft(door)
+    draft.tree["model"] = model
+    draft.say([_picture(draft, each) for each in made])
+    return draft.body()
+
+
+def _under_a_key(length: int) -> Body:
+    """Under an Idempotency-Key of so many letters."""
+    return grown(CHAT, ("words", 1))._replace(headers=(("idempotency-key", "k" * length),))
+
+
 LARGE: Mapping[str, Callable[[], Body]] = {
     "a small chat": _chat(CHAT, "words", 1),
     "2,001 messages": _chat(CHAT, "turns", 2_000),
@@ -401,15 +494,31 @@ LARGE: Mapping[str, Callable[[], Body]] = {
     "20,001 messages, explained": _chat(EXPLAIN, "turns", 20_000),
     "20,001 messages, counted": _chat(COUNT, "turns", 20_000),
     "33,001 messages": _chat(CHAT, "turns", 33_000),
+    "33,001 messages, Anthropic": _chat(MESSAGES, "turns", 33_000),
+    "33,001 messages, responses": _chat(RESPONSES, "turns", 33_000),
+    "33,001 messages, Ollama": _chat(OLLAMA, "turns", 33_000),
     "60,001 messages": _chat(CHAT, "turns", 60_000),
     "20,000 parts": _chat(CHAT, "parts", 20_000),
     "5,000 calls of tools": _chat(CHAT, "calls", 5_000),
     "128 tools": _chat(CHAT, "tools", 128),
+    "1,000 tools": _chat(CHAT, "tools", 1_000),
+    "1,000 tools, responses": _chat(RESPONSES, "tools", 1_000),
     "2,000 tools": _chat(CHAT, "tools", 2_000),
     "a tool of 20,000 fields": _chat(CHAT, "wide_tool", 20_000),
+    "a schema of 10,000 values": _chat(CHAT, "form", 3_300),
+    "a schema of 10,000 values, Ollama": _chat(OLLAMA, "form", 3_300),
+    "7 MiB in a call of a tool": _chat(CHAT, "words_in_calls", 7 * _MIB // 16),
     "200 pictures": _chat(CHAT, "pictures", 4_000),
+    "1,000 pictures": _chat(CHAT, "pictures", 20_000),
+    "a picture of 20 MB": lambda: looked_at("cloud/seeing", CHAT, _noise(5_000, 4_000)),
+    "a picture of 20 MB, Anthropic": lambda: looked_at("cloud/seeing", MESSAGES, _noise(5_000, 4_000)),
+    "ten pictures to be read": lambda: looked_at("cloud/strong", CHAT, *[_noise(2_000, 2_000)] * 10),
     "5,000 pictures": _chat(CHAT, "pictures", 100_000),
     "7 MiB of words": _chat(CHAT, "words", 7 * _MIB // 16),
+    "7 MiB of words, Anthropic": _chat(MESSAGES, "words", 7 * _MIB // 16),
+    "7 MiB of words, responses": _chat(RESPONSES, "words", 7 * _MIB // 16),
+    "7 MiB of words, Ollama": _chat(OLLAMA, "words", 7 * _MIB // 16),
+    "7 MiB of words, Ollama's generate": _chat(GENERATE, "words", 7 * _MIB // 16),
     "7 MiB in one word": _chat(CHAT, "one_word", 7 * _MIB // 16),
     "7 MiB of empty lines": _chat(CHAT, "blank_lines", 7 * _MIB // 32),
     "7 MiB of Chinese": _chat(CHAT, "wide_letters", 7 * _MIB // 24),
@@ -422,10 +531,21 @@ LARGE: Mapping[str, Callable[[], Body]] = {
     "30,000 objects deep": _chat(CHAT, "deep", 30_000),
     "metadata of 90,000 keys": _chat(CHAT, "wide", 90_000),
     "9,000 fields": _chat(CHAT, "fields", 9_000),
+    "9,000 fields, explained": _chat(EXPLAIN, "fields", 9_000),
     "a field 90,000 times": _chat(CHAT, "same_field", 90_000),
     "90,000 biases": _chat(CHAT, "biases", 90_000),
     "90,000 stop words": _chat(CHAT, "stops", 90_000),
     "a number of a million digits": _chat(CHAT, "long_number", 62_500),
     "2,048 texts to embed": lambda: texts_to_embed(20 * 2_048),
+    "2,001 texts to embed, Ollama": _chat(EMBED, "turns", 2_000),
     "a form of 60 MiB": lambda: form_of_a_file(60 * _MIB // 12),
+    "a form of 100,000 fields": lambda: form_of_fields(100_000),
+    "an Idempotency-Key of 30,000 letters": lambda: _under_a_key(30_000),
+    "a model's name of 7 MiB": _chat(CHAT, "long_model", 7 * _MIB // 16),
+    "an answer of one word, 20 MiB": _from("cloud/long-word"),
+    "a stream of one word, 20 MiB": _from("cloud/long-word", stream=True),
+    "an answer of 10 MiB": _from("cloud/long-line"),
+    "a stream of 60,000 pieces": _from("cloud/many-pieces", stream=True),
+    "a stream of 60,000 pieces, planned": _from("cloud/many-pieces", stream=True, logprobs=True),
+    "a stream in single bytes": _from("cloud/bytes-fault-split", stream=True),
 }

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from tests.gates.slow_inputs import CHATS, OPERATORS, OTHERS, Body, Door, config_of, grown
+from tests.gates.slow_inputs import CHATS, OPERATORS, OTHERS, Body, Door, answer, config_of, grown
 from tests.unit.gateway.house import House
 
 from intermodal import offload
@@ -103,7 +103,7 @@ class Gateway:
         self._house.gateway.lane._ways.clear()
         self._house.gateway.shapes._known.clear()
         self._counted.clear()
-        found = self.http.post(body.path, content=body.data, headers={"content-type": body.kind})
+        found = self.http.post(body.path, content=body.data, headers={"content-type": body.kind, **dict(body.headers)})
         assert found.status_code in (200, 400, 404, 413), (body.data[:200], found.status_code, found.text[:500])
         return Cost(self._counted.longest, self._counted.total, found.status_code)
 
@@ -119,7 +119,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
     monkeypatch.setattr(asyncio.events.Handle, "_run", lambda handle: counted.turn(run, handle))
     threads = CountedThreads(counted)
     monkeypatch.setattr(offload, "_threads", lambda: threads)
-    with FakeHost(answer="fine") as host:
+    with FakeHost(answer=answer) as host:
         path = tmp_path / "intermodal.toml"
         path.write_text(config_of(host.base_url))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))

@@ -17,6 +17,7 @@ from intermodal.executor import timeline
 from intermodal.executor.boundary import boundary_of
 from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Sound, Words
 from intermodal.media.invisible import visible
+from intermodal.plans.facts import PartFacts
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import (
     AudioFormat,
@@ -90,12 +91,12 @@ Given = Piece | Block | str  # media, data, and what the sender says
 def messages(
     request: Request,
     stands_for: Mapping[int, tuple[Piece, ...]],
-    names: Mapping[int, str] | None = None,
+    facts: Sequence[PartFacts] = (),
     marks: tuple[str, ...] = (),
 ) -> tuple[WireMessage, ...]:
     """The conversation as messages; ``stands_for`` has the pieces of every part that is not sent as it is.
 
-    Text parts of the sender need no entry. A part without pieces is left out. ``names`` are those of the parts, for
+    Text parts of the sender need no entry. A part without pieces is left out. ``facts`` are those of the parts, for
     the heading of a video; ``marks`` those of the model's template besides the known ones.
     """
     made: list[WireMessage] = []
@@ -115,7 +116,7 @@ def messages(
             elif isinstance(part, TURN):
                 said.append(part)
             else:
-                given += in_order(stands_for.get(index, ()), (names or {}).get(index, ""), found)
+                given += in_order(stands_for.get(index, ()), facts[index].name if index < len(facts) else "", found)
             index += 1
         if message.role == "user":
             given, carried = [*carried, *given], []

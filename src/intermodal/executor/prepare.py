@@ -8,7 +8,7 @@ cost quality and bytes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -32,7 +32,7 @@ _RATE = 16_000  # Hz, of the media worker's PCM
 class Preparer:
     """Makes pieces of parts, once each."""
 
-    def __init__(self, opened: OpenedLike, media: Media, parts: Mapping[int, Part]) -> None:
+    def __init__(self, opened: OpenedLike, media: Media, parts: Sequence[Part]) -> None:
         self._opened = opened
         self._media = media
         self._parts = parts

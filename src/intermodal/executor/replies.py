@@ -43,15 +43,14 @@ async def _generate(course: Course, step: Call) -> Finished:
     endpoint = course.shop.endpoint(step)
     request = course.shop.request
     stands_for = await course.stands_for(step, endpoint)
-    names = {part.index: part.name for part in course.shop.opened.facts.parts}
-    marks = endpoint.model.marks
-    messages = await offload(is_long(request.messages), assemble.messages, request, stands_for, names, marks)
     facts = course.shop.opened.facts
-    if nothing := await offload(is_long(request.messages), nothing_found, request, stands_for, facts):
+    long = is_long(request.messages)
+    messages = await offload(long, assemble.messages, request, stands_for, facts.parts, endpoint.model.marks)
+    if nothing := await offload(long, nothing_found, request, stands_for, facts):
         raise _nothing_to_ask_about(course, step, nothing)
     await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    held = schema is not None and forced(endpoint.host, closable(schema.schema))
+    held = schema is not None and forced(endpoint.host, await _closable(schema))
     job = await _job(course, step, endpoint, messages, stands_for, held=held)
     # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
     live = course.shop.world.live and request.policy.streaming == "live"
@@ -82,6 +81,10 @@ async def _generate(course: Course, step: Call) -> Finished:
     )
 
 
+async def _closable(schema: JsonOutput) -> bool:
+    return await offload(is_long((), (), schema), closable, schema.schema)
+
+
 async def _job(
     course: Course,
     step: Call,
@@ -94,7 +97,7 @@ async def _job(
     """The call that answers: ``held`` to a schema by its host, or asked for it in words."""
     request = course.shop.request
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    long = is_long(messages, request.tools)
+    long = is_long(messages, request.tools, request.output)
     if schema is not None and not (held and await offload(long, _knows, schema, messages)):
         messages = assemble.with_instruction(messages, assemble.asking_for_json(schema))
     limit = output_limit(step, request)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
+from intermodal.content import Part
 from intermodal.costing import answers
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
 from intermodal.executor.call import Again, Caller, Reroute, Surprise, Tried
@@ -20,11 +21,12 @@ from intermodal.executor.replan import Replanner
 from intermodal.executor.replies import answered
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import OpenedLike, World
+from intermodal.offload import is_long, offload
 from intermodal.plans.plan import EXPLORED_MOST, Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.request import Request
 from intermodal.store.attempts import now
-from intermodal.store.rows import RunRow
+from intermodal.store.rows import RunRow, names_kept
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
@@ -56,6 +58,10 @@ async def run(
     async with aclosing(produced(drive, ahead=_WAITING_EVENTS, owner=world.store)) as events:
         async for event in events:
             yield event
+
+
+def _parts_of(request: Request) -> list[Part]:
+    return [part for _, _, part in request.parts()]
 
 
 class Trip:
@@ -98,7 +104,7 @@ class Trip:
             inputs=self._plan.inputs,
             endpoint=self._plan.chosen.endpoint,
             objective=self._plan.objective,
-            parts=tuple(part.name for part in self._opened.facts.parts),
+            parts=names_kept([part.name for part in self._opened.facts.parts]),
             started=now(),
         )
         self._ledger.begin = lambda: self._world.store.start_run(row)
@@ -160,7 +166,8 @@ class Trip:
 
     async def _routes(self) -> None:
         """The chosen route, then fallbacks, or routes planned again; each with what was converted already."""
-        shop = Workshop(self._request, self._opened, self._world, self._caller, self._emit)
+        parts = await offload(is_long(self._request.messages), _parts_of, self._request)
+        shop = Workshop(self._request, self._opened, self._world, self._caller, self._emit, parts)
         replanner = Replanner(
             self._plan, self._request, self._opened.facts, self._world, self._ledger,
             started=self._started, emit=self._emit,

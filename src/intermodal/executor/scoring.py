@@ -115,8 +115,8 @@ async def _by_letters(course: Course, step: Call, endpoint: Endpoint, labels: tu
         )
         raise Reroute(error, step, f"cannot be given {len(labels)} labels")
     stands_for = await course.stands_for(step, endpoint)
-    names = {part.index: part.name for part in course.shop.opened.facts.parts}
-    messages = assemble.messages(course.shop.request, stands_for, names, endpoint.model.marks)
+    facts = course.shop.opened.facts.parts
+    messages = assemble.messages(course.shop.request, stands_for, facts, endpoint.model.marks)
     letters = LETTERS[: len(labels)]
     turns: list[tuple[float, ...]] = []
     mass = 0.0

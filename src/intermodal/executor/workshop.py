@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from intermodal import errors
@@ -41,6 +41,7 @@ class Workshop:
         world: World,
         caller: Caller,
         emit: Callable[[Event], Awaitable[None]],
+        parts: Sequence[Part],
     ) -> None:
         import anyio
 
@@ -55,8 +56,7 @@ class Workshop:
         # Notes that nothing was found, by op and part: kept until it is known whether the answer itself says so.
         self.unsaid: dict[tuple[str, int], list[Note]] = {}
         self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
-        self.parts: dict[int, Part] = {index: part for index, _, part in request.parts()}
-        self.prepare = Preparer(opened, world.media, self.parts)
+        self.prepare = Preparer(opened, world.media, parts)
         # Two models on the same cores are slower than one after the other, and need both their memories.
         self.cores: anyio.CapacityLimiter = anyio.CapacityLimiter(1)
 

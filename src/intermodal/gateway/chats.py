@@ -35,7 +35,7 @@ from intermodal.gateway.silence import Silence
 from intermodal.gateway.unread import unheld, unread, untold
 from intermodal.incoming import request_of
 from intermodal.json_schema import BudgetExhausted
-from intermodal.offload import LONG, dismantle, is_long, offload
+from intermodal.offload import LONG, is_long, offload
 from intermodal.plans.plan import Plan
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import (
@@ -88,7 +88,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
     asked.served.model = call.model
-    long = is_long(call.messages, call.tools)
+    long = is_long(call.messages, call.tools, call.output)
     check_media(await offload(long, _media, call), gateway.limits.media)
     if dialect.refers:
         await offload(long, _check_results, call)
@@ -197,15 +197,10 @@ async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -
             gateway.lane.abandoned(after)
         raise
     job.after = after
-    long = is_long(job.request.messages)
-    try:
-        if job.call.stream:
-            await Stream(gateway, asked, reply, dialect, job).run()
-        else:
-            await _whole(gateway, asked, reply, dialect, job)
-    finally:
-        if long:
-            dismantle(vars(job))
+    if job.call.stream:
+        await Stream(gateway, asked, reply, dialect, job).run()
+    else:
+        await _whole(gateway, asked, reply, dialect, job)
 
 
 async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect, job: Job) -> None:

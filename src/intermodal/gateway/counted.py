@@ -72,6 +72,15 @@ def more_than(most: int, body: bytes) -> bool:
     return found + sum(body.count(mark, begin) for mark in _MARKS) > most
 
 
+def _without_strings(body: bytes) -> bytes:
+    """String by string, and not by ``sub``, which holds the interpreter from the first to the last of them."""
+    kept, begin = [], 0
+    for string in _STRING.finditer(body):
+        kept.append(body[begin : string.start()])
+        begin = string.end()
+    return b"".join([*kept, body[begin:]])
+
+
 def deeper_than(most: int, body: bytes) -> bool:
     """Whether more than so many objects and arrays are in each other. What is no JSON is as deep as it looks.
 
@@ -80,7 +89,7 @@ def deeper_than(most: int, body: bytes) -> bool:
     """
     if body.count(b"[") + body.count(b"{") <= most:
         return False
-    left = _STRING.sub(b"", body).translate(_ONE_KIND, _NO_BRACKETS)
+    left = _without_strings(body).translate(_ONE_KIND, _NO_BRACKETS)
     for _ in range(most):  # the innermost are taken away, level by level
         left = left.replace(b"[]", b"")
         if not left:

@@ -14,7 +14,8 @@ from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import fields_of
 from intermodal.gateway.reply import Reply
-from intermodal.offload import dismantle
+from intermodal.gateway.told import ignored_told
+from intermodal.offload import MANY, is_long, offload
 from intermodal.plans.explain import explain as as_text
 from intermodal.plans.plan import Candidate, Plan, Rejected
 from intermodal.plans.rejections import folded
@@ -33,9 +34,9 @@ _OLLAMAS, _PICTURES = frozenset({"options", "format", "keep_alive"}), b'"images"
 async def explain(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/explain``: the body of a chat, in the words of any of the doors of chats, planned and not run."""
     job = await asked_for(gateway, asked, await _dialect(gateway, asked), exact=True)
-    ignored = {"x-intermodal-ignored": ", ".join(job.ignored)} if job.ignored else {}
-    reply.whole(200, dumps(_document(job.plan)), {**JSON, "x-intermodal-plan": job.plan.id, **ignored})
-    dismantle(vars(job))
+    head = {**JSON, "x-intermodal-plan": job.plan.id, **ignored_told(job.ignored)}
+    long = is_long(job.request.messages, job.request.tools, job.request.output)
+    reply.whole(200, await offload(long, _written, job.plan), head)
 
 
 async def _dialect(gateway: Gateway, asked: Asked) -> Dialect:
@@ -56,7 +57,7 @@ async def plan(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     found = gateway.plans.of(asked.owner, name)
     if found is None:
         raise Refused("there is no such plan, or not any more", status=404, code="not_found")
-    reply.whole(200, dumps(_document(found)), JSON)
+    reply.whole(200, await offload(len(found.chosen.last.inputs) > MANY, _written, found), JSON)
 
 
 async def count_tokens(gateway: Gateway, asked: Asked, reply: Reply) -> None:
@@ -74,6 +75,10 @@ async def count_tokens(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 def _with_a_limit(body: bytes) -> bytes:
     tree = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     return msgspec.json.encode({**tree, "max_tokens": 1})
+
+
+def _written(plan: Plan) -> bytes:
+    return dumps(_document(plan))
 
 
 def _document(plan: Plan) -> dict[str, Any]:

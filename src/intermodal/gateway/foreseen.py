@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from intermodal.client import plan_from
 from intermodal.content import Text
 from intermodal.errors import NoRoute
+from intermodal.offload import is_long, offload
 from intermodal.request import JsonOutput, Request, TextOutput
 
 if TYPE_CHECKING:
@@ -27,25 +28,32 @@ SHARE = 4  # so much of the request is at least as long as a piece that is looke
 
 async def foreseen(client: AsyncClient, request: Request) -> None:
     """Raises NoRoute where nobody takes so much text, by counting a part of it."""
-    texts = [part.text for _, _, part in request.parts() if isinstance(part, Text)]
-    whole, size = sum(map(len, texts)), FIRST
-    if whole < SHARE * FIRST or not _words_alone(request, len(texts)):
+    long, size = is_long(request.messages), FIRST
+    whole = await offload(long, _words_alone, request)
+    if whole < SHARE * FIRST:
         return
     while size * SHARE <= whole:
         share = size / whole
-        prepared = await client.prepare(_cut(request, share))
+        prepared = await client.prepare(await offload(long, _cut, request, share))
         if any(endpoint.host.counts_text for endpoint in prepared.inputs.catalog.endpoints):
             return  # it may know better than our rules do how many tokens that is
         try:
-            plan_from(prepared.inputs)
+            await offload(long, plan_from, prepared.inputs)
         except NoRoute as refusal:
-            raise _of_all(prepared, share) or refusal from None
+            raise await offload(long, _of_all, prepared, share) or refusal from None
         size *= SHARE
 
 
-def _words_alone(request: Request, texts: int) -> bool:
-    """All of it is words, which go into the call that answers as they are."""
-    return isinstance(request.output, (TextOutput, JsonOutput)) and texts == sum(1 for _ in request.parts())
+def _words_alone(request: Request) -> int:
+    """Characters of a request that is all words, which go into the call that answers as they are; 0 of another."""
+    if not isinstance(request.output, (TextOutput, JsonOutput)):
+        return 0
+    found = 0
+    for _, _, part in request.parts():
+        if not isinstance(part, Text):
+            return 0
+        found += len(part.text)
+    return found
 
 
 def _cut(request: Request, share: float) -> Request:

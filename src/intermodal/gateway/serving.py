@@ -344,7 +344,7 @@ class Gateway:
         await foreseen(self.client, request)
         prepared = await self.client.prepare(request, counting=True)
         if exact:
-            plan = await offload(is_long(request.messages, request.tools), plan_from, prepared.inputs)
+            plan = await offload(is_long(request.messages, request.tools, request.output), plan_from, prepared.inputs)
         else:
             plan = await self.shapes.plan(prepared.inputs)
         self.plans[owner, plan.id] = plan

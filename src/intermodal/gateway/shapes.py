@@ -29,6 +29,7 @@ from intermodal.plans.plan import Candidate, Inputs, Plan
 from intermodal.questions.words import asked
 
 KEPT = 512
+MOST = 1_000  # parts of a request whose plan is shared: to tell a longer one's shape takes as long as to plan it
 _BITS = 5  # of a size that tell shapes apart: sixteen steps between two powers of two
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -51,11 +52,11 @@ class Shapes:
         shared = await self.shared(inputs)
         if shared is not None:
             return shared
-        return await offload(is_long(inputs.request.messages, inputs.request.tools), plan_from, inputs)
+        return await offload(_is_long(inputs), plan_from, inputs)
 
     async def shared(self, inputs: Inputs) -> Plan | None:
         """The plan that all requests of this shape have; None where each is planned by itself."""
-        long = is_long(inputs.request.messages, inputs.request.tools)
+        long = _is_long(inputs)
         shape = await offload(long, _shape, inputs)
         if shape is None:
             return None
@@ -70,9 +71,15 @@ class Shapes:
         return known.plan
 
 
+def _is_long(inputs: Inputs) -> bool:
+    return is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
+
+
 def _shape(inputs: Inputs) -> bytes | None:
-    """A digest of what the plan depends on; None for requests of more than words and such pictures."""
+    """A digest of what a plan depends on; None for requests of more than words and such pictures, or of many parts."""
     request = inputs.request
+    if len(inputs.facts.parts) > MOST:
+        return None
     said: list[object] = []
     pictured = False
     if inputs.asked:

@@ -43,9 +43,13 @@ def headers_of(
         said["x-intermodal-verdict"] = (now.verdict if now is not None else "") or plan.verdict.value
     if lost:
         said["x-intermodal-loses"] = lost
-    if unread := _short(sorted(set(ignored))):
-        said["x-intermodal-ignored"] = unread
-    return said
+    return said | ignored_told(ignored)
+
+
+def ignored_told(ignored: Iterable[str]) -> dict[str, str]:
+    """The header that names fields that are not understood, or that no host is told."""
+    unread = _short(sorted(set(ignored)))
+    return {"x-intermodal-ignored": unread} if unread else {}
 
 
 def hosts(sends: Iterable[Mapping[str, str]]) -> str:

@@ -23,11 +23,12 @@ from intermodal.content import (
     Video,
 )
 from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
+from intermodal.freeing import free_slowly
 from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
 from intermodal.media.pretokens import pretokens
 from intermodal.media.sniff import read_text, sniff
-from intermodal.offload import LONG, MANY, is_long, offload
+from intermodal.offload import LONG, is_long, offload
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import Request
 
@@ -75,50 +76,64 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
     import anyio
 
     fetcher = fetcher or Fetcher()
-    long = is_long(request.messages)
-    parts = await offload(long, list, request.parts())
-    found: list[tuple[PartFacts, bytes] | None] = [None] * len(parts)
-    failed: dict[int, Exception] = {}
+    opening = _Opening()
+    await offload(is_long(request.messages), opening.words, request)
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
     async def open_one(index: int, part: MediaPart) -> None:
         try:
             async with limiter:
                 loaded = await fetcher.load(part.source)
-                found[index] = await _probed(index, part, loaded, worker), loaded.data
+                opening.found[index] = await _probed(index, part, loaded, worker), loaded.data
         except Exception as error:
-            failed[index] = error
+            opening.failed[index] = error
             group.cancel_scope.cancel()
 
-    def open_words() -> None:
-        for index, role, part in parts:
+    if opening.files and not opening.failed:
+        async with anyio.create_task_group() as group:
+            for index, part in opening.files:
+                group.start_soon(open_one, index, part)
+    return await offload(is_long(request.messages), opening.opened)
+
+
+class _Opening:
+    """The parts of a request while they are opened. What walks through all of them may run in a thread."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[PartFacts, bytes] | None] = []
+        self.failed: dict[int, Exception] = {}
+        self.files: list[tuple[int, MediaPart]] = []
+        self._said = set[int]()
+
+    def words(self, request: Request) -> None:
+        """Open what carries its content in the request, up to the first that cannot be; note the files."""
+        for index, role, part in request.parts():
+            self.found.append(None)
             if isinstance(part, _FILES):
-                files.append((index, part))
+                self.files.append((index, part))
                 continue
-            said.add(index)
+            self._said.add(index)
             try:
-                found[index] = _text(index, part, *_words(role, part))
+                self.found[index] = _text(index, part, *_words(role, part))
             except InputBroken as error:
-                failed[index] = error
+                self.failed[index] = error
                 return
 
-    files: list[tuple[int, MediaPart]] = []
-    said = set[int]()
-    await offload(long, open_words)
-    if files and not failed:
-        async with anyio.create_task_group() as group:
-            for index, part in files:
-                group.start_soon(open_one, index, part)
-    if failed:
-        raise failed[min(failed)]
-    opened = [pair for pair in found if pair is not None]
-    if sum(len(data) for _, data in opened) > MAX_REQUEST_BYTES:
-        raise InputTooLarge(
-            f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together", todo="ask about fewer files at once"
-        )
-    named = await offload(len(opened) > MANY, named_apart, [facts for facts, _ in opened])
-    facts = Facts(parts=named)
-    return Opened(facts, tuple(data for _, data in opened), frozenset(said))
+    def opened(self) -> Opened:
+        """All that was opened. Raises the error of the first part that could not be, and InputTooLarge."""
+        if self.failed:
+            raise self.failed[min(self.failed)]
+        found, self.found = [pair for pair in self.found if pair is not None], []
+        if sum(len(data) for _, data in found) > MAX_REQUEST_BYTES:
+            raise InputTooLarge(
+                f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together",
+                todo="ask about fewer files at once",
+            )
+        facts = Facts(parts=named_apart([facts for facts, _ in found]))
+        data = tuple(data for _, data in found)
+        free_slowly(data)
+        free_slowly(facts)
+        return Opened(facts, data, frozenset(self._said))
 
 
 def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, bytes]:

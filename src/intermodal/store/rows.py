@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from intermodal.content import Value
@@ -164,10 +165,25 @@ def size_bucket_of(reservation: Reservation, outcome: Outcome | None) -> int:
     return int(size).bit_length()
 
 
+PARTS = 20  # names of parts that a row of a run keeps: a conversation may have tens of thousands
+_NAME = 200  # letters of each
+
+
+def names_kept(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of parts as a row of a run keeps them: the first of them, and how many more there are.
+
+    >>> names_kept(["a.png"] * 21)[-2:]
+    ('a.png', '… and 1 more')
+    """
+    kept = tuple(name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names[:PARTS])
+    return kept if len(names) <= PARTS else (*kept, f"… and {len(names) - PARTS:,} more")
+
+
 class RunRow(Value, frozen=True):
     """One run: names and digests, no content.
 
-    ``outcome`` is "running", "finished", "cancelled", an error code, or "process_died" where its process was killed.
+    ``parts``: their names, by ``names_kept``. ``outcome`` is "running", "finished", "cancelled", an error code,
+    or "process_died" where its process was killed.
     """
 
     id: str

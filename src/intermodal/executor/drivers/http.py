@@ -96,7 +96,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     """A chat completion, streamed."""
     assert isinstance(job.chat, ChatCall)
     codec = chat_codec(job.endpoint.host)
-    long = is_long(job.chat.messages, job.chat.tools)
+    long = is_long(job.chat.messages, job.chat.tools, job.chat.output)
     encoded = await offload(long, codec.encode_request, job.chat, job.endpoint.host)
     text: list[str] = []
     turn = TurnMaker()

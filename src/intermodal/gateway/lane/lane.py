@@ -38,6 +38,7 @@ from intermodal.gateway.lane.way import SAID, Means, Way, way_of
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
+from intermodal.gateway.shapes import MOST
 from intermodal.incoming import request_of
 from intermodal.keys import find_key
 from intermodal.latest import Latest
@@ -59,6 +60,7 @@ POLICIES = 512
 _WISHES = 1 << 10  # bytes of wishes that are remembered
 _A_SHAPE, _A_PART, _A_WAY = 1 << 10, 256, 8 << 10  # bytes of a shape, of each part of it, of a way
 _READ = 6  # times the bytes of JSON are what was read of them
+_OF_ITEMS = (b'"role"', b'"call_id"')
 _JSON = "application/json"
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
@@ -139,7 +141,7 @@ class Lane:
             return None
         check_values(asked, VALUES, self._gateway.limits.text)
         body = lifted(asked.body)
-        if len(body.text) > _WORDS:
+        if len(body.text) > _WORDS or _many_items(body.text):
             return None
         chat = asked.chat = _read(asked, body, tongue, self._measures)
         if chat is None:
@@ -196,6 +198,8 @@ class Lane:
         body = await offload(len(asked.body) > LARGE, lifted, asked.body)
         if len(body.text) > SHARE * FIRST:
             return None  # more than many take: the executor's way refuses that before all of it is counted
+        if _many_items(body.text):
+            return None
         if len(asked.body) > LARGE or len(body.text) > _WORDS:
             return await offload(True, _read, asked, body, tongue, self._measures.alone())
         return _read(asked, body, tongue, self._measures)
@@ -212,7 +216,7 @@ class Lane:
             catalog, epoch, way = client.catalog_for(ready.policy), client.epoch, None
         else:
             plan = await gateway.shapes.shared(inputs)
-            long = is_long(inputs.request.messages, inputs.request.tools)
+            long = is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
             way = await offload(long, self._way, ready, inputs, plan) if plan is not None else None
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
@@ -243,7 +247,7 @@ class Lane:
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
         call = chats.limited(call, gateway.client.config)
-        long = is_long(call.messages, call.tools)
+        long = is_long(call.messages, call.tools, call.output)
         request = going_on(await offload(long, request_of, call, ready.policy), ready.place)
         parts = await offload(long, list, request.parts())
         pictures = await offload(long, _pictures_in, parts)
@@ -304,6 +308,12 @@ def _size(chat: Chat, way: Way | None) -> int:
 def _open(chat: Chat, policy: Policy) -> bool:
     """Whether what the question needs of its pictures may decide who answers: a named model gets them as they are."""
     return bool(chat.pictures) and not policy.model and not chat.asked.isspace() and bool(chat.asked)
+
+
+def _many_items(text: bytes) -> bool:
+    """Whether it holds more messages than a request whose plan is shared has parts, as far as these words tell. A quote
+    in a string has a backslash before it, so that words about them are none."""
+    return max(map(text.count, _OF_ITEMS)) > MOST
 
 
 def _read(asked: Asked, body: Body, tongue: Tongue, measures: Measures) -> Chat | None:

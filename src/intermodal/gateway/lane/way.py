@@ -34,7 +34,7 @@ from intermodal.latest import Latest
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
 from intermodal.request import Request, TextOutput
-from intermodal.store.rows import RunRow, Work
+from intermodal.store.rows import RunRow, Work, names_kept
 from intermodal.store.slate import Sort
 from intermodal.wire._json import dumps
 from intermodal.wire.advice import for_clients
@@ -306,7 +306,7 @@ def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: E
 
 
 def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Sort:
-    names = tuple(part.name for part in inputs.facts.parts)
+    names = names_kept([part.name for part in inputs.facts.parts])
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
     kind = answers.kind_of(answers.asked(inputs.request))
     return Sort(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work()))
