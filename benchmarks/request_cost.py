@@ -3,9 +3,11 @@
     python benchmarks/request_cost.py                    all inputs, results into benchmarks/results/request_cost.md
     python benchmarks/request_cost.py --only messages    those whose names contain a word; nothing is written
 
-Two measures. *Held* is the longest turn of the event loop in a gateway with one worker, in CPU time of its thread,
-which other load on the machine hardly changes. *Waits* are those of a second client that sends small chats to a gateway
-with two workers while the input is answered, beside the same client alone, a moment before.
+*Held* is the longest turn of the event loop of a gateway with one worker, in CPU time of its thread. *Waits* are those
+of a second client that sends small chats to that same worker, one after the other, while the input is answered a few
+times; beside them those of the same client alone, a moment before. *Of that the worker's* is the most CPU time that all
+of the worker took during one of these waits: what the input and the chat themselves cost, which other load on the
+machine hardly changes.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -27,24 +30,43 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.gates.slow_inputs import LARGE, Body, config_of
+from tests.gates.slow_inputs import LARGE, Body, answer, config_of
 
 from intermodal.testing import FakeHost
 
 RESULTS = Path(__file__).parent / "results" / "request_cost.md"
 _LEAST = 0.002  # seconds of the processor of a turn that is written down
-_LINES = 8  # connections of the second client: workers are dealt connections, and both are to be met
-_ALONE = 1.5  # seconds in which it is measured alone
+_ALONE = 1.5  # seconds in which the second client is measured alone
+_BESIDE = 3.0  # seconds for which the input is sent again and again beside it, once at least
 _MOST = 240.0  # seconds for one input
+_SECOND = """
+[hosts.near]
+base_url = "%s"
+zone = "internet"
+[[hosts.near.models]]
+id = "near/quick"
+context = 32_000
+tier = "large"
+input = ["text"]
+input_mtok = 0.0001
+output_mtok = 0.0004
+"""
 
 
 class Turn(NamedTuple):
     at: float
     cpu: float
+
+
+class Waits(NamedTuple):
+    """Of a client, in ms. ``worker``: the most CPU time that the worker took during one of them."""
+
+    median: float
+    most: float
+    worker: float
 
 
 class Row(NamedTuple):
@@ -53,8 +75,8 @@ class Row(NamedTuple):
     seconds: float
     cpu: float
     held: float
-    alone: tuple[float, float]  # p50, max in ms
-    beside: tuple[float, float]
+    alone: Waits
+    beside: Waits
 
 
 def serve_measured(log: Path, arguments: list[str]) -> None:
@@ -78,15 +100,36 @@ def serve_measured(log: Path, arguments: list[str]) -> None:
         main()
 
 
-class Served:
-    """A gateway in a process of its own, over a fake host."""
+def be_host() -> None:
+    """A fake host until standard input ends."""
+    with FakeHost(answer=answer) as host:
+        print(host.base_url, flush=True)
+        sys.stdin.read()
 
-    def __init__(self, workers: int) -> None:
+
+class Host:
+    """A fake host in a process of its own: reading a large body, it would keep the others from the interpreter."""
+
+    def __init__(self) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, __file__, "--host"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._child.stdout is not None
+        self.base_url = self._child.stdout.readline().strip()
+
+    def close(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+
+class Served:
+    """A gateway of one worker in a process of its own, over two hosts: the second client has one to itself."""
+
+    def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="request-cost-"))
-        self.host = FakeHost(answer="fine")
-        self.host.__enter__()
+        self.hosts = Host(), Host()
         config = self.home / "intermodal.toml"
-        config.write_text(config_of(self.host.base_url))
+        config.write_text(config_of(self.hosts[0].base_url) + _SECOND % self.hosts[1].base_url)
         self.turns = self.home / "turns"
         self._said = self.home / "said"
         env = {name: said for name, said in os.environ.items() if not name.endswith(("_API_KEY", "_TOKEN"))}
@@ -94,10 +137,8 @@ class Served:
             "INTERMODAL_CONFIG": str(config), "INTERMODAL_HOME": str(self.home / "home"),
             "INTERMODAL_DISCOVERY": "off",
         }  # fmt: skip
-        how = [__file__, "--serve", str(self.turns)] if workers == 1 else ["-m", "intermodal.cli.main", "serve"]
-        self.child = subprocess.Popen(
-            [sys.executable, *how, "--port", "0", "--workers", str(workers)], stderr=self._said.open("w"), env=env
-        )
+        how = [__file__, "--serve", str(self.turns), "--port", "0", "--workers", "1"]
+        self.child = subprocess.Popen([sys.executable, *how], stderr=self._said.open("w"), env=env)
         while "serving at" not in (line := self._said.read_text()):
             assert self.child.poll() is None, line
             time.sleep(0.05)
@@ -109,15 +150,15 @@ class Served:
 
     @property
     def cpu(self) -> float:
-        """Seconds of the processor that the process took."""
-        fields = Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of the processor that the process took, all threads together. clock_getcpuclockid(3)."""
+        return time.clock_gettime(~self.child.pid << 3 | 2)
 
     def send(self, body: Body) -> tuple[str, float]:
         began = time.perf_counter()
         try:
             found = httpx.post(
-                f"{self.url}{body.path}", content=body.data, headers={"content-type": body.kind}, timeout=_MOST,
+                f"{self.url}{body.path}", content=body.data, headers={"content-type": body.kind, **dict(body.headers)},
+                timeout=_MOST,
                 trust_env=False,
             )  # fmt: skip
             status = str(found.status_code)
@@ -130,61 +171,73 @@ class Served:
         with suppress(subprocess.TimeoutExpired):
             self.child.wait(20)
         self.child.kill()
-        self.host.__exit__(None, None, None)
+        for host in self.hosts:
+            host.close()
 
 
 class Second:
-    """A client that sends small chats, one after the other, over several connections."""
+    """A client that sends small chats to a gateway, one after the other."""
 
-    def __init__(self, url: str) -> None:
-        self._lines = [httpx.Client(base_url=url, timeout=_MOST, trust_env=False) for _ in range(_LINES)]
-        for line in self._lines:
-            self._chat(line)
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._line = httpx.Client(base_url=served.url, timeout=_MOST, trust_env=False)
+        self._chat()
 
-    @staticmethod
-    def _chat(line: httpx.Client) -> float:
-        began = time.perf_counter()
-        tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}]}
-        found = line.post("/v1/chat/completions", json=tree)
+    def _chat(self) -> tuple[float, float]:
+        began, cpu = time.perf_counter(), self._served.cpu
+        tree = {"model": "near/quick", "messages": [{"role": "user", "content": "hello"}]}
+        found = self._line.post("/v1/chat/completions", json=tree)
         assert found.status_code == 200, found.text
-        return 1000 * (time.perf_counter() - began)
+        return 1000 * (time.perf_counter() - began), 1000 * (self._served.cpu - cpu)
 
-    def waits(self, until: Callable[[], bool]) -> tuple[float, float]:
-        """The median and the longest, in ms, of all chats that are sent until then."""
+    def waits(self, until: Callable[[], bool]) -> Waits:
+        """Of all chats that are sent until then."""
         found: list[float] = []
-        while not until() or len(found) < _LINES:
-            found += [self._chat(line) for line in self._lines]
-            time.sleep(0.005)
+        worker = 0.0
+        while not until() or not found:
+            waited, cpu = self._chat()
+            found.append(waited)
+            worker = max(worker, cpu)
+            time.sleep(0.002)
         found.sort()
-        return found[len(found) // 2], found[-1]
+        return Waits(found[len(found) // 2], found[-1], worker)
 
 
-def measured(name: str, make: Callable[[], Body], one: Served, two: Served, second: Second) -> Row:
+def measured(name: str, make: Callable[[], Body], served: Served, second: Second) -> Row:
     body = make()
-    one.send(body)  # what is done once, is done
-    began, cpu = time.time(), one.cpu
-    status, seconds = one.send(body)
+    served.send(body)  # what is done once, is done
+    began, cpu = time.time(), served.cpu
+    status, seconds = served.send(body)
     time.sleep(0.1)
-    held = max((turn.cpu for turn in one.long_turns() if turn.at >= began), default=0.0)
-    cpu = one.cpu - cpu
+    cpu = served.cpu - cpu
     until = time.monotonic() + _ALONE
     alone = second.waits(lambda: time.monotonic() > until)
-    sending = threading.Thread(target=two.send, args=(body,))
+    until = time.monotonic() + _BESIDE
+
+    def again() -> None:
+        served.send(body)
+        while time.monotonic() < until:
+            served.send(body)
+
+    sending = threading.Thread(target=again)
     sending.start()
     beside = second.waits(lambda: not sending.is_alive())
     sending.join()
+    held = max((turn.cpu for turn in served.long_turns() if turn.at >= began), default=0.0)
     return Row(name, status, seconds, cpu, 1000 * held, alone, beside)
 
 
 def table(rows: list[Row]) -> str:
     lines = [
-        "| input | answered | s | CPU s | loop held ms | second client alone: p50, max ms | beside it: p50, max ms |",
-        "|---|---|---|---|---|---|---|",
+        "| input | answered | s | CPU s | loop held ms | a second client alone: p50, max ms | beside it: p50, max ms | "
+        "of that the worker's, max ms |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         held = f"{row.held:.1f}" if row.held else f"< {1000 * _LEAST:.0f}"
-        waits = " | ".join(f"{p50:.1f}, {most:.0f}" for p50, most in (row.alone, row.beside))
-        lines.append(f"| {row.name} | {row.status} | {row.seconds:.2f} | {row.cpu:.2f} | {held} | {waits} |")
+        waits = " | ".join(f"{each.median:.1f}, {each.most:.0f}" for each in (row.alone, row.beside))
+        about = f"{row.name} | {row.status} | {row.seconds:.2f} | {row.cpu:.2f} | {held}"
+        lines.append(f"| {about} | {waits} | {row.beside.worker:.0f} |")
     return "\n".join(lines)
 
 
@@ -194,9 +247,10 @@ def written(rows: list[Row]) -> str:
     return (
         "# What one request can cost the others\n\n"
         "`python benchmarks/request_cost.py` sends the slowest inputs that `tests/gates/slow_inputs.py` makes, at the "
-        "largest size that is taken. *Loop held* is the longest turn of the event loop in CPU time of its thread. "
-        "The second client sends small chats over eight connections to a gateway with two workers; host and client run "
-        "on the same cores.\n\n"
+        "largest size that is taken, to a gateway of one worker. *Loop held* is the longest turn of its event loop in "
+        "CPU time of its thread. A second client sends small chats to the same worker meanwhile; host and clients run "
+        "on the same cores. *Of that the worker's* is the most CPU time that the worker took during one wait of the "
+        "second client: its own part of the wait, which other load on the machine hardly changes.\n\n"
         f"{datetime.now(UTC):%Y-%m-%d}, CPython {platform.python_version()}, {platform.system()} "
         f"{platform.machine()}, {os.cpu_count()} cores, load {now} at the end.\n\n{table(rows)}\n"
     )
@@ -204,20 +258,20 @@ def written(rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="inputs whose names contain this")
+    parser.add_argument("--only", default="", help="inputs in whose names this regular expression is found")
     given = parser.parse_args()
-    chosen: Mapping[str, Callable[[], Body]] = {name: make for name, make in LARGE.items() if given.only in name}
-    one, two = Served(1), Served(2)
+    chosen: Mapping[str, Callable[[], Body]] = {
+        name: make for name, make in LARGE.items() if re.search(given.only, name)
+    }
+    served = Served()
     rows: list[Row] = []
     try:
-        second = Second(two.url)
+        second = Second(served)
         for name, make in chosen.items():
-            rows.append(measured(name, make, one, two, second))
-            print(msgspec.json.encode(rows[-1]).decode(), flush=True)
+            rows.append(measured(name, make, served, second))
+            print(table(rows[-1:]).splitlines()[-1], flush=True)
     finally:
-        one.close()
-        two.close()
-    print(table(rows))
+        served.close()
     if not given.only:
         RESULTS.write_text(written(rows))
 
@@ -225,5 +279,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
         serve_measured(Path(sys.argv[2]), sys.argv[3:])
+    elif sys.argv[1:2] == ["--host"]:
+        be_host()
     else:
         main()
