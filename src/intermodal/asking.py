@@ -85,6 +85,7 @@ class Options(TypedDict, total=False):
     time_value: float
     pay_twice: bool
     explore: bool
+    free_tiers: bool
     max_tokens: int | None
     temperature: float | None
     top_p: float | None
@@ -151,7 +152,7 @@ def sound(config: Config) -> Config:
 def usual(options: Any, config: Config) -> None:
     """Fill in what the config says where nothing else is said."""
     options.setdefault("max_cost_stated", "max_cost" in options or config.max_cost_stated)
-    for name in ("max_cost", "time_value", "pay_twice", "explore"):
+    for name in ("max_cost", "time_value", "pay_twice", "explore", "free_tiers"):
         options.setdefault(name, getattr(config, name))
 
 

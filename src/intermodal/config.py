@@ -44,6 +44,7 @@ HEADER = """\
 # [discovery]              enabled = false: servers of this machine are not looked for
 # pay_twice = false        after a call that failed and may have been paid, nobody else is asked
 # explore = false          what was not measured yet is not tried out
+# free_tiers = true        "best" and "cheapest" may take endpoints that are free and rationed
 """
 
 
@@ -61,6 +62,7 @@ class Config(Value):
         discovery: how servers of this machine are found.
         pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
         explore: endpoints that were not measured yet may be tried out where they cost no more.
+        free_tiers: ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
         timeouts: how long a call may take, unless its host's row says otherwise.
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
         serve: how the gateway listens.
@@ -79,6 +81,7 @@ class Config(Value):
     discovery: Discovery = Discovery()
     pay_twice: bool = True
     explore: bool = True
+    free_tiers: bool = False
     timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
@@ -196,7 +199,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
             )
     usual: dict[str, Any] = {
         "max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value,
-        "pay_twice": file.pay_twice, "explore": file.explore,
+        "pay_twice": file.pay_twice, "explore": file.explore, "free_tiers": file.free_tiers,
     }  # fmt: skip
     serve = _serve(_table(table, "serve", where), where)
     bounds = {**usual, "streaming": serve.streaming}

@@ -145,7 +145,8 @@ class Store(Value, forbid_unknown_fields=True):
 class PolicyRow(Policy, forbid_unknown_fields=True):
     """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
 
-    Money, time, ``pay_twice``, ``explore`` and ``streaming`` are the file's own unless the policy says others.
+    Money, time, ``pay_twice``, ``explore``, ``free_tiers`` and ``streaming`` are the file's own unless the policy says
+    others.
     """
 
     max_cost: _Usd = DEFAULT_MAX_COST
@@ -170,6 +171,7 @@ class ConfigFile(Value, forbid_unknown_fields=True):
         discovery: whether servers of this machine are looked for, and where.
         pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
         explore: endpoints that were not measured yet may be tried out by a few requests, where they cost no more.
+        free_tiers: the objectives ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
         timeouts: seconds that one attempt at a call gets.
         hosts: servers of your own by name, and what is different at those that come with intermodal.
         policies: bounds by name, which clients of the gateway ask for as ``policy:NAME``.
@@ -186,6 +188,7 @@ class ConfigFile(Value, forbid_unknown_fields=True):
     discovery: Discovery = Discovery()
     pay_twice: bool = True
     explore: bool = True
+    free_tiers: bool = False
     timeouts: Waits = Waits()
     hosts: dict[str, HostRow] = msgspec.field(default_factory=dict)
     policies: dict[str, PolicyRow] = msgspec.field(default_factory=dict)

@@ -124,7 +124,7 @@ def _refine(parts: dict[str, Any]) -> None:
     served["context"] = served["max_output"] = {"type": "integer", "minimum": 1}
     policy = parts[PolicyRow.__name__]["properties"]
     del policy["max_cost_stated"]  # saying max_cost is stating it
-    for name in ("max_cost", "time_value", "pay_twice", "explore", "streaming"):
+    for name in ("max_cost", "time_value", "pay_twice", "explore", "free_tiers", "streaming"):
         del policy[name]["default"]  # it is what the file says at its top
     parts["Discovery"]["properties"]["addresses"]["items"]["pattern"] = url
     parts["Telemetry"]["properties"]["endpoint"]["pattern"] = f"^$|{url}"

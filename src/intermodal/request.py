@@ -181,6 +181,7 @@ class Policy(Value):
         pay_twice: when a call failed that may have been paid, a fallback may be paid too.
         explore: a few requests may ask an endpoint first that was not measured yet, costs no more than the chosen one
             and may be better.
+        free_tiers: ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
         streaming: whether the words of an answer are shown as they come, or ("buffered") once all of it is there, so
             that another route may take over from one that died in the middle.
     """
@@ -201,6 +202,7 @@ class Policy(Value):
     time_value: float = DEFAULT_TIME_VALUE
     pay_twice: bool = True
     explore: bool = True
+    free_tiers: bool = False
     streaming: Streaming = "live"
 
     @property

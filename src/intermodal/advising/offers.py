@@ -18,7 +18,7 @@ from intermodal.advising.question import Hardware
 from intermodal.catalog import hosted
 from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_host
 from intermodal.catalog.model_rows import ModelRow
-from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
+from intermodal.catalog.nouns import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
 from intermodal.catalog.offered import host_row
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shipped import known_hosts, shipped
@@ -30,7 +30,6 @@ from intermodal.errors import UsageError
 from intermodal.planner.index import index
 from intermodal.quantity import Quantity, between
 
-FREE_TIER = ":free"  # how OpenRouter and its like name what costs nothing and is given to few at a time
 OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
 DOUBTED = 10  # times less than the median is no bargain
 SERVED = 3  # hosts from which on an open model is taken for one that people run
@@ -87,7 +86,7 @@ def offers(
     )
     ready = tuple(map(_ready, (each for each in every.endpoints if _may_be(each, wanted))))
     ready = tuple(each for each in ready if not _JUDGES.search(each.model.id))
-    paid = tuple(each for each in ready if not each.served_as.endswith(FREE_TIER))
+    paid = tuple(each for each in ready if not each.rationed)
     kept = believed(paid)
     here = tuple(own_servers(hardware, models))
     whole = msgspec.structs.replace(every, endpoints=(*kept, *here), consent=tuple(sorted(wanted)), elsewhere=())

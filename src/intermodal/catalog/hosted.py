@@ -19,7 +19,18 @@ import msgspec
 
 from intermodal.catalog import prices
 from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
-from intermodal.catalog.nouns import Endpoint, Evidence, Made, Model, Price, Protocol, Strength, Task, Tooling
+from intermodal.catalog.nouns import (
+    FREE_TIER,
+    Endpoint,
+    Evidence,
+    Made,
+    Model,
+    Price,
+    Protocol,
+    Strength,
+    Task,
+    Tooling,
+)
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.snapshot import Header, Row, Snapshot
 from intermodal.content import Kind, Value
@@ -27,7 +38,6 @@ from intermodal.request import Tier
 
 _Makes = tuple[Made, ...]
 _ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
-_FREE = ":free"  # how OpenRouter and its like name what costs nothing
 
 
 class Line(Value, forbid_unknown_fields=True):
@@ -133,7 +143,7 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     if dated:
         return _dated(dated, said_by(header, row.prices_by or "genai-prices"), header.made, makes)
     stated = row.stated_prices
-    if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(_FREE)):
+    if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(FREE_TIER)):
         return None
     return Prices(price_of(stated, said_by(header, "models.dev"), makes))
 

@@ -69,6 +69,9 @@ Data = Literal[
 Adaptation = Literal["instructions", "labels", "fine-tuning", "one task"]
 
 
+FREE_TIER = ":free"  # how OpenRouter and its like name what costs nothing
+
+
 class Evidence(Value):
     """Why a figure is believed.
 
@@ -296,6 +299,16 @@ class Endpoint(Value):
     missing: str = ""
     todo: str = ""
     evidence: Evidence = Evidence(level="declared")
+
+    @property
+    def rationed(self) -> bool:
+        """A free tier: it costs nothing, and is given to few at a time and few times a day."""
+        return self.served_as.endswith(FREE_TIER)
+
+    @property
+    def is_vendors_own(self) -> bool:
+        """The vendor of the model serves it itself."""
+        return self.model.id.partition("/")[0] == self.host.id
 
     @property
     def scoring(self) -> tuple[Task, ...]:

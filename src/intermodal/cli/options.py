@@ -77,6 +77,9 @@ _SHARED = [
     click.option("--pay-twice/--no-pay-twice", default=None,
                  help="After a call that failed and may have been paid, another endpoint may be asked.  "
                       "[default: it may, or pay_twice of the config]"),
+    click.option("--free-tiers/--no-free-tiers", default=None,
+                 help="best and cheapest may take endpoints that are free and rationed.  "
+                      "[default: they may not, or free_tiers of the config]"),
     click.option("--local", is_flag=True, help="Nothing leaves this machine."),
     click.option("--private", multiple=True, metavar="LIST",
                  help="Kinds or files that may not leave this machine, nor what is made of them: audio,call.wav"),
@@ -162,7 +165,7 @@ def build_request(
     }
     if given["local"]:
         options["farthest"] = "machine"
-    for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed", "pay_twice"):
+    for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed", "pay_twice", "free_tiers"):
         if given[name] is not None:
             options[name] = given[name]
     asking.usual(options, config)

@@ -180,7 +180,8 @@ def policy_of(model: str, client: AsyncClient) -> Policy:
     name = config.serve.aliases.get(model, model)
     usual = Policy(
         max_cost=config.max_cost, max_cost_stated=config.max_cost_stated, time_value=config.time_value,
-        pay_twice=config.pay_twice, explore=config.explore, streaming=config.serve.streaming,
+        pay_twice=config.pay_twice, explore=config.explore, free_tiers=config.free_tiers,
+        streaming=config.serve.streaming,
     )  # fmt: skip
     if name == AUTO:
         return config.policies.get(AUTO, usual)

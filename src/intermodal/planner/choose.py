@@ -15,6 +15,7 @@ from intermodal.planner.again import may_follow
 from intermodal.planner.aspects import MUST_KEEP
 from intermodal.planner.build import Builder
 from intermodal.planner.case import Case, digest, make_case
+from intermodal.planner.demand import task_of
 from intermodal.planner.exploration import explored, note_of
 from intermodal.planner.floors import DEFAULT_FLOOR, Settled, floor_notes, settle
 from intermodal.planner.notes import notes
@@ -324,6 +325,8 @@ def compare(case: Case, route: Route, chosen: Route) -> str:
         return f"{TIERS[mine.tier]} < {TIERS[best.tier]}"
     if objective == "best" and route.demand.missed != chosen.demand.missed:
         return "loses more of what the question seems to need"
+    if objective == "best" and (why := _stands_behind(case, route, chosen)):
+        return why
     if objective == "fastest":
         return _same_time(mine, best)
     if mine.cost == math.inf:
@@ -336,9 +339,36 @@ def compare(case: Case, route: Route, chosen: Route) -> str:
         )
     if mine.cost != best.cost:
         return f"{_money(mine.cost)} > {_money(best.cost)}"
+    if objective == "cheapest" and (why := _not_at_home(case, route, chosen)):
+        return why
     if mine.seconds != best.seconds:
         return f"same cost, {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
     return "equal, keeps less or later by name"
+
+
+def _stands_behind(case: Case, route: Route, chosen: Route) -> str:
+    """What tells two routes of one tier apart, "" where nothing but numbers does."""
+    mine, best = (case.index.standing(each.endpoint.id, task_of(case, each.demand)) for each in (route, chosen))
+    if mine[0] != best[0]:
+        return f"as strong, by weaker evidence ({_evidence(case, route)} and not {_evidence(case, chosen)})"
+    if mine[1] != best[1]:
+        return f"as strong by the same evidence, and sold for less (${-mine[1]:g} < ${-best[1]:g} a million tokens)"
+    if mine[2] != best[2]:
+        return "as strong by the same evidence, and smaller"
+    return _not_at_home(case, route, chosen)
+
+
+def _not_at_home(case: Case, route: Route, chosen: Route) -> str:
+    away = case.index.away(route.endpoint.id) > case.index.away(chosen.endpoint.id)
+    return "equal, and not served by the model's own vendor" if away else ""
+
+
+def _evidence(case: Case, route: Route) -> str:
+    strength = route.endpoint.tier(task_of(case, route.demand)) or route.endpoint.tier("text-generation")
+    if strength is None:
+        return "none"
+    opened = strength.evidence.level == "proxy" and not strength.evidence.checked
+    return f"{strength.evidence.level}{', unverified' if opened else ''}"
 
 
 def _same_time(mine: Route, best: Route) -> str:

@@ -130,13 +130,18 @@ _OWN_TASK: dict[str, Task] = {
 }  # fmt: skip
 
 
+def task_of(case: Case, needs: Demand | Assignment) -> Task:
+    """What the answering endpoint has to be strong at, for what it is given here."""
+    if case.job in _OWN_TASK:
+        return _OWN_TASK[case.job]
+    if needs.pictures:
+        return "image-text-to-text"
+    return "audio-text-to-text" if needs.audio[HIGH] else "text-generation"
+
+
 def tier_of(case: Case, group: Group, needs: Demand | Assignment) -> int:
     """Strength of the answering endpoint for what it is given here."""
-    if case.job in _OWN_TASK:
-        return group.tier(_OWN_TASK[case.job])
-    if needs.pictures:
-        return group.tier("image-text-to-text")
-    return group.tier("audio-text-to-text") if needs.audio[HIGH] else group.tier("text-generation")
+    return group.tier(task_of(case, needs))
 
 
 def answer_wanted(case: Case) -> float:

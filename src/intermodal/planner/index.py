@@ -35,6 +35,8 @@ LISTED = 4  # ids a rejection names
 READS = TIERS.index("small")  # below it, an eye that nobody measured tells shapes and not letters
 BAND = 4  # the chosen one and three fallbacks
 _KEY = "_planner_index"
+_WRITES: tuple[Task, ...] = ("text-generation", "image-text-to-text", "audio-text-to-text")
+_EVIDENCE = {"proxy": 1.0, "benchmark": 2.0, "measured": 3.0}  # of a tier; what only a row declares is less
 LAST_DAY = "9999-12-31"  # where no day is asked about, the newest rules hold
 
 JOBS: dict[Task, tuple[Job, ...]] = {
@@ -116,6 +118,8 @@ class Index:
         self._ideals: dict[tuple[int, str], Rates] = {}
         self._of_day: dict[str, list[Book]] = {}
         self._alike: dict[tuple[object, ...], Book] = {}
+        self._away: dict[str, float] = {}
+        self._standings: dict[tuple[str, Task], tuple[float, float, float]] = {}
         self._informed: tuple[Statistics, Statistics] | None = None
         # What the endpoint rules left of a request's shape (see ``survivors.py``).
         self.survivors: Latest[object, object] = Latest("endpoints left by shape", SHAPES)
@@ -124,6 +128,45 @@ class Index:
     def digest(self) -> str:
         """Names the catalog among a plan's inputs; made on first use, for whoever only compares asks for none."""
         return hashlib.sha256(canonical(self.catalog, Catalog)).hexdigest()[:16]
+
+    def away(self, endpoint: str) -> float:
+        """1 where a host other than the model's own vendor serves it, 0 there and on this machine."""
+        found = self._away.get(endpoint)
+        if found is None:
+            known = self.catalog.by_id[endpoint]
+            found = self._away[endpoint] = float(needs_consent(known) and not known.is_vendors_own)
+        return found
+
+    def standing(self, endpoint: str, task: Task) -> tuple[float, float, float]:
+        """How models of one tier are told apart, smaller is better: the evidence of the tier, what the model is sold
+        for, its size.
+
+        Strength that was measured here comes before published benchmarks, those before a proxy, and a proxy whose
+        source somebody opened before one that nobody did. Benchmarks that may be passed on are few; after them, what a
+        model is sold for is the only figure that all vendors publish and that goes with strength. It is the least of
+        all hosts that name a price, so that a host does not come first for being dear. Of models that do not write
+        it is not asked: their prices are of many units.
+        """
+        key = (endpoint, task)
+        found = self._standings.get(key)
+        if found is None:
+            known = self.catalog.by_id[endpoint]
+            strength = known.tier(task) or known.tier("text-generation")
+            level = _EVIDENCE.get(strength.evidence.level, 0.0) if strength is not None else 0.0
+            opened = 0.5 if strength is not None and strength.evidence.checked else 0.0
+            sold = self._sold_for.get(known.model.id, 0.0) if task in _WRITES else 0.0
+            found = self._standings[key] = (-level - opened, -sold, -(known.model.parameters or 0.0))
+        return found
+
+    @cached_property
+    def _sold_for(self) -> dict[str, float]:
+        """USD per million tokens that a model writes, at the cheapest host that says so and is no free tier."""
+        found: dict[str, float] = {}
+        for endpoint in self.catalog.endpoints:
+            price = endpoint.price.output_mtok or endpoint.price.input_mtok
+            if price and not endpoint.rationed:
+                found[endpoint.model.id] = min(price, found.get(endpoint.model.id, price))
+        return found
 
     def informed(self, statistics: Statistics) -> Statistics:
         """Statistics with what is known of a model elsewhere; those of the last epoch that was asked for are kept."""
@@ -240,7 +283,7 @@ def _groups(catalog: Catalog) -> list[Group]:
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.max_images,
             model.languages, model.tokenizer, model.image_tokens, family, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
-            (model.drawn, picture_words(host)) if "image" in model.output else None,
+            (model.drawn, picture_words(host)) if "image" in model.output else None, endpoint.rationed,
         )  # fmt: skip
         group = found.get(key)
         if group is None:

@@ -19,6 +19,8 @@ _REMEDIES: dict[str, str] = {
     "zone": "drop --local, or add a nearer host",
     "privacy": "release the text (--release), or add a stronger local model (intermodal pull)",
     "keep": "keep fewer aspects, or allow a host whose models take such parts (intermodal hosts add)",
+    "labelled": "allow a host whose models see (intermodal hosts add), or a local one (intermodal up, ollama)",
+    "rationed": "let free tiers in: --free-tiers",
     "floor": "lower --at-least, or add a stronger model (intermodal pull, intermodal hosts add)",
     "context": "give less text, or allow a model with a longer context",
     "memory": "free some memory, or use a smaller model",
@@ -98,5 +100,6 @@ def _takes_all(case: Case, group: Group) -> bool:
 _HELPS: dict[str, Callable[[Case, Group], bool]] = {
     "keep": _takes_all,
     "modality": _takes_all,
+    "labelled": _takes_all,
     "floor": lambda case, group: group.strongest >= TIERS.index(case.policy.at_least or "medium"),
 }

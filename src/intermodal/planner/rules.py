@@ -28,6 +28,7 @@ from intermodal.planner.drawing import cannot_be_told
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
 from intermodal.planner.way import Way, refused
 from intermodal.plans.numbers import plain_money
+from intermodal.plans.verdict import joined
 from intermodal.request import ZONES, ScoresOutput, Zone
 
 _MAKES: dict[str, str] = {
@@ -156,6 +157,16 @@ def heard(group: Group, job: Job, case: Case) -> str:
     return ""
 
 
+def rationed(group: Group, job: Job, case: Case) -> str:
+    """Who asks for the best or the cheapest wants an answer today: a free tier comes in where it is asked for."""
+    policy = case.policy
+    if not group.first.rationed or policy.free_tiers or policy.objective not in ("best", "cheapest"):
+        return ""
+    if case.named is not None and job == case.job and any(e.id in case.named for e in group.members):
+        return ""
+    return f"a free tier, which is rationed: not taken for {policy.objective} unless asked for (--free-tiers)"
+
+
 def tools(group: Group, job: Job, case: Case) -> str:
     """Tools are not emulated: who does not take them, or cannot be told how, is out."""
     request, first = case.request, group.first
@@ -237,6 +248,14 @@ def keep(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     if not gone:
         return ""
     return f"{_DOING.get(way.name, 'this way')} loses {' and '.join(gone)} of {bundle.title}, which --keep asks for"
+
+
+def labelled(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
+    """Labels held against a picture go by what it shows; words that were read in it say nothing of that."""
+    if case.job != "score" or not way.lost:
+        return ""
+    gone = joined(way.missed)
+    return f"labels go by {gone} of {bundle.title}, and {_DOING.get(way.name, 'this way')} loses it"
 
 
 def drawn_from(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
@@ -336,6 +355,7 @@ RULES: tuple[Rule, ...] = (
     Rule("consent", "endpoint", consent),  # first: without it nothing else about a host is looked at
     Rule("not_ready", "endpoint", not_ready),
     Rule("zone", "endpoint", zone),
+    Rule("rationed", "endpoint", rationed),
     Rule("language", "endpoint", language),
     Rule("heard", "endpoint", heard),
     Rule("labels", "endpoint", labels),
@@ -345,6 +365,7 @@ RULES: tuple[Rule, ...] = (
     Rule("privacy", "way", privacy),
     Rule("refused", "way", as_it_is),
     Rule("keep", "way", keep),
+    Rule("labelled", "way", labelled),
     Rule("drawn_from", "way", drawn_from),
     Rule("floor", "route", floor),
     Rule("images", "route", images),

@@ -4,19 +4,22 @@ First, whatever the objective: media reach a named model that takes them as they
 question cannot be answered without. Neither has a price, so neither a low price nor a guessed speed decides it. Then:
 
 default    money + seconds x time_value, and a small price for other needs that are lost
-cheapest   money          fastest   seconds          best   strength, then inferred needs kept, then money
+cheapest   money, then the model's own vendor          fastest   seconds
+best       strength, then inferred needs kept, then how good the evidence of that strength is, then what the model is
+           sold for, then its size, then its own vendor, then money
 
-Ties fall to seconds, then kept aspects, then money, then the id. A price nobody knows counts as more than any
-other; where money does not decide, it does not hold anybody back.
+Ties fall to seconds, then kept aspects, then money, then the model's own vendor, then the id. A price nobody knows
+counts as more than any other; where money does not decide, it does not hold anybody back.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from intermodal.planner.case import Case
-from intermodal.planner.demand import Demand
+from intermodal.planner.demand import Demand, task_of
 from intermodal.planner.routes import Numbers
 from intermodal.planner.way import Loss
 from intermodal.request import Objective
@@ -26,28 +29,42 @@ Key = tuple[float | str, ...]
 NUMBER = 2  # place of the objective's first number in a key
 
 
-def _default(money: float, seconds: float, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
-    return (round(money + seconds * time_value + needs.penalty, 9),)
+class _Measured(NamedTuple):
+    """What the objectives look at. ``away``: 1 where neither the model's vendor nor this machine serves it."""
+
+    case: Case
+    endpoint: str
+    money: float
+    seconds: float
+    needs: Demand
+    tier: int
+    away: float
 
 
-def _cheapest(money: float, seconds: float, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
-    return (round(money, 9),)
+def _default(of: _Measured) -> tuple[float, ...]:
+    return (round(of.money + of.seconds * of.case.request.policy.time_value + of.needs.penalty, 9),)
 
 
-def _fastest(money: float, seconds: float, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
-    return (round(seconds, 6),)
+def _cheapest(of: _Measured) -> tuple[float, ...]:
+    return (round(of.money, 9), of.away)
 
 
-def _best(money: float, seconds: float, needs: Demand, tier: int, time_value: float) -> tuple[float, ...]:
-    return (-float(tier), float(needs.missed), round(money, 9))
+def _fastest(of: _Measured) -> tuple[float, ...]:
+    return (round(of.seconds, 6),)
 
 
-_FIRST: dict[Objective, Callable[[float, float, Demand, int, float], tuple[float, ...]]] = {
+def _best(of: _Measured) -> tuple[float, ...]:
+    standing = of.case.index.standing(of.endpoint, task_of(of.case, of.needs))
+    return (-float(of.tier), float(of.needs.missed), *standing, of.away, round(of.money, 9))
+
+
+_FIRST: dict[Objective, Callable[[_Measured], tuple[float, ...]]] = {
     "default": _default,
     "cheapest": _cheapest,
     "fastest": _fastest,
     "best": _best,
 }
+MONEY_OF_BEST = 6  # place of the money among the numbers of "best"
 
 
 _WEIGHTS: dict[Objective, tuple[float, float, float]] = {
@@ -69,19 +86,22 @@ def is_one_number(case: Case) -> bool:
 
 def least_key(case: Case, least: Loss, number: float, tier: int) -> Key:
     """A key no route of a class can come below: from the least loss, the least number and the best tier it can have."""
-    return (*least, -float(tier), 0.0, number) if case.policy.objective == "best" else (*least, number)
+    return (*least, -float(tier), 0.0, -math.inf) if case.policy.objective == "best" else (*least, number)
 
 
 def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int) -> Key:
     """The key of a route; ``tier`` is its weakest link's."""
-    policy, seconds = case.request.policy, numbers.seconds + numbers.missing_seconds
+    seconds = numbers.seconds + numbers.missing_seconds
     money = numbers.cost + numbers.missing_cost if numbers.cost < math.inf else UNKNOWN
-    first = _FIRST[policy.objective](money, seconds, needs, tier, policy.time_value)
-    return (needs.diverted, needs.lost, *first, round(seconds, 6), -float(needs.kept), round(money, 9), endpoint_id)
+    away = case.index.away(endpoint_id)
+    measured = _Measured(case, endpoint_id, money, seconds, needs, tier, away)
+    first = _FIRST[case.request.policy.objective](measured)
+    rest = (round(seconds, 6), -float(needs.kept), round(money, 9), away, endpoint_id)
+    return (needs.diverted, needs.lost, *first, *rest)
 
 
 def score(case: Case, ordered: Key) -> float:
     """The number a candidate shows: what its objective minimises; for "best" the money it comes down to."""
-    shown = ordered[NUMBER + 2 if case.policy.objective == "best" else NUMBER]
+    shown = ordered[NUMBER + MONEY_OF_BEST if case.policy.objective == "best" else NUMBER]
     assert isinstance(shown, float)
     return shown

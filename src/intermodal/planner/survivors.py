@@ -123,6 +123,12 @@ def jobs_needed(case: Case) -> tuple[Job, ...]:
     return tuple(found)
 
 
+def _takes_rationed(case: Case) -> str:
+    """The objective that leaves free tiers out, "" where they may be taken."""
+    policy = case.policy
+    return policy.objective if policy.objective in ("best", "cheapest") and not policy.free_tiers else ""
+
+
 def _labels(case: Case) -> int:
     output = case.request.output
     return len(output.labels) if isinstance(output, ScoresOutput) else 0
@@ -151,7 +157,7 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
-        _labels(case), _heard_badly(case), wishes(case.request), _tools(case),
+        _labels(case), _heard_badly(case), wishes(case.request), _tools(case), _takes_rationed(case),
     )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)
@@ -215,6 +221,8 @@ def members(case: Case, group: Group, job: Job, only: Only | None) -> tuple[Endp
         return tuple(e for e in group.members if e.id == only.endpoint)
     if case.named is not None and job == case.job:
         return tuple(e for e in group.members if e.id in case.named)
+    if case.policy.objective == "best" and job == case.job:
+        return tuple(group.members)  # the band has the cheap and the quick, and neither decides
     band = case.index.band(group, case.as_of)
     if group.number in case.special and len(band) < len(group.members):
         wanted = case.special[group.number]

@@ -394,6 +394,8 @@ def policy_line(case: Case, default_floor: str) -> str:
             words.append(f"{label} {', '.join(values)}")
     if policy.pages:
         words.append(pages_title(policy.pages))
+    if policy.free_tiers:
+        words.append("free tiers too")
     if policy.language:
         words.append(f"language {policy.language}")
     if policy.model:

@@ -53,9 +53,11 @@ def test_every_option_lands_where_it_belongs() -> None:
         "q", "call.wav", "-m", "gpt-4o", "--objective", "fastest", "--at-least", "small", "--max-cost", "$0.10",
         "--deadline", "2m", "--local", "--private", "audio", "--private", "text,call.wav", "--release", "audio:text",
         "--keep", "words,layout", "--language", "FR", "--pages", "3,1-2", "--host", "openai", "--system", "Be brief.",
-        "--max-tokens", "9", "--temperature", "0", "--seed", "7",
+        "--max-tokens", "9", "--temperature", "0", "--seed", "7", "--free-tiers",
     )  # fmt: skip
     policy, sampling = made.policy, made.sampling
+    assert policy.free_tiers and not request("q").policy.free_tiers
+    assert request("q", settings=Config(free_tiers=True)).policy.free_tiers
     assert (policy.model, policy.objective, policy.at_least) == ("gpt-4o", "fastest", "small")
     assert (policy.max_cost, policy.deadline, policy.farthest) == (0.10, 120.0, "machine")
     assert (policy.private, policy.release) == (("audio", "text", "call.wav"), ("audio:text",))
