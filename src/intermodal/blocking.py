@@ -14,6 +14,7 @@ from intermodal.client import Answer, AsyncClient, Prepared
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Endpoint
     from intermodal.config import Config
+    from intermodal.estimates.estimate import Estimate
     from intermodal.events import Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
     from intermodal.request import Request
@@ -138,6 +139,14 @@ class Client:
             return await self.asynchronous.ask(prompt, *files, schema=schema, **options)
 
         return self._bridge.run(call)
+
+    def estimate(
+        self, prompt: str, *files: FileLike, model: str, out_tokens: int | None = None, day: str = "",
+        batch: bool = False, cached: int = 0,
+    ) -> Estimate:  # fmt: skip
+        """Tokens and USD of one call of a model; see :meth:`AsyncClient.estimate`."""
+        asked = partial(self.asynchronous.estimate, prompt, *files, model=model, out_tokens=out_tokens)
+        return self._bridge.run(partial(asked, day=day, batch=batch, cached=cached))
 
     def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
         """The endpoints that plans choose from; see :meth:`AsyncClient.models`."""

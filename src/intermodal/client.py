@@ -44,6 +44,7 @@ from intermodal.questions.reader import Reader
 from intermodal.request import Request
 
 if TYPE_CHECKING:
+    from intermodal.estimates.estimate import Estimate
     from intermodal.executor.call import Tried
     from intermodal.executor.ledger import Allowance
     from intermodal.executor.world import World
@@ -412,6 +413,29 @@ class AsyncClient:
             await self.known.look()
             found = resolve(self._catalog((), (name,)), name) if name else self.catalog.endpoints
         return tuple(endpoint for endpoint in found if endpoint.ready or not ready)
+
+    async def estimate(
+        self, prompt: str, *files: FileLike, model: str, out_tokens: int | None = None, day: str = "",
+        batch: bool = False, cached: int = 0,
+    ) -> Estimate:  # fmt: skip
+        """Tokens and USD of one call of a model, by its own rules and prices. Makes no plan, contacts nobody.
+
+        Args:
+            prompt: the words of the call; "" for files alone.
+            model: ``vendor/model``, ``host:vendor/model`` or a short name; it need not be reachable.
+            out_tokens: of the answer; None leaves it out of the bill.
+            day: whose rules and prices, as "2026-11-25"; today for "".
+            batch: at the price of a batch. cached: tokens that are read from the host's cache.
+
+        Raises:
+            UnknownModel: nothing is called ``model``. InputError: a file cannot be taken.
+            UsageError: nothing to count, or a day before the model's first rule.
+        """
+        from intermodal.estimates.gathered import Wanted, estimate_of
+
+        wanted = Wanted(model, out_tokens, day, batch, cached)
+        with python_words():
+            return await estimate_of(prompt, files, wanted, self.config, self.env)
 
     # ---- what it works with ----------------------------------------------------------------------
 

@@ -131,6 +131,8 @@ def every_verb_takes_a_question() -> None:
         assert_type(client.run("Read it.", "invoice.png", schema=Invoice).data, Any)
         for event in client.stream("What is said?", "call.wav", plan=plan):
             assert_type(event, intermodal.Event)
+        estimate = client.estimate("What is said?", "call.wav", model="gpt-4o", out_tokens=100)
+        assert_type(estimate.usd.mid, float)
         for endpoint in client.models("gpt-4o", ready=True):
             assert_type(endpoint, intermodal.Endpoint)
             assert_type(endpoint.id, str)

@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -123,6 +124,25 @@ def test_models_are_listed_and_found_by_name(client: intermodal.Client) -> None:
     assert (found.model.id, found.price.output_mtok) == ("acme/talker-70b", 2.0)
     with pytest.raises(intermodal.UnknownModel, match="no model named talker-71x"):
         client.models("talker-71x")
+
+
+def test_a_call_is_estimated_by_its_models_rules_and_nobody_is_asked(
+    client: intermodal.Client, host: FakeHost, media: Path
+) -> None:
+    photo = media / "photo-coffee.jpg"
+    made = client.estimate("What is it?", photo, model="gpt-4o", out_tokens=100, day="2026-11-25")
+    text, picture, answer = made.count.parts
+    assert (text.piece.kind, picture.piece.kind, answer.piece.kind) == ("text", "image", "output")
+    assert picture.tokens.known and picture.tokens.certainty == "exact"
+    assert answer.tokens.mid == 100
+    assert made.usd.known and made.usd.mid > 0
+    own = client.estimate("What is it?", model="acme/talker-70b", out_tokens=4000)
+    assert 0.008 <= own.usd.low < 0.0081, "a row of one's own has its own price"
+    with pytest.raises(intermodal.UsageError, match="nothing to count"):
+        client.estimate("", model="gpt-4o")
+    with pytest.raises(intermodal.UsageError, match="date: 'soon' is not a day"):
+        client.estimate("Hi", model="gpt-4o", day="soon")
+    assert host.attempts == []
 
 
 def test_every_error_is_at_the_top_level() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from intermodal.costing.parts import Piece
+    from intermodal.estimates.estimate import Estimate
     from intermodal.quantity import Quantity
-    from intermodal.reports.estimate import CountText, Estimate
 
 EPILOG = """\b
 Examples
@@ -51,25 +49,18 @@ def estimate(**given: Any) -> None:
     Every count says how it was made and by whose rule of which day. What nobody publishes is a range or unknown.
     """
     from intermodal.catalog.families import families
-    from intermodal.catalog.load import load_catalog, snapshot
-    from intermodal.config import load_config, snapshot_file
-    from intermodal.reports.estimate import estimate as made_of
-    from intermodal.reports.estimate import rules_of
-    from intermodal.reports.subject import find
+    from intermodal.config import load_config
+    from intermodal.estimates.estimate import estimate as made_of
+    from intermodal.estimates.estimate import rules_of
+    from intermodal.estimates.gathered import checked_day, subject_of
 
-    day = _day(given["day"])
+    day = checked_day(given["day"])
     imagined = _imagined(given)
     if not imagined and not given["texts"] and not given["files"]:
         raise UsageError("nothing to count", todo="name a file, or imagine one: --image 1024x1024")
     if [*given["texts"], *given["files"]].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for one text or for one file")
-    own = load_config(os.environ)
-    if own.hosts:
-        from intermodal.asking import sound
-
-        own = sound(own)
-    catalog = load_catalog(user=own.hosts, installed={}, weights=frozenset())
-    subject = find(catalog, snapshot(snapshot_file(os.environ)), families(), given["name"])
+    subject = subject_of(given["name"], load_config(os.environ), os.environ)
     rules = rules_of(subject, families(), day)
     pieces = (*_real(given, rules.rules.get("text", "")), *imagined)
     made = made_of(subject, rules, pieces, date=day, batch=given["batch"], cached=given["cached"])
@@ -79,17 +70,6 @@ def estimate(**given: Any) -> None:
         print_document("estimate", document(made))
     else:
         _echo(made, rules.rules.get("text", ""))
-
-
-def _day(text: str) -> str:
-    if not text:
-        return datetime.now(UTC).date().isoformat()
-    try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise UsageError(f"{text!r} is not a day", where="--date", todo="write 2026-11-25") from None
 
 
 def _imagined(given: Mapping[str, Any]) -> tuple[Piece, ...]:
@@ -115,10 +95,11 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
     if not given["texts"] and not given["files"]:
         return found
     from intermodal.costing.parts import Piece
+    from intermodal.estimates.estimate import counted
+    from intermodal.estimates.gathered import counter
     from intermodal.media.fetch import read_words
-    from intermodal.reports.estimate import counted
 
-    by = counter(vocabulary)
+    by = counter(vocabulary, os.environ)
     for path in given["texts"]:
         words = _read_piped() if path == "-" else read_words(path)
         found.append(counted(Piece(kind="text", name=path), words, vocabulary, by))
@@ -126,7 +107,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
         import anyio
 
         from intermodal.cli.options import source_of
-        from intermodal.reports.pieces import opened, piece
+        from intermodal.estimates.pieces import opened, piece
 
         there = anyio.run(opened, tuple(map(source_of, given["files"])))
         for part in there.facts.parts:
@@ -141,19 +122,6 @@ def _read_piped() -> str:
     from intermodal.media.sniff import read_text
 
     return read_text(piped(), "standard input")
-
-
-def counter(vocabulary: str) -> CountText:
-    """Who counts with a vocabulary: OpenAI's encodings, or one inside weights that are here."""
-    from intermodal.runtimes import encodings
-
-    if vocabulary in encodings.NAMES or not vocabulary:
-        return encodings.count
-    from intermodal.config import cache_dir
-    from intermodal.runtimes.vocabulary import Vocabularies
-    from intermodal.weights.store import WeightsStore
-
-    return Vocabularies(WeightsStore(cache_dir(os.environ) / "weights")).count
 
 
 def document(made: Estimate) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Tokens of real or imagined parts before a call: each with its basis and its source, and whether it would be refused.
 
 A ``Piece`` is what counting needs to know of a part: no bytes, so base64 cannot be taken for text here. ``count``
-is a function of values; where the rules and the counts of text come from is ``reports/estimate.py``.
+is a function of values; where the rules and the counts of text come from is ``estimates/estimate.py``.
 """
 
 from __future__ import annotations

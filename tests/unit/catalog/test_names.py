@@ -17,8 +17,8 @@ from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row
 from intermodal.costing.parts import Piece
 from intermodal.errors import UnknownModel
-from intermodal.reports.estimate import estimate, rules_of
-from intermodal.reports.subject import find
+from intermodal.estimates.estimate import estimate, rules_of
+from intermodal.estimates.subject import find
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from intermodal.content import Value
 from intermodal.costing.bill import Priced, bill, cacheable
 from intermodal.costing.parts import Count, Piece, count
 from intermodal.errors import UsageError
+from intermodal.estimates.subject import Subject, answer
 from intermodal.media.pretokens import pretokens
 from intermodal.quantity import Quantity, between, unknown
-from intermodal.reports.subject import Subject, answer
 
 CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
 

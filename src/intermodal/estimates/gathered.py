@@ -1,0 +1,92 @@
+"""An estimate of a question with files, as programs ask for one: what it is counted by is gathered here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from intermodal.catalog.families import families
+from intermodal.catalog.load import load_catalog, snapshot
+from intermodal.config import Config, cache_dir, snapshot_file
+from intermodal.costing.parts import Piece
+from intermodal.errors import UsageError
+from intermodal.estimates.estimate import CountText, Estimate, counted, estimate, rules_of
+from intermodal.estimates.subject import Subject, find
+
+if TYPE_CHECKING:
+    from intermodal.asking import FileLike
+
+
+class Wanted(NamedTuple):
+    """A call to be estimated besides what goes in; each as in :meth:`AsyncClient.estimate`."""
+
+    model: str
+    out_tokens: int | None = None
+    day: str = ""
+    batch: bool = False
+    cached: int = 0
+
+
+async def estimate_of(
+    prompt: str, files: tuple[FileLike, ...], wanted: Wanted, config: Config, env: Mapping[str, str]
+) -> Estimate:
+    """Tokens and money of one call with these words and files."""
+    out_tokens = wanted.out_tokens
+    if not isinstance(prompt, str):
+        raise UsageError(f"the first argument is {type(prompt).__name__}, not a question", todo='write "" for none')
+    if not prompt.strip() and not files:
+        raise UsageError("nothing to count", todo="give a prompt, a file, or both")
+    if out_tokens is not None and out_tokens < 0:
+        raise UsageError(f"out_tokens={out_tokens} is no length of an answer", todo="give 0 or more")
+    when = checked_day(wanted.day)
+    subject = subject_of(wanted.model, config, env)
+    rules = rules_of(subject, families(), when)
+    vocabulary = rules.rules.get("text", "")
+    by = counter(vocabulary, env)
+    pieces = [counted(Piece(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
+    if files:
+        from intermodal.estimates.pieces import opened, piece
+
+        there = await opened(files)
+        for part in there.facts.parts:
+            made = piece(part)
+            pieces.append(counted(made, there.text(part.index), vocabulary, by) if part.kind == "text" else made)
+    if out_tokens is not None:
+        pieces.append(Piece(kind="output", name=f"output {out_tokens:,}", tokens=out_tokens))
+    return estimate(subject, rules, tuple(pieces), date=when, batch=wanted.batch, cached=wanted.cached)
+
+
+def checked_day(text: str) -> str:
+    """A day as ISO has it, today for "". Raises UsageError for what is none."""
+    if not text:
+        return datetime.now(UTC).date().isoformat()
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise UsageError(f"{text!r} is not a day", where="--date", todo="write 2026-11-25") from None
+
+
+def subject_of(name: str, config: Config, env: Mapping[str, str]) -> Subject:
+    """The model that a name stands for: of the user's own, the shipped and the published ones. Raises UnknownModel."""
+    if config.hosts:
+        from intermodal.asking import sound
+
+        config = sound(config)
+    catalog = load_catalog(user=config.hosts, installed={}, weights=frozenset())
+    return find(catalog, snapshot(snapshot_file(env)), families(), name)
+
+
+def counter(vocabulary: str, env: Mapping[str, str]) -> CountText:
+    """Who counts with a vocabulary: OpenAI's encodings, or one inside weights that are here."""
+    from intermodal.runtimes import encodings
+
+    if vocabulary in encodings.NAMES or not vocabulary:
+        return encodings.count
+    from intermodal.runtimes.vocabulary import Vocabularies
+    from intermodal.weights.store import WeightsStore
+
+    return Vocabularies(WeightsStore(cache_dir(env) / "weights")).count
