@@ -24,14 +24,16 @@ _LIMITS = ("most_images", "many_images", "most_pages", "small_context", "most_se
 
 # Words of a name that make no other model of it: sizes, dates, makes of the weights.
 _SAME = re.compile(
-    r"a?\d+[bme]|e\d+b|\d+x\d+b|\d{3,}|it|instruct|chat|hf|base|latest|preview|exp|thinking|gguf|awq|gptq|fp8|fp16"
-    r"|bf16|int4|int8|vicuna|mistral"
+    r"a?\d+[bme]|e\d+b|\d+x\d+b|\d{3,}|it|instruct|chat|hf|base|latest|preview|exp|experimental|beta|thinking"
+    r"|reasoning|non|gguf|awq|gptq|fp8|fp16|bf16|int4|int8|vicuna|mistral|llama\d"
 )
 _TAG = re.compile(r"\d|free$|beta$|thinking$|extended$|latest$|online$|$")
 # How Amazon names others' models: us.anthropic.claude-sonnet-4-5-20250929-v1:0.
 _VENDOR_BEFORE = re.compile(r"^(?:[a-z]+\.)?(?:anthropic|cohere|deepseek|google|meta|mistral|openai|qwen)\.")
 _VERSION_AFTER = re.compile(r"(?<=-\d{8})-v\d+(?:[-:]\d+)?$")
-_DAY = re.compile(r"-\d{4}-\d{2}-\d{2}(?=-|$)")
+# How names say a day: -2024-11-20, -preview-09-2025, -preview-05-20, and Vertex AI's -v2@20241022.
+_DAY = re.compile(r"-\d{4}-\d{2}-\d{2}(?=-|$)|-\d{2}-\d{4}(?=-|$)|(?<=-preview)-\d{2}-\d{2}(?=-|$)")
+_AT_DAY = re.compile(r"(?:-v\d+)?@(?=\d{8}$|default$|latest$)")
 
 
 class CountingRule(Value, forbid_unknown_fields=True):
@@ -125,6 +127,7 @@ def bare(name: str) -> str:
         last = f"{first}-{tail}" if _TAG.match(tail) and tail[:1].isdigit() else first
     elif colon:  # host:model
         return bare(tail)
+    last = _AT_DAY.sub("-", last).removesuffix("-default")
     return re.sub(r"[._]+", "-", _VENDOR_BEFORE.sub("", _VERSION_AFTER.sub("", last)))
 
 

@@ -290,7 +290,22 @@ def _priced(row: Row, known: list[_Priced], made: str) -> Row:
         elif now is not None:
             vectors = _filled(vectors, other.vectors, now)
     return msgspec.structs.replace(
-        row, prices=_raw(vectors), prices_by="" if best.by == "genai-prices" else best.by, rivals=_raw(rivals)
+        row,
+        prices=_raw(_of_sound(vectors, row)),
+        prices_by="" if best.by == "genai-prices" else best.by,
+        rivals=_raw(rivals),
+    )
+
+
+def _of_sound(vectors: tuple[Vector, ...], row: Row) -> tuple[Vector, ...]:
+    """The prices; what comes out of a model that makes nothing but sound is priced as sound."""
+    if shape(row.name.lower(), row.family, row.input, row.output).output != ("audio",):
+        return vectors
+    return tuple(
+        msgspec.structs.replace(each, units={"output_audio_mtok": each.units["output_mtok"], **each.units})
+        if "output_mtok" in each.units
+        else each
+        for each in vectors
     )
 
 

@@ -55,7 +55,7 @@ RULES: dict[str, Family] = {  # name -> function, fewest and most numbers, and w
     "gemini_budget": Family(gemini.budget, 4, 4, _LEVELS),
     "gemma3": Family(gemma.gemma3, 1, 1),
     "gemma4": Family(gemma.gemma4, 4, 4, _LEVELS),
-    "qwen": Family(qwen.smart, 2, 3, refuses=qwen.refusal),
+    "qwen": Family(qwen.smart, 2, 4, refuses=qwen.refusal),
     "mistral": Family(mistral.grid, 3, 3),
     "llama32": Family(llama.llama32, 3, 3),
     "llama4": Family(llama.llama4, 3, 3),

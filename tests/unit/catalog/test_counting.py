@@ -71,7 +71,7 @@ def test_a_name_finds_its_family_through_vendors_sizes_and_dates(name: str, fami
 
 @pytest.mark.parametrize(
     "name",
-    ["gpt-4oo", "gpt-4o-mini-tts", "gpt-5-codex", "claude-opus-4-9", "gpt-5.4-pro", "gemini-2.5-flash-tts", "", "-"],
+    ["gpt-4oo", "gpt-4o-mini-vision", "gpt-5-codex", "claude-opus-4-9", "gpt-5.4-pro", "gemini-2.5-flash-tts", "", "-"],
 )
 def test_another_word_in_a_name_is_another_model(name: str) -> None:
     assert families().of(name) is None
@@ -134,3 +134,23 @@ def test_a_rule_says_when_its_source_was_opened_or_that_nobody_did() -> None:
 def test_how_many_pictures_claude_takes_follows_how_much_it_holds() -> None:
     assert families().sheet("anthropic/claude-haiku-4.5", "2026-11-24").most_images == 100
     assert families().sheet("anthropic/claude-opus-4.6", "2026-11-24").most_images == 600
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("google/gemini-flash-lite-latest", "google/gemini-flash-lite-latest"),
+        ("google/gemini-2.5-flash-lite-preview-09-2025", "google/gemini-2.5-flash-lite"),
+        ("google/gemini-3.1-flash-lite-preview-09-2025", "google/gemini-3.1-flash-lite-preview"),
+        ("google/gemini-2.5-flash-preview-05-20", "google/gemini-2.5-flash"),
+        ("claude-sonnet-4@20250514", "anthropic/claude-sonnet-4"),
+        ("claude-3-5-sonnet-v2@20241022", "anthropic/claude-3.5-sonnet"),
+        ("HuggingFaceM4/Idefics3-8B-Llama3", "huggingfacem4/idefics3"),
+        ("grok-4.20-0309-non-reasoning", "x-ai/grok-4.20"),
+        ("meta-llama/Llama-3.2-11B-Vision-Instruct-Turbo", "meta/llama-3.2-11b-vision-instruct-turbo"),
+        ("gpt_4.1_mini", "openai/gpt-4.1-mini"),
+    ],
+)
+def test_an_alias_and_a_dated_name_take_their_familys_rule(name: str, family: str) -> None:
+    found = families().of(name)
+    assert found is not None and found[0] == family

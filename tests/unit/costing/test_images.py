@@ -132,8 +132,11 @@ def test_a_picture_within_the_limits_is_not_refused(rule: str, width: int, heigh
 
 
 def test_sources_that_differ_are_a_range() -> None:
-    cut = image_tokens("llama32:1601:560:4", 1024, 1024)
-    assert (cut.low, cut.high) == (1601, 6404) and cut.certainty == "estimated"
+    cut = image_tokens("llama32:1601:560:4", 2000, 560)
+    assert (cut.low, cut.high) == (3202, 6404) and cut.certainty == "estimated"
+    small = image_tokens("qwen:32:16777216:4096:65536", 100, 100)
+    assert (small.low, small.high) == (9, 64) and small.certainty == "estimated"
+    assert image_tokens("qwen:32:16777216:4096:65536", 256, 256).certainty == "exact"
     photo = image_tokens("gemini_tile:258", 4000, 3000)
     assert (photo.low, photo.high) == (1032, 6192)
     assert image_tokens("openai_tile:85:170 rounding=open", 1199, 1600).certainty == "estimated"

@@ -27,7 +27,7 @@ GEMINI_2, GEMINI_3 = "gemini_seconds:258:64:5:32", "gemini_frames:70:280:25:32"
     [
         ("rate:10", 60, 600, 600), ("rate:32", 10, 320, 320), ("rate:25:32", 10, 250, 320), ("rate:10", 0.01, 1, 1),
         ("window:30:375", 1, 375, 375), ("window:30:375", 30, 375, 375), ("window:30:187", 31, 374, 374),
-        ("by_time", 3600, 0, 0),
+        ("by_time", 3600, 0, 0), ("window:30:750:25", 4, 100, 750), ("window:30:750:25", 30, 750, 750),
     ],
 )  # fmt: skip
 def test_sound_by_rule(rule: str, seconds: float, low: float, high: float) -> None:
@@ -166,3 +166,25 @@ def test_what_is_billed_by_time_or_page_needs_that_price() -> None:
     assert not bill((by_time,), priced_by(Price(input_mtok=1.0))).known
     by_page = counted("document", exact(0.0), pages=3)
     assert not bill((by_page,), priced_by(Price(input_mtok=1.0))).known
+
+
+@pytest.mark.parametrize("rule", ["rate:10", "rate:25:32", "rate:32", "window:30:375", "window:30:750:25"])
+def test_a_model_without_a_rule_for_sound_never_ranks_before_one_that_has_one(rule: str) -> None:
+    assert all(sound_tokens("", length).mid >= sound_tokens(rule, length).mid for length in (30.0, 60.0, 3_600.0))
+
+
+@pytest.mark.parametrize(
+    ("rule", "size", "quality", "low", "high"),
+    [
+        ("pixels:6000000:1120:24000000:2000", (1024, 1024), "high", 1120, 1120),
+        ("pixels:6000000:1120:24000000:2000", (2752, 1536), "high", 1120, 1120),
+        ("pixels:6000000:1120:24000000:2000", (4096, 4096), "high", 2000, 2000),
+        ("table:gpt-image-1:gpt-image-1-mini", (1024, 1024), "high", 4160, 4500),
+    ],
+)  # fmt: skip
+def test_drawn_pictures_by_size_and_by_two_tables(
+    rule: str, size: tuple[int, int], quality: str, low: float, high: float
+) -> None:
+    found = drawn.drawn_tokens(rule, *size, quality)
+    assert (found.low, found.high) == (low, high)
+    assert not drawn.drawn_tokens("pixels:6000000:1120", 9000, 9000, quality).known

@@ -13,17 +13,17 @@ def llama32(width: int, height: int, detail: str, said: Said) -> Quantity:
     """1,601 tokens per 560-pixel tile, at most four.
 
     Numbers: tokens per tile, tile, most tiles. Hosts bill whole tiles of a grid of at most 2 x 2 (Together's
-    documentation: each side rounded down, at least one); the model's own processor (transformers 5.24, mllama) scales
-    the picture up to the next canvas. Where the two differ the range covers both. On a machine of one's own these lie
-    in the cache of the cross attention, and the prompt has one token.
+    documentation: a picture that is wider or taller than a tile counts another); the model's own processor
+    (transformers 5.24, mllama) scales the picture up to the next canvas. Where the two differ the range covers both. On
+    a machine of one's own these lie in the cache of the cross attention, and the prompt has one token.
 
-    >>> [llama32(side, side, "auto", Said((1601, 560, 4))).mid for side in (560, 1120)]
-    [1601.0, 6404.0]
+    >>> [llama32(*size, "auto", Said((1601, 560, 4))).mid for size in ((560, 560), (600, 500), (1120, 1120))]
+    [1601.0, 3202.0, 6404.0]
     """
     one, tile, most = said.numbers
 
     def side(pixels: int) -> int:
-        return min(2, max(1, math.floor(pixels / tile)))
+        return min(2, math.ceil(pixels / tile))
 
     hosted = float(one * side(width) * side(height))
     columns, rows = least_scaling(width, height, tile, int(most))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from intermodal.costing.vision.said import Said
-from intermodal.quantity import Quantity, exact
+from intermodal.quantity import Quantity, between, exact
 
 LONGEST_SHAPE = 200  # long side over short side; more is refused
 
@@ -16,17 +16,24 @@ LONGEST_SHAPE = 200  # long side over short side; more is refused
 def smart(width: int, height: int, detail: str, said: Said) -> Quantity:
     """Tokens of one picture.
 
-    Numbers: factor (28; Qwen3-VL 32), most pixels, least pixels (4 units where not said). The budget is the
-    processor's ``max_pixels`` as the model's own files state it; a server may set less.
+    Numbers: factor (28; Qwen3-VL 32), most pixels, least pixels (4 units where not said), and the least pixels of other
+    runtimes. The budget is the processor's ``max_pixels`` as the model's own files state it; a server may set less.
+    Small pictures of Qwen3-VL are scaled up to 65,536 pixels by transformers and vLLM, and are not by qwen-vl-utils.
 
     >>> [int(smart(1024, 1024, "auto", Said((28, most))).mid) for most in (12845056, 1003520)]
     [1369, 1225]
     """
     factor, most = said.numbers[:2]
     least = said.numbers[2] if len(said.numbers) > 2 else 4 * factor * factor
-    wide, high = resized(width, height, factor, least, most)
     basis = f"Qwen-VL's resize rule, max_pixels {most:,.0f}"
-    return exact(float(int(wide // factor) * int(high // factor)), basis)
+    floors = (least, *said.numbers[3:])
+    found = sorted(
+        float(int(wide // factor) * int(high // factor))
+        for wide, high in (resized(width, height, factor, floor, most) for floor in floors)
+    )
+    if found[0] == found[-1]:
+        return exact(found[0], basis)
+    return between(found[0], found[-1], found[-1], f"{basis}; runtimes scale small pictures up differently")
 
 
 def resized(width: float, height: float, factor: float, least: float, most: float) -> tuple[float, float]:
