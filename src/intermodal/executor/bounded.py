@@ -18,7 +18,7 @@ from typing import TypeVar
 from intermodal.json_schema import BudgetExhausted, StepBudget
 
 T = TypeVar("T")
-INLINE = 4_000  # steps that are taken on the loop: 1 to 4 ms
+INLINE = 2_000  # steps that are taken on the loop: 0.5 to 2 ms
 STEPS = 2_000_000  # steps of one piece of work: half a second to two of the processor
 _THREADS = 16  # take turns, so that the loop waits for one slice of one of them at most
 _TURN = Lock()
