@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
-    from intermodal.events import Event, Replanned, Result, fold
+    from intermodal.events import Event, FieldEvidence, Replanned, Result, fold
     from intermodal.plans.analyze import explain_analyze
     from intermodal.plans.explain import explain
     from intermodal.plans.plan import Inputs, Plan, SavedPlan
@@ -94,7 +94,7 @@ _HOME = {
         ),
         "errors",
     ),
-    "Event": "events", "Replanned": "events", "Result": "events", "fold": "events",
+    "Event": "events", "FieldEvidence": "events", "Replanned": "events", "Result": "events", "fold": "events",
     "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
     "EmbeddingOutput": "request", "ImageOutput": "request", "JsonOutput": "request", "Message": "request",
     "Policy": "request", "Request": "request", "Sampling": "request", "ScoresOutput": "request",
@@ -106,7 +106,8 @@ __all__ = [
     "Advice", "Answer", "AsyncClient", "Audio", "BudgetExceeded", "BytesSource", "CallError", "Client", "ConfigError",
     "ContentRefused", "ContextExceeded", "CredentialsRefused", "Document", "DoesNotFit", "EmbeddingOutput", "Endpoint",
     "Event",
-    "File", "Image", "ImageOutput", "InputBroken", "InputEmpty", "InputEncrypted", "InputError", "InputMissing",
+    "FieldEvidence", "File", "Image", "ImageOutput", "InputBroken", "InputEmpty", "InputEncrypted", "InputError",
+    "InputMissing",
     "InputTooLarge", "InputUnsupported", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoContentFound",
     "NoRoute", "NotInstalled", "OutputInvalid", "OutputUnchecked", "Overloaded", "PathSource", "Plan", "PlanStale",
     "Policy", "RateLimited", "Replanned", "Request", "RequestTooLarge", "Result", "RuntimeCrashed", "Sampling",

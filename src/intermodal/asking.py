@@ -31,7 +31,9 @@ from intermodal.request import (
     ZONES,
     Aspect,
     EmbeddingOutput,
+    Evidence,
     ImageOutput,
+    JsonOutput,
     Message,
     Objective,
     Output,
@@ -86,6 +88,7 @@ class Options(TypedDict, total=False):
     pay_twice: bool
     explore: bool
     free_tiers: bool
+    evidence: Evidence
     max_tokens: int | None
     temperature: float | None
     top_p: float | None
@@ -294,7 +297,8 @@ async def counted(
 
 
 def _counted(opened: Opened, request: Request, names: frozenset[str], by: Vocabularies) -> Opened:
-    return by.counted(opened, names, request.tools, _as_sent(request))
+    schema = request.output.schema if isinstance(request.output, JsonOutput) else None
+    return by.counted(opened, names, request.tools, _as_sent(request), schema)
 
 
 def _as_sent(request: Request) -> Callable[[int, str], str] | None:

@@ -31,7 +31,7 @@ from intermodal.content import Kind
 from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known
 from intermodal.errors import UsageError
-from intermodal.events import Event, Finished, Result, TextDelta, Usage, fold
+from intermodal.events import Event, FieldEvidence, Finished, Result, TextDelta, Usage, fold
 from intermodal.executor.upstream import Upstreams
 from intermodal.keywords import python_words
 from intermodal.offload import is_long, offload
@@ -63,7 +63,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What ``ask`` returns: the words, the typed value (with a schema), and how it came about."""
+    """What ``ask`` returns: the words, the typed value and where it stands (with a schema), and how it came about."""
 
     value: T
     result: Result
@@ -92,6 +92,11 @@ class Answer(Generic[T]):
     def notes(self) -> tuple[str, ...]:
         """What should be known of the answer: a loss, a check that spoke, a route that changed."""
         return self.result.notes
+
+    @property
+    def evidence(self) -> tuple[FieldEvidence, ...]:
+        """Where each value of a JSON answer stands in the files it was made from; () without a schema or a file."""
+        return self.result.evidence
 
     def __str__(self) -> str:
         return self.result.text

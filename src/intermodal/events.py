@@ -115,10 +115,15 @@ class AttemptFailed(Value, tag_field="event", tag="attempt_failed"):
 
 
 class Note(Value, tag_field="event", tag="note"):
-    """Something the user should know: a loss, a check that spoke, a route that changed."""
+    """Something the user should know: a loss, a check that spoke, a route that changed.
+
+    ``warns``: something is wrong with what came out. It was cut, it repeats itself, it is made of a file in which
+    nothing was found, or a value of it stands nowhere.
+    """
 
     text: str
     step: str = ""
+    warns: bool = False
 
 
 class Checked(Value, tag_field="event", tag="checked"):
@@ -173,6 +178,28 @@ class Rerouted(Value, tag_field="event", tag="rerouted"):
     verdict: str = ""
 
 
+class FieldEvidence(Value):
+    """Where a value of a JSON answer stands in what was read.
+
+    Attributes:
+        field: the value's place in the answer, a JSON Pointer (RFC 6901): "/items/0/price".
+        status: "found"; "unverified": it was looked for and stands in none of the sources, so it is computed or made
+            up; "unchecked": whether it stands there says nothing (true, false, nothing at all, a word of the schema's
+            own list), or the model saw more than text.
+        file, page, line: where it was found first; 0 where there are no pages, or where there is a time instead.
+        at: seconds into a recording or a video, -1 elsewhere.
+        text: that line, 200 characters at most.
+    """
+
+    field: str
+    status: Literal["found", "unverified", "unchecked"]
+    file: str = ""
+    page: int = 0
+    line: int = 0
+    at: float = -1.0
+    text: str = ""
+
+
 class Speech(Value):
     """An answer that is heard. ``data`` is a file of ``media_type``, ``seconds`` long; "audio/pcm" is samples alone."""
 
@@ -223,6 +250,8 @@ class Finished(Value, tag_field="event", tag="finished"):
     sound of a speech output; ``images`` the pictures of an image output; ``scores`` those of the labels of a scores
     output, 0..1, together 1;
     ``said`` the answer as parts, where it was not words alone (calls of tools, blocks that go back as they came);
+    ``evidence`` says where the values of a JSON answer stand; ``looped``: the answer repeats itself, and may have been
+    stopped for that;
     ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also
     where an answer was stopped because it repeated itself.
     """
@@ -230,6 +259,8 @@ class Finished(Value, tag_field="event", tag="finished"):
     endpoint: str
     finish_reason: str = "stop"
     data: Any = None
+    evidence: tuple[FieldEvidence, ...] = ()
+    looped: bool = False
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
@@ -268,6 +299,9 @@ class Result(Value):
     Attributes:
         text: the answer (for JSON the text as generated, for a transcript its words).
         data: the parsed JSON answer, None otherwise.
+        evidence: where each of its values stands in what was read; () where no file came with the request, or nobody
+            looked (``Policy.evidence``).
+        looped: the answer repeats itself, and may have been stopped for that.
         endpoint: who answered.
         actuals: one per step, in the order they finished.
         derived: every conversion's product, in that order.
@@ -282,6 +316,8 @@ class Result(Value):
 
     text: str = ""
     data: Any = None
+    evidence: tuple[FieldEvidence, ...] = ()
+    looped: bool = False
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
@@ -358,6 +394,8 @@ def fold(events: Iterable[Event]) -> Result:
     return Result(
         text="".join(text),
         data=finished.data,
+        evidence=finished.evidence,
+        looped=finished.looped,
         transcript=finished.transcript,
         embedding=finished.embedding,
         speech=finished.speech,
@@ -380,7 +418,7 @@ def fold(events: Iterable[Event]) -> Result:
 
 AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
 __all__ = [
-    "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Drawn", "Event", "Finished", "Note",
-    "Replanned", "Rerouted", "Result", "Retrying", "Speech", "StepFinished", "StepProgress", "StepStarted", "TextDelta",
-    "Thought", "Usage", "fold", "usage_of",
+    "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Drawn", "Event", "FieldEvidence",
+    "Finished", "Note", "Replanned", "Rerouted", "Result", "Retrying", "Speech", "StepFinished", "StepProgress",
+    "StepStarted", "TextDelta", "Thought", "Usage", "fold", "usage_of",
 ]  # fmt: skip

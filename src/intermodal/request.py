@@ -150,6 +150,8 @@ class Tool(Value):
 # Whether tools may, must not or must be called. One tool that must be called is "required" with that tool alone.
 ToolChoice = Literal["auto", "none", "required"]
 Streaming = Literal["live", "buffered"]
+Evidence = Literal["retry", "mark", "off"]
+EVIDENCE: tuple[Evidence, ...] = ("retry", "mark", "off")
 
 
 # What a host is to keep for the next turn, up to where: all it can (``request``), the tools, the system's words, all of
@@ -184,6 +186,9 @@ class Policy(Value):
         free_tiers: ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
         streaming: whether the words of an answer are shown as they come, or ("buffered") once all of it is there, so
             that another route may take over from one that died in the middle.
+        evidence: whether the values of a JSON answer are looked for in the text of the files that it was made from.
+            Where one stands nowhere, "retry" asks once more, within money and time, and says what still stands
+            nowhere; "mark" only says it; "off" does not look.
     """
 
     objective: Objective = "default"
@@ -204,6 +209,7 @@ class Policy(Value):
     explore: bool = True
     free_tiers: bool = False
     streaming: Streaming = "live"
+    evidence: Evidence = "retry"
 
     @property
     def takes_unknown_prices(self) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from intermodal import errors
 from intermodal.catalog.nouns import Host
+from intermodal.catalog.shipped import shipped
 from intermodal.config import cache_dir
 from intermodal.executor.transport import Server, Timeouts, Transport
 from intermodal.request import JsonOutput, Sampling
@@ -124,6 +125,23 @@ async def test_a_schema_is_forced(transport: Transport, base_url: str, stream: b
     answer = json.loads(words(events))
     assert answer["animal"] in ("cat", "dog")
     assert isinstance(answer["age"], int)
+
+
+async def test_a_schema_that_is_forced_is_not_in_the_prompt(transport: Transport, base_url: str) -> None:
+    """The server makes a grammar of it and tells its model nothing, which is what its host's row says."""
+    said = "the total amount that is due, with all taxes, as it stands on the last line of the invoice"
+    schema = {
+        "type": "object",
+        "properties": {"total": {"type": "integer", "description": said}},
+        "required": ["total"],
+    }
+    call = chat(WireText(text="Read the invoice: 42 EUR."), tokens=20)
+    events = [await ask(transport, base_url, call)]
+    for each in (schema, {"type": "object"}):
+        events.append(await ask(transport, base_url, chat(*call.messages[-1].parts, schema=each, tokens=20)))
+    counts = {next(event.input_tokens for event in some if isinstance(event, Usage)) for some in events}
+    assert len(counts) == 1
+    assert not any(row.host().tells_schema for row in shipped().hosts if row.id in ("llama.cpp", "embedded"))
 
 
 @pytest.mark.parametrize("part", [WireImage(data=b"\x89PNG\r\n"), WireAudio(data=b"RIFF0000WAVE")])

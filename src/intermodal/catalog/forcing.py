@@ -1,4 +1,4 @@
-"""Whether a host can be held to a JSON schema in the words of its protocol.
+"""Whether a host can be held to a JSON schema in the words of its protocol, and who tells its model of it.
 
 The planner reads it, and whoever asks; a wire sends a schema it has no words for as none.
 """
@@ -6,7 +6,7 @@ The planner reads it, and whoever asks; a wire sends a schema it has no words fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from intermodal.catalog.nouns import Host, Protocol
 
@@ -23,6 +23,18 @@ NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "d
 def forced(host: Host, closable: bool) -> bool:
     """Whether this host is held to a schema, which is ``closable`` or not; else it is told in words."""
     return host.forced_json and (closable or host.protocol not in CLOSING)
+
+
+# How a schema reaches a model. "asked": in words alone, and the answer is checked. "told": its host is held to it, and
+# the model is told in words. "forced": its host is held to it, and tells its model itself.
+By = Literal["asked", "told", "forced"]
+
+
+def reached_by(host: Host, closable: bool) -> By:
+    """How a schema, which is ``closable`` or not, reaches a model of this host."""
+    if not forced(host, closable):
+        return "asked"
+    return "forced" if host.tells_schema else "told"
 
 
 def closable(schema: Schema) -> bool:

@@ -218,6 +218,8 @@ class Host(Value):
         zone: how far away it really computes: a local proxy to a hosted API is ``internet``.
         key_env: environment variable that holds the key; "" needs none.
         forced_json: the wire can force a JSON schema.
+        tells_schema: it puts a schema that it forces before its model by itself, as its documentation says. Elsewhere
+            the model is told in words: one that is only held to a schema does not know it.
         audio_input / document_input: the wire carries such parts.
         quirks: named deviations a wire looks up, e.g. ``max_completion_tokens``.
         counts_text: by whose ``/tokenize`` it counts text, "" where it does not.
@@ -233,6 +235,7 @@ class Host(Value):
     key_env: str = ""
     zone: Zone = "internet"
     forced_json: bool = False
+    tells_schema: bool = False
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
     counts_text: Counter | Literal[""] = ""

@@ -277,6 +277,8 @@ class HostRow(Value, forbid_unknown_fields=True):
         framing: how its streams are parted; as its protocol says when not stated.
         key_env: environment variable that holds its key.
         forced_json: the server can force a JSON schema.
+        tells_schema: it puts a schema that it forces before its model by itself; where it does not, or nobody knows,
+            the model is told in words.
         quirks: named deviations.
         max_images: most pictures in one request.
         not_asked: patterns of its own names ("*-pro") for models that it serves over another of its interfaces; they
@@ -303,6 +305,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     key: Annotated[Literal["env", "keyring"], Meta(extra={"wanted": _PLACES})] = "env"
     zone: Annotated[Zone, Meta(extra={"wanted": "one of machine, network, internet"})] | None = None
     forced_json: bool | None = None
+    tells_schema: bool | None = None
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
     counts_text: Counter | Literal[""] = ""
@@ -336,6 +339,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             key_env=self.key_env,
             zone=self.zone or zone_of(self.base_url),
             forced_json=bool(self.forced_json),
+            tells_schema=bool(self.tells_schema),
             quirks=self.quirks,
             max_images=self.max_images,
             counts_text=self.counts_text,

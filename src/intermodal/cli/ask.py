@@ -13,6 +13,7 @@ from intermodal.cli.options import asked_files, build_request, request_options, 
 
 if TYPE_CHECKING:
     from intermodal.blocking import Client
+    from intermodal.cli.render import Progress
     from intermodal.cli.targets import Target
     from intermodal.client import Prepared
     from intermodal.events import Derived, Event, Result
@@ -30,6 +31,9 @@ Examples
   intermodal ask "What does the caller want?" call.wav --to answer.wav
   intermodal ask --labels "invoice,letter,photo of a cat" scan.png
 """
+
+
+UNVERIFIED, CUT, REPEATS = 10, 11, 12  # exit codes of an answer with which something is wrong
 
 
 @click.command(epilog=EPILOG)
@@ -64,15 +68,17 @@ Examples
     "--to", default=None, metavar="FILE", help="Write speech (.wav, .mp3) or pictures (.png, .jpg, .webp) here."
 )
 @click.option("--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
-@click.option("-q", "--quiet", is_flag=True, help="Only the answer: no plan, no notes, no progress.")
-def ask(**given: Any) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="Only the answer, and what is wrong with it: no plan, no progress.")
+def ask(**given: Any) -> int:
     """Ask PROMPT of FILES (paths, URLs, or - for standard input). Kinds are read from the bytes, not the names.
 
-    The answer goes to standard output, everything else to standard error.
+    The answer goes to standard output, everything else to standard error. Exit codes 10 to 12 say that there is an
+    answer, and something wrong with it: docs/exit-codes.md.
     """  # fmt: skip
     from intermodal.blocking import Client
     from intermodal.cli.outputs import check_target
     from intermodal.cli.pictures import run_picture, run_text, write_picture
+    from intermodal.cli.render import Progress
     from intermodal.cli.targets import check_targets, paths_of
     from intermodal.client import explain_analyze
     from intermodal.errors import UsageError
@@ -99,7 +105,7 @@ def ask(**given: Any) -> None:
                 plan,
                 events,
                 stream=_streams(prepared, given),
-                quiet=quiet,
+                progress=Progress(quiet=quiet, silent=given["as_json"]),
                 exact=bool(given["plan_file"]),
             )
         finally:  # what was made is the user's also when the last call failed
@@ -113,6 +119,16 @@ def ask(**given: Any) -> None:
     _finish(given, prepared, plan, result, analysis)
     if analysis and not given["as_json"]:
         click.echo(f"\n{analysis}\n\n{run_text(plan, result)}", err=True)
+    return exit_code(result)
+
+
+def exit_code(result: Result) -> int:
+    """What the shell is told of an answer: 0, or what is wrong with it (docs/exit-codes.md)."""
+    if any(each.status == "unverified" for each in result.evidence):
+        return UNVERIFIED
+    if result.looped:
+        return REPEATS
+    return CUT if result.finish_reason == "length" else 0
 
 
 def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
@@ -172,13 +188,19 @@ def _streams(prepared: Prepared, given: dict[str, Any]) -> bool:
 
 
 def _show(
-    client: Client, prepared: Prepared, plan: Plan, events: list[Event], *, stream: bool, quiet: bool, exact: bool
+    client: Client,
+    prepared: Prepared,
+    plan: Plan,
+    events: list[Event],
+    *,
+    stream: bool,
+    progress: Progress,
+    exact: bool,
 ) -> None:
     """Run, showing words on stdout and progress and notes on stderr; every event is added to ``events``."""
-    from intermodal.cli.render import Progress, for_terminal
+    from intermodal.cli.render import for_terminal
     from intermodal.events import TextDelta
 
-    progress = Progress(quiet=quiet)
     terminal = sys.stdout.isatty()
     last = "\n"
     held: list[Event] = []  # notes that came in the middle of a line: they do not continue the sentence before them

@@ -48,6 +48,8 @@ Exit codes
   3  an input cannot be taken 8  the run would cost more than allowed
   4  no route is allowed      9  the store cannot be used
                             130  interrupted
+  and of an answer that came, with something wrong with it:
+  10  a value stands in none of the files     11  cut at the limit     12  it repeats itself
 
 \b
 Examples

@@ -17,6 +17,7 @@ from intermodal.costing.drawn import QUALITIES
 from intermodal.errors import InputBroken, UsageError
 from intermodal.request import (
     ASPECTS,
+    EVIDENCE,
     HOTTEST,
     OBJECTIVES,
     TIERS,
@@ -91,6 +92,9 @@ _SHARED = [
                  help="Consent to this host for this one request; repeatable."),
     click.option("--schema", "schema_file", type=click.Path(), default=None, metavar="FILE",
                  help="The answer is JSON of this JSON Schema."),
+    click.option("--evidence", type=click.Choice(EVIDENCE), default=None,
+                 help="Where a value of a JSON answer stands in none of the files: ask once more and say what is left, "
+                      "say it, or do not look.  [default: retry]"),
     click.option("--output", "output_kind", type=click.Choice(KINDS), default=None,
                  help="What comes out.  [default: text, or what another option implies]"),
     click.option("--format", "form", type=click.Choice(FORMATS), default=None,
@@ -165,7 +169,18 @@ def build_request(
     }
     if given["local"]:
         options["farthest"] = "machine"
-    for name in ("at_least", "max_cost", "deadline", "max_tokens", "temperature", "seed", "pay_twice", "free_tiers"):
+    own = (
+        "at_least",
+        "max_cost",
+        "deadline",
+        "max_tokens",
+        "temperature",
+        "seed",
+        "pay_twice",
+        "free_tiers",
+        "evidence",
+    )
+    for name in own:
         if given[name] is not None:
             options[name] = given[name]
     asking.usual(options, config)

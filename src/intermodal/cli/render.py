@@ -20,20 +20,26 @@ def for_terminal(text: str) -> str:
 
 
 class Progress:
-    """Shows events that are not words. On a pipe only notes and retries are printed."""
+    """Shows events that are not words. On a pipe only notes and retries are printed.
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._moves = not quiet and sys.stderr.isatty()
+    ``quiet``: only notes that warn. ``silent``: nothing, as a document tells all of it.
+    """
+
+    def __init__(self, *, quiet: bool, silent: bool = False) -> None:
+        self._quiet = quiet or silent
+        self._silent = silent
+        self._moves = not self._quiet and sys.stderr.isatty()
         self._titles: dict[str, str] = {}
         self._shown = False
 
     def speaks(self, event: Event) -> bool:
         """Showing this event prints a line of its own."""
-        return not self._quiet and isinstance(event, Note | Retrying)
+        if self._quiet:
+            return not self._silent and isinstance(event, Note) and event.warns
+        return isinstance(event, Note | Retrying)
 
     def show(self, event: Event) -> None:
-        if self._quiet:
+        if self._quiet and not self.speaks(event):
             return
         if isinstance(event, StepStarted):
             self._titles[event.step] = event.title

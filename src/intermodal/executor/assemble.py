@@ -18,7 +18,7 @@ from intermodal.executor.boundary import boundary_of
 from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Sound, Words
 from intermodal.media.invisible import visible
 from intermodal.plans.facts import PartFacts
-from intermodal.request import JsonOutput, Request
+from intermodal.request import Request
 from intermodal.wire.call import (
     AudioFormat,
     WireAudio,
@@ -215,14 +215,6 @@ def _media(piece: Pixels | Sound | Film | Paper) -> WireMedia:
 AUDIO_FORMATS: Mapping[str, AudioFormat] = {
     "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3",
 }  # fmt: skip
-
-
-def asking_for_json(output: JsonOutput) -> str:
-    """The instruction for an endpoint whose wire cannot force a schema."""
-    import msgspec
-
-    schema = msgspec.json.encode(output.schema).decode()
-    return f"Answer with one JSON value that matches this JSON Schema, and with nothing else:\n{schema}"
 
 
 def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[WireMessage, ...]:

@@ -253,6 +253,14 @@ class Course:
         about = f" of about {expected.mid:.0f} s" if expected.known and expected.mid >= 1 else ""
         self.shop.caller.hint(StepProgress(step=step.id, note=f"no word yet, {waited:.0f} s{about}"))
 
+    def may_ask_again(self) -> bool:
+        """Whether the plan has a price for asking once more where a value of the answer stands nowhere."""
+        checks = {each.op: each for each in self._candidate.checks}
+        looks = checks.get("evidence")
+        if looks is None or self.shop.request.policy.evidence != "retry":
+            return False
+        return looks.estimate.seconds.high > 0 or "valid_json" in checks
+
     def now(self) -> float:
         """Seconds since the run began."""
         return self.shop.world.clock() - self.started
@@ -270,7 +278,8 @@ class Course:
     async def _made(self, step: Transform | Call, product: Product, actual: Actual) -> None:
         await self.shop.emit(StepFinished(actual=actual, derived=product.derived))
         remarks = [
-            Note(text=remark, step=step.id) for remark in check.remarks(step.op, product, self.shop.name(product.part))
+            Note(text=remark, step=step.id, warns=True)
+            for remark in check.remarks(step.op, product, self.shop.name(product.part))
         ]
         self.shop.unsaid.pop((step.op, product.part), None)
         if remarks and all(map(empty, product.pieces)):
@@ -303,7 +312,7 @@ class Course:
         if surprise is not None and worse and self._replanner.wants(surprise):
             self._surprise = surprise
         elif problem in check.UNREMARKED:
-            await self.shop.emit(Note(text=judged.finished.said, step=step.id))
+            await self.shop.emit(Note(text=judged.finished.said, step=step.id, warns=True))
 
     def stop_if_surprised(self) -> None:
         """Raises Again when something was made that the plan did not expect."""

@@ -122,7 +122,7 @@ class Replanner:
             await self._emit(Note(text=f"{surprise.reason}: {first.endpoint} answers instead of {current.endpoint}"))
         for warning in first.warnings:  # what is lost now, which the plan that was shown did not lose
             if warning not in current.warnings:
-                await self._emit(Note(text=f"the new plan {warning}", step=surprise.step))
+                await self._emit(Note(text=f"the new plan {warning}", step=surprise.step, warns=True))
         return routes
 
     async def _go_on(self, surprise: Surprise, why: str) -> None:
@@ -133,7 +133,8 @@ class Replanner:
             return  # the failure itself will be said, or the fallback that mends it
         if surprise.remarked:
             return
-        await self._emit(Note(text=f"{surprise.reason}; {why}, so the run goes on as it is", step=surprise.step))
+        said = f"{surprise.reason}; {why}, so the run goes on as it is"
+        await self._emit(Note(text=said, step=surprise.step, warns=True))
 
     async def instead(self, failed: frozenset[str], error: IntermodalError) -> str:
         """What would go on here under another policy, where this one leaves nobody: said, never done. "" for nothing.

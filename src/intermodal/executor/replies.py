@@ -8,8 +8,8 @@ from functools import partial
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.forcing import ANY_OBJECT, closable, forced
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.forcing import ANY_OBJECT, closable, reached_by
+from intermodal.catalog.nouns import Endpoint, Host
 from intermodal.content import ToolCall
 from intermodal.costing.room import output_limit, room
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
@@ -20,6 +20,7 @@ from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
 from intermodal.executor.course import Course
 from intermodal.executor.empty import Nothing, nothing_found, sentence
+from intermodal.executor.evidence import Answered, evident
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
@@ -28,7 +29,7 @@ from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.executor.weighed import weighed
 from intermodal.executor.world import World
-from intermodal.json_schema import BudgetExhausted, InvalidSchema
+from intermodal.json_schema import BudgetExhausted, InvalidSchema, instruction
 from intermodal.offload import is_long, offload
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput
@@ -50,10 +51,10 @@ async def _generate(course: Course, step: Call) -> Finished:
         raise _nothing_to_ask_about(course, step, nothing)
     await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    held = schema is not None and forced(endpoint.host, await _closable(schema))
+    held = schema is not None and reached_by(endpoint.host, await _closable(schema)) != "asked"
     job = await _job(course, step, endpoint, messages, stands_for, held=held)
     # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
-    live = course.shop.world.live and request.policy.streaming == "live"
+    live = course.shop.world.live and request.policy.streaming == "live" and not course.may_ask_again()
     speaker = Speaker(endpoint.id, course.shop.emit, live=live and (schema is None or held))
     try:
         done = await course.do(job, speaker)
@@ -68,17 +69,22 @@ async def _generate(course: Course, step: Call) -> Finished:
     if _is_refusal(done, speaker):
         await course.shop.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
         raise refused(endpoint, done.made.refusal, done.actual.step)
-    data = None
+    found = Answered(done=done, data=None)
     if schema is not None:
-        done, data = await _valid(course, job, done, schema, speaker)
+        valid, data = await _valid(course, job, done, schema, speaker)
+        found, repaired = Answered(done=valid, data=data), valid.actual is not done.actual
+        ask = partial(_asking, endpoint.host, messages, isinstance(job.chat.output, JsonOutput)) if job.chat else None
+        found = await evident(course, job, found, schema, speaker, stands_for, None if repaired else ask)
+        done = found.done
     await speaker.finish()
     await course.shop.emit(StepFinished(actual=done.actual))
     await _remark(course, done, step, output_limit(step, request))
     speaking.keep(course, step, done.made.text)
     speech = await speaking.native(course, step, done.made)
     return course.finished(
-        step, finish_reason=done.made.finish_reason or "stop", data=data, speech=speech, said=done.made.said
-    )
+        step, finish_reason=done.made.finish_reason or "stop", data=found.data, evidence=found.evidence,
+        looped=_loops(done, schema), speech=speech, said=done.made.said,
+    )  # fmt: skip
 
 
 async def _closable(schema: JsonOutput) -> bool:
@@ -94,12 +100,13 @@ async def _job(
     *,
     held: bool,
 ) -> Job:
-    """The call that answers: ``held`` to a schema by its host, or asked for it in words."""
+    """The call that answers: ``held`` to a schema by its host, and told of it where the host does not, or asked for it
+    in words."""
     request = course.shop.request
     schema = request.output if isinstance(request.output, JsonOutput) else None
     long = is_long(messages, request.tools, request.output)
-    if schema is not None and not (held and await offload(long, _knows, schema, messages)):
-        messages = assemble.with_instruction(messages, assemble.asking_for_json(schema))
+    if schema is not None:
+        messages = await offload(long, _asking, endpoint.host, messages, held, schema)
     limit = output_limit(step, request)
     try:
         step = await offload(long, _fitted, step, endpoint, messages, limit, course.shop.world)
@@ -136,10 +143,19 @@ def _fitted(step: Call, endpoint: Endpoint, messages: tuple[WireMessage, ...], l
     return fitting(step, endpoint, assemble.text_of(messages), limit, world) if endpoint.model.tokenizer else step
 
 
-def _knows(schema: JsonOutput, messages: tuple[WireMessage, ...]) -> bool:
-    """Whether a model that is held to a schema need not be told: where it may be any object, hosts of OpenAI's kind
-    want JSON to be spoken of."""
-    return schema.schema != ANY_OBJECT or "json" in assemble.text_of(messages).lower()
+def _asking(host: Host, messages: tuple[WireMessage, ...], held: bool, schema: JsonOutput) -> tuple[WireMessage, ...]:
+    """The messages with what a model is told of its answer's schema."""
+    told = _told(schema, host, messages, held)
+    return assemble.with_instruction(messages, told) if told else messages
+
+
+def _told(schema: JsonOutput, host: Host, messages: tuple[WireMessage, ...], held: bool) -> str:
+    """What a model is told of its answer's schema; "" where its host tells it. Where it may be any object, hosts of
+    OpenAI's kind want JSON to be spoken of, and nobody has more to say."""
+    if not held:
+        return instruction.whole(schema.schema)
+    known = "json" in assemble.text_of(messages).lower() if schema.schema == ANY_OBJECT else host.tells_schema
+    return "" if known else instruction.described(schema.schema)
 
 
 def brief(step: Call) -> bool:
@@ -242,19 +258,24 @@ async def _parsed(course: Course, job: Job, done: Done, schema: JsonOutput) -> a
         ) from None
 
 
+def _loops(done: Done, schema: JsonOutput | None) -> bool:
+    """Whether an answer repeats itself, stopped or not. JSON has equal lines."""
+    return done.made.looped or (schema is None and check.repeats(done.made.text))
+
+
 async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> None:
     made = done.made
     if made.looped:
-        await course.shop.emit(Note(text=STOPPED, step=step.id))
+        await course.shop.emit(Note(text=STOPPED, step=step.id, warns=True))
         return
     if made.overran:
-        await course.shop.emit(Note(text=overrun(step.endpoint, limit), step=step.id))
+        await course.shop.emit(Note(text=overrun(step.endpoint, limit), step=step.id, warns=True))
         return
     tokens = done.actual.usage.output_tokens or limit
     for remark in ending(made.finish_reason, made.text, tokens, called=bool(made.said)):
-        await course.shop.emit(Note(text=remark, step=step.id))
-    if not isinstance(course.shop.request.output, JsonOutput) and check.repeats(made.text):  # JSON has equal lines
-        await course.shop.emit(Note(text=check.REPEATS, step=step.id))
+        await course.shop.emit(Note(text=remark, step=step.id, warns=True))
+    if _loops(done, course.shop.request.output if isinstance(course.shop.request.output, JsonOutput) else None):
+        await course.shop.emit(Note(text=check.REPEATS, step=step.id, warns=True))
 
 
 def ending(reason: str, text: str, tokens: int | None, *, called: bool) -> list[str]:
@@ -275,7 +296,8 @@ async def _transcribe(course: Course, step: Call) -> Finished:
     if transcript.text:
         await course.shop.emit(Committed(endpoint=step.endpoint))
         await course.shop.emit(TextDelta(text=transcript.text))
-    return course.finished(step, transcript=transcript)
+    looped = check.looped(transcript) or check.repeats(transcript.text)
+    return course.finished(step, transcript=transcript, looped=looped)
 
 
 async def _embed(course: Course, step: Call) -> Finished:

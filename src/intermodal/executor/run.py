@@ -195,7 +195,7 @@ class Trip:
                 await self._emit(Note(text=reason, step=last.step))
                 for warning in candidate.warnings:
                     if warning not in self._plan.chosen.warnings:
-                        await self._emit(Note(text=f"the fallback {warning}", step=last.step))
+                        await self._emit(Note(text=f"the fallback {warning}", step=last.step, warns=True))
             if candidate is not shop.gone.route:
                 told = shop.gone.take(candidate)
                 await self._emit(Rerouted(after=candidate.id, endpoint=candidate.endpoint, **told))

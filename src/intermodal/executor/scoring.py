@@ -138,7 +138,7 @@ async def _by_letters(course: Course, step: Call, endpoint: Endpoint, labels: tu
         await course.shop.emit(StepFinished(actual=actual))
     if mass < HESITATES:
         what = f"{endpoint.id} did not mean to answer with a letter ({mass:.1%} of its probability)"
-        await course.shop.emit(Note(text=f"{what}: trust these scores little", step=step.id))
+        await course.shop.emit(Note(text=f"{what}: trust these scores little", step=step.id, warns=True))
     there, back = turns
     return tuple((one + other) / 2 for one, other in zip(there, reversed(back), strict=True))
 

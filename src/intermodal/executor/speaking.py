@@ -145,7 +145,7 @@ async def speak(course: Course, step: Call, answering: Answering) -> Finished:
     if answered is None:
         await course.shop.emit(Committed(endpoint=step.endpoint))
     for remark in _remarks(done.made, " ".join(lines), endpoint.model.languages):
-        await course.shop.emit(Note(text=remark, step=step.id))
+        await course.shop.emit(Note(text=remark, step=step.id, warns=True))
     speech = await packed(done.made, step, output)
     if answered is None:
         return course.finished(step, speech=speech)

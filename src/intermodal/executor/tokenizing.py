@@ -1,4 +1,5 @@
-"""Texts and tools counted by the very server that may answer, before a plan is made: facts, gathered like any other.
+"""Texts, tools and what is told of a schema, counted by the very server that may answer, before a plan is made: facts,
+gathered like any other.
 
 Only for models without a vocabulary on this machine, only by servers of this machine, or by one elsewhere that was
 allowed and named (the text goes there anyway), and not for longer than ``SECONDS``. What was counted is kept.
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,12 +19,12 @@ from intermodal import errors
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.executor.transport import Server, Timeouts, Transport
+from intermodal.json_schema.instruction import described
 from intermodal.keys import find_key
 from intermodal.latest import Latest
 from intermodal.media.definitions import Definitions, definitions
 from intermodal.media.opened import Opened
-from intermodal.plans.facts import PartFacts
-from intermodal.request import Request
+from intermodal.request import JsonOutput, Request
 from intermodal.wire import tokenize
 from intermodal.wire.call import Encoded
 
@@ -52,12 +54,18 @@ async def counted(
         return endpoint.model.tokenizer not in known.get(digest, {}) and now - vain.get(key, -AGAIN) >= AGAIN
 
     long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= LEAST]
-    texts = [(e, part) for e in servers for part in long if wanted(e, part.digest)]
+    texts = [
+        (e, part.digest, partial(opened.text, part.index)) for e in servers for part in long if wanted(e, part.digest)
+    ]
+    schema = opened.facts.schema
+    if schema is not None and isinstance(request.output, JsonOutput) and schema.chars >= LEAST:
+        say = partial(described, request.output.schema)
+        texts += [(e, schema.digest, say) for e in servers if wanted(e, schema.digest)]
     made = definitions(request.tools) if request.tools else None
     tooled = [] if made is None else [e for e in servers if wanted(e, made.facts.digest)]
     if texts or tooled:
-        await _count(opened, texts, tooled, made, known, env)
-        asked = [(e, part.digest) for e, part in texts]
+        await _count(texts, tooled, made, known, env)
+        asked = [(e, digest) for e, digest, _ in texts]
         asked += [(e, made.facts.digest) for e in tooled if made is not None]
         for e, digest in asked:
             if e.model.tokenizer not in known.get(digest, {}):
@@ -66,17 +74,17 @@ async def counted(
 
 
 async def _count(
-    opened: Opened, texts: list[tuple[Endpoint, PartFacts]], tooled: list[Endpoint], tools: Definitions | None,
+    texts: Sequence[tuple[Endpoint, str, Callable[[], str]]], tooled: list[Endpoint], tools: Definitions | None,
     known: Counts, env: Mapping[str, str],
 ) -> None:  # fmt: skip
     import anyio
 
     transport = Transport()
 
-    async def one(endpoint: Endpoint, part: PartFacts) -> None:
-        found = await _asked(endpoint, opened.text(part.index), transport, env)
+    async def one(endpoint: Endpoint, digest: str, text: Callable[[], str]) -> None:
+        found = await _asked(endpoint, text(), transport, env)
         if found is not None:
-            _note(known, part.digest, endpoint, found)
+            _note(known, digest, endpoint, found)
 
     async def of_tools(endpoint: Endpoint) -> None:
         if tools is None:
@@ -91,8 +99,8 @@ async def _count(
     try:
         with anyio.move_on_after(SECONDS):
             async with anyio.create_task_group() as group:
-                for endpoint, part in texts:
-                    group.start_soon(one, endpoint, part)
+                for endpoint, digest, text in texts:
+                    group.start_soon(one, endpoint, digest, text)
                 for endpoint in tooled:
                     group.start_soon(of_tools, endpoint)
     finally:
@@ -118,7 +126,10 @@ def _with_counts(opened: Opened, known: Counts) -> Opened:
         told = {name: count for name, count in known[tools.digest].items() if name.startswith(_OWN)}
         tools = msgspec.structs.replace(tools, rendered=told)
     made = copy.copy(opened)
-    made.facts = msgspec.structs.replace(opened.facts, parts=parts, tools=tools)
+    schema = opened.facts.schema
+    if schema is not None and schema.digest in known:
+        schema = msgspec.structs.replace(schema, tokens={**schema.tokens, **known[schema.digest]})
+    made.facts = msgspec.structs.replace(opened.facts, parts=parts, tools=tools, schema=schema)
     return made
 
 

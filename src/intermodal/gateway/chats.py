@@ -222,7 +222,9 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
 
 def ended(said: told.Told, event: Finished) -> dict[str, str]:
     """Headers that are known at the end, and ``route``."""
-    return {"route": event.endpoint, **told.at_the_end(event.cost, said.attempts)}
+    return {
+        "route": event.endpoint, **told.at_the_end(event.cost, said.attempts), **told.unverified(event.evidence),
+    }  # fmt: skip
 
 
 class Stream:

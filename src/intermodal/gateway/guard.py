@@ -21,7 +21,7 @@ _WISHED = "access-control-request-method"
 _SHOWN = ", ".join((
     "x-request-id", "retry-after", "x-should-retry", "idempotency-replayed",
     *(f"x-intermodal-{name}" for name in ("plan", "route", "steps", "sends", "verdict", "loses", "ignored", "cost",
-                                        "attempts", "max-tokens")),
+                                        "attempts", "max-tokens", "unverified")),
     *(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
 ))  # fmt: skip
 _REMEMBERED = "600"  # seconds for which a browser need not ask again whether it may

@@ -27,7 +27,7 @@ from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.gateway.messages import HEADER, Asked, HttpLimits
 from intermodal.offload import LONG, offload
-from intermodal.request import TIERS, ZONES, Aspect, Objective, Policy, Streaming, Tier, Zone
+from intermodal.request import TIERS, ZONES, Aspect, Evidence, Objective, Policy, Streaming, Tier, Zone
 from intermodal.wire._json import no_utf8
 from intermodal.wire.halves import half_alone
 from intermodal.wire.served import Refused
@@ -59,6 +59,7 @@ class Wishes(Value, forbid_unknown_fields=True):
     language: str = ""
     pay_twice: bool | None = None
     stream: Streaming | None = None
+    evidence: Evidence | None = None
 
 
 async def fields_of(asked: Asked, limits: HttpLimits, most: int = VALUES) -> dict[str, msgspec.Raw]:
@@ -227,6 +228,8 @@ def _tightened(policy: Policy, wishes: Wishes) -> Policy:
         raise Refused("the policy does not pay twice, and a request may not loosen that", status=400)
     if wishes.stream == "live" and policy.streaming != "live":
         raise Refused("the policy shows no answer before all of it is there, and a request may not", status=400)
+    if wishes.evidence == "retry" and policy.evidence != "retry":
+        raise Refused("the policy asks no second time where a value stands nowhere, and a request may not", status=400)
     tiers = [tier for tier in (policy.at_least, wishes.at_least) if tier is not None]
     waits = [seconds for seconds in (policy.deadline, wishes.deadline) if seconds is not None]
     return replace(
@@ -241,5 +244,6 @@ def _tightened(policy: Policy, wishes: Wishes) -> Policy:
         keep=tuple(dict.fromkeys((*policy.keep, *wishes.keep))),
         language=wishes.language or policy.language,
         streaming=wishes.stream or policy.streaming,
+        evidence=wishes.evidence or policy.evidence,
         pay_twice=policy.pay_twice if wishes.pay_twice is None else wishes.pay_twice,
     )

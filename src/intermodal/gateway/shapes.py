@@ -113,7 +113,7 @@ def _shape(inputs: Inputs) -> bytes | None:
     shape = _encode((
         said, kind_of(question), needs, request.policy, request.output, request.sampling, request.tools,
         request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,
-        inputs.statistics.epoch, inputs.as_of, inputs.facts.tools,
+        inputs.statistics.epoch, inputs.as_of, inputs.facts.tools, inputs.facts.schema,
     ))  # fmt: skip
     return blake2b(shape, digest_size=16).digest()
 

@@ -9,6 +9,7 @@ from typing import Any
 from intermodal.events import (
     AttemptFailed,
     Event,
+    FieldEvidence,
     Finished,
     Note,
     Replanned,
@@ -83,6 +84,18 @@ def failure_told(error: BaseException, served: Served) -> dict[str, str]:
     return {**plan, "x-intermodal-route": route, **at_the_end(cost, attempts)}
 
 
+def unverified(evidence: Iterable[FieldEvidence]) -> dict[str, str]:
+    """The header that names the values of a JSON answer that stand nowhere; none where all do, or nobody looked."""
+    fields = [each.field or "/" for each in evidence if each.status == "unverified"]
+    return {"x-intermodal-unverified": _short(fields)} if fields else {}
+
+
+def _where(found: FieldEvidence) -> dict[str, Any]:
+    """Where a value stands, without what does not apply to it."""
+    said = {name: getattr(found, name) for name in ("file", "page", "line", "text") if getattr(found, name)}
+    return {"field": found.field, "status": found.status, **said, **({"at": found.at} if found.at >= 0 else {})}
+
+
 def at_the_end(cost: float | None, attempts: int) -> dict[str, str]:
     """Headers that are known when all is over."""
     known = {} if cost is None else {"x-intermodal-cost": f"{cost:.8g}"}
@@ -140,4 +153,5 @@ class Told:
             # the plan's begin with what is lost
             "notes": list(dict.fromkeys(map(for_clients, (*self._plan.notes, *self._notes)))),
             **({"replanned": list(map(for_clients, self._replans))} if self._replans else {}),
+            **({"evidence": [_where(each) for each in finished.evidence]} if finished.evidence else {}),
         }

@@ -1,4 +1,5 @@
-"""The definitions of tools as text, and what can be counted of them before anybody is asked.
+"""The definitions of tools as text, what a model is told of a schema, and what can be counted of either before anybody
+is asked.
 
 Chat templates write tools into the prompt; most as JSON in OpenAI's form, one after the other (Hermes, Qwen, Mistral,
 DeepSeek, GLM), with a blank after every comma and colon. That text is counted like any other; what other templates
@@ -9,14 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
 import msgspec
 
+from intermodal.json_schema.instruction import described
 from intermodal.latest import Latest
 from intermodal.media.pretokens import pretokens
-from intermodal.plans.facts import ToolFacts
+from intermodal.plans.facts import SchemaFacts, ToolFacts
 from intermodal.request import Tool
 
 KEPT, ROOM = 64, 16 << 20  # lists of tools, and bytes that all of them come to hold
@@ -70,3 +73,16 @@ _known: Latest[str, Definitions] = Latest(
     "definitions of tools", KEPT, room=ROOM, size=lambda _, made: _READ * made.facts.size
 )
 _lock = Lock()
+
+
+def told(schema: Mapping[str, Any]) -> tuple[str, SchemaFacts]:
+    """What a model is told of a schema, and its facts, not counted by any vocabulary."""
+    text = described(schema)
+    return text, _facts(text)
+
+
+def _facts(text: str) -> SchemaFacts:
+    data = text.encode("utf-8", "replace")
+    return SchemaFacts(
+        digest=hashlib.sha256(data).hexdigest(), chars=len(text), size=len(data), pretokens=pretokens(text)
+    )  # fmt: skip

@@ -95,9 +95,12 @@ def aloud(case: Case, endpoint: Endpoint, rates: Rates, out: Levels) -> tuple[Le
 
 def repair_call(case: Case, rates: Rates, needs: Demand, out: float) -> tuple[float, float]:
     """USD and seconds of the one repair that prompted JSON may need, at the high level; nothing without."""
-    if not needs.again:
-        return 0.0, 0.0
+    return asked_again(rates, needs, needs.again, out) if needs.again else (0.0, 0.0)
+
+
+def asked_again(rates: Rates, needs: Demand, more: float, out: float) -> tuple[float, float]:
+    """USD and seconds of asking once more with ``more`` tokens, at the high level."""
     return (
-        token_price(rates, needs.text[HIGH] + needs.again, needs.image[HIGH], needs.audio[HIGH], out),
-        generate_seconds(rates, HIGH, needs.total[HIGH] + needs.again, out),
+        token_price(rates, needs.text[HIGH] + more, needs.image[HIGH], needs.audio[HIGH], out),
+        generate_seconds(rates, HIGH, needs.total[HIGH] + more, out),
     )

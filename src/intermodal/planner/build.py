@@ -20,13 +20,14 @@ from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN
-from intermodal.planner.answering import aloud, answer, last_call, repair_call
+from intermodal.planner.answering import aloud, answer, asked_again, last_call, repair_call
 from intermodal.planner.aspects import kept
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
-from intermodal.planner.checks import check_of_transcript
+from intermodal.planner.checks import check_of_evidence, check_of_transcript
 from intermodal.planner.conversions import Conversion
 from intermodal.planner.counting import as_taken, basis
+from intermodal.planner.demand import again_tokens
 from intermodal.planner.drawing import params_of, title_of
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
@@ -47,6 +48,9 @@ from intermodal.request import SpeechOutput, TranscriptOutput
 TITLES: dict[str, str] = {
     "text": "answer", "json": "JSON answer", "embedding": "embedding", "transcript": "transcript", "speech": "answer",
     "scores": "scores", "image": "picture",
+}  # fmt: skip
+_JSON: dict[str, Params] = {
+    "asked": (("json", "prompted"), ("repair", "1")), "told": (("json", "told"),), "forced": (("json", "forced"),),
 }  # fmt: skip
 _SEEING: dict[str, Task] = {"score": "zero-shot-image-classification", "draw": "image-to-image"}
 _encode = msgspec.json.Encoder().encode
@@ -168,8 +172,7 @@ class Builder:
             return spoken
         found: Params = (("max_tokens", str(int(route.numbers.cap))),)
         if case.output == "json":
-            forced = case.forced(route.group)
-            found += (("json", "forced"),) if forced else (("json", "prompted"), ("repair", "1"))
+            found += _JSON[case.schema_by(route.group)]
         return (*found, *spoken)
 
     def _spoken(self, route: Route, answer_: Call) -> tuple[Call, ...]:
@@ -227,11 +230,25 @@ class Builder:
         if found is None:
             out = answer(self.case, route.endpoint, route.numbers.cap, route.demand.sound)
             cost, seconds = _levels_of(self.case, route, out)
+            retry_cost, retry_seconds = self._retry(route, out)
+            cost, seconds = plus(cost, (0.0, 0.0, retry_cost)), plus(seconds, (0.0, 0.0, retry_seconds))
             if speaks(route.endpoint):
                 more_cost, more_seconds = aloud(self.case, route.endpoint, route.rates, out)
                 cost, seconds = plus(cost, more_cost), plus(seconds, more_seconds)
             found = self._numbers[route] = (out, cost, seconds)
         return found
+
+    def _retry(self, route: Route, out: Levels) -> tuple[float, float]:
+        """USD and seconds of asking once more where a value stands nowhere; nothing where nobody looks, where a repair
+        is priced already, or where there is no room for it: no route is refused for what may be left out."""
+        case, numbers = self.case, route.numbers
+        if not route.demand.evident or route.demand.again or case.policy.evidence != "retry":
+            return 0.0, 0.0
+        cost, seconds = asked_again(route.rates, route.demand, again_tokens(case), out[HIGH])
+        deadline = math.inf if case.policy.deadline is None else case.policy.deadline
+        if numbers.cost_high + cost > case.policy.max_cost or numbers.seconds_high + seconds > deadline:
+            return 0.0, 0.0
+        return cost, seconds
 
     def _is_cold(self, route: Route) -> bool:
         """The answering runtime has to be loaded, and no conversion did."""
@@ -267,12 +284,15 @@ class Builder:
         case = self.case
         if case.job == "transcribe":
             return (check_of_transcript(case, last, route.endpoint, self._others),)
-        if not route.demand.again:
-            return ()
         out = answer(case, route.endpoint, route.numbers.cap, ZEROS)
+        shared = bool(route.demand.again) and case.policy.evidence == "retry"
+        evident = (check_of_evidence(last, *self._retry(route, out), shared=shared),) if route.demand.evident else ()
+        if not route.demand.again:
+            return evident
         cost, seconds = repair_call(case, route.rates, route.demand, out[HIGH])
         inputs = (f"step:{last.id}",)
         return (
+            *evident,
             Check(
                 id=step_id("valid_json", "", (), inputs), op="valid_json", inputs=inputs,
                 title="answer against its schema", note="one repair call at most",

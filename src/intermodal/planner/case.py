@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.forcing import closable, forced
+from intermodal.catalog.forcing import By, closable, reached_by
 from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
@@ -17,6 +18,7 @@ from intermodal.costing.answers import TYPICAL, kind_of
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates
+from intermodal.costing.schemas import schema_tokens
 from intermodal.costing.tokens import part_tokens
 from intermodal.costing.tooling import tool_tokens
 from intermodal.errors import UsageError
@@ -60,6 +62,8 @@ class Case(Struct):
         statistics: with what is known of a model at other endpoints (``costing/siblings.py``).
         measured: ids with statistics of real runs. informed: those, and ids of which the same model was measured
             elsewhere. loaded: ids that are warm.
+        schema_chars: of the answer's schema as it is, 0 without one.
+        evident: the values of the answer are looked for in the files.
         special: by class, the ids about which more is known than the catalog says.
         closable: an answer that is forced into a schema can be everywhere where hosts are (``catalog/forcing.py``).
         answer_kind: what the question asks for (costing/answers.py), "json" with a schema.
@@ -101,6 +105,7 @@ class Case(Struct):
     loaded_memory: Levels
     languages: frozenset[str]
     schema_chars: int
+    evident: bool
     closable: bool
     labels: float
     typical_answer: tuple[float, float]
@@ -108,7 +113,7 @@ class Case(Struct):
     ranked_answer: float
     vocabularies: frozenset[str]
     text_cache: dict[str, Levels]
-    framings: dict[tuple[bool, str, str], Levels]
+    framings: dict[tuple[str, str, str], Levels]
     rates_cache: dict[str, Rates]
     assignments: dict[object, object]
     page_worth: dict[int, list[float]]
@@ -144,9 +149,13 @@ class Case(Struct):
         """The rules by which a class counts what it takes as it is."""
         return group.books.get(self.as_of) or self.index.book(group, self.as_of)
 
-    def forced(self, group: Group) -> bool:
-        """Whether a class is held to a schema, such as this one."""
-        return forced(group.first.host, self.closable)
+    def schema_by(self, group: Group) -> By | Literal[""]:
+        """How the answer's schema reaches a class; "" without one."""
+        return reached_by(group.first.host, self.closable) if self.schema_chars else ""
+
+    def told_schema(self, tokenizer: str) -> Levels:
+        """Tokens of what a model is told of a schema that its host is held to."""
+        return levels(schema_tokens(self.facts.schema, self.request.output, tokenizer))
 
     def tool_rule(self, group: Group) -> str:
         """The rule by which a class counts tools; "" where none go along."""
@@ -230,9 +239,10 @@ def make_case(
         measured=measured, informed=aware, special=_special(known, aware | loaded | {request.previous_endpoint}),
         loaded=loaded, loaded_memory=memory,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
-        schema_chars=schema, closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),
+        schema_chars=schema, evident=bool(schema) and policy.evidence != "off" and bool(files or media),
+        closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),
         typical_answer=typical, answer_kind=kind, ranked_answer=_ranked_answer(request, job, typical[1]),
-        vocabularies=frozenset(name for text in texts for name in text.tokens) | _of_tools(facts),
+        vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,
     )  # fmt: skip
@@ -243,8 +253,10 @@ _NO_ANSWER: dict[str, str] = {
 }  # fmt: skip
 
 
-def _of_tools(facts: Facts) -> frozenset[str]:
-    return frozenset((*facts.tools.tokens, *facts.tools.rendered)) if facts.tools is not None else frozenset()
+def _counted_beside(facts: Facts) -> frozenset[str]:
+    """Vocabularies that counted the tools or what is told of the schema."""
+    tools = (*facts.tools.tokens, *facts.tools.rendered) if facts.tools is not None else ()
+    return frozenset((*tools, *(facts.schema.tokens if facts.schema is not None else ())))
 
 
 def _label_tokens(output: Output) -> float:

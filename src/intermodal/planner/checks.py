@@ -34,6 +34,7 @@ _IF: dict[str, str] = {
 _DOES: dict[str, str] = {"transcribe": "hears", "read": "reads", "describe": "describes"}
 TOLD = "what is wrong would be said"
 NOTHING_BETTER = f"{TOLD}, nothing better is reachable"
+NOWHERE = "if one stands in none of the files"
 SIZE = "if it is more than planned for, the plan is made again"
 
 
@@ -95,6 +96,20 @@ def check_of_transcript(case: Case, last: Call, ear: Endpoint, others: list[Endp
     return Check(
         id=step_id("transcript", "", (), inputs), op="transcript", inputs=inputs, title=f"transcript of {part.name}",
         note=note, estimate=_only_if_wrong(cost, seconds),
+    )  # fmt: skip
+
+
+def check_of_evidence(last: Call, cost: float, seconds: float, *, shared: bool) -> Check:
+    """The values of a JSON answer against the text that it is made from.
+
+    ``cost`` and ``seconds`` of asking once more, 0 where that is not done. ``shared``: the one repair of the answer is
+    there for this where it was not needed.
+    """
+    inputs = (f"step:{last.id}",)
+    note = f"{NOWHERE}, it is asked again once" if shared or seconds else f"{NOWHERE}, that is said"
+    return Check(
+        id=step_id("evidence", "", (), inputs), op="evidence", inputs=inputs, title="values of the answer", note=note,
+        estimate=_only_if_wrong(cost, seconds) if seconds else Estimate(),
     )  # fmt: skip
 
 

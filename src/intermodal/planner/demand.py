@@ -6,6 +6,7 @@ import math
 
 from msgspec import Struct
 
+from intermodal.catalog.forcing import ANY_OBJECT
 from intermodal.catalog.nouns import Task
 from intermodal.costing.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, times
 from intermodal.costing.limits import Held
@@ -20,17 +21,20 @@ from intermodal.costing.tokens import (
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import WORDS_ALONE, Case
 from intermodal.planner.index import Group
+from intermodal.request import JsonOutput
 
 _NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
 DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}
 SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "speech": 64, **_NONE}
+ASKED = (15.0, 22.0, 40.0)  # tokens of the sentence that a schema is asked for with, and of what it is sent in
 OPTIONS = (15.0, 25.0, 40.0)  # tokens that ask a chat to pick one of lettered labels
 
 
 class Demand(Struct, frozen=True, gc=False):
     """What the last call has to take, whoever takes it. ``total`` sums the tokens of all kinds.
 
-    ``again`` are the extra input tokens of the one repair that prompted JSON may need, 0 without. ``calls`` is how
+    ``again`` are the extra input tokens of the one repair that prompted JSON may need, 0 without. ``evident``: the
+    model is given text alone, so that the values of its answer can be looked for. ``calls`` is how
     often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
     in its context (the labels that an embedding model is given one by one). ``tools``: what of ``text`` is tools.
     """
@@ -51,6 +55,7 @@ class Demand(Struct, frozen=True, gc=False):
     kept: int
     tier: int
     again: float
+    evident: bool
     cold: frozenset[str]
     held: Held
     calls: int = 1
@@ -58,9 +63,9 @@ class Demand(Struct, frozen=True, gc=False):
     tools: Levels = ZEROS
 
 
-def framing(case: Case, forced: bool, tool_rule: str, tokenizer: str) -> Levels:
-    """Tokens nobody wrote: chat template, labels of named text, the schema where it is sent, tools."""
-    key = (forced, tool_rule, case.vocabulary(tokenizer))
+def framing(case: Case, schema_by: str, tool_rule: str, tokenizer: str) -> Levels:
+    """Tokens nobody wrote: chat template, labels of named text, the schema as it reaches the model, tools."""
+    key = (schema_by, tool_rule, case.vocabulary(tokenizer))
     found = case.framings.get(key)
     if found is not None:
         return found
@@ -69,27 +74,38 @@ def framing(case: Case, forced: bool, tool_rule: str, tokenizer: str) -> Levels:
         found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
         if case.text_files:
             found = plus(found, times(BLOCK, len(case.text_files)))
-        if case.schema_chars:
-            schema = levels(text_tokens(case.schema_chars))
-            found = plus(found, (0.0, schema[1] / 2, schema[2]) if forced else plus(schema, (15.0, 22.0, 40.0)))
+        if schema_by:
+            found = plus(found, _schema(case, schema_by, tokenizer))
         if case.request.tools:
             found = plus(found, levels(case.tools(tool_rule, tokenizer)))
     case.framings[key] = found
     return found
 
 
+def _schema(case: Case, schema_by: str, tokenizer: str) -> Levels:
+    """Tokens of a schema as it reaches a model, by ``Case.schema_by``. Few hosts say how they write it themselves."""
+    schema = levels(text_tokens(case.schema_chars))
+    if schema_by == "forced":
+        return (0.0, schema[1] / 2, schema[2])
+    if schema_by == "asked":
+        return plus(schema, ASKED)
+    told = case.told_schema(tokenizer)
+    assert isinstance(case.request.output, JsonOutput)
+    return (0.0, told[1], told[2]) if case.request.output.schema == ANY_OBJECT else told
+
+
 def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     """What endpoints of this class would have to take."""
-    model, forced = group.first.model, case.forced(group)
+    model, schema_by = group.first.model, case.schema_by(group)
     text, image, audio = assignment.text, assignment.image, assignment.audio
     if case.job == "transcribe":  # billed by time, or by the tokens of its sound, which take no room in a context
         text = image = ZEROS
     else:
         text = plus(
             plus(case.text(model.tokenizer), text),
-            framing(case, forced, case.tool_rule(group), model.tokenizer),
+            framing(case, schema_by, case.tool_rule(group), model.tokenizer),
         )
-    repaired = case.output == "json" and not forced
+    repaired = schema_by == "asked"
     lettered = case.job == "score" and model.output != ("embedding",)
     if lettered:
         text = plus(text, plus(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
@@ -100,10 +116,16 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
         penalty=assignment.penalty, diverted=assignment.diverted, lost=assignment.lost,
         missed=assignment.missed, kept=assignment.kept, tier=assignment.tier,
         held=assignment.held,
-        again=answer_wanted(case) + REPAIR[HIGH] if repaired else 0.0, cold=assignment.cold,
+        again=again_tokens(case) if repaired else 0.0,
+        evident=case.evident and image == ZEROS and audio == ZEROS, cold=assignment.cold,
         calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered else 0.0,
         tools=levels(case.tools(case.tool_rule(group), model.tokenizer)) if case.request.tools else ZEROS,
     )  # fmt: skip
+
+
+def again_tokens(case: Case) -> float:
+    """Input tokens of asking once more, beside those of the first time: the answer, and what is wrong with it."""
+    return answer_wanted(case) + REPAIR[HIGH]
 
 
 def held_tokens(case: Case, endpoint: str, needs: Demand) -> float:

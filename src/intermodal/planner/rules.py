@@ -179,7 +179,7 @@ def tools(group: Group, job: Job, case: Case) -> str:
         return "its wire cannot say that tools be called one at a time"
     if request.tool_choice == "required" and "must" in unsayable:
         return "its wire cannot say that a tool must be called"
-    if case.output == "json" and case.forced(group) and first.tools.with_json is False:
+    if case.schema_by(group) in ("told", "forced") and first.tools.with_json is False:
         return "takes no tools beside a forced schema"
     return ""
 

@@ -41,7 +41,7 @@ class Row(Struct, eq=False):
     remote: bool
     book: Book
     tokenizer: str
-    forced_json: bool
+    schema_by: str
     tool_rule: str
     groups: list[Group]
     ideals: list[Rates]
@@ -74,13 +74,13 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
             if group.strongest < floor:
                 weak.append(group)
                 continue
-            model, forced = group.first.model, case.forced(group) or not case.schema_chars
+            model, schema_by = group.first.model, case.schema_by(group)
             book = case.book(group)
             tool_rule = case.tool_rule(group)
-            key = (group.lane, book, model.tokenizer, forced, tool_rule)
+            key = (group.lane, book, model.tokenizer, schema_by, tool_rule)
             row = by_key.get(key)
             if row is None:
-                row = by_key[key] = Row(group.remote, book, model.tokenizer, forced, tool_rule, [], [], {})
+                row = by_key[key] = Row(group.remote, book, model.tokenizer, schema_by, tool_rule, [], [], {})
             row.groups.append(group)
             row.ideals.append(case.index.ideal(group, case.as_of))
         refusal = None

@@ -134,9 +134,15 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
         lines += wrapped(f"{bar}{' ' * (len(head) - 1)}{corrected}", f"{bar}{' ' * (len(head) + 8)}")
     for name, value in step.params:
         if name == "json":
-            check = "; checked against the schema, one repair at most" if value == "prompted" else " by the wire"
-            lines.append(f"{bar}{' ' * (len(head) - 1)}JSON {value}{check}")
+            lines.append(f"{bar}{' ' * (len(head) - 1)}JSON {_JSON[value]}")
     return lines
+
+
+_JSON = {
+    "prompted": "prompted; checked against the schema, one repair at most",
+    "told": "forced by the wire, its fields told in words",
+    "forced": "forced by the wire",
+}
 
 
 def _corrected(step: Call) -> str:

@@ -139,6 +139,21 @@ class ToolFacts(Value):
     refused: tuple[str, ...] = ()
 
 
+class SchemaFacts(Value):
+    """What a model is told of the schema of its answer (``json_schema/instruction.py``).
+
+    Attributes:
+        digest: SHA-256 of that text, hex. chars, size, pretokens: of it.
+        tokens: exact counts of it by tokenizer name.
+    """
+
+    digest: str = ""
+    chars: int = 0
+    size: int = 0
+    pretokens: int = 0
+    tokens: dict[str, int] = field(default_factory=dict)
+
+
 class Need(Value, gc=False):
     """An aspect that a question needs, or may need.
 
@@ -182,9 +197,10 @@ class QuestionFacts(Value):
 
 
 class Facts(Value):
-    """Facts of every part, in the order of ``Request.parts()``; of the tools, where there are any; and of the question,
-    where there are media and a sentence model told what it needs of them."""
+    """Facts of every part, in the order of ``Request.parts()``; of the tools and of the schema, where there are
+    any; and of the question, where there are media and a sentence model told what it needs of them."""
 
     parts: tuple[PartFacts, ...] = ()
     tools: ToolFacts | None = None
     question: QuestionFacts | None = None
+    schema: SchemaFacts | None = None

@@ -16,7 +16,7 @@ from intermodal.request import Aspect
 # Transform ops are deterministic and weightless; call ops have weights or a price.
 TransformOp = Literal["extract", "render", "select", "frames", "demux", "resize"]
 CallOp = Literal["read", "transcribe", "describe", "generate", "embed", "speak", "score", "draw"]
-CheckOp = Literal["transcript", "reading", "size", "valid_json"]
+CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 
 
 class Estimate(Value):
@@ -85,6 +85,7 @@ class Check(Value, tag_field="step", tag="check"):
     reading     text found, with enough confidence
     size        no longer than was planned for (the plan is made again otherwise)
     valid_json  the answer against its schema
+    evidence    the answer's values against the text that it was made from
 
     ``note`` names the escalation; ``estimate`` is its price as a condition: low and mid 0, high what it takes.
     """

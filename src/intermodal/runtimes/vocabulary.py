@@ -7,7 +7,7 @@ other the answer is None, never a near miss.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from intermodal.wire.template_marks import Marks, marks_of
 
 if TYPE_CHECKING:
     from intermodal.media.opened import Opened
-    from intermodal.plans.facts import ToolFacts
+    from intermodal.plans.facts import SchemaFacts, ToolFacts
     from intermodal.request import Tool
     from intermodal.weights.gguf import GgufHeader
     from intermodal.weights.store import WeightsStore
@@ -94,8 +94,10 @@ class Vocabularies:
         hosted: frozenset[str] = frozenset(),
         tools: tuple[Tool, ...] = (),
         sent: Callable[[int, str], str] | None = None,
+        schema: Mapping[str, Any] | None = None,
     ) -> Opened:
-        """``opened`` with the exact counts of its text parts, for every vocabulary that is here, and of ``tools``.
+        """``opened`` with the exact counts of its text parts, for every vocabulary that is here, of ``tools``, and of
+        what a model is told of ``schema``.
 
         ``hosted``: vocabularies of hosted models that may be asked, and files of the user's own. Reading one takes
         0.1 s, so they count long texts only, where a range would be wide. ``sent`` says how the text of a part goes
@@ -119,7 +121,9 @@ class Vocabularies:
                 part = msgspec.structs.replace(part, tokens={**part.tokens, **known})
             parts.append(part)
         made = copy.copy(opened)
-        made.facts = msgspec.structs.replace(opened.facts, parts=tuple(parts), tools=self._tools(tools, hosted))
+        made.facts = msgspec.structs.replace(
+            opened.facts, parts=tuple(parts), tools=self._tools(tools, hosted), schema=self._schema(schema, hosted)
+        )
         return made
 
     def _marks(self, tokenizer: str) -> Marks:
@@ -149,6 +153,27 @@ class Vocabularies:
         if not counts.keys() <= told.keys():
             self.told[made.facts.digest] = {**told, **counts}
         return msgspec.structs.replace(made.facts, tokens=counts)
+
+    def _schema(self, schema: Mapping[str, Any] | None, hosted: frozenset[str]) -> SchemaFacts | None:
+        """Counted once for each text, as tools are: the same schema comes with every request."""
+        import msgspec
+
+        from intermodal.media.definitions import told
+
+        if schema is None:
+            return None
+        text, facts = told(schema)
+        counts: dict[str, int] = {}
+        mine = self.names()
+        known = self.told.get(facts.digest, {})
+        for name in (*mine, *sorted(filter(_countable, hosted))) if facts.chars >= _LONG else mine:
+            sent = self._marks(name).broken(text) if name in mine else text
+            found = known[name] if name in known else self.count(name, sent)
+            if found is not None:
+                counts[name] = found
+        if not counts.keys() <= known.keys():
+            self.told[facts.digest] = {**known, **counts}
+        return msgspec.structs.replace(facts, tokens=counts)
 
     def _load(self, tokenizer: str) -> Any:
         path = self._path(tokenizer)

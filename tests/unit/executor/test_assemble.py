@@ -8,7 +8,8 @@ from tests.unit.executor.routes import ending
 from intermodal.content import BytesSource, File, Text, ToolCall, ToolResult
 from intermodal.executor import assemble
 from intermodal.executor.pieces import Pixels, Sound, Words
-from intermodal.request import JsonOutput, Message, Request
+from intermodal.json_schema import instruction
+from intermodal.request import Message, Request
 from intermodal.wire.call import WireAudio, WireImage, WireMessage, WireText
 
 FILE = File(source=BytesSource(data=b""))
@@ -196,7 +197,7 @@ def test_the_sender_is_quoted_exactly() -> None:
 
 def test_the_schema_is_asked_for_at_the_end_of_the_last_message() -> None:
     made = (WireMessage(role="user", parts=(WireText(text="Sum?"),)),)
-    asked = assemble.with_instruction(made, assemble.asking_for_json(JsonOutput(schema={"type": "object"})))
+    asked = assemble.with_instruction(made, instruction.whole({"type": "object"}))
     assert isinstance(asked[-1].parts[0], WireText)
     assert (
         asked[-1].parts[0].text.startswith("Sum?\n\nAnswer with one JSON value")

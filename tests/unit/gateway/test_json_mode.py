@@ -90,7 +90,7 @@ def test_an_answer_in_words_that_is_no_object_is_asked_for_again(held: Held) -> 
 
 def test_a_plan_says_whether_a_schema_is_forced(held: Held) -> None:
     house, _ = held("anthropic")
-    for schema, how in ((OPEN, "prompted"), (CLOSABLE, "forced")):
+    for schema, how in ((OPEN, "prompted"), (CLOSABLE, "told")):
         form = {"type": "json_schema", "json_schema": {"schema": schema}}
         told = house.post("/v1/explain", {"model": MODEL, "messages": HELLO, "response_format": form})
         assert f'"json": "{how}"' in json.dumps(told.json()) or f'["json", "{how}"]' in json.dumps(told.json())

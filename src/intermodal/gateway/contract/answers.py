@@ -46,10 +46,15 @@ def _passing(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
 
 
 _SEND = _all(what=TEXT, host=TEXT, zone=TEXT, **{"from": TEXT})
+_EVIDENCE = _all(
+    but=("file", "page", "line", "at", "text"), field=TEXT, status=words("found", "unverified", "unchecked"), file=TEXT,
+    page=_COUNT, line=_COUNT, at=_NUMBER, text=TEXT,
+)  # fmt: skip
 TOLD = _all(
-    but=("replanned",), plan=TEXT, route=TEXT, planned=TEXT, summary=TEXT, loses=_TEXTS, sends=list_of(_SEND),
+    but=("replanned", "evidence"), plan=TEXT, route=TEXT, planned=TEXT, summary=TEXT, loses=_TEXTS,
+    sends=list_of(_SEND),
     cost={"type": ["number", "null"], "description": "USD; null where nobody knows."}, attempts=_COUNT, seconds=_NUMBER,
-    notes=_TEXTS, replanned=_TEXTS,
+    notes=_TEXTS, replanned=_TEXTS, evidence=list_of(_EVIDENCE),
 )  # fmt: skip
 TOLD["description"] = (
     "How the answer came about: its plan, who answered, what was lost, what left this machine, what it cost."

@@ -107,6 +107,8 @@ HEADERS: Mapping[str, str] = {
     "x-intermodal-ignored": "fields of the request that are not understood, or that the host has no word for",
     "x-intermodal-max-tokens": "limit of the answer, where the key's budget has no room for the one that was asked for",
     "x-intermodal-cost": "USD; not in the head of a stream, which comes before it is known",
+    "x-intermodal-unverified": "fields of a JSON answer whose values stand in no file, as JSON Pointers; not in "
+        "the head of a stream",
     "x-intermodal-attempts": "calls that were made; not in the head of a stream",
     **{f"x-ratelimit-{what}-{unit}": f"{what} of the key's {unit} a minute"
        for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")},

@@ -1,0 +1,107 @@
+"""The values of an answer, each looked for in the texts that it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from intermodal.events import FieldEvidence
+from intermodal.evidence.text import ReadText
+from intermodal.json_schema.choices import Choices
+from intermodal.media.invisible import visible
+
+MOST = 2_000  # values that are looked for
+_QUOTED = 200  # characters of the line that is shown
+Path = tuple[str | int, ...]
+
+
+class Source(NamedTuple):
+    """A text that a model was given, and where it is from. ``page`` is 0 and ``at`` (seconds) -1 where there is none;
+    ``starts``: seconds at which each of its lines was said."""
+
+    file: str
+    text: str
+    page: int = 0
+    at: float = -1.0
+    starts: tuple[float, ...] = ()
+
+
+class Sources(NamedTuple):
+    """``texts``: what can be looked through, none where no file came along. ``whole``: the model was given nothing else
+    of the files; a picture that it saw itself may hold what no text does."""
+
+    texts: tuple[Source, ...] = ()
+    whole: bool = True
+
+
+def evidence_of(data: Any, schema: Mapping[str, Any], sources: Sources) -> tuple[FieldEvidence, ...]:
+    """Where each value of an answer stands, in the answer's order; () where no file came with the request.
+
+    ``data`` is valid by ``schema``. Empty values are not looked for, nor more than ``MOST``.
+    """
+    if not sources.texts and sources.whole:
+        return ()
+    read = [(source, ReadText(source.text)) for source in sources.texts]
+    choices = Choices(schema)
+    found: list[FieldEvidence] = []
+    for number, (path, value) in enumerate(_values(data)):
+        looked_for = number < MOST and not (value is None or value == "" or isinstance(value, bool))
+        place = _place(value, read) if looked_for else None
+        if place is not None:
+            found.append(_evidence(path, *place))
+        elif not looked_for or not sources.whole or choices.has(path, value):
+            found.append(FieldEvidence(field=pointer(path), status="unchecked"))
+        else:
+            found.append(FieldEvidence(field=pointer(path), status="unverified"))
+    return tuple(found)
+
+
+def value_at(data: Any, field: str) -> Any:
+    """The value that a JSON Pointer names.
+
+    >>> value_at({"items": [{"price": 7}]}, "/items/0/price")
+    7
+    """
+    for step in field.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        data = data[int(name)] if isinstance(data, list) else data[name]
+    return data
+
+
+def pointer(path: Path) -> str:
+    """A place in JSON as RFC 6901 writes it; "" is all of it.
+
+    >>> pointer(("items", 0, "price/unit"))
+    '/items/0/price~1unit'
+    """
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+
+
+def _values(data: Any) -> Iterator[tuple[Path, Any]]:
+    waiting: list[tuple[Path, Any]] = [((), data)]
+    while waiting:
+        path, each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += [((*path, name), value) for name, value in reversed(each.items())]
+        elif isinstance(each, list):
+            waiting += [((*path, place), value) for place, value in reversed(list(enumerate(each)))]
+        else:
+            yield path, each
+
+
+def _place(value: Any, read: list[tuple[Source, ReadText]]) -> tuple[Source, int] | None:
+    for source, text in read:
+        line = text.number(value) if isinstance(value, (int, float)) else text.words(str(value))
+        if line is not None:
+            return source, line
+    return None
+
+
+def _evidence(path: Path, source: Source, line: int) -> FieldEvidence:
+    at = source.starts[line - 1] if line <= len(source.starts) else source.at
+    lines = visible(source.text).split("\n", line)
+    text = " ".join(lines[line - 1].split())[:_QUOTED] if line <= len(lines) else ""
+    return FieldEvidence(
+        field=pointer(path), status="found", file=source.file, page=source.page, line=0 if at >= 0 else line, at=at,
+        text=text,
+    )  # fmt: skip

@@ -1,0 +1,83 @@
+"""Which values of an answer were chosen from a list of the schema's (``enum``, ``const``), rather than made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_STEPS = 10_000  # schemas that are looked at for one answer; what lies beyond counts as no choice
+_NESTED = ("anyOf", "oneOf", "allOf")
+
+
+class Choices:
+    """Of one schema."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._root = schema
+        self._left = _STEPS
+
+    def has(self, path: tuple[str | int, ...], value: Any) -> bool:
+        """Whether the schema lists this value for the place that ``path`` names.
+
+        >>> Choices({"properties": {"paid": {"enum": ["card", "cash"]}}}).has(("paid",), "card")
+        True
+        """
+        at = list(self._opened(self._root))
+        for step in path:
+            at = [schema for each in at for part in _under(each, step) for schema in self._opened(part)]
+        return any(value == each and type(value) is type(each) for schema in at for each in _listed(schema))
+
+    def _opened(self, schema: Any) -> Iterator[Mapping[str, Any]]:
+        """A schema, and those that it is made of."""
+        seen: list[Any] = []
+        waiting = [schema]
+        while waiting and self._left > 0:
+            self._left -= 1
+            each = waiting.pop()
+            if not isinstance(each, Mapping) or any(each is other for other in seen):
+                continue
+            seen.append(each)
+            yield each
+            reference = each.get("$ref")
+            if isinstance(reference, str):
+                waiting.append(resolved(self._root, reference))
+            for key in _NESTED:
+                if isinstance(each.get(key), list):
+                    waiting += each[key]
+
+
+def _listed(schema: Mapping[str, Any]) -> Iterator[Any]:
+    if "const" in schema:
+        yield schema["const"]
+    values = schema.get("enum")
+    yield from values if isinstance(values, list) else ()
+
+
+def _under(schema: Mapping[str, Any], step: str | int) -> Iterator[Any]:
+    if isinstance(step, int):
+        first = schema.get("prefixItems")
+        if isinstance(first, list) and step < len(first):
+            yield first[step]
+        else:
+            yield schema.get("items")
+        return
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping) and step in properties:
+        yield properties[step]
+    else:
+        yield schema.get("additionalProperties")
+
+
+def resolved(root: Any, reference: str) -> Any:
+    """What a reference within a schema leads to; None where that is nothing, or elsewhere.
+
+    >>> resolved({"$defs": {"a/b": {"type": "null"}}}, "#/$defs/a~1b")
+    {'type': 'null'}
+    """
+    if reference != "#" and not reference.startswith("#/"):
+        return None
+    found = root
+    for step in reference.split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found

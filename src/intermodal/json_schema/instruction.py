@@ -1,0 +1,145 @@
+"""A schema in words, for a model: what a host that only forces it never says.
+
+A host that is held to a schema by a grammar lets the model write nothing else, and tells it nothing: neither what a
+field means nor which values there are. So the fields are named in one sentence, each with what was said of it. Of some
+twenty ways that were tried with a model of 135M parameters, this was among the best (benchmarks/extraction.py); the
+JSON Schema itself makes such a model copy the schema, and a form with blanks makes it copy the brackets.
+
+What is written is bounded, whatever a client's schema holds, and references that lead back to themselves are not
+followed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.json_schema.choices import resolved
+
+LONGEST = 6_000  # characters of the fields: 1,500 tokens
+WHOLE = 32_000  # characters of a schema that is asked for as it is
+_NODES = 2_000  # schemas that are looked at
+_DEPTH = 8  # objects and lists inside each other
+_VALUES = 40  # of an enumeration
+_SAID = 300  # characters of a description, of a value, of a name
+_ANY = "any JSON"
+_MORE = "…"
+_encode = msgspec.json.Encoder().encode
+Schema = Mapping[str, Any]
+
+
+def described(schema: Schema) -> str:
+    """Return the instruction that goes with a question whose answer is held to ``schema`` by its host.
+
+    >>> described({"properties": {"to": {"type": "string"}, "n": {"enum": [1, 2], "description": "how many"}}})
+    'Answer with JSON: to (string), n (how many: 1 or 2).'
+    """
+    words = _Fields(schema).words(schema)
+    words = words if len(words) <= LONGEST else f"{words[:LONGEST]}{_MORE}"
+    return f"Answer with JSON: {words}." if words != "object" else "Answer with a JSON object."
+
+
+def whole(schema: Schema) -> str:
+    """Return the instruction for a host that cannot be held to ``schema``: it stands there as it is, since nothing but
+    these words keeps the answer to it. One that is longer than ``WHOLE`` is described."""
+    encoded = _encode(schema)
+    if len(encoded) > WHOLE:
+        return described(schema)
+    return f"Answer with one JSON value that matches this JSON Schema, and with nothing else:\n{encoded.decode()}"
+
+
+class _Fields:
+    """Writes out the fields of one schema. ``root`` is where references lead."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._nodes = _NODES
+        self._left = LONGEST
+
+    def words(self, schema: Any, said: str = "", depth: int = 0, within: tuple[str, ...] = ()) -> str:
+        """What a value is. ``said``: of the reference that led here; ``within``: the references before."""
+        self._nodes -= 1
+        said = _said(schema) or said
+        if not isinstance(schema, Mapping) or self._nodes < 0 or self._left < 0 or depth > _DEPTH:
+            return self._scalar(said, "")
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and not schema.keys() & {"properties", "enum", "const"}:
+            if reference in within:
+                return self._scalar(said, reference.rpartition("/")[2])
+            return self.words(resolved(self._root, reference), said, depth + 1, (*within, reference))
+        choices = ["null"] if schema.get("type") == "null" else list(_choices(schema))
+        if choices:
+            values = self._counted(" or ".join(choices))
+            return values if values == "null" else self._after(said, values)
+        for key in ("anyOf", "oneOf"):
+            if isinstance(schema.get(key), list):
+                each = [self.words(one, said, depth + 1, within) for one in schema[key][:_VALUES]]
+                return " or ".join(dict.fromkeys(each))
+        properties = self._properties(schema, depth)
+        if properties:
+            return self._after(said, self._named(properties, depth, within))
+        if "items" in schema:
+            return self._after(said, f"list of {self.words(schema['items'], '', depth + 1, within)}")
+        return self._scalar(said, _kind(schema))
+
+    def _named(self, properties: Mapping[str, Any], depth: int, within: tuple[str, ...]) -> str:
+        made: list[str] = []
+        for name, each in properties.items():
+            if self._left < 0 or self._nodes < 0:
+                made.append(_MORE)
+                break
+            made.append(f"{self._counted(' '.join(name.split())[:_SAID])} ({self.words(each, '', depth + 1, within)})")
+        return ", ".join(made)
+
+    def _properties(self, schema: Schema, depth: int) -> dict[str, Any]:
+        """Those of an object, and of the schemas that it is made of."""
+        own = schema.get("properties")
+        found = dict(own) if isinstance(own, Mapping) else {}
+        parts = schema.get("allOf")
+        for each in parts if isinstance(parts, list) and depth <= _DEPTH else ():
+            self._nodes -= 1
+            if isinstance(each, Mapping) and isinstance(each.get("$ref"), str):
+                each = resolved(self._root, each["$ref"])
+            if isinstance(each, Mapping) and self._nodes > 0:
+                found |= self._properties(each, depth + 1)
+        return found
+
+    def _scalar(self, said: str, kind: str) -> str:
+        if not said:
+            return self._counted(kind or _ANY)
+        return self._counted(said if kind in ("", "string") else f"{said}; {kind}")
+
+    def _after(self, said: str, words: str) -> str:
+        return f"{self._counted(said)}: {words}" if said else words
+
+    def _counted(self, text: str) -> str:
+        self._left -= len(text)
+        return text if self._left >= 0 else _MORE
+
+
+def _choices(schema: Schema) -> Iterator[str]:
+    if "const" in schema:
+        yield _value(schema["const"])
+    elif isinstance(schema.get("enum"), list):
+        yield from map(_value, schema["enum"][:_VALUES])
+        if len(schema["enum"]) > _VALUES:
+            yield _MORE
+
+
+def _kind(schema: Schema) -> str:
+    kinds = schema.get("type")
+    listed = kinds[:_VALUES] if isinstance(kinds, list) else [kinds]
+    said = " or ".join(str(each)[:_SAID] for each in listed if isinstance(each, str))
+    return f"{said}, {schema['format'][:_SAID]}" if isinstance(schema.get("format"), str) else said
+
+
+def _said(schema: Any) -> str:
+    said = schema.get("description") if isinstance(schema, Mapping) else None
+    return " ".join(said.split())[:_SAID] if isinstance(said, str) else ""
+
+
+def _value(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)[:_SAID]
