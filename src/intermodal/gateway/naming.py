@@ -227,7 +227,8 @@ def _tightened(policy: Policy, wishes: Wishes) -> Policy:
     if wishes.pay_twice and not policy.pay_twice:
         raise Refused("the policy does not pay twice, and a request may not loosen that", status=400)
     if wishes.stream == "live" and policy.streaming != "live":
-        raise Refused("the policy shows no answer before all of it is there, and a request may not", status=400)
+        what = "the policy shows no answer before all of it is there, and a request may not loosen that"
+        raise Refused(what, status=400)
     if wishes.evidence == "retry" and policy.evidence != "retry":
         raise Refused("the policy asks no second time where a value stands nowhere, and a request may not", status=400)
     tiers = [tier for tier in (policy.at_least, wishes.at_least) if tier is not None]
