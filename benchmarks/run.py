@@ -13,6 +13,7 @@ BENCHMARKS = (
     "startup.py",
     "estimates.py",
     "answers.py",
+    "extraction.py",
     "scores.py",
     "search.py",
     "adapting.py",

@@ -106,6 +106,23 @@ def test_python_examples_run(tmp_path: Path, media: Path, monkeypatch: pytest.Mo
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.e2e
+def test_the_python_example_of_the_readme_prints_what_it_says(tmp_path: Path, media: Path) -> None:
+    for file in media.iterdir():
+        shutil.copy(file, tmp_path)
+    shown = re.search(r"```python\n(.*?)```.*?```text\n(.*?)```", _from_python(), re.DOTALL)
+    assert shown is not None
+    (tmp_path / "example.py").write_text(shown[1])
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, shown[2]), done.stderr
+
+
+def _from_python() -> str:
+    return (ROOT / "README.md").read_text().partition("## From Python")[2]
+
+
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_is_documented_with_its_help(verb: str) -> None:
     assert f"$ intermodal {verb} --help\n" in (ROOT / "docs" / "cli.md").read_text()
