@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of mallopt
@@ -32,6 +33,19 @@ def keep_large_blocks() -> bool:
         return False
     done = [mallopt(_MMAP_THRESHOLD, _LARGE), mallopt(_TRIM_THRESHOLD, _KEPT), mallopt(_TOP_PAD, _KEPT)]
     return all(done)
+
+
+def give_back() -> None:
+    """Give the system back what is free, where that is possible: with glibc on Linux. For a thread.
+
+    Blocks that are freed lie between others that stay, and the C library gives none of them back by itself. After
+    31,000 mixed requests that was 7 of 108 MB, and what was resident grew by 0.2 KB a request with every table full.
+    """
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 _LOOK = 5_000  # containers that are made and not yet freed, until circles are looked for (700 as Python comes)

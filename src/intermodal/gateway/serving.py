@@ -29,6 +29,7 @@ from intermodal.gateway.lasting import LastingClient
 from intermodal.gateway.ledger.access import AT_ONCE
 from intermodal.gateway.ledger.books import Replay
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
+from intermodal.gateway.memory import give_back
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.metrics import Metrics
 from intermodal.gateway.openfiles import backlog, fitting
@@ -57,6 +58,7 @@ _TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one 
 _READS = 2  # turns after which all was read that was there: time in which we had no turn is held against nobody
 _LINGER = 2.0  # seconds in which a connection may ask once more, and be told that it ends, when others take over
 _WAKE = 0.5  # seconds between two looks at who has been silent for too long
+_GIVE_BACK = 60.0  # seconds after which memory that is free is given back to the system
 
 
 class Gateway:
@@ -489,9 +491,13 @@ class Gateway:
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
+        given_back = loop.time()
         while True:
             await asyncio.sleep(_WAKE)
             now = loop.time()
+            if now - given_back > _GIVE_BACK:
+                given_back = now
+                await offload(True, give_back)
             for _ in range(_READS):
                 await asyncio.sleep(0)
             self.lane.watch(now)
