@@ -53,7 +53,7 @@ def test_what_is_in_a_document_reaches_the_model_as_labelled_data(hosted: FakeHo
     [attempt] = hosted.attempts
     parts = json.loads(attempt.body)["messages"][-1]["content"]
     text = "\n".join(part["text"] for part in parts if part["type"] == "text")
-    assert "Text of report.docx, up to [" in text and "| Q2 | North | 342 |" in text
+    assert "Text of report.docx:\n---" in text and "| Q2 | North | 342 |" in text
     assert text.rstrip().endswith("What stands on the sign?")
     assert [part["type"] for part in parts].count("image_url") == 1
     assert "from report.docx, picture 1" in ran.err

@@ -193,9 +193,9 @@ def _fenced(block: Block, word: str) -> list[str | Pixels]:
     """A block with its first line, and with its last one, which no data can write.
 
     >>> _fenced(Block("Text of a.txt", ("yes",)), "bako")
-    ['Text of a.txt, up to [bako]:\\nyes\\n[bako]']
+    ['Text of a.txt:\\n---bako\\nyes\\n---bako']
     """
-    first, last = f"{block.label}, up to [{word}]:", f"[{word}]"
+    first, last = f"{block.label}:\n---{word}", f"---{word}"
     body = list(block.body)
     body[:1] = [f"{first}\n{body[0]}"] if body and isinstance(body[0], str) else [first, *body[:1]]
     body[-1:] = [f"{body[-1]}\n{last}"] if isinstance(body[-1], str) else [body[-1], last]

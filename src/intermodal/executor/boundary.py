@@ -1,9 +1,11 @@
 """The word at which a block of data ends in a prompt: one that none of the data has. Pure.
 
-A file may say anything, also "Text of contract.pdf:" or what looks like the user's question. So each block says where
-it ends, ``Text of report.pdf, up to [bako]:``, and ends with ``[bako]``. The word is made of a digest of all data of
-the message, so that the same message has the same one every time (runs can be compared, a host's cache of prompts
-holds), and is taken only where no data of the message has it: a file that guesses it is why it is another.
+A file may say anything, also "Text of contract.pdf:" or what looks like the user's question. So each block stands
+between two lines ``---bako``, as a part of a MIME message does. Of seven forms tried with the smallest model (135M
+parameters; three questions, five words each) this one had most answers right: 14 of 15, where "up to [bako]" behind
+the label had 9. The word is made of a digest of all data of the message, so that the same message has the same one
+every time (runs can be compared, a host's cache of prompts holds), and is taken only where no data of the message has
+it: a file that guesses it is why it is another.
 """
 
 from __future__ import annotations

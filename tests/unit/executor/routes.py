@@ -109,7 +109,7 @@ class FakeMedia:
 
 def ending(text: str) -> str:
     """A prompt whose blocks of data end at "END", whatever word that is in truth."""
-    words = set(re.findall(r", up to \[([a-z]+)\]:\n", text))
+    words = set(re.findall(r":\n---([a-z]+)\n", text))
     assert len(words) == 1, words
     return text.replace(words.pop(), "END")
 

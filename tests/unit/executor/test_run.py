@@ -46,12 +46,12 @@ async def test_speech_a_picture_and_pages_reach_the_model_as_labelled_data_befor
     (message,) = host.attempts[0].json["messages"]
     assert message["role"] == "user"
     assert ending(message["content"]) == (
-        f"Transcript of call.wav, up to [END]:\n{WORDS}\n[END]\n\n"
-        "Text read from invoice.png, up to [END]:\nread from png of invoice.png\n[END]\n\n"
-        "Text of report.pdf, page 1, up to [END]:\ntext of page 1\n[END]\n\n"
-        "Text of report.pdf, page 2, up to [END]:\ntext of page 2\n[END]\n\n"
-        "Text read from report.pdf, page 3, up to [END]:\nread from page 3\n[END]\n\n"
-        "Text of notes.txt, up to [END]:\nnotes.txt\n[END]\n\n"
+        f"Transcript of call.wav:\n---END\n{WORDS}\n---END\n\n"
+        "Text read from invoice.png:\n---END\nread from png of invoice.png\n---END\n\n"
+        "Text of report.pdf, page 1:\n---END\ntext of page 1\n---END\n\n"
+        "Text of report.pdf, page 2:\n---END\ntext of page 2\n---END\n\n"
+        "Text read from report.pdf, page 3:\n---END\nread from page 3\n---END\n\n"
+        "Text of notes.txt:\n---END\nnotes.txt\n---END\n\n"
         "What is wanted?"
     )
     assert sorted((derived.name, derived.op) for derived in result.derived) == [
@@ -133,7 +133,7 @@ async def test_a_silent_recording_among_other_files_is_told_to_the_model(bench: 
     request, opened = asked("?", "music.wav", "notes.txt")
     result = await bench.run(plan(route(hear(1), say(model, "step:hear1r", "part:2"))), request, opened)
     assert result.notes.count("no speech found in music.wav") == 1 and result.text == host.answer
-    assert "Transcript of music.wav, up to [END]:\n(no speech)\n[END]" in ending(host.attempts[0].text)
+    assert "Transcript of music.wav:\n---END\n(no speech)\n---END" in ending(host.attempts[0].text)
 
 
 async def test_an_empty_picture_is_said(bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ async def test_a_video_becomes_one_block_in_the_order_of_time(bench: Bench, host
     result = await bench.run(plan(route(*steps, last)), request, opened)
     assert result.text == "An answer."
     assert ending(host.attempts[-1].json["messages"][0]["content"]) == (
-        "What is said and seen in talk.mp4, up to [END]:\n"
+        "What is said and seen in talk.mp4:\n---END\n"
         "[0:00] seen: A cup.\n"
         "[0:01] said: My fellow Americans,\n"
         "[0:04] on screen: TALK\n"
@@ -78,7 +78,7 @@ async def test_a_video_becomes_one_block_in_the_order_of_time(bench: Bench, host
         "[0:04] seen: A cup.\n"
         "[0:06] said: ask not\n"
         "[0:08] seen: A cup.\n"
-        "[END]\n\n"
+        "---END\n\n"
         "What is wanted?"
     )
     assert bench.media.asked.count("pcm") == 1 and "frames scenes 12 768" in bench.media.asked
@@ -92,7 +92,7 @@ async def test_what_was_not_found_in_a_video_is_said(bench: Bench, host: FakeHos
     request, opened = asked("?", "talk.mp4")
     steps = (demux(), hear(1, source="step:demux1"), cut(), look(1, "step:frames1"))
     await bench.run(plan(route(*steps, say(text, "step:hear1r", "step:look1"))), request, opened)
-    assert "said: (no speech)\n[0:00] on screen: SOLD\n[END]\n\n?" in ending(host.attempts[0].text)
+    assert "said: (no speech)\n[0:00] on screen: SOLD\n---END\n\n?" in ending(host.attempts[0].text)
 
 
 async def test_a_video_in_which_nothing_was_found_is_not_asked_about(bench: Bench, host: FakeHost) -> None:
@@ -114,11 +114,11 @@ async def test_pictures_of_a_video_stand_at_their_time_between_the_words(bench: 
     assert "frames 0.5 fps 2 None" in bench.media.asked
     content = host.attempts[0].json["messages"][0]["content"]
     assert ending("|".join(part.get("text", "image") for part in content)).split("|") == [
-        "What is said and seen in talk.mp4, up to [END]:\n[0:00] picture:",
+        "What is said and seen in talk.mp4:\n---END\n[0:00] picture:",
         "image",
         "[0:01] said: My fellow Americans,\n[0:04] picture:",
         "image",
-        "[0:06] said: ask not\n[END]\n\n?",
+        "[0:06] said: ask not\n---END\n\n?",
     ]
 
 
@@ -137,7 +137,7 @@ async def test_an_animation_is_seen_frame_by_frame(bench: Bench, host: FakeHost)
     await bench.run(plan(route(cut(), say(sight, "step:frames1"))), request, opened)
     assert host.attempts[0].images == (b"frame at 0", b"frame at 4", b"frame at 8")
     first, *_, last = ending("|".join(host.attempts[0].texts)).split("|")
-    assert first == "What is seen in cat.gif, up to [END]:\n[0:00] picture:" and last == "[END]\n\n?"
+    assert first == "What is seen in cat.gif:\n---END\n[0:00] picture:" and last == "---END\n\n?"
 
 
 async def test_the_pages_of_a_picture_are_pages_and_no_moments(bench: Bench, host: FakeHost) -> None:
@@ -145,8 +145,8 @@ async def test_the_pages_of_a_picture_are_pages_and_no_moments(bench: Bench, hos
     request, opened = asked("?", "scan.tiff")
     await bench.run(plan(route(cut(), look(1, "step:frames1"), say(text, "step:look1"))), request, opened)
     assert ending(host.attempts[0].text) == (
-        "Text read from scan.tiff, page 1, up to [END]:\nread from page 1\n[END]\n\n"
-        "Text read from scan.tiff, page 2, up to [END]:\nread from page 2\n[END]\n\n?"
+        "Text read from scan.tiff, page 1:\n---END\nread from page 1\n---END\n\n"
+        "Text read from scan.tiff, page 2:\n---END\nread from page 2\n---END\n\n?"
     )
 
 
@@ -246,7 +246,7 @@ async def test_a_picture_is_described_for_the_question_and_the_words_are_data(be
     (message,) = answer.json["messages"]
     assert answer.images == () and message["role"] == "user"
     assert ending(message["content"]) == (
-        "What is seen in cup.png, up to [END]:\nA red cup.\n[END]\n\nWhich colour is the cup?"
+        "What is seen in cup.png:\n---END\nA red cup.\n---END\n\nWhich colour is the cup?"
     )
     (derived,) = result.derived
     assert (derived.op, derived.text) == ("describe", "A red cup.") and result.cost == pytest.approx(host.bill)
@@ -259,8 +259,8 @@ async def test_a_picture_may_be_read_and_described(bench: Bench, host: FakeHost)
     steps = (look(1), see(sight))
     await bench.run(plan(route(*steps, say(text, "step:look1", "step:see1"))), request, opened)
     assert ending(host.attempts[-1].text) == (
-        "Text read from bill.png, up to [END]:\nread from png of bill.png\n[END]\n\n"
-        "What is seen in bill.png, up to [END]:\nA bill.\n[END]\n\n?"
+        "Text read from bill.png:\n---END\nread from png of bill.png\n---END\n\n"
+        "What is seen in bill.png:\n---END\nA bill.\n---END\n\n?"
     )
 
 
