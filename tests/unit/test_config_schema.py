@@ -29,6 +29,7 @@ private = ["audio", "call.wav"]
 declined = ["groq"]
 pay_twice = false
 explore = false
+free_tiers = true
 discovery = {enabled = true, usual_ports = false, addresses = ["http://127.0.0.1:9000"]}
 timeouts = {connect = 5, first_token = 100, trial = 20, between_tokens = 30, thinking = 90, total = 500}
 [hosts.box]
@@ -108,6 +109,7 @@ time_value = 0.1
 streaming = "buffered"
 pay_twice = true
 explore = false
+free_tiers = true
 [telemetry]
 enabled = true
 endpoint = "http://127.0.0.1:4318"
