@@ -26,7 +26,7 @@ from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
 from intermodal.media.sniff import NOT_UTF_8, sniff
 from intermodal.media.steps import MAX_FRAMES_IN_PLAN
-from intermodal.offload import is_long, offload
+from intermodal.offload import HEAVY, is_long, offload
 from intermodal.request import Request
 
 _AT_ONCE = 8
@@ -126,7 +126,7 @@ async def _taken_apart(part: MediaPart, loaded: Loaded, worker: MediaWorker) -> 
     """What is in a file, None when it is taken as it is."""
     source = part.source
     within = source.origins if isinstance(source, BytesSource) else ()
-    media_type = _media_type(loaded.data, loaded.name)
+    media_type = await offload(len(loaded.data) > HEAVY, _media_type, loaded.data, loaded.name)
     if media_type == PLAIN and isinstance(part, File | Document):
         found = await worker.convert(loaded.data, PLAIN, name=loaded.name)
         return (Text(text=found.text, name=loaded.name, origins=within, notes=found.notes),)

@@ -28,7 +28,7 @@ from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
 from intermodal.media.pretokens import pretokens
 from intermodal.media.sniff import read_text, sniff
-from intermodal.offload import LONG, is_long, offload
+from intermodal.offload import HEAVY, LONG, is_long, offload
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import Request
 
@@ -166,7 +166,7 @@ def origins_of(part: Part) -> tuple[str, ...]:
 
 
 async def _probed(index: int, part: MediaPart, loaded: Loaded, worker: MediaWorker) -> PartFacts:
-    kind, media_type = sniff(loaded.data, loaded.name)
+    kind, media_type = await offload(len(loaded.data) > HEAVY, sniff, loaded.data, loaded.name)
     _check_declared(part, kind, loaded.name)
     common = PartFacts(
         index=index,
