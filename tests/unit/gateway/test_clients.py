@@ -375,8 +375,8 @@ def test_a_picture_dropped_into_open_webui_is_read_for_a_model_of_text(
     found = house.chat(content, stream=True, stream_options={"include_usage": True})
     said = sse(found.text)
     assert found.status_code == 200 and said.done
-    prompt = str(host.attempts[-1].json["messages"])
-    assert "Text read from picture:\n---" in prompt and "1,380.50" in prompt
+    prompt = json.dumps(host.attempts[-1].json["messages"])
+    assert r"Text read from picture:\n---" in prompt and "1,380.50" in prompt
     notes = said.events[-1]["usage"]["intermodal"]["notes"]
     assert [note for note in notes if "layout of picture" in note]
     assert len(notes) == len(set(notes))
