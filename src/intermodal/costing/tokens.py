@@ -55,8 +55,9 @@ CHARS_OF_TOKEN = 4.0  # of an answer, for what is made of its text
 CHARS_PER_SECOND: tuple[float, float, float] = (20.0, 15.0, 11.0)
 SPEECH_TOKENS = 20.0  # a second
 
-# Label, boundary and last line of one block of derived text: 13 to 49 tokens with SmolLM2, o200k_base and cl100k_base.
-BLOCK: tuple[float, float, float] = (13.0, 22.0, 56.0)
+# Label and boundary of one block of derived text: 11 to 37 tokens with SmolLM2, o200k_base and cl100k_base, 20 on
+# average (960 blocks); a longer name of a file takes more.
+BLOCK: tuple[float, float, float] = (11.0, 20.0, 56.0)
 MESSAGE: tuple[float, float, float] = (3.0, 5.0, 8.0)  # role and turn markers of a chat template
 TEMPLATE: tuple[float, float, float] = (1.0, 20.0, 40.0)  # start tokens, a template's own system line
 REPAIR: tuple[float, float, float] = (0.0, 40.0, 120.0)  # the instruction of a repair call
