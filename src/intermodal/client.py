@@ -10,28 +10,25 @@ Planning is pure; everything that touches the world happens before it (``_inputs
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
 from intermodal import asking
+from intermodal.answer import Answer
 from intermodal.asking import AskOptions, FileLike, Schema, with_options
 from intermodal.catalog.load import tariffs, with_named
 from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Catalog, Endpoint
-from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
+from intermodal.config import cache_dir, snapshot_file
 from intermodal.content import Kind
-from intermodal.discovery.catalogs import Catalogs
-from intermodal.discovery.known import Known
 from intermodal.errors import UsageError
-from intermodal.events import Event, FieldEvidence, Finished, Result, TextDelta, Usage, fold
+from intermodal.events import Event, Finished, Result, TextDelta, fold
 from intermodal.executor.upstream import Upstreams
 from intermodal.keywords import python_words
 from intermodal.offload import is_long, offload
@@ -40,72 +37,19 @@ from intermodal.planner import plan as make_plan
 from intermodal.plans import analyze, explain
 from intermodal.plans.facts import Facts, QuestionFacts
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
-from intermodal.questions.reader import Reader
 from intermodal.request import Request
+from intermodal.resources import Resources
 
 if TYPE_CHECKING:
     from intermodal.estimates.estimate import Estimate
     from intermodal.executor.call import Tried
     from intermodal.executor.ledger import Allowance
     from intermodal.executor.world import World
-    from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened
     from intermodal.plans.machine import Machine
-    from intermodal.runtimes.vocabulary import Vocabularies
-    from intermodal.store.database import Store
-    from intermodal.telemetry.signals import Signals
-    from intermodal.weights.store import WeightsStore
 
 PICTURES: tuple[Kind, ...] = ("image",)
-_TELLING = 3.0  # seconds that a collector gets to take what waits at the end
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Answer(Generic[T]):
-    """What ``ask`` returns: the words, the typed value and where it stands (with a schema), and how it came about."""
-
-    value: T
-    result: Result
-    plan: Plan
-
-    @property
-    def text(self) -> str:
-        return self.result.text
-
-    @property
-    def cost(self) -> float | None:
-        """USD; None where nobody can know."""
-        return self.result.cost
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of the whole run."""
-        return self.result.seconds
-
-    @property
-    def usage(self) -> Usage:
-        """Tokens of all calls, as the endpoints reported them."""
-        return self.result.usage
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What should be known of the answer: a loss, a check that spoke, a route that changed."""
-        return self.result.notes
-
-    @property
-    def evidence(self) -> tuple[FieldEvidence, ...]:
-        """Where each value of a JSON answer stands in the files it was made from; () without a schema or a file."""
-        return self.result.evidence
-
-    def __str__(self) -> str:
-        return self.result.text
-
-    def _repr_html_(self) -> str:
-        """How a notebook shows an answer: the words, pictures and sound, what it took, and the plan below it."""
-        from intermodal.plans.answer_html import answer_html
-
-        return answer_html(self.result, self.plan)
 
 
 @dataclass(frozen=True)
@@ -134,7 +78,7 @@ def _again(inputs: Inputs, upstreams: Upstreams, request: Request, facts: Facts)
     return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog))
 
 
-class AsyncClient:
+class AsyncClient(Resources):
     """Plans and runs requests. Use it as ``async with AsyncClient() as client``.
 
     Args:
@@ -143,33 +87,11 @@ class AsyncClient:
         remember: keep conversations in the local store, for ``continued``.
     """
 
-    def __init__(
-        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
-    ) -> None:
-        self.env: Mapping[str, str] = os.environ if env is None else env
-        self.config = asking.sound(load_config(self.env) if config is None else config)
-        self._remember = remember
-        self._media: MediaWorker | None = None
-        self._questions = Reader()
-        self._runtimes: Any = None
-        self._transport: Any = None
-        self._store: Store | None = None
-        self._vocabularies: Vocabularies | None = None
-        self.known = Known(self.config, self.env)
-        self._last_catalog = Catalog()
-        self._known_now = Catalogs(self.env)
-        self._upstreams = Upstreams(self.known.learn)
-        self._weights: WeightsStore | None = None
-
     # ---- what it does ---------------------------------------------------------------------------
 
     @with_options(AskOptions)
     async def plan(
-        self,
-        prompt: str | Request,
-        *files: FileLike,
-        schema: Schema | None = None,
-        **options: Unpack[AskOptions],
+        self, prompt: str | Request, *files: FileLike, schema: Schema | None = None, **options: Unpack[AskOptions]
     ) -> Plan:
         """Choose a route. Spends nothing, contacts no model.
 
@@ -187,11 +109,7 @@ class AsyncClient:
 
     @with_options(AskOptions)
     async def explain(
-        self,
-        prompt: str | Request,
-        *files: FileLike,
-        schema: Schema | None = None,
-        **options: Unpack[AskOptions],
+        self, prompt: str | Request, *files: FileLike, schema: Schema | None = None, **options: Unpack[AskOptions]
     ) -> str:
         """The plan as text: routes, numbers, what is lost, what was rejected and why, what leaves the machine."""
         return explain.explain(await self.plan(prompt, *files, schema=schema, **options))
@@ -442,51 +360,6 @@ class AsyncClient:
         with python_words():
             return await estimate_of(prompt, files, wanted, self.config, self.env)
 
-    # ---- what it works with ----------------------------------------------------------------------
-
-    @property
-    def media(self) -> MediaWorker:
-        """What opens and decodes media, in a process of its own that is started when it is first needed."""
-        if self._media is None:
-            from intermodal.media.decode import MediaWorker
-
-            self._media = MediaWorker()
-        return self._media
-
-    @property
-    def weights(self) -> WeightsStore:
-        if self._weights is None:
-            from intermodal.weights.store import WeightsStore
-
-            self._weights = WeightsStore(cache_dir(self.env) / "weights")
-        return self._weights
-
-    @property
-    def vocabularies(self) -> Vocabularies:
-        if self._vocabularies is None:
-            from intermodal.runtimes.vocabulary import Vocabularies
-
-            self._vocabularies = Vocabularies(self.weights)
-        return self._vocabularies
-
-    @property
-    def store(self) -> Store:
-        if self._store is None:
-            from intermodal.store.database import Store
-
-            self._store = Store(data_dir(self.env) / "store.sqlite3")
-        return self._store
-
-    @cached_property
-    def telemetry(self) -> Signals | None:
-        """Where runs tell of themselves; None unless the config says so. OpenTelemetry's variables may be meant for the
-        program that this is a part of."""
-        from intermodal.telemetry.starting import DISABLED, started, wanted
-
-        settings = self.config.telemetry
-        switch = {name: said for name, said in self.env.items() if name == DISABLED}
-        return started(settings, self.env) if wanted(settings, switch) else None
-
     def world(self, prepared: Prepared) -> World:
         """What calls are made with, for those who make them without a plan: a probe."""
         return self._world(prepared.inputs, exact=True)
@@ -514,37 +387,6 @@ class AsyncClient:
             live=live,
             plan_again=None if exact else partial(_again, inputs, self._upstreams),
         )  # fmt: skip
-
-    async def aclose(self) -> None:
-        """End every child process and connection."""
-        import anyio
-        import anyio.to_thread
-
-        with anyio.CancelScope(shield=True):
-            if self._store is not None and self._transport is not None:
-                from intermodal.executor.detached import settled
-
-                await settled(self._store)
-            if self._runtimes is not None:
-                await self._runtimes.close()
-            await self._questions.close()
-            if self._media is not None:
-                await self._media.close()
-            if self._transport is not None:
-                await self._transport.aclose()
-            if (told := self.__dict__.pop("telemetry", None)) is not None:
-                await anyio.to_thread.run_sync(told.close, _TELLING)
-        if self._store is not None:
-            self._store.close()
-        self._runtimes = self._media = self._transport = self._store = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 def explain_analyze(plan: Plan, result: Result) -> str:

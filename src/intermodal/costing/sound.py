@@ -33,13 +33,13 @@ def sound_tokens(rule: str, seconds: float) -> Quantity:
     if name == "by_time":
         return exact(0.0, BY_TIME)
     if name == "window":
-        window, tokens = numbers[:2]
+        window, tokens, *by_runtime = numbers
         padded = float(tokens * math.ceil(seconds / window - 1e-9))
         basis = f"{tokens:g} tokens per {window:g} seconds, padded"
-        least = min(padded, float(math.ceil(seconds * numbers[2] - 1e-9))) if len(numbers) > 2 else padded
+        least = min([padded, *(float(math.ceil(seconds * rate - 1e-9)) for rate in by_runtime)])
         if least == padded:
             return exact(padded, basis)
-        return between(least, padded, padded, f"{basis}, or {numbers[2]:g} a second, by runtime")
+        return between(least, padded, padded, f"{basis}, or {by_runtime[0]:g} a second, by runtime")
     found = [float(math.ceil(seconds * rate - 1e-9)) for rate in sorted(numbers)]
     basis = " or ".join(f"{rate:g}" for rate in sorted(numbers)) + " tokens a second"
     return exact(found[0], basis) if len(found) == 1 else between(found[0], found[0], found[1], basis)

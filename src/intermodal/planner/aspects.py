@@ -117,7 +117,8 @@ def _together(asked: QuestionFacts, looked_at: bool) -> dict[Aspect, float]:
     if not asked.by:
         return {"comparison": MUST_KEEP} if looked_at else {}
     told = asked.of("pictures")
-    return _unsure(told, ASPECTS, {}) | {need.aspect: MUST_KEEP for need in told.needed}
+    needed: dict[Aspect, float] = {need.aspect: MUST_KEEP for need in told.needed}
+    return _unsure(told, ASPECTS, {}) | needed
 
 
 def _unseen(part: PartFacts) -> bool:

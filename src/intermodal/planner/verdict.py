@@ -61,7 +61,8 @@ def judged(case: Case, assignment: Assignment) -> tuple[Judged, ...]:
 def _judged(case: Case, bundle: Bundle, way: Way) -> Judged:
     as_text = _as_text(bundle)
     stated = set(case.policy.keep) & {*way.keeps, *way.loses, *as_text}
-    needs = stated | {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
+    priced: set[Aspect] = {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
+    needs = stated | priced
     return Judged(
         title=bundle.title,
         told=is_told(case, bundle),
@@ -97,7 +98,8 @@ def _unsure(case: Case, bundle: Bundle) -> set[Aspect]:
     """What the question may need of these parts."""
     told = [case.asked.of(medium_of(bundle.parts[0]))]
     told += [case.asked.of("pictures")] if bundle.compared else []
-    return {need.aspect for each in told for need in each.unsure} & set(bundle.needs)
+    unsure: set[Aspect] = {need.aspect for each in told for need in each.unsure}
+    return unsure & set(bundle.needs)
 
 
 def _as_text(bundle: Bundle) -> set[Aspect]:

@@ -118,7 +118,7 @@ def _vectors(row: dict[str, Any]) -> tuple[Vector, ...]:
 
 
 def _bases(vector: Vector) -> list[float]:
-    return [rate if isinstance(rate, float) else rate[0][1] for rate in vector.units.values()]
+    return [rate[0][1] if isinstance(rate, tuple) else rate for rate in vector.units.values()]
 
 
 def _vector(row: dict[str, Any], ending: str, when: dict[str, str]) -> Vector:

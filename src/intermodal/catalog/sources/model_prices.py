@@ -125,7 +125,7 @@ def _units(rates: dict[str, Any]) -> dict[str, Rate]:
             (int(tier["above"]), float(tier[name])) for tier in rates.get("tiers", ()) if tier.get(name) is not None
         ]
         units[unit] = ((0, float(rates[name])), *steps) if steps else float(rates[name])
-    base = [rate if isinstance(rate, float) else rate[0][1] for rate in units.values()]
+    base = [rate[0][1] if isinstance(rate, tuple) else rate for rate in units.values()]
     return units if any(base) else {}  # a price of nothing: a preview, or what nobody knows
 
 

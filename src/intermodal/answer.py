@@ -1,0 +1,58 @@
+"""The answer of ``ask`` and how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from intermodal.events import FieldEvidence, Result, Usage
+from intermodal.plans.plan import Plan
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What ``ask`` returns: the words, the typed value and where it stands (with a schema), and how it came about."""
+
+    value: T
+    result: Result
+    plan: Plan
+
+    @property
+    def text(self) -> str:
+        return self.result.text
+
+    @property
+    def cost(self) -> float | None:
+        """USD; None where nobody can know."""
+        return self.result.cost
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole run."""
+        return self.result.seconds
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all calls, as the endpoints reported them."""
+        return self.result.usage
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What should be known of the answer: a loss, a check that spoke, a route that changed."""
+        return self.result.notes
+
+    @property
+    def evidence(self) -> tuple[FieldEvidence, ...]:
+        """Where each value of a JSON answer stands in the files it was made from; () without a schema or a file."""
+        return self.result.evidence
+
+    def __str__(self) -> str:
+        return self.result.text
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows an answer: the words, pictures and sound, what it took, and the plan below it."""
+        from intermodal.plans.answer_html import answer_html
+
+        return answer_html(self.result, self.plan)

@@ -1,0 +1,125 @@
+"""What a client works with: each part is made when it is first needed, and ended with the client.
+
+Planning reads some of it (weights, vocabularies, the store); running uses the rest (media, runtimes, connections).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from intermodal import asking
+from intermodal.catalog.nouns import Catalog
+from intermodal.config import Config, cache_dir, data_dir, load_config
+from intermodal.discovery.catalogs import Catalogs
+from intermodal.discovery.known import Known
+from intermodal.executor.upstream import Upstreams
+from intermodal.questions.reader import Reader
+
+if TYPE_CHECKING:
+    from intermodal.media.decode import MediaWorker
+    from intermodal.runtimes.vocabulary import Vocabularies
+    from intermodal.store.database import Store
+    from intermodal.telemetry.signals import Signals
+    from intermodal.weights.store import WeightsStore
+
+_TELLING = 3.0  # seconds that a collector gets to take what waits at the end
+
+
+class Resources:
+    """Child processes, connections, the store and what is known of endpoints, for one client."""
+
+    def __init__(
+        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
+    ) -> None:
+        self.env: Mapping[str, str] = os.environ if env is None else env
+        self.config = asking.sound(load_config(self.env) if config is None else config)
+        self._remember = remember
+        self._media: MediaWorker | None = None
+        self._questions = Reader()
+        self._runtimes: Any = None
+        self._transport: Any = None
+        self._store: Store | None = None
+        self._vocabularies: Vocabularies | None = None
+        self.known = Known(self.config, self.env)
+        self._last_catalog = Catalog()
+        self._known_now = Catalogs(self.env)
+        self._upstreams = Upstreams(self.known.learn)
+        self._weights: WeightsStore | None = None
+
+    @property
+    def media(self) -> MediaWorker:
+        """What opens and decodes media, in a process of its own that is started when it is first needed."""
+        if self._media is None:
+            from intermodal.media.decode import MediaWorker
+
+            self._media = MediaWorker()
+        return self._media
+
+    @property
+    def weights(self) -> WeightsStore:
+        if self._weights is None:
+            from intermodal.weights.store import WeightsStore
+
+            self._weights = WeightsStore(cache_dir(self.env) / "weights")
+        return self._weights
+
+    @property
+    def vocabularies(self) -> Vocabularies:
+        if self._vocabularies is None:
+            from intermodal.runtimes.vocabulary import Vocabularies
+
+            self._vocabularies = Vocabularies(self.weights)
+        return self._vocabularies
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            from intermodal.store.database import Store
+
+            self._store = Store(data_dir(self.env) / "store.sqlite3")
+        return self._store
+
+    @cached_property
+    def telemetry(self) -> Signals | None:
+        """Where runs tell of themselves; None unless the config says so. OpenTelemetry's variables may be meant for the
+        program that this is a part of."""
+        from intermodal.telemetry.starting import DISABLED, started, wanted
+
+        settings = self.config.telemetry
+        switch = {name: said for name, said in self.env.items() if name == DISABLED}
+        return started(settings, self.env) if wanted(settings, switch) else None
+
+    async def aclose(self) -> None:
+        """End every child process and connection."""
+        import anyio
+        import anyio.to_thread
+
+        with anyio.CancelScope(shield=True):
+            if self._store is not None and self._transport is not None:
+                from intermodal.executor.detached import settled
+
+                await settled(self._store)
+            if self._runtimes is not None:
+                await self._runtimes.close()
+            await self._questions.close()
+            if self._media is not None:
+                await self._media.close()
+            if self._transport is not None:
+                await self._transport.aclose()
+            if (told := self.__dict__.pop("telemetry", None)) is not None:
+                await anyio.to_thread.run_sync(told.close, _TELLING)
+        if self._store is not None:
+            self._store.close()
+        self._runtimes = self._media = self._transport = self._store = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
