@@ -16,6 +16,11 @@ class Ran:
     err: str
 
     @property
+    def answered(self) -> bool:
+        """Whether an answer came: whole, or cut (11) by the limit of tokens that keeps a small model short."""
+        return self.code in (0, 11)
+
+    @property
     def document(self) -> dict[str, Any]:
         """stdout as the one JSON document it must be."""
         made = json.loads(self.out)

@@ -35,7 +35,7 @@ def hosted(own_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
 
 def test_a_stronger_hosted_model_answers_when_it_is_allowed(hosted: FakeHost, media: Path) -> None:
     ran = intermodal("ask", "What does he ask?", str(media / "jfk.wav"))
-    assert ran.code == 0, ran.err
+    assert ran.answered, ran.err
     assert ran.out == "the hosted answer\n"
     assert "sends:" in ran.err and "cloud" in ran.err
     [attempt] = hosted.attempts
@@ -44,11 +44,11 @@ def test_a_stronger_hosted_model_answers_when_it_is_allowed(hosted: FakeHost, me
 
 def test_a_private_recordings_words_do_not_leave_either(hosted: FakeHost, media: Path) -> None:
     ran = intermodal("ask", "What does he ask?", str(media / "jfk.wav"), "--private", "audio", "--max-tokens", "24")
-    assert ran.code == 0, ran.err
+    assert ran.answered, ran.err
     assert hosted.attempts == []
     assert "sends: nothing leaves this machine" in ran.err
     named = intermodal("ask", "What does he ask?", str(media / "jfk.wav"), "--private", "jfk.wav", "--max-tokens", "24")
-    assert named.code == 0, named.err
+    assert named.answered, named.err
     assert hosted.attempts == []
 
 
@@ -56,7 +56,7 @@ def test_releasing_the_text_lets_the_words_go_but_not_the_sound(hosted: FakeHost
     ran = intermodal(
         "ask", "What does he ask?", str(media / "jfk.wav"), "--private", "audio", "--release", "audio:text"
     )
-    assert ran.code == 0, ran.err
+    assert ran.answered, ran.err
     assert ran.out == "the hosted answer\n"
     [attempt] = hosted.attempts
     assert b"country" in attempt.body
@@ -65,7 +65,7 @@ def test_releasing_the_text_lets_the_words_go_but_not_the_sound(hosted: FakeHost
 
 def test_local_means_local(hosted: FakeHost) -> None:
     ran = intermodal("ask", "Say hello.", "--local", "--max-tokens", "8")
-    assert ran.code == 0, ran.err
+    assert ran.answered, ran.err
     assert hosted.attempts == []
 
 
@@ -85,7 +85,7 @@ def test_a_key_in_the_environment_changes_nothing_until_consent(monkeypatch: pyt
 def test_consent_for_one_call_is_enough_for_that_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-0123456789")
     ran = intermodal("explain", "Say hello.", "--host", "openai", "--json")
-    assert ran.code == 0, ran.out
+    assert ran.answered, ran.out
     assert ran.document["plan"]["chosen"]["endpoint"].startswith("openai:")
     assert intermodal("explain", "Say hello.", "--json").document["plan"]["chosen"]["endpoint"].startswith("embedded:")
 
@@ -107,9 +107,9 @@ def test_the_next_turn_of_a_private_conversation_does_not_leave_either(
     canvas.drawString(60, 780, "The managing director is Ingrid Solheim. The head office is in Gothenburg.")
     canvas.save()
     first = intermodal("ask", "-q", "Who is the director?", pdf, "--pages", "1", "--max-tokens", "16", *bound)
-    assert first.code == 0, first.err
+    assert first.answered, first.err
     second = intermodal("ask", "And where is the head office?", "--continue", "--max-tokens", "16")
-    assert second.code == 0, second.err
+    assert second.answered, second.err
     assert hosted.attempts == []
     assert "sends: nothing leaves this machine" in second.err
     named = intermodal("ask", "And who else?", "--continue", "-m", "cloud:cloud/strong")

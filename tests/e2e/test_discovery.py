@@ -81,7 +81,7 @@ def test_a_real_llama_server_is_found_with_its_context_and_its_eye_and_then_answ
     assert sources == {"/v1/models", "/props"}
     picture = str(media / "photo-cat.jpg")
     done = cli("ask", "What is it?", picture, "-m", wide_eye.model, "--json", *SEEN)
-    assert done.code == 0, done.out + done.err
+    assert done.answered, done.out + done.err
     assert b"data:image" in wide_eye.reached
 
 
@@ -93,7 +93,7 @@ def test_explain_contacts_no_server_and_plans_with_what_was_found_before(
     assert cli("models", "--json").code == 0
     text_server.record.forget()
     done = cli("explain", "Hello", "-m", text_server.model, *FEW)
-    assert done.code == 0, done.err
+    assert done.answered, done.err
     assert text_server.model in done.out
     assert text_server.reached == b""
 
@@ -132,7 +132,7 @@ def test_ollama_is_asked_for_the_context_that_the_call_needs_and_gets_the_pictur
     with EmulatedOllama(Engine(eye_server.base_url), (EYE,), family) as door:
         found(door.address)
         done = cli("ask", "What is it?", str(media / "photo-cat.jpg"), "-m", "tiny-eye:latest", "--json", *SEEN)
-        assert done.code == 0, done.out + done.err
+        assert done.answered, done.out + done.err
         (asked,) = door.chats
         assert door.loaded == {"tiny-eye:latest": 4096}
     assert asked.json["options"]["num_ctx"] == 4096
@@ -198,7 +198,7 @@ def test_lm_studio_of_either_family_is_found_and_nothing_is_loaded_to_find_out(
         assert not door.loaded
         assert not door.chats
         done = cli("ask", "What is it?", str(media / "photo-cat.jpg"), "-m", "desk/tiny-eye", "--json", *SEEN)
-        assert done.code == 0, done.out + done.err
+        assert done.answered, done.out + done.err
         after = served(cli)
     assert before["desk/tiny-eye"]["input"] == ["text", "image"]
     assert before["desk/blind"]["input"] == ["text"]
@@ -217,7 +217,7 @@ def test_a_model_of_lm_studio_on_a_linked_device_is_not_local(cli: Cli, found: A
         assert cli("hosts", "add", "lmstudio-link", "--yes").code == 0
         assert cli("ask", "Hello", "-m", "desk/far", "--local", *FEW).code == 4
         done = cli("ask", "Hello", "-m", "desk/far", *FEW)
-        assert done.code == 0, done.err
+        assert done.answered, done.err
         assert len(door.chats) == 1
 
 
@@ -371,7 +371,7 @@ def test_a_picture_that_a_model_refuses_is_kept_planned_around_and_never_sent_th
         assert again.code == 4, again.out
         assert len(door.chats) == 1  # not asked again, by another process too
         read = cli(*ask)  # its text goes, and no picture
-        assert read.code == 0, read.out
+        assert read.answered, read.out
         assert not door.chats[-1].json["messages"][-1].get("images")
         shown = cli("models", "show", "liar").out
         assert "image input is not supported" in shown
@@ -409,7 +409,7 @@ def test_a_pdf_and_a_url_never_reach_a_local_server_and_it_always_gets_bytes(
         found(door.address)
         for file in ("report.pdf", "photo-cat.jpg"):
             done = cli("ask", "What is it?", str(media / file), "-m", "desk/tiny-eye", "--json", *FEW)
-            assert done.code == 0, done.out + done.err
+            assert done.answered, done.out + done.err
         bodies = [each.body for each in door.chats]
     assert bodies
     assert not any(b"%PDF" in body or b"JVBERi" in body or b"file_data" in body for body in bodies)

@@ -58,7 +58,7 @@ def test_of_300_pages_the_one_that_is_asked_for_is_found_and_the_rest_said_to_be
         "ask", "Which colour has the signal box at Trondheim? Answer with the colour.", str(long_pdf), "-m", READER,
         "--temperature", "0", "--max-tokens", "32", timeout=200,
     )  # fmt: skip
-    assert ran.code == 0, ran.err
+    assert ran.answered, ran.err
     assert "purple" in ran.out.lower()
     assert "leaves out pages" in ran.err and "yearbook.pdf" in ran.err
     given = no_eye.reached.decode("utf-8", "replace")

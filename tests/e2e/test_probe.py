@@ -34,7 +34,7 @@ def entered(base_url: str, model: str, **more: Any) -> str:
 
 def probed(cli: Cli, name: str, *more: str) -> list[dict[str, Any]]:
     done = cli("probe", name, "--yes", "--json", *more)
-    assert done.code == 0, done.out + done.err
+    assert done.answered, done.out + done.err
     found: list[dict[str, Any]] = done.document["found"]
     return found
 
@@ -53,7 +53,7 @@ def test_a_server_that_sees_is_found_to_see_and_is_sent_pictures_from_then_on(
     shown = {each["about"]: each["holds"] for each in found}
     assert shown == {"text": True, "image": True, "audio": False}, found
     done = cli("explain", *ask)
-    assert done.code == 0, done.err
+    assert done.answered, done.err
     assert "by a probe of 20" in cli("models", "show", eye_server.model).out
 
 
@@ -103,10 +103,10 @@ def test_what_it_costs_is_said_and_nothing_is_sent_without_a_yes(cli: Cli) -> No
         assert "leaves this network" in silent.err
         assert host.attempts == []
         said_no = cli("probe", "far:fake/model", input="n\n", terminal=True)
-        assert said_no.code == 0, said_no.err
+        assert said_no.answered, said_no.err
         assert host.attempts == []
         done = cli("probe", "far:fake/model", "--yes", "--json")
-        assert done.code == 0, done.out
+        assert done.answered, done.out
         assert 0 < sum(each["cost"] or 0 for each in done.document["found"]) <= done.document["planned"]["cost"]
         assert len(host.attempts) == len(done.document["planned"]["asks"])
 

@@ -42,7 +42,7 @@ def ask(question: str, *arguments: object) -> Ran:
 
 def document(question: str, *arguments: object) -> dict[str, Any]:
     ran = ask(question, "--json", *arguments)
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.answered, ran.out + ran.err
     return ran.document
 
 
@@ -112,7 +112,7 @@ def test_with_no_eye_a_look_that_was_asked_for_is_refused_with_the_reason(no_eye
 
 def test_with_no_eye_a_look_that_was_inferred_is_answered_and_the_loss_said(no_eye: LlamaServer, sign: Path) -> None:
     ran = ask(LOOKS, sign)
-    assert ran.code == 0, ran.err
+    assert ran.answered, ran.err
     assert ran.out.strip()
     assert "loses appearance of sign.png" in " ".join(ran.err.split())
     assert trace_of(no_eye.reached, sign.read_bytes()) == ""
@@ -149,7 +149,7 @@ def test_a_picture_beside_a_text_too_long_for_the_eye_is_described(both: Both, s
     notes = tmp_path / "notes.txt"
     notes.write_text("The crane at gate seven was inspected before noon and found in order. " * 190)
     ran = intermodal("explain", LOOKS, str(notes), str(sign), "--max-tokens", "40", "--json")
-    assert ran.code == 0, ran.out
+    assert ran.answered, ran.out
     made = ran.document
     assert ops(made) == ["describe", "generate"]
     assert not made["plan"]["chosen"]["endpoint"].startswith("eye:")
@@ -185,7 +185,7 @@ def test_a_projector_that_is_broken_ends_the_server_and_the_picture_is_read_inst
         eye.kill()
     configure(tmp_path_factory, monkeypatch, text_server.row("text"), row)
     ran = ask(LOOKS, sign)
-    assert ran.code == 0, ran.err
+    assert ran.answered, ran.err
     told = " ".join(ran.err.split())
     assert "eye:desk/smollm2-135m-with-tiny-eye could not be reached: going on with the fallback" in told
 
@@ -198,7 +198,7 @@ def test_an_eye_that_dies_while_it_looks_is_replaced_by_reading_and_that_is_said
         eye.record.when(b"image_url", eye.kill)
         ran = ask(LOOKS, sign, "--json")
         assert eye.process.poll() is not None, "it died in the middle"
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.answered, ran.out + ran.err
     made = ran.document
     assert not made["endpoint"].startswith("eye:"), "another answered"
     notes = " ".join(made["notes"])
@@ -215,7 +215,7 @@ def test_a_server_added_by_hand_answers(text_server: LlamaServer, own_home: Path
         "hosts", "add", "mybox", "--base-url", text_server.base_url, "--model", text_server.model, "--forced-json",
         "--yes",
     )  # fmt: skip
-    assert added.code == 0, added.err
+    assert added.answered, added.err
     made = document("The total is 42 euros. What is the total?", "-m", f"mybox:{text_server.model}")
     assert made["endpoint"] == f"mybox:{text_server.model}"
     assert "42" in answer(made)

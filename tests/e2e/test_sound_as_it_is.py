@@ -35,7 +35,7 @@ def test_sound_goes_as_sound_and_its_tokens_are_counted_by_the_server(
     ear.record.forget()
     configure(tmp_path_factory, monkeypatch, ear.row("desk"))
     ran = intermodal("ask", "How does it sound?", str(media / name), "--json", *OPTIONS)
-    assert ran.code == 0, ran.err
+    assert ran.answered, ran.err
     assert [step["op"] for step in ran.document["plan"]["chosen"]["steps"]] == ["generate"]
     sent = json.loads(ear.reached.split(b"\r\n\r\n", 1)[1])
     (sound,) = [part["input_audio"] for part in sent["messages"][-1]["content"] if part["type"] == "input_audio"]

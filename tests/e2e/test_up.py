@@ -49,14 +49,14 @@ def of_this_home() -> list[str]:
 
 def up(*more: str) -> dict[str, Any]:
     ran = intermodal("up", NAME, "--json", "--context", "1024", *more, timeout=200)
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.answered, ran.out + ran.err
     server: dict[str, Any] = ran.document["server"]
     return server
 
 
 def listed() -> dict[str, Any]:
     ran = intermodal("up", "--json")
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.answered, ran.out + ran.err
     return {each["name"]: each for each in ran.document["servers"]}
 
 
@@ -77,7 +77,7 @@ def test_a_started_server_answers_and_is_seen_by_plans_and_the_doctor() -> None:
         server["state"] == "ready" and server["context"] == 1024 and server["base_url"].startswith("http://127.0.0.1:")
     )
     ran = ask()
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.answered, ran.out + ran.err
     plan = intermodal("explain", "Say hello.", "--model", ENDPOINT)
     assert ENDPOINT in plan.out and "to load" not in plan.out and "not running" not in plan.out
     found = {(f["area"], f["name"]): f for f in intermodal("doctor", "--json").document["findings"]}
@@ -130,7 +130,7 @@ def test_a_run_that_comes_while_it_restarts_waits_for_it() -> None:
     before = up()
     os.kill(before["pid"], signal.SIGKILL)
     ran = ask()
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.answered, ran.out + ran.err
 
 
 def test_a_server_that_keeps_crashing_is_given_up_and_that_is_said(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_server_that_keeps_crashing_is_given_up_and_that_is_said(tmp_path: Pat
     model = tmp_path / "doomed.gguf"
     shutil.copy(weights_of(NAME), model)
     ran = intermodal("up", str(model), "--name", "doomed", "--context", "512", "--json", timeout=200)
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.answered, ran.out + ran.err
     model.unlink()
     os.kill(ran.document["server"]["pid"], signal.SIGKILL)
     until(lambda: listed()["doomed"]["state"] == "failed", 120)
@@ -183,7 +183,7 @@ def test_an_idle_server_is_unloaded_and_comes_back_for_the_plan_that_needs_it() 
     plan = intermodal("explain", "Say hello.", "--model", ENDPOINT)
     assert "to load" in plan.out and f"up.{NAME} is not running: the run starts it" in " ".join(plan.out.split())
     ran = ask()
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.answered, ran.out + ran.err
 
 
 def test_a_server_that_is_used_is_not_unloaded() -> None:
@@ -222,7 +222,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing() -> None:
 def test_down_leaves_no_process_and_no_record_but_the_log() -> None:
     up()
     ran = intermodal("down", NAME, "--json")
-    assert ran.code == 0 and ran.document["ended"] == [NAME]
+    assert ran.answered and ran.document["ended"] == [NAME]
     assert of_this_home() == [] and listed() == {}
     files = [path for path in state_dir(os.environ).rglob("*") if path.is_file() and not path.name.startswith(".")]
     assert [path.name for path in files] == [f"{NAME}.log"]
@@ -255,7 +255,7 @@ def header(pairs: dict[str, int]) -> bytes:
 
 def test_a_projector_gives_it_eyes_and_the_server_says_so() -> None:
     ran = intermodal("up", NAME, "--mmproj", str(EYE), "--name", "eyes", "--context", "1024", "--json", timeout=200)
-    assert ran.code == 0, ran.out + ran.err
+    assert ran.answered, ran.out + ran.err
     shown = intermodal("models", "show", "up.eyes:huggingfacetb/smollm2-135m-instruct", "--json")
     assert '"image"' in shown.out
 

@@ -42,6 +42,7 @@ key_env = "BOX_KEY"
 key = "env"
 zone = "network"
 forced_json = true
+tells_schema = true
 quirks = ["no_system"]
 max_images = 4
 counts_text = "vllm"
@@ -93,6 +94,7 @@ weights = "eye"
 source = "x"
 checked = "2026-11-25"
 [policies.house]
+evidence = "mark"
 objective = "cheapest"
 at_least = "small"
 model = "acme/eye-7b"

@@ -18,7 +18,7 @@ import msgspec
 from intermodal.catalog.hosted import counts, prices_of
 from intermodal.catalog.nouns import Protocol
 from intermodal.catalog.offered import protocol_of
-from intermodal.catalog.prices import Vector, at, base, held_on
+from intermodal.catalog.prices import Rate, Vector, at, base, held_on
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shaping import shape
 from intermodal.catalog.shipped import parse_toml
@@ -316,8 +316,16 @@ def _filled(vectors: tuple[Vector, ...], others: tuple[Vector, ...], now: Vector
     found = []
     for vector in vectors:
         more = next((units for when, units in same if when == vector.when), {}) if vector.when else now.units
-        found.append(msgspec.structs.replace(vector, units={**more, **vector.units}))
+        stepped = {unit: _stepped(rate, more.get(unit)) for unit, rate in vector.units.items()}
+        found.append(msgspec.structs.replace(vector, units={**more, **stepped}))
     return (*found, *(each for each in others if each.when and each.when not in kinds))
+
+
+def _stepped(rate: Rate, other: Rate | None) -> Rate:
+    """A rate with the steps of another source that begins with the same one: who names no steps does not say none."""
+    if isinstance(other, tuple) and not isinstance(rate, tuple) and isclose(base(other), rate, rel_tol=_ROUNDED):
+        return other
+    return rate
 
 
 def _differs(now: Vector, vectors: tuple[Vector, ...], made: str) -> bool:

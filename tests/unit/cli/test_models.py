@@ -117,8 +117,8 @@ def test_show_says_what_is_unverified_and_what_was_opened(cli: Cli) -> None:
     assert "unverified" in cli("models", "show", "mistral-embed").out
     assert "unverified" not in cli("models", "show", "gpt-4o").out
     shown = cli("models", "show", "clip-vit-base-patch32").out
-    assert "contrastive image-text" in shown
-    assert ", 2026-11-28" in shown
+    assert "contrastive image-text" in shown and "unverified" in shown
+    assert ", 2026-11-28" in cli("models", "show", "meta/llama-3.1-8b-instruct").out
 
 
 def test_show_says_what_no_source_says(cli: Cli) -> None:

@@ -1,7 +1,8 @@
 """What a call is billed, beside genai-prices: replies as hosts send them, read by our wires and by their extractors.
 
 Both then price the same model at the same moment. Where theirs is a sum that ours does not name, a count has no price:
-that is *unknown* here and $0 there.
+that is *unknown* here and $0 there. Rows whose prices are another source's are left out, and so are moments for which
+another source has a unit, or a step, that genai-prices has not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +20,7 @@ from intermodal.catalog import hosted
 from intermodal.catalog.load import snapshot
 from intermodal.catalog.making import spellings
 from intermodal.catalog.nouns import Endpoint, Host, Model, Price
-from intermodal.catalog.prices import at
+from intermodal.catalog.prices import Vector, at
 from intermodal.catalog.prices import bill as priced
 from intermodal.executor.bill import bill
 from intermodal.store.rows import Work
@@ -125,6 +127,15 @@ def read(spoken: Spoken, body: dict[str, Any]) -> Usage:
     return next(event for event in events if isinstance(event, Usage))
 
 
+def _known_there(vector: Vector, prices: Any) -> bool:
+    """Whether genai-prices has each unit of ours, and the steps of each."""
+    return all(
+        (price := getattr(prices, unit, None)) is not None
+        and isinstance(rate, tuple) <= (not isinstance(price, Decimal | float | int))
+        for unit, rate in vector.units.items()
+    )
+
+
 @pytest.fixture(scope="module", params=list(SPOKEN))
 def compared(request: pytest.FixtureRequest) -> list[Compared]:
     from genai_prices.data import providers
@@ -135,7 +146,7 @@ def compared(request: pytest.FixtureRequest) -> list[Compared]:
     found = []
     for row in snapshot().of_host(host):
         model = provider.find_model(row.name, all_providers=providers) if row.dated_prices else None
-        if model is None or not {"input_mtok", "output_mtok"} <= row.dated_prices[-1].units.keys():
+        if model is None or row.prices_by or not {"input_mtok", "output_mtok"} <= row.dated_prices[-1].units.keys():
             continue
         endpoint = Endpoint(id=row.endpoint, model=Model(id=row.id), host=Host(id=host), served_as=row.name)
         for usage in USAGES[request.param]:
@@ -152,6 +163,8 @@ def compared(request: pytest.FixtureRequest) -> list[Compared]:
                     except ValueError:
                         continue
                 vector = at(row.dated_prices, moment)
+                if vector is not None and not _known_there(vector, model.get_prices(when, None)):
+                    continue
                 counts = {"input_tokens": 1.0, "input_audio_tokens": 1.0, "output_tokens": 2.0,
                           "output_audio_tokens": 1.0, "output_image_tokens": 1.0}  # fmt: skip
                 found.append(Compared(row.name, usage, moment, ours, price, priced(vector, counts).unpriced))

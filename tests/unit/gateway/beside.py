@@ -257,7 +257,8 @@ def _kept(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _headers(found: httpx.Response) -> dict[str, str]:
-    varies = {"date", "x-request-id", "x-intermodal-plan", "content-length"}
+    # What is passed on as it is has a question that nobody looked at: its verdict is "unknown".
+    varies = {"date", "x-request-id", "x-intermodal-plan", "content-length", "x-intermodal-verdict"}
     said = {name: value for name, value in found.headers.items() if name not in varies}
     for name in list(said):
         if name.startswith("x-ratelimit-"):

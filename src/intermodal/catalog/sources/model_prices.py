@@ -125,8 +125,11 @@ def _units(rates: dict[str, Any]) -> dict[str, Rate]:
             (int(tier["above"]), float(tier[name])) for tier in rates.get("tiers", ()) if tier.get(name) is not None
         ]
         units[unit] = ((0, float(rates[name])), *steps) if steps else float(rates[name])
-    base = [rate[0][1] if isinstance(rate, tuple) else rate for rate in units.values()]
-    return units if any(base) else {}  # a price of nothing: a preview, or what nobody knows
+    base = {unit: rate[0][1] if isinstance(rate, tuple) else rate for unit, rate in units.items()}
+    if not any(base.values()):
+        return {}  # a price of nothing: a preview, or what nobody knows
+    # A cache that costs nothing is one that the model does not have: gpt-3.5-turbo.
+    return {unit: rate for unit, rate in units.items() if base[unit] or not unit.startswith("cache_")}
 
 
 def _times(rate: Rate, factor: float) -> Rate:
