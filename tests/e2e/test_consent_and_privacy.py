@@ -91,7 +91,7 @@ def test_consent_for_one_call_is_enough_for_that_call(monkeypatch: pytest.Monkey
 
 
 def test_the_answer_of_a_hosted_model_is_billed_in_the_store(hosted: FakeHost) -> None:
-    assert intermodal("ask", "Say hello.", "-q").code == 0
+    assert intermodal("ask", "Say hello.", "-q").answered
     usage = intermodal("usage", "--json")
     assert "cloud:cloud/strong" in usage.out
 

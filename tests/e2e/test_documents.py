@@ -126,7 +126,7 @@ def test_an_approved_plan_runs_on_the_same_document_and_not_on_another(tmp_path:
     plan = str(tmp_path / "plan.json")
     saved = intermodal("explain", "What?", path, "--max-tokens", "4", "--save", plan)
     assert saved.answered, saved.err
-    assert intermodal("ask", "-q", "--plan", plan).code == 0
+    assert intermodal("ask", "-q", "--plan", plan).answered
     for changed in (documents.word(), documents.word(SIGN, table=False)):  # other words; another part
         documents.written(tmp_path, "report.docx", changed)
         ran = intermodal("ask", "-q", "--plan", plan)

@@ -186,7 +186,7 @@ def test_why_not_always_has_an_answer(media: Path) -> None:
 
 
 def test_a_conversation_goes_on(media: Path) -> None:
-    assert intermodal("ask", "My name is Ada. Say hello.", "--max-tokens", "16", "-q").code == 0
+    assert intermodal("ask", "My name is Ada. Say hello.", "--max-tokens", "16", "-q").answered
     ran = intermodal("ask", "What is my name?", "--continue", "--max-tokens", "24", "--json")
     assert ran.answered, ran.out + ran.err
 
