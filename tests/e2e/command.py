@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 
+ANSWERED = (0, 10, 11, 12)
+
+
 @dataclass(frozen=True)
 class Ran:
     code: int
@@ -17,8 +20,8 @@ class Ran:
 
     @property
     def answered(self) -> bool:
-        """Whether an answer came: whole, or cut (11) by the limit of tokens that keeps a small model short."""
-        return self.code in (0, 11)
+        """Whether an answer came, whatever was said of it: a small model makes things up (10), is cut (11), loops (12)."""
+        return self.code in ANSWERED
 
     @property
     def document(self) -> dict[str, Any]:

@@ -72,5 +72,5 @@ def test_strings_and_lists_without_an_end_are_given_one(media: Path, tmp_path: P
 
 def test_a_model_that_goes_round_in_circles_is_stopped() -> None:
     ran = intermodal("ask", "Write a poem about trains.", "--max-tokens", "700")
-    assert ran.answered, ran.err
+    assert ran.code == 12, ran.err
     assert "began to repeat itself and was stopped" in ran.err and len(ran.out) < 3000

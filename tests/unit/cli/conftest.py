@@ -19,6 +19,11 @@ class Done(NamedTuple):
     err: str
 
     @property
+    def answered(self) -> bool:
+        """Whether an answer came, whatever was said of it (docs/exit-codes.md)."""
+        return self.code in (0, 10, 11, 12)
+
+    @property
     def document(self) -> dict[str, Any]:
         """The one JSON document on stdout."""
         loaded: dict[str, Any] = json.loads(self.out)

@@ -165,7 +165,7 @@ def test_a_fallback_that_sees_looks_where_a_reader_found_nothing(tmp_path: Path,
         )
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         parts = [
-            {"type": "text", "text": "What does it say?"},
+            {"type": "text", "text": "Which words are written on it?"},
             {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{blank()}"}},
         ]
         with House() as house:
