@@ -18,6 +18,7 @@ OPTIONS: Mapping[str, str] = {
     "date": "the date",
     "deadline": "x-intermodal-deadline",
     "format": "response_format",
+    "free-tiers": f"free_tiers {_OWNER}, or the model by its name",
     "host": f"consent for a host {_OWNER}",
     "keep": "x-intermodal-keep",
     "language": "x-intermodal-language",
