@@ -8,7 +8,6 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-
 ANSWERED = (0, 10, 11, 12)
 
 
@@ -20,7 +19,7 @@ class Ran:
 
     @property
     def answered(self) -> bool:
-        """Whether an answer came, whatever was said of it: a small model makes things up (10), is cut (11), loops (12)."""
+        """Whether an answer came; a small model makes values up (10), is cut (11) or repeats itself (12)."""
         return self.code in ANSWERED
 
     @property

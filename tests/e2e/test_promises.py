@@ -7,8 +7,11 @@ import re
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.in_time import kept_by
+
+from intermodal.plans.plan import Plan
 
 sys.path.insert(0, str(Path(__file__).parent))
 from command import Ran, intermodal
@@ -154,7 +157,7 @@ def test_an_approved_plan_is_run_exactly(media: Path, tmp_path: Path) -> None:
     ran = intermodal("ask", "--plan", str(plan), "--json")
     assert ran.answered, ran.out + ran.err
     approved = json.loads(plan.read_text())["plan"]
-    assert ran.document["plan"] == approved
+    assert msgspec.convert(ran.document["plan"], Plan) == msgspec.convert(approved, Plan)
     assert [step["step"] for step in ran.document["steps"]] == [step["id"] for step in approved["chosen"]["steps"]]
 
 

@@ -65,6 +65,8 @@ def usable_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
         if error.deep:
             what = "the schema refers to itself and never says anything"
             raise InvalidSchema(what, todo="give the reference something to describe") from None
+        if part.total < SAMPLING:
+            raise  # less was left than samples may take: it is the budget that is too small
         what = f"holding even an empty object against the schema takes more than {part.total:,} steps"
         raise InvalidSchema(what, todo="let fewer alternatives refer to each other") from None
     finally:
