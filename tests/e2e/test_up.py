@@ -123,7 +123,7 @@ def test_a_server_that_is_killed_is_there_again() -> None:
     until(back)
     after = listed()[NAME]
     assert after["crashes"] == 1 and after["port"]
-    assert ask().code == 0
+    assert ask().answered
 
 
 def test_a_run_that_comes_while_it_restarts_waits_for_it() -> None:
@@ -156,7 +156,7 @@ def test_what_a_killed_supervisor_leaves_is_ended_and_a_run_starts_it_again() ->
     supervisor.kill()
     until(lambda: listed()[NAME]["state"] == "stopped")
     assert "supervisor was gone" in listed()[NAME]["reason"] and of_this_home() == []
-    assert ask().code == 0
+    assert ask().answered
     assert listed()[NAME]["state"] == "ready"
 
 
@@ -173,7 +173,7 @@ def test_a_record_that_names_a_process_of_another_start_time_touches_no_process(
     state = {"phase": "ready", "supervisor": other, "server": other, "port": 9, "key": "x", "context": 1024}
     (folder / "state.json").write_text(json.dumps(state))
     assert listed()[NAME]["state"] == "stopped"
-    assert ask().code == 0  # and we are still here
+    assert ask().answered  # and we are still here
 
 
 def test_an_idle_server_is_unloaded_and_comes_back_for_the_plan_that_needs_it() -> None:
@@ -297,4 +297,4 @@ def test_a_llama_server_on_the_path_comes_before_the_package(tmp_path: Path, mon
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert up()["program"] == "llama-server"
-    assert ask().code == 0
+    assert ask().answered
