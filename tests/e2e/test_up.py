@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.e2e.command import Ran, intermodal
+from tests.e2e.command import ANSWERED, Ran, intermodal
 from tests.e2e.servers import EYE, weights_of
 
 from intermodal import Client
@@ -203,7 +203,7 @@ def test_a_server_only_written_down_is_started_by_the_run() -> None:
     command = [sys.executable, "-m", "intermodal.cli.main", *asking]
     running = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
     ends = [(each.communicate(timeout=200)[1], each.returncode) for each in running]
-    assert [code for _, code in ends] == [0, 0], ends
+    assert all(code in ANSWERED for _, code in ends), ends
     assert len(of_this_home()) == 2
 
 
