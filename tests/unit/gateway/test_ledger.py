@@ -410,3 +410,16 @@ async def test_who_comes_while_others_draw_is_not_refused_where_there_is_plenty(
             ledger.settle(each, cost=0.001, tokens=1)
         clock.now += 0.3
     await ledger.close()
+
+
+async def test_what_goes_back_from_here_is_waited_for_by_an_attempt_that_needs_it(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick has taken it off this lease, and the books do not know yet: it is neither here nor there."""
+    monkeypatch.setattr("intermodal.gateway.ledger.ledger.PATIENCE_SECONDS", 0.0)
+    ledger = await started(tmp_path, clock)
+    running, other = [await got(ledger, bounded(1.0), cost=cost) for cost in (0.3, 0.6)]
+    ledger.settle(other, cost=0.0, tokens=0)
+    ledger._till.tick(clock())
+    assert await ledger.extend(running, 0.9)
+    await ledger.close()

@@ -164,6 +164,8 @@ class Ledger:
                 return True
             dry = [purse for purse, need in lacks if purse.free < need]
             try:
+                if any(purse.returning for purse in dry):
+                    await self._write()  # the books give only what they know to be theirs
                 await self._take([(purse, need, need) for purse, need in lacks if purse in dry])
             except StoreError:
                 return False
@@ -171,7 +173,9 @@ class Ledger:
             if self._till.extend(reservation, lacks):
                 self._stir()
                 return True
-            if any(need > purse.dry for purse, need in lacks if purse in dry) or self._clock() >= until:
+            # What goes back from here is ours to wait for, as in ``_serve``.
+            waited = self._clock() >= until and not any(purse.returning for purse in dry)
+            if waited or any(need > purse.dry for purse, need in lacks if purse in dry):
                 self._stir()  # what was drawn in vain goes back
                 return False
             await asyncio.sleep(TICK_SECONDS)
