@@ -93,12 +93,13 @@ async def charged(
         async with aclosing(bill.watched(events)) as watched:
             yield watched
     finally:
-        asked.served.spent(bill.cost)
+        took = allowance.counted(bill)
+        asked.served.spent(took["cost"])
         asked.sent -= not bill.carried_out
         if bill.nothing_sent:
             ledger.release(given)
         else:
-            ledger.settle(given, **allowance.counted(bill))
+            ledger.settle(given, **took)
 
 
 class Settled(TypedDict):

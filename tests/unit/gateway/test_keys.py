@@ -275,6 +275,7 @@ def test_an_attempt_that_the_budget_has_no_room_for_is_not_made(
     until(lambda: spent(own_home, "k-poor")[0] > 0)
     counted, untold = spent(own_home, "k-poor")
     assert 0.001 <= counted == untold <= 0.0011, "once"
+    assert found.json()["error"]["intermodal"]["cost"] == pytest.approx(counted, abs=1e-5), "what is told is counted"
     keyed.until_written()  # what was set aside for it is given back
     host.attempts.clear()
     again = chat(keyed, "poor", max_tokens=500, **more)  # up to 0.0002
