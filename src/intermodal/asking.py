@@ -243,7 +243,8 @@ async def opened(
     where their words alone are wanted and nothing is asked. ``fetcher`` has read the files."""
     from intermodal.media.opened import open_request
 
-    kinds = _media_of(fetcher) if is_turn(request.output) or isinstance(request.output, ScoresOutput) else frozenset()
+    asks = is_turn(request.output) or isinstance(request.output, ScoresOutput)
+    kinds = await _media_of(fetcher) if asks else frozenset[Kind]()
     if not kinds:
         return await open_request(request, worker, fetcher=fetcher), None
     import anyio
@@ -267,14 +268,14 @@ async def opened(
     return found[0], told[0]
 
 
-def _media_of(fetcher: Remembering) -> frozenset[Kind]:
+async def _media_of(fetcher: Remembering) -> frozenset[Kind]:
     """Kinds of the files that were read, as their first bytes say; what cannot be told is for whoever opens them."""
-    from intermodal.media.sniff import sniff
+    from intermodal.media.opened import sniffed
 
     found: set[Kind] = set()
     for loaded in fetcher.loaded:
         with suppress(InputError):
-            found.add(sniff(loaded.data, loaded.name)[0])
+            found.add((await sniffed(loaded))[0])
     return frozenset(found - {"text"})
 
 

@@ -112,14 +112,14 @@ def _told_apart(rows: list[Row], ours: Mapping[tuple[str, str], str]) -> list[Ro
     found: list[Row] = []
     for (_, model), some in by_id.items():
         some = sorted(some, key=lambda row: _unlike(row, model, ours))
-        taken = {model.lower(): True}
+        taken = {model.lower()}
         found.append(some[0])
         full = {row.name.lower() for row in some if "/" in row.name}
         for row in some[1:]:
             alias = row.name.lower()
             bare_slip = "/" not in alias and any(name.endswith(f"/{alias}") for name in full)
             if alias not in taken and not bare_slip:
-                taken[alias] = True
+                taken.add(alias)
                 found.append(msgspec.structs.replace(row, alias=alias))
     return found
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from intermodal.events import FieldEvidence
 from intermodal.evidence.text import ReadText
 from intermodal.json_schema.choices import Choices
+from intermodal.json_schema.pointer import pointer, steps
 from intermodal.media.invisible import visible
 
 MOST = 2_000  # values that are looked for
@@ -62,19 +63,9 @@ def value_at(data: Any, field: str) -> Any:
     >>> value_at({"items": [{"price": 7}]}, "/items/0/price")
     7
     """
-    for step in field.split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
+    for name in steps(field):
         data = data[int(name)] if isinstance(data, list) else data[name]
     return data
-
-
-def pointer(path: Path) -> str:
-    """A place in JSON as RFC 6901 writes it; "" is all of it.
-
-    >>> pointer(("items", 0, "price/unit"))
-    '/items/0/price~1unit'
-    """
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
 
 
 def _values(data: Any) -> Iterator[tuple[Path, Any]]:

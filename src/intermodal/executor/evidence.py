@@ -23,6 +23,7 @@ from intermodal.executor.pieces import Piece, Words
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.json_schema import BudgetExhausted, InvalidSchema
+from intermodal.json_schema.pointer import steps
 from intermodal.offload import LONG, offload
 from intermodal.plans.facts import Facts
 from intermodal.request import JsonOutput, Request
@@ -193,7 +194,7 @@ def _part(schema: JsonOutput, found: Answered) -> _Part | None:
     to write "5,860.19" where a number must stand ends it after the five.
     """
     properties = schema.schema.get("properties")
-    names = list(dict.fromkeys(field.split("/")[1] for field in found.unverified if field))
+    names = list(dict.fromkeys(steps(field)[0] for field in found.unverified if field))
     if not isinstance(properties, dict) or schema.schema.keys() - _PLAIN or not names:
         return None
     if any(name not in properties for name in names):

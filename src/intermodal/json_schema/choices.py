@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from intermodal.json_schema.pointer import steps
+
 _STEPS = 10_000  # schemas that are looked at for one answer; what lies beyond counts as no choice
 _NESTED = ("anyOf", "oneOf", "allOf")
 
@@ -77,7 +79,6 @@ def resolved(root: Any, reference: str) -> Any:
     if reference != "#" and not reference.startswith("#/"):
         return None
     found = root
-    for step in reference.split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
+    for key in steps(reference):
         found = found.get(key) if isinstance(found, Mapping) else None
     return found

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 from intermodal.json_schema.budget import StepBudget
 from intermodal.json_schema.invalid import InvalidSchema
+from intermodal.json_schema.pointer import steps
 
 # Keywords whose value is a schema, a list of them, or an object of them.
 ONE = frozenset({
@@ -86,8 +87,7 @@ class Resources:
     def _pointed(self, pointer: str, resource: Resource) -> tuple[Any, Resource] | None:
         """What a JSON Pointer (RFC 6901) names."""
         node = resource.root
-        for word in pointer[1:].split("/"):
-            key = word.replace("~1", "/").replace("~0", "~")
+        for key in steps(pointer):
             self._budget.spend(1)
             if isinstance(node, list) and key.isdecimal() and len(key) < 9 and int(key) < len(node):
                 node = node[int(key)]

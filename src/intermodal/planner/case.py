@@ -128,6 +128,12 @@ class Case(Struct):
         return self.request.policy
 
     @property
+    def without_free_tiers(self) -> str:
+        """The objective for which free tiers, which are rationed, are left out; "" where they may be taken."""
+        policy = self.policy
+        return policy.objective if policy.objective in ("best", "cheapest") and not policy.free_tiers else ""
+
+    @property
     def resumed(self) -> bool:
         """Whether the plan is made again while it runs."""
         return any(part.outcomes for part in self.facts.parts)

@@ -159,12 +159,12 @@ def heard(group: Group, job: Job, case: Case) -> str:
 
 def rationed(group: Group, job: Job, case: Case) -> str:
     """Who asks for the best or the cheapest wants an answer today: a free tier comes in where it is asked for."""
-    policy = case.policy
-    if not group.first.rationed or policy.free_tiers or policy.objective not in ("best", "cheapest"):
+    objective = case.without_free_tiers
+    if not group.first.rationed or not objective:
         return ""
     if case.named is not None and job == case.job and any(e.id in case.named for e in group.members):
         return ""
-    return f"a free tier, which is rationed: not taken for {policy.objective} unless asked for (--free-tiers)"
+    return f"a free tier, which is rationed: not taken for {objective} unless asked for (--free-tiers)"
 
 
 def tools(group: Group, job: Job, case: Case) -> str:

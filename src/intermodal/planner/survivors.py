@@ -123,12 +123,6 @@ def jobs_needed(case: Case) -> tuple[Job, ...]:
     return tuple(found)
 
 
-def _takes_rationed(case: Case) -> str:
-    """The objective that leaves free tiers out, "" where they may be taken."""
-    policy = case.policy
-    return policy.objective if policy.objective in ("best", "cheapest") and not policy.free_tiers else ""
-
-
 def _labels(case: Case) -> int:
     output = case.request.output
     return len(output.labels) if isinstance(output, ScoresOutput) else 0
@@ -157,7 +151,7 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
-        _labels(case), _heard_badly(case), wishes(case.request), _tools(case), _takes_rationed(case),
+        _labels(case), _heard_badly(case), wishes(case.request), _tools(case), case.without_free_tiers,
     )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)

@@ -33,12 +33,11 @@ def verdict_of(case: Case, chosen: Route, found: Found, floor: int) -> Verdict:
     """The verdict on the chosen route. ``floor``: of the answering endpoint, as it was settled."""
     parts = judged(case, chosen.assignment)
     value = judge(parts, answers=answers(case, chosen))
-    made = Verdict(value=value, parts=parts)
     if value == "not_enough":
         return Verdict(value=value, parts=parts, keeps=_keeping(case, chosen, found, floor))
     if value in ("enough", "enough_with_loss") and is_broad(chosen.assignment):
         return Verdict(value=value, parts=parts, language_model=_in_words(case, chosen, found))
-    return made
+    return Verdict(value=value, parts=parts)
 
 
 def name_of(case: Case, route: Route) -> VerdictName:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from tests.e2e.command import ANSWERED
 
 from intermodal.cli.main import main
 
@@ -21,7 +22,7 @@ class Done(NamedTuple):
     @property
     def answered(self) -> bool:
         """Whether an answer came, whatever was said of it (docs/exit-codes.md)."""
-        return self.code in (0, 10, 11, 12)
+        return self.code in ANSWERED
 
     @property
     def document(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from intermodal.catalog.prices import Rate, Vector
+from intermodal.catalog.prices import Rate, Vector, base
 from intermodal.errors import ConfigError
 
 MEMBER = "litellm/model_prices_and_context_window_backup.json"
@@ -114,18 +114,18 @@ def _whole(value: Any) -> int | None:
 def _vectors(row: dict[str, Any]) -> tuple[Vector, ...]:
     standard = _vector(row, "", {})
     found = [standard, *(_vector(row, ending, when) for ending, when in _VARIANTS.items())]
-    return tuple(each for each in found if any(_bases(each))) if any(_bases(standard)) else ()
+    return tuple(filter(_costs, found)) if _costs(standard) else ()
 
 
-def _bases(vector: Vector) -> list[float]:
-    return [rate[0][1] if isinstance(rate, tuple) else rate for rate in vector.units.values()]
+def _costs(vector: Vector) -> bool:
+    return any(map(base, vector.units.values()))
 
 
 def _vector(row: dict[str, Any], ending: str, when: dict[str, str]) -> Vector:
     units: dict[str, Rate] = {}
     for key, (unit, per) in _COSTS.items():
-        base = row.get(key + ending)
-        if base is None:
+        first = row.get(key + ending)
+        if first is None:
             continue
         steps = sorted(
             (int(step[1]) * 1000, _usd(value, per))
@@ -133,7 +133,7 @@ def _vector(row: dict[str, Any], ending: str, when: dict[str, str]) -> Vector:
             if name.startswith(key) and name.endswith(ending) and value is not None
             and (step := _STEP.fullmatch(name[len(key) : len(name) - len(ending)]))
         )  # fmt: skip
-        units[unit] = ((0, _usd(base, per)), *steps) if steps else _usd(base, per)
+        units[unit] = ((0, _usd(first, per)), *steps) if steps else _usd(first, per)
     seconds = row.get(f"input_cost_per_second{ending}")
     if seconds and row["mode"] == "audio_transcription":
         units[_HOUR[0]] = _usd(seconds, _HOUR[1])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from intermodal.catalog.prices import Rate, Vector
+from intermodal.catalog.prices import Rate, Vector, base
 from intermodal.errors import ConfigError
 
 MEMBER = "model_prices/snapshot.json"
@@ -125,11 +125,10 @@ def _units(rates: dict[str, Any]) -> dict[str, Rate]:
             (int(tier["above"]), float(tier[name])) for tier in rates.get("tiers", ()) if tier.get(name) is not None
         ]
         units[unit] = ((0, float(rates[name])), *steps) if steps else float(rates[name])
-    base = {unit: rate[0][1] if isinstance(rate, tuple) else rate for unit, rate in units.items()}
-    if not any(base.values()):
+    if not any(map(base, units.values())):
         return {}  # a price of nothing: a preview, or what nobody knows
     # A cache that costs nothing is one that the model does not have: gpt-3.5-turbo.
-    return {unit: rate for unit, rate in units.items() if base[unit] or not unit.startswith("cache_")}
+    return {unit: rate for unit, rate in units.items() if base(rate) or not unit.startswith("cache_")}
 
 
 def _times(rate: Rate, factor: float) -> Rate:
