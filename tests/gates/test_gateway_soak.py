@@ -38,6 +38,7 @@ TOKENS = tuple(f" tökën{number}" for number in range(40))
 SIDE_BY_SIDE = 12
 RETAINED = 2 << 20  # bytes that may be resident at the end and were not at half time
 MOST = 60  # requests a second: a load, and no race for the machine
+LEAST = 600  # requests: of fewer, as a loaded machine makes in a short run, too few leave to be a share
 PROTOCOLS = ("openai", "anthropic", "ollama")
 
 
@@ -81,7 +82,7 @@ def config(path: Path, wall: Wall) -> Path:
 
 
 class Load:
-    """``run`` for so many seconds, then ``met`` says what was met."""
+    """``run`` for so many seconds, and until ``LEAST`` requests were made; then ``met`` says what was met."""
 
     def __init__(self, served: Served) -> None:
         self._served = served
@@ -112,7 +113,7 @@ class Load:
 
     async def _along(self) -> None:
         line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        while time.monotonic() < self._until:
+        while time.monotonic() < self._until or sum(self.met.values()) < LEAST:
             began = time.monotonic()
             if line is None:
                 line = await asyncio.open_connection("127.0.0.1", self._served.port)
@@ -213,8 +214,7 @@ def test_F3_what_it_holds_stays_flat_under_mixed_load(tmp_path: Path, own_home: 
             print(f"{total} requests: {dict(load.met)}")  # noqa: T201 - for the results that are kept
             assert load.met["answered"] > total * 0.7 and load.met["failed"] and load.met["cut"] == 0, load.met
             left = load.met["left before the head"] + load.met["left after the head"]
-            # Of a short run on a loaded machine there are too few for a share.
-            assert (0.02 * total if full_gates else 0) < left < 0.1 * total
+            assert 0.02 * total < left < 0.1 * total
             assert served.settles(baseline + 22, 15), f"{served.sockets} sockets, {baseline} before"
             assert served.gauge("held_bytes") == 0
             assert served.gauge("tasks") <= tasks + 4, "tasks stay when nothing is asked"
