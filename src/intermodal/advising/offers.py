@@ -16,6 +16,7 @@ import msgspec
 
 from intermodal.advising.question import Hardware
 from intermodal.catalog import hosted
+from intermodal.catalog.capabilities import over_all
 from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_host
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.nouns import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
@@ -178,7 +179,8 @@ def _open_models(models: Snapshot) -> tuple[Model, ...]:
             found[row.id] = row.model()
     for each in _open_rows(models):
         if each.id not in found:
-            model = hosted.model_of(each, shipped().rows.get(each.id), models.header)
+            settled = over_all(models.by_model[each.id])
+            model = hosted.model_of(settled, shipped().rows.get(each.id), models.header)
             if model.parameters and not _JUDGES.search(model.id):
                 found[each.id] = model
     return tuple(

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from intermodal.catalog import hosted, kinds, prices
+from intermodal.catalog import doubts, hosted, kinds, prices
+from intermodal.catalog.capabilities import Settled, settled
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.nouns import Model
 from intermodal.catalog.snapshot import Header, Row
@@ -74,9 +75,8 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-_PUBLISHED = (
-    ("tasks", "tasks"), ("input", "input"), ("output", "output"), ("context", "context"), ("max_output", "max_output"),
-)  # fmt: skip
+_SETTLED = ("tasks", "input", "output")  # over the rows of all hosts
+_LIMITS = ("context", "max_output")
 _OWN = (
     "objective",
     "trained_on",
@@ -99,8 +99,12 @@ def figures(model: Model, own: ModelRow | None, rows: Sequence[Row], header: Hea
     if foundation is None and can & _TOLD:
         words = "yes: it is told what to do in words, and does many tasks"
     found.append(_derived("foundation model", words))
-    for name, field in _PUBLISHED:
-        found += _figure(name, [own_said(own, name), *_models_dev(rows, field, header), *_window(rows, name, header)])
+    over_all = settled(rows)
+    for name in _SETTLED:
+        found += _figure(name, [own_said(own, name), *_of_all(getattr(over_all, name), rows, header)])
+    found += _contested(over_all, own, rows, header)
+    for name in _LIMITS:
+        found += _figure(name, [own_said(own, name), *_models_dev(rows, name, header), *_window(rows, name, header)])
     for name in _OWN:
         found += _figure(name.replace("learned_from", "learned from"), [own_said(own, name)])
     if own is not None and not own.languages:
@@ -153,6 +157,26 @@ def _figure(name: str, said: Iterable[Said | None]) -> list[Figure]:
         return []
     first, *others = known
     return [Figure(name=name, value=first.value, source=first.source, checked=first.checked, others=tuple(others))]
+
+
+def _of_all(value: tuple[str, ...], rows: Sequence[Row], header: Header) -> list[Said]:
+    """What rows of all hosts together say, without what is not believed."""
+    stating = [row for row in rows if row.input and row.output]
+    if not value or not stating:
+        return []
+    by = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in stating))
+    of = f", over {len(stating)} hosts' rows" if len(stating) > 1 else ""
+    return [Said(value=list(value), source=f"{by}{of}", checked=_day(header))]
+
+
+def _contested(found: Settled, own: ModelRow | None, rows: Sequence[Row], header: Header) -> list[Figure]:
+    """Capabilities that rows contradict each other about, besides those that the catalog's own row settles."""
+    own_input = own is not None and bool(own.input)
+    said = [doubts.words(each) for each in found.doubts if not (own_input and each.about.endswith(" input"))]
+    if not said:
+        return []
+    by = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in rows if row.input))
+    return [Figure(name="contested", value=said, source=by, checked=_day(header))]
 
 
 def _models_dev(rows: Sequence[Row], field: str, header: Header) -> list[Said]:

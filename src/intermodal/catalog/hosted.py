@@ -17,7 +17,8 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from intermodal.catalog import prices
+from intermodal.catalog import doubts, prices
+from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
 from intermodal.catalog.nouns import (
     FREE_TIER,
@@ -287,10 +288,20 @@ def _like_pictures(price: Price) -> bool:
 
 
 def tooling_of(row: Row, header: Header) -> Tooling:
-    """Whether a model takes tools. Only models.dev says so, and only of models whose modalities it knows."""
+    """Whether a model takes tools. Only models.dev says so, and only of models whose modalities it knows; where most
+    other hosts contradict it, nobody does."""
     if not row.input or not row.output:
         return Tooling()
+    doubt = next((each for each in row.doubts if each.about == "tools"), None)
+    if doubt is not None and not doubt.held:
+        return Tooling(evidence=Evidence(level="declared", source=doubts.words(doubt)))
     return Tooling(takes="tools" in row.can, evidence=said_by(header, row.facts_by or "models.dev"))
+
+
+def doubts_of(row: Row, own: ModelRow | None) -> tuple[Doubt, ...]:
+    """What a row claims and others contradict, besides what the catalog's own row of the model settles."""
+    settled = own is not None and bool(own.input)
+    return tuple(each for each in row.doubts if not (settled and each.about.endswith(" input")))
 
 
 _REFUSED_BY: dict[str, Kind] = {"no_audio": "audio", "no_video": "video", "no_documents": "document"}

@@ -271,6 +271,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         later=later,
         speed=speed,
         tools=_tooling(served, known, models.header, row),
+        doubts=() if known is None or served.input else hosted.doubts_of(known, written),
         memory=memory_of(served),
         weights=served.weights,
         evidence=Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked),

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from intermodal.catalog.capabilities import settle
 from intermodal.catalog.hosted import counts, prices_of
 from intermodal.catalog.nouns import Protocol
 from intermodal.catalog.offered import protocol_of
@@ -75,7 +76,7 @@ def make(sources: Sources, hosts: Iterable[HostRow], *, made: str, origins: tupl
     ids = _Ids(rows, ours, spelt)
     header = Header(intermodal_snapshot=FORMAT, made=made, size=0, origins=origins)
     rows = _told_apart([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
-    rows = [_finished(row, header) for row in rows]
+    rows = [_priced_now(_shaped(row), header) for row in settle(map(_shaped, rows), spelt.own)]
     first = sorted((row for row in rows if (row.host, row.name) in ours), key=_order)
     lines = [_line(row) for row in first]
     size = sum(map(len, lines))
@@ -129,10 +130,14 @@ def _unlike(row: Row, model: str, ours: Mapping[tuple[str, str], str]) -> tuple[
     return (row.host, row.name) not in ours, name != model, "/" not in name, len(name), row.name
 
 
-def _finished(row: Row, header: Header) -> Row:
-    """The row with what follows from the rest: what it does, and what it costs on that day."""
+def _shaped(row: Row) -> Row:
+    """The row with what follows from its modalities: what it does."""
     seen = shape(row.id, row.family, row.input, row.output)
-    row = msgspec.structs.replace(row, tasks=seen.tasks, input=seen.input, output=seen.output)
+    return msgspec.structs.replace(row, tasks=seen.tasks, input=seen.input, output=seen.output)
+
+
+def _priced_now(row: Row, header: Header) -> Row:
+    """The row with what it costs on that day."""
     found = prices_of(row, header)
     if found is None:
         return row
@@ -152,7 +157,10 @@ def _order(row: Row) -> tuple[str, str]:
 
 
 def _line(row: Row) -> bytes:
-    return _ENCODER.encode(row) + b"\n"
+    line = _ENCODER.encode(row)
+    if not row.doubts:  # the last field, of few rows
+        line = line.removesuffix(b",[]]") + b"]"
+    return line + b"\n"
 
 
 def _place(models: ModelsDev, host: str) -> Place:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from intermodal.catalog import kinds
 from intermodal.catalog.cited import cited
 from intermodal.catalog.counting import Families, FamilyRow
+from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.waits import Waits
 from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
@@ -278,6 +279,7 @@ class Endpoint(Value):
         memory: bytes resident when loaded on this machine, 0 elsewhere.
         weights: name in the weights store, "" when none are needed.
         tools: whether it takes tools, with evidence.
+        doubts: what its host claims of the model and other hosts contradict; ``input`` has what of it is believed.
         later: prices of dates to come, as far as they are announced.
         build: of a local server: its version and its model's digest, "" where they are not told. What was learned of
             the endpoint holds for this build.
@@ -295,6 +297,7 @@ class Endpoint(Value):
     later: tuple[Price, ...] = ()
     speed: Speed = Speed()
     tools: Tooling = Tooling()
+    doubts: tuple[Doubt, ...] = ()
     memory: Quantity = Quantity()
     weights: str = ""
     build: str = ""

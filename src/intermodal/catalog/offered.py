@@ -77,7 +77,8 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
     for each in some:
         if not hosted.drivable(each, row.protocol) or any(fnmatchcase(each.name, pattern) for pattern in row.not_asked):
             continue
-        model = hosted.model_of(each, shipped().rows.get(each.id), models.header)
+        own = shipped().rows.get(each.id)
+        model = hosted.model_of(each, own, models.header)
         tasks = hosted.asked_for(hosted.Shape(model.tasks, model.input, model.output), row.protocol)
         made: tuple[Made, ...] = ("image",) if all(task in hosted.DRAWING for task in tasks) else model.output
         model = msgspec.structs.replace(model, tasks=tasks, output=made)
@@ -94,6 +95,7 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
             later=later,
             speed=speed,
             tools=hosted.tooling_of(each, models.header),
+            doubts=hosted.doubts_of(each, own),
             evidence=model.evidence,
         )
 

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.prices import Vector
 from intermodal.content import Value
 from intermodal.errors import ConfigError
@@ -99,6 +100,8 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
         facts_by: who says modalities and limits, "" for models.dev.
         stated: models.dev's prices (one ``Vector`` or null). prices: dated ones (vectors), by ``prices_by``, "" for
             genai-prices. rivals: what others have for the same (``Rival``), where it is something else.
+        doubts: what this row claims and others of the model contradict. What is not believed is not in ``input``,
+            ``output`` and ``can``.
         alias: stands for ``id`` in the endpoint's id where the host has this model under several names, "" elsewhere.
     """
 
@@ -124,6 +127,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     facts_by: str = ""
     prices_by: str = ""
     rivals: msgspec.Raw = msgspec.Raw(b"[]")
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def rival_prices(self) -> tuple[Rival, ...]:

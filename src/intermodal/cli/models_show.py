@@ -128,6 +128,7 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
 
 def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
     """The one model a name stands for. Raises UnknownModel with near names, or with those it could be."""
+    from intermodal.catalog.capabilities import over_all
     from intermodal.catalog.figures import figures, offer
     from intermodal.catalog.hosted import model_of
     from intermodal.catalog.shipped import shipped
@@ -139,7 +140,7 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
     if endpoints:
         made = endpoints[0].model
     elif rows:
-        made = model_of(max(rows, key=lambda row: (bool(row.input), row.context or 0)), own, snapshot.header)
+        made = model_of(over_all(rows), own, snapshot.header)
     else:
         made = shipped().models[model]
     offers = tuple(offer(row, snapshot.header) for row in rows)

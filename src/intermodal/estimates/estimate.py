@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
+from intermodal.catalog import doubts
 from intermodal.catalog.counting import Families, Sheet
+from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.nouns import Evidence
 from intermodal.catalog.sheets import sheet_of
-from intermodal.content import Value
+from intermodal.content import KINDS, Kind, Value
 from intermodal.costing.bill import Priced, bill, cacheable
 from intermodal.costing.parts import Count, Piece, count
 from intermodal.errors import UsageError
@@ -65,7 +67,9 @@ def estimate(
     Raises:
         UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
     """
-    found = count(pieces, rules, takes=subject.takes, model=subject.id)
+    doubted = {kind: doubt for kind in KINDS for doubt in doubts.of_kind(subject.doubts, (kind,))}
+    takes = None if subject.takes is None else (*subject.takes, *doubted)
+    found = _doubted(count(pieces, rules, takes=takes, model=subject.id), doubted)
     found = _held(found, subject)
     if not found.rejected and cached > cacheable(found.parts):
         what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable(found.parts):,.0f}"
@@ -99,6 +103,18 @@ def _conflicts(subject: Subject, found: Count, usd: Quantity, cached: int) -> tu
         for each, other in others
         if other.known and not usd.low <= other.mid <= usd.high
     )
+
+
+def _doubted(found: Count, doubted: Mapping[Kind, Doubt]) -> Count:
+    """The count, of which it is said where sources contradict each other about what the model takes."""
+    parts = []
+    for part in found.parts:
+        doubt = next((doubt for kind, doubt in doubted.items() if kind == part.piece.kind), None)
+        if doubt is not None and not part.refused:
+            tokens = msgspec.structs.replace(part.tokens, basis=f"{doubts.words(doubt)}; {part.tokens.basis}")
+            part = msgspec.structs.replace(part, tokens=tokens)
+        parts.append(part)
+    return msgspec.structs.replace(found, parts=tuple(parts))
 
 
 def _held(found: Count, subject: Subject) -> Count:

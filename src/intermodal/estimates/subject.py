@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from intermodal.catalog import hosted, prices
 from intermodal.catalog.counting import Families, bare
+from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.find import at_host
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.names import known, resolve, split
@@ -28,6 +29,7 @@ class Subject(Value):
     Attributes:
         id: ``vendor/model``. endpoint: ``host:vendor/model``, "" when only its family is known.
         model: None when only its family is known. takes: kinds that are stated to go in, None where nobody says.
+        doubts: what its host states and most others of the model contradict: it is counted all the same, and said.
         price: of its own row, or of this machine. vectors: of the snapshot, dated; they go first.
         said_by: who says what it costs, None where nobody does. rivals: what other sources say instead.
     """
@@ -40,6 +42,7 @@ class Subject(Value):
     vectors: tuple[Vector, ...] = ()
     said_by: Evidence | None = None
     rivals: tuple[Rival, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def _preference(self) -> tuple[bool, bool, float, str]:
@@ -136,6 +139,7 @@ def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, takes=endpoint.model.input,
         price=endpoint.price,
         vectors=vectors, said_by=endpoint.price.evidence, rivals=_rivals(row) if row is not None and vectors else (),
+        doubts=endpoint.doubts,
     )  # fmt: skip
 
 
@@ -147,6 +151,7 @@ def of_row(row: Row, models: Snapshot) -> Subject:
         takes=(own.input if own is not None else ()) or hosted.shape(row).input or None,
         price=listed.now if listed is not None else None, vectors=hosted.vectors_of(row) if listed is not None else (),
         said_by=listed.now.evidence if listed is not None else None, rivals=_rivals(row),
+        doubts=hosted.doubts_of(row, own),
     )  # fmt: skip
 
 

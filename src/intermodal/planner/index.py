@@ -284,6 +284,7 @@ def _groups(catalog: Catalog) -> list[Group]:
             host.max_images, model.languages, model.tokenizer, model.image_tokens, family, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
             (model.drawn, picture_words(host)) if "image" in model.output else None, endpoint.rationed,
+            endpoint.doubts,
         )  # fmt: skip
         group = found.get(key)
         if group is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from intermodal.catalog import doubts
 from intermodal.costing.levels import HIGH
 from intermodal.planner.case import Case
 from intermodal.planner.demand import DEFAULT_ANSWER
@@ -37,6 +38,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += _started(case, candidate)
     if case.request.tools and case.request.tool_choice != "none":
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
+    found += _contested(case, chosen)
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     if case.policy.pages:
@@ -105,6 +107,15 @@ def _started(case: Case, candidate: Candidate) -> list[str]:
             "and leaves it up for others, until it is idle"
         )
     return list(found.values())
+
+
+def _contested(case: Case, chosen: Route) -> list[str]:
+    """What sources contradict each other about, of what this request would have the model take."""
+    given = {kind for way in chosen.assignment.ways for kind in way.hands} | {bundle.kind for bundle in case.bundles}
+    return [
+        f"sources differ on {chosen.endpoint.id}: {doubts.words(doubt)}"
+        for doubt in doubts.of_kind(chosen.endpoint.doubts, given)
+    ]
 
 
 def _unverified(case: Case, candidate: Candidate) -> list[str]:

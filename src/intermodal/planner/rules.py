@@ -17,6 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from intermodal.catalog import doubts
 from intermodal.catalog.drawing import EDITS, picture_words
 from intermodal.catalog.nouns import UNSAYABLE
 from intermodal.costing.limits import Held, Limits, refusal
@@ -210,7 +211,8 @@ def modality(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     missing = sorted(way.hands - group.inputs)
     if not missing:
         return ""
-    return f"takes {', '.join(sorted(group.inputs))}; {bundle.title} is {_IS[bundle.kind]}"
+    doubted = "".join(f" ({doubts.words(each)})" for each in doubts.of_kind(group.first.doubts, missing))
+    return f"takes {', '.join(sorted(group.inputs))}; {bundle.title} is {_IS[bundle.kind]}{doubted}"
 
 
 def privacy(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
