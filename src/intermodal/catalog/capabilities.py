@@ -54,12 +54,10 @@ def _doubts(rows: list[Row], own: Mapping[str, str]) -> Iterator[tuple[_Field, s
     for field in _FIELDS:
         for word in sorted({word for row in rows for word in getattr(row, field.name)} & field.settled):
             claims = _claims(rows, field, word)
-            vendor: Literal["", "yes", "no"] = ""
-            if ours:
-                vendor = "yes" if 2 * _claims(ours, field, word) >= len(ours) else "no"
-            half, held = 2 * claims - len(rows), vendor != "no" and 2 * claims >= len(rows)
-            if not held or (half == 0 and not vendor):
-                yield field, word, Doubt(word + field.suffix, claims, len(rows), vendor, held)
+            own_host = 2 * _claims(ours, field, word) >= len(ours) if ours else None
+            held = own_host is not False and 2 * claims >= len(rows)
+            if not held or (own_host is None and 2 * claims == len(rows)):
+                yield field, word, Doubt(word + field.suffix, claims, len(rows), own_host, held)
 
 
 def _claims(rows: list[Row], field: _Field, word: str) -> int:

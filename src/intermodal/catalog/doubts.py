@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 from msgspec import Struct
 
@@ -13,28 +12,28 @@ class Doubt(Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         about: "audio input", "image output", "tools". claims: rows that have it, of so many that say anything.
-        vendor: whether the vendor's own host is among those that have it, "" where it has no row.
+        own: whether the vendor's own host is among those that have it, None where it has no row.
         held: it is believed all the same.
     """
 
     about: str
     claims: int
     rows: int
-    vendor: Literal["", "yes", "no"] = ""
+    own: bool | None = None
     held: bool = False
 
 
 def words(doubt: Doubt) -> str:
     """A doubt as a sentence: who claims what, who does not, and what plans make of it.
 
-    >>> words(Doubt("audio input", 7, 28, "yes", False))
+    >>> words(Doubt("audio input", 7, 28, True))
     "7 of 28 rows claim audio input, the vendor's own among them, and 21 do not: no plan goes by it"
     """
     rest = doubt.rows - doubt.claims
-    by = {"yes": ", the vendor's own among them,", "no": " and the vendor's own does not", "": ""}[doubt.vendor]
+    by = {True: ", the vendor's own among them,", False: " and the vendor's own does not", None: ""}[doubt.own]
     claim = f"{doubt.claims} of {doubt.rows} rows {_claim(doubt.claims)} {doubt.about}{by}"
     end = "plans go by it where it is claimed" if doubt.held else "no plan goes by it"
-    return f"{claim}{': ' if doubt.vendor == 'no' else f' and {rest} do not: '}{end}"
+    return f"{claim}{': ' if doubt.own is False else f' and {rest} do not: '}{end}"
 
 
 def _claim(count: int) -> str:

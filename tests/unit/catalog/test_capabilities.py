@@ -40,7 +40,7 @@ def test_a_host_that_says_less_of_a_model_is_believed_and_takes_nothing_from_the
 def test_the_vendor_s_no_outweighs_any_number_of_resellers() -> None:
     found = settle(rows(acme_cloud=SEEING, one=HEARING, two=HEARING, three=HEARING), OWN)
     assert set(takes(found).values()) == {SEEING}
-    assert found[1].doubts[0].vendor == "no"
+    assert found[1].doubts[0].own is False
 
 
 def test_the_vendor_s_yes_holds_beside_half_of_the_others_and_not_against_most() -> None:
