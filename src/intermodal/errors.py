@@ -206,12 +206,28 @@ class CallError(IntermodalError):
         return "once" if self.status >= 500 else "never"
 
 
+CROSSING = 1.0  # seconds; what a host ended before it saw a request is told within a round trip
+
+
 class Unreachable(CallError):
-    """Nobody answered. ``hung_up``: it had the request, and closed the connection without a word."""
+    """Nobody answered.
+
+    ``hung_up``: it had the request, and closed the connection without a word. ``stale``: so it did with a connection
+    kept from an earlier request, which says nothing about this one: a host ends such a connection when it has been idle
+    for too long, or after each reply (llama.cpp after each stream), and the end crossed with the request.
+    """
 
     code = "unreachable"
     retryable = True
     hung_up = False
+    stale = False
+
+    def closed(self, *, kept: bool, seconds: float) -> None:
+        """Mark as closed without a word, so long after the request; ``kept``: on an earlier request's connection."""
+        self.stale = kept and seconds < CROSSING
+        self.hung_up = not self.stale
+        if self.stale:
+            self.retry = "once"
 
     def _usually(self) -> Retry:
         return "reroute" if self.sent else "resend"

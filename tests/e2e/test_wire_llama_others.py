@@ -150,13 +150,11 @@ def test_a_picture_is_seen_through_either_protocol_and_paid_in_tokens(
         config.add_host(os.environ, row)
         name = f"box:{seeing.model}"
         picture = str(media / "photo-cat.jpg")
-        without = cli("ask", "What is it?", "-m", name, "--json", "--max-tokens", "8", "--at-least", "tiny")
-        look = ("ask", "What is it?", picture, "-m", name, "--json", "--max-tokens", "8", "--at-least", "tiny")
-        done = cli(*look)
-        if not done.code and done.document["steps"][-1]["usage"]["input_tokens"] is None:
-            done = cli(
-                *look
-            )  # its first token was half a character: llama-server then leaves out message_start, with the count
+        # The likeliest token begins a word here. Where the first one is half a character, llama-server leaves out
+        # message_start, and with it the count.
+        usual = ("-m", name, "--json", "--max-tokens", "8", "--at-least", "tiny", "--temperature", "0")
+        without = cli("ask", "What is it?", *usual)
+        done = cli("ask", "What is it?", picture, *usual)
     assert done.answered, done.out + done.err
     assert without.answered, without.out + without.err
     seen, blind = (each.document["steps"][-1]["usage"]["input_tokens"] for each in (done, without))

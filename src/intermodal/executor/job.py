@@ -21,7 +21,7 @@ class Job(Value, frozen=True):
     ``language`` is the speech's, ISO 639-1, "" when nobody said. ``stop_loops`` leaves a model that says the same
     over and over. ``lines`` are to be spoken, in ``voice`` ("" the usual one). ``labels`` are to be held against
     ``text`` by their vectors; media ``beside`` a text go into its one vector. ``trial``: it finds out what its endpoint
-    is like, while another route is left.
+    is like, while another route is left. ``fresh``: over a connection that has served no other request.
     """
 
     step: Call
@@ -39,6 +39,7 @@ class Job(Value, frozen=True):
     stop_loops: bool = False
     work: Work = Work()
     trial: bool = False
+    fresh: bool = False
 
 
 class Made(Value, frozen=True):

@@ -12,7 +12,9 @@ Of the parts that are not for others' eyes each is looked for, and where one is 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import httpcore
@@ -22,7 +24,20 @@ from httpcore._backends.anyio import AnyIOBackend
 
 _INWARDS = ("_stream", "_httpcore_stream", "_connection")  # from httpx's stream of a reply to what has its h11
 
+# Whether the request of this task goes on a connection that has served no other.
+FRESH: ContextVar[bool] = ContextVar("FRESH", default=False)
+
 # ruff: noqa: ASYNC109 - httpcore's interface
+
+
+@contextmanager
+def fresh_connection(wanted: bool) -> Iterator[None]:
+    """Send the request of the block on a connection that has served no other, where ``wanted``."""
+    token = FRESH.set(wanted)
+    try:
+        yield
+    finally:
+        FRESH.reset(token)
 
 
 class Line(httpcore.AsyncNetworkStream):
@@ -36,10 +51,11 @@ class Line(httpcore.AsyncNetworkStream):
         return await self._stream.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Raises ConnectionNotAvailable where something came while nobody asked: the pool then takes another."""
+        """Raises ConnectionNotAvailable where something came while nobody asked, and for a request that wants a
+        fresh connection: the pool then takes another."""
         if self.free:
             self.free = False
-            if self._holds_something:
+            if self._holds_something or FRESH.get():
                 raise httpcore.ConnectionNotAvailable
         await self._stream.write(buffer, timeout)
 

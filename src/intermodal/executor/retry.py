@@ -3,8 +3,8 @@
 What an error is, and which class of retry and billing it has, is said by the table in ``wire/failures.py`` and by the
 error's class; here is what follows from those classes. Three rules stand above them. After the first output nothing is
 tried again (the model is committed). A resend to the same endpoint happens only where the failed attempt cannot have
-been paid, and once after a plain 500. A re-route after the body was sent may pay twice, so it needs the policy's leave
-(``pay_twice``).
+been paid, and once after a plain 500 or where a kept connection was closed. A re-route after the body was sent may pay
+twice, so it needs the policy's leave (``pay_twice``).
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ def reason_of(error: errors.IntermodalError) -> str:
             return words
     if not isinstance(error, errors.CallError):
         return "failed"
+    if isinstance(error, errors.Unreachable) and error.stale:
+        return "closed a connection that had been kept open"
     if isinstance(error, errors.Unreachable) or not error.status:
         return "gave no answer after the request was sent" if error.sent else "could not be reached"
     if error.status < 300:
@@ -98,8 +100,9 @@ def decide(
         return Decision(kind="stop", reason=f"{reason}; no time is left")
     if paid >= MAX_PAID:
         return Decision(kind="stop", reason=f"{reason}; {paid} attempts may have been paid already")
-    if attempt <= _resends(error, retry, billing):
-        delay = _delay(error, attempt, jitter)
+    stale = isinstance(error, errors.Unreachable) and error.stale
+    if attempt <= _resends(error, retry, billing) and (not stale or pay_twice):
+        delay = 0.0 if stale else _delay(error, attempt, jitter)
         if delay is not None and (remaining is None or delay < remaining):
             return Decision(kind="resend", delay=delay, reason=reason)
     if retry == "never":

@@ -190,6 +190,8 @@ class _Request:
         self._left = deque(segments)
         self.record = record
         self.raw: httpx.Response | None = None  # once its headers are there
+        self.kept = True  # its connection is one of an earlier request's
+        self.fresh = False  # which it must not be
 
     def __aiter__(self) -> _Request:
         """The body, as httpx takes it. Not a generator, which a cancelled send would leave hanging."""
@@ -206,7 +208,9 @@ class _Request:
 
     async def trace(self, event: str, info: object) -> None:
         """What httpcore is about to do, in its words: https://www.encode.io/httpcore/extensions/#trace"""
-        if self.record is not None and event.endswith(".send_request_headers.started"):
+        if event.startswith("connection.connect_"):
+            self.kept = False
+        elif self.record is not None and event.endswith(".send_request_headers.started"):
             await self.record.before()
         elif self.raw is not None and event.endswith(".response_closed.started"):
             from intermodal.executor.kept import keep_or_not
@@ -240,6 +244,8 @@ class _Request:
 
     def failure(self, error: Exception) -> errors.CallError:
         """Our error for one of httpx's (or of what lies below it)."""
+        import anyio
+
         names = [kind.__name__ for kind in type(error).__mro__]
         phase, what = next((FAILURES[name] for name in names if name in FAILURES), ("", "cannot be reached"))
         if "RemoteProtocolError" in names and not _ENDED.search(str(error)):
@@ -252,7 +258,9 @@ class _Request:
             return errors.Unreachable(what + reason, where=self.where, todo=todo, sent=False)
         after = " without an answer" if phase == "waiting" and what != UNREADABLE else ""
         found = errors.Unreachable(what + after, where=self.where, sent=phase == "waiting")
-        found.hung_up = phase == "waiting" and what == FAILURES["ReadError"][1]
+        if found.sent and what == FAILURES["ReadError"][1]:
+            since = self.first_byte_deadline - self.timeouts.first_byte
+            found.closed(kept=self.kept, seconds=anyio.current_time() - since)
         return found
 
 
@@ -462,6 +470,7 @@ class Transport:
         proxied: bool = False,
         timeouts: Timeouts = _DEFAULT,
         record: Record | None = None,
+        fresh: bool = False,
     ) -> AbstractAsyncContextManager[Response]:
         """POST a request to a server, at its path; the block gets the reply as soon as its headers are there.
 
@@ -469,11 +478,13 @@ class Transport:
             where: how errors name the host; its address when "".
             proxied: use the proxies of the environment (hosts of zone internet), except to this machine.
             record: told before the first byte leaves, which then does not where that raises, and after the last.
+            fresh: on a connection that has served no other request.
 
         Raises Unreachable, with ``sent`` True when the request may have been worked on; ConfigError for
         an address or key that cannot be used. The status is the caller's to judge.
         """
         request = _Request(encoded.segments, where or _name(server, encoded), timeouts, record)
+        request.fresh = fresh
         return self._exchange("POST", server, encoded, request, proxied=proxied)
 
     @asynccontextmanager
@@ -482,6 +493,8 @@ class Transport:
     ) -> AsyncIterator[Response]:
         import anyio
         import httpx
+
+        from intermodal.executor.kept import fresh_connection
 
         address = plain_address(server.base_url, encoded.path)
         timeouts = request.timeouts
@@ -496,7 +509,7 @@ class Transport:
             extensions: dict[str, Any] = {"timeout": limits.as_dict(), "trace": request.trace}
             content = request if encoded.segments else None
             built = httpx.Request(method, address, headers=headers, content=content, extensions=extensions)
-            with request.limit:
+            with request.limit, fresh_connection(request.fresh):
                 raw = request.raw = await send(built)
             if raw is None:
                 raise request.silent()

@@ -298,6 +298,8 @@ class UpstreamCall:
 
 def reached(error: errors.IntermodalError) -> bool:
     """Whether an error says anything about the endpoint: it was asked, or could not be."""
+    if isinstance(error, errors.Unreachable) and error.stale:
+        return False
     return isinstance(error, errors.CallError) and (error.sent or isinstance(error, errors.Unreachable))
 
 

@@ -132,3 +132,16 @@ async def test_the_same_by_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
                 async with sender.post(Server("http://api.example.invalid/v1"), ASKED, proxied=True) as response:
                     assert await response.read() == b"mine"
             assert site.connections == connections
+
+
+async def test_a_request_that_wants_a_fresh_connection_gets_one() -> None:
+    site = Site(sized(b"mine"))
+    async with at(site) as (sender, server):
+        for _ in range(2):
+            assert await ask(sender, server) == b"mine"
+        assert site.connections == 1
+        async with sender.post(server, ASKED, fresh=True) as response:
+            assert await response.read() == b"mine"
+        assert site.connections == 2
+        assert await ask(sender, server) == b"mine"
+        assert site.connections == 2

@@ -332,6 +332,7 @@ async def _posted(job: Job, world: World, line: Line, server: Server, encoded: E
         proxied=endpoint.host.zone == "internet",
         timeouts=timeouts,
         record=line.record(),
+        fresh=job.fresh,
     ) as response:
         if not 200 <= response.status < 300:
             try:

@@ -228,6 +228,7 @@ class Pipe(asyncio.Protocol):
         self._unpacker: Unpacker | None = None  # of a reply that comes compressed
         self._whole = False  # the reply has come to its end
         self._stays = False  # after which the host keeps the connection
+        self._kept = False  # it has served a request before
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -417,7 +418,9 @@ class Pipe(asyncio.Protocol):
             return errors.StreamCut(f"{what} in the middle of its answer", where=self._where, todo="ask again")
         after = " without an answer" if self.sent and what != UNREADABLE else ""
         found = errors.Unreachable(what + after, where=self._where, sent=self.sent)
-        found.hung_up = self.sent and what == FAILURES["ReadError"][1]
+        if self.sent and what == FAILURES["ReadError"][1]:
+            since = self.deadline - self._timeouts.first_byte
+            found.closed(kept=self._kept, seconds=monotonic() - since)
         return found
 
     # ---- the parser's side
@@ -478,6 +481,7 @@ class Pipe(asyncio.Protocol):
         self.resume()  # a reader that was behind at the end is no concern of the next request's
         self.deadline, self.since = float("inf"), monotonic()
         if self._stays and not self._left and self.open and not self._more:
+            self._kept = True
             self._pipes.free(self)
         else:
             self.abort()
