@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.catalog.untimed import UNTIMED
+from intermodal.costing.answers import LENGTH, MEAN
 from intermodal.costing.counts import FACTORS, FRAMING
 from intermodal.costing.rates import HERE, usual
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
 
 SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
-_OWN = ("output_tokens", "reasoning_factor", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",
+_OWN = ("reasoning_factor", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",
         "reading_factor", *FACTORS, *FRAMING)  # fmt: skip
 _WIDER = 1.5  # how much farther the ends of a model's own figure are where it was not seen
 
@@ -52,7 +53,7 @@ def _figures(
     for other in known:
         near = _place(other) == _place(endpoint)
         for figure, quantity in measured[other.id].items():
-            own = figure in _OWN or figure.startswith("output_tokens_")
+            own = figure in _OWN or figure.startswith((f"{LENGTH}_", f"{MEAN}_"))
             if own or (near and figure in SPEEDS and _is_guessed(endpoint, figure)):
                 seen.setdefault(figure, []).append((quantity, other.id))
     return {figure: _wider(endpoint, figure, *_middle(values)) for figure, values in sorted(seen.items())}

@@ -373,7 +373,8 @@ class Attempt:
         tariff = self._caller.world.tariff(job.endpoint)
         self.cost = bill(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
         self._peak = made.peak_memory
-        self._outcome = self._took(usage, made.usage, "content_refused" if refused else "")
+        cut = made.finish_reason == "length"
+        self._outcome = self._took(usage, made.usage, "content_refused" if refused else "", cut=cut)
         if (
             made.looped
             or (made.overran and made.usage.output_tokens is None)
@@ -441,11 +442,11 @@ class Attempt:
         else:
             await entry.void(_replaced(outcome, cost=0.0))
 
-    def _took(self, usage: Usage, reported: wire.Usage, error: str) -> Outcome:
+    def _took(self, usage: Usage, reported: wire.Usage, error: str, *, cut: bool = False) -> Outcome:
         seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
         whole = self._job.chat is not None and not self._job.chat.stream  # then its first word came with its last
         first = None if self._first_at is None or whole else max(0.0, self._first_at - self._sent_at)
-        took = outcome_of(reported, usage, cost=self.cost, seconds=seconds, first=first, error=error)
+        took = outcome_of(reported, usage, cost=self.cost, seconds=seconds, first=first, error=error, cut=cut)
         return msgspec.structs.replace(took, load_seconds=self._load_seconds)
 
     def _counted(self, made: Made) -> Usage:
@@ -478,15 +479,23 @@ def tokens_said(usage: wire.Usage, out: int | None) -> Usage:
 
 
 def outcome_of(
-    reported: wire.Usage, usage: Usage, *, cost: float | None, seconds: float, first: float | None, error: str
+    reported: wire.Usage,
+    usage: Usage,
+    *,
+    cost: float | None,
+    seconds: float,
+    first: float | None,
+    error: str,
+    cut: bool = False,
 ) -> Outcome:
-    """What an attempt took, for its row. ``usage``: tokens that count; ``reported``: what the host said of them."""
+    """What an attempt took, for its row. ``usage``: tokens that count; ``reported``: what the host said of them;
+    ``cut``: it ended at a limit."""
     told = dict(reported.input_by_modality)
     return Outcome(
         usage=usage, cost=cost, seconds=seconds, first_seconds=first,
         cached=bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0)),
         error=error, reasoning_tokens=reported.reasoning_tokens,
-        told_image=told.get("image"), told_audio=told.get("audio"),
+        told_image=told.get("image"), told_audio=told.get("audio"), cut=cut,
     )  # fmt: skip
 
 

@@ -135,7 +135,7 @@ def reservation(step: Call, endpoint: Endpoint, answer: str, *, run: str, work: 
         input_tokens=_mid(estimate.input_tokens), output_tokens=_mid(estimate.output_tokens),
         cost=_mid(estimate.cost), seconds=_mid(estimate.seconds), load_seconds=_mid(estimate.load_seconds),
         cost_high=high if math.isfinite(high) else 0.0, work=work,
-        output=("json" if "json" in dict(step.params) else answer) if step.op == "generate" else "",
+        output=answer if step.op == "generate" else "",
         input_range=range_of(estimate.input_tokens), output_range=range_of(estimate.output_tokens),
         seconds_range=range_of(estimate.seconds),
     )  # fmt: skip

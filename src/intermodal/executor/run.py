@@ -83,7 +83,7 @@ class Trip:
         self._too_long: list[Reroute] = []  # who could not hold what it was sent
         deadline = request.policy.deadline
         self._ledger = Ledger(world.store, self._id, request.policy.max_cost, allowance)
-        self._ledger.answer = answers.kind_of(answers.asked(request))
+        self._ledger.answer = answers.kind_of_request(request)
         self._caller = Caller(
             world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,
             self._started,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.costing.levels import HIGH, ZEROS, Level, Levels, levels
+from intermodal.costing.answers import Length, expected
+from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, levels
 from intermodal.costing.price import as_heard, hearing_price, speaking_price, token_price
 from intermodal.costing.rates import Rates
 from intermodal.costing.speed import generate_seconds, hear_seconds, speak_seconds
@@ -36,21 +37,43 @@ def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
         return levels(
             speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
         )
-    known = endpoint.id in case.informed
-    seen = case.statistics.get(endpoint.id, f"output_tokens_{case.answer_kind}") if known else None
-    if seen is not None:
-        return (min(seen.low, cap), min(seen.mid, cap), cap)
-    low, mid = case.typical_answer
-    thinks = case.statistics.get(endpoint.id, "reasoning_factor") if known else None
-    if thinks is not None:  # what it thinks before it speaks is paid and waited for too
-        low, mid = low * thinks.low, mid * thinks.mid
+    low, mid, _ = length(case, endpoint)
     return (min(low, cap), min(mid, cap), cap)
+
+
+def paid(case: Case, endpoint: Endpoint, out: Levels) -> float:
+    """Output tokens that money is planned with: the average of such answers where ``out`` has the middle one.
+
+    The price of many answers is that of their average, and a few long ones are most of it; how long one takes is
+    better told by the middle. ``out`` may be of answers that are said aloud too, or of what is no answer at all.
+    """
+    if case.job != "generate":
+        return out[MID]
+    return max(out[MID], min(length(case, endpoint).mean, out[HIGH]))
+
+
+def length(case: Case, endpoint: Endpoint) -> Length:
+    """Tokens of an answer to such a question, what is thought before it among them."""
+    if endpoint.id not in case.informed:
+        return case.typical_answer
+    found = expected(case.statistics, endpoint.id, case.answer_kind) or case.typical_answer
+    thinks = case.statistics.get(endpoint.id, "reasoning_factor")
+    if thinks is None:  # what it thinks before it speaks is paid and waited for too
+        return found
+    return Length(found.low * thinks.low, found.mid * thinks.mid, found.mean * thinks.mid)
 
 
 def usual_answer(case: Case, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> Levels:
     """Output tokens as ranking counts them: a limit of the endpoint or of the request makes an answer cheaper, and a
     context that is nearly full does not, for it only cuts the answer off."""
     return answer(case, endpoint, max(cap, min(answer_wanted(case), rates.most_out)), sound)
+
+
+def middle_call(case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels) -> tuple[float, float]:
+    """USD and seconds of the call that answers as both are expected: of the average answer, and of the middle one."""
+    money, seconds = last_call(case, rates, MID, needs, out[MID])
+    average = paid(case, endpoint, out)
+    return (money if average == out[MID] else last_call(case, rates, MID, needs, average)[0]), seconds
 
 
 def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float) -> tuple[float, float]:

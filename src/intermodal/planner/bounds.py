@@ -35,7 +35,8 @@ def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
         return (0.0, 0.0, 0.0, 0.0)  # priced by the picture: every class is looked at, they are few
     read = rates.read_in[MID] * time
     out = min(case.ranked_answer, rates.most_out)
-    cost = rates.request + (out * rates.out if out else 0.0)
+    paid = min(case.paid_answer, rates.most_out)
+    cost = rates.request + (paid * rates.out if paid else 0.0)
     base = dear(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time
     text, image, audio = (dear(price) * money + read for price in (rates.text, rates.image, rates.audio))
     counts = rates.counts
@@ -49,7 +50,7 @@ def known_coefficients(case: Case, row: Row, weighed: Weights, group: Group | No
 
     They do not depend on the request's sizes, so they are kept.
     """
-    key = (weighed, case.ranked_answer, -1 if group is None else group.number)
+    key = (weighed, case.ranked_answer, case.paid_answer, -1 if group is None else group.number)
     found = row.coefficients.get(key)
     if found is None:
         if len(row.coefficients) > 1024:
@@ -64,7 +65,7 @@ def known_coefficients(case: Case, row: Row, weighed: Weights, group: Group | No
 
 def least_coefficients(case: Case, row: Row, weighed: Weights) -> list[Coefficients]:
     """The least of every coefficient over a row's classes, as a list of one."""
-    key = (weighed, case.ranked_answer, None)
+    key = (weighed, case.ranked_answer, case.paid_answer, None)
     found = row.coefficients.get(key)
     if found is None:
         base, text, image, audio = zip(*known_coefficients(case, row, weighed), strict=True)

@@ -14,13 +14,13 @@ import msgspec
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.costing.levels import HIGH, LEVELS, ZEROS, Levels, plus, quantity
+from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, quantity
 from intermodal.costing.memory import peak
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN
-from intermodal.planner.answering import aloud, answer, asked_again, last_call, repair_call
+from intermodal.planner.answering import aloud, answer, asked_again, last_call, middle_call, repair_call
 from intermodal.planner.aspects import kept
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
@@ -345,6 +345,7 @@ class Builder:
 def _levels_of(case: Case, route: Route, out: Levels) -> tuple[Levels, Levels]:
     """Cost and seconds of the last call at all levels, the repair in the high ones."""
     pairs = [last_call(case, route.rates, level, route.demand, out[level]) for level in LEVELS]
+    pairs[MID] = middle_call(case, route.endpoint, route.rates, route.demand, out)
     more_cost, more_seconds = repair_call(case, route.rates, route.demand, out[HIGH])
     cost = (pairs[0][0], pairs[1][0], pairs[2][0] + more_cost)
     return cost, (pairs[0][1], pairs[1][1], pairs[2][1] + more_seconds)

@@ -14,7 +14,7 @@ from intermodal.catalog.forcing import By, closable, reached_by
 from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
-from intermodal.costing.answers import TYPICAL, kind_of
+from intermodal.costing.answers import Length, kind_of_request, typical
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates
@@ -67,8 +67,9 @@ class Case(Struct):
         special: by class, the ids about which more is known than the catalog says.
         closable: an answer that is forced into a schema can be everywhere where hosts are (``catalog/forcing.py``).
         answer_kind: what the question asks for (costing/answers.py), "json" with a schema.
-        typical_answer: low and mid tokens of an answer; a JSON value is about half as long as its schema.
-        ranked_answer: tokens of the answer that ranking counts, before any endpoint's own limits.
+        typical_answer: tokens of an answer where nothing was learned.
+        ranked_answer: tokens of the answer whose seconds ranking counts, before any endpoint's own limits.
+            paid_answer: those whose price it counts.
         labels: tokens of the labels to score, each as a sentence.
         voice: who speaks an answer that was made in words; chosen before the search, None where nobody is needed.
         vocabularies: tokenizers that counted something of this request, or its tools.
@@ -108,9 +109,10 @@ class Case(Struct):
     evident: bool
     closable: bool
     labels: float
-    typical_answer: tuple[float, float]
+    typical_answer: Length
     answer_kind: str
     ranked_answer: float
+    paid_answer: float
     vocabularies: frozenset[str]
     text_cache: dict[str, Levels]
     framings: dict[tuple[str, str, str], Levels]
@@ -231,8 +233,8 @@ def make_case(
     aware = frozenset(key.partition("|")[0] for key in statistics.rows)
     wanted = request.output.schema if isinstance(request.output, JsonOutput) else None
     schema = len(msgspec.json.encode(wanted)) if wanted is not None else 0
-    kind = "json" if schema else kind_of(question)
-    typical = (10.0, max(50.0, schema / 8)) if schema else TYPICAL[kind]
+    kind = kind_of_request(request)
+    usual = typical(kind)
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
@@ -247,7 +249,8 @@ def make_case(
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, evident=bool(schema) and policy.evidence != "off" and bool(files or media),
         closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),
-        typical_answer=typical, answer_kind=kind, ranked_answer=_ranked_answer(request, job, typical[1]),
+        typical_answer=usual, answer_kind=kind, ranked_answer=_ranked_answer(request, job, usual.mid),
+        paid_answer=_ranked_answer(request, job, usual.mean),
         vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,

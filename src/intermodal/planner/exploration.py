@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from intermodal.costing.levels import LOW, MID, ZEROS, Levels
-from intermodal.planner.answering import last_call, usual_answer
+from intermodal.planner.answering import last_call, middle_call, usual_answer
 from intermodal.planner.case import Case
 from intermodal.planner.pin import answers_a_call
 from intermodal.planner.routes import Route
@@ -54,7 +54,7 @@ def _cost(case: Case, route: Route, chosen: Route) -> float:
     """
     words = (ZEROS, ZEROS) == (route.demand.image, route.demand.audio) == (chosen.demand.image, chosen.demand.audio)
     needs = chosen.demand if words else route.demand
-    return last_call(case, route.rates, MID, needs, _answer(case, chosen)[MID])[0] + route.demand.cost[MID]
+    return middle_call(case, chosen.endpoint, route.rates, needs, _answer(case, chosen))[0] + route.demand.cost[MID]
 
 
 def _answer(case: Case, route: Route) -> Levels:

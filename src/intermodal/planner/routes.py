@@ -14,7 +14,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.levels import HIGH, LOW, MID, Levels
 from intermodal.costing.rates import Rates
-from intermodal.planner.answering import aloud, answer, last_call, repair_call, usual_answer
+from intermodal.planner.answering import aloud, answer, last_call, middle_call, paid, repair_call, usual_answer
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
 from intermodal.planner.demand import DEFAULT_ANSWER, SMALLEST_ANSWER, Demand, answer_cap, held_tokens, tier_of
@@ -94,7 +94,7 @@ def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Dem
 def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand, cap: float) -> Numbers:
     """Numbers of a route whose answer has so many tokens at most."""
     out = answer(case, endpoint, cap, needs.sound)
-    cost, seconds = last_call(case, rates, MID, needs, out[MID])
+    cost, seconds = middle_call(case, endpoint, rates, needs, out)
     cost_high, seconds_high = last_call(case, rates, HIGH, needs, out[HIGH])
     if needs.again:
         more_cost, more_seconds = repair_call(case, rates, needs, out[HIGH])
@@ -122,10 +122,10 @@ def _missing(
     case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels, cap: float
 ) -> tuple[float, float]:
     """USD and seconds of the part of a usual answer for which there is no room."""
-    if case.job != "generate" or out[MID] < cap:
+    if case.job != "generate" or paid(case, endpoint, out) < cap:
         return 0.0, 0.0
     usual = usual_answer(case, endpoint, rates, cap, needs.sound)
-    if usual[MID] <= out[MID]:
+    if paid(case, endpoint, usual) <= cap:
         return 0.0, 0.0
     found: list[float] = []
     for whole, cut in zip(_middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, out),
@@ -136,7 +136,7 @@ def _missing(
 
 def _middle(case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels) -> tuple[float, float]:
     """USD and seconds of an answer, and of saying it aloud."""
-    cost, seconds = last_call(case, rates, MID, needs, out[MID])
+    cost, seconds = middle_call(case, endpoint, rates, needs, out)
     more_cost, more_seconds = aloud(case, endpoint, rates, out)
     return cost + more_cost[MID], seconds + more_seconds[MID]
 

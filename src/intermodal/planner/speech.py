@@ -30,7 +30,7 @@ def best_voice(case: Case, left: Survivors, only: Only | None) -> Voice | None:
     if not needed(case):
         return None
     here_only = is_private(case)
-    low, mid = case.typical_answer
+    low, mid, _ = case.typical_answer
     tokens: Levels = (low, mid, mid)
     found: list[tuple[tuple[float | str, ...], Voice]] = []
     for group in left.by_job.get("speak", []):

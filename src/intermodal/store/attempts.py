@@ -114,13 +114,13 @@ def _close(connection: sqlite3.Connection, row: sqlite3.Row, state: AttemptState
            sequence = (SELECT COALESCE(MAX(sequence), 0) + 1 FROM attempts),
            input_tokens = ?, output_tokens = ?, cost = ?, seconds = ?, first_seconds = ?, load_seconds = ?,
            cold = ?, cached = ?, error = ?, provider_id = ?, size_bucket = ?, reasoning_tokens = ?, busy = ?,
-           told_image = ?, told_audio = ?, bench = ?
+           told_image = ?, told_audio = ?, bench = ?, cut = ?
            WHERE id = ?""",
         (
             state, now(), outcome.usage.input_tokens, outcome.usage.output_tokens, cost, outcome.seconds,
             outcome.first_seconds, outcome.load_seconds, outcome.load_seconds > 0, outcome.cached, outcome.error,
             outcome.provider_id, closed.size_bucket, outcome.reasoning_tokens, outcome.busy,
-            outcome.told_image, outcome.told_audio, outcome.bench, row["id"],
+            outcome.told_image, outcome.told_audio, outcome.bench, outcome.cut, row["id"],
         ),
     )  # fmt: skip
 
@@ -275,6 +275,7 @@ def _attempt(row: sqlite3.Row) -> Attempt:
             told_image=row["told_image"],
             told_audio=row["told_audio"],
             bench=row["bench"],
+            cut=bool(row["cut"]),
         )
     return Attempt(
         id=row["id"],

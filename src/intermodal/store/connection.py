@@ -112,6 +112,9 @@ CREATE TABLE run_sums (
 ALTER TABLE runs ADD COLUMN process TEXT NOT NULL DEFAULT '';
 CREATE INDEX runs_open ON runs (outcome) WHERE outcome = 'running';
 """,
+    7: """
+ALTER TABLE attempts ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;
+""",
 }
 SCHEMA_VERSION = max(_CHANGES)
 

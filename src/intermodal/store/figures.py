@@ -21,7 +21,8 @@ prompt, decode            input and output tokens a second
 realtime_factor           seconds a second of sound
 megapixel                 seconds a megapixel looked at
 load                      seconds until a cold runtime is there
-output_tokens             tokens of an answer; output_tokens_<kind>: "json", or a kind of costing/answers.py
+output_tokens_<kind>      tokens of an answer that are seen, by kinds of costing/answers.py: see ``lengths.py``
+output_mean_<kind>        their average
 reasoning_factor          output tokens over those of them that are seen
 describe_tokens           tokens said of one picture
 tokens_per_second_of_speech, tokens_per_megapixel
@@ -46,8 +47,8 @@ from intermodal.costing.tokens import SPEECH
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
-from intermodal.store import reconcile
-from intermodal.store.fit import Fitted, Prior, Seen, deviation, fitted, percentile, reach, residual
+from intermodal.store import lengths, reconcile
+from intermodal.store.fit import Fitted, Prior, Seen, deviation, fitted, percentile, reach, residual, rounded
 from intermodal.store.priors import media_priors, prior, priors, writes
 from intermodal.store.rows import Attempt, Made
 
@@ -194,10 +195,9 @@ def _figures(
         values = [(value, _weight(age)) for age, row in _aged(rows) if (value := figure(row)) is not None]
         _add(found, name, values, _RULES.get(name))
     found.update(_counting(rows, theirs))
-    for kind in sorted({row.reservation.output for row in rows} - {""}):
-        of_kind = [row for row in rows if row.reservation.output == kind]
-        values = [(value, _weight(age)) for age, row in _aged(of_kind) if (value := _answered(row)) is not None]
-        _add(found, f"output_tokens_{kind}", values)
+    answers = [answer for age, row in _aged(rows) if (answer := _answered(row, _weight(age))) is not None]
+    if len(answers) >= ENOUGH:
+        found.update(lengths.learned(answers))
     return found
 
 
@@ -286,13 +286,7 @@ def _quantity(result: Fitted, *, per_second: bool = False) -> Quantity:
     low, mid, high = result.value * result.low, result.value, result.value * result.high
     if per_second:
         low, mid, high = 1 / high, 1 / mid, 1 / low
-    return _rounded(low, mid, high, f"{result.times} runs here")
-
-
-def _rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
-    """To 3 digits, so that a plan reads well."""
-    low, mid, high = (float(f"{value:.3g}") for value in (low, mid, high))
-    return between(low, mid, high, basis)
+    return rounded(low, mid, high, f"{result.times} runs here")
 
 
 def _counting(rows: Sequence[Attempt], theirs: Mapping[str, Quantity]) -> dict[str, Quantity]:
@@ -317,7 +311,7 @@ def spread(values: Sequence[tuple[float, float]], basis: str, rule: float | None
         share = len(values) / (len(values) + _SHRUNK)
         middle = math.exp(share * math.log(middle) + (1 - share) * math.log(rule))
     low, high = reach([math.log(value / middle) for value, _ in values])
-    return _rounded(middle * low, middle, middle * high, basis)
+    return rounded(middle * low, middle, middle * high, basis)
 
 
 def _median(values: Sequence[tuple[float, float]]) -> float:
@@ -345,10 +339,17 @@ def _load(row: Attempt) -> float | None:
     return row.outcome.load_seconds if row.outcome and row.outcome.load_seconds > 0 else None
 
 
-def _answered(row: Attempt) -> float | None:
-    """Not of a bench, which wants answers of a length."""
-    benched = row.outcome is not None and row.outcome.bench
-    return (_output(row) or None) if row.reservation.op == "generate" and not benched else None
+def _answered(row: Attempt, weight: float) -> lengths.Answer | None:
+    """What is seen of an answer. Not of a bench, which wants answers of a length; of an older version's rows the limit
+    tells which were cut."""
+    outcome, expected, out = row.outcome, row.reservation, _output(row)
+    if outcome is None or outcome.bench or expected.op != "generate" or not expected.output:
+        return None
+    seen = (out or 0) - (outcome.reasoning_tokens or 0)
+    if out is None or seen < 1:
+        return None
+    cut = outcome.cut or (expected.output_range is not None and out >= expected.output_range.high)
+    return lengths.Answer(expected.output, float(seen), weight, cut)
 
 
 def _described(row: Attempt) -> float | None:
@@ -377,7 +378,6 @@ def _against_letters(row: Attempt) -> float | None:
 
 
 _COUNTED: dict[str, Figure] = {
-    "output_tokens": _answered,
     "describe_tokens": _described,
     "reasoning_factor": _reasoning,
     "tokens_per_second_of_speech": lambda row: _ratio(_output(row), row.reservation.work.audio_seconds),

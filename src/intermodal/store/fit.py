@@ -13,6 +13,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from intermodal.quantity import Quantity, between
+
 _STEPS = 40
 _HUBER = 1.345  # residuals beyond so many standard deviations lose weight: 95 % efficient where nothing is odd
 _LEAST_SPREAD = 0.05  # standard deviation of a logarithm below which runs do not repeat each other
@@ -169,3 +171,9 @@ def percentile(values: Sequence[float], share: float) -> float:
     if place == below or ordered[above] == ordered[below]:
         return ordered[below]  # also keeps infinities from making a NaN
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
+    """A range to 3 digits, so that a plan reads well."""
+    low, mid, high = (float(f"{value:.3g}") for value in (low, mid, high))
+    return between(low, mid, high, basis)

@@ -54,7 +54,7 @@ _NAMES = (
     "est_output_high", "est_seconds_low", "est_seconds_high",
     "id", "run", "state", "sequence", "started", "finished", "size_bucket", "input_tokens", "output_tokens", "cost",
     "seconds", "first_seconds", "load_seconds", "cold", "cached", "error", "provider_id", "reasoning_tokens", "busy",
-    "told_image", "told_audio", "bench", *_WORK,
+    "told_image", "told_audio", "bench", "cut", *_WORK,
 )  # fmt: skip
 _ATTEMPT = f"INSERT INTO attempts ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
 _ONCE = _ATTEMPT.replace("INSERT", "INSERT OR IGNORE", 1)  # another process may make the same rows right now
@@ -148,7 +148,7 @@ def _own(row: Passed, when: tuple[str, str], sequence: int) -> tuple[Any, ...]:
         row.attempt, row.run, row.state, sequence, *when, size_bucket_of(row.sort.attempt, out), out.usage.input_tokens,
         out.usage.output_tokens, _cost(row), out.seconds, out.first_seconds, out.load_seconds, out.load_seconds > 0,
         out.cached, out.error, out.provider_id, out.reasoning_tokens, out.busy, out.told_image, out.told_audio,
-        out.bench, *astuple(work),
+        out.bench, out.cut, *astuple(work),
     )  # fmt: skip
 
 

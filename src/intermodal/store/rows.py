@@ -95,6 +95,7 @@ class Outcome(Value, frozen=True):
         told_image, told_audio: the part of the input tokens that the host says is pictures, or sound; None unsaid.
         bench: it was made to measure: "alone", or "crowded", beside others at the same time, so that its times say
             nothing of one alone. How long its answer is was wanted so, and says nothing either.
+        cut: the answer ended at a limit, so that it would have been longer.
     """
 
     usage: Usage = Usage()
@@ -110,6 +111,7 @@ class Outcome(Value, frozen=True):
     told_image: int | None = None
     told_audio: int | None = None
     bench: Bench = ""
+    cut: bool = False
 
 
 class Made(Value, frozen=True):

@@ -100,6 +100,22 @@ def test_how_long_answers_are_is_the_model_s_own_and_how_fast_it_is_is_the_place
     assert found.get(here.id, "decode") is None
 
 
+def test_money_is_planned_with_the_average_answer_and_time_with_the_middle_one() -> None:
+    cheap = endpoint("cheap", price=1.0)
+    rows = {
+        f"{cheap.id}|output_tokens_{kind}": between(10.0, 50.0, 250.0, SEEN)
+        for kind in ("fact", "other", "word", "long", "list", "whole", "sentence")
+    }
+    middle = planned(Statistics(rows=rows), cheap).chosen.total
+    rows |= {name.replace("tokens", "mean"): between(150.0, 150.0, 150.0, SEEN) for name in rows}
+    average = planned(Statistics(rows=rows), cheap).chosen.total
+    assert average.output_tokens.mid == middle.output_tokens.mid == 50
+    assert average.seconds == middle.seconds
+    per_token = (average.cost.mid - middle.cost.mid) / 100
+    assert per_token > 0 and (average.cost.low, average.cost.high) == (middle.cost.low, middle.cost.high)
+    assert average.cost.mid > 2 * middle.cost.mid, "nearly all of it is the answer"
+
+
 def test_a_speed_that_the_catalog_states_of_a_place_stays() -> None:
     from intermodal.costing.siblings import informed
 

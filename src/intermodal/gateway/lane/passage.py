@@ -556,6 +556,7 @@ class Passage:
         return outcome_of(
             usage or Usage(), _tokens(usage), cost=self._cost, seconds=seconds,
             first=None if first is None else max(0.0, first - self._sent_at), error=code,
+            cut=self._exchange.finish == "length",
         )  # fmt: skip
 
     @property
