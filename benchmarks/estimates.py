@@ -20,10 +20,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 import report
 from estimates_record import RUNS, Run, record, recorded
+from estimates_set import cases
 from home import fresh_home
 
 import intermodal
 from intermodal.catalog.nouns import Catalog
+from intermodal.costing.answers import kind_of_request
 from intermodal.errors import NoRoute
 from intermodal.events import Actual
 from intermodal.plans.plan import Inputs
@@ -32,6 +34,7 @@ from intermodal.plans.step import Check, Estimate, Step
 from intermodal.quantity import Quantity, q_error
 from intermodal.store.figures import statistics
 from intermodal.store.fit import percentile
+from intermodal.store.rows import Attempt
 
 GOALS = {"tokens": (1.2, 2.0), "seconds": (1.5, 3.0)}  # q-error: median, 95th percentile
 QUIET = 0.25  # share of the processors that others may take in a quiet run
@@ -54,9 +57,17 @@ Grades = dict[Key, Graded]
 
 
 def learned(runs: Iterable[Run]) -> Statistics:
-    """What the store would know after these runs."""
+    """What the store would know after these runs, by the kinds of answers of now."""
     some = list(runs)
-    return statistics(1, [row for run in some for row in run.attempts], [row for run in some for row in run.made])
+    return statistics(1, [row for run in some for row in attempts(run)], [row for run in some for row in run.made])
+
+
+def attempts(run: Run) -> Iterator[Attempt]:
+    """Rows of a run, of the kind that its question is taken for now."""
+    kind = kind_of_request(run.request)
+    for row in run.attempts:
+        named = msgspec.structs.replace(row.reservation, output=kind) if row.reservation.output else row.reservation
+        yield msgspec.structs.replace(row, reservation=named)
 
 
 def planned(run: Run, catalog: Catalog, known: Statistics) -> Mapping[str, Estimate]:
@@ -178,7 +189,7 @@ def share(value: float) -> str:
 def main() -> None:
     arguments = sys.argv[1:]
     if "--replay" not in arguments:
-        record(int(arguments[0]) if arguments else 8)
+        record(cases(int(arguments[0]) if arguments else 8))
     with fresh_home() as env, intermodal.Client(env=env) as client:
         catalog = client.asynchronous.catalog
     report.write("estimates", "Estimates against actuals", body(list(recorded(RUNS)), catalog))

@@ -7,7 +7,7 @@ steps as they were planned, what each took, rows of the store, and how busy othe
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,13 +47,13 @@ class Run(Value):
     error: str = ""
 
 
-def record(count: int, into: Path = RUNS) -> None:
-    """Run ``count`` requests of each shape for each half; a line is written as soon as its run is over."""
+def record(requests: Iterable[Case], into: Path = RUNS) -> None:
+    """Run each request; a line is written as soon as its run is over."""
     import os
 
     into.parent.mkdir(exist_ok=True)
     with fresh_home() as env, intermodal.Client(env=env) as client, into.open("wb") as file:
-        for case in cases(count):
+        for case in requests:
             start = moment()
             run = _run(client, case)
             run = msgspec.structs.replace(
@@ -108,4 +108,4 @@ def recorded(path: Path = RUNS) -> Iterator[Run]:
 
 
 if __name__ == "__main__":
-    record(int(sys.argv[1]) if len(sys.argv) > 1 else 8, Path(sys.argv[2]) if len(sys.argv) > 2 else RUNS)
+    record(cases(int(sys.argv[1]) if len(sys.argv) > 1 else 8), Path(sys.argv[2]) if len(sys.argv) > 2 else RUNS)
