@@ -13,6 +13,7 @@ from intermodal.catalog.nouns import Catalog
 from intermodal.catalog.rows import HostRow, ServedRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, shipped
 from intermodal.errors import ConfigError
+from intermodal.weights.rows import registry
 
 ALL = dict.fromkeys(("llama", "whisper", "ocr", "e5", "openai"), "")
 
@@ -24,6 +25,23 @@ def catalog(**given: object) -> Catalog:
 
 def box(*models: ServedRow, **fields: object) -> HostRow:
     return HostRow(id="box", base_url="http://127.0.0.1:8080/v1", models=models, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("model", "layers", "heads", "size"),
+    [
+        ("huggingfacetb/smollm2-135m-instruct", 30, 3, 64), ("huggingfacetb/smollm2-1.7b-instruct", 24, 32, 64),
+        ("qwen/qwen3-1.7b", 28, 8, 128), ("qwen/qwen3-4b", 36, 8, 128), ("qwen/qwen3-8b", 36, 8, 128),
+    ],
+)  # fmt: skip
+def test_the_memory_of_an_embedded_model_holds_its_weights_and_a_full_context(
+    model: str, layers: int, heads: int, size: int
+) -> None:
+    """``layers``, KV ``heads`` and their ``size`` as its config.json has them; keys and values of 2 bytes each."""
+    endpoint = catalog().by_id[f"embedded:{model}"]
+    weights = {row.name: row.size for row in registry()}[endpoint.weights]
+    resident = weights + (endpoint.context or 0) * layers * heads * size * 2 * 2 + 72e6
+    assert endpoint.memory.low <= resident <= endpoint.memory.mid
 
 
 @pytest.mark.parametrize(
