@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from tests.gates.slow_inputs import CHATS, OPERATORS, OTHERS, Body, Door, answer, config_of, grown
+from tests.gates.slow_inputs import CHATS, LARGE, OPERATORS, OTHERS, Body, Door, answer, config_of, grown
 from tests.unit.gateway.house import House
 
 from intermodal import offload
@@ -104,7 +104,7 @@ class Gateway:
         self._house.gateway.shapes._known.clear()
         self._counted.clear()
         found = self.http.post(body.path, content=body.data, headers={"content-type": body.kind, **dict(body.headers)})
-        assert found.status_code in (200, 400, 404, 413), (body.data[:200], found.status_code, found.text[:500])
+        assert found.status_code in (200, 400, 404, 413, 502), (body.data[:200], found.status_code, found.text[:500])
         return Cost(self._counted.longest, self._counted.total, found.status_code)
 
     def settled(self, body: Body) -> Cost:
@@ -158,6 +158,14 @@ def test_no_growth_holds_the_loop(gateway: Gateway, full_gates: bool) -> None:
             held(grown(door, (name, size)), gateway, (name, door.path))
     for name, make in OTHERS.items():
         held(make(size), gateway, name)
+
+
+ANSWERS = [name for name in LARGE if name.startswith(("an answer", "a stream"))]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_no_answer_holds_the_loop(gateway: Gateway, name: str) -> None:
+    held(LARGE[name](), gateway, name)
 
 
 def test_the_slowest_input_that_a_search_finds_holds_the_loop_no_longer(gateway: Gateway, full_gates: bool) -> None:

@@ -68,6 +68,13 @@ class Silence:
         return min(now + self._idle, self._said_at + self._thinking)
 
 
+def length(event: WireEvent) -> int:
+    """Return how many characters a piece of an answer has: words, thoughts, or arguments of a call."""
+    if isinstance(event, ToolCallDelta):
+        return len(event.arguments)
+    return len(event.text) if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta) else 0
+
+
 _LOOK = 4  # characters for each token that is allowed, before anything is counted
 _LONGEST = 256  # characters; no vocabulary in use has a longer token, and those are runs of blanks or of one sign
 # A word begins with a letter or a figure and goes on to the next blank or ASCII sign; an apostrophe is a part of it. A

@@ -30,7 +30,7 @@ from intermodal.executor.sums import both, without_first
 from intermodal.executor.weighed import weighed
 from intermodal.executor.world import World
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, instruction
-from intermodal.offload import is_long, offload
+from intermodal.offload import LONG, is_long, offload
 from intermodal.plans.step import Call
 from intermodal.request import JsonOutput
 from intermodal.wire.call import ChatCall, WireMessage
@@ -78,12 +78,13 @@ async def _generate(course: Course, step: Call) -> Finished:
         done = found.done
     await speaker.finish()
     await course.shop.emit(StepFinished(actual=done.actual))
-    await _remark(course, done, step, output_limit(step, request))
+    looped = await offload(len(done.made.text) > LONG, _loops, done, schema)
+    await _remark(course, done, step, output_limit(step, request), looped=looped)
     speaking.keep(course, step, done.made.text)
     speech = await speaking.native(course, step, done.made)
     return course.finished(
         step, finish_reason=done.made.finish_reason or "stop", data=found.data, evidence=found.evidence,
-        looped=_loops(done, schema), speech=speech, said=done.made.said,
+        looped=looped, speech=speech, said=done.made.said,
     )  # fmt: skip
 
 
@@ -263,7 +264,7 @@ def _loops(done: Done, schema: JsonOutput | None) -> bool:
     return done.made.looped or (schema is None and check.repeats(done.made.text))
 
 
-async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> None:
+async def _remark(course: Course, done: Done, step: Call, limit: int | None, *, looped: bool) -> None:
     made = done.made
     if made.looped:
         await course.shop.emit(Note(text=STOPPED, step=step.id, warns=True))
@@ -274,7 +275,7 @@ async def _remark(course: Course, done: Done, step: Call, limit: int | None) -> 
     tokens = done.actual.usage.output_tokens or limit
     for remark in ending(made.finish_reason, made.text, tokens, called=bool(made.said)):
         await course.shop.emit(Note(text=remark, step=step.id, warns=True))
-    if _loops(done, course.shop.request.output if isinstance(course.shop.request.output, JsonOutput) else None):
+    if looped:
         await course.shop.emit(Note(text=check.REPEATS, step=step.id, warns=True))
 
 

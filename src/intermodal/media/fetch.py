@@ -12,7 +12,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urljoin
 
@@ -203,18 +203,31 @@ class Remembering(Fetcher):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._loaded: dict[Source, Loaded] = {}
+        # With its source, which is not collected then: another object never gets the identity of one that is known.
+        self._loaded: dict[Hashable, tuple[Source, Loaded]] = {}
 
     async def load(self, source: Source) -> Loaded:
-        found = self._loaded.get(source)
+        key = _identity(source)
+        found = self._loaded.get(key)
         if found is None:
-            found = self._loaded[source] = await super().load(source)
-        return found
+            found = self._loaded[key] = (source, await super().load(source))
+        return found[1]
 
     @property
     def loaded(self) -> tuple[Loaded, ...]:
         """What it read until now."""
-        return tuple(self._loaded.values())
+        return tuple(loaded for _, loaded in self._loaded.values())
+
+
+def _identity(source: Source) -> Hashable:
+    """What tells one source of a request from another, in no time: hashing 60 MiB takes 30 ms."""
+    match source:
+        case BytesSource(data=data, name=name):
+            return id(data), name
+        case UrlSource(url=url) if url[:5].lower() == "data:":
+            return id(url)
+        case _:
+            return source
 
 
 async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target: Target) -> AsyncIterator[bytes]:

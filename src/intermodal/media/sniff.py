@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import shlex  # not where it is used: the worker recognises files when it can open none
 
@@ -316,7 +317,8 @@ def _not_taken(what: str, name: str) -> InputUnsupported:
 
 # ---- text ----------------------------------------------------------------------------------------
 
-_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\x08\x1b")
+_CONTROLS = bytes(sorted(set(range(32)) - set(b"\t\n\r\f\x08\x1b")))
+_PIECE = 256 << 10  # bytes looked at in one call, which holds the interpreter
 _MARKS = (  # the longer marks first: UTF-32's begins like UTF-16's
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\0\0", "utf-32"),
@@ -332,10 +334,10 @@ def read_text(data: bytes, name: str) -> str:
     Raises InputUnsupported when the bytes are no text at all, InputBroken when they are in another encoding.
     """
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
-    if encoding in ("utf-8", "utf-8-sig") and not _CONTROLS.isdisjoint(data):
+    if encoding in ("utf-8", "utf-8-sig") and _has_controls(data):
         raise InputUnsupported("is of no kind that is known", where=name, todo=_TAKEN)
     try:
-        return data.decode(encoding)
+        return _decoded(data, encoding)
     except UnicodeDecodeError:
         share = sum(byte > 127 for byte in data[:4096]) / min(len(data), 4096)
         if share > 0.3 and ending_of(name) not in (*_TEXT_TYPES, *_TEXT_ENDINGS):
@@ -345,6 +347,20 @@ def read_text(data: bytes, name: str) -> str:
             where=name,
             todo=f"{EXTRA_TODO}, which tells encodings, or convert it: iconv -f latin1 -t utf-8",
         ) from None
+
+
+def _has_controls(data: bytes) -> bool:
+    pieces = (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
+    return any(len(piece.translate(None, _CONTROLS)) != len(piece) for piece in pieces)
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    """The same as ``data.decode(encoding)``, which would hold the interpreter until all of it is read."""
+    if len(data) <= _PIECE:
+        return data.decode(encoding)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    pieces = [decoder.decode(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE)]
+    return "".join([*pieces, decoder.decode(b"", final=True)])
 
 
 def _text_type(data: bytes, name: str) -> str:

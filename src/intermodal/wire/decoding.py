@@ -78,6 +78,11 @@ class Decoding:
         return self._document is not None
 
     @property
+    def pending(self) -> int:
+        """Bytes of a document, or of a line, whose end did not come yet: the end makes work for all of them."""
+        return self._reader.pending if self._document is None else len(self._document)
+
+    @property
     def counted(self) -> bool:
         """It said what it counts."""
         return self._usage is not None

@@ -11,6 +11,11 @@ class NdjsonReader:
     def __init__(self) -> None:
         self._partial = bytearray()  # the line that has not ended yet
 
+    @property
+    def pending(self) -> int:
+        """Bytes of a line whose end did not come yet."""
+        return len(self._partial)
+
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Raises LineTooLong."""
         *whole, rest = chunk.split(b"\n")

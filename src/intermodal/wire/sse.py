@@ -32,7 +32,13 @@ class SseReader:
         self._skip_newline = False  # the last chunk ended in CR: a leading LF belongs to it
         self._at_start = True
         self._data: list[str] = []
+        self._said = 0  # characters of them
         self._event = ""
+
+    @property
+    def pending(self) -> int:
+        """Bytes of an event whose end did not come yet."""
+        return len(self._partial) + self._said
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Raises LineTooLong."""
@@ -73,11 +79,12 @@ class SseReader:
             value = value.removeprefix(" ")
             if name == "data":
                 self._data.append(value)
+                self._said += len(value)
             elif name == "event":
                 self._event = value
 
     def _dispatch(self, found: list[SseEvent]) -> None:
         if self._data:
             found.append(SseEvent(data="\n".join(self._data), event=self._event))
-        self._data = []
+        self._data, self._said = [], 0
         self._event = ""

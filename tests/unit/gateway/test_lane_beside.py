@@ -152,6 +152,10 @@ CASES: dict[str, Case] = {
     "plain": Case([Model([GOOD])]),
     "live": Case([Model([STREAM])], LIVE),
     "counted": Case([Model([STREAM])], COUNTED),
+    "longevents": Case(
+        [Model([split(["x" * 200_000, " y" * 90_000, " end"], size=20_000)])], {"max_tokens": None, **LIVE}
+    ),
+    "longevent": Case([Model([split(["x" * 200_000], size=65_537)])], {"max_tokens": None, **LIVE}),
     "nolimit": Case([Model([STREAM])], {"max_tokens": None, **LIVE}),
     "otherlimit": Case([Model([GOOD])], {"max_tokens": None, "max_completion_tokens": 30}),
     "settings": Case(

@@ -32,6 +32,10 @@ def live(tongue: Tongue, words: Sequence[str] = WORDS) -> Play:
     return upstreams.whole(tongue.protocol, words)
 
 
+def cut_up(data: bytes) -> list[bytes]:
+    return [data[at : at + 20_000] for at in range(0, len(data), 20_000)]
+
+
 def played(tongue: Tongue, *events: bytes, end: str = "") -> Play:
     return Play((HEADS[tongue.protocol], *map(chunk, events), *(() if end else (LAST,))), end=end, paid=True)  # type: ignore[arg-type]
 
@@ -344,6 +348,8 @@ def lines() -> Mapping[str, Case]:
         "nearcutlive": case(stream, {"messages": [{"role": "user", "content": QUESTION * 200}], **LIVE},
                             zone="machine", others=other_live),
         "torn": case(played(LINES, *(bytes([byte]) for byte in line(content="Päris") + line(done=True))), LIVE),
+        "longline": case(played(LINES, *cut_up(line(content="x" * 200_000) + line(content="z" * 90_000)),
+                                line(done=True)), {"options": {"num_predict": 1_000_000}, **LIVE}),
         "crlf": case(played(LINES, *map(crlf, (*said, line(done=True)))), LIVE),
         "unusual": case(played(LINES, line(content=None), line(content="Pa"), b'["x"]\n', line(top={"message": {}}),
                                line(content="ris"), line(done=True, reason="unload", content=".")), LIVE),

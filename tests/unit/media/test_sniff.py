@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from intermodal.errors import InputBroken, InputEmpty, InputUnsupported
+from intermodal.media import sniff as sniffing
 from intermodal.media.sniff import read_text, sniff
 
 
@@ -149,3 +152,33 @@ def test_the_ending_of_a_text_refines_its_media_type(name: str, media_type: str)
 @pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WAVE"])
 def test_a_polyglot_is_what_its_first_bytes_say(head: bytes) -> None:
     assert sniff(head + b"PK\x03\x04 %PDF-1.4 <svg>", "x")[0] in ("image", "audio")
+
+
+@settings(max_examples=300)
+@given(
+    words=st.text(max_size=60),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    piece=st.integers(1, 9),
+)
+def test_a_text_that_is_read_in_pieces_is_the_same_text(words: str, encoding: str, piece: int) -> None:
+    data = words.encode(encoding, "replace")
+    assert _read(data) == _read_in_pieces(data, piece)
+
+
+@settings(max_examples=300)
+@given(data=st.binary(max_size=60), piece=st.integers(1, 9))
+def test_bytes_that_are_looked_at_in_pieces_are_taken_for_the_same(data: bytes, piece: int) -> None:
+    assert _read(data) == _read_in_pieces(data, piece)
+
+
+def _read_in_pieces(data: bytes, size: int) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sniffing, "_PIECE", size)
+        return _read(data)
+
+
+def _read(data: bytes) -> str:
+    try:
+        return read_text(data, "a.txt")
+    except (InputBroken, InputUnsupported) as error:
+        return f"{type(error).__name__}: {error}"

@@ -17,7 +17,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn, Thought
-from intermodal.executor.answer_state import Meter, says
+from intermodal.executor.answer_state import Meter, length, says
 from intermodal.executor.assemble import text_of
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.heard import cut_in_silence
@@ -27,7 +27,7 @@ from intermodal.executor.transport import Server, Timeouts
 from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.world import World
 from intermodal.media.sound import samples
-from intermodal.offload import is_long, offload
+from intermodal.offload import HEAVY, LONG, is_long, offload
 from intermodal.wire import openai_audio, openai_chat, openai_speech, status, web_page
 from intermodal.wire.call import (
     Candidates,
@@ -158,7 +158,8 @@ async def _bounded(events: AsyncIterator[WireEvent], meter: Meter, decoder: Deco
     """The answer up to its limit. Of one that came at once the counts are there already, and are what is paid; a stream
     is left, which closes its connection."""
     async for event in events:
-        if (kept := meter.kept(event)) is not None:
+        kept = await offload(length(event) > LONG, meter.kept, event)
+        if kept is not None:
             yield kept
         if meter.stopped and not decoder.done:
             return
@@ -204,7 +205,7 @@ async def _events(response: Response, decoder: Decoding, *, whole: bool) -> Asyn
             chunk = await anext(chunks, None)
         if chunk is None:
             break
-        found = decoder.feed(chunk)
+        found = await offload(decoder.pending > HEAVY, decoder.feed, chunk)
         response.document = decoder.begun and (whole or decoder.document)
         if any(map(says, found)):
             response.word()
@@ -213,7 +214,7 @@ async def _events(response: Response, decoder: Decoding, *, whole: bool) -> Asyn
     if decoder.done:  # a reply read to its end gives its connection back for the next request
         with anyio.move_on_after(_LAST_BYTES):
             await anext(chunks, None)
-    for event in decoder.close():
+    for event in await offload(decoder.pending > HEAVY, decoder.close):
         yield event
 
 

@@ -37,6 +37,7 @@ from intermodal.wire.turns import turn
 
 MAX_REPLY = 64 << 20  # bytes of a whole answer
 MAX_EVENT = 8 << 20  # bytes of one event of a stream
+LONG = 64 << 10  # bytes of one that is not searched from its beginning with each piece
 MAX_ERROR = 1 << 20  # bytes of a reply that is an error
 _LOOK = 120  # characters between two looks for an answer that repeats itself
 BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
@@ -325,7 +326,8 @@ class Live(Exchange):
         self._unlooked: list[str] = []
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
         self._encoder: Encoder | None = None  # for what is written in an unusual way
-        self._rest = b""
+        self._rest = b""  # of what came, what has no end yet
+        self._long = bytearray()  # the same of a long event
         self._held: list[bytes] = []
         self._named = b""  # what the host calls its model, as it was written last
         self._renamed: list[tuple[bytes, bytes]] = []
@@ -354,7 +356,12 @@ class Live(Exchange):
             if self._size > MAX_REPLY:
                 self._fail(self._cut(f"sent more than {MAX_REPLY >> 20} MiB"))
             return
-        data = self._rest + data if self._rest else data
+        if len(self._rest) > LONG:
+            data = self._long_event(data)
+            if not data:
+                return
+        elif self._rest:
+            data = self._rest + data
         if b"\r" in data:  # one at the very end may be half of a line's end
             half = data[-1:] if data.endswith(b"\r") else b""
             data = data.removesuffix(half).replace(b"\r\n", b"\n").replace(b"\r", b"\n") + half
@@ -362,7 +369,7 @@ class Live(Exchange):
         if cut < 2:
             self._rest = data
             if len(data) > MAX_EVENT:
-                self._fail(errors.StreamCut("sent an event without end", where=self._endpoint, todo="ask again"))
+                self._fail(self._cut("sent an event without end"))
             return
         self._rest = data[cut:]
         through: list[bytes] = []
@@ -373,6 +380,21 @@ class Live(Exchange):
                 break
         if not self.over:
             self._pass(through, end)
+
+    def _long_event(self, data: bytes, ends: tuple[bytes, ...] = (b"\n\n", b"\r"), what: str = "an event") -> bytes:
+        """Return an event that was long before this came, and what follows it; nothing while it may have no end yet.
+
+        What came before is neither copied nor searched again.
+        """
+        self._long += data if self._long else self._rest + data
+        came = self._long[-len(data) - 1 :]
+        if not any(end in came for end in ends):
+            if len(self._long) > MAX_EVENT:
+                self._fail(self._cut(f"sent {what} without end"))
+            return b""
+        whole = bytes(self._long)
+        self._long.clear()
+        return whole
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Look at an event; what of it goes on is put into ``through``."""
