@@ -10,6 +10,7 @@ from intermodal.catalog.counting import CountingRule, FamilyRow
 from intermodal.catalog.nouns import (
     FREE,
     Catalog,
+    Effort,
     Endpoint,
     Evidence,
     Host,
@@ -18,7 +19,9 @@ from intermodal.catalog.nouns import (
     Speed,
     Strength,
     Task,
+    Thinking,
     Tooling,
+    Unasked,
 )
 from intermodal.content import Kind
 from intermodal.plans.machine import Machine
@@ -222,6 +225,22 @@ def plain() -> tuple[Endpoint, ...]:
     )
 
 
+def thinkers() -> tuple[Endpoint, ...]:
+    """One that thinks before it answers, and one that does where a request asks for it."""
+
+    def thinking(made: Endpoint, unasked: Unasked) -> Endpoint:
+        by: tuple[tuple[Effort, tuple[float, float, float]], ...] = (
+            ("low", (0.0, 200.0, 4096.0)), ("medium", (30.0, 700.0, 8192.0)), ("high", (80.0, 1600.0, 24576.0)),
+        )  # fmt: skip
+        found = Thinking(unasked=unasked, by=by, basis="assumed")
+        return msgspec.structs.replace(made, model=msgspec.structs.replace(made.model, thinking=found))
+
+    return (
+        thinking(hosted(ACME, "acme/muser", "large", (2.0, 8.0), max_output=100_000), "medium"),
+        thinking(hosted(ACME, "acme/quick", "medium", (0.5, 2.0), max_output=100_000), "none"),
+    )
+
+
 def twins() -> tuple[Endpoint, ...]:
     """Two models that are alike but for their names, and one of them at another host, too."""
     one, other = (hosted(PLAIN, f"plain/{name}", "large", (0.5, 1.5), context=32_000) for name in ("castor", "pollux"))
@@ -378,6 +397,7 @@ SLICES = {
     "desk": lambda: (*embedded(), *desk()),
     "all": lambda: (*embedded(), *acme(), *plain(), *desk()),
     "chat": lambda: (smollm2(), *desk(), *plain()),
+    "thinkers": lambda: (*embedded(), *thinkers()),
     "twins": lambda: (*embedded(), *twins()),
 }
 

@@ -11,6 +11,7 @@ all = true                           the frontier and every rejection too
 why_not = ["acme/sonata"]            appended, one answer each
 [policy]                             fields of Policy
 [sampling]                           fields of Sampling
+[settings]                           fields of Settings
 [machine]                            cores, memory and free in GiB, loaded
 [statistics]                         "endpoint|figure" = [low, mid, high]
 tools = 2                            so many tools go with it; tool_choice, parallel_tools as in Request
@@ -50,6 +51,7 @@ from intermodal.request import (
     Request,
     Sampling,
     ScoresOutput,
+    Settings,
     SpeechOutput,
     TextOutput,
     Tool,
@@ -152,6 +154,7 @@ def inputs_of(case: Mapping[str, Any]) -> Inputs:
         parallel_tools=case.get("parallel_tools", True),
         output=OUTPUTS[case.get("output", "text")],
         sampling=msgspec.convert(case.get("sampling", {}), Sampling),
+        settings=msgspec.convert(case.get("settings", {}), Settings),
         policy=msgspec.convert(case.get("policy", {}), Policy),
         previous_endpoint=case.get("previous", ""),
     )

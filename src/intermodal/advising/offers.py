@@ -17,6 +17,7 @@ import msgspec
 from intermodal.advising.question import Hardware
 from intermodal.catalog import hosted
 from intermodal.catalog.capabilities import over_all
+from intermodal.catalog.effort import UNASKED
 from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_host
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.nouns import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
@@ -139,7 +140,7 @@ def undominated(catalog: Catalog, as_of: str) -> Catalog:
     """The catalog without endpoints that the planner would never price: those that enough others of their class beat in
     every price and speed. It changes no plan, and asking several times over fewer is quicker."""
     known = index(catalog)
-    kept = {each.id for group in known.groups for each in known.band(group, as_of)}
+    kept = {each.id for group in known.groups for each in known.band(group, as_of, UNASKED)}
     return msgspec.structs.replace(catalog, endpoints=tuple(e for e in catalog.endpoints if e.id in kept))
 
 

@@ -34,6 +34,7 @@ from intermodal.catalog.nouns import (
 )
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.snapshot import Header, Row, Snapshot
+from intermodal.catalog.thinking import thinking_of
 from intermodal.content import Kind, Value
 from intermodal.request import Tier
 
@@ -97,6 +98,7 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
             context=row.context or row.window,
             max_output=_most(row, seen.output),
             strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in seen.tasks),
+            thinking=thinking_of(row.id, "reasoning" in row.can),
             evidence=said_by(header, row.facts_by or "models.dev"),
         )
     filled = msgspec.structs.replace(
@@ -107,7 +109,7 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
         context=own.context or row.context or row.window,
         max_output=own.max_output or _most(row, own.output or seen.output),
     )
-    return filled.model()
+    return msgspec.structs.replace(filled.model(), thinking=thinking_of(row.id, "reasoning" in row.can))
 
 
 def _most(row: Row, output: tuple[Made, ...]) -> int | None:

@@ -35,7 +35,7 @@ from intermodal.catalog.prices import Vector
 from intermodal.catalog.rows import HTTP, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
-from intermodal.catalog.untimed import UNTIMED
+from intermodal.catalog.untimed import speed_of
 
 # Protocols that run inside the process tree need something installed; the others need an address.
 _INSTALLABLE = ("llama", "whisper", "ocr", "e5", "piper")
@@ -253,7 +253,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     listed = hosted.prices_of(known, models.header) if known is not None and not served.says_price else None
     if listed is not None:
         price, later = listed.now, listed.later
-    speed = UNTIMED[host.zone]
+    speed = speed_of(model, host.zone)
     for timed in (row.speed, served.speed):
         speed = timed.speed(speed) if timed is not None else speed
     return Endpoint(

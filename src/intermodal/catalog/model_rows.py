@@ -10,6 +10,8 @@ import re
 from typing import Literal
 
 from intermodal.catalog.nouns import Adaptation, Data, Evidence, Made, Model, Objective, Strength, Task
+from intermodal.catalog.thinking import thinking_of
+from intermodal.catalog.untimed import UNSIZED
 from intermodal.content import Kind, Value
 from intermodal.request import TIERS, Tier
 
@@ -81,6 +83,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
             marks=self.marks,
             strength=self._strength(tasks),
             licence=self.licence,
+            thinking=thinking_of(self.id),
             evidence=Evidence(level="declared", source=self.source, checked=self.checked),
         )
 
@@ -141,7 +144,7 @@ def tier_by_size(parameters: float | None, active: float | None = None) -> tuple
     at most: what it knows grows with all of them, how well it thinks with those.
     """
     if parameters is None:
-        return "small", "its size is not known"
+        return "small", UNSIZED
     place = _place(parameters)
     if active is not None and active < parameters:
         return TIERS[min(place, _place(active) + 1)], f"{_words(parameters)}, {_words(active)} active"

@@ -144,6 +144,39 @@ FREE = Price(
 )  # fmt: skip
 
 
+# How hard a model may be told to think, in OpenAI's words, least first.
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+Unasked = Effort | Literal["unsaid"]  # unsaid: nobody says whether it thinks where nobody asks for it
+
+
+class Thinking(Value):
+    """How a model thinks before it answers. What it thinks is output: it is billed, waited for, and counts against
+    the limit of the answer at every host known here.
+
+    Attributes:
+        unasked: the effort where a request names none. always: it cannot be told not to think.
+        by: tokens by effort (low, mid, high). unsaid: the same where nobody says whether it thinks.
+        basis: where the tokens are from; ``evidence``: where ``unasked`` is from.
+    """
+
+    unasked: Unasked
+    always: bool = False
+    by: tuple[tuple[Effort, tuple[float, float, float]], ...] = ()
+    unsaid: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    basis: str = ""
+    evidence: Evidence = Evidence(level="declared")
+
+    def tokens(self, effort: Unasked) -> tuple[float, float, float]:
+        """Tokens at an effort, those of the nearest lower one where there is no row of it."""
+        if effort == "unsaid":
+            return self.unsaid
+        found = (0.0, 0.0, 0.0)
+        for name, tokens in self.by:
+            found = tokens if EFFORTS.index(name) <= EFFORTS.index(effort) else found
+        return found
+
+
 class Speed(Value):
     """How fast an endpoint is, as first known; statistics of real runs outrank it.
 
@@ -177,6 +210,7 @@ class Model(Value):
         image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
         drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
         marks: strings that its chat template writes, besides those of known families (``wire/template_marks.py``).
+        thinking: how it thinks before it answers, None where nobody says that it does.
     """
 
     id: str
@@ -198,6 +232,7 @@ class Model(Value):
     marks: tuple[str, ...] = ()
     strength: tuple[Strength, ...] = ()
     licence: str = ""
+    thinking: Thinking | None = None
     evidence: Evidence = Evidence(level="declared")
 
     @property

@@ -19,7 +19,7 @@ from intermodal.catalog.nouns import Endpoint, Host, Made, Price, Protocol
 from intermodal.catalog.rows import HostRow, zone_of
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Place, Row, Snapshot
-from intermodal.catalog.untimed import UNTIMED
+from intermodal.catalog.untimed import speed_of
 
 # Client libraries that models.dev names for a host that speaks a protocol of ours at its base URL.
 _PACKAGES: Mapping[str, Protocol] = {"@ai-sdk/openai-compatible": "openai", "@ai-sdk/anthropic": "anthropic"}
@@ -73,7 +73,6 @@ def offered(models: Snapshot, row: HostRow, named: frozenset[str]) -> tuple[Endp
 
 def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[Endpoint]:
     forced, prompted = _host(row, forced=True), _host(row, forced=False)
-    speed = row.speed.speed(UNTIMED["internet"]) if row.speed is not None else UNTIMED["internet"]
     for each in some:
         if not hosted.drivable(each, row.protocol) or any(fnmatchcase(each.name, pattern) for pattern in row.not_asked):
             continue
@@ -93,7 +92,7 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
             context=model.context,
             price=price,
             later=later,
-            speed=speed,
+            speed=speed_of(model, "internet") if row.speed is None else row.speed.speed(speed_of(model, "internet")),
             tools=hosted.tooling_of(each, models.header),
             doubts=hosted.doubts_of(each, own),
             evidence=model.evidence,

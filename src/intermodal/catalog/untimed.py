@@ -1,27 +1,39 @@
-"""How fast an endpoint is taken to be that nobody has timed, by where it is."""
+"""How fast an endpoint is taken to be that nobody has timed: by where it is, and hosted models by their size.
+
+No vendor publishes how fast its models write. Third parties measure it (Artificial Analysis, and tables made of it): of
+one host small models write two to four times as fast as its largest, and single ones differ from their class by a
+factor of two either way, which the ranges say. They are assumed, and said to be. Where not even a size is known the
+figure is a placeholder: said to be one, slower in the middle than every class, and no reason to choose an endpoint
+(``planner/score.py``).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Literal
 
-from intermodal.catalog.nouns import Speed
-from intermodal.quantity import between
-from intermodal.request import Zone
+from intermodal.catalog.nouns import Model, Speed
+from intermodal.quantity import Quantity, between
+from intermodal.request import Tier, Zone
 
 _Range = tuple[float, float, float]  # low, mid, high
+Class = Literal["mini", "mid", "large"]
 
+UNSIZED = "its size is not known"
 # What is assumed of a host nobody has timed. Real runs replace it after a few calls.
-_UNTIMED = "nobody timed it yet"
+PLACEHOLDER = "a placeholder, nobody timed it"
+_ASSUMED = "assumed: "
 
 
-def _untimed(overhead: _Range, prompt: _Range, decode: _Range) -> Speed:
+def _untimed(overhead: _Range, prompt: _Range, decode: _Range, basis: str = PLACEHOLDER) -> Speed:
     return Speed(
-        overhead=between(*overhead, _UNTIMED),
-        prompt=between(*prompt, _UNTIMED),
-        decode=between(*decode, _UNTIMED),
-        realtime_factor=between(0.01, 0.1, 0.6, _UNTIMED),
-        megapixel=between(0.1, 0.5, 4.0, _UNTIMED),
-        page=between(0.3, 1.5, 8.0, _UNTIMED),
+        overhead=between(*overhead, basis),
+        prompt=between(*prompt, basis),
+        decode=between(*decode, basis),
+        realtime_factor=between(0.01, 0.1, 0.6, PLACEHOLDER),
+        megapixel=between(0.1, 0.5, 4.0, PLACEHOLDER),
+        page=between(0.3, 1.5, 8.0, PLACEHOLDER),
     )
 
 
@@ -30,5 +42,44 @@ UNTIMED: Mapping[Zone, Speed] = {
     "process": _untimed((0.0, 0.0, 0.05), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),
     "machine": _untimed((0.0, 0.02, 0.2), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),
     "network": _untimed((0.01, 0.1, 0.6), (100.0, 1000.0, 8000.0), (10.0, 40.0, 200.0)),
-    "internet": _untimed((0.3, 0.9, 4.0), (500.0, 3000.0, 20000.0), (20.0, 60.0, 250.0)),
+    "internet": _untimed((0.3, 1.4, 5.0), (500.0, 2500.0, 20000.0), (15.0, 40.0, 250.0)),
 }
+# Seconds before the first token, tokens read and written a second.
+_CLASSES: Mapping[Class, Speed] = {
+    "mini": _untimed((0.2, 0.6, 2.5), (1000.0, 5000.0, 20000.0), (50.0, 140.0, 350.0), f"{_ASSUMED}class mini"),
+    "mid": _untimed((0.3, 0.8, 3.0), (700.0, 3500.0, 20000.0), (35.0, 85.0, 200.0), f"{_ASSUMED}class mid"),
+    "large": _untimed((0.4, 1.2, 5.0), (500.0, 2500.0, 15000.0), (18.0, 55.0, 140.0), f"{_ASSUMED}class large"),
+}
+# What vendors call the small ones of a line.
+_SMALL = re.compile(r"(?<![a-z])(nano|mini|flash|lite|haiku|small|tiny|instant|turbo|fast|micro|luna|spark)(?![a-z])")
+_MOST_OF: tuple[tuple[float, Class], ...] = ((20e9, "mini"), (80e9, "mid"))  # parameters that work on a token
+_BY_LINE: Mapping[Tier, Class] = {
+    "tiny": "mini", "small": "mini", "medium": "mini", "large": "mid", "frontier": "large",
+}  # fmt: skip
+
+
+def speed_of(model: Model, zone: Zone) -> Speed:
+    """What an endpoint's speed is taken for by the size of its model, on the internet, and by its place elsewhere."""
+    if zone != "internet" or model.output[:1] != ("text",) or "text-generation" not in model.tasks:
+        return UNTIMED[zone]
+    size = class_of(model)
+    return UNTIMED[zone] if size is None else _CLASSES[size]
+
+
+def class_of(model: Model) -> Class | None:
+    """How large a model is for its speed: by the parameters that work on a token, what its vendor calls it, or the
+    vendor's line it is of. None where nothing says."""
+    works = model.active or model.parameters
+    if works:
+        return next((size for most, size in _MOST_OF if works <= most), "large")
+    if _SMALL.search(model.id.partition("/")[2]):
+        return "mini"
+    strength = next((each for each in model.strength if each.task == "text-generation"), None)
+    if strength is None or strength.evidence.source == UNSIZED:
+        return None
+    return _BY_LINE[strength.tier]
+
+
+def is_guess(quantity: Quantity) -> bool:
+    """Nobody stated or timed it: it is a class's, or a placeholder."""
+    return quantity.mid <= 0 or quantity.basis == PLACEHOLDER or quantity.basis.startswith(_ASSUMED)

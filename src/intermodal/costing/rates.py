@@ -12,9 +12,11 @@ import math
 from msgspec import Struct
 from msgspec.structs import replace
 
+from intermodal.catalog.effort import UNASKED, Asked, effort_at, reached, tokens_at
 from intermodal.catalog.nouns import Endpoint, Price
+from intermodal.catalog.untimed import PLACEHOLDER
 from intermodal.costing.counts import Counts, counts
-from intermodal.costing.levels import Levels
+from intermodal.costing.levels import ZEROS, Levels
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
@@ -24,13 +26,13 @@ HERE = ("process", "machine")
 
 _NOT_MEASURED = "not measured here"
 _ELSEWHERE: dict[str, Quantity] = {  # hosted models as a whole, when nothing is known of this one
-    "overhead": between(0.2, 0.8, 3.0, _NOT_MEASURED),
-    "prompt": between(500.0, 3_000.0, 20_000.0, _NOT_MEASURED),
-    "decode": between(15.0, 60.0, 250.0, _NOT_MEASURED),
-    "realtime_factor": between(0.005, 0.04, 0.3, _NOT_MEASURED),
-    "megapixel": between(0.1, 0.7, 3.0, _NOT_MEASURED),
-    "page": between(0.2, 1.5, 6.0, _NOT_MEASURED),
-    "picture": between(2.0, 12.0, 60.0, _NOT_MEASURED),
+    "overhead": between(0.2, 0.8, 3.0, PLACEHOLDER),
+    "prompt": between(500.0, 3_000.0, 20_000.0, PLACEHOLDER),
+    "decode": between(15.0, 60.0, 250.0, PLACEHOLDER),
+    "realtime_factor": between(0.005, 0.04, 0.3, PLACEHOLDER),
+    "megapixel": between(0.1, 0.7, 3.0, PLACEHOLDER),
+    "page": between(0.2, 1.5, 6.0, PLACEHOLDER),
+    "picture": between(2.0, 12.0, 60.0, PLACEHOLDER),
 }
 _HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
     "overhead": between(0.0, 0.05, 0.3, _NOT_MEASURED),
@@ -60,6 +62,8 @@ class Rates(Struct, frozen=True, gc=False):
     context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
     counts: how its server counts what goes in, None where it was not seen to.
     steps: the rates of requests of more input tokens than so many, fewest first.
+    thought: tokens it thinks for before an answer, at the effort that was asked for; ``room``: those that its limit
+    leaves room for. timed_by: where the speeds of ``TIMED`` are from, in their order.
     """
 
     text: float
@@ -87,6 +91,13 @@ class Rates(Struct, frozen=True, gc=False):
     memory: Levels
     counts: Counts | None = None
     steps: tuple[tuple[float, Rates], ...] = ()
+    thought: Levels = ZEROS
+    room: float = 0.0
+    timed_by: tuple[str, ...] = ()
+
+    def basis_of(self, figure: str) -> str:
+        """Where a speed is from; "" where nobody kept it."""
+        return self.timed_by[TIMED.index(figure)] if self.timed_by else ""
 
     def of_request(self, tokens: float) -> Rates:
         """The rates of a request of so many input tokens."""
@@ -96,23 +107,67 @@ class Rates(Struct, frozen=True, gc=False):
         return found
 
 
-def rates(endpoint: Endpoint, statistics: Statistics, as_of: str) -> Rates:
-    """Resolve an endpoint's price of that day and its speeds."""
+TIMED = ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
+
+
+def rates(endpoint: Endpoint, statistics: Statistics, as_of: str, asked: Asked = UNASKED) -> Rates:
+    """Resolve an endpoint's price of that day, its speeds, and how long it thinks when so much is ``asked``."""
     price = endpoint.price_on(as_of)
-    base = _rates(endpoint, price, statistics, as_of)
+    base = _rates(endpoint, price, statistics, as_of, asked)
     if not price.above:
         return base
     return replace(
-        base, steps=tuple((float(most), _rates(endpoint, dearer, statistics, as_of)) for most, dearer in price.above)
+        base,
+        steps=tuple((float(most), _rates(endpoint, dearer, statistics, as_of, asked)) for most, dearer in price.above),
     )
 
 
-def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str) -> Rates:
+def thinking_figure(name: str, effort: str) -> str:
+    """The name of a figure that was learned of answers at an effort; plain where none was asked for.
+
+    >>> thinking_figure("reasoning_tokens", "low"), thinking_figure("reasoning_tokens", "")
+    ('reasoning_tokens@low', 'reasoning_tokens')
+    """
+    return f"{name}@{effort}" if effort else name
+
+
+def thought(endpoint: Endpoint, statistics: Statistics, asked: Asked) -> tuple[Quantity, float]:
+    """Tokens that an endpoint thinks for before it answers, and those that a limit leaves room for: what is assumed of
+    its model, or what was seen here, with the room of either."""
+    thinking, told = endpoint.model.thinking, reached(asked, endpoint.host)
+    seen = statistics.get(endpoint.id, thinking_figure("reasoning_tokens", learned_at(told)))
+    if thinking is None and seen is None:
+        most = float(told.budget)
+        return (between(0.0, most / 4, most, "within the budget that was asked for") if most else Quantity()), most
+    if thinking is None:
+        assert seen is not None
+        return seen, max(float(told.budget), _ROOMIER * seen.high)
+    low, mid, high = tokens_at(thinking, told)
+    if not high:
+        return Quantity(), 0.0
+    if seen is not None:
+        return seen, max(high, _ROOMIER * seen.high)
+    effort = effort_at(thinking, told)
+    if effort == "unsaid":
+        words = "it can think, and nobody says whether it does unasked"
+    else:
+        words = f"{effort} effort{'' if told != UNASKED else ', which is its default'}"
+    return between(low, mid, high, f"{thinking.basis} for {words}" if effort != "unsaid" else words), high
+
+
+_ROOMIER = 2.0  # times what eight of ten runs thought for
+
+
+def learned_at(told: Asked) -> str:
+    """Under which word an answer at this effort is learned: "" where none was asked for."""
+    return told.effort or {"off": "none", "on": "on", "": ""}[told.switch] or (f"{told.budget}" if told.budget else "")
+
+
+def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str, asked: Asked) -> Rates:
     text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, price, as_of)
-    overhead, load, prompt, decode, hear, see, leaf, draw = (
-        _speed(endpoint, figure, statistics)
-        for figure in ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
-    )
+    speeds = [_speed(endpoint, figure, statistics) for figure in TIMED]
+    overhead, load, prompt, decode, hear, see, leaf, draw = speeds
+    thinks, room = thought(endpoint, statistics, asked)
     return Rates(
         text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
         drawn=drawn, picture=picture, request=request,
@@ -122,6 +177,7 @@ def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str)
         context=float(endpoint.context or endpoint.model.context or UNKNOWN_CONTEXT),
         most_out=float(endpoint.model.max_output) if endpoint.model.max_output else math.inf,
         memory=_of(endpoint.memory), counts=counts(endpoint.id, statistics),
+        thought=_of(thinks), room=room, timed_by=tuple(speed.basis for speed in speeds),
     )  # fmt: skip
 
 
@@ -246,6 +302,8 @@ def ideal(many: list[Rates]) -> Rates:
         draw=_least([one.draw for one in many]),
         context=max(one.context for one in many),
         most_out=max(one.most_out for one in many),
+        thought=_least([one.thought for one in many]),
+        room=min(one.room for one in many),
         memory=_least([one.memory for one in many]),
     )
 
@@ -265,5 +323,5 @@ def dimensions(one: Rates) -> tuple[float, ...]:
         one.drawn, one.picture, one.request,
         *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],
         *one.hear[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.draw[1:],
-        *one.memory[1:], -one.context, -one.most_out,
+        *one.memory[1:], -one.context, -one.most_out, *one.thought[1:], one.room,
     )  # fmt: skip

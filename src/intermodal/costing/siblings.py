@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.catalog.untimed import UNTIMED
+from intermodal.catalog.untimed import is_guess
 from intermodal.costing.answers import LENGTH, MEAN
 from intermodal.costing.counts import FACTORS, FRAMING
 from intermodal.costing.rates import HERE, usual
@@ -20,7 +20,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
 
 SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
-_OWN = ("reasoning_factor", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",
+_OWN = ("reasoning_tokens", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",
         "reading_factor", *FACTORS, *FRAMING)  # fmt: skip
 _WIDER = 1.5  # how much farther the ends of a model's own figure are where it was not seen
 
@@ -53,7 +53,7 @@ def _figures(
     for other in known:
         near = _place(other) == _place(endpoint)
         for figure, quantity in measured[other.id].items():
-            own = figure in _OWN or figure.startswith((f"{LENGTH}_", f"{MEAN}_"))
+            own = figure in _OWN or figure.startswith((f"{LENGTH}_", f"{MEAN}_", "reasoning_tokens@"))
             if own or (near and figure in SPEEDS and _is_guessed(endpoint, figure)):
                 seen.setdefault(figure, []).append((quantity, other.id))
     return {figure: _wider(endpoint, figure, *_middle(values)) for figure, values in sorted(seen.items())}
@@ -65,8 +65,7 @@ def _place(endpoint: Endpoint) -> str:
 
 def _is_guessed(endpoint: Endpoint, figure: str) -> bool:
     """The catalog has no speed of this very endpoint."""
-    stated: Quantity = getattr(endpoint.speed, figure)
-    return stated.mid <= 0 or stated == getattr(UNTIMED[endpoint.host.zone], figure)
+    return is_guess(getattr(endpoint.speed, figure))
 
 
 def _middle(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:

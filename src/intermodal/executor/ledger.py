@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from intermodal.catalog.effort import UNASKED, Asked, reached
 from intermodal.catalog.nouns import Endpoint
+from intermodal.costing.rates import learned_at, thinking_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
 from intermodal.executor.measured import range_of
 from intermodal.plans.step import Call
@@ -56,6 +58,7 @@ class Ledger:
     def __init__(self, store: Store, run: str, max_cost: float, allowance: Allowance | None = None) -> None:
         self.run = run
         self.answer = "other"  # kind of answer that was asked for: ``costing/answers.py``
+        self.effort = UNASKED  # at which it is to be thought about
         self.max_cost = max_cost
         self.spent = 0.0
         self.reserved = 0.0
@@ -84,7 +87,7 @@ class Ledger:
                 todo="raise --max-cost, or choose a cheaper route",
                 step=step.id,
             )
-        row = reservation(step, endpoint, self.answer, run=self.run, work=work)
+        row = reservation(step, endpoint, self.answer, run=self.run, work=work, asked=self.effort)
         self.reserved += high
         self._under_way += 1
         entry = Entry(self, self._store, row, high)
@@ -126,8 +129,11 @@ class Ledger:
             self._allowance.expose(self.spent + self.reserved, taken=self._taken or self._under_way > 0)
 
 
-def reservation(step: Call, endpoint: Endpoint, answer: str, *, run: str, work: Work) -> Reservation:
-    """The row of an attempt at a step, before it is made. ``answer``: the kind of answer that was asked for."""
+def reservation(
+    step: Call, endpoint: Endpoint, answer: str, *, run: str, work: Work, asked: Asked = UNASKED
+) -> Reservation:
+    """The row of an attempt at a step, before it is made. ``answer``: the kind of answer that was asked for, at the
+    effort that is ``asked``."""
     estimate = step.estimate
     high = estimate.cost.high if estimate.cost.known else 0.0
     return Reservation(
@@ -135,7 +141,7 @@ def reservation(step: Call, endpoint: Endpoint, answer: str, *, run: str, work: 
         input_tokens=_mid(estimate.input_tokens), output_tokens=_mid(estimate.output_tokens),
         cost=_mid(estimate.cost), seconds=_mid(estimate.seconds), load_seconds=_mid(estimate.load_seconds),
         cost_high=high if math.isfinite(high) else 0.0, work=work,
-        output=answer if step.op == "generate" else "",
+        output=thinking_figure(answer, learned_at(reached(asked, endpoint.host))) if step.op == "generate" else "",
         input_range=range_of(estimate.input_tokens), output_range=range_of(estimate.output_tokens),
         seconds_range=range_of(estimate.seconds),
     )  # fmt: skip

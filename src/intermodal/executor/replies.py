@@ -273,14 +273,18 @@ async def _remark(course: Course, done: Done, step: Call, limit: int | None, *, 
         await course.shop.emit(Note(text=overrun(step.endpoint, limit), step=step.id, warns=True))
         return
     tokens = done.actual.usage.output_tokens or limit
-    for remark in ending(made.finish_reason, made.text, tokens, called=bool(made.said)):
+    thought = done.actual.usage.reasoning_tokens
+    for remark in ending(made.finish_reason, made.text, tokens, called=bool(made.said), thought=thought):
         await course.shop.emit(Note(text=remark, step=step.id, warns=True))
     if looped:
         await course.shop.emit(Note(text=check.REPEATS, step=step.id, warns=True))
 
 
-def ending(reason: str, text: str, tokens: int | None, *, called: bool) -> list[str]:
-    """What is to be said of how an answer ended. ``tokens``: that were made, or were allowed; ``called``: tools."""
+def ending(reason: str, text: str, tokens: int | None, *, called: bool, thought: int | None = None) -> list[str]:
+    """What is to be said of how an answer ended. ``tokens``: that were made, or were allowed; ``called``: tools;
+    ``thought``: tokens of them that were."""
+    if reason == "length" and thought and not text.strip() and not called:
+        return [f"the answer ended without a word: {thought} tokens went into thought; allow more with --max-tokens"]
     if reason == "length":
         what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
         return [f"{what}; allow more with --max-tokens"]

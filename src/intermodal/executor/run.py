@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from intermodal import errors
+from intermodal.catalog.effort import asked_of
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part
 from intermodal.costing import answers
@@ -84,6 +85,7 @@ class Trip:
         deadline = request.policy.deadline
         self._ledger = Ledger(world.store, self._id, request.policy.max_cost, allowance)
         self._ledger.answer = answers.kind_of_request(request)
+        self._ledger.effort = asked_of(request.settings)
         self._caller = Caller(
             world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,
             self._started,

@@ -16,6 +16,7 @@ from weakref import ref
 import msgspec
 from msgspec.structs import replace
 
+from intermodal.catalog.effort import asked_of
 from intermodal.catalog.nouns import Catalog
 from intermodal.client import plan_from
 from intermodal.content import BytesSource, Image, Opaque, Reasoning, Text, ToolCall, ToolResult
@@ -113,7 +114,7 @@ def _shape(inputs: Inputs) -> bytes | None:
     shape = _encode((
         said, kind_of(question), needs, request.policy, request.output, request.sampling, request.tools,
         request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,
-        inputs.statistics.epoch, inputs.as_of, inputs.facts.tools, inputs.facts.schema,
+        inputs.statistics.epoch, inputs.as_of, inputs.facts.tools, inputs.facts.schema, asked_of(request.settings),
     ))  # fmt: skip
     return blake2b(shape, digest_size=16).digest()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+from intermodal.catalog.effort import reached
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.answers import Length, expected
 from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, levels
 from intermodal.costing.price import as_heard, hearing_price, speaking_price, token_price
-from intermodal.costing.rates import Rates
+from intermodal.costing.rates import Rates, learned_at, thinking_figure
 from intermodal.costing.speed import generate_seconds, hear_seconds, speak_seconds
 from intermodal.costing.tokens import (
     CHARS_OF_TOKEN,
@@ -24,8 +25,8 @@ from intermodal.planner.pieces import at_each
 from intermodal.planner.speech import speaks
 
 
-def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
-    """Output tokens under a cap. Reservations use the cap, ranking the mid."""
+def answer(case: Case, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> Levels:
+    """Output tokens under a cap, what is thought before them included. Reservations use the cap, ranking the mid."""
     job = case.job
     if job in ("embed", "speak"):
         return ZEROS
@@ -37,11 +38,11 @@ def answer(case: Case, endpoint: Endpoint, cap: float, sound: Levels) -> Levels:
         return levels(
             speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
         )
-    low, mid, _ = length(case, endpoint)
+    low, mid, _ = length(case, endpoint, rates)
     return (min(low, cap), min(mid, cap), cap)
 
 
-def paid(case: Case, endpoint: Endpoint, out: Levels) -> float:
+def paid(case: Case, endpoint: Endpoint, rates: Rates, out: Levels) -> float:
     """Output tokens that money is planned with: the average of such answers where ``out`` has the middle one.
 
     The price of many answers is that of their average, and a few long ones are most of it; how long one takes is
@@ -49,30 +50,38 @@ def paid(case: Case, endpoint: Endpoint, out: Levels) -> float:
     """
     if case.job != "generate":
         return out[MID]
-    return max(out[MID], min(length(case, endpoint).mean, out[HIGH]))
+    return max(out[MID], min(length(case, endpoint, rates).mean, out[HIGH]))
 
 
-def length(case: Case, endpoint: Endpoint) -> Length:
-    """Tokens of an answer to such a question, what is thought before it among them."""
-    if endpoint.id not in case.informed:
-        return case.typical_answer
-    found = expected(case.statistics, endpoint.id, case.answer_kind) or case.typical_answer
-    thinks = case.statistics.get(endpoint.id, "reasoning_factor")
-    if thinks is None:  # what it thinks before it speaks is paid and waited for too
+def length(case: Case, endpoint: Endpoint, rates: Rates) -> Length:
+    """Tokens of an answer to such a question, what is thought before it among them.
+
+    Where answers were seen and no host reported what was thought, it is among what was seen.
+    """
+    found = expected(case.statistics, endpoint.id, case.answer_kind) if endpoint.id in case.informed else None
+    if found is not None and not reports_thought(case, endpoint):
         return found
-    return Length(found.low * thinks.low, found.mid * thinks.mid, found.mean * thinks.mid)
+    low, mid, _ = rates.thought
+    usual = found or case.typical_answer
+    return Length(usual.low + low, usual.mid + mid, usual.mean + mid)
+
+
+def reports_thought(case: Case, endpoint: Endpoint) -> bool:
+    """Whether it was seen to report what it thought, at the effort that is asked for."""
+    name = thinking_figure("reasoning_tokens", learned_at(reached(case.effort, endpoint.host)))
+    return case.statistics.get(endpoint.id, name) is not None
 
 
 def usual_answer(case: Case, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> Levels:
     """Output tokens as ranking counts them: a limit of the endpoint or of the request makes an answer cheaper, and a
     context that is nearly full does not, for it only cuts the answer off."""
-    return answer(case, endpoint, max(cap, min(answer_wanted(case), rates.most_out)), sound)
+    return answer(case, endpoint, rates, max(cap, min(answer_wanted(case, rates), rates.most_out)), sound)
 
 
 def middle_call(case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels) -> tuple[float, float]:
     """USD and seconds of the call that answers as both are expected: of the average answer, and of the middle one."""
     money, seconds = last_call(case, rates, MID, needs, out[MID])
-    average = paid(case, endpoint, out)
+    average = paid(case, endpoint, rates, out)
     return (money if average == out[MID] else last_call(case, rates, MID, needs, average)[0]), seconds
 
 

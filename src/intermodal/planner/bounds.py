@@ -34,8 +34,7 @@ def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
     if case.job == "draw":
         return (0.0, 0.0, 0.0, 0.0)  # priced by the picture: every class is looked at, they are few
     read = rates.read_in[MID] * time
-    out = min(case.ranked_answer, rates.most_out)
-    paid = min(case.paid_answer, rates.most_out)
+    out, paid = (_tokens(case, rates, words) for words in (case.ranked_answer, case.paid_answer))
     cost = rates.request + (paid * rates.out if paid else 0.0)
     base = dear(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time
     text, image, audio = (dear(price) * money + read for price in (rates.text, rates.image, rates.audio))
@@ -45,12 +44,17 @@ def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
     return (base, text * counts.middle("text"), image * counts.middle("image"), audio * counts.middle("audio"))
 
 
+def _tokens(case: Case, rates: Rates, words: float) -> float:
+    """Output tokens of an answer of so many words' worth, what is thought before it included."""
+    return min(words + rates.thought[MID], case.stated, rates.most_out) if words else 0.0
+
+
 def known_coefficients(case: Case, row: Row, weighed: Weights, group: Group | None = None) -> list[Coefficients]:
     """Coefficients of the ideal of each class of a row, or of each member of one class's band.
 
     They do not depend on the request's sizes, so they are kept.
     """
-    key = (weighed, case.ranked_answer, case.paid_answer, -1 if group is None else group.number)
+    key = (weighed, case.ranked_answer, case.paid_answer, case.stated, -1 if group is None else group.number)
     found = row.coefficients.get(key)
     if found is None:
         if len(row.coefficients) > 1024:
@@ -58,14 +62,16 @@ def known_coefficients(case: Case, row: Row, weighed: Weights, group: Group | No
         if group is None:
             some = row.ideals
         else:
-            some = [case.index.rates(e, case.as_of) for e in case.index.band(group, case.as_of)]
+            some = [
+                case.index.rates(e, case.as_of, case.effort) for e in case.index.band(group, case.as_of, case.effort)
+            ]
         found = row.coefficients[key] = [coefficients(case, each, weighed) for each in some]
     return found
 
 
 def least_coefficients(case: Case, row: Row, weighed: Weights) -> list[Coefficients]:
     """The least of every coefficient over a row's classes, as a list of one."""
-    key = (weighed, case.ranked_answer, case.paid_answer, None)
+    key = (weighed, case.ranked_answer, case.paid_answer, case.stated, None)
     found = row.coefficients.get(key)
     if found is None:
         base, text, image, audio = zip(*known_coefficients(case, row, weighed), strict=True)

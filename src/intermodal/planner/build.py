@@ -17,7 +17,7 @@ from intermodal.content import Kind
 from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, quantity
 from intermodal.costing.memory import peak
 from intermodal.costing.native import Book
-from intermodal.costing.rates import HERE
+from intermodal.costing.rates import HERE, thought
 from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN
 from intermodal.planner.answering import aloud, answer, asked_again, last_call, middle_call, repair_call
@@ -31,7 +31,7 @@ from intermodal.planner.demand import again_tokens
 from intermodal.planner.drawing import params_of, title_of
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
-from intermodal.planner.routes import Route
+from intermodal.planner.routes import Route, figure_of
 from intermodal.planner.sends import answer_sent, sends_of
 from intermodal.planner.speech import load, needed, speaks
 from intermodal.planner.speech import memory as voice_memory
@@ -41,8 +41,9 @@ from intermodal.planner.verdict import name_of
 from intermodal.planner.way import TASK_OF, Conversions, Params
 from intermodal.planner.words import counted_by, strength, summary, tools_counted
 from intermodal.plans.plan import Candidate, Taken
-from intermodal.plans.step import Call, Check, Estimate
-from intermodal.quantity import Quantity
+from intermodal.plans.statistics import Statistics
+from intermodal.plans.step import SPEED, Call, Check, Estimate
+from intermodal.quantity import Quantity, between
 from intermodal.request import SpeechOutput, TranscriptOutput
 
 TITLES: dict[str, str] = {
@@ -207,12 +208,30 @@ class Builder:
         return Estimate(
             input_tokens=self._tokens_in(route),
             output_tokens=quantity(out, "output kind and limit", 0),
+            thought_tokens=self._thought(route, out),
             cost=quantity(cost, self._cost_basis(route), 8),
-            seconds=quantity(seconds, "speed", 3),
+            seconds=quantity(seconds, self._timed_by(route), 3),
             load_seconds=quantity(rates.load, "cold start", 3) if self._is_cold(route) else Quantity(),
             memory=quantity(rates.memory, "resident when loaded", 0) if here else Quantity(),
             text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
         )
+
+    def _thought(self, route: Route, out: Levels) -> Quantity:
+        """Of the output, what is thought before it."""
+        case, endpoint = self.case, route.endpoint
+        if case.job != "generate" or not route.rates.thought[HIGH]:
+            return Quantity()
+        statistics = case.statistics if endpoint.id in case.informed else Statistics()
+        found, _ = thought(endpoint, statistics, case.effort)
+        most = out[HIGH]
+        low, mid, high = (float(round(min(value, most))) for value in (found.low, found.mid, found.high))
+        return between(low, mid, high, found.basis)
+
+    def _timed_by(self, route: Route) -> str:
+        """Where the seconds are from; of a host's, EXPLAIN says it."""
+        if route.endpoint.host.zone in HERE:
+            return SPEED
+        return route.rates.basis_of(figure_of(self.case.job)) or SPEED
 
     def _tokens_in(self, route: Route) -> Quantity:
         heard = self.case.job == "transcribe"
@@ -228,7 +247,7 @@ class Builder:
         """Output tokens, cost and seconds of the last call, worked out once per route."""
         found = self._numbers.get(route)
         if found is None:
-            out = answer(self.case, route.endpoint, route.numbers.cap, route.demand.sound)
+            out = answer(self.case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
             cost, seconds = _levels_of(self.case, route, out)
             retry_cost, retry_seconds = self._retry(route, out)
             cost, seconds = plus(cost, (0.0, 0.0, retry_cost)), plus(seconds, (0.0, 0.0, retry_seconds))
@@ -284,7 +303,7 @@ class Builder:
         case = self.case
         if case.job == "transcribe":
             return (check_of_transcript(case, last, route.endpoint, self._others),)
-        out = answer(case, route.endpoint, route.numbers.cap, ZEROS)
+        out = answer(case, route.endpoint, route.rates, route.numbers.cap, ZEROS)
         shared = bool(route.demand.again) and case.policy.evidence == "retry"
         evident = (check_of_evidence(last, *self._retry(route, out), shared=shared),) if route.demand.evident else ()
         if not route.demand.again:

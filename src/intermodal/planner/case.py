@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from intermodal.catalog.effort import Asked, asked_of
 from intermodal.catalog.forcing import By, closable, reached_by
 from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Catalog, Endpoint
@@ -68,8 +69,10 @@ class Case(Struct):
         closable: an answer that is forced into a schema can be everywhere where hosts are (``catalog/forcing.py``).
         answer_kind: what the question asks for (costing/answers.py), "json" with a schema.
         typical_answer: tokens of an answer where nothing was learned.
-        ranked_answer: tokens of the answer whose seconds ranking counts, before any endpoint's own limits.
+        ranked_answer: tokens of the answer whose seconds ranking counts, before what a model thinks and any limits.
             paid_answer: those whose price it counts.
+        stated: tokens that the request allows an answer to have, infinite where it does not say.
+        effort: what it says of how hard a model is to think.
         labels: tokens of the labels to score, each as a sentence.
         voice: who speaks an answer that was made in words; chosen before the search, None where nobody is needed.
         vocabularies: tokenizers that counted something of this request, or its tools.
@@ -113,6 +116,8 @@ class Case(Struct):
     answer_kind: str
     ranked_answer: float
     paid_answer: float
+    stated: float
+    effort: Asked
     vocabularies: frozenset[str]
     text_cache: dict[str, Levels]
     framings: dict[tuple[str, str, str], Levels]
@@ -147,10 +152,10 @@ class Case(Struct):
     def rates(self, endpoint: Endpoint) -> Rates:
         """Rates of an endpoint, what its earlier runs took included."""
         if endpoint.id not in self.informed:
-            return self.index.rates(endpoint, self.as_of)
+            return self.index.rates(endpoint, self.as_of, self.effort)
         found = self.rates_cache.get(endpoint.id)
         if found is None:
-            found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of)
+            found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of, self.effort)
         return found
 
     def book(self, group: Group) -> Book:
@@ -249,8 +254,10 @@ def make_case(
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, evident=bool(schema) and policy.evidence != "off" and bool(files or media),
         closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),
-        typical_answer=usual, answer_kind=kind, ranked_answer=_ranked_answer(request, job, usual.mid),
-        paid_answer=_ranked_answer(request, job, usual.mean),
+        typical_answer=usual, answer_kind=kind, ranked_answer=usual.mid if job == "generate" else 0.0,
+        paid_answer=usual.mean if job == "generate" else 0.0,
+        stated=math.inf if request.sampling.max_tokens is None else float(request.sampling.max_tokens),
+        effort=asked_of(request.settings),
         vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,
@@ -270,13 +277,6 @@ def _counted_beside(facts: Facts) -> frozenset[str]:
 
 def _label_tokens(output: Output) -> float:
     return sum(6 + len(label) / 4 for label in output.labels) if isinstance(output, ScoresOutput) else 0.0
-
-
-def _ranked_answer(request: Request, job: Job, typical: float) -> float:
-    stated = request.sampling.max_tokens
-    if job != "generate":
-        return 0.0
-    return typical if stated is None else min(typical, float(stated))
 
 
 def _special(known: Index, ids: frozenset[str]) -> dict[int, set[str]]:
@@ -401,7 +401,7 @@ def digest(case: Case) -> str:
     """SHA-256 over everything the plan depends on. Media count by their own digest, so no bytes are read again."""
     request = case.request
     head = (
-        INPUTS_VERSION, request.output, request.sampling, request.previous_endpoint,
+        INPUTS_VERSION, request.output, request.sampling, *_effort(case), request.previous_endpoint,
         # Free memory moves by itself; where it changes the plan, the plan shows it.
         msgspec.structs.replace(case.machine, free=0),
         case.statistics.epoch, case.as_of, case.index.digest,
@@ -417,6 +417,11 @@ def digest(case: Case) -> str:
     if request.tools:
         hashed.update(_ENCODER.encode((request.tools, request.tool_choice, request.parallel_tools)))
     return hashed.hexdigest()[:12]
+
+
+def _effort(case: Case) -> tuple[Asked, ...]:
+    """What the plan depends on of a request's settings; nothing where they say nothing of it."""
+    return (case.effort,) if any(case.effort) else ()
 
 
 def _said(request: Request) -> Iterator[tuple[str, object]]:

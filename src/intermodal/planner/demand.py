@@ -125,7 +125,7 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
 
 def again_tokens(case: Case) -> float:
     """Input tokens of asking once more, beside those of the first time: the answer, and what is wrong with it."""
-    return answer_wanted(case) + REPAIR[HIGH]
+    return answer_words(case) + REPAIR[HIGH]
 
 
 def held_tokens(case: Case, endpoint: str, needs: Demand) -> float:
@@ -166,10 +166,24 @@ def tier_of(case: Case, group: Group, needs: Demand | Assignment) -> int:
     return group.tier(task_of(case, needs))
 
 
-def answer_wanted(case: Case) -> float:
-    """Room for the answer when the context leaves it."""
+def answer_words(case: Case) -> float:
+    """Room for the words of an answer when the context leaves it."""
     stated = case.request.sampling.max_tokens
     return float(DEFAULT_ANSWER[case.output] if stated is None else stated)
+
+
+def answer_wanted(case: Case, rates: Rates) -> float:
+    """The limit of an answer when the context leaves it. What a model thinks counts against it at every host, so a
+    limit that nobody stated leaves room for that, too."""
+    return answer_words(case) + (rates.room if case.stated == math.inf else 0.0)
+
+
+def answer_least(case: Case, rates: Rates) -> float:
+    """The lowest limit that is sent where money, time or a context leave no room for more: what is usually thought and
+    then the usual words; where nobody has room for that, the least of either."""
+    if case.tight:
+        return SMALLEST_ANSWER[case.output] + rates.thought[LOW]
+    return DEFAULT_ANSWER[case.output] + rates.thought[MID]
 
 
 def answer_cap(case: Case, rates: Rates, tokens_high: float) -> float:
@@ -180,11 +194,11 @@ def answer_cap(case: Case, rates: Rates, tokens_high: float) -> float:
     """
     if case.job != "generate":
         return 0.0
-    wanted = min(answer_wanted(case), rates.most_out)
+    wanted = min(answer_wanted(case, rates), rates.most_out)
     if case.request.sampling.max_tokens is not None and not case.tight:
         return wanted
     room = rates.context - tokens_high
     if room >= wanted:
         return wanted
-    smallest = min(wanted, float(SMALLEST_ANSWER[case.output]))
+    smallest = min(wanted, SMALLEST_ANSWER[case.output] + rates.thought[LOW])
     return smallest if room < smallest else float(math.floor(room))

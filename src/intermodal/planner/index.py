@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from intermodal.catalog.counting import Families, Sheet
 from intermodal.catalog.drawing import picture_words
+from intermodal.catalog.effort import Asked
 from intermodal.catalog.nouns import Catalog, Endpoint, Task
 from intermodal.catalog.sheets import sheet_of
 from intermodal.costing.native import Book, book_of
@@ -113,9 +114,9 @@ class Index:
         self.groups = _groups(catalog)
         self.group_of: dict[str, Group] = {e.id: group for group in self.groups for e in group.members}
         self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
-        self._rates: dict[tuple[str, str], Rates] = {}
-        self._bands: dict[tuple[int, str], tuple[Endpoint, ...]] = {}
-        self._ideals: dict[tuple[int, str], Rates] = {}
+        self._rates: dict[tuple[str, str, Asked], Rates] = {}
+        self._bands: dict[tuple[int, str, Asked], tuple[Endpoint, ...]] = {}
+        self._ideals: dict[tuple[int, str, Asked], Rates] = {}
         self._of_day: dict[str, list[Book]] = {}
         self._alike: dict[tuple[object, ...], Book] = {}
         self._away: dict[str, float] = {}
@@ -182,14 +183,14 @@ class Index:
             found.setdefault(endpoint.model.id, []).append(endpoint)
         return {name: served for name, served in found.items() if name and len(served) > 1}
 
-    def rates(self, endpoint: Endpoint, as_of: str) -> Rates:
-        """Rates as the catalog knows them; only the date matters, so they are kept."""
-        key = (endpoint.id, as_of)
+    def rates(self, endpoint: Endpoint, as_of: str, asked: Asked) -> Rates:
+        """Rates as the catalog knows them; only the date and the effort matter, so they are kept."""
+        key = (endpoint.id, as_of, asked)
         found = self._rates.get(key)
         if found is None:
             if len(self._rates) > 50_000:
                 self._rates.clear()
-            found = self._rates[key] = rates(endpoint, _NO_STATISTICS, as_of)
+            found = self._rates[key] = rates(endpoint, _NO_STATISTICS, as_of, asked)
         return found
 
     def sheet(self, group: Group, as_of: str) -> Sheet:
@@ -223,23 +224,23 @@ class Index:
             found = self._of_day[as_of] = list({id(b): b for b in (self.book(g, as_of) for g in self.groups)}.values())
         return found
 
-    def band(self, group: Group, as_of: str) -> tuple[Endpoint, ...]:
+    def band(self, group: Group, as_of: str, asked: Asked) -> tuple[Endpoint, ...]:
         """Members worth pricing, by id."""
-        key = (group.number, as_of)
+        key = (group.number, as_of, asked)
         found = self._bands.get(key)
         if found is None:
             if len(self._bands) > 20_000:
                 self._bands.clear()
                 self._ideals.clear()
-            found = self._bands[key] = _band(group.members, [self.rates(e, as_of) for e in group.members])
+            found = self._bands[key] = _band(group.members, [self.rates(e, as_of, asked) for e in group.members])
         return found
 
-    def ideal(self, group: Group, as_of: str) -> Rates:
+    def ideal(self, group: Group, as_of: str, asked: Asked) -> Rates:
         """The best of each figure over the group, as the catalog knows them."""
-        key = (group.number, as_of)
+        key = (group.number, as_of, asked)
         found = self._ideals.get(key)
         if found is None:
-            members = [self.rates(e, as_of) for e in self.band(group, as_of)]
+            members = [self.rates(e, as_of, asked) for e in self.band(group, as_of, asked)]
             found = self._ideals[key] = ideal(members)
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from intermodal.catalog import doubts
-from intermodal.costing.levels import HIGH
+from intermodal.costing.levels import HIGH, MID
 from intermodal.planner.case import Case
 from intermodal.planner.demand import DEFAULT_ANSWER
 from intermodal.planner.routes import Route
@@ -27,6 +27,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
         asked = "" if stated is None else f", not the {stated:,} that were allowed"
         found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{asked}: {_bound(case, chosen)}")
+    found += _perhaps_without_a_word(case, chosen, candidate)
     if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
         found.append(
             f"{chosen.endpoint.id} does not say how much it holds; "
@@ -72,6 +73,21 @@ def _pictures_perhaps_too_long(case: Case, chosen: Route) -> list[str]:
         f"pictures may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; how many "
         f"{chosen.endpoint.id} counts is not known, so it may refuse"
     ]
+
+
+def _perhaps_without_a_word(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
+    """Where what is usually thought, twice, leaves no room for a usual answer within the limit that is sent."""
+    thought, cap = candidate.answering.estimate.thought_tokens, chosen.numbers.cap
+    usual = chosen.rates.thought[MID]
+    if not thought.high or cap >= case.ranked_answer + _THOUGHT * usual:
+        return []
+    return [
+        f"{chosen.endpoint.id} thinks before it answers, usually {usual:,.0f} tokens ({thought.basis}), and the limit "
+        f"of {cap:,.0f} counts them: it may end without a word (--max-tokens allows more)"
+    ]
+
+
+_THOUGHT = 2.0  # times what is usual: half of all questions take more than that
 
 
 def _bound(case: Case, chosen: Route) -> str:

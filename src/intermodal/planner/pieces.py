@@ -12,13 +12,14 @@ from functools import partial
 
 from msgspec import Struct
 
+from intermodal.catalog.effort import UNASKED
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.counts import corrected
 from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import LEVELS, ZEROS, Level, Levels, levels
+from intermodal.costing.levels import LEVELS, ZEROS, Level, Levels, levels, plus
 from intermodal.costing.native import heard
 from intermodal.costing.price import as_heard, hearing_price, reading_price, token_price
-from intermodal.costing.rates import Rates
+from intermodal.costing.rates import Rates, thought
 from intermodal.costing.speed import (
     demux_seconds,
     extract_seconds,
@@ -44,6 +45,7 @@ from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.way import TASK_OF, Params, Picture, Piece
 from intermodal.plans.facts import Outcome, PageFacts, PartFacts
+from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between, exact, total
 
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
@@ -205,7 +207,10 @@ def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
     many = look.count or (each_one, each_one, each_one)
     image = corrected(image, rates.counts.image) if rates.counts is not None else image
     learned = case.statistics.get(eye.id, "describe_tokens")
-    out = levels(learned) if learned is not None else DESCRIPTION
+    thinks, room = thought(eye, case.statistics if eye.id in case.informed else Statistics(), UNASKED)
+    out = levels(learned) if learned is not None else plus(DESCRIPTION, levels(thinks))
+    most = DESCRIPTION_MOST + int(room)
+    out = (min(out[0], most), min(out[1], most), float(most))
     text: Levels = (ask[0] + DESCRIBE_ASK[0], ask[1] + DESCRIBE_ASK[1], ask[2] + DESCRIBE_ASK[2])
     cost = at_each(lambda level: many[level] * token_price(rates, text[level], image[level], 0.0, out[level]))
     return settled(
@@ -216,7 +221,7 @@ def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
                 lambda level: many[level] * generate_seconds(rates, level, text[level] + image[level], out[level])
             ),
             params=(
-                *((("question", question_key(case)),) if told else ()), ("max_tokens", str(DESCRIPTION_MOST)),
+                *((("question", question_key(case)),) if told else ()), ("max_tokens", str(most)),
             ),
             reads=at_each(lambda level: many[level] * (text[level] + image[level])),
         ),

@@ -12,24 +12,43 @@ import math
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.untimed import PLACEHOLDER
 from intermodal.costing.levels import HIGH, LOW, MID, Levels
-from intermodal.costing.rates import Rates
+from intermodal.costing.rates import HERE, Rates
 from intermodal.planner.answering import aloud, answer, last_call, middle_call, paid, repair_call, usual_answer
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
-from intermodal.planner.demand import DEFAULT_ANSWER, SMALLEST_ANSWER, Demand, answer_cap, held_tokens, tier_of
-from intermodal.planner.index import Group
+from intermodal.planner.demand import (
+    DEFAULT_ANSWER,
+    Demand,
+    answer_cap,
+    answer_least,
+    held_tokens,
+    tier_of,
+)
+from intermodal.planner.index import Group, Job
 from intermodal.planner.rules import Priced
 from intermodal.planner.speech import load, speaks
 from intermodal.planner.speech import memory as voice_memory
 from intermodal.planner.way import Loss
 
 
+def figure_of(job: Job) -> str:
+    """The speed that most of a last call's seconds come from."""
+    return _FIGURES.get(job, "decode")
+
+
+_FIGURES: dict[Job, str] = {
+    "transcribe": "realtime_factor", "speak": "realtime_factor", "draw": "picture", "embed": "prompt",
+}  # fmt: skip
+
+
 class Numbers(Struct, gc=False):
     """A route's numbers, as ranking and limits read them.
 
     ``cost`` and ``seconds`` are of an answer that has ``cap`` tokens at most. ``missing_cost`` and ``missing_seconds``
-    are what the rest of a usual answer would take, where there is no room for it: ranking adds them.
+    are what the rest of a usual answer would take, where there is no room for it: ranking adds them. ``untimed``: the
+    seconds of the last call are a placeholder, elsewhere than on this machine.
     """
 
     cost: float
@@ -40,6 +59,7 @@ class Numbers(Struct, gc=False):
     cap: float
     missing_cost: float = 0.0
     missing_seconds: float = 0.0
+    untimed: bool = False
 
 
 class Route(Struct, eq=False, gc=False):
@@ -78,9 +98,10 @@ def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Dem
         cap = min(cap, max(float(DEFAULT_ANSWER[case.output]), math.floor(rates.context - needs.total[MID])))
     numbers = _price(case, endpoint, remote, rates, needs, cap)
     limits = (case.policy.max_cost, math.inf if case.policy.deadline is None else case.policy.deadline)
-    if not case.tight or (numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]):
+    gives_way = case.tight or (rates.room and case.stated == math.inf)  # room for thought, which we chose
+    if not gives_way or (numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]):
         return numbers
-    least = _price(case, endpoint, remote, rates, needs, min(cap, float(SMALLEST_ANSWER[case.output])))
+    least = _price(case, endpoint, remote, rates, needs, min(cap, answer_least(case, rates)))
     share = 1.0  # of what is between the two: both grow evenly with the answer
     for limit, low, high in zip(
         limits, (least.cost_high, least.seconds_high), (numbers.cost_high, numbers.seconds_high), strict=True
@@ -93,7 +114,7 @@ def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Dem
 
 def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand, cap: float) -> Numbers:
     """Numbers of a route whose answer has so many tokens at most."""
-    out = answer(case, endpoint, cap, needs.sound)
+    out = answer(case, endpoint, rates, cap, needs.sound)
     cost, seconds = middle_call(case, endpoint, rates, needs, out)
     cost_high, seconds_high = last_call(case, rates, HIGH, needs, out[HIGH])
     if needs.again:
@@ -115,6 +136,7 @@ def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: De
         cost + needs.cost[MID], cost_high + needs.cost[HIGH],
         needs.before[MID] + seconds, needs.before[HIGH] + seconds_high, memory, cap,
         *_missing(case, endpoint, rates, needs, out, cap),
+        endpoint.host.zone not in HERE and rates.basis_of(figure_of(case.job)) == PLACEHOLDER,
     )  # fmt: skip
 
 
@@ -122,10 +144,10 @@ def _missing(
     case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels, cap: float
 ) -> tuple[float, float]:
     """USD and seconds of the part of a usual answer for which there is no room."""
-    if case.job != "generate" or paid(case, endpoint, out) < cap:
+    if case.job != "generate" or paid(case, endpoint, rates, out) < cap:
         return 0.0, 0.0
     usual = usual_answer(case, endpoint, rates, cap, needs.sound)
-    if paid(case, endpoint, usual) <= cap:
+    if paid(case, endpoint, rates, usual) <= cap:
         return 0.0, 0.0
     found: list[float] = []
     for whole, cut in zip(_middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, out),

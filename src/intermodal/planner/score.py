@@ -8,7 +8,9 @@ cheapest   money, then the model's own vendor          fastest   seconds
 best       strength, then inferred needs kept, then how good the evidence of that strength is, then what the model is
            sold for, then its size, then its own vendor, then money
 
-Ties fall to seconds, then kept aspects, then money, then the model's own vendor, then the id. A price nobody knows
+Ties fall to seconds, then kept aspects, then money, then the model's own vendor, then the id. Seconds that are a
+placeholder (``catalog/untimed.py``) break no tie and come after those that somebody stated or assumed for a reason; the
+fastest route is one of them only by their high end. A price nobody knows
 counts as more than any other; where money does not decide, it does not hold anybody back.
 """
 
@@ -30,12 +32,14 @@ NUMBER = 2  # place of the objective's first number in a key
 
 
 class _Measured(NamedTuple):
-    """What the objectives look at. ``away``: 1 where neither the model's vendor nor this machine serves it."""
+    """What the objectives look at. ``surely``: the seconds, at their high end where they are a placeholder. ``away``: 1
+    where neither the model's vendor nor this machine serves it."""
 
     case: Case
     endpoint: str
     money: float
     seconds: float
+    surely: float
     needs: Demand
     tier: int
     away: float
@@ -50,7 +54,7 @@ def _cheapest(of: _Measured) -> tuple[float, ...]:
 
 
 def _fastest(of: _Measured) -> tuple[float, ...]:
-    return (round(of.seconds, 6),)
+    return (round(of.surely, 6),)
 
 
 def _best(of: _Measured) -> tuple[float, ...]:
@@ -94,9 +98,11 @@ def key(case: Case, endpoint_id: str, numbers: Numbers, needs: Demand, tier: int
     seconds = numbers.seconds + numbers.missing_seconds
     money = numbers.cost + numbers.missing_cost if numbers.cost < math.inf else UNKNOWN
     away = case.index.away(endpoint_id)
-    measured = _Measured(case, endpoint_id, money, seconds, needs, tier, away)
+    surely = numbers.seconds_high if numbers.untimed else seconds
+    measured = _Measured(case, endpoint_id, money, seconds, surely, needs, tier, away)
     first = _FIRST[case.request.policy.objective](measured)
-    rest = (round(seconds, 6), -float(needs.kept), round(money, 9), away, endpoint_id)
+    paced = (1.0, 0.0) if numbers.untimed else (0.0, round(seconds, 6))
+    rest = (*paced, -float(needs.kept), round(money, 9), away, endpoint_id)
     return (needs.diverted, needs.lost, *first, *rest)
 
 

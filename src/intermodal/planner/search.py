@@ -187,7 +187,7 @@ class Search:
         if entry.bound == FIRST or self._top or len(group.members) <= LISTED:
             return False  # where something is feasible, members speak for themselves
         lane = self.lanes.lane(group)
-        ideal = case.index.ideal(group, case.as_of)
+        ideal = case.index.ideal(group, case.as_of, case.effort)
         reasons: list[tuple[Reason, Priced]] = []
         for assignment in self._tries(entry, ideal, lane):
             if self.route(group.first, group, ideal, assignment, lane.demand(assignment), reasons) is not None:

@@ -82,7 +82,7 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
             if row is None:
                 row = by_key[key] = Row(group.remote, book, model.tokenizer, schema_by, tool_rule, [], [], {})
             row.groups.append(group)
-            row.ideals.append(case.index.ideal(group, case.as_of))
+            row.ideals.append(case.index.ideal(group, case.as_of, case.effort))
         refusal = None
         if weak:
             count = sum(len(group.members) for group in weak)
@@ -152,6 +152,7 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
         _labels(case), _heard_badly(case), wishes(case.request), _tools(case), case.without_free_tiers,
+        case.effort,
     )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)
@@ -217,7 +218,7 @@ def members(case: Case, group: Group, job: Job, only: Only | None) -> tuple[Endp
         return tuple(e for e in group.members if e.id in case.named)
     if case.policy.objective == "best" and job == case.job:
         return tuple(group.members)  # the band has the cheap and the quick, and neither decides
-    band = case.index.band(group, case.as_of)
+    band = case.index.band(group, case.as_of, case.effort)
     if group.number in case.special and len(band) < len(group.members):
         wanted = case.special[group.number]
         return (*band, *(e for e in group.members if e.id in wanted and e not in band))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from intermodal.plans import lists, numbers
 from intermodal.plans.plan import Candidate, Plan, Send, Taken
 from intermodal.plans.rejections import folded
-from intermodal.plans.step import Call, Step, Transform
+from intermodal.plans.step import SPEED, Call, Step, Transform
 from intermodal.quantity import Quantity, total
 
 WIDTH = 116
@@ -126,6 +126,11 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
     title = f"  {step.title}" if step.op in ("transcribe", "speak", "draw") else ""
     lines = [f"{head}{step.endpoint}{title}   {step.note}"]
     lines.append(f"{bar}{' ' * (len(head) - 1)}{'  '.join(figures)}")
+    if estimate.thought_tokens.high:
+        thought = f"thinks {numbers.count(estimate.thought_tokens)} of it: {estimate.thought_tokens.basis}"
+        lines += wrapped(f"{bar}{' ' * (len(head) - 1)}{thought}", f"{bar}{' ' * (len(head) + 7)}")
+    if estimate.seconds.basis not in ("", SPEED):
+        lines.append(f"{bar}{' ' * (len(head) - 1)}seconds: {estimate.seconds.basis}")
     if step.keeps or step.loses:
         lines.append(f"{bar}{' ' * (len(head) - 1)}{lists.aspects(step.keeps, step.loses)}")
     if step.room is not None:

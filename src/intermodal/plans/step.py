@@ -19,11 +19,14 @@ CallOp = Literal["read", "transcribe", "describe", "generate", "embed", "speak",
 CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 
 
+SPEED = "speed"  # the basis of seconds of which nothing more is to be said
+
+
 class Estimate(Value):
     """What a step is expected to take.
 
     Attributes:
-        input_tokens, output_tokens: tokens.
+        input_tokens, output_tokens: tokens. thought_tokens: those of the output that are thought before the answer.
         cost: USD. seconds: wall time without loading. load_seconds: of a cold runtime.
         memory: bytes resident while it runs.
         text: characters of text it makes (for a conversion).
@@ -36,6 +39,7 @@ class Estimate(Value):
     load_seconds: Quantity = Quantity()
     memory: Quantity = Quantity()
     text: Quantity = Quantity()
+    thought_tokens: Quantity = Quantity()
 
 
 class Transform(Value, tag_field="step", tag="transform"):

@@ -23,7 +23,7 @@ megapixel                 seconds a megapixel looked at
 load                      seconds until a cold runtime is there
 output_tokens_<kind>      tokens of an answer that are seen, by kinds of costing/answers.py: see ``lengths.py``
 output_mean_<kind>        their average
-reasoning_factor          output tokens over those of them that are seen
+reasoning_tokens          those of the output that are thought and not seen; with @<effort> where a request named one
 describe_tokens           tokens said of one picture
 tokens_per_second_of_speech, tokens_per_megapixel
 reading_factor            tokens read over those expected of the letters counted when it was probed
@@ -40,8 +40,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 
-from intermodal.catalog.nouns import Speed
-from intermodal.costing.rates import HERE
+from intermodal.catalog.effort import Asked, tokens_at
+from intermodal.catalog.nouns import EFFORTS, Speed
+from intermodal.catalog.thinking import thinking_of
+from intermodal.costing.rates import HERE, thinking_figure
 from intermodal.costing.siblings import SPEEDS
 from intermodal.costing.tokens import SPEECH
 from intermodal.plans.statistics import Statistics
@@ -198,6 +200,7 @@ def _figures(
     answers = [answer for age, row in _aged(rows) if (answer := _answered(row, _weight(age))) is not None]
     if len(answers) >= ENOUGH:
         found.update(lengths.learned(answers))
+    found.update(_thought(endpoint, rows))
     return found
 
 
@@ -349,19 +352,34 @@ def _answered(row: Attempt, weight: float) -> lengths.Answer | None:
     if out is None or seen < 1:
         return None
     cut = outcome.cut or (expected.output_range is not None and out >= expected.output_range.high)
-    return lengths.Answer(expected.output, float(seen), weight, cut)
+    return lengths.Answer(expected.output.partition("@")[0], float(seen), weight, cut)
 
 
 def _described(row: Attempt) -> float | None:
     return (_output(row) or None) if row.reservation.op == "describe" else None
 
 
-def _reasoning(row: Attempt) -> float | None:
-    """Output tokens over the visible ones."""
-    hidden, out = (row.outcome.reasoning_tokens if row.outcome else None), _output(row)
-    if hidden is None or out is None or out <= hidden:
-        return None
-    return out / (out - hidden)
+def _thought(endpoint: str, rows: Sequence[Attempt]) -> dict[str, Quantity]:
+    """Tokens that are thought before an answer, by the effort that was asked for, drawn to what is assumed of the model
+    while there are few. A model that found nothing to think about counts as one token, which has a logarithm."""
+    found: dict[str, Quantity] = {}
+    thinking = thinking_of(endpoint.partition(":")[2])
+    by_effort: dict[str, list[tuple[float, float]]] = {}
+    for age, row in _aged(rows):
+        outcome = row.outcome
+        seen = outcome.reasoning_tokens if outcome and not (outcome.bench or outcome.cut) else None
+        if seen is not None and row.reservation.op == "generate":
+            effort = row.reservation.output.partition("@")[2]
+            by_effort.setdefault(effort, []).append((max(float(seen), 1.0), _weight(age)))
+    for effort, values in sorted(by_effort.items()):
+        if thinking is None and not any(value > 1 for value, _ in values):
+            continue
+        rule = None
+        if thinking is not None:
+            asked = Asked(effort=effort if effort in EFFORTS else "")
+            rule = tokens_at(thinking, asked)[1] or None
+        _add(found, thinking_figure("reasoning_tokens", effort), values, rule)
+    return found
 
 
 def _per_megapixel(row: Attempt) -> float | None:
@@ -379,7 +397,6 @@ def _against_letters(row: Attempt) -> float | None:
 
 _COUNTED: dict[str, Figure] = {
     "describe_tokens": _described,
-    "reasoning_factor": _reasoning,
     "tokens_per_second_of_speech": lambda row: _ratio(_output(row), row.reservation.work.audio_seconds),
     "tokens_per_megapixel": _per_megapixel,
     "reading_factor": _against_letters,

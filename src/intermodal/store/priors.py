@@ -8,7 +8,7 @@ from functools import cache
 from types import MappingProxyType
 
 from intermodal.catalog.nouns import Speed
-from intermodal.catalog.untimed import UNTIMED
+from intermodal.catalog.untimed import UNTIMED, is_guess
 from intermodal.costing.rates import usual
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
@@ -40,7 +40,7 @@ def stated(endpoint: str) -> Speed:
 def writes(endpoint: str) -> bool:
     """Whether a row states how fast words are written: a reader's seconds are then those of its words as well."""
     decode = stated(endpoint).decode
-    return decode.mid > 0 and all(decode != speed.decode for speed in UNTIMED.values())
+    return not is_guess(decode)
 
 
 def priors(endpoint: str, zone: Zone, theirs: Mapping[str, Quantity] = MappingProxyType({})) -> dict[str, Prior]:
@@ -50,7 +50,7 @@ def priors(endpoint: str, zone: Zone, theirs: Mapping[str, Quantity] = MappingPr
     found: dict[str, Prior] = {}
     for figure in Speed.__struct_fields__:
         known: Quantity = getattr(speed, figure)
-        if (known.mid <= 0 or known == getattr(untimed, figure)) and figure in theirs:
+        if is_guess(known) and figure in theirs:
             known = theirs[figure]
         if known.mid <= 0:
             known = getattr(untimed, figure)

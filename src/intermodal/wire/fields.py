@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from intermodal.catalog.effort import ONE_SERVER, OPENAI, budget_told, effort_told
 from intermodal.request import Settings
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.call import NotExpressible
@@ -41,7 +42,6 @@ class Field(NamedTuple):
     nothing: tuple[Any, ...] = ()
 
 
-_OPENAI = ("openai", "openai-responses")
 _PLANNED = Field("planned")
 
 
@@ -79,7 +79,7 @@ _CHATS: Mapping[str, Mapping[str, Field]] = {
         ),
         **_setting(**{name: name for name in _SAME}, reasoning_effort="effort", verbosity="verbosity"),
         **_own(("openai",), "logit_bias", "repetition_penalty", "min_tokens"),
-        **_own(_OPENAI, "prompt_cache_key", "safety_identifier"),
+        **_own(OPENAI, "prompt_cache_key", "safety_identifier"),
         **_ignored(_PROBABLE, "logprobs", "top_logprobs", "prompt_logprobs", "top_prompt_logprobs",
                    nothing=(False, 0)),
         **_ignored(_WHO, "user", "metadata"),
@@ -97,7 +97,7 @@ _CHATS: Mapping[str, Mapping[str, Field]] = {
         ),
         **_setting(**{"reasoning.effort": "effort", "text.verbosity": "verbosity"}),
         **_own(("openai-responses",), "reasoning.summary", "reasoning.generate_summary", "reasoning.context"),
-        **_own(_OPENAI, "prompt_cache_key", "safety_identifier"),
+        **_own(OPENAI, "prompt_cache_key", "safety_identifier"),
         **dict.fromkeys(("previous_response_id", "conversation", "prompt"),
                         Field("refused", why="nothing is kept here: the whole conversation is to be sent",
                               nothing=("", False))),
@@ -178,7 +178,6 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     },
 }
 NOUNS = tuple(name for name in Settings.__struct_fields__ if name not in ("protocol", "own"))
-_ONE_SERVER = {"llama": "openai", "started": "openai"}  # servers of ours: a protocol of the catalog, a wire
 
 # What a Host.quirks word means to the wire of a protocol.
 _EFFORT = {"effort": "the model can be told how hard to think: clients of other APIs have it said, too"}
@@ -200,10 +199,6 @@ QUIRKS: Mapping[str, Mapping[str, str]] = {
     },
 }
 _BEYOND = ("top_k", "min_p", "typical_p", "repeat_penalty")  # of OpenAI's API
-_EFFORTS = ("low", "medium", "high")  # those of every model that has any
-# Google, "OpenAI compatibility": reasoning_effort as tokens of Gemini 2.5.
-_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
-_MOST_THINKING = 24576  # tokens: what every model of Gemini 2.5 takes
 _BOUNDED = frozenset({"anthropic"})  # protocols by which one may not think for longer than one may answer
 LEAST_THINKING = 1024  # tokens: Anthropic takes no less
 
@@ -313,24 +308,14 @@ def _translated(
     if noun not in WORDS.get(protocol, {}) or _says_nothing(noun, value):
         return {}
     if noun == "thinking":
-        return {noun: min(value, _MOST_THINKING)} if "thinking_budget" in quirks else {}
+        return budget_told(value, quirks)
     if noun == "effort":
-        return _effort(value, settings.protocol, protocol, quirks)
+        return effort_told(value, settings.protocol, protocol, quirks)
     if protocol == "openai" and noun in _BEYOND:
         return {noun: value} if noun in quirks and "openai_settings" not in quirks else {}
     if noun == "top_k" and "no_temperature" in quirks:  # models that choose their words as they like
         return {}
     return {noun: value}
-
-
-def _effort(value: str, source: str, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
-    if source in _OPENAI and protocol in _OPENAI:
-        return {"effort": value}
-    if protocol == "gemini":
-        if "thinking_level" in quirks and value in _EFFORTS:
-            return {"effort": value}
-        return {"thinking": _BUDGETS[value]} if "thinking_budget" in quirks and value in _BUDGETS else {}
-    return {"effort": value} if "effort" in quirks and value in _EFFORTS else {}
 
 
 def put(tree: dict[str, Any], settings: Settings) -> None:
@@ -396,7 +381,7 @@ def ignored(
     """Names of what is asked for and a host is not told. ``table``: of FIELDS, whose the request is. ``settings``: as
     they were read of it. ``host``: its protocol in the catalog."""
     known = FIELDS[table]
-    lost = _parted(settings, _ONE_SERVER.get(host, host), quirks)[1]
+    lost = _parted(settings, ONE_SERVER.get(host, host), quirks)[1]
     return tuple(name for name, raw in _each(fields, table) if _is_ignored(known.get(name), name, raw, lost))
 
 

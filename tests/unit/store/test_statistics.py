@@ -197,8 +197,30 @@ def test_reasoning_is_learned_where_it_is_reported(store: Store) -> None:
         add(store, usage=usage, seconds=4.0, first_seconds=3.0, reasoning_tokens=hidden)
     for _ in range(6):
         add(store, op="embed", usage=Usage(input_tokens=10), seconds=0.1, endpoint="other")
-    assert learned(store, "reasoning_factor").mid == pytest.approx(4.0, rel=0.1)
+    assert learned(store, "reasoning_tokens").mid == pytest.approx(300, rel=0.05), "nothing is assumed of this model"
     assert learned(store, "decode").mid < 200, "the first token that is seen is not the first that is made"
+
+
+def test_thought_is_drawn_to_what_is_assumed_of_the_model_while_there_are_few_runs(store: Store) -> None:
+    def thinks(times: int) -> float:
+        for _ in range(times):
+            usage = Usage(input_tokens=50, output_tokens=90)
+            add(store, usage=usage, seconds=4.0, reasoning_tokens=40, endpoint="openai:openai/o3", output="fact")
+        for _ in range(figures.EPOCH_ROWS):
+            add(store, op="embed", usage=Usage(input_tokens=10), seconds=0.1, endpoint="other")
+        return learned(store, "reasoning_tokens", "openai:openai/o3").mid
+
+    few, many = thinks(3), thinks(37)
+    assert 40 < many < few < 700, "700 is assumed of medium effort"
+
+
+def test_thought_is_learned_by_the_effort_that_was_asked_for(store: Store) -> None:
+    for _ in range(5):
+        for output, hidden in (("fact", 100), ("fact@high", 3000)):
+            usage = Usage(input_tokens=50, output_tokens=hidden + 20)
+            add(store, usage=usage, seconds=4.0, reasoning_tokens=hidden, output=output)
+    assert learned(store, "reasoning_tokens").mid == 100 and learned(store, "reasoning_tokens@high").mid == 3000
+    assert learned(store, "output_tokens_fact").mid < 60, "an answer is as long however long it was thought about"
 
 
 def test_answers_are_counted_by_kind_of_output(store: Store) -> None:

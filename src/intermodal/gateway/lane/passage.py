@@ -398,8 +398,9 @@ class Passage:
             return (overrun(self._way.endpoint.id, self._way.limit),)
         if exchange.looped:
             return (STOPPED,)
-        made = exchange.usage.output_tokens if exchange.usage is not None else None
-        said = ending(exchange.finish, text, made or self._limit, called=bool(exchange.calls))
+        usage = exchange.usage
+        made, thought = (usage.output_tokens, usage.reasoning_tokens) if usage is not None else (None, None)
+        said = ending(exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought)
         if self._shortened is not None:
             said.insert(0, _SHORTENED.format(self._way.limit, self._limit))
         return (*said, check.REPEATS) if check.repeats(text) else tuple(said)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from intermodal.catalog.effort import asked_of
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
@@ -147,9 +148,7 @@ class Way:
         """None where nobody knows how long such answers are, or a lower limit would spare less than half."""
         kind = answers.kind_of_request(inputs.request)
         seen = answers.learned(inputs.statistics, self.endpoint.id, kind)
-        thinks = inputs.statistics.get(self.endpoint.id, "reasoning_factor") or not chat.fields.keys().isdisjoint(
-            _THINKING
-        )
+        thinks = self.step.estimate.thought_tokens.high or not chat.fields.keys().isdisjoint(_THINKING)
         given, whole = self.step.estimate.input_tokens, self.limit
         if seen is None or thinks or self.tools or whole is None or not self.bound or not given.known:
             return None
@@ -308,8 +307,8 @@ def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: E
 def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Sort:
     names = names_kept([part.name for part in inputs.facts.parts])
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
-    kind = answers.kind_of_request(inputs.request)
-    return Sort(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work()))
+    kind, asked = answers.kind_of_request(inputs.request), asked_of(inputs.request.settings)
+    return Sort(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), asked=asked))
 
 
 def about(way: Way, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()) -> bytes:

@@ -1,0 +1,115 @@
+"""How hard a model is told to think: what a client said, what a host is told of it, and what tokens that takes.
+
+Sources: the vendors' pages named in ``data/thinking.toml``; Google, "OpenAI compatibility", for efforts as budgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from intermodal.catalog.nouns import EFFORTS, Effort, Host, Thinking
+from intermodal.request import Settings
+
+Levels = tuple[float, float, float]  # tokens: low, mid, high
+
+OPENAI = ("openai", "openai-responses")
+COMMON: tuple[Effort, ...] = ("low", "medium", "high")  # those of every model that has any
+# Google, "OpenAI compatibility": reasoning_effort as tokens of Gemini 2.5.
+BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
+MOST_THINKING = 24576  # tokens: what every model of Gemini 2.5 takes
+ONE_SERVER: Mapping[str, str] = {"llama": "openai", "started": "openai"}  # servers of ours: a protocol, a wire
+_NOTHING: Levels = (0.0, 0.0, 0.0)
+
+
+def effort_told(value: Any, source: str, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
+    """An effort in the words of a protocol that it was not said in: as ``effort``, or as tokens of ``thinking``.
+    Nothing where that has no word, or where the host's row does not say that it is taken."""
+    if source in OPENAI and protocol in OPENAI:
+        return {"effort": value}
+    if protocol == "gemini":
+        if "thinking_level" in quirks and value in COMMON:
+            return {"effort": value}
+        return {"thinking": BUDGETS[value]} if "thinking_budget" in quirks and value in BUDGETS else {}
+    return {"effort": value} if "effort" in quirks and value in COMMON else {}
+
+
+def budget_told(tokens: int, quirks: tuple[str, ...]) -> dict[str, Any]:
+    """The same of a budget in tokens."""
+    return {"thinking": min(tokens, MOST_THINKING)} if "thinking_budget" in quirks else {}
+
+
+class Asked(NamedTuple):
+    """What a request says of thinking, few enough to be a key.
+
+    Attributes:
+        protocol: in whose words. effort: "" where none was said, or no known one.
+        budget: tokens it may think for, up to a power of two; 0 where nobody said.
+        switch: whether it was told to think at all, in fields that go to hosts of the same protocol alone.
+    """
+
+    protocol: str = ""
+    effort: Effort | Literal[""] = ""
+    budget: int = 0
+    switch: Literal["", "on", "off"] = ""
+
+
+UNASKED = Asked()
+_SWITCHES = ("think", "thinking")
+_MOST = 1 << 20
+
+
+def asked_of(settings: Settings) -> Asked:
+    """What is said of thinking in a request's settings."""
+    effort = settings.effort if settings.effort in EFFORTS else ""
+    budget, switch = settings.thinking or 0, _switch(settings)
+    if not (effort or budget > 0 or switch):
+        return UNASKED
+    rounded = 0 if budget <= 0 else min(1 << (budget - 1).bit_length(), _MOST)
+    return Asked(settings.protocol, effort, rounded, switch)
+
+
+def _switch(settings: Settings) -> Literal["", "on", "off"]:
+    """Ollama's ``think`` and Anthropic's ``thinking`` that name no budget."""
+    for path, value in settings.own:
+        if path in _SWITCHES:
+            said = value.get("type") if isinstance(value, dict) else value
+            return "off" if said in (False, "disabled", "between_tools") else "on"
+    return ""
+
+
+def reached(asked: Asked, host: Host) -> Asked:
+    """What of it a host is told."""
+    protocol = ONE_SERVER.get(host.protocol, host.protocol)
+    if asked is UNASKED or asked.protocol == protocol:
+        return asked
+    told: dict[str, Any] = {}
+    if asked.effort:
+        told |= effort_told(asked.effort, asked.protocol, protocol, host.quirks)
+    if asked.budget:
+        told |= budget_told(asked.budget, host.quirks)
+    return Asked(protocol, told.get("effort", ""), told.get("thinking", 0)) if told else UNASKED
+
+
+def effort_at(thinking: Thinking, asked: Asked) -> Effort | Literal["unsaid"]:
+    """The effort at which a model thinks, of what its host was told."""
+    if asked.effort:
+        return "minimal" if asked.effort == "none" and thinking.always else asked.effort
+    if asked.switch == "off":
+        return "minimal" if thinking.always else "none"
+    thinks = thinking.unasked not in ("none", "unsaid")
+    if asked.budget or asked.switch == "on":
+        return thinking.unasked if thinks else "medium"
+    return thinking.unasked
+
+
+def tokens_at(thinking: Thinking, asked: Asked) -> Levels:
+    """Tokens a model thinks for before it answers. A budget is the most of them."""
+    effort = effort_at(thinking, asked)
+    if effort == "none":
+        return _NOTHING
+    low, mid, high = thinking.tokens(effort)
+    if asked.budget:
+        most = float(asked.budget)
+        return (min(low, most), min(mid, most), most)
+    return (low, mid, high)

@@ -1,0 +1,81 @@
+"""Which models think before they answer, at which effort where nobody asks for one, and for how long.
+
+Rows are data (``data/thinking.toml``). How long is assumed, and wide: no vendor publishes it by question. Runs replace
+it (``store/figures.py``: ``reasoning_tokens``).
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache, lru_cache
+from pathlib import Path
+
+import msgspec
+
+from intermodal.catalog.nouns import EFFORTS, Effort, Evidence, Thinking, Unasked
+from intermodal.content import Value
+
+_Tokens = tuple[float, float, float]
+
+
+class ThinkingRow(Value, forbid_unknown_fields=True):
+    """Models whose id matches think like this. ``thinks`` false: they never do. ``tokens``: by effort, where they are
+    not those of everybody."""
+
+    match: str
+    unasked: Unasked = "none"
+    thinks: bool = True
+    always: bool = False
+    tokens: dict[str, _Tokens] = msgspec.field(default_factory=dict[str, _Tokens])
+    source: str = ""
+    checked: str = ""
+
+
+class ThinkingFile(Value, forbid_unknown_fields=True):
+    """``tokens``: by effort, of every model that has none of its own; ``basis``: where they are from."""
+
+    basis: str
+    tokens: dict[str, _Tokens]
+    models: tuple[ThinkingRow, ...]
+
+
+@cache
+def thinking_file() -> ThinkingFile:
+    text = (Path(__file__).parent / "data" / "thinking.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(text), ThinkingFile)
+
+
+@cache
+def _rows() -> tuple[tuple[re.Pattern[str], Thinking | None], ...]:
+    file = thinking_file()
+    return tuple((re.compile(row.match), _of(row, file) if row.thinks else None) for row in file.models)
+
+
+def _of(row: ThinkingRow, file: ThinkingFile) -> Thinking:
+    evidence = Evidence(level="declared", source=row.source, checked=row.checked)
+    return _thinking(row.unasked, {**file.tokens, **row.tokens}, file.basis, evidence, always=row.always)
+
+
+def _thinking(
+    unasked: Unasked, tokens: dict[str, _Tokens], basis: str, evidence: Evidence, *, always: bool = False
+) -> Thinking:
+    by: tuple[tuple[Effort, _Tokens], ...] = tuple((effort, tokens[effort]) for effort in EFFORTS if effort in tokens)
+    return Thinking(unasked=unasked, always=always, by=by, unsaid=tokens["unsaid"], basis=basis, evidence=evidence)
+
+
+@lru_cache(16_384)
+def thinking_of(model: str, can_reason: bool = False) -> Thinking | None:
+    """How a model thinks; None where nobody says that it does. ``can_reason``: a source says that it can."""
+    for pattern, found in _rows():
+        if pattern.search(model):
+            return found
+    return _unsaid() if can_reason else None
+
+
+@cache
+def _unsaid() -> Thinking:
+    """Of a model that can, and of which nobody says whether it does unasked."""
+    file = thinking_file()
+    evidence = Evidence(level="declared", source="a source of the catalog says that it can, and not whether unasked")
+    return _thinking("unsaid", file.tokens, file.basis, evidence)
