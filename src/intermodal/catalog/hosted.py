@@ -34,7 +34,7 @@ from intermodal.catalog.nouns import (
 )
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.snapshot import Header, Row, Snapshot
-from intermodal.catalog.thinking import thinking_of
+from intermodal.catalog.thinking import thinking_of, with_thinking
 from intermodal.content import Kind, Value
 from intermodal.request import Tier
 
@@ -109,7 +109,7 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
         context=own.context or row.context or row.window,
         max_output=own.max_output or _most(row, own.output or seen.output),
     )
-    return msgspec.structs.replace(filled.model(), thinking=thinking_of(row.id, "reasoning" in row.can))
+    return with_thinking(filled.model(), "reasoning" in row.can)
 
 
 def _most(row: Row, output: tuple[Made, ...]) -> int | None:

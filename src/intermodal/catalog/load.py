@@ -35,6 +35,7 @@ from intermodal.catalog.prices import Vector
 from intermodal.catalog.rows import HTTP, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
+from intermodal.catalog.thinking import with_thinking
 from intermodal.catalog.untimed import speed_of
 
 # Protocols that run inside the process tree need something installed; the others need an address.
@@ -245,6 +246,8 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     if known is not None and written is not None:
         model = hosted.model_of(known, written, models.header)
     model = served.described(model)
+    if model.thinking is None:  # of a row of the user's own
+        model = with_thinking(model)
     if served.quirks:
         host = msgspec.structs.replace(host, quirks=(*host.quirks, *served.quirks))
     context = served.context or model.context

@@ -10,7 +10,6 @@ import re
 from typing import Literal
 
 from intermodal.catalog.nouns import Adaptation, Data, Evidence, Made, Model, Objective, Strength, Task
-from intermodal.catalog.thinking import thinking_of
 from intermodal.catalog.untimed import UNSIZED
 from intermodal.content import Kind, Value
 from intermodal.request import TIERS, Tier
@@ -83,7 +82,6 @@ class ModelRow(Value, forbid_unknown_fields=True):
             marks=self.marks,
             strength=self._strength(tasks),
             licence=self.licence,
-            thinking=thinking_of(self.id),
             evidence=Evidence(level="declared", source=self.source, checked=self.checked),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.nouns import Model
 from intermodal.catalog.rows import HostRow, decode
+from intermodal.catalog.thinking import with_thinking
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 
@@ -58,7 +59,7 @@ def shipped(root: Path = DATA) -> Shipped:
         decode(read_toml(path, f"catalog/hosts/{path.name}"), HostRow, where=f"catalog/hosts/{path.name}", place="")
         for path in sorted((root / "hosts").glob("*.toml"))
     )
-    return Shipped(hosts=hosts, rows=rows, models={id: row.model() for id, row in rows.items()})
+    return Shipped(hosts=hosts, rows=rows, models={id: with_thinking(row.model()) for id, row in rows.items()})
 
 
 def known_hosts() -> tuple[HostRow, ...]:

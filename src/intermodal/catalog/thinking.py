@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.catalog.nouns import EFFORTS, Effort, Evidence, Thinking, Unasked
+from intermodal.catalog.nouns import EFFORTS, Effort, Evidence, Model, Thinking, Unasked
 from intermodal.content import Value
 
 _Tokens = tuple[float, float, float]
@@ -71,6 +71,11 @@ def thinking_of(model: str, can_reason: bool = False) -> Thinking | None:
         if pattern.search(model):
             return found
     return _unsaid() if can_reason else None
+
+
+def with_thinking(model: Model, can_reason: bool = False) -> Model:
+    """The model with how it thinks, as ``thinking_of`` has it."""
+    return msgspec.structs.replace(model, thinking=thinking_of(model.id, can_reason))
 
 
 @cache
