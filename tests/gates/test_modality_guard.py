@@ -28,7 +28,7 @@ from intermodal.request import Request
 
 pytestmark = [pytest.mark.gate, pytest.mark.e2e, pytest.mark.timeout(3000)]
 
-FULL, SAMPLE, SEED = 500, 14, 20_261_125
+FULL, SAMPLE, SEED = 500, 8, 20_261_125
 PICTURES = ("frames", "render")  # transforms that make pictures
 QUESTIONS = (
     "What does it say?", "Describe the picture: what colour, what shape?", "Summarise all of it.", "What is the total?",

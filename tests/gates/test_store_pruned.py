@@ -155,7 +155,7 @@ print("done", flush=True)
 
 def test_a_prune_that_is_killed_again_and_again_counts_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
     path, chance = tmp_path / "store.sqlite3", random.Random(11)
-    store = filled(path, 30_000, at=time.time() - 40 * DAY)
+    store = filled(path, 15_000, at=time.time() - 40 * DAY)
     before, kills = said(store), 0
     for _ in range(200):
         with subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE) as child:
@@ -168,7 +168,7 @@ def test_a_prune_that_is_killed_again_and_again_counts_nothing_twice_and_loses_n
         if ended:
             break
     kept = len(store.attempts(-1))
-    assert kills > 3 and kept < 30_000, (kills, kept)
+    assert kills > 3 and kept < 15_000, (kills, kept)
     store.prune(ALL_OLD)
     assert said(store) == before and len(store.attempts(-1)) < 3000
 

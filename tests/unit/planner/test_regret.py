@@ -28,7 +28,7 @@ from intermodal.planner.score import Key, key, score
 from intermodal.planner.survivors import jobs_needed, survivors
 from intermodal.planner.way import Conversions, Way, unread
 
-CASES = 150
+CASES = 100
 SAMPLE = 50_000  # routes of a case, at most, but with --full-gates
 TIE = 1e-9  # a regret that is none, but for seconds, kept aspects or money after an equal number
 
@@ -147,7 +147,7 @@ def test_a_context_that_is_nearly_full_makes_no_route_better() -> None:
 
 def test_classes_that_are_never_opened_hold_none_of_the_best_endpoints() -> None:
     large, compared = catalogs.many(250, seed=3, hosts=12), 0
-    for seed in range(60):
+    for seed in range(30):
         described, _ = seeded(seed)
         inputs = msgspec.structs.replace(inputs_of(described), catalog=large)
         if inputs.request.policy.objective == "best":  # not ordered by its score alone
@@ -162,4 +162,4 @@ def test_classes_that_are_never_opened_hold_none_of_the_best_endpoints() -> None
         assert made.chosen.score == ordered[0].score
         assert set(list(dict.fromkeys(each.endpoint for each in ordered))[:4]) <= named
         compared += 1
-    assert compared > 30
+    assert compared > 15
