@@ -3,8 +3,8 @@
 Hygiene. A row teaches only when it is settled, without an error, not answered from an endpoint's own cache,
 not the repetition of an attempt that failed, not one of several that a bench made at the same time, and not run
 while others kept the machine busier than usual: a machine that always works for others is planned for as such, but
-one busy hour is not a speed. A recording in which no speech was found teaches no speed of an ear: it passes over
-silence in no time. Loading is a figure of its own; the work of a cold row counts only where there are too few warm
+one busy hour is not a speed. A recording that an ear passed over, as it found no words in it, teaches no speed (see
+``passed_over``). Loading is a figure of its own; the work of a cold row counts only where there are too few warm
 ones (a command line is always cold).
 
 Endpoints of one model are fitted together: the others are drawn to the one with the most rows while they have few, in
@@ -240,8 +240,8 @@ def observations(row: Attempt, weight: float = 1.0) -> list[Seen]:
         return []
     usage, work = outcome.usage, expected.work
     if expected.op == "transcribe" and work.audio_seconds:
-        if usage.output_tokens == 0:
-            return []  # silence
+        if passed_over(row):
+            return []
         return [Seen((("overhead", 1.0), ("realtime_factor", work.audio_seconds)), outcome.seconds, weight)]
     if expected.op == "read" and work.megapixels:
         read = [("overhead", float(max(1, work.pictures, work.pages))), ("megapixel", work.megapixels)]
@@ -263,6 +263,19 @@ def observations(row: Attempt, weight: float = 1.0) -> list[Seen]:
     if out > 1 and rest > 0:  # the first token belongs to reading
         found.append(Seen((("decode", out - 1),), rest, weight))
     return found
+
+
+def passed_over(row: Attempt) -> bool:
+    """Whether an ear found no words in a recording and went over it in no time, which says nothing of its pace.
+
+    An ear that listens for voices first does; one that does not may try again and again to make words of music (5 s of
+    it took 31 s, with half a second planned), and that is how long it takes.
+    """
+    outcome, expected = row.outcome, row.reservation
+    if outcome is None or expected.op != "transcribe" or outcome.usage.output_tokens != 0:
+        return False
+    promised = expected.seconds_range.high if expected.seconds_range is not None else expected.seconds
+    return promised is None or outcome.seconds <= promised
 
 
 def _media(rows: Sequence[Made]) -> dict[str, Quantity]:

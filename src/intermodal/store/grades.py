@@ -14,7 +14,7 @@ from intermodal.costing.counts import learned_words
 from intermodal.costing.tokens import SPEECH
 from intermodal.quantity import Quantity, between, q_error
 from intermodal.store.epochs import Epoch
-from intermodal.store.figures import TOKENS_PER_LETTER, TRANSFORMS, counts, observations, quiet
+from intermodal.store.figures import TOKENS_PER_LETTER, TRANSFORMS, counts, observations, passed_over, quiet
 from intermodal.store.fit import percentile
 from intermodal.store.priors import MEDIA, priors, stated
 from intermodal.store.rows import (
@@ -144,8 +144,8 @@ def pairs(rows: Iterable[Attempt]) -> Iterator[Pair]:
     """Estimates and actuals of rows that say something.
 
     A q-error needs something on both sides: an actual of 0 (music has no words) is left out, and an estimated
-    count below 1 is graded as 1, as is usual for cardinalities. Loading is no part of the seconds. An ear passes over
-    a silent recording in no time, which says nothing of its pace.
+    count below 1 is graded as 1, as is usual for cardinalities. Loading is no part of the seconds, and a recording that
+    an ear passed over says nothing of them.
     """
     by_step: dict[tuple[str, str], list[Attempt]] = {}
     for row in filter(counts, rows):
@@ -160,9 +160,7 @@ def pairs(rows: Iterable[Attempt]) -> Iterator[Pair]:
              sum(outcome.usage.output_tokens or 0 for outcome in outcomes), expected.output_range),
             ("seconds", expected.seconds, sum(outcome.seconds for outcome in outcomes), expected.seconds_range),
         ):  # fmt: skip
-            silent = figure == "seconds" and expected.op == "transcribe" and all(
-                outcome.usage.output_tokens == 0 for outcome in outcomes
-            )  # fmt: skip
+            silent = figure == "seconds" and all(map(passed_over, calls))
             if estimate is not None and actual and not silent:
                 day = last.started[:10]
                 yield Pair(expected.endpoint, expected.op, figure, estimate, actual, promised, last.sequence, day)

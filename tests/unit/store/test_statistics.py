@@ -485,6 +485,18 @@ def test_a_recording_without_speech_teaches_no_speed_of_an_ear(store: Store) -> 
     assert [each.mid for each in after] == pytest.approx([each.mid for each in taught], rel=0.02)
 
 
+def test_an_ear_that_takes_long_over_music_is_known_to(store: Store) -> None:
+    """It finds no words, and has tried again and again: what was promised was no time of it."""
+    sound = {"op": "transcribe", "work": Work(audio_seconds=5.0), "promised": Range(low=0.5, high=2.0)}
+    for _ in range(6):
+        add(store, usage=Usage(output_tokens=12), seconds=1.0, **sound)  # type: ignore[arg-type]
+    for _ in range(14):
+        add(store, usage=Usage(output_tokens=0), seconds=30.0, **sound)  # type: ignore[arg-type]
+    overhead, factor = learned(store, "overhead"), learned(store, "realtime_factor")
+    assert overhead.high + 5 * factor.high > 25
+    assert "transcribe seconds" in {drift.figure for drift in store.drifts()}
+
+
 def test_nothing_is_said_where_nothing_is_known_or_all_is_as_promised(store: Store) -> None:
     assert store.drifts() == ()
     for _ in range(12):
