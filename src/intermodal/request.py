@@ -224,7 +224,7 @@ class Request(Value):
     answered the last turn, "" on the first. ``tools`` are the caller's own: a call of one ends the run, the caller
     makes it and asks again with its result. ``parallel_tools``: several calls may come at once. ``cache``: what the
     host is to keep, where its protocol has words for that (``catalog.nouns.CACHED_BY``). ``settings``: what else a
-    client of a gateway set; no plan depends on it.
+    client of a gateway set; of these a plan depends on how hard a model is to think (``catalog/effort.py``).
     """
 
     messages: tuple[Message, ...]

@@ -64,7 +64,7 @@ def _thinking(
     return Thinking(unasked=unasked, always=always, by=by, unsaid=tokens["unsaid"], basis=basis, evidence=evidence)
 
 
-@lru_cache(16_384)
+@lru_cache(2_048)
 def thinking_of(model: str, can_reason: bool = False) -> Thinking | None:
     """How a model thinks; None where nobody says that it does. ``can_reason``: a source says that it can."""
     for pattern, found in _rows():
