@@ -17,6 +17,7 @@ import msgspec
 
 from intermodal import schema as schemas
 from intermodal.catalog.nouns import Catalog
+from intermodal.config_file import USUAL
 from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import ConfigError, InputError, PlanStale, UsageError
 from intermodal.events import Result
@@ -28,17 +29,23 @@ from intermodal.plans.plan import Inputs, SavedPlan
 from intermodal.plans.step import Call
 from intermodal.request import (
     HOTTEST,
+    LICENCES,
+    REGION,
+    REGION_WORDS,
+    RETENTIONS,
     ZONES,
     Aspect,
     EmbeddingOutput,
     Evidence,
     ImageOutput,
     JsonOutput,
+    Licence,
     Message,
     Objective,
     Output,
     Policy,
     Request,
+    Retention,
     Sampling,
     ScoresOutput,
     SpeechOutput,
@@ -61,7 +68,7 @@ Schema = type[Any] | Mapping[str, Any]
 _POLICY = frozenset(Policy.__struct_fields__)
 _SAMPLING = frozenset(Sampling.__struct_fields__)
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|data):", re.IGNORECASE)  # not C://: a drive is no scheme
-_SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop"})
+_SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop", "regions"})
 LONG = 64 << 10  # characters of texts that are counted at once, in 15 ms; more is for a thread
 
 
@@ -88,6 +95,9 @@ class Options(TypedDict, total=False):
     pay_twice: bool
     explore: bool
     free_tiers: bool
+    licence: Licence
+    regions: str | Sequence[str]
+    retention: Retention
     evidence: Evidence
     max_tokens: int | None
     temperature: float | None
@@ -155,7 +165,7 @@ def sound(config: Config) -> Config:
 def usual(options: Any, config: Config) -> None:
     """Fill in what the config says where nothing else is said."""
     options.setdefault("max_cost_stated", "max_cost" in options or config.max_cost_stated)
-    for name in ("max_cost", "time_value", "pay_twice", "explore", "free_tiers"):
+    for name in USUAL:
         options.setdefault(name, getattr(config, name))
 
 
@@ -366,6 +376,9 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
         if isinstance(value, int | float) and not least <= value <= most:
             todo = f"give {least:g} to {most:g}" if most < math.inf else f"give {least:g} or more"
             raise UsageError(f"{name}={value!r} is out of range", todo=todo)
+    for region in given.get("regions", ()):
+        if not (isinstance(region, str) and re.fullmatch(REGION, region)):
+            raise UsageError(f"{region!r} is no region", where="--region", todo=f"write {REGION_WORDS}")
     if isinstance(given.get("language"), str):
         given["language"] = languages.checked(given["language"])
     try:
@@ -415,6 +428,9 @@ def continued(request: Request, before: Policy) -> Request:
         private=private,
         release=release,
         farthest=min(before.farthest, now.farthest, key=ZONES.index),
+        licence=max(before.licence, now.licence, key=LICENCES.index),
+        regions=now.regions or before.regions,
+        retention=max(before.retention, now.retention, key=RETENTIONS.index),
         pages=now.pages or before.pages,
     )
     return msgspec.structs.replace(request, policy=policy)

@@ -14,8 +14,10 @@ from intermodal.client import Answer, AsyncClient, Prepared
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Endpoint
     from intermodal.config import Config
+    from intermodal.content import Kind
     from intermodal.estimates.estimate import Estimate
     from intermodal.events import Event, Result
+    from intermodal.plans.facts import QuestionFacts
     from intermodal.plans.plan import Plan, SavedPlan
     from intermodal.request import Request
 
@@ -115,6 +117,10 @@ class Client:
 
     def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
         return self._bridge.run(partial(self.asynchronous.prepare, also=also, counting=counting), request)
+
+    def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None:
+        """What a question needs of media of these kinds, for who plans without a request of its own."""
+        return self._bridge.run(self.asynchronous.told, question, kinds)
 
     def approved(self, saved: SavedPlan) -> Prepared:
         return self._bridge.run(self.asynchronous.approved, saved)

@@ -23,10 +23,21 @@ from intermodal.catalog.load import find_host
 from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.catalog.waits import Waits
-from intermodal.config_file import AUTO, POLICY, ConfigFile, Discovery, EndpointRate, PolicyRow, Serve, Store, Telemetry
+from intermodal.config_file import (
+    AUTO,
+    POLICY,
+    USUAL,
+    ConfigFile,
+    Discovery,
+    EndpointRate,
+    PolicyRow,
+    Serve,
+    Store,
+    Telemetry,
+)
 from intermodal.content import Value
 from intermodal.errors import ConfigError
-from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Zone
+from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Licence, Policy, Retention, Zone
 
 if TYPE_CHECKING:
     import tomlkit
@@ -44,6 +55,10 @@ HEADER = """\
 # [discovery]              enabled = false: servers of this machine are not looked for
 # pay_twice = false        after a call that failed and may have been paid, nobody else is asked
 # explore = false          what was not measured yet is not tried out
+# licence = "commercial"   models whose licence does not permit commercial use are left out
+# regions = ["eu"]         hosts that compute anywhere else are left out
+# retention = "none"       hosts that keep what they are sent are left out; "no-training": those that train on it
+# trusted_hosts = ["groq"] the only hosts that advice names and that can be consented to
 # free_tiers = true        "best" and "cheapest" may take endpoints that are free and rationed
 """
 
@@ -63,6 +78,8 @@ class Config(Value):
         pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
         explore: endpoints that were not measured yet may be tried out where they cost no more.
         free_tiers: ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
+        licence, regions, retention: what holds for every request that does not say otherwise (``request.Policy``).
+        trusted_hosts: the only hosts that advice may name and that may be consented to; () for all.
         timeouts: how long a call may take, unless its host's row says otherwise.
         policies: by name, what ``policy:NAME`` stands for where a model is asked for.
         serve: how the gateway listens.
@@ -82,6 +99,11 @@ class Config(Value):
     pay_twice: bool = True
     explore: bool = True
     free_tiers: bool = False
+    licence: Licence = "any"
+    licence_stated: bool = False
+    regions: tuple[str, ...] = ()
+    retention: Retention = "any"
+    trusted_hosts: tuple[str, ...] = ()
     timeouts: Waits = Waits()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
@@ -197,10 +219,9 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
                 todo=f"hosts are {', '.join(sorted(names))}; a new one: intermodal hosts add {name} --base-url URL",
                 key=("consent", at),
             )
-    usual: dict[str, Any] = {
-        "max_cost": file.max_cost, "max_cost_stated": "max_cost" in table, "time_value": file.time_value,
-        "pay_twice": file.pay_twice, "explore": file.explore, "free_tiers": file.free_tiers,
-    }  # fmt: skip
+    _check_trusted(file, names, where, snapshot)
+    usual: dict[str, Any] = {name: getattr(file, name) for name in USUAL}
+    usual["max_cost_stated"] = "max_cost" in table
     serve = _serve(_table(table, "serve", where), where)
     bounds = {**usual, "streaming": serve.streaming}
     return Config(
@@ -209,6 +230,8 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         hosts=hosts,
         private=file.private,
         declined=file.declined,
+        licence_stated="licence" in table,
+        trusted_hosts=file.trusted_hosts,
         discovery=_discovery(_table(table, "discovery", where), where),
         timeouts=file.timeouts,
         policies={name: _policy(name, row, bounds, where) for name, row in parted["policies"].items()},
@@ -217,6 +240,20 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         store=_decoded(_table(table, "store", where), Store, where, "store"),
         **usual,
     )
+
+
+def _check_trusted(file: ConfigFile, names: set[str], where: str, snapshot: Path | None) -> None:
+    """Raise ConfigError for a trusted host that nobody knows, and for consent to one that is not trusted."""
+    trusted = file.trusted_hosts
+    for at, name in enumerate(trusted):
+        if name not in names and find_host(name, snapshot) is None:
+            todo = f"hosts are {', '.join(sorted(names))}; or leave trusted_hosts out"
+            what = f"trusted_hosts names a host that is not known: {name}"
+            raise ConfigError(what, where=where, todo=todo, key=("trusted_hosts", at))
+    for at, name in enumerate(file.consent):
+        if trusted and name not in trusted:
+            what = f"consent names {name}, and trusted_hosts does not"
+            raise ConfigError(what, where=where, todo="add it there, or take it out here", key=("consent", at))
 
 
 _ALONE = ("discovery", "serve", "store", "telemetry")  # tables that are read by themselves, so that errors name them

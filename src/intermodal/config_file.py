@@ -14,7 +14,16 @@ from msgspec import Meta
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.waits import LONGEST, Waits
 from intermodal.content import Value
-from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Policy, Streaming
+from intermodal.request import (
+    DEFAULT_MAX_COST,
+    DEFAULT_TIME_VALUE,
+    REGION,
+    REGION_WORDS,
+    Licence,
+    Policy,
+    Retention,
+    Streaming,
+)
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -35,8 +44,13 @@ _Name = Annotated[
 HOST = r"^(\[?[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]?|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)$"
 LISTENS = 'an address of this machine or a name that stands for one, as "127.0.0.1"'
 _KEEP = 'hours ("12h"), days ("90d"), weeks ("4w") or "forever"'
+_Region = Annotated[str, Meta(pattern=REGION, extra={"wanted": REGION_WORDS})]
 _LANGUAGE = 'the two or three letters of a language, as "en"'
 _RELEASE = 'what is private and what may leave of it, as "audio:text"'
+
+
+# Of a policy, what the file says at its top for every request that does not say otherwise.
+USUAL = ("max_cost", "time_value", "pay_twice", "explore", "free_tiers", "licence", "regions", "retention")
 
 
 class EndpointRate(Value, forbid_unknown_fields=True):
@@ -145,13 +159,14 @@ class Store(Value, forbid_unknown_fields=True):
 class PolicyRow(Policy, forbid_unknown_fields=True):
     """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
 
-    Money, time, ``pay_twice``, ``explore``, ``free_tiers`` and ``streaming`` are the file's own unless the policy says
-    others.
+    Money, time, ``pay_twice``, ``explore``, ``free_tiers``, ``licence``, ``regions``, ``retention`` and ``streaming``
+    are the file's own unless the policy says others.
     """
 
     max_cost: _Usd = DEFAULT_MAX_COST
     time_value: _Usd = DEFAULT_TIME_VALUE
     deadline: _Seconds | None = None
+    regions: tuple[_Region, ...] = ()
     language: Annotated[str, Meta(pattern=r"^([a-z]{2,3})?$", extra={"wanted": _LANGUAGE})] = ""
     release: tuple[
         Annotated[str, Meta(pattern=r"^.+:(text|image|audio|video|document)$", extra={"wanted": _RELEASE})], ...
@@ -172,6 +187,10 @@ class ConfigFile(Value, forbid_unknown_fields=True):
         pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
         explore: endpoints that were not measured yet may be tried out by a few requests, where they cost no more.
         free_tiers: the objectives ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
+        licence: "commercial" leaves out models whose licence does not permit commercial use.
+        regions: hosts on the internet compute in these ("eu", "us") and nowhere else, or are left out.
+        retention: "no-training" leaves out hosts that train on what they are sent, "none" also those that keep it.
+        trusted_hosts: the only hosts that advice may name and that may be consented to; left out, all of them.
         timeouts: seconds that one attempt at a call gets.
         hosts: servers of your own by name, and what is different at those that come with intermodal.
         policies: bounds by name, which clients of the gateway ask for as ``policy:NAME``.
@@ -189,6 +208,10 @@ class ConfigFile(Value, forbid_unknown_fields=True):
     pay_twice: bool = True
     explore: bool = True
     free_tiers: bool = False
+    licence: Licence = "any"
+    regions: tuple[_Region, ...] = ()
+    retention: Retention = "any"
+    trusted_hosts: tuple[str, ...] = ()
     timeouts: Waits = Waits()
     hosts: dict[str, HostRow] = msgspec.field(default_factory=dict)
     policies: dict[str, PolicyRow] = msgspec.field(default_factory=dict)

@@ -15,7 +15,7 @@ import msgspec
 
 from intermodal.catalog.rows import HTTP, PRICES, HostRow, ServedRow
 from intermodal.config import NOT_NAMES
-from intermodal.config_file import AUTO, POLICY, ConfigFile, PolicyRow
+from intermodal.config_file import AUTO, POLICY, USUAL, ConfigFile, PolicyRow
 from intermodal.request import ZONES
 
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
@@ -124,7 +124,7 @@ def _refine(parts: dict[str, Any]) -> None:
     served["context"] = served["max_output"] = {"type": "integer", "minimum": 1}
     policy = parts[PolicyRow.__name__]["properties"]
     del policy["max_cost_stated"]  # saying max_cost is stating it
-    for name in ("max_cost", "time_value", "pay_twice", "explore", "free_tiers", "streaming"):
+    for name in (*USUAL, "streaming"):
         del policy[name]["default"]  # it is what the file says at its top
     parts["Discovery"]["properties"]["addresses"]["items"]["pattern"] = url
     parts["Telemetry"]["properties"]["endpoint"]["pattern"] = f"^$|{url}"

@@ -24,6 +24,12 @@ ASPECTS: tuple[Aspect, ...] = (
 )  # fmt: skip
 Quality = Literal["low", "medium", "high"]  # of a picture that is drawn
 PictureFormat = Literal["png", "jpeg", "webp"]
+Licence = Literal["any", "commercial"]
+LICENCES: tuple[Licence, ...] = ("any", "commercial")
+Retention = Literal["any", "no-training", "none"]
+RETENTIONS: tuple[Retention, ...] = ("any", "no-training", "none")
+REGION = "^[a-z]{2}$"  # of hosts and of wishes
+REGION_WORDS = 'two small letters, as "eu" or "us"'
 HOTTEST = 2.0  # temperature: the most that any protocol here has a meaning for
 DEFAULT_MAX_COST = 0.05  # USD per ask
 DEFAULT_TIME_VALUE = 0.002  # USD per second waited
@@ -184,6 +190,11 @@ class Policy(Value):
         explore: a few requests may ask an endpoint first that was not measured yet, costs no more than the chosen one
             and may be better.
         free_tiers: ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
+        licence: "commercial" leaves out models whose licence is stated not to permit commercial use; where nobody
+            states what it permits, that is said.
+        regions: hosts on the internet compute in these and nowhere else ("eu", "us"); () for anywhere.
+        retention: "no-training" leaves out hosts that train on what they are sent, "none" those that keep it as well.
+            Hosts of which nobody states it are left out too, and that is said.
         streaming: whether the words of an answer are shown as they come, or ("buffered") once all of it is there, so
             that another route may take over from one that died in the middle.
         evidence: whether the values of a JSON answer are looked for in the text of the files that it was made from.
@@ -208,6 +219,9 @@ class Policy(Value):
     pay_twice: bool = True
     explore: bool = True
     free_tiers: bool = False
+    licence: Licence = "any"
+    regions: tuple[str, ...] = ()
+    retention: Retention = "any"
     streaming: Streaming = "live"
     evidence: Evidence = "retry"
 

@@ -30,6 +30,10 @@ declined = ["groq"]
 pay_twice = false
 explore = false
 free_tiers = true
+licence = "commercial"
+regions = ["eu", "us"]
+retention = "no-training"
+trusted_hosts = ["openai", "groq"]
 discovery = {enabled = true, usual_ports = false, addresses = ["http://127.0.0.1:9000"]}
 timeouts = {connect = 5, first_token = 100, trial = 20, between_tokens = 30, thinking = 90, total = 500}
 [hosts.box]
@@ -48,6 +52,11 @@ max_images = 4
 counts_text = "vllm"
 carries = ["document"]
 not_asked = ["*-pro"]
+regions = ["eu"]
+trains = false
+retention_days = 0
+conditions_source = "https://example.com/privacy"
+conditions_checked = "2026-11-28"
 timeouts = {connect = 5}
 source = "https://example.com"
 checked = "2026-11-25"
@@ -112,6 +121,9 @@ streaming = "buffered"
 pay_twice = true
 explore = false
 free_tiers = true
+licence = "any"
+regions = ["us"]
+retention = "none"
 [telemetry]
 enabled = true
 endpoint = "http://127.0.0.1:4318"
@@ -149,7 +161,8 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 # What only reading can know: whether a host is known, how far an address is, whether figures and tasks fit together.
 ONLY_READING = (
-    ("consent",), ("discovery", "addresses"), ("hosts", "box"), ("hosts", "box", "base_url"), ("hosts", "box", "id"),
+    ("consent",), ("trusted_hosts",),
+    ("discovery", "addresses"), ("hosts", "box"), ("hosts", "box", "base_url"), ("hosts", "box", "id"),
     *(("hosts", "box", "models", 0, key) for key in ("tasks", "input", "context", "max_output")),
 )  # fmt: skip
 

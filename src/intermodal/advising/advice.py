@@ -35,6 +35,10 @@ class Offer(Value):
         loses: aspects. misses: sentences about what is lost though it seems to be needed. lost: how many needs that
             the question cannot be answered without.
         score: what the objective minimises. sends: it goes to some host.
+        terms: under which terms the answering model is used: its licence, or those of the host's service.
+        contested: what sources contradict each other about, of what the answering model is given.
+        counted: it is ranked. A server that would have to be bought first is not, where money alone ranks: it is not
+            free for having no price.
         refused: why there is no route, nearest miss first; () where there is one.
         others: routes of the same use and place that come next, with the reason.
     """
@@ -60,6 +64,9 @@ class Offer(Value):
     lost: int = 0
     score: float = 0.0
     sends: bool = False
+    terms: str = ""
+    contested: tuple[str, ...] = ()
+    counted: bool = True
     refused: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
@@ -79,7 +86,20 @@ class Kind(Value):
     @property
     def best(self) -> Offer | None:
         some = [offer for offer in self.offers if offer.there]
-        return min(some, key=lambda offer: (offer.weak, offer.lost, not offer.usd.known, offer.score), default=None)
+        return min(
+            some,
+            key=lambda offer: (not offer.counted, offer.weak, offer.lost, not offer.usd.known, offer.score),
+            default=None,
+        )
+
+
+class Pick(Value):
+    """A route among the best, each of another answering model. ``why``: against the first, "" for that one itself."""
+
+    use: UseName
+    title: str
+    offer: Offer
+    why: str = ""
 
 
 class Fork(Value):
@@ -140,6 +160,10 @@ class Advice(Value):
         headline: what kind of call it is, and the verdict in words. verdict: whether a language model is enough.
         use, place, endpoint: of the route that decides.
         reason: why it is that. matters: what is said about labels, "" where they matter.
+        by: what ranks, in words. best: the first is the decision, the others what would be chosen without the models
+            before them; three at most.
+        otherwise: the pick where somebody waits and a second counts, if nobody is taken to wait; None where that is
+            the same, or seconds count already.
         kinds: every use that came into question. path: how the decision was come to.
         asked, assumed: what was stated, and what was not. sources: where the numbers come from.
         rejected: of the decision's catalog, the reasons in the planner's words.
@@ -157,6 +181,9 @@ class Advice(Value):
     asked: str
     assumed: tuple[str, ...]
     sources: tuple[str, ...]
+    by: str = ""
+    best: tuple[Pick, ...] = ()
+    otherwise: Pick | None = None
     matters: str = ""
     notes: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 from msgspec import Struct
 
-from intermodal.advising.advice import Advice, Kind, Offer, Place, Step
+from intermodal.advising.advice import Advice, Kind, Offer, Pick, Place, Step
 from intermodal.advising.break_even import break_even, capacity, own_cost
 from intermodal.advising.imagined import request_of
-from intermodal.advising.offers import Offers
-from intermodal.advising.path import closeness, path, why_lost
-from intermodal.advising.question import PROMPT, Question, check
+from intermodal.advising.offers import OWN, Offers
+from intermodal.advising.path import against, closeness, path, why_lost
+from intermodal.advising.question import DAYS, PROMPT, Question, check
 from intermodal.advising.uses import TITLES, Use, UseName, job_of, narrowed, use_of, uses
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog import doubts
+from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.errors import NoRoute
 from intermodal.planner import plan
@@ -44,7 +47,32 @@ class Planning(Struct):
         return self.question.hardware.machine
 
     def plan(self, catalog: Catalog, request: Request) -> Plan:
+        """The planner's choice. Where money alone ranks, what works here costs none, so that it would always do; so it
+        is asked only for what the machine can do beside its other work, or in a month where it is stated for this."""
+        made = self._plan(catalog, request)
+        while self.question.by_bill and request.policy.farthest == "internet" and (busy := self._overworked(made)):
+            left = tuple(each for each in catalog.endpoints if each.id not in busy)
+            catalog = msgspec.structs.replace(catalog, endpoints=left)
+            try:
+                made = self._plan(catalog, request)
+            except NoRoute:
+                break
+        return made
+
+    def _plan(self, catalog: Catalog, request: Request) -> Plan:
         return plan(request, self.facts, catalog, self.machine, self._statistics(catalog), self.as_of)
+
+    def _overworked(self, made: Plan) -> frozenset[str]:
+        """What of a route works here and cannot do so as often as is asked for, one request after the other."""
+        volume, total = self.question.volume, made.chosen.total
+        busy = 0.0 if volume is None else volume.per_month * (total.seconds.mid - total.load_seconds.mid)
+        used = (self.catalog.by_id[step.endpoint] for step in made.chosen.steps if isinstance(step, Call))
+        return frozenset(each.id for each in used if each.host.zone in HERE and busy > self._free(each))
+
+    def _free(self, endpoint: Endpoint) -> float:
+        """Seconds a month that something here may work without being a machine of its own."""
+        lent = endpoint.host.zone == "process" and not self.question.hardware.stated
+        return MONTH * BESIDE if lent else MONTH
 
     def _statistics(self, catalog: Catalog) -> Statistics:
         rows = {**self.known.rows, **self._lengths(catalog)}
@@ -85,8 +113,7 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
     check(question)
     request, facts = request_of(question)
     planning = Planning(question, request, facts, offers.catalog, as_of, known)
-    job = job_of(question)
-    best = planning.plan(narrowed(offers.catalog, None, job, "here" if question.local else "any"), request)
+    best = _chosen(planning, offers.catalog)
     made = offer(planning, best, _place(best.chosen, offers.catalog))
     decided = use_of(best.chosen, question.makes)
     merged = _merged([_kind(planning, use, decided, made) for use in uses(question)])
@@ -94,7 +121,11 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
     if all(kind.use != decided for kind in merged):  # a use nobody thought of: the planner found it all the same
         merged.append(Kind(use=decided, title=TITLES[decided], offers=(made,)))
     merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, made)) for kind in merged]
+    picks = _picks(planning, offers, made, decided)
     return Advice(
+        by=question.by,
+        best=picks,
+        otherwise=_where_somebody_waits(planning, picks[0]),
         headline=best.headline,
         verdict=best.verdict,
         use=decided,
@@ -115,6 +146,64 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
         as_of=as_of,
         catalog=offers.catalog.version,
     )
+
+
+MOST_PICKS = 3
+MONTH = DAYS * 86_400.0  # seconds
+BESIDE = 0.05  # of a month: what a machine that is there for something else has left over
+
+
+def _chosen(planning: Planning, catalog: Catalog) -> Plan:
+    """The plan that decides over a catalog.
+
+    By what hosts are paid, a server that would have to be bought first is an answer where its hardware was stated: with
+    what it costs a month where that was stated too. It is the break-even that says what it would have to cost.
+    """
+    question, request, job = planning.question, planning.request, job_of(planning.question)
+    every = narrowed(catalog, None, job, "here" if question.local else "any")
+    if not question.by_bill:
+        return planning.plan(every, request)
+    found: list[Plan] = []
+    there = tuple(each for each in every.endpoints if question.hardware.stated or each.host is not OWN)
+    for some in (msgspec.structs.replace(every, endpoints=there), narrowed(catalog, None, job, "hosted")):
+        with suppress(NoRoute):
+            found.append(planning.plan(some, request))
+    if not found:
+        return planning.plan(every, request)
+    bills = [offer(planning, each, _place(each.chosen, planning.catalog)).per_month for each in found]
+    dearer = len(found) > 1 and all(bill.known for bill in bills) and bills[1].mid < bills[0].mid
+    return found[1] if dearer and found[1].chosen.lost <= found[0].chosen.lost else found[0]
+
+
+def _picks(planning: Planning, offers: Offers, made: Offer, decided: UseName) -> tuple[Pick, ...]:
+    """The decision, and what would be chosen without the models before it."""
+    question = planning.question
+    found = [Pick(use=decided, title=TITLES[decided], offer=made)]
+    while len(found) < MOST_PICKS:
+        rest = offers.without(frozenset(pick.offer.model for pick in found), planning.as_of)
+        try:
+            pick = _pick(msgspec.structs.replace(planning, catalog=rest))
+        except NoRoute:
+            break
+        found.append(msgspec.structs.replace(pick, why=against(question, pick.offer, made)))
+    return tuple(found)
+
+
+def _pick(planning: Planning) -> Pick:
+    best = _chosen(planning, planning.catalog)
+    use = use_of(best.chosen, planning.question.makes)
+    return Pick(use=use, title=TITLES[use], offer=offer(planning, best, _place(best.chosen, planning.catalog)))
+
+
+def _where_somebody_waits(planning: Planning, first: Pick) -> Pick | None:
+    """The pick were a second worth something, where it is worth nothing and that makes a difference."""
+    question = planning.question
+    if question.objective != "default" or question.somebody_waits or question.waits is not None:
+        return None
+    waiting = msgspec.structs.replace(question, waits=True)
+    request = msgspec.structs.replace(planning.request, policy=waiting.policy)
+    pick = _pick(msgspec.structs.replace(planning, question=waiting, request=request))
+    return pick if pick.offer.endpoint != first.offer.endpoint else None
 
 
 def _with(kind: Kind, made: Offer) -> Kind:
@@ -230,8 +319,33 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         lost=route.lost,
         score=route.score,
         sends=bool(route.sends),
+        terms=_terms(endpoint),
+        contested=_contested(route, endpoint),
+        counted=endpoint.host is not OWN or not planning.question.by_bill or planning.question.hardware.stated,
         others=tuple(f"{each.endpoint}: {each.reason}" for each in made.outranked[:OTHERS]),
     )
+
+
+def _terms(endpoint: Endpoint) -> str:
+    """Under which terms the answering model is used."""
+    model, host = endpoint.model, endpoint.host
+    known = f"{model.licence} ({PERMITS[model.permits]})" if model.permits else model.licence
+    if host.zone in HERE:
+        return f"licence: {known or 'nobody states it'}"
+    weights = f"; its weights: {known}" if known else ""
+    return f"terms of the service of {host.name or host.id}{weights}"
+
+
+PERMITS = {
+    "commercial": "commercial use", "conditions": "commercial use on conditions", "research": "research only",
+    "": "nobody says for what",
+}  # fmt: skip
+
+
+def _contested(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
+    """What sources contradict each other about, of what the endpoint is given."""
+    given = {taken.kind for taken in route.takes}
+    return tuple(map(doubts.words, doubts.of_kind(endpoint.doubts, given)))
 
 
 def _steps(route: Candidate) -> tuple[Step, ...]:
@@ -255,7 +369,7 @@ def _reason(question: Question, decided: UseName, made: Offer, kinds: list[Kind]
     if decided in _BY_OUTPUT:
         return _BY_OUTPUT[decided]
     if any(kind.use != decided and kind.best is not None for kind in kinds) and made.usd.known:
-        return f"it keeps what the request needs, and is {_BEST[question.objective]}"
+        return f"it keeps what the request needs, and is the best by {question.by}"
     if len(kinds) > 1:
         return "no other kind of model can answer it within these limits"
     return "text goes in and text comes out"
@@ -266,12 +380,6 @@ _BY_OUTPUT: dict[UseName, str] = {
     "synthesis": "the text itself is spoken, and nobody answers anything",
     "embedding": "a vector comes out, and no words",
     "drawing": "a picture comes out, and no words",
-}
-_BEST = {
-    "default": "the best by money and waiting",
-    "cheapest": "the cheapest",
-    "fastest": "the fastest",
-    "best": "the strongest",
 }
 
 
@@ -300,11 +408,21 @@ def _assumed(question: Question) -> tuple[str, ...]:
         found.append("nobody said whether pictures show text or a scene (--shows)")
     if question.makes == "image":
         found.append("one picture of 1024x1024 a request, of medium quality where a model sells by quality")
-    if question.objective == "default":
-        found.append(
-            f"a second of waiting is worth ${question.policy.time_value:g} (--objective cheapest: money alone)"
-        )
+    if question.objective == "default" and question.somebody_waits:
+        found.append(f"somebody waits, and a second is worth ${question.policy.time_value:g} (--nobody-waits)")
+    elif question.objective == "default" and question.waits is None:
+        found.append("nobody waits for an answer, so money alone ranks (--waiting)")
     return tuple(found)
+
+
+def _conditions(question: Question, offers: Offers) -> list[str]:
+    """On which conditions models and hosts may be used, and how many that leaves out, by the reason."""
+    asked = [f"licence {question.licence}"]
+    asked += [f"region {', '.join(question.regions)}"] if question.regions else []
+    asked += [f"retention {question.retention}"] if question.retention != "any" else []
+    asked += [f"trusted hosts {', '.join(question.trusted)}"] if question.trusted else []
+    left = "; ".join(f"{count:,} endpoint{'s' * (count > 1)}: {reason}" for reason, count in offers.refused)
+    return [f"conditions: {', '.join(asked)}" + (f"; left out are {left}" if left else "")]
 
 
 def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
@@ -313,6 +431,7 @@ def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
         gone = [f"{offers.rationed} free tiers, which are rationed"] if offers.rationed else []
         if offers.doubted:
             gone.append(f"{offers.doubted} prices below a tenth of what other hosts ask for the same model")
+        found += _conditions(question, offers)
         hosts = f"{offers.hosts} host{'s' if offers.hosts != 1 else ''}"
         left = f"; left out are {' and '.join(gone)}" if gone else ""
         found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {hosts}{left}")

@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Unpack
+from typing import Unpack, cast
 
+import msgspec
+
+from intermodal._sync import Bridge
 from intermodal.advising.advice import Advice
 from intermodal.advising.advise import advise as advise_on
 from intermodal.advising.offers import offers
 from intermodal.advising.options import AdviseOptions, make_question
+from intermodal.advising.question import PROMPT, Question
 from intermodal.asking import with_options
 from intermodal.config import Config, data_dir, load_config, snapshot_file
+from intermodal.errors import UsageError
 from intermodal.keywords import python_words
+from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.statistics import Statistics
+from intermodal.questions.reader import Reader
 from intermodal.runtimes.machine import snapshot
 from intermodal.store.database import Store
 from intermodal.store.measured import strengths
@@ -49,14 +56,48 @@ def advice_for(
     """The same, whose errors speak of the options of a command line."""
     env = os.environ if env is None else env
     config = load_config(env) if config is None else config
-    question = make_question(takes, makes, snapshot(), **options)
+    stated = {key: value for key, value in options.items() if value is not None}
+    usual = {"licence": config.licence if config.licence_stated else "commercial", "regions": config.regions}
+    stated = {**usual, "retention": config.retention, **stated}
+    question = make_question(takes, makes, snapshot(), **cast("AdviseOptions", stated))
+    question = msgspec.structs.replace(
+        question, hosts=_trusted(question.hosts, config), trusted=config.trusted_hosts, time_value=config.time_value,
+        told=_told(question),
+    )  # fmt: skip
     as_of = datetime.now(UTC).date().isoformat()
     found = offers(
-        question.hardware, as_of, user=config.hosts, hosts=question.hosts, measured=strengths(data_dir(env)),
-        own_snapshot=snapshot_file(env),
+        question.hardware, as_of, user=config.hosts, hosts=question.hosts, policy=question.policy,
+        measured=strengths(data_dir(env)), own_snapshot=snapshot_file(env),
     )  # fmt: skip
     # What runs took here says nothing of hardware that is not here.
     return advise_on(question, found, as_of, Statistics() if question.hardware.stated else _learned(env))
+
+
+def _trusted(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
+    """The hosts to look at. Raises UsageError for a named one that the config does not trust."""
+    for name in named if config.trusted_hosts else ():
+        if name not in config.trusted_hosts:
+            raise UsageError(f"trusted_hosts of the config does not have {name}", where="--host", todo="add it there")
+    return named or config.trusted_hosts
+
+
+def _told(question: Question) -> QuestionFacts | None:
+    """What the prompt needs of the media, by the sentence model; None where there is none or it cannot tell."""
+    if question.prompt == PROMPT:
+        return None
+
+    async def told() -> QuestionFacts | None:
+        reader = Reader()
+        try:
+            return await reader.told(question.prompt, question.takes)
+        finally:
+            await reader.close()
+
+    bridge = Bridge()
+    try:
+        return bridge.run(told)
+    finally:
+        bridge.close()
 
 
 def _learned(env: Mapping[str, str]) -> Statistics:

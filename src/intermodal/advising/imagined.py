@@ -51,7 +51,7 @@ def request_of(question: Question) -> tuple[Request, Facts]:
         sampling=Sampling(max_tokens=limit or None),
         policy=question.policy,
     )
-    return request, Facts(parts=tuple(facts))
+    return request, Facts(parts=tuple(facts), question=question.told)
 
 
 def names(pieces: tuple[Piece, ...]) -> list[str]:

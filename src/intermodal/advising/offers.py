@@ -7,6 +7,7 @@ pulled; what intermodal does not run itself is imagined on a server of one's own
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -29,12 +30,15 @@ from intermodal.catalog.untimed import UNTIMED
 from intermodal.content import Value
 from intermodal.costing.rates import HERE
 from intermodal.errors import UsageError
+from intermodal.planner.conditions import refused
 from intermodal.planner.index import index
 from intermodal.quantity import Quantity, between
+from intermodal.request import Policy
 
 OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
 DOUBTED = 10  # times less than the median is no bargain
 SERVED = 3  # hosts from which on an open model is taken for one that people run
+ANY = Policy()
 _JUDGES = re.compile(r"guard|moderation|safety")  # they say whether a text is allowed, and answer nothing
 _EMBEDDED = ("llama", "whisper", "ocr", "e5", "piper")
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
@@ -51,6 +55,9 @@ class Offers(Value):
         endpoints, hosts: how many hosted ones were looked at, those among them that others beat in every figure.
         dated: whose prices, and of which day.
         rationed: free tiers that were left out. doubted: prices that were.
+        refused: endpoints that licence, region or retention leave out, by the reason.
+        whole: the catalog with those as well that others beat in every figure; what remains of it without some model
+            is not in ``catalog``. None where that is the same.
     """
 
     catalog: Catalog
@@ -59,11 +66,20 @@ class Offers(Value):
     dated: str
     rationed: int
     doubted: int
+    refused: tuple[tuple[str, int], ...] = ()
+    whole: Catalog | None = None
+
+    def without(self, models: frozenset[str], as_of: str) -> Catalog:
+        """The catalog without some models."""
+        every = self.catalog if self.whole is None else self.whole
+        names = {model.partition("@")[0] for model in models}  # "@eu" is where a model is, and no other model
+        left = tuple(each for each in every.endpoints if each.model.id.partition("@")[0] not in names)
+        return undominated(msgspec.structs.replace(every, endpoints=left), as_of)
 
 
 def offers(
     hardware: Hardware, as_of: str, *, user: tuple[HostRow, ...] = (), hosts: tuple[str, ...] = (),
-    measured: Mapping[str, tuple[Strength, ...]] | None = None, own_snapshot: Path | None = None,
+    policy: Policy = ANY, measured: Mapping[str, tuple[Strength, ...]] | None = None, own_snapshot: Path | None = None,
 ) -> Offers:  # fmt: skip
     """The catalog for a piece of hardware.
 
@@ -72,6 +88,7 @@ def offers(
         user: host rows of the config: servers of one's own are among the offers.
         measured: per endpoint, strength measured on the user's own labelled files.
         hosts: only these; () for all that the snapshot has and intermodal can speak to.
+        policy: whose licence, regions and retention leave endpoints out.
 
     Raises:
         UsageError: a host nobody knows.
@@ -91,8 +108,10 @@ def offers(
     paid = tuple(each for each in ready if not each.rationed)
     kept = believed(paid)
     here = tuple(own_servers(hardware, models))
-    whole = msgspec.structs.replace(every, endpoints=(*kept, *here), consent=tuple(sorted(wanted)), elsewhere=())
-    remote = [each for each in kept if each.host.zone not in HERE]
+    said = [(each, refused(each, policy) or _unlicensed(each, policy)) for each in (*kept, *here)]
+    left = tuple(each for each, reason in said if not reason)
+    whole = msgspec.structs.replace(every, endpoints=left, consent=tuple(sorted(wanted)), elsewhere=())
+    remote = [each for each in left if each.host.zone not in HERE]
     return Offers(
         catalog=undominated(whole, as_of),
         endpoints=len(remote),
@@ -100,7 +119,15 @@ def offers(
         dated=_dated(models),
         rationed=len(ready) - len(paid),
         doubted=len(paid) - len(kept),
+        refused=tuple(Counter(reason for _, reason in said if reason).most_common()),
+        whole=whole,
     )
+
+
+def _unlicensed(endpoint: Endpoint, policy: Policy) -> str:
+    """Weights that one would have to get first are no advice while nobody knows what they may be used for."""
+    known = endpoint.host is not OWN or endpoint.model.permits or policy.licence == "any"
+    return "" if known else "for a server of one's own, and nobody states what its licence permits (--licence any)"
 
 
 def _hosts(
@@ -177,7 +204,7 @@ def _open_models(models: Snapshot) -> tuple[Model, ...]:
     rows: Iterable[ModelRow] = shipped().rows.values()
     for row in rows:
         if row.licence and row.parameters:
-            found[row.id] = row.model()
+            found[row.id] = hosted.licensed(row.model())
     for each in _open_rows(models):
         if each.id not in found:
             settled = over_all(models.by_model[each.id])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypedDict, TypeVar, Unpack, cast
 
@@ -11,7 +12,20 @@ from intermodal.advising.question import MONTHS, PROMPT, Owned, Question, Shows,
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Machine
-from intermodal.request import ASPECTS, OBJECTIVES, TIERS, Aspect, Objective, Tier
+from intermodal.request import (
+    ASPECTS,
+    LICENCES,
+    OBJECTIVES,
+    REGION,
+    REGION_WORDS,
+    RETENTIONS,
+    TIERS,
+    Aspect,
+    Licence,
+    Objective,
+    Retention,
+    Tier,
+)
 
 T = TypeVar("T", bound=str)
 Size = float | tuple[int, int]
@@ -28,6 +42,9 @@ class AdviseOptions(TypedDict, total=False):
         requests: how often, as "10000/day"; a number is a month's. max_cost: USD a request. latency: seconds a request.
         private: kinds that may not leave the machine. release, keep, language, at_least, objective: as in ``Policy``.
         hosts: the only hosts to look at. local: none.
+        licence: "commercial" (as by default) or "any". regions, retention: as in ``Policy``.
+        waits: somebody waits for each answer, so that a second counts beside money. Left out, it counts where no
+            number of requests is stated; of a monthly bill money decides, and the pick for waiting is named beside it.
         hardware: "24GB", "2x24GB 16cores"; this machine when not stated. hardware_price: USD of one machine.
         life_months: that it lasts. power: watts. kwh: USD.
         shows: what pictures show, "text" or "scene". scanned: pages have no text layer. figures: pages have some.
@@ -48,6 +65,10 @@ class AdviseOptions(TypedDict, total=False):
     at_least: Tier | None
     objective: Objective
     hosts: Iterable[str]
+    licence: Licence
+    regions: Iterable[str]
+    retention: Retention
+    waits: bool | None
     local: bool
     hardware: str
     hardware_price: float | None
@@ -106,6 +127,10 @@ def make_question(
         keep=tuple(_one_of(cast("Aspect", each), ASPECTS, "--keep") for each in _some(options.get("keep", ()))),
         language=options.get("language", ""),
         hosts=tuple(_some(options.get("hosts", ()))),
+        licence=_one_of(options.get("licence", "commercial"), LICENCES, "--licence"),
+        regions=tuple(map(_region, _some(options.get("regions", ())))),
+        retention=_one_of(options.get("retention", "any"), RETENTIONS, "--retention"),
+        waits=options.get("waits"),
         local=options.get("local", False),
         latency=_positive(options.get("latency"), "--latency", "seconds"),
         max_cost=_amount(options.get("max_cost"), "--max-cost", "dollars"),
@@ -113,9 +138,9 @@ def make_question(
     )
 
 
-_WORDS = frozenset({"prompt", "language", "hardware", "objective", "at_least", "shows"})
+_WORDS = frozenset({"prompt", "language", "hardware", "objective", "at_least", "shows", "licence", "retention"})
 _NUMBERS = frozenset({"out_tokens", "max_cost", "latency", "hardware_price", "life_months", "power", "kwh"})
-_LISTS = frozenset({"private", "release", "keep", "hosts", "parts"})
+_LISTS = frozenset({"private", "release", "keep", "hosts", "parts", "regions"})
 
 
 def _check_types(options: AdviseOptions) -> None:
@@ -173,6 +198,12 @@ def _some(given: str | Iterable[str]) -> list[str]:
 
 def _is_listed(given: object) -> bool:
     return isinstance(given, Iterable)
+
+
+def _region(word: str) -> str:
+    if not re.fullmatch(REGION, word):
+        raise UsageError(f"{word!r} is no region", where="--region", todo=f"write {REGION_WORDS}")
+    return word
 
 
 def _tier(word: Tier | None) -> Tier | None:

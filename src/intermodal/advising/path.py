@@ -112,9 +112,9 @@ def _dearer(question: Question, text: Offer, made: Offer) -> str:
 def _number(question: Question, offer: Offer) -> str:
     """What the objective looks at."""
     money = f"${plain_money(offer.usd.mid)}" if offer.usd.known else "an unknown price"
-    seconds = f"{plain_seconds(offer.seconds.mid)} s"
+    seconds = f" and {plain_seconds(offer.seconds.mid)} s" if "waiting" in question.by else ""
     strong = f"{offer.tier}, " if question.objective == "best" else ""
-    return f"{strong}{money} and {seconds}"
+    return f"{strong}{money}{seconds}"
 
 
 def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> str:
@@ -133,6 +133,11 @@ def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> s
     return f"takes {_number(question, best)} against {_number(question, made)}"
 
 
+def against(question: Question, offer: Offer, first: Offer) -> str:
+    """A pick that comes after the first, in the objective's own numbers."""
+    return f"{_number(question, offer)} against {_number(question, first)}"
+
+
 def closeness(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -> str:
     """When the label does not matter: the same model either way, or numbers too near each other to tell."""
     for kind in kinds:
@@ -146,9 +151,6 @@ def closeness(question: Question, kinds: list[Kind], decided: UseName, made: Off
             continue
         if made.score > 0 and math.isfinite(best.score) and best.score / made.score - 1 <= CLOSE:
             apart = best.score / made.score - 1
-            near = f"within {max(apart, 0.01):.0%} of it by {_BY[question.objective]}"
+            near = f"within {max(apart, 0.01):.0%} of it by {question.by}"
             return f"{kind.title} is {near}: too near to tell apart"
     return ""
-
-
-_BY = {"default": "money and waiting", "cheapest": "money"}

@@ -9,8 +9,9 @@ from typing import Literal
 from intermodal.content import Kind, Value
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
+from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
-from intermodal.request import Aspect, Objective, Policy, Tier
+from intermodal.request import DEFAULT_TIME_VALUE, Aspect, Licence, Objective, Policy, Retention, Tier
 
 Makes = Literal["text", "json", "transcript", "embedding", "speech", "image"]
 MAKES: tuple[Makes, ...] = ("text", "json", "transcript", "embedding", "speech", "image")
@@ -86,6 +87,10 @@ class Question(Value):
         out_tokens: length of an answer, None for what the prompt's words suggest.
         hosts: the only hosts to be looked at; () for all of the snapshot.
         latency: seconds, at most. max_cost: USD a request, at most.
+        licence, regions, retention: as in ``Policy``. trusted: hosts that may be named, () for all.
+        waits: somebody waits for each answer, so that seconds count beside money; None where nobody says.
+        time_value: USD that one such second is worth. told: what the prompt needs of such media, None where only its
+            words say.
         assumed: sentences about what nobody stated. beside: what comes out besides ``makes``.
     """
 
@@ -111,14 +116,41 @@ class Question(Value):
     latency: float | None = None
     max_cost: float | None = None
     owned: Owned | None = None
+    licence: Licence = "commercial"
+    regions: tuple[str, ...] = ()
+    retention: Retention = "any"
+    trusted: tuple[str, ...] = ()
+    waits: bool | None = None
+    time_value: float = DEFAULT_TIME_VALUE
+    told: QuestionFacts | None = None
     assumed: tuple[str, ...] = ()
     beside: tuple[Makes, ...] = ()
+
+    @property
+    def somebody_waits(self) -> bool:
+        """Whether a second counts. Of a monthly bill money alone does, unless somebody is said to wait."""
+        return self.volume is None if self.waits is None else self.waits
+
+    @property
+    def by_bill(self) -> bool:
+        """What hosts are paid ranks alone. A server of one's own is not free then for having no price."""
+        return self.objective == "default" and not self.somebody_waits and not self.local
+
+    @property
+    def by(self) -> str:
+        """What ranks, in words."""
+        ranked = {"cheapest": "money", "fastest": "waiting", "best": "strength"}
+        return ranked.get(self.objective, "money and waiting" if self.somebody_waits else "money")
 
     @property
     def policy(self) -> Policy:
         """What the planner is told to obey. No limit on cost unless one was stated: nothing is spent."""
         return Policy(
             objective=self.objective,
+            time_value=self.time_value if self.somebody_waits else 0.0,
+            licence=self.licence,
+            regions=self.regions,
+            retention=self.retention,
             at_least=self.at_least,
             max_cost=math.inf if self.max_cost is None else self.max_cost,
             deadline=self.latency,

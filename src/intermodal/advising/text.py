@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intermodal.advising.advice import Advice, BreakEven, Kind, Offer, Step
+from intermodal.advising.advice import Advice, BreakEven, Kind, Offer, Pick, Step
 from intermodal.advising.uses import TITLES
 from intermodal.plans import numbers
 from intermodal.plans.explain import wrapped
@@ -35,6 +35,7 @@ def _body(advice: Advice) -> list[str]:
     """What is said of each thing that comes out."""
     lines = _said("label", advice.matters) if advice.matters else []
     lines += _said("asked", advice.asked)
+    lines += ["", *_best(advice)]
     for kind in advice.kinds:
         lines += ["", *_kind(advice, kind)]
     lines += ["", *_even(advice.break_even)]
@@ -42,6 +43,31 @@ def _body(advice: Advice) -> list[str]:
         lines += _said("note", note)
     for row in advice.rejected:
         lines += _said("rejected", row)
+    return lines
+
+
+def _best(advice: Advice) -> list[str]:
+    """The best three, each of another model, and the pick where somebody waits."""
+    lines = [f"the best {_COUNTED[len(advice.best)]}by {advice.by}"]
+    for place, pick in enumerate(advice.best, 1):
+        lines += _numbered(str(place), pick)
+    if advice.otherwise is not None:
+        lines += ["where somebody waits for each answer", *_numbered("-", advice.otherwise)]
+    return lines
+
+
+_COUNTED = {1: "", 2: "two, ", 3: "three, "}
+
+
+def _numbered(mark: str, pick: Pick) -> list[str]:
+    offer = pick.offer
+    lines = _under(mark, f"{offer.endpoint}   as {pick.title}, {PLACES[offer.place]}   {offer.tier}")
+    memory = 1 if offer.memory.high else 0  # it stands below, at the kind
+    lines += _under("", "   ".join(figures(offer)[: -memory or None]))
+    about = [f"loses {', '.join(offer.loses)}"] if offer.loses else []
+    lines += _under("", "; ".join([*about, offer.terms]))
+    for sentence in offer.contested:
+        lines += _under("", f"contested: {sentence}")
     return lines
 
 
@@ -61,7 +87,7 @@ def _kind(advice: Advice, kind: Kind) -> list[str]:
     mark = "  <- decision" if kind.use == advice.use else ""
     lines = [f"{kind.title}{mark}"]
     for offer in kind.offers:
-        lines += _offer(offer, advice)
+        lines += _offer(offer)
     if kind.lost and kind.best is not None:
         lines += _under("lost", kind.lost)
     return lines
@@ -71,7 +97,7 @@ def _under(label: str, sentence: str) -> list[str]:
     return wrapped(f"  {label:<{PLACE}}{sentence}", " " * (PLACE + 2))
 
 
-def _offer(offer: Offer, advice: Advice) -> list[str]:
+def _offer(offer: Offer) -> list[str]:
     if not offer.there:
         return _under(PLACES[offer.place], f"no route: {offer.refused[0]}")
     lines = _under(PLACES[offer.place], f"{offer.endpoint}   {offer.strength}")
@@ -83,13 +109,7 @@ def _offer(offer: Offer, advice: Advice) -> list[str]:
         about.append(f"compute floor {floor(offer.floor)}")
     if about:
         lines += _under("", "; ".join(about))
-    for other in offer.others if _decides(offer, advice) else ():
-        lines += _under("", f"outranked  {other}")
     return lines
-
-
-def _decides(offer: Offer, advice: Advice) -> bool:
-    return offer.endpoint == advice.endpoint and offer.place == advice.place and offer in advice.decided.offers
 
 
 def steps(offer: Offer) -> str:

@@ -85,6 +85,7 @@ _OWN = (
     "parameters",
     "active",
     "licence",
+    "permits",
     "languages",
     "tokenizer",
 )
@@ -107,6 +108,8 @@ def figures(model: Model, own: ModelRow | None, rows: Sequence[Row], header: Hea
         found += _figure(name, [own_said(own, name), *_models_dev(rows, name, header), *_window(rows, name, header)])
     for name in _OWN:
         found += _figure(name.replace("learned_from", "learned from"), [own_said(own, name)])
+    if own is None or not own.licence:
+        found += _licence(model)
     if own is not None and not own.languages:
         found += _figure("languages", [own_said(own, "language_range")])
     if (own is None or own.parameters is None) and model.parameters:
@@ -157,6 +160,17 @@ def _figure(name: str, said: Iterable[Said | None]) -> list[Figure]:
         return []
     first, *others = known
     return [Figure(name=name, value=first.value, source=first.source, checked=first.checked, others=tuple(others))]
+
+
+def _licence(model: Model) -> list[Figure]:
+    """The licence of a family of open weights, and what it permits."""
+    row = hosted.licence_of(model.id)
+    if row is None:
+        return []
+    return [
+        Figure(name="licence", value=row.licence, source=row.source, checked=row.checked),
+        Figure(name="permits", value=row.permits, source=row.source, checked=row.checked),
+    ]
 
 
 def _of_all(value: tuple[str, ...], rows: Sequence[Row], header: Header) -> list[Said]:

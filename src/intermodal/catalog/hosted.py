@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -26,6 +26,7 @@ from intermodal.catalog.nouns import (
     Evidence,
     Made,
     Model,
+    Permits,
     Price,
     Protocol,
     Strength,
@@ -66,6 +67,37 @@ def tier_of(model: str) -> tuple[Tier, str]:
     return tier_by_size(size_in_name(model), float(found[1]) * 1e9 if found else None)
 
 
+class Licence(Value, forbid_unknown_fields=True):
+    """A row of ``data/licences.toml``: open weights whose id matches, and what their licence permits."""
+
+    match: str
+    licence: str
+    permits: Permits
+    source: str
+    checked: str = ""
+
+
+@cache
+def licences() -> tuple[tuple[re.Pattern[str], Licence], ...]:
+    text = (Path(__file__).parent / "data" / "licences.toml").read_text("utf-8")
+    found = msgspec.convert(tomllib.loads(text)["licences"], tuple[Licence, ...])
+    return tuple((re.compile(row.match), row) for row in found)
+
+
+@lru_cache(8_192)
+def licence_of(model: str) -> Licence | None:
+    """What the licence of open weights is, by their family; None where no row knows."""
+    return next((row for pattern, row in licences() if pattern.search(model)), None)
+
+
+def licensed(model: Model) -> Model:
+    """The model, with the licence of its family where its own row has none."""
+    found = licence_of(model.id) if not model.licence else None
+    if found is None:
+        return model
+    return msgspec.structs.replace(model, licence=found.licence, permits=found.permits)
+
+
 # ---- what it is ----------------------------------------------------------------------------------
 
 
@@ -88,6 +120,7 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
     if own is None:
         tier, why = tier_of(row.id)
         evidence = Evidence(level="proxy", source=why)
+        family = licence_of(row.id)
         return Model(
             id=row.id,
             name=row.title or row.id,
@@ -99,6 +132,8 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
             max_output=_most(row, seen.output),
             strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in seen.tasks),
             thinking=thinking_of(row.id, "reasoning" in row.can),
+            licence=family.licence if family is not None else "",
+            permits=family.permits if family is not None else "",
             evidence=said_by(header, row.facts_by or "models.dev"),
         )
     filled = msgspec.structs.replace(
@@ -109,7 +144,7 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
         context=own.context or row.context or row.window,
         max_output=own.max_output or _most(row, own.output or seen.output),
     )
-    return with_thinking(filled.model(), "reasoning" in row.can)
+    return licensed(with_thinking(filled.model(), "reasoning" in row.can))
 
 
 def _most(row: Row, output: tuple[Made, ...]) -> int | None:

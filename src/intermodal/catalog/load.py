@@ -245,7 +245,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     model = base.models.get(served.id)
     if known is not None and written is not None:
         model = hosted.model_of(known, written, models.header)
-    model = served.described(model)
+    model = hosted.licensed(served.described(model))
     if model.thinking is None:  # of a row of the user's own
         model = with_thinking(model)
     if served.quirks:

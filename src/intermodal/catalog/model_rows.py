@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from intermodal.catalog.nouns import Adaptation, Data, Evidence, Made, Model, Objective, Strength, Task
+from intermodal.catalog.nouns import Adaptation, Data, Evidence, Made, Model, Objective, Permits, Strength, Task
 from intermodal.catalog.untimed import UNSIZED
 from intermodal.content import Kind, Value
 from intermodal.request import TIERS, Tier
@@ -50,6 +50,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
     tier_level: Literal["proxy", "benchmark", "measured"] = "proxy"
     tier_source: str = ""
     licence: str = ""
+    permits: Permits | Literal[""] = ""
     source: str = ""
     checked: str = ""
 
@@ -82,6 +83,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
             marks=self.marks,
             strength=self._strength(tasks),
             licence=self.licence,
+            permits=self.permits,
             evidence=Evidence(level="declared", source=self.source, checked=self.checked),
         )
 

@@ -66,6 +66,9 @@ Data = Literal[
     "text", "code", "images", "image-text pairs", "audio", "speech-text pairs", "video", "documents", "sensor data",
 ]  # fmt: skip
 
+# What a licence permits: commercial use, the same on conditions (of size, field or name), or research alone.
+Permits = Literal["commercial", "conditions", "research"]
+
 # How it is turned to a task: told in words, given labels, trained further for each, or made for one and no other.
 Adaptation = Literal["instructions", "labels", "fine-tuning", "one task"]
 
@@ -209,6 +212,7 @@ class Model(Value):
         tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
         image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
         drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
+        licence, permits: of its weights, in words, and what that comes to; "" where nobody says.
         marks: strings that its chat template writes, besides those of known families (``wire/template_marks.py``).
         thinking: how it thinks before it answers, None where nobody says that it does.
     """
@@ -233,6 +237,7 @@ class Model(Value):
     strength: tuple[Strength, ...] = ()
     licence: str = ""
     thinking: Thinking | None = None
+    permits: Permits | Literal[""] = ""
     evidence: Evidence = Evidence(level="declared")
 
     @property
@@ -260,6 +265,8 @@ class Host(Value):
         quirks: named deviations a wire looks up, e.g. ``max_completion_tokens``.
         counts_text: by whose ``/tokenize`` it counts text, "" where it does not.
         timeouts: how long a call of it may take.
+        regions: where it computes, () where nobody says. trains: it trains on what it is sent, None where nobody says.
+        retention_days: days that it keeps what it is sent, 0 for none, None where nobody says.
     """
 
     id: str
@@ -276,6 +283,9 @@ class Host(Value):
     max_images: int | None = None
     counts_text: Counter | Literal[""] = ""
     timeouts: Waits = Waits()
+    regions: tuple[str, ...] = ()
+    trains: bool | None = None
+    retention_days: int | None = None
     evidence: Evidence = Evidence(level="declared")
 
 

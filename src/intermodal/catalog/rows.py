@@ -38,7 +38,7 @@ from intermodal.catalog.waits import Waits
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
 from intermodal.quantity import Quantity, between
-from intermodal.request import Tier, Zone
+from intermodal.request import REGION, REGION_WORDS, Tier, Zone
 
 Range = tuple[float, float, float]
 T = TypeVar("T")
@@ -289,6 +289,11 @@ class HostRow(Value, forbid_unknown_fields=True):
         key: where the key is: in ``key_env``, or in the system's keyring.
         discovery: how a server of this kind is found on this machine; only shipped rows say.
         timeouts: how long a call of it may take, where that is not what holds for all.
+        regions: where it computes ("eu", "us"), all of them.
+        trains: it trains models on what it is sent.
+        retention_days: days after which it has deleted what it is sent; 0 where it keeps nothing.
+        conditions_source: where the last three were read.
+        conditions_checked: day on which that was opened.
         speed: how fast it is, where its models do not say.
         models: what it serves.
         source: where this was read.
@@ -312,6 +317,11 @@ class HostRow(Value, forbid_unknown_fields=True):
     carries: tuple[Kind, ...] = ()
     not_asked: tuple[str, ...] = ()
     timeouts: Waits = Waits()
+    regions: tuple[Annotated[str, Meta(pattern=REGION, extra={"wanted": REGION_WORDS})], ...] = ()
+    trains: bool | None = None
+    retention_days: Annotated[int, Meta(ge=0, le=36_500)] | None = None
+    conditions_source: str = ""
+    conditions_checked: str = ""
     speed: SpeedRow | None = None
     models: tuple[ServedRow, ...] = ()
     discovery: Signs | None = None
@@ -344,6 +354,9 @@ class HostRow(Value, forbid_unknown_fields=True):
             max_images=self.max_images,
             counts_text=self.counts_text,
             timeouts=self.timeouts,
+            regions=self.regions,
+            trains=self.trains,
+            retention_days=self.retention_days,
             evidence=Evidence(level="declared", source=self.source, checked=self.checked),
         )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import listed, money, seconds
+from intermodal.cli.options import listed, money, seconds, with_conditions
 from intermodal.errors import UsageError
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
@@ -20,6 +20,7 @@ Examples
   intermodal advise --in image --shows text --keep layout --svg advice.svg
   intermodal advise --in pdf --pdf 30p --scanned --hardware 24GB --hardware-price 2500 --requests 500/day
   intermodal advise --in audio,image --private audio --local --json
+  intermodal advise --in text --requests 20000/month --region eu --retention no-training
 """
 
 
@@ -62,6 +63,14 @@ Examples
 @click.option("--keep", type=listed, multiple=True, metavar="ASPECTS", help=f"What must be kept: {', '.join(ASPECTS)}.")
 @click.option("--language", default="", metavar="CODE", help="Language of the speech.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Look at this host only; repeatable.")
+@with_conditions("commercial, or licence of the config")
+@click.option(
+    "--waiting/--nobody-waits",
+    "waits",
+    default=None,
+    help="Whether somebody waits for each answer, so that seconds count beside money.  [default: money alone ranks "
+    "where --requests is given, and what waiting would change is said]",
+)
 @click.option("--local", is_flag=True, help="Nothing leaves this machine: look at no host.")
 @click.option(
     "--hardware",
@@ -115,8 +124,9 @@ def advise(**given: Any) -> None:
     check_targets((Target("--svg", picture, "svg"), Target("--html", page, "html")), ())
     parts = _pieces(given)
     takes, makes = given.pop("takes"), given.pop("makes")
-    for name in ("keep", "release"):
+    for name in ("keep", "release", "regions"):
         given[name] = [each for some in given[name] for each in some]
+    given["regions"] = given["regions"] or None
     made = advice_for(takes, makes, parts=parts, **given)
     if picture:
         from intermodal.reports.advice_picture import svg

@@ -19,7 +19,9 @@ from intermodal.request import (
     ASPECTS,
     EVIDENCE,
     HOTTEST,
+    LICENCES,
     OBJECTIVES,
+    RETENTIONS,
     TIERS,
     JsonOutput,
     Message,
@@ -62,6 +64,31 @@ def _amount(said: str, text: str, units: Mapping[str, float], what: str) -> floa
     return number
 
 
+def conditions(licence: str) -> list[Any]:
+    """The options that say on which conditions a model and a host may be used. ``licence``: what holds unstated."""
+    return [
+        click.option("--licence", type=click.Choice(LICENCES), default=None,
+                     help=f"commercial: no model whose licence does not permit commercial use.  [default: {licence}]"),
+        click.option("--region", "regions", type=listed, multiple=True, metavar="CODES",
+                     help="Hosts on the internet compute there and nowhere else: eu, us.  [default: anywhere, or "
+                          "regions of the config]"),
+        click.option("--retention", type=click.Choice(RETENTIONS), default=None,
+                     help="no-training: no host that trains on what it is sent; none: no host that keeps it.  "
+                          "[default: any, or retention of the config]"),
+    ]  # fmt: skip
+
+
+def with_conditions(licence: str) -> Callable[[F], F]:
+    """The same as a decorator."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(conditions(licence)):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 _SHARED = [
     click.argument("prompt", required=False),
     click.argument("files", nargs=-1, type=click.Path()),
@@ -81,6 +108,7 @@ _SHARED = [
     click.option("--free-tiers/--no-free-tiers", default=None,
                  help="best and cheapest may take endpoints that are free and rationed.  "
                       "[default: they may not, or free_tiers of the config]"),
+    *conditions("any, or licence of the config"),
     click.option("--local", is_flag=True, help="Nothing leaves this machine."),
     click.option("--private", multiple=True, metavar="LIST",
                  help="Kinds or files that may not leave this machine, nor what is made of them: audio,call.wav"),
@@ -179,10 +207,14 @@ def build_request(
         "pay_twice",
         "free_tiers",
         "evidence",
+        "licence",
+        "retention",
     )
     for name in own:
         if given[name] is not None:
             options[name] = given[name]
+    if given["regions"]:
+        options["regions"] = _flat(given["regions"])
     asking.usual(options, config)
     made = asking.make_request(
         prompt, *map(source_of, files), output=output, system=given["system"], history=history, **options

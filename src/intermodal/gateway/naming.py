@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.names import known
-from intermodal.config_file import AUTO, POLICY
+from intermodal.config_file import AUTO, POLICY, USUAL
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
 from intermodal.gateway.counted import DEPTH, FIELDS, LARGE, VALUES, check_values, deeper_than
@@ -179,11 +179,8 @@ def policy_of(model: str, client: AsyncClient) -> Policy:
     if len(model) > LONGEST:  # it is said again in errors
         raise UnknownModel(f"no model has a name of more than {LONGEST} letters", todo="see /v1/models")
     name = config.serve.aliases.get(model, model)
-    usual = Policy(
-        max_cost=config.max_cost, max_cost_stated=config.max_cost_stated, time_value=config.time_value,
-        pay_twice=config.pay_twice, explore=config.explore, free_tiers=config.free_tiers,
-        streaming=config.serve.streaming,
-    )  # fmt: skip
+    said = {name: getattr(config, name) for name in USUAL}
+    usual = Policy(max_cost_stated=config.max_cost_stated, streaming=config.serve.streaming, **said)
     if name == AUTO:
         return config.policies.get(AUTO, usual)
     if not name.startswith(POLICY):

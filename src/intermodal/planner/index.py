@@ -27,6 +27,7 @@ from intermodal.costing.rates import HERE, Rates, dimensions, ideal, rates
 from intermodal.costing.siblings import informed
 from intermodal.errors import UsageError
 from intermodal.latest import Latest
+from intermodal.planner.conditions import of_endpoint
 from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
 
@@ -285,7 +286,7 @@ def _groups(catalog: Catalog) -> list[Group]:
             host.max_images, model.languages, model.tokenizer, model.image_tokens, family, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
             (model.drawn, picture_words(host)) if "image" in model.output else None, endpoint.rationed,
-            endpoint.doubts,
+            endpoint.doubts, of_endpoint(endpoint),
         )  # fmt: skip
         group = found.get(key)
         if group is None:

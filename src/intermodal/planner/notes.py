@@ -40,6 +40,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     if case.request.tools and case.request.tool_choice != "none":
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
     found += _contested(case, chosen)
+    found += _unlicensed(case, chosen)
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     if case.policy.pages:
@@ -123,6 +124,14 @@ def _started(case: Case, candidate: Candidate) -> list[str]:
             "and leaves it up for others, until it is idle"
         )
     return list(found.values())
+
+
+def _unlicensed(case: Case, chosen: Route) -> list[str]:
+    """Where commercial use is wanted of weights whose licence nobody knows. Hosts serve under terms of their own."""
+    model = chosen.endpoint.model
+    if case.policy.licence == "any" or model.permits or chosen.group.remote:
+        return []
+    return [f"nobody states what the licence of {model.id} permits, and commercial use is asked for (--licence)"]
 
 
 def _contested(case: Case, chosen: Route) -> list[str]:

@@ -25,6 +25,7 @@ from intermodal.costing.memory import fits
 from intermodal.planner.again import may_follow
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
+from intermodal.planner.conditions import refused as refused_by_wish
 from intermodal.planner.drawing import cannot_be_told
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
 from intermodal.planner.way import Way, refused
@@ -166,6 +167,11 @@ def rationed(group: Group, job: Job, case: Case) -> str:
     if case.named is not None and job == case.job and any(e.id in case.named for e in group.members):
         return ""
     return f"a free tier, which is rationed: not taken for {objective} unless asked for (--free-tiers)"
+
+
+def conditions(group: Group, job: Job, case: Case) -> str:
+    """Licence, region and retention, of whoever is given anything."""
+    return refused_by_wish(group.first, case.policy)
 
 
 def tools(group: Group, job: Job, case: Case) -> str:
@@ -357,6 +363,7 @@ RULES: tuple[Rule, ...] = (
     Rule("consent", "endpoint", consent),  # first: without it nothing else about a host is looked at
     Rule("not_ready", "endpoint", not_ready),
     Rule("zone", "endpoint", zone),
+    Rule("conditions", "endpoint", conditions),
     Rule("rationed", "endpoint", rationed),
     Rule("language", "endpoint", language),
     Rule("heard", "endpoint", heard),

@@ -152,7 +152,7 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
         _labels(case), _heard_badly(case), wishes(case.request), _tools(case), case.without_free_tiers,
-        case.effort,
+        case.effort, policy.licence, policy.regions, policy.retention,
     )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)

@@ -394,6 +394,12 @@ def policy_line(case: Case, default_floor: str) -> str:
             words.append(f"{label} {', '.join(values)}")
     if policy.pages:
         words.append(pages_title(policy.pages))
+    if policy.licence != "any":
+        words.append(f"licence {policy.licence}")
+    if policy.regions:
+        words.append(f"region {', '.join(policy.regions)}")
+    if policy.retention != "any":
+        words.append(f"retention {policy.retention}")
     if policy.free_tiers:
         words.append("free tiers too")
     if policy.language:

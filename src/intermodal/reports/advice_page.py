@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from intermodal._version import __version__
-from intermodal.advising.advice import Advice, Kind, Offer
+from intermodal.advising.advice import Advice, Kind, Offer, Pick
 from intermodal.advising.text import PLACES, floor, headline, monthly, price, steps, text
 from intermodal.plans import numbers
 from intermodal.reports.advice_picture import svg
@@ -15,6 +15,11 @@ _HEAD = (
     "Kind of model", "Where", "Endpoint", "Way", "n:USD a request", "n:USD a month", "n:Seconds", "Strength", "Loses",
     "n:Memory here", "n:Compute floor", "Not the decision because",
 )  # fmt: skip
+_BEST = (
+    "Place", "Endpoint", "Used as", "Where", "n:USD a request", "n:USD a month", "n:Seconds", "Strength", "Loses",
+    "Terms",
+)  # fmt: skip
+_BEST_NOTE = "Each is of another answering model: what would be chosen without the ones above it."
 _NOTE = (
     "The planner's best route of each kind at each place. Memory is what a route here keeps resident; the compute "
     "floor is what the answering model takes wherever it runs, from 4-bit to 16-bit weights."
@@ -30,12 +35,27 @@ def page(advice: Advice) -> str:
         [
             f'<p class="dim">{escape(made)}</p>',
             svg(advice),
+            f"<h2>The best {len(advice.best)}, by {escape(advice.by)}</h2>\n{table(_BEST, _picks(advice), _BEST_NOTE)}",
             f"<h2>Kinds of answer</h2>\n{table(_HEAD, rows, _NOTE)}",
             f"<h2>Where the numbers come from</h2>\n{_list((*advice.assumed, *advice.sources))}",
             f"<h2>As text</h2>\n<pre>{escape(text(advice))}</pre>",
         ]
     )
     return document(f"Advice: {headline(advice)}", body)
+
+
+def _picks(advice: Advice) -> list[list[str]]:
+    rows = [[str(place), *_pick(pick)] for place, pick in enumerate(advice.best, 1)]
+    return rows + ([["where somebody waits", *_pick(advice.otherwise)]] if advice.otherwise is not None else [])
+
+
+def _pick(pick: Pick) -> list[str]:
+    offer = pick.offer
+    return [
+        offer.endpoint, pick.title, PLACES[offer.place], price(offer),
+        monthly(offer.per_month) if offer.per_month.known else "volume unknown", numbers.seconds(offer.seconds),
+        offer.strength, ", ".join(offer.loses) or "nothing", "; ".join((offer.terms, *offer.contested)),
+    ]  # fmt: skip
 
 
 def _list(sentences: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from intermodal.advising.advice import Advice, Fork, Offer
+from intermodal.advising.advice import Advice, Fork, Offer, Pick
 from intermodal.advising.text import LOCAL, figures, headline, text
 from intermodal.plans import svg as drawing
 from intermodal.reports.volume_chart import Chart, Hosted, Machines, Mark
@@ -27,6 +27,7 @@ def svg(advice: Advice, name: str = "") -> str:
     top = MARGIN + 22 * len(head) + ROW * len(why) + 14
     path = len(advice.path) * (STEP + GAP) + STEP + 14
     label = [f"Label: {advice.matters}."] if advice.matters else []
+    label += [f"{place}: {pick.offer.endpoint}, {', '.join(figures(pick.offer))}." for place, pick in _next(advice)]
     label += [f"Beside: {headline(other)}, {', '.join(figures(other.offer))}." for other in advice.beside]
     below = drawing.wrapped(" ".join((*label, f"Break-even: {advice.break_even.words}.")), SIZE, WIDE - 2 * MARGIN, 6)
     charted = _lines(advice)
@@ -48,6 +49,15 @@ def svg(advice: Advice, name: str = "") -> str:
         picture.text(MARGIN, y, line, "ink", size=SIZE)
         y += ROW
     return picture.whole(f"Advice: {headline(advice)}", text(advice))
+
+
+def _next(advice: Advice) -> list[tuple[str, Pick]]:
+    """What comes after the decision, each with its place."""
+    found = [(_PLACES[place], pick) for place, pick in enumerate(advice.best[1:])]
+    return found + ([("Where somebody waits", advice.otherwise)] if advice.otherwise is not None else [])
+
+
+_PLACES = ("Second", "Third")
 
 
 def _digest(advice: Advice) -> str:

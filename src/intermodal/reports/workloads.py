@@ -57,7 +57,9 @@ def _inputs(workload: Workload, client: Client) -> Inputs:
         facts.append(found)
     messages = (*before, replace(last, parts=tuple(parts)))
     request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=_most(workload)))
-    return replace(opened, request=request, facts=Facts(parts=tuple(facts)), asked=())
+    kinds = tuple(dict.fromkeys(part.kind for part in facts))
+    told = client.told(workload.prompt, kinds)  # imagined media are asked about as real ones are
+    return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), asked=())
 
 
 def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, PartFacts]]:

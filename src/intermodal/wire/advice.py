@@ -29,6 +29,9 @@ OPTIONS: Mapping[str, str] = {
     "objective": "x-intermodal-objective",
     "pages": "pages",
     "private": "x-intermodal-private",
+    "retention": f"retention {_OWNER}",
+    "licence": f"licence {_OWNER}",
+    "region": f"regions {_OWNER}",
     "release": f"release of a policy {_OWNER}",
 }
 # Whole phrases, and options with the value that they are given. The first that fits is taken.

@@ -160,7 +160,7 @@ def test_the_offer_that_decides_is_among_the_kinds(objective: Any) -> None:
 
 
 def test_what_comes_out_beside_the_answer_has_advice_of_its_own() -> None:
-    made = advice("text", "text,embedding", requests="10/day")
+    made = advice("text", "text,embedding", requests="10/day", waits=True)
     assert made.use == "llm" and [other.use for other in made.beside] == ["embedding"]
     assert str(made).startswith("decision: an LLM and an embedding model, hosted: acme:acme/vista-mini")
     assert "beside: an embedding model, hosted: acme:acme/vector" in str(made)
@@ -184,7 +184,7 @@ def test_a_stated_length_is_the_length_that_is_paid() -> None:
 
 
 def test_a_month_is_the_request_times_the_volume() -> None:
-    made = advice("text", requests="10000/day")
+    made = advice("text", requests="10000/day", waits=True)
     assert made.offer.per_month.mid == pytest.approx(made.offer.usd.mid * 10_000 * 365.25 / 12)
     assert made.offer.per_month.low < made.offer.per_month.mid < made.offer.per_month.high, "ranges are kept"
     assert not advice("text").offer.per_month.known, "nobody said how many"

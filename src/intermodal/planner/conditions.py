@@ -1,0 +1,61 @@
+"""On which conditions an endpoint may be used: what a licence permits, where a host computes, what it keeps.
+
+A wish about hosts is not met by not knowing: where nobody states it, an endpoint is left out, and the reason says that
+nobody does. A licence leaves out what it is stated to forbid; where nobody states what it permits, that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from intermodal.catalog.nouns import Endpoint
+from intermodal.request import Policy
+
+Conditions = tuple[tuple[str, ...], bool | None, int | None, bool]
+
+
+def of_endpoint(endpoint: Endpoint) -> Conditions:
+    """What decides about any wish: regions, training, days, and whether its weights are for research only. A vendor
+    that serves its own model does so under the terms of its service."""
+    host = endpoint.host
+    research = endpoint.model.permits == "research" and not endpoint.is_vendors_own
+    return host.regions, host.trains, host.retention_days, research
+
+
+def refused(endpoint: Endpoint, policy: Policy) -> str:
+    """Why the policy's wishes leave an endpoint out; "" where they do not."""
+    conditions = of_endpoint(endpoint)
+    return next((said for check in _CHECKS if (said := check(endpoint, conditions, policy))), "")
+
+
+def _licence(endpoint: Endpoint, conditions: Conditions, policy: Policy) -> str:
+    forbidden = policy.licence == "commercial" and conditions[3]
+    return "its licence is for research only (--licence any)" if forbidden else ""
+
+
+def _regions(endpoint: Endpoint, conditions: Conditions, policy: Policy) -> str:
+    if not policy.regions or endpoint.host.zone != "internet":
+        return ""
+    wanted = " or ".join(policy.regions)
+    if not conditions[0]:
+        return f"nobody states where its host computes, and {wanted} is asked for (--region)"
+    if set(conditions[0]) <= set(policy.regions):
+        return ""
+    return f"its host computes in {' or '.join(conditions[0])}, and {wanted} is asked for (--region)"
+
+
+def _retention(endpoint: Endpoint, conditions: Conditions, policy: Policy) -> str:
+    if policy.retention == "any" or endpoint.host.zone != "internet":
+        return ""
+    _, trains, days, _ = conditions
+    if trains:
+        return "its host trains on what it is sent (--retention any)"
+    if policy.retention == "no-training":
+        keeps_to_it = trains is False or days == 0
+        return "" if keeps_to_it else "nobody states whether its host trains on what it is sent (--retention any)"
+    if days is None:
+        return "nobody states how long its host keeps what it is sent (--retention)"
+    return f"its host keeps what it is sent, for up to {days} days (--retention)" if days else ""
+
+
+_CHECKS: tuple[Callable[[Endpoint, Conditions, Policy], str], ...] = (_licence, _regions, _retention)

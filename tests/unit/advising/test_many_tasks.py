@@ -1,0 +1,134 @@
+"""Advice over the whole shipped snapshot: no pick contradicts what is known of its model, whatever the task."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from intermodal.advising.advice import Advice, Pick
+from intermodal.advising.advise import advise
+from intermodal.advising.offers import Offers, offers
+from intermodal.advising.options import AdviseOptions, make_question
+from intermodal.advising.question import Question
+from intermodal.catalog import hosted
+from intermodal.catalog.capabilities import settled
+from intermodal.catalog.load import snapshot
+from intermodal.catalog.shipped import shipped
+from intermodal.plans.machine import Machine
+
+DAY = "2026-11-28"
+GIB = 2**30
+HERE = Machine(cores=8, memory=64 * GIB, free=64 * GIB)
+
+TASKS: tuple[tuple[str, str, AdviseOptions], ...] = (
+    ("audio", "text", {"prompt": "Is the caller angry?", "keep": ["tone"], "requests": "5000/day"}),
+    ("audio", "text", {"prompt": "Is the caller angry?"}),
+    ("audio,image", "json", {"prompt": "Is she upset, and which colour has the car?", "requests": "100/day"}),
+    ("text", "text", {"prompt": "Summarise this contract for our lawyers", "requests": "20000/month"}),
+    ("text", "json", {"objective": "cheapest"}),
+    ("text", "text", {"objective": "best"}),
+    ("text", "text", {"objective": "fastest"}),
+    ("image", "text", {"prompt": "Which bar of the chart is highest?", "keep": ["figures"]}),
+    ("image", "text", {"prompt": "What colour is the car?", "shows": "scene", "requests": "1000/day"}),
+    ("image", "text", {"shows": "text", "keep": ["layout"], "requests": "1000/day"}),
+    ("pdf", "text", {"requests": "20000/month"}),
+    ("pdf", "text", {"figures": True, "keep": ["figures"], "requests": "20000/month"}),
+    ("pdf,image", "json", {"scanned": True}),
+    ("video", "text", {"prompt": "What does she wear?", "keep": ["appearance"]}),
+    ("audio", "transcript", {"requests": "20000/month"}),
+    ("text", "embedding", {}),
+    ("text", "image", {}),
+    ("text", "speech", {}),
+)
+
+
+@cache
+def everything(licence: str) -> Offers:
+    question = asked("text", "text", {"licence": licence})  # type: ignore[typeddict-item]
+    return offers(question.hardware, DAY, policy=question.policy)
+
+
+def asked(takes: str, makes: str, options: AdviseOptions) -> Question:
+    return make_question(takes, makes, HERE, **options)
+
+
+@cache
+def advice(place: int) -> Advice:
+    return advise(asked(*TASKS[place]), everything("commercial"), DAY)
+
+
+def picks(made: Advice) -> tuple[Pick, ...]:
+    return made.best + ((made.otherwise,) if made.otherwise is not None else ())
+
+
+def given(pick: Pick) -> set[str]:
+    """Kinds that reach the answering model as they are, by what the route is used as."""
+    return {"vision": {"image"}, "hearing": {"audio"}}.get(pick.use, set())
+
+
+@pytest.mark.parametrize("place", range(len(TASKS)), ids=lambda place: f"{place}-{TASKS[place][0]}-{TASKS[place][1]}")
+def test_no_pick_lacks_what_the_task_needs_or_is_for_research_alone(place: int) -> None:
+    made = advice(place)
+    for pick in picks(made):
+        model = pick.offer.model
+        rows, own = snapshot().by_model.get(model, []), shipped().rows.get(model)
+        takes = set(own.input) if own is not None and own.input else set(settled(rows).input)
+        assert given(pick) <= takes, f"{model} takes {sorted(takes)}, and is picked as {pick.title}"
+        licence = hosted.licence_of(model)
+        permits = own.permits if own is not None and own.permits else licence.permits if licence else ""
+        vendors_own = pick.offer.endpoint.partition(":")[0] == model.partition("/")[0]
+        assert permits != "research" or vendors_own, f"{model} is for research only"
+        assert pick.offer.terms
+
+
+@pytest.mark.parametrize("place", range(len(TASKS)), ids=lambda place: f"{place}-{TASKS[place][0]}-{TASKS[place][1]}")
+def test_the_best_three_are_of_different_models_and_begin_with_the_decision(place: int) -> None:
+    made = advice(place)
+    models = [pick.offer.model.partition("@")[0] for pick in made.best]
+    assert len(set(models)) == len(models) and 1 <= len(models) <= 3
+    assert made.best[0].offer.endpoint == made.endpoint and made.best[0].use == made.use
+    text = " ".join(str(made).split())
+    assert all(pick.offer.endpoint in text for pick in picks(made))
+
+
+def test_a_monthly_bill_is_ranked_by_money_and_the_pick_for_waiting_stands_beside_it() -> None:
+    bill = [pick.offer.per_month.mid for pick in advice(3).best]
+    assert bill == sorted(bill) and bill[0] > 0
+    waiting = advise(
+        asked("text", "text", {"prompt": TASKS[3][2]["prompt"], "waits": True}), everything("commercial"), DAY
+    )
+    other = advice(3).otherwise
+    assert other is not None and other.offer.endpoint == waiting.endpoint
+    assert other.offer.usd.mid >= advice(3).offer.usd.mid and other.offer.seconds.mid <= advice(3).offer.seconds.mid
+
+
+def test_who_says_whether_somebody_waits_gets_one_answer() -> None:
+    prompt = TASKS[3][2]["prompt"]
+    for waits in (True, False):
+        made = advise(asked("text", "text", {"prompt": prompt, "requests": "20000/month", "waits": waits}),
+                      everything("commercial"), DAY)  # fmt: skip
+        assert made.otherwise is None
+        assert made.by == ("money and waiting" if waits else "money")
+
+
+def test_a_server_that_nobody_has_is_not_free_for_having_no_price() -> None:
+    made = advice(0)
+    assert made.place == "hosted" and made.offer.usd.mid > 0
+    assert all(pick.offer.usd.mid > 0 for pick in advice(3).best)
+    here = next(offer for offer in made.decided.offers if offer.place == "here")
+    assert here.refused or not here.counted
+
+
+def test_a_research_licence_is_left_out_by_default_and_said() -> None:
+    reasons = dict(everything("commercial").refused)
+    assert reasons["its licence is for research only (--licence any)"] > 0
+    assert not everything("any").refused
+    assert any("licence commercial" in line and "research only" in line for line in advice(3).sources)
+
+
+def test_a_region_or_retention_that_nobody_states_is_left_out_and_counted() -> None:
+    question = asked("text", "text", {"regions": ["eu"], "retention": "no-training"})
+    found = dict(offers(question.hardware, DAY, policy=question.policy).refused)
+    assert found["nobody states where its host computes, and eu is asked for (--region)"] > 1000
+    assert any("computes in cn" in reason for reason in found)
