@@ -26,7 +26,7 @@ from tests.unit.executor.routes import (
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor import guard
+from intermodal.executor import guard, replies
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.testing import FakeHost
 
@@ -335,6 +335,14 @@ async def test_an_answer_cut_at_its_limit_says_so(bench: Bench, host: FakeHost) 
     result = await bench.run(plan(route(say(model))), request, opened)
     assert result.finish_reason == "length" and any("cut after 2 tokens" in note for note in result.notes)
     assert host.attempts[0].json["max_tokens"] == 2
+
+
+def test_an_answer_that_went_into_thought_says_so() -> None:
+    said = replies.ending("length", " ", 512, called=False, thought=512)
+    assert said == ["the answer ended without a word: 512 tokens went into thought; allow more with --max-tokens"]
+    assert ending("length", "Shake", 512, called=False, thought=500)[0].startswith(
+        "the answer was cut after 512 tokens"
+    )
 
 
 CIRCLES = [

@@ -16,7 +16,7 @@ from intermodal.errors import NoRoute
 from intermodal.gateway.ledger.nouns import claim_of
 from intermodal.gateway.shapes import Shapes, top
 from intermodal.plans.plan import Inputs
-from intermodal.request import Message, Policy, Request, Sampling
+from intermodal.request import Message, Policy, Request, Sampling, Settings
 
 SAID = "what does the picture show in red a caller says 42 Äpfel code def return 日本語 page chart colour why not"
 WORDS = SAID.split()
@@ -100,6 +100,7 @@ def test_another_catalog_another_day_and_new_figures_are_planned_anew() -> None:
         replace(inputs, as_of="2031-01-01"),
         replace(inputs, statistics=replace(inputs.statistics, epoch=inputs.statistics.epoch + 1)),
         replace(inputs, request=replace(inputs.request, policy=replace(inputs.request.policy, max_cost=0.5))),
+        replace(inputs, request=replace(inputs.request, settings=Settings(protocol="openai", effort="high"))),
         replace(free, catalog=fewer),
     ):
         misses = shapes.misses
