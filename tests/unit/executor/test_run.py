@@ -340,9 +340,8 @@ async def test_an_answer_cut_at_its_limit_says_so(bench: Bench, host: FakeHost) 
 def test_an_answer_that_went_into_thought_says_so() -> None:
     said = replies.ending("length", " ", 512, called=False, thought=512)
     assert said == ["the answer ended without a word: 512 tokens went into thought; allow more with --max-tokens"]
-    assert ending("length", "Shake", 512, called=False, thought=500)[0].startswith(
-        "the answer was cut after 512 tokens"
-    )
+    (said,) = replies.ending("length", "Shake", 512, called=False, thought=500)
+    assert said.startswith("the answer was cut after 512 tokens")
 
 
 CIRCLES = [
