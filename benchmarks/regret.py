@@ -365,7 +365,7 @@ def regrets(asked: list[Asked], journal: Journal) -> list[Regret]:
     return found
 
 
-def body(found: list[Regret], journal: Journal) -> str:
+def body(found: list[Regret], journal: Journal, size: Size) -> str:
     kinds = list(dict.fromkeys(each.asked.kind for each in found))
     rows = [_row(kind, [each for each in found if each.asked.kind == kind]) for kind in kinds]
     rows.append(_row("**all**", found))
@@ -374,7 +374,8 @@ def body(found: list[Regret], journal: Journal) -> str:
     worst = sorted(found, key=lambda each: -each.after)[:8]
     return (
         f"{len(found)} requests, {runs} runs of {sum(each.ran for each in found)} feasible routes "
-        f"({sum(each.routes for each in found)} before the limit of {MOST} a request); {len(failed)} runs failed"
+        f"({sum(each.routes for each in found)} before the limit of {size.most} a request), "
+        f"{size.turns} turns each; {len(failed)} runs failed"
         + (f" ({', '.join(sorted({run.error for run in failed}))})" if failed else "")
         + f"; {sum(run.replans > 0 for run in journal.runs)} were planned again on the way. Load of the machine while "
         f"running: median {report.median(loads):.1f}, p95 {report.percentile(loads, 0.95):.1f}. Goal of every "
@@ -438,15 +439,16 @@ def main() -> None:
     asked = requests()
     asked = [each for place, each in enumerate(asked) if place // 2 % 6 == 0] if options.quick else asked
     asked = [each for each in asked if not options.only or each.kind in options.only.split(",")]
+    size = Size(options.most, options.turns)
     if not options.report:
-        run_all(asked, journal, Size(options.most, options.turns))
+        run_all(asked, journal, size)
     found = regrets(asked, journal)
     if not found:
         raise SystemExit("nothing was measured")
     if options.quick:
-        print(body(found, journal))
+        print(body(found, journal, size))
     else:
-        report.write(options.name, "Plan regret", body(found, journal))
+        report.write(options.name, "Plan regret", body(found, journal, size))
 
 
 if __name__ == "__main__":
