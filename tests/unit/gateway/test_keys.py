@@ -235,6 +235,20 @@ def test_an_answer_longer_than_the_budget_has_room_for_is_cut_and_says_why(
     assert any("the budget of this key has no room for an answer of 8000 tokens" in note for note in notes), notes
 
 
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize(("most", "cut"), [(5, True), (500, False)])
+def test_an_answer_that_ended_at_its_limit_is_kept_as_one(
+    keyed: House, host: FakeHost, own_home: Path, most: int, cut: bool
+) -> None:
+    """What is learned of lengths takes it for one that would have been longer."""
+    host.answer = "word " * 50
+    assert chat(keyed, "free", max_tokens=most, stream=True).status_code == 200
+    until(lambda: len(Store(own_home / "data" / "store.sqlite3").attempts()) == 1)
+    until(lambda: not keyed.gateway.active)
+    (row,) = Store(own_home / "data" / "store.sqlite3").attempts()
+    assert row.outcome is not None and row.outcome.cut is cut
+
+
 def test_where_lengths_are_not_known_the_upper_bound_is_kept(keyed: House, host: FakeHost) -> None:
     assert chat(keyed, "poor", max_tokens=8000).status_code == 429
     assert host.attempts == []
