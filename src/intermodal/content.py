@@ -6,12 +6,15 @@ finds (``plans/facts.py``). ``File`` declares nothing: the bytes decide.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, dataclass_transform
 
 import msgspec
 from msgspec import Struct
 
 Kind = Literal["text", "image", "audio", "video", "document"]
+# What a text is made of: scripts and how much of each, sorted (``media/scripts.py``); () where nobody looked.
+Scripts = tuple[tuple[str, float], ...]
 KINDS: tuple[Kind, ...] = ("text", "image", "audio", "video", "document")
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -162,3 +165,21 @@ class ReadLine(Value):
     text: str
     confidence: float
     box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+
+def together(texts: Iterable[Scripts]) -> Scripts:
+    """What several texts are made of.
+
+    >>> together([(("han", 2.0), ("signs", 1.0)), (("han", 3.0),)])
+    (('han', 5.0), ('signs', 1.0))
+    """
+    found: dict[str, float] = {}
+    for scripts in texts:
+        for name, units in scripts:
+            found[name] = found.get(name, 0) + units
+    return tuple(sorted(found.items()))
+
+
+def scaled(scripts: Scripts, share: float) -> Scripts:
+    """What a longer or shorter text of the same kind is made of."""
+    return tuple((name, units * share) for name, units in scripts)

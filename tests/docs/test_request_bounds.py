@@ -28,7 +28,7 @@ from intermodal.gateway.ledger import till
 from intermodal.gateway.messages import HttpLimits
 from intermodal.gateway.workers import memory
 from intermodal.json_schema import cache
-from intermodal.media import definitions, pretokens
+from intermodal.media import definitions, scripts
 from intermodal.planner import index
 from intermodal.questions import reader
 from intermodal.runtimes import sentences, vocabulary
@@ -79,13 +79,13 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "lists of tools that were too long": (upstream.LISTS, None),
     "counts of texts by servers": (vocabulary.TOLD, None),
     "texts that servers did not count": (vocabulary.VAIN, None),
-    "weights of words": (pretokens.REMEMBERED, None),
+    "words by what they are made of": (scripts.REMEMBERED, None),
     "tokens of words": (sentences.WORDS, None),
 }
 # The most results that functions remember (``functools.lru_cache``), "" of all that are not named here.
 FUNCTIONS = {
     "": 2_048, "intermodal.catalog.families._row": 8_192, "intermodal.catalog.families._today": 8_192,
-    "intermodal.catalog.find._kind": 4_096,
+    "intermodal.catalog.find._kind": 4_096, "intermodal.catalog.vocabularies.vocabulary_of": 8_192,
 }  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_the_page_has_every_table_of_what_clients_make_up() -> None:
     shown = {name: (most, f"{room >> 10:,} KiB" if room else "") for name, (most, room) in TABLES.items()}
     assert {row[0]: (int(row[1].replace(",", "")), row[2]) for row in rows} == shown
     code = {path: path.read_text() for path in source.rglob("*.py") if path.name != "latest.py"}
-    made = re.compile(r"\b(?:Latest|Items|_Weights)\(\s*\"([^\"]+)\"|\bname: str = \"(items of answers)\"")
+    made = re.compile(r"\b(?:Latest|Items|_Words)\(\s*\"([^\"]+)\"|\bname: str = \"(items of answers)\"")
     found = {"".join(name): path for path, text in code.items() for name in made.findall(text)}
     assert found.keys() == TABLES.keys()
     written = {row[0]: source / row[4].strip("`") for row in rows if row[0] != "tokens of words"}

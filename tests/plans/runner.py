@@ -15,7 +15,7 @@ why_not = ["acme/sonata"]            appended, one answer each
 [machine]                            cores, memory and free in GiB, loaded
 [statistics]                         "endpoint|figure" = [low, mid, high]
 tools = 2                            so many tools go with it; tool_choice, parallel_tools as in Request
-tool_facts = { pretokens = 5000 }    what was counted of them, as in ToolFacts
+tool_facts = { chars = 20000, scripts = [["code", 5000]] }    what was counted of them, as in ToolFacts
 tool_result = "rain"                 the first was called, and gave this
 tool_shows = true                    and the parts, which stand after it
 [[part]]                             kind, name, and what probing would find

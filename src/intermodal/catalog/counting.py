@@ -95,6 +95,7 @@ class Sheet(Value):
     Attributes:
         name: the family's name that was found, "" for none.
         rules, sources: by aspect. later: an aspect that gets its first rule on a later day.
+        vocabulary: by whose factors text is estimated where nothing counts it (``catalog/vocabularies.py``).
         framing, and the limits: as in ``CountingRule``.
     """
 
@@ -102,6 +103,7 @@ class Sheet(Value):
     rules: dict[Aspect, str] = field(default_factory=dict)
     sources: dict[Aspect, str] = field(default_factory=dict)
     later: dict[Aspect, str] = field(default_factory=dict)
+    vocabulary: str = ""
     framing: tuple[float, float, float] | None = None
     most_images: int = 0
     many_images: tuple[int, int] | None = None

@@ -210,6 +210,8 @@ class Model(Value):
         parameters, active: in units (135e6), None when not published; ``active`` where only some work on a token.
         languages: ISO 639-1; () means many, or that nobody says.
         tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
+        vocabulary: by whose factors its text is estimated where nothing counts it (``catalog/vocabularies.py``), ""
+            where nobody knows its vocabulary.
         image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
         drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
         licence, permits: of its weights, in words, and what that comes to; "" where nobody says.
@@ -231,6 +233,7 @@ class Model(Value):
     max_output: int | None = None
     languages: tuple[str, ...] = ()
     tokenizer: str = ""
+    vocabulary: str = ""
     image_tokens: str = ""
     drawn: str = ""
     marks: tuple[str, ...] = ()
@@ -438,6 +441,11 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
     def counting(self) -> Families:
         """The families, by name."""
         return Families(rows=self.families)
+
+    @cached_property
+    def vocabularies(self) -> tuple[str, ...]:
+        """By which factors texts of its models are estimated, "" among them where one's is not known."""
+        return tuple(sorted({endpoint.model.vocabulary for endpoint in self.endpoints}))
 
     def corrected(self, shortcomings: tuple[Shortcoming, ...]) -> Catalog:
         """The catalog with endpoints as they turned out to be; itself where nothing is new about any."""

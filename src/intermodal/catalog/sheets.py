@@ -9,6 +9,7 @@ import msgspec
 
 from intermodal.catalog.counting import Aspect, Families, Sheet
 from intermodal.catalog.nouns import Model
+from intermodal.catalog.vocabularies import vocabulary_of
 
 BY_TIME = "billed by its length, not by tokens"
 
@@ -22,7 +23,7 @@ def sheet_of(name: str, model: Model | None, families: Families, date: str) -> S
     Raises:
         UsageError: the day is before the first rule of its family.
     """
-    found = families.sheet(name, date)
+    found = msgspec.structs.replace(families.sheet(name, date), vocabulary=vocabulary_of(name))
     if model is None:
         return found
     own: dict[Aspect, str] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from intermodal.content import Value
+from intermodal.content import Scripts, Value
 from intermodal.costing.images import image_tokens
 from intermodal.costing.tokens import document_tokens, text_tokens
 from intermodal.costing.vision.gemma import cells_of_budget
@@ -26,14 +26,16 @@ PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text where its letters a
 class Leaves(Value):
     """A document as far as counting needs it.
 
-    chars, size: letters of its text and their bytes, None where not known. pretokens: its words, figures and signs, 0
-    where nobody counted them. width, height: of a page, in points.
+    chars, size: letters of its text and their bytes, None where not known. scripts: what it is made of, ()
+    where nobody looked. vocabulary: by whose factors its text is estimated, "" where nobody knows. width, height: of a
+    page, in points.
     """
 
     pages: int
     chars: int | None = None
     size: int = 0
-    pretokens: int = 0
+    scripts: Scripts = ()
+    vocabulary: str = ""
     width: float = PAGE[0]
     height: float = PAGE[1]
     detail: str = "auto"
@@ -114,7 +116,7 @@ def _by_page(leaves: Leaves, numbers: tuple[float, ...], image_rule: str) -> Qua
 
 def _text(leaves: Leaves) -> Quantity:
     if leaves.chars is not None:
-        return text_tokens(leaves.chars, leaves.size, leaves.pretokens)
+        return text_tokens(leaves.chars, leaves.size, leaves.scripts, leaves.vocabulary)
     low, mid, high = (tokens * leaves.pages for tokens in PAGE_TEXT)
     return between(low, mid, high, "")
 

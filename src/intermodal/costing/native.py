@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from msgspec import Struct
 
 from intermodal.catalog.counting import Sheet
+from intermodal.content import together
 from intermodal.costing.film import Film, film_tokens
 from intermodal.costing.leaves import Leaves, leaf_tokens
 from intermodal.costing.limits import Limits, limits_of
@@ -19,7 +20,8 @@ from intermodal.quantity import Quantity, between, unknown
 class Book(Struct, frozen=True, eq=False, gc=False):
     """Rules by which endpoints count what they take as it is, and the limits they refuse by.
 
-    Rules as ``catalog.counting.CountingRule`` has them, "" where none is published. Compared by identity: whoever makes
+    Rules as ``catalog.counting.CountingRule`` has them, "" where none is published; ``vocabulary`` is that of the text
+    of documents that go in whole. Compared by identity: whoever makes
     them makes one of each (``planner/index.py``), since plans look up many sums by it.
     """
 
@@ -27,12 +29,13 @@ class Book(Struct, frozen=True, eq=False, gc=False):
     audio: str = ""
     video: str = ""
     document: str = ""
+    vocabulary: str = ""
     limits: Limits | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """What makes two books alike."""
-        return (self.image, self.audio, self.video, self.document, self.limits)
+        return (self.image, self.audio, self.video, self.document, self.vocabulary, self.limits)
 
 
 NO_BOOK = Book()
@@ -52,6 +55,7 @@ def book_of(sheet: Sheet, takes: Collection[str]) -> Book:
         audio="" if audio == _BY_TIME else audio,
         video=rules.get("video", ""),
         document=rules.get("document", ""),
+        vocabulary=sheet.vocabulary if document else "",
         limits=limits_of(sheet, takes),
     )
 
@@ -75,10 +79,11 @@ def leafed(book: Book, pages: tuple[PageFacts, ...]) -> Quantity:
     """Tokens of one document that goes in whole."""
     if not pages:
         return Quantity(basis="no pages")
-    pretokens = [page.pretokens for page in pages if page.chars]
+    written = [page.scripts for page in pages if page.chars]
     first = pages[len(pages) // 2]
     leaves = Leaves(
-        pages=len(pages), chars=sum(page.chars for page in pages), pretokens=sum(pretokens) if all(pretokens) else 0,
+        pages=len(pages), chars=sum(page.chars for page in pages), scripts=together(written) if all(written) else (),
+        vocabulary=book.vocabulary,
         width=first.width, height=first.height,
     )  # fmt: skip
     return leaf_tokens(book.document, leaves, book.image)

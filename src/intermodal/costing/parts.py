@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from intermodal.catalog.counting import Aspect, Sheet
-from intermodal.content import Kind, Value
+from intermodal.content import Kind, Scripts, Value
 from intermodal.costing.drawn import QUALITIES, drawn_tokens
 from intermodal.costing.film import Film, film_tokens
 from intermodal.costing.images import image_refusal, image_tokens
@@ -50,8 +50,8 @@ class Piece(Value):
         name: how it is called.
         width, height: pixels; of a page in points. detail: level of detail, or quality of a drawn picture.
         seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where not known.
-        pages: of a document. chars, size: letters and bytes of text; None where not known. pretokens: words,
-            figures and signs (``media/pretokens.py``), 0 where nobody counted them.
+        pages: of a document. chars, size: letters and bytes of text; None where not known. scripts: what it is
+            made of (``media/scripts.py``), () where nobody looked.
         tokens: counted, or stated for ``output``. counted_by: the vocabulary it was, or would be, counted with.
     """
 
@@ -66,7 +66,7 @@ class Piece(Value):
     pages: int = 0
     chars: int | None = None
     size: int = 0
-    pretokens: int = 0
+    scripts: Scripts = ()
     tokens: int | None = None
     counted_by: str = ""
 
@@ -161,7 +161,7 @@ def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:
     if kind == "text":
         if piece.tokens is not None:
             return exact(float(piece.tokens), f"counted with {piece.counted_by}" if piece.counted_by else "counted")
-        found = text_tokens(piece.chars or 0, piece.size, piece.pretokens)
+        found = text_tokens(piece.chars or 0, piece.size, piece.scripts, rule)
         if rule and found.high:
             return between(found.low, found.mid, found.high, f"{found.basis}; {rule} is not on this machine")
         return found
@@ -181,7 +181,8 @@ def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:
             pages=piece.pages,
             chars=piece.chars,
             size=piece.size,
-            pretokens=piece.pretokens,
+            scripts=piece.scripts,
+            vocabulary=rules.vocabulary,
             detail=piece.detail,
             **page,
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from intermodal.costing.tokens import text_tokens
+from intermodal.costing.tokens import Vocabulary, text_tokens
 from intermodal.json_schema.instruction import described
 from intermodal.plans.facts import SchemaFacts
 from intermodal.quantity import Quantity, exact
 from intermodal.request import JsonOutput, Output
 
 
-def schema_tokens(facts: SchemaFacts | None, output: Output, tokenizer: str) -> Quantity:
+def schema_tokens(facts: SchemaFacts | None, output: Output, vocabulary: Vocabulary) -> Quantity:
     """Tokens of the fields that a model is told (``json_schema/instruction.py``); exact where they were counted.
 
     ``facts``: None where nobody looked at them, as for a request that is only imagined.
@@ -18,8 +18,8 @@ def schema_tokens(facts: SchemaFacts | None, output: Output, tokenizer: str) -> 
         return exact(0.0, "no schema")
     if facts is None:
         text = described(output.schema)
-        return text_tokens(len(text), len(text.encode("utf-8", "replace")))
-    counted = facts.tokens.get(tokenizer) if tokenizer else None
+        return text_tokens(len(text), len(text.encode("utf-8", "replace")), vocabulary=vocabulary.like)
+    counted = facts.tokens.get(vocabulary.counts) if vocabulary.counts else None
     if counted is not None:
         return exact(float(counted), "counted")
-    return text_tokens(facts.chars, facts.size, facts.pretokens)
+    return text_tokens(facts.chars, facts.size, facts.scripts, vocabulary.like)

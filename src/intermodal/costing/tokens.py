@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
+from typing import NamedTuple
 
+from intermodal.content import Scripts
+from intermodal.costing.text_factors import FACTORS
 from intermodal.plans.facts import PartFacts
 from intermodal.quantity import Quantity, between, exact
 
@@ -11,9 +15,10 @@ from intermodal.quantity import Quantity, between, exact
 CHARS_PER_TOKEN: tuple[float, float, float] = (2.5, 4.0, 5.0)  # most tokens, typical, fewest
 CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts whose letters take 2 bytes and more
 DENSE_BYTES_PER_CHAR = 1.3
-# Of a text whose words, figures and signs were counted: 0.79 to 1.05 times SmolLM2's tokens; large vocabularies take
-# fewer, which know more words and three figures at once.
-TOKENS_PER_PRETOKEN: tuple[float, float, float] = (0.55, 1.03, 1.5)
+# Tokens that a text has beside what its scripts make: pieces that join or part at its ends, and rounding.
+ENDS: tuple[float, float] = (-1.0, 2.0)
+LIKE = "like "  # begins the name of a vocabulary that is only assumed to be one of the table's
+ASSUMED = 1.1  # times the high end and under the low end, where it is
 
 # Speech: 150 words a minute is 2.5 words a second of talk, pauses taken off; 11 s of a slow speech gave 2.4.
 SPEECH: tuple[float, float, float] = (0.4, 2.7, 4.5)  # tokens per second
@@ -64,19 +69,21 @@ REPAIR: tuple[float, float, float] = (0.0, 40.0, 120.0)  # the instruction of a 
 
 
 @lru_cache(maxsize=2_048)
-def text_tokens(chars: int, size: int = 0, pretokens: int = 0) -> Quantity:
+def text_tokens(chars: int, size: int = 0, scripts: Scripts = (), vocabulary: str = "") -> Quantity:
     """Tokens of ``chars`` characters in ``size`` bytes of UTF-8, when no vocabulary is at hand.
 
-    ``pretokens``: its words, figures and signs (``media/pretokens.py``), where somebody counted them.
+    Args:
+        scripts: what it is made of (``media/scripts.py``), where somebody looked; else characters are all there is.
+        vocabulary: a name of ``text_factors.FACTORS``, with ``LIKE`` before it where it is only assumed; "" for a
+            vocabulary that nobody knows.
 
-    >>> text_tokens(400).mid, text_tokens(400, 400, 120).mid
-    (100.0, 124.0)
+    >>> text_tokens(400).mid, text_tokens(400, 400, (("english", 80),), "claude3").basis
+    (100.0, "by script, claude3's factors")
     """
     if chars <= 0:
         return exact(0.0, "no text")
-    if pretokens > 0:
-        low, mid, high = (max(1.0, float(round(pretokens * share))) for share in TOKENS_PER_PRETOKEN)
-        return between(low, mid, high, "words, figures and signs counted")
+    if scripts:
+        return _by_script(scripts, vocabulary)
     dense = size > chars * DENSE_BYTES_PER_CHAR
     most, typical, fewest = CHARS_PER_TOKEN_DENSE if dense else CHARS_PER_TOKEN
     return between(
@@ -85,12 +92,40 @@ def text_tokens(chars: int, size: int = 0, pretokens: int = 0) -> Quantity:
     )  # fmt: skip
 
 
-def part_tokens(part: PartFacts, tokenizer: str) -> Quantity:
-    """Tokens of a text part: exact when this vocabulary counted it."""
-    counted = part.tokens.get(tokenizer) if tokenizer else None
+def _by_script(scripts: Scripts, vocabulary: str) -> Quantity:
+    name = vocabulary.removeprefix(LIKE)
+    factors = FACTORS.get(name)
+    wider, basis = 1.0, f"by script, {name}'s factors"
+    if name != vocabulary:
+        wider, basis = ASSUMED, f"by script, {name}'s factors assumed"
+    if factors is None or not name:
+        factors, wider, basis = FACTORS[""], 1.0, "by script, its vocabulary is not known"
+    low = mid = high = 0.0
+    for script, units in scripts:
+        least, typical, most = factors.get(script, factors["other"])
+        low, mid, high = low + units * least, mid + units * typical, high + units * most
+    mid = max(1.0, float(round(mid)))
+    low, high = math.floor(low / wider + ENDS[0]), math.ceil(high * wider + ENDS[1])
+    return between(max(1.0, min(low, mid)), mid, max(high, mid), basis)
+
+
+class Vocabulary(NamedTuple):
+    """By what a model's text is counted. ``counts``: the tokenizer that counted parts of this request exactly, ""
+    without one. ``like``: the factors for what it did not count, as ``text_tokens`` takes them."""
+
+    counts: str = ""
+    like: str = ""
+
+
+UNKNOWN = Vocabulary()
+
+
+def part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
+    """Tokens of a text part: exact when its vocabulary counted it."""
+    counted = part.tokens.get(vocabulary.counts) if vocabulary.counts else None
     if counted is not None:
         return exact(float(counted), "counted")
-    return text_tokens(part.chars, part.size, part.pretokens)
+    return text_tokens(part.chars, part.size, part.scripts, vocabulary.like)
 
 
 def speech_tokens(seconds: Quantity, seen: Quantity | None = None) -> Quantity:

@@ -3,7 +3,7 @@
 Best is what the server itself makes of them (``ToolFacts.rendered``). Else their JSON is counted, by the vocabulary or
 by its words and signs, and what templates make of it is a range: 36 tools of a chat program in three vocabularies
 (SmolLM2's, cl100k, o200k) took 0.59 to 0.67 times that as signatures of TypeScript, 0.81 to 1.0 as JSON, 1.15 to 1.3
-as XML or as JSON that is indented; by vocabulary, 0.84 to 0.87 times what their words and signs weigh.
+as XML or as JSON that is indented.
 
 ``system:346:313``: so many tokens where tools may be called, and where one must be, besides the definitions.
 ``functions``: definitions written as signatures. Without a rule the definitions are counted as the JSON they are.
@@ -17,16 +17,17 @@ from typing import Any
 
 import msgspec
 
-from intermodal.costing.tokens import text_tokens
+from intermodal.costing.counts import corrected
+from intermodal.costing.levels import levels
+from intermodal.costing.tokens import UNKNOWN, Vocabulary, text_tokens
 from intermodal.costing.vision.said import read_rule
 from intermodal.plans.facts import ToolFacts
 from intermodal.quantity import Quantity, between, exact
 from intermodal.request import Tool, ToolChoice
 
 EACH = (4.0, 10.0, 25.0)  # what a template puts around one definition
-# Fewest, typical and most tokens that templates make of one token of the JSON, and of one of its words and signs.
+# Fewest, typical and most tokens that templates make of one token of the JSON.
 OF_JSON: tuple[float, float, float] = (0.55, 1.0, 1.35)
-OF_PRETOKENS: tuple[float, float, float] = (0.45, 0.87, 1.25)
 AROUND: tuple[float, float, float] = (5.0, 60.0, 200.0)  # what a template says of tools once, besides definitions
 
 # OpenAI Cookbook, "How to count tokens with tiktoken", tool calls, for gpt-4o: measured there, not a published rule.
@@ -34,19 +35,25 @@ FUNCTION, PROPERTIES, PROPERTY, ENUM, ITEM, END = 7, 3, 3, -3, 3, 12
 
 
 def tool_tokens(
-    rule: str, tools: tuple[Tool, ...], choice: ToolChoice, facts: ToolFacts | None = None, tokenizer: str = ""
+    rule: str,
+    tools: tuple[Tool, ...],
+    choice: ToolChoice,
+    facts: ToolFacts | None = None,
+    vocabulary: Vocabulary = UNKNOWN,
 ) -> Quantity:
-    """Tokens of the tools of a request. ``facts``: what was counted of them; ``tokenizer``: of who takes them.
+    """Tokens of the tools of a request. ``facts``: what was counted of them; ``vocabulary``: of who takes them.
 
     >>> tool_tokens("system:346:313", (), "auto").mid, tool_tokens("system:346:313", (Tool(name="now"),), "auto").basis
     (0.0, '346 tokens of system prompt, and their definitions as JSON')
     """
     if not tools:
         return exact(0.0, "no tools")
-    if facts is not None and tokenizer in facts.rendered:
-        return exact(float(facts.rendered[tokenizer]), "counted by its server, as its chat template writes them")
+    if facts is not None and vocabulary.counts in facts.rendered:
+        return exact(
+            float(facts.rendered[vocabulary.counts]), "counted by its server, as its chat template writes them"
+        )
     read = read_rule(rule) if is_tool_rule(rule) else None
-    written = _as_json(tools) if facts is None else _as_templates_do(facts, tokenizer)
+    written = _as_json(tools) if facts is None else _as_templates_do(facts, vocabulary)
     if read is None:
         return written
     name, numbers = read[0], read[1].numbers
@@ -76,11 +83,15 @@ def _as_json(tools: tuple[Tool, ...]) -> Quantity:
     )  # fmt: skip
 
 
-def _as_templates_do(facts: ToolFacts, tokenizer: str) -> Quantity:
-    counted = facts.tokens.get(tokenizer)
-    shares, base = (OF_PRETOKENS, facts.pretokens) if counted is None else (OF_JSON, counted)
-    low, mid, high = (float(round(base * share + once)) for share, once in zip(shares, AROUND, strict=True))
-    how = "words, figures and signs" if counted is None else "its vocabulary"
+def _as_templates_do(facts: ToolFacts, vocabulary: Vocabulary) -> Quantity:
+    counted = facts.tokens.get(vocabulary.counts)
+    if counted is None:
+        found = text_tokens(facts.chars, facts.size, facts.scripts, vocabulary.like)
+    else:
+        found = exact(float(counted))
+    written = corrected(levels(found), between(*OF_JSON, "as templates write them"))
+    low, mid, high = (float(round(one + once)) for one, once in zip(written, AROUND, strict=True))
+    how = "words and signs" if counted is None else "its vocabulary"
     return between(low, mid, high, f"their definitions as JSON, by {how}; templates write them in several ways")
 
 

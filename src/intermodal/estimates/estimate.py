@@ -16,7 +16,7 @@ from intermodal.costing.bill import Priced, bill, cacheable
 from intermodal.costing.parts import Count, Piece, count
 from intermodal.errors import UsageError
 from intermodal.estimates.subject import Subject, answer
-from intermodal.media.pretokens import pretokens
+from intermodal.media.scripts import scripts
 from intermodal.quantity import Quantity, between, unknown
 
 CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
@@ -139,6 +139,6 @@ def counted(piece: Piece, text: str, vocabulary: str, by: CountText) -> Piece:
     """A text piece with its exact count where its vocabulary is at hand, else with what it is made of."""
     tokens = by(vocabulary, text) if vocabulary else None
     size = len(text.encode("utf-8", "replace"))
-    rough = pretokens(text) if tokens is None else 0
-    changes = {"chars": len(text), "size": size, "pretokens": rough, "tokens": tokens, "counted_by": vocabulary}
+    made_of = scripts(text) if tokens is None else ()
+    changes = {"chars": len(text), "size": size, "scripts": made_of, "tokens": tokens, "counted_by": vocabulary}
     return msgspec.structs.replace(piece, **changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from intermodal.content import together
 from intermodal.costing.parts import Piece
 from intermodal.plans.facts import PartFacts
 
@@ -50,6 +51,6 @@ def piece(part: PartFacts) -> Piece:
         height = max((page.height for page in part.pages), default=0.0)
         return Piece(
             kind="document", name=name, pages=len(part.pages), chars=chars,
-            pretokens=sum(page.pretokens for page in part.pages), width=round(width), height=round(height),
+            scripts=together(page.scripts for page in part.pages), width=round(width), height=round(height),
         )  # fmt: skip
-    return Piece(kind="text", name=name, chars=part.chars, size=part.size, pretokens=part.pretokens)
+    return Piece(kind="text", name=name, chars=part.chars, size=part.size, scripts=part.scripts)

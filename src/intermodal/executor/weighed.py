@@ -15,7 +15,7 @@ from intermodal.costing.tokens import text_tokens
 from intermodal.executor.assemble import text_of
 from intermodal.executor.pieces import Paper, Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
-from intermodal.media.pretokens import pretokens
+from intermodal.media.scripts import scripts
 from intermodal.planner.index import LAST_DAY
 from intermodal.quantity import exact
 from intermodal.request import JsonOutput
@@ -44,7 +44,8 @@ def weighed(
         return work
     text = text_of(call.messages)
     counted = count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
-    rough = text_tokens(len(text), len(text.encode("utf-8", "replace")), pretokens(text)) if counted is None else None
+    size = len(text.encode("utf-8", "replace"))
+    rough = text_tokens(len(text), size, scripts(text), endpoint.model.vocabulary) if counted is None else None
     book = rules(endpoint, catalog)
     return msgspec.structs.replace(
         work,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from intermodal.client import plan_from
-from intermodal.content import Text
+from intermodal.content import Text, scaled
 from intermodal.errors import NoRoute
 from intermodal.offload import is_long, offload
 from intermodal.request import JsonOutput, Request, TextOutput
@@ -87,7 +87,7 @@ def _of_all(prepared: Prepared, share: float) -> NoRoute | None:
     parts = tuple(
         replace(
             part, chars=round(part.chars / share), size=round(part.size / share),
-            pretokens=round(part.pretokens / share), tokens={},
+            scripts=scaled(part.scripts, 1 / share), tokens={},
         )
         for part in facts.parts
     )  # fmt: skip

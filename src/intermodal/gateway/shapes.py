@@ -9,6 +9,7 @@ request is planned by itself. Everything else that a plan depends on is part of 
 
 from __future__ import annotations
 
+import math
 from hashlib import blake2b
 from typing import NamedTuple
 from weakref import ref
@@ -19,8 +20,19 @@ from msgspec.structs import replace
 from intermodal.catalog.effort import asked_of
 from intermodal.catalog.nouns import Catalog
 from intermodal.client import plan_from
-from intermodal.content import BytesSource, Image, Opaque, Reasoning, Text, ToolCall, ToolResult
+from intermodal.content import (
+    BytesSource,
+    Image,
+    Opaque,
+    Reasoning,
+    Scripts,
+    Text,
+    ToolCall,
+    ToolResult,
+    scaled,
+)
 from intermodal.costing.answers import kind_of
+from intermodal.costing.tokens import ENDS, text_tokens
 from intermodal.errors import IntermodalError
 from intermodal.latest import Latest
 from intermodal.offload import is_long, offload
@@ -105,9 +117,10 @@ def _shape(inputs: Inputs) -> bytes | None:
             continue
         if fact.kind != "text":
             return None
+        rough = estimates(fact.chars, fact.size, fact.scripts, inputs.catalog.vocabularies)
         sizes = sorted((name, top(count)) for name, count in fact.tokens.items())
         said.append(
-            (fact.name, fact.origins, fact.language, top(fact.chars), top(fact.pretokens), top(fact.size), sizes)
+            (fact.name, fact.origins, fact.language, top(fact.chars), [*map(top, rough)], top(fact.size), sizes)
         )
     question = question_of(request)
     needs = (inputs.facts.question or sorted(asked(question))) if pictured else ()
@@ -117,6 +130,11 @@ def _shape(inputs: Inputs) -> bytes | None:
         inputs.statistics.epoch, inputs.as_of, inputs.facts.tools, inputs.facts.schema, asked_of(request.settings),
     ))  # fmt: skip
     return blake2b(shape, digest_size=16).digest()
+
+
+def estimates(chars: int, size: int, scripts: Scripts, vocabularies: tuple[str, ...]) -> list[int]:
+    """The most tokens of a text in each of these vocabularies, as plans estimate them."""
+    return [math.ceil(text_tokens(chars, size, scripts, name).high) for name in vocabularies] if scripts else []
 
 
 def top(size: int) -> int:
@@ -150,9 +168,10 @@ def _sized(inputs: Inputs, *, most: bool) -> Inputs:
 
     def sized(part: PartFacts) -> PartFacts:
         tokens = {name: size(count) for name, count in part.tokens.items()}
-        return replace(
-            part, chars=size(part.chars), pretokens=size(part.pretokens), size=size(part.size), tokens=tokens
-        )
+        rough = estimates(part.chars, part.size, part.scripts, inputs.catalog.vocabularies)
+        shares = [(size(each) - ENDS[1] + most) / max(1.0, each - ENDS[1]) for each in rough]
+        scripts = scaled(part.scripts, (max if most else min)(shares, default=1.0))
+        return replace(part, chars=size(part.chars), scripts=scripts, size=size(part.size), tokens=tokens)
 
     return replace(inputs, facts=replace(inputs.facts, parts=tuple(map(sized, inputs.facts.parts))))
 

@@ -18,7 +18,7 @@ import msgspec
 
 from intermodal.json_schema.instruction import described
 from intermodal.latest import Latest
-from intermodal.media.pretokens import pretokens
+from intermodal.media.scripts import scripts
 from intermodal.plans.facts import SchemaFacts, ToolFacts
 from intermodal.request import Tool
 
@@ -64,7 +64,7 @@ def _made(encoded: bytes, digest: str) -> Definitions:
     text = "\n".join(json.dumps(form, ensure_ascii=False) for form in forms)
     facts = ToolFacts(
         digest=digest, chars=len(text), size=len(text.encode("utf-8", "replace")),
-        pretokens=pretokens(text),
+        scripts=scripts(text),
     )  # fmt: skip
     return Definitions(text, forms, facts)
 
@@ -84,5 +84,5 @@ def told(schema: Mapping[str, Any]) -> tuple[str, SchemaFacts]:
 def _facts(text: str) -> SchemaFacts:
     data = text.encode("utf-8", "replace")
     return SchemaFacts(
-        digest=hashlib.sha256(data).hexdigest(), chars=len(text), size=len(data), pretokens=pretokens(text)
+        digest=hashlib.sha256(data).hexdigest(), chars=len(text), size=len(data), scripts=scripts(text)
     )  # fmt: skip

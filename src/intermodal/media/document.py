@@ -21,8 +21,8 @@ import pypdfium2.raw as raw
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media import fence, letters
 from intermodal.media.invisible import visible
-from intermodal.media.pretokens import pretokens
 from intermodal.media.probed import Probed
+from intermodal.media.scripts import scripts
 from intermodal.media.steps import (
     MAX_PAGES,
     MAX_PAGES_SAMPLED,
@@ -191,7 +191,7 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             width=width,
             height=height,
             chars=len(words),
-            pretokens=pretokens(words),
+            scripts=scripts(words),
             figure_share=round(_figure_share(page, width, height), 3),
             words=_distinct(words),
             layer_only=len(words) < SCANNED_BELOW and _has_only_its_layer(page, width, height, empty=not words.strip()),

@@ -26,7 +26,7 @@ from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
 from intermodal.freeing import free_slowly
 from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
-from intermodal.media.pretokens import pretokens
+from intermodal.media.scripts import scripts
 from intermodal.media.sniff import read_text, sniff
 from intermodal.offload import HEAVY, LONG, is_long, offload
 from intermodal.plans.facts import Facts, PartFacts
@@ -150,7 +150,7 @@ def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, byt
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
         chars=len(words),
-        pretokens=pretokens(words),
+        scripts=scripts(words),
         origins=origins_of(part),
         notes=part.notes if isinstance(part, Text) else (),
     )
@@ -191,7 +191,7 @@ async def _probed(index: int, part: MediaPart, loaded: Loaded, worker: MediaWork
         return msgspec.structs.replace(
             common,
             chars=len(words),
-            pretokens=await offload(len(words) > LONG, pretokens, words),
+            scripts=await offload(len(words) > LONG, scripts, words),
             notes=(*common.notes, *_long_table(words, media_type)),
         )
     seen = await worker.probe(loaded.data, name=loaded.name)

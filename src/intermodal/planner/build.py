@@ -19,7 +19,7 @@ from intermodal.costing.memory import peak
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE, thought
 from intermodal.costing.room import asked_for
-from intermodal.costing.tokens import CHARS_OF_TOKEN
+from intermodal.costing.tokens import CHARS_OF_TOKEN, Vocabulary
 from intermodal.planner.answering import aloud, answer, asked_again, last_call, middle_call, repair_call
 from intermodal.planner.aspects import kept
 from intermodal.planner.assignment import Assignment
@@ -67,7 +67,7 @@ class Builder:
         self.case = case
         self._others = list(others)
         self._before = Conversion(case, conversions).before
-        self._texts: dict[str, list[Taken]] = {}
+        self._texts: dict[Vocabulary, list[Taken]] = {}
         self._taken: dict[tuple[int, Book], list[Taken]] = {}
         self._summaries: dict[Assignment, str] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
@@ -338,7 +338,7 @@ class Builder:
         case, request = self.case, self.case.request
         if not request.tools:
             return ()
-        tokens = case.tools(case.tool_rule(route.group), route.group.first.model.tokenizer)
+        tokens = case.tools(case.tool_rule(route.group), self.case.vocabulary(route.group.first.model))
         source = case.index.sheet(route.group, case.as_of).sources.get("tools", "")
         return (tools_counted(len(request.tools), tokens, source, route.endpoint.tools),)
 
@@ -347,10 +347,10 @@ class Builder:
             return ()
         model = route.group.first.model
         book = self.case.book(route.group)
-        tokenizer = self.case.vocabulary(model.tokenizer)
-        if tokenizer not in self._texts:
-            self._texts[tokenizer] = named_texts(self.case, tokenizer)
-        found = list(self._texts[tokenizer])
+        vocabulary = self.case.vocabulary(model)
+        if vocabulary not in self._texts:
+            self._texts[vocabulary] = named_texts(self.case, vocabulary)
+        found = list(self._texts[vocabulary])
         for bundle, way in zip(self.case.bundles, route.assignment.ways, strict=True):
             if way.name == "native" or way.pictures:
                 key = (id(way), book)

@@ -13,14 +13,14 @@ from msgspec import Struct
 from intermodal.catalog.effort import Asked, asked_of
 from intermodal.catalog.forcing import By, closable, reached_by
 from intermodal.catalog.names import resolve
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.nouns import Catalog, Endpoint, Model
 from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.costing.answers import Length, kind_of_request, typical
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates
 from intermodal.costing.schemas import schema_tokens
-from intermodal.costing.tokens import part_tokens
+from intermodal.costing.tokens import Vocabulary, part_tokens
 from intermodal.costing.tooling import tool_tokens
 from intermodal.errors import UsageError
 from intermodal.planner.bundles import Bundle, bundled
@@ -119,8 +119,8 @@ class Case(Struct):
     stated: float
     effort: Asked
     vocabularies: frozenset[str]
-    text_cache: dict[str, Levels]
-    framings: dict[tuple[str, str, str], Levels]
+    text_cache: dict[Vocabulary, Levels]
+    framings: dict[tuple[str, str, Vocabulary], Levels]
     rates_cache: dict[str, Rates]
     assignments: dict[object, object]
     page_worth: dict[int, list[float]]
@@ -166,36 +166,35 @@ class Case(Struct):
         """How the answer's schema reaches a class; "" without one."""
         return reached_by(group.first.host, self.closable) if self.schema_chars else ""
 
-    def told_schema(self, tokenizer: str) -> Levels:
+    def told_schema(self, vocabulary: Vocabulary) -> Levels:
         """Tokens of what a model is told of a schema that its host is held to."""
-        return levels(schema_tokens(self.facts.schema, self.request.output, tokenizer))
+        return levels(schema_tokens(self.facts.schema, self.request.output, vocabulary))
 
     def tool_rule(self, group: Group) -> str:
         """The rule by which a class counts tools; "" where none go along."""
         return self.index.sheet(group, self.as_of).rules.get("tools", "") if self.request.tools else ""
 
-    def tools(self, rule: str, tokenizer: str) -> Quantity:
+    def tools(self, rule: str, vocabulary: Vocabulary) -> Quantity:
         """Tokens of the tools by a rule, in one vocabulary."""
         request = self.request
-        return tool_tokens(rule, request.tools, request.tool_choice, self.facts.tools, tokenizer)
+        return tool_tokens(rule, request.tools, request.tool_choice, self.facts.tools, vocabulary)
 
     def book_of(self, endpoint: Endpoint) -> Book:
         """The same of one endpoint."""
         return self.index.book(self.index.group_of[endpoint.id], self.as_of)
 
-    def vocabulary(self, tokenizer: str) -> str:
-        """The vocabulary's name if it counted anything here, otherwise "": the others all estimate alike."""
-        return tokenizer if tokenizer in self.vocabularies else ""
+    def vocabulary(self, model: Model) -> Vocabulary:
+        """By what a model's text is counted: its own vocabulary, if that counted anything here, and factors."""
+        return Vocabulary(model.tokenizer if model.tokenizer in self.vocabularies else "", model.vocabulary)
 
-    def text(self, tokenizer: str) -> Levels:
+    def text(self, vocabulary: Vocabulary) -> Levels:
         """Tokens of all text parts in one vocabulary."""
-        tokenizer = self.vocabulary(tokenizer)
-        found = self.text_cache.get(tokenizer)
+        found = self.text_cache.get(vocabulary)
         if found is None:
             found = ZEROS
             for part in self.texts:
-                found = plus(found, levels(part_tokens(part, tokenizer)))
-            self.text_cache[tokenizer] = found
+                found = plus(found, levels(part_tokens(part, vocabulary)))
+            self.text_cache[vocabulary] = found
         return found
 
 

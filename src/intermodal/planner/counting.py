@@ -26,7 +26,7 @@ def as_counted(case: Case, group: Group, rates: Rates, assignment: Assignment, n
     learned = rates.counts
     if learned is None or case.job not in _CHATS:
         return needs
-    words = plus(case.text(group.first.model.tokenizer), assignment.text)
+    words = plus(case.text(case.vocabulary(group.first.model)), assignment.text)
     beside = _minus(needs.text, words)
     framing = learned.framing(len(case.request.messages))
     if framing is not None:
@@ -73,7 +73,7 @@ def as_taken(case: Case, group: Group, rates: Rates, taken: Taken) -> Taken:
 
 def _of_text(case: Case, group: Group, learned: Counts) -> Quantity | None:
     """A vocabulary that is here counts exactly: what was learned without it is not for its counts."""
-    return None if case.vocabulary(group.first.model.tokenizer) else learned.text
+    return None if case.vocabulary(group.first.model).counts else learned.text
 
 
 def _minus(whole: Levels, part: Levels) -> Levels:

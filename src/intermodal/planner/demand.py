@@ -16,6 +16,7 @@ from intermodal.costing.tokens import (
     MESSAGE,
     REPAIR,
     TEMPLATE,
+    Vocabulary,
     text_tokens,
 )
 from intermodal.planner.assignment import Assignment
@@ -63,9 +64,9 @@ class Demand(Struct, frozen=True, gc=False):
     tools: Levels = ZEROS
 
 
-def framing(case: Case, schema_by: str, tool_rule: str, tokenizer: str) -> Levels:
+def framing(case: Case, schema_by: str, tool_rule: str, vocabulary: Vocabulary) -> Levels:
     """Tokens nobody wrote: chat template, labels of named text, the schema as it reaches the model, tools."""
-    key = (schema_by, tool_rule, case.vocabulary(tokenizer))
+    key = (schema_by, tool_rule, vocabulary)
     found = case.framings.get(key)
     if found is not None:
         return found
@@ -75,21 +76,21 @@ def framing(case: Case, schema_by: str, tool_rule: str, tokenizer: str) -> Level
         if case.text_files:
             found = plus(found, times(BLOCK, len(case.text_files)))
         if schema_by:
-            found = plus(found, _schema(case, schema_by, tokenizer))
+            found = plus(found, _schema(case, schema_by, vocabulary))
         if case.request.tools:
-            found = plus(found, levels(case.tools(tool_rule, tokenizer)))
+            found = plus(found, levels(case.tools(tool_rule, vocabulary)))
     case.framings[key] = found
     return found
 
 
-def _schema(case: Case, schema_by: str, tokenizer: str) -> Levels:
+def _schema(case: Case, schema_by: str, vocabulary: Vocabulary) -> Levels:
     """Tokens of a schema as it reaches a model, by ``Case.schema_by``. Few hosts say how they write it themselves."""
     schema = levels(text_tokens(case.schema_chars))
     if schema_by == "forced":
         return (0.0, schema[1] / 2, schema[2])
     if schema_by == "asked":
         return plus(schema, ASKED)
-    told = case.told_schema(tokenizer)
+    told = case.told_schema(vocabulary)
     assert isinstance(case.request.output, JsonOutput)
     return (0.0, told[1], told[2]) if case.request.output.schema == ANY_OBJECT else told
 
@@ -97,13 +98,14 @@ def _schema(case: Case, schema_by: str, tokenizer: str) -> Levels:
 def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     """What endpoints of this class would have to take."""
     model, schema_by = group.first.model, case.schema_by(group)
+    vocabulary = case.vocabulary(model)
     text, image, audio = assignment.text, assignment.image, assignment.audio
     if case.job == "transcribe":  # billed by time, or by the tokens of its sound, which take no room in a context
         text = image = ZEROS
     else:
         text = plus(
-            plus(case.text(model.tokenizer), text),
-            framing(case, schema_by, case.tool_rule(group), model.tokenizer),
+            plus(case.text(vocabulary), text),
+            framing(case, schema_by, case.tool_rule(group), vocabulary),
         )
     repaired = schema_by == "asked"
     lettered = case.job == "score" and model.output != ("embedding",)
@@ -119,7 +121,7 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
         again=again_tokens(case) if repaired else 0.0,
         evident=case.evident and image == ZEROS and audio == ZEROS, cold=assignment.cold,
         calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered else 0.0,
-        tools=levels(case.tools(case.tool_rule(group), model.tokenizer)) if case.request.tools else ZEROS,
+        tools=levels(case.tools(case.tool_rule(group), vocabulary)) if case.request.tools else ZEROS,
     )  # fmt: skip
 
 

@@ -283,7 +283,8 @@ def _groups(catalog: Catalog) -> list[Group]:
         key = (
             own, host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.tells_schema,
-            host.max_images, model.languages, model.tokenizer, model.image_tokens, family, host.protocol,
+            host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, family,
+            host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
             (model.drawn, picture_words(host)) if "image" in model.output else None, endpoint.rationed,
             endpoint.doubts, of_endpoint(endpoint),

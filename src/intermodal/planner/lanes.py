@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from intermodal.costing.levels import HIGH, MID
 from intermodal.costing.native import Book
+from intermodal.costing.tokens import Vocabulary
 from intermodal.planner import rules
 from intermodal.planner.aspects import AS_IT_CAME
 from intermodal.planner.assignment import Assignment
@@ -105,9 +106,9 @@ class Lanes:
         self._usable: dict[tuple[object, Book], Usable] = {}
         self._shared: dict[tuple[object, tuple[int, ...]], Usable] = {}
         self._assignments: dict[tuple[object, Book], list[Assignment]] = {}
-        self._lanes: dict[tuple[object, Book, str, str, str], Lane] = {}
+        self._lanes: dict[tuple[object, Book, Vocabulary, str, str], Lane] = {}
         self._fans: dict[int, Fan] = {}
-        self._texts: dict[tuple[str, str, str], float] = {}
+        self._texts: dict[tuple[Vocabulary, str, str], float] = {}
 
     def usable(self, group: Group) -> Usable:
         """Per bundle the ways that are open to such endpoints, or the first bundle with none and why.
@@ -160,11 +161,11 @@ class Lanes:
         """The lane of a class that has ways for every bundle."""
         model, schema_by = group.first.model, self.case.schema_by(group)
         case = self.case
-        key = (group.lane, case.book(group), case.vocabulary(model.tokenizer), schema_by, case.tool_rule(group))
+        key = (group.lane, case.book(group), case.vocabulary(model), schema_by, case.tool_rule(group))
         found = self._lanes.get(key)
         if found is None:
             heard = case.job == "transcribe"
-            text = 0.0 if heard else self._text(model.tokenizer, schema_by, key[4])
+            text = 0.0 if heard else self._text(key[2], schema_by, key[4])
             found = self._lanes[key] = Lane(self.case, group, [], {}, text, [])
         return found
 
@@ -174,7 +175,7 @@ class Lanes:
             sound = sum(choices[0].sound[MID] for choices in usable)
             return Hull(self.case, 0.0, sound, row.book, _fanned([]))
         return Hull(
-            self.case, self._text(row.tokenizer, row.schema_by, row.tool_rule), 0.0, row.book, self._fan(usable)
+            self.case, self._text(row.vocabulary, row.schema_by, row.tool_rule), 0.0, row.book, self._fan(usable)
         )
 
     def _fan(self, usable: list[list[Way]]) -> Fan:
@@ -189,13 +190,13 @@ class Lanes:
                 found.every = _fanned(usable)
         return found
 
-    def _text(self, tokenizer: str, schema_by: str, tool_rule: str) -> float:
+    def _text(self, vocabulary: Vocabulary, schema_by: str, tool_rule: str) -> float:
         """Tokens of the sender's words and of the framing."""
-        key = (self.case.vocabulary(tokenizer), schema_by, tool_rule)
+        key = (vocabulary, schema_by, tool_rule)
         found = self._texts.get(key)
         if found is None:
             found = self._texts[key] = (
-                self.case.text(tokenizer)[MID] + framing(self.case, schema_by, tool_rule, tokenizer)[MID]
+                self.case.text(vocabulary)[MID] + framing(self.case, schema_by, tool_rule, vocabulary)[MID]
             )
         return found
 

@@ -242,7 +242,7 @@ def extract(case: Case, part: PartFacts, pages: tuple[PageFacts, ...]) -> Piece:
     return settled(
         Piece(
             op="extract", title=pages_title(numbers(pages)), pages=numbers(pages),
-            tokens=total([text_tokens(page.chars, 0, page.pretokens) for page in pages]),
+            tokens=total([text_tokens(page.chars, 0, page.scripts) for page in pages]),
             params=(("pages", listed(numbers(pages))),),
             seconds=at_each(lambda level: extract_seconds(case.rates_of_media, level, len(pages))),
         ),

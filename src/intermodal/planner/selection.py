@@ -124,5 +124,5 @@ def _same_way(case: Case, bundle: Bundle, way: Way, conversions: Conversions, ke
 def _size(case: Case, page: PageFacts) -> float:
     """High estimate of a page's tokens, its label included."""
     if not is_scanned(page):
-        return BLOCK[HIGH] + text_tokens(page.chars, 0, page.pretokens).high
+        return BLOCK[HIGH] + text_tokens(page.chars, 0, page.scripts).high
     return BLOCK[HIGH] + scanned_tokens(case, page, None).high

@@ -33,7 +33,7 @@ def sends_of(case: Case, route: Route, said: Said) -> tuple[Send, ...]:
             if used.host.zone not in HERE:
                 found += _each(bundle, way, used, partial(_for_converter, used.id), said)
     if route.endpoint.host.zone not in HERE:
-        found += _texts(case.texts, route.endpoint)
+        found += _texts(case, case.texts, route.endpoint)
         if case.request.tools:
             found.append(_send(_counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
@@ -57,7 +57,7 @@ def _questions(case: Case, route: Route) -> list[Send]:
         for eye in way.converters:
             if eye.host.zone not in HERE and eye.host.id not in hosts and _is_told(way, eye):
                 hosts.add(eye.host.id)
-                found += _texts(case.told, eye)
+                found += _texts(case, case.told, eye)
     return found
 
 
@@ -72,13 +72,13 @@ def _is_told(way: Way, eye: Endpoint) -> bool:
     )
 
 
-def _texts(texts: list[PartFacts], endpoint: Endpoint) -> list[Send]:
-    tokenizer = endpoint.model.tokenizer
+def _texts(case: Case, texts: list[PartFacts], endpoint: Endpoint) -> list[Send]:
+    vocabulary = case.vocabulary(endpoint.model)
     if len(texts) > TOGETHER:
-        count = sum(part_tokens(part, tokenizer).mid for part in texts)
+        count = sum(part_tokens(part, vocabulary).mid for part in texts)
         return [_send(f"{count:,.0f} tok text", "text", f"{len(texts)} texts", endpoint)]
     return [
-        _send(f"{part_tokens(part, tokenizer).mid:,.0f} tok text", "text", part.name or "prompt", endpoint)
+        _send(f"{part_tokens(part, vocabulary).mid:,.0f} tok text", "text", part.name or "prompt", endpoint)
         for part in texts
     ]
 

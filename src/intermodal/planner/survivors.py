@@ -11,6 +11,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.native import Book
 from intermodal.costing.rates import Rates
+from intermodal.costing.tokens import Vocabulary
 from intermodal.planner import rules
 from intermodal.planner.aspects import wants_eye
 from intermodal.planner.bundles import Bundle
@@ -40,7 +41,7 @@ class Row(Struct, eq=False):
 
     remote: bool
     book: Book
-    tokenizer: str
+    vocabulary: Vocabulary
     schema_by: str
     tool_rule: str
     groups: list[Group]
@@ -77,10 +78,11 @@ def rows(case: Case, left: Survivors, floor: int) -> tuple[list[Row], Refused | 
             model, schema_by = group.first.model, case.schema_by(group)
             book = case.book(group)
             tool_rule = case.tool_rule(group)
-            key = (group.lane, book, model.tokenizer, schema_by, tool_rule)
+            vocabulary = case.vocabulary(model)
+            key = (group.lane, book, vocabulary, schema_by, tool_rule)
             row = by_key.get(key)
             if row is None:
-                row = by_key[key] = Row(group.remote, book, model.tokenizer, schema_by, tool_rule, [], [], {})
+                row = by_key[key] = Row(group.remote, book, vocabulary, schema_by, tool_rule, [], [], {})
             row.groups.append(group)
             row.ideals.append(case.index.ideal(group, case.as_of, case.effort))
         refusal = None

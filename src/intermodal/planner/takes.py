@@ -8,7 +8,7 @@ from intermodal.content import Kind
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import quantity
 from intermodal.costing.native import Book, heard, leafed, watched
-from intermodal.costing.tokens import part_tokens
+from intermodal.costing.tokens import Vocabulary, part_tokens
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.pieces import as_range
@@ -20,18 +20,18 @@ from intermodal.quantity import Quantity, exact, total
 TOGETHER = 8  # parts alike up to which each is listed by itself
 
 
-def named_texts(case: Case, tokenizer: str) -> list[Taken]:
+def named_texts(case: Case, vocabulary: Vocabulary) -> list[Taken]:
     """Text that was given as a file, not what the sender says; many files as one."""
     texts = case.text_files
     if len(texts) > TOGETHER:
         chars = sum(part.chars for part in texts)
         title = f"{texts[0].name} and {len(texts) - 1} more, {chars:,} chars"
-        tokens = total([part_tokens(part, tokenizer) for part in texts])
+        tokens = total([part_tokens(part, vocabulary) for part in texts])
         return [Taken(part=texts[0].index, title=title, kind="text", tokens=tokens, count=len(texts))]
     return [
         Taken(
             part=part.index, title=f"{part.name} {part.chars:,} chars", kind="text",
-            tokens=part_tokens(part, tokenizer),
+            tokens=part_tokens(part, vocabulary),
         )
         for part in texts
     ]  # fmt: skip

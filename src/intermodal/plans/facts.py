@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import field
 
-from intermodal.content import Kind, Value
+from intermodal.content import Kind, Scripts, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
@@ -21,7 +21,7 @@ class PageFacts(Value):
         number: 1-based.
         width, height: in points (1/72 inch).
         chars: characters in the text layer; 0 on a scanned page.
-        pretokens: words, figures and signs in it, weighed (``media/pretokens.py``); 0 where nobody counted.
+        scripts: what it is made of (``media/scripts.py``); () where nobody looked.
         figure_share: share of the page's area under raster images or drawn paths, 0..1.
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
         text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
@@ -34,7 +34,7 @@ class PageFacts(Value):
     width: float
     height: float
     chars: int = 0
-    pretokens: int = 0
+    scripts: Scripts = ()
     figure_share: float = 0.0
     words: tuple[str, ...] = ()
     text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
@@ -83,7 +83,7 @@ class PartFacts(Value, gc=False):
         seconds: length of audio, of video, of an animation that says so.
         sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
         pages: of a document. page: which page of a file of pictures this one is (TIFF), else 0.
-        chars: characters of a text part. pretokens: its words, figures and signs; 0 where nobody counted.
+        chars: characters of a text part. scripts: what it is made of (``media/scripts.py``); () where nobody looked.
         tokens: exact counts of a text part by tokenizer name.
         language: ISO 639-1 where it is known, else "".
         outcomes: conversions that are done, when a plan is made again while it runs; empty before.
@@ -108,7 +108,7 @@ class PartFacts(Value, gc=False):
     channels: int = 0
     pages: tuple[PageFacts, ...] = ()
     chars: int = 0
-    pretokens: int = 0
+    scripts: Scripts = ()
     tokens: dict[str, int] = field(default_factory=dict)
     language: str = ""
     fps: float = 0.0
@@ -124,7 +124,7 @@ class ToolFacts(Value):
 
     Attributes:
         digest: SHA-256 by which the same list is known again, hex.
-        chars, size, pretokens: of their JSON, as most chat templates write it (``media/definitions.py``).
+        chars, size, scripts: of their JSON, as most chat templates write it (``media/definitions.py``).
         tokens: exact counts of that JSON by tokenizer name.
         rendered: what a server's own template makes of them, in tokens, by the name of the vocabulary that only it has.
         refused: endpoints that refused a request with them for its length.
@@ -133,7 +133,7 @@ class ToolFacts(Value):
     digest: str = ""
     chars: int = 0
     size: int = 0
-    pretokens: int = 0
+    scripts: Scripts = ()
     tokens: dict[str, int] = field(default_factory=dict)
     rendered: dict[str, int] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
@@ -143,14 +143,14 @@ class SchemaFacts(Value):
     """What a model is told of the schema of its answer (``json_schema/instruction.py``).
 
     Attributes:
-        digest: SHA-256 of that text, hex. chars, size, pretokens: of it.
+        digest: SHA-256 of that text, hex. chars, size, scripts: of it.
         tokens: exact counts of it by tokenizer name.
     """
 
     digest: str = ""
     chars: int = 0
     size: int = 0
-    pretokens: int = 0
+    scripts: Scripts = ()
     tokens: dict[str, int] = field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ from intermodal.costing.rates import UNKNOWN_CONTEXT, Rates, dimensions, ideal, 
 from intermodal.costing.schedule import finish
 from intermodal.costing.speed import generate_seconds, hear_seconds
 from intermodal.costing.tokens import (
+    Vocabulary,
     audio_tokens,
     document_tokens,
     part_tokens,
@@ -62,8 +63,8 @@ def test_denser_pictures_hold_more_text(megapixels: float, density: float, more:
 
 def test_a_count_of_the_right_vocabulary_is_exact_and_another_is_a_range() -> None:
     part = PartFacts(index=0, name="prompt", kind="text", chars=400, size=400, tokens={"smollm2": 93})
-    assert part_tokens(part, "smollm2") == exact(93.0, "counted")
-    other = part_tokens(part, "o200k")
+    assert part_tokens(part, Vocabulary("smollm2")) == exact(93.0, "counted")
+    other = part_tokens(part, Vocabulary("o200k"))
     assert other.certainty == "estimated" and other.low < other.mid == 100 < other.high
 
 

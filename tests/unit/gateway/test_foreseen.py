@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from tests.unit.gateway.house import STRONG, House, config
 
+from intermodal.content import Scripts, scaled
+from intermodal.costing.tokens import text_tokens
 from intermodal.gateway import foreseen
 from intermodal.media import opened
+from intermodal.media.scripts import scripts
 from intermodal.testing import FakeHost
 
 WORDS = "some plain words here, "
@@ -42,13 +45,13 @@ def serving(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, con
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Characters of each text that was counted."""
     found: list[int] = []
-    count = opened.pretokens
+    count = opened.scripts
 
-    def counting(text: str) -> int:
+    def counting(text: str) -> Scripts:
         found.append(len(text))
         return count(text)
 
-    monkeypatch.setattr(opened, "pretokens", counting)
+    monkeypatch.setattr(opened, "scripts", counting)
     return found
 
 
@@ -67,7 +70,9 @@ def test_megabytes_of_words_are_refused_by_the_first_of_them(
     found = house.post(path, tree)
     assert found.status_code == 400, found.text
     assert sum(counted) < len(text) / 10
-    real = 1.5 * 5 * len(text) / len(WORDS)  # four words and a comma, at the most that tokenizers make of them
+    sample = 1_000
+    made_of = scaled(scripts(WORDS * sample), len(text) / len(WORDS) / sample)
+    real = text_tokens(len(text), len(text), made_of).high
     assert needs(found.text) == pytest.approx(real, rel=0.05), "it says how much all of it is"
     assert not host.attempts
 
@@ -76,7 +81,7 @@ def test_what_fits_is_counted_whole_and_answered(
     house: House, host: FakeHost, counted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(foreseen, "FIRST", 10_000)
-    text = WORDS * (300_000 // len(WORDS))
+    text = WORDS * (200_000 // len(WORDS))
     assert house.chat(text).status_code == 200
     assert counted[-1] == len(text) and len(host.attempts) == 1
 
@@ -89,7 +94,7 @@ def test_by_a_piece_nothing_is_refused_that_would_not_be_by_all_of_it(
     kinds = (WORDS, " " * 23, "\n", "x" * 400 + " ", "1 2 3 ", "élan vital ", "漢字、", "a")
 
     def text() -> str:
-        return "".join(chance.choice(kinds) * chance.randint(1, 120) for _ in range(chance.randint(1, 6)))
+        return "".join(chance.choice(kinds) * chance.randint(1, 90) for _ in range(chance.randint(1, 6)))
 
     seen = []
     for _ in range(30):

@@ -9,9 +9,9 @@ from intermodal.asking import vocabularies
 from intermodal.catalog.nouns import Catalog
 from intermodal.costing.answers import kind_of
 from intermodal.gateway.lane.reading import Sizes
-from intermodal.gateway.shapes import top
+from intermodal.gateway.shapes import estimates, top
 from intermodal.latest import Latest
-from intermodal.media.pretokens import pretokens
+from intermodal.media.scripts import scripts
 from intermodal.planner.case import ends_of
 from intermodal.questions.words import asked
 
@@ -36,7 +36,7 @@ class Measures:
             "what questions ask for", ASKED, room=ASKED_ROOM, size=lambda key, _: getsizeof(key[0])
         )
         self._catalog = Catalog()
-        self._names: tuple[str, ...] = ()
+        self._names: tuple[tuple[str, ...], tuple[str, ...]] = (), ()  # who counts, and by whose factors is estimated
 
     def alone(self) -> Measures:
         """The same for another thread, remembering nothing of what is known here."""
@@ -48,7 +48,7 @@ class Measures:
         """With the vocabularies of these models. Whether others were counted by before."""
         if self._catalog is catalog:
             return False
-        names, before = tuple(sorted(vocabularies(catalog))), self._names
+        names, before = (tuple(sorted(vocabularies(catalog))), catalog.vocabularies), self._names
         if names != before:
             self._known.clear()
         self._catalog, self._names = catalog, names
@@ -59,15 +59,17 @@ class Measures:
         found = self._known.get(text)
         if found is None:
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-            words = pretokens(text)
-            found = Sizes((top(len(text)), top(words), top(size), *self._counts(text)), len(text), words, size)
+            made_of = scripts(text)
+            rough = estimates(len(text), size, made_of, self._names[1])
+            shape = (top(len(text)), *map(top, rough), top(size), *self._counts(text))
+            found = Sizes(shape, len(text), made_of, size)
             if len(text) <= _LONGEST:
                 self._known[text] = found
         return found
 
     def _counts(self, text: str) -> list[tuple[str, int]]:
         count = self._client.vocabularies.count
-        found = ((name, count(name, text)) for name in self._names)
+        found = ((name, count(name, text)) for name in self._names[0])
         return [(name, top(number)) for name, number in found if number is not None]
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:

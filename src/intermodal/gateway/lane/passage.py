@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from msgspec.structs import replace
 
 from intermodal import errors
+from intermodal.content import together
 from intermodal.costing.images import image_tokens
 from intermodal.costing.tokens import text_tokens
 from intermodal.events import AttemptState
@@ -572,10 +573,10 @@ class Passage:
         if way.tools or not chat.plain:
             return Work()
         pictures = chat.pictures
-        chars = size = words = max(0, len(chat.texts) - 1)  # a line's end between two
+        chars = size = max(0, len(chat.texts) - 1)  # a line's end between two
         for text in chat.texts:
-            chars, size, words = chars + text.chars, size + text.size, words + text.pretokens
-        rough = text_tokens(chars, size, words)
+            chars, size = chars + text.chars, size + text.size
+        rough = text_tokens(chars, size, together(text.scripts for text in chat.texts), way.vocabulary)
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,

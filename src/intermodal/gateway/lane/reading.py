@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from intermodal.content import Scripts
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.pictures import Seen, seen
@@ -31,11 +32,11 @@ VARYING = frozenset({*IDENTIFIERS, "user", "metadata"})
 
 
 class Sizes(NamedTuple):
-    """Of a text. ``shape``: characters, words and signs, bytes and exact counts, rounded as ``shapes.py`` does it."""
+    """Of a text. ``shape``: characters, estimates, bytes and exact counts, rounded as ``shapes.py`` does it."""
 
     shape: tuple[object, ...]
     chars: int
-    pretokens: int
+    scripts: Scripts
     size: int
 
 

@@ -123,6 +123,7 @@ class Way:
         self.sort = _sort(inputs, plan, step, endpoint)
         self.number, self.since = -1, 0  # of the sort, on the slate
         self.book = rules(endpoint, inputs.catalog)
+        self.vocabulary = endpoint.model.vocabulary
         ignored = untold(chat.fields, inputs.request.settings, tongue.dialect, endpoint)
         ignored += () if "tools" in tongue.kept else unheld(inputs.request.tools, tongue.protocol)
         self.heads = lines_of(headers_of(plan, ignored=ignored))
