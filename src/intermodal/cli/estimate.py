@@ -187,4 +187,4 @@ def _echo(made: Estimate, vocabulary: str) -> None:
         from intermodal.runtimes import encodings
 
         if vocabulary in encodings.NAMES:
-            click.echo(f"for an exact count of text: {encodings.TODO}", err=True)
+            click.echo(f"for an exact count of text: {encodings.todo(vocabulary)}", err=True)

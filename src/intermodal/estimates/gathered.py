@@ -81,12 +81,12 @@ def subject_of(name: str, config: Config, env: Mapping[str, str]) -> Subject:
 
 
 def counter(vocabulary: str, env: Mapping[str, str]) -> CountText:
-    """Who counts with a vocabulary: OpenAI's encodings, or one inside weights that are here."""
+    """Who counts with a vocabulary: one that a package carries, or one inside weights that are here."""
     from intermodal.runtimes import encodings
+    from intermodal.runtimes.vocabulary import SOURCES, Vocabularies
 
-    if vocabulary in encodings.NAMES or not vocabulary:
+    if vocabulary not in SOURCES and (vocabulary in encodings.NAMES or not vocabulary):
         return encodings.count
-    from intermodal.runtimes.vocabulary import Vocabularies
     from intermodal.weights.store import WeightsStore
 
     return Vocabularies(WeightsStore(cache_dir(env) / "weights")).count

@@ -77,7 +77,7 @@ class Vocabularies:
         """Token ids of ``text``; None when they cannot be known exactly."""
         if len(text) > MAX_CHARS:
             return None
-        if tokenizer in encodings.NAMES:
+        if tokenizer in encodings.NAMES and (tokenizer not in SOURCES or self._path(tokenizer) is None):
             return encodings.encode(tokenizer, _whole(text))
         if tokenizer not in self._loaded:
             self._loaded[tokenizer] = self._load(tokenizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tiktoken_ext import openai_public
 
 from intermodal.runtimes import encodings
-from intermodal.runtimes.encodings import NAMES, Encoding, count, encoding, merge
+from intermodal.runtimes.encodings import NAMES, OPENAI, Encoding, count, encoding, merge
 
 # Counts that tiktoken's own documentation and tests show, or that its encoder gave with OpenAI's vocabularies.
 KNOWN: dict[str, dict[str, list[int]]] = {
@@ -35,7 +36,7 @@ CORPUS = {
 }
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=OPENAI)
 def both(request: pytest.FixtureRequest) -> tuple[Encoding, tiktoken.Encoding]:
     """Ours, and tiktoken given the same vocabulary, which it would fetch."""
     name = request.param
@@ -53,7 +54,7 @@ def both(request: pytest.FixtureRequest) -> tuple[Encoding, tiktoken.Encoding]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OPENAI)
 def test_known_ids(name: str) -> None:
     found = encoding(name)
     assert found is not None
@@ -122,3 +123,22 @@ def test_merging_takes_the_lowest_rank_and_of_equals_the_leftmost() -> None:
     assert merge(b"abc", ranks) == [400]
     assert merge(b"abab", ranks) == [300, 300]
     assert merge(b"aa", ranks) == [97, 97]
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(OPENAI)))
+def test_a_vocabulary_of_another_sum_than_the_one_that_was_compared_counts_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, _, inside = encodings._SPECS[name].file.partition("/")
+    (tmp_path / package / inside).parent.mkdir(parents=True)
+    (tmp_path / package / inside).write_bytes(b"IQ== 0\nIg== 1\n")
+    (tmp_path / package / "__init__.py").write_text("raise AssertionError('its code is not imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    assert encodings._file(encodings._SPECS[name].file) == tmp_path / package / inside
+    assert encoding.__wrapped__(name) is None
+
+
+def test_what_has_to_be_installed_is_said_by_vocabulary() -> None:
+    assert {encodings.todo(name) for name in OPENAI} == {"pip install 'intermodal[tokenizers]'"}
+    assert encodings.todo("llama3") == "pip install 'intermodal[vocabularies]'"
