@@ -8,6 +8,7 @@ import msgspec
 
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.catalog.sheets import sheet_of
+from intermodal.content import together
 from intermodal.costing import native
 from intermodal.costing.images import image_tokens
 from intermodal.costing.native import Book, book_of
@@ -45,7 +46,8 @@ def weighed(
     text = text_of(call.messages)
     counted = count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
     size = len(text.encode("utf-8", "replace"))
-    rough = text_tokens(len(text), size, scripts(text), endpoint.model.vocabulary) if counted is None else None
+    made_of = together(scripts(part.text) for part in parts if isinstance(part, WireText)) if counted is None else ()
+    rough = text_tokens(len(text), size, made_of, endpoint.model.vocabulary) if counted is None else None
     book = rules(endpoint, catalog)
     return msgspec.structs.replace(
         work,

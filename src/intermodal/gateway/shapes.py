@@ -9,7 +9,6 @@ request is planned by itself. Everything else that a plan depends on is part of 
 
 from __future__ import annotations
 
-import math
 from hashlib import blake2b
 from typing import NamedTuple
 from weakref import ref
@@ -32,7 +31,7 @@ from intermodal.content import (
     scaled,
 )
 from intermodal.costing.answers import kind_of
-from intermodal.costing.tokens import ENDS, text_tokens
+from intermodal.costing.tokens import text_tokens
 from intermodal.errors import IntermodalError
 from intermodal.latest import Latest
 from intermodal.offload import is_long, offload
@@ -133,8 +132,9 @@ def _shape(inputs: Inputs) -> bytes | None:
 
 
 def estimates(chars: int, size: int, scripts: Scripts, vocabularies: tuple[str, ...]) -> list[int]:
-    """The most tokens of a text in each of these vocabularies, as plans estimate them."""
-    return [math.ceil(text_tokens(chars, size, scripts, name).high) for name in vocabularies] if scripts else []
+    """Typical and most tokens of a text in each of these vocabularies, as plans estimate them."""
+    found = (text_tokens(chars, size, scripts, name) for name in vocabularies if scripts)
+    return [round(tokens) for each in found for tokens in (each.mid, each.high)]
 
 
 def top(size: int) -> int:
@@ -169,7 +169,7 @@ def _sized(inputs: Inputs, *, most: bool) -> Inputs:
     def sized(part: PartFacts) -> PartFacts:
         tokens = {name: size(count) for name, count in part.tokens.items()}
         rough = estimates(part.chars, part.size, part.scripts, inputs.catalog.vocabularies)
-        shares = [(size(each) - ENDS[1] + most) / max(1.0, each - ENDS[1]) for each in rough]
+        shares = [(size(each) + most) / each for each in rough if size(each) != each]
         scripts = scaled(part.scripts, (max if most else min)(shares, default=1.0))
         return replace(part, chars=size(part.chars), scripts=scripts, size=size(part.size), tokens=tokens)
 
