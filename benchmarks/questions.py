@@ -2,8 +2,8 @@
 
     python benchmarks/questions.py
 
-Of questions that nothing was fitted to (tests/e2e/questions_held_out.txt); their other half are examples. Right: just
-what is needed was told. Wrong: something that is needed was neither told nor left open, or something was told that is
+Of questions none of which is an example (tests/e2e/questions_held_out.txt, questions_later.txt). Right: just what is
+needed was told. Wrong: something that is needed was neither told nor left open, or something was told that is
 not needed. Unsure: the rest.
 """
 
@@ -19,7 +19,7 @@ import report
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.e2e.questions import HELD_OUT, Pair, pairs  # noqa: E402
+from tests.e2e.questions import HELD_OUT, LATER, Pair, pairs  # noqa: E402
 
 from intermodal.plans.facts import MediumNeeds  # noqa: E402
 from intermodal.questions.nearest import BEYOND_WORDS  # noqa: E402
@@ -83,11 +83,17 @@ def only_words(found: list[Told]) -> str:
 
 
 def main() -> None:
-    found = asyncio.run(told(pairs(HELD_OUT.read_text("utf-8"))))
+    held_out, later = (asyncio.run(told(pairs(path.read_text("utf-8")))) for path in (HELD_OUT, LATER))
+    found = [*held_out, *later]
+    known = [pair for pair, _ in held_out]
     report.write(
         "questions",
         "What questions need, told by the sentence model",
-        "Questions that nothing was fitted to, in eight languages.\n\n"
+        "Questions none of which is an example, in ten languages. Those held out were written beside the first 866\n"
+        "examples, and run often: 179 of 195 were right with these. The later ones came in four sets, each measured\n"
+        "before its failures were looked at: 94 of 104 right with the first examples, then 101 of 107, 69 of 75 and,\n"
+        "with all examples, 44 of 46, which is what a question that nobody wrote for this can expect.\n\n"
+        f"## By set\n\n{counted(found, lambda pair: 'held out' if pair in known else 'later')}\n\n"
         f"## By language\n\n{counted(found, lambda pair: pair.language)}\n\n"
         f"## By file\n\n{counted(found, lambda pair: pair.file)}\n\n"
         f"## By aspect\n\n{by_aspect(found)}\n\n{only_words(found)}",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.questions import HELD_OUT, pairs
+from tests.e2e.questions import HELD_OUT, LATER, pairs
 
 from intermodal import asking
 from intermodal.client import AsyncClient
@@ -26,27 +26,35 @@ async def reader() -> AsyncIterator[Reader]:
     await found.close()
 
 
-async def test_what_questions_need_is_told_as_well_as_it_was_measured(reader: Reader) -> None:
-    """Measured: 179 of 195 right, 10 wrong, 2 of 106 said to need words only; a language at least 19 of 24."""
-    asked = list(pairs(HELD_OUT.read_text("utf-8")))
-    right, wrong, words_only = Counter[str](), 0, 0
-    for pair in asked:
+@pytest.mark.parametrize(
+    ("asked", "right_at_least", "wrong_at_most", "words_only_at_most"),
+    [(HELD_OUT, 0.96, 4, 1), (LATER, 0.96, 6, 1)],
+    ids=["held out", "later"],
+)
+async def test_what_questions_need_is_told_as_well_as_it_was_measured(
+    reader: Reader, asked: Path, right_at_least: float, wrong_at_most: int, words_only_at_most: int
+) -> None:
+    """Measured: 191 of 195 right and 2 wrong; of the later ones 314 of 320 and 3. None was said to need words only."""
+    right, asked_in, wrong, words_only = Counter[str](), Counter[str](), 0, 0
+    for pair in pairs(asked.read_text("utf-8")):
         facts = await reader.told(pair.question, ("image", "audio", "video", "document"))
         assert facts is not None
         told = facts.of(pair.medium)
+        asked_in[pair.language] += 1
         right[pair.language] += pair.right(told)
         wrong += pair.wrong(told)
         open_ = {need.aspect for need in (*told.needed, *told.unsure)}
         words_only += bool(pair.needs & BEYOND_WORDS) and not open_ & BEYOND_WORDS
-    assert right.total() >= 175
-    assert wrong <= 13
-    assert words_only <= 3
-    assert min(right.values()) >= 18, right
+    assert right.total() >= right_at_least * asked_in.total()
+    assert wrong <= wrong_at_most
+    assert words_only <= words_only_at_most
+    assert all(right[language] >= 0.85 * count for language, count in asked_in.items()), right
 
 
-def test_no_question_that_is_reported_on_is_an_example() -> None:
+@pytest.mark.parametrize("asked", [HELD_OUT, LATER], ids=["held out", "later"])
+def test_no_question_that_is_reported_on_is_an_example(asked: Path) -> None:
     known = {row.text.casefold().strip(" .?!") for row in load().rows}
-    assert not [p.question for p in pairs(HELD_OUT.read_text("utf-8")) if p.question.casefold().strip(" .?!") in known]
+    assert not [p.question for p in pairs(asked.read_text("utf-8")) if p.question.casefold().strip(" .?!") in known]
 
 
 @pytest.mark.parametrize(
