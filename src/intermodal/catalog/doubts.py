@@ -33,7 +33,11 @@ def words(doubt: Doubt) -> str:
     by = {True: ", the vendor's own among them,", False: " and the vendor's own does not", None: ""}[doubt.own]
     claim = f"{doubt.claims} of {doubt.rows} rows {_claim(doubt.claims)} {doubt.about}{by}"
     end = "plans go by it where it is claimed" if doubt.held else "no plan goes by it"
-    return f"{claim}{': ' if doubt.own is False else f' and {rest} do not: '}{end}"
+    return f"{claim}{': ' if doubt.own is False else f' and {rest} {_lack(rest)} not: '}{end}"
+
+
+def _lack(count: int) -> str:
+    return "does" if count == 1 else "do"
 
 
 def _claim(count: int) -> str:
