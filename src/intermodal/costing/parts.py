@@ -161,7 +161,7 @@ def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:
     if kind == "text":
         if piece.tokens is not None:
             return exact(float(piece.tokens), f"counted with {piece.counted_by}" if piece.counted_by else "counted")
-        found = text_tokens(piece.chars or 0, piece.size, piece.scripts, rule)
+        found = text_tokens(piece.chars or 0, piece.size, piece.scripts, rules.vocabulary)
         if rule and found.high:
             return between(found.low, found.mid, found.high, f"{found.basis}; {rule} is not on this machine")
         return found

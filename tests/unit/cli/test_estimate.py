@@ -191,6 +191,7 @@ def test_text_is_counted_by_its_vocabulary_or_a_range(cli: Cli, tmp_path: Path) 
     assert part["basis"] == "counted with o200k_base" and "tiktoken" in part["source"]
     (part,) = asked(cli, "--model", "claude-haiku-4.5", "--text", "-", input="hello " * 100)["parts"]
     assert part["tokens"]["exactness"] == "estimated" and part["tokens"]["low"] < 100 < part["tokens"]["high"]
+    assert part["basis"] == "by script, claude3's factors"
 
 
 def test_base64_is_a_picture_and_never_text(cli: Cli, tmp_path: Path) -> None:
