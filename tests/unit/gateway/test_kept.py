@@ -35,6 +35,7 @@ from intermodal.store.slate import SORTS
 
 ROUNDS = 3  # of requests that fill what is filled once ...
 MORE = 16  # ... and of those which nothing is to grow with
+LEARNED = "._informed."  # figures by endpoint, kind and script, none of which a client makes up; made anew each epoch
 LARGE = 64  # entries of a container that is new: instances have fewer attributes
 NEAR = """
 [hosts.near]
@@ -144,7 +145,9 @@ def test_nothing_grows_with_what_clients_make_up_but_tables_that_have_a_bound(wi
     grown = [
         f"{path}: {type(each).__name__} of {sizes.get(name, 0)}, then {len(each)}"
         for name, (each, path) in after.items()
-        if len(each) >= (sizes[name] + MORE if name in sizes else LARGE) and not isinstance(each, Latest)
+        if LEARNED not in path
+        and len(each) >= (sizes[name] + MORE if name in sizes else LARGE)
+        and not isinstance(each, Latest)
     ]
     slate = wide.gateway.lane.rows._slate
     assert slate is not None and len(slate._numbers) <= SORTS  # begun anew when there are so many
