@@ -71,7 +71,10 @@ def class_of(model: Model) -> Class | None:
     vendor's line it is of. None where nothing says."""
     works = model.active or model.parameters
     if works:
-        return next((size for most, size in _MOST_OF if works <= most), "large")
+        for most, size in _MOST_OF:
+            if works <= most:
+                return size
+        return "large"
     if _SMALL.search(model.id.partition("/")[2]):
         return "mini"
     strength = next((each for each in model.strength if each.task == "text-generation"), None)

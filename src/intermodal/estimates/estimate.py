@@ -67,7 +67,7 @@ def estimate(
     Raises:
         UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
     """
-    doubted = {kind: doubt for kind in KINDS for doubt in doubts.of_kind(subject.doubts, (kind,))}
+    doubted: dict[Kind, Doubt] = {kind: doubt for kind in KINDS for doubt in doubts.of_kind(subject.doubts, (kind,))}
     takes = None if subject.takes is None else (*subject.takes, *doubted)
     found = _doubted(count(pieces, rules, takes=takes, model=subject.id), doubted)
     found = _held(found, subject)

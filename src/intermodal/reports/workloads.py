@@ -12,7 +12,7 @@ from intermodal.catalog.load import tariffs
 from intermodal.catalog.nouns import Catalog
 from intermodal.client import plan_from
 from intermodal.config import snapshot_file
-from intermodal.content import File, PathSource, Text
+from intermodal.content import File, Kind, PathSource, Text
 from intermodal.content import Part as ContentPart
 from intermodal.costing.rates import rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
@@ -57,7 +57,7 @@ def _inputs(workload: Workload, client: Client) -> Inputs:
         facts.append(found)
     messages = (*before, replace(last, parts=tuple(parts)))
     request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=_most(workload)))
-    kinds = tuple(dict.fromkeys(part.kind for part in facts))
+    kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in facts))
     told = client.told(workload.prompt, kinds)  # imagined media are asked about as real ones are
     return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), asked=())
 
