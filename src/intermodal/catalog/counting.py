@@ -133,6 +133,16 @@ def bare(name: str) -> str:
     return re.sub(r"[._]+", "-", _VENDOR_BEFORE.sub("", _VERSION_AFTER.sub("", last)))
 
 
+def host_said(name: str) -> str:
+    """What a name without a vendor has for its host, as ``bare`` reads it; "" where its colon begins a tag.
+
+    >>> host_said("groq:pixtral-12b"), host_said("gemma3:4b"), host_said("openrouter:qwen/qwen3-8b")
+    ('groq', '', '')
+    """
+    host, colon, model = name.strip().lower().partition(":")
+    return host if colon and "/" not in name and not _TAG.match(model) else ""
+
+
 def _says_the_same(rest: str) -> bool:
     """Whether what is left of a name after a known one makes no other model of it."""
     rest = _DAY.sub("", rest)

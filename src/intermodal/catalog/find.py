@@ -9,9 +9,11 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
 
+from intermodal.catalog.counting import host_said
 from intermodal.catalog.kinds import kind_of
-from intermodal.catalog.names import Called, called, check_one, pick, split
+from intermodal.catalog.names import Called, called, check_one, known, pick, split
 from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row, Snapshot
 from intermodal.errors import UnknownModel
 
@@ -91,6 +93,7 @@ def at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Row | N
     places = {endpoint.host.id.lower() for endpoint in catalog.endpoints} | models.places.keys()
     host, word = split(name, places)
     if not host:
+        _check_host(catalog, models, name, places)
         return None
     if host not in places:
         raise UnknownModel(f"there is no host named {host}", todo=_near_hosts(host, places))
@@ -100,6 +103,17 @@ def at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Row | N
     if not found:
         raise UnknownModel(f"{host} has no model named {word}", todo=_near_models(there, models, host, word))
     return min(found, key=lambda each: _called(each).id != f"{host}:{_called(each).model}")
+
+
+def _check_host(catalog: Catalog, models: Snapshot, name: str, places: Iterable[str]) -> None:
+    """Raise UnknownModel where a name without a vendor says a host that nobody knows, and is no model's own name."""
+    host, wanted = host_said(name), name.strip().lower()
+    if not host or known(catalog, name) or any(row.id == host for row in shipped().hosts):
+        return
+    if not any(wanted in (each.name.lower(), each.id.lower().rpartition("/")[2]) for each in models.rows):
+        raise UnknownModel(
+            f"there is no host named {host}, and no model named {wanted}", todo=_near_hosts(host, places)
+        )
 
 
 def _of_host(catalog: Catalog, models: Snapshot, host: str) -> list[Endpoint | Row]:

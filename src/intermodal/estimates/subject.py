@@ -6,7 +6,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from intermodal.catalog import hosted, prices
-from intermodal.catalog.counting import Families, bare
+from intermodal.catalog.counting import Families, bare, host_said
 from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.find import at_host
 from intermodal.catalog.model_rows import ModelRow
@@ -172,6 +172,8 @@ def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
     if one:
         return one
+    if host_said(name):  # a host has a model of this very name ("ft:gpt-4o"), which is none of its name's parts
+        return tuple(e for e in catalog.endpoints if e.served_as.lower() == wanted)
     found = tuple(e for e in catalog.endpoints if short in (bare(e.model.id), bare(e.served_as)))
     own = tuple(e for e in found if _vendor(wanted) and e.model.id.lower().startswith(f"{_vendor(wanted)}/"))
     return own or found
@@ -180,6 +182,8 @@ def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
 def _rows(models: Snapshot, families: Families, name: str) -> list[Row]:
     """Rows of the snapshot of this name: at the vendor's own host, else at any."""
     wanted, short = name.strip().lower(), bare(name)
+    if host_said(name):
+        return [row for row in models.rows if row.name.lower() == wanted]
     family = families.of(name)
     near = [vendor for vendor in (_vendor(wanted), family[0].partition("/")[0] if family else "") if vendor]
     for place in near:

@@ -79,6 +79,9 @@ def test_every_id_of_a_host_is_asked_by_that_name_or_is_told_why_it_cannot_be(ca
     ("name", "said"),
     [
         ("nosuchhost:openai/gpt-4o", "there is no host named nosuchhost"),
+        ("nosuchhost:gpt-4o", "there is no host named nosuchhost"),
+        ("bar:o3", "there is no host named bar"),
+        ("nosuchhost:gemma3:4b", "there is no host named nosuchhost"),
         ("alibaba:openai/gpt-4o", "alibaba has no model named openai/gpt-4o; it is at"),
         ("groq:openai/gpt-oss-120", "did you mean groq:openai/gpt-oss-120b"),
     ],
@@ -96,6 +99,12 @@ def test_an_estimate_names_its_endpoint_and_who_says_its_price_as_of_when(cli: C
     (row,) = [row for row in snapshot().rows if row.endpoint == id]
     assert document["endpoint"] == id and document["usd"]["mid"] * 1000 == row.price_out
     assert document["price_source"]["name"] and document["price_source"]["checked"] >= "2026-08-18"
+
+
+def test_a_model_that_a_host_names_with_a_colon_is_that_model(cli: Cli) -> None:
+    document = cli("estimate", "--model", "ft:gpt-4o", "--out-tokens", "1000", "--json").document
+    (row,) = [row for row in snapshot().rows if row.name == "ft:gpt-4o"]
+    assert document["endpoint"] == row.endpoint
 
 
 def test_a_server_of_ones_own_has_a_price_that_nobody_knows(cli: Cli) -> None:
