@@ -38,6 +38,11 @@ LIKELY = (
     "o200k_base",
     "command-r",
 )
+# The same of a model whose weights are here: no vendor's own that nobody else has.
+OPEN = (
+    "gemma2", "gemma3", "llama2", "llama3", "llama4", "qwen3", "qwen3.5", "deepseek3", "tekken", "o200k_base",
+    "command-r",
+)  # fmt: skip
 # Languages that requests are mostly in weigh more than the hundred others.
 WEIGHT = {
     "en": 6, "de": 4, "fr": 4, "es": 4, "it": 3, "pt": 3, "nl": 3, "pl": 3, "ru": 6, "uk": 3, "cs": 2, "sv": 2, "tr": 3,
@@ -105,10 +110,12 @@ def ranges(units: Array, tokens: Array, weight: Array, factors: Array) -> list[t
     return found
 
 
-def unknown(table: dict[str, list[tuple[float, float, float]]]) -> list[tuple[float, float, float]]:
+def unknown(
+    table: dict[str, list[tuple[float, float, float]]], likely: tuple[str, ...]
+) -> list[tuple[float, float, float]]:
     """Factors of a vocabulary that nobody knows: the middle of the likely ones, from their least to their most."""
     found = []
-    for each in zip(*(table[name] for name in LIKELY), strict=True):
+    for each in zip(*(table[name] for name in likely), strict=True):
         middle = float(np.exp(np.mean([np.log(max(mid, 1e-3)) for _, mid, _ in each])))
         low, high = min(mid for _, mid, _ in each), max(mid for _, mid, _ in each)
         found.append((min(low / MARGIN, middle * NARROWEST[0]), middle, max(high * MARGIN, middle * NARROWEST[1])))
@@ -120,7 +127,8 @@ def written(table: dict[str, list[tuple[float, float, float]]], origins: dict[st
     lines = [
         '"""Tokens that vocabularies make of a unit of each script: fewest, typical, most. Made by',
         "``benchmarks/text_factors.py``, which fits them against the real tokenizers named beside each; the units are",
-        'those of ``media/scripts.py``. The vocabulary "" is one that nobody knows: from the least to the most of ten.',
+        'those of ``media/scripts.py``. The vocabulary "" is one that nobody knows, from the least to the most of ten;',
+        '"open" one that nobody knows of open weights, from the least to the most of eleven.',
         '"""',
         "",
         "from __future__ import annotations",
@@ -179,7 +187,8 @@ def main(folder: Path) -> None:
         tokens = np.array([max(1, tokens_of(each.text)) for each in fit], float)
         table[name] = ranges(units, tokens, weight, fitted(units, tokens, weight))
         real[name] = np.array([max(1, tokens_of(each.text)) for each in held], float)
-    table[""], origins[""] = unknown(table), f"of {len(LIKELY)} others"
+    table[""], origins[""] = unknown(table, LIKELY), f"of {len(LIKELY)} others"
+    table["open"], origins["open"] = unknown(table, OPEN), f"of {len(OPEN)} others"
     TABLE.write_text(written(table, origins), "utf-8")
 
     import importlib

@@ -115,7 +115,9 @@ def test_without_its_template_what_is_real_lies_within_what_is_planned(
         found = planned(explained(house))
     assert found["low"] <= exact <= found["high"]
     assert abs(found["mid"] - exact) < 0.3 * exact
-    assert found["high"] < 1.6 * exact
+    # A vocabulary that nobody knows may be like that of any open weights: Llama 2 makes twice the tokens of signs that
+    # Llama 3 makes, which weighs in definitions of tools.
+    assert found["high"] < (1.6 if known else 1.75) * exact
 
 
 def test_the_server_counts_what_it_is_really_sent_as_it_said(

@@ -12,7 +12,7 @@ import msgspec
 from intermodal.catalog.counting import Families, FamilyRow
 from intermodal.catalog.nouns import Endpoint
 from intermodal.catalog.rows import decode
-from intermodal.catalog.vocabularies import EXACT, vocabulary_of
+from intermodal.catalog.vocabularies import EXACT, OPEN_WEIGHTS, vocabulary_of
 from intermodal.errors import ConfigError
 
 DATA = Path(__file__).parent / "data" / "counting"
@@ -48,8 +48,9 @@ def with_rules(endpoint: Endpoint) -> Endpoint:
     model = endpoint.model
     text, drawn = _today(model.id)
     changes: dict[str, str] = {}
-    if not model.vocabulary and (known := vocabulary_of(model.id)):
-        changes["vocabulary"] = known
+    likely = vocabulary_of(model.id) or ("" if endpoint.host.zone == "internet" else OPEN_WEIGHTS)
+    if not model.vocabulary and likely:
+        changes["vocabulary"] = likely
     if not text and not endpoint.host.counts_text and changes.get("vocabulary", model.vocabulary) in EXACT:
         text = changes.get("vocabulary", model.vocabulary)
     if text and not model.tokenizer:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from intermodal.catalog.counting import bare
 
 LIKE = "like "
+OPEN_WEIGHTS = "open"  # of a model on hardware of one's own whose name says nothing: like any of open weights
 # Of which an exact vocabulary can be here, as packages carry it (``runtimes/encodings.py``).
 EXACT = ("llama3", "llama4", "qwen3", "qwen3.5", "tekken")
 

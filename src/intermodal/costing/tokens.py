@@ -98,8 +98,10 @@ def _by_script(scripts: Scripts, vocabulary: str) -> Quantity:
     wider, basis = 1.0, f"by script, {name}'s factors"
     if name != vocabulary:
         wider, basis = ASSUMED, f"by script, {name}'s factors assumed"
-    if factors is None or not name:
-        factors, wider, basis = FACTORS[""], 1.0, "by script, its vocabulary is not known"
+    if factors is None:
+        factors, wider = FACTORS[""], 1.0
+    if factors in (FACTORS[""], FACTORS["open"]):
+        basis = "by script, its vocabulary is not known"
     low = mid = high = 0.0
     for script, units in scripts:
         least, typical, most = factors.get(script, factors["other"])

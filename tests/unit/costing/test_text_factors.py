@@ -22,7 +22,7 @@ from intermodal.media.scripts import NAMES, scripts
 from intermodal.quantity import Quantity
 
 TEXTS = [json.loads(line) for line in (Path(__file__).parent / "data" / "text_counts.jsonl").read_text().splitlines()]
-KNOWN = sorted(FACTORS.keys() - {""})
+KNOWN = sorted(FACTORS.keys() - {"", "open"})
 MIXED = st.text("The same, абв λόγος 漢字かな 한글 نص ไทย 😀 12 {}();=\n", max_size=300)
 
 
@@ -50,6 +50,16 @@ def test_no_language_is_beyond_the_range_of_an_unknown_vocabulary_in_half_of_tho
     quantity = estimated(each["text"], "")
     inside = [quantity.low <= each["tokens"][name] <= quantity.high for name in KNOWN]
     assert sum(inside) / len(inside) >= 0.5
+
+
+def test_a_model_of_open_weights_that_nobody_knows_counts_like_one_of_them() -> None:
+    open_weights = [name for name in KNOWN if not name.startswith(("claude", "cl100k"))]
+    found = [(estimated(each["text"], "open"), each["tokens"][name]) for each in TEXTS for name in open_weights]
+    inside = [quantity.low <= real <= quantity.high for quantity, real in found]
+    assert sum(inside) / len(inside) >= 0.95
+    anyone = [estimated(each["text"], "") for each in TEXTS]
+    narrower = [one.high <= two.high for (one, _), two in zip(found[:: len(open_weights)], anyone, strict=True)]
+    assert sum(narrower) > 0.5 * len(narrower)
 
 
 @given(vocabulary=st.sampled_from(["", *KNOWN]), text=MIXED, more=MIXED)
