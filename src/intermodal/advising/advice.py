@@ -37,8 +37,8 @@ class Offer(Value):
         score: what the objective minimises. sends: it goes to some host.
         terms: under which terms the answering model is used: its licence, or those of the host's service.
         contested: what sources contradict each other about, of what the answering model is given.
-        counted: it is ranked. A server that would have to be bought first is not, where money alone ranks: it is not
-            free for having no price.
+        counted: its bill is ranked. That of a server that would have to be bought first is not, where money alone
+            ranks: it is not free for having no price. It comes before what is weaker or loses more.
         refused: why there is no route, nearest miss first; () where there is one.
         others: routes of the same use and place that come next, with the reason.
     """
@@ -88,7 +88,7 @@ class Kind(Value):
         some = [offer for offer in self.offers if offer.there]
         return min(
             some,
-            key=lambda offer: (not offer.counted, offer.weak, offer.lost, not offer.usd.known, offer.score),
+            key=lambda offer: (offer.weak, offer.lost, not offer.counted, not offer.usd.known, offer.score),
             default=None,
         )
 

@@ -19,6 +19,8 @@ from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.errors import NoRoute
 from intermodal.planner import plan
+from intermodal.planner.floors import DEFAULT_FLOOR
+from intermodal.planner.words import would_keep
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Plan
@@ -26,7 +28,7 @@ from intermodal.plans.rejections import folded
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity, exact, unknown
-from intermodal.request import Request
+from intermodal.request import TIERS, Request
 
 OTHERS, REASONS = 2, 3
 _NOTHING = Statistics()
@@ -49,17 +51,18 @@ class Planning(Struct):
     def plan(self, catalog: Catalog, request: Request) -> Plan:
         """The planner's choice. Where money alone ranks, what works here costs none, so that it would always do; so it
         is asked only for what the machine can do beside its other work, or in a month where it is stated for this."""
-        made = self._plan(catalog, request)
+        made = self.unlimited(catalog, request)
         while self.question.by_bill and request.policy.farthest == "internet" and (busy := self._overworked(made)):
             left = tuple(each for each in catalog.endpoints if each.id not in busy)
             catalog = msgspec.structs.replace(catalog, endpoints=left)
             try:
-                made = self._plan(catalog, request)
+                made = self.unlimited(catalog, request)
             except NoRoute:
                 break
         return made
 
-    def _plan(self, catalog: Catalog, request: Request) -> Plan:
+    def unlimited(self, catalog: Catalog, request: Request) -> Plan:
+        """The planner's choice, however often it is asked for: what one machine cannot do, several do."""
         return plan(request, self.facts, catalog, self.machine, self._statistics(catalog), self.as_of)
 
     def _overworked(self, made: Plan) -> frozenset[str]:
@@ -158,6 +161,7 @@ def _chosen(planning: Planning, catalog: Catalog) -> Plan:
 
     By what hosts are paid, a server that would have to be bought first is an answer where its hardware was stated: with
     what it costs a month where that was stated too. It is the break-even that says what it would have to cost.
+    Elsewhere it comes before routes that lose what is needed or miss the floor, and before no other.
     """
     question, request, job = planning.question, planning.request, job_of(planning.question)
     every = narrowed(catalog, None, job, "here" if question.local else "any")
@@ -172,7 +176,40 @@ def _chosen(planning: Planning, catalog: Catalog) -> Plan:
         return planning.plan(every, request)
     bills = [offer(planning, each, _place(each.chosen, planning.catalog)).per_month for each in found]
     dearer = len(found) > 1 and all(bill.known for bill in bills) and bills[1].mid < bills[0].mid
-    return found[1] if dearer and found[1].chosen.lost <= found[0].chosen.lost else found[0]
+    best = found[1] if dearer and _shortfall(found[1]) <= _shortfall(found[0]) else found[0]
+    return _reaching(planning, every, best)
+
+
+def _reaching(planning: Planning, every: Catalog, best: Plan) -> Plan:
+    """The plan, or where it loses what is needed or misses the floor, one that does so less, whatever its bill: with
+    servers that would have to be bought, then with more of them than one."""
+    for among in (planning.plan, planning.unlimited):
+        if _shortfall(best) == (0, 0):
+            break
+        whole = among(every, planning.request)
+        best = min(_informed(best, whole), whole, key=_shortfall)
+    return best
+
+
+def _informed(best: Plan, whole: Plan) -> Plan:
+    """The plan with what would keep what it loses, where its catalog did not have that and the whole one does."""
+    if best.verdict.value != "not_enough" or best.verdict.keeps is not None:
+        return best
+    verdict = msgspec.structs.replace(best.verdict, keeps=whole.verdict.keeps)
+    headline = f"{best.headline.removesuffix(would_keep(best.verdict))}{would_keep(verdict)}"
+    return msgspec.structs.replace(best, verdict=verdict, headline=headline)
+
+
+def _shortfall(made: Plan) -> tuple[int, int]:
+    """By how many tiers a plan misses the floor, and how much it loses of what is needed: (0, 0) where it does
+    neither."""
+    short = DEFAULT_FLOOR - TIERS.index(made.chosen.tier) if _floor_missed(made) else 0
+    return max(0, short), made.chosen.lost
+
+
+def _floor_missed(made: Plan) -> bool:
+    """The default floor had to come down for it, as nothing stronger is there."""
+    return any(note.startswith("floor ") for note in made.notes)
 
 
 def _picks(planning: Planning, offers: Offers, made: Offer, decided: UseName) -> tuple[Pick, ...]:
@@ -312,7 +349,7 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         tokens_in=route.answering.estimate.input_tokens,
         tokens_out=route.answering.estimate.output_tokens,
         tier=route.tier,
-        weak=any(note.startswith("floor ") for note in made.notes),
+        weak=_floor_missed(made),
         strength=route.answering.note,
         loses=route.loses,
         misses=route.warnings,

@@ -224,10 +224,10 @@ def _falls_short(verdict: Verdict) -> str:
     gone = needed_and_lost(verdict)
     if verdict.value != "not_enough":
         return ""
-    return f"; {gone} {_are(gone)} needed and lost{_would_keep(verdict)}"
+    return f"; {gone} {_are(gone)} needed and lost{would_keep(verdict)}"
 
 
-def _would_keep(verdict: Verdict) -> str:
+def would_keep(verdict: Verdict) -> str:
     """The nearest route that keeps it, with its price and what it would take."""
     other = verdict.keeps
     if other is None:
