@@ -98,6 +98,31 @@ def licensed(model: Model) -> Model:
     return msgspec.structs.replace(model, licence=found.licence, permits=found.permits)
 
 
+class Fee(Value, forbid_unknown_fields=True):
+    """A row of ``data/fees.toml``: models whose id, or a host's name for them, matches, and what each of their calls is
+    charged for beside its tokens."""
+
+    match: str
+    charges_for: str
+    source: str
+    checked: str = ""
+
+
+@cache
+def fees() -> tuple[tuple[re.Pattern[str], Fee], ...]:
+    text = (Path(__file__).parent / "data" / "fees.toml").read_text("utf-8")
+    found = msgspec.convert(tomllib.loads(text)["fees"], tuple[Fee, ...])
+    return tuple((re.compile(row.match), row) for row in found)
+
+
+def _with_fee(row: Row, vector: Vector) -> Vector:
+    """The prices of a row, of which it is said where each call is charged for more and they have no price of that."""
+    if "requests_kcount" in vector.units:
+        return vector
+    found = next((fee for pattern, fee in fees() if pattern.search(row.id) or pattern.search(row.name)), None)
+    return vector if found is None else msgspec.structs.replace(vector, unsaid=found.charges_for)
+
+
 # ---- what it is ----------------------------------------------------------------------------------
 
 
@@ -175,7 +200,7 @@ class Prices(NamedTuple):
 def prices_of(row: Row, header: Header) -> Prices | None:
     """What the snapshot says a row costs; None when it does not say."""
     seen = shape(row)
-    dated, makes = row.dated_prices, seen.output not in SILENT
+    dated, makes = vectors_of(row) if row.dated_prices else (), seen.output not in SILENT
     if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in vectors_of(row)):
         return None  # a price of text, or of minutes in the place of tokens: what an hour of sound costs nobody says
     if dated:
@@ -183,7 +208,7 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     stated = row.stated_prices
     if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(FREE_TIER)):
         return None
-    return Prices(price_of(stated, said_by(header, "models.dev"), makes))
+    return Prices(price_of(_with_fee(row, stated), said_by(header, "models.dev"), makes))
 
 
 SILENT: tuple[_Makes, ...] = (("embedding",), ("scores",))  # what comes out of these is no token
@@ -193,7 +218,7 @@ _OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 def vectors_of(row: Row) -> tuple[Vector, ...]:
     """All prices of a row, dated where somebody dates them; () where nobody knows any."""
     stated = row.stated_prices
-    return row.dated_prices or ((stated,) if stated is not None else ())
+    return tuple(_with_fee(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ()))
 
 
 def tariff(endpoint: Endpoint, models: Snapshot) -> tuple[Vector, ...]:
@@ -244,6 +269,7 @@ def _flat(vector: Vector, tokens: int, evidence: Evidence, makes: bool, since: s
         second=round(hours / 3600, 12) if hours is not None and into is None else None,
         page=None if pages is None else pages / 1000,
         request=0.0 if requests is None else requests / 1000,
+        unsaid=vector.unsaid,
         effective_from=since or vector.since,
         evidence=evidence,
     )

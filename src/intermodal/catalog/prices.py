@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from intermodal.content import Value
 
@@ -78,12 +79,14 @@ class Vector(Value):
         since: ISO date; "" holds from the beginning.
         hours: minutes of the UTC day from and to which it holds; () all day.
         when: what the request must say for it to hold, () for the standard price.
+        unsaid: what each call is charged for besides, at a price that is not known; "" for nothing.
     """
 
     units: dict[str, Rate]
     since: str = ""
     hours: tuple[int, ...] = ()
     when: dict[str, str] = msgspec.field(default_factory=dict)
+    unsaid: str = ""
 
 
 class Line(Value):
@@ -124,7 +127,7 @@ def at(vectors: tuple[Vector, ...], moment: str, **said: str) -> Vector | None:
         if all(said.get(key) == word for key, word in vector.when.items()):
             units.update({name: rate for name, rate in vector.units.items() if name not in replaced})
             replaced.update(vector.units)
-    return Vector(units=units, since=found.since, hours=found.hours)
+    return replace(found, units=units)
 
 
 def _last_of_each(vectors: tuple[Vector, ...], day: str) -> list[Vector]:
@@ -187,6 +190,8 @@ def bill(vector: Vector | None, usage: Mapping[str, float]) -> Bill:
     if "requests_kcount" in priced and "requests" not in usage:
         usd = rate_at(priced["requests_kcount"], total) / 1000
         lines.append(Line(counts="requests", count=1, unit="requests_kcount", usd=usd))
+    if vector is not None and vector.unsaid:
+        lines.append(Line(counts=vector.unsaid, count=1, unit="", usd=None))
     unpriced = tuple(line.counts for line in lines if line.usd is None)
     whole = None if unpriced else sum(line.usd or 0.0 for line in lines)
     return Bill(usd=whole, lines=tuple(lines), unpriced=unpriced)

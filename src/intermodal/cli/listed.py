@@ -199,7 +199,8 @@ def price_words(price: Price) -> str:
         return "unknown"
     if not any((price.input_mtok, price.output_mtok, price.request, price.page)):
         return "free"
-    return f"{money(price.input_mtok)} in, {money(price.output_mtok)} out a Mtok"
+    tokens = f"{money(price.input_mtok)} in, {money(price.output_mtok)} out a Mtok"
+    return f"{tokens}, and {price.unsaid}" if price.unsaid else tokens
 
 
 def document(each: Listed, catalog: Catalog) -> dict[str, Any]:

@@ -98,6 +98,8 @@ def priced_by(price: Price, *, batch: bool = False) -> Priced:
             if rates[name].part_of:
                 left[rates[name].part_of] -= count
         usd = price.request
+        if price.unsaid:
+            return price.unsaid
         for name, count in left.items():
             rate = rates[name]
             if count > 0 and (rate.usd is None or batch):

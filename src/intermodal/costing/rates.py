@@ -197,7 +197,8 @@ def _prices(endpoint: Endpoint, price: Price, as_of: str) -> tuple[float, ...]:
     drawn = out if price.output_image_mtok is None else price.output_image_mtok / 1e6
     return (
         text, image, audio, out, speech, per(price.input_mchar, 1e6),
-        per(price.second, 1.0), per(price.page, 1.0), drawn, per(price.picture, 1.0), price.request,
+        per(price.second, 1.0), per(price.page, 1.0), drawn, per(price.picture, 1.0),
+        math.inf if price.unsaid else price.request,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def bill(
     modalities apart, the dearest reading of it counts, so that no budget is overdrawn unseen.
     """
     price = endpoint.price_on(moment.partition("T")[0])
-    if made and price.picture is not None:
+    if made and price.picture is not None and not price.unsaid:
         return price.request + made * price.picture
     vector = _dated(vectors, usage, moment) if vectors else _own(endpoint, work, moment)
     if vector is None:
@@ -66,7 +66,7 @@ def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
             units.setdefault(name, 0.0)
     if price.request:
         units["requests_kcount"] = price.request * 1000
-    return Vector(units=units)
+    return Vector(units=units, unsaid=price.unsaid)
 
 
 def _with_steps(price: Price, work: Work) -> dict[str, prices.Rate]:

@@ -22,7 +22,9 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     if chosen.cost == math.inf:
         limit = case.policy.max_cost
         ends = f", so the default limit of ${limit:g} cannot be checked" if limit == DEFAULT_MAX_COST else ""
-        found.append(f"the price of {chosen.endpoint.id} is not known{ends}")
+        unsaid = chosen.endpoint.price_on(case.as_of).unsaid
+        why = f", as no price of {unsaid} is known" if unsaid else ""
+        found.append(f"the price of {chosen.endpoint.id} is not known{why}{ends}")
     wanted, stated = min(DEFAULT_ANSWER[case.output], chosen.rates.most_out), case.request.sampling.max_tokens
     if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
         asked = "" if stated is None else f", not the {stated:,} that were allowed"

@@ -132,7 +132,7 @@ def planned(endpoint: Endpoint, only: Sequence[About] = ()) -> Planned:
     asks: tuple[About, ...] = tuple(about for about in wanted if _sayable(_wide(endpoint), calls[about]))
     price = endpoint.price
     cost: float | None = None
-    if price.input_mtok is not None and price.output_mtok is not None:
+    if price.input_mtok is not None and price.output_mtok is not None and not price.unsaid:
         rates = (price.input_mtok, price.input_image_mtok or 0.0, price.input_audio_mtok or 0.0)
         tokens = sum(_WEIGHS[about] + _WEIGHS["text"] for about in asks)
         cost = tokens * max(rates) / 1e6 + len(asks) * (ANSWER * price.output_mtok / 1e6 + price.request)

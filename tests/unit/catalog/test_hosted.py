@@ -31,6 +31,17 @@ def row(**fields: object) -> Row:
     return Row(**plain)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("prices", [{"stated": {"units": {"input_mtok": 0.1, "output_mtok": 0.2}}},
+                                    {"prices": [{"units": {"input_mtok": 0.1, "output_mtok": 0.2}}]}])  # fmt: skip
+def test_a_search_on_every_call_has_a_price_or_the_call_has_none(prices: dict[str, object]) -> None:
+    plain, searches = (hosted.prices_of(row(id=id, **prices), HEADER) for id in ("acme/sonata", "acme/sonar-pro"))
+    assert plain is not None and not plain.now.unsaid
+    assert searches is not None and searches.now.unsaid
+    paid = row(id="acme/sonar-pro", prices=[{"units": {"input_mtok": 0.1, "output_mtok": 0.2, "requests_kcount": 5}}])
+    priced = hosted.prices_of(paid, HEADER)
+    assert priced is not None and not priced.now.unsaid and priced.now.request == 0.005
+
+
 def test_without_consent_a_host_of_the_snapshot_is_a_count() -> None:
     made = catalog()
     places = {each.host: dict(each.tasks) for each in made.elsewhere}

@@ -39,3 +39,14 @@ def test_a_plan_for_a_named_model_says_why_its_claim_is_not_taken(
                recording)  # fmt: skip
     assert done.code == 0
     assert "7 of 28 rows claim audio input" in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize("more", [(), ("--objective", "cheapest")])
+def test_a_search_whose_price_is_not_known_is_not_chosen_for_its_tokens_but_by_name(
+    cli: Cli, media: Path, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    asked = ("explain", "What breed is the cat?", str(media / "photo-cat.jpg"), "--host", "openai", *more)
+    assert "-search-" not in cli(*asked, "--json").document["plan"]["chosen"]["steps"][-1]["endpoint"]
+    named = cli(*asked, "--model", "openai:gpt-4o-mini-search-preview")
+    assert "no price of the web search that each call makes is known" in " ".join(named.out.split())

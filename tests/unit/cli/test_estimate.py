@@ -30,6 +30,24 @@ def asked(cli: Cli, *words: str, input: str = "") -> dict[str, Any]:
     return done.document
 
 
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        ("openai:gpt-4o-mini-search-preview", False),
+        ("openai:gpt-5-search-api", False),
+        ("openrouter:perplexity/sonar-pro", False),
+        ("perplexity:sonar-pro", True),  # has a price per request
+        ("openai:gpt-4o-mini", True),
+    ],
+)
+def test_the_price_of_a_model_that_searches_on_every_call_is_not_known_without_that_of_a_search(
+    cli: Cli, model: str, known: bool
+) -> None:
+    assert (asked(cli, "--model", model, "--out-tokens", "10")["usd"]["mid"] is not None) is known
+    said = cli("estimate", "--model", model, "--out-tokens", "10").out
+    assert ("no price of the web search that each call makes" in said) is not known
+
+
 def test_the_document_has_the_documented_shape(cli: Cli) -> None:
     found = asked(cli, "--model", "gpt-4o", "--image", "1024x1024:high", "--out-tokens", "10", "--date", "2026-11-25")
     assert set(found) == SHAPE
