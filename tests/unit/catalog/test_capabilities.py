@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from intermodal.catalog import doubts
+import re
+
+from intermodal.catalog import doubts, hosted
 from intermodal.catalog.capabilities import over_all, settle, settled
+from intermodal.catalog.load import snapshot
+from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row, Snapshot
 
 OWN = {"acme-cloud": "acme"}
@@ -81,3 +85,18 @@ def test_no_row_of_the_shipped_snapshot_has_a_capability_that_most_rows_of_its_m
         for kind in ("image", "audio", "video"):
             count = sum(kind in row.input for row in stating)
             assert count == 0 or 2 * count >= len(stating), f"{model}: {count} of {len(stating)} rows take {kind}"
+
+
+TEXT_ALONE = (
+    r"gemma-?[12]-|gemma-[27]b|/llama-?(2|3|3[.-]1|3[.-]3)-(?!.*(vision|nemotron|vl))|/mistral-7b|/mixtral|mistral-nemo"
+    r"|/qwen-?2[.-]5-(?!.*(vl|omni|vision))|/qwen3-\d+(\.\d)?b(?!.*(vl|omni))|deepseek-(v3|r1)|gpt-3[.-]5|o[13]-mini"
+    r"|/command-r|/phi-4(?!.*multimodal)|gpt-oss"
+)
+
+
+def test_no_text_model_of_a_well_known_family_is_planned_to_see_or_hear() -> None:
+    rows = shipped().rows
+    models = [hosted.model_of(row, rows.get(row.id), snapshot().header) for row in snapshot().rows
+              if re.search(TEXT_ALONE, row.id)]  # fmt: skip
+    assert len(models) > 200
+    assert {model.id for model in models if {"image", "audio", "video"} & {*model.input}} == set()

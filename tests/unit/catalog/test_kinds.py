@@ -107,6 +107,8 @@ def test_every_tier_says_why() -> None:
 
 def test_a_closed_model_claims_no_figures_that_its_vendor_does_not_publish() -> None:
     for row in shipped().rows.values():
+        if row.id.startswith("google/gemini-gemma"):  # open weights, under the name that Google's API has for them
+            continue
         if row.id.startswith(("openai/gpt-4", "openai/gpt-5", "openai/gpt-6", "anthropic/", "google/gemini")):
             assert row.parameters is None and not row.objective and not row.trained_on, row.id
 
