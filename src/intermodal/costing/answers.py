@@ -2,8 +2,9 @@
 
 The measured answers of a small model to 55 questions of the benchmark's written set (``benchmarks/estimates_set.py``):
 one word or a name 3 to 40 tokens, facts 8 to 120, one or two sentences 11 to 158, reading aloud 14 to 512,
-explanations, stories and reports 75 to 512. Answers of one kind still differ by a factor of 2 to 3 either way, which
-the ranges say. What was learned of an endpoint's own answers (``store/lengths.py``) outranks them.
+explanations, stories and reports 75 to 512. The lengths are those of English; which kind a question is of is told in
+ten languages (``questions/answer_kinds.py``). Answers of one kind still differ by a factor of 2 to 3 either way,
+which the ranges say. What was learned of an endpoint's own answers (``store/lengths.py``) outranks them.
 
 An answer is as likely shorter as longer than ``mid``, which is what time and room are planned with. Few long answers
 cost as much as many short ones, so money is planned with ``mean``.
@@ -12,7 +13,6 @@ cost as much as many short ones, so money is planned with ``mean``.
 from __future__ import annotations
 
 import math
-import re
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ import msgspec
 from intermodal.content import Text
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
+from intermodal.questions.answer_kinds import kind_made
 from intermodal.request import JsonOutput, Request
 
 Kind = str  # a key of TYPICAL; behind "_" a script other than Latin, or of "json" its size
@@ -34,32 +35,6 @@ TYPICAL: dict[Kind, tuple[float, float]] = {
     "other": (8.0, 60.0),
     "json": (10.0, 50.0),
 }
-# The first that is found counts. English, because that is what was measured; other languages are "other".
-_SIGNS: tuple[tuple[Kind, str], ...] = (
-    ("word", r"one word|single word|yes or no|true or false|only the (number|name|date|amount)|\btitle\b|\bslogan\b"),
-    ("sentence", r"(one|1|two|2|a|a single) (short )?sentences?|\bbriefly\b|in short"),
-    ("list", r"\blist\b|\bname (two|three|four|five|six|all|some|\d+)\b|\bbullets?\b|\bsteps\b"),
-    ("long", r"\b(explain|describe|summari[sz]e|summary|report|story|essay|letter|e-?mail|poem|compare|discuss|write)\b"
-             r"|^why\b|\bhow (do|does|can|to|should)\b|in detail"),
-    ("whole", r"what does (this|it) say|\bread\b|\btranslate\b|\btranscribe\b|\bquote\b|what (was|is) (said|written)"),
-    ("fact", r"^(who|whom|whose|what|when|where|which|how (much|many|long|old|far))\b"
-             r"|^(is|are|was|were|does|did|do|has|have|can)\b"),
-)  # fmt: skip
-# Each sign holds one of these words: they are looked for first, which takes a twentieth of the time.
-_HINTS: dict[Kind, tuple[str, ...]] = {
-    "word": ("one word", "single word", "yes or no", "true or false", "only the ", "title", "slogan"),
-    "sentence": ("sentence", "briefly", "in short"),
-    "list": ("list", "name ", "bullet", "steps"),
-    "long": (
-        "explain", "describe", "summar", "report", "story", "essay", "letter", "mail", "poem", "compare", "discuss",
-        "write", "why", "how ", "in detail",
-    ),
-    "whole": ("what does ", "read", "translate", "transcribe", "quote", "what was ", "what is "),
-    "fact": (
-        "who", "what", "when", "where", "which", "how ", "is", "are", "was", "were", "does", "did", "do", "has", "have",
-        "can",
-    ),
-}  # fmt: skip
 _LOW_END = 1.96  # standard deviations of a logarithm from typical to low: 1 answer of 40 is shorter
 LENGTH, MEAN = "output_tokens", "output_mean"  # figures of statistics, "_" and a kind behind
 # Letters from and up to which a script lies; of others nothing is told apart.
@@ -68,7 +43,6 @@ _SCRIPTS: tuple[tuple[str, str, str], ...] = (
     ("arabic", "\u0600", "\u06ff"), ("indic", "\u0900", "\u0dff"), ("thai", "\u0e00", "\u0e7f"),
     ("kana", "\u3040", "\u30ff"), ("han", "\u3400", "\u9fff"), ("hangul", "\uac00", "\ud7a3"),
 )  # fmt: skip
-_KINDS = tuple((kind, _HINTS[kind], re.compile(sign, re.IGNORECASE)) for kind, sign in _SIGNS)
 _LOOKED_AT = 400  # characters of the question
 
 
@@ -148,21 +122,13 @@ def kind_of(question: str) -> Kind:
 
     >>> [kind_of(q) for q in ("Is it dry? Answer yes or no.", "Who wrote it?", "Why is the sky blue?", "Hm.")]
     ['word', 'fact', 'long', 'other']
-    >>> kind_of("Кто это?")
-    'other_cyrillic'
+    >>> kind_of("Résume ce document."), kind_of("Is the letter dated 2024?"), kind_of("总结这份文件")
+    ('long', 'fact', 'long_han')
     """
     start = question.strip()[:_LOOKED_AT]
     script = script_of(start)
-    return f"{_kind_of(start)}_{script}" if script else _kind_of(start)
-
-
-def _kind_of(start: str) -> Kind:
-    plain = start.lower()
-    for kind, hints, sign in _KINDS:
-        hinted = plain.startswith(hints) if kind == "fact" else any(hint in plain for hint in hints)
-        if hinted and sign.search(start):
-            return kind
-    return "other"
+    kind = kind_made(start, not script) or "other"
+    return f"{kind}_{script}" if script else kind
 
 
 def script_of(text: str) -> str:
