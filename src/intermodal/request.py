@@ -239,6 +239,8 @@ class Request(Value):
     makes it and asks again with its result. ``parallel_tools``: several calls may come at once. ``cache``: what the
     host is to keep, where its protocol has words for that (``catalog.nouns.CACHED_BY``). ``settings``: what else a
     client of a gateway set; of these a plan depends on how hard a model is to think (``catalog/effort.py``).
+    ``answer_tokens``: how long the answer is stated to be; what a model thinks before it comes on top, and no host is
+    told. A limit that is sent, and counts what is thought, is ``sampling.max_tokens``.
     """
 
     messages: tuple[Message, ...]
@@ -251,6 +253,7 @@ class Request(Value):
     parallel_tools: bool = True
     cache: Cached = ()
     settings: Settings = Settings()
+    answer_tokens: int | None = None
 
     def parts(self) -> Iterator[tuple[int, Role, Part]]:
         """Every part with its index: 0, 1, … through all messages. ``Facts.parts`` has the same order."""

@@ -27,7 +27,7 @@ from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.rejections import folded
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call
-from intermodal.quantity import Quantity, exact, unknown
+from intermodal.quantity import exact, unknown
 from intermodal.request import TIERS, Request
 
 OTHERS, REASONS = 2, 3
@@ -63,7 +63,7 @@ class Planning(Struct):
 
     def unlimited(self, catalog: Catalog, request: Request) -> Plan:
         """The planner's choice, however often it is asked for: what one machine cannot do, several do."""
-        return plan(request, self.facts, catalog, self.machine, self._statistics(catalog), self.as_of)
+        return plan(request, self.facts, catalog, self.machine, self.known, self.as_of)
 
     def _overworked(self, made: Plan) -> frozenset[str]:
         """What of a route works here and cannot do so as often as is asked for, one request after the other."""
@@ -76,21 +76,6 @@ class Planning(Struct):
         """Seconds a month that something here may work without being a machine of its own."""
         lent = endpoint.host.zone == "process" and not self.question.hardware.stated
         return MONTH * BESIDE if lent else MONTH
-
-    def _statistics(self, catalog: Catalog) -> Statistics:
-        rows = {**self.known.rows, **self._lengths(catalog)}
-        return msgspec.structs.replace(self.known, rows=rows)
-
-    def _lengths(self, catalog: Catalog) -> dict[str, Quantity]:
-        """The stated length of an answer, as runs of every endpoint would have shown it."""
-        stated = self.question.out_tokens
-        if stated is None or job_of(self.question) != "generate":
-            return {}
-        from intermodal.costing.answers import kind_of
-
-        kind = "json" if self.question.makes == "json" else kind_of(self.question.prompt)
-        length = exact(float(stated), "stated")
-        return {f"{endpoint.id}|output_tokens_{kind}": length for endpoint in catalog.endpoints}
 
 
 def advise(question: Question, offers: Offers, as_of: str, known: Statistics = _NOTHING) -> Advice:

@@ -18,7 +18,6 @@ from intermodal.request import (
     Message,
     Output,
     Request,
-    Sampling,
     SpeechOutput,
     TextOutput,
     TranscriptOutput,
@@ -44,12 +43,11 @@ def request_of(question: Question) -> tuple[Request, Facts]:
         part, found = _part(question, piece, name, len(facts))
         parts.append(part)
         facts.append(found)
-    limit = question.out_tokens
     request = Request(
         messages=(Message(role="user", parts=tuple(parts)),),
         output=_output(question),
-        sampling=Sampling(max_tokens=limit or None),
         policy=question.policy,
+        answer_tokens=question.out_tokens,
     )
     return request, Facts(parts=tuple(facts), question=question.told)
 

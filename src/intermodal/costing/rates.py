@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from intermodal.catalog.effort import UNASKED, Asked, effort_at, reached, tokens_at
-from intermodal.catalog.nouns import Endpoint, Price
+from intermodal.catalog.nouns import Endpoint, Price, Thinking
 from intermodal.catalog.untimed import PLACEHOLDER
 from intermodal.costing.counts import Counts, counts
 from intermodal.costing.levels import ZEROS, Levels
@@ -142,17 +142,25 @@ def thought(endpoint: Endpoint, statistics: Statistics, asked: Asked) -> tuple[Q
     if thinking is None:
         assert seen is not None
         return seen, max(float(told.budget), _ROOMIER * seen.high)
-    low, mid, high = tokens_at(thinking, told)
-    if not high:
+    taken = assumed(thinking, told)
+    if not taken.high:
         return Quantity(), 0.0
     if seen is not None:
-        return seen, max(high, _ROOMIER * seen.high)
+        return seen, max(taken.high, _ROOMIER * seen.high)
+    return taken, taken.high
+
+
+def assumed(thinking: Thinking, told: Asked = UNASKED) -> Quantity:
+    """Tokens that a model thinks for before an answer when so much is asked for; nothing where it does not think."""
+    low, mid, high = tokens_at(thinking, told)
+    if not high:
+        return Quantity()
     effort = effort_at(thinking, told)
     if effort == "unsaid":
         words = "it can think, and nobody says whether it does unasked"
     else:
         words = f"{effort} effort{'' if told != UNASKED else ', which is its default'}"
-    return between(low, mid, high, f"{thinking.basis} for {words}" if effort != "unsaid" else words), high
+    return between(low, mid, high, f"{thinking.basis} for {words}" if effort != "unsaid" else words)
 
 
 _ROOMIER = 2.0  # times what eight of ten runs thought for

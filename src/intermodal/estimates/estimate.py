@@ -11,9 +11,11 @@ from intermodal.catalog.counting import Families, Sheet
 from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.nouns import Evidence
 from intermodal.catalog.sheets import sheet_of
+from intermodal.catalog.thinking import thinking_of
 from intermodal.content import KINDS, Kind, Value
 from intermodal.costing.bill import Priced, bill, cacheable
-from intermodal.costing.parts import Count, Piece, count
+from intermodal.costing.parts import Count, Counted, Piece, count
+from intermodal.costing.rates import assumed
 from intermodal.errors import UsageError
 from intermodal.estimates.subject import Subject, answer
 from intermodal.media.scripts import scripts
@@ -70,7 +72,7 @@ def estimate(
     doubted: dict[Kind, Doubt] = {kind: doubt for kind in KINDS for doubt in doubts.of_kind(subject.doubts, (kind,))}
     takes = None if subject.takes is None else (*subject.takes, *doubted)
     found = _doubted(count(pieces, rules, takes=takes, model=subject.id), doubted)
-    found = _held(found, subject)
+    found = _held(_thinking(found, subject), subject)
     if not found.rejected and cached > cacheable(found.parts):
         what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable(found.parts):,.0f}"
         raise UsageError(what, where="--cached", todo="give the tokens of this call that are read from a cache")
@@ -115,6 +117,19 @@ def _doubted(found: Count, doubted: Mapping[Kind, Doubt]) -> Count:
             part = msgspec.structs.replace(part, tokens=tokens)
         parts.append(part)
     return msgspec.structs.replace(found, parts=tuple(parts))
+
+
+def _thinking(found: Count, subject: Subject) -> Count:
+    """The count with what the model thinks unasked before an answer: the stated length is that of the answer."""
+    thinks = thinking_of(subject.id) if subject.model is None else subject.model.thinking
+    tokens = assumed(thinks) if thinks is not None and not found.rejected else Quantity()
+    if thinks is None or not tokens.high or not any(part.piece.kind == "output" for part in found.parts):
+        return found
+    evidence = thinks.evidence
+    source = evidence.cited if evidence.source else ""
+    part = Counted(piece=Piece(kind="output", name="thinking"), tokens=tokens, source=source)
+    whole = found.tokens + tokens if found.tokens.known else found.tokens
+    return msgspec.structs.replace(found, parts=(*found.parts, part), tokens=whole)
 
 
 def _held(found: Count, subject: Subject) -> Count:

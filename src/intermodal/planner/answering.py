@@ -58,7 +58,8 @@ def length(case: Case, endpoint: Endpoint, rates: Rates) -> Length:
 
     Where answers were seen and no host reported what was thought, it is among what was seen.
     """
-    found = expected(case.statistics, endpoint.id, case.answer_kind) if endpoint.id in case.informed else None
+    learned = endpoint.id in case.informed and case.request.answer_tokens is None
+    found = expected(case.statistics, endpoint.id, case.answer_kind) if learned else None
     if found is not None and not reports_thought(case, endpoint):
         return found
     low, mid, _ = rates.thought

@@ -238,7 +238,8 @@ def make_case(
     wanted = request.output.schema if isinstance(request.output, JsonOutput) else None
     schema = len(msgspec.json.encode(wanted)) if wanted is not None else 0
     kind = kind_of_request(request)
-    usual = typical(kind)
+    length = request.answer_tokens
+    usual = typical(kind) if length is None else Length(*(3 * (float(length),)))
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
@@ -401,6 +402,7 @@ def digest(case: Case) -> str:
     request = case.request
     head = (
         INPUTS_VERSION, request.output, request.sampling, *_effort(case), request.previous_endpoint,
+        *(() if request.answer_tokens is None else (request.answer_tokens,)),
         # Free memory moves by itself; where it changes the plan, the plan shows it.
         msgspec.structs.replace(case.machine, free=0),
         case.statistics.epoch, case.as_of, case.index.digest,

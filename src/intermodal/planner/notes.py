@@ -25,7 +25,8 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
         unsaid = chosen.endpoint.price_on(case.as_of).unsaid
         why = f", as no price of {unsaid} is known" if unsaid else ""
         found.append(f"the price of {chosen.endpoint.id} is not known{why}{ends}")
-    wanted, stated = min(DEFAULT_ANSWER[case.output], chosen.rates.most_out), case.request.sampling.max_tokens
+    stated, length = case.request.sampling.max_tokens, case.request.answer_tokens
+    wanted = min(DEFAULT_ANSWER[case.output] if length is None else length, chosen.rates.most_out)
     if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
         asked = "" if stated is None else f", not the {stated:,} that were allowed"
         found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{asked}: {_bound(case, chosen)}")

@@ -142,7 +142,10 @@ class Biller:
         endpoint = step.endpoint if isinstance(step, Call) else ""
         here = not endpoint or self._catalog.by_id[endpoint].host.zone in HERE
         stated = self._tokens is not None and answers and step.op == "generate"
-        out = exact(float(self._tokens or 0), "stated") if stated else estimate.output_tokens
+        out = estimate.output_tokens
+        if stated:
+            thought = self._rates_of(self._catalog.by_id[endpoint]).thought if endpoint else ZEROS
+            out = quantity(_with_thought(self._tokens or 0, thought, out), "stated, and what it thinks before", 0)
         called = isinstance(step, Call)
         return StepBill(
             op=step.op, what=step.title, endpoint=endpoint, modality=next(iter(shares)) if len(shares) == 1 else "",
@@ -171,7 +174,8 @@ def _answer(
     for share in found.values():
         whole = _less(whole, share)
     if tokens is not None and step.op == "generate":
-        whole = times((1.0, 1.0, 1.0), tokens * rates.out + rates.request)
+        written = _with_thought(tokens, rates.thought, step.estimate.output_tokens)
+        whole = plus(times(written, rates.out), (rates.request, rates.request, rates.request))
     found["output"] = whole
     kept, usd = cached
     if kept and usd is not None:  # of prompt, framing and text files alone, and never more than there is
@@ -180,6 +184,12 @@ def _answer(
             text = plus(text, some) if modality == "text" else text
         found["text"] = _less(found["text"], _most(text, kept, max(0.0, rates.text - usd)))
     return {modality: quantity(share, "price list", _DIGITS) for modality, share in found.items()}
+
+
+def _with_thought(tokens: int, thought: Levels, planned: Quantity) -> Levels:
+    """Tokens of an answer of a stated length, and those thought before it: no more than the call has room for."""
+    low, mid, high = (max(float(tokens), min(tokens + some, planned.high)) for some in thought)
+    return (low, mid, high)
 
 
 def _sources(chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates) -> list[tuple[str, float, Levels]]:

@@ -56,7 +56,8 @@ def _inputs(workload: Workload, client: Client) -> Inputs:
         parts.append(part)
         facts.append(found)
     messages = (*before, replace(last, parts=tuple(parts)))
-    request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=_most(workload)))
+    request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=workload.max_tokens),
+                      answer_tokens=workload.tokens or None)  # fmt: skip
     kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in facts))
     told = client.told(workload.prompt, kinds)  # imagined media are asked about as real ones are
     return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), asked=())
@@ -71,12 +72,6 @@ def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, Par
             number = times[name] = times.get(name, 0) + 1
             index = first + sum(times.values()) - 1
             yield imagined(part, index, name if number == 1 else f"{name} ({number})")
-
-
-def _most(workload: Workload) -> int | None:
-    if workload.max_tokens is not None:
-        return workload.max_tokens
-    return workload.tokens if workload.tokens else None
 
 
 def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, client: Client) -> PlanBill:

@@ -376,3 +376,17 @@ def test_prices_are_those_of_the_day_that_is_named(cli: Cli, tmp_path: Path, day
     )
     (plan,) = cli("cost", str(path), "--json").document["plans"]
     assert plan["usd"]["text"]["mid"] == pytest.approx(plan["tokens_in"]["mid"] * usd / 1e6)
+
+
+def test_a_stated_length_is_that_of_the_answer_and_thinking_comes_on_top(cli: Cli, write: Any) -> None:
+    asks = "workload: 1\nrequests: {per_month: 1000}\nprompt: Who wrote Hamlet?\n"
+    asks += "plans: [{name: it, model: 'openai:MODEL', hosts: [openai]}]\n"
+    bills = {}
+    for model in ("o3", "gpt-4o-mini"):
+        for stated in ("output: {tokens: 100}\n", "output: {tokens: 100, max_tokens: 100}\n"):
+            (plan,) = plans(cli, write(asks.replace("MODEL", model) + stated)).values()
+            bills[model, "max" in stated] = plan["tokens_out"]
+    assert bills["o3", False]["mid"] == 1000 * 800 and bills["o3", False]["low"] >= 1000 * 100
+    assert bills["o3", False]["high"] > bills["o3", False]["mid"]
+    assert bills["o3", True]["high"] == 1000 * 100  # a limit that is sent counts what is thought
+    assert {bills["gpt-4o-mini", limit]["mid"] for limit in (False, True)} == {1000 * 100}

@@ -48,6 +48,16 @@ def test_the_price_of_a_model_that_searches_on_every_call_is_not_known_without_t
     assert ("no price of the web search that each call makes" in said) is not known
 
 
+def test_what_a_model_thinks_unasked_comes_on_top_of_the_stated_answer(cli: Cli) -> None:
+    thinks = asked(cli, "--model", "o3", "--out-tokens", "500")
+    answer, thought = thinks["parts"]
+    assert answer["tokens"]["mid"] == 500 and "medium effort" in thought["basis"]
+    assert thinks["tokens"]["low"] >= 500 and thinks["tokens"]["mid"] == 500 + thought["tokens"]["mid"] > 1000
+    assert thinks["usd"]["low"] < thinks["usd"]["mid"] < thinks["usd"]["high"]
+    assert [part["kind"] for part in asked(cli, "--model", "gpt-4o", "--out-tokens", "500")["parts"]] == ["output"]
+    assert len(asked(cli, "--model", "o3", "--image", "512x512")["parts"]) == 1  # nothing is said of an answer
+
+
 def test_the_document_has_the_documented_shape(cli: Cli) -> None:
     found = asked(cli, "--model", "gpt-4o", "--image", "1024x1024:high", "--out-tokens", "10", "--date", "2026-11-25")
     assert set(found) == SHAPE
