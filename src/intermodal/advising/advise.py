@@ -11,7 +11,7 @@ from intermodal.advising.advice import Advice, Kind, Offer, Pick, Place, Step
 from intermodal.advising.break_even import break_even, capacity, own_cost
 from intermodal.advising.imagined import request_of
 from intermodal.advising.offers import OWN, Offers
-from intermodal.advising.path import against, closeness, path, why_lost
+from intermodal.advising.path import against, closeness, path, penalty, why_lost
 from intermodal.advising.question import DAYS, PROMPT, Question, check
 from intermodal.advising.uses import TITLES, Use, UseName, job_of, narrowed, use_of, uses
 from intermodal.catalog import doubts
@@ -27,6 +27,7 @@ from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.rejections import folded
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call
+from intermodal.plans.verdict import VerdictName
 from intermodal.quantity import exact, unknown
 from intermodal.request import TIERS, Request
 
@@ -43,6 +44,7 @@ class Planning(Struct):
     catalog: Catalog
     as_of: str
     known: Statistics
+    no_host: str = ""  # why none is left to be asked, "" where some are
 
     @property
     def machine(self) -> Machine:
@@ -53,8 +55,8 @@ class Planning(Struct):
         is asked only for what the machine can do beside its other work, or in a month where it is stated for this."""
         made = self.unlimited(catalog, request)
         while self.question.by_bill and request.policy.farthest == "internet" and (busy := self._overworked(made)):
-            left = tuple(each for each in catalog.endpoints if each.id not in busy)
-            catalog = msgspec.structs.replace(catalog, endpoints=left)
+            every = tuple(_without_time(each) if each.id in busy else each for each in catalog.endpoints)
+            catalog = msgspec.structs.replace(catalog, endpoints=every)
             try:
                 made = self.unlimited(catalog, request)
             except NoRoute:
@@ -76,6 +78,14 @@ class Planning(Struct):
         """Seconds a month that something here may work without being a machine of its own."""
         lent = endpoint.host.zone == "process" and not self.question.hardware.stated
         return MONTH * BESIDE if lent else MONTH
+
+
+def _without_time(endpoint: Endpoint) -> Endpoint:
+    """The endpoint as one that cannot be used. It stays known, so that the plan can say why it is not."""
+    return msgspec.structs.replace(endpoint, ready=False, missing=NO_TIME, todo="")
+
+
+NO_TIME = "has no time for so many requests (--requests)"
 
 
 def advise(question: Question, offers: Offers, as_of: str, known: Statistics = _NOTHING) -> Advice:
@@ -100,7 +110,7 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
     """Advice for one thing that comes out."""
     check(question)
     request, facts = request_of(question)
-    planning = Planning(question, request, facts, offers.catalog, as_of, known)
+    planning = Planning(question, request, facts, offers.catalog, as_of, known, _no_host(question, offers))
     best = _chosen(planning, offers.catalog)
     made = offer(planning, best, _place(best.chosen, offers.catalog))
     decided = use_of(best.chosen, question.makes)
@@ -111,7 +121,7 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
     merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, made)) for kind in merged]
     picks = _picks(planning, offers, made, decided)
     return Advice(
-        by=question.by,
+        by=_ranked(question, merged, picks),
         best=picks,
         otherwise=_where_somebody_waits(planning, picks[0]),
         headline=best.headline,
@@ -119,7 +129,7 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
         use=decided,
         place=made.place,
         endpoint=made.endpoint,
-        reason=_reason(question, decided, made, merged),
+        reason=_reason(question, decided, made, merged, best.verdict.value),
         matters=closeness(question, merged, decided, made),
         kinds=tuple(merged),
         path=path(question, merged, decided, made, best.verdict.value),
@@ -263,6 +273,8 @@ def _kind(planning: Planning, use: Use, decided: UseName, made: Offer) -> Kind:
 def _offer(planning: Planning, use: Use, place: Place) -> Offer:
     """The best route of a use at a place. It is found freely where that is of this use already, else by stating what
     only this use keeps."""
+    if place == "hosted" and planning.no_host:
+        return Offer(place=place, refused=(planning.no_host,))
     job = job_of(planning.question)
     catalog = narrowed(planning.catalog, use, job, place)
     request = planning.request
@@ -376,13 +388,21 @@ def _steps(route: Candidate) -> tuple[Step, ...]:
     return tuple(Step(op=op, endpoint=endpoint) for op, endpoint in found)
 
 
+def _ranked(question: Question, kinds: list[Kind], picks: tuple[Pick, ...]) -> str:
+    """What ranks, in words; with what is lost where that counts for one of those that are named."""
+    named = [*(pick.offer for pick in picks), *(kind.best for kind in kinds if kind.best is not None)]
+    return f"{question.by} and what is lost" if any(penalty(question, each) for each in named) else question.by
+
+
 # ---- sentences -------------------------------------------------------------------------------------
 
 
-def _reason(question: Question, decided: UseName, made: Offer, kinds: list[Kind]) -> str:
+def _reason(question: Question, decided: UseName, made: Offer, kinds: list[Kind], verdict: VerdictName) -> str:
     """Why it is that use: what is kept, or what it spares."""
-    needed = [each for kind in kinds if kind.use != decided and kind.best for each in kind.best.misses]
-    if question.keep and decided in ("vision", "hearing", "omni"):
+    rivals = [kind.best for kind in kinds if kind.use != decided and kind.best is not None]
+    enough = verdict in ("enough", "enough_with_loss")  # what text loses is not what the question needs
+    needed = [each for rival in rivals if not enough for each in rival.misses]
+    if question.keep and not rivals and decided in ("vision", "hearing", "omni"):
         return f"only this keeps {' and '.join(question.keep)}, which --keep asks for"
     if decided in ("vision", "hearing", "omni") and needed:
         return f"otherwise it {needed[0]}"
@@ -390,7 +410,7 @@ def _reason(question: Question, decided: UseName, made: Offer, kinds: list[Kind]
         return f"nothing within these limits keeps everything: it {missed[0]}"
     if decided in _BY_OUTPUT:
         return _BY_OUTPUT[decided]
-    if any(kind.use != decided and kind.best is not None for kind in kinds) and made.usd.known:
+    if rivals and made.usd.known:
         return f"it keeps what the request needs, and is the best by {question.by}"
     if len(kinds) > 1:
         return "no other kind of model can answer it within these limits"
@@ -445,6 +465,18 @@ def _conditions(question: Question, offers: Offers) -> list[str]:
     asked += [f"trusted hosts {', '.join(question.trusted)}"] if question.trusted else []
     left = "; ".join(f"{count:,} endpoint{'s' * (count > 1)}: {reason}" for reason, count in offers.refused)
     return [f"conditions: {', '.join(asked)}" + (f"; left out are {left}" if left else "")]
+
+
+def _no_host(question: Question, offers: Offers) -> str:
+    """Why the conditions leave no host, and how to state what nobody states; "" where some are left."""
+    if offers.endpoints or not offers.unhosted:
+        return ""
+    reason, count = offers.unhosted[0]
+    rows = [f"regions = {list(question.regions)}".replace("'", '"')] if question.regions else []
+    rows += ["trains = false"] if question.retention == "no-training" else []
+    rows += ["retention_days = 0"] if question.retention == "none" else []
+    todo = f"; who knows better writes [hosts.NAME] with {' and '.join(rows)} into the config" if rows else ""
+    return f"{count:,} endpoint{'s' * (count > 1)}: {reason}{todo}"
 
 
 def _sources(question: Question, offers: Offers) -> tuple[str, ...]:

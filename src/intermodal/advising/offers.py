@@ -55,7 +55,7 @@ class Offers(Value):
         endpoints, hosts: how many hosted ones were looked at, those among them that others beat in every figure.
         dated: whose prices, and of which day.
         rationed: free tiers that were left out. doubted: prices that were.
-        refused: endpoints that licence, region or retention leave out, by the reason.
+        refused: endpoints that licence, region or retention leave out, by the reason. unhosted: those of hosts.
         whole: the catalog with those as well that others beat in every figure; what remains of it without some model
             is not in ``catalog``. None where that is the same.
     """
@@ -67,6 +67,7 @@ class Offers(Value):
     rationed: int
     doubted: int
     refused: tuple[tuple[str, int], ...] = ()
+    unhosted: tuple[tuple[str, int], ...] = ()
     whole: Catalog | None = None
 
     def without(self, models: frozenset[str], as_of: str) -> Catalog:
@@ -120,6 +121,7 @@ def offers(
         rationed=len(ready) - len(paid),
         doubted=len(paid) - len(kept),
         refused=tuple(Counter(reason for _, reason in said if reason).most_common()),
+        unhosted=tuple(Counter(reason for each, reason in said if reason and each.host.zone not in HERE).most_common()),
         whole=whole,
     )
 

@@ -12,6 +12,7 @@ from intermodal.content import Kind as Content
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.verdict import VerdictName
 
+ROUNDED = 1e-8  # USD: less is how a score is rounded
 CLOSE = 0.10  # of the objective's number: nearer than that, estimates do not tell two uses apart
 _ENDS: dict[UseName, str] = {
     "recognition": "the words of a recording are wanted, and nobody answers anything",
@@ -114,7 +115,17 @@ def _number(question: Question, offer: Offer) -> str:
     money = f"${plain_money(offer.usd.mid)}" if offer.usd.known else "an unknown price"
     seconds = f" and {plain_seconds(offer.seconds.mid)} s" if "waiting" in question.by else ""
     strong = f"{offer.tier}, " if question.objective == "best" else ""
-    return f"{strong}{money}{seconds}"
+    lost = penalty(question, offer)
+    return f"{strong}{money}{seconds}{f' and ${plain_money(lost)} for what is lost' if lost else ''}"
+
+
+def penalty(question: Question, offer: Offer) -> float:
+    """USD that the objective adds to the money of a route for what it loses and may be needed; 0 where it adds none, or
+    seconds as well."""
+    if not question.by_bill or not offer.usd.known:
+        return 0.0
+    added = offer.score - offer.usd.mid
+    return added if added > ROUNDED else 0.0
 
 
 def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> str:

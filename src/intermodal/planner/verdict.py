@@ -12,9 +12,10 @@ from intermodal.planner.aspects import MUST_KEEP, figured_pages, lost, medium_of
 from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
+from intermodal.planner.converters import TASKS
 from intermodal.planner.demand import demand
 from intermodal.planner.footage import text_loses
-from intermodal.planner.index import Group
+from intermodal.planner.index import Group, Job, tier_name
 from intermodal.planner.routes import Route, price, priced
 from intermodal.planner.search import Found
 from intermodal.planner.survivors import members
@@ -131,9 +132,28 @@ def _in_words(case: Case, chosen: Route, found: Found) -> Other:
             )
     for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
         if not any(way.hands <= TEXT for way in choices):
-            verb = "transcribe" if bundle.kind in ("audio", "video") else "read"
-            return Other(endpoint="", summary="", kept_out=f"nothing reachable can {verb} {bundle.title}")
+            return Other(endpoint="", summary="", kept_out=_not_as_text(case, found, bundle))
     return Other(endpoint="", summary="", kept_out="no such route is open here")
+
+
+def _not_as_text(case: Case, found: Found, bundle: Bundle) -> str:
+    """Why nothing makes text of these parts: nobody could, or what keeps out who could."""
+    job: Job = "transcribe" if bundle.kind in ("audio", "video") else "read"
+    able = [group for group in case.index.groups if job in group.jobs]
+    if not able:
+        return f"nothing reachable can {job} {bundle.title}"
+    best = max(able, key=lambda group: (_order(rules.of_endpoint(group, job, case)), -group.number))
+    who = f"{best.ids[0]}, which could {job} {bundle.title},"
+    reason = rules.of_endpoint(best, job, case)
+    if reason is not None:
+        return f"{who} is out: {reason[1]}"
+    tier, floor = best.tier(TASKS[job]), found.search.floors.of(job)
+    return f"{who} is {tier_name(tier)}, below {tier_name(floor)}" if tier < floor else f"{who} may not be given it"
+
+
+def _order(reason: rules.Reason | None) -> float:
+    """Place of the rule that speaks against something, after all of them where none does."""
+    return math.inf if reason is None else rules.order(reason[0])
 
 
 def _usd(cost: float) -> Quantity:

@@ -187,6 +187,8 @@ def _preferred(case: Case, other: Other) -> str:
         return f"{case.policy.model} was named"
     if other.endpoint and case.request.previous_endpoint:
         return "the conversation stays where it is"
+    if case.policy.objective == "default" and not case.policy.time_value:
+        return "that is better by money and by what is kept"
     return f"that is {_BETTER[case.policy.objective]}"
 
 

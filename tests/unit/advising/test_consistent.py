@@ -1,0 +1,58 @@
+"""What one answer says in several places does not contradict itself."""
+
+from __future__ import annotations
+
+import msgspec
+from tests.plans import catalogs
+from tests.unit.advising.asked import DAY, LAPTOP, advice, endpoints, offers
+
+from intermodal.advising.advise import advise
+from intermodal.advising.options import make_question
+
+# Sees, and costs little more than the model that answers from read text.
+CHEAP = catalogs.hosted(catalogs.ACME, "acme/glance", "medium", (0.01, 0.02), inputs=("text", "image"))
+
+
+def test_what_the_question_does_not_need_is_no_reason_for_the_decision() -> None:
+    made = advice("image", shows="text", prompt="What is the total?", requests="500/day", among=(*endpoints(), CHEAP))
+    assert made.verdict.value == "enough_with_loss" and made.use == "vision"
+    assert "does not seem to need" in made.headline and "otherwise" not in made.reason
+
+
+def test_waiting_is_not_named_where_money_alone_ranks() -> None:
+    made = advice("image", shows="text", prompt="What is the total?", requests="500/day", among=(*endpoints(), CHEAP))
+    assert made.by.startswith("money") and made.verdict.language_model is not None
+    assert "waiting" not in made.headline and "better by money" in made.headline
+
+
+def test_only_is_not_said_where_another_use_keeps_it_too() -> None:
+    made = advice("image", keep=("words",), prompt="Read the sign")
+    assert made.use == "vision" and len([kind for kind in made.kinds if kind.best is not None]) == 2
+    assert "only this" not in made.reason
+
+
+def test_a_reader_that_has_no_time_is_not_called_none() -> None:
+    made = advice("pdf", sizes={"pdf": 30}, scanned=True, requests="500/day")
+    assert made.use == "vision" and made.verdict.language_model is not None
+    assert "nothing reachable can" not in made.headline
+    reader = "embedded:paddlepaddle/ppocr-v6-small"
+    assert f"{reader}, which could read pdf, is out: has no time for so many requests" in made.headline
+
+
+def test_where_conditions_leave_no_host_the_answer_says_so_and_how_to_state_it() -> None:
+    question = make_question("image", "text", LAPTOP, regions=("eu",), requests="20/day")
+    why = "nobody states where its host computes, and eu is asked for (--region)"
+    here = [each for each in endpoints() if each.host.id != "acme"]
+    found = msgspec.structs.replace(offers(here), endpoints=0, hosts=0, unhosted=((why, 7),))
+    made = advise(question, found, DAY)
+    hosted = [each for kind in made.kinds for each in kind.offers if each.place == "hosted"]
+    assert hosted and all(each.refused[0].startswith(f"7 endpoints: {why}") for each in hosted)
+    assert all('[hosts.NAME] with regions = ["eu"]' in each.refused[0] for each in hosted)
+
+
+def test_what_is_lost_is_said_to_rank_where_it_does() -> None:
+    made = advice("image", shows="text", prompt="What is the total?", requests="500/day", among=(*endpoints(), CHEAP))
+    assert made.by == "money and what is lost"
+    cascade = next(kind for kind in made.kinds if kind.use == "cascade")
+    assert "for what is lost" in cascade.lost
+    assert advice("text", requests="500/day").by == "money"
